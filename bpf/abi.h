@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/*
+ * The contract between the BPF programs and user space: every map value, every
+ * number that crosses the boundary, and every limit. C includes this file, Rust
+ * gets it through the generated bpf/src/abi.rs; nothing is declared twice.
+ *
+ * Byte order is the machine's (x86-64: little endian) unless a name ends in
+ * _be. Multi-field 64-bit words are described by *_SHIFT and *_MASK constants:
+ * they are compared and exchanged whole, so they are not C bit fields.
+ */
+#ifndef BAILEY_ABI_H
+#define BAILEY_ABI_H
+
+#include <linux/types.h>
+
+/* Raised by every change of a layout or of the meaning of a number below. */
+#define ABI_VERSION 1
+
+/* ---- control word --------------------------------------------------------
+ * One 64-bit store of this word is the commit. It is read once per packet and
+ * carried along.
+ *   slot:8        index into the program arrays
+ *   generation:24 the policy generation that the program in the slot was built
+ *                 for; a program that is handed another one drops the packet
+ *   epoch:24      counts every change of what may pass (policy commits now,
+ *                 block-table changes later); 0 is never current
+ */
+#define CONTROL_SLOT_SHIFT 0
+#define CONTROL_GENERATION_SHIFT 8
+#define CONTROL_EPOCH_SHIFT 32
+#define CONTROL_SLOT_MASK 0xffULL
+#define CONTROL_GENERATION_MASK 0xffffffULL
+#define CONTROL_EPOCH_MASK 0xffffffULL
+#define POLICY_SLOTS 8
+
+struct control {
+	__u64 word;
+	__u64 pad[7]; /* its own cache line */
+};
+
+/* ---- time ----------------------------------------------------------------
+ * Ages are counted in ticks of 2^30 ns (1.07 s) of the coarse monotonic clock:
+ * a shift where seconds would need a division, and user space reads the same
+ * clock. 24 bits of ticks wrap after 208 days.
+ */
+#define TICK_SHIFT 30
+#define TICK_MASK 0xffffffULL
+
+/* ---- flow table -----------------------------------------------------------
+ * One line per flow, eight lines per bucket, and one tag word per bucket: a
+ * one-byte fingerprint per lane, 0 = free. Only a compare-and-swap of the tag
+ * word takes or frees a lane; every change of state is a compare-and-swap of
+ * the line's whole meta word. See flow.h for the protocol.
+ */
+#define FLOW_LANES 8
+#define FLOW_HALF_OPEN_LANES 6 /* of 8 lanes at most this many half-open */
+
+/* meta: state:8 flags:8 epoch:24 seen:24 */
+#define META_STATE_SHIFT 0
+#define META_FLAGS_SHIFT 8
+#define META_EPOCH_SHIFT 16
+#define META_SEEN_SHIFT 40
+#define META_STATE_MASK 0xffULL
+#define META_FLAGS_MASK 0xffULL
+#define META_EPOCH_MASK 0xffffffULL
+#define META_SEEN_MASK 0xffffffULL
+
+/* flags */
+#define FLOW_ORIG_LOW 0x01     /* opened by the lower address */
+#define FLOW_REPLIED 0x02      /* a packet against the original direction was seen */
+#define FLOW_FIN_LOW 0x04      /* FIN sent by the lower address */
+#define FLOW_FIN_HIGH 0x08     /* FIN sent by the higher address */
+#define FLOW_AUDIT 0x10        /* reserved: audited flow */
+#define FLOW_INSPECT 0x20      /* reserved: steered to AF_XDP */
+#define FLOW_FROM_OUTSIDE 0x40 /* opened by a packet that arrived on a NIC */
+
+/* tuple: port_lo:16 port_hi:16 protocol:8 zone:16 kind:8, ports in host order.
+ * An ICMP echo flow has the identifier as the port of the side that asks and 0
+ * as the port of the side that answers. */
+#define TUPLE_PORT_LO_SHIFT 0
+#define TUPLE_PORT_HI_SHIFT 16
+#define TUPLE_PROTOCOL_SHIFT 32
+#define TUPLE_ZONE_SHIFT 40
+#define TUPLE_KIND_SHIFT 56
+#define KIND_IPV4 4
+#define KIND_IPV6 6
+#define KIND_FRAGMENT 44 /* reserved: fragment record */
+
+/* rules: egress:24 ingress:24 deny_egress:1 deny_ingress:1 spare:14 */
+#define RULES_EGRESS_SHIFT 0
+#define RULES_INGRESS_SHIFT 24
+#define RULES_MASK 0xffffffULL
+#define RULES_DENY_EGRESS (1ULL << 48)
+#define RULES_DENY_INGRESS (1ULL << 49)
+
+/* IPv4 addresses are held as ::ffff:a.b.c.d in network byte order. */
+struct flow_key {
+	__u64 tuple;
+	__u64 addr_lo_be[2];
+	__u64 addr_hi_be[2];
+};
+
+struct flow_entry {
+	__u64 meta;
+	struct flow_key key;
+	__u64 rules;
+	__u32 ack[2]; /* reserved: last ACK number seen from lower, higher address */
+};
+
+struct flow_bucket {
+	struct flow_entry lane[FLOW_LANES];
+};
+
+struct flow_count {
+	__u64 packets;
+	__u64 bytes; /* layer 2 */
+};
+
+struct flow_counts {
+	struct flow_count lane[FLOW_LANES];
+};
+
+/* Secret hash keys. They belong to the table: with other keys none of its flows
+ * can be found. */
+#define FLOW_NH_WORDS 10
+struct flow_keys {
+	__u32 nh[FLOW_NH_WORDS];
+	__u64 mul[2]; /* odd */
+	__u64 abi;    /* ABI_VERSION */
+};
+
+enum flow_state {
+	STATE_BUSY = 0, /* being written by one CPU; free if the lane's tag is 0 */
+	STATE_TCP_SYN_SENT,
+	STATE_TCP_SYN_RECV,
+	STATE_TCP_ESTABLISHED,
+	STATE_TCP_FIN_WAIT,
+	STATE_TCP_TIME_WAIT,
+	STATE_TCP_CLOSED,
+	STATE_UDP_NEW,
+	STATE_UDP_REPLIED,
+	STATE_ICMP_NEW,
+	STATE_ICMP_REPLIED,
+	STATE_SCTP_NEW,
+	STATE_SCTP_REPLIED,
+	STATE_OTHER_NEW,
+	STATE_OTHER_REPLIED,
+	STATE_DENIED, /* tombstone of a flow that policy revoked */
+	STATE_COUNT,
+};
+
+/* ---- policy tables (one generation) ---------------------------------------
+ * address -> class record:  exact table for full-length addresses, poptrie
+ *                           (Asai and Ohara, SIGCOMM 2015) for prefixes
+ * (protocol, port) -> port class
+ * (subject, peer class) -> row:   subject -> page index -> page of 64 row ids
+ * (row, port class) -> cell:      row -> page index -> page of 64 cells
+ */
+#define HOST_LANES 8
+struct host_entry {
+	__u64 addr_be[2];
+	__u32 class_id;
+	__u32 pad;
+};
+
+struct host_bucket {
+	struct host_entry lane[HOST_LANES];
+};
+
+#define HOST_NH_WORDS 4
+
+#define LPM_DIRECT_BITS 18
+#define LPM_STRIDE 6
+#define LPM_LEVELS_V4 3  /* 18 + 3 * 6 >= 32 */
+#define LPM_LEVELS_V6 19 /* 18 + 19 * 6 >= 128 */
+#define LPM_LEAF 0x80000000U /* this direct entry is a class, not a node */
+
+struct lpm_node {
+	__u64 children; /* bit v: slot v has a child node */
+	__u64 leaves;   /* bit v: slot v starts a new run of equal leaves */
+	__u32 child_base;
+	__u32 leaf_base;
+};
+
+/* u32 arrays are stored in chunks: a BPF array has a stride of 8 bytes. */
+#define U32_CHUNK 16
+struct u32_chunk {
+	__u32 v[U32_CHUNK];
+};
+
+#define PAGE_CELLS 64
+struct page {
+	__u32 v[PAGE_CELLS];
+};
+
+#define CLASS_NODE 0x1U /* the address is a node's own */
+
+struct class_record {
+	__u32 egress_subject;  /* 0 = not isolated for egress */
+	__u32 ingress_subject; /* 0 = not isolated for ingress */
+	__u32 peer;
+	__u32 node;     /* 0 = none; the node itself, or the node of a pod */
+	__u32 endpoint; /* 0 = none */
+	__u32 flags;
+};
+
+/* Port classes: one chunk of 65536 per protocol that has ports. Class 0 is
+ * every packet that no rule with ports can match. */
+#define PORT_TCP 0
+#define PORT_UDP 1
+#define PORT_SCTP 2
+#define PORT_PROTOCOLS 3
+struct port_chunk {
+	__u16 v[65536];
+};
+
+/* A cell: the deciding rule, and whether it denies. */
+#define CELL_DENY 0x80000000U
+#define CELL_RULE_MASK 0xffffffU
+
+/* Rule ids that mean the same in every generation. */
+#define RULE_NONE 0
+#define RULE_NOT_ISOLATED 1
+#define RULE_OWN_NODE 2
+#define RULE_SELF 3
+#define RULE_FIRST 16 /* the first id that a policy rule can have */
+
+/* ---- counters -------------------------------------------------------------
+ * Plain arrays with one region per CPU, read through mmap.
+ * reason_counters: [cpu * HOOKS + hook] of struct reason_counters
+ * rule_counters:   [cpu * RULE_STRIDE + rule]
+ */
+#define HOOK_XDP 0
+#define HOOK_TC 1
+#define HOOK_PROBE 2
+#define HOOKS 3
+
+struct reason_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* Two rules decide an allowed packet, so sums over rules exceed packets; on a
+ * deny only the denying side counts. */
+struct rule_counter {
+	__u64 hits; /* new flows */
+	__u64 packets;
+	__u64 bytes;
+	__u64 seen; /* tick of the last packet */
+};
+
+/* Why a packet passed or was dropped. Numbers are never reused. */
+enum reason {
+	REASON_NONE = 0, /* never counted: a packet that left without a reason */
+
+	REASON_PASS_FLOW = 1,
+	REASON_PASS_NEW = 2,
+	REASON_PASS_ARP = 3,
+	REASON_PASS_ND = 4,
+	REASON_PASS_LINK_LOCAL_CONTROL = 5,
+	REASON_PASS_JUDGED = 6,
+
+	REASON_DROP_POLICY = 16,
+	REASON_DROP_FLOW_DENIED = 17,
+	REASON_DROP_TCP_NO_FLOW = 18,
+	REASON_DROP_TCP_STATE = 19,
+	REASON_DROP_ICMP_NO_FLOW = 20,
+	REASON_DROP_FLOW_TABLE_FULL = 21,
+	REASON_DROP_FLOW_CONTENTION = 22,
+	REASON_DROP_NO_POLICY = 23,
+	REASON_DROP_GENERATION = 24,
+	REASON_DROP_MAP = 25,
+
+	REASON_DROP_ETH_TRUNCATED = 32,
+	REASON_DROP_ETHERTYPE = 33,
+	REASON_DROP_IP_TRUNCATED = 34,
+	REASON_DROP_IP_HEADER = 35,
+	REASON_DROP_IP_LENGTH = 36,
+	REASON_DROP_L4_TRUNCATED = 37,
+	REASON_DROP_L4_HEADER = 38,
+	REASON_DROP_MARTIAN = 39,
+	REASON_DROP_ND_HOP_LIMIT = 40,
+
+	REASON_DROP_VLAN = 48,
+	REASON_DROP_FRAGMENT = 49,
+	REASON_DROP_EXTENSION_HEADER = 50,
+	REASON_DROP_ICMP_ERROR = 51,
+
+	REASON_MAX = 64, /* power of two, > every reason */
+};
+
+struct reason_counters {
+	struct reason_counter reason[REASON_MAX];
+};
+
+/* Interfaces whose packets were judged at XDP: bit ifindex & 63 of word
+ * ifindex >> 6. */
+#define IFINDEX_MAX 65536
+#define IFINDEX_WORDS (IFINDEX_MAX / 64)
+
+/* ---- probe ----------------------------------------------------------------
+ * The probe program judges a packet as a new connection and writes the answer
+ * over the first bytes of that packet, which the test run hands back: no shared
+ * memory, so two probes cannot mix up their answers.
+ */
+#define PROBE_MAGIC 0x4241494c45590001ULL
+struct probe_answer {
+	__u64 magic;
+	__u32 verdict; /* VERDICT_* */
+	__u32 reason;
+	__u32 egress;  /* a cell: rule and CELL_DENY */
+	__u32 ingress; /* a cell */
+	__u32 steps;   /* PROBE_PARSED | PROBE_JUDGED */
+	__u32 pad;
+};
+#define PROBE_PARSED 0x1U
+#define PROBE_JUDGED 0x2U
+
+#define VERDICT_NONE 0
+#define VERDICT_PASS 1
+#define VERDICT_DROP 2
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* What every program needs: helpers, the packet under judgement, small words. */
+#ifndef BAILEY_BASE_H
+#define BAILEY_BASE_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../abi.h"
+
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+
+_Static_assert(sizeof(struct control) == 64, "control: one line");
+_Static_assert(sizeof(struct flow_entry) == 64, "flow_entry: one line");
+_Static_assert(sizeof(struct flow_key) == 40, "flow_key: no padding");
+_Static_assert(sizeof(struct flow_keys) == 64, "flow_keys: one line");
+_Static_assert(sizeof(struct host_entry) == 24, "host_entry");
+_Static_assert(sizeof(struct lpm_node) == 24, "lpm_node");
+_Static_assert(sizeof(struct class_record) == 24, "class_record");
+_Static_assert(sizeof(struct rule_counter) == 32, "rule_counter");
+_Static_assert(sizeof(struct probe_answer) == 32, "probe_answer");
+
+/* A step either lets the next one go on or has set pkt->verdict and
+ * pkt->reason; only finish() turns those into a return code. */
+enum step {
+	STEP_CONTINUE = 0,
+	STEP_DONE = 1,
+};
+
+/* One packet on its way through the programs, in a scratch per CPU and hook.
+ * Fields are in host byte order unless the name ends in _be. */
+struct pkt {
+	struct flow_key key;
+	__u64 control; /* the control word this packet is judged under */
+	__u64 found;   /* meta word of the flow that matched, 0 = none */
+	__u64 next;    /* meta word after this packet */
+	__u64 victim;  /* meta word of the lane that a scan proposes */
+	__u32 bucket[2];
+	__u32 found_bucket;
+	__u32 found_lane;
+	__u32 tag;     /* fingerprint, 1..255 */
+	__u32 now;     /* ticks */
+	__u32 packets; /* segments, for frames that offload left joined */
+	__u32 bytes;
+	__u32 egress;  /* deciding cells */
+	__u32 ingress;
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 protocol;
+	__u8 kind;
+	__u8 from_low; /* the sender has the lower address */
+	__u8 hook;
+	__u8 opens;    /* may open a flow: SYN, echo request, anything stateless */
+	__u8 tcp_flags;
+	__u8 reopen;   /* the flow that matched is over: judge as a new one */
+	__u8 verdict;
+	__u8 reason;
+	__u8 new_flow;
+	__u8 steps;
+	__u8 pad[1];
+};
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+static __always_inline enum step pass(struct pkt *pkt, enum reason reason)
+{
+	pkt->verdict = VERDICT_PASS;
+	pkt->reason = reason;
+	return STEP_DONE;
+}
+
+static __always_inline enum step drop(struct pkt *pkt, enum reason reason)
+{
+	pkt->verdict = VERDICT_DROP;
+	pkt->reason = reason;
+	return STEP_DONE;
+}
+
+static __always_inline __u32 control_slot(__u64 control)
+{
+	return (control >> CONTROL_SLOT_SHIFT) & CONTROL_SLOT_MASK;
+}
+
+static __always_inline __u32 control_generation(__u64 control)
+{
+	return (control >> CONTROL_GENERATION_SHIFT) & CONTROL_GENERATION_MASK;
+}
+
+static __always_inline __u32 control_epoch(__u64 control)
+{
+	return (control >> CONTROL_EPOCH_SHIFT) & CONTROL_EPOCH_MASK;
+}
+
+static __always_inline __u32 meta_state(__u64 meta)
+{
+	return (meta >> META_STATE_SHIFT) & META_STATE_MASK;
+}
+
+static __always_inline __u32 meta_flags(__u64 meta)
+{
+	return (meta >> META_FLAGS_SHIFT) & META_FLAGS_MASK;
+}
+
+static __always_inline __u32 meta_epoch(__u64 meta)
+{
+	return (meta >> META_EPOCH_SHIFT) & META_EPOCH_MASK;
+}
+
+static __always_inline __u32 meta_seen(__u64 meta)
+{
+	return (meta >> META_SEEN_SHIFT) & META_SEEN_MASK;
+}
+
+static __always_inline __u64 meta_make(__u32 state, __u32 flags, __u32 epoch,
+				       __u32 seen)
+{
+	return (__u64)state << META_STATE_SHIFT |
+	       (__u64)flags << META_FLAGS_SHIFT |
+	       (__u64)epoch << META_EPOCH_SHIFT |
+	       (__u64)(seen & META_SEEN_MASK) << META_SEEN_SHIFT;
+}
+
+static __always_inline __u32 clock_ticks(void)
+{
+	return (bpf_ktime_get_coarse_ns() >> TICK_SHIFT) & TICK_MASK;
+}
+
+#endif

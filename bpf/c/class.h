@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * The policy tables of one generation and their lookups:
+ *   address -> class record, (protocol, port) -> port class,
+ *   (subject, peer, port class) -> cell.
+ * fw/compile/src/lookup.rs is the same in Rust, over the same bytes.
+ */
+#ifndef BAILEY_CLASS_H
+#define BAILEY_CLASS_H
+
+#include "flow.h" /* lanes_matching */
+
+#define TABLE(name, value_type)                        \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY);      \
+		__uint(map_flags, BPF_F_MMAPABLE);     \
+		__uint(max_entries, 1);                \
+		__type(key, __u32);                    \
+		__type(value, value_type);             \
+	} name SEC(".maps")
+
+TABLE(host_tags, __u64);
+TABLE(host_buckets, struct host_bucket);
+TABLE(lpm4_direct, struct u32_chunk);
+TABLE(lpm4_nodes, struct lpm_node);
+TABLE(lpm4_leaves, struct u32_chunk);
+TABLE(lpm6_direct, struct u32_chunk);
+TABLE(lpm6_nodes, struct lpm_node);
+TABLE(lpm6_leaves, struct u32_chunk);
+TABLE(classes, struct class_record);
+TABLE(port_classes, struct port_chunk);
+TABLE(subject_pages, struct u32_chunk);
+TABLE(row_pages, struct page);
+TABLE(row_index, struct u32_chunk);
+TABLE(cell_pages, struct page);
+
+/* Set when the generation is loaded. */
+volatile const __u32 HOST_BUCKET_BITS = 1;
+volatile const __u32 HOST_KEYS[HOST_NH_WORDS] = {};
+volatile const __u32 LPM4 = 0; /* has the family any prefix? */
+volatile const __u32 LPM6 = 0;
+volatile const __u32 DEFAULT_CLASS4 = 0; /* where it has none */
+volatile const __u32 DEFAULT_CLASS6 = 0;
+volatile const __u32 PEER_PAGES = 1; /* pages per subject */
+volatile const __u32 PORT_PAGES = 1; /* pages per row */
+
+static __always_inline bool u32_at(void *map, __u32 index, __u32 *value)
+{
+	__u32 chunk = index / U32_CHUNK;
+	struct u32_chunk *values = bpf_map_lookup_elem(map, &chunk);
+
+	if (!values)
+		return false;
+	*value = values->v[index & (U32_CHUNK - 1)];
+	return true;
+}
+
+/* One bucket of the exact table. A global function, as flow_find_in is. */
+__noinline int host_find(__u32 bucket, __u32 tag, __u64 first, __u64 second)
+{
+	__u64 *word = bpf_map_lookup_elem(&host_tags, &bucket);
+	struct host_bucket *line;
+	__u64 lanes;
+	int i;
+
+	if (!word)
+		return -1;
+	lanes = lanes_matching(*word, tag);
+	if (!lanes)
+		return -1;
+	line = bpf_map_lookup_elem(&host_buckets, &bucket);
+	if (!line)
+		return -1;
+	for (i = 0; i < HOST_LANES && lanes; i++) {
+		struct host_entry *entry = &line->lane[lane_lowest(lanes)];
+
+		if (entry->addr_be[0] == first && entry->addr_be[1] == second)
+			return entry->class_id;
+		lanes &= lanes - 1;
+	}
+	return -1;
+}
+
+#define HOST_MUL 0x9e3779b97f4a7c15ULL
+
+static __always_inline int host_class(const __u64 address_be[2])
+{
+	__u32 w0 = address_be[0], w1 = address_be[0] >> 32;
+	__u32 w2 = address_be[1], w3 = address_be[1] >> 32;
+	__u32 first, second, tag;
+	__u64 hash, more;
+	int class_id;
+
+	hash = (__u64)(w0 + HOST_KEYS[0]) * (__u32)(w1 + HOST_KEYS[1]) +
+	       (__u64)(w2 + HOST_KEYS[2]) * (__u32)(w3 + HOST_KEYS[3]);
+	hash = (hash ^ hash >> 32) * HOST_MUL;
+	more = (hash ^ hash >> 32) * HOST_MUL;
+	first = hash >> (64 - HOST_BUCKET_BITS);
+	second = more >> (64 - HOST_BUCKET_BITS);
+	if (first == second)
+		second ^= 1;
+	tag = (more >> 8 & 0xff) ?: 1;
+	class_id = host_find(first, tag, address_be[0], address_be[1]);
+	if (class_id < 0)
+		class_id = host_find(second, tag, address_be[0], address_be[1]);
+	return class_id;
+}
+
+static __always_inline __u32 popcount64(__u64 x)
+{
+	x -= x >> 1 & 0x5555555555555555ULL;
+	x = (x & 0x3333333333333333ULL) + (x >> 2 & 0x3333333333333333ULL);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return x * BYTES_01 >> 56;
+}
+
+/* Poptrie: hi and lo are the address from its most significant bit on. */
+static __always_inline __u32 lpm_class(void *direct, void *nodes, void *leaves,
+				       __u64 hi, __u64 lo, __u32 levels,
+				       __u32 otherwise)
+{
+	__u32 at, i, class_id = otherwise;
+
+	if (!u32_at(direct, hi >> (64 - LPM_DIRECT_BITS), &at))
+		return otherwise;
+	hi = hi << LPM_DIRECT_BITS | lo >> (64 - LPM_DIRECT_BITS);
+	lo <<= LPM_DIRECT_BITS;
+	for (i = 0; i < levels; i++) {
+		struct lpm_node *node;
+		__u64 upto;
+
+		if (at & LPM_LEAF)
+			return at & ~LPM_LEAF;
+		node = bpf_map_lookup_elem(nodes, &at);
+		if (!node)
+			return otherwise;
+		/* Bits 0..slot. */
+		upto = ~0ULL >> (63 - (hi >> (64 - LPM_STRIDE)));
+		if (!(node->children >> (hi >> (64 - LPM_STRIDE)) & 1)) {
+			at = node->leaf_base + popcount64(node->leaves & upto) - 1;
+			u32_at(leaves, at, &class_id);
+			return class_id;
+		}
+		at = node->child_base + popcount64(node->children & upto) - 1;
+		hi = hi << LPM_STRIDE | lo >> (64 - LPM_STRIDE);
+		lo <<= LPM_STRIDE;
+	}
+	return otherwise;
+}
+
+static __always_inline struct class_record *
+address_class(const __u64 address_be[2], __u8 kind)
+{
+	int host = host_class(address_be);
+	__u32 class_id;
+
+	if (host >= 0)
+		class_id = host;
+	else if (kind == KIND_IPV4)
+		class_id = !LPM4 ? DEFAULT_CLASS4 :
+			lpm_class(&lpm4_direct, &lpm4_nodes, &lpm4_leaves,
+				  (__u64)bpf_ntohl(address_be[1] >> 32) << 32, 0,
+				  LPM_LEVELS_V4, DEFAULT_CLASS4);
+	else
+		class_id = !LPM6 ? DEFAULT_CLASS6 :
+			lpm_class(&lpm6_direct, &lpm6_nodes, &lpm6_leaves,
+				  bpf_be64_to_cpu(address_be[0]),
+				  bpf_be64_to_cpu(address_be[1]), LPM_LEVELS_V6,
+				  DEFAULT_CLASS6);
+	return bpf_map_lookup_elem(&classes, &class_id);
+}
+
+static __always_inline __u32 port_class(__u8 protocol, __u16 port)
+{
+	struct port_chunk *chunk;
+	__u32 which;
+
+	if (protocol == IPPROTO_TCP)
+		which = PORT_TCP;
+	else if (protocol == IPPROTO_UDP)
+		which = PORT_UDP;
+	else if (protocol == IPPROTO_SCTP)
+		which = PORT_SCTP;
+	else
+		return 0;
+	chunk = bpf_map_lookup_elem(&port_classes, &which);
+	return chunk ? chunk->v[port] : 0;
+}
+
+/* What the subject's policies say of this peer and port; false if a table is
+ * damaged. */
+static __always_inline bool cell_at(__u32 subject, __u32 peer, __u32 port,
+				    __u32 *cell)
+{
+	struct page *rows, *cells;
+	__u32 at, row;
+
+	if (!u32_at(&subject_pages, subject * PEER_PAGES + peer / PAGE_CELLS,
+		    &at))
+		return false;
+	rows = bpf_map_lookup_elem(&row_pages, &at);
+	if (!rows)
+		return false;
+	row = rows->v[peer & (PAGE_CELLS - 1)];
+	if (!u32_at(&row_index, row * PORT_PAGES + port / PAGE_CELLS, &at))
+		return false;
+	cells = bpf_map_lookup_elem(&cell_pages, &at);
+	if (!cells)
+		return false;
+	*cell = cells->v[port & (PAGE_CELLS - 1)];
+	return true;
+}
+
+#endif

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+/*
+ * What is attached: parse, look the flow up, act. A packet that the flow table
+ * does not answer goes on to the policy program of the current generation.
+ */
+#include "finish.h"
+#include "flow.h"
+#include "parse.h"
+
+#define TC_LINEAR 128 /* all headers this version reads fit */
+
+static __always_inline struct pkt *pkt_begin(__u32 hook, __u64 control)
+{
+	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
+
+	if (!pkt)
+		return NULL;
+	__builtin_memset(pkt, 0, sizeof(*pkt));
+	pkt->control = control;
+	pkt->hook = hook;
+	pkt->packets = 1;
+	pkt->now = clock_ticks();
+	return pkt;
+}
+
+static __always_inline __u64 control_word(void *map)
+{
+	struct control *word;
+	__u32 zero = 0;
+
+	word = bpf_map_lookup_elem(map, &zero);
+	return word ? READ_ONCE(word->word) : 0;
+}
+
+static __always_inline enum step flow_step(struct pkt *pkt)
+{
+	__u64 words[2];
+
+	if (!flow_hash(pkt))
+		return drop(pkt, REASON_DROP_MAP);
+	if (flow_find(pkt, words) != FIND_HIT)
+		return STEP_CONTINUE;
+	return flow_hit(pkt);
+}
+
+SEC("xdp")
+int entry_xdp(struct xdp_md *ctx)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	struct pkt *pkt = pkt_begin(HOOK_XDP, control_word(&control));
+
+	if (!pkt)
+		return XDP_DROP;
+	pkt->bytes = data_end - data;
+	if (parse_frame(pkt, data, data_end, pkt->bytes, false) != STEP_CONTINUE)
+		return finish_xdp(pkt);
+	if (flow_step(pkt) != STEP_CONTINUE)
+		return finish_xdp(pkt);
+	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->control));
+	drop(pkt, REASON_DROP_NO_POLICY);
+	return finish_xdp(pkt);
+}
+
+/* The packet came in through a NIC where XDP judged it. */
+static __always_inline bool judged(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ingress_ifindex, word = ifindex / 64;
+	__u64 *bits;
+
+	if (!ifindex)
+		return false;
+	bits = bpf_map_lookup_elem(&judged_interfaces, &word);
+	return bits && *bits >> (ifindex & 63) & 1;
+}
+
+SEC("classifier")
+int entry_tc(struct __sk_buff *skb)
+{
+	struct pkt *pkt = pkt_begin(HOOK_TC, control_word(&control));
+	void *data, *data_end;
+	__u32 linear;
+
+	if (!pkt)
+		return TC_ACT_SHOT;
+	pkt->packets = skb->gso_segs ?: 1;
+	pkt->bytes = skb->wire_len;
+	if (judged(skb)) {
+		pass(pkt, REASON_PASS_JUDGED);
+		return finish_tc(pkt);
+	}
+	if (skb->vlan_present) {
+		drop(pkt, REASON_DROP_VLAN);
+		return finish_tc(pkt);
+	}
+	linear = skb->len < TC_LINEAR ? skb->len : TC_LINEAR;
+	if (skb->data + linear > skb->data_end)
+		bpf_skb_pull_data(skb, linear); /* failing, the parser says it */
+	data = (void *)(long)skb->data;
+	data_end = (void *)(long)skb->data_end;
+	if (parse_frame(pkt, data, data_end, skb->len, skb->gso_segs > 1) !=
+	    STEP_CONTINUE)
+		return finish_tc(pkt);
+	if (flow_step(pkt) != STEP_CONTINUE)
+		return finish_tc(pkt);
+	bpf_tail_call(skb, &policies_tc, control_slot(pkt->control));
+	drop(pkt, REASON_DROP_NO_POLICY);
+	return finish_tc(pkt);
+}
+
+/* Judges a packet as a new connection under the generation that probe_control
+ * names. Never attached, counts nothing, writes nothing but its answer. */
+SEC("xdp")
+int entry_probe(struct xdp_md *ctx)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	struct pkt *pkt = pkt_begin(HOOK_PROBE, control_word(&probe_control));
+
+	if (!pkt)
+		return XDP_DROP;
+	pkt->bytes = data_end - data;
+	if (parse_frame(pkt, data, data_end, pkt->bytes, false) != STEP_CONTINUE)
+		return finish_probe(ctx, pkt);
+	pkt->steps = PROBE_PARSED;
+	bpf_tail_call(ctx, &policies_probe, control_slot(pkt->control));
+	drop(pkt, REASON_DROP_NO_POLICY);
+	return finish_probe(ctx, pkt);
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* The one exit: counts a packet under one verdict and one reason, counts its
+ * rules and its flow, and gives the hook its return code. */
+#ifndef BAILEY_FINISH_H
+#define BAILEY_FINISH_H
+
+#include "maps.h"
+
+static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
+{
+	__u32 index = bpf_get_smp_processor_id() * RULE_STRIDE + rule;
+	struct rule_counter *counter;
+
+	if (rule == RULE_NONE || rule >= RULE_STRIDE)
+		return;
+	counter = bpf_map_lookup_elem(&rule_counters, &index);
+	if (!counter)
+		return;
+	counter->hits += pkt->new_flow;
+	counter->packets += pkt->packets;
+	counter->bytes += pkt->bytes;
+	counter->seen = pkt->now;
+}
+
+/* On a deny only the side that denies is counted; a packet that was dropped for
+ * another reason than policy counts under no rule. */
+static __always_inline void rules_count(struct pkt *pkt)
+{
+	bool denied = pkt->verdict == VERDICT_DROP;
+
+	if (denied && pkt->reason != REASON_DROP_POLICY &&
+	    pkt->reason != REASON_DROP_FLOW_DENIED)
+		return;
+	if (!denied || pkt->egress & CELL_DENY)
+		rule_count(pkt, pkt->egress & CELL_RULE_MASK);
+	if (!denied || pkt->ingress & CELL_DENY)
+		rule_count(pkt, pkt->ingress & CELL_RULE_MASK);
+}
+
+static __always_inline void reason_count(struct pkt *pkt)
+{
+	__u32 index = bpf_get_smp_processor_id() * HOOKS + pkt->hook;
+	struct reason_counters *counters;
+
+	counters = bpf_map_lookup_elem(&reason_counters, &index);
+	if (!counters)
+		return;
+	counters->reason[pkt->reason & (REASON_MAX - 1)].packets += pkt->packets;
+	counters->reason[pkt->reason & (REASON_MAX - 1)].bytes += pkt->bytes;
+}
+
+static __always_inline int finish_xdp(struct pkt *pkt)
+{
+	reason_count(pkt);
+	rules_count(pkt);
+	return pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+}
+
+static __always_inline int finish_tc(struct pkt *pkt)
+{
+	reason_count(pkt);
+	rules_count(pkt);
+	/* UNSPEC: the packet goes on to other programs, then to the NIC. */
+	return pkt->verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+/* Counts nothing; the answer travels in the packet. */
+static __always_inline int finish_probe(struct xdp_md *ctx, struct pkt *pkt)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	struct probe_answer *answer = (void *)(long)ctx->data;
+	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+
+	if ((void *)(answer + 1) > data_end)
+		return action;
+	answer->magic = PROBE_MAGIC;
+	answer->verdict = pkt->verdict;
+	answer->reason = pkt->reason;
+	answer->egress = pkt->egress;
+	answer->ingress = pkt->ingress;
+	answer->steps = pkt->steps;
+	answer->pad = 0;
+	return action;
+}
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * The flow table, reading side: hash, find, and what a packet does to the state
+ * of a flow. Writing a line is flow_write.h's.
+ *
+ * Reader: load meta, compare the key, act, exchange meta by compare-and-swap.
+ * BUSY means that another CPU writes the line; nobody waits for it.
+ */
+#ifndef BAILEY_FLOW_H
+#define BAILEY_FLOW_H
+
+#include "maps.h"
+
+#define BYTES_01 0x0101010101010101ULL
+#define BYTES_7F 0x7f7f7f7f7f7f7f7fULL
+#define FLOW_TRIES 4
+
+enum find {
+	FIND_MISS,
+	FIND_HIT,  /* pkt->found, found_bucket, found_lane are set */
+	FIND_BUSY, /* another CPU is writing what may be this flow */
+};
+
+/*
+ * NH (Black et al., UMAC, CRYPTO 1999): with secret keys two different inputs
+ * collide with probability 2^-32 whatever the sender chooses. The multiplies
+ * after it only spread the result over bucket and tag bits.
+ */
+static __always_inline bool flow_hash(struct pkt *pkt)
+{
+	const __u32 *word = (const __u32 *)&pkt->key;
+	struct flow_keys *keys;
+	__u64 hash = 0, second;
+	__u32 zero = 0, i;
+
+	keys = bpf_map_lookup_elem(&flow_keys, &zero);
+	if (!keys)
+		return false;
+#pragma unroll
+	for (i = 0; i < FLOW_NH_WORDS; i += 2)
+		hash += (__u64)(__u32)(word[i] + keys->nh[i]) *
+			(__u32)(word[i + 1] + keys->nh[i + 1]);
+	hash = (hash ^ hash >> 32) * keys->mul[0];
+	second = (hash ^ hash >> 32) * keys->mul[1];
+	pkt->bucket[0] = hash >> (64 - FLOW_BUCKET_BITS);
+	pkt->bucket[1] = second >> (64 - FLOW_BUCKET_BITS);
+	if (pkt->bucket[0] == pkt->bucket[1])
+		pkt->bucket[1] ^= 1;
+	pkt->tag = (second >> 8 & 0xff) ?: 1;
+	return true;
+}
+
+/* 0x80 in every byte of word that equals tag; exact. */
+static __always_inline __u64 lanes_matching(__u64 word, __u32 tag)
+{
+	__u64 x = word ^ BYTES_01 * tag;
+
+	return ~(((x & BYTES_7F) + BYTES_7F) | x | BYTES_7F);
+}
+
+/* The lowest lane of a result of lanes_matching. */
+static __always_inline __u32 lane_lowest(__u64 lanes)
+{
+	__u64 below = ((lanes & -lanes) >> 7) - 1;
+
+	return ((below & BYTES_01) * BYTES_01 >> 56) & (FLOW_LANES - 1);
+}
+
+static __always_inline __u32 lanes_count(__u64 lanes)
+{
+	return (lanes >> 7) * BYTES_01 >> 56;
+}
+
+static __always_inline bool key_equal(const struct flow_key *a,
+				      const struct flow_key *b)
+{
+	return !((a->tuple ^ b->tuple) |
+		 (a->addr_lo_be[0] ^ b->addr_lo_be[0]) |
+		 (a->addr_lo_be[1] ^ b->addr_lo_be[1]) |
+		 (a->addr_hi_be[0] ^ b->addr_hi_be[0]) |
+		 (a->addr_hi_be[1] ^ b->addr_hi_be[1]));
+}
+
+static __always_inline __u64 *flow_tag_word(__u32 bucket)
+{
+	return bpf_map_lookup_elem(&flow_tags, &bucket);
+}
+
+static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
+							__u32 lane)
+{
+	struct flow_bucket *line = bpf_map_lookup_elem(&flows, &bucket);
+
+	return line ? &line->lane[lane & (FLOW_LANES - 1)] : NULL;
+}
+
+/*
+ * Looks for pkt->key among the lanes of one bucket whose tag matches in the
+ * given tag word. A global function: the verifier walks its loop once, whatever
+ * the number of callers.
+ */
+__noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
+{
+	struct flow_bucket *line;
+	int result = FIND_MISS;
+	__u64 lanes;
+	int i;
+
+	if (!pkt)
+		return FIND_MISS;
+	lanes = lanes_matching(word, pkt->tag);
+	if (!lanes)
+		return FIND_MISS;
+	line = bpf_map_lookup_elem(&flows, &bucket);
+	if (!line)
+		return FIND_MISS;
+	for (i = 0; i < FLOW_LANES && lanes; i++) {
+		__u32 lane = lane_lowest(lanes);
+		struct flow_entry *entry = &line->lane[lane];
+		__u64 meta = READ_ONCE(entry->meta);
+
+		if (meta_state(meta) == STATE_BUSY) {
+			result = FIND_BUSY;
+		} else if (key_equal(&entry->key, &pkt->key)) {
+			pkt->found = meta;
+			pkt->found_bucket = bucket;
+			pkt->found_lane = lane;
+			return FIND_HIT;
+		}
+		lanes &= lanes - 1;
+	}
+	return result;
+}
+
+/* Leaves the two tag words it looked at in words, for a claim that must not
+ * miss what came after. */
+static __always_inline enum find flow_find(struct pkt *pkt, __u64 words[2])
+{
+	__u64 *first = flow_tag_word(pkt->bucket[0]);
+	__u64 *second = flow_tag_word(pkt->bucket[1]);
+	int a = FIND_MISS, b = FIND_MISS;
+
+	if (!first || !second)
+		return FIND_MISS;
+	words[0] = READ_ONCE(*first);
+	words[1] = READ_ONCE(*second);
+	if (lanes_matching(words[0], pkt->tag)) {
+		a = flow_find_in(pkt, pkt->bucket[0], words[0]);
+		if (a == FIND_HIT)
+			return FIND_HIT;
+	}
+	if (lanes_matching(words[1], pkt->tag)) {
+		b = flow_find_in(pkt, pkt->bucket[1], words[1]);
+		if (b == FIND_HIT)
+			return FIND_HIT;
+	}
+	return a == FIND_BUSY || b == FIND_BUSY ? FIND_BUSY : FIND_MISS;
+}
+
+static __always_inline bool flow_half_open(__u32 state)
+{
+	const __u32 set = 1 << STATE_TCP_SYN_SENT | 1 << STATE_TCP_SYN_RECV |
+			  1 << STATE_UDP_NEW | 1 << STATE_ICMP_NEW |
+			  1 << STATE_SCTP_NEW | 1 << STATE_OTHER_NEW;
+
+	return set >> state & 1;
+}
+
+static __always_inline bool flow_over(__u32 state)
+{
+	const __u32 set = 1 << STATE_TCP_TIME_WAIT | 1 << STATE_TCP_CLOSED |
+			  1 << STATE_DENIED;
+
+	return set >> state & 1;
+}
+
+static __always_inline bool flow_expired(__u64 meta, __u32 now)
+{
+	__u32 age = (now - meta_seen(meta)) & TICK_MASK;
+
+	return age > TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
+}
+
+static __always_inline bool flow_from_opener(struct pkt *pkt, __u64 meta)
+{
+	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == pkt->from_low;
+}
+
+/* The stamp is the packet's epoch or a later one: judged under what is in force. */
+static __always_inline bool flow_current(__u64 meta, __u64 control)
+{
+	__u32 lead = meta_epoch(meta) - control_epoch(control);
+
+	return meta_epoch(meta) && !(lead & (META_EPOCH_MASK + 1) >> 1);
+}
+
+/*
+ *   SYN_SENT -SYN,ACK-> SYN_RECV -ACK-> ESTABLISHED -FIN-> FIN_WAIT -FIN-> TIME_WAIT
+ *       any -RST-> CLOSED
+ * A SYN against the opener's direction of a live flow is nobody's reply.
+ */
+static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
+					     __u32 *state, __u32 *flags)
+{
+	bool opener = flow_from_opener(pkt, meta);
+	__u32 fin = pkt->from_low ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
+
+	if (pkt->opens && flow_over(*state)) {
+		pkt->reopen = 1;
+		return STEP_CONTINUE;
+	}
+	if (pkt->opens && !opener && *state != STATE_TCP_SYN_SENT)
+		return drop(pkt, REASON_DROP_TCP_STATE);
+	if (*state == STATE_DENIED)
+		return STEP_CONTINUE;
+	if (!opener)
+		*flags |= FLOW_REPLIED;
+	if (pkt->tcp_flags & TCP_RST) {
+		*state = STATE_TCP_CLOSED;
+		return STEP_CONTINUE;
+	}
+	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->tcp_flags & TCP_SYN)
+		*state = STATE_TCP_SYN_RECV;
+	else if (*state == STATE_TCP_SYN_RECV && opener &&
+		 (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
+		*state = STATE_TCP_ESTABLISHED;
+	if (pkt->tcp_flags & TCP_FIN && *state <= STATE_TCP_FIN_WAIT) {
+		*flags |= fin;
+		*state = (*flags & FLOW_FIN_LOW && *flags & FLOW_FIN_HIGH)
+				 ? STATE_TCP_TIME_WAIT
+				 : STATE_TCP_FIN_WAIT;
+	}
+	return STEP_CONTINUE;
+}
+
+/* Sets pkt->next, the meta word after this packet, or pkt->reopen. */
+static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
+{
+	__u32 state = meta_state(meta), flags = meta_flags(meta);
+	enum step step = STEP_CONTINUE;
+
+	pkt->reopen = 0;
+	if (flow_expired(meta, pkt->now)) {
+		pkt->reopen = 1;
+		return STEP_CONTINUE;
+	}
+	if (pkt->protocol == IPPROTO_TCP) {
+		step = tcp_advance(pkt, meta, &state, &flags);
+	} else if (!flow_from_opener(pkt, meta) && state != STATE_DENIED) {
+		flags |= FLOW_REPLIED;
+		if (flow_half_open(state))
+			state++; /* *_NEW -> *_REPLIED */
+	}
+	pkt->next = meta_make(state, flags, meta_epoch(meta), pkt->now);
+	return step;
+}
+
+static __always_inline void flow_count(struct pkt *pkt, __u32 bucket,
+				       __u32 lane)
+{
+	struct flow_counts *counts;
+	struct flow_count *count;
+
+	if (!FLOW_COUNTERS)
+		return;
+	counts = pkt->from_low
+			 ? bpf_map_lookup_elem(&flow_counts_low, &bucket)
+			 : bpf_map_lookup_elem(&flow_counts_high, &bucket);
+	if (!counts)
+		return;
+	count = &counts->lane[lane & (FLOW_LANES - 1)];
+	count->packets += pkt->packets;
+	count->bytes += pkt->bytes;
+}
+
+static __always_inline void flow_rules(struct pkt *pkt, __u64 rules)
+{
+	pkt->egress = rules >> RULES_EGRESS_SHIFT & RULES_MASK;
+	pkt->ingress = rules >> RULES_INGRESS_SHIFT & RULES_MASK;
+	if (rules & RULES_DENY_EGRESS)
+		pkt->egress |= CELL_DENY;
+	if (rules & RULES_DENY_INGRESS)
+		pkt->ingress |= CELL_DENY;
+}
+
+/*
+ * A packet of a flow that is in the table. CONTINUE hands it to the policy
+ * program: the flow is judged under an older epoch, or it is over and the packet
+ * asks for a new one.
+ */
+static __always_inline enum step flow_hit(struct pkt *pkt)
+{
+	struct flow_entry *entry;
+	__u64 meta = pkt->found, seen;
+	int i;
+
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!entry)
+		return drop(pkt, REASON_DROP_MAP);
+	for (i = 0; i < FLOW_TRIES; i++) {
+		if (flow_advance(pkt, meta) != STEP_CONTINUE)
+			return STEP_DONE;
+		pkt->found = meta;
+		if (pkt->reopen || !flow_current(meta, pkt->control))
+			return STEP_CONTINUE;
+		flow_rules(pkt, READ_ONCE(entry->rules));
+		if (pkt->next == meta)
+			break;
+		seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->next);
+		if (seen == meta)
+			break;
+		/* Taken over: its new owner decides what becomes of the line. */
+		if (meta_state(seen) == STATE_BUSY)
+			break;
+		meta = seen;
+	}
+	if (meta_state(pkt->found) == STATE_DENIED)
+		return drop(pkt, REASON_DROP_FLOW_DENIED);
+	flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+	return pass(pkt, REASON_PASS_FLOW);
+}
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * The flow table, writing side: claim a lane, publish a flow, judge one anew.
+ *
+ * Insert:
+ *  1. find; the two tag words it read are the expectation of every exchange
+ *     below, so nothing that came into those buckets since goes unseen;
+ *  2. take a lane: of a free one by exchanging the tag word, of a victim by
+ *     exchanging its meta word to BUSY first, then the tag word;
+ *  3. look at the other bucket once more. Of two CPUs that claimed a lane for
+ *     one flow in different buckets at least one sees the other's tag here
+ *     (both exchanges are full barriers), and who sees it gives up its lane;
+ *  4. write the line, then exchange meta from BUSY to the new state.
+ * Give up: clear the tag; the line stays BUSY, which is what a free line is.
+ * A packet whose CPU lost a race keeps its own verdict and writes nothing.
+ */
+#ifndef BAILEY_FLOW_WRITE_H
+#define BAILEY_FLOW_WRITE_H
+
+#include "flow.h"
+
+enum claim {
+	CLAIM_DONE,
+	CLAIM_OTHER, /* another CPU is inserting or changing this flow */
+	CLAIM_FULL,
+	CLAIM_RETRY,
+};
+
+/* Eviction order, a rank per state: 0 never. A half-open flow gains one if it
+ * was opened from outside; an expired flow of any state beats them all. */
+#define RANK_HALF_OPEN 1
+#define RANK_OVER 4
+#define RANK_EXPIRED 6
+#define RANK_SHIFT 24 /* above the age */
+
+static const __u8 RANKS[STATE_COUNT] = {
+	[STATE_TCP_SYN_SENT] = RANK_HALF_OPEN,
+	[STATE_TCP_SYN_RECV] = RANK_HALF_OPEN,
+	[STATE_TCP_TIME_WAIT] = RANK_OVER,
+	[STATE_TCP_CLOSED] = RANK_OVER,
+	[STATE_UDP_NEW] = RANK_HALF_OPEN,
+	[STATE_ICMP_NEW] = RANK_HALF_OPEN,
+	[STATE_SCTP_NEW] = RANK_HALF_OPEN,
+	[STATE_OTHER_NEW] = RANK_HALF_OPEN,
+	[STATE_DENIED] = RANK_OVER,
+};
+
+static const __u8 HALF_OPEN[STATE_COUNT] = {
+	[STATE_TCP_SYN_SENT] = 1, [STATE_TCP_SYN_RECV] = 1,
+	[STATE_UDP_NEW] = 1,	  [STATE_ICMP_NEW] = 1,
+	[STATE_SCTP_NEW] = 1,	  [STATE_OTHER_NEW] = 1,
+};
+
+/* A scan's answer: score:32, half-open lanes:4, lane:4. A score of 0 means that
+ * nothing in the bucket may be evicted. */
+#define SCAN_SCORE(scan) ((__u32)((scan) >> 8))
+#define SCAN_HALF_OPEN(scan) ((__u32)((scan) >> 4) & 0xf)
+#define SCAN_LANE(scan) ((__u32)(scan) & (FLOW_LANES - 1))
+
+/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
+ * turning the mask into a branch: with one per lane the verifier walks 2^8 paths
+ * where this is one. */
+static __always_inline __u64 mask_below(__u64 a, __u64 b)
+{
+	__u64 mask = (__u64)((__s64)(a - b) >> 63);
+
+	asm volatile("" : "+r"(mask));
+	return mask;
+}
+
+/*
+ * Finds the lane of a bucket that may be evicted first and leaves its meta word
+ * in pkt->victim. A global function, verified once.
+ */
+__noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
+{
+	__u64 best = 0, victim = 0, half_open_lanes = 0;
+	struct flow_bucket *line;
+	__u32 lane;
+
+	if (!pkt)
+		return 0;
+	line = bpf_map_lookup_elem(&flows, &bucket);
+	if (!line)
+		return 0;
+#pragma unroll
+	for (lane = 0; lane < FLOW_LANES; lane++) {
+		__u64 meta = READ_ONCE(line->lane[lane].meta);
+		__u32 state = meta_state(meta) & (STATE_COUNT - 1);
+		__u64 age = (pkt->now - meta_seen(meta)) & TICK_MASK;
+		__u64 half_open = HALF_OPEN[state];
+		__u64 rank, score, better;
+
+		rank = RANKS[state] +
+		       (half_open & meta_flags(meta) / FLOW_FROM_OUTSIDE);
+		rank |= mask_below(TIMEOUTS[state], age) & RANK_EXPIRED;
+		/* Without a rank no score, whatever the age. */
+		score = (rank << RANK_SHIFT | age) & mask_below(0, rank);
+		score = score << 8 | lane;
+		better = mask_below(best | 0xff, score);
+		best ^= (best ^ score) & better;
+		victim ^= (victim ^ meta) & better;
+		half_open_lanes += half_open;
+	}
+	pkt->victim = victim;
+	return best | half_open_lanes << 4;
+}
+
+static __always_inline __u64 tag_in_lane(__u64 word, __u32 lane, __u32 tag)
+{
+	__u32 shift = (lane & (FLOW_LANES - 1)) * 8;
+
+	return (word & ~(0xffULL << shift)) | (__u64)tag << shift;
+}
+
+static __always_inline void lane_release(__u32 bucket, __u32 lane)
+{
+	__u64 *word = flow_tag_word(bucket);
+
+	if (word)
+		__sync_fetch_and_and(word,
+				     ~(0xffULL << (lane & (FLOW_LANES - 1)) * 8));
+}
+
+static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
+{
+	__u64 *tags = flow_tag_word(pkt->found_bucket);
+
+	if (!tags)
+		return CLAIM_FULL;
+	pkt->found_lane = lane_lowest(lanes_matching(word, 0));
+	if (__sync_val_compare_and_swap(tags, word,
+					tag_in_lane(word, pkt->found_lane,
+						    pkt->tag)) != word)
+		return CLAIM_RETRY;
+	return CLAIM_DONE;
+}
+
+/* Takes the lane found_bucket, found_lane from the flow whose meta was victim. */
+static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
+					       __u64 victim)
+{
+	__u32 bucket = pkt->found_bucket, lane = pkt->found_lane;
+	struct flow_entry *entry = flow_entry_at(bucket, lane);
+	__u64 *tags = flow_tag_word(bucket);
+	__u64 busy = meta_make(STATE_BUSY, 0, 0, pkt->now);
+
+	if (!entry || !tags)
+		return CLAIM_FULL;
+	if (__sync_val_compare_and_swap(&entry->meta, victim, busy) !=
+	    victim)
+		return CLAIM_RETRY;
+	if (__sync_val_compare_and_swap(tags, word,
+					tag_in_lane(word, lane, pkt->tag)) !=
+	    word) {
+		/* The line is still the victim's, unchanged: it lives on. */
+		__sync_lock_test_and_set(&entry->meta, victim);
+		return CLAIM_RETRY;
+	}
+	return CLAIM_DONE;
+}
+
+/* Takes a lane for pkt->key: found_bucket and found_lane on CLAIM_DONE. */
+static __always_inline enum claim claim_lane(struct pkt *pkt, __u64 words[2])
+{
+	__u32 free0 = lanes_count(lanes_matching(words[0], 0));
+	__u32 free1 = lanes_count(lanes_matching(words[1], 0));
+	bool second = free1 > free0; /* the emptier one */
+	__u32 spare = second ? free1 : free0;
+	__u64 scan0, scan1, victim0, victim1;
+
+	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
+	/* With more lanes free the half-open limit cannot be exceeded. */
+	if (spare > FLOW_LANES - FLOW_HALF_OPEN_LANES)
+		return claim_free(pkt, second ? words[1] : words[0]);
+
+	scan0 = flow_scan(pkt, pkt->bucket[0]);
+	victim0 = pkt->victim;
+	scan1 = flow_scan(pkt, pkt->bucket[1]);
+	victim1 = pkt->victim;
+	if (spare && SCAN_HALF_OPEN(second ? scan1 : scan0) < FLOW_HALF_OPEN_LANES)
+		return claim_free(pkt, second ? words[1] : words[0]);
+	second = SCAN_SCORE(scan1) > SCAN_SCORE(scan0);
+	if (!SCAN_SCORE(second ? scan1 : scan0))
+		return CLAIM_FULL;
+	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
+	pkt->found_lane = SCAN_LANE(second ? scan1 : scan0);
+	return claim_victim(pkt, second ? words[1] : words[0],
+			    second ? victim1 : victim0);
+}
+
+/* Step 3: did another CPU claim a lane for this flow in the other bucket? */
+static __always_inline bool claimed_elsewhere(struct pkt *pkt)
+{
+	__u32 mine = pkt->found_bucket, lane = pkt->found_lane;
+	__u32 other = mine == pkt->bucket[0] ? pkt->bucket[1] : pkt->bucket[0];
+	__u64 *word = flow_tag_word(other);
+	int find;
+
+	if (!word)
+		return false;
+	find = flow_find_in(pkt, other, READ_ONCE(*word));
+	pkt->found_bucket = mine;
+	pkt->found_lane = lane;
+	return find != FIND_MISS;
+}
+
+static __always_inline __u32 state_opened(struct pkt *pkt)
+{
+	switch (pkt->protocol) {
+	case IPPROTO_TCP:
+		/* A segment from the middle of a connection has yet to be
+		 * answered from the other side. */
+		return pkt->opens ? STATE_TCP_SYN_SENT : STATE_TCP_SYN_RECV;
+	case IPPROTO_UDP:
+		return STATE_UDP_NEW;
+	case IPPROTO_SCTP:
+		return STATE_SCTP_NEW;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return STATE_ICMP_NEW;
+	}
+	return STATE_OTHER_NEW;
+}
+
+static __always_inline __u64 meta_opened(struct pkt *pkt)
+{
+	__u32 flags = pkt->from_low ? FLOW_ORIG_LOW : 0;
+
+	if (pkt->hook == HOOK_XDP)
+		flags |= FLOW_FROM_OUTSIDE;
+	return meta_make(state_opened(pkt), flags, control_epoch(pkt->control),
+			 pkt->now);
+}
+
+static __always_inline __u64 rules_word(struct pkt *pkt)
+{
+	__u64 rules = (__u64)(pkt->egress & CELL_RULE_MASK)
+			      << RULES_EGRESS_SHIFT |
+		      (__u64)(pkt->ingress & CELL_RULE_MASK)
+			      << RULES_INGRESS_SHIFT;
+
+	if (pkt->egress & CELL_DENY)
+		rules |= RULES_DENY_EGRESS;
+	if (pkt->ingress & CELL_DENY)
+		rules |= RULES_DENY_INGRESS;
+	return rules;
+}
+
+/* Both directions' counters start again with this packet. */
+static __always_inline void counts_restart(struct pkt *pkt)
+{
+	__u32 lane = pkt->found_lane & (FLOW_LANES - 1);
+	struct flow_counts *low, *high;
+
+	if (!FLOW_COUNTERS)
+		return;
+	low = bpf_map_lookup_elem(&flow_counts_low, &pkt->found_bucket);
+	high = bpf_map_lookup_elem(&flow_counts_high, &pkt->found_bucket);
+	if (!low || !high)
+		return;
+	low->lane[lane].packets = 0;
+	low->lane[lane].bytes = 0;
+	high->lane[lane].packets = 0;
+	high->lane[lane].bytes = 0;
+	flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+}
+
+static __always_inline enum claim flow_insert_once(struct pkt *pkt)
+{
+	struct flow_entry *entry;
+	__u64 words[2] = {};
+	enum claim claim;
+
+	if (flow_find(pkt, words) != FIND_MISS)
+		return CLAIM_OTHER;
+	claim = claim_lane(pkt, words);
+	if (claim != CLAIM_DONE)
+		return claim;
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!entry)
+		return CLAIM_FULL;
+	if (claimed_elsewhere(pkt)) {
+		lane_release(pkt->found_bucket, pkt->found_lane);
+		return CLAIM_OTHER;
+	}
+	entry->key = pkt->key;
+	entry->rules = rules_word(pkt);
+	entry->ack[0] = 0;
+	entry->ack[1] = 0;
+	counts_restart(pkt);
+	__sync_lock_test_and_set(&entry->meta, meta_opened(pkt));
+	return CLAIM_DONE;
+}
+
+static __always_inline enum step flow_insert(struct pkt *pkt)
+{
+	enum claim claim = CLAIM_RETRY;
+	int i;
+
+	for (i = 0; i < FLOW_TRIES && claim == CLAIM_RETRY; i++)
+		claim = flow_insert_once(pkt);
+	if (claim == CLAIM_FULL)
+		return drop(pkt, REASON_DROP_FLOW_TABLE_FULL);
+	if (claim == CLAIM_RETRY)
+		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
+	pkt->new_flow = claim == CLAIM_DONE;
+	return pass(pkt, REASON_PASS_NEW);
+}
+
+/*
+ * Gives the flow that was found a new meta word and the rules of this verdict.
+ * If another CPU changed it meanwhile, that one's word stays: it may carry a
+ * newer epoch, and a flow that is still stale is judged at its next packet.
+ */
+static __always_inline void flow_rewrite(struct pkt *pkt, __u64 next,
+					 bool restart)
+{
+	struct flow_entry *entry;
+	__u64 busy = meta_make(STATE_BUSY, 0, 0, pkt->now);
+
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!entry)
+		return;
+	if (__sync_val_compare_and_swap(&entry->meta, pkt->found, busy) !=
+	    pkt->found)
+		return;
+	entry->rules = rules_word(pkt);
+	pkt->new_flow = restart;
+	if (restart)
+		counts_restart(pkt);
+	else
+		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+	__sync_lock_test_and_set(&entry->meta, next);
+}
+
+#endif

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+/*
+ * The policy program of one generation: judges what the flow table could not
+ * answer, and writes the answer there. One instance per generation, with tables
+ * of its own; reached only by tail call.
+ */
+#include "class.h"
+#include "finish.h"
+#include "flow_write.h"
+
+volatile const __u32 GENERATION = 0;
+volatile const __u32 KEEP = 0; /* established flows outlive a policy change */
+
+/* Who opens the connection to whom: of a flow that is judged again, its
+ * original direction, whichever side sent this packet. */
+struct direction {
+	__u64 source_be[2];
+	__u64 destination_be[2];
+	__u16 port; /* destination port */
+};
+
+static __always_inline bool again(struct pkt *pkt)
+{
+	return pkt->found && !pkt->reopen;
+}
+
+static __always_inline void direction_set(struct pkt *pkt,
+					  struct direction *direction)
+{
+	bool low = again(pkt) ? !!(meta_flags(pkt->found) & FLOW_ORIG_LOW)
+			      : pkt->from_low;
+	__u64 tuple = pkt->key.tuple;
+
+	direction->source_be[0] = low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];
+	direction->source_be[1] = low ? pkt->key.addr_lo_be[1] : pkt->key.addr_hi_be[1];
+	direction->destination_be[0] = low ? pkt->key.addr_hi_be[0] : pkt->key.addr_lo_be[0];
+	direction->destination_be[1] = low ? pkt->key.addr_hi_be[1] : pkt->key.addr_lo_be[1];
+	direction->port = low ? tuple >> TUPLE_PORT_HI_SHIFT : tuple >> TUPLE_PORT_LO_SHIFT;
+}
+
+/* Egress at the source AND ingress at the destination; replies need no rule. */
+static __always_inline enum step judge(struct pkt *pkt,
+				       struct class_record *source,
+				       struct class_record *destination,
+				       __u32 port)
+{
+	if (source->endpoint && source->endpoint == destination->endpoint) {
+		pkt->egress = RULE_SELF;
+		pkt->ingress = RULE_SELF;
+		return STEP_CONTINUE;
+	}
+	pkt->egress = RULE_NOT_ISOLATED;
+	if (source->egress_subject &&
+	    !cell_at(source->egress_subject, destination->peer, port,
+		     &pkt->egress))
+		return drop(pkt, REASON_DROP_MAP);
+	pkt->ingress = RULE_NOT_ISOLATED;
+	if (source->flags & CLASS_NODE && source->node == destination->node)
+		pkt->ingress = RULE_OWN_NODE;
+	else if (destination->ingress_subject &&
+		 !cell_at(destination->ingress_subject, source->peer, port,
+			  &pkt->ingress))
+		return drop(pkt, REASON_DROP_MAP);
+	return STEP_CONTINUE;
+}
+
+/*
+ * A segment from the middle of a connection opens a flow only where no policy
+ * isolates either end in either direction: then the other direction would pass
+ * as well, and there is nothing that the segment could be a way around.
+ */
+static __always_inline enum step may_open(struct pkt *pkt,
+					  struct class_record *a,
+					  struct class_record *b)
+{
+	if (pkt->opens || again(pkt))
+		return STEP_CONTINUE;
+	if (pkt->protocol != IPPROTO_TCP)
+		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
+	if (a->egress_subject | a->ingress_subject | b->egress_subject |
+	    b->ingress_subject)
+		return drop(pkt, REASON_DROP_TCP_NO_FLOW);
+	return STEP_CONTINUE;
+}
+
+static __always_inline bool denied(struct pkt *pkt)
+{
+	return (pkt->egress | pkt->ingress) & CELL_DENY;
+}
+
+/* A flow under an older epoch. Denied, it stays as a tombstone: otherwise the
+ * next packet of the side that answered would open it in reverse. */
+static __always_inline enum step conclude_again(struct pkt *pkt)
+{
+	__u32 epoch = control_epoch(pkt->control);
+	__u32 state = meta_state(pkt->next), flags = meta_flags(pkt->next);
+
+	if (denied(pkt)) {
+		flow_rewrite(pkt, meta_make(STATE_DENIED, flags, epoch, pkt->now),
+			     false);
+		return drop(pkt, REASON_DROP_POLICY);
+	}
+	if (state == STATE_DENIED) /* allowed again: as if it were opened now */
+		state = pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
+						       state_opened(pkt);
+	flow_rewrite(pkt, meta_make(state, flags, epoch, pkt->now), false);
+	return pass(pkt, REASON_PASS_FLOW);
+}
+
+static __always_inline enum step conclude(struct pkt *pkt)
+{
+	if (again(pkt))
+		return conclude_again(pkt);
+	if (denied(pkt))
+		return drop(pkt, REASON_DROP_POLICY);
+	if (pkt->hook == HOOK_PROBE)
+		return pass(pkt, REASON_PASS_NEW);
+	/* Only a segment that continues a connection is worth an entry. */
+	if (pkt->tcp_flags & (TCP_RST | TCP_FIN))
+		return pass(pkt, REASON_PASS_NEW);
+	if (!pkt->found)
+		return flow_insert(pkt);
+	flow_rewrite(pkt, meta_opened(pkt), true);
+	return pass(pkt, REASON_PASS_NEW);
+}
+
+/* KEEP: the rules that admitted the flow stay its rules. */
+static __always_inline enum step keep(struct pkt *pkt)
+{
+	struct flow_entry *entry;
+	__u64 next = meta_make(meta_state(pkt->next), meta_flags(pkt->next),
+			       control_epoch(pkt->control), pkt->now);
+
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!entry)
+		return drop(pkt, REASON_DROP_MAP);
+	flow_rules(pkt, READ_ONCE(entry->rules));
+	if (__sync_val_compare_and_swap(&entry->meta, pkt->found, next) ==
+	    pkt->found)
+		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+	return pass(pkt, REASON_PASS_FLOW);
+}
+
+static __always_inline enum step policy_step(struct pkt *pkt)
+{
+	struct class_record *source, *destination;
+	struct direction direction;
+	enum step step;
+
+	if (control_generation(pkt->control) != GENERATION)
+		return drop(pkt, REASON_DROP_GENERATION);
+	if (KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED)
+		return keep(pkt);
+	direction_set(pkt, &direction);
+	source = address_class(direction.source_be, pkt->kind);
+	destination = address_class(direction.destination_be, pkt->kind);
+	if (!source || !destination)
+		return drop(pkt, REASON_DROP_MAP);
+	step = may_open(pkt, source, destination);
+	if (step != STEP_CONTINUE)
+		return step;
+	step = judge(pkt, source, destination,
+		     port_class(pkt->protocol, direction.port));
+	if (step != STEP_CONTINUE)
+		return step;
+	pkt->steps |= PROBE_JUDGED;
+	return conclude(pkt);
+}
+
+static __always_inline struct pkt *pkt_carried(__u32 hook)
+{
+	return bpf_map_lookup_elem(&scratch, &hook);
+}
+
+SEC("xdp")
+int policy_xdp(struct xdp_md *ctx)
+{
+	struct pkt *pkt = pkt_carried(HOOK_XDP);
+
+	if (!pkt)
+		return XDP_DROP;
+	policy_step(pkt);
+	return finish_xdp(pkt);
+}
+
+SEC("classifier")
+int policy_tc(struct __sk_buff *skb)
+{
+	struct pkt *pkt = pkt_carried(HOOK_TC);
+
+	if (!pkt)
+		return TC_ACT_SHOT;
+	policy_step(pkt);
+	return finish_tc(pkt);
+}
+
+SEC("xdp")
+int policy_probe(struct xdp_md *ctx)
+{
+	struct pkt *pkt = pkt_carried(HOOK_PROBE);
+
+	if (!pkt)
+		return XDP_DROP;
+	policy_step(pkt);
+	return finish_probe(ctx, pkt);
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

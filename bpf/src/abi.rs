@@ -1,0 +1,406 @@
+//! Generated from `abi.h` by `make abi`; do not edit.
+#![allow(clippy::all, clippy::use_self, non_camel_case_types)]
+type __u8 = u8;
+type __u16 = u16;
+type __u32 = u32;
+type __u64 = u64;
+
+pub const ABI_VERSION: u32 = 1;
+pub const CONTROL_SLOT_SHIFT: u32 = 0;
+pub const CONTROL_GENERATION_SHIFT: u32 = 8;
+pub const CONTROL_EPOCH_SHIFT: u32 = 32;
+pub const CONTROL_SLOT_MASK: u32 = 255;
+pub const CONTROL_GENERATION_MASK: u32 = 16777215;
+pub const CONTROL_EPOCH_MASK: u32 = 16777215;
+pub const POLICY_SLOTS: u32 = 8;
+pub const TICK_SHIFT: u32 = 30;
+pub const TICK_MASK: u32 = 16777215;
+pub const FLOW_LANES: u32 = 8;
+pub const FLOW_HALF_OPEN_LANES: u32 = 6;
+pub const META_STATE_SHIFT: u32 = 0;
+pub const META_FLAGS_SHIFT: u32 = 8;
+pub const META_EPOCH_SHIFT: u32 = 16;
+pub const META_SEEN_SHIFT: u32 = 40;
+pub const META_STATE_MASK: u32 = 255;
+pub const META_FLAGS_MASK: u32 = 255;
+pub const META_EPOCH_MASK: u32 = 16777215;
+pub const META_SEEN_MASK: u32 = 16777215;
+pub const FLOW_ORIG_LOW: u32 = 1;
+pub const FLOW_REPLIED: u32 = 2;
+pub const FLOW_FIN_LOW: u32 = 4;
+pub const FLOW_FIN_HIGH: u32 = 8;
+pub const FLOW_AUDIT: u32 = 16;
+pub const FLOW_INSPECT: u32 = 32;
+pub const FLOW_FROM_OUTSIDE: u32 = 64;
+pub const TUPLE_PORT_LO_SHIFT: u32 = 0;
+pub const TUPLE_PORT_HI_SHIFT: u32 = 16;
+pub const TUPLE_PROTOCOL_SHIFT: u32 = 32;
+pub const TUPLE_ZONE_SHIFT: u32 = 40;
+pub const TUPLE_KIND_SHIFT: u32 = 56;
+pub const KIND_IPV4: u32 = 4;
+pub const KIND_IPV6: u32 = 6;
+pub const KIND_FRAGMENT: u32 = 44;
+pub const RULES_EGRESS_SHIFT: u32 = 0;
+pub const RULES_INGRESS_SHIFT: u32 = 24;
+pub const RULES_MASK: u32 = 16777215;
+pub const RULES_DENY_EGRESS: u64 = 281474976710656;
+pub const RULES_DENY_INGRESS: u64 = 562949953421312;
+pub const FLOW_NH_WORDS: u32 = 10;
+pub const HOST_LANES: u32 = 8;
+pub const HOST_NH_WORDS: u32 = 4;
+pub const LPM_DIRECT_BITS: u32 = 18;
+pub const LPM_STRIDE: u32 = 6;
+pub const LPM_LEVELS_V4: u32 = 3;
+pub const LPM_LEVELS_V6: u32 = 19;
+pub const LPM_LEAF: u32 = 2147483648;
+pub const U32_CHUNK: u32 = 16;
+pub const PAGE_CELLS: u32 = 64;
+pub const CLASS_NODE: u32 = 1;
+pub const PORT_TCP: u32 = 0;
+pub const PORT_UDP: u32 = 1;
+pub const PORT_SCTP: u32 = 2;
+pub const PORT_PROTOCOLS: u32 = 3;
+pub const CELL_DENY: u32 = 2147483648;
+pub const CELL_RULE_MASK: u32 = 16777215;
+pub const RULE_NONE: u32 = 0;
+pub const RULE_NOT_ISOLATED: u32 = 1;
+pub const RULE_OWN_NODE: u32 = 2;
+pub const RULE_SELF: u32 = 3;
+pub const RULE_FIRST: u32 = 16;
+pub const HOOK_XDP: u32 = 0;
+pub const HOOK_TC: u32 = 1;
+pub const HOOK_PROBE: u32 = 2;
+pub const HOOKS: u32 = 3;
+pub const IFINDEX_MAX: u32 = 65536;
+pub const IFINDEX_WORDS: u32 = 1024;
+pub const PROBE_MAGIC: u64 = 4774177671919239169;
+pub const PROBE_PARSED: u32 = 1;
+pub const PROBE_JUDGED: u32 = 2;
+pub const VERDICT_NONE: u32 = 0;
+pub const VERDICT_PASS: u32 = 1;
+pub const VERDICT_DROP: u32 = 2;
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct control {
+    pub word: __u64,
+    pub pad: [__u64; 7usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of control"][::core::mem::size_of::<control>() - 64usize];
+    ["Alignment of control"][::core::mem::align_of::<control>() - 8usize];
+    ["Offset of field: control::word"][::core::mem::offset_of!(control, word) - 0usize];
+    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 8usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct flow_key {
+    pub tuple: __u64,
+    pub addr_lo_be: [__u64; 2usize],
+    pub addr_hi_be: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_key"][::core::mem::size_of::<flow_key>() - 40usize];
+    ["Alignment of flow_key"][::core::mem::align_of::<flow_key>() - 8usize];
+    ["Offset of field: flow_key::tuple"][::core::mem::offset_of!(flow_key, tuple) - 0usize];
+    ["Offset of field: flow_key::addr_lo_be"]
+        [::core::mem::offset_of!(flow_key, addr_lo_be) - 8usize];
+    ["Offset of field: flow_key::addr_hi_be"]
+        [::core::mem::offset_of!(flow_key, addr_hi_be) - 24usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct flow_entry {
+    pub meta: __u64,
+    pub key: flow_key,
+    pub rules: __u64,
+    pub ack: [__u32; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_entry"][::core::mem::size_of::<flow_entry>() - 64usize];
+    ["Alignment of flow_entry"][::core::mem::align_of::<flow_entry>() - 8usize];
+    ["Offset of field: flow_entry::meta"][::core::mem::offset_of!(flow_entry, meta) - 0usize];
+    ["Offset of field: flow_entry::key"][::core::mem::offset_of!(flow_entry, key) - 8usize];
+    ["Offset of field: flow_entry::rules"][::core::mem::offset_of!(flow_entry, rules) - 48usize];
+    ["Offset of field: flow_entry::ack"][::core::mem::offset_of!(flow_entry, ack) - 56usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct flow_bucket {
+    pub lane: [flow_entry; 8usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_bucket"][::core::mem::size_of::<flow_bucket>() - 512usize];
+    ["Alignment of flow_bucket"][::core::mem::align_of::<flow_bucket>() - 8usize];
+    ["Offset of field: flow_bucket::lane"][::core::mem::offset_of!(flow_bucket, lane) - 0usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct flow_count {
+    pub packets: __u64,
+    pub bytes: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_count"][::core::mem::size_of::<flow_count>() - 16usize];
+    ["Alignment of flow_count"][::core::mem::align_of::<flow_count>() - 8usize];
+    ["Offset of field: flow_count::packets"][::core::mem::offset_of!(flow_count, packets) - 0usize];
+    ["Offset of field: flow_count::bytes"][::core::mem::offset_of!(flow_count, bytes) - 8usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct flow_counts {
+    pub lane: [flow_count; 8usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_counts"][::core::mem::size_of::<flow_counts>() - 128usize];
+    ["Alignment of flow_counts"][::core::mem::align_of::<flow_counts>() - 8usize];
+    ["Offset of field: flow_counts::lane"][::core::mem::offset_of!(flow_counts, lane) - 0usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct flow_keys {
+    pub nh: [__u32; 10usize],
+    pub mul: [__u64; 2usize],
+    pub abi: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_keys"][::core::mem::size_of::<flow_keys>() - 64usize];
+    ["Alignment of flow_keys"][::core::mem::align_of::<flow_keys>() - 8usize];
+    ["Offset of field: flow_keys::nh"][::core::mem::offset_of!(flow_keys, nh) - 0usize];
+    ["Offset of field: flow_keys::mul"][::core::mem::offset_of!(flow_keys, mul) - 40usize];
+    ["Offset of field: flow_keys::abi"][::core::mem::offset_of!(flow_keys, abi) - 56usize];
+};
+pub const STATE_BUSY: flow_state = 0;
+pub const STATE_TCP_SYN_SENT: flow_state = 1;
+pub const STATE_TCP_SYN_RECV: flow_state = 2;
+pub const STATE_TCP_ESTABLISHED: flow_state = 3;
+pub const STATE_TCP_FIN_WAIT: flow_state = 4;
+pub const STATE_TCP_TIME_WAIT: flow_state = 5;
+pub const STATE_TCP_CLOSED: flow_state = 6;
+pub const STATE_UDP_NEW: flow_state = 7;
+pub const STATE_UDP_REPLIED: flow_state = 8;
+pub const STATE_ICMP_NEW: flow_state = 9;
+pub const STATE_ICMP_REPLIED: flow_state = 10;
+pub const STATE_SCTP_NEW: flow_state = 11;
+pub const STATE_SCTP_REPLIED: flow_state = 12;
+pub const STATE_OTHER_NEW: flow_state = 13;
+pub const STATE_OTHER_REPLIED: flow_state = 14;
+pub const STATE_DENIED: flow_state = 15;
+pub const STATE_COUNT: flow_state = 16;
+pub type flow_state = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct host_entry {
+    pub addr_be: [__u64; 2usize],
+    pub class_id: __u32,
+    pub pad: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of host_entry"][::core::mem::size_of::<host_entry>() - 24usize];
+    ["Alignment of host_entry"][::core::mem::align_of::<host_entry>() - 8usize];
+    ["Offset of field: host_entry::addr_be"][::core::mem::offset_of!(host_entry, addr_be) - 0usize];
+    ["Offset of field: host_entry::class_id"]
+        [::core::mem::offset_of!(host_entry, class_id) - 16usize];
+    ["Offset of field: host_entry::pad"][::core::mem::offset_of!(host_entry, pad) - 20usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct host_bucket {
+    pub lane: [host_entry; 8usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of host_bucket"][::core::mem::size_of::<host_bucket>() - 192usize];
+    ["Alignment of host_bucket"][::core::mem::align_of::<host_bucket>() - 8usize];
+    ["Offset of field: host_bucket::lane"][::core::mem::offset_of!(host_bucket, lane) - 0usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct lpm_node {
+    pub children: __u64,
+    pub leaves: __u64,
+    pub child_base: __u32,
+    pub leaf_base: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of lpm_node"][::core::mem::size_of::<lpm_node>() - 24usize];
+    ["Alignment of lpm_node"][::core::mem::align_of::<lpm_node>() - 8usize];
+    ["Offset of field: lpm_node::children"][::core::mem::offset_of!(lpm_node, children) - 0usize];
+    ["Offset of field: lpm_node::leaves"][::core::mem::offset_of!(lpm_node, leaves) - 8usize];
+    ["Offset of field: lpm_node::child_base"]
+        [::core::mem::offset_of!(lpm_node, child_base) - 16usize];
+    ["Offset of field: lpm_node::leaf_base"]
+        [::core::mem::offset_of!(lpm_node, leaf_base) - 20usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct u32_chunk {
+    pub v: [__u32; 16usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of u32_chunk"][::core::mem::size_of::<u32_chunk>() - 64usize];
+    ["Alignment of u32_chunk"][::core::mem::align_of::<u32_chunk>() - 4usize];
+    ["Offset of field: u32_chunk::v"][::core::mem::offset_of!(u32_chunk, v) - 0usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct page {
+    pub v: [__u32; 64usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of page"][::core::mem::size_of::<page>() - 256usize];
+    ["Alignment of page"][::core::mem::align_of::<page>() - 4usize];
+    ["Offset of field: page::v"][::core::mem::offset_of!(page, v) - 0usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct class_record {
+    pub egress_subject: __u32,
+    pub ingress_subject: __u32,
+    pub peer: __u32,
+    pub node: __u32,
+    pub endpoint: __u32,
+    pub flags: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of class_record"][::core::mem::size_of::<class_record>() - 24usize];
+    ["Alignment of class_record"][::core::mem::align_of::<class_record>() - 4usize];
+    ["Offset of field: class_record::egress_subject"]
+        [::core::mem::offset_of!(class_record, egress_subject) - 0usize];
+    ["Offset of field: class_record::ingress_subject"]
+        [::core::mem::offset_of!(class_record, ingress_subject) - 4usize];
+    ["Offset of field: class_record::peer"][::core::mem::offset_of!(class_record, peer) - 8usize];
+    ["Offset of field: class_record::node"][::core::mem::offset_of!(class_record, node) - 12usize];
+    ["Offset of field: class_record::endpoint"]
+        [::core::mem::offset_of!(class_record, endpoint) - 16usize];
+    ["Offset of field: class_record::flags"]
+        [::core::mem::offset_of!(class_record, flags) - 20usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct port_chunk {
+    pub v: [__u16; 65536usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of port_chunk"][::core::mem::size_of::<port_chunk>() - 131072usize];
+    ["Alignment of port_chunk"][::core::mem::align_of::<port_chunk>() - 2usize];
+    ["Offset of field: port_chunk::v"][::core::mem::offset_of!(port_chunk, v) - 0usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct reason_counter {
+    pub packets: __u64,
+    pub bytes: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of reason_counter"][::core::mem::size_of::<reason_counter>() - 16usize];
+    ["Alignment of reason_counter"][::core::mem::align_of::<reason_counter>() - 8usize];
+    ["Offset of field: reason_counter::packets"]
+        [::core::mem::offset_of!(reason_counter, packets) - 0usize];
+    ["Offset of field: reason_counter::bytes"]
+        [::core::mem::offset_of!(reason_counter, bytes) - 8usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct rule_counter {
+    pub hits: __u64,
+    pub packets: __u64,
+    pub bytes: __u64,
+    pub seen: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rule_counter"][::core::mem::size_of::<rule_counter>() - 32usize];
+    ["Alignment of rule_counter"][::core::mem::align_of::<rule_counter>() - 8usize];
+    ["Offset of field: rule_counter::hits"][::core::mem::offset_of!(rule_counter, hits) - 0usize];
+    ["Offset of field: rule_counter::packets"]
+        [::core::mem::offset_of!(rule_counter, packets) - 8usize];
+    ["Offset of field: rule_counter::bytes"]
+        [::core::mem::offset_of!(rule_counter, bytes) - 16usize];
+    ["Offset of field: rule_counter::seen"][::core::mem::offset_of!(rule_counter, seen) - 24usize];
+};
+pub const REASON_NONE: reason = 0;
+pub const REASON_PASS_FLOW: reason = 1;
+pub const REASON_PASS_NEW: reason = 2;
+pub const REASON_PASS_ARP: reason = 3;
+pub const REASON_PASS_ND: reason = 4;
+pub const REASON_PASS_LINK_LOCAL_CONTROL: reason = 5;
+pub const REASON_PASS_JUDGED: reason = 6;
+pub const REASON_DROP_POLICY: reason = 16;
+pub const REASON_DROP_FLOW_DENIED: reason = 17;
+pub const REASON_DROP_TCP_NO_FLOW: reason = 18;
+pub const REASON_DROP_TCP_STATE: reason = 19;
+pub const REASON_DROP_ICMP_NO_FLOW: reason = 20;
+pub const REASON_DROP_FLOW_TABLE_FULL: reason = 21;
+pub const REASON_DROP_FLOW_CONTENTION: reason = 22;
+pub const REASON_DROP_NO_POLICY: reason = 23;
+pub const REASON_DROP_GENERATION: reason = 24;
+pub const REASON_DROP_MAP: reason = 25;
+pub const REASON_DROP_ETH_TRUNCATED: reason = 32;
+pub const REASON_DROP_ETHERTYPE: reason = 33;
+pub const REASON_DROP_IP_TRUNCATED: reason = 34;
+pub const REASON_DROP_IP_HEADER: reason = 35;
+pub const REASON_DROP_IP_LENGTH: reason = 36;
+pub const REASON_DROP_L4_TRUNCATED: reason = 37;
+pub const REASON_DROP_L4_HEADER: reason = 38;
+pub const REASON_DROP_MARTIAN: reason = 39;
+pub const REASON_DROP_ND_HOP_LIMIT: reason = 40;
+pub const REASON_DROP_VLAN: reason = 48;
+pub const REASON_DROP_FRAGMENT: reason = 49;
+pub const REASON_DROP_EXTENSION_HEADER: reason = 50;
+pub const REASON_DROP_ICMP_ERROR: reason = 51;
+pub const REASON_MAX: reason = 64;
+pub type reason = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct reason_counters {
+    pub reason: [reason_counter; 64usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of reason_counters"][::core::mem::size_of::<reason_counters>() - 1024usize];
+    ["Alignment of reason_counters"][::core::mem::align_of::<reason_counters>() - 8usize];
+    ["Offset of field: reason_counters::reason"]
+        [::core::mem::offset_of!(reason_counters, reason) - 0usize];
+};
+#[repr(C)]
+#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+pub struct probe_answer {
+    pub magic: __u64,
+    pub verdict: __u32,
+    pub reason: __u32,
+    pub egress: __u32,
+    pub ingress: __u32,
+    pub steps: __u32,
+    pub pad: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of probe_answer"][::core::mem::size_of::<probe_answer>() - 32usize];
+    ["Alignment of probe_answer"][::core::mem::align_of::<probe_answer>() - 8usize];
+    ["Offset of field: probe_answer::magic"][::core::mem::offset_of!(probe_answer, magic) - 0usize];
+    ["Offset of field: probe_answer::verdict"]
+        [::core::mem::offset_of!(probe_answer, verdict) - 8usize];
+    ["Offset of field: probe_answer::reason"]
+        [::core::mem::offset_of!(probe_answer, reason) - 12usize];
+    ["Offset of field: probe_answer::egress"]
+        [::core::mem::offset_of!(probe_answer, egress) - 16usize];
+    ["Offset of field: probe_answer::ingress"]
+        [::core::mem::offset_of!(probe_answer, ingress) - 20usize];
+    ["Offset of field: probe_answer::steps"]
+        [::core::mem::offset_of!(probe_answer, steps) - 24usize];
+    ["Offset of field: probe_answer::pad"][::core::mem::offset_of!(probe_answer, pad) - 28usize];
+};

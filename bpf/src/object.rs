@@ -1,0 +1,16 @@
+//! The compiled programs, embedded.
+
+/// An ELF image at the alignment that ELF readers expect.
+#[repr(C, align(8))]
+struct Aligned<T: ?Sized>(T);
+
+static ENTRY_IMAGE: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/entry.bpf.o")));
+static POLICY_IMAGE: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/policy.bpf.o")));
+
+/// `entry.bpf.o`: the attached programs `entry_xdp` and `entry_tc`, and `entry_probe`.
+pub static ENTRY: &[u8] = &ENTRY_IMAGE.0;
+
+/// `policy.bpf.o`: `policy_xdp`, `policy_tc` and `policy_probe`, loaded once per generation.
+pub static POLICY: &[u8] = &POLICY_IMAGE.0;

@@ -1,0 +1,142 @@
+//! Names and meanings of the reasons under which the exit counts every packet.
+
+use crate::abi;
+
+/// One reason: its number in the ABI, its name in output, and one sentence for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reason {
+    /// Index into `reason_counters`.
+    pub number: u32,
+    /// The name in tables, logs and metrics.
+    pub name: &'static str,
+    /// Does a packet with this reason pass?
+    pub passes: bool,
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// Every reason, by number.
+pub const REASONS: &[Reason] = &[
+    passes(abi::REASON_PASS_FLOW, "flow", "packet of a flow in the table"),
+    passes(abi::REASON_PASS_NEW, "new", "allowed by policy; opened a flow"),
+    passes(abi::REASON_PASS_ARP, "arp", "ARP"),
+    passes(abi::REASON_PASS_ND, "nd", "IPv6 neighbour discovery with hop limit 255"),
+    passes(
+        abi::REASON_PASS_LINK_LOCAL_CONTROL,
+        "link-local-control",
+        "frame to 01:80:c2:00:00:0x: STP, LACP, LLDP, 802.1X",
+    ),
+    passes(abi::REASON_PASS_JUDGED, "judged", "forwarded packet that XDP has judged on its way in"),
+    drops(abi::REASON_DROP_POLICY, "policy", "an isolated endpoint without a rule for this packet"),
+    drops(
+        abi::REASON_DROP_FLOW_DENIED,
+        "flow-denied",
+        "packet of a flow whose permission was revoked",
+    ),
+    drops(
+        abi::REASON_DROP_TCP_NO_FLOW,
+        "tcp-no-flow",
+        "TCP segment of no known flow, and not the SYN that opens one",
+    ),
+    drops(
+        abi::REASON_DROP_TCP_STATE,
+        "tcp-state",
+        "SYN against the direction in which the flow was opened",
+    ),
+    drops(abi::REASON_DROP_ICMP_NO_FLOW, "icmp-no-flow", "echo reply that nobody asked for"),
+    drops(
+        abi::REASON_DROP_FLOW_TABLE_FULL,
+        "flow-table-full",
+        "allowed, but both buckets hold only live flows",
+    ),
+    drops(
+        abi::REASON_DROP_FLOW_CONTENTION,
+        "flow-contention",
+        "allowed, but other CPUs changed the bucket at every attempt",
+    ),
+    drops(abi::REASON_DROP_NO_POLICY, "no-policy", "no policy program is loaded in the slot"),
+    drops(
+        abi::REASON_DROP_GENERATION,
+        "generation",
+        "handed to a policy program of another generation",
+    ),
+    drops(abi::REASON_DROP_MAP, "map", "a table lookup failed that cannot fail: damaged tables"),
+    drops(abi::REASON_DROP_ETH_TRUNCATED, "eth-truncated", "frame shorter than an Ethernet header"),
+    drops(
+        abi::REASON_DROP_ETHERTYPE,
+        "ethertype",
+        "neither IP nor ARP nor link-local control traffic",
+    ),
+    drops(abi::REASON_DROP_IP_TRUNCATED, "ip-truncated", "frame shorter than an IP header"),
+    drops(abi::REASON_DROP_IP_HEADER, "ip-header", "wrong IP version, or IHL below 5"),
+    drops(
+        abi::REASON_DROP_IP_LENGTH,
+        "ip-length",
+        "IP length below its header or beyond the frame",
+    ),
+    drops(abi::REASON_DROP_L4_TRUNCATED, "l4-truncated", "packet shorter than its layer-4 header"),
+    drops(abi::REASON_DROP_L4_HEADER, "l4-header", "TCP data offset or UDP length out of range"),
+    drops(abi::REASON_DROP_MARTIAN, "martian", "IPv4-mapped IPv6 address on the wire"),
+    drops(
+        abi::REASON_DROP_ND_HOP_LIMIT,
+        "nd-hop-limit",
+        "neighbour discovery that came through a router",
+    ),
+    drops(abi::REASON_DROP_VLAN, "vlan", "VLAN-tagged frame (not supported yet)"),
+    drops(abi::REASON_DROP_FRAGMENT, "fragment", "IP fragment (not supported yet)"),
+    drops(
+        abi::REASON_DROP_EXTENSION_HEADER,
+        "extension-header",
+        "IPv6 extension header (not supported yet)",
+    ),
+    drops(
+        abi::REASON_DROP_ICMP_ERROR,
+        "icmp-error",
+        "ICMP error or redirect (not matched to its flow yet)",
+    ),
+];
+
+impl Reason {
+    /// The reason with this number, if there is one.
+    pub fn of(number: u32) -> Option<&'static Self> {
+        REASONS.iter().find(|reason| reason.number == number)
+    }
+}
+
+const fn passes(number: u32, name: &'static str, help: &'static str) -> Reason {
+    Reason { number, name, passes: true, help }
+}
+
+const fn drops(number: u32, name: &'static str, help: &'static str) -> Reason {
+    Reason { number, name, passes: false, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every `REASON_*` of the header is named here, so a new one cannot be forgotten.
+    #[test]
+    fn every_reason_of_the_header_has_a_name() {
+        let header = include_str!("../abi.h");
+        let mut in_header: Vec<u32> = header
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("REASON_"))
+            .filter(|line| !line.starts_with("MAX") && !line.starts_with("NONE"))
+            .filter_map(|line| line.split_once(" = ")?.1.split(',').next()?.parse().ok())
+            .collect();
+        in_header.sort_unstable();
+        let mut named: Vec<u32> = REASONS.iter().map(|reason| reason.number).collect();
+        named.sort_unstable();
+        assert_eq!(named, in_header);
+        assert!(named.iter().all(|&number| number < abi::REASON_MAX));
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = REASONS.iter().map(|reason| reason.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), REASONS.len());
+    }
+}

@@ -1,0 +1,30 @@
+//! What a policy set means, and nothing else: no I/O, no file formats, no tables.
+//!
+//! A [`Snapshot`] is one whole, consistent view of policies and inventory. The [`oracle`] answers
+//! for any [`Connection`] what the NetworkPolicy text says, slowly and plainly; everything fast
+//! in this project is compared with it.
+#![forbid(unsafe_code)]
+
+/// Protocols and connections: what is judged.
+pub mod connection;
+/// Pods, workloads and nodes: who has which address, labels and named ports.
+pub mod inventory;
+/// Labels and the selectors over them.
+pub mod label;
+/// NetworkPolicy as types that cannot be invalid.
+pub mod network_policy;
+/// The naive evaluator, written from the specification.
+pub mod oracle;
+/// Everything that is known at one moment.
+pub mod snapshot;
+/// The answer, and what decided it.
+pub mod verdict;
+
+pub use connection::{Connection, Protocol};
+pub use inventory::{Endpoint, EndpointKind, EndpointRef, HostPod, NamedPort};
+pub use label::{Labels, Requirement, Selector};
+pub use network_policy::{
+    IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
+};
+pub use snapshot::{Conflict, Snapshot};
+pub use verdict::{Decider, Direction, RuleRef, Verdict};

@@ -1,0 +1,159 @@
+//! The naive evaluator: every clause of the NetworkPolicy text as a few lines, no index, no
+//! cleverness. Sources, cited as [api] and [doc]: the type comments of
+//! `k8s.io/api/networking/v1/types.go`, and the Kubernetes concept page "Network Policies".
+
+use std::net::IpAddr;
+
+use crate::connection::Connection;
+use crate::inventory::{Endpoint, EndpointKind};
+use crate::network_policy::{NetworkPolicy, Peer, PolicyRef, PortMatch, PortSpec, Rule};
+use crate::snapshot::Snapshot;
+use crate::verdict::{Decider, Direction, RuleRef, Verdict};
+
+/// Judges the opening of a connection.
+///
+/// [doc] "For a connection from a source pod to a destination pod to be allowed, both the egress
+/// policy on the source pod and the ingress policy on the destination pod need to allow the
+/// connection." Replies need no answer of their own: [doc] "Reply traffic for those allowed
+/// connections will also be implicitly allowed."
+pub fn judge(snapshot: &Snapshot, connection: &Connection) -> Verdict {
+    Verdict {
+        egress: decide(snapshot, connection, Direction::Egress),
+        ingress: decide(snapshot, connection, Direction::Ingress),
+    }
+}
+
+fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) -> Decider {
+    let source = endpoint_with(snapshot, connection.source);
+    let destination = endpoint_with(snapshot, connection.destination);
+
+    // [doc] what policies cannot do: "The ability to prevent loopback [...] Pods cannot currently
+    // block localhost access". A pod that talks to its own address is one endpoint.
+    if let (Some(source), Some(destination)) = (source, destination)
+        && source.id == destination.id
+    {
+        return Decider::SelfTraffic;
+    }
+    // [api] Ingress: traffic is allowed "if the traffic source is the pod's local node". Ingress
+    // only: no such words stand at Egress.
+    if direction == Direction::Ingress && from_own_node(source, destination) {
+        return Decider::OwnNode;
+    }
+    let (subject, peer_address, peer) = match direction {
+        Direction::Egress => (source, connection.destination, destination),
+        Direction::Ingress => (destination, connection.source, source),
+    };
+    let Some(subject) = subject else {
+        return Decider::NotIsolated;
+    };
+    // [doc] "a pod is isolated for egress [ingress] if there is any NetworkPolicy that both
+    // selects the pod and has Egress [Ingress] in its policyTypes".
+    let isolating: Vec<&NetworkPolicy> = snapshot
+        .policies()
+        .iter()
+        .filter(|policy| selects(policy, subject) && policy.rules(direction).is_some())
+        .collect();
+    if isolating.is_empty() {
+        return Decider::NotIsolated;
+    }
+    // [doc] "policies do not conflict; they are additive": the first match is as good as any, and
+    // policies are in the order of their names.
+    for policy in &isolating {
+        for (index, rule) in policy.rules(direction).unwrap_or_default().iter().enumerate() {
+            if peers_match(snapshot, policy, rule, peer_address, peer)
+                && ports_match(rule, connection, destination)
+            {
+                return Decider::Rule(RuleRef { policy: policy.id.clone(), direction, index });
+            }
+        }
+    }
+    Decider::DefaultDeny(isolating.iter().map(|policy| policy.id.clone()).collect::<Vec<PolicyRef>>())
+}
+
+fn endpoint_with(snapshot: &Snapshot, address: IpAddr) -> Option<&Endpoint> {
+    snapshot.endpoints().iter().find(|endpoint| endpoint.addresses.contains(&address))
+}
+
+fn from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -> bool {
+    match (source, destination) {
+        (Some(source), Some(destination)) => {
+            source.id.kind == EndpointKind::Node
+                && destination.node.as_deref() == Some(&source.id.name)
+        }
+        _ => false,
+    }
+}
+
+/// [api] podSelector "selects the pods to which this NetworkPolicy object applies"; a policy is
+/// namespaced. Nodes and host-network pods are ignored by every selector ([doc], the second of
+/// the two behaviours it permits for hostNetwork).
+fn selects(policy: &NetworkPolicy, endpoint: &Endpoint) -> bool {
+    endpoint.selectable()
+        && endpoint.id.namespace == policy.id.namespace
+        && policy.pod_selector.matches(&endpoint.labels)
+}
+
+/// [api] from/to: "Items in this list are combined using a logical OR operation. If this field is
+/// empty or missing, this rule matches all sources [destinations]".
+fn peers_match(
+    snapshot: &Snapshot,
+    policy: &NetworkPolicy,
+    rule: &Rule,
+    address: IpAddr,
+    endpoint: Option<&Endpoint>,
+) -> bool {
+    rule.peers.is_empty()
+        || rule.peers.iter().any(|peer| peer_matches(snapshot, policy, peer, address, endpoint))
+}
+
+fn peer_matches(
+    snapshot: &Snapshot,
+    policy: &NetworkPolicy,
+    peer: &Peer,
+    address: IpAddr,
+    endpoint: Option<&Endpoint>,
+) -> bool {
+    match peer {
+        // [api] ipBlock is by address; upstream's end-to-end tests expect it of pods too.
+        Peer::IpBlock(block) => block.contains(address),
+        Peer::Selected { namespaces, pods } => {
+            // Selectors match endpoints, never outside addresses.
+            let Some(endpoint) = endpoint.filter(|endpoint| endpoint.selectable()) else {
+                return false;
+            };
+            let namespace = &endpoint.id.namespace;
+            let in_namespace = match namespaces {
+                // [api] "Otherwise it selects the pods matching podSelector in the policy's own
+                // namespace."
+                None => *namespace == policy.id.namespace,
+                Some(selector) => {
+                    snapshot.namespaces().get(namespace).is_some_and(|l| selector.matches(l))
+                }
+            };
+            in_namespace && pods.matches(&endpoint.labels)
+        }
+    }
+}
+
+/// [api] ports: "If this field is empty or missing, this rule matches all ports (traffic not
+/// restricted by port)", and with them every protocol.
+fn ports_match(rule: &Rule, connection: &Connection, destination: Option<&Endpoint>) -> bool {
+    rule.ports.is_empty()
+        || rule.ports.iter().any(|port| port_matches(port, connection, destination))
+}
+
+fn port_matches(port: &PortMatch, connection: &Connection, destination: Option<&Endpoint>) -> bool {
+    // [api] protocol "TCP, UDP, or SCTP": other protocols match no entry.
+    if port.protocol != connection.protocol {
+        return false;
+    }
+    match &port.port {
+        // [api] "If this field is not provided, this matches all port names and numbers."
+        PortSpec::Any => true,
+        PortSpec::Range(range) => range.contains(connection.port),
+        // [api] "a numerical or named port on a pod": of the pod that is connected to. A name
+        // that it does not have matches nothing.
+        PortSpec::Named(name) => destination
+            .is_some_and(|d| d.named_port(name, port.protocol).any(|n| n == connection.port)),
+    }
+}

@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::IpAddr;
+
+use crate::inventory::{Endpoint, EndpointKind, EndpointRef, HostPod};
+use crate::label::Labels;
+use crate::network_policy::NetworkPolicy;
+
+/// The label that the control plane sets on every namespace.
+pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// One whole view of policies and inventory. Canonical: the same objects in any order make equal
+/// snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    namespaces: BTreeMap<String, Labels>,
+    endpoints: Vec<Endpoint>,
+    host_pods: Vec<HostPod>,
+    policies: Vec<NetworkPolicy>,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+/// Why objects do not make a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Two endpoints with one address: the datapath could not tell them apart.
+    #[error("address {address} belongs to both {first} and {second}")]
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The endpoint that sorts first.
+        first: EndpointRef,
+        /// The other one.
+        second: EndpointRef,
+    },
+}
+
+impl Snapshot {
+    /// Puts objects together. Names must be unique per kind; the reader sees to that, where it
+    /// can say in which files they are.
+    ///
+    /// # Errors
+    /// All conflicts between the objects.
+    pub fn new(
+        namespaces: impl IntoIterator<Item = (String, Labels)>,
+        endpoints: Vec<Endpoint>,
+        host_pods: Vec<HostPod>,
+        policies: Vec<NetworkPolicy>,
+    ) -> Result<Self, Vec<Conflict>> {
+        let mut snapshot = Self {
+            namespaces: namespaces.into_iter().collect(),
+            endpoints,
+            host_pods,
+            policies,
+            by_address: BTreeMap::new(),
+        };
+        snapshot.endpoints.sort_by(|a, b| a.id.cmp(&b.id));
+        snapshot.host_pods.sort_by(|a, b| a.id.cmp(&b.id));
+        snapshot.policies.sort_by(|a, b| a.id.cmp(&b.id));
+        snapshot.complete_namespaces();
+        let conflicts = snapshot.index_addresses();
+        if conflicts.is_empty() { Ok(snapshot) } else { Err(conflicts) }
+    }
+
+    /// Every namespace carries its name as a label, and a namespace that only other objects name
+    /// exists with that label alone.
+    fn complete_namespaces(&mut self) {
+        let selectable = self.endpoints.iter().filter(|endpoint| endpoint.selectable());
+        let named = selectable
+            .map(|endpoint| &endpoint.id.namespace)
+            .chain(self.policies.iter().map(|policy| &policy.id.namespace));
+        for name in named {
+            if !self.namespaces.contains_key(name) {
+                self.namespaces.insert(name.clone(), Labels::default());
+            }
+        }
+        for (name, labels) in &mut self.namespaces {
+            labels.0.insert(NAMESPACE_NAME_LABEL.to_owned(), name.clone());
+        }
+    }
+
+    fn index_addresses(&mut self) -> Vec<Conflict> {
+        let mut conflicts = Vec::new();
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            for &address in &endpoint.addresses {
+                match self.by_address.entry(address) {
+                    Entry::Vacant(free) => {
+                        free.insert(index);
+                    }
+                    Entry::Occupied(taken) if *taken.get() == index => {}
+                    Entry::Occupied(taken) => conflicts.push(Conflict::Address {
+                        address,
+                        first: self.endpoints[*taken.get()].id.clone(),
+                        second: endpoint.id.clone(),
+                    }),
+                }
+            }
+        }
+        conflicts
+    }
+
+    /// The policies, by namespace and name.
+    pub fn policies(&self) -> &[NetworkPolicy] {
+        &self.policies
+    }
+
+    /// The endpoints: nodes, then pods, then workloads, each by namespace and name.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The pods in their nodes' network namespaces.
+    pub fn host_pods(&self) -> &[HostPod] {
+        &self.host_pods
+    }
+
+    /// The namespaces and their labels.
+    pub fn namespaces(&self) -> &BTreeMap<String, Labels> {
+        &self.namespaces
+    }
+
+    /// The endpoint with this address.
+    pub fn endpoint_at(&self, address: IpAddr) -> Option<&Endpoint> {
+        self.by_address.get(&address).map(|&index| &self.endpoints[index])
+    }
+
+    /// The endpoint of this name.
+    pub fn endpoint(&self, id: &EndpointRef) -> Option<&Endpoint> {
+        let found = self.endpoints.binary_search_by(|endpoint| endpoint.id.cmp(id));
+        found.ok().map(|index| &self.endpoints[index])
+    }
+
+    /// The host-network pod of this name.
+    pub fn host_pod(&self, id: &EndpointRef) -> Option<&HostPod> {
+        let found = self.host_pods.binary_search_by(|pod| pod.id.cmp(id));
+        found.ok().map(|index| &self.host_pods[index])
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&Endpoint> {
+        self.endpoint(&EndpointRef {
+            kind: EndpointKind::Node,
+            namespace: String::new(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// The endpoints that a policy selects, in the order of [`Self::endpoints`].
+    pub fn selected_by<'a>(
+        &'a self,
+        policy: &'a NetworkPolicy,
+    ) -> impl Iterator<Item = &'a Endpoint> {
+        self.endpoints.iter().filter(move |endpoint| {
+            endpoint.selectable()
+                && endpoint.id.namespace == policy.id.namespace
+                && policy.pod_selector.matches(&endpoint.labels)
+        })
+    }
+}

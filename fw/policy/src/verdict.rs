@@ -1,0 +1,109 @@
+use std::fmt;
+
+use crate::network_policy::PolicyRef;
+
+/// The side of a connection at which a policy applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Decided at the source.
+    Egress,
+    /// Decided at the destination.
+    Ingress,
+}
+
+impl Direction {
+    /// Both, in the order in which a packet meets them.
+    pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+        })
+    }
+}
+
+/// Names a rule; prints as `namespace/policy ingress[0]`. Sorts in the order in which the first
+/// match decides: namespace, policy, direction, index.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleRef {
+    /// Its policy.
+    pub policy: PolicyRef,
+    /// The list it stands in.
+    pub direction: Direction,
+    /// Its place in that list, from 0.
+    pub index: usize,
+}
+
+impl fmt::Display for RuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}[{}]", self.policy, self.direction, self.index)
+    }
+}
+
+/// What decided one direction.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Decider {
+    /// Allowed: source and destination are one endpoint.
+    SelfTraffic,
+    /// Allowed: ingress from the pod's own node.
+    OwnNode,
+    /// Allowed: no policy isolates the endpoint in this direction.
+    NotIsolated,
+    /// Allowed: the first rule that matches.
+    Rule(RuleRef),
+    /// Denied: these policies isolate the endpoint, and none of their rules matches.
+    DefaultDeny(Vec<PolicyRef>),
+}
+
+impl Decider {
+    /// Does this direction allow the connection?
+    pub fn allows(&self) -> bool {
+        !matches!(self, Self::DefaultDeny(_))
+    }
+}
+
+impl fmt::Display for Decider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SelfTraffic => f.write_str("self"),
+            Self::OwnNode => f.write_str("own-node"),
+            Self::NotIsolated => f.write_str("not-isolated"),
+            Self::Rule(rule) => rule.fmt(f),
+            Self::DefaultDeny(_) => f.write_str("default-deny"),
+        }
+    }
+}
+
+/// The answer for one connection: allowed if both directions allow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// At the source.
+    pub egress: Decider,
+    /// At the destination.
+    pub ingress: Decider,
+}
+
+impl Verdict {
+    /// May the connection be opened?
+    pub fn allows(&self) -> bool {
+        self.egress.allows() && self.ingress.allows()
+    }
+
+    /// The side's decider.
+    pub fn side(&self, direction: Direction) -> &Decider {
+        match direction {
+            Direction::Egress => &self.egress,
+            Direction::Ingress => &self.ingress,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.allows() { "allow" } else { "deny" };
+        write!(f, "{word} (egress {}, ingress {})", self.egress, self.ingress)
+    }
+}
