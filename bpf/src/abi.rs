@@ -1,9 +1,5 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
-type __u8 = u8;
-type __u16 = u16;
-type __u32 = u32;
-type __u64 = u64;
 
 pub const ABI_VERSION: u32 = 1;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
@@ -79,8 +75,11 @@ pub const PROBE_JUDGED: u32 = 2;
 pub const VERDICT_NONE: u32 = 0;
 pub const VERDICT_PASS: u32 = 1;
 pub const VERDICT_DROP: u32 = 2;
+pub type __u16 = ::core::ffi::c_ushort;
+pub type __u32 = ::core::ffi::c_uint;
+pub type __u64 = ::core::ffi::c_ulonglong;
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct control {
     pub word: __u64,
     pub pad: [__u64; 7usize],
@@ -93,7 +92,7 @@ const _: () = {
     ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 8usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_key {
     pub tuple: __u64,
     pub addr_lo_be: [__u64; 2usize],
@@ -110,7 +109,7 @@ const _: () = {
         [::core::mem::offset_of!(flow_key, addr_hi_be) - 24usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_entry {
     pub meta: __u64,
     pub key: flow_key,
@@ -127,7 +126,7 @@ const _: () = {
     ["Offset of field: flow_entry::ack"][::core::mem::offset_of!(flow_entry, ack) - 56usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_bucket {
     pub lane: [flow_entry; 8usize],
 }
@@ -138,7 +137,7 @@ const _: () = {
     ["Offset of field: flow_bucket::lane"][::core::mem::offset_of!(flow_bucket, lane) - 0usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_count {
     pub packets: __u64,
     pub bytes: __u64,
@@ -151,7 +150,7 @@ const _: () = {
     ["Offset of field: flow_count::bytes"][::core::mem::offset_of!(flow_count, bytes) - 8usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_counts {
     pub lane: [flow_count; 8usize],
 }
@@ -162,7 +161,7 @@ const _: () = {
     ["Offset of field: flow_counts::lane"][::core::mem::offset_of!(flow_counts, lane) - 0usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_keys {
     pub nh: [__u32; 10usize],
     pub mul: [__u64; 2usize],
@@ -195,7 +194,7 @@ pub const STATE_DENIED: flow_state = 15;
 pub const STATE_COUNT: flow_state = 16;
 pub type flow_state = ::core::ffi::c_uint;
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct host_entry {
     pub addr_be: [__u64; 2usize],
     pub class_id: __u32,
@@ -211,7 +210,7 @@ const _: () = {
     ["Offset of field: host_entry::pad"][::core::mem::offset_of!(host_entry, pad) - 20usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct host_bucket {
     pub lane: [host_entry; 8usize],
 }
@@ -222,7 +221,7 @@ const _: () = {
     ["Offset of field: host_bucket::lane"][::core::mem::offset_of!(host_bucket, lane) - 0usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct lpm_node {
     pub children: __u64,
     pub leaves: __u64,
@@ -241,7 +240,7 @@ const _: () = {
         [::core::mem::offset_of!(lpm_node, leaf_base) - 20usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct u32_chunk {
     pub v: [__u32; 16usize],
 }
@@ -252,7 +251,7 @@ const _: () = {
     ["Offset of field: u32_chunk::v"][::core::mem::offset_of!(u32_chunk, v) - 0usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct page {
     pub v: [__u32; 64usize],
 }
@@ -263,7 +262,7 @@ const _: () = {
     ["Offset of field: page::v"][::core::mem::offset_of!(page, v) - 0usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct class_record {
     pub egress_subject: __u32,
     pub ingress_subject: __u32,
@@ -288,7 +287,7 @@ const _: () = {
         [::core::mem::offset_of!(class_record, flags) - 20usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct port_chunk {
     pub v: [__u16; 65536usize],
 }
@@ -299,7 +298,7 @@ const _: () = {
     ["Offset of field: port_chunk::v"][::core::mem::offset_of!(port_chunk, v) - 0usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct reason_counter {
     pub packets: __u64,
     pub bytes: __u64,
@@ -314,7 +313,7 @@ const _: () = {
         [::core::mem::offset_of!(reason_counter, bytes) - 8usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct rule_counter {
     pub hits: __u64,
     pub packets: __u64,
@@ -365,7 +364,7 @@ pub const REASON_DROP_ICMP_ERROR: reason = 51;
 pub const REASON_MAX: reason = 64;
 pub type reason = ::core::ffi::c_uint;
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct reason_counters {
     pub reason: [reason_counter; 64usize],
 }
@@ -377,7 +376,7 @@ const _: () = {
         [::core::mem::offset_of!(reason_counters, reason) - 0usize];
 };
 #[repr(C)]
-#[derive(bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct probe_answer {
     pub magic: __u64,
     pub verdict: __u32,

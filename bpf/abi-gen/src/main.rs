@@ -12,7 +12,7 @@ impl ParseCallbacks for PlainData {
     fn add_derives(&self, info: &DeriveInfo<'_>) -> Vec<String> {
         match info.kind {
             TypeKind::Struct => {
-                ["bytemuck::Zeroable", "bytemuck::Pod", "PartialEq", "Eq"].map(String::from).into()
+                ["bytemuck::Zeroable", "bytemuck::Pod", "PartialEq", "Eq", "Hash"].map(String::from).into()
             }
             _ => Vec::new(),
         }
@@ -30,13 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .default_enum_style(bindgen::EnumVariation::Consts)
         .prepend_enum_name(false)
         .allowlist_file(".*/abi\\.h")
-        .blocklist_type("__u.*|__be.*")
         .raw_line("//! Generated from `abi.h` by `make abi`; do not edit.")
         .raw_line("#![allow(clippy::all, clippy::use_self, non_camel_case_types)]")
-        .raw_line("type __u8 = u8;")
-        .raw_line("type __u16 = u16;")
-        .raw_line("type __u32 = u32;")
-        .raw_line("type __u64 = u64;")
         .disable_header_comment()
         .generate()?;
     io::stdout().write_all(bindings.to_string().as_bytes())?;

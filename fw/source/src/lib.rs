@@ -1,0 +1,35 @@
+//! Files to a [`Snapshot`](bailey_policy::Snapshot): reads Kubernetes YAML and JSON, validates it
+//! as the API server does, and reports every error of every file with file, line, column and
+//! field. Nothing here decides about packets.
+#![forbid(unsafe_code)]
+
+/// What is wrong, and where; with a snippet for people.
+pub mod diagnostic;
+/// A parsed document that knows where each of its values stands.
+pub mod node;
+/// Which files a path means.
+pub mod files;
+/// Text to documents: YAML or JSON.
+pub mod text;
+/// Documents to typed values, as Go's JSON decoder fills structs.
+pub mod decode;
+/// Objects of all kinds to one snapshot.
+pub mod collect;
+
+/// Kubernetes' rules for names, labels, ports, addresses; with its texts.
+mod validate;
+/// NetworkPolicy.
+mod network_policy;
+/// Namespace, Pod, Node.
+mod inventory;
+/// The `bailey.dev/v1` Workload.
+mod workload;
+/// YAML events to nodes.
+mod yaml;
+/// JSON to nodes.
+mod json;
+
+pub use collect::{Collector, Counts, Strictness, load};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use files::FileSet;
+pub use text::ReadLimits;

@@ -1,0 +1,125 @@
+//! What `class.h` and `judge` in `policy.bpf.c` do, step for step, on the same bytes. A table
+//! that is damaged gives `None` where the program drops with the reason `map`.
+
+use std::net::IpAddr;
+
+use bailey_bpf::abi;
+use bailey_policy::{Connection, Protocol, Verdict};
+
+use crate::compile::words;
+use crate::host_table;
+use crate::tables::{LpmTables, Tables};
+
+impl Tables {
+    /// Judges the opening of a connection by lookup.
+    ///
+    /// Returns `None` if the tables contradict themselves.
+    pub fn judge(&self, connection: &Connection) -> Option<Verdict> {
+        let (egress, ingress) = self.cells(connection)?;
+        let verdict = self.verdict(egress, ingress)?;
+        let denies = |cell: u32| cell & abi::CELL_DENY != 0;
+        let consistent = denies(egress) != verdict.egress.allows()
+            && denies(ingress) != verdict.ingress.allows();
+        consistent.then_some(verdict)
+    }
+
+    /// The deciding cells, egress and ingress.
+    pub fn cells(&self, connection: &Connection) -> Option<(u32, u32)> {
+        let source = self.class(connection.source)?;
+        let destination = self.class(connection.destination)?;
+        if source.endpoint != 0 && source.endpoint == destination.endpoint {
+            return Some((abi::RULE_SELF, abi::RULE_SELF));
+        }
+        let port = self.port_class(connection.protocol, connection.port);
+        let egress = match source.egress_subject {
+            0 => abi::RULE_NOT_ISOLATED,
+            subject => self.cell(subject, destination.peer, port)?,
+        };
+        let ingress =
+            if source.flags & abi::CLASS_NODE != 0 && source.node == destination.node {
+                abi::RULE_OWN_NODE
+            } else {
+                match destination.ingress_subject {
+                    0 => abi::RULE_NOT_ISOLATED,
+                    subject => self.cell(subject, source.peer, port)?,
+                }
+            };
+        Some((egress, ingress))
+    }
+
+    fn class(&self, address: IpAddr) -> Option<&abi::class_record> {
+        let (lpm, has_prefixes, otherwise) = match address {
+            IpAddr::V4(_) => (&self.lpm4, self.params.lpm4, self.params.default_class4),
+            IpAddr::V6(_) => (&self.lpm6, self.params.lpm6, self.params.default_class6),
+        };
+        let class = match self.host_class(words(address)) {
+            Some(class) => class,
+            None if !has_prefixes => otherwise,
+            None => lpm.class(address)?,
+        };
+        self.classes.get(class as usize)
+    }
+
+    fn host_class(&self, address: [u64; 2]) -> Option<u32> {
+        let hash =
+            host_table::hash(address, &self.params.host_keys, self.params.host_bucket_bits);
+        hash.buckets.iter().find_map(|&bucket| {
+            let tags = self.host_tags.get(bucket as usize)?.to_le_bytes();
+            let lanes = &self.host_buckets.get(bucket as usize)?.lane;
+            tags.iter()
+                .zip(lanes)
+                .find(|(tag, lane)| **tag == hash.tag && lane.addr_be == address)
+                .map(|(_, lane)| lane.class_id)
+        })
+    }
+
+    fn port_class(&self, protocol: Protocol, port: u16) -> u32 {
+        let which = match protocol {
+            Protocol::TCP => abi::PORT_TCP,
+            Protocol::UDP => abi::PORT_UDP,
+            Protocol::SCTP => abi::PORT_SCTP,
+            _ => return 0,
+        };
+        let chunk = self.port_classes.get(which as usize);
+        chunk.map_or(0, |chunk| u32::from(chunk.v[usize::from(port)]))
+    }
+
+    fn cell(&self, subject: u32, peer: u32, port: u32) -> Option<u32> {
+        let page = abi::PAGE_CELLS;
+        let at = u32_at(&self.subject_pages, subject * self.params.peer_pages + peer / page)?;
+        let row = self.row_pages.get(at as usize)?.v[(peer % page) as usize];
+        let at = u32_at(&self.row_index, row * self.params.port_pages + port / page)?;
+        Some(self.cell_pages.get(at as usize)?.v[(port % page) as usize])
+    }
+}
+
+impl LpmTables {
+    fn class(&self, address: IpAddr) -> Option<u32> {
+        let (mut bits, levels) = match address {
+            IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, abi::LPM_LEVELS_V4),
+            IpAddr::V6(address) => (address.to_bits(), abi::LPM_LEVELS_V6),
+        };
+        let mut at = u32_at(&self.direct, (bits >> (128 - abi::LPM_DIRECT_BITS)) as u32)?;
+        bits <<= abi::LPM_DIRECT_BITS;
+        for _ in 0..levels {
+            if at & abi::LPM_LEAF != 0 {
+                return Some(at & !abi::LPM_LEAF);
+            }
+            let node = self.nodes.get(at as usize)?;
+            let slot = (bits >> (128 - abi::LPM_STRIDE)) as u32;
+            let upto = u64::MAX >> (63 - slot);
+            if node.children >> slot & 1 == 0 {
+                let leaf = node.leaf_base + (node.leaves & upto).count_ones() - 1;
+                return u32_at(&self.leaves, leaf);
+            }
+            at = node.child_base + (node.children & upto).count_ones() - 1;
+            bits <<= abi::LPM_STRIDE;
+        }
+        None
+    }
+}
+
+fn u32_at(chunks: &[abi::u32_chunk], index: u32) -> Option<u32> {
+    let chunk = chunks.get((index / abi::U32_CHUNK) as usize)?;
+    Some(chunk.v[(index % abi::U32_CHUNK) as usize])
+}

@@ -1,0 +1,343 @@
+use std::collections::BTreeMap;
+
+use bailey_bpf::abi;
+use bailey_policy::{Direction, NetworkPolicy, PortMatch, PortRange, PortSpec, Protocol, Snapshot};
+use rustc_hash::FxHashMap;
+
+use crate::intern::Interner;
+use crate::limits::{CompileError, Limits};
+use crate::peers::Peers;
+use crate::ports::{PortClasses, PortSet};
+use crate::prefixes::TermSets;
+use crate::rule_ids::{RuleIds, RuleKey};
+use crate::subjects::{NamedPorts, Subject, Subjects};
+use crate::terms::Term;
+
+/// Cells per page, and bits per word of a peer set.
+const PAGE: usize = abi::PAGE_CELLS as usize;
+
+/// The last two levels of the lookup.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    pub(crate) subject_pages: Vec<u32>,
+    pub(crate) row_pages: Interner<[u32; PAGE]>,
+    pub(crate) row_index: Vec<u32>,
+    pub(crate) cell_pages: Interner<[u32; PAGE]>,
+    pub(crate) peer_pages: usize,
+    pub(crate) port_pages: usize,
+    pub(crate) rows: usize,
+}
+
+/// What a (subject, peer) pair allows: the first rule whose ports match, else the deny cell.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Row {
+    deny: u32,
+    rules: Vec<(u32, Ports)>,
+}
+
+/// A set of port classes by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Ports {
+    All,
+    Set(u32),
+}
+
+/// A rule as one subject sees it.
+#[derive(Debug)]
+struct Rule<'a> {
+    cell: u32,
+    peers: Reach,
+    ports: &'a [PortMatch],
+    named: bool,
+}
+
+/// The peer classes that a rule reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    Set(u32),
+}
+
+/// A set of peer classes: (page, bits) of the pages that are not empty, ascending.
+#[derive(Debug, Clone, Default)]
+struct PeerSet(Vec<(u32, u64)>);
+
+/// Everything that the stages before have found out.
+pub(crate) struct Input<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) terms: &'a Interner<Term>,
+    pub(crate) sets: &'a TermSets,
+    pub(crate) peers: &'a Peers,
+    pub(crate) ports: &'a PortClasses,
+    pub(crate) subjects: &'a Subjects,
+    pub(crate) ids: &'a RuleIds,
+    pub(crate) limits: &'a Limits,
+}
+
+struct Builder<'a> {
+    input: Input<'a>,
+    term_peers: Vec<PeerSet>,
+    reaches: Interner<Vec<u32>>,
+    reach_peers: Vec<PeerSet>,
+    port_sets: Interner<PortSet>,
+    rows: Interner<Row>,
+    matrix: Matrix,
+}
+
+/// Fills the matrix subject by subject.
+///
+/// # Errors
+/// If the index alone would exceed the limit on table bytes.
+pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
+    let peer_pages = input.peers.len().div_ceil(PAGE);
+    let port_pages = input.ports.count().div_ceil(PAGE);
+    let subjects = input.subjects.subjects.len();
+    input.limits.check_table_bytes((subjects + 1) * peer_pages * size_of::<u32>())?;
+    let term_peers = term_peers(&input);
+    let mut builder = Builder {
+        input,
+        term_peers,
+        reaches: Interner::new(),
+        reach_peers: Vec::new(),
+        port_sets: Interner::new(),
+        rows: Interner::new(),
+        matrix: Matrix {
+            // Subject 0 is never looked up: it is not isolated.
+            subject_pages: vec![0; peer_pages],
+            row_pages: Interner::new(),
+            row_index: Vec::new(),
+            cell_pages: Interner::new(),
+            peer_pages,
+            port_pages,
+            rows: 0,
+        },
+    };
+    for index in 0..subjects {
+        let subject = builder.input.subjects.subjects.value(index as u32).clone();
+        builder.subject(&subject);
+    }
+    builder.matrix.rows = builder.rows.len();
+    Ok(builder.matrix)
+}
+
+fn term_peers(input: &Input<'_>) -> Vec<PeerSet> {
+    let mut term_peers = vec![PeerSet::default(); input.terms.len()];
+    for (id, peer) in input.peers.iter().enumerate() {
+        let selected = input.sets.terms(peer.selected);
+        for &term in selected.iter().chain(input.sets.terms(peer.blocks)) {
+            term_peers[term as usize].insert(id);
+        }
+    }
+    term_peers
+}
+
+impl PeerSet {
+    /// Ids must come in ascending order.
+    fn insert(&mut self, id: usize) {
+        let (page, bit) = ((id / PAGE) as u32, 1 << (id % PAGE));
+        match self.0.last_mut() {
+            Some((last, bits)) if *last == page => *bits |= bit,
+            _ => self.0.push((page, bit)),
+        }
+    }
+
+    fn union<'a>(sets: impl Iterator<Item = &'a Self>) -> Self {
+        let mut pages: BTreeMap<u32, u64> = BTreeMap::new();
+        for &(page, bits) in sets.flat_map(|set| &set.0) {
+            *pages.entry(page).or_default() |= bits;
+        }
+        Self(pages.into_iter().collect())
+    }
+}
+
+impl<'a> Builder<'a> {
+    fn subject(&mut self, subject: &Subject) {
+        let rules = self.rules(subject);
+        let deny = self.deny_cell(subject);
+        // Per page the rules that reach into it, in order, with the peers they reach.
+        let mut pages: Vec<Vec<(usize, u64)>> = vec![Vec::new(); self.matrix.peer_pages];
+        for (at, rule) in rules.iter().enumerate() {
+            match rule.peers {
+                Reach::All => pages.iter_mut().for_each(|page| page.push((at, u64::MAX))),
+                Reach::Set(set) => {
+                    for &(page, bits) in &self.reach_peers[set as usize].0 {
+                        pages[page as usize].push((at, bits));
+                    }
+                }
+            }
+        }
+        let mut done: FxHashMap<Vec<(usize, u64)>, u32> = FxHashMap::default();
+        for (index, reaching) in pages.into_iter().enumerate() {
+            // A name means something else at every destination.
+            let shared = subject.direction == Direction::Ingress
+                || !reaching.iter().any(|&(at, _)| rules[at].named);
+            if shared && let Some(&page) = done.get(&reaching) {
+                self.matrix.subject_pages.push(page);
+                continue;
+            }
+            let page = self.row_page(subject, &rules, deny, index, &reaching);
+            self.matrix.subject_pages.push(page);
+            if shared {
+                done.insert(reaching, page);
+            }
+        }
+    }
+
+    /// The rules of the subject's policies in deciding order.
+    fn rules(&mut self, subject: &Subject) -> Vec<Rule<'a>> {
+        let snapshot = self.input.snapshot;
+        let mut rules = Vec::new();
+        for &index in &subject.policies {
+            let policy = &snapshot.policies()[index as usize];
+            let of_policy = policy.rules(subject.direction).unwrap_or_default();
+            for (index, rule) in of_policy.iter().enumerate() {
+                let key = RuleKey::Rule(bailey_policy::RuleRef {
+                    policy: policy.id.clone(),
+                    direction: subject.direction,
+                    index,
+                });
+                rules.push(Rule {
+                    cell: self.input.ids.id(&key).expect("every rule has an id"),
+                    peers: self.reach(policy, rule),
+                    ports: &rule.ports,
+                    named: rule.ports.iter().any(|p| matches!(p.port, PortSpec::Named(_))),
+                });
+            }
+        }
+        rules
+    }
+
+    fn reach(&mut self, policy: &NetworkPolicy, rule: &bailey_policy::Rule) -> Reach {
+        if rule.peers.is_empty() {
+            return Reach::All;
+        }
+        let mut terms: Vec<u32> = rule
+            .peers
+            .iter()
+            .map(|peer| self.input.terms.id(&Term::of(policy, peer)).expect("all terms are known"))
+            .collect();
+        terms.sort_unstable();
+        terms.dedup();
+        let sets = terms.iter().map(|&term| &self.term_peers[term as usize]);
+        if let Some(known) = self.reaches.id(&terms) {
+            return Reach::Set(known);
+        }
+        self.reach_peers.push(PeerSet::union(sets));
+        Reach::Set(self.reaches.intern(terms))
+    }
+
+    fn deny_cell(&self, subject: &Subject) -> u32 {
+        let key = deny_key(self.input.snapshot, subject);
+        self.input.ids.id(&key).expect("every subject has a deny id") | abi::CELL_DENY
+    }
+
+    /// The page of row ids for 64 peers.
+    fn row_page(
+        &mut self,
+        subject: &Subject,
+        rules: &[Rule<'_>],
+        deny: u32,
+        index: usize,
+        reaching: &[(usize, u64)],
+    ) -> u32 {
+        let mut page = [0; PAGE];
+        let uniform = index < self.input.peers.len() / PAGE
+            && reaching.iter().all(|&(at, bits)| bits == u64::MAX && !rules[at].named);
+        for (bit, cell) in page.iter_mut().enumerate() {
+            let peer = index * PAGE + bit;
+            if peer >= self.input.peers.len() {
+                break;
+            }
+            let matching = reaching.iter().filter(|(_, bits)| bits >> bit & 1 == 1);
+            let named = match subject.direction {
+                Direction::Ingress => &subject.named,
+                Direction::Egress => &self.input.peers.get(peer).named,
+            };
+            let mut row = Row { deny, rules: Vec::new() };
+            for &(at, _) in matching {
+                let ports = port_set(self.input.ports, &mut self.port_sets, rules[at].ports, named);
+                row.rules.push((rules[at].cell, ports));
+                if ports == Ports::All {
+                    break;
+                }
+            }
+            *cell = self.row(row);
+            if uniform {
+                return self.matrix.row_pages.intern([*cell; PAGE]);
+            }
+        }
+        self.matrix.row_pages.intern(page)
+    }
+
+    fn row(&mut self, row: Row) -> u32 {
+        if let Some(known) = self.rows.id(&row) {
+            return known;
+        }
+        let count = self.input.ports.count();
+        for page in 0..self.matrix.port_pages {
+            let mut cells = [0; PAGE];
+            for (at, cell) in cells.iter_mut().enumerate() {
+                let class = page * PAGE + at;
+                if class >= count {
+                    break;
+                }
+                let first = row.rules.iter().find(|(_, ports)| match ports {
+                    Ports::All => true,
+                    Ports::Set(set) => self.port_sets.value(*set).contains(class),
+                });
+                *cell = first.map_or(row.deny, |&(rule, _)| rule);
+            }
+            let id = self.matrix.cell_pages.intern(cells);
+            self.matrix.row_index.push(id);
+        }
+        self.rows.intern(row)
+    }
+}
+
+/// The key of a subject's implicit deny rule.
+pub(crate) fn deny_key(snapshot: &Snapshot, subject: &Subject) -> RuleKey {
+    RuleKey::DefaultDeny {
+        direction: subject.direction,
+        policies: subject
+            .policies
+            .iter()
+            .map(|&policy| snapshot.policies()[policy as usize].id.clone())
+            .collect(),
+    }
+}
+
+fn port_set(
+    classes: &PortClasses,
+    sets: &mut Interner<PortSet>,
+    ports: &[PortMatch],
+    named: &NamedPorts,
+) -> Ports {
+    if ports.is_empty() {
+        return Ports::All;
+    }
+    Ports::Set(sets.intern(classes.union(resolve(ports, named))))
+}
+
+/// The ranges that a list of port matches means where names mean what `named` says.
+pub(crate) fn resolve<'a>(
+    ports: &'a [PortMatch],
+    named: &'a NamedPorts,
+) -> impl Iterator<Item = (Protocol, PortRange)> {
+    ports.iter().flat_map(move |port| {
+        let range = match &port.port {
+            PortSpec::Any => Some(PortRange { first: 0, last: u16::MAX }),
+            PortSpec::Range(range) => Some(*range),
+            PortSpec::Named(_) => None,
+        };
+        let name = match &port.port {
+            PortSpec::Named(name) => Some(name),
+            PortSpec::Any | PortSpec::Range(_) => None,
+        };
+        let numbers = named
+            .0
+            .iter()
+            .filter(move |at| Some(&at.name) == name && at.protocol == port.protocol)
+            .map(|at| PortRange::single(at.number));
+        range.into_iter().chain(numbers).map(move |range| (port.protocol, range))
+    })
+}

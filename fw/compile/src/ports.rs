@@ -1,0 +1,137 @@
+use std::collections::BTreeSet;
+
+use bailey_bpf::abi;
+use bailey_policy::{PortRange, Protocol};
+use bytemuck::Zeroable;
+
+use crate::intern::Interner;
+use crate::limits::CompileError;
+
+/// A set of port classes, as a bit per class.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PortSet(Vec<u64>);
+
+impl PortSet {
+    pub(crate) fn contains(&self, class: usize) -> bool {
+        self.0[class / 64] >> (class % 64) & 1 == 1
+    }
+}
+
+/// The partition of (protocol, port): two ports are in one class if the same ranges hold them.
+/// Class 0 is what no range holds, protocols without ports included.
+#[derive(Debug)]
+pub(crate) struct PortClasses {
+    ranges: Vec<(Protocol, PortRange)>,
+    /// Per range, the classes it consists of.
+    classes_of: Vec<PortSet>,
+    count: usize,
+    pub(crate) chunks: Vec<abi::port_chunk>,
+}
+
+const PROTOCOLS: [Protocol; abi::PORT_PROTOCOLS as usize] =
+    [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
+
+impl PortClasses {
+    pub(crate) fn new(ranges: BTreeSet<(Protocol, PortRange)>) -> Result<Self, CompileError> {
+        let ranges: Vec<_> = ranges.into_iter().collect();
+        let mut classes: Interner<Vec<u32>> = Interner::new();
+        classes.intern(Vec::new());
+        let mut chunks = Vec::with_capacity(PROTOCOLS.len());
+        for protocol in PROTOCOLS {
+            chunks.push(partition(protocol, &ranges, &mut classes)?);
+        }
+        let count = classes.len();
+        let mut classes_of = vec![PortSet(vec![0; count.div_ceil(64)]); ranges.len()];
+        for (class, held_by) in classes.values().iter().enumerate() {
+            for &range in held_by {
+                classes_of[range as usize].0[class / 64] |= 1 << (class % 64);
+            }
+        }
+        Ok(Self { ranges, classes_of, count, chunks })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The classes of a union of ranges, each of which must have been given to [`Self::new`].
+    pub(crate) fn union(&self, ranges: impl Iterator<Item = (Protocol, PortRange)>) -> PortSet {
+        let mut set = vec![0; self.count.div_ceil(64)];
+        for range in ranges {
+            let at = self.ranges.binary_search(&range).expect("all ranges were collected first");
+            for (word, more) in set.iter_mut().zip(&self.classes_of[at].0) {
+                *word |= more;
+            }
+        }
+        PortSet(set)
+    }
+}
+
+/// Sweeps the ports of one protocol from 0 up.
+fn partition(
+    protocol: Protocol,
+    ranges: &[(Protocol, PortRange)],
+    classes: &mut Interner<Vec<u32>>,
+) -> Result<abi::port_chunk, CompileError> {
+    let mut chunk = abi::port_chunk::zeroed();
+    let mut begins: Vec<(u32, u32)> = Vec::new();
+    let mut ends: Vec<(u32, u32)> = Vec::new();
+    for (id, (of, range)) in ranges.iter().enumerate() {
+        if *of == protocol {
+            begins.push((u32::from(range.first), id as u32));
+            ends.push((u32::from(range.last) + 1, id as u32));
+        }
+    }
+    let mut cuts: Vec<u32> = begins.iter().chain(&ends).map(|&(port, _)| port).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    begins.sort_unstable();
+    ends.sort_unstable();
+    let (mut begins, mut ends) = (begins.into_iter().peekable(), ends.into_iter().peekable());
+    let mut open: BTreeSet<u32> = BTreeSet::new();
+    for pair in cuts.windows(2) {
+        while let Some((_, id)) = ends.next_if(|&(port, _)| port <= pair[0]) {
+            open.remove(&id);
+        }
+        while let Some((_, id)) = begins.next_if(|&(port, _)| port <= pair[0]) {
+            open.insert(id);
+        }
+        let class = classes.intern(open.iter().copied().collect());
+        let class = u16::try_from(class).map_err(|_| CompileError::Format {
+            what: "port classes",
+            needed: classes.len(),
+            limit: usize::from(u16::MAX) + 1,
+        })?;
+        chunk.v[pair[0] as usize..pair[1] as usize].fill(class);
+    }
+    Ok(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_share_a_class_exactly_if_the_same_ranges_hold_them() {
+        let range = |first, last| PortRange { first, last };
+        let ranges = [
+            (Protocol::TCP, range(80, 80)),
+            (Protocol::TCP, range(0, 65535)),
+            (Protocol::TCP, range(70, 90)),
+            (Protocol::UDP, range(53, 53)),
+            (Protocol::TCP, range(65535, 65535)),
+        ];
+        let classes = PortClasses::new(ranges.into()).unwrap();
+        for (which, protocol) in PROTOCOLS.into_iter().enumerate() {
+            for port in [0, 52, 53, 69, 70, 79, 80, 81, 90, 91, 65534, 65535] {
+                let class = usize::from(classes.chunks[which].v[usize::from(port)]);
+                for (of, range) in ranges {
+                    let holds = of == protocol && range.contains(port);
+                    let set = classes.union([(of, range)].into_iter());
+                    assert_eq!(set.contains(class), holds, "{protocol} {port} {range:?}");
+                }
+            }
+        }
+        assert!(classes.chunks[abi::PORT_SCTP as usize].v.iter().all(|&class| class == 0));
+    }
+}

@@ -1,0 +1,151 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bailey_policy::IpBlock;
+use ipnet::IpNet;
+
+use crate::intern::Interner;
+
+/// Every prefix that some ipBlock names, of one family, with the set of blocks that hold in it
+/// and in no longer prefix.
+#[derive(Debug, Default)]
+pub(crate) struct PrefixTree {
+    /// Sorted by network, then length: an ancestor stands before its descendants.
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    net: IpNet,
+    parent: Option<usize>,
+    set: u32,
+}
+
+/// Sets of term ids, ascending; set 0 is empty.
+#[derive(Debug)]
+pub(crate) struct TermSets(Interner<Vec<u32>>);
+
+impl TermSets {
+    pub(crate) fn new() -> Self {
+        let mut sets = Interner::new();
+        sets.intern(Vec::new());
+        Self(sets)
+    }
+
+    pub(crate) fn intern(&mut self, set: Vec<u32>) -> u32 {
+        self.0.intern(set)
+    }
+
+    pub(crate) fn terms(&self, id: u32) -> &[u32] {
+        self.0.value(id)
+    }
+}
+
+/// What blocks begin and end at one prefix.
+#[derive(Debug, Default)]
+struct Edge {
+    enter: Vec<u32>,
+    leave: Vec<u32>,
+}
+
+impl PrefixTree {
+    /// Builds the trees of IPv4 and IPv6 from all blocks and their term ids.
+    pub(crate) fn both<'a>(
+        blocks: impl Iterator<Item = (u32, &'a IpBlock)>,
+        sets: &mut TermSets,
+    ) -> [Self; 2] {
+        let mut edges: BTreeMap<IpNet, Edge> = BTreeMap::new();
+        for (term, block) in blocks {
+            edges.entry(block.cidr).or_default().enter.push(term);
+            for &except in &block.except {
+                edges.entry(except).or_default().leave.push(term);
+            }
+        }
+        // IpNet sorts IPv4 before IPv6, then by network, then by length.
+        let (four, six): (Vec<_>, Vec<_>) =
+            edges.into_iter().partition(|(net, _)| matches!(net, IpNet::V4(_)));
+        [Self::new(four, sets), Self::new(six, sets)]
+    }
+
+    fn new(mut edges: Vec<(IpNet, Edge)>, sets: &mut TermSets) -> Self {
+        edges.sort_by_key(|(net, _)| (net.network(), net.prefix_len()));
+        let mut nodes: Vec<Node> = Vec::with_capacity(edges.len());
+        let mut open: Vec<usize> = Vec::new();
+        for (net, edge) in edges {
+            while open.last().is_some_and(|&at| !nodes[at].net.contains(&net)) {
+                open.pop();
+            }
+            let parent = open.last().copied();
+            let inherited = parent.map_or(0, |at| nodes[at].set);
+            let set = step(sets, inherited, &edge);
+            open.push(nodes.len());
+            nodes.push(Node { net, parent, set });
+        }
+        Self { nodes }
+    }
+
+    /// The set of blocks that contain an address.
+    pub(crate) fn set_of(&self, address: IpAddr) -> u32 {
+        let after = self.nodes.partition_point(|node| node.net.network() <= address);
+        let mut at = after.checked_sub(1);
+        while let Some(index) = at {
+            let node = &self.nodes[index];
+            if node.net.contains(&address) {
+                return node.set;
+            }
+            at = node.parent;
+        }
+        0
+    }
+
+    /// All prefixes and their sets, ancestors first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (IpNet, u32)> {
+        self.nodes.iter().map(|node| (node.net, node.set))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+}
+
+fn step(sets: &mut TermSets, inherited: u32, edge: &Edge) -> u32 {
+    let mut set: Vec<u32> = sets.terms(inherited).to_vec();
+    set.extend(&edge.enter);
+    set.sort_unstable();
+    set.dedup();
+    set.retain(|term| !edge.leave.contains(term));
+    sets.intern(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_in_the_blocks_of_its_longest_prefix() {
+        let block = |cidr: &str, except: &[&str]| IpBlock {
+            cidr: cidr.parse().unwrap(),
+            except: except.iter().map(|net| net.parse().unwrap()).collect(),
+        };
+        let blocks = [
+            block("10.0.0.0/8", &["10.1.0.0/16"]),
+            block("10.1.2.0/24", &[]),
+            block("0.0.0.0/0", &["10.1.2.3/32", "10.1.0.0/16"]),
+            block("2001:db8::/32", &["2001:db8::/64"]),
+        ];
+        let mut sets = TermSets::new();
+        let numbered = blocks.iter().enumerate().map(|(id, block)| (id as u32, block));
+        let [four, six] = PrefixTree::both(numbered, &mut sets);
+        for address in
+            ["10.0.0.1", "10.1.0.1", "10.1.2.2", "10.1.2.3", "9.9.9.9", "11.0.0.0", "10.255.255.255"]
+        {
+            let address: IpAddr = address.parse().unwrap();
+            let expected: Vec<u32> =
+                (0..4).filter(|&id| blocks[id as usize].contains(address)).collect();
+            assert_eq!(sets.terms(four.set_of(address)), expected, "{address}");
+        }
+        assert_eq!(sets.terms(six.set_of("2001:db8::1".parse().unwrap())), [] as [u32; 0]);
+        assert_eq!(sets.terms(six.set_of("2001:db8:1::".parse().unwrap())), [3]);
+        assert_eq!(six.set_of("::1".parse().unwrap()), 0);
+    }
+}

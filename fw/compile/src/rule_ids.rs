@@ -1,0 +1,132 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailey_bpf::abi;
+use bailey_policy::{Decider, Direction, PolicyRef, RuleRef};
+
+/// What a rule id stands for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleKey {
+    /// A rule of a policy.
+    Rule(RuleRef),
+    /// The implicit rule of the endpoints that exactly these policies isolate.
+    DefaultDeny {
+        /// The direction they are isolated in.
+        direction: Direction,
+        /// The isolating policies, in order.
+        policies: Vec<PolicyRef>,
+    },
+}
+
+/// Rule keys and their numbers. A key keeps its number from one generation to the next, so that
+/// counters and live flows go on; the number of a key that went away rests until
+/// [`RuleIds::release`] says that no flow carries it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleIds {
+    ids: BTreeMap<RuleKey, u32>,
+    keys: BTreeMap<u32, RuleKey>,
+    resting: BTreeSet<u32>,
+}
+
+impl RuleIds {
+    /// The numbering for the next generation: these keys and no others.
+    pub(crate) fn next(&self, keys: BTreeSet<RuleKey>) -> Self {
+        let mut next = Self { resting: self.resting.clone(), ..Self::default() };
+        for (key, &id) in &self.ids {
+            if keys.contains(key) {
+                next.insert(key.clone(), id);
+            } else {
+                next.resting.insert(id);
+            }
+        }
+        let mut candidate = abi::RULE_FIRST;
+        for key in keys {
+            if next.ids.contains_key(&key) {
+                continue;
+            }
+            while next.keys.contains_key(&candidate) || next.resting.contains(&candidate) {
+                candidate += 1;
+            }
+            next.insert(key, candidate);
+        }
+        next
+    }
+
+    fn insert(&mut self, key: RuleKey, id: u32) {
+        self.keys.insert(id, key.clone());
+        self.ids.insert(key, id);
+    }
+
+    /// The number of a key.
+    pub fn id(&self, key: &RuleKey) -> Option<u32> {
+        self.ids.get(key).copied()
+    }
+
+    /// The key of a number that is in use.
+    pub fn key(&self, id: u32) -> Option<&RuleKey> {
+        self.keys.get(&id)
+    }
+
+    /// All numbers in use and their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &RuleKey)> {
+        self.keys.iter().map(|(&id, key)| (id, key))
+    }
+
+    /// Numbers that rest.
+    pub fn resting(&self) -> impl Iterator<Item = u32> {
+        self.resting.iter().copied()
+    }
+
+    /// Frees the resting numbers that nothing carries any more.
+    pub fn release(&mut self, carried: impl Fn(u32) -> bool) {
+        self.resting.retain(|&id| carried(id));
+    }
+
+    /// One more than the highest number ever handed out and not released.
+    pub fn end(&self) -> u32 {
+        let highest = self.keys.keys().chain(&self.resting).max();
+        highest.map_or(abi::RULE_FIRST, |&id| id + 1)
+    }
+
+    /// What a rule id in a cell or a flow means, the fixed ones included.
+    pub fn decider(&self, id: u32) -> Option<Decider> {
+        Some(match id {
+            abi::RULE_NOT_ISOLATED => Decider::NotIsolated,
+            abi::RULE_OWN_NODE => Decider::OwnNode,
+            abi::RULE_SELF => Decider::SelfTraffic,
+            _ => match self.key(id)? {
+                RuleKey::Rule(rule) => Decider::Rule(rule.clone()),
+                RuleKey::DefaultDeny { policies, .. } => Decider::DefaultDeny(policies.clone()),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> RuleKey {
+        RuleKey::Rule(RuleRef {
+            policy: PolicyRef { namespace: "ns".into(), name: name.into() },
+            direction: Direction::Ingress,
+            index: 0,
+        })
+    }
+
+    #[test]
+    fn a_number_stays_with_its_key_and_rests_after_it() {
+        let first = RuleIds::default().next([key("a"), key("b"), key("c")].into());
+        let b = first.id(&key("b")).unwrap();
+        let second = first.next([key("a"), key("c"), key("d")].into());
+        assert_eq!(second.id(&key("a")), first.id(&key("a")));
+        assert_eq!(second.id(&key("c")), first.id(&key("c")));
+        assert_ne!(second.id(&key("d")), Some(b), "the number of b rests");
+        let mut third = second.next([key("a"), key("c"), key("d")].into());
+        assert_eq!(third.resting().collect::<Vec<_>>(), [b]);
+        third.release(|_| true);
+        assert_eq!(third.resting().count(), 1, "a flow still carries it");
+        third.release(|_| false);
+        let fourth = third.next([key("a"), key("c"), key("d"), key("e")].into());
+        assert_eq!(fourth.id(&key("e")), Some(b));
+    }
+}

@@ -1,0 +1,113 @@
+use std::collections::BTreeSet;
+
+use bailey_policy::{
+    Direction, Endpoint, NamedPort, NetworkPolicy, PortMatch, PortSpec, Protocol, Snapshot,
+};
+
+use crate::intern::Interner;
+use crate::terms::Groups;
+
+/// What decides how an isolated endpoint is treated in one direction.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Subject {
+    pub(crate) direction: Direction,
+    /// The policies that isolate it, by index in the snapshot, ascending.
+    pub(crate) policies: Vec<u32>,
+    /// For ingress, what the port names of those policies stand for here.
+    pub(crate) named: NamedPorts,
+}
+
+/// Named ports, sorted, of one endpoint, as far as some rules ask for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NamedPorts(pub(crate) Vec<NamedPort>);
+
+/// The port names that rules use.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names(BTreeSet<(Protocol, String)>);
+
+impl Names {
+    pub(crate) fn used_by<'a>(ports: impl Iterator<Item = &'a PortMatch>) -> Self {
+        let named = ports.filter_map(|port| match &port.port {
+            PortSpec::Named(name) => Some((port.protocol, name.clone())),
+            PortSpec::Any | PortSpec::Range(_) => None,
+        });
+        Self(named.collect())
+    }
+
+    pub(crate) fn at(&self, endpoint: &Endpoint) -> NamedPorts {
+        if self.0.is_empty() {
+            return NamedPorts::default();
+        }
+        let wanted = |port: &&NamedPort| self.0.contains(&(port.protocol, port.name.clone()));
+        let mut ports: Vec<NamedPort> = endpoint.ports.iter().filter(wanted).cloned().collect();
+        ports.sort_unstable();
+        ports.dedup();
+        NamedPorts(ports)
+    }
+}
+
+pub(crate) fn ports_of(
+    policy: &NetworkPolicy,
+    direction: Direction,
+) -> impl Iterator<Item = &PortMatch> {
+    policy.rules(direction).unwrap_or_default().iter().flat_map(|rule| &rule.ports)
+}
+
+/// The subjects of every endpoint.
+#[derive(Debug)]
+pub(crate) struct Subjects {
+    /// Subject `n` has id `n + 1`; id 0 is "not isolated".
+    pub(crate) subjects: Interner<Subject>,
+    /// By index of the endpoint: the ids for egress and ingress.
+    pub(crate) of_endpoint: Vec<[u32; 2]>,
+}
+
+impl Subjects {
+    pub(crate) fn new(snapshot: &Snapshot, groups: &Groups<'_>) -> Self {
+        let mut isolating: [Vec<Vec<u32>>; 2] =
+            [vec![Vec::new(); groups.len()], vec![Vec::new(); groups.len()]];
+        for (index, policy) in snapshot.policies().iter().enumerate() {
+            for group in groups.matching(&policy.id.namespace, &policy.pod_selector) {
+                for (side, direction) in Direction::BOTH.into_iter().enumerate() {
+                    if policy.rules(direction).is_some() {
+                        isolating[side][group as usize].push(index as u32);
+                    }
+                }
+            }
+        }
+        let names: Vec<Names> = snapshot
+            .policies()
+            .iter()
+            .map(|policy| Names::used_by(ports_of(policy, Direction::Ingress)))
+            .collect();
+        let mut subjects = Interner::new();
+        let mut of_endpoint = Vec::with_capacity(snapshot.endpoints().len());
+        for (index, endpoint) in snapshot.endpoints().iter().enumerate() {
+            let mut ids = [0; 2];
+            if let Some(group) = groups.of_endpoint(index) {
+                for (side, direction) in Direction::BOTH.into_iter().enumerate() {
+                    let policies = &isolating[side][group as usize];
+                    if !policies.is_empty() {
+                        let named = match direction {
+                            Direction::Egress => NamedPorts::default(),
+                            Direction::Ingress => resolve(policies, &names, endpoint),
+                        };
+                        let policies = policies.clone();
+                        ids[side] =
+                            subjects.intern(Subject { direction, policies, named }) + 1;
+                    }
+                }
+            }
+            of_endpoint.push(ids);
+        }
+        Self { subjects, of_endpoint }
+    }
+}
+
+fn resolve(policies: &[u32], names: &[Names], endpoint: &Endpoint) -> NamedPorts {
+    let mut all: Vec<NamedPort> =
+        policies.iter().flat_map(|&policy| names[policy as usize].at(endpoint).0).collect();
+    all.sort_unstable();
+    all.dedup();
+    NamedPorts(all)
+}

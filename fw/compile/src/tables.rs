@@ -1,0 +1,141 @@
+use std::collections::BTreeMap;
+
+use bailey_bpf::abi;
+use bailey_policy::Verdict;
+use bytemuck::Zeroable;
+
+use crate::rule_ids::RuleIds;
+
+/// The tables of one generation, as the maps hold them, and the meaning of their rule ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// What the programs are told when they are loaded.
+    pub params: Params,
+    /// Tag words of the exact table, one per bucket.
+    pub host_tags: Vec<u64>,
+    /// Buckets of the exact table.
+    pub host_buckets: Vec<abi::host_bucket>,
+    /// IPv4 prefixes.
+    pub lpm4: LpmTables,
+    /// IPv6 prefixes.
+    pub lpm6: LpmTables,
+    /// Class records, by class id; 0 is an address that nothing names.
+    pub classes: Vec<abi::class_record>,
+    /// Port classes of TCP, UDP and SCTP.
+    pub port_classes: Vec<abi::port_chunk>,
+    /// subject × peer pages → row page.
+    pub subject_pages: Vec<abi::u32_chunk>,
+    /// Pages of row ids.
+    pub row_pages: Vec<abi::page>,
+    /// row × port pages → cell page.
+    pub row_index: Vec<abi::u32_chunk>,
+    /// Pages of cells.
+    pub cell_pages: Vec<abi::page>,
+    /// Rule ids in cells.
+    pub rules: RuleIds,
+    /// How big everything became.
+    pub stats: Stats,
+}
+
+/// A poptrie: see `poptrie.rs` and `lpm_class` in `class.h`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LpmTables {
+    /// 2^18 entries, or none if the family has no prefix.
+    pub direct: Vec<abi::u32_chunk>,
+    /// Inner nodes.
+    pub nodes: Vec<abi::lpm_node>,
+    /// Classes.
+    pub leaves: Vec<abi::u32_chunk>,
+}
+
+/// Constants of the policy program, by their names there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Params {
+    /// `HOST_BUCKET_BITS`.
+    pub host_bucket_bits: u32,
+    /// `HOST_KEYS`.
+    pub host_keys: [u32; abi::HOST_NH_WORDS as usize],
+    /// `LPM4`: IPv4 has prefixes other than 0.0.0.0/0.
+    pub lpm4: bool,
+    /// `LPM6`: likewise.
+    pub lpm6: bool,
+    /// `DEFAULT_CLASS4`: the class of IPv4 addresses without a prefix.
+    pub default_class4: u32,
+    /// `DEFAULT_CLASS6`.
+    pub default_class6: u32,
+    /// `PEER_PAGES`: pages per subject.
+    pub peer_pages: u32,
+    /// `PORT_PAGES`: pages per row.
+    pub port_pages: u32,
+}
+
+/// Sizes of a compiled policy set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Policies.
+    pub policies: usize,
+    /// Rules of policies, both directions.
+    pub rules: usize,
+    /// Endpoints: pods, workloads, nodes.
+    pub endpoints: usize,
+    /// Distinct class records.
+    pub classes: usize,
+    /// IPv4 prefixes of ipBlocks, `except` included.
+    pub prefixes4: usize,
+    /// IPv6 prefixes of ipBlocks.
+    pub prefixes6: usize,
+    /// Distinct sets of isolating policies, both directions.
+    pub subjects: usize,
+    /// Distinct peer classes.
+    pub peers: usize,
+    /// Distinct port classes.
+    pub port_classes: usize,
+    /// Distinct rows.
+    pub rows: usize,
+    /// Bytes of all tables.
+    pub bytes: usize,
+}
+
+impl Tables {
+    /// Every table by the name of its map, as bytes. An empty one is a map of one zero element.
+    pub fn images(&self) -> BTreeMap<&'static str, &[u8]> {
+        BTreeMap::from([
+            ("host_tags", bytemuck::cast_slice(&self.host_tags)),
+            ("host_buckets", bytemuck::cast_slice(&self.host_buckets)),
+            ("lpm4_direct", bytemuck::cast_slice(&self.lpm4.direct)),
+            ("lpm4_nodes", bytemuck::cast_slice(&self.lpm4.nodes)),
+            ("lpm4_leaves", bytemuck::cast_slice(&self.lpm4.leaves)),
+            ("lpm6_direct", bytemuck::cast_slice(&self.lpm6.direct)),
+            ("lpm6_nodes", bytemuck::cast_slice(&self.lpm6.nodes)),
+            ("lpm6_leaves", bytemuck::cast_slice(&self.lpm6.leaves)),
+            ("classes", bytemuck::cast_slice(&self.classes)),
+            ("port_classes", bytemuck::cast_slice(&self.port_classes)),
+            ("subject_pages", bytemuck::cast_slice(&self.subject_pages)),
+            ("row_pages", bytemuck::cast_slice(&self.row_pages)),
+            ("row_index", bytemuck::cast_slice(&self.row_index)),
+            ("cell_pages", bytemuck::cast_slice(&self.cell_pages)),
+        ])
+    }
+
+    /// The deciders of two cells.
+    ///
+    /// Returns `None` if a cell names a rule that is not of this generation.
+    pub fn verdict(&self, egress: u32, ingress: u32) -> Option<Verdict> {
+        Some(Verdict {
+            egress: self.rules.decider(egress & abi::CELL_RULE_MASK)?,
+            ingress: self.rules.decider(ingress & abi::CELL_RULE_MASK)?,
+        })
+    }
+}
+
+/// Values in chunks of 16, the last one filled up with zeros.
+pub(crate) fn chunked(values: &[u32]) -> Vec<abi::u32_chunk> {
+    values
+        .chunks(abi::U32_CHUNK as usize)
+        .map(|part| {
+            let mut chunk = abi::u32_chunk::zeroed();
+            chunk.v[..part.len()].copy_from_slice(part);
+            chunk
+        })
+        .collect()
+}

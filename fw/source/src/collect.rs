@@ -1,0 +1,579 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bailey_policy::{
+    Conflict, Direction, Endpoint, EndpointKind, EndpointRef, HostPod, Labels, NetworkPolicy,
+    PolicyRef, PortSpec, Snapshot,
+};
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::networking::v1 as networking;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+
+use crate::decode::{Decoded, decode};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::files::{self, FileSet};
+use crate::inventory::{self, Pod};
+use crate::network_policy;
+use crate::node::{FieldPath, Node, Pos, Value};
+use crate::text::{self, ReadLimits};
+use crate::validate::{self, FieldErrors};
+use crate::workload::{self, Workload};
+
+/// What is an error and what a warning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// As the API server with strict field and CIDR validation.
+    #[default]
+    Strict,
+    /// Unknown fields and CIDRs with host bits or leading zeros are warnings; the CIDRs are
+    /// masked.
+    Lenient,
+}
+
+/// How many objects of which sort were read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Objects that carry policy or inventory.
+    pub read: usize,
+    /// Kubernetes objects that mean nothing here, by kind.
+    pub skipped: BTreeMap<String, usize>,
+    /// Pods that are Succeeded or Failed.
+    pub finished_pods: usize,
+    /// Pods that have no address yet.
+    pub pending_pods: usize,
+}
+
+/// Gathers objects from any number of documents and makes one snapshot of them.
+#[derive(Debug, Default)]
+pub struct Collector {
+    strictness: Strictness,
+    limits: ReadLimits,
+    diagnostics: Diagnostics,
+    counts: Counts,
+    namespaces: BTreeMap<String, Labels>,
+    endpoints: Vec<Endpoint>,
+    host_pods: Vec<HostPod>,
+    policies: Vec<NetworkPolicy>,
+    origins: BTreeMap<String, Origin>,
+}
+
+/// Where an object stands.
+#[derive(Debug, Clone)]
+struct Origin {
+    file: PathBuf,
+    pos: Pos,
+}
+
+/// Reads all files of a set and makes a snapshot of them; `None` if there are errors.
+pub fn load(
+    files: &FileSet,
+    strictness: Strictness,
+    limits: ReadLimits,
+) -> (Option<Snapshot>, Diagnostics, Counts) {
+    let mut collector = Collector::new(strictness, limits);
+    for file in files.iter() {
+        collector.add_file(file);
+    }
+    collector.finish()
+}
+
+impl Collector {
+    /// Starts without objects.
+    pub fn new(strictness: Strictness, limits: ReadLimits) -> Self {
+        Self { strictness, limits, ..Self::default() }
+    }
+
+    /// Reads a file; what is wrong with it is found in the diagnostics.
+    pub fn add_file(&mut self, file: &Path) {
+        match files::read(file, self.limits.file_bytes) {
+            Ok(text) => {
+                let text: Arc<str> = text.into();
+                self.add_text(file, &text);
+                self.diagnostics.text(file, text);
+            }
+            Err(message) => self.diagnostics.file_error(file, message),
+        }
+    }
+
+    fn add_text(&mut self, file: &Path, text: &str) {
+        match text::documents(text, &self.limits) {
+            Ok(documents) => {
+                for document in &documents {
+                    self.add_object(file, document);
+                }
+            }
+            Err(error) => {
+                let message = error.message.clone();
+                self.report(Severity::Error, file, error.pos, None, message);
+            }
+        }
+    }
+
+    /// Takes in one object, or the objects of a list.
+    pub fn add_object(&mut self, file: &Path, object: &Node) {
+        let text = |key: &str| object.get(key).and_then(Node::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        if kind.is_empty() || api_version.is_empty() {
+            let field = if kind.is_empty() { "kind" } else { "apiVersion" };
+            let message = format!("{field}: Required value: not a Kubernetes object");
+            self.report(Severity::Error, file, object.pos, None, message);
+            return;
+        }
+        if kind.ends_with("List") && object.get("items").is_some() {
+            self.add_list(file, object);
+            return;
+        }
+        match (api_version, kind) {
+            ("networking.k8s.io/v1", "NetworkPolicy") => self.add_policy(file, object),
+            ("v1", "Namespace") => self.add_namespace(file, object),
+            ("v1", "Pod") => self.add_pod(file, object),
+            ("v1", "Node") => self.add_node(file, object),
+            ("bailey.dev/v1", "Workload") => self.add_workload(file, object),
+            ("bailey.dev/v1", "PolicyTest") => self.skip(kind),
+            _ if enforces_elsewhere(api_version, kind) => {
+                let message = format!(
+                    "{api_version} {kind} is not supported: it would change what is allowed, so \
+                     it is not skipped; leave it out, or express it as networking.k8s.io/v1 \
+                     NetworkPolicy"
+                );
+                let name = object.get("metadata").and_then(|m| m.get("name")).and_then(Node::as_str);
+                let named = format!("{kind} {}", name.unwrap_or("(unnamed)"));
+                self.report(Severity::Error, file, object.pos, Some(named), message);
+            }
+            _ => self.skip(kind),
+        }
+    }
+
+    fn add_list(&mut self, file: &Path, list: &Node) {
+        match list.get("items").map(|items| &items.value) {
+            Some(Value::Sequence(items)) => {
+                for item in items {
+                    self.add_item(file, list, item);
+                }
+            }
+            Some(Value::Null) | None => {}
+            Some(_) => {
+                let message = "items: Invalid value: must be a list".to_owned();
+                self.report(Severity::Error, file, list.pos, None, message);
+            }
+        }
+    }
+
+    /// Items of a typed list (`PodList`) may leave out what the list says of all of them.
+    fn add_item(&mut self, file: &Path, list: &Node, item: &Node) {
+        let kind = list.get("kind").and_then(Node::as_str).and_then(|k| k.strip_suffix("List"));
+        let (Some(kind), Value::Mapping(entries)) = (kind.filter(|k| !k.is_empty()), &item.value)
+        else {
+            self.add_object(file, item);
+            return;
+        };
+        let mut entries = entries.clone();
+        let add = |entries: &mut Vec<_>, key: &str, value: Option<Value>| {
+            if item.get(key).is_none()
+                && let Some(value) = value
+            {
+                let key = crate::node::Key { pos: item.pos, text: key.to_owned() };
+                entries.push((key, Node { pos: item.pos, value }));
+            }
+        };
+        add(&mut entries, "kind", Some(Value::String(kind.to_owned())));
+        add(&mut entries, "apiVersion", list.get("apiVersion").map(|v| v.value.clone()));
+        self.add_object(file, &Node { pos: item.pos, value: Value::Mapping(entries) });
+    }
+
+    fn skip(&mut self, kind: &str) {
+        *self.counts.skipped.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    fn add_policy(&mut self, file: &Path, node: &Node) {
+        let mut node = node.clone();
+        // Exports of clusters before 1.28 have a status that the API no longer knows.
+        node.remove(&FieldPath::of(&["status"]));
+        let decoded: Decoded<networking::NetworkPolicy> = decode(&node);
+        let metadata = decoded.value.as_ref().map(|v| v.metadata.clone());
+        let named = self.identify(file, &node, "NetworkPolicy", metadata, true);
+        let Some(object) = self.strict(file, &node, &named.title, &decoded) else { return };
+        let id = PolicyRef { namespace: named.namespace, name: named.name };
+        let read =
+            network_policy::read(id, object, self.strictness == Strictness::Lenient);
+        for (path, message) in &read.warnings {
+            self.field(Severity::Warning, file, &node, &named.title, path, message);
+        }
+        let valid = self.fields(file, &node, &named.title, &decoded, &read.errors);
+        if self.register(file, &node, &named.title) && valid && decoded.wrong.is_empty() {
+            self.counts.read += 1;
+            self.policies.push(read.policy);
+        }
+    }
+
+    fn add_workload(&mut self, file: &Path, node: &Node) {
+        let decoded: Decoded<Workload> = decode(node);
+        let metadata = decoded.value.as_ref().map(|v| v.metadata.clone());
+        let named = self.identify(file, node, "Workload", metadata, true);
+        let Some(object) = self.strict(file, node, &named.title, &decoded) else { return };
+        let mut errors = FieldErrors::default();
+        let id = named.endpoint(EndpointKind::Workload);
+        let endpoint = workload::read(id, object, &mut errors);
+        let valid = self.fields(file, node, &named.title, &decoded, &errors);
+        if self.register(file, node, &named.title) && valid && decoded.wrong.is_empty() {
+            self.add_endpoint(endpoint);
+        }
+    }
+
+    fn add_namespace(&mut self, file: &Path, node: &Node) {
+        let node = node.project(inventory::NAMESPACE_FIELDS);
+        let Some((object, named)) =
+            self.tolerant::<core::Namespace>(file, &node, "Namespace", false, |o| &o.metadata)
+        else {
+            return;
+        };
+        if self.register(file, &node, &named.title) {
+            self.counts.read += 1;
+            self.namespaces.insert(named.name, inventory::labels(&object.metadata));
+        }
+    }
+
+    fn add_pod(&mut self, file: &Path, node: &Node) {
+        let node = node.project(inventory::POD_FIELDS);
+        let Some((object, named)) =
+            self.tolerant::<core::Pod>(file, &node, "Pod", true, |o| &o.metadata)
+        else {
+            return;
+        };
+        let mut errors = FieldErrors::default();
+        let pod = inventory::pod(named.endpoint(EndpointKind::Pod), &object, &mut errors);
+        self.report_fields(file, &node, &named.title, &errors);
+        if !self.register(file, &node, &named.title) || !errors.0.is_empty() {
+            return;
+        }
+        match pod {
+            Pod::Endpoint(endpoint) => {
+                self.counts.pending_pods += usize::from(endpoint.addresses.is_empty());
+                self.add_endpoint(endpoint);
+            }
+            Pod::Host(pod) => {
+                self.counts.read += 1;
+                self.host_pods.push(pod);
+            }
+            Pod::Finished => {
+                self.counts.read += 1;
+                self.counts.finished_pods += 1;
+            }
+        }
+    }
+
+    fn add_node(&mut self, file: &Path, node: &Node) {
+        let node = node.project(inventory::NODE_FIELDS);
+        let Some((object, named)) =
+            self.tolerant::<core::Node>(file, &node, "Node", false, |o| &o.metadata)
+        else {
+            return;
+        };
+        let mut errors = FieldErrors::default();
+        let endpoint = inventory::node(&named.name, &object, &mut errors);
+        self.report_fields(file, &node, &named.title, &errors);
+        if self.register(file, &node, &named.title) && errors.0.is_empty() {
+            self.add_endpoint(endpoint);
+        }
+    }
+
+    fn add_endpoint(&mut self, endpoint: Endpoint) {
+        self.counts.read += 1;
+        self.endpoints.push(endpoint);
+    }
+
+    /// Decodes an object of which only projected fields are left; type errors are errors.
+    fn tolerant<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        file: &Path,
+        node: &Node,
+        kind: &str,
+        namespaced: bool,
+        metadata: impl Fn(&T) -> &ObjectMeta,
+    ) -> Option<(T, Named)> {
+        let decoded: Decoded<T> = decode(node);
+        let found = decoded.value.as_ref().map(|value| metadata(value).clone());
+        let named = self.identify(file, node, kind, found, namespaced);
+        for (path, message) in &decoded.wrong {
+            self.field(Severity::Error, file, node, &named.title, path, message);
+        }
+        let usable = decoded.wrong.is_empty() && !named.name.is_empty();
+        decoded.value.filter(|_| usable).map(|value| (value, named))
+    }
+
+    /// Reports wrong types and unknown fields of a strict kind.
+    fn strict<'a, T>(
+        &mut self,
+        file: &Path,
+        node: &Node,
+        title: &str,
+        decoded: &'a Decoded<T>,
+    ) -> Option<&'a T> {
+        for (path, message) in &decoded.wrong {
+            self.field(Severity::Error, file, node, title, path, message);
+        }
+        let severity = match self.strictness {
+            Strictness::Strict => Severity::Error,
+            Strictness::Lenient => Severity::Warning,
+        };
+        for path in &decoded.unknown {
+            let message = format!("strict decoding error: unknown field \"{path}\"");
+            let pos = node.locate(path, true);
+            self.report(severity, file, pos, Some(title.to_owned()), message);
+        }
+        decoded.value.as_ref()
+    }
+
+    /// Reports field errors, but none that only follows from a wrong type already reported.
+    fn fields<T>(
+        &mut self,
+        file: &Path,
+        node: &Node,
+        title: &str,
+        decoded: &Decoded<T>,
+        errors: &FieldErrors,
+    ) -> bool {
+        for (path, message) in &errors.0 {
+            let follows = decoded.wrong.iter().any(|(wrong, _)| path.contains(wrong));
+            if !follows {
+                self.field(Severity::Error, file, node, title, path, message);
+            }
+        }
+        errors.0.is_empty()
+    }
+
+    fn report_fields(&mut self, file: &Path, node: &Node, title: &str, errors: &FieldErrors) {
+        for (path, message) in &errors.0 {
+            self.field(Severity::Error, file, node, title, path, message);
+        }
+    }
+
+    fn field(
+        &mut self,
+        severity: Severity,
+        file: &Path,
+        node: &Node,
+        title: &str,
+        path: &FieldPath,
+        message: &str,
+    ) {
+        let pos = node.locate(path, false);
+        self.report(severity, file, pos, Some(title.to_owned()), format!("{path}: {message}"));
+    }
+
+    fn report(
+        &mut self,
+        severity: Severity,
+        file: &Path,
+        pos: Pos,
+        object: Option<String>,
+        message: String,
+    ) {
+        let file = Some(file.to_owned());
+        self.diagnostics.push(Diagnostic { severity, file, pos: Some(pos), object, message });
+    }
+
+    /// Finds out what an object is called, and reports names that cannot be.
+    fn identify(
+        &mut self,
+        file: &Path,
+        node: &Node,
+        kind: &str,
+        metadata: Option<ObjectMeta>,
+        namespaced: bool,
+    ) -> Named {
+        let metadata = metadata.unwrap_or_default();
+        let name = metadata.name.unwrap_or_default();
+        let given = metadata.namespace.filter(|namespace| !namespace.is_empty());
+        let namespace = match (namespaced, &given) {
+            (false, _) => String::new(),
+            (true, Some(namespace)) => namespace.clone(),
+            (true, None) => "default".to_owned(),
+        };
+        let shown = if name.is_empty() { "(unnamed)" } else { &name };
+        let title = if namespaced {
+            format!("{kind} {namespace}/{shown}")
+        } else {
+            format!("{kind} {shown}")
+        };
+        let path = FieldPath::of(&["metadata"]);
+        let mut errors = FieldErrors::default();
+        if name.is_empty() {
+            errors.required(&path.key("name"), "name or generateName is required");
+        } else if kind == "Namespace" {
+            errors.invalid_text(&path.key("name"), &name, validate::dns_label(&name));
+        } else {
+            errors.invalid_text(&path.key("name"), &name, validate::subdomain(&name));
+        }
+        if namespaced {
+            let details = validate::dns_label(&namespace);
+            errors.invalid_text(&path.key("namespace"), &namespace, details);
+        }
+        self.report_fields(file, node, &title, &errors);
+        if namespaced && given.is_none() {
+            let message = "metadata.namespace is missing; \"default\" is assumed".to_owned();
+            let pos = node.locate(&path, true);
+            self.report(Severity::Warning, file, pos, Some(title.clone()), message);
+        }
+        Named { namespace, name, title }
+    }
+
+    /// Remembers where an object stands; false if there is one of this name already.
+    fn register(&mut self, file: &Path, node: &Node, title: &str) -> bool {
+        let origin = Origin { file: file.to_owned(), pos: node.pos };
+        let Some(first) = self.origins.get(title) else {
+            self.origins.insert(title.to_owned(), origin);
+            return true;
+        };
+        let message = format!(
+            "metadata.name: Duplicate value: an object of this name stands at {}:{}:{}",
+            first.file.display(),
+            first.pos.line,
+            first.pos.column
+        );
+        let pos = node.locate(&FieldPath::of(&["metadata", "name"]), false);
+        self.report(Severity::Error, file, pos, Some(title.to_owned()), message);
+        false
+    }
+
+    /// Makes the snapshot, unless there are errors.
+    pub fn finish(mut self) -> (Option<Snapshot>, Diagnostics, Counts) {
+        self.warn_about_gaps();
+        self.warn_about_ambiguous_ports();
+        let snapshot =
+            Snapshot::new(self.namespaces, self.endpoints, self.host_pods, self.policies);
+        match snapshot {
+            Ok(snapshot) => {
+                let usable = !self.diagnostics.has_errors();
+                (usable.then_some(snapshot), self.diagnostics, self.counts)
+            }
+            Err(conflicts) => {
+                for conflict in conflicts {
+                    self.diagnostics.push(describe(&conflict, &self.origins));
+                }
+                (None, self.diagnostics, self.counts)
+            }
+        }
+    }
+
+    /// Objects that others refer to and that are not here.
+    fn warn_about_gaps(&mut self) {
+        let nodes: BTreeSet<&str> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.id.kind == EndpointKind::Node)
+            .map(|node| node.id.name.as_str())
+            .collect();
+        let lost = self.endpoints.iter().filter_map(|endpoint| endpoint.node.as_deref());
+        let lost = lost.filter(|node| !nodes.contains(node)).count();
+        if lost > 0 {
+            self.diagnostics.warning(format!(
+                "{lost} pods run on nodes that are not in the inventory: traffic from their own \
+                 node (kubelet probes) is judged as from outside; add the output of \
+                 `kubectl get nodes -o yaml`"
+            ));
+        }
+        let selects_namespaces = self.policies.iter().any(|policy| {
+            Direction::BOTH.into_iter().filter_map(|d| policy.rules(d)).flatten().any(|rule| {
+                rule.peers.iter().any(|peer| {
+                    matches!(peer, bailey_policy::Peer::Selected { namespaces: Some(_), .. })
+                })
+            })
+        });
+        let mut unknown: Vec<&str> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.selectable())
+            .map(|endpoint| endpoint.id.namespace.as_str())
+            .filter(|namespace| !self.namespaces.contains_key(*namespace))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if selects_namespaces && !unknown.is_empty() {
+            self.diagnostics.warning(format!(
+                "no Namespace object for {}: a namespaceSelector sees only the name label of {}; \
+                 add the output of `kubectl get namespaces -o yaml`",
+                unknown.join(", "),
+                if unknown.len() == 1 { "it" } else { "them" },
+            ));
+        }
+    }
+
+    /// One name with two numbers on one endpoint; a rule that uses it allows both.
+    fn warn_about_ambiguous_ports(&mut self) {
+        let mut used: Vec<_> = self
+            .policies
+            .iter()
+            .flat_map(|policy| Direction::BOTH.into_iter().filter_map(|d| policy.rules(d)))
+            .flatten()
+            .flat_map(|rule| &rule.ports)
+            .filter_map(|port| match &port.port {
+                PortSpec::Named(name) => Some((name.as_str(), port.protocol)),
+                PortSpec::Any | PortSpec::Range(_) => None,
+            })
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        let mut warnings = Vec::new();
+        for endpoint in &self.endpoints {
+            for &(name, protocol) in &used {
+                let numbers: Vec<String> =
+                    endpoint.named_port(name, protocol).map(|number| number.to_string()).collect();
+                if numbers.len() > 1 {
+                    warnings.push(format!(
+                        "{}: port name {name:?} stands for {protocol} {}; rules that use it allow \
+                         all of them",
+                        endpoint.id,
+                        numbers.join(", ")
+                    ));
+                }
+            }
+        }
+        warnings.into_iter().for_each(|warning| self.diagnostics.warning(warning));
+    }
+}
+
+/// What an object is called; `title` is how people read it, and unique.
+#[derive(Debug)]
+struct Named {
+    namespace: String,
+    name: String,
+    title: String,
+}
+
+impl Named {
+    fn endpoint(&self, kind: EndpointKind) -> EndpointRef {
+        EndpointRef { kind, namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+/// Kinds that decide about traffic in some other system: leaving them out would change what the
+/// cluster means.
+fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
+    kind.contains("NetworkPolicy")
+        || kind.contains("NetworkPolicies")
+        || api_version.starts_with("bailey.dev/")
+        || api_version.starts_with("policy.networking.k8s.io/")
+}
+
+fn describe(conflict: &Conflict, origins: &BTreeMap<String, Origin>) -> Diagnostic {
+    let Conflict::Address { first, second, .. } = conflict;
+    let title = |id: &EndpointRef| match id.kind {
+        EndpointKind::Node => format!("Node {}", id.name),
+        EndpointKind::Pod => format!("Pod {}/{}", id.namespace, id.name),
+        EndpointKind::Workload => format!("Workload {}/{}", id.namespace, id.name),
+    };
+    let at = origins.get(&title(second));
+    let other = origins.get(&title(first)).map_or_else(String::new, |origin| {
+        format!(" ({}:{}:{})", origin.file.display(), origin.pos.line, origin.pos.column)
+    });
+    Diagnostic {
+        severity: Severity::Error,
+        file: at.map(|origin| origin.file.clone()),
+        pos: at.map(|origin| origin.pos),
+        object: Some(title(second)),
+        message: format!("{conflict}{other}"),
+    }
+}

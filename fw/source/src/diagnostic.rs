@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::node::Pos;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Legal, and probably not what was meant.
+    Warning,
+    /// The input is refused.
+    Error,
+}
+
+/// One finding; prints as `file:line:column: NetworkPolicy ns/name: message`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad.
+    pub severity: Severity,
+    /// The file, if it is about one.
+    pub file: Option<PathBuf>,
+    /// The place in the file.
+    pub pos: Option<Pos>,
+    /// The object, as `Kind ns/name`.
+    pub object: Option<String>,
+    /// What is wrong; for a field, `path: Type: value: detail` as the API server words it.
+    pub message: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+            if let Some(pos) = self.pos {
+                write!(f, "{}:{}:", pos.line, pos.column)?;
+            }
+            f.write_str(" ")?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// All findings of one run, and the texts they are about.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    texts: BTreeMap<PathBuf, Arc<str>>,
+}
+
+impl Diagnostics {
+    /// Adds a finding.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Adds an error about a whole file or path.
+    pub fn file_error(&mut self, file: &Path, message: impl Into<String>) {
+        self.push(Diagnostic {
+            severity: Severity::Error,
+            file: Some(file.to_owned()),
+            pos: None,
+            object: None,
+            message: message.into(),
+        });
+    }
+
+    /// Adds a warning about the input as a whole.
+    pub fn warning(&mut self, message: impl Into<String>) {
+        self.push(Diagnostic {
+            severity: Severity::Warning,
+            file: None,
+            pos: None,
+            object: None,
+            message: message.into(),
+        });
+    }
+
+    /// Remembers a file's text for the snippets.
+    pub(crate) fn text(&mut self, file: &Path, text: Arc<str>) {
+        self.texts.insert(file.to_owned(), text);
+    }
+
+    /// Adds everything another run found.
+    pub fn extend(&mut self, other: Self) {
+        self.list.extend(other.list);
+        self.texts.extend(other.texts);
+    }
+
+    /// Errors, by file and place.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.sorted(Severity::Error)
+    }
+
+    /// Warnings, by file and place.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.sorted(Severity::Warning)
+    }
+
+    /// Is there any error?
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    fn sorted(&self, severity: Severity) -> impl Iterator<Item = &Diagnostic> {
+        let mut list: Vec<_> = self.list.iter().filter(|d| d.severity == severity).collect();
+        list.sort_by(|a, b| (&a.file, a.pos).cmp(&(&b.file, b.pos)));
+        list.into_iter()
+    }
+
+    /// Errors and then warnings for people, each with the line it is about and a caret. Control
+    /// characters of the input never reach the terminal.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let mut out = String::new();
+        for diagnostic in self.errors().chain(self.warnings()) {
+            let _ = writeln!(out, "{}", printable(&diagnostic.to_string()));
+            if let Some(snippet) = self.snippet(diagnostic, &renderer) {
+                let _ = writeln!(out, "{snippet}");
+            }
+        }
+        out
+    }
+
+    fn snippet(&self, diagnostic: &Diagnostic, renderer: &Renderer) -> Option<String> {
+        let pos = diagnostic.pos?;
+        let text = self.texts.get(diagnostic.file.as_deref()?)?;
+        let line = text.lines().nth(pos.line.checked_sub(1)? as usize)?;
+        let (line, column) = window(line, pos.column as usize - 1);
+        let line = printable(&line);
+        let start = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+        let end = start + token_len(&line[start..]);
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let snippet = Snippet::source(line.as_str())
+            .line_start(pos.line as usize)
+            .fold(false)
+            .annotation(AnnotationKind::Primary.span(start..end));
+        Some(renderer.render(&[Group::with_level(level).element(snippet)]).clone())
+    }
+}
+
+/// Long lines (JSON on one line) are cut around the place.
+fn window(line: &str, column: usize) -> (String, usize) {
+    const BEFORE: usize = 40;
+    const WIDTH: usize = 100;
+    let from = if line.chars().count() > WIDTH { column.saturating_sub(BEFORE) } else { 0 };
+    (line.chars().skip(from).take(WIDTH).collect(), column - from)
+}
+
+/// The bytes of the value or word that begins here, at least one where there is one.
+fn token_len(rest: &str) -> usize {
+    let quoted = rest.strip_prefix('"').and_then(|inner| inner.find('"')).map(|at| at + 2);
+    let word = || rest.find([' ', ',', '}', ']', '\t']).unwrap_or(rest.len());
+    quoted.unwrap_or_else(word).max(usize::from(!rest.is_empty()))
+}
+
+/// Replaces what could steer a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The files that paths mean, and what identified each of them when it was listed.
+///
+/// A directory means its `.yaml`, `.yml` and `.json` files, as in kubectl. Names that begin with
+/// `..` are left out: a mounted ConfigMap keeps its data behind them, and shows it by links.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileSet {
+    files: BTreeMap<PathBuf, Stamp>,
+}
+
+/// Differs whenever a file was replaced or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+/// Deeper than any sane tree: a symbolic link that leads back up.
+const DEPTH_MAX: usize = 64;
+
+impl FileSet {
+    /// Lists the files of all paths.
+    ///
+    /// # Errors
+    /// Every path that does not exist or cannot be read, with the reason.
+    pub fn list(paths: &[PathBuf], recursive: bool) -> Result<Self, Vec<(PathBuf, io::Error)>> {
+        let mut set = Self::default();
+        let mut errors = Vec::new();
+        for path in paths {
+            set.add(path, recursive, 0, &mut errors);
+        }
+        if errors.is_empty() { Ok(set) } else { Err(errors) }
+    }
+
+    fn add(
+        &mut self,
+        path: &Path,
+        recursive: bool,
+        depth: usize,
+        errors: &mut Vec<(PathBuf, io::Error)>,
+    ) {
+        let result = fs::metadata(path).and_then(|metadata| {
+            if !metadata.is_dir() {
+                self.files.insert(path.to_owned(), Stamp::of(&metadata));
+                return Ok(());
+            }
+            if depth > DEPTH_MAX {
+                return Err(io::Error::other("directories nested too deep; a link that loops?"));
+            }
+            let mut entries: Vec<PathBuf> = fs::read_dir(path)?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<io::Result<_>>()?;
+            entries.sort();
+            for entry in entries {
+                if entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"..")) {
+                    continue;
+                }
+                let is_dir = fs::metadata(&entry).is_ok_and(|metadata| metadata.is_dir());
+                if if is_dir { recursive } else { has_known_extension(&entry) } {
+                    self.add(&entry, recursive, depth + 1, errors);
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            errors.push((path.to_owned(), error));
+        }
+    }
+
+    /// The files, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(PathBuf::as_path)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
+fn has_known_extension(path: &Path) -> bool {
+    path.extension().and_then(OsStr::to_str).is_some_and(|ext| EXTENSIONS.contains(&ext))
+}
+
+/// Reads a file up to a limit.
+///
+/// # Errors
+/// If it cannot be read, is longer than the limit, or is not UTF-8; the message says which.
+pub fn read(path: &Path, limit: u64) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| format!("cannot open: {error}"))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot read: {error}"))?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("larger than {limit} bytes; the limit is read.file_bytes = {limit}"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        format!("not UTF-8: invalid byte at offset {}", error.utf8_error().valid_up_to())
+    })
+}

@@ -1,0 +1,163 @@
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::node::{Key, Node, Pos, Value};
+use crate::text::{ReadLimits, SyntaxError, duplicate_key, too_deep};
+
+/// Parses a stream of JSON documents; `None` if the text is not JSON (it may still be YAML).
+///
+/// serde_json keeps no positions, but its raw values are slices of the text, and where a slice
+/// stands in the text is its position.
+pub(crate) fn documents(
+    text: &str,
+    limits: &ReadLimits,
+) -> Result<Option<Vec<Node>>, SyntaxError> {
+    let reader = Reader { text, lines: line_starts(text), limits };
+    let mut documents = Vec::new();
+    for raw in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        let Ok(raw) = raw else { return Ok(None) };
+        let Some(node) = reader.node(raw, 0)? else { return Ok(None) };
+        if node.value != Value::Null {
+            documents.push(node);
+        }
+    }
+    Ok(Some(documents))
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    lines: Vec<usize>,
+    limits: &'a ReadLimits,
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    let after_breaks = text.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(at, _)| at + 1);
+    std::iter::once(0).chain(after_breaks).collect()
+}
+
+impl<'a> Reader<'a> {
+    /// Where a slice of the text stands in it.
+    fn pos(&self, part: &str) -> Pos {
+        let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let line = self.lines.partition_point(|&start| start <= offset) - 1;
+        let column = self.text[self.lines[line]..offset].chars().count();
+        Pos { line: line as u32 + 1, column: column as u32 + 1 }
+    }
+
+    /// `None` if the text is not JSON after all.
+    fn node(&self, raw: &'a RawValue, depth: usize) -> Result<Option<Node>, SyntaxError> {
+        let text = raw.get();
+        let pos = self.pos(text);
+        if depth > self.limits.depth {
+            return Err(too_deep(pos, self.limits));
+        }
+        let value = match text.as_bytes().first() {
+            Some(b'{') => {
+                let Ok(Entries(entries)) = serde_json::from_str(text) else { return Ok(None) };
+                let mut mapping = Vec::with_capacity(entries.len());
+                for (key, raw) in entries {
+                    let Some(node) = self.node(raw, depth + 1)? else { return Ok(None) };
+                    mapping.push((Key { pos: self.key_pos(raw), text: key }, node));
+                }
+                if let Some((key, _)) = duplicate(&mapping) {
+                    return Err(duplicate_key(key.pos, &key.text));
+                }
+                Value::Mapping(mapping)
+            }
+            Some(b'[') => {
+                let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+                    return Ok(None);
+                };
+                let mut sequence = Vec::with_capacity(items.len());
+                for raw in items {
+                    let Some(node) = self.node(raw, depth + 1)? else { return Ok(None) };
+                    sequence.push(node);
+                }
+                Value::Sequence(sequence)
+            }
+            _ => match serde_json::from_str::<serde_json::Value>(text) {
+                Ok(serde_json::Value::Null) => Value::Null,
+                Ok(serde_json::Value::Bool(value)) => Value::Bool(value),
+                Ok(serde_json::Value::String(value)) => Value::String(value),
+                Ok(serde_json::Value::Number(value)) => match value.as_i64() {
+                    Some(value) => Value::Integer(value),
+                    None => Value::Float(value.as_f64().unwrap_or(f64::NAN)),
+                },
+                _ => return Ok(None),
+            },
+        };
+        Ok(Some(Node { pos, value }))
+    }
+
+    /// The key stands before its value: the quote that opens it is the second one going back.
+    fn key_pos(&self, value: &RawValue) -> Pos {
+        let at = (value.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let before = &self.text[..at];
+        let opening = before.rfind('"').and_then(|close| self.text[..close].rfind('"'));
+        self.pos(&self.text[opening.unwrap_or(at)..])
+    }
+}
+
+fn duplicate(mapping: &[(Key, Node)]) -> Option<&(Key, Node)> {
+    let mut keys: Vec<&(Key, Node)> = mapping.iter().collect();
+    keys.sort_by(|a, b| a.0.text.cmp(&b.0.text));
+    keys.windows(2).find(|pair| pair[0].0.text == pair[1].0.text).map(|pair| pair[1])
+}
+
+/// The entries of an object, duplicates kept.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_positions() {
+        let text = "{\n\t\"a\": [1, \"\\ud83d\\ude00\"],\n  \"é\": {\"x\": null}, \"b\": 7}\n{\"c\":1.5}";
+        let documents = documents(text, &ReadLimits::default()).unwrap().unwrap();
+        assert_eq!(documents.len(), 2);
+        let a = documents[0].get("a").unwrap().as_sequence().unwrap();
+        assert_eq!(a[0].pos, Pos { line: 2, column: 8 });
+        assert_eq!(a[1].as_str(), Some("😀"));
+        assert_eq!(documents[0].get("b").unwrap().pos, Pos { line: 3, column: 26 });
+        let Value::Mapping(entries) = &documents[0].value else { panic!() };
+        assert_eq!(entries[2].0.pos, Pos { line: 3, column: 21 });
+        assert_eq!(documents[1].get("c").unwrap().value, Value::Float(1.5));
+    }
+
+    #[test]
+    fn duplicate_keys_and_depth_are_refused_and_yaml_is_left_alone() {
+        let limits = ReadLimits::default();
+        let twice = documents("{\"a\": 1,\n \"a\": 2}", &limits).unwrap_err();
+        assert_eq!(twice.pos, Pos { line: 2, column: 2 });
+        let deep = format!("{}{}", "[".repeat(110), "]".repeat(110));
+        assert!(documents(&deep, &limits).unwrap_err().message.contains("read.depth"));
+        assert_eq!(documents("{a: b}", &limits).unwrap(), None);
+    }
+}

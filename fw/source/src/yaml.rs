@@ -1,0 +1,390 @@
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+
+use crate::node::{Key, Node, Pos, Value};
+use crate::text::{ReadLimits, SyntaxError, duplicate_key, too_deep};
+
+/// Parses a stream of YAML documents; empty ones are left out.
+pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
+    let mut builder = Builder {
+        limits,
+        documents: Vec::new(),
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        alias_nodes: 0,
+    };
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| SyntaxError {
+            pos: Pos { line: error.marker().line() as u32, column: error.marker().col() as u32 + 1 },
+            message: format!("not valid YAML: {}", error.info()),
+        })?;
+        builder.event(event, span)?;
+    }
+    Ok(builder.documents)
+}
+
+struct Builder<'a> {
+    limits: &'a ReadLimits,
+    documents: Vec<Node>,
+    open: Vec<Open>,
+    /// By anchor id: the node, and how many nodes it consists of.
+    anchors: HashMap<usize, (Node, usize)>,
+    alias_nodes: usize,
+}
+
+/// A list or mapping whose end is still to come.
+struct Open {
+    pos: Pos,
+    anchor: usize,
+    items: Items,
+    size: usize,
+}
+
+enum Items {
+    Sequence(Vec<Node>),
+    Mapping { entries: Vec<(Key, Node)>, key: Option<Key>, merges: Vec<Node> },
+}
+
+const MERGE: &str = "<<";
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+        let pos = Pos { line: span.start.line() as u32, column: span.start.col() as u32 + 1 };
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let value = scalar(&text, style, tag.as_deref(), pos)?;
+                self.add(Node { pos, value }, anchor, 1)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.begin(pos, anchor, tag.as_deref(), Items::Sequence(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                let items =
+                    Items::Mapping { entries: Vec::new(), key: None, merges: Vec::new() };
+                self.begin(pos, anchor, tag.as_deref(), items)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::Alias(id) => {
+                let Some((node, size)) = self.anchors.get(&id).cloned() else {
+                    return Err(SyntaxError { pos, message: "alias of an unfinished node".into() });
+                };
+                self.alias_nodes += size;
+                if self.alias_nodes > self.limits.alias_nodes {
+                    return Err(SyntaxError {
+                        pos,
+                        message: format!(
+                            "aliases stand for more than {} values; the limit is \
+                             read.alias_nodes = {}",
+                            self.limits.alias_nodes, self.limits.alias_nodes
+                        ),
+                    });
+                }
+                self.add(node, 0, size)
+            }
+            Event::DocumentEnd
+            | Event::DocumentStart(_)
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::Nothing => Ok(()),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        pos: Pos,
+        anchor: usize,
+        tag: Option<&Tag>,
+        items: Items,
+    ) -> Result<(), SyntaxError> {
+        if self.open.len() >= self.limits.depth {
+            return Err(too_deep(pos, self.limits));
+        }
+        if let Some(tag) = tag
+            && !(tag.is_yaml_core_schema() && matches!(tag.suffix.as_str(), "map" | "seq"))
+        {
+            return Err(unknown_tag(pos, tag));
+        }
+        self.open.push(Open { pos, anchor, items, size: 1 });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), SyntaxError> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let value = match open.items {
+            Items::Sequence(items) => Value::Sequence(items),
+            Items::Mapping { entries, merges, .. } => Value::Mapping(merge(entries, merges)?),
+        };
+        self.add(Node { pos: open.pos, value }, open.anchor, open.size)
+    }
+
+    /// Puts a finished node where it belongs.
+    fn add(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), SyntaxError> {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        let Some(open) = self.open.last_mut() else {
+            if node.value != Value::Null {
+                self.documents.push(node);
+            }
+            return Ok(());
+        };
+        open.size += size;
+        match &mut open.items {
+            Items::Sequence(items) => items.push(node),
+            Items::Mapping { entries, key, merges } => match key.take() {
+                None => *key = Some(key_of(node)?),
+                Some(key) if key.text == MERGE => merges.push(node),
+                Some(key) => entries.push((key, node)),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Keys of every scalar type become text, as `sigs.k8s.io/yaml` makes JSON of them.
+fn key_of(node: Node) -> Result<Key, SyntaxError> {
+    let text = match node.value {
+        Value::String(text) => text,
+        Value::Bool(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Null => "null".to_owned(),
+        Value::Sequence(_) | Value::Mapping(_) => {
+            return Err(SyntaxError {
+                pos: node.pos,
+                message: "a list or mapping cannot be a key".into(),
+            });
+        }
+    };
+    Ok(Key { pos: node.pos, text })
+}
+
+/// Checks for duplicate keys and adds what `<<` brings in: own keys win, then earlier merges.
+fn merge(
+    mut entries: Vec<(Key, Node)>,
+    merges: Vec<Node>,
+) -> Result<Vec<(Key, Node)>, SyntaxError> {
+    let mut names: Vec<(&str, Pos)> =
+        entries.iter().map(|(key, _)| (key.text.as_str(), key.pos)).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(duplicate_key(pair[1].1, pair[1].0));
+    }
+    for node in merges {
+        let sources = match node.value {
+            Value::Sequence(items) => items,
+            _ => vec![node],
+        };
+        for source in sources {
+            let Value::Mapping(more) = source.value else {
+                return Err(SyntaxError {
+                    pos: source.pos,
+                    message: "map merge requires map or sequence of maps as the value".into(),
+                });
+            };
+            for (key, node) in more {
+                if !entries.iter().any(|(known, _)| known.text == key.text) {
+                    entries.push((key, node));
+                }
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn unknown_tag(pos: Pos, tag: &Tag) -> SyntaxError {
+    SyntaxError { pos, message: format!("unknown tag {tag}") }
+}
+
+fn scalar(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    pos: Pos,
+) -> Result<Value, SyntaxError> {
+    let Some(tag) = tag else {
+        return Ok(match style {
+            ScalarStyle::Plain => plain(text),
+            _ => Value::String(text.to_owned()),
+        });
+    };
+    if !tag.is_yaml_core_schema() {
+        return Err(unknown_tag(pos, tag));
+    }
+    let value = match tag.suffix.as_str() {
+        "str" => return Ok(Value::String(text.to_owned())),
+        "null" | "bool" | "int" | "float" => plain(text),
+        _ => return Err(unknown_tag(pos, tag)),
+    };
+    let fits = matches!(
+        (tag.suffix.as_str(), &value),
+        ("null", Value::Null)
+            | ("bool", Value::Bool(_))
+            | ("int", Value::Integer(_))
+            | ("float", Value::Float(_) | Value::Integer(_))
+    );
+    if fits {
+        return Ok(value);
+    }
+    Err(SyntaxError { pos, message: format!("cannot read {text:?} as {tag}") })
+}
+
+/// The type of a plain scalar: the rules of go-yaml v2 `resolve.go`, which `sigs.k8s.io/yaml` and
+/// so the API server and kubectl go by.
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Value::Bool(true);
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Value::Bool(false);
+        }
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Value::Float(f64::INFINITY);
+        }
+        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
+        _ => {}
+    }
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
+        return Value::String(text.to_owned());
+    }
+    let digits = text.replace('_', "");
+    if let Some(value) = integer(&digits) {
+        return Value::Integer(value);
+    }
+    match float(&digits) {
+        // JSON has no other way to write a whole number.
+        Some(value) if value.fract() == 0.0 && value.abs() < 1e15 => Value::Integer(value as i64),
+        Some(value) => Value::Float(value),
+        None => Value::String(text.to_owned()),
+    }
+}
+
+/// Go's `strconv.ParseInt` with base 0.
+fn integer(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (base, digits) = if let Some(rest) = lower.strip_prefix("0x") {
+        (16, rest)
+    } else if let Some(rest) = lower.strip_prefix("0b") {
+        (2, rest)
+    } else if let Some(rest) = lower.strip_prefix("0o") {
+        (8, rest)
+    } else if lower.len() > 1 && lower.starts_with('0') {
+        (8, &lower[1..])
+    } else {
+        (10, lower.as_str())
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let value = i64::from_str_radix(digits, base).ok()?;
+    Some(if negative { -value } else { value })
+}
+
+/// go-yaml's float: `^[-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)?$`.
+fn float(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or(("", mantissa));
+    if !(whole.is_empty() || all_digits(whole)) || !all_digits(fraction) {
+        return None;
+    }
+    if let Some(exponent) = exponent
+        && !all_digits(exponent.strip_prefix(['+', '-'])?)
+    {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(text: &str) -> Node {
+        let mut documents = documents(text, &ReadLimits::default()).unwrap();
+        assert_eq!(documents.len(), 1, "{text}");
+        documents.remove(0)
+    }
+
+    #[test]
+    fn plain_scalars_are_typed_as_the_api_server_types_them() {
+        let string = |s: &str| Value::String(s.to_owned());
+        for (text, expected) in [
+            ("80", Value::Integer(80)),
+            ("0x50", Value::Integer(80)),
+            ("0120", Value::Integer(80)),
+            ("0o120", Value::Integer(80)),
+            ("0b1010000", Value::Integer(80)),
+            ("8_0", Value::Integer(80)),
+            ("+80", Value::Integer(80)),
+            ("-1", Value::Integer(-1)),
+            ("80.0", Value::Integer(80)),
+            ("08", Value::Integer(8)),
+            ("1.5", Value::Float(1.5)),
+            ("1e3", string("1e3")),
+            ("1e+3", Value::Integer(1000)),
+            ("yes", Value::Bool(true)),
+            ("off", Value::Bool(false)),
+            ("y", Value::Bool(true)),
+            ("True", Value::Bool(true)),
+            ("tRue", string("tRue")),
+            ("~", Value::Null),
+            ("10.0.0.0", string("10.0.0.0")),
+            ("1:30", string("1:30")),
+            ("2024-01-01", string("2024-01-01")),
+            ("-", string("-")),
+            ("'80'", string("80")),
+            ("!!str 80", string("80")),
+            ("!!int '80'", Value::Integer(80)),
+        ] {
+            assert_eq!(only(&format!("v: {text}")).get("v").unwrap().value, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn merge_keys_bring_in_what_is_not_set() {
+        let node = only("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n");
+        let b = node.get("b").unwrap();
+        assert_eq!(b.get("x").unwrap().value, Value::Integer(1));
+        assert_eq!(b.get("y").unwrap().value, Value::Integer(3));
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..10 {
+            let below = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+        }
+        let error = documents(&text, &ReadLimits::default()).unwrap_err();
+        assert!(error.message.contains("read.alias_nodes"), "{error}");
+    }
+
+    #[test]
+    fn depth_duplicate_keys_and_unknown_tags_are_refused() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert!(documents(&deep, &ReadLimits::default()).unwrap_err().message.contains("read.depth"));
+        let twice = documents("a: 1\nb: 2\na: 3\n", &ReadLimits::default()).unwrap_err();
+        assert_eq!((twice.pos.line, twice.message.as_str()), (3, "key \"a\" already set in map"));
+        assert!(documents("a: !foo x", &ReadLimits::default()).is_err());
+    }
+
+    #[test]
+    fn empty_documents_are_left_out() {
+        let text = "---\n---\na: 1\n---\n# nothing\n---\nb: 2\n";
+        assert_eq!(documents(text, &ReadLimits::default()).unwrap().len(), 2);
+    }
+}
