@@ -147,7 +147,7 @@ impl Diagnostics {
             .line_start(pos.line as usize)
             .fold(false)
             .annotation(AnnotationKind::Primary.span(start..end));
-        Some(renderer.render(&[Group::with_level(level).element(snippet)]).clone())
+        Some(renderer.render(&[Group::with_level(level).element(snippet)]))
     }
 }
 

@@ -1,0 +1,27 @@
+use bailey_bpf::abi;
+use rustix::time::{ClockId, clock_gettime};
+
+/// A moment on the programs' clock: 2^30 ns of the coarse monotonic clock, modulo 2^24.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticks(pub u32);
+
+impl Ticks {
+    /// Now.
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        let nanoseconds = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        Self((nanoseconds >> abi::TICK_SHIFT) as u32 & abi::TICK_MASK)
+    }
+
+    /// Whole seconds from `earlier` to this moment.
+    pub fn seconds_since(self, earlier: Self) -> u64 {
+        let ticks = self.0.wrapping_sub(earlier.0) & abi::TICK_MASK;
+        (u64::from(ticks) << abi::TICK_SHIFT) / 1_000_000_000
+    }
+}
+
+/// Seconds as ticks, rounded up.
+pub fn ticks_of_seconds(seconds: u32) -> u32 {
+    let ticks = (u64::from(seconds) * 1_000_000_000).div_ceil(1 << abi::TICK_SHIFT);
+    u32::try_from(ticks).unwrap_or(u32::MAX)
+}

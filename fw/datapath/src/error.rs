@@ -1,0 +1,96 @@
+use std::io;
+use std::path::PathBuf;
+
+/// What failed, and on what object.
+#[derive(Debug, thiserror::Error)]
+pub enum DatapathError {
+    /// The pin directory cannot be used.
+    #[error("pin directory {path}: {message}")]
+    Pins {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// Nothing is pinned where a running Bailey would have pinned its maps.
+    #[error("nothing is loaded: no maps are pinned under {0}")]
+    NotLoaded(PathBuf),
+    /// A pinned map has another shape than this binary expects.
+    #[error("pinned map {name}: {message}")]
+    Layout {
+        /// The map.
+        name: &'static str,
+        /// What differs.
+        message: String,
+    },
+    /// The object could not be loaded.
+    #[error("cannot load {object}: {source}")]
+    Load {
+        /// Which object.
+        object: &'static str,
+        /// Why.
+        source: Box<aya::EbpfError>,
+    },
+    /// A program was refused by the verifier or is missing.
+    #[error("cannot load program {name}: {source}")]
+    Program {
+        /// Which program.
+        name: &'static str,
+        /// Why.
+        source: Box<aya::programs::ProgramError>,
+    },
+    /// A map operation failed.
+    #[error("map {name}: {operation}: {source}")]
+    Map {
+        /// The map.
+        name: String,
+        /// What was tried.
+        operation: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A table in the kernel is not what was written.
+    #[error("map {name}: read back differs from what was written")]
+    ReadBack {
+        /// The map.
+        name: String,
+    },
+    /// A system call without an object failed.
+    #[error("{operation}: {source}")]
+    System {
+        /// What was tried.
+        operation: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The kernel or an interface lacks something.
+    #[error("{0}")]
+    Unsupported(String),
+    /// An interface refused a program.
+    #[error("interface {interface}: {message}")]
+    Interface {
+        /// The interface.
+        interface: String,
+        /// The cause and the setting to change.
+        message: String,
+    },
+    /// The probe was refused or did not answer.
+    #[error("probe: {0}")]
+    Probe(String),
+}
+
+impl DatapathError {
+    pub(crate) fn map(
+        name: &str,
+        operation: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self + use<> {
+        let name = name.to_owned();
+        move |source| Self::Map { name, operation, source }
+    }
+
+    pub(crate) fn program(
+        name: &'static str,
+    ) -> impl FnOnce(aya::programs::ProgramError) -> Self + use<> {
+        move |source| Self::Program { name, source: Box::new(source) }
+    }
+}

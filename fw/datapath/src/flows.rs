@@ -1,0 +1,189 @@
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::Ordering;
+
+use bailey_bpf::abi;
+use bailey_policy::Protocol;
+
+use crate::clock::Ticks;
+use crate::counters::{Count, map_pinned};
+use crate::error::DatapathError;
+use crate::mapping::Mapping;
+use crate::pins::PinDir;
+
+/// The flow table, read while the programs write it: each flow is whole, the set of them is not
+/// of one moment.
+#[derive(Debug)]
+pub struct FlowTable {
+    tags: Mapping,
+    lines: Mapping,
+    counts: [Mapping; 2],
+    buckets: usize,
+}
+
+/// One flow in its original direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Who opened it.
+    pub source: IpAddr,
+    /// Who was asked.
+    pub destination: IpAddr,
+    /// IP protocol.
+    pub protocol: Protocol,
+    /// Port of the source; the identifier of an ICMP echo.
+    pub source_port: u16,
+    /// Port of the destination.
+    pub destination_port: u16,
+    /// `enum flow_state`.
+    pub state: u32,
+    /// `FLOW_*` flags.
+    pub flags: u32,
+    /// The epoch it was last judged under.
+    pub epoch: u32,
+    /// Its last packet.
+    pub seen: Ticks,
+    /// The deciding rule at the source.
+    pub egress_rule: u32,
+    /// The deciding rule at the destination.
+    pub ingress_rule: u32,
+    /// Packets of the side that opened it.
+    pub original: Count,
+    /// Packets of the other side.
+    pub reply: Count,
+    /// Where it is: bucket and lane.
+    pub slot: (usize, usize),
+}
+
+const LANES: usize = abi::FLOW_LANES as usize;
+const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
+
+impl FlowTable {
+    /// Opens the table that is pinned there.
+    ///
+    /// # Errors
+    /// If nothing is pinned, or another version's.
+    pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
+        let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
+        let version = keys.words().last().map_or(0, |word| word.load(Ordering::Relaxed));
+        if version != u64::from(abi::ABI_VERSION) {
+            return Err(DatapathError::Layout {
+                name: "flow_keys",
+                message: format!("layout {version}, this version reads {}", abi::ABI_VERSION),
+            });
+        }
+        let counts = size_of::<abi::flow_counts>();
+        let (tags, buckets) = map_pinned(pins, "flow_tags", size_of::<u64>())?;
+        Ok(Self {
+            tags,
+            lines: map_pinned(pins, "flows", size_of::<abi::flow_bucket>())?.0,
+            counts: [
+                map_pinned(pins, "flow_counts_low", counts)?.0,
+                map_pinned(pins, "flow_counts_high", counts)?.0,
+            ],
+            buckets,
+        })
+    }
+
+    /// Slots, used or not.
+    pub fn slots(&self) -> usize {
+        self.buckets * LANES
+    }
+
+    /// All flows, expired ones that nobody has touched since included.
+    pub fn iter(&self) -> impl Iterator<Item = Flow> {
+        (0..self.buckets).flat_map(move |bucket| {
+            let tags = self.tags.words()[bucket].load(Ordering::Acquire).to_le_bytes();
+            (0..LANES)
+                .filter(move |&lane| tags[lane] != 0)
+                .filter_map(move |lane| self.flow(bucket, lane))
+        })
+    }
+
+    fn flow(&self, bucket: usize, lane: usize) -> Option<Flow> {
+        let at = (bucket * LANES + lane) * LINE_WORDS;
+        let line = &self.lines.words()[at..at + LINE_WORDS];
+        // A line that changed while it was read is read again, then left out.
+        for _ in 0..4 {
+            let words: [u64; LINE_WORDS] =
+                std::array::from_fn(|word| line[word].load(Ordering::Acquire));
+            let stable = line[0].load(Ordering::Acquire) == words[0];
+            let entry: abi::flow_entry = bytemuck::cast(words);
+            if stable {
+                let counts = [0, 1].map(|side| self.count(side, bucket, lane));
+                return decode(&entry, counts, (bucket, lane));
+            }
+        }
+        None
+    }
+
+    fn count(&self, side: usize, bucket: usize, lane: usize) -> Count {
+        let at = (bucket * LANES + lane) * 2;
+        match self.counts[side].words().get(at..at + 2) {
+            Some([packets, bytes]) => Count {
+                packets: packets.load(Ordering::Relaxed),
+                bytes: bytes.load(Ordering::Relaxed),
+            },
+            _ => Count::default(),
+        }
+    }
+}
+
+fn decode(entry: &abi::flow_entry, counts: [Count; 2], slot: (usize, usize)) -> Option<Flow> {
+    let meta = |shift: u32, mask: u32| (entry.meta >> shift) as u32 & mask;
+    let state = meta(abi::META_STATE_SHIFT, abi::META_STATE_MASK);
+    if state == abi::STATE_BUSY {
+        return None;
+    }
+    let flags = meta(abi::META_FLAGS_SHIFT, abi::META_FLAGS_MASK);
+    let tuple = entry.key.tuple;
+    let low = (address(entry.key.addr_lo_be), (tuple >> abi::TUPLE_PORT_LO_SHIFT) as u16);
+    let high = (address(entry.key.addr_hi_be), (tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16);
+    let opened_low = flags & abi::FLOW_ORIG_LOW != 0;
+    let (source, destination) = if opened_low { (low, high) } else { (high, low) };
+    let [low_count, high_count] = counts;
+    let (original, reply) =
+        if opened_low { (low_count, high_count) } else { (high_count, low_count) };
+    let rule = |shift: u32| (entry.rules >> shift) as u32 & abi::RULES_MASK;
+    Some(Flow {
+        source: source.0,
+        destination: destination.0,
+        protocol: Protocol((tuple >> abi::TUPLE_PROTOCOL_SHIFT) as u8),
+        source_port: source.1,
+        destination_port: destination.1,
+        state,
+        flags,
+        epoch: meta(abi::META_EPOCH_SHIFT, abi::META_EPOCH_MASK),
+        seen: Ticks(meta(abi::META_SEEN_SHIFT, abi::META_SEEN_MASK)),
+        egress_rule: rule(abi::RULES_EGRESS_SHIFT),
+        ingress_rule: rule(abi::RULES_INGRESS_SHIFT),
+        original,
+        reply,
+        slot,
+    })
+}
+
+fn address(words: [u64; 2]) -> IpAddr {
+    let octets: [u8; 16] = bytemuck::cast(words);
+    Ipv6Addr::from(octets).to_canonical()
+}
+
+/// The name of a flow state in output.
+pub fn state_name(state: u32) -> &'static str {
+    match state {
+        abi::STATE_TCP_SYN_SENT => "SYN_SENT",
+        abi::STATE_TCP_SYN_RECV => "SYN_RECV",
+        abi::STATE_TCP_ESTABLISHED => "ESTABLISHED",
+        abi::STATE_TCP_FIN_WAIT => "FIN_WAIT",
+        abi::STATE_TCP_TIME_WAIT => "TIME_WAIT",
+        abi::STATE_TCP_CLOSED => "CLOSED",
+        abi::STATE_UDP_NEW
+        | abi::STATE_ICMP_NEW
+        | abi::STATE_SCTP_NEW
+        | abi::STATE_OTHER_NEW => "UNREPLIED",
+        abi::STATE_UDP_REPLIED
+        | abi::STATE_ICMP_REPLIED
+        | abi::STATE_SCTP_REPLIED
+        | abi::STATE_OTHER_REPLIED => "REPLIED",
+        abi::STATE_DENIED => "DENIED",
+        _ => "BUSY",
+    }
+}

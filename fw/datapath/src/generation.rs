@@ -1,0 +1,103 @@
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
+
+use aya::{Ebpf, EbpfLoader};
+use bailey_bpf::object;
+use bailey_compile::Tables;
+
+use crate::control::ControlWord;
+use crate::error::DatapathError;
+use crate::mapping::Mapping;
+use crate::settings::{OnPolicyChange, Settings};
+use crate::shared::{Globals, classifier, map_data, xdp};
+use crate::{pins::PinDir, sys};
+
+/// The policy programs of one generation, loaded, their tables written, read back and frozen.
+/// Not in force until its slot is committed.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) word: ControlWord,
+    pub(crate) programs: Ebpf,
+}
+
+/// Bytes of one element of each table.
+fn element(name: &str) -> usize {
+    use bailey_bpf::abi;
+    match name {
+        "host_tags" => size_of::<u64>(),
+        "host_buckets" => size_of::<abi::host_bucket>(),
+        "lpm4_nodes" | "lpm6_nodes" => size_of::<abi::lpm_node>(),
+        "classes" => size_of::<abi::class_record>(),
+        "port_classes" => size_of::<abi::port_chunk>(),
+        "row_pages" | "cell_pages" => size_of::<abi::page>(),
+        _ => size_of::<abi::u32_chunk>(),
+    }
+}
+
+impl Generation {
+    pub(crate) fn load(
+        tables: &Tables,
+        word: ControlWord,
+        settings: &Settings,
+        pins: &PinDir,
+    ) -> Result<Self, DatapathError> {
+        let images = tables.images();
+        let globals = Globals::new(settings);
+        let params = tables.params;
+        let keep = u32::from(settings.on_policy_change == OnPolicyChange::Keep);
+        let [lpm4, lpm6] = [params.lpm4, params.lpm6].map(u32::from);
+        let mut loader = EbpfLoader::new();
+        globals.apply(&mut loader, pins);
+        loader
+            .override_global("GENERATION", &word.generation, true)
+            .override_global("KEEP", &keep, true)
+            .override_global("HOST_BUCKET_BITS", &params.host_bucket_bits, true)
+            .override_global("HOST_KEYS", &params.host_keys[..], true)
+            .override_global("LPM4", &lpm4, true)
+            .override_global("LPM6", &lpm6, true)
+            .override_global("DEFAULT_CLASS4", &params.default_class4, true)
+            .override_global("DEFAULT_CLASS6", &params.default_class6, true)
+            .override_global("PEER_PAGES", &params.peer_pages, true)
+            .override_global("PORT_PAGES", &params.port_pages, true);
+        for (&name, image) in &images {
+            loader.map_max_entries(name, (image.len() / element(name)).max(1) as u32);
+        }
+        let mut programs = loader.load(object::POLICY).map_err(|error| DatapathError::Load {
+            object: "policy.bpf.o",
+            source: Box::new(error),
+        })?;
+        for (name, image) in images {
+            write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, image)?;
+        }
+        for name in ["policy_xdp", "policy_probe"] {
+            xdp(&mut programs, name)?.load().map_err(DatapathError::program(name))?;
+        }
+        let name = "policy_tc";
+        classifier(&mut programs, name)?.load().map_err(DatapathError::program(name))?;
+        Ok(Self { word, programs })
+    }
+}
+
+/// Fills a table through one mapping, freezes it, and compares through another what the kernel
+/// now holds with what it was given.
+fn write_and_freeze(map: BorrowedFd<'_>, name: &str, image: &[u8]) -> Result<(), DatapathError> {
+    let (words, rest) = image.as_chunks::<8>();
+    debug_assert!(rest.is_empty(), "elements are multiples of 8 bytes");
+    if !words.is_empty() {
+        let mapping = Mapping::writable(map, image.len())
+            .map_err(DatapathError::map(name, "map into memory"))?;
+        for (to, word) in mapping.words().iter().zip(words) {
+            to.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+        }
+    }
+    sys::map_freeze(map).map_err(DatapathError::map(name, "freeze"))?;
+    if !words.is_empty() {
+        let mapping = Mapping::readable(map, image.len())
+            .map_err(DatapathError::map(name, "map into memory"))?;
+        let mut pairs = mapping.words().iter().zip(words);
+        if !pairs.all(|(held, word)| held.load(Ordering::Relaxed) == u64::from_ne_bytes(*word)) {
+            return Err(DatapathError::ReadBack { name: name.to_owned() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+use bailey_bpf::abi;
+
+use crate::clock::ticks_of_seconds;
+
+/// What becomes of established flows when policy changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnPolicyChange {
+    /// Judged once more at their next packet.
+    #[default]
+    Revalidate,
+    /// They live on under the rules that admitted them.
+    Keep,
+}
+
+/// Everything that is fixed when the maps are created and the programs loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Flows to hold; the table has at least twice as many slots.
+    pub flows: u32,
+    /// Rule ids to count.
+    pub rules: u32,
+    /// Count packets and bytes of every flow?
+    pub flow_counters: bool,
+    /// Established flows on a policy change.
+    pub on_policy_change: OnPolicyChange,
+    /// Idle times.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            flows: 1 << 19,
+            rules: 1 << 16,
+            flow_counters: true,
+            on_policy_change: OnPolicyChange::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Seconds after the last packet until a flow of this state is over. Defaults are those of the
+/// kernel's conntrack, but for established TCP: 2 h 4 min, the least that RFC 5382 permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the states")]
+pub struct Timeouts {
+    pub tcp_syn_sent: u32,
+    pub tcp_syn_recv: u32,
+    pub tcp_established: u32,
+    pub tcp_fin_wait: u32,
+    pub tcp_time_wait: u32,
+    pub tcp_closed: u32,
+    pub udp_new: u32,
+    pub udp_replied: u32,
+    pub icmp: u32,
+    pub sctp_new: u32,
+    pub sctp_replied: u32,
+    pub other: u32,
+    /// A flow whose permission was revoked, after its last packet.
+    pub denied: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_syn_sent: 120,
+            tcp_syn_recv: 60,
+            tcp_established: 7440,
+            tcp_fin_wait: 120,
+            tcp_time_wait: 120,
+            tcp_closed: 10,
+            udp_new: 30,
+            udp_replied: 120,
+            icmp: 30,
+            sctp_new: 30,
+            sctp_replied: 210,
+            other: 600,
+            denied: 60,
+        }
+    }
+}
+
+impl Timeouts {
+    /// By `enum flow_state`, in ticks.
+    pub(crate) fn by_state(&self) -> [u32; abi::STATE_COUNT as usize] {
+        let mut ticks = [0; abi::STATE_COUNT as usize];
+        // A line that is being written is nobody's to expire.
+        ticks[abi::STATE_BUSY as usize] = u32::MAX;
+        for (state, seconds) in [
+            (abi::STATE_TCP_SYN_SENT, self.tcp_syn_sent),
+            (abi::STATE_TCP_SYN_RECV, self.tcp_syn_recv),
+            (abi::STATE_TCP_ESTABLISHED, self.tcp_established),
+            (abi::STATE_TCP_FIN_WAIT, self.tcp_fin_wait),
+            (abi::STATE_TCP_TIME_WAIT, self.tcp_time_wait),
+            (abi::STATE_TCP_CLOSED, self.tcp_closed),
+            (abi::STATE_UDP_NEW, self.udp_new),
+            (abi::STATE_UDP_REPLIED, self.udp_replied),
+            (abi::STATE_ICMP_NEW, self.icmp),
+            (abi::STATE_ICMP_REPLIED, self.icmp),
+            (abi::STATE_SCTP_NEW, self.sctp_new),
+            (abi::STATE_SCTP_REPLIED, self.sctp_replied),
+            (abi::STATE_OTHER_NEW, self.other),
+            (abi::STATE_OTHER_REPLIED, self.other),
+            (abi::STATE_DENIED, self.denied),
+        ] {
+            ticks[state as usize] = ticks_of_seconds(seconds);
+        }
+        ticks
+    }
+}
+
+impl Settings {
+    /// log2 of the number of buckets: eight slots each, two slots per flow, a power of two.
+    pub(crate) fn bucket_bits(&self) -> u32 {
+        let slots = self.flows.max(8).saturating_mul(2).next_power_of_two();
+        (slots / abi::FLOW_LANES).ilog2().max(1)
+    }
+
+    /// Rule counters per CPU: whole pages of them, so that two CPUs share none.
+    pub(crate) fn rule_stride(&self) -> u32 {
+        const PER_PAGE: u32 = 4096 / size_of::<abi::rule_counter>() as u32;
+        self.rules.max(abi::RULE_FIRST).next_multiple_of(PER_PAGE)
+    }
+}
