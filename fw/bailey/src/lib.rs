@@ -1,0 +1,46 @@
+//! The verbs of the one binary. Offline verbs (`check`, `explain`, `test`) work on any system;
+//! those that touch a kernel only on Linux.
+#![forbid(unsafe_code)]
+
+/// Command line: what can be asked for.
+pub mod cli;
+/// Exit codes.
+pub mod exit;
+/// The clock, and stopwatches on it: nothing else asks for the time.
+pub mod clock;
+/// Files to a compiled policy set.
+pub mod load;
+/// Names of endpoints on the command line and in tests.
+pub mod target;
+/// Three ways to a verdict.
+pub mod engine;
+/// PolicyTest: expected verdicts next to the policies.
+pub mod policy_test;
+/// bailey.toml.
+pub mod config;
+/// Plain tables on standard output.
+pub mod output;
+/// What the daemon leaves for other processes: rule ids and their names.
+pub mod rule_names;
+/// The daemon.
+#[cfg(target_os = "linux")]
+pub mod daemon;
+/// One file per verb.
+pub mod verbs;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+pub use exit::Exit;
+
+/// Parses the arguments and runs the verb.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    match cli::Cli::try_parse_from(arguments) {
+        Ok(cli) => verbs::dispatch(cli),
+        Err(error) => {
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Success }
+        }
+    }
+}

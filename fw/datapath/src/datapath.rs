@@ -13,7 +13,7 @@ use crate::flows::FlowTable;
 use crate::generation::Generation;
 use crate::pins::PinDir;
 use crate::settings::Settings;
-use crate::shared::{SHARED_MAPS, Shared, classifier, cpus, xdp};
+use crate::shared::{Programs, SHARED_MAPS, Shared, classifier, cpus, xdp};
 use crate::sys;
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
@@ -59,11 +59,23 @@ impl Datapath {
     /// # Errors
     /// If the kernel refuses a map or a program.
     pub fn create(pins: PinDir, settings: Settings) -> Result<Self, DatapathError> {
+        Self::with(pins, settings, Programs::All)
+    }
+
+    /// The same with the probe only: it can judge, and cannot be attached.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_probe(pins: PinDir, settings: Settings) -> Result<Self, DatapathError> {
+        Self::with(pins, settings, Programs::Probe)
+    }
+
+    fn with(pins: PinDir, settings: Settings, programs: Programs) -> Result<Self, DatapathError> {
         Ok(Self {
             attachments: Attachments::default(),
             generations: VecDeque::new(),
             counted: RuleIds::default(),
-            shared: Shared::create(pins, settings)?,
+            shared: Shared::create(pins, settings, programs)?,
         })
     }
 
@@ -71,7 +83,7 @@ impl Datapath {
     fn stage(&self, tables: &Tables) -> Result<Generation, DatapathError> {
         let word = ControlWord::load(&self.shared.control).next();
         let generation =
-            Generation::load(tables, word, &self.shared.settings, &self.shared.pins)?;
+            Generation::load(tables, word, &self.shared)?;
         // A packet that read the control word before the slot was last used may still run.
         sys::grace_period().map_err(|source| DatapathError::System {
             operation: "membarrier (a nohz_full kernel is not supported)",
@@ -84,12 +96,16 @@ impl Datapath {
         let slot = generation.word.slot;
         let programs = &mut generation.programs;
         let program = |error| DatapathError::program("policy")(error);
-        let fds: [ProgramFd; 3] = [
-            clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(program)?)?,
-            clone_fd(classifier(programs, "policy_tc")?.fd().map_err(program)?)?,
-            clone_fd(xdp(programs, "policy_probe")?.fd().map_err(program)?)?,
-        ];
-        for (array, fd) in self.shared.policies.iter_mut().zip(&fds) {
+        let [xdp_array, tc_array, probe_array] = &mut self.shared.policies;
+        let mut filled =
+            vec![(probe_array, clone_fd(xdp(programs, "policy_probe")?.fd().map_err(program)?)?)];
+        if self.shared.programs == Programs::All {
+            let fd = clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(program)?)?;
+            filled.push((xdp_array, fd));
+            let fd = clone_fd(classifier(programs, "policy_tc")?.fd().map_err(program)?)?;
+            filled.push((tc_array, fd));
+        }
+        for (array, fd) in &mut filled {
             array.set(slot, fd, 0).map_err(|error| DatapathError::Map {
                 name: "policies".into(),
                 operation: "put a program into its slot",

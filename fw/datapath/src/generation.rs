@@ -8,9 +8,9 @@ use bailey_compile::Tables;
 use crate::control::ControlWord;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
-use crate::settings::{OnPolicyChange, Settings};
-use crate::shared::{Globals, classifier, map_data, xdp};
-use crate::{pins::PinDir, sys};
+use crate::settings::OnPolicyChange;
+use crate::shared::{Globals, Programs, Shared, classifier, map_data, xdp};
+use crate::sys;
 
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.
@@ -38,16 +38,16 @@ impl Generation {
     pub(crate) fn load(
         tables: &Tables,
         word: ControlWord,
-        settings: &Settings,
-        pins: &PinDir,
+        shared: &Shared,
     ) -> Result<Self, DatapathError> {
+        let settings = &shared.settings;
         let images = tables.images();
         let globals = Globals::new(settings);
         let params = tables.params;
         let keep = u32::from(settings.on_policy_change == OnPolicyChange::Keep);
         let [lpm4, lpm6] = [params.lpm4, params.lpm6].map(u32::from);
         let mut loader = EbpfLoader::new();
-        globals.apply(&mut loader, pins);
+        globals.apply(&mut loader, &shared.pins);
         loader
             .override_global("GENERATION", &word.generation, true)
             .override_global("KEEP", &keep, true)
@@ -69,13 +69,18 @@ impl Generation {
         for (name, image) in images {
             write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, image)?;
         }
-        for name in ["policy_xdp", "policy_probe"] {
-            xdp(&mut programs, name)?.load().map_err(DatapathError::program(name))?;
-        }
-        let name = "policy_tc";
-        classifier(&mut programs, name)?.load().map_err(DatapathError::program(name))?;
+        load_programs(&mut programs, shared.programs)?;
         Ok(Self { word, programs })
     }
+}
+
+fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
+    xdp(policy, "policy_probe")?.load().map_err(DatapathError::program("policy_probe"))?;
+    if programs == Programs::Probe {
+        return Ok(());
+    }
+    xdp(policy, "policy_xdp")?.load().map_err(DatapathError::program("policy_xdp"))?;
+    classifier(policy, "policy_tc")?.load().map_err(DatapathError::program("policy_tc"))
 }
 
 /// Fills a table through one mapping, freezes it, and compares through another what the kernel

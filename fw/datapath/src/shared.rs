@@ -34,12 +34,22 @@ pub(crate) const SHARED_MAPS: [&str; 14] = [
 pub(crate) struct Shared {
     pub(crate) pins: PinDir,
     pub(crate) settings: Settings,
+    pub(crate) programs: Programs,
     pub(crate) entry: Ebpf,
     pub(crate) control: Mapping,
     pub(crate) probe_control: Mapping,
     pub(crate) judged: Mapping,
     pub(crate) rule_counters: Mapping,
     pub(crate) policies: [ProgramArray<MapData>; 3],
+}
+
+/// Which programs are loaded: verifying those that nobody runs costs time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Programs {
+    /// All: to be attached.
+    All,
+    /// The probe and what it calls.
+    Probe,
 }
 
 /// The numbers that every program is told, as loader globals want them: borrowed.
@@ -83,7 +93,11 @@ pub(crate) fn cpus() -> Result<u32, DatapathError> {
 impl Shared {
     /// Creates the maps and loads the entry programs. Pins of these names that exist already are
     /// removed first: whoever calls this has made sure that nobody uses them.
-    pub(crate) fn create(pins: PinDir, settings: Settings) -> Result<Self, DatapathError> {
+    pub(crate) fn create(
+        pins: PinDir,
+        settings: Settings,
+        programs: Programs,
+    ) -> Result<Self, DatapathError> {
         for name in SHARED_MAPS {
             let _ = std::fs::remove_file(pins.pin(name));
         }
@@ -115,15 +129,17 @@ impl Shared {
             program_array(&mut entry, "policies_tc")?,
             program_array(&mut entry, "policies_probe")?,
         ];
-        load_entry_programs(&mut entry)?;
-        Ok(Self { pins, settings, entry, control, probe_control, judged, rule_counters, policies })
+        load_entry_programs(&mut entry, programs)?;
+        Ok(Self { pins, settings, programs, entry, control, probe_control, judged, rule_counters, policies })
     }
 }
 
-fn load_entry_programs(entry: &mut Ebpf) -> Result<(), DatapathError> {
-    for name in ["entry_xdp", "entry_probe"] {
-        xdp(entry, name)?.load().map_err(DatapathError::program(name))?;
+fn load_entry_programs(entry: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
+    xdp(entry, "entry_probe")?.load().map_err(DatapathError::program("entry_probe"))?;
+    if programs == Programs::Probe {
+        return Ok(());
     }
+    xdp(entry, "entry_xdp")?.load().map_err(DatapathError::program("entry_xdp"))?;
     classifier(entry, "entry_tc")?.load().map_err(DatapathError::program("entry_tc"))
 }
 

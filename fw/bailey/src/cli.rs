@@ -1,0 +1,172 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::target::Target;
+
+/// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
+#[derive(Debug, Parser)]
+#[command(name = "bailey", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Parse, validate and compile policies; offline, no root.
+    Check(Check),
+    /// Say whether a connection is allowed, and which rules decide; offline, no root.
+    ///
+    /// Exits 0 if it is allowed, 1 if it is denied.
+    Explain(Explain),
+    /// Run PolicyTest files: expected verdicts next to the policies.
+    ///
+    /// Exits 0 if all are as expected, 1 if some are not, 3 if a file is invalid.
+    Test(Test),
+    /// Enforce policies on the configured interfaces, in the foreground.
+    #[cfg(target_os = "linux")]
+    Run(Run),
+    /// Show hits, packets and bytes of every rule.
+    #[cfg(target_os = "linux")]
+    Rules(Read),
+    /// Show the flow table.
+    #[cfg(target_os = "linux")]
+    Conntrack {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: Conntrack,
+    },
+    /// Show how many packets passed or were dropped, by reason.
+    #[cfg(target_os = "linux")]
+    Counters(Read),
+}
+
+/// Verbs on the flow table.
+#[derive(Debug, Subcommand)]
+pub enum Conntrack {
+    /// List all flows.
+    List(Read),
+}
+
+/// Where policies and inventory are, and how they are read.
+#[derive(Debug, Clone, Args)]
+pub struct Source {
+    /// Files and directories with policies, pods, namespaces, nodes and workloads.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Look into sub-directories too.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// Warn about unknown fields and CIDRs with host bits instead of refusing them.
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// What to read.
+    #[command(flatten)]
+    pub source: Source,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// What to read.
+    #[command(flatten)]
+    pub source: Source,
+    /// Who connects: pod:NS/NAME, workload:NS/NAME, node:NAME or an address.
+    #[arg(long, value_name = "WHO")]
+    pub from: Target,
+    /// To whom.
+    #[arg(long, value_name = "WHO")]
+    pub to: Target,
+    /// TCP, UDP, SCTP, ICMP or a protocol number.
+    #[arg(long, default_value = "TCP")]
+    pub protocol: String,
+    /// Destination port, or a port name of the destination.
+    #[arg(long)]
+    pub port: Option<String>,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// Which implementation answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// The specification, evaluated naively.
+    Oracle,
+    /// The compiled tables, looked up in Rust.
+    #[default]
+    Tables,
+    /// The BPF program, run by the kernel on built packets; needs root.
+    Kernel,
+    /// All three; a difference is a failure.
+    All,
+}
+
+/// How test results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum TestFormat {
+    /// For people: failures and a summary.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For CI systems.
+    Junit,
+}
+
+/// `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// PolicyTest files, and directories of them.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Look into sub-directories too.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// Which implementation is asked.
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: EngineChoice,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: TestFormat,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/bailey/bailey.toml")]
+    pub config: PathBuf,
+}
+
+/// Verbs that read what a running Bailey has pinned.
+#[derive(Debug, Args)]
+pub struct Read {
+    /// The configuration of the running Bailey: where its pins and its state are.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}

@@ -1,0 +1,503 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// `bailey.toml` as it is written. Every option has a default; the shipped
+/// `configs/bailey.toml` spells the defaults out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Interfaces to attach to; at least one.
+    pub interfaces: Vec<InterfaceEntry>,
+    /// XDP mode of interfaces that name none.
+    pub xdp_mode: XdpMode,
+    /// Where the interfaces stand in the network.
+    pub topology: Topology,
+    /// Files and directories with policies and inventory.
+    pub policies: Vec<PathBuf>,
+    /// Read sub-directories of `policies` too?
+    pub recursive: bool,
+    /// Accept that a path vanishes, or that the last policy goes away?
+    pub allow_empty: bool,
+    /// Warn about unknown fields and loosely written CIDRs instead of refusing them?
+    pub lenient: bool,
+    /// What becomes of established flows when policy changes.
+    pub on_policy_change: OnPolicyChange,
+    /// Watching `policies`.
+    pub watch: Watch,
+    /// Limits on what is read.
+    pub read: Read,
+    /// Limits on what is compiled.
+    pub limits: Limits,
+    /// The flow table.
+    pub flow_table: FlowTable,
+    /// Idle times of flows, in seconds.
+    pub timeouts: Timeouts,
+    /// Where Bailey keeps things.
+    pub paths: Paths,
+    /// Logging.
+    pub log: Log,
+}
+
+/// An interface: its name alone, or with a mode of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum InterfaceEntry {
+    /// `"eth0"`
+    Name(String),
+    /// `{ name = "eth0", xdp_mode = "generic" }`
+    Full {
+        /// Its name.
+        name: String,
+        /// Its mode; `xdp_mode` of the top level if absent.
+        xdp_mode: Option<XdpMode>,
+    },
+}
+
+/// How XDP runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// In the driver.
+    #[default]
+    Native,
+    /// In the stack, where the driver cannot.
+    Generic,
+}
+
+/// Where the interfaces stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// NICs of a node that routes to workloads behind it.
+    #[default]
+    Host,
+}
+
+/// Established flows on a policy change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnPolicyChange {
+    /// Judged once more at their next packet.
+    #[default]
+    Revalidate,
+    /// They live on.
+    Keep,
+}
+
+/// `[watch]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Watch {
+    pub settle_ms: u64,
+    pub rescan_ms: u64,
+    pub write_timeout_ms: u64,
+}
+
+/// `[read]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Read {
+    pub file_bytes: u64,
+    pub depth: usize,
+    pub alias_nodes: usize,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Limits {
+    pub rules: usize,
+    pub classes: usize,
+    pub table_bytes: usize,
+}
+
+/// `[flow_table]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct FlowTable {
+    pub flows: u32,
+    pub counters: bool,
+}
+
+/// `[timeouts]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Timeouts {
+    pub tcp_syn_sent: u32,
+    pub tcp_syn_recv: u32,
+    pub tcp_established: u32,
+    pub tcp_fin_wait: u32,
+    pub tcp_time_wait: u32,
+    pub tcp_closed: u32,
+    pub udp_new: u32,
+    pub udp_replied: u32,
+    pub icmp: u32,
+    pub sctp_new: u32,
+    pub sctp_replied: u32,
+    pub other: u32,
+    pub denied: u32,
+}
+
+/// `[paths]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Paths {
+    pub pins: PathBuf,
+    pub run: PathBuf,
+    pub state: PathBuf,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The least important lines that are logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            xdp_mode: XdpMode::default(),
+            topology: Topology::default(),
+            policies: vec!["/etc/bailey/policies".into()],
+            recursive: true,
+            allow_empty: false,
+            lenient: false,
+            on_policy_change: OnPolicyChange::default(),
+            watch: Watch::default(),
+            read: Read::default(),
+            limits: Limits::default(),
+            flow_table: FlowTable::default(),
+            timeouts: Timeouts::default(),
+            paths: Paths::default(),
+            log: Log { format: LogFormat::default(), level: LogLevel::default() },
+        }
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { settle_ms: 20, rescan_ms: 2_000, write_timeout_ms: 30_000 }
+    }
+}
+
+impl Default for Read {
+    fn default() -> Self {
+        let limits = bailey_source::ReadLimits::default();
+        Self {
+            file_bytes: limits.file_bytes,
+            depth: limits.depth,
+            alias_nodes: limits.alias_nodes,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let limits = bailey_compile::Limits::default();
+        Self { rules: limits.rules, classes: limits.classes, table_bytes: limits.table_bytes }
+    }
+}
+
+impl Default for FlowTable {
+    fn default() -> Self {
+        Self { flows: 1 << 19, counters: true }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_syn_sent: 120,
+            tcp_syn_recv: 60,
+            tcp_established: 7440,
+            tcp_fin_wait: 120,
+            tcp_time_wait: 120,
+            tcp_closed: 10,
+            udp_new: 30,
+            udp_replied: 120,
+            icmp: 30,
+            sctp_new: 30,
+            sctp_replied: 210,
+            other: 600,
+            denied: 60,
+        }
+    }
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            pins: "/sys/fs/bpf/bailey".into(),
+            run: "/run/bailey".into(),
+            state: "/var/lib/bailey".into(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), level: LogLevel::default() }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not TOML, or has an unknown key or a value that cannot be.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Self::parse(&text).map_err(|message| format!("{}: {message}", path.display()))
+    }
+
+    /// Parses a text.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut unknown = Vec::new();
+        let deserializer = toml::Deserializer::parse(text).map_err(|e| e.to_string())?;
+        let config: Self =
+            serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()))
+                .map_err(|e| e.to_string())?;
+        if !unknown.is_empty() {
+            return Err(describe_unknown(&unknown));
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Values of the right type that still cannot be.
+    fn check(&self) -> Result<(), String> {
+        let at_least_one = [
+            ("flow_table.flows", u64::from(self.flow_table.flows)),
+            ("limits.rules", self.limits.rules as u64),
+            ("limits.classes", self.limits.classes as u64),
+            ("limits.table_bytes", self.limits.table_bytes as u64),
+            ("read.file_bytes", self.read.file_bytes),
+            ("read.depth", self.read.depth as u64),
+            ("watch.rescan_ms", self.watch.rescan_ms),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                return Err(format!("{key} = 0: must be at least 1"));
+            }
+        }
+        const FLOWS_MAX: u32 = 1 << 26;
+        if self.flow_table.flows > FLOWS_MAX {
+            let flows = self.flow_table.flows;
+            return Err(format!("flow_table.flows = {flows}: must be at most {FLOWS_MAX}"));
+        }
+        const RULES_MAX: usize = 1 << 22;
+        if self.limits.rules > RULES_MAX {
+            let rules = self.limits.rules;
+            return Err(format!("limits.rules = {rules}: must be at most {RULES_MAX}"));
+        }
+        Ok(())
+    }
+
+    /// The interfaces and their modes.
+    ///
+    /// # Errors
+    /// If there are none, or one is named twice.
+    pub fn interfaces(&self) -> Result<Vec<(String, XdpMode)>, String> {
+        let mut interfaces: Vec<(String, XdpMode)> = Vec::new();
+        for entry in &self.interfaces {
+            let (name, mode) = match entry {
+                InterfaceEntry::Name(name) => (name, None),
+                InterfaceEntry::Full { name, xdp_mode } => (name, *xdp_mode),
+            };
+            if interfaces.iter().any(|(known, _)| known == name) {
+                return Err(format!("interfaces: {name:?} is named twice"));
+            }
+            interfaces.push((name.clone(), mode.unwrap_or(self.xdp_mode)));
+        }
+        if interfaces.is_empty() {
+            return Err("interfaces: none is named, so nothing would be protected; name the NICs \
+                        to protect, as in interfaces = [\"eth0\"]"
+                .into());
+        }
+        Ok(interfaces)
+    }
+}
+
+fn describe_unknown(unknown: &[String]) -> String {
+    let known = known_keys();
+    let mut message = String::new();
+    for key in unknown {
+        let near = known
+            .iter()
+            .map(|candidate| (strsim::damerau_levenshtein(candidate, key), candidate))
+            .min()
+            .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);
+        let suffix = known.iter().find(|candidate| candidate.ends_with(&format!(".{key}")));
+        if !message.is_empty() {
+            message.push_str("; ");
+        }
+        let _ = write!(message, "unknown key `{key}`");
+        if let Some((_, candidate)) = near {
+            let _ = write!(message, ", did you mean `{candidate}`?");
+        } else if let Some(candidate) = suffix {
+            let _ = write!(message, ", did you mean `{candidate}`?");
+        }
+    }
+    message
+}
+
+/// All keys, `table.key` for those of tables.
+fn known_keys() -> Vec<String> {
+    let Ok(toml::Value::Table(top)) = toml::Value::try_from(Config::default()) else {
+        return Vec::new();
+    };
+    let mut keys = Vec::new();
+    for (key, value) in top {
+        if let toml::Value::Table(inner) = value {
+            keys.extend(inner.keys().map(|name| format!("{key}.{name}")));
+        }
+        keys.push(key);
+    }
+    keys
+}
+
+#[cfg(target_os = "linux")]
+impl Config {
+    /// What the datapath is created with.
+    pub fn settings(&self) -> bailey_datapath::Settings {
+        let t = &self.timeouts;
+        bailey_datapath::Settings {
+            flows: self.flow_table.flows,
+            rules: self.limits.rules as u32,
+            flow_counters: self.flow_table.counters,
+            on_policy_change: match self.on_policy_change {
+                OnPolicyChange::Revalidate => bailey_datapath::OnPolicyChange::Revalidate,
+                OnPolicyChange::Keep => bailey_datapath::OnPolicyChange::Keep,
+            },
+            timeouts: bailey_datapath::Timeouts {
+                tcp_syn_sent: t.tcp_syn_sent,
+                tcp_syn_recv: t.tcp_syn_recv,
+                tcp_established: t.tcp_established,
+                tcp_fin_wait: t.tcp_fin_wait,
+                tcp_time_wait: t.tcp_time_wait,
+                tcp_closed: t.tcp_closed,
+                udp_new: t.udp_new,
+                udp_replied: t.udp_replied,
+                icmp: t.icmp,
+                sctp_new: t.sctp_new,
+                sctp_replied: t.sctp_replied,
+                other: t.other,
+                denied: t.denied,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// Limits for the reader.
+    pub fn read_limits(&self) -> bailey_source::ReadLimits {
+        bailey_source::ReadLimits {
+            file_bytes: self.read.file_bytes,
+            depth: self.read.depth,
+            alias_nodes: self.read.alias_nodes,
+        }
+    }
+
+    /// Limits for the compiler.
+    pub fn compile_limits(&self) -> bailey_compile::Limits {
+        bailey_compile::Limits {
+            rules: self.limits.rules,
+            classes: self.limits.classes,
+            table_bytes: self.limits.table_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_file_equals_the_defaults_and_names_every_key() {
+        let shipped = include_str!("../../../configs/bailey.toml");
+        assert_eq!(Config::parse(shipped).unwrap(), Config::default());
+        for key in known_keys() {
+            let name = key.rsplit('.').next().unwrap();
+            let stands = |line: &str| {
+                line.starts_with(&format!("{name} =")) || line == format!("[{name}]")
+            };
+            assert!(shipped.lines().any(stands), "{key} is not in configs/bailey.toml");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn defaults_are_those_of_the_datapath() {
+        assert_eq!(Config::default().settings(), bailey_datapath::Settings::default());
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_with_a_suggestion() {
+        let error = Config::parse("interfcaes = [\"eth0\"]").unwrap_err();
+        assert!(error.contains("did you mean `interfaces`?"), "{error}");
+        let error = Config::parse("[timeouts]\ntcp_etsablished = 5").unwrap_err();
+        assert!(error.contains("did you mean `timeouts.tcp_established`?"), "{error}");
+        let error = Config::parse("tcp_established = 5").unwrap_err();
+        assert!(error.contains("did you mean `timeouts.tcp_established`?"), "{error}");
+        let error = Config::parse("zzz = 5").unwrap_err();
+        assert_eq!(error, "unknown key `zzz`");
+    }
+
+    #[test]
+    fn no_interface_and_one_named_twice_are_errors() {
+        assert!(Config::default().interfaces().unwrap_err().contains("none is named"));
+        let twice = Config::parse("interfaces = [\"a\", {name = \"a\"}]").unwrap();
+        assert!(twice.interfaces().unwrap_err().contains("twice"));
+        let mixed = Config::parse(
+            "xdp_mode = \"generic\"\ninterfaces = [\"a\", {name = \"b\", xdp_mode = \"native\"}]",
+        );
+        let expected =
+            vec![("a".to_owned(), XdpMode::Generic), ("b".to_owned(), XdpMode::Native)];
+        assert_eq!(mixed.unwrap().interfaces().unwrap(), expected);
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_errors() {
+        for text in ["[flow_table]\nflows = 0", "[limits]\nrules = 9999999", "xdp_mode = \"x\""] {
+            assert!(Config::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+use std::io;
+
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Sends log lines to standard error.
+pub fn start(config: &Log) {
+    let level = match config.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(io::stderr);
+    let result = match config.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    if let Err(error) = result {
+        eprintln!("logging was started before: {error}");
+    }
+}

@@ -1,0 +1,195 @@
+use std::path::Path;
+use std::time::Duration;
+
+use bailey_compile::{RuleIds, Stats, compile};
+use bailey_datapath::{Committed, Enforcer};
+use bailey_policy::Snapshot;
+use bailey_source::{Diagnostics, FileSet};
+
+use crate::clock::Stopwatch;
+use crate::config::Config;
+use crate::load::{NOTHING_ENFORCED, Loaded, load, selected_counts, strictness};
+use crate::rule_names::RuleNames;
+
+/// Keeps what is in force in step with the files.
+#[derive(Debug)]
+pub struct Reloader {
+    config: Config,
+    ids: RuleIds,
+    in_force: Option<InForce>,
+}
+
+#[derive(Debug)]
+struct InForce {
+    snapshot: Snapshot,
+    files: FileSet,
+}
+
+/// A generation that was just committed.
+#[derive(Debug)]
+pub struct Generation {
+    /// Its number and slot.
+    pub committed: Committed,
+    /// Its sizes.
+    pub stats: Stats,
+    /// How long each stage took.
+    pub stages: Vec<(&'static str, Duration)>,
+    /// What there is to warn about.
+    pub warnings: Vec<String>,
+}
+
+/// What a reload came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A new generation is in force.
+    Committed(Box<Generation>),
+    /// The files say what is in force already.
+    Unchanged,
+    /// The files changed while they were read: to be read again.
+    Moving,
+    /// The files cannot be put into force; what was in force stays.
+    Refused(Refusal),
+}
+
+/// Why files were not put into force.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The findings in files, if it is about files.
+    pub diagnostics: Diagnostics,
+    /// One line each.
+    pub messages: Vec<String>,
+}
+
+impl Refusal {
+    fn of(message: impl Into<String>) -> Outcome {
+        let (diagnostics, messages) = (Diagnostics::default(), vec![message.into()]);
+        Outcome::Refused(Self { diagnostics, messages })
+    }
+}
+
+impl Reloader {
+    /// Starts with nothing in force.
+    pub fn new(config: Config) -> Self {
+        Self { config, ids: RuleIds::default(), in_force: None }
+    }
+
+    /// The rule ids of the generation in force.
+    pub fn ids(&self) -> &RuleIds {
+        &self.ids
+    }
+
+    /// Do the files look as they did when what is in force was read?
+    pub fn is_current(&self) -> bool {
+        let listed = FileSet::list(&self.config.policies, self.config.recursive);
+        match (&self.in_force, listed) {
+            (Some(in_force), Ok(files)) => in_force.files == files,
+            _ => false,
+        }
+    }
+
+    /// Reads, compiles and installs, or says why not.
+    pub fn reload(&mut self, enforcer: &mut impl Enforcer) -> Outcome {
+        let mut stopwatch = Stopwatch::start();
+        let (snapshot, files, mut warnings) = match self.read() {
+            Ok(read) => read,
+            Err(outcome) => return outcome,
+        };
+        stopwatch.lap("read");
+        if let Some(in_force) = &mut self.in_force {
+            if in_force.snapshot == snapshot {
+                in_force.files = files;
+                return Outcome::Unchanged;
+            }
+            let lost = snapshot.policies().is_empty() && !in_force.snapshot.policies().is_empty();
+            if lost && !self.config.allow_empty {
+                return Refusal::of(
+                    "all policies are gone; the last ones stay in force (allow_empty = true would \
+                     take them away)",
+                );
+            }
+        }
+        self.release_ids(enforcer);
+        let tables = match compile(&snapshot, &self.ids, &self.config.compile_limits()) {
+            Ok(tables) => tables,
+            Err(error) => return Refusal::of(error.to_string()),
+        };
+        stopwatch.lap("compile");
+        let committed = match enforcer.install(&tables) {
+            Ok(committed) => committed,
+            Err(error) => return Refusal::of(error.to_string()),
+        };
+        stopwatch.lap("install");
+        let names = RuleNames::of(committed.generation, &tables.rules);
+        if let Err(error) = names.write(&self.config.paths.state) {
+            let path = RuleNames::path(&self.config.paths.state);
+            warnings.push(format!("{}: cannot write: {error}", path.display()));
+        }
+        warnings.extend(selection_warnings(&snapshot));
+        self.ids = tables.rules;
+        self.in_force = Some(InForce { snapshot, files });
+        Outcome::Committed(Box::new(Generation {
+            committed,
+            stats: tables.stats,
+            stages: stopwatch.stages().to_vec(),
+            warnings,
+        }))
+    }
+
+    /// Reads the files, and makes sure that they were the same before and after.
+    fn read(&self) -> Result<(Snapshot, FileSet, Vec<String>), Outcome> {
+        let config = &self.config;
+        let paths: Vec<_> = match config.allow_empty {
+            true => config.policies.iter().filter(|path| Path::exists(path)).cloned().collect(),
+            false => config.policies.clone(),
+        };
+        let Loaded { snapshot, diagnostics, files, .. } =
+            load(&paths, config.recursive, strictness(config.lenient), config.read_limits());
+        match FileSet::list(&paths, config.recursive) {
+            Ok(after) if after == files => {}
+            // A path that cannot be listed is an error that `load` has found too, or will find.
+            Ok(_) if !files.is_empty() => return Err(Outcome::Moving),
+            _ => {}
+        }
+        let only_empty = files.is_empty() && config.allow_empty;
+        let snapshot = match snapshot {
+            Some(snapshot) => snapshot,
+            None if only_empty => Snapshot::default(),
+            None => {
+                let messages = diagnostics.errors().map(ToString::to_string).collect();
+                return Err(Outcome::Refused(Refusal { diagnostics, messages }));
+            }
+        };
+        let warnings = diagnostics.warnings().map(ToString::to_string).collect();
+        Ok((snapshot, files, warnings))
+    }
+
+    /// Lets go of rule ids that rest and that no flow carries, before they pile up.
+    fn release_ids(&mut self, enforcer: &impl Enforcer) {
+        if self.ids.resting().count() <= self.config.limits.rules / 8 {
+            return;
+        }
+        if let Ok(carried) = enforcer.carried(&self.ids) {
+            self.ids.release(|id| carried.binary_search(&id).is_ok());
+        }
+    }
+}
+
+fn selection_warnings(snapshot: &Snapshot) -> Vec<String> {
+    let counts = selected_counts(snapshot);
+    let none = snapshot.policies().iter().zip(&counts).filter(|(_, count)| **count == 0);
+    let mut warnings: Vec<String> =
+        none.map(|(policy, _)| format!("NetworkPolicy {} selects no endpoint", policy.id)).collect();
+    if counts.iter().all(|&count| count == 0) {
+        warnings.push(NOTHING_ENFORCED.to_owned());
+    }
+    warnings
+}
+
+impl Reloader {
+    /// Per policy, how many endpoints it selects.
+    pub fn selected(&self) -> Vec<(String, usize)> {
+        let Some(in_force) = &self.in_force else { return Vec::new() };
+        let policies = in_force.snapshot.policies().iter().map(|policy| policy.id.to_string());
+        policies.zip(selected_counts(&in_force.snapshot)).collect()
+    }
+}

@@ -1,0 +1,232 @@
+use std::thread;
+
+use bailey_bpf::abi;
+use bailey_bpf::reason::Reason;
+use bailey_datapath::attach::{Interface, XdpMode};
+use bailey_datapath::{Datapath, DatapathError, PinDir};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::config::{self, Config};
+use crate::daemon::lock::{Lock, LockError};
+use crate::daemon::reload::{Generation, Outcome, Refusal, Reloader};
+use crate::daemon::watch::{Input, Wake, Watching};
+use crate::exit::Exit;
+use crate::load::print_diagnostics;
+
+/// Enforces until a signal asks to stop; then detaches everything.
+pub fn serve(config: Config) -> Exit {
+    let interfaces = match config.interfaces() {
+        Ok(interfaces) => interfaces,
+        Err(message) => return unprotected(&message, Exit::Invalid),
+    };
+    let interfaces: Vec<Interface> = interfaces.into_iter().map(interface).collect();
+    let mut watching = Watching::start(&config);
+    if let Err(error) = forward_signals(&watching) {
+        return unprotected(&format!("cannot handle signals: {error}"), Exit::Internal);
+    }
+    let _lock = match Lock::take(&config.paths.run) {
+        Ok(lock) => lock,
+        Err(error @ LockError::Held(_)) => return unprotected(&error.to_string(), Exit::Negative),
+        Err(error) => return unprotected(&error.to_string(), Exit::NotAuthorised),
+    };
+    if let Err(error) = std::fs::create_dir_all(&config.paths.state) {
+        let path = config.paths.state.display();
+        return unprotected(&format!("{path}: {error}"), Exit::NotAuthorised);
+    }
+    let mut reloader = Reloader::new(config.clone());
+    let mut datapath = match start(&config, &mut reloader, &interfaces) {
+        Ok(datapath) => datapath,
+        Err(exit) => return exit,
+    };
+    attached(&interfaces);
+    run_loop(&mut watching, &mut reloader, &mut datapath);
+    drop(datapath);
+    tracing::warn!(interfaces = names(&interfaces), "detached: the interfaces are UNPROTECTED");
+    Exit::Success
+}
+
+fn interface((name, mode): (String, config::XdpMode)) -> Interface {
+    let mode = match mode {
+        config::XdpMode::Native => XdpMode::Native,
+        config::XdpMode::Generic => XdpMode::Generic,
+    };
+    Interface { name, mode }
+}
+
+fn names(interfaces: &[Interface]) -> String {
+    let names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    names.join(",")
+}
+
+fn unprotected(message: &str, exit: Exit) -> Exit {
+    tracing::error!("{message}");
+    tracing::error!("nothing was attached: the interfaces are UNPROTECTED");
+    exit
+}
+
+fn forward_signals(watching: &Watching) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let sender = watching.sender();
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(Input::Signal(signal)).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Loads, installs the first generation, and attaches; in this order, so that no packet ever
+/// meets a program without policy.
+fn start(
+    config: &Config,
+    reloader: &mut Reloader,
+    interfaces: &[Interface],
+) -> Result<Datapath, Exit> {
+    // Files first: an invalid policy is found without touching the kernel.
+    let mut dry = Reloader::new(config.clone());
+    if let Outcome::Refused(refusal) = first(&mut dry, &mut NoKernel) {
+        return Err(refused_at_start(&refusal));
+    }
+    let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
+    let mut datapath =
+        Datapath::create(pins, config.settings()).map_err(|error| fail(&error))?;
+    match first(reloader, &mut datapath) {
+        Outcome::Refused(refusal) => return Err(refused_at_start(&refusal)),
+        Outcome::Committed(generation) => {
+            report(&generation);
+            for (policy, endpoints) in reloader.selected() {
+                tracing::info!(policy, endpoints, "policy");
+            }
+        }
+        Outcome::Unchanged | Outcome::Moving => {
+            return Err(unprotected("the policy files keep changing", Exit::Invalid));
+        }
+    }
+    datapath.attach(interfaces).map_err(|error| fail(&error))?;
+    Ok(datapath)
+}
+
+/// Reads until the files hold still, for a while.
+fn first(reloader: &mut Reloader, enforcer: &mut impl bailey_datapath::Enforcer) -> Outcome {
+    const TRIES: u32 = 50;
+    for _ in 0..TRIES {
+        match reloader.reload(enforcer) {
+            Outcome::Moving => thread::sleep(std::time::Duration::from_millis(100)),
+            outcome => return outcome,
+        }
+    }
+    Outcome::Moving
+}
+
+/// Accepts tables and does nothing with them.
+struct NoKernel;
+
+impl bailey_datapath::Enforcer for NoKernel {
+    fn install(
+        &mut self,
+        _tables: &bailey_compile::Tables,
+    ) -> Result<bailey_datapath::Committed, DatapathError> {
+        Ok(bailey_datapath::Committed { generation: 0, slot: 0 })
+    }
+
+    fn carried(&self, _ids: &bailey_compile::RuleIds) -> Result<Vec<u32>, DatapathError> {
+        Ok(Vec::new())
+    }
+}
+
+fn refused_at_start(refusal: &Refusal) -> Exit {
+    print_diagnostics(&refusal.diagnostics);
+    unprotected(&refusal.messages.join("; "), Exit::Invalid)
+}
+
+fn fail(error: &DatapathError) -> Exit {
+    let exit = match error {
+        DatapathError::Unsupported(_) | DatapathError::Interface { .. } => Exit::Unsupported,
+        DatapathError::Pins { .. } => Exit::Invalid,
+        _ => Exit::Internal,
+    };
+    unprotected(&error.to_string(), exit)
+}
+
+fn attached(interfaces: &[Interface]) {
+    for interface in interfaces {
+        let mode = match interface.mode {
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+        };
+        tracing::info!(interface = interface.name, xdp_mode = mode, "attached");
+    }
+    let not_yet = [
+        abi::REASON_DROP_VLAN,
+        abi::REASON_DROP_FRAGMENT,
+        abi::REASON_DROP_EXTENSION_HEADER,
+        abi::REASON_DROP_ICMP_ERROR,
+    ];
+    let names: Vec<&str> =
+        not_yet.into_iter().filter_map(Reason::of).map(|reason| reason.name).collect();
+    tracing::warn!(
+        reasons = names.join(","),
+        "VLAN frames, IP fragments, IPv6 extension headers and ICMP errors are DROPPED, each \
+         under its own counter"
+    );
+}
+
+fn run_loop(watching: &mut Watching, reloader: &mut Reloader, datapath: &mut Datapath) {
+    let mut again = false;
+    loop {
+        match watching.wait() {
+            Wake::Stop => return,
+            Wake::Rescan if !again && reloader.is_current() => continue,
+            Wake::Rescan | Wake::Changed | Wake::Reload => {}
+        }
+        watching.rewatch();
+        again = matches!(apply(reloader, datapath), Outcome::Moving);
+    }
+}
+
+/// Reloads once and logs what it came to.
+fn apply(reloader: &mut Reloader, datapath: &mut Datapath) -> Outcome {
+    let outcome = reloader.reload(datapath);
+    match &outcome {
+        Outcome::Committed(generation) => report(generation),
+        Outcome::Unchanged => tracing::debug!("the files say what is in force already"),
+        Outcome::Moving => tracing::debug!("files changed while they were read; once more"),
+        Outcome::Refused(refusal) => {
+            for message in &refusal.messages {
+                tracing::error!("{message}");
+            }
+            tracing::error!("the last good generation stays in force");
+        }
+    }
+    outcome
+}
+
+/// The one line per generation.
+fn report(generation: &Generation) {
+    let ms = |name: &str| {
+        let stage = generation.stages.iter().find(|(stage, _)| *stage == name);
+        stage.map_or(0.0, |(_, duration)| (duration.as_secs_f64() * 1e4).round() / 10.0)
+    };
+    let stats = &generation.stats;
+    tracing::info!(
+        generation = generation.committed.generation,
+        slot = generation.committed.slot,
+        policies = stats.policies,
+        rules = stats.rules,
+        endpoints = stats.endpoints,
+        classes = stats.classes,
+        prefixes = stats.prefixes4 + stats.prefixes6,
+        table_bytes = stats.bytes,
+        read_ms = ms("read"),
+        compile_ms = ms("compile"),
+        install_ms = ms("install"),
+        "generation committed"
+    );
+    for warning in &generation.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+

@@ -1,0 +1,248 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::clock::now;
+use crate::config::{Config, Watch};
+
+/// What the daemon's loop waits for.
+#[derive(Debug)]
+pub enum Wake {
+    /// The policy files changed and have settled.
+    Changed,
+    /// Time to compare files that nobody reported.
+    Rescan,
+    /// A signal asks to stop.
+    Stop,
+    /// A signal asks to read everything again.
+    Reload,
+}
+
+/// One thing that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// The file system reports a change.
+    File(notify::Result<Event>),
+    /// A signal.
+    Signal(i32),
+}
+
+/// Waits until policy files have changed and everyone has finished writing them.
+#[derive(Debug)]
+pub struct Watching {
+    paths: Vec<PathBuf>,
+    recursive: bool,
+    timing: Watch,
+    inputs: Receiver<Input>,
+    sender: Sender<Input>,
+    watcher: Option<RecommendedWatcher>,
+    open: OpenFiles,
+    changed: bool,
+}
+
+/// Files that were written to and not closed since, and when that was last heard of.
+#[derive(Debug, Default)]
+struct OpenFiles(BTreeMap<PathBuf, Instant>);
+
+impl Watching {
+    /// Starts watching the policy paths of a configuration.
+    pub fn start(config: &Config) -> Self {
+        let (sender, inputs) = channel();
+        let mut watching = Self {
+            paths: config.policies.clone(),
+            recursive: config.recursive,
+            timing: config.watch.clone(),
+            inputs,
+            sender,
+            watcher: None,
+            open: OpenFiles::default(),
+            changed: false,
+        };
+        watching.rewatch();
+        watching
+    }
+
+    /// Where signals are to be sent.
+    pub fn sender(&self) -> Sender<Input> {
+        self.sender.clone()
+    }
+
+    /// Watches the paths as they are now: one may have been replaced by another directory.
+    pub fn rewatch(&mut self) {
+        let sender = self.sender.clone();
+        let watcher = notify::recommended_watcher(move |event| {
+            let _ = sender.send(Input::File(event));
+        });
+        let mut watcher = match watcher {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch files; they are compared instead");
+                return;
+            }
+        };
+        let mode =
+            if self.recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        for path in &self.paths {
+            if path.is_dir()
+                && let Err(error) = watcher.watch(path, mode)
+            {
+                tracing::warn!(path = %path.display(), %error, "cannot watch; files are compared");
+            }
+            // The directory above sees a file or directory come, go or be replaced.
+            if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
+                let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
+            }
+        }
+        self.watcher = Some(watcher);
+    }
+
+    /// Blocks until there is something to do.
+    pub fn wait(&mut self) -> Wake {
+        let rescan = Duration::from_millis(self.timing.rescan_ms);
+        let settle = Duration::from_millis(self.timing.settle_ms);
+        loop {
+            let patience = if self.changed && self.open.0.is_empty() { settle } else { rescan };
+            match self.inputs.recv_timeout(patience) {
+                Ok(Input::Signal(signal)) => {
+                    let reload = signal == signal_hook::consts::SIGHUP;
+                    return if reload { Wake::Reload } else { Wake::Stop };
+                }
+                Ok(Input::File(Ok(event))) => self.note(&event),
+                Ok(Input::File(Err(error))) => {
+                    tracing::warn!(%error, "watching files failed; reading them again");
+                    self.changed = true;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.open.give_up(now(), Duration::from_millis(self.timing.write_timeout_ms));
+                    if !self.open.0.is_empty() {
+                        continue;
+                    }
+                    if std::mem::take(&mut self.changed) {
+                        return Wake::Changed;
+                    }
+                    return Wake::Rescan;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
+            }
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        let concerned = event.paths.iter().any(|path| self.concerns(path));
+        if event.need_rescan() {
+            self.changed = true;
+        }
+        if concerned {
+            self.changed |= self.open.note(event, now());
+        }
+    }
+
+    fn concerns(&self, path: &Path) -> bool {
+        self.paths.iter().any(|watched| path.starts_with(watched) || watched.starts_with(path))
+    }
+}
+
+impl OpenFiles {
+    /// Takes in an event; true if it can have changed what files say.
+    fn note(&mut self, event: &Event, at: Instant) -> bool {
+        match event.kind {
+            EventKind::Modify(ModifyKind::Data(_)) => {
+                self.0.extend(event.paths.iter().map(|path| (path.clone(), at)));
+                true
+            }
+            // A file that was created is being written; a link was there before under another
+            // name, and nobody has it open.
+            EventKind::Create(_) => {
+                let written = event.paths.iter().filter(|path| is_fresh_file(path));
+                self.0.extend(written.map(|path| (path.clone(), at)));
+                true
+            }
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Remove(_)
+            | EventKind::Modify(ModifyKind::Name(_)) => {
+                for path in &event.paths {
+                    self.0.remove(path);
+                }
+                true
+            }
+            EventKind::Access(_) => false,
+            _ => true,
+        }
+    }
+
+    fn give_up(&mut self, at: Instant, timeout: Duration) {
+        self.0.retain(|path, last| {
+            let waiting = at.saturating_duration_since(*last) < timeout;
+            if !waiting {
+                tracing::warn!(path = %path.display(), "written to but never closed; reading it");
+            }
+            waiting
+        });
+    }
+}
+
+fn is_fresh_file(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.nlink() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, RenameMode};
+
+    use super::*;
+
+    fn event(kind: EventKind, path: &str) -> Event {
+        Event::new(kind).add_path(path.into())
+    }
+
+    #[test]
+    fn a_file_that_was_written_to_is_open_until_it_is_closed() {
+        let mut open = OpenFiles::default();
+        let start = now();
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert!(open.note(&event(data, "/p/a.yaml"), start));
+        assert_eq!(open.0.len(), 1);
+        let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert!(open.note(&event(close, "/p/a.yaml"), start));
+        assert!(open.0.is_empty());
+        assert!(!open.note(&event(EventKind::Access(AccessKind::Read), "/p/a.yaml"), start));
+    }
+
+    #[test]
+    fn a_rename_over_an_open_file_and_silence_end_the_waiting() {
+        let mut open = OpenFiles::default();
+        let start = now();
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        open.note(&event(data, "/p/a.yaml"), start);
+        let to = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        open.note(&event(to, "/p/a.yaml"), start);
+        assert!(open.0.is_empty());
+        open.note(&event(data, "/p/b.yaml"), start);
+        open.give_up(start + Duration::from_secs(1), Duration::from_secs(2));
+        assert_eq!(open.0.len(), 1);
+        open.give_up(start + Duration::from_secs(3), Duration::from_secs(2));
+        assert!(open.0.is_empty());
+    }
+
+    #[test]
+    fn links_and_directories_are_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("..data");
+        std::os::unix::fs::symlink("x", &link).unwrap();
+        let mut open = OpenFiles::default();
+        let create = EventKind::Create(CreateKind::Any);
+        assert!(open.note(&event(create, link.to_str().unwrap()), now()));
+        assert!(open.note(&event(create, directory.path().to_str().unwrap()), now()));
+        assert!(open.0.is_empty());
+        let file = directory.path().join("a.yaml");
+        fs::write(&file, "").unwrap();
+        assert!(open.note(&event(create, file.to_str().unwrap()), now()));
+        assert_eq!(open.0.len(), 1);
+    }
+}

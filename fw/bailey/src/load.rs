@@ -1,0 +1,77 @@
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use bailey_policy::Snapshot;
+use bailey_source::{Counts, Diagnostics, FileSet, ReadLimits, Strictness};
+
+use crate::cli::Source;
+
+/// What reading a set of paths came to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The snapshot; absent if there are errors.
+    pub snapshot: Option<Snapshot>,
+    /// Everything found on the way.
+    pub diagnostics: Diagnostics,
+    /// What was read and skipped.
+    pub counts: Counts,
+    /// The files it was read from.
+    pub files: FileSet,
+}
+
+/// Reads paths; one that does not exist is an error among the others.
+pub fn load(
+    paths: &[PathBuf],
+    recursive: bool,
+    strictness: Strictness,
+    limits: ReadLimits,
+) -> Loaded {
+    let mut diagnostics = Diagnostics::default();
+    match FileSet::list(paths, recursive) {
+        Err(errors) => {
+            for (path, error) in errors {
+                diagnostics.file_error(&path, error.to_string());
+            }
+            let counts = Counts::default();
+            Loaded { snapshot: None, diagnostics, counts, files: FileSet::default() }
+        }
+        Ok(files) => {
+            if files.is_empty() {
+                for path in paths {
+                    let hint = "no .yaml, .yml or .json file in it; sub-directories are read with \
+                                --recursive";
+                    diagnostics.file_error(path, hint);
+                }
+            }
+            let (snapshot, found, counts) = bailey_source::load(&files, strictness, limits);
+            diagnostics.extend(found);
+            let snapshot = snapshot.filter(|_| !diagnostics.has_errors());
+            Loaded { snapshot, diagnostics, counts, files }
+        }
+    }
+}
+
+/// Reads what a command line names.
+pub fn load_source(source: &Source) -> Loaded {
+    load(&source.paths, source.recursive, strictness(source.lenient), ReadLimits::default())
+}
+
+/// The strictness that a switch means.
+pub fn strictness(lenient: bool) -> Strictness {
+    if lenient { Strictness::Lenient } else { Strictness::Strict }
+}
+
+/// Prints findings for people, in colour on a terminal.
+pub fn print_diagnostics(diagnostics: &Diagnostics) {
+    let mut stderr = io::stderr();
+    let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = stderr.write_all(diagnostics.render(color).as_bytes());
+}
+
+/// How many endpoints every policy selects, in the order of the policies.
+pub fn selected_counts(snapshot: &Snapshot) -> Vec<usize> {
+    snapshot.policies().iter().map(|policy| snapshot.selected_by(policy).count()).collect()
+}
+
+/// What to say where no policy selects anybody.
+pub const NOTHING_ENFORCED: &str = "NOTHING IS ENFORCED: no policy selects any endpoint";

@@ -1,0 +1,216 @@
+use bailey_compile::{Limits, RuleIds, Stats, compile};
+use bailey_policy::Snapshot;
+use bailey_source::{Counts, Diagnostics};
+use serde::Serialize;
+
+use crate::cli::{Check, Format};
+use crate::clock::Stopwatch;
+use crate::exit::Exit;
+use crate::load::{self, NOTHING_ENFORCED, load_source, print_diagnostics, selected_counts};
+use crate::output::{grouped, json, line, table};
+
+/// Reads, validates and compiles; prints what it came to.
+pub(crate) fn check(options: &Check) -> Exit {
+    let mut stopwatch = Stopwatch::start();
+    let load::Loaded { snapshot, mut diagnostics, counts, files } = load_source(&options.source);
+    stopwatch.lap("read");
+    let compiled = snapshot.map(|snapshot| {
+        let result = compile(&snapshot, &RuleIds::default(), &Limits::default());
+        (snapshot, result)
+    });
+    stopwatch.lap("compile");
+    let outcome = match compiled {
+        Some((snapshot, Ok(tables))) => Some((snapshot, tables.stats)),
+        Some((_, Err(error))) => {
+            let path = options.source.paths.first().cloned().unwrap_or_default();
+            diagnostics.file_error(&path, error.to_string());
+            None
+        }
+        None => None,
+    };
+    if let Some((snapshot, _)) = &outcome {
+        warn_about_selection(snapshot, &mut diagnostics);
+    }
+    match options.output {
+        Format::Table => {
+            print_diagnostics(&diagnostics);
+            if let Some((snapshot, stats)) = &outcome {
+                print(snapshot, stats, &counts, &stopwatch);
+            }
+        }
+        Format::Json => {
+            json(&report(outcome.as_ref(), &diagnostics, &counts, files.len(), &stopwatch));
+        }
+    }
+    match outcome {
+        Some(_) => Exit::Success,
+        None => Exit::Invalid,
+    }
+}
+
+/// Warns of policies that select nobody.
+fn warn_about_selection(snapshot: &Snapshot, diagnostics: &mut Diagnostics) {
+    let counts = selected_counts(snapshot);
+    for (policy, _) in snapshot.policies().iter().zip(&counts).filter(|(_, count)| **count == 0) {
+        diagnostics.warning(format!("NetworkPolicy {} selects no endpoint", policy.id));
+    }
+    if counts.iter().all(|&count| count == 0) {
+        diagnostics.warning(NOTHING_ENFORCED);
+    }
+}
+
+fn print(snapshot: &Snapshot, stats: &Stats, counts: &Counts, stopwatch: &Stopwatch) {
+    let selected = selected_counts(snapshot);
+    let rows = snapshot.policies().iter().zip(&selected).map(|(policy, count)| {
+        let rules = |rules: &Option<Vec<_>>| {
+            rules.as_ref().map_or_else(|| "-".to_owned(), |rules| rules.len().to_string())
+        };
+        vec![
+            policy.id.to_string(),
+            count.to_string(),
+            rules(&policy.ingress),
+            rules(&policy.egress),
+        ]
+    });
+    let headers = ["POLICY", "ENDPOINTS", "INGRESS RULES", "EGRESS RULES"];
+    line(&table(&headers, rows.collect(), &[1, 2, 3]));
+    line("");
+    let facts = [
+        ("policies", stats.policies),
+        ("rules", stats.rules),
+        ("endpoints", stats.endpoints),
+        ("address classes", stats.classes),
+        ("IPv4 prefixes", stats.prefixes4),
+        ("IPv6 prefixes", stats.prefixes6),
+        ("isolated subjects", stats.subjects),
+        ("peer classes", stats.peers),
+        ("port classes", stats.port_classes),
+        ("rows", stats.rows),
+        ("table bytes", stats.bytes),
+    ];
+    for (name, value) in facts {
+        line(&format!("{name:<18} {:>14}", grouped(value as u64)));
+    }
+    for (stage, duration) in stopwatch.stages() {
+        let name = format!("{stage} time");
+        line(&format!("{name:<18} {:>11.1} ms", duration.as_secs_f64() * 1e3));
+    }
+    if !counts.skipped.is_empty() {
+        let kinds: Vec<String> =
+            counts.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        line(&format!("skipped: {}", kinds.join(", ")));
+    }
+    if counts.finished_pods + counts.pending_pods > 0 {
+        line(&format!(
+            "pods left out: {} finished; without an address yet: {}",
+            counts.finished_pods, counts.pending_pods
+        ));
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    schema_version: u32,
+    ok: bool,
+    files: usize,
+    errors: Vec<Finding>,
+    warnings: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforced: Option<bool>,
+    policies: Vec<PolicyReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<StatsReport>,
+    skipped: std::collections::BTreeMap<String, usize>,
+    stages_ms: std::collections::BTreeMap<&'static str, f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+    object: Option<String>,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PolicyReport {
+    namespace: String,
+    name: String,
+    endpoints: usize,
+    ingress_rules: Option<usize>,
+    egress_rules: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct StatsReport {
+    policies: usize,
+    rules: usize,
+    endpoints: usize,
+    classes: usize,
+    prefixes: usize,
+    prefixes_ipv4: usize,
+    prefixes_ipv6: usize,
+    subjects: usize,
+    peers: usize,
+    port_classes: usize,
+    rows: usize,
+    table_bytes: usize,
+}
+
+fn report(
+    outcome: Option<&(Snapshot, Stats)>,
+    diagnostics: &Diagnostics,
+    counts: &Counts,
+    files: usize,
+    stopwatch: &Stopwatch,
+) -> Report {
+    let finding = |d: &bailey_source::Diagnostic| Finding {
+        file: d.file.as_ref().map(|file| file.display().to_string()),
+        line: d.pos.map(|pos| pos.line),
+        column: d.pos.map(|pos| pos.column),
+        object: d.object.clone(),
+        message: d.message.clone(),
+    };
+    let selected = outcome.map(|(snapshot, _)| selected_counts(snapshot)).unwrap_or_default();
+    let policies = outcome.map(|(snapshot, _)| snapshot.policies()).unwrap_or_default();
+    Report {
+        schema_version: 1,
+        ok: outcome.is_some(),
+        files,
+        errors: diagnostics.errors().map(finding).collect(),
+        warnings: diagnostics.warnings().map(finding).collect(),
+        enforced: outcome.map(|_| selected.iter().any(|&count| count > 0)),
+        policies: policies
+            .iter()
+            .zip(&selected)
+            .map(|(policy, &endpoints)| PolicyReport {
+                namespace: policy.id.namespace.clone(),
+                name: policy.id.name.clone(),
+                endpoints,
+                ingress_rules: policy.ingress.as_ref().map(Vec::len),
+                egress_rules: policy.egress.as_ref().map(Vec::len),
+            })
+            .collect(),
+        stats: outcome.map(|(_, stats)| StatsReport {
+            policies: stats.policies,
+            rules: stats.rules,
+            endpoints: stats.endpoints,
+            classes: stats.classes,
+            prefixes: stats.prefixes4 + stats.prefixes6,
+            prefixes_ipv4: stats.prefixes4,
+            prefixes_ipv6: stats.prefixes6,
+            subjects: stats.subjects,
+            peers: stats.peers,
+            port_classes: stats.port_classes,
+            rows: stats.rows,
+            table_bytes: stats.bytes,
+        }),
+        skipped: counts.skipped.clone(),
+        stages_ms: stopwatch
+            .stages()
+            .iter()
+            .map(|(stage, duration)| (*stage, duration.as_secs_f64() * 1e3))
+            .collect(),
+    }
+}

@@ -1,0 +1,34 @@
+mod check;
+mod explain;
+mod test;
+
+#[cfg(target_os = "linux")]
+mod conntrack;
+#[cfg(target_os = "linux")]
+mod counters;
+#[cfg(target_os = "linux")]
+mod pinned;
+#[cfg(target_os = "linux")]
+mod rules;
+#[cfg(target_os = "linux")]
+mod run;
+
+use crate::cli::{Cli, Verb};
+use crate::exit::Exit;
+
+/// Runs the verb that was asked for.
+pub(crate) fn dispatch(cli: Cli) -> Exit {
+    match cli.verb {
+        Verb::Check(options) => check::check(&options),
+        Verb::Explain(options) => explain::explain(&options),
+        Verb::Test(options) => test::test(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Run(options) => run::run(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Rules(options) => rules::rules(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Conntrack { verb: crate::cli::Conntrack::List(options) } => conntrack::list(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Counters(options) => counters::counters(&options),
+    }
+}
