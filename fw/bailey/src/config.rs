@@ -157,7 +157,7 @@ pub struct Paths {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "explained in configs/bailey.toml")]
 pub struct Log {
@@ -204,7 +204,7 @@ impl Default for Config {
             flow_table: FlowTable::default(),
             timeouts: Timeouts::default(),
             paths: Paths::default(),
-            log: Log { format: LogFormat::default(), level: LogLevel::default() },
+            log: Log::default(),
         }
     }
 }
@@ -266,12 +266,6 @@ impl Default for Paths {
             run: "/run/bailey".into(),
             state: "/var/lib/bailey".into(),
         }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: LogFormat::default(), level: LogLevel::default() }
     }
 }
 

@@ -183,7 +183,7 @@ impl FieldPath {
     }
 
     /// Is this the path of `other` or of something that contains it?
-    pub(crate) fn contains(&self, other: &Self) -> bool {
+    pub fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
 }
