@@ -243,7 +243,7 @@ struct reason_counter {
 /* Two rules decide an allowed packet, so sums over rules exceed packets; on a
  * deny only the denying side counts. */
 struct rule_counter {
-	__u64 hits; /* new flows */
+	__u64 hits; /* flows opened, openings denied */
 	__u64 packets;
 	__u64 bytes;
 	__u64 seen; /* tick of the last packet */

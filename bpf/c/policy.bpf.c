@@ -111,8 +111,10 @@ static __always_inline enum step conclude(struct pkt *pkt)
 {
 	if (again(pkt))
 		return conclude_again(pkt);
-	if (denied(pkt))
+	if (denied(pkt)) {
+		pkt->new_flow = 1; /* a hit of the rule that denies */
 		return drop(pkt, REASON_DROP_POLICY);
+	}
 	if (pkt->hook == HOOK_PROBE)
 		return pass(pkt, REASON_PASS_NEW);
 	/* Only a segment that continues a connection is worth an entry. */

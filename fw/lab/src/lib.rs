@@ -1,1 +1,27 @@
-//! lab
+//! A lab of network namespaces, for tests and the demo; never shipped.
+//!
+//! ```text
+//!   outside                     node                        workloads
+//!   203.0.113.10   ┌────────┐   203.0.113.1   ┌─────────┐   10.42.0.11   web
+//!   198.51.100.20 ─┤ eth0   ├── nic0 ── XDP ──┤ routing ├── 10.42.0.12   db
+//!   2001:db8:a::10 └────────┘   2001:db8:a::1 └─────────┘   fd42::11, fd42::12
+//!   2001:db8:b::20
+//! ```
+//!
+//! Namespaces belong to threads and mounts to a private mount namespace, so whatever ends the
+//! process ends the lab: nothing is left on the machine, also after SIGKILL.
+#![forbid(unsafe_code)]
+
+/// A network namespace and the thread that lives in it.
+pub mod namespace;
+/// The topology above.
+pub mod topology;
+/// `bailey run` in the node's namespace.
+pub mod daemon;
+/// Real TCP, UDP and ICMP.
+pub mod traffic;
+
+pub use daemon::Daemon;
+pub use namespace::Namespace;
+pub use topology::Lab;
+pub use traffic::{Observed, Server};

@@ -1,0 +1,84 @@
+use std::process::Command;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::gettid;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A network namespace. It exists as long as something in it does: this thread, a socket, a
+/// child process.
+#[derive(Debug)]
+pub struct Namespace {
+    jobs: Sender<Job>,
+    tid: i32,
+}
+
+impl Namespace {
+    /// Creates a namespace with loopback up.
+    ///
+    /// # Errors
+    /// Without CAP_SYS_ADMIN.
+    pub fn new() -> Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let (ready, started) = channel();
+        thread::spawn(move || {
+            let result = unshare(CloneFlags::CLONE_NEWNET).map(|()| gettid().as_raw());
+            if ready.send(result).is_ok() {
+                queue.into_iter().for_each(|job| job());
+            }
+        });
+        let tid = started.recv()?.context("cannot create a network namespace")?;
+        let namespace = Self { jobs, tid };
+        namespace.ip("link set lo up")?;
+        Ok(namespace)
+    }
+
+    /// Runs a closure in the namespace: its sockets and child processes belong there.
+    ///
+    /// # Panics
+    /// If the closure panics.
+    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        let (send, receive) = channel();
+        let sent = self.jobs.send(Box::new(move || {
+            let _ = send.send(job());
+        }));
+        assert!(sent.is_ok(), "the thread of the namespace is gone");
+        receive.recv().expect("a job in a namespace panicked")
+    }
+
+    /// Runs `ip` with these arguments, separated by blanks.
+    ///
+    /// # Errors
+    /// If it fails; the message is what it printed.
+    pub fn ip(&self, arguments: &str) -> Result<()> {
+        let arguments = arguments.to_owned();
+        self.run(move || {
+            let output = Command::new("ip")
+                .args(arguments.split_whitespace())
+                .output()
+                .context("cannot run ip; install iproute2")?;
+            if !output.status.success() {
+                bail!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            }
+            Ok(())
+        })
+    }
+
+    /// Sets a sysctl of the namespace.
+    ///
+    /// # Errors
+    /// If it does not exist.
+    pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
+        let path = format!("/proc/sys/{}", key.replace('.', "/"));
+        let value = value.to_owned();
+        self.run(move || std::fs::write(&path, value).with_context(|| path))
+    }
+
+    /// A thread id by which `ip link … netns` finds the namespace.
+    pub(crate) fn id(&self) -> i32 {
+        self.tid
+    }
+}

@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::namespace::Namespace;
+
+/// Outside, node and workloads, connected. See the crate's drawing.
+#[derive(Debug)]
+pub struct Lab {
+    /// Clients and servers beyond the NIC.
+    pub outside: Namespace,
+    /// The machine to protect.
+    pub node: Namespace,
+    /// Behind the node, by name.
+    pub workloads: BTreeMap<&'static str, Namespace>,
+    root: PathBuf,
+}
+
+/// The interface of the node that faces the outside.
+pub const NIC: &str = "nic0";
+
+/// Where the lab's own file system is mounted; only its threads see it.
+const ROOT: &str = "/mnt";
+
+const OUTSIDE: [&str; 4] =
+    ["203.0.113.10/24", "198.51.100.20/24", "2001:db8:a::10/64", "2001:db8:b::20/64"];
+const NODE: [&str; 4] = ["203.0.113.1/24", "198.51.100.1/24", "2001:db8:a::1/64", "2001:db8:b::1/64"];
+const WORKLOADS: [(&str, &str, &str); 2] =
+    [("web", "10.42.0.11", "fd42::11"), ("db", "10.42.0.12", "fd42::12")];
+
+impl Lab {
+    /// Builds the lab. The calling thread moves into a mount namespace of its own, with an empty
+    /// file system at `/mnt` and a bpffs in it.
+    ///
+    /// # Errors
+    /// Without root, or without iproute2.
+    pub fn new() -> Result<Self> {
+        let root = private_root()?;
+        let outside = Namespace::new()?;
+        let node = Namespace::new()?;
+        for setting in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
+            node.sysctl(setting, "1")?;
+        }
+        connect(&node, NIC, &outside, "eth0")?;
+        for address in NODE {
+            node.ip(&format!("address add {address} dev {NIC} {}", nodad(address)))?;
+        }
+        for address in OUTSIDE {
+            outside.ip(&format!("address add {address} dev eth0 {}", nodad(address)))?;
+        }
+        outside.ip("route add 10.42.0.0/24 via 203.0.113.1")?;
+        outside.ip("route add fd42::/64 via 2001:db8:a::1")?;
+        outside.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
+        node.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
+        let mut workloads = BTreeMap::new();
+        for (name, v4, v6) in WORKLOADS {
+            let workload = Namespace::new()?;
+            connect(&node, name, &workload, "eth0")?;
+            node.ip(&format!("route add {v4}/32 dev {name}"))?;
+            node.ip(&format!("-6 route add {v6}/128 dev {name}"))?;
+            node.ip(&format!("address add 169.254.1.1/32 dev {name}"))?;
+            node.ip(&format!("address add fe80::1/64 dev {name} nodad"))?;
+            workload.ip(&format!("address add {v4}/32 dev eth0"))?;
+            workload.ip(&format!("address add {v6}/128 dev eth0 nodad"))?;
+            workload.ip("route add 169.254.1.1 dev eth0")?;
+            workload.ip("route add default via 169.254.1.1 dev eth0")?;
+            workload.ip("-6 route add default via fe80::1 dev eth0")?;
+            workload.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
+            workloads.insert(name, workload);
+        }
+        Ok(Self { outside, node, workloads, root })
+    }
+
+    /// The lab's own directory: empty, in memory, gone with the lab.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The namespace of a workload.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn workload(&self, name: &str) -> &Namespace {
+        &self.workloads[name]
+    }
+}
+
+fn nodad(address: &str) -> &'static str {
+    if address.contains(':') { "nodad" } else { "" }
+}
+
+/// A veth pair, both ends up.
+fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<()> {
+    a.ip(&format!("link add {a_name} type veth peer name {b_name} netns {}", b.id()))?;
+    a.ip(&format!("link set {a_name} up"))?;
+    b.ip(&format!("link set {b_name} up"))
+}
+
+fn private_root() -> Result<PathBuf> {
+    let root = PathBuf::from(ROOT);
+    let none: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace; root is needed")?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .context("cannot make mounts private")?;
+    mount(Some("lab"), &root, Some("tmpfs"), MsFlags::empty(), none)
+        .with_context(|| format!("cannot mount a tmpfs at {ROOT}"))?;
+    let bpf = root.join("bpf");
+    fs::create_dir(&bpf)?;
+    mount(Some("lab"), &bpf, Some("bpf"), MsFlags::empty(), none).context("cannot mount a bpffs")?;
+    Ok(root)
+}

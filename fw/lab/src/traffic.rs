@@ -1,0 +1,161 @@
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::namespace::Namespace;
+
+/// What a client saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed {
+    /// Request and answer both came through.
+    Allowed,
+    /// Nothing came back: a silent drop.
+    Silent,
+    /// Somebody said no, or the network did.
+    Refused(String),
+}
+
+impl fmt::Display for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allowed => f.write_str("allow"),
+            Self::Silent => f.write_str("deny"),
+            Self::Refused(why) => write!(f, "refused ({why})"),
+        }
+    }
+}
+
+/// How long silence lasts before it counts as a drop: a hundred times what an answer takes here.
+const PATIENCE: Duration = Duration::from_millis(700);
+const GREETING: &[u8] = b"bailey";
+
+/// Echo servers in a namespace, for as long as the process lives.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Answers TCP connections on a port, all addresses of both families.
+    ///
+    /// # Errors
+    /// If the port is taken.
+    pub fn tcp(namespace: &Namespace, port: u16) -> Result<()> {
+        let listener = namespace.run(move || TcpListener::bind(("::", port)));
+        let listener = listener.with_context(|| format!("TCP port {port}"))?;
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || echo(stream));
+            }
+        });
+        Ok(())
+    }
+
+    /// Answers UDP datagrams on a port of one address. (A socket on all addresses might answer
+    /// from another one than was asked.)
+    ///
+    /// # Errors
+    /// If the port is taken.
+    pub fn udp(namespace: &Namespace, address: IpAddr, port: u16) -> Result<()> {
+        let socket = namespace.run(move || UdpSocket::bind((address, port)));
+        let socket = socket.with_context(|| format!("UDP port {port}"))?;
+        thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+                let _ = socket.send_to(&buffer[..len], from);
+            }
+        });
+        Ok(())
+    }
+}
+
+fn echo(mut stream: TcpStream) {
+    let mut buffer = [0; 2048];
+    while let Ok(len) = stream.read(&mut buffer) {
+        if len == 0 || stream.write_all(&buffer[..len]).is_err() {
+            return;
+        }
+    }
+}
+
+/// Opens a TCP connection from an address and returns it.
+///
+/// # Errors
+/// As the kernel says; a timeout after a while without an answer.
+pub fn tcp_connect(
+    namespace: &Namespace,
+    source: IpAddr,
+    destination: SocketAddr,
+) -> std::io::Result<TcpStream> {
+    namespace.run(move || {
+        let socket = Socket::new(Domain::for_address(destination), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&destination.into(), PATIENCE)?;
+        let stream: TcpStream = socket.into();
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    })
+}
+
+/// Sends a greeting through a connection and waits for its echo.
+pub fn tcp_talk(stream: &mut TcpStream) -> Observed {
+    let mut answer = [0; GREETING.len()];
+    let result = stream.write_all(GREETING).and_then(|()| stream.read_exact(&mut answer));
+    observed(result)
+}
+
+/// Connects by TCP and exchanges a greeting.
+pub fn tcp(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
+    match tcp_connect(namespace, source, destination) {
+        Ok(mut stream) => tcp_talk(&mut stream),
+        Err(error) => observed(Err(error)),
+    }
+}
+
+/// Sends a datagram and waits for its echo.
+pub fn udp(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
+    let result = namespace.run(move || {
+        let socket = UdpSocket::bind((source, 0))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.connect(destination)?;
+        socket.send(GREETING)?;
+        socket.recv(&mut [0; GREETING.len()]).map(|_| ())
+    });
+    observed(result)
+}
+
+/// Sends an ICMP or ICMPv6 echo request and waits for the reply.
+pub fn ping(namespace: &Namespace, source: IpAddr, destination: IpAddr) -> Observed {
+    let result = namespace.run(move || {
+        let (domain, protocol, kind) = match destination {
+            IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 8),
+            IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, 128),
+        };
+        // A ping socket: the kernel fills in identifier and checksum.
+        let socket = Socket::new(domain, Type::DGRAM, Some(protocol))?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        let to: SockAddr = SocketAddr::new(destination, 0).into();
+        let mut request = vec![kind, 0, 0, 0, 0, 0, 0, 1];
+        request.extend(GREETING);
+        socket.send_to(&request, &to)?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut buffer = [MaybeUninit::uninit(); 256];
+        socket.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
+        socket.recv_from(&mut buffer).map(|_| ())
+    });
+    observed(result)
+}
+
+fn observed(result: std::io::Result<()>) -> Observed {
+    match result {
+        Ok(()) => Observed::Allowed,
+        Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
+            Observed::Silent
+        }
+        Err(error) => Observed::Refused(error.to_string()),
+    }
+}
