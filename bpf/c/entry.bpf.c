@@ -84,7 +84,7 @@ int entry_tc(struct __sk_buff *skb)
 	if (!pkt)
 		return TC_ACT_SHOT;
 	pkt->packets = skb->gso_segs ?: 1;
-	pkt->bytes = skb->wire_len;
+	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
 	if (judged(skb)) {
 		pass(pkt, REASON_PASS_JUDGED);
 		return finish_tc(pkt);

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use aya::programs::{ProgramFd, TestRun, TestRunOptions};
+use aya::programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
@@ -13,7 +13,7 @@ use crate::flows::FlowTable;
 use crate::generation::Generation;
 use crate::pins::PinDir;
 use crate::settings::Settings;
-use crate::shared::{Programs, SHARED_MAPS, Shared, classifier, cpus, xdp};
+use crate::shared::{Programs, SHARED_MAPS, Shared, classifier, cpus, program, xdp};
 use crate::sys;
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
@@ -95,14 +95,14 @@ impl Datapath {
     fn fill_slot(&mut self, generation: &mut Generation) -> Result<(), DatapathError> {
         let slot = generation.word.slot;
         let programs = &mut generation.programs;
-        let program = |error| DatapathError::program("policy")(error);
+        let failed = |error| DatapathError::program("policy")(error);
         let [xdp_array, tc_array, probe_array] = &mut self.shared.policies;
         let mut filled =
-            vec![(probe_array, clone_fd(xdp(programs, "policy_probe")?.fd().map_err(program)?)?)];
+            vec![(probe_array, clone_fd(xdp(programs, "policy_probe")?.fd().map_err(failed)?)?)];
         if self.shared.programs == Programs::All {
-            let fd = clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(program)?)?;
+            let fd = clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(failed)?)?;
             filled.push((xdp_array, fd));
-            let fd = clone_fd(classifier(programs, "policy_tc")?.fd().map_err(program)?)?;
+            let fd = clone_fd(classifier(programs, "policy_tc")?.fd().map_err(failed)?)?;
             filled.push((tc_array, fd));
         }
         for (array, fd) in &mut filled {
@@ -168,18 +168,14 @@ impl Datapath {
     ///
     /// # Errors
     /// If the kernel refuses the frame.
-    pub fn test_run(
-        &mut self,
-        hook: Hook,
-        frame: &[u8],
-        repeat: u32,
-    ) -> Result<u32, DatapathError> {
+    pub fn test_run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.repeat = repeat;
+        let entry = &self.shared.entry;
         let result = match hook {
-            Hook::Xdp => xdp(&mut self.shared.entry, "entry_xdp")?.test_run(options),
-            Hook::Tc => classifier(&mut self.shared.entry, "entry_tc")?.test_run(options),
+            Hook::Xdp => program::<Xdp>(entry, "entry_xdp")?.test_run(options),
+            Hook::Tc => program::<SchedClassifier>(entry, "entry_tc")?.test_run(options),
         };
         result.map(|run| run.return_value).map_err(DatapathError::program("test run"))
     }

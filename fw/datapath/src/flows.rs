@@ -88,6 +88,22 @@ impl FlowTable {
         self.buckets * LANES
     }
 
+    /// Lanes that are taken and hold no flow at the moment: being written, if any CPU is.
+    pub fn busy(&self) -> usize {
+        (0..self.buckets)
+            .map(|bucket| {
+                let tags = self.tags.words()[bucket].load(Ordering::Acquire).to_le_bytes();
+                let taken = (0..LANES).filter(|&lane| tags[lane] != 0);
+                taken.filter(|&lane| self.state(bucket, lane) == abi::STATE_BUSY).count()
+            })
+            .sum()
+    }
+
+    fn state(&self, bucket: usize, lane: usize) -> u32 {
+        let meta = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
+        (meta.load(Ordering::Acquire) >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
+    }
+
     /// All flows, expired ones that nobody has touched since included.
     pub fn iter(&self) -> impl Iterator<Item = Flow> {
         (0..self.buckets).flat_map(move |bucket| {

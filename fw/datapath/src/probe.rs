@@ -1,4 +1,4 @@
-use aya::programs::{TestRun, TestRunOptions};
+use aya::programs::{TestRun, TestRunOptions, Xdp};
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
 use bailey_policy::Connection;
@@ -6,7 +6,7 @@ use bailey_policy::Connection;
 use crate::datapath::Datapath;
 use crate::error::DatapathError;
 use crate::frame;
-use crate::shared::xdp;
+use crate::shared::program;
 
 /// What the loaded program says of the opening of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Datapath {
     ///
     /// # Errors
     /// If the kernel refuses the test run, or the program does not answer.
-    pub fn probe(&mut self, connection: &Connection) -> Result<Answer, DatapathError> {
+    pub fn probe(&self, connection: &Connection) -> Result<Answer, DatapathError> {
         self.probe_frame(&frame::opening(connection))
     }
 
@@ -40,8 +40,8 @@ impl Datapath {
     ///
     /// # Errors
     /// As [`Self::probe`].
-    pub fn probe_frame(&mut self, frame: &[u8]) -> Result<Answer, DatapathError> {
-        let program = xdp(&mut self.shared.entry, "entry_probe")?;
+    pub fn probe_frame(&self, frame: &[u8]) -> Result<Answer, DatapathError> {
+        let program: &Xdp = program(&self.shared.entry, "entry_probe")?;
         let mut out = vec![0_u8; frame.len()];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);

@@ -1,7 +1,7 @@
 use std::os::fd::AsFd;
 
 use aya::maps::{Map, MapData, ProgramArray};
-use aya::programs::{SchedClassifier, Xdp};
+use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -153,6 +153,15 @@ pub(crate) fn classifier<'a>(
     name: &'static str,
 ) -> Result<&'a mut SchedClassifier, DatapathError> {
     let program = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
+    program.try_into().map_err(DatapathError::program(name))
+}
+
+/// A program of an object, to be looked at or run.
+pub(crate) fn program<'a, T>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a T, DatapathError>
+where
+    &'a T: TryFrom<&'a Program, Error = ProgramError>,
+{
+    let program = ebpf.program(name).ok_or_else(|| missing(name))?;
     program.try_into().map_err(DatapathError::program(name))
 }
 

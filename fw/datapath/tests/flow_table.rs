@@ -1,0 +1,280 @@
+//! The flow table through PROG_TEST_RUN: expiry, eviction, overflow, policy changes, and two CPUs
+//! at once.
+
+mod harness;
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
+use bailey_bpf::abi::*;
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::{OnPolicyChange, Settings, Timeouts};
+use harness::*;
+
+/// A table of two buckets: sixteen lanes, every flow in one of them.
+fn tiny() -> Settings {
+    Settings { flows: 8, rules: 256, ..Settings::default() }
+}
+
+/// Longer than a timeout of one second: two ticks and the coarseness of the clock.
+const EXPIRED: Duration = Duration::from_millis(3300);
+
+fn address(n: u32) -> String {
+    format!("10.2.{}.{}", n >> 8, n & 0xff)
+}
+
+fn establish(h: &mut Harness, n: u32) {
+    let client = address(n);
+    assert!(h.run(Hook::Xdp, &tcp(&client, POD[0], 40000, 80, SYN)));
+    assert!(h.run(Hook::Tc, &tcp(POD[0], &client, 80, 40000, SYN_ACK)));
+    assert!(h.run(Hook::Xdp, &tcp(&client, POD[0], 40000, 80, ACK)));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_expired_flow_is_judged_as_a_new_one() {
+    let timeouts = Timeouts { udp_new: 1, udp_replied: 1, ..Timeouts::default() };
+    let mut h = Harness::new(Settings { timeouts, ..tiny() });
+    let (client, pod) = (CLIENT[0], POD[0]);
+    assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
+    assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
+    assert_eq!(h.flow().reply.packets, 1);
+    thread::sleep(EXPIRED);
+    // The side that answered may open a flow of its own, and does: the pod's egress is free.
+    assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
+    let flow = h.flow();
+    assert_eq!((flow.source, flow.original.packets, flow.reply.packets), (ip(pod), 1, 0));
+    thread::sleep(EXPIRED);
+    assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
+    assert_eq!(h.flow().source, ip(client));
+    // And what policy does not allow does not pass on the memory of an expired flow.
+    h.install(&snapshot(false));
+    thread::sleep(EXPIRED);
+    let deny = h.default_deny();
+    h.expect(Hook::Xdp, &udp(client, pod, 4000, 80), REASON_DROP_POLICY, &[(deny, 1)]);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn established_flows_stay_when_the_table_is_full_and_new_ones_are_refused() {
+    let h = Harness::new(tiny());
+    let mut n = 0;
+    let mut refused = 0;
+    while refused == 0 {
+        let client = address(n);
+        if h.run(Hook::Xdp, &tcp(&client, POD[0], 40000, 80, SYN)) {
+            assert!(h.run(Hook::Tc, &tcp(POD[0], &client, 80, 40000, SYN_ACK)));
+            assert!(h.run(Hook::Xdp, &tcp(&client, POD[0], 40000, 80, ACK)));
+            n += 1;
+        } else {
+            refused += 1;
+        }
+    }
+    assert_eq!(n, 16, "both buckets of every flow are the same two");
+    let new = tcp(&address(1000), POD[0], 40000, 80, SYN);
+    h.expect(Hook::Xdp, &new, REASON_DROP_FLOW_TABLE_FULL, &[]);
+    assert_eq!(h.flows().len(), 16);
+    for n in 0..16 {
+        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, ACK)), "flow {n}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
+    let mut h = Harness::new(tiny());
+    for n in 0..200 {
+        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, SYN)), "SYN {n}");
+        let mut per_bucket = [0; 2];
+        h.flows().iter().for_each(|flow| per_bucket[flow.slot.0] += 1);
+        assert!(per_bucket.iter().all(|&count| count <= 6), "{per_bucket:?}");
+    }
+    assert_eq!(h.flows().len(), 12);
+    // The lanes that are left are for flows that were answered.
+    let newest = address(199);
+    assert!(h.run(Hook::Tc, &tcp(POD[0], &newest, 80, 40000, SYN_ACK)));
+    assert!(h.run(Hook::Xdp, &tcp(&newest, POD[0], 40000, 80, ACK)));
+    establish(&mut h, 500);
+    let established =
+        h.flows().iter().filter(|flow| flow.state == STATE_TCP_ESTABLISHED).count();
+    assert_eq!(established, 2);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside() {
+    let mut h = Harness::new(tiny());
+    // 8 established, 2 closed, 3 half-open from inside, 3 from outside: the table is full.
+    (0..8).for_each(|n| establish(&mut h, n));
+    for n in 8..10 {
+        establish(&mut h, n);
+        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, RST)));
+    }
+    for n in 10..13 {
+        assert!(h.run(Hook::Tc, &udp(POD[0], &address(n), 4000, 53)));
+    }
+    for n in 13..16 {
+        assert!(h.run(Hook::Xdp, &udp(&address(n), POD[0], 4000, 53)));
+    }
+    assert_eq!(h.flows().len(), 16);
+    let present = |h: &Harness| -> BTreeSet<u32> {
+        let flows = h.flows();
+        (0..16).filter(|&n| flows.iter().any(|f| [f.source, f.destination].contains(&ip(&address(n))))).collect()
+    };
+    let all: BTreeSet<u32> = (0..16).collect();
+    assert_eq!(present(&h), all);
+    // New flows, established at once so that the next one must evict another.
+    establish(&mut h, 100);
+    establish(&mut h, 101);
+    assert_eq!(&all - &present(&h), [8, 9].into(), "the closed ones went first");
+    establish(&mut h, 102);
+    establish(&mut h, 103);
+    establish(&mut h, 104);
+    assert_eq!(&all - &present(&h), [8, 9, 13, 14, 15].into(), "then half-open from outside");
+    establish(&mut h, 105);
+    establish(&mut h, 106);
+    establish(&mut h, 107);
+    assert_eq!(present(&h), (0..8).collect(), "then half-open from inside");
+    let full = tcp(&address(108), POD[0], 40000, 80, SYN);
+    h.expect(Hook::Xdp, &full, REASON_DROP_FLOW_TABLE_FULL, &[]);
+    assert_eq!(present(&h), (0..8).collect(), "never an established one");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
+    for family in [0, 1] {
+        let (client, pod) = (CLIENT[family], POD[family]);
+        let timeouts = Timeouts { denied: 3, ..Timeouts::default() };
+        let mut h = Harness::new(Settings { timeouts, ..tiny() });
+        establish_from(&mut h, client, pod);
+        assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
+        assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
+        h.install(&snapshot(false));
+        let deny = h.default_deny();
+        // The server speaks first: judged in the direction of the flow, not of the packet.
+        h.expect(Hook::Tc, &tcp(pod, client, 80, 40000, ACK), REASON_DROP_POLICY, &[(deny, 0)]);
+        h.expect(Hook::Tc, &udp(pod, client, 80, 4000), REASON_DROP_POLICY, &[(deny, 0)]);
+        for _ in 0..8 {
+            thread::sleep(Duration::from_millis(600));
+            let dead = [
+                (Hook::Tc, tcp(pod, client, 80, 40000, ACK)),
+                (Hook::Xdp, tcp(client, pod, 40000, 80, ACK)),
+                (Hook::Tc, udp(pod, client, 80, 4000)),
+                (Hook::Xdp, udp(client, pod, 4000, 80)),
+            ];
+            for (hook, packet) in dead {
+                h.expect(hook, &packet, REASON_DROP_FLOW_DENIED, &[(deny, 0)]);
+            }
+        }
+        assert!(h.flows().iter().all(|flow| flow.state == STATE_DENIED));
+        // A new SYN is a new question; the answer is still no.
+        let again = tcp(client, pod, 40000, 80, SYN);
+        h.expect(Hook::Xdp, &again, REASON_DROP_POLICY, &[(deny, 1)]);
+        // Allowed again, the flow comes back to life.
+        h.install(&snapshot(true));
+        assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+        assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
+    }
+}
+
+fn establish_from(h: &mut Harness, client: &str, pod: &str) {
+    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
+    assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
+    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn kept_flows_live_on_under_their_rule_and_are_stamped_once() {
+    let mut h = Harness::new(Settings { on_policy_change: OnPolicyChange::Keep, ..tiny() });
+    let (client, pod) = (CLIENT[0], POD[0]);
+    establish_from(&mut h, client, pod);
+    let rule = h.rule(0);
+    h.install(&snapshot(false));
+    let epoch = h.datapath.control().epoch;
+    assert_ne!(h.flow().epoch, epoch);
+    let kept = [(RULE_NOT_ISOLATED, 0), (rule, 0)];
+    h.expect(Hook::Tc, &tcp(pod, client, 80, 40000, ACK), REASON_PASS_FLOW, &kept);
+    assert_eq!((h.flow().epoch, h.flow().ingress_rule), (epoch, rule));
+    h.expect(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK), REASON_PASS_FLOW, &kept);
+    let deny = h.default_deny();
+    let new = tcp(client, pod, 40001, 80, SYN);
+    h.expect(Hook::Xdp, &new, REASON_DROP_POLICY, &[(deny, 1)]);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flow_is_judged_once_after_a_commit_and_its_counters_go_on() {
+    let mut h = Harness::new(tiny());
+    let (client, pod) = (CLIENT[1], POD[1]);
+    establish_from(&mut h, client, pod);
+    let (rule, packets) = (h.rule(0), h.flow().original.packets);
+    let hits = h.datapath.counters().unwrap().rule(rule).packets;
+    h.install(&snapshot(true));
+    assert_eq!(h.rule(0), rule, "ids are stable");
+    assert_eq!(h.datapath.counters().unwrap().rule(rule).packets, hits, "counters go on");
+    let flow = [(RULE_NOT_ISOLATED, 0), (rule, 0)];
+    h.expect(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK), REASON_PASS_FLOW, &flow);
+    assert_eq!(h.flow().epoch, h.datapath.control().epoch);
+    assert_eq!(h.flow().original.packets, packets + 1);
+    assert_eq!(h.flow().state, STATE_TCP_ESTABLISHED);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn many_generations_reuse_slots_and_never_mix() {
+    let mut h = Harness::new(tiny());
+    for round in 0..20 {
+        let allowed = round % 2 == 0;
+        h.install(&snapshot(allowed));
+        let syn = tcp(CLIENT[0], POD[0], 30000 + round, 80, SYN);
+        assert_eq!(h.run(Hook::Xdp, &syn), allowed, "round {round}");
+    }
+}
+
+/// Two CPUs insert the same keys at the same time, into a table in which both are often at the
+/// same bucket. Afterwards the whole table is read: every flow once, and every line whole.
+#[test]
+#[ignore = "needs root and BPF"]
+fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
+    const ROUNDS: u32 = 6;
+    const FLOWS: u32 = 3000;
+    for round in 0..ROUNDS {
+        let h = Harness::new(Settings { flows: 4096, rules: 256, ..Settings::default() });
+        let datapath = &h.datapath;
+        thread::scope(|scope| {
+            for cpu in 0..2 {
+                scope.spawn(move || {
+                    pin_to(cpu);
+                    for n in 0..FLOWS {
+                        let client = address(n + round * 7);
+                        let frame = tcp(&client, POD[0], 40000, 80, SYN);
+                        assert_eq!(datapath.test_run(Hook::Xdp, &frame, 1).unwrap(), XDP_PASS);
+                    }
+                });
+            }
+        });
+        let flows = h.flows();
+        let mut seen = BTreeSet::new();
+        for flow in &flows {
+            assert_eq!(flow.destination, ip(POD[0]), "torn: {flow:?}");
+            assert_eq!((flow.source_port, flow.destination_port), (40000, 80), "torn: {flow:?}");
+            assert_eq!(flow.ingress_rule, h.rule(1), "torn: {flow:?}");
+            assert!(seen.insert(flow.source), "twice: {flow:?}");
+        }
+        // Both may give up a flow that they claimed in different buckets; its next packet is then
+        // the one that inserts it. That is rare.
+        assert!(flows.len() as u32 > FLOWS * 99 / 100, "{} of {FLOWS}", flows.len());
+        let busy = h.datapath.flows().unwrap().busy();
+        assert_eq!(busy, 0, "lanes taken and never published");
+    }
+}
+
+fn pin_to(cpu: usize) {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).expect("two CPUs are needed");
+}

@@ -1,0 +1,188 @@
+//! A datapath with one small policy set, and a check that a frame moved exactly the counters it
+//! should.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part")]
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bailey_bpf::abi;
+use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
+use bailey_datapath::counters::{Count, RuleCount};
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::flows::Flow;
+use bailey_datapath::{Datapath, Enforcer, PinDir, Settings, frame};
+use bailey_policy::{
+    Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
+    PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,
+};
+
+pub const XDP_DROP: u32 = 1;
+pub const XDP_PASS: u32 = 2;
+pub const SYN: u8 = 0x02;
+pub const SYN_ACK: u8 = 0x12;
+pub const ACK: u8 = 0x10;
+pub const RST: u8 = 0x04;
+pub const FIN_ACK: u8 = 0x11;
+
+/// The isolated pod, in both families.
+pub const POD: [&str; 2] = ["10.0.0.1", "fd00::1"];
+/// May reach the pod's TCP port 80: the policy's first rule.
+pub const CLIENT: [&str; 2] = ["10.1.0.9", "fd01::9"];
+/// May reach everything of the pod: its second rule.
+pub const FRIEND: [&str; 2] = ["10.2.0.9", "fd02::9"];
+/// May reach nothing.
+pub const STRANGER: [&str; 2] = ["10.3.0.9", "fd03::9"];
+
+pub struct Harness {
+    pub datapath: Datapath,
+    pub tables: Tables,
+}
+
+pub fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn block(cidrs: [&str; 2]) -> Vec<Peer> {
+    cidrs
+        .into_iter()
+        .map(|cidr| Peer::IpBlock(IpBlock { cidr: cidr.parse().unwrap(), except: Vec::new() }))
+        .collect()
+}
+
+/// The pod and its policy; `client` leaves out the first rule, as a revocation does.
+pub fn snapshot(client: bool) -> Snapshot {
+    let port = PortSpec::Range(PortRange::single(80));
+    let web = Rule {
+        peers: block(["10.1.0.0/16", "fd01::/64"]),
+        ports: [Protocol::TCP, Protocol::UDP]
+            .map(|protocol| PortMatch { protocol, port: port.clone() })
+            .into(),
+    };
+    let friends = Rule { peers: block(["10.2.0.0/16", "fd02::/64"]), ports: Vec::new() };
+    let nobody = Rule { peers: block(["192.0.2.0/24", "2001:db8::/64"]), ports: Vec::new() };
+    let policy = NetworkPolicy {
+        id: PolicyRef { namespace: "ns".into(), name: "web".into() },
+        pod_selector: Selector::default(),
+        ingress: Some(vec![if client { web } else { nobody }, friends]),
+        egress: None,
+    };
+    let pod = Endpoint {
+        id: EndpointRef { kind: EndpointKind::Pod, namespace: "ns".into(), name: "web".into() },
+        labels: Labels::default(),
+        addresses: POD.map(ip).into(),
+        ports: Vec::new(),
+        node: None,
+    };
+    Snapshot::new([], vec![pod], Vec::new(), vec![policy]).unwrap()
+}
+
+impl Harness {
+    pub fn new(settings: Settings) -> Self {
+        let tables = compile(&snapshot(true), &RuleIds::default(), &Limits::default()).unwrap();
+        let pins = PinDir::private().unwrap();
+        let mut datapath = Datapath::create(pins, settings).unwrap();
+        datapath.install(&tables).unwrap();
+        Self { datapath, tables }
+    }
+
+    pub fn small() -> Self {
+        Self::new(Settings { flows: 1024, rules: 256, ..Settings::default() })
+    }
+
+    /// Puts a policy set into force with the rule ids going on.
+    pub fn install(&mut self, snapshot: &Snapshot) {
+        self.tables = compile(snapshot, &self.tables.rules, &Limits::default()).unwrap();
+        self.datapath.install(&self.tables).unwrap();
+    }
+
+    /// The id of `ns/web ingress[index]`.
+    pub fn rule(&self, index: usize) -> u32 {
+        let policy = PolicyRef { namespace: "ns".into(), name: "web".into() };
+        let rule = RuleRef { policy, direction: Direction::Ingress, index };
+        self.tables.rules.id(&RuleKey::Rule(rule)).unwrap()
+    }
+
+    pub fn default_deny(&self) -> u32 {
+        let deny = |key: &&RuleKey| matches!(key, RuleKey::DefaultDeny { .. });
+        let key = self.tables.rules.iter().map(|(_, key)| key).find(deny).unwrap();
+        self.tables.rules.id(key).unwrap()
+    }
+
+    pub fn run(&self, hook: Hook, frame: &[u8]) -> bool {
+        let code = self.datapath.test_run(hook, frame, 1).unwrap();
+        match hook {
+            Hook::Xdp => {
+                assert!(code == XDP_PASS || code == XDP_DROP, "return code {code}");
+                code == XDP_PASS
+            }
+            Hook::Tc => {
+                assert!(code == u32::MAX || code == 2, "return code {code}");
+                code == u32::MAX
+            }
+        }
+    }
+
+    /// Runs a frame and asserts its verdict and reason, the rules that counted it (with their
+    /// hits), and that no other counter moved.
+    pub fn expect(&self, hook: Hook, frame: &[u8], reason: u32, rules: &[(u32, u64)]) {
+        let before = self.counters();
+        let passed = self.run(hook, frame);
+        let after = self.counters();
+        let info = bailey_bpf::reason::Reason::of(reason).unwrap();
+        let hook_number = if hook == Hook::Xdp { abi::HOOK_XDP } else { abi::HOOK_TC };
+        let mut reasons = before.0.clone();
+        let count = reasons.entry((hook_number, reason)).or_default();
+        *count = Count {
+            packets: count.packets + 1,
+            bytes: count.bytes + frame.len() as u64,
+        };
+        assert_eq!(after.0, reasons, "reasons, expected {}", info.name);
+        assert_eq!(passed, info.passes, "{}", info.name);
+        let mut expected = before.1;
+        for &(rule, hits) in rules {
+            let count = expected.entry(rule).or_default();
+            count.hits += hits;
+            count.packets += 1;
+            count.bytes += frame.len() as u64;
+            count.seen = after.1.get(&rule).and_then(|count| count.seen);
+        }
+        assert_eq!(after.1, expected, "rules, reason {}", info.name);
+    }
+
+    fn counters(&self) -> (BTreeMap<(u32, u32), Count>, BTreeMap<u32, RuleCount>) {
+        let counters = self.datapath.counters().unwrap();
+        let rules = (0..256).map(|id| (id, counters.rule(id)));
+        let rules = rules.filter(|(_, count)| *count != RuleCount::default()).collect();
+        (counters.reasons(), rules)
+    }
+
+    pub fn flows(&self) -> Vec<Flow> {
+        self.datapath.flows().unwrap().iter().collect()
+    }
+
+    /// The only flow in the table.
+    pub fn flow(&self) -> Flow {
+        let mut flows = self.flows();
+        assert_eq!(flows.len(), 1, "{flows:?}");
+        flows.remove(0)
+    }
+}
+
+pub fn tcp(from: &str, to: &str, sport: u16, dport: u16, flags: u8) -> Vec<u8> {
+    frame::ip(ip(from), ip(to), Protocol::TCP, &frame::tcp(sport, dport, flags))
+}
+
+pub fn udp(from: &str, to: &str, sport: u16, dport: u16) -> Vec<u8> {
+    frame::ip(ip(from), ip(to), Protocol::UDP, &frame::udp(sport, dport))
+}
+
+/// An echo request or reply of either family.
+pub fn echo(from: &str, to: &str, request: bool) -> Vec<u8> {
+    let (protocol, kind) = match (ip(from).is_ipv4(), request) {
+        (true, true) => (Protocol::ICMP, 8),
+        (true, false) => (Protocol::ICMP, 0),
+        (false, true) => (Protocol::ICMPV6, 128),
+        (false, false) => (Protocol::ICMPV6, 129),
+    };
+    frame::ip(ip(from), ip(to), protocol, &frame::echo(kind))
+}
