@@ -73,6 +73,7 @@ struct control {
 #define FLOW_AUDIT 0x10        /* reserved: audited flow */
 #define FLOW_INSPECT 0x20      /* reserved: steered to AF_XDP */
 #define FLOW_FROM_OUTSIDE 0x40 /* opened by a packet that arrived on a NIC */
+#define FLOW_MIDSTREAM 0x80    /* taken up in the middle: who opened it is a guess */
 
 /* tuple: port_lo:16 port_hi:16 protocol:8 zone:16 kind:8, ports in host order.
  * An ICMP echo flow has the identifier as the port of the side that asks and 0

@@ -34,13 +34,17 @@ static __always_inline __u64 control_word(void *map)
 
 static __always_inline enum step flow_step(struct pkt *pkt)
 {
+	enum find find = FIND_BUSY;
 	__u64 words[2];
+	int i;
 
 	if (!flow_hash(pkt))
 		return drop(pkt, REASON_DROP_MAP);
-	if (flow_find(pkt, words) != FIND_HIT)
-		return STEP_CONTINUE;
-	return flow_hit(pkt);
+	/* A flow that another CPU is judging again is there a moment later; to
+	 * take it for a new one would cost a reply. */
+	for (i = 0; i < FLOW_TRIES && find == FIND_BUSY; i++)
+		find = flow_find(pkt, words);
+	return find == FIND_HIT ? flow_hit(pkt) : STEP_CONTINUE;
 }
 
 SEC("xdp")
@@ -74,16 +78,45 @@ static __always_inline bool judged(struct __sk_buff *skb)
 	return bits && *bits >> (ifindex & 63) & 1;
 }
 
+/* Guests leave the number of segments to be computed. */
+static __always_inline __u32 segments(struct __sk_buff *skb)
+{
+	if (skb->gso_segs)
+		return skb->gso_segs;
+	return skb->gso_size ? (skb->len + skb->gso_size - 1) / skb->gso_size : 1;
+}
+
+/* Headers are nearly always in the linear part, and pulling payload there costs
+ * a copy: it is done only where the parser came short. */
+static __always_inline enum step parse_skb(struct pkt *pkt,
+					   struct __sk_buff *skb)
+{
+	enum step step = STEP_CONTINUE;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		step = parse_frame(pkt, (void *)(long)skb->data,
+				   (void *)(long)skb->data_end, skb->len,
+				   skb->gso_size != 0);
+		if (step == STEP_CONTINUE ||
+		    (pkt->reason != REASON_DROP_ETH_TRUNCATED &&
+		     pkt->reason != REASON_DROP_IP_TRUNCATED &&
+		     pkt->reason != REASON_DROP_L4_TRUNCATED))
+			break;
+		if (bpf_skb_pull_data(skb, skb->len < TC_LINEAR ? skb->len
+								: TC_LINEAR))
+			break;
+	}
+	return step;
+}
+
 SEC("classifier")
 int entry_tc(struct __sk_buff *skb)
 {
 	struct pkt *pkt = pkt_begin(HOOK_TC, control_word(&control));
-	void *data, *data_end;
-	__u32 linear;
-
 	if (!pkt)
 		return TC_ACT_SHOT;
-	pkt->packets = skb->gso_segs ?: 1;
+	pkt->packets = segments(skb);
 	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
 	if (judged(skb)) {
 		pass(pkt, REASON_PASS_JUDGED);
@@ -93,13 +126,7 @@ int entry_tc(struct __sk_buff *skb)
 		drop(pkt, REASON_DROP_VLAN);
 		return finish_tc(pkt);
 	}
-	linear = skb->len < TC_LINEAR ? skb->len : TC_LINEAR;
-	if (skb->data + linear > skb->data_end)
-		bpf_skb_pull_data(skb, linear); /* failing, the parser says it */
-	data = (void *)(long)skb->data;
-	data_end = (void *)(long)skb->data_end;
-	if (parse_frame(pkt, data, data_end, skb->len, skb->gso_segs > 1) !=
-	    STEP_CONTINUE)
+	if (parse_skb(pkt, skb) != STEP_CONTINUE)
 		return finish_tc(pkt);
 	if (flow_step(pkt) != STEP_CONTINUE)
 		return finish_tc(pkt);

@@ -33,7 +33,8 @@ static __always_inline void rules_count(struct pkt *pkt)
 		return;
 	if (!denied || pkt->egress & CELL_DENY)
 		rule_count(pkt, pkt->egress & CELL_RULE_MASK);
-	if (!denied || pkt->ingress & CELL_DENY)
+	/* The fixed rules have one id on both sides, and count a packet once. */
+	if (denied ? pkt->ingress & CELL_DENY : pkt->ingress != pkt->egress)
 		rule_count(pkt, pkt->ingress & CELL_RULE_MASK);
 }
 

@@ -122,6 +122,8 @@ __noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
 		if (meta_state(meta) == STATE_BUSY) {
 			result = FIND_BUSY;
 		} else if (key_equal(&entry->key, &pkt->key)) {
+			if (meta_state(READ_ONCE(entry->meta)) == STATE_BUSY)
+				return FIND_BUSY; /* taken over meanwhile */
 			pkt->found = meta;
 			pkt->found_bucket = bucket;
 			pkt->found_lane = lane;
@@ -174,11 +176,31 @@ static __always_inline bool flow_over(__u32 state)
 	return set >> state & 1;
 }
 
+/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
+ * turning the mask into a branch: with one per lane of a scan the verifier walks
+ * 2^8 paths where this is one. */
+static __always_inline __u64 mask_below(__u64 a, __u64 b)
+{
+	__u64 mask = (__u64)((__s64)(a - b) >> 63);
+
+	asm volatile("" : "+r"(mask));
+	return mask;
+}
+
+/* Ticks since the last packet. Another CPU that began after the edge of a tick
+ * may have stamped the flow ahead of this packet's clock: that is an age of 0,
+ * not of nearly 2^24. */
+static __always_inline __u64 flow_age(__u64 meta, __u32 now)
+{
+	__u64 age = (now - meta_seen(meta)) & TICK_MASK;
+
+	return age & mask_below(age, (TICK_MASK + 1) / 2);
+}
+
 static __always_inline bool flow_expired(__u64 meta, __u32 now)
 {
-	__u32 age = (now - meta_seen(meta)) & TICK_MASK;
-
-	return age > TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
+	return flow_age(meta, now) >
+	       TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
 }
 
 static __always_inline bool flow_from_opener(struct pkt *pkt, __u64 meta)
@@ -196,16 +218,19 @@ static __always_inline bool flow_current(__u64 meta, __u64 control)
 
 /*
  *   SYN_SENT -SYN,ACK-> SYN_RECV -ACK-> ESTABLISHED -FIN-> FIN_WAIT -FIN-> TIME_WAIT
- *       any -RST-> CLOSED
- * A SYN against the opener's direction of a live flow is nobody's reply.
+ *       any -RST-> CLOSED -ACK-> ESTABLISHED
+ * A SYN against the opener's direction of a live flow is nobody's reply. An RST
+ * is not checked against the window, so it closes softly: the flow may be
+ * evicted, but traffic that goes on revives it.
  */
 static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 					     __u32 *state, __u32 *flags)
 {
 	bool opener = flow_from_opener(pkt, meta);
+	bool plain_ack = (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
 	__u32 fin = pkt->from_low ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
 
-	if (pkt->opens && flow_over(*state)) {
+	if (pkt->opens && (flow_over(*state) || *flags & FLOW_MIDSTREAM)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
 	}
@@ -219,11 +244,14 @@ static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 		*state = STATE_TCP_CLOSED;
 		return STEP_CONTINUE;
 	}
+	if (!(*flags & FLOW_REPLIED))
+		return STEP_CONTINUE; /* one side alone cannot make it last */
 	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->tcp_flags & TCP_SYN)
 		*state = STATE_TCP_SYN_RECV;
-	else if (*state == STATE_TCP_SYN_RECV && opener &&
-		 (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
+	else if (*state == STATE_TCP_SYN_RECV && opener && plain_ack)
 		*state = STATE_TCP_ESTABLISHED;
+	else if (*state == STATE_TCP_CLOSED && plain_ack)
+		*state = STATE_TCP_ESTABLISHED; /* the RST was not accepted */
 	if (pkt->tcp_flags & TCP_FIN && *state <= STATE_TCP_FIN_WAIT) {
 		*flags |= fin;
 		*state = (*flags & FLOW_FIN_LOW && *flags & FLOW_FIN_HIGH)
@@ -231,6 +259,16 @@ static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 				 : STATE_TCP_FIN_WAIT;
 	}
 	return STEP_CONTINUE;
+}
+
+/* Requests with the identifier 0 of both sides have one key; so have all ICMP
+ * messages that are no echo. Against the opener's direction they are no reply. */
+static __always_inline bool echo_collision(struct pkt *pkt, __u64 meta)
+{
+	return (pkt->protocol == IPPROTO_ICMP ||
+		pkt->protocol == IPPROTO_ICMPV6) &&
+	       pkt->opens && !flow_from_opener(pkt, meta) &&
+	       meta_state(meta) != STATE_DENIED;
 }
 
 /* Sets pkt->next, the meta word after this packet, or pkt->reopen. */
@@ -246,6 +284,9 @@ static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
 	}
 	if (pkt->protocol == IPPROTO_TCP) {
 		step = tcp_advance(pkt, meta, &state, &flags);
+	} else if (echo_collision(pkt, meta)) {
+		pkt->reopen = 1;
+		return STEP_CONTINUE;
 	} else if (!flow_from_opener(pkt, meta) && state != STATE_DENIED) {
 		flags |= FLOW_REPLIED;
 		if (flow_half_open(state))
@@ -310,7 +351,8 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 		if (seen == meta)
 			break;
 		/* Taken over: its new owner decides what becomes of the line. */
-		if (meta_state(seen) == STATE_BUSY)
+		if (meta_state(seen) == STATE_BUSY ||
+		    !key_equal(&entry->key, &pkt->key))
 			break;
 		meta = seen;
 	}

@@ -22,6 +22,7 @@
 enum claim {
 	CLAIM_DONE,
 	CLAIM_OTHER, /* another CPU is inserting or changing this flow */
+	CLAIM_DENIED, /* it is there, as a tombstone */
 	CLAIM_FULL,
 	CLAIM_RETRY,
 };
@@ -57,17 +58,6 @@ static const __u8 HALF_OPEN[STATE_COUNT] = {
 #define SCAN_HALF_OPEN(scan) ((__u32)((scan) >> 4) & 0xf)
 #define SCAN_LANE(scan) ((__u32)(scan) & (FLOW_LANES - 1))
 
-/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
- * turning the mask into a branch: with one per lane the verifier walks 2^8 paths
- * where this is one. */
-static __always_inline __u64 mask_below(__u64 a, __u64 b)
-{
-	__u64 mask = (__u64)((__s64)(a - b) >> 63);
-
-	asm volatile("" : "+r"(mask));
-	return mask;
-}
-
 /*
  * Finds the lane of a bucket that may be evicted first and leaves its meta word
  * in pkt->victim. A global function, verified once.
@@ -87,7 +77,7 @@ __noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
 	for (lane = 0; lane < FLOW_LANES; lane++) {
 		__u64 meta = READ_ONCE(line->lane[lane].meta);
 		__u32 state = meta_state(meta) & (STATE_COUNT - 1);
-		__u64 age = (pkt->now - meta_seen(meta)) & TICK_MASK;
+		__u64 age = flow_age(meta, pkt->now);
 		__u64 half_open = HALF_OPEN[state];
 		__u64 rank, score, better;
 
@@ -189,17 +179,22 @@ static __always_inline enum claim claim_lane(struct pkt *pkt, __u64 words[2])
 			    second ? victim1 : victim0);
 }
 
-/* Step 3: did another CPU claim a lane for this flow in the other bucket? */
+/* Step 3: did another CPU claim a lane for this flow too? In the other bucket; or
+ * in this one, where evicting a flow of the same tag leaves the tag word as it
+ * was, so that the exchange of step 2 could not tell. */
 static __always_inline bool claimed_elsewhere(struct pkt *pkt)
 {
 	__u32 mine = pkt->found_bucket, lane = pkt->found_lane;
 	__u32 other = mine == pkt->bucket[0] ? pkt->bucket[1] : pkt->bucket[0];
-	__u64 *word = flow_tag_word(other);
+	__u64 *there = flow_tag_word(other), *here = flow_tag_word(mine);
 	int find;
 
-	if (!word)
+	if (!there || !here)
 		return false;
-	find = flow_find_in(pkt, other, READ_ONCE(*word));
+	find = flow_find_in(pkt, other, READ_ONCE(*there));
+	if (find == FIND_MISS)
+		find = flow_find_in(pkt, mine,
+				    tag_in_lane(READ_ONCE(*here), lane, 0));
 	pkt->found_bucket = mine;
 	pkt->found_lane = lane;
 	return find != FIND_MISS;
@@ -229,6 +224,8 @@ static __always_inline __u64 meta_opened(struct pkt *pkt)
 
 	if (pkt->hook == HOOK_XDP)
 		flags |= FLOW_FROM_OUTSIDE;
+	if (pkt->protocol == IPPROTO_TCP && !pkt->opens)
+		flags |= FLOW_MIDSTREAM;
 	return meta_make(state_opened(pkt), flags, control_epoch(pkt->control),
 			 pkt->now);
 }
@@ -271,8 +268,12 @@ static __always_inline enum claim flow_insert_once(struct pkt *pkt)
 	struct flow_entry *entry;
 	__u64 words[2] = {};
 	enum claim claim;
+	enum find find;
 
-	if (flow_find(pkt, words) != FIND_MISS)
+	find = flow_find(pkt, words);
+	if (find == FIND_HIT && meta_state(pkt->found) == STATE_DENIED)
+		return CLAIM_DENIED;
+	if (find != FIND_MISS)
 		return CLAIM_OTHER;
 	claim = claim_lane(pkt, words);
 	if (claim != CLAIM_DONE)
@@ -300,6 +301,8 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 
 	for (i = 0; i < FLOW_TRIES && claim == CLAIM_RETRY; i++)
 		claim = flow_insert_once(pkt);
+	if (claim == CLAIM_DENIED)
+		return drop(pkt, REASON_DROP_FLOW_DENIED);
 	if (claim == CLAIM_FULL)
 		return drop(pkt, REASON_DROP_FLOW_TABLE_FULL);
 	if (claim == CLAIM_RETRY)
@@ -310,10 +313,10 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 
 /*
  * Gives the flow that was found a new meta word and the rules of this verdict.
- * If another CPU changed it meanwhile, that one's word stays: it may carry a
- * newer epoch, and a flow that is still stale is judged at its next packet.
+ * False if another CPU changed it meanwhile: that one's word stays. It may carry
+ * a newer epoch, and a flow that is still stale is judged at its next packet.
  */
-static __always_inline void flow_rewrite(struct pkt *pkt, __u64 next,
+static __always_inline bool flow_rewrite(struct pkt *pkt, __u64 next,
 					 bool restart)
 {
 	struct flow_entry *entry;
@@ -321,17 +324,23 @@ static __always_inline void flow_rewrite(struct pkt *pkt, __u64 next,
 
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!entry)
-		return;
+		return false;
 	if (__sync_val_compare_and_swap(&entry->meta, pkt->found, busy) !=
 	    pkt->found)
-		return;
+		return false;
+	if (!key_equal(&entry->key, &pkt->key)) {
+		/* Another flow came here with an equal meta word. */
+		__sync_lock_test_and_set(&entry->meta, pkt->found);
+		return false;
+	}
 	entry->rules = rules_word(pkt);
 	pkt->new_flow = restart;
 	if (restart)
 		counts_restart(pkt);
-	else
-		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
 	__sync_lock_test_and_set(&entry->meta, next);
+	if (!restart)
+		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+	return true;
 }
 
 #endif

@@ -67,13 +67,16 @@ static __always_inline enum step judge(struct pkt *pkt,
 /*
  * A segment from the middle of a connection opens a flow only where no policy
  * isolates either end in either direction: then the other direction would pass
- * as well, and there is nothing that the segment could be a way around.
+ * as well, and there is nothing that the segment could be a way around. Who
+ * opened such a flow is a guess, so it is held to the same under a new policy.
  */
 static __always_inline enum step may_open(struct pkt *pkt,
 					  struct class_record *a,
 					  struct class_record *b)
 {
-	if (pkt->opens || again(pkt))
+	bool guessed = pkt->found && meta_flags(pkt->found) & FLOW_MIDSTREAM;
+
+	if (pkt->opens || (again(pkt) && !guessed))
 		return STEP_CONTINUE;
 	if (pkt->protocol != IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
@@ -122,7 +125,9 @@ static __always_inline enum step conclude(struct pkt *pkt)
 		return pass(pkt, REASON_PASS_NEW);
 	if (!pkt->found)
 		return flow_insert(pkt);
-	flow_rewrite(pkt, meta_opened(pkt), true);
+	if (!flow_rewrite(pkt, meta_opened(pkt), true) &&
+	    pkt->protocol == IPPROTO_TCP)
+		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
 	return pass(pkt, REASON_PASS_NEW);
 }
 

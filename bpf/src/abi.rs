@@ -28,6 +28,7 @@ pub const FLOW_FIN_HIGH: u32 = 8;
 pub const FLOW_AUDIT: u32 = 16;
 pub const FLOW_INSPECT: u32 = 32;
 pub const FLOW_FROM_OUTSIDE: u32 = 64;
+pub const FLOW_MIDSTREAM: u32 = 128;
 pub const TUPLE_PORT_LO_SHIFT: u32 = 0;
 pub const TUPLE_PORT_HI_SHIFT: u32 = 16;
 pub const TUPLE_PROTOCOL_SHIFT: u32 = 32;

@@ -176,7 +176,7 @@ fn refusal(
             "another XDP program is attached; `bpftool net show dev {name}` names it, `ip link \
              set {name} xdp off` removes one that no link holds"
         ),
-        Some(libc::EPERM) => "not permitted; CAP_NET_ADMIN and CAP_BPF are needed".to_owned(),
+        Some(libc::EPERM) => "not permitted; CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are needed".to_owned(),
         _ => error.to_string(),
     };
     let number = errno.map_or_else(String::new, |errno| format!(", errno {errno}"));

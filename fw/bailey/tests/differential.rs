@@ -1,0 +1,261 @@
+//! Three answers agree: oracle, compiled tables, loaded BPF program, on random policy sets and
+//! packets; verdicts and deciding rules. `BAILEY_SEED` repeats a run, `BAILEY_FUZZ_SECONDS` goes
+//! on for as long.
+
+mod scenario;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use bailey::engine::{Engine, Engines};
+use bailey_compile::{Limits, RuleIds, compile};
+use bailey_policy::{
+    Connection, Decider, Direction, IpBlock, Peer, PortSpec, Protocol, Snapshot, Verdict,
+};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use scenario::{Scenario, scenario};
+
+/// Per snapshot.
+const PACKETS: usize = 110;
+
+/// How often each feature of policies decided or could have decided.
+#[derive(Debug, Default)]
+struct Coverage {
+    hits: BTreeMap<&'static str, u64>,
+    packets: u64,
+    allowed: u64,
+    snapshots: u64,
+}
+
+const FEATURES: [&str; 22] = [
+    "IPv4",
+    "IPv6",
+    "TCP",
+    "UDP",
+    "SCTP",
+    "ICMP",
+    "other protocol",
+    "named port, ingress",
+    "named port, egress",
+    "port range",
+    "all ports of a protocol",
+    "rule without ports",
+    "inside an except",
+    "in overlapping blocks",
+    "selector peer",
+    "host network",
+    "egress rule",
+    "ingress rule",
+    "egress deny",
+    "ingress deny",
+    "own node",
+    "self",
+];
+
+impl Coverage {
+    fn hit(&mut self, feature: &'static str) {
+        assert!(FEATURES.contains(&feature), "{feature}");
+        *self.hits.entry(feature).or_default() += 1;
+    }
+
+    fn note(&mut self, snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
+        self.packets += 1;
+        self.allowed += u64::from(verdict.allows());
+        self.hit(if connection.source.is_ipv4() { "IPv4" } else { "IPv6" });
+        self.hit(match connection.protocol {
+            Protocol::TCP => "TCP",
+            Protocol::UDP => "UDP",
+            Protocol::SCTP => "SCTP",
+            Protocol::ICMP | Protocol::ICMPV6 => "ICMP",
+            _ => "other protocol",
+        });
+        for address in [connection.source, connection.destination] {
+            if snapshot.host_pods().iter().any(|pod| pod.addresses.contains(&address)) {
+                self.hit("host network");
+            }
+        }
+        for direction in Direction::BOTH {
+            self.note_side(snapshot, connection, direction, verdict.side(direction));
+        }
+    }
+
+    fn note_side(
+        &mut self,
+        snapshot: &Snapshot,
+        connection: &Connection,
+        direction: Direction,
+        decider: &Decider,
+    ) {
+        let egress = direction == Direction::Egress;
+        let peer = if egress { connection.destination } else { connection.source };
+        let blocks: Vec<&IpBlock> = blocks_of(snapshot, direction).collect();
+        if blocks.iter().any(|block| block.cidr.contains(&peer) && !block.contains(peer)) {
+            self.hit("inside an except");
+        }
+        if blocks.iter().filter(|block| block.contains(peer)).count() > 1 {
+            self.hit("in overlapping blocks");
+        }
+        match decider {
+            Decider::OwnNode => self.hit("own node"),
+            Decider::SelfTraffic => self.hit("self"),
+            Decider::NotIsolated => {}
+            Decider::DefaultDeny(_) => self.hit(if egress { "egress deny" } else { "ingress deny" }),
+            Decider::Rule(reference) => {
+                self.hit(if egress { "egress rule" } else { "ingress rule" });
+                let mut policies = snapshot.policies().iter();
+                let policy = policies.find(|policy| policy.id == reference.policy).unwrap();
+                let rule = &policy.rules(direction).unwrap()[reference.index];
+                if rule.peers.iter().any(|peer| matches!(peer, Peer::Selected { .. })) {
+                    self.hit("selector peer");
+                }
+                if rule.ports.is_empty() {
+                    self.hit("rule without ports");
+                }
+                let of_protocol =
+                    rule.ports.iter().filter(|port| port.protocol == connection.protocol);
+                for port in of_protocol {
+                    match &port.port {
+                        PortSpec::Any => self.hit("all ports of a protocol"),
+                        PortSpec::Range(range) if range.first < range.last => {
+                            self.hit("port range");
+                        }
+                        PortSpec::Range(_) => {}
+                        PortSpec::Named(_) if egress => self.hit("named port, egress"),
+                        PortSpec::Named(_) => self.hit("named port, ingress"),
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(&self) {
+        let share = self.allowed as f64 / self.packets as f64;
+        let mut stderr = std::io::stderr();
+        let _ = writeln!(
+            stderr,
+            "{} snapshots, {} packets, {:.0} % allowed",
+            self.snapshots,
+            self.packets,
+            share * 100.0
+        );
+        for feature in FEATURES {
+            let hits = self.hits.get(feature).copied().unwrap_or_default();
+            let _ = writeln!(stderr, "  {feature:<24} {hits:>8}");
+        }
+        assert!((0.2..=0.8).contains(&share), "{share} of the packets were allowed");
+        let missed: Vec<_> =
+            FEATURES.iter().filter(|feature| !self.hits.contains_key(**feature)).collect();
+        assert!(missed.is_empty(), "never hit: {missed:?}");
+    }
+}
+
+fn blocks_of(snapshot: &Snapshot, direction: Direction) -> impl Iterator<Item = &IpBlock> {
+    let rules = snapshot.policies().iter().filter_map(move |policy| policy.rules(direction));
+    rules.flatten().flat_map(|rule| &rule.peers).filter_map(|peer| match peer {
+        Peer::IpBlock(block) => Some(block),
+        Peer::Selected { .. } => None,
+    })
+}
+
+fn seed() -> u64 {
+    match std::env::var("BAILEY_SEED") {
+        Ok(text) => text.parse().expect("BAILEY_SEED is a number"),
+        Err(_) => std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
+    }
+}
+
+/// Compares engines on `cases` snapshots, and goes on with further seeds if asked to.
+fn compare(engines: &[Engine], cases: u32) {
+    let seconds = std::env::var("BAILEY_FUZZ_SECONDS").ok();
+    let seconds = seconds.map_or(0, |text| text.parse().expect("BAILEY_FUZZ_SECONDS is a number"));
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let engines = RefCell::new(Engines::new(engines).unwrap());
+    let coverage = RefCell::new(Coverage::default());
+    let mut seed = seed();
+    loop {
+        let _ = writeln!(std::io::stderr(), "seed: BAILEY_SEED={seed}");
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let config = Config { cases, failure_persistence: None, ..Config::default() };
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let result = runner.run(&scenario(PACKETS), |scenario| {
+            judge(&scenario, &mut engines.borrow_mut(), &mut coverage.borrow_mut())
+        });
+        if let Err(failure) = result {
+            panic!("BAILEY_SEED={seed}: {failure}");
+        }
+        if Instant::now() >= deadline {
+            break;
+        }
+        seed = seed.wrapping_add(1);
+    }
+    coverage.borrow().check();
+}
+
+fn judge(
+    scenario: &Scenario,
+    engines: &mut Engines,
+    coverage: &mut Coverage,
+) -> Result<(), TestCaseError> {
+    let snapshot = scenario.snapshot(false);
+    let fail = |message: String| TestCaseError::fail(message);
+    let prepared = engines.prepare(&snapshot).map_err(|error| fail(error.to_string()))?;
+    coverage.snapshots += 1;
+    for connection in scenario.connections(&snapshot) {
+        let wanted: Vec<Engine> = engines.wanted().to_vec();
+        let mut answers = Vec::new();
+        for engine in wanted {
+            let verdict = engines
+                .judge(engine, &prepared, &connection)
+                .map_err(|error| fail(error.to_string()))?;
+            answers.push((engine, verdict));
+        }
+        let (first, rest) = answers.split_first().unwrap();
+        for (engine, verdict) in rest {
+            if *verdict != first.1 {
+                return Err(fail(format!(
+                    "{connection}: {} says {:?}, {} says {verdict:?}\n{snapshot:#?}",
+                    first.0.name(),
+                    first.1,
+                    engine.name()
+                )));
+            }
+        }
+        coverage.note(&snapshot, &connection, &first.1);
+    }
+    Ok(())
+}
+
+#[test]
+fn oracle_and_tables_agree() {
+    compare(&[Engine::Oracle, Engine::Tables], 400);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn oracle_tables_and_kernel_agree() {
+    compare(&[Engine::Oracle, Engine::Tables, Engine::Kernel], 1000);
+}
+
+#[test]
+fn equal_snapshots_make_equal_tables_whatever_their_order() {
+    let mut runner = TestRunner::new(Config {
+        cases: 200,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let result = runner.run(&scenario(0), |scenario| {
+        let tables = [false, true].map(|reversed| {
+            let snapshot = scenario.snapshot(reversed);
+            compile(&snapshot, &RuleIds::default(), &Limits::default()).unwrap()
+        });
+        if tables[0] == tables[1] {
+            return Ok(());
+        }
+        Err(TestCaseError::fail("the tables differ"))
+    });
+    result.unwrap();
+}
