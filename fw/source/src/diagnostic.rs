@@ -40,7 +40,8 @@ impl fmt::Display for Diagnostic {
             }
             f.write_str(" ")?;
         }
-        if self.severity == Severity::Warning {
+        // `{:#}` says that a warning is one; where lines have a severity anyway, `{}` will do.
+        if f.alternate() && self.severity == Severity::Warning {
             f.write_str("warning: ")?;
         }
         if let Some(object) = &self.object {
@@ -123,7 +124,7 @@ impl Diagnostics {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut out = String::new();
         for diagnostic in self.errors().chain(self.warnings()) {
-            let _ = writeln!(out, "{}", printable(&diagnostic.to_string()));
+            let _ = writeln!(out, "{}", printable(&format!("{diagnostic:#}")));
             if let Some(snippet) = self.snippet(diagnostic, &renderer) {
                 let _ = writeln!(out, "{snippet}");
             }

@@ -97,9 +97,7 @@ fn start(
         Outcome::Refused(refusal) => return Err(refused_at_start(&refusal)),
         Outcome::Committed(generation) => {
             report(&generation);
-            for (policy, endpoints) in reloader.selected() {
-                tracing::info!(policy, endpoints, "policy");
-            }
+            report_selected(&[], &reloader.selected());
         }
         Outcome::Unchanged | Outcome::Moving => {
             return Err(unprotected("the policy files keep changing", Exit::Invalid));
@@ -189,9 +187,13 @@ fn run_loop(watching: &mut Watching, reloader: &mut Reloader, datapath: &mut Dat
 
 /// Reloads once and logs what it came to.
 fn apply(reloader: &mut Reloader, datapath: &mut Datapath) -> Outcome {
+    let before = reloader.selected();
     let outcome = reloader.reload(datapath);
     match &outcome {
-        Outcome::Committed(generation) => report(generation),
+        Outcome::Committed(generation) => {
+            report(generation);
+            report_selected(&before, &reloader.selected());
+        }
         Outcome::Unchanged => tracing::debug!("the files say what is in force already"),
         Outcome::Moving => tracing::debug!("files changed while they were read; once more"),
         Outcome::Refused(refusal) => {
@@ -202,6 +204,15 @@ fn apply(reloader: &mut Reloader, datapath: &mut Datapath) -> Outcome {
         }
     }
     outcome
+}
+
+/// How many endpoints each policy selects, where that is news.
+fn report_selected(before: &[(String, usize)], after: &[(String, usize)]) {
+    for entry @ (policy, endpoints) in after {
+        if !before.contains(entry) {
+            tracing::info!(policy, endpoints, "policy");
+        }
+    }
 }
 
 /// The one line per generation.

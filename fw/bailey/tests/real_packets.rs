@@ -1,0 +1,337 @@
+//! `bailey run` in a lab: real packets, policy edits under a connection, bad input, and the end.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use bailey_lab::daemon::POLICIES;
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Daemon, Lab, Server};
+
+const WEB: [&str; 2] = ["10.42.0.11", "fd42::11"];
+const DB: [&str; 2] = ["10.42.0.12", "fd42::12"];
+const BACKUP: [&str; 2] = ["203.0.113.10", "2001:db8:a::10"];
+const STRANGER: [&str; 2] = ["198.51.100.20", "2001:db8:b::20"];
+const PATIENCE: Duration = Duration::from_secs(30);
+const COMMITTED: &str = "generation committed";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn at(text: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(ip(text), port)
+}
+
+fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_bailey"))
+}
+
+fn demo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo")
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new().unwrap();
+    let policies = lab.root().join(POLICIES);
+    fs::create_dir(&policies).unwrap();
+    for file in ["inventory.yaml", "policies.yaml"] {
+        fs::copy(demo().join(file), policies.join(file)).unwrap();
+    }
+    lab
+}
+
+fn start(lab: &Lab, extra: &str) -> Daemon {
+    let mut daemon = Daemon::start(lab, &binary(), extra).unwrap();
+    daemon.wait_for("attached", PATIENCE).unwrap();
+    daemon
+}
+
+fn policies(lab: &Lab) -> PathBuf {
+    lab.root().join(POLICIES).join("policies.yaml")
+}
+
+/// Takes the backup machine's permission away, or gives it back.
+fn set_backup(lab: &Lab, daemon: &mut Daemon, allowed: bool) {
+    let (from, to) = if allowed { ("nobody", "backup") } else { ("backup", "nobody") };
+    let text = fs::read_to_string(policies(lab)).unwrap();
+    let edited = text.replace(&format!("{{role: {from}}}"), &format!("{{role: {to}}}"));
+    assert_ne!(text, edited);
+    fs::write(policies(lab), edited).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn allowed_both_ways_denied_silently_and_every_packet_counted() {
+    let lab = lab();
+    Server::tcp(lab.workload("web"), 8080).unwrap();
+    Server::tcp(lab.workload("web"), 9090).unwrap();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    for family in [0, 1] {
+        Server::udp(lab.workload("db"), ip(DB[family]), 161).unwrap();
+        Server::udp(&lab.outside, ip(BACKUP[family]), 53).unwrap();
+    }
+    Server::tcp(&lab.outside, 443).unwrap();
+    let daemon = start(&lab, "");
+    let (outside, web, db) = (&lab.outside, lab.workload("web"), lab.workload("db"));
+    for f in [0, 1] {
+        let (backup, stranger) = (ip(BACKUP[f]), ip(STRANGER[f]));
+        assert_eq!(traffic::tcp(outside, backup, at(WEB[f], 8080)), Observed::Allowed);
+        assert_eq!(traffic::tcp(outside, stranger, at(WEB[f], 8080)), Observed::Silent);
+        assert_eq!(traffic::tcp(outside, backup, at(WEB[f], 9090)), Observed::Silent);
+        assert_eq!(traffic::tcp(outside, backup, at(DB[f], 5432)), Observed::Allowed);
+        assert_eq!(traffic::udp(outside, backup, at(DB[f], 161)), Observed::Allowed);
+        assert_eq!(traffic::udp(outside, stranger, at(DB[f], 161)), Observed::Silent);
+        assert_eq!(traffic::ping(outside, backup, ip(DB[f])), Observed::Allowed);
+        assert_eq!(traffic::ping(outside, stranger, ip(DB[f])), Observed::Silent);
+        // Out of the workloads: the reply needs no rule.
+        assert_eq!(traffic::udp(web, ip(WEB[f]), at(BACKUP[f], 53)), Observed::Allowed);
+        assert_eq!(traffic::udp(db, ip(DB[f]), at(BACKUP[f], 53)), Observed::Silent);
+        assert_eq!(traffic::tcp(web, ip(WEB[f]), at(BACKUP[f], 443)), Observed::Silent);
+        // The node itself is nobody's subject.
+        let node = ["203.0.113.1", "2001:db8:a::1"][f];
+        assert_eq!(traffic::tcp(&lab.node, ip(node), at(BACKUP[f], 443)), Observed::Allowed);
+        assert_eq!(traffic::ping(outside, backup, ip(node)), Observed::Allowed);
+    }
+    assert_counts_equal_frames(&lab, &daemon);
+}
+
+/// What XDP counted is what the interface received.
+fn assert_counts_equal_frames(lab: &Lab, daemon: &Daemon) {
+    let received = |lab: &Lab| {
+        lab.node.run(|| {
+            let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+            let line = text.lines().find(|line| line.trim_start().starts_with("nic0:")).unwrap();
+            let fields: Vec<u64> =
+                line.split(':').nth(1).unwrap().split_whitespace().map(|f| f.parse().unwrap()).collect();
+            fields[1]
+        })
+    };
+    let counted = |daemon: &Daemon| {
+        let text = daemon.ask(lab, "counters -o json").unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let rows = json["counters"].as_array().unwrap().clone();
+        let xdp = rows.iter().filter(|row| row["hook"] == "xdp");
+        xdp.map(|row| row["packets"].as_u64().unwrap()).sum::<u64>()
+    };
+    let before = (received(lab), counted(daemon));
+    for _ in 0..20 {
+        traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0]));
+    }
+    traffic::tcp(&lab.outside, ip(STRANGER[0]), at(DB[0], 5432));
+    // Frames may still be on their way when one of the two is read.
+    for _ in 0..50 {
+        let after = (received(lab), counted(daemon));
+        if after.0 - before.0 == after.1 - before.1 && after.0 - before.0 >= 21 {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("frames and counts: {before:?}, then {:?}", (received(lab), counted(daemon)));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_revoked_connection_dies_and_a_kept_one_lives() {
+    for (mode, survives) in [("revalidate", false), ("keep", true)] {
+        let lab = lab();
+        Server::tcp(lab.workload("db"), 5432).unwrap();
+        let mut daemon = start(&lab, &format!("on_policy_change = \"{mode}\""));
+        let mut streams: Vec<_> = [0, 1]
+            .map(|f| traffic::tcp_connect(&lab.outside, ip(BACKUP[f]), at(DB[f], 5432)).unwrap())
+            .into();
+        for stream in &mut streams {
+            assert_eq!(traffic::tcp_talk(stream), Observed::Allowed, "{mode}");
+        }
+        set_backup(&lab, &mut daemon, false);
+        let expected = if survives { Observed::Allowed } else { Observed::Silent };
+        for stream in &mut streams {
+            assert_eq!(traffic::tcp_talk(stream), expected, "{mode}");
+        }
+        for f in [0, 1] {
+            let new = traffic::tcp(&lab.outside, ip(BACKUP[f]), at(DB[f], 5432));
+            assert_eq!(new, Observed::Silent, "{mode}: new connections see the new policy");
+        }
+        set_backup(&lab, &mut daemon, true);
+        let new = traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432));
+        assert_eq!(new, Observed::Allowed, "{mode}");
+    }
+}
+
+/// What is in force is still in force: the backup reaches the database, the stranger does not.
+fn assert_in_force(lab: &Lab) {
+    let outside = &lab.outside;
+    assert_eq!(traffic::ping(outside, ip(BACKUP[0]), ip(DB[0])), Observed::Allowed);
+    assert_eq!(traffic::ping(outside, ip(STRANGER[0]), ip(DB[0])), Observed::Silent);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn bad_input_later_leaves_the_last_good_generation() {
+    const KEPT: &str = "the last good generation stays";
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let good = fs::read_to_string(policies(&lab)).unwrap();
+    let moved = lab.root().join("elsewhere");
+    let directory = lab.root().join(POLICIES);
+
+    fs::write(policies(&lab), good.replace("port: http", "protocol: ICMP")).unwrap();
+    let line = daemon.wait_for("Unsupported value", PATIENCE).unwrap();
+    assert!(line.contains("policies.yaml:"), "{line}");
+    daemon.wait_for(KEPT, PATIENCE).unwrap();
+    assert_in_force(&lab);
+
+    fs::write(policies(&lab), "").unwrap();
+    daemon.wait_for("all policies are gone", PATIENCE).unwrap();
+    daemon.wait_for(KEPT, PATIENCE).unwrap();
+    assert_in_force(&lab);
+
+    fs::rename(&directory, &moved).unwrap();
+    daemon.wait_for("No such file", PATIENCE).unwrap();
+    daemon.wait_for(KEPT, PATIENCE).unwrap();
+    assert_in_force(&lab);
+
+    fs::write(moved.join("policies.yaml"), good.replace("role: backup", "role: nobody")).unwrap();
+    fs::rename(&moved, &directory).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    assert_eq!(traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0])), Observed::Silent);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_half_written_file_is_never_enforced() {
+    use std::io::Write;
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let text = fs::read_to_string(policies(&lab)).unwrap();
+    // The first half ends between two documents: it is a valid file, without the rule for backup.
+    let half = text.find("# The backup machine").unwrap();
+    let mut file = fs::File::create(policies(&lab)).unwrap();
+    file.write_all(&text.as_bytes()[..half]).unwrap();
+    file.sync_all().unwrap();
+    sleep(Duration::from_secs(5));
+    assert_in_force(&lab);
+    let committed = daemon.log().iter().filter(|line| line.contains(COMMITTED)).count();
+    assert_eq!(committed, 1, "only the first generation");
+    file.write_all(&text.as_bytes()[half..]).unwrap();
+    file.write_all(b"\n").unwrap();
+    drop(file);
+    sleep(Duration::from_secs(1));
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_mounted_configmap_is_read_whole_and_swapped_whole() {
+    let lab = Lab::new().unwrap();
+    let mount = lab.root().join(POLICIES);
+    let first = mount.join("..2026_01");
+    fs::create_dir_all(&first).unwrap();
+    for file in ["inventory.yaml", "policies.yaml"] {
+        fs::copy(demo().join(file), first.join(file)).unwrap();
+        symlink(format!("..data/{file}"), mount.join(file)).unwrap();
+    }
+    symlink("..2026_01", mount.join("..data")).unwrap();
+    let mut daemon = start(&lab, "");
+    assert_in_force(&lab);
+    // As the kubelet does it: a new directory beside, then one rename.
+    let second = mount.join("..2026_02");
+    fs::create_dir(&second).unwrap();
+    for file in ["inventory.yaml", "policies.yaml"] {
+        let text = fs::read_to_string(first.join(file)).unwrap();
+        fs::write(second.join(file), text.replace("role: backup}", "role: nobody}")).unwrap();
+    }
+    symlink("..2026_02", mount.join("..data_tmp")).unwrap();
+    fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    fs::remove_dir_all(&first).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn invalid_input_at_the_start_attaches_nothing() {
+    let lab = lab();
+    fs::write(policies(&lab), "kind: NetworkPolicy\n").unwrap();
+    let mut daemon = Daemon::start(&lab, &binary(), "").unwrap();
+    daemon.wait_for("UNPROTECTED", PATIENCE).unwrap();
+    assert_eq!(daemon.wait().unwrap().code(), Some(3));
+    assert_detached(&lab);
+}
+
+fn assert_detached(lab: &Lab) {
+    let links = lab.node.run(|| {
+        let output = std::process::Command::new("ip").args(["-d", "link", "show", "nic0"]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    });
+    assert!(links.contains("nic0") && !links.contains("xdp"), "{links}");
+    assert!(!lab.root().join("bpf/bailey").exists(), "pins are left");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_interrupt_detaches_everything_and_a_second_daemon_is_refused() {
+    let lab = lab();
+    Server::tcp(lab.workload("web"), 9090).unwrap();
+    let mut daemon = start(&lab, "");
+    let mut second = Daemon::start(&lab, &binary(), "").unwrap();
+    second.wait_for("another bailey holds", PATIENCE).unwrap();
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    assert_in_force(&lab);
+    daemon.signal(nix::sys::signal::Signal::SIGINT).unwrap();
+    daemon.wait_for("UNPROTECTED", PATIENCE).unwrap();
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    assert_detached(&lab);
+    let open = traffic::tcp(&lab.outside, ip(STRANGER[0]), at(WEB[0], 9090));
+    assert_eq!(open, Observed::Allowed);
+    // And it starts again.
+    drop(start(&lab, ""));
+    assert_detached(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_crash_leaves_pins_that_the_next_start_replaces() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    daemon.signal(nix::sys::signal::Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    let again = start(&lab, "");
+    assert_in_force(&lab);
+    drop(again);
+    assert_detached(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_interface_that_refuses_names_the_cause_and_the_setting() {
+    let lab = lab();
+    let refused = |interface: &str, expected: &[&str]| {
+        let config = lab.root().join("refused.toml");
+        let root = lab.root().display();
+        let text = format!(
+            "interfaces = [{interface}]\npolicies = [\"{root}/{POLICIES}\"]\n[paths]\n\
+             pins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\nstate = \"{root}/state\"\n"
+        );
+        fs::write(&config, text).unwrap();
+        let output = lab.node.run(move || {
+            let mut command = std::process::Command::new(binary());
+            command.args(["run", "--config"]).arg(config).output().unwrap()
+        });
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(10), "{log}");
+        for text in expected.iter().chain(&["UNPROTECTED"]) {
+            assert!(log.contains(text), "{text:?} is not in:\n{log}");
+        }
+        assert_detached(&lab);
+    };
+    refused("\"nosuch0\"", &["interface nosuch0", "ip link"]);
+    refused("\"lo\"", &["interface lo", "no native XDP", "xdp_mode = \"generic\""]);
+    // One of two refuses: none is attached.
+    refused("\"nic0\", \"lo\"", &["interface lo"]);
+    lab.outside.ip("link set eth0 mtu 9000").unwrap();
+    refused("\"nic0\"", &["interface nic0", "driver veth", "MTU", "mtu 1500"]);
+}

@@ -1,0 +1,221 @@
+//! From files to an installed generation, or a reason why the last one stays; with a datapath
+//! that only remembers.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bailey::config::Config;
+use bailey::daemon::reload::{Generation, Outcome, Refusal, Reloader};
+use bailey::rule_names::RuleNames;
+use bailey_compile::{RuleIds, Tables};
+use bailey_datapath::{Committed, DatapathError, Enforcer};
+use tempfile::TempDir;
+
+/// Remembers what it was told to install.
+#[derive(Default)]
+struct Fake {
+    installed: Vec<Tables>,
+    fails: bool,
+    carried: Vec<u32>,
+}
+
+impl Enforcer for Fake {
+    fn install(&mut self, tables: &Tables) -> Result<Committed, DatapathError> {
+        if self.fails {
+            return Err(DatapathError::ReadBack { name: "classes".into() });
+        }
+        self.installed.push(tables.clone());
+        let generation = self.installed.len() as u32;
+        Ok(Committed { generation, slot: generation % 8 })
+    }
+
+    fn carried(&self, _ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
+        Ok(self.carried.clone())
+    }
+}
+
+struct Setup {
+    directory: TempDir,
+    reloader: Reloader,
+    fake: Fake,
+}
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: x}\n\
+                   status: {podIP: 10.0.0.1}\n";
+
+fn policy(name: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+         metadata: {{name: {name}, namespace: x}}\nspec: {{podSelector: {{}}}}\n"
+    )
+}
+
+impl Setup {
+    fn new(extra: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display();
+        fs::create_dir(directory.path().join("p")).unwrap();
+        let text =
+            format!("policies = [\"{root}/p\"]\n{extra}\n[paths]\nstate = \"{root}\"\n");
+        let config = Config::parse(&text).unwrap();
+        let mut setup =
+            Self { directory, reloader: Reloader::new(config), fake: Fake::default() };
+        setup.write("pod.yaml", POD);
+        setup
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join("p").join(name)
+    }
+
+    fn write(&mut self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn reload(&mut self) -> Outcome {
+        self.reloader.reload(&mut self.fake)
+    }
+
+    fn committed(&mut self) -> Box<Generation> {
+        match self.reload() {
+            Outcome::Committed(generation) => generation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(&mut self) -> Refusal {
+        let before = self.fake.installed.len();
+        match self.reload() {
+            Outcome::Refused(refusal) => {
+                assert_eq!(self.fake.installed.len(), before);
+                refusal
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_does_not_change_is_not_committed() {
+    let mut setup = Setup::new("");
+    setup.write("a.yaml", &policy("a"));
+    assert_eq!(setup.committed().stats.policies, 1);
+    assert!(setup.reloader.is_current());
+    assert!(matches!(setup.reload(), Outcome::Unchanged));
+    setup.write("a.yaml", &format!("# a comment\n{}", policy("a")));
+    assert!(!setup.reloader.is_current());
+    assert!(matches!(setup.reload(), Outcome::Unchanged));
+    assert!(setup.reloader.is_current());
+    setup.write("b.yaml", &policy("b"));
+    assert_eq!(setup.committed().committed.generation, 2);
+    assert_eq!(setup.reloader.selected(), [("x/a".to_owned(), 1), ("x/b".to_owned(), 1)]);
+}
+
+#[test]
+fn errors_of_all_files_are_reported_and_nothing_is_installed() {
+    let mut setup = Setup::new("");
+    setup.write("a.yaml", &policy("a").replace("podSelector", "podSelektor"));
+    setup.write("b.yaml", "a: [");
+    let refusal = setup.refused();
+    assert_eq!(refusal.messages.len(), 2, "{:?}", refusal.messages);
+    assert!(refusal.messages[0].contains("unknown field \"spec.podSelektor\""));
+    setup.write("a.yaml", &policy("a"));
+    setup.write("b.yaml", "");
+    setup.committed();
+    setup.write("b.yaml", "a: [");
+    setup.refused();
+    fs::remove_file(setup.path("b.yaml")).unwrap();
+    assert!(matches!(setup.reload(), Outcome::Unchanged));
+}
+
+#[test]
+fn policies_that_go_from_some_to_none_stay_in_force() {
+    let mut setup = Setup::new("");
+    setup.write("a.yaml", &policy("a"));
+    setup.committed();
+    fs::remove_file(setup.path("a.yaml")).unwrap();
+    assert!(setup.refused().messages[0].contains("all policies are gone"));
+    fs::remove_dir_all(setup.path("")).unwrap();
+    assert!(setup.refused().messages[0].contains("No such file"));
+
+    let mut setup = Setup::new("allow_empty = true");
+    setup.write("a.yaml", &policy("a"));
+    setup.committed();
+    fs::remove_dir_all(setup.path("")).unwrap();
+    let generation = setup.committed();
+    assert_eq!(generation.stats.policies, 0);
+    assert!(generation.warnings.iter().any(|w| w.contains("NOTHING IS ENFORCED")));
+}
+
+#[test]
+fn a_policy_that_selects_nobody_is_warned_about() {
+    let mut setup = Setup::new("");
+    setup.write("a.yaml", &policy("a").replace("namespace: x", "namespace: y"));
+    let warnings = setup.committed().warnings;
+    assert!(warnings.iter().any(|w| w == "NetworkPolicy y/a selects no endpoint"), "{warnings:?}");
+    assert!(warnings.iter().any(|w| w.contains("NOTHING IS ENFORCED")), "{warnings:?}");
+}
+
+#[test]
+fn what_the_datapath_refuses_stays_out_of_force() {
+    let mut setup = Setup::new("");
+    setup.write("a.yaml", &policy("a"));
+    setup.fake.fails = true;
+    assert!(setup.refused().messages[0].contains("read back differs"));
+    setup.fake.fails = false;
+    setup.committed();
+}
+
+#[test]
+fn limits_refuse_with_both_numbers() {
+    let mut setup = Setup::new("[limits]\nrules = 17\n");
+    setup.write("a.yaml", &policy("a"));
+    setup.committed();
+    setup.write("b.yaml", &policy("b").replace("{podSelector: {}}", "{ingress: [{}, {}]}"));
+    let message = setup.refused().messages.remove(0);
+    assert!(message.contains("the limit is 17") && message.contains("limits.rules"), "{message}");
+    let mut setup = Setup::new("[limits]\ntable_bytes = 1000\n");
+    setup.write("a.yaml", &policy("a"));
+    assert!(setup.refused().messages[0].contains("limits.table_bytes"));
+    let mut setup = Setup::new("[limits]\nclasses = 1\n");
+    setup.write("a.yaml", &policy("a"));
+    assert!(setup.refused().messages[0].contains("limits.classes"));
+}
+
+#[test]
+fn rule_names_are_left_for_readers_and_ids_are_stable() {
+    let mut setup = Setup::new("");
+    setup.write("b.yaml", &policy("b").replace("{podSelector: {}}", "{ingress: [{}]}"));
+    setup.committed();
+    let before = RuleNames::read(setup.directory.path()).unwrap();
+    setup.write("a.yaml", &policy("a").replace("{podSelector: {}}", "{ingress: [{}]}"));
+    setup.committed();
+    let after = RuleNames::read(setup.directory.path()).unwrap();
+    assert_eq!((before.generation, after.generation), (1, 2));
+    let id = |names: &RuleNames| {
+        names.rules.iter().find(|rule| rule.policy == "x/b").map(|rule| rule.id).unwrap()
+    };
+    assert_eq!(id(&before), id(&after));
+    assert_eq!(after.label(id(&after)), "x/b ingress[0]");
+}
+
+#[test]
+fn ids_of_removed_rules_rest_while_flows_carry_them() {
+    let mut setup = Setup::new("[limits]\nrules = 64\n");
+    let mut seen = std::collections::BTreeSet::new();
+    // Every round brings a new policy and takes the old one away; without releasing ids the
+    // limit would be reached.
+    for round in 0..60 {
+        setup.write("a.yaml", &policy(&format!("a{round}")).replace("{podSelector: {}}", "{ingress: [{}]}"));
+        setup.committed();
+        seen.extend(setup.reloader.ids().iter().map(|(id, _)| id));
+    }
+    assert!(seen.iter().max() < Some(&64));
+    setup.fake.carried = (0..64).collect();
+    let mut refused = false;
+    for round in 60..120 {
+        setup.write("a.yaml", &policy(&format!("a{round}")).replace("{podSelector: {}}", "{ingress: [{}]}"));
+        refused |= matches!(setup.reload(), Outcome::Refused(_));
+    }
+    assert!(refused, "ids that flows carry are not given to other rules");
+}
