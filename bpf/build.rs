@@ -72,7 +72,9 @@ fn compile(clang: &str, program: &str, out: &Path) {
         } else {
             ""
         };
-        fail(&format!("{clang} could not build c/{program}.bpf.c:\n{stderr}{hint}"));
+        fail(&format!(
+            "{clang} could not build c/{program}.bpf.c:\n{stderr}{hint}"
+        ));
     }
 }
 

@@ -17,17 +17,37 @@ pub struct Reason {
 
 /// Every reason, by number.
 pub const REASONS: &[Reason] = &[
-    passes(abi::REASON_PASS_FLOW, "flow", "packet of a flow in the table"),
-    passes(abi::REASON_PASS_NEW, "new", "allowed by policy; opened a flow"),
+    passes(
+        abi::REASON_PASS_FLOW,
+        "flow",
+        "packet of a flow in the table",
+    ),
+    passes(
+        abi::REASON_PASS_NEW,
+        "new",
+        "allowed by policy; opened a flow",
+    ),
     passes(abi::REASON_PASS_ARP, "arp", "ARP"),
-    passes(abi::REASON_PASS_ND, "nd", "IPv6 neighbour discovery with hop limit 255"),
+    passes(
+        abi::REASON_PASS_ND,
+        "nd",
+        "IPv6 neighbour discovery with hop limit 255",
+    ),
     passes(
         abi::REASON_PASS_LINK_LOCAL_CONTROL,
         "link-local-control",
         "frame to 01:80:c2:00:00:0x: STP, LACP, LLDP, 802.1X",
     ),
-    passes(abi::REASON_PASS_JUDGED, "judged", "forwarded packet that XDP has judged on its way in"),
-    drops(abi::REASON_DROP_POLICY, "policy", "an isolated endpoint without a rule for this packet"),
+    passes(
+        abi::REASON_PASS_JUDGED,
+        "judged",
+        "forwarded packet that XDP has judged on its way in",
+    ),
+    drops(
+        abi::REASON_DROP_POLICY,
+        "policy",
+        "an isolated endpoint without a rule for this packet",
+    ),
     drops(
         abi::REASON_DROP_FLOW_DENIED,
         "flow-denied",
@@ -43,7 +63,11 @@ pub const REASONS: &[Reason] = &[
         "tcp-state",
         "SYN against the direction in which the flow was opened",
     ),
-    drops(abi::REASON_DROP_ICMP_NO_FLOW, "icmp-no-flow", "echo reply that nobody asked for"),
+    drops(
+        abi::REASON_DROP_ICMP_NO_FLOW,
+        "icmp-no-flow",
+        "echo reply that nobody asked for",
+    ),
     drops(
         abi::REASON_DROP_FLOW_TABLE_FULL,
         "flow-table-full",
@@ -54,36 +78,76 @@ pub const REASONS: &[Reason] = &[
         "flow-contention",
         "allowed, but other CPUs changed the bucket at every attempt",
     ),
-    drops(abi::REASON_DROP_NO_POLICY, "no-policy", "no policy program is loaded in the slot"),
+    drops(
+        abi::REASON_DROP_NO_POLICY,
+        "no-policy",
+        "no policy program is loaded in the slot",
+    ),
     drops(
         abi::REASON_DROP_GENERATION,
         "generation",
         "handed to a policy program of another generation",
     ),
-    drops(abi::REASON_DROP_MAP, "map", "a table lookup failed that cannot fail: damaged tables"),
-    drops(abi::REASON_DROP_ETH_TRUNCATED, "eth-truncated", "frame shorter than an Ethernet header"),
+    drops(
+        abi::REASON_DROP_MAP,
+        "map",
+        "a table lookup failed that cannot fail: damaged tables",
+    ),
+    drops(
+        abi::REASON_DROP_ETH_TRUNCATED,
+        "eth-truncated",
+        "frame shorter than an Ethernet header",
+    ),
     drops(
         abi::REASON_DROP_ETHERTYPE,
         "ethertype",
         "neither IP nor ARP nor link-local control traffic",
     ),
-    drops(abi::REASON_DROP_IP_TRUNCATED, "ip-truncated", "frame shorter than an IP header"),
-    drops(abi::REASON_DROP_IP_HEADER, "ip-header", "wrong IP version, or IHL below 5"),
+    drops(
+        abi::REASON_DROP_IP_TRUNCATED,
+        "ip-truncated",
+        "frame shorter than an IP header",
+    ),
+    drops(
+        abi::REASON_DROP_IP_HEADER,
+        "ip-header",
+        "wrong IP version, or IHL below 5",
+    ),
     drops(
         abi::REASON_DROP_IP_LENGTH,
         "ip-length",
         "IP length below its header or beyond the frame",
     ),
-    drops(abi::REASON_DROP_L4_TRUNCATED, "l4-truncated", "packet shorter than its layer-4 header"),
-    drops(abi::REASON_DROP_L4_HEADER, "l4-header", "TCP data offset or UDP length out of range"),
-    drops(abi::REASON_DROP_MARTIAN, "martian", "IPv4-mapped IPv6 address on the wire"),
+    drops(
+        abi::REASON_DROP_L4_TRUNCATED,
+        "l4-truncated",
+        "packet shorter than its layer-4 header",
+    ),
+    drops(
+        abi::REASON_DROP_L4_HEADER,
+        "l4-header",
+        "TCP data offset or UDP length out of range",
+    ),
+    drops(
+        abi::REASON_DROP_MARTIAN,
+        "martian",
+        "IPv4-mapped IPv6 address on the wire",
+    ),
     drops(
         abi::REASON_DROP_ND_HOP_LIMIT,
         "nd-hop-limit",
         "neighbour discovery that came through a router",
     ),
-    drops(abi::REASON_DROP_VLAN, "vlan", "VLAN-tagged frame (not supported yet)"),
-    drops(abi::REASON_DROP_FRAGMENT, "fragment", "IP fragment (not supported yet)"),
+    drops(
+        abi::REASON_DROP_VLAN,
+        "vlan",
+        "VLAN-tagged frame (not supported yet)",
+    ),
+    drops(
+        abi::REASON_DROP_FRAGMENT,
+        "fragment",
+        "IP fragment (not supported yet)",
+    ),
     drops(
         abi::REASON_DROP_EXTENSION_HEADER,
         "extension-header",
@@ -104,11 +168,21 @@ impl Reason {
 }
 
 const fn passes(number: u32, name: &'static str, help: &'static str) -> Reason {
-    Reason { number, name, passes: true, help }
+    Reason {
+        number,
+        name,
+        passes: true,
+        help,
+    }
 }
 
 const fn drops(number: u32, name: &'static str, help: &'static str) -> Reason {
-    Reason { number, name, passes: false, help }
+    Reason {
+        number,
+        name,
+        passes: false,
+        help,
+    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,15 @@ struct PlainData;
 impl ParseCallbacks for PlainData {
     fn add_derives(&self, info: &DeriveInfo<'_>) -> Vec<String> {
         match info.kind {
-            TypeKind::Struct => {
-                ["bytemuck::Zeroable", "bytemuck::Pod", "PartialEq", "Eq", "Hash"].map(String::from).into()
-            }
+            TypeKind::Struct => [
+                "bytemuck::Zeroable",
+                "bytemuck::Pod",
+                "PartialEq",
+                "Eq",
+                "Hash",
+            ]
+            .map(String::from)
+            .into(),
             _ => Vec::new(),
         }
     }

@@ -10,7 +10,10 @@ pub struct Stopwatch {
 impl Stopwatch {
     /// Starts.
     pub fn start() -> Self {
-        Self { last: Instant::now(), stages: Vec::new() }
+        Self {
+            last: Instant::now(),
+            stages: Vec::new(),
+        }
     }
 
     /// Ends a stage that began with the end of the one before.

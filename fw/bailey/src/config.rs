@@ -211,7 +211,11 @@ impl Default for Config {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { settle_ms: 20, rescan_ms: 2_000, write_timeout_ms: 30_000 }
+        Self {
+            settle_ms: 20,
+            rescan_ms: 2_000,
+            write_timeout_ms: 30_000,
+        }
     }
 }
 
@@ -229,13 +233,20 @@ impl Default for Read {
 impl Default for Limits {
     fn default() -> Self {
         let limits = bailey_compile::Limits::default();
-        Self { rules: limits.rules, classes: limits.classes, table_bytes: limits.table_bytes }
+        Self {
+            rules: limits.rules,
+            classes: limits.classes,
+            table_bytes: limits.table_bytes,
+        }
     }
 }
 
 impl Default for FlowTable {
     fn default() -> Self {
-        Self { flows: 1 << 19, counters: true }
+        Self {
+            flows: 1 << 19,
+            counters: true,
+        }
     }
 }
 
@@ -315,12 +326,16 @@ impl Config {
         const FLOWS_MAX: u32 = 1 << 26;
         if self.flow_table.flows > FLOWS_MAX {
             let flows = self.flow_table.flows;
-            return Err(format!("flow_table.flows = {flows}: must be at most {FLOWS_MAX}"));
+            return Err(format!(
+                "flow_table.flows = {flows}: must be at most {FLOWS_MAX}"
+            ));
         }
         const RULES_MAX: usize = 1 << 22;
         if self.limits.rules > RULES_MAX {
             let rules = self.limits.rules;
-            return Err(format!("limits.rules = {rules}: must be at most {RULES_MAX}"));
+            return Err(format!(
+                "limits.rules = {rules}: must be at most {RULES_MAX}"
+            ));
         }
         Ok(())
     }
@@ -342,9 +357,11 @@ impl Config {
             interfaces.push((name.clone(), mode.unwrap_or(self.xdp_mode)));
         }
         if interfaces.is_empty() {
-            return Err("interfaces: none is named, so nothing would be protected; name the NICs \
+            return Err(
+                "interfaces: none is named, so nothing would be protected; name the NICs \
                         to protect, as in interfaces = [\"eth0\"]"
-                .into());
+                    .into(),
+            );
         }
         Ok(interfaces)
     }
@@ -359,7 +376,9 @@ fn describe_unknown(unknown: &[String]) -> String {
             .map(|candidate| (strsim::damerau_levenshtein(candidate, key), candidate))
             .min()
             .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);
-        let suffix = known.iter().find(|candidate| candidate.ends_with(&format!(".{key}")));
+        let suffix = known
+            .iter()
+            .find(|candidate| candidate.ends_with(&format!(".{key}")));
         if !message.is_empty() {
             message.push_str("; ");
         }
@@ -450,17 +469,22 @@ mod tests {
         assert_eq!(Config::parse(shipped).unwrap(), Config::default());
         for key in known_keys() {
             let name = key.rsplit('.').next().unwrap();
-            let stands = |line: &str| {
-                line.starts_with(&format!("{name} =")) || line == format!("[{name}]")
-            };
-            assert!(shipped.lines().any(stands), "{key} is not in configs/bailey.toml");
+            let stands =
+                |line: &str| line.starts_with(&format!("{name} =")) || line == format!("[{name}]");
+            assert!(
+                shipped.lines().any(stands),
+                "{key} is not in configs/bailey.toml"
+            );
         }
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn defaults_are_those_of_the_datapath() {
-        assert_eq!(Config::default().settings(), bailey_datapath::Settings::default());
+        assert_eq!(
+            Config::default().settings(),
+            bailey_datapath::Settings::default()
+        );
     }
 
     #[test]
@@ -468,29 +492,46 @@ mod tests {
         let error = Config::parse("interfcaes = [\"eth0\"]").unwrap_err();
         assert!(error.contains("did you mean `interfaces`?"), "{error}");
         let error = Config::parse("[timeouts]\ntcp_etsablished = 5").unwrap_err();
-        assert!(error.contains("did you mean `timeouts.tcp_established`?"), "{error}");
+        assert!(
+            error.contains("did you mean `timeouts.tcp_established`?"),
+            "{error}"
+        );
         let error = Config::parse("tcp_established = 5").unwrap_err();
-        assert!(error.contains("did you mean `timeouts.tcp_established`?"), "{error}");
+        assert!(
+            error.contains("did you mean `timeouts.tcp_established`?"),
+            "{error}"
+        );
         let error = Config::parse("zzz = 5").unwrap_err();
         assert_eq!(error, "unknown key `zzz`");
     }
 
     #[test]
     fn no_interface_and_one_named_twice_are_errors() {
-        assert!(Config::default().interfaces().unwrap_err().contains("none is named"));
+        assert!(
+            Config::default()
+                .interfaces()
+                .unwrap_err()
+                .contains("none is named")
+        );
         let twice = Config::parse("interfaces = [\"a\", {name = \"a\"}]").unwrap();
         assert!(twice.interfaces().unwrap_err().contains("twice"));
         let mixed = Config::parse(
             "xdp_mode = \"generic\"\ninterfaces = [\"a\", {name = \"b\", xdp_mode = \"native\"}]",
         );
-        let expected =
-            vec![("a".to_owned(), XdpMode::Generic), ("b".to_owned(), XdpMode::Native)];
+        let expected = vec![
+            ("a".to_owned(), XdpMode::Generic),
+            ("b".to_owned(), XdpMode::Native),
+        ];
         assert_eq!(mixed.unwrap().interfaces().unwrap(), expected);
     }
 
     #[test]
     fn values_that_cannot_be_are_errors() {
-        for text in ["[flow_table]\nflows = 0", "[limits]\nrules = 9999999", "xdp_mode = \"x\""] {
+        for text in [
+            "[flow_table]\nflows = 0",
+            "[limits]\nrules = 9999999",
+            "xdp_mode = \"x\"",
+        ] {
             assert!(Config::parse(text).is_err(), "{text}");
         }
     }

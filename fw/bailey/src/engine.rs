@@ -84,7 +84,10 @@ impl Engines {
     /// # Errors
     /// If the kernel engine is wanted and cannot be had.
     pub fn new(wanted: &[Engine]) -> Result<Self, EngineError> {
-        let mut engines = Self { wanted: wanted.to_vec(), ..Self::default() };
+        let mut engines = Self {
+            wanted: wanted.to_vec(),
+            ..Self::default()
+        };
         if wanted.contains(&Engine::Kernel) {
             engines.start_kernel()?;
         }
@@ -94,7 +97,10 @@ impl Engines {
     #[cfg(target_os = "linux")]
     fn start_kernel(&mut self) -> Result<(), EngineError> {
         let unavailable = |error: DatapathError| EngineError::Unavailable(error.to_string());
-        let settings = Settings { flows: 8, ..Settings::default() };
+        let settings = Settings {
+            flows: 8,
+            ..Settings::default()
+        };
         let pins = PinDir::private().map_err(unavailable)?;
         self.kernel = Some(Datapath::create_probe(pins, settings).map_err(unavailable)?);
         Ok(())
@@ -116,14 +122,20 @@ impl Engines {
     /// If it does not fit, or the kernel refuses it.
     pub fn prepare<'a>(&mut self, snapshot: &'a Snapshot) -> Result<Prepared<'a>, EngineError> {
         if self.wanted == [Engine::Oracle] {
-            return Ok(Prepared { snapshot, tables: None });
+            return Ok(Prepared {
+                snapshot,
+                tables: None,
+            });
         }
         let tables = compile(snapshot, &RuleIds::default(), &Limits::default())?;
         #[cfg(target_os = "linux")]
         if let Some(kernel) = &mut self.kernel {
             kernel.install(&tables)?;
         }
-        Ok(Prepared { snapshot, tables: Some(tables) })
+        Ok(Prepared {
+            snapshot,
+            tables: Some(tables),
+        })
     }
 
     /// Asks one engine.
@@ -142,27 +154,35 @@ impl Engines {
             detail,
         };
         let tables = || {
-            prepared.tables.as_ref().ok_or_else(|| contradiction("nothing was compiled".into()))
+            prepared
+                .tables
+                .as_ref()
+                .ok_or_else(|| contradiction("nothing was compiled".into()))
         };
         match engine {
             Engine::Oracle => Ok(oracle::judge(prepared.snapshot, connection)),
-            Engine::Tables => {
-                tables()?.judge(connection).ok_or_else(|| contradiction("damaged tables".into()))
-            }
+            Engine::Tables => tables()?
+                .judge(connection)
+                .ok_or_else(|| contradiction("damaged tables".into())),
             #[cfg(target_os = "linux")]
             Engine::Kernel => {
                 let kernel = self.kernel.as_mut();
                 let kernel = kernel.ok_or_else(|| contradiction("it was not set up".into()))?;
                 let answer = kernel.probe(connection)?;
                 let Some((egress, ingress)) = answer.cells else {
-                    return Err(contradiction(format!("dropped as {}", answer.reason_name())));
+                    return Err(contradiction(format!(
+                        "dropped as {}",
+                        answer.reason_name()
+                    )));
                 };
                 let verdict = tables()?
                     .verdict(egress, ingress)
                     .ok_or_else(|| contradiction(format!("cells {egress:#x} {ingress:#x}")))?;
                 if verdict.allows() != answer.passes {
                     let reason = answer.reason_name();
-                    return Err(contradiction(format!("{verdict}, but the packet: {reason}")));
+                    return Err(contradiction(format!(
+                        "{verdict}, but the packet: {reason}"
+                    )));
                 }
                 Ok(verdict)
             }

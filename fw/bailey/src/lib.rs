@@ -4,27 +4,27 @@
 
 /// Command line: what can be asked for.
 pub mod cli;
-/// Exit codes.
-pub mod exit;
 /// The clock, and stopwatches on it: nothing else asks for the time.
 pub mod clock;
-/// Files to a compiled policy set.
-pub mod load;
-/// Names of endpoints on the command line and in tests.
-pub mod target;
-/// Three ways to a verdict.
-pub mod engine;
-/// PolicyTest: expected verdicts next to the policies.
-pub mod policy_test;
 /// bailey.toml.
 pub mod config;
-/// Plain tables on standard output.
-pub mod output;
-/// What the daemon leaves for other processes: rule ids and their names.
-pub mod rule_names;
 /// The daemon.
 #[cfg(target_os = "linux")]
 pub mod daemon;
+/// Three ways to a verdict.
+pub mod engine;
+/// Exit codes.
+pub mod exit;
+/// Files to a compiled policy set.
+pub mod load;
+/// Plain tables on standard output.
+pub mod output;
+/// PolicyTest: expected verdicts next to the policies.
+pub mod policy_test;
+/// What the daemon leaves for other processes: rule ids and their names.
+pub mod rule_names;
+/// Names of endpoints on the command line and in tests.
+pub mod target;
 /// One file per verb.
 pub mod verbs;
 
@@ -40,7 +40,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => verbs::dispatch(cli),
         Err(error) => {
             let _ = error.print();
-            if error.use_stderr() { Exit::Usage } else { Exit::Success }
+            if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            }
         }
     }
 }

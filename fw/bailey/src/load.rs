@@ -33,7 +33,12 @@ pub fn load(
                 diagnostics.file_error(&path, error.to_string());
             }
             let counts = Counts::default();
-            Loaded { snapshot: None, diagnostics, counts, files: FileSet::default() }
+            Loaded {
+                snapshot: None,
+                diagnostics,
+                counts,
+                files: FileSet::default(),
+            }
         }
         Ok(files) => {
             if files.is_empty() {
@@ -46,19 +51,33 @@ pub fn load(
             let (snapshot, found, counts) = bailey_source::load(&files, strictness, limits);
             diagnostics.extend(found);
             let snapshot = snapshot.filter(|_| !diagnostics.has_errors());
-            Loaded { snapshot, diagnostics, counts, files }
+            Loaded {
+                snapshot,
+                diagnostics,
+                counts,
+                files,
+            }
         }
     }
 }
 
 /// Reads what a command line names.
 pub fn load_source(source: &Source) -> Loaded {
-    load(&source.paths, source.recursive, strictness(source.lenient), ReadLimits::default())
+    load(
+        &source.paths,
+        source.recursive,
+        strictness(source.lenient),
+        ReadLimits::default(),
+    )
 }
 
 /// The strictness that a switch means.
 pub fn strictness(lenient: bool) -> Strictness {
-    if lenient { Strictness::Lenient } else { Strictness::Strict }
+    if lenient {
+        Strictness::Lenient
+    } else {
+        Strictness::Strict
+    }
 }
 
 /// Prints findings for people, in colour on a terminal.
@@ -70,7 +89,11 @@ pub fn print_diagnostics(diagnostics: &Diagnostics) {
 
 /// How many endpoints every policy selects, in the order of the policies.
 pub fn selected_counts(snapshot: &Snapshot) -> Vec<usize> {
-    snapshot.policies().iter().map(|policy| snapshot.selected_by(policy).count()).collect()
+    snapshot
+        .policies()
+        .iter()
+        .map(|policy| snapshot.selected_by(policy).count())
+        .collect()
 }
 
 /// What to say where no policy selects anybody.

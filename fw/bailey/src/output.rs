@@ -9,7 +9,10 @@ pub fn table(headers: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> Strin
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(headers);
     for row in rows {
-        let row: Vec<String> = row.iter().map(|cell| bailey_source::diagnostic::printable(cell)).collect();
+        let row: Vec<String> = row
+            .iter()
+            .map(|cell| bailey_source::diagnostic::printable(cell))
+            .collect();
         table.add_row(row);
     }
     for &column in right {
@@ -18,7 +21,10 @@ pub fn table(headers: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> Strin
         }
     }
     let text = table.to_string();
-    let lines: Vec<&str> = text.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line)).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line))
+        .collect();
     lines.join("\n")
 }
 

@@ -38,7 +38,12 @@ impl RuleName {
     pub fn label(&self) -> String {
         match self.index {
             Some(index) => format!("{} {}[{index}]", self.policy, self.direction),
-            None => format!("{} {} ({})", self.policy, self.direction, self.isolated_by.join(", ")),
+            None => format!(
+                "{} {} ({})",
+                self.policy,
+                self.direction,
+                self.isolated_by.join(", ")
+            ),
         }
     }
 }
@@ -56,7 +61,10 @@ impl RuleNames {
                 index: Some(rule.index),
                 isolated_by: Vec::new(),
             },
-            RuleKey::DefaultDeny { direction, policies } => RuleName {
+            RuleKey::DefaultDeny {
+                direction,
+                policies,
+            } => RuleName {
                 id,
                 direction: direction.to_string(),
                 policy: "default-deny".to_owned(),
@@ -64,7 +72,11 @@ impl RuleNames {
                 isolated_by: policies.iter().map(ToString::to_string).collect(),
             },
         });
-        Self { schema_version: 1, generation, rules: rules.collect() }
+        Self {
+            schema_version: 1,
+            generation,
+            rules: rules.collect(),
+        }
     }
 
     /// Replaces the file in a state directory.
@@ -86,7 +98,10 @@ impl RuleNames {
         if names.schema_version == 1 {
             return Ok(names);
         }
-        Err(io::Error::other(format!("format {} of another version", names.schema_version)))
+        Err(io::Error::other(format!(
+            "format {} of another version",
+            names.schema_version
+        )))
     }
 
     /// Where it is.

@@ -21,13 +21,22 @@ impl Target {
     pub fn of(kind: EndpointKind, text: &str) -> Result<Self, String> {
         let (namespace, name) = match kind {
             EndpointKind::Node => ("", text),
-            _ => text.split_once('/').ok_or_else(|| format!("{text:?} is not NAMESPACE/NAME"))?,
+            _ => text
+                .split_once('/')
+                .ok_or_else(|| format!("{text:?} is not NAMESPACE/NAME"))?,
         };
-        if name.is_empty() || name.contains('/') || (kind != EndpointKind::Node && namespace.is_empty()) {
+        if name.is_empty()
+            || name.contains('/')
+            || (kind != EndpointKind::Node && namespace.is_empty())
+        {
             return Err(format!("{text:?} does not name one object"));
         }
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Ok(Self::Endpoint(EndpointRef { kind, namespace, name }))
+        Ok(Self::Endpoint(EndpointRef {
+            kind,
+            namespace,
+            name,
+        }))
     }
 
     /// The addresses that the target stands for. A host-network pod is its node.
@@ -71,7 +80,9 @@ impl Target {
             Self::Endpoint(id) => snapshot.host_pod(id),
             Self::Address(_) => None,
         };
-        let ports = endpoint.map(|e| &e.ports).or_else(|| host_pod.map(|p| &p.ports));
+        let ports = endpoint
+            .map(|e| &e.ports)
+            .or_else(|| host_pod.map(|p| &p.ports));
         let mut numbers: Vec<u16> = ports
             .into_iter()
             .flatten()
@@ -83,7 +94,9 @@ impl Target {
         match numbers[..] {
             [number] => Ok(number),
             [] => Err(format!("{self} has no {protocol} port named {name:?}")),
-            _ => Err(format!("{protocol} port name {name:?} of {self} stands for {numbers:?}")),
+            _ => Err(format!(
+                "{protocol} port name {name:?} of {self} stands for {numbers:?}"
+            )),
         }
     }
 }
@@ -127,9 +140,10 @@ pub fn protocol(text: &str) -> Result<Protocol, String> {
         "UDP" => Ok(Protocol::UDP),
         "SCTP" => Ok(Protocol::SCTP),
         "ICMP" => Ok(Protocol::ICMP),
-        number => number.parse().map(Protocol).map_err(|_| {
-            format!("{text:?} is not TCP, UDP, SCTP, ICMP or a number from 0 to 255")
-        }),
+        number => number
+            .parse()
+            .map(Protocol)
+            .map_err(|_| format!("{text:?} is not TCP, UDP, SCTP, ICMP or a number from 0 to 255")),
     }
 }
 
@@ -152,15 +166,25 @@ pub fn connections(
     let destinations = to.addresses(snapshot)?;
     let mut connections = Vec::new();
     for &source in sources.iter().filter(|address| family(**address)) {
-        for &destination in destinations.iter().filter(|d| d.is_ipv4() == source.is_ipv4()) {
+        for &destination in destinations
+            .iter()
+            .filter(|d| d.is_ipv4() == source.is_ipv4())
+        {
             let protocol = match protocol {
                 Protocol::ICMP if source.is_ipv6() => Protocol::ICMPV6,
                 Protocol(number) if source.is_ipv6() && EXTENSION_HEADERS.contains(&number) => {
-                    return Err(format!("{number} is an IPv6 extension header, not a protocol"));
+                    return Err(format!(
+                        "{number} is an IPv6 extension header, not a protocol"
+                    ));
                 }
                 other => other,
             };
-            connections.push(Connection { source, destination, protocol, port });
+            connections.push(Connection {
+                source,
+                destination,
+                protocol,
+                port,
+            });
         }
     }
     if connections.is_empty() {

@@ -63,7 +63,11 @@ impl Coverage {
     fn note(&mut self, snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
         self.packets += 1;
         self.allowed += u64::from(verdict.allows());
-        self.hit(if connection.source.is_ipv4() { "IPv4" } else { "IPv6" });
+        self.hit(if connection.source.is_ipv4() {
+            "IPv4"
+        } else {
+            "IPv6"
+        });
         self.hit(match connection.protocol {
             Protocol::TCP => "TCP",
             Protocol::UDP => "UDP",
@@ -72,7 +76,11 @@ impl Coverage {
             _ => "other protocol",
         });
         for address in [connection.source, connection.destination] {
-            if snapshot.host_pods().iter().any(|pod| pod.addresses.contains(&address)) {
+            if snapshot
+                .host_pods()
+                .iter()
+                .any(|pod| pod.addresses.contains(&address))
+            {
                 self.hit("host network");
             }
         }
@@ -89,9 +97,16 @@ impl Coverage {
         decider: &Decider,
     ) {
         let egress = direction == Direction::Egress;
-        let peer = if egress { connection.destination } else { connection.source };
+        let peer = if egress {
+            connection.destination
+        } else {
+            connection.source
+        };
         let blocks: Vec<&IpBlock> = blocks_of(snapshot, direction).collect();
-        if blocks.iter().any(|block| block.cidr.contains(&peer) && !block.contains(peer)) {
+        if blocks
+            .iter()
+            .any(|block| block.cidr.contains(&peer) && !block.contains(peer))
+        {
             self.hit("inside an except");
         }
         if blocks.iter().filter(|block| block.contains(peer)).count() > 1 {
@@ -101,20 +116,36 @@ impl Coverage {
             Decider::OwnNode => self.hit("own node"),
             Decider::SelfTraffic => self.hit("self"),
             Decider::NotIsolated => {}
-            Decider::DefaultDeny(_) => self.hit(if egress { "egress deny" } else { "ingress deny" }),
+            Decider::DefaultDeny(_) => self.hit(if egress {
+                "egress deny"
+            } else {
+                "ingress deny"
+            }),
             Decider::Rule(reference) => {
-                self.hit(if egress { "egress rule" } else { "ingress rule" });
+                self.hit(if egress {
+                    "egress rule"
+                } else {
+                    "ingress rule"
+                });
                 let mut policies = snapshot.policies().iter();
-                let policy = policies.find(|policy| policy.id == reference.policy).unwrap();
+                let policy = policies
+                    .find(|policy| policy.id == reference.policy)
+                    .unwrap();
                 let rule = &policy.rules(direction).unwrap()[reference.index];
-                if rule.peers.iter().any(|peer| matches!(peer, Peer::Selected { .. })) {
+                if rule
+                    .peers
+                    .iter()
+                    .any(|peer| matches!(peer, Peer::Selected { .. }))
+                {
                     self.hit("selector peer");
                 }
                 if rule.ports.is_empty() {
                     self.hit("rule without ports");
                 }
-                let of_protocol =
-                    rule.ports.iter().filter(|port| port.protocol == connection.protocol);
+                let of_protocol = rule
+                    .ports
+                    .iter()
+                    .filter(|port| port.protocol == connection.protocol);
                 for port in of_protocol {
                     match &port.port {
                         PortSpec::Any => self.hit("all ports of a protocol"),
@@ -144,32 +175,48 @@ impl Coverage {
             let hits = self.hits.get(feature).copied().unwrap_or_default();
             let _ = writeln!(stderr, "  {feature:<24} {hits:>8}");
         }
-        assert!((0.2..=0.8).contains(&share), "{share} of the packets were allowed");
-        let missed: Vec<_> =
-            FEATURES.iter().filter(|feature| !self.hits.contains_key(**feature)).collect();
+        assert!(
+            (0.2..=0.8).contains(&share),
+            "{share} of the packets were allowed"
+        );
+        let missed: Vec<_> = FEATURES
+            .iter()
+            .filter(|feature| !self.hits.contains_key(**feature))
+            .collect();
         assert!(missed.is_empty(), "never hit: {missed:?}");
     }
 }
 
 fn blocks_of(snapshot: &Snapshot, direction: Direction) -> impl Iterator<Item = &IpBlock> {
-    let rules = snapshot.policies().iter().filter_map(move |policy| policy.rules(direction));
-    rules.flatten().flat_map(|rule| &rule.peers).filter_map(|peer| match peer {
-        Peer::IpBlock(block) => Some(block),
-        Peer::Selected { .. } => None,
-    })
+    let rules = snapshot
+        .policies()
+        .iter()
+        .filter_map(move |policy| policy.rules(direction));
+    rules
+        .flatten()
+        .flat_map(|rule| &rule.peers)
+        .filter_map(|peer| match peer {
+            Peer::IpBlock(block) => Some(block),
+            Peer::Selected { .. } => None,
+        })
 }
 
 fn seed() -> u64 {
     match std::env::var("BAILEY_SEED") {
         Ok(text) => text.parse().expect("BAILEY_SEED is a number"),
-        Err(_) => std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
+        Err(_) => std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .unwrap()
+            .as_nanos() as u64,
     }
 }
 
 /// Compares engines on `cases` snapshots, and goes on with further seeds if asked to.
 fn compare(engines: &[Engine], cases: u32) {
     let seconds = std::env::var("BAILEY_FUZZ_SECONDS").ok();
-    let seconds = seconds.map_or(0, |text| text.parse().expect("BAILEY_FUZZ_SECONDS is a number"));
+    let seconds = seconds.map_or(0, |text| {
+        text.parse().expect("BAILEY_FUZZ_SECONDS is a number")
+    });
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let engines = RefCell::new(Engines::new(engines).unwrap());
     let coverage = RefCell::new(Coverage::default());
@@ -178,11 +225,19 @@ fn compare(engines: &[Engine], cases: u32) {
         let _ = writeln!(std::io::stderr(), "seed: BAILEY_SEED={seed}");
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let config = Config { cases, failure_persistence: None, ..Config::default() };
+        let config = Config {
+            cases,
+            failure_persistence: None,
+            ..Config::default()
+        };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(config, rng);
         let result = runner.run(&scenario(PACKETS), |scenario| {
-            judge(&scenario, &mut engines.borrow_mut(), &mut coverage.borrow_mut())
+            judge(
+                &scenario,
+                &mut engines.borrow_mut(),
+                &mut coverage.borrow_mut(),
+            )
         });
         if let Err(failure) = result {
             panic!("BAILEY_SEED={seed}: {failure}");
@@ -202,7 +257,9 @@ fn judge(
 ) -> Result<(), TestCaseError> {
     let snapshot = scenario.snapshot(false);
     let fail = |message: String| TestCaseError::fail(message);
-    let prepared = engines.prepare(&snapshot).map_err(|error| fail(error.to_string()))?;
+    let prepared = engines
+        .prepare(&snapshot)
+        .map_err(|error| fail(error.to_string()))?;
     coverage.snapshots += 1;
     for connection in scenario.connections(&snapshot) {
         let wanted: Vec<Engine> = engines.wanted().to_vec();

@@ -1,4 +1,5 @@
 //! `bailey run` in a lab: real packets, policy edits under a connection, bad input, and the end.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -56,7 +57,11 @@ fn policies(lab: &Lab) -> PathBuf {
 
 /// Takes the backup machine's permission away, or gives it back.
 fn set_backup(lab: &Lab, daemon: &mut Daemon, allowed: bool) {
-    let (from, to) = if allowed { ("nobody", "backup") } else { ("backup", "nobody") };
+    let (from, to) = if allowed {
+        ("nobody", "backup")
+    } else {
+        ("backup", "nobody")
+    };
     let text = fs::read_to_string(policies(lab)).unwrap();
     let edited = text.replace(&format!("{{role: {from}}}"), &format!("{{role: {to}}}"));
     assert_ne!(text, edited);
@@ -80,21 +85,54 @@ fn allowed_both_ways_denied_silently_and_every_packet_counted() {
     let (outside, web, db) = (&lab.outside, lab.workload("web"), lab.workload("db"));
     for f in [0, 1] {
         let (backup, stranger) = (ip(BACKUP[f]), ip(STRANGER[f]));
-        assert_eq!(traffic::tcp(outside, backup, at(WEB[f], 8080)), Observed::Allowed);
-        assert_eq!(traffic::tcp(outside, stranger, at(WEB[f], 8080)), Observed::Silent);
-        assert_eq!(traffic::tcp(outside, backup, at(WEB[f], 9090)), Observed::Silent);
-        assert_eq!(traffic::tcp(outside, backup, at(DB[f], 5432)), Observed::Allowed);
-        assert_eq!(traffic::udp(outside, backup, at(DB[f], 161)), Observed::Allowed);
-        assert_eq!(traffic::udp(outside, stranger, at(DB[f], 161)), Observed::Silent);
+        assert_eq!(
+            traffic::tcp(outside, backup, at(WEB[f], 8080)),
+            Observed::Allowed
+        );
+        assert_eq!(
+            traffic::tcp(outside, stranger, at(WEB[f], 8080)),
+            Observed::Silent
+        );
+        assert_eq!(
+            traffic::tcp(outside, backup, at(WEB[f], 9090)),
+            Observed::Silent
+        );
+        assert_eq!(
+            traffic::tcp(outside, backup, at(DB[f], 5432)),
+            Observed::Allowed
+        );
+        assert_eq!(
+            traffic::udp(outside, backup, at(DB[f], 161)),
+            Observed::Allowed
+        );
+        assert_eq!(
+            traffic::udp(outside, stranger, at(DB[f], 161)),
+            Observed::Silent
+        );
         assert_eq!(traffic::ping(outside, backup, ip(DB[f])), Observed::Allowed);
-        assert_eq!(traffic::ping(outside, stranger, ip(DB[f])), Observed::Silent);
+        assert_eq!(
+            traffic::ping(outside, stranger, ip(DB[f])),
+            Observed::Silent
+        );
         // Out of the workloads: the reply needs no rule.
-        assert_eq!(traffic::udp(web, ip(WEB[f]), at(BACKUP[f], 53)), Observed::Allowed);
-        assert_eq!(traffic::udp(db, ip(DB[f]), at(BACKUP[f], 53)), Observed::Silent);
-        assert_eq!(traffic::tcp(web, ip(WEB[f]), at(BACKUP[f], 443)), Observed::Silent);
+        assert_eq!(
+            traffic::udp(web, ip(WEB[f]), at(BACKUP[f], 53)),
+            Observed::Allowed
+        );
+        assert_eq!(
+            traffic::udp(db, ip(DB[f]), at(BACKUP[f], 53)),
+            Observed::Silent
+        );
+        assert_eq!(
+            traffic::tcp(web, ip(WEB[f]), at(BACKUP[f], 443)),
+            Observed::Silent
+        );
         // The node itself is nobody's subject.
         let node = ["203.0.113.1", "2001:db8:a::1"][f];
-        assert_eq!(traffic::tcp(&lab.node, ip(node), at(BACKUP[f], 443)), Observed::Allowed);
+        assert_eq!(
+            traffic::tcp(&lab.node, ip(node), at(BACKUP[f], 443)),
+            Observed::Allowed
+        );
         assert_eq!(traffic::ping(outside, backup, ip(node)), Observed::Allowed);
     }
     assert_counts_equal_frames(&lab, &daemon);
@@ -105,9 +143,17 @@ fn assert_counts_equal_frames(lab: &Lab, daemon: &Daemon) {
     let received = |lab: &Lab| {
         lab.node.run(|| {
             let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-            let line = text.lines().find(|line| line.trim_start().starts_with("nic0:")).unwrap();
-            let fields: Vec<u64> =
-                line.split(':').nth(1).unwrap().split_whitespace().map(|f| f.parse().unwrap()).collect();
+            let line = text
+                .lines()
+                .find(|line| line.trim_start().starts_with("nic0:"))
+                .unwrap();
+            let fields: Vec<u64> = line
+                .split(':')
+                .nth(1)
+                .unwrap()
+                .split_whitespace()
+                .map(|f| f.parse().unwrap())
+                .collect();
             fields[1]
         })
     };
@@ -131,7 +177,10 @@ fn assert_counts_equal_frames(lab: &Lab, daemon: &Daemon) {
         }
         sleep(Duration::from_millis(50));
     }
-    panic!("frames and counts: {before:?}, then {:?}", (received(lab), counted(daemon)));
+    panic!(
+        "frames and counts: {before:?}, then {:?}",
+        (received(lab), counted(daemon))
+    );
 }
 
 #[test]
@@ -148,13 +197,21 @@ fn a_revoked_connection_dies_and_a_kept_one_lives() {
             assert_eq!(traffic::tcp_talk(stream), Observed::Allowed, "{mode}");
         }
         set_backup(&lab, &mut daemon, false);
-        let expected = if survives { Observed::Allowed } else { Observed::Silent };
+        let expected = if survives {
+            Observed::Allowed
+        } else {
+            Observed::Silent
+        };
         for stream in &mut streams {
             assert_eq!(traffic::tcp_talk(stream), expected, "{mode}");
         }
         for f in [0, 1] {
             let new = traffic::tcp(&lab.outside, ip(BACKUP[f]), at(DB[f], 5432));
-            assert_eq!(new, Observed::Silent, "{mode}: new connections see the new policy");
+            assert_eq!(
+                new,
+                Observed::Silent,
+                "{mode}: new connections see the new policy"
+            );
         }
         set_backup(&lab, &mut daemon, true);
         let new = traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432));
@@ -165,8 +222,14 @@ fn a_revoked_connection_dies_and_a_kept_one_lives() {
 /// What is in force is still in force: the backup reaches the database, the stranger does not.
 fn assert_in_force(lab: &Lab) {
     let outside = &lab.outside;
-    assert_eq!(traffic::ping(outside, ip(BACKUP[0]), ip(DB[0])), Observed::Allowed);
-    assert_eq!(traffic::ping(outside, ip(STRANGER[0]), ip(DB[0])), Observed::Silent);
+    assert_eq!(
+        traffic::ping(outside, ip(BACKUP[0]), ip(DB[0])),
+        Observed::Allowed
+    );
+    assert_eq!(
+        traffic::ping(outside, ip(STRANGER[0]), ip(DB[0])),
+        Observed::Silent
+    );
 }
 
 #[test]
@@ -195,10 +258,17 @@ fn bad_input_later_leaves_the_last_good_generation() {
     daemon.wait_for(KEPT, PATIENCE).unwrap();
     assert_in_force(&lab);
 
-    fs::write(moved.join("policies.yaml"), good.replace("role: backup", "role: nobody")).unwrap();
+    fs::write(
+        moved.join("policies.yaml"),
+        good.replace("role: backup", "role: nobody"),
+    )
+    .unwrap();
     fs::rename(&moved, &directory).unwrap();
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
-    assert_eq!(traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0])), Observed::Silent);
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0])),
+        Observed::Silent
+    );
 }
 
 #[test]
@@ -215,7 +285,11 @@ fn a_half_written_file_is_never_enforced() {
     file.sync_all().unwrap();
     sleep(Duration::from_secs(5));
     assert_in_force(&lab);
-    let committed = daemon.log().iter().filter(|line| line.contains(COMMITTED)).count();
+    let committed = daemon
+        .log()
+        .iter()
+        .filter(|line| line.contains(COMMITTED))
+        .count();
     assert_eq!(committed, 1, "only the first generation");
     file.write_all(&text.as_bytes()[half..]).unwrap();
     file.write_all(b"\n").unwrap();
@@ -243,7 +317,11 @@ fn a_mounted_configmap_is_read_whole_and_swapped_whole() {
     fs::create_dir(&second).unwrap();
     for file in ["inventory.yaml", "policies.yaml"] {
         let text = fs::read_to_string(first.join(file)).unwrap();
-        fs::write(second.join(file), text.replace("role: backup}", "role: nobody}")).unwrap();
+        fs::write(
+            second.join(file),
+            text.replace("role: backup}", "role: nobody}"),
+        )
+        .unwrap();
     }
     symlink("..2026_02", mount.join("..data_tmp")).unwrap();
     fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
@@ -264,7 +342,9 @@ fn invalid_input_at_the_start_attaches_nothing() {
 
 fn assert_detached(lab: &Lab) {
     let links = lab.node.run(|| {
-        let output = std::process::Command::new("ip").args(["-d", "link", "show", "nic0"]).output();
+        let output = std::process::Command::new("ip")
+            .args(["-d", "link", "show", "nic0"])
+            .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     });
     assert!(links.contains("nic0") && !links.contains("xdp"), "{links}");
@@ -319,7 +399,11 @@ fn an_interface_that_refuses_names_the_cause_and_the_setting() {
         fs::write(&config, text).unwrap();
         let output = lab.node.run(move || {
             let mut command = std::process::Command::new(binary());
-            command.args(["run", "--config"]).arg(config).output().unwrap()
+            command
+                .args(["run", "--config"])
+                .arg(config)
+                .output()
+                .unwrap()
         });
         let log = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(10), "{log}");
@@ -329,9 +413,15 @@ fn an_interface_that_refuses_names_the_cause_and_the_setting() {
         assert_detached(&lab);
     };
     refused("\"nosuch0\"", &["interface nosuch0", "ip link"]);
-    refused("\"lo\"", &["interface lo", "no native XDP", "xdp_mode = \"generic\""]);
+    refused(
+        "\"lo\"",
+        &["interface lo", "no native XDP", "xdp_mode = \"generic\""],
+    );
     // One of two refuses: none is attached.
     refused("\"nic0\", \"lo\"", &["interface lo"]);
     lab.outside.ip("link set eth0 mtu 9000").unwrap();
-    refused("\"nic0\"", &["interface nic0", "driver veth", "MTU", "mtu 1500"]);
+    refused(
+        "\"nic0\"",
+        &["interface nic0", "driver veth", "MTU", "mtu 1500"],
+    );
 }

@@ -1,5 +1,6 @@
 //! From files to an installed generation, or a reason why the last one stays; with a datapath
 //! that only remembers.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,11 +23,16 @@ struct Fake {
 impl Enforcer for Fake {
     fn install(&mut self, tables: &Tables) -> Result<Committed, DatapathError> {
         if self.fails {
-            return Err(DatapathError::ReadBack { name: "classes".into() });
+            return Err(DatapathError::ReadBack {
+                name: "classes".into(),
+            });
         }
         self.installed.push(tables.clone());
         let generation = self.installed.len() as u32;
-        Ok(Committed { generation, slot: generation % 8 })
+        Ok(Committed {
+            generation,
+            slot: generation % 8,
+        })
     }
 
     fn carried(&self, _ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
@@ -55,11 +61,13 @@ impl Setup {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().display();
         fs::create_dir(directory.path().join("p")).unwrap();
-        let text =
-            format!("policies = [\"{root}/p\"]\n{extra}\n[paths]\nstate = \"{root}\"\n");
+        let text = format!("policies = [\"{root}/p\"]\n{extra}\n[paths]\nstate = \"{root}\"\n");
         let config = Config::parse(&text).unwrap();
-        let mut setup =
-            Self { directory, reloader: Reloader::new(config), fake: Fake::default() };
+        let setup = Self {
+            directory,
+            reloader: Reloader::new(config),
+            fake: Fake::default(),
+        };
         setup.write("pod.yaml", POD);
         setup
     }
@@ -68,7 +76,7 @@ impl Setup {
         self.directory.path().join("p").join(name)
     }
 
-    fn write(&mut self, name: &str, text: &str) {
+    fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
@@ -108,7 +116,10 @@ fn what_does_not_change_is_not_committed() {
     assert!(setup.reloader.is_current());
     setup.write("b.yaml", &policy("b"));
     assert_eq!(setup.committed().committed.generation, 2);
-    assert_eq!(setup.reloader.selected(), [("x/a".to_owned(), 1), ("x/b".to_owned(), 1)]);
+    assert_eq!(
+        setup.reloader.selected(),
+        [("x/a".to_owned(), 1), ("x/b".to_owned(), 1)]
+    );
 }
 
 #[test]
@@ -144,16 +155,32 @@ fn policies_that_go_from_some_to_none_stay_in_force() {
     fs::remove_dir_all(setup.path("")).unwrap();
     let generation = setup.committed();
     assert_eq!(generation.stats.policies, 0);
-    assert!(generation.warnings.iter().any(|w| w.contains("NOTHING IS ENFORCED")));
+    assert!(
+        generation
+            .warnings
+            .iter()
+            .any(|w| w.contains("NOTHING IS ENFORCED"))
+    );
 }
 
 #[test]
 fn a_policy_that_selects_nobody_is_warned_about() {
     let mut setup = Setup::new("");
-    setup.write("a.yaml", &policy("a").replace("namespace: x", "namespace: y"));
+    setup.write(
+        "a.yaml",
+        &policy("a").replace("namespace: x", "namespace: other"),
+    );
     let warnings = setup.committed().warnings;
-    assert!(warnings.iter().any(|w| w == "NetworkPolicy y/a selects no endpoint"), "{warnings:?}");
-    assert!(warnings.iter().any(|w| w.contains("NOTHING IS ENFORCED")), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .any(|w| w == "NetworkPolicy other/a selects no endpoint"),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings.iter().any(|w| w.contains("NOTHING IS ENFORCED")),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -171,9 +198,15 @@ fn limits_refuse_with_both_numbers() {
     let mut setup = Setup::new("[limits]\nrules = 17\n");
     setup.write("a.yaml", &policy("a"));
     setup.committed();
-    setup.write("b.yaml", &policy("b").replace("{podSelector: {}}", "{ingress: [{}, {}]}"));
+    setup.write(
+        "b.yaml",
+        &policy("b").replace("{podSelector: {}}", "{ingress: [{}, {}]}"),
+    );
     let message = setup.refused().messages.remove(0);
-    assert!(message.contains("the limit is 17") && message.contains("limits.rules"), "{message}");
+    assert!(
+        message.contains("the limit is 17") && message.contains("limits.rules"),
+        "{message}"
+    );
     let mut setup = Setup::new("[limits]\ntable_bytes = 1000\n");
     setup.write("a.yaml", &policy("a"));
     assert!(setup.refused().messages[0].contains("limits.table_bytes"));
@@ -185,15 +218,26 @@ fn limits_refuse_with_both_numbers() {
 #[test]
 fn rule_names_are_left_for_readers_and_ids_are_stable() {
     let mut setup = Setup::new("");
-    setup.write("b.yaml", &policy("b").replace("{podSelector: {}}", "{ingress: [{}]}"));
+    setup.write(
+        "b.yaml",
+        &policy("b").replace("{podSelector: {}}", "{ingress: [{}]}"),
+    );
     setup.committed();
     let before = RuleNames::read(setup.directory.path()).unwrap();
-    setup.write("a.yaml", &policy("a").replace("{podSelector: {}}", "{ingress: [{}]}"));
+    setup.write(
+        "a.yaml",
+        &policy("a").replace("{podSelector: {}}", "{ingress: [{}]}"),
+    );
     setup.committed();
     let after = RuleNames::read(setup.directory.path()).unwrap();
     assert_eq!((before.generation, after.generation), (1, 2));
     let id = |names: &RuleNames| {
-        names.rules.iter().find(|rule| rule.policy == "x/b").map(|rule| rule.id).unwrap()
+        names
+            .rules
+            .iter()
+            .find(|rule| rule.policy == "x/b")
+            .map(|rule| rule.id)
+            .unwrap()
     };
     assert_eq!(id(&before), id(&after));
     assert_eq!(after.label(id(&after)), "x/b ingress[0]");
@@ -206,7 +250,10 @@ fn ids_of_removed_rules_rest_while_flows_carry_them() {
     // Every round brings a new policy and takes the old one away; without releasing ids the
     // limit would be reached.
     for round in 0..60 {
-        setup.write("a.yaml", &policy(&format!("a{round}")).replace("{podSelector: {}}", "{ingress: [{}]}"));
+        setup.write(
+            "a.yaml",
+            &policy(&format!("a{round}")).replace("{podSelector: {}}", "{ingress: [{}]}"),
+        );
         setup.committed();
         seen.extend(setup.reloader.ids().iter().map(|(id, _)| id));
     }
@@ -214,7 +261,10 @@ fn ids_of_removed_rules_rest_while_flows_carry_them() {
     setup.fake.carried = (0..64).collect();
     let mut refused = false;
     for round in 60..120 {
-        setup.write("a.yaml", &policy(&format!("a{round}")).replace("{podSelector: {}}", "{ingress: [{}]}"));
+        setup.write(
+            "a.yaml",
+            &policy(&format!("a{round}")).replace("{podSelector: {}}", "{ingress: [{}]}"),
+        );
         refused |= matches!(setup.reload(), Outcome::Refused(_));
     }
     assert!(refused, "ids that flows carry are not given to other rules");

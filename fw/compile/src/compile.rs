@@ -31,10 +31,14 @@ pub fn compile(
     let groups = Groups::new(snapshot);
     let terms = terms(snapshot);
     let mut sets = TermSets::new();
-    let blocks = terms.values().iter().enumerate().filter_map(|(id, term)| match term {
-        Term::Block(block) => Some((id as u32, block)),
-        Term::Selected(..) => None,
-    });
+    let blocks = terms
+        .values()
+        .iter()
+        .enumerate()
+        .filter_map(|(id, term)| match term {
+            Term::Block(block) => Some((id as u32, block)),
+            Term::Selected(..) => None,
+        });
     let prefixes = PrefixTree::both(blocks, &mut sets);
     let terms_of_groups = groups.terms_of_groups(snapshot, &terms);
     let peers = Peers::new(snapshot, &groups, &terms_of_groups, &prefixes, &mut sets);
@@ -117,8 +121,11 @@ fn terms(snapshot: &Snapshot) -> Interner<Term> {
     let mut terms = Interner::new();
     for policy in snapshot.policies() {
         for direction in Direction::BOTH {
-            for peer in
-                policy.rules(direction).unwrap_or_default().iter().flat_map(|rule| &rule.peers)
+            for peer in policy
+                .rules(direction)
+                .unwrap_or_default()
+                .iter()
+                .flat_map(|rule| &rule.peers)
             {
                 terms.intern(Term::of(policy, peer));
             }
@@ -166,7 +173,11 @@ fn rule_refs(snapshot: &Snapshot) -> impl Iterator<Item = RuleRef> {
 }
 
 fn rule_keys(snapshot: &Snapshot, subjects: &Subjects) -> BTreeSet<RuleKey> {
-    let deny = subjects.subjects.values().iter().map(|s| matrix::deny_key(snapshot, s));
+    let deny = subjects
+        .subjects
+        .values()
+        .iter()
+        .map(|s| matrix::deny_key(snapshot, s));
     rule_refs(snapshot).map(RuleKey::Rule).chain(deny).collect()
 }
 
@@ -205,7 +216,10 @@ impl Classes {
         classes.add_endpoints(snapshot, subjects, peers);
         for (family, tree) in trees.iter().enumerate() {
             for (net, set) in tree.iter() {
-                let record = abi::class_record { peer: peers.of_blocks(set), ..NOBODY };
+                let record = abi::class_record {
+                    peer: peers.of_blocks(set),
+                    ..NOBODY
+                };
                 classes.add_prefix(snapshot, family, net, record);
             }
         }
@@ -222,7 +236,11 @@ impl Classes {
         let node_id = |name: &str| nodes.binary_search(&name).map_or(0, |at| at as u32 + 1);
         for (index, endpoint) in snapshot.endpoints().iter().enumerate() {
             let is_node = endpoint.id.kind == EndpointKind::Node;
-            let node = if is_node { Some(&endpoint.id.name) } else { endpoint.node.as_ref() };
+            let node = if is_node {
+                Some(&endpoint.id.name)
+            } else {
+                endpoint.node.as_ref()
+            };
             let [egress_subject, ingress_subject] = subjects.of_endpoint[index];
             for (nth, &address) in endpoint.addresses.iter().enumerate() {
                 let class = self.records.intern(abi::class_record {
@@ -261,11 +279,20 @@ impl Classes {
             IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
             IpAddr::V6(address) => address.to_bits(),
         };
-        self.prefixes[family].push((Prefix { bits, len: net.prefix_len() }, class));
+        self.prefixes[family].push((
+            Prefix {
+                bits,
+                len: net.prefix_len(),
+            },
+            class,
+        ));
     }
 
     fn lpm(&self, family: usize) -> LpmTables {
-        if self.prefixes[family].iter().all(|(prefix, _)| prefix.len == 0) {
+        if self.prefixes[family]
+            .iter()
+            .all(|(prefix, _)| prefix.len == 0)
+        {
             return LpmTables::default();
         }
         poptrie::build(&self.prefixes[family], self.defaults[family])

@@ -35,25 +35,40 @@ pub(crate) fn hash(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u32) -> H
         );
     let first = (sum ^ sum >> 32).wrapping_mul(MUL);
     let second = (first ^ first >> 32).wrapping_mul(MUL);
-    let mut buckets =
-        [(first >> (64 - bucket_bits)) as u32, (second >> (64 - bucket_bits)) as u32];
+    let mut buckets = [
+        (first >> (64 - bucket_bits)) as u32,
+        (second >> (64 - bucket_bits)) as u32,
+    ];
     if buckets[0] == buckets[1] {
         buckets[1] ^= 1;
     }
-    HostHash { buckets, tag: ((second >> 8) as u8).max(1) }
+    HostHash {
+        buckets,
+        tag: ((second >> 8) as u8).max(1),
+    }
 }
 
 impl HostTable {
     /// Builds the table; the same entries in the same order make the same table. The keys need
     /// not be secret: a lookup costs at most two buckets whatever the address.
     pub(crate) fn build(entries: &[([u64; 2], u32)]) -> Self {
-        let mut bucket_bits = entries.len().div_ceil(TARGET).max(2).next_power_of_two().ilog2();
+        let mut bucket_bits = entries
+            .len()
+            .div_ceil(TARGET)
+            .max(2)
+            .next_power_of_two()
+            .ilog2();
         let mut state = 0_u64;
         loop {
             for _ in 0..8 {
                 let keys = [(); 4].map(|()| split_mix(&mut state));
                 if let Some((tags, buckets)) = place(entries, &keys, bucket_bits) {
-                    return Self { bucket_bits, keys, tags, buckets };
+                    return Self {
+                        bucket_bits,
+                        keys,
+                        tags,
+                        buckets,
+                    };
                 }
             }
             bucket_bits += 1;
@@ -77,14 +92,22 @@ fn place(
     for &(address, class_id) in entries {
         let hash = hash(address, keys, bucket_bits);
         let [first, second] = hash.buckets.map(|bucket| bucket as usize);
-        let bucket = if fill[second] < fill[first] { second } else { first };
+        let bucket = if fill[second] < fill[first] {
+            second
+        } else {
+            first
+        };
         let lane = fill[bucket];
         if lane == LANES {
             return None;
         }
         fill[bucket] += 1;
         tags[bucket] |= u64::from(hash.tag) << (8 * lane);
-        buckets[bucket].lane[lane] = abi::host_entry { addr_be: address, class_id, pad: 0 };
+        buckets[bucket].lane[lane] = abi::host_entry {
+            addr_be: address,
+            class_id,
+            pad: 0,
+        };
     }
     Some((tags, buckets))
 }

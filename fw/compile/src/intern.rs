@@ -12,7 +12,10 @@ pub(crate) struct Interner<T> {
 
 impl<T: Hash + Eq + Clone> Interner<T> {
     pub(crate) fn new() -> Self {
-        Self { ids: FxHashMap::default(), values: Vec::new() }
+        Self {
+            ids: FxHashMap::default(),
+            values: Vec::new(),
+        }
     }
 
     pub(crate) fn intern(&mut self, value: T) -> u32 {

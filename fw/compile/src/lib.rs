@@ -12,26 +12,26 @@ pub mod rule_ids;
 /// The images, and what the programs must be told with them.
 pub mod tables;
 
+/// The stages put together.
+mod compile;
+/// Full-length addresses -> class, in a two-choice table.
+mod host_table;
+/// Values stored once, numbered in the order of their arrival.
+mod intern;
+/// (subject, peer, port class) -> cell, in pages that are stored once.
+mod matrix;
+/// Terms that match an address -> peer class.
+mod peers;
+/// Prefixes -> class, in a poptrie.
+mod poptrie;
+/// (protocol, port) -> port class.
+mod ports;
+/// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
+mod prefixes;
 /// Policies that isolate an endpoint -> subjects.
 mod subjects;
 /// Peers of all rules -> terms; endpoints with equal labels -> groups.
 mod terms;
-/// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
-mod prefixes;
-/// Terms that match an address -> peer class.
-mod peers;
-/// (protocol, port) -> port class.
-mod ports;
-/// (subject, peer, port class) -> cell, in pages that are stored once.
-mod matrix;
-/// Full-length addresses -> class, in a two-choice table.
-mod host_table;
-/// Prefixes -> class, in a poptrie.
-mod poptrie;
-/// Values stored once, numbered in the order of their arrival.
-mod intern;
-/// The stages put together.
-mod compile;
 
 /// The Rust twin of `class.h`.
 mod lookup;

@@ -11,7 +11,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rules: 1 << 16, classes: 1 << 20, table_bytes: 256 << 20 }
+        Self {
+            rules: 1 << 16,
+            classes: 1 << 20,
+            table_bytes: 256 << 20,
+        }
     }
 }
 
@@ -19,7 +23,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
     /// A configured limit.
-    #[error("the policy set needs {needed} {what}, the limit is {limit}; raise {setting} or simplify")]
+    #[error(
+        "the policy set needs {needed} {what}, the limit is {limit}; raise {setting} or simplify"
+    )]
     Limit {
         /// What is counted.
         what: &'static str,
@@ -52,7 +58,12 @@ impl Limits {
     }
 
     pub(crate) fn check_table_bytes(&self, needed: usize) -> Result<(), CompileError> {
-        check("bytes of tables", needed, self.table_bytes, "limits.table_bytes")
+        check(
+            "bytes of tables",
+            needed,
+            self.table_bytes,
+            "limits.table_bytes",
+        )
     }
 }
 
@@ -65,5 +76,10 @@ fn check(
     if needed <= limit {
         return Ok(());
     }
-    Err(CompileError::Limit { what, needed, limit, setting })
+    Err(CompileError::Limit {
+        what,
+        needed,
+        limit,
+        setting,
+    })
 }

@@ -35,15 +35,14 @@ impl Tables {
             0 => abi::RULE_NOT_ISOLATED,
             subject => self.cell(subject, destination.peer, port)?,
         };
-        let ingress =
-            if source.flags & abi::CLASS_NODE != 0 && source.node == destination.node {
-                abi::RULE_OWN_NODE
-            } else {
-                match destination.ingress_subject {
-                    0 => abi::RULE_NOT_ISOLATED,
-                    subject => self.cell(subject, source.peer, port)?,
-                }
-            };
+        let ingress = if source.flags & abi::CLASS_NODE != 0 && source.node == destination.node {
+            abi::RULE_OWN_NODE
+        } else {
+            match destination.ingress_subject {
+                0 => abi::RULE_NOT_ISOLATED,
+                subject => self.cell(subject, source.peer, port)?,
+            }
+        };
         Some((egress, ingress))
     }
 
@@ -61,8 +60,11 @@ impl Tables {
     }
 
     fn host_class(&self, address: [u64; 2]) -> Option<u32> {
-        let hash =
-            host_table::hash(address, &self.params.host_keys, self.params.host_bucket_bits);
+        let hash = host_table::hash(
+            address,
+            &self.params.host_keys,
+            self.params.host_bucket_bits,
+        );
         hash.buckets.iter().find_map(|&bucket| {
             let tags = self.host_tags.get(bucket as usize)?.to_le_bytes();
             let lanes = &self.host_buckets.get(bucket as usize)?.lane;
@@ -86,7 +88,10 @@ impl Tables {
 
     fn cell(&self, subject: u32, peer: u32, port: u32) -> Option<u32> {
         let page = abi::PAGE_CELLS;
-        let at = u32_at(&self.subject_pages, subject * self.params.peer_pages + peer / page)?;
+        let at = u32_at(
+            &self.subject_pages,
+            subject * self.params.peer_pages + peer / page,
+        )?;
         let row = self.row_pages.get(at as usize)?.v[(peer % page) as usize];
         let at = u32_at(&self.row_index, row * self.params.port_pages + port / page)?;
         Some(self.cell_pages.get(at as usize)?.v[(port % page) as usize])

@@ -92,7 +92,9 @@ pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
     let peer_pages = input.peers.len().div_ceil(PAGE);
     let port_pages = input.ports.count().div_ceil(PAGE);
     let subjects = input.subjects.subjects.len();
-    input.limits.check_table_bytes((subjects + 1) * peer_pages * size_of::<u32>())?;
+    input
+        .limits
+        .check_table_bytes((subjects + 1) * peer_pages * size_of::<u32>())?;
     let term_peers = term_peers(&input);
     let mut builder = Builder {
         input,
@@ -200,7 +202,10 @@ impl<'a> Builder<'a> {
                     cell: self.input.ids.id(&key).expect("every rule has an id"),
                     peers: self.reach(policy, rule),
                     ports: &rule.ports,
-                    named: rule.ports.iter().any(|p| matches!(p.port, PortSpec::Named(_))),
+                    named: rule
+                        .ports
+                        .iter()
+                        .any(|p| matches!(p.port, PortSpec::Named(_))),
                 });
             }
         }
@@ -214,7 +219,12 @@ impl<'a> Builder<'a> {
         let mut terms: Vec<u32> = rule
             .peers
             .iter()
-            .map(|peer| self.input.terms.id(&Term::of(policy, peer)).expect("all terms are known"))
+            .map(|peer| {
+                self.input
+                    .terms
+                    .id(&Term::of(policy, peer))
+                    .expect("all terms are known")
+            })
             .collect();
         terms.sort_unstable();
         terms.dedup();
@@ -228,7 +238,11 @@ impl<'a> Builder<'a> {
 
     fn deny_cell(&self, subject: &Subject) -> u32 {
         let key = deny_key(self.input.snapshot, subject);
-        self.input.ids.id(&key).expect("every subject has a deny id") | abi::CELL_DENY
+        self.input
+            .ids
+            .id(&key)
+            .expect("every subject has a deny id")
+            | abi::CELL_DENY
     }
 
     /// The page of row ids for 64 peers.
@@ -242,7 +256,9 @@ impl<'a> Builder<'a> {
     ) -> u32 {
         let mut page = [0; PAGE];
         let uniform = index < self.input.peers.len() / PAGE
-            && reaching.iter().all(|&(at, bits)| bits == u64::MAX && !rules[at].named);
+            && reaching
+                .iter()
+                .all(|&(at, bits)| bits == u64::MAX && !rules[at].named);
         for (bit, cell) in page.iter_mut().enumerate() {
             let peer = index * PAGE + bit;
             if peer >= self.input.peers.len() {
@@ -253,9 +269,17 @@ impl<'a> Builder<'a> {
                 Direction::Ingress => &subject.named,
                 Direction::Egress => &self.input.peers.get(peer).named,
             };
-            let mut row = Row { deny, rules: Vec::new() };
+            let mut row = Row {
+                deny,
+                rules: Vec::new(),
+            };
             for &(at, _) in matching {
-                let ports = port_set(self.input.ports, &mut self.port_sets, rules[at].ports, named);
+                let ports = port_set(
+                    self.input.ports,
+                    &mut self.port_sets,
+                    rules[at].ports,
+                    named,
+                );
                 row.rules.push((rules[at].cell, ports));
                 if ports == Ports::All {
                     break;
@@ -325,7 +349,10 @@ pub(crate) fn resolve<'a>(
 ) -> impl Iterator<Item = (Protocol, PortRange)> {
     ports.iter().flat_map(move |port| {
         let range = match &port.port {
-            PortSpec::Any => Some(PortRange { first: 0, last: u16::MAX }),
+            PortSpec::Any => Some(PortRange {
+                first: 0,
+                last: u16::MAX,
+            }),
             PortSpec::Range(range) => Some(*range),
             PortSpec::Named(_) => None,
         };
@@ -338,6 +365,9 @@ pub(crate) fn resolve<'a>(
             .iter()
             .filter(move |at| Some(&at.name) == name && at.protocol == port.protocol)
             .map(|at| PortRange::single(at.number));
-        range.into_iter().chain(numbers).map(move |range| (port.protocol, range))
+        range
+            .into_iter()
+            .chain(numbers)
+            .map(move |range| (port.protocol, range))
     })
 }

@@ -33,13 +33,16 @@ impl Peers {
         prefixes: &[PrefixTree; 2],
         sets: &mut TermSets,
     ) -> Self {
-        let egress = snapshot.policies().iter().flat_map(|p| ports_of(p, Direction::Egress));
+        let egress = snapshot
+            .policies()
+            .iter()
+            .flat_map(|p| ports_of(p, Direction::Egress));
         let names = Names::used_by(egress);
         let mut of_endpoint = Vec::with_capacity(snapshot.endpoints().len());
         for (index, endpoint) in snapshot.endpoints().iter().enumerate() {
-            let selected = groups
-                .of_endpoint(index)
-                .map_or(0, |group| sets.intern(terms_of_groups[group as usize].clone()));
+            let selected = groups.of_endpoint(index).map_or(0, |group| {
+                sets.intern(terms_of_groups[group as usize].clone())
+            });
             let named = names.at(endpoint);
             let addresses = endpoint.addresses.iter().map(|&address| Peer {
                 selected,
@@ -53,7 +56,10 @@ impl Peers {
         for tree in prefixes {
             peers.extend(tree.iter().map(|(_, set)| Peer::of_blocks(set)));
         }
-        Self { peers: peers.into_iter().collect(), of_endpoint }
+        Self {
+            peers: peers.into_iter().collect(),
+            of_endpoint,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -79,12 +85,17 @@ impl Peers {
     }
 
     fn id(&self, peer: &Peer) -> u32 {
-        self.peers.binary_search(peer).expect("all peers were collected") as u32
+        self.peers
+            .binary_search(peer)
+            .expect("all peers were collected") as u32
     }
 }
 
 impl Peer {
     fn of_blocks(blocks: u32) -> Self {
-        Self { blocks, ..Self::default() }
+        Self {
+            blocks,
+            ..Self::default()
+        }
     }
 }

@@ -15,14 +15,21 @@ const STRIDE: u8 = abi::LPM_STRIDE as u8;
 /// Builds the trie from prefixes in ascending order, each with the class of the addresses whose
 /// longest prefix it is; `otherwise` is the class of all others.
 pub(crate) fn build(prefixes: &[(Prefix, u32)], otherwise: u32) -> LpmTables {
-    let mut trie = Trie { nodes: Vec::new(), leaves: Vec::new() };
+    let mut trie = Trie {
+        nodes: Vec::new(),
+        leaves: Vec::new(),
+    };
     let mut direct = vec![otherwise | abi::LPM_LEAF; 1 << DIRECT];
     // Ascending order paints ancestors before their descendants.
     for &(prefix, class) in prefixes.iter().filter(|(prefix, _)| prefix.len <= DIRECT) {
         let first = (prefix.bits >> (128 - DIRECT)) as usize;
         direct[first..first + (1 << (DIRECT - prefix.len))].fill(class | abi::LPM_LEAF);
     }
-    let longer: Vec<_> = prefixes.iter().filter(|(prefix, _)| prefix.len > DIRECT).copied().collect();
+    let longer: Vec<_> = prefixes
+        .iter()
+        .filter(|(prefix, _)| prefix.len > DIRECT)
+        .copied()
+        .collect();
     for group in longer.chunk_by(|(a, _), (b, _)| slot(a, 0, DIRECT) == slot(b, 0, DIRECT)) {
         let at = slot(&group[0].0, 0, DIRECT);
         let inherited = direct[at] & !abi::LPM_LEAF;
@@ -31,10 +38,19 @@ pub(crate) fn build(prefixes: &[(Prefix, u32)], otherwise: u32) -> LpmTables {
         trie.fill(node, group, DIRECT, inherited);
         direct[at] = node as u32;
     }
-    LpmTables { direct: chunked(&direct), nodes: trie.nodes, leaves: chunked(&trie.leaves) }
+    LpmTables {
+        direct: chunked(&direct),
+        nodes: trie.nodes,
+        leaves: chunked(&trie.leaves),
+    }
 }
 
-const EMPTY: abi::lpm_node = abi::lpm_node { children: 0, leaves: 0, child_base: 0, leaf_base: 0 };
+const EMPTY: abi::lpm_node = abi::lpm_node {
+    children: 0,
+    leaves: 0,
+    child_base: 0,
+    leaf_base: 0,
+};
 
 #[derive(Debug)]
 struct Trie {
@@ -71,7 +87,10 @@ impl Trie {
         self.nodes[node].child_base = first_child as u32;
         let children = below.iter().flatten().count();
         self.nodes.resize(first_child + children, EMPTY);
-        let filled = below.iter().enumerate().filter_map(|(at, part)| Some((at, (*part)?)));
+        let filled = below
+            .iter()
+            .enumerate()
+            .filter_map(|(at, part)| Some((at, (*part)?)));
         for (child, (at, (from, to))) in filled.enumerate() {
             // Shorter prefixes of the same slot stand before the longer ones; they are painted.
             let longer: Vec<_> = prefixes[from..to]

@@ -47,7 +47,12 @@ impl PortClasses {
                 classes_of[range as usize].0[class / 64] |= 1 << (class % 64);
             }
         }
-        Ok(Self { ranges, classes_of, count, chunks })
+        Ok(Self {
+            ranges,
+            classes_of,
+            count,
+            chunks,
+        })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -58,7 +63,10 @@ impl PortClasses {
     pub(crate) fn union(&self, ranges: impl Iterator<Item = (Protocol, PortRange)>) -> PortSet {
         let mut set = vec![0; self.count.div_ceil(64)];
         for range in ranges {
-            let at = self.ranges.binary_search(&range).expect("all ranges were collected first");
+            let at = self
+                .ranges
+                .binary_search(&range)
+                .expect("all ranges were collected first");
             for (word, more) in set.iter_mut().zip(&self.classes_of[at].0) {
                 *word |= more;
             }
@@ -132,6 +140,11 @@ mod tests {
                 }
             }
         }
-        assert!(classes.chunks[abi::PORT_SCTP as usize].v.iter().all(|&class| class == 0));
+        assert!(
+            classes.chunks[abi::PORT_SCTP as usize]
+                .v
+                .iter()
+                .all(|&class| class == 0)
+        );
     }
 }

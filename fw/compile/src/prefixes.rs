@@ -62,8 +62,9 @@ impl PrefixTree {
             }
         }
         // IpNet sorts IPv4 before IPv6, then by network, then by length.
-        let (four, six): (Vec<_>, Vec<_>) =
-            edges.into_iter().partition(|(net, _)| matches!(net, IpNet::V4(_)));
+        let (four, six): (Vec<_>, Vec<_>) = edges
+            .into_iter()
+            .partition(|(net, _)| matches!(net, IpNet::V4(_)));
         [Self::new(four, sets), Self::new(six, sets)]
     }
 
@@ -86,7 +87,9 @@ impl PrefixTree {
 
     /// The set of blocks that contain an address.
     pub(crate) fn set_of(&self, address: IpAddr) -> u32 {
-        let after = self.nodes.partition_point(|node| node.net.network() <= address);
+        let after = self
+            .nodes
+            .partition_point(|node| node.net.network() <= address);
         let mut at = after.checked_sub(1);
         while let Some(index) = at {
             let node = &self.nodes[index];
@@ -134,17 +137,30 @@ mod tests {
             block("2001:db8::/32", &["2001:db8::/64"]),
         ];
         let mut sets = TermSets::new();
-        let numbered = blocks.iter().enumerate().map(|(id, block)| (id as u32, block));
+        let numbered = blocks
+            .iter()
+            .enumerate()
+            .map(|(id, block)| (id as u32, block));
         let [four, six] = PrefixTree::both(numbered, &mut sets);
-        for address in
-            ["10.0.0.1", "10.1.0.1", "10.1.2.2", "10.1.2.3", "9.9.9.9", "11.0.0.0", "10.255.255.255"]
-        {
+        for address in [
+            "10.0.0.1",
+            "10.1.0.1",
+            "10.1.2.2",
+            "10.1.2.3",
+            "9.9.9.9",
+            "11.0.0.0",
+            "10.255.255.255",
+        ] {
             let address: IpAddr = address.parse().unwrap();
-            let expected: Vec<u32> =
-                (0..4).filter(|&id| blocks[id as usize].contains(address)).collect();
+            let expected: Vec<u32> = (0..4)
+                .filter(|&id| blocks[id as usize].contains(address))
+                .collect();
             assert_eq!(sets.terms(four.set_of(address)), expected, "{address}");
         }
-        assert_eq!(sets.terms(six.set_of("2001:db8::1".parse().unwrap())), [] as [u32; 0]);
+        assert_eq!(
+            sets.terms(six.set_of("2001:db8::1".parse().unwrap())),
+            [] as [u32; 0]
+        );
         assert_eq!(sets.terms(six.set_of("2001:db8:1::".parse().unwrap())), [3]);
         assert_eq!(six.set_of("::1".parse().unwrap()), 0);
     }

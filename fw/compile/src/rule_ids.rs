@@ -30,7 +30,10 @@ pub struct RuleIds {
 impl RuleIds {
     /// The numbering for the next generation: these keys and no others.
     pub(crate) fn next(&self, keys: BTreeSet<RuleKey>) -> Self {
-        let mut next = Self { resting: self.resting.clone(), ..Self::default() };
+        let mut next = Self {
+            resting: self.resting.clone(),
+            ..Self::default()
+        };
         for (key, &id) in &self.ids {
             if keys.contains(key) {
                 next.insert(key.clone(), id);
@@ -107,7 +110,10 @@ mod tests {
 
     fn key(name: &str) -> RuleKey {
         RuleKey::Rule(RuleRef {
-            policy: PolicyRef { namespace: "ns".into(), name: name.into() },
+            policy: PolicyRef {
+                namespace: "ns".into(),
+                name: name.into(),
+            },
             direction: Direction::Ingress,
             index: 0,
         })

@@ -50,7 +50,11 @@ pub(crate) fn ports_of(
     policy: &NetworkPolicy,
     direction: Direction,
 ) -> impl Iterator<Item = &PortMatch> {
-    policy.rules(direction).unwrap_or_default().iter().flat_map(|rule| &rule.ports)
+    policy
+        .rules(direction)
+        .unwrap_or_default()
+        .iter()
+        .flat_map(|rule| &rule.ports)
 }
 
 /// The subjects of every endpoint.
@@ -64,8 +68,10 @@ pub(crate) struct Subjects {
 
 impl Subjects {
     pub(crate) fn new(snapshot: &Snapshot, groups: &Groups<'_>) -> Self {
-        let mut isolating: [Vec<Vec<u32>>; 2] =
-            [vec![Vec::new(); groups.len()], vec![Vec::new(); groups.len()]];
+        let mut isolating: [Vec<Vec<u32>>; 2] = [
+            vec![Vec::new(); groups.len()],
+            vec![Vec::new(); groups.len()],
+        ];
         for (index, policy) in snapshot.policies().iter().enumerate() {
             for group in groups.matching(&policy.id.namespace, &policy.pod_selector) {
                 for (side, direction) in Direction::BOTH.into_iter().enumerate() {
@@ -93,20 +99,28 @@ impl Subjects {
                             Direction::Ingress => resolve(policies, &names, endpoint),
                         };
                         let policies = policies.clone();
-                        ids[side] =
-                            subjects.intern(Subject { direction, policies, named }) + 1;
+                        ids[side] = subjects.intern(Subject {
+                            direction,
+                            policies,
+                            named,
+                        }) + 1;
                     }
                 }
             }
             of_endpoint.push(ids);
         }
-        Self { subjects, of_endpoint }
+        Self {
+            subjects,
+            of_endpoint,
+        }
     }
 }
 
 fn resolve(policies: &[u32], names: &[Names], endpoint: &Endpoint) -> NamedPorts {
-    let mut all: Vec<NamedPort> =
-        policies.iter().flat_map(|&policy| names[policy as usize].at(endpoint).0).collect();
+    let mut all: Vec<NamedPort> = policies
+        .iter()
+        .flat_map(|&policy| names[policy as usize].at(endpoint).0)
+        .collect();
     all.sort_unstable();
     all.dedup();
     NamedPorts(all)

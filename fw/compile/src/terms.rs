@@ -22,12 +22,14 @@ impl Term {
     pub(crate) fn of(policy: &NetworkPolicy, peer: &Peer) -> Self {
         match peer {
             Peer::IpBlock(block) => Self::Block(block.clone()),
-            Peer::Selected { namespaces: None, pods } => {
-                Self::Selected(Namespaces::Named(policy.id.namespace.clone()), pods.clone())
-            }
-            Peer::Selected { namespaces: Some(selector), pods } => {
-                Self::Selected(Namespaces::Matching(selector.clone()), pods.clone())
-            }
+            Peer::Selected {
+                namespaces: None,
+                pods,
+            } => Self::Selected(Namespaces::Named(policy.id.namespace.clone()), pods.clone()),
+            Peer::Selected {
+                namespaces: Some(selector),
+                pods,
+            } => Self::Selected(Namespaces::Matching(selector.clone()), pods.clone()),
         }
     }
 }
@@ -65,9 +67,16 @@ impl<'a> Groups<'a> {
             .collect();
         let mut by_namespace: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
         for (id, group) in groups.values().iter().enumerate() {
-            by_namespace.entry(group.namespace).or_default().push(id as u32);
+            by_namespace
+                .entry(group.namespace)
+                .or_default()
+                .push(id as u32);
         }
-        Self { groups, by_namespace, of_endpoint }
+        Self {
+            groups,
+            by_namespace,
+            of_endpoint,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -97,7 +106,9 @@ impl<'a> Groups<'a> {
         let mut matched = vec![Vec::new(); self.len()];
         let mut namespaces: FxHashMap<&Selector, Vec<&str>> = FxHashMap::default();
         for (id, term) in terms.values().iter().enumerate() {
-            let Term::Selected(scope, pods) = term else { continue };
+            let Term::Selected(scope, pods) = term else {
+                continue;
+            };
             let mut add = |namespace: &str| {
                 for group in self.matching(namespace, pods) {
                     matched[group as usize].push(id as u32);

@@ -72,7 +72,10 @@ impl Attachments {
 }
 
 fn check_kernel() -> Result<(), DatapathError> {
-    let version = rustix::system::uname().version().to_string_lossy().into_owned();
+    let version = rustix::system::uname()
+        .version()
+        .to_string_lossy()
+        .into_owned();
     if version.contains("PREEMPT_RT") {
         return Err(DatapathError::Unsupported(
             "this kernel is PREEMPT_RT: packets could overwrite each other's per-CPU scratch; \
@@ -157,7 +160,9 @@ fn refusal(
     let errno = errno_of(error);
     let name = &interface.name;
     let driver = facts.driver.as_deref().unwrap_or("unknown");
-    let mtu = facts.mtu.map_or_else(|| "unknown".to_owned(), |mtu| mtu.to_string());
+    let mtu = facts
+        .mtu
+        .map_or_else(|| "unknown".to_owned(), |mtu| mtu.to_string());
     let cause = match errno {
         Some(libc::EOPNOTSUPP) => {
             "the driver has no native XDP; set xdp_mode = \"generic\" for this interface, or use \
@@ -169,14 +174,16 @@ fn refusal(
              offload stands in the way; try `ip link set {name} mtu 1500` and `ethtool -K {name} \
              lro off gro-hw off`"
         ),
-        Some(libc::ENOSPC | libc::ENOMEM) => format!(
-            "the driver has too few queues for XDP; lower them with `ethtool -L {name}`"
-        ),
+        Some(libc::ENOSPC | libc::ENOMEM) => {
+            format!("the driver has too few queues for XDP; lower them with `ethtool -L {name}`")
+        }
         Some(libc::EBUSY | libc::EEXIST) => format!(
             "another XDP program is attached; `bpftool net show dev {name}` names it, `ip link \
              set {name} xdp off` removes one that no link holds"
         ),
-        Some(libc::EPERM) => "not permitted; CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are needed".to_owned(),
+        Some(libc::EPERM) => {
+            "not permitted; CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are needed".to_owned()
+        }
         _ => error.to_string(),
     };
     let number = errno.map_or_else(String::new, |errno| format!(", errno {errno}"));

@@ -27,7 +27,11 @@ pub struct Committed {
 impl ControlWord {
     /// What is in force before the first commit: an empty slot, so every packet is dropped with
     /// the reason `no-policy`.
-    pub(crate) const NONE: Self = Self { slot: 0, generation: 0, epoch: 0 };
+    pub(crate) const NONE: Self = Self {
+        slot: 0,
+        generation: 0,
+        epoch: 0,
+    };
 
     /// The word for the next generation.
     pub(crate) fn next(self) -> Self {
@@ -71,7 +75,11 @@ mod tests {
 
     #[test]
     fn words_survive_encoding_and_never_reach_epoch_zero() {
-        let mut word = ControlWord { slot: 7, generation: 0xff_fffe, epoch: 0xff_fffe };
+        let mut word = ControlWord {
+            slot: 7,
+            generation: 0xff_fffe,
+            epoch: 0xff_fffe,
+        };
         for _ in 0..4 {
             assert_eq!(ControlWord::decode(word.encode()), word);
             word = word.next();

@@ -84,10 +84,14 @@ impl Counters {
     /// If nothing is pinned, or another version's.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
         let cpus = cpus()? as usize;
-        let (reasons, _) =
-            map_pinned(pins, "reason_counters", size_of::<abi::reason_counters>())?;
+        let (reasons, _) = map_pinned(pins, "reason_counters", size_of::<abi::reason_counters>())?;
         let (rules, entries) = map_pinned(pins, "rule_counters", size_of::<abi::rule_counter>())?;
-        Ok(Self { reasons, rules, cpus, stride: entries / cpus })
+        Ok(Self {
+            reasons,
+            rules,
+            cpus,
+            stride: entries / cpus,
+        })
     }
 
     /// By hook and reason number, those that counted anything.
@@ -115,16 +119,17 @@ impl Counters {
         let words = self.rules.words();
         for cpu in 0..self.cpus {
             let at = (cpu * self.stride + id as usize) * 4;
-            let Some([hits, packets, bytes, seen]) = words.get(at..at + 4) else { continue };
+            let Some([hits, packets, bytes, seen]) = words.get(at..at + 4) else {
+                continue;
+            };
             let packets = packets.load(Ordering::Relaxed);
             count.hits += hits.load(Ordering::Relaxed);
             count.packets += packets;
             count.bytes += bytes.load(Ordering::Relaxed);
             if packets > 0 {
                 let seen = Ticks(seen.load(Ordering::Relaxed) as u32);
-                let newer = |old: &Ticks| {
-                    seen.0.wrapping_sub(old.0) & abi::TICK_MASK < abi::TICK_MASK / 2
-                };
+                let newer =
+                    |old: &Ticks| seen.0.wrapping_sub(old.0) & abi::TICK_MASK < abi::TICK_MASK / 2;
                 if count.seen.as_ref().is_none_or(newer) {
                     count.seen = Some(seen);
                 }

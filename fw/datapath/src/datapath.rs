@@ -82,8 +82,7 @@ impl Datapath {
     /// Loads a generation and puts it into its slot; not yet in force.
     fn stage(&self, tables: &Tables) -> Result<Generation, DatapathError> {
         let word = ControlWord::load(&self.shared.control).next();
-        let generation =
-            Generation::load(tables, word, &self.shared)?;
+        let generation = Generation::load(tables, word, &self.shared)?;
         // A packet that read the control word before the slot was last used may still run.
         sys::grace_period().map_err(|source| DatapathError::System {
             operation: "membarrier (a nohz_full kernel is not supported)",
@@ -97,8 +96,10 @@ impl Datapath {
         let programs = &mut generation.programs;
         let failed = |error| DatapathError::program("policy")(error);
         let [xdp_array, tc_array, probe_array] = &mut self.shared.policies;
-        let mut filled =
-            vec![(probe_array, clone_fd(xdp(programs, "policy_probe")?.fd().map_err(failed)?)?)];
+        let mut filled = vec![(
+            probe_array,
+            clone_fd(xdp(programs, "policy_probe")?.fd().map_err(failed)?)?,
+        )];
         if self.shared.programs == Programs::All {
             let fd = clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(failed)?)?;
             filled.push((xdp_array, fd));
@@ -121,7 +122,9 @@ impl Datapath {
         let words = size_of::<abi::rule_counter>() / 8;
         let counters = self.shared.rule_counters.words();
         let cpus = cpus()? as usize;
-        let new = rules.iter().filter(|(id, key)| self.counted.key(*id) != Some(key));
+        let new = rules
+            .iter()
+            .filter(|(id, key)| self.counted.key(*id) != Some(key));
         for (id, _) in new {
             for cpu in 0..cpus {
                 let at = (cpu * stride + id as usize) * words;
@@ -177,12 +180,17 @@ impl Datapath {
             Hook::Xdp => program::<Xdp>(entry, "entry_xdp")?.test_run(options),
             Hook::Tc => program::<SchedClassifier>(entry, "entry_tc")?.test_run(options),
         };
-        result.map(|run| run.return_value).map_err(DatapathError::program("test run"))
+        result
+            .map(|run| run.return_value)
+            .map_err(DatapathError::program("test run"))
     }
 }
 
 fn clone_fd(fd: &ProgramFd) -> Result<ProgramFd, DatapathError> {
-    fd.try_clone().map_err(|source| DatapathError::System { operation: "dup", source })
+    fd.try_clone().map_err(|source| DatapathError::System {
+        operation: "dup",
+        source,
+    })
 }
 
 impl Enforcer for Datapath {
@@ -204,12 +212,18 @@ impl Enforcer for Datapath {
         if self.generations.len() > KEPT {
             self.generations.pop_front();
         }
-        Ok(Committed { generation: word.generation, slot: word.slot })
+        Ok(Committed {
+            generation: word.generation,
+            slot: word.slot,
+        })
     }
 
     fn carried(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
-        let mut carried: Vec<u32> =
-            self.flows()?.iter().flat_map(|flow| [flow.egress_rule, flow.ingress_rule]).collect();
+        let mut carried: Vec<u32> = self
+            .flows()?
+            .iter()
+            .flat_map(|flow| [flow.egress_rule, flow.ingress_rule])
+            .collect();
         carried.sort_unstable();
         carried.dedup();
         let resting: Vec<u32> = ids.resting().collect();

@@ -85,12 +85,19 @@ impl DatapathError {
         operation: &'static str,
     ) -> impl FnOnce(io::Error) -> Self + use<> {
         let name = name.to_owned();
-        move |source| Self::Map { name, operation, source }
+        move |source| Self::Map {
+            name,
+            operation,
+            source,
+        }
     }
 
     pub(crate) fn program(
         name: &'static str,
     ) -> impl FnOnce(aya::programs::ProgramError) -> Self + use<> {
-        move |source| Self::Program { name, source: Box::new(source) }
+        move |source| Self::Program {
+            name,
+            source: Box::new(source),
+        }
     }
 }

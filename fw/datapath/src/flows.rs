@@ -63,7 +63,10 @@ impl FlowTable {
     /// If nothing is pinned, or another version's.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
         let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
-        let version = keys.words().last().map_or(0, |word| word.load(Ordering::Relaxed));
+        let version = keys
+            .words()
+            .last()
+            .map_or(0, |word| word.load(Ordering::Relaxed));
         if version != u64::from(abi::ABI_VERSION) {
             return Err(DatapathError::Layout {
                 name: "flow_keys",
@@ -92,9 +95,13 @@ impl FlowTable {
     pub fn busy(&self) -> usize {
         (0..self.buckets)
             .map(|bucket| {
-                let tags = self.tags.words()[bucket].load(Ordering::Acquire).to_le_bytes();
+                let tags = self.tags.words()[bucket]
+                    .load(Ordering::Acquire)
+                    .to_le_bytes();
                 let taken = (0..LANES).filter(|&lane| tags[lane] != 0);
-                taken.filter(|&lane| self.state(bucket, lane) == abi::STATE_BUSY).count()
+                taken
+                    .filter(|&lane| self.state(bucket, lane) == abi::STATE_BUSY)
+                    .count()
             })
             .sum()
     }
@@ -107,7 +114,9 @@ impl FlowTable {
     /// All flows, expired ones that nobody has touched since included.
     pub fn iter(&self) -> impl Iterator<Item = Flow> {
         (0..self.buckets).flat_map(move |bucket| {
-            let tags = self.tags.words()[bucket].load(Ordering::Acquire).to_le_bytes();
+            let tags = self.tags.words()[bucket]
+                .load(Ordering::Acquire)
+                .to_le_bytes();
             (0..LANES)
                 .filter(move |&lane| tags[lane] != 0)
                 .filter_map(move |lane| self.flow(bucket, lane))
@@ -151,13 +160,22 @@ fn decode(entry: &abi::flow_entry, counts: [Count; 2], slot: (usize, usize)) -> 
     }
     let flags = meta(abi::META_FLAGS_SHIFT, abi::META_FLAGS_MASK);
     let tuple = entry.key.tuple;
-    let low = (address(entry.key.addr_lo_be), (tuple >> abi::TUPLE_PORT_LO_SHIFT) as u16);
-    let high = (address(entry.key.addr_hi_be), (tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16);
+    let low = (
+        address(entry.key.addr_lo_be),
+        (tuple >> abi::TUPLE_PORT_LO_SHIFT) as u16,
+    );
+    let high = (
+        address(entry.key.addr_hi_be),
+        (tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16,
+    );
     let opened_low = flags & abi::FLOW_ORIG_LOW != 0;
     let (source, destination) = if opened_low { (low, high) } else { (high, low) };
     let [low_count, high_count] = counts;
-    let (original, reply) =
-        if opened_low { (low_count, high_count) } else { (high_count, low_count) };
+    let (original, reply) = if opened_low {
+        (low_count, high_count)
+    } else {
+        (high_count, low_count)
+    };
     let rule = |shift: u32| (entry.rules >> shift) as u32 & abi::RULES_MASK;
     Some(Flow {
         source: source.0,
@@ -191,10 +209,9 @@ pub fn state_name(state: u32) -> &'static str {
         abi::STATE_TCP_FIN_WAIT => "FIN_WAIT",
         abi::STATE_TCP_TIME_WAIT => "TIME_WAIT",
         abi::STATE_TCP_CLOSED => "CLOSED",
-        abi::STATE_UDP_NEW
-        | abi::STATE_ICMP_NEW
-        | abi::STATE_SCTP_NEW
-        | abi::STATE_OTHER_NEW => "UNREPLIED",
+        abi::STATE_UDP_NEW | abi::STATE_ICMP_NEW | abi::STATE_SCTP_NEW | abi::STATE_OTHER_NEW => {
+            "UNREPLIED"
+        }
         abi::STATE_UDP_REPLIED
         | abi::STATE_ICMP_REPLIED
         | abi::STATE_SCTP_REPLIED

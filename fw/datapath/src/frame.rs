@@ -29,7 +29,12 @@ pub fn opening(connection: &Connection) -> Vec<u8> {
         Protocol::ICMPV6 if connection.source.is_ipv6() => echo(ECHO_REQUEST_V6),
         _ => vec![0; 8],
     };
-    ip(connection.source, connection.destination, connection.protocol, &payload)
+    ip(
+        connection.source,
+        connection.destination,
+        connection.protocol,
+        &payload,
+    )
 }
 
 /// A TCP segment without data.

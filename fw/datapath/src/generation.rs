@@ -62,10 +62,12 @@ impl Generation {
         for (&name, image) in &images {
             loader.map_max_entries(name, (image.len() / element(name)).max(1) as u32);
         }
-        let mut programs = loader.load(object::POLICY).map_err(|error| DatapathError::Load {
-            object: "policy.bpf.o",
-            source: Box::new(error),
-        })?;
+        let mut programs = loader
+            .load(object::POLICY)
+            .map_err(|error| DatapathError::Load {
+                object: "policy.bpf.o",
+                source: Box::new(error),
+            })?;
         for (name, image) in images {
             write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, image)?;
         }
@@ -75,12 +77,18 @@ impl Generation {
 }
 
 fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
-    xdp(policy, "policy_probe")?.load().map_err(DatapathError::program("policy_probe"))?;
+    xdp(policy, "policy_probe")?
+        .load()
+        .map_err(DatapathError::program("policy_probe"))?;
     if programs == Programs::Probe {
         return Ok(());
     }
-    xdp(policy, "policy_xdp")?.load().map_err(DatapathError::program("policy_xdp"))?;
-    classifier(policy, "policy_tc")?.load().map_err(DatapathError::program("policy_tc"))
+    xdp(policy, "policy_xdp")?
+        .load()
+        .map_err(DatapathError::program("policy_xdp"))?;
+    classifier(policy, "policy_tc")?
+        .load()
+        .map_err(DatapathError::program("policy_tc"))
 }
 
 /// Fills a table through one mapping, freezes it, and compares through another what the kernel
@@ -101,7 +109,9 @@ fn write_and_freeze(map: BorrowedFd<'_>, name: &str, image: &[u8]) -> Result<(),
             .map_err(DatapathError::map(name, "map into memory"))?;
         let mut pairs = mapping.words().iter().zip(words);
         if !pairs.all(|(held, word)| held.load(Ordering::Relaxed) == u64::from_ne_bytes(*word)) {
-            return Err(DatapathError::ReadBack { name: name.to_owned() });
+            return Err(DatapathError::ReadBack {
+                name: name.to_owned(),
+            });
         }
     }
     Ok(())

@@ -41,10 +41,21 @@ impl Mapping {
         // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing; the
         // kernel refuses a length beyond the map's values.
         let address = unsafe {
-            mmap(std::ptr::null_mut(), mapped, protection, MapFlags::SHARED, map, 0)
+            mmap(
+                std::ptr::null_mut(),
+                mapped,
+                protection,
+                MapFlags::SHARED,
+                map,
+                0,
+            )
         }?;
         let address = NonNull::new(address.cast()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { address, words: bytes / size_of::<u64>(), mapped })
+        Ok(Self {
+            address,
+            words: bytes / size_of::<u64>(),
+            mapped,
+        })
     }
 
     /// The values as words.

@@ -3,9 +3,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::error::DatapathError;
 
@@ -27,7 +25,10 @@ impl PinDir {
     /// # Errors
     /// If it is not on a bpffs, or cannot be created.
     pub fn at(path: &Path) -> Result<Self, DatapathError> {
-        let fail = |message: String| DatapathError::Pins { path: path.to_owned(), message };
+        let fail = |message: String| DatapathError::Pins {
+            path: path.to_owned(),
+            message,
+        };
         match fs::create_dir(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -51,12 +52,18 @@ impl PinDir {
         let mount = || -> rustix::io::Result<OwnedFd> {
             let context = fsopen("bpf", FsOpenFlags::FSOPEN_CLOEXEC)?;
             fsconfig_create(&context)?;
-            fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+            fsmount(
+                &context,
+                FsMountFlags::FSMOUNT_CLOEXEC,
+                MountAttrFlags::empty(),
+            )
         };
-        mount().map(Self::Private).map_err(|error| DatapathError::System {
-            operation: "mount a private bpffs",
-            source: error.into(),
-        })
+        mount()
+            .map(Self::Private)
+            .map_err(|error| DatapathError::System {
+                operation: "mount a private bpffs",
+                source: error.into(),
+            })
     }
 
     /// The path of a pin. A private directory is reached through this process's descriptor.

@@ -46,7 +46,9 @@ impl Datapath {
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
-        program.test_run(options).map_err(DatapathError::program("entry_probe"))?;
+        program
+            .test_run(options)
+            .map_err(DatapathError::program("entry_probe"))?;
         let answer: abi::probe_answer = out
             .get(..size_of::<abi::probe_answer>())
             .map(bytemuck::pod_read_unaligned)

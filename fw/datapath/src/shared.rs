@@ -85,9 +85,13 @@ impl Globals {
 }
 
 pub(crate) fn cpus() -> Result<u32, DatapathError> {
-    aya::util::nr_cpus().map(|count| count as u32).map_err(|(path, source)| {
-        DatapathError::Map { name: path.to_owned(), operation: "count CPUs", source }
-    })
+    aya::util::nr_cpus()
+        .map(|count| count as u32)
+        .map_err(|(path, source)| DatapathError::Map {
+            name: path.to_owned(),
+            operation: "count CPUs",
+            source,
+        })
 }
 
 impl Shared {
@@ -115,7 +119,10 @@ impl Shared {
             .map_max_entries("rule_counters", cpus * globals.rule_stride);
         let mut entry = loader.load(object::ENTRY).map_err(|error| {
             pins.remove(&SHARED_MAPS);
-            DatapathError::Load { object: "entry.bpf.o", source: Box::new(error) }
+            DatapathError::Load {
+                object: "entry.bpf.o",
+                source: Box::new(error),
+            }
         })?;
         write_keys(&entry)?;
         let control = writable(&entry, "control", size_of::<abi::control>())?;
@@ -130,20 +137,39 @@ impl Shared {
             program_array(&mut entry, "policies_probe")?,
         ];
         load_entry_programs(&mut entry, programs)?;
-        Ok(Self { pins, settings, programs, entry, control, probe_control, judged, rule_counters, policies })
+        Ok(Self {
+            pins,
+            settings,
+            programs,
+            entry,
+            control,
+            probe_control,
+            judged,
+            rule_counters,
+            policies,
+        })
     }
 }
 
 fn load_entry_programs(entry: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
-    xdp(entry, "entry_probe")?.load().map_err(DatapathError::program("entry_probe"))?;
+    xdp(entry, "entry_probe")?
+        .load()
+        .map_err(DatapathError::program("entry_probe"))?;
     if programs == Programs::Probe {
         return Ok(());
     }
-    xdp(entry, "entry_xdp")?.load().map_err(DatapathError::program("entry_xdp"))?;
-    classifier(entry, "entry_tc")?.load().map_err(DatapathError::program("entry_tc"))
+    xdp(entry, "entry_xdp")?
+        .load()
+        .map_err(DatapathError::program("entry_xdp"))?;
+    classifier(entry, "entry_tc")?
+        .load()
+        .map_err(DatapathError::program("entry_tc"))
 }
 
-pub(crate) fn xdp<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, DatapathError> {
+pub(crate) fn xdp<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut Xdp, DatapathError> {
     let program = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
     program.try_into().map_err(DatapathError::program(name))
 }
@@ -167,7 +193,11 @@ where
 
 fn missing(name: &str) -> DatapathError {
     let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-    DatapathError::Map { name: name.to_owned(), operation: "find in the object", source }
+    DatapathError::Map {
+        name: name.to_owned(),
+        operation: "find in the object",
+        source,
+    }
 }
 
 /// The raw map of an array; aya has typed views only of maps that it reads by system call.
@@ -195,8 +225,9 @@ fn program_array(entry: &mut Ebpf, name: &str) -> Result<ProgramArray<MapData>, 
 /// Fresh secrets for a fresh table.
 fn write_keys(entry: &Ebpf) -> Result<(), DatapathError> {
     let mut random = [0_u8; size_of::<abi::flow_keys>()];
-    getrandom(&mut random[..], GetRandomFlags::empty()).map_err(|error| {
-        DatapathError::System { operation: "getrandom", source: error.into() }
+    getrandom(&mut random[..], GetRandomFlags::empty()).map_err(|error| DatapathError::System {
+        operation: "getrandom",
+        source: error.into(),
     })?;
     let mut keys: abi::flow_keys = bytemuck::pod_read_unaligned(&random);
     keys.mul = keys.mul.map(|multiplier| multiplier | 1);

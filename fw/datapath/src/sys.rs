@@ -1,5 +1,8 @@
 //! System calls that no library wraps safely.
-#![expect(unsafe_code, reason = "raw system calls: bpf(2), membarrier(2), ioctl(2)")]
+#![expect(
+    unsafe_code,
+    reason = "raw system calls: bpf(2), membarrier(2), ioctl(2)"
+)]
 
 use std::ffi::c_void;
 use std::io;
@@ -60,10 +63,12 @@ pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
     let socket: OwnedFd = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     let index = netdevice::name_to_index(&socket, name)?;
     let mut request = ifreq(name)?;
-    let mtu = ioctl(&socket, libc::SIOCGIFMTU, &mut request).ok().map(|()| {
-        // SAFETY: SIOCGIFMTU filled in this member of the union.
-        unsafe { request.ifr_ifru.ifru_mtu as u32 }
-    });
+    let mtu = ioctl(&socket, libc::SIOCGIFMTU, &mut request)
+        .ok()
+        .map(|()| {
+            // SAFETY: SIOCGIFMTU filled in this member of the union.
+            unsafe { request.ifr_ifru.ifru_mtu as u32 }
+        });
     let mut drvinfo = [0_u8; DRVINFO_LEN];
     drvinfo[..4].copy_from_slice(&ETHTOOL_GDRVINFO.to_ne_bytes());
     let driver = ethtool(&socket, name, &mut drvinfo).ok().map(|()| {
@@ -76,7 +81,12 @@ pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
         let [_, _, _, _, a, b, c, d] = flags;
         u32::from_ne_bytes([a, b, c, d]) & ETH_FLAG_LRO != 0
     });
-    Ok(InterfaceFacts { index, mtu, driver, lro })
+    Ok(InterfaceFacts {
+        index,
+        mtu,
+        driver,
+        lro,
+    })
 }
 
 fn ifreq(name: &str) -> io::Result<libc::ifreq> {
@@ -104,5 +114,9 @@ fn ioctl(socket: &OwnedFd, command: libc::Ioctl, request: &mut libc::ifreq) -> i
 }
 
 fn check(result: libc::c_long) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

@@ -22,7 +22,12 @@ fn tcp_from_handshake_to_teardown() {
         let to = |flags| tcp(client, pod, 40000, 80, flags);
         let back = |flags| tcp(pod, client, 80, 40000, flags);
         let flow = [NOT_ISOLATED, (rule, 0)];
-        h.expect(Hook::Xdp, &to(SYN), REASON_PASS_NEW, &[NOT_ISOLATED_NEW, (rule, 1)]);
+        h.expect(
+            Hook::Xdp,
+            &to(SYN),
+            REASON_PASS_NEW,
+            &[NOT_ISOLATED_NEW, (rule, 1)],
+        );
         assert_eq!(h.flow().state, STATE_TCP_SYN_SENT);
         h.expect(Hook::Tc, &back(SYN_ACK), REASON_PASS_FLOW, &flow);
         assert_eq!(h.flow().state, STATE_TCP_SYN_RECV);
@@ -39,13 +44,21 @@ fn tcp_from_handshake_to_teardown() {
         assert_eq!((flow.source, flow.destination), (ip(client), ip(pod)));
         assert_eq!((flow.source_port, flow.destination_port), (40000, 80));
         assert_eq!((flow.original.packets, flow.reply.packets), (3, 3));
-        assert_eq!((flow.egress_rule, flow.ingress_rule), (RULE_NOT_ISOLATED, rule));
+        assert_eq!(
+            (flow.egress_rule, flow.ingress_rule),
+            (RULE_NOT_ISOLATED, rule)
+        );
         // The same ports again: the old flow is over, this is a new one.
         let reopened = [NOT_ISOLATED_NEW, (rule, 1)];
         h.expect(Hook::Xdp, &to(SYN), REASON_PASS_NEW, &reopened);
         assert_eq!(h.flow().state, STATE_TCP_SYN_SENT);
         assert_eq!(h.flow().original.packets, 1);
-        h.expect(Hook::Xdp, &to(RST), REASON_PASS_FLOW, &[NOT_ISOLATED, (rule, 0)]);
+        h.expect(
+            Hook::Xdp,
+            &to(RST),
+            REASON_PASS_FLOW,
+            &[NOT_ISOLATED, (rule, 0)],
+        );
         assert_eq!(h.flow().state, STATE_TCP_CLOSED);
     }
 }
@@ -62,7 +75,12 @@ fn a_denied_packet_counts_under_the_side_that_denies_and_leaves_no_flow() {
             tcp(CLIENT[family], pod, 1, 81, SYN),
             udp(STRANGER[family], pod, 1, 80),
             echo(CLIENT[family], pod, true),
-            frame::ip(ip(CLIENT[family]), ip(pod), Protocol::SCTP, &frame::sctp(1, 80)),
+            frame::ip(
+                ip(CLIENT[family]),
+                ip(pod),
+                Protocol::SCTP,
+                &frame::sctp(1, 80),
+            ),
             frame::ip(ip(CLIENT[family]), ip(pod), Protocol(47), &[0; 8]),
         ];
         for packet in packets {
@@ -82,17 +100,39 @@ fn udp_icmp_sctp_and_others_admit_their_replies() {
         };
         let gre = |a: &str, b: &str| frame::ip(ip(a), ip(b), Protocol(47), &[0; 8]);
         let pairs = [
-            (udp(friend, pod, 5, 53), udp(pod, friend, 53, 5), STATE_UDP_NEW),
-            (echo(friend, pod, true), echo(pod, friend, false), STATE_ICMP_NEW),
-            (sctp(friend, pod, 5, 6), sctp(pod, friend, 6, 5), STATE_SCTP_NEW),
+            (
+                udp(friend, pod, 5, 53),
+                udp(pod, friend, 53, 5),
+                STATE_UDP_NEW,
+            ),
+            (
+                echo(friend, pod, true),
+                echo(pod, friend, false),
+                STATE_ICMP_NEW,
+            ),
+            (
+                sctp(friend, pod, 5, 6),
+                sctp(pod, friend, 6, 5),
+                STATE_SCTP_NEW,
+            ),
             (gre(friend, pod), gre(pod, friend), STATE_OTHER_NEW),
         ];
         for (there, back, state) in pairs {
             let h = Harness::small();
             let rule = h.rule(1);
-            h.expect(Hook::Xdp, &there, REASON_PASS_NEW, &[NOT_ISOLATED_NEW, (rule, 1)]);
+            h.expect(
+                Hook::Xdp,
+                &there,
+                REASON_PASS_NEW,
+                &[NOT_ISOLATED_NEW, (rule, 1)],
+            );
             assert_eq!(h.flow().state, state);
-            h.expect(Hook::Tc, &back, REASON_PASS_FLOW, &[NOT_ISOLATED, (rule, 0)]);
+            h.expect(
+                Hook::Tc,
+                &back,
+                REASON_PASS_FLOW,
+                &[NOT_ISOLATED, (rule, 0)],
+            );
             assert_eq!(h.flow().state, state + 1);
         }
     }
@@ -104,12 +144,26 @@ fn what_the_pod_opens_admits_its_reply() {
     for family in [0, 1] {
         let h = Harness::small();
         let (pod, stranger) = (POD[family], STRANGER[family]);
-        let before = h.datapath.counters().unwrap().rule(RULE_NOT_ISOLATED).packets;
+        let before = h
+            .datapath
+            .counters()
+            .unwrap()
+            .rule(RULE_NOT_ISOLATED)
+            .packets;
         assert!(h.run(Hook::Tc, &udp(pod, stranger, 4000, 53)));
         assert!(h.run(Hook::Xdp, &udp(stranger, pod, 53, 4000)));
         assert!(!h.run(Hook::Xdp, &udp(stranger, pod, 53, 4001)));
-        let after = h.datapath.counters().unwrap().rule(RULE_NOT_ISOLATED).packets;
-        assert_eq!(after - before, 2, "once per packet, though it decides both sides");
+        let after = h
+            .datapath
+            .counters()
+            .unwrap()
+            .rule(RULE_NOT_ISOLATED)
+            .packets;
+        assert_eq!(
+            after - before,
+            2,
+            "once per packet, though it decides both sides"
+        );
     }
 }
 
@@ -140,7 +194,12 @@ fn packets_that_open_nothing_need_a_flow() {
             let answer = tcp(pod, client, 80, 40000, flags);
             h.expect(Hook::Tc, &answer, REASON_DROP_TCP_NO_FLOW, &[]);
         }
-        h.expect(Hook::Xdp, &echo(client, pod, false), REASON_DROP_ICMP_NO_FLOW, &[]);
+        h.expect(
+            Hook::Xdp,
+            &echo(client, pod, false),
+            REASON_DROP_ICMP_NO_FLOW,
+            &[],
+        );
         assert!(h.flows().is_empty());
         // Between two that no policy isolates a connection is taken up where it is.
         let (a, b) = (STRANGER[family], FRIEND[family]);
@@ -179,9 +238,15 @@ fn layer_two() {
         (ethernet(unicast, 0x8100, 46), REASON_DROP_VLAN),
         (ethernet(unicast, 0x88a8, 46), REASON_DROP_VLAN),
         (ethernet(unicast, 0x9100, 46), REASON_DROP_VLAN),
-        (ethernet(control, 0x88cc, 46), REASON_PASS_LINK_LOCAL_CONTROL),
+        (
+            ethernet(control, 0x88cc, 46),
+            REASON_PASS_LINK_LOCAL_CONTROL,
+        ),
         (ethernet(control, 38, 46), REASON_PASS_LINK_LOCAL_CONTROL),
-        (ethernet(with(&control, 5, 0x10).try_into().unwrap(), 0x88cc, 46), REASON_DROP_ETHERTYPE),
+        (
+            ethernet(with(&control, 5, 0x10).try_into().unwrap(), 0x88cc, 46),
+            REASON_DROP_ETHERTYPE,
+        ),
         (ethernet(unicast, 0x8847, 46), REASON_DROP_ETHERTYPE),
         (ethernet(control, 0x8100, 46), REASON_DROP_VLAN),
         (ethernet(unicast, 0x0800, 10), REASON_DROP_IP_TRUNCATED),
@@ -200,17 +265,17 @@ fn malformed_ipv4() {
     let datagram = udp(client, pod, 40000, 80);
     let ping = echo(client, pod, true);
     for (frame, reason) in [
-        (with(&syn, 14, 0x65), REASON_DROP_IP_HEADER),  // version 6
-        (with(&syn, 14, 0x44), REASON_DROP_IP_HEADER),  // IHL 4
-        (with(&syn, 14, 0x40), REASON_DROP_IP_HEADER),  // IHL 0
-        (with(&syn, 17, 19), REASON_DROP_IP_LENGTH),    // total length < header
-        (with(&syn, 17, 200), REASON_DROP_IP_LENGTH),   // total length > frame
-        (with(&syn, 14, 0x4f), REASON_DROP_IP_LENGTH),  // IHL 60 > total length 40
-        (with(&syn, 20, 0x20), REASON_DROP_FRAGMENT),   // more fragments
-        (with(&syn, 21, 0x01), REASON_DROP_FRAGMENT),   // offset 8
+        (with(&syn, 14, 0x65), REASON_DROP_IP_HEADER), // version 6
+        (with(&syn, 14, 0x44), REASON_DROP_IP_HEADER), // IHL 4
+        (with(&syn, 14, 0x40), REASON_DROP_IP_HEADER), // IHL 0
+        (with(&syn, 17, 19), REASON_DROP_IP_LENGTH),   // total length < header
+        (with(&syn, 17, 200), REASON_DROP_IP_LENGTH),  // total length > frame
+        (with(&syn, 14, 0x4f), REASON_DROP_IP_LENGTH), // IHL 60 > total length 40
+        (with(&syn, 20, 0x20), REASON_DROP_FRAGMENT),  // more fragments
+        (with(&syn, 21, 0x01), REASON_DROP_FRAGMENT),  // offset 8
         (with(&syn, 17, 39), REASON_DROP_L4_TRUNCATED), // 19 bytes of TCP
-        (with(&syn, 46, 0x40), REASON_DROP_L4_HEADER),  // data offset 4
-        (with(&syn, 46, 0x60), REASON_DROP_L4_HEADER),  // data offset beyond the packet
+        (with(&syn, 46, 0x40), REASON_DROP_L4_HEADER), // data offset 4
+        (with(&syn, 46, 0x60), REASON_DROP_L4_HEADER), // data offset beyond the packet
         (with(&datagram, 39, 7), REASON_DROP_L4_HEADER), // UDP length < 8
         (with(&datagram, 39, 9), REASON_DROP_L4_HEADER), // UDP length > packet
         (with(&datagram, 17, 27), REASON_DROP_L4_TRUNCATED),
@@ -226,7 +291,12 @@ fn malformed_ipv4() {
     let rule = h.rule(0);
     let mut padded = with(&syn, 20, 0x40);
     padded.extend([0; 20]);
-    h.expect(Hook::Xdp, &padded, REASON_PASS_NEW, &[NOT_ISOLATED_NEW, (rule, 1)]);
+    h.expect(
+        Hook::Xdp,
+        &padded,
+        REASON_PASS_NEW,
+        &[NOT_ISOLATED_NEW, (rule, 1)],
+    );
 }
 
 #[test]
@@ -240,7 +310,12 @@ fn ipv4_options_are_skipped_and_not_read_as_ports() {
     frame[17] = 44;
     frame.extend([0x94, 4, 0, 0]); // router alert
     frame.extend(&syn[34..]);
-    h.expect(Hook::Xdp, &frame, REASON_PASS_NEW, &[NOT_ISOLATED_NEW, (rule, 1)]);
+    h.expect(
+        Hook::Xdp,
+        &frame,
+        REASON_PASS_NEW,
+        &[NOT_ISOLATED_NEW, (rule, 1)],
+    );
     assert_eq!(h.flow().destination_port, 80);
 }
 
@@ -298,12 +373,21 @@ fn an_ipv6_packet_never_meets_an_ipv4_flow() {
 fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
     use bailey_datapath::{Datapath, PinDir, Settings};
     let mut h = Harness::small();
-    let settings = Settings { flows: 1024, rules: 256, ..Settings::default() };
+    let settings = Settings {
+        flows: 1024,
+        rules: 256,
+        ..Settings::default()
+    };
     h.datapath = Datapath::create(PinDir::private().unwrap(), settings).unwrap();
     let syn = tcp(STRANGER[0], FRIEND[0], 40000, 80, SYN);
     h.expect(Hook::Xdp, &syn, REASON_DROP_NO_POLICY, &[]);
     h.expect(Hook::Tc, &syn, REASON_DROP_NO_POLICY, &[]);
-    h.expect(Hook::Xdp, &ethernet([0xff; 6], 0x0806, 28), REASON_PASS_ARP, &[]);
+    h.expect(
+        Hook::Xdp,
+        &ethernet([0xff; 6], 0x0806, 28),
+        REASON_PASS_ARP,
+        &[],
+    );
 }
 
 #[test]
@@ -313,13 +397,21 @@ fn the_probe_answers_and_moves_nothing() {
     let rule = h.rule(0);
     let before = h.datapath.counters().unwrap().reasons();
     for (frame, passes, cells) in [
-        (tcp(CLIENT[0], POD[0], 1, 80, SYN), true, Some((RULE_NOT_ISOLATED, rule))),
+        (
+            tcp(CLIENT[0], POD[0], 1, 80, SYN),
+            true,
+            Some((RULE_NOT_ISOLATED, rule)),
+        ),
         (
             tcp(STRANGER[1], POD[1], 1, 80, SYN),
             false,
             Some((RULE_NOT_ISOLATED, h.default_deny() | CELL_DENY)),
         ),
-        (with(&tcp(CLIENT[0], POD[0], 1, 80, SYN), 14, 0x44), false, None),
+        (
+            with(&tcp(CLIENT[0], POD[0], 1, 80, SYN), 14, 0x44),
+            false,
+            None,
+        ),
     ] {
         let answer = h.datapath.probe_frame(&frame).unwrap();
         assert_eq!((answer.passes, answer.cells), (passes, cells));
@@ -339,12 +431,22 @@ fn the_sum_of_verdicts_is_the_number_of_frames() {
                 let syn = tcp(source, POD[family], 1000 + port, 80 + port % 2, SYN);
                 h.run(Hook::Xdp, &syn);
                 h.run(Hook::Xdp, &with(&syn, 14, syn[14] ^ 0x10));
-                h.run(Hook::Tc, &tcp(POD[family], source, 80 + port % 2, 1000 + port, SYN_ACK));
+                h.run(
+                    Hook::Tc,
+                    &tcp(POD[family], source, 80 + port % 2, 1000 + port, SYN_ACK),
+                );
                 frames += 3;
             }
         }
     }
     let reasons = h.datapath.counters().unwrap().reasons();
-    assert_eq!(reasons.values().map(|count| count.packets).sum::<u64>(), frames);
-    assert!(reasons.keys().all(|(_, reason)| bailey_bpf::reason::Reason::of(*reason).is_some()));
+    assert_eq!(
+        reasons.values().map(|count| count.packets).sum::<u64>(),
+        frames
+    );
+    assert!(
+        reasons
+            .keys()
+            .all(|(_, reason)| bailey_bpf::reason::Reason::of(*reason).is_some())
+    );
 }

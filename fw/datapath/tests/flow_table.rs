@@ -14,7 +14,11 @@ use harness::*;
 
 /// A table of two buckets: sixteen lanes, every flow in one of them.
 fn tiny() -> Settings {
-    Settings { flows: 8, rules: 256, ..Settings::default() }
+    Settings {
+        flows: 8,
+        rules: 256,
+        ..Settings::default()
+    }
 }
 
 /// Longer than a timeout of one second: two ticks and the coarseness of the clock.
@@ -34,7 +38,11 @@ fn establish(h: &mut Harness, n: u32) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_expired_flow_is_judged_as_a_new_one() {
-    let timeouts = Timeouts { udp_new: 1, udp_replied: 1, ..Timeouts::default() };
+    let timeouts = Timeouts {
+        udp_new: 1,
+        udp_replied: 1,
+        ..Timeouts::default()
+    };
     let mut h = Harness::new(Settings { timeouts, ..tiny() });
     let (client, pod) = (CLIENT[0], POD[0]);
     assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
@@ -44,7 +52,10 @@ fn an_expired_flow_is_judged_as_a_new_one() {
     // The side that answered may open a flow of its own, and does: the pod's egress is free.
     assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
     let flow = h.flow();
-    assert_eq!((flow.source, flow.original.packets, flow.reply.packets), (ip(pod), 1, 0));
+    assert_eq!(
+        (flow.source, flow.original.packets, flow.reply.packets),
+        (ip(pod), 1, 0)
+    );
     thread::sleep(EXPIRED);
     assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
     assert_eq!(h.flow().source, ip(client));
@@ -52,7 +63,12 @@ fn an_expired_flow_is_judged_as_a_new_one() {
     h.install(&snapshot(false));
     thread::sleep(EXPIRED);
     let deny = h.default_deny();
-    h.expect(Hook::Xdp, &udp(client, pod, 4000, 80), REASON_DROP_POLICY, &[(deny, 1)]);
+    h.expect(
+        Hook::Xdp,
+        &udp(client, pod, 4000, 80),
+        REASON_DROP_POLICY,
+        &[(deny, 1)],
+    );
 }
 
 #[test]
@@ -76,7 +92,10 @@ fn established_flows_stay_when_the_table_is_full_and_new_ones_are_refused() {
     h.expect(Hook::Xdp, &new, REASON_DROP_FLOW_TABLE_FULL, &[]);
     assert_eq!(h.flows().len(), 16);
     for n in 0..16 {
-        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, ACK)), "flow {n}");
+        assert!(
+            h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, ACK)),
+            "flow {n}"
+        );
     }
 }
 
@@ -85,9 +104,14 @@ fn established_flows_stay_when_the_table_is_full_and_new_ones_are_refused() {
 fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
     let mut h = Harness::new(tiny());
     for n in 0..200 {
-        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, SYN)), "SYN {n}");
+        assert!(
+            h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, SYN)),
+            "SYN {n}"
+        );
         let mut per_bucket = [0; 2];
-        h.flows().iter().for_each(|flow| per_bucket[flow.slot.0] += 1);
+        h.flows()
+            .iter()
+            .for_each(|flow| per_bucket[flow.slot.0] += 1);
         assert!(per_bucket.iter().all(|&count| count <= 6), "{per_bucket:?}");
     }
     assert_eq!(h.flows().len(), 12);
@@ -96,8 +120,11 @@ fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
     assert!(h.run(Hook::Tc, &tcp(POD[0], &newest, 80, 40000, SYN_ACK)));
     assert!(h.run(Hook::Xdp, &tcp(&newest, POD[0], 40000, 80, ACK)));
     establish(&mut h, 500);
-    let established =
-        h.flows().iter().filter(|flow| flow.state == STATE_TCP_ESTABLISHED).count();
+    let established = h
+        .flows()
+        .iter()
+        .filter(|flow| flow.state == STATE_TCP_ESTABLISHED)
+        .count();
     assert_eq!(established, 2);
 }
 
@@ -120,18 +147,32 @@ fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside
     assert_eq!(h.flows().len(), 16);
     let present = |h: &Harness| -> BTreeSet<u32> {
         let flows = h.flows();
-        (0..16).filter(|&n| flows.iter().any(|f| [f.source, f.destination].contains(&ip(&address(n))))).collect()
+        (0..16)
+            .filter(|&n| {
+                flows
+                    .iter()
+                    .any(|f| [f.source, f.destination].contains(&ip(&address(n))))
+            })
+            .collect()
     };
     let all: BTreeSet<u32> = (0..16).collect();
     assert_eq!(present(&h), all);
     // New flows, established at once so that the next one must evict another.
     establish(&mut h, 100);
     establish(&mut h, 101);
-    assert_eq!(&all - &present(&h), [8, 9].into(), "the closed ones went first");
+    assert_eq!(
+        &all - &present(&h),
+        [8, 9].into(),
+        "the closed ones went first"
+    );
     establish(&mut h, 102);
     establish(&mut h, 103);
     establish(&mut h, 104);
-    assert_eq!(&all - &present(&h), [8, 9, 13, 14, 15].into(), "then half-open from outside");
+    assert_eq!(
+        &all - &present(&h),
+        [8, 9, 13, 14, 15].into(),
+        "then half-open from outside"
+    );
     establish(&mut h, 105);
     establish(&mut h, 106);
     establish(&mut h, 107);
@@ -146,7 +187,10 @@ fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside
 fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
     for family in [0, 1] {
         let (client, pod) = (CLIENT[family], POD[family]);
-        let timeouts = Timeouts { denied: 3, ..Timeouts::default() };
+        let timeouts = Timeouts {
+            denied: 3,
+            ..Timeouts::default()
+        };
         let mut h = Harness::new(Settings { timeouts, ..tiny() });
         establish_from(&mut h, client, pod);
         assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
@@ -154,8 +198,18 @@ fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
         h.install(&snapshot(false));
         let deny = h.default_deny();
         // The server speaks first: judged in the direction of the flow, not of the packet.
-        h.expect(Hook::Tc, &tcp(pod, client, 80, 40000, ACK), REASON_DROP_POLICY, &[(deny, 0)]);
-        h.expect(Hook::Tc, &udp(pod, client, 80, 4000), REASON_DROP_POLICY, &[(deny, 0)]);
+        h.expect(
+            Hook::Tc,
+            &tcp(pod, client, 80, 40000, ACK),
+            REASON_DROP_POLICY,
+            &[(deny, 0)],
+        );
+        h.expect(
+            Hook::Tc,
+            &udp(pod, client, 80, 4000),
+            REASON_DROP_POLICY,
+            &[(deny, 0)],
+        );
         for _ in 0..8 {
             thread::sleep(Duration::from_millis(600));
             let dead = [
@@ -188,7 +242,10 @@ fn establish_from(h: &mut Harness, client: &str, pod: &str) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn kept_flows_live_on_under_their_rule_and_are_stamped_once() {
-    let mut h = Harness::new(Settings { on_policy_change: OnPolicyChange::Keep, ..tiny() });
+    let mut h = Harness::new(Settings {
+        on_policy_change: OnPolicyChange::Keep,
+        ..tiny()
+    });
     let (client, pod) = (CLIENT[0], POD[0]);
     establish_from(&mut h, client, pod);
     let rule = h.rule(0);
@@ -196,9 +253,19 @@ fn kept_flows_live_on_under_their_rule_and_are_stamped_once() {
     let epoch = h.datapath.control().epoch;
     assert_ne!(h.flow().epoch, epoch);
     let kept = [(RULE_NOT_ISOLATED, 0), (rule, 0)];
-    h.expect(Hook::Tc, &tcp(pod, client, 80, 40000, ACK), REASON_PASS_FLOW, &kept);
+    h.expect(
+        Hook::Tc,
+        &tcp(pod, client, 80, 40000, ACK),
+        REASON_PASS_FLOW,
+        &kept,
+    );
     assert_eq!((h.flow().epoch, h.flow().ingress_rule), (epoch, rule));
-    h.expect(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK), REASON_PASS_FLOW, &kept);
+    h.expect(
+        Hook::Xdp,
+        &tcp(client, pod, 40000, 80, ACK),
+        REASON_PASS_FLOW,
+        &kept,
+    );
     let deny = h.default_deny();
     let new = tcp(client, pod, 40001, 80, SYN);
     h.expect(Hook::Xdp, &new, REASON_DROP_POLICY, &[(deny, 1)]);
@@ -214,9 +281,18 @@ fn a_flow_is_judged_once_after_a_commit_and_its_counters_go_on() {
     let hits = h.datapath.counters().unwrap().rule(rule).packets;
     h.install(&snapshot(true));
     assert_eq!(h.rule(0), rule, "ids are stable");
-    assert_eq!(h.datapath.counters().unwrap().rule(rule).packets, hits, "counters go on");
+    assert_eq!(
+        h.datapath.counters().unwrap().rule(rule).packets,
+        hits,
+        "counters go on"
+    );
     let flow = [(RULE_NOT_ISOLATED, 0), (rule, 0)];
-    h.expect(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK), REASON_PASS_FLOW, &flow);
+    h.expect(
+        Hook::Xdp,
+        &tcp(client, pod, 40000, 80, ACK),
+        REASON_PASS_FLOW,
+        &flow,
+    );
     assert_eq!(h.flow().epoch, h.datapath.control().epoch);
     assert_eq!(h.flow().original.packets, packets + 1);
     assert_eq!(h.flow().state, STATE_TCP_ESTABLISHED);
@@ -242,7 +318,11 @@ fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
     const ROUNDS: u32 = 6;
     const FLOWS: u32 = 3000;
     for round in 0..ROUNDS {
-        let h = Harness::new(Settings { flows: 4096, rules: 256, ..Settings::default() });
+        let h = Harness::new(Settings {
+            flows: 4096,
+            rules: 256,
+            ..Settings::default()
+        });
         let datapath = &h.datapath;
         thread::scope(|scope| {
             for cpu in 0..2 {
@@ -260,13 +340,21 @@ fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
         let mut seen = BTreeSet::new();
         for flow in &flows {
             assert_eq!(flow.destination, ip(POD[0]), "torn: {flow:?}");
-            assert_eq!((flow.source_port, flow.destination_port), (40000, 80), "torn: {flow:?}");
+            assert_eq!(
+                (flow.source_port, flow.destination_port),
+                (40000, 80),
+                "torn: {flow:?}"
+            );
             assert_eq!(flow.ingress_rule, h.rule(1), "torn: {flow:?}");
             assert!(seen.insert(flow.source), "twice: {flow:?}");
         }
         // Both may give up a flow that they claimed in different buckets; its next packet is then
         // the one that inserts it. That is rare.
-        assert!(flows.len() as u32 > FLOWS * 99 / 100, "{} of {FLOWS}", flows.len());
+        assert!(
+            flows.len() as u32 > FLOWS * 99 / 100,
+            "{} of {FLOWS}",
+            flows.len()
+        );
         let busy = h.datapath.flows().unwrap().busy();
         assert_eq!(busy, 0, "lanes taken and never published");
     }

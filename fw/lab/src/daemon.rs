@@ -64,7 +64,13 @@ impl Daemon {
                 let _ = send.send(line);
             }
         });
-        Ok(Self { child, lines, log: Vec::new(), config, binary: binary.to_owned() })
+        Ok(Self {
+            child,
+            lines,
+            log: Vec::new(),
+            config,
+            binary: binary.to_owned(),
+        })
     }
 
     /// Waits for a log line that contains a text, and returns it.
@@ -74,7 +80,10 @@ impl Daemon {
     pub fn wait_for(&mut self, text: &str, timeout: Duration) -> Result<String> {
         let deadline = Instant::now() + timeout;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     self.log.push(line.clone());
                     if line.contains(text) {
@@ -86,7 +95,10 @@ impl Daemon {
                         RecvTimeoutError::Timeout => "the time is up",
                         RecvTimeoutError::Disconnected => "bailey has ended",
                     };
-                    bail!("waiting for {text:?}: {why}; its log:\n{}", self.log.join("\n"));
+                    bail!(
+                        "waiting for {text:?}: {why}; its log:\n{}",
+                        self.log.join("\n")
+                    );
                 }
             }
         }
@@ -106,7 +118,11 @@ impl Daemon {
     pub fn ask(&self, lab: &Lab, verb: &str) -> Result<String> {
         let (binary, config, verb) = (self.binary.clone(), self.config.clone(), verb.to_owned());
         let output = lab.node.run(move || {
-            Command::new(binary).args(verb.split_whitespace()).arg("--config").arg(config).output()
+            Command::new(binary)
+                .args(verb.split_whitespace())
+                .arg("--config")
+                .arg(config)
+                .output()
         })?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr));

@@ -12,12 +12,12 @@
 //! process ends the lab: nothing is left on the machine, also after SIGKILL.
 #![forbid(unsafe_code)]
 
+/// `bailey run` in the node's namespace.
+pub mod daemon;
 /// A network namespace and the thread that lives in it.
 pub mod namespace;
 /// The topology above.
 pub mod topology;
-/// `bailey run` in the node's namespace.
-pub mod daemon;
 /// Real TCP, UDP and ICMP.
 pub mod traffic;
 

@@ -30,7 +30,9 @@ impl Namespace {
                 queue.into_iter().for_each(|job| job());
             }
         });
-        let tid = started.recv()?.context("cannot create a network namespace")?;
+        let tid = started
+            .recv()?
+            .context("cannot create a network namespace")?;
         let namespace = Self { jobs, tid };
         namespace.ip("link set lo up")?;
         Ok(namespace)
@@ -61,7 +63,10 @@ impl Namespace {
                 .output()
                 .context("cannot run ip; install iproute2")?;
             if !output.status.success() {
-                bail!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim());
+                bail!(
+                    "ip {arguments}: {}",
+                    String::from_utf8_lossy(&output.stderr).trim()
+                );
             }
             Ok(())
         })

@@ -26,11 +26,22 @@ pub const NIC: &str = "nic0";
 /// Where the lab's own file system is mounted; only its threads see it.
 const ROOT: &str = "/mnt";
 
-const OUTSIDE: [&str; 4] =
-    ["203.0.113.10/24", "198.51.100.20/24", "2001:db8:a::10/64", "2001:db8:b::20/64"];
-const NODE: [&str; 4] = ["203.0.113.1/24", "198.51.100.1/24", "2001:db8:a::1/64", "2001:db8:b::1/64"];
-const WORKLOADS: [(&str, &str, &str); 2] =
-    [("web", "10.42.0.11", "fd42::11"), ("db", "10.42.0.12", "fd42::12")];
+const OUTSIDE: [&str; 4] = [
+    "203.0.113.10/24",
+    "198.51.100.20/24",
+    "2001:db8:a::10/64",
+    "2001:db8:b::20/64",
+];
+const NODE: [&str; 4] = [
+    "203.0.113.1/24",
+    "198.51.100.1/24",
+    "2001:db8:a::1/64",
+    "2001:db8:b::1/64",
+];
+const WORKLOADS: [(&str, &str, &str); 2] = [
+    ("web", "10.42.0.11", "fd42::11"),
+    ("db", "10.42.0.12", "fd42::12"),
+];
 
 impl Lab {
     /// Builds the lab. The calling thread moves into a mount namespace of its own, with an empty
@@ -47,10 +58,16 @@ impl Lab {
         }
         connect(&node, NIC, &outside, "eth0")?;
         for address in NODE {
-            node.ip(&format!("address add {address} dev {NIC} {}", nodad(address)))?;
+            node.ip(&format!(
+                "address add {address} dev {NIC} {}",
+                nodad(address)
+            ))?;
         }
         for address in OUTSIDE {
-            outside.ip(&format!("address add {address} dev eth0 {}", nodad(address)))?;
+            outside.ip(&format!(
+                "address add {address} dev eth0 {}",
+                nodad(address)
+            ))?;
         }
         outside.ip("route add 10.42.0.0/24 via 203.0.113.1")?;
         outside.ip("route add fd42::/64 via 2001:db8:a::1")?;
@@ -72,7 +89,12 @@ impl Lab {
             workload.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
             workloads.insert(name, workload);
         }
-        Ok(Self { outside, node, workloads, root })
+        Ok(Self {
+            outside,
+            node,
+            workloads,
+            root,
+        })
     }
 
     /// The lab's own directory: empty, in memory, gone with the lab.
@@ -95,7 +117,10 @@ fn nodad(address: &str) -> &'static str {
 
 /// A veth pair, both ends up.
 fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<()> {
-    a.ip(&format!("link add {a_name} type veth peer name {b_name} netns {}", b.id()))?;
+    a.ip(&format!(
+        "link add {a_name} type veth peer name {b_name} netns {}",
+        b.id()
+    ))?;
     a.ip(&format!("link set {a_name} up"))?;
     b.ip(&format!("link set {b_name} up"))
 }
@@ -110,6 +135,7 @@ fn private_root() -> Result<PathBuf> {
         .with_context(|| format!("cannot mount a tmpfs at {ROOT}"))?;
     let bpf = root.join("bpf");
     fs::create_dir(&bpf)?;
-    mount(Some("lab"), &bpf, Some("bpf"), MsFlags::empty(), none).context("cannot mount a bpffs")?;
+    mount(Some("lab"), &bpf, Some("bpf"), MsFlags::empty(), none)
+        .context("cannot mount a bpffs")?;
     Ok(root)
 }

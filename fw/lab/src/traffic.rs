@@ -104,7 +104,9 @@ pub fn tcp_connect(
 /// Sends a greeting through a connection and waits for its echo.
 pub fn tcp_talk(stream: &mut TcpStream) -> Observed {
     let mut answer = [0; GREETING.len()];
-    let result = stream.write_all(GREETING).and_then(|()| stream.read_exact(&mut answer));
+    let result = stream
+        .write_all(GREETING)
+        .and_then(|()| stream.read_exact(&mut answer));
     observed(result)
 }
 

@@ -52,7 +52,11 @@ pub struct Connection {
 
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {} {}", self.source, self.destination, self.protocol)?;
+        write!(
+            f,
+            "{} -> {} {}",
+            self.source, self.destination, self.protocol
+        )?;
         if self.protocol.has_ports() {
             write!(f, "/{}", self.port)?;
         }

@@ -6,7 +6,12 @@ pub struct Labels(pub BTreeMap<String, String>);
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        Self(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
     }
 }
 
@@ -83,7 +88,11 @@ mod tests {
         assert!(Selector::default().matches(&labels));
         assert!(Selector::default().matches(&Labels::default()));
         let both = Selector(
-            [Requirement::Exists("app".into()), Requirement::Exists("tier".into())].into(),
+            [
+                Requirement::Exists("app".into()),
+                Requirement::Exists("tier".into()),
+            ]
+            .into(),
         );
         assert!(!both.matches(&labels));
     }

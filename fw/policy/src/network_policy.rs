@@ -117,7 +117,10 @@ pub struct PortRange {
 impl PortRange {
     /// One port.
     pub fn single(port: u16) -> Self {
-        Self { first: port, last: port }
+        Self {
+            first: port,
+            last: port,
+        }
     }
 
     /// Is the port in the range?

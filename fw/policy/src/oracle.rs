@@ -59,19 +59,36 @@ fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) ->
     // [doc] "policies do not conflict; they are additive": the first match is as good as any, and
     // policies are in the order of their names.
     for policy in &isolating {
-        for (index, rule) in policy.rules(direction).unwrap_or_default().iter().enumerate() {
+        for (index, rule) in policy
+            .rules(direction)
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+        {
             if peers_match(snapshot, policy, rule, peer_address, peer)
                 && ports_match(rule, connection, destination)
             {
-                return Decider::Rule(RuleRef { policy: policy.id.clone(), direction, index });
+                return Decider::Rule(RuleRef {
+                    policy: policy.id.clone(),
+                    direction,
+                    index,
+                });
             }
         }
     }
-    Decider::DefaultDeny(isolating.iter().map(|policy| policy.id.clone()).collect::<Vec<PolicyRef>>())
+    Decider::DefaultDeny(
+        isolating
+            .iter()
+            .map(|policy| policy.id.clone())
+            .collect::<Vec<PolicyRef>>(),
+    )
 }
 
 fn endpoint_with(snapshot: &Snapshot, address: IpAddr) -> Option<&Endpoint> {
-    snapshot.endpoints().iter().find(|endpoint| endpoint.addresses.contains(&address))
+    snapshot
+        .endpoints()
+        .iter()
+        .find(|endpoint| endpoint.addresses.contains(&address))
 }
 
 fn from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -> bool {
@@ -103,7 +120,10 @@ fn peers_match(
     endpoint: Option<&Endpoint>,
 ) -> bool {
     rule.peers.is_empty()
-        || rule.peers.iter().any(|peer| peer_matches(snapshot, policy, peer, address, endpoint))
+        || rule
+            .peers
+            .iter()
+            .any(|peer| peer_matches(snapshot, policy, peer, address, endpoint))
 }
 
 fn peer_matches(
@@ -126,9 +146,10 @@ fn peer_matches(
                 // [api] "Otherwise it selects the pods matching podSelector in the policy's own
                 // namespace."
                 None => *namespace == policy.id.namespace,
-                Some(selector) => {
-                    snapshot.namespaces().get(namespace).is_some_and(|l| selector.matches(l))
-                }
+                Some(selector) => snapshot
+                    .namespaces()
+                    .get(namespace)
+                    .is_some_and(|l| selector.matches(l)),
             };
             in_namespace && pods.matches(&endpoint.labels)
         }
@@ -139,7 +160,10 @@ fn peer_matches(
 /// restricted by port)", and with them every protocol.
 fn ports_match(rule: &Rule, connection: &Connection, destination: Option<&Endpoint>) -> bool {
     rule.ports.is_empty()
-        || rule.ports.iter().any(|port| port_matches(port, connection, destination))
+        || rule
+            .ports
+            .iter()
+            .any(|port| port_matches(port, connection, destination))
 }
 
 fn port_matches(port: &PortMatch, connection: &Connection, destination: Option<&Endpoint>) -> bool {
@@ -153,7 +177,9 @@ fn port_matches(port: &PortMatch, connection: &Connection, destination: Option<&
         PortSpec::Range(range) => range.contains(connection.port),
         // [api] "a numerical or named port on a pod": of the pod that is connected to. A name
         // that it does not have matches nothing.
-        PortSpec::Named(name) => destination
-            .is_some_and(|d| d.named_port(name, port.protocol).any(|n| n == connection.port)),
+        PortSpec::Named(name) => destination.is_some_and(|d| {
+            d.named_port(name, port.protocol)
+                .any(|n| n == connection.port)
+        }),
     }
 }

@@ -59,13 +59,20 @@ impl Snapshot {
         snapshot.policies.sort_by(|a, b| a.id.cmp(&b.id));
         snapshot.complete_namespaces();
         let conflicts = snapshot.index_addresses();
-        if conflicts.is_empty() { Ok(snapshot) } else { Err(conflicts) }
+        if conflicts.is_empty() {
+            Ok(snapshot)
+        } else {
+            Err(conflicts)
+        }
     }
 
     /// Every namespace carries its name as a label, and a namespace that only other objects name
     /// exists with that label alone.
     fn complete_namespaces(&mut self) {
-        let selectable = self.endpoints.iter().filter(|endpoint| endpoint.selectable());
+        let selectable = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.selectable());
         let named = selectable
             .map(|endpoint| &endpoint.id.namespace)
             .chain(self.policies.iter().map(|policy| &policy.id.namespace));
@@ -75,7 +82,9 @@ impl Snapshot {
             }
         }
         for (name, labels) in &mut self.namespaces {
-            labels.0.insert(NAMESPACE_NAME_LABEL.to_owned(), name.clone());
+            labels
+                .0
+                .insert(NAMESPACE_NAME_LABEL.to_owned(), name.clone());
         }
     }
 
@@ -121,12 +130,16 @@ impl Snapshot {
 
     /// The endpoint with this address.
     pub fn endpoint_at(&self, address: IpAddr) -> Option<&Endpoint> {
-        self.by_address.get(&address).map(|&index| &self.endpoints[index])
+        self.by_address
+            .get(&address)
+            .map(|&index| &self.endpoints[index])
     }
 
     /// The endpoint of this name.
     pub fn endpoint(&self, id: &EndpointRef) -> Option<&Endpoint> {
-        let found = self.endpoints.binary_search_by(|endpoint| endpoint.id.cmp(id));
+        let found = self
+            .endpoints
+            .binary_search_by(|endpoint| endpoint.id.cmp(id));
         found.ok().map(|index| &self.endpoints[index])
     }
 

@@ -104,6 +104,10 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.allows() { "allow" } else { "deny" };
-        write!(f, "{word} (egress {}, ingress {})", self.egress, self.ingress)
+        write!(
+            f,
+            "{word} (egress {}, ingress {})",
+            self.egress, self.ingress
+        )
     }
 }

@@ -82,7 +82,11 @@ pub fn load(
 impl Collector {
     /// Starts without objects.
     pub fn new(strictness: Strictness, limits: ReadLimits) -> Self {
-        Self { strictness, limits, ..Self::default() }
+        Self {
+            strictness,
+            limits,
+            ..Self::default()
+        }
     }
 
     /// Reads a file; what is wrong with it is found in the diagnostics.
@@ -116,7 +120,11 @@ impl Collector {
         let text = |key: &str| object.get(key).and_then(Node::as_str).unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         if kind.is_empty() || api_version.is_empty() {
-            let field = if kind.is_empty() { "kind" } else { "apiVersion" };
+            let field = if kind.is_empty() {
+                "kind"
+            } else {
+                "apiVersion"
+            };
             let message = format!("{field}: Required value: not a Kubernetes object");
             self.report(Severity::Error, file, object.pos, None, message);
             return;
@@ -138,7 +146,10 @@ impl Collector {
                      it is not skipped; leave it out, or express it as networking.k8s.io/v1 \
                      NetworkPolicy"
                 );
-                let name = object.get("metadata").and_then(|m| m.get("name")).and_then(Node::as_str);
+                let name = object
+                    .get("metadata")
+                    .and_then(|m| m.get("name"))
+                    .and_then(Node::as_str);
                 let named = format!("{kind} {}", name.unwrap_or("(unnamed)"));
                 self.report(Severity::Error, file, object.pos, Some(named), message);
             }
@@ -163,7 +174,10 @@ impl Collector {
 
     /// Items of a typed list (`PodList`) may leave out what the list says of all of them.
     fn add_item(&mut self, file: &Path, list: &Node, item: &Node) {
-        let kind = list.get("kind").and_then(Node::as_str).and_then(|k| k.strip_suffix("List"));
+        let kind = list
+            .get("kind")
+            .and_then(Node::as_str)
+            .and_then(|k| k.strip_suffix("List"));
         let (Some(kind), Value::Mapping(entries)) = (kind.filter(|k| !k.is_empty()), &item.value)
         else {
             self.add_object(file, item);
@@ -174,13 +188,32 @@ impl Collector {
             if item.get(key).is_none()
                 && let Some(value) = value
             {
-                let key = crate::node::Key { pos: item.pos, text: key.to_owned() };
-                entries.push((key, Node { pos: item.pos, value }));
+                let key = crate::node::Key {
+                    pos: item.pos,
+                    text: key.to_owned(),
+                };
+                entries.push((
+                    key,
+                    Node {
+                        pos: item.pos,
+                        value,
+                    },
+                ));
             }
         };
         add(&mut entries, "kind", Some(Value::String(kind.to_owned())));
-        add(&mut entries, "apiVersion", list.get("apiVersion").map(|v| v.value.clone()));
-        self.add_object(file, &Node { pos: item.pos, value: Value::Mapping(entries) });
+        add(
+            &mut entries,
+            "apiVersion",
+            list.get("apiVersion").map(|v| v.value.clone()),
+        );
+        self.add_object(
+            file,
+            &Node {
+                pos: item.pos,
+                value: Value::Mapping(entries),
+            },
+        );
     }
 
     fn skip(&mut self, kind: &str) {
@@ -194,10 +227,14 @@ impl Collector {
         let decoded: Decoded<networking::NetworkPolicy> = decode(&node);
         let metadata = decoded.value.as_ref().map(|v| v.metadata.clone());
         let named = self.identify(file, &node, "NetworkPolicy", metadata, true);
-        let Some(object) = self.strict(file, &node, &named.title, &decoded) else { return };
-        let id = PolicyRef { namespace: named.namespace, name: named.name };
-        let read =
-            network_policy::read(id, object, self.strictness == Strictness::Lenient);
+        let Some(object) = self.strict(file, &node, &named.title, &decoded) else {
+            return;
+        };
+        let id = PolicyRef {
+            namespace: named.namespace,
+            name: named.name,
+        };
+        let read = network_policy::read(id, object, self.strictness == Strictness::Lenient);
         for (path, message) in &read.warnings {
             self.field(Severity::Warning, file, &node, &named.title, path, message);
         }
@@ -212,7 +249,9 @@ impl Collector {
         let decoded: Decoded<Workload> = decode(node);
         let metadata = decoded.value.as_ref().map(|v| v.metadata.clone());
         let named = self.identify(file, node, "Workload", metadata, true);
-        let Some(object) = self.strict(file, node, &named.title, &decoded) else { return };
+        let Some(object) = self.strict(file, node, &named.title, &decoded) else {
+            return;
+        };
         let mut errors = FieldErrors::default();
         let id = named.endpoint(EndpointKind::Workload);
         let endpoint = workload::read(id, object, &mut errors);
@@ -231,7 +270,8 @@ impl Collector {
         };
         if self.register(file, &node, &named.title) {
             self.counts.read += 1;
-            self.namespaces.insert(named.name, inventory::labels(&object.metadata));
+            self.namespaces
+                .insert(named.name, inventory::labels(&object.metadata));
         }
     }
 
@@ -360,7 +400,13 @@ impl Collector {
         message: &str,
     ) {
         let pos = node.locate(path, false);
-        self.report(severity, file, pos, Some(title.to_owned()), format!("{path}: {message}"));
+        self.report(
+            severity,
+            file,
+            pos,
+            Some(title.to_owned()),
+            format!("{path}: {message}"),
+        );
     }
 
     fn report(
@@ -372,7 +418,13 @@ impl Collector {
         message: String,
     ) {
         let file = Some(file.to_owned());
-        self.diagnostics.push(Diagnostic { severity, file, pos: Some(pos), object, message });
+        self.diagnostics.push(Diagnostic {
+            severity,
+            file,
+            pos: Some(pos),
+            object,
+            message,
+        });
     }
 
     /// Finds out what an object is called, and reports names that cannot be.
@@ -417,12 +469,19 @@ impl Collector {
             let pos = node.locate(&path, true);
             self.report(Severity::Warning, file, pos, Some(title.clone()), message);
         }
-        Named { namespace, name, title }
+        Named {
+            namespace,
+            name,
+            title,
+        }
     }
 
     /// Remembers where an object stands; false if there is one of this name already.
     fn register(&mut self, file: &Path, node: &Node, title: &str) -> bool {
-        let origin = Origin { file: file.to_owned(), pos: node.pos };
+        let origin = Origin {
+            file: file.to_owned(),
+            pos: node.pos,
+        };
         let Some(first) = self.origins.get(title) else {
             self.origins.insert(title.to_owned(), origin);
             return true;
@@ -442,8 +501,12 @@ impl Collector {
     pub fn finish(mut self) -> (Option<Snapshot>, Diagnostics, Counts) {
         self.warn_about_gaps();
         self.warn_about_ambiguous_ports();
-        let snapshot =
-            Snapshot::new(self.namespaces, self.endpoints, self.host_pods, self.policies);
+        let snapshot = Snapshot::new(
+            self.namespaces,
+            self.endpoints,
+            self.host_pods,
+            self.policies,
+        );
         match snapshot {
             Ok(snapshot) => {
                 let usable = !self.diagnostics.has_errors();
@@ -466,7 +529,10 @@ impl Collector {
             .filter(|endpoint| endpoint.id.kind == EndpointKind::Node)
             .map(|node| node.id.name.as_str())
             .collect();
-        let lost = self.endpoints.iter().filter_map(|endpoint| endpoint.node.as_deref());
+        let lost = self
+            .endpoints
+            .iter()
+            .filter_map(|endpoint| endpoint.node.as_deref());
         let lost = lost.filter(|node| !nodes.contains(node)).count();
         if lost > 0 {
             self.diagnostics.warning(format!(
@@ -476,11 +542,21 @@ impl Collector {
             ));
         }
         let selects_namespaces = self.policies.iter().any(|policy| {
-            Direction::BOTH.into_iter().filter_map(|d| policy.rules(d)).flatten().any(|rule| {
-                rule.peers.iter().any(|peer| {
-                    matches!(peer, bailey_policy::Peer::Selected { namespaces: Some(_), .. })
+            Direction::BOTH
+                .into_iter()
+                .filter_map(|d| policy.rules(d))
+                .flatten()
+                .any(|rule| {
+                    rule.peers.iter().any(|peer| {
+                        matches!(
+                            peer,
+                            bailey_policy::Peer::Selected {
+                                namespaces: Some(_),
+                                ..
+                            }
+                        )
+                    })
                 })
-            })
         });
         let mut unknown: Vec<&str> = self
             .endpoints
@@ -519,8 +595,10 @@ impl Collector {
         let mut warnings = Vec::new();
         for endpoint in &self.endpoints {
             for &(name, protocol) in &used {
-                let numbers: Vec<String> =
-                    endpoint.named_port(name, protocol).map(|number| number.to_string()).collect();
+                let numbers: Vec<String> = endpoint
+                    .named_port(name, protocol)
+                    .map(|number| number.to_string())
+                    .collect();
                 if numbers.len() > 1 {
                     warnings.push(format!(
                         "{}: port name {name:?} stands for {protocol} {}; rules that use it allow \
@@ -531,7 +609,9 @@ impl Collector {
                 }
             }
         }
-        warnings.into_iter().for_each(|warning| self.diagnostics.warning(warning));
+        warnings
+            .into_iter()
+            .for_each(|warning| self.diagnostics.warning(warning));
     }
 }
 
@@ -545,7 +625,11 @@ struct Named {
 
 impl Named {
     fn endpoint(&self, kind: EndpointKind) -> EndpointRef {
-        EndpointRef { kind, namespace: self.namespace.clone(), name: self.name.clone() }
+        EndpointRef {
+            kind,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -566,9 +650,16 @@ fn describe(conflict: &Conflict, origins: &BTreeMap<String, Origin>) -> Diagnost
         EndpointKind::Workload => format!("Workload {}/{}", id.namespace, id.name),
     };
     let at = origins.get(&title(second));
-    let other = origins.get(&title(first)).map_or_else(String::new, |origin| {
-        format!(" ({}:{}:{})", origin.file.display(), origin.pos.line, origin.pos.column)
-    });
+    let other = origins
+        .get(&title(first))
+        .map_or_else(String::new, |origin| {
+            format!(
+                " ({}:{}:{})",
+                origin.file.display(),
+                origin.pos.line,
+                origin.pos.column
+            )
+        });
     Diagnostic {
         severity: Severity::Error,
         file: at.map(|origin| origin.file.clone()),

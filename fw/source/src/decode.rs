@@ -38,13 +38,23 @@ pub fn decode<T: for<'de> Deserialize<'de>>(document: &Node) -> Decoded<T> {
         let tracked = serde_path_to_error::Deserializer::new(NodeDeserializer(&rest), &mut track);
         let result = serde_ignored::deserialize(tracked, |path| unknown.push(ignored_path(&path)));
         let error = match result {
-            Ok(value) => return Decoded { value: Some(value), wrong, unknown },
+            Ok(value) => {
+                return Decoded {
+                    value: Some(value),
+                    wrong,
+                    unknown,
+                };
+            }
             Err(error) => error,
         };
         let path = error_path(&track.path());
         let seen = wrong.iter().any(|(known, _)| *known == path);
         if seen || wrong.len() == WRONG_MAX {
-            return Decoded { value: None, wrong, unknown };
+            return Decoded {
+                value: None,
+                wrong,
+                unknown,
+            };
         }
         rest.remove(&path);
         wrong.push((path, error.to_string()));
@@ -65,11 +75,12 @@ fn ignored_path(path: &serde_ignored::Path<'_>) -> FieldPath {
 
 fn error_path(path: &serde_path_to_error::Path) -> FieldPath {
     use serde_path_to_error::Segment;
-    path.iter().fold(FieldPath::default(), |at, segment| match segment {
-        Segment::Seq { index } => at.index(*index),
-        Segment::Map { key } => at.key(key),
-        Segment::Enum { .. } | Segment::Unknown => at,
-    })
+    path.iter()
+        .fold(FieldPath::default(), |at, segment| match segment {
+            Segment::Seq { index } => at.index(*index),
+            Segment::Map { key } => at.key(key),
+            Segment::Enum { .. } | Segment::Unknown => at,
+        })
 }
 
 /// Why a value has the wrong type, worded for the field that has it.
@@ -101,13 +112,19 @@ impl de::Error for DecodeError {
             other => return Self::custom(format!("{other}, expected {expected}")),
         };
         let expected = expected.to_string();
-        let scalar = !matches!(unexpected, Unexpected::Seq | Unexpected::Map | Unexpected::Str(_));
+        let scalar = !matches!(
+            unexpected,
+            Unexpected::Seq | Unexpected::Map | Unexpected::Str(_)
+        );
         let hint = if expected.contains("string") && scalar {
             format!("; put it in quotes: \"{value}\"")
         } else {
             String::new()
         };
-        Self(format!("Invalid value: {value}: must be {}, not {kind}{hint}", readable(&expected)))
+        Self(format!(
+            "Invalid value: {value}: must be {}, not {kind}{hint}",
+            readable(&expected)
+        ))
     }
 }
 
@@ -147,9 +164,10 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
             Value::Float(value) => visitor.visit_f64(*value),
             Value::String(value) => visitor.visit_borrowed_str(value),
             Value::Sequence(items) => visitor.visit_seq(Items(items.iter())),
-            Value::Mapping(entries) => {
-                visitor.visit_map(Entries { rest: entries.iter(), value: None })
-            }
+            Value::Mapping(entries) => visitor.visit_map(Entries {
+                rest: entries.iter(),
+                value: None,
+            }),
         }
     }
 
@@ -180,7 +198,10 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0.value {
-            Value::Null => visitor.visit_map(Entries { rest: [].iter(), value: None }),
+            Value::Null => visitor.visit_map(Entries {
+                rest: [].iter(),
+                value: None,
+            }),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -236,7 +257,10 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, DecodeError> {
-        self.0.next().map(|node| seed.deserialize(NodeDeserializer(node))).transpose()
+        self.0
+            .next()
+            .map(|node| seed.deserialize(NodeDeserializer(node)))
+            .transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -256,13 +280,22 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, DecodeError> {
-        let Some((key, node)) = self.rest.next() else { return Ok(None) };
+        let Some((key, node)) = self.rest.next() else {
+            return Ok(None);
+        };
         self.value = Some(node);
-        seed.deserialize(de::value::BorrowedStrDeserializer::new(&key.text)).map(Some)
+        seed.deserialize(de::value::BorrowedStrDeserializer::new(&key.text))
+            .map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
-        let node = self.value.take().ok_or_else(|| de::Error::custom("value before key"))?;
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, DecodeError> {
+        let node = self
+            .value
+            .take()
+            .ok_or_else(|| de::Error::custom("value before key"))?;
         seed.deserialize(NodeDeserializer(node))
     }
 }

@@ -113,7 +113,11 @@ impl Diagnostics {
     }
 
     fn sorted(&self, severity: Severity) -> impl Iterator<Item = &Diagnostic> {
-        let mut list: Vec<_> = self.list.iter().filter(|d| d.severity == severity).collect();
+        let mut list: Vec<_> = self
+            .list
+            .iter()
+            .filter(|d| d.severity == severity)
+            .collect();
         list.sort_by(|a, b| (&a.file, a.pos).cmp(&(&b.file, b.pos)));
         list.into_iter()
     }
@@ -121,7 +125,11 @@ impl Diagnostics {
     /// Errors and then warnings for people, each with the line it is about and a caret. Control
     /// characters of the input never reach the terminal.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let mut out = String::new();
         for diagnostic in self.errors().chain(self.warnings()) {
             let _ = writeln!(out, "{}", printable(&format!("{diagnostic:#}")));
@@ -138,7 +146,10 @@ impl Diagnostics {
         let line = text.lines().nth(pos.line.checked_sub(1)? as usize)?;
         let (line, column) = window(line, pos.column as usize - 1);
         let line = printable(&line);
-        let start = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+        let start = line
+            .char_indices()
+            .nth(column)
+            .map_or(line.len(), |(at, _)| at);
         let end = start + token_len(&line[start..]);
         let level = match diagnostic.severity {
             Severity::Error => Level::ERROR,
@@ -156,18 +167,35 @@ impl Diagnostics {
 fn window(line: &str, column: usize) -> (String, usize) {
     const BEFORE: usize = 40;
     const WIDTH: usize = 100;
-    let from = if line.chars().count() > WIDTH { column.saturating_sub(BEFORE) } else { 0 };
+    let from = if line.chars().count() > WIDTH {
+        column.saturating_sub(BEFORE)
+    } else {
+        0
+    };
     (line.chars().skip(from).take(WIDTH).collect(), column - from)
 }
 
 /// The bytes of the value or word that begins here, at least one where there is one.
 fn token_len(rest: &str) -> usize {
-    let quoted = rest.strip_prefix('"').and_then(|inner| inner.find('"')).map(|at| at + 2);
+    let quoted = rest
+        .strip_prefix('"')
+        .and_then(|inner| inner.find('"'))
+        .map(|at| at + 2);
     let word = || rest.find([' ', ',', '}', ']', '\t']).unwrap_or(rest.len());
-    quoted.unwrap_or_else(word).max(usize::from(!rest.is_empty()))
+    quoted
+        .unwrap_or_else(word)
+        .max(usize::from(!rest.is_empty()))
 }
 
 /// Replaces what could steer a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }

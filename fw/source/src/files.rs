@@ -49,7 +49,11 @@ impl FileSet {
         for path in paths {
             set.add(path, recursive, 0, &mut errors);
         }
-        if errors.is_empty() { Ok(set) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(set)
+        } else {
+            Err(errors)
+        }
     }
 
     fn add(
@@ -65,18 +69,27 @@ impl FileSet {
                 return Ok(());
             }
             if depth > DEPTH_MAX {
-                return Err(io::Error::other("directories nested too deep; a link that loops?"));
+                return Err(io::Error::other(
+                    "directories nested too deep; a link that loops?",
+                ));
             }
             let mut entries: Vec<PathBuf> = fs::read_dir(path)?
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<io::Result<_>>()?;
             entries.sort();
             for entry in entries {
-                if entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"..")) {
+                if entry
+                    .file_name()
+                    .is_some_and(|name| name.as_encoded_bytes().starts_with(b".."))
+                {
                     continue;
                 }
                 let is_dir = fs::metadata(&entry).is_ok_and(|metadata| metadata.is_dir());
-                if if is_dir { recursive } else { has_known_extension(&entry) } {
+                if if is_dir {
+                    recursive
+                } else {
+                    has_known_extension(&entry)
+                } {
                     self.add(&entry, recursive, depth + 1, errors);
                 }
             }
@@ -104,7 +117,9 @@ impl FileSet {
 }
 
 fn has_known_extension(path: &Path) -> bool {
-    path.extension().and_then(OsStr::to_str).is_some_and(|ext| EXTENSIONS.contains(&ext))
+    path.extension()
+        .and_then(OsStr::to_str)
+        .is_some_and(|ext| EXTENSIONS.contains(&ext))
 }
 
 /// Reads a file up to a limit.
@@ -114,11 +129,18 @@ fn has_known_extension(path: &Path) -> bool {
 pub fn read(path: &Path, limit: u64) -> Result<String, String> {
     let file = File::open(path).map_err(|error| format!("cannot open: {error}"))?;
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot read: {error}"))?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot read: {error}"))?;
     if bytes.len() as u64 > limit {
-        return Err(format!("larger than {limit} bytes; the limit is read.file_bytes = {limit}"));
+        return Err(format!(
+            "larger than {limit} bytes; the limit is read.file_bytes = {limit}"
+        ));
     }
     String::from_utf8(bytes).map_err(|error| {
-        format!("not UTF-8: invalid byte at offset {}", error.utf8_error().valid_up_to())
+        format!(
+            "not UTF-8: invalid byte at offset {}",
+            error.utf8_error().valid_up_to()
+        )
     })
 }

@@ -13,8 +13,13 @@ use crate::validate::{self, FieldErrors};
 pub(crate) const NAMESPACE_FIELDS: &[&str] =
     &["apiVersion", "kind", "metadata.name", "metadata.labels"];
 
-pub(crate) const NODE_FIELDS: &[&str] =
-    &["apiVersion", "kind", "metadata.name", "metadata.labels", "status.addresses"];
+pub(crate) const NODE_FIELDS: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata.name",
+    "metadata.labels",
+    "status.addresses",
+];
 
 pub(crate) const POD_FIELDS: &[&str] = &[
     "apiVersion",
@@ -59,10 +64,21 @@ pub(crate) fn pod(id: EndpointRef, object: &api::Pod, errors: &mut FieldErrors) 
     let addresses = pod_addresses(&status, errors);
     let ports = container_ports(&spec);
     if spec.host_network == Some(true) {
-        return Pod::Host(HostPod { id, node: spec.node_name, addresses, ports });
+        return Pod::Host(HostPod {
+            id,
+            node: spec.node_name,
+            addresses,
+            ports,
+        });
     }
     let labels = labels(&object.metadata);
-    Pod::Endpoint(Endpoint { id, labels, addresses, ports, node: spec.node_name })
+    Pod::Endpoint(Endpoint {
+        id,
+        labels,
+        addresses,
+        ports,
+        node: spec.node_name,
+    })
 }
 
 /// `podIPs`, or `podIP` where a producer filled in only that.
@@ -114,7 +130,11 @@ fn container_ports(spec: &api::PodSpec) -> Vec<NamedPort> {
         .filter_map(|port| {
             let protocol = protocol(port.protocol.as_deref().unwrap_or("TCP"))?;
             let number = validate::port_number(i64::from(port.container_port))?;
-            Some(NamedPort { name: port.name.clone()?, protocol, number })
+            Some(NamedPort {
+                name: port.name.clone()?,
+                protocol,
+                number,
+            })
         })
         .collect();
     ports.sort_unstable();
@@ -135,7 +155,12 @@ pub(crate) fn protocol(name: &str) -> Option<Protocol> {
 pub(crate) fn node(name: &str, object: &api::Node, errors: &mut FieldErrors) -> Endpoint {
     let status = object.status.clone().unwrap_or_default();
     let path = FieldPath::of(&["status", "addresses"]);
-    let listed = status.addresses.as_deref().unwrap_or_default().iter().enumerate();
+    let listed = status
+        .addresses
+        .as_deref()
+        .unwrap_or_default()
+        .iter()
+        .enumerate();
     let addresses = listed
         .filter(|(_, entry)| matches!(entry.type_.as_str(), "InternalIP" | "ExternalIP"))
         .filter_map(|(at, entry)| address(&path.index(at).key("address"), &entry.address, errors))

@@ -10,15 +10,18 @@ use crate::text::{ReadLimits, SyntaxError, duplicate_key, too_deep};
 ///
 /// serde_json keeps no positions, but its raw values are slices of the text, and where a slice
 /// stands in the text is its position.
-pub(crate) fn documents(
-    text: &str,
-    limits: &ReadLimits,
-) -> Result<Option<Vec<Node>>, SyntaxError> {
-    let reader = Reader { text, lines: line_starts(text), limits };
+pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Option<Vec<Node>>, SyntaxError> {
+    let reader = Reader {
+        text,
+        lines: line_starts(text),
+        limits,
+    };
     let mut documents = Vec::new();
     for raw in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         let Ok(raw) = raw else { return Ok(None) };
-        let Some(node) = reader.node(raw, 0)? else { return Ok(None) };
+        let Some(node) = reader.node(raw, 0)? else {
+            return Ok(None);
+        };
         if node.value != Value::Null {
             documents.push(node);
         }
@@ -33,7 +36,11 @@ struct Reader<'a> {
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
-    let after_breaks = text.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(at, _)| at + 1);
+    let after_breaks = text
+        .bytes()
+        .enumerate()
+        .filter(|&(_, b)| b == b'\n')
+        .map(|(at, _)| at + 1);
     std::iter::once(0).chain(after_breaks).collect()
 }
 
@@ -43,7 +50,10 @@ impl<'a> Reader<'a> {
         let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let line = self.lines.partition_point(|&start| start <= offset) - 1;
         let column = self.text[self.lines[line]..offset].chars().count();
-        Pos { line: line as u32 + 1, column: column as u32 + 1 }
+        Pos {
+            line: line as u32 + 1,
+            column: column as u32 + 1,
+        }
     }
 
     /// `None` if the text is not JSON after all.
@@ -55,11 +65,21 @@ impl<'a> Reader<'a> {
         }
         let value = match text.as_bytes().first() {
             Some(b'{') => {
-                let Ok(Entries(entries)) = serde_json::from_str(text) else { return Ok(None) };
+                let Ok(Entries(entries)) = serde_json::from_str(text) else {
+                    return Ok(None);
+                };
                 let mut mapping = Vec::with_capacity(entries.len());
                 for (key, raw) in entries {
-                    let Some(node) = self.node(raw, depth + 1)? else { return Ok(None) };
-                    mapping.push((Key { pos: self.key_pos(raw), text: key }, node));
+                    let Some(node) = self.node(raw, depth + 1)? else {
+                        return Ok(None);
+                    };
+                    mapping.push((
+                        Key {
+                            pos: self.key_pos(raw),
+                            text: key,
+                        },
+                        node,
+                    ));
                 }
                 if let Some((key, _)) = duplicate(&mapping) {
                     return Err(duplicate_key(key.pos, &key.text));
@@ -72,7 +92,9 @@ impl<'a> Reader<'a> {
                 };
                 let mut sequence = Vec::with_capacity(items.len());
                 for raw in items {
-                    let Some(node) = self.node(raw, depth + 1)? else { return Ok(None) };
+                    let Some(node) = self.node(raw, depth + 1)? else {
+                        return Ok(None);
+                    };
                     sequence.push(node);
                 }
                 Value::Sequence(sequence)
@@ -95,7 +117,9 @@ impl<'a> Reader<'a> {
     fn key_pos(&self, value: &RawValue) -> Pos {
         let at = (value.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let before = &self.text[..at];
-        let opening = before.rfind('"').and_then(|close| self.text[..close].rfind('"'));
+        let opening = before
+            .rfind('"')
+            .and_then(|close| self.text[..close].rfind('"'));
         self.pos(&self.text[opening.unwrap_or(at)..])
     }
 }
@@ -103,7 +127,9 @@ impl<'a> Reader<'a> {
 fn duplicate(mapping: &[(Key, Node)]) -> Option<&(Key, Node)> {
     let mut keys: Vec<&(Key, Node)> = mapping.iter().collect();
     keys.sort_by(|a, b| a.0.text.cmp(&b.0.text));
-    keys.windows(2).find(|pair| pair[0].0.text == pair[1].0.text).map(|pair| pair[1])
+    keys.windows(2)
+        .find(|pair| pair[0].0.text == pair[1].0.text)
+        .map(|pair| pair[1])
 }
 
 /// The entries of an object, duplicates kept.
@@ -139,15 +165,30 @@ mod tests {
 
     #[test]
     fn values_and_positions() {
-        let text = "{\n\t\"a\": [1, \"\\ud83d\\ude00\"],\n  \"é\": {\"x\": null}, \"b\": 7}\n{\"c\":1.5}";
+        let text =
+            "{\n\t\"a\": [1, \"\\ud83d\\ude00\"],\n  \"é\": {\"x\": null}, \"b\": 7}\n{\"c\":1.5}";
         let documents = documents(text, &ReadLimits::default()).unwrap().unwrap();
         assert_eq!(documents.len(), 2);
         let a = documents[0].get("a").unwrap().as_sequence().unwrap();
         assert_eq!(a[0].pos, Pos { line: 2, column: 8 });
         assert_eq!(a[1].as_str(), Some("😀"));
-        assert_eq!(documents[0].get("b").unwrap().pos, Pos { line: 3, column: 26 });
-        let Value::Mapping(entries) = &documents[0].value else { panic!() };
-        assert_eq!(entries[2].0.pos, Pos { line: 3, column: 21 });
+        assert_eq!(
+            documents[0].get("b").unwrap().pos,
+            Pos {
+                line: 3,
+                column: 26
+            }
+        );
+        let Value::Mapping(entries) = &documents[0].value else {
+            panic!()
+        };
+        assert_eq!(
+            entries[2].0.pos,
+            Pos {
+                line: 3,
+                column: 21
+            }
+        );
         assert_eq!(documents[1].get("c").unwrap().value, Value::Float(1.5));
     }
 
@@ -157,7 +198,12 @@ mod tests {
         let twice = documents("{\"a\": 1,\n \"a\": 2}", &limits).unwrap_err();
         assert_eq!(twice.pos, Pos { line: 2, column: 2 });
         let deep = format!("{}{}", "[".repeat(110), "]".repeat(110));
-        assert!(documents(&deep, &limits).unwrap_err().message.contains("read.depth"));
+        assert!(
+            documents(&deep, &limits)
+                .unwrap_err()
+                .message
+                .contains("read.depth")
+        );
         assert_eq!(documents("{a: b}", &limits).unwrap(), None);
     }
 }

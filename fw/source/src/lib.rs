@@ -3,31 +3,31 @@
 //! field. Nothing here decides about packets.
 #![forbid(unsafe_code)]
 
-/// What is wrong, and where; with a snippet for people.
-pub mod diagnostic;
-/// A parsed document that knows where each of its values stands.
-pub mod node;
-/// Which files a path means.
-pub mod files;
-/// Text to documents: YAML or JSON.
-pub mod text;
-/// Documents to typed values, as Go's JSON decoder fills structs.
-pub mod decode;
 /// Objects of all kinds to one snapshot.
 pub mod collect;
+/// Documents to typed values, as Go's JSON decoder fills structs.
+pub mod decode;
+/// What is wrong, and where; with a snippet for people.
+pub mod diagnostic;
+/// Which files a path means.
+pub mod files;
+/// A parsed document that knows where each of its values stands.
+pub mod node;
+/// Text to documents: YAML or JSON.
+pub mod text;
 
-/// Kubernetes' rules for names, labels, ports, addresses; with its texts.
-mod validate;
-/// NetworkPolicy.
-mod network_policy;
 /// Namespace, Pod, Node.
 mod inventory;
+/// JSON to nodes.
+mod json;
+/// NetworkPolicy.
+mod network_policy;
+/// Kubernetes' rules for names, labels, ports, addresses; with its texts.
+mod validate;
 /// The `bailey.dev/v1` Workload.
 mod workload;
 /// YAML events to nodes.
 mod yaml;
-/// JSON to nodes.
-mod json;
 
 pub use collect::{Collector, Counts, Strictness, load};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -25,7 +25,11 @@ pub(crate) struct Read {
 }
 
 pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) -> Read {
-    let mut reader = Reader { lenient, errors: FieldErrors::default(), warnings: Vec::new() };
+    let mut reader = Reader {
+        lenient,
+        errors: FieldErrors::default(),
+        warnings: Vec::new(),
+    };
     let spec = object.spec.clone().unwrap_or_default();
     let path = FieldPath::of(&["spec"]);
     let pod_selector = spec
@@ -36,13 +40,17 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
     let ingress = reader.rules(
         &path.key("ingress"),
         "from",
-        ingress.iter().map(|rule| (rule.from.as_deref(), rule.ports.as_deref())),
+        ingress
+            .iter()
+            .map(|rule| (rule.from.as_deref(), rule.ports.as_deref())),
     );
     let egress = spec.egress.unwrap_or_default();
     let egress = reader.rules(
         &path.key("egress"),
         "to",
-        egress.iter().map(|rule| (rule.to.as_deref(), rule.ports.as_deref())),
+        egress
+            .iter()
+            .map(|rule| (rule.to.as_deref(), rule.ports.as_deref())),
     );
     let types = spec.policy_types.unwrap_or_default();
     let types = reader.policy_types(&path.key("policyTypes"), &types, !egress.is_empty());
@@ -52,7 +60,11 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
         ingress: types.ingress.then_some(ingress),
         egress: types.egress.then_some(egress),
     };
-    Read { policy, errors: reader.errors, warnings: reader.warnings }
+    Read {
+        policy,
+        errors: reader.errors,
+        warnings: reader.warnings,
+    }
 }
 
 struct PolicyTypes {
@@ -72,7 +84,10 @@ impl Reader {
         path: &FieldPath,
         peers_field: &str,
         rules: impl Iterator<
-            Item = (Option<&'a [api::NetworkPolicyPeer]>, Option<&'a [api::NetworkPolicyPort]>),
+            Item = (
+                Option<&'a [api::NetworkPolicyPeer]>,
+                Option<&'a [api::NetworkPolicyPort]>,
+            ),
         >,
     ) -> Vec<Rule> {
         rules
@@ -81,12 +96,14 @@ impl Reader {
                 let path = path.index(index);
                 let ports_path = path.key("ports");
                 let ports = ports.unwrap_or_default().iter().enumerate();
-                let ports: Vec<_> =
-                    ports.filter_map(|(i, port)| self.port(&ports_path.index(i), port)).collect();
+                let ports: Vec<_> = ports
+                    .filter_map(|(i, port)| self.port(&ports_path.index(i), port))
+                    .collect();
                 let peers_path = path.key(peers_field);
                 let peers = peers.unwrap_or_default().iter().enumerate();
-                let peers =
-                    peers.filter_map(|(i, peer)| self.peer(&peers_path.index(i), peer)).collect();
+                let peers = peers
+                    .filter_map(|(i, peer)| self.peer(&peers_path.index(i), peer))
+                    .collect();
                 Rule { peers, ports }
             })
             .collect()
@@ -99,7 +116,8 @@ impl Reader {
             Some("UDP") => Protocol::UDP,
             Some("SCTP") => Protocol::SCTP,
             Some(other) => {
-                self.errors.unsupported(&path.key("protocol"), other, &["TCP", "UDP", "SCTP"]);
+                self.errors
+                    .unsupported(&path.key("protocol"), other, &["TCP", "UDP", "SCTP"]);
                 Protocol::TCP
             }
         };
@@ -117,28 +135,36 @@ impl Reader {
                 if number.is_none() {
                     self.errors.invalid(&port_path, first, PORT_RANGE);
                 }
-                self.end_port(&end_path, *first, end).zip(number).map(|(end, first)| {
-                    PortSpec::Range(PortRange { first, last: end.unwrap_or(first) })
-                })
+                self.end_port(&end_path, *first, end)
+                    .zip(number)
+                    .map(|(end, first)| {
+                        PortSpec::Range(PortRange {
+                            first,
+                            last: end.unwrap_or(first),
+                        })
+                    })
             }
             (Some(IntOrString::String(name)), end) => {
                 if let Some(end) = end {
                     let detail = "may not be specified when `port` is non-numeric";
                     self.errors.invalid(&end_path, end, detail);
                 }
-                self.errors.invalid_text(&port_path, name, validate::port_name(name));
+                self.errors
+                    .invalid_text(&port_path, name, validate::port_name(name));
                 Some(PortSpec::Named(name.clone()))
             }
         };
         let valid = self.errors.0.len() == errors;
-        spec.filter(|_| valid).map(|port| PortMatch { protocol, port })
+        spec.filter(|_| valid)
+            .map(|port| PortMatch { protocol, port })
     }
 
     /// The last port, `Some(None)` where no `endPort` is given, `None` on an error.
     fn end_port(&mut self, path: &FieldPath, first: i32, end: Option<i32>) -> Option<Option<u16>> {
         let Some(end) = end else { return Some(None) };
         if end < first {
-            self.errors.invalid(path, end, "must be greater than or equal to `port`");
+            self.errors
+                .invalid(path, end, "must be greater than or equal to `port`");
         }
         let number = validate::port_number(i64::from(end));
         if number.is_none() {
@@ -156,8 +182,10 @@ impl Reader {
             .namespace_selector
             .as_ref()
             .map(|selector| self.selector(&path.key("namespaceSelector"), selector));
-        let block =
-            peer.ip_block.as_ref().map(|block| self.ip_block(&path.key("ipBlock"), block));
+        let block = peer
+            .ip_block
+            .as_ref()
+            .map(|block| self.ip_block(&path.key("ipBlock"), block));
         match (block, pods, namespaces) {
             (None, None, None) => {
                 self.errors.required(path, "must specify a peer");
@@ -165,12 +193,14 @@ impl Reader {
             }
             (Some(block), None, None) => block.map(Peer::IpBlock),
             (Some(_), _, _) => {
-                self.errors.forbidden(path, "may not specify both ipBlock and another peer");
+                self.errors
+                    .forbidden(path, "may not specify both ipBlock and another peer");
                 None
             }
-            (None, pods, namespaces) => {
-                Some(Peer::Selected { namespaces, pods: pods.unwrap_or_default() })
-            }
+            (None, pods, namespaces) => Some(Peer::Selected {
+                namespaces,
+                pods: pods.unwrap_or_default(),
+            }),
         }
     }
 
@@ -182,9 +212,17 @@ impl Reader {
         }
         let cidr = self.cidr(&cidr_path, &block.cidr)?;
         let mut except = Vec::new();
-        for (index, text) in block.except.as_deref().unwrap_or_default().iter().enumerate() {
+        for (index, text) in block
+            .except
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+        {
             let path = path.key("except").index(index);
-            let Some(net) = self.cidr(&path, text) else { continue };
+            let Some(net) = self.cidr(&path, text) else {
+                continue;
+            };
             if !cidr.contains(&net.addr()) || cidr.prefix_len() >= net.prefix_len() {
                 let detail = "must be a strict subset of `cidr`".to_owned();
                 self.errors.invalid_text(&path, text, vec![detail]);
@@ -199,16 +237,20 @@ impl Reader {
 
     fn cidr(&mut self, path: &FieldPath, text: &str) -> Option<IpNet> {
         let Some(cidr) = validate::cidr(text) else {
-            self.errors.invalid_text(path, text, vec![CIDR_INVALID.to_owned()]);
+            self.errors
+                .invalid_text(path, text, vec![CIDR_INVALID.to_owned()]);
             return None;
         };
-        let Some(objection) = cidr.objection else { return Some(cidr.net) };
+        let Some(objection) = cidr.objection else {
+            return Some(cidr.net);
+        };
         if self.lenient && cidr.can_be_masked() {
             let value = validate::quoted(text);
             let warning = format!("CIDR value {value} {objection}; it is read as {}", cidr.net);
             self.warnings.push((path.clone(), warning));
         } else {
-            self.errors.invalid_text(path, text, vec![objection.to_owned()]);
+            self.errors
+                .invalid_text(path, text, vec![objection.to_owned()]);
         }
         Some(cidr.net)
     }
@@ -217,15 +259,16 @@ impl Reader {
         let mut requirements = BTreeSet::new();
         let labels_path = path.key("matchLabels");
         for (key, value) in selector.match_labels.iter().flatten() {
-            self.errors.invalid_text(&labels_path, key, validate::label_key(key));
-            self.errors.invalid_text(&labels_path, value, validate::label_value(value));
+            self.errors
+                .invalid_text(&labels_path, key, validate::label_key(key));
+            self.errors
+                .invalid_text(&labels_path, value, validate::label_value(value));
             requirements.insert(Requirement::In(key.clone(), [value.clone()].into()));
         }
         let expressions = selector.match_expressions.iter().flatten().enumerate();
         for (index, expression) in expressions {
             let path = path.key("matchExpressions").index(index);
-            let values: BTreeSet<String> =
-                expression.values.iter().flatten().cloned().collect();
+            let values: BTreeSet<String> = expression.values.iter().flatten().cloned().collect();
             let key = expression.key.clone();
             let requirement = match expression.operator.as_str() {
                 "In" | "NotIn" if values.is_empty() => {
@@ -245,16 +288,19 @@ impl Reader {
                 "DoesNotExist" => Some(Requirement::DoesNotExist(key)),
                 other => {
                     let detail = "not a valid selector operator".to_owned();
-                    self.errors.invalid_text(&path.key("operator"), other, vec![detail]);
+                    self.errors
+                        .invalid_text(&path.key("operator"), other, vec![detail]);
                     None
                 }
             };
             requirements.extend(requirement);
             let key = &expression.key;
-            self.errors.invalid_text(&path.key("key"), key, validate::label_key(key));
+            self.errors
+                .invalid_text(&path.key("key"), key, validate::label_key(key));
             for (index, value) in expression.values.iter().flatten().enumerate() {
                 let path = path.key("values").index(index);
-                self.errors.invalid_text(&path, value, validate::label_value(value));
+                self.errors
+                    .invalid_text(&path, value, validate::label_value(value));
             }
         }
         Selector(requirements)
@@ -268,20 +314,28 @@ impl Reader {
         has_egress_rules: bool,
     ) -> PolicyTypes {
         if types.is_empty() {
-            return PolicyTypes { ingress: true, egress: has_egress_rules };
+            return PolicyTypes {
+                ingress: true,
+                egress: has_egress_rules,
+            };
         }
         if types.len() > 2 {
             let list: Vec<String> = types.iter().map(|t| validate::quoted(t)).collect();
             let list = format!("[{}]", list.join(","));
-            self.errors.invalid(path, list, "may not specify more than two policyTypes");
+            self.errors
+                .invalid(path, list, "may not specify more than two policyTypes");
         } else {
             for (index, name) in types.iter().enumerate() {
                 if name != "Ingress" && name != "Egress" {
-                    self.errors.unsupported(&path.index(index), name, &["Ingress", "Egress"]);
+                    self.errors
+                        .unsupported(&path.index(index), name, &["Ingress", "Egress"]);
                 }
             }
         }
         let has = |wanted: &str| types.iter().any(|name| name == wanted);
-        PolicyTypes { ingress: has("Ingress"), egress: has("Egress") }
+        PolicyTypes {
+            ingress: has("Ingress"),
+            egress: has("Egress"),
+        }
     }
 }

@@ -50,9 +50,10 @@ impl Node {
     /// The value of a key, if this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
-            Value::Mapping(entries) => {
-                entries.iter().find(|(k, _)| k.text == key).map(|(_, node)| node)
-            }
+            Value::Mapping(entries) => entries
+                .iter()
+                .find(|(k, _)| k.text == key)
+                .map(|(_, node)| node),
             _ => None,
         }
     }
@@ -90,7 +91,9 @@ impl Node {
                     at = node;
                 }
                 (Segment::Index(index), Value::Sequence(items)) => {
-                    let Some(node) = items.get(*index) else { return pos };
+                    let Some(node) = items.get(*index) else {
+                        return pos;
+                    };
                     pos = node.pos;
                     at = node;
                 }
@@ -102,13 +105,16 @@ impl Node {
 
     /// Takes out what a path points at: a key with its value; a list element becomes null.
     pub(crate) fn remove(&mut self, path: &FieldPath) {
-        let Some((last, parents)) = path.0.split_last() else { return };
+        let Some((last, parents)) = path.0.split_last() else {
+            return;
+        };
         let mut at = self;
         for segment in parents {
             let next = match (segment, &mut at.value) {
-                (Segment::Key(key), Value::Mapping(entries)) => {
-                    entries.iter_mut().find(|(k, _)| k.text == *key).map(|(_, node)| node)
-                }
+                (Segment::Key(key), Value::Mapping(entries)) => entries
+                    .iter_mut()
+                    .find(|(k, _)| k.text == *key)
+                    .map(|(_, node)| node),
                 (Segment::Index(index), Value::Sequence(items)) => items.get_mut(*index),
                 _ => None,
             };
@@ -130,14 +136,20 @@ impl Node {
     pub(crate) fn project(&self, paths: &[&str]) -> Self {
         let value = match &self.value {
             Value::Mapping(entries) => Value::Mapping(
-                entries.iter().filter_map(|(key, node)| project_entry(key, node, paths)).collect(),
+                entries
+                    .iter()
+                    .filter_map(|(key, node)| project_entry(key, node, paths))
+                    .collect(),
             ),
             Value::Sequence(items) => {
                 Value::Sequence(items.iter().map(|item| item.project(paths)).collect())
             }
             other => other.clone(),
         };
-        Self { pos: self.pos, value }
+        Self {
+            pos: self.pos,
+            value,
+        }
     }
 }
 
@@ -179,7 +191,11 @@ impl FieldPath {
 
     /// The path of a chain of child fields.
     pub fn of(keys: &[&str]) -> Self {
-        Self(keys.iter().map(|&key| Segment::Key(key.to_owned())).collect())
+        Self(
+            keys.iter()
+                .map(|&key| Segment::Key(key.to_owned()))
+                .collect(),
+        )
     }
 
     /// Is this the path of `other` or of something that contains it?

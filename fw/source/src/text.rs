@@ -15,7 +15,11 @@ pub struct ReadLimits {
 
 impl Default for ReadLimits {
     fn default() -> Self {
-        Self { file_bytes: 1 << 30, depth: 100, alias_nodes: 1_000_000 }
+        Self {
+            file_bytes: 1 << 30,
+            depth: 100,
+            alias_nodes: 1_000_000,
+        }
     }
 }
 
@@ -55,5 +59,8 @@ pub(crate) fn too_deep(pos: Pos, limits: &ReadLimits) -> SyntaxError {
 }
 
 pub(crate) fn duplicate_key(pos: Pos, key: &str) -> SyntaxError {
-    SyntaxError { pos, message: format!("key {key:?} already set in map") }
+    SyntaxError {
+        pos,
+        message: format!("key {key:?} already set in map"),
+    }
 }

@@ -27,7 +27,8 @@ impl FieldErrors {
 
     /// `value` as it is to be shown: strings quoted, numbers bare.
     pub(crate) fn invalid(&mut self, path: &FieldPath, value: impl Display, detail: &str) {
-        self.0.push((path.clone(), format!("Invalid value: {value}: {detail}")));
+        self.0
+            .push((path.clone(), format!("Invalid value: {value}: {detail}")));
     }
 
     pub(crate) fn invalid_text(&mut self, path: &FieldPath, value: &str, details: Vec<String>) {
@@ -74,7 +75,11 @@ pub(crate) fn label_key(key: &str) -> Vec<String> {
             if prefix.is_empty() {
                 errors.push("prefix part must be non-empty".to_owned());
             } else {
-                errors.extend(subdomain(prefix).into_iter().map(|e| format!("prefix part {e}")));
+                errors.extend(
+                    subdomain(prefix)
+                        .into_iter()
+                        .map(|e| format!("prefix part {e}")),
+                );
             }
             name
         }
@@ -214,7 +219,10 @@ pub(crate) fn cidr(text: &str) -> Option<Cidr> {
     } else {
         None
     };
-    Some(Cidr { net: net.trunc(), objection })
+    Some(Cidr {
+        net: net.trunc(),
+        objection,
+    })
 }
 
 impl Cidr {
@@ -231,7 +239,11 @@ fn without_leading_zeros(address: &str) -> String {
     }
     let octets = address.split('.').map(|octet| {
         let trimmed = octet.trim_start_matches('0');
-        if trimmed.is_empty() && !octet.is_empty() { "0" } else { trimmed }
+        if trimmed.is_empty() && !octet.is_empty() {
+            "0"
+        } else {
+            trimmed
+        }
     });
     octets.collect::<Vec<_>>().join(".")
 }
@@ -266,9 +278,23 @@ mod tests {
             ("::ffff:10.0.0.0/104", "::ffff:a00:0/104", Some(MAPPED)),
         ] {
             let read = cidr(text).unwrap();
-            assert_eq!((read.net, read.objection), (net.parse().unwrap(), objection), "{text}");
+            assert_eq!(
+                (read.net, read.objection),
+                (net.parse().unwrap(), objection),
+                "{text}"
+            );
         }
-        for text in ["x", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/-1", "10.0.0.0/+8", "/8", "::/129", "10..0.0/8"] {
+        for text in [
+            "x",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "/8",
+            "::/129",
+            "10..0.0/8",
+        ] {
             assert_eq!(cidr(text), None, "{text}");
         }
     }
@@ -278,7 +304,10 @@ mod tests {
         let errors = |name: &str| port_name(name).len();
         assert_eq!(errors("http"), 0);
         assert_eq!(port_name("80"), ["must contain at least one letter (a-z)"]);
-        assert_eq!(port_name("a-very-long-port-name"), ["must be no more than 15 bytes"]);
+        assert_eq!(
+            port_name("a-very-long-port-name"),
+            ["must be no more than 15 bytes"]
+        );
         assert_eq!(port_name("a--b"), ["must not contain consecutive hyphens"]);
         assert_eq!(port_name("-a"), ["must not begin or end with a hyphen"]);
         assert_eq!(

@@ -44,12 +44,20 @@ pub(crate) fn read(id: EndpointRef, object: &Workload, errors: &mut FieldErrors)
         errors.required(&path, "a workload is known by its addresses");
     }
     let listed = object.spec.addresses.iter().enumerate();
-    let addresses = listed.filter_map(|(at, text)| address(&path.index(at), text, errors)).collect();
+    let addresses = listed
+        .filter_map(|(at, text)| address(&path.index(at), text, errors))
+        .collect();
     let ports = object.spec.ports.iter().enumerate();
     let ports =
         ports.filter_map(|(at, port)| read_port(&spec.key("ports").index(at), port, errors));
     let ports = ports.collect();
-    Endpoint { id, labels, addresses: unique(addresses), ports, node: None }
+    Endpoint {
+        id,
+        labels,
+        addresses: unique(addresses),
+        ports,
+        node: None,
+    }
 }
 
 fn check_labels(labels: &Labels, errors: &mut FieldErrors) {
@@ -62,7 +70,11 @@ fn check_labels(labels: &Labels, errors: &mut FieldErrors) {
 
 fn read_port(path: &FieldPath, port: &Port, errors: &mut FieldErrors) -> Option<NamedPort> {
     let before = errors.0.len();
-    errors.invalid_text(&path.key("name"), &port.name, validate::port_name(&port.name));
+    errors.invalid_text(
+        &path.key("name"),
+        &port.name,
+        validate::port_name(&port.name),
+    );
     let name = port.protocol.as_deref().unwrap_or("TCP");
     let protocol = protocol(name);
     if protocol.is_none() {
@@ -75,5 +87,9 @@ fn read_port(path: &FieldPath, port: &Port, errors: &mut FieldErrors) -> Option<
     if errors.0.len() > before {
         return None;
     }
-    Some(NamedPort { name: port.name.clone(), protocol: protocol?, number: number? })
+    Some(NamedPort {
+        name: port.name.clone(),
+        protocol: protocol?,
+        number: number?,
+    })
 }

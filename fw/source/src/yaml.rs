@@ -16,7 +16,10 @@ pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, Sy
     };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| SyntaxError {
-            pos: Pos { line: error.marker().line() as u32, column: error.marker().col() as u32 + 1 },
+            pos: Pos {
+                line: error.marker().line() as u32,
+                column: error.marker().col() as u32 + 1,
+            },
             message: format!("not valid YAML: {}", error.info()),
         })?;
         builder.event(event, span)?;
@@ -43,14 +46,21 @@ struct Open {
 
 enum Items {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<(Key, Node)>, key: Option<Key>, merges: Vec<Node> },
+    Mapping {
+        entries: Vec<(Key, Node)>,
+        key: Option<Key>,
+        merges: Vec<Node>,
+    },
 }
 
 const MERGE: &str = "<<";
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
-        let pos = Pos { line: span.start.line() as u32, column: span.start.col() as u32 + 1 };
+        let pos = Pos {
+            line: span.start.line() as u32,
+            column: span.start.col() as u32 + 1,
+        };
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref(), pos)?;
@@ -60,14 +70,20 @@ impl Builder<'_> {
                 self.begin(pos, anchor, tag.as_deref(), Items::Sequence(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                let items =
-                    Items::Mapping { entries: Vec::new(), key: None, merges: Vec::new() };
+                let items = Items::Mapping {
+                    entries: Vec::new(),
+                    key: None,
+                    merges: Vec::new(),
+                };
                 self.begin(pos, anchor, tag.as_deref(), items)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => {
                 let Some((node, size)) = self.anchors.get(&id).cloned() else {
-                    return Err(SyntaxError { pos, message: "alias of an unfinished node".into() });
+                    return Err(SyntaxError {
+                        pos,
+                        message: "alias of an unfinished node".into(),
+                    });
                 };
                 self.alias_nodes += size;
                 if self.alias_nodes > self.limits.alias_nodes {
@@ -105,17 +121,33 @@ impl Builder<'_> {
         {
             return Err(unknown_tag(pos, tag));
         }
-        self.open.push(Open { pos, anchor, items, size: 1 });
+        self.open.push(Open {
+            pos,
+            anchor,
+            items,
+            size: 1,
+        });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), SyntaxError> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
+        let Some(open) = self.open.pop() else {
+            return Ok(());
+        };
         let value = match open.items {
             Items::Sequence(items) => Value::Sequence(items),
-            Items::Mapping { entries, merges, .. } => Value::Mapping(merge(entries, merges)?),
+            Items::Mapping {
+                entries, merges, ..
+            } => Value::Mapping(merge(entries, merges)?),
         };
-        self.add(Node { pos: open.pos, value }, open.anchor, open.size)
+        self.add(
+            Node {
+                pos: open.pos,
+                value,
+            },
+            open.anchor,
+            open.size,
+        )
     }
 
     /// Puts a finished node where it belongs.
@@ -132,7 +164,11 @@ impl Builder<'_> {
         open.size += size;
         match &mut open.items {
             Items::Sequence(items) => items.push(node),
-            Items::Mapping { entries, key, merges } => match key.take() {
+            Items::Mapping {
+                entries,
+                key,
+                merges,
+            } => match key.take() {
                 None => *key = Some(key_of(node)?),
                 Some(key) if key.text == MERGE => merges.push(node),
                 Some(key) => entries.push((key, node)),
@@ -157,7 +193,10 @@ fn key_of(node: Node) -> Result<Key, SyntaxError> {
             });
         }
     };
-    Ok(Key { pos: node.pos, text })
+    Ok(Key {
+        pos: node.pos,
+        text,
+    })
 }
 
 /// Checks for duplicate keys and adds what `<<` brings in: own keys win, then earlier merges.
@@ -165,8 +204,10 @@ fn merge(
     mut entries: Vec<(Key, Node)>,
     merges: Vec<Node>,
 ) -> Result<Vec<(Key, Node)>, SyntaxError> {
-    let mut names: Vec<(&str, Pos)> =
-        entries.iter().map(|(key, _)| (key.text.as_str(), key.pos)).collect();
+    let mut names: Vec<(&str, Pos)> = entries
+        .iter()
+        .map(|(key, _)| (key.text.as_str(), key.pos))
+        .collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(duplicate_key(pair[1].1, pair[1].0));
@@ -194,7 +235,10 @@ fn merge(
 }
 
 fn unknown_tag(pos: Pos, tag: &Tag) -> SyntaxError {
-    SyntaxError { pos, message: format!("unknown tag {tag}") }
+    SyntaxError {
+        pos,
+        message: format!("unknown tag {tag}"),
+    }
 }
 
 fn scalar(
@@ -227,7 +271,10 @@ fn scalar(
     if fits {
         return Ok(value);
     }
-    Err(SyntaxError { pos, message: format!("cannot read {text:?} as {tag}") })
+    Err(SyntaxError {
+        pos,
+        message: format!("cannot read {text:?} as {tag}"),
+    })
 }
 
 /// The type of a plain scalar: the rules of go-yaml v2 `resolve.go`, which `sigs.k8s.io/yaml` and
@@ -349,7 +396,11 @@ mod tests {
             ("!!str 80", string("80")),
             ("!!int '80'", Value::Integer(80)),
         ] {
-            assert_eq!(only(&format!("v: {text}")).get("v").unwrap().value, expected, "{text}");
+            assert_eq!(
+                only(&format!("v: {text}")).get("v").unwrap().value,
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -375,9 +426,17 @@ mod tests {
     #[test]
     fn depth_duplicate_keys_and_unknown_tags_are_refused() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
-        assert!(documents(&deep, &ReadLimits::default()).unwrap_err().message.contains("read.depth"));
+        assert!(
+            documents(&deep, &ReadLimits::default())
+                .unwrap_err()
+                .message
+                .contains("read.depth")
+        );
         let twice = documents("a: 1\nb: 2\na: 3\n", &ReadLimits::default()).unwrap_err();
-        assert_eq!((twice.pos.line, twice.message.as_str()), (3, "key \"a\" already set in map"));
+        assert_eq!(
+            (twice.pos.line, twice.message.as_str()),
+            (3, "key \"a\" already set in map")
+        );
         assert!(documents("a: !foo x", &ReadLimits::default()).is_err());
     }
 

@@ -1,13 +1,13 @@
 //! The daemon: reads, compiles and installs whenever policies change, until it is told to stop.
 
-/// Changes of the policy paths.
-pub mod watch;
-/// From files to an installed generation, or a reason why the last one stays.
-pub mod reload;
-/// Structured log lines.
-pub mod log;
 /// One daemon per set of pins.
 pub mod lock;
+/// Structured log lines.
+pub mod log;
+/// From files to an installed generation, or a reason why the last one stays.
+pub mod reload;
+/// Changes of the policy paths.
+pub mod watch;
 
 mod serve;
 

@@ -8,7 +8,7 @@ use bailey_source::{Diagnostics, FileSet};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::load::{NOTHING_ENFORCED, Loaded, load, selected_counts, strictness};
+use crate::load::{Loaded, NOTHING_ENFORCED, load, selected_counts, strictness};
 use crate::rule_names::RuleNames;
 
 /// Keeps what is in force in step with the files.
@@ -63,14 +63,21 @@ pub struct Refusal {
 impl Refusal {
     fn of(message: impl Into<String>) -> Outcome {
         let (diagnostics, messages) = (Diagnostics::default(), vec![message.into()]);
-        Outcome::Refused(Self { diagnostics, messages })
+        Outcome::Refused(Self {
+            diagnostics,
+            messages,
+        })
     }
 }
 
 impl Reloader {
     /// Starts with nothing in force.
     pub fn new(config: Config) -> Self {
-        Self { config, ids: RuleIds::default(), in_force: None }
+        Self {
+            config,
+            ids: RuleIds::default(),
+            in_force: None,
+        }
     }
 
     /// The rule ids of the generation in force.
@@ -139,11 +146,25 @@ impl Reloader {
     fn read(&self) -> Result<(Snapshot, FileSet, Vec<String>), Outcome> {
         let config = &self.config;
         let paths: Vec<_> = match config.allow_empty {
-            true => config.policies.iter().filter(|path| Path::exists(path)).cloned().collect(),
+            true => config
+                .policies
+                .iter()
+                .filter(|path| Path::exists(path))
+                .cloned()
+                .collect(),
             false => config.policies.clone(),
         };
-        let Loaded { snapshot, diagnostics, files, .. } =
-            load(&paths, config.recursive, strictness(config.lenient), config.read_limits());
+        let Loaded {
+            snapshot,
+            diagnostics,
+            files,
+            ..
+        } = load(
+            &paths,
+            config.recursive,
+            strictness(config.lenient),
+            config.read_limits(),
+        );
         match FileSet::list(&paths, config.recursive) {
             Ok(after) if after == files => {}
             // A path that cannot be listed is an error that `load` has found too, or will find.
@@ -156,7 +177,10 @@ impl Reloader {
             None if only_empty => Snapshot::default(),
             None => {
                 let messages = diagnostics.errors().map(ToString::to_string).collect();
-                return Err(Outcome::Refused(Refusal { diagnostics, messages }));
+                return Err(Outcome::Refused(Refusal {
+                    diagnostics,
+                    messages,
+                }));
             }
         };
         let warnings = diagnostics.warnings().map(ToString::to_string).collect();
@@ -176,9 +200,14 @@ impl Reloader {
 
 fn selection_warnings(snapshot: &Snapshot) -> Vec<String> {
     let counts = selected_counts(snapshot);
-    let none = snapshot.policies().iter().zip(&counts).filter(|(_, count)| **count == 0);
-    let mut warnings: Vec<String> =
-        none.map(|(policy, _)| format!("NetworkPolicy {} selects no endpoint", policy.id)).collect();
+    let none = snapshot
+        .policies()
+        .iter()
+        .zip(&counts)
+        .filter(|(_, count)| **count == 0);
+    let mut warnings: Vec<String> = none
+        .map(|(policy, _)| format!("NetworkPolicy {} selects no endpoint", policy.id))
+        .collect();
     if counts.iter().all(|&count| count == 0) {
         warnings.push(NOTHING_ENFORCED.to_owned());
     }
@@ -188,8 +217,14 @@ fn selection_warnings(snapshot: &Snapshot) -> Vec<String> {
 impl Reloader {
     /// Per policy, how many endpoints it selects.
     pub fn selected(&self) -> Vec<(String, usize)> {
-        let Some(in_force) = &self.in_force else { return Vec::new() };
-        let policies = in_force.snapshot.policies().iter().map(|policy| policy.id.to_string());
+        let Some(in_force) = &self.in_force else {
+            return Vec::new();
+        };
+        let policies = in_force
+            .snapshot
+            .policies()
+            .iter()
+            .map(|policy| policy.id.to_string());
         policies.zip(selected_counts(&in_force.snapshot)).collect()
     }
 }

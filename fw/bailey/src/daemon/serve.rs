@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::thread;
 
 use bailey_bpf::abi;
@@ -42,7 +43,10 @@ pub fn serve(config: Config) -> Exit {
     attached(&interfaces);
     run_loop(&mut watching, &mut reloader, &mut datapath);
     drop(datapath);
-    tracing::warn!(interfaces = names(&interfaces), "detached: the interfaces are UNPROTECTED");
+    tracing::warn!(
+        interfaces = names(&interfaces),
+        "detached: the interfaces are UNPROTECTED"
+    );
     Exit::Success
 }
 
@@ -55,7 +59,10 @@ fn interface((name, mode): (String, config::XdpMode)) -> Interface {
 }
 
 fn names(interfaces: &[Interface]) -> String {
-    let names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    let names: Vec<&str> = interfaces
+        .iter()
+        .map(|interface| interface.name.as_str())
+        .collect();
     names.join(",")
 }
 
@@ -91,8 +98,7 @@ fn start(
         return Err(refused_at_start(&refusal));
     }
     let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
-    let mut datapath =
-        Datapath::create(pins, config.settings()).map_err(|error| fail(&error))?;
+    let mut datapath = Datapath::create(pins, config.settings()).map_err(|error| fail(&error))?;
     match first(reloader, &mut datapath) {
         Outcome::Refused(refusal) => return Err(refused_at_start(&refusal)),
         Outcome::Committed(generation) => {
@@ -127,7 +133,10 @@ impl bailey_datapath::Enforcer for NoKernel {
         &mut self,
         _tables: &bailey_compile::Tables,
     ) -> Result<bailey_datapath::Committed, DatapathError> {
-        Ok(bailey_datapath::Committed { generation: 0, slot: 0 })
+        Ok(bailey_datapath::Committed {
+            generation: 0,
+            slot: 0,
+        })
     }
 
     fn carried(&self, _ids: &bailey_compile::RuleIds) -> Result<Vec<u32>, DatapathError> {
@@ -163,8 +172,11 @@ fn attached(interfaces: &[Interface]) {
         abi::REASON_DROP_EXTENSION_HEADER,
         abi::REASON_DROP_ICMP_ERROR,
     ];
-    let names: Vec<&str> =
-        not_yet.into_iter().filter_map(Reason::of).map(|reason| reason.name).collect();
+    let names: Vec<&str> = not_yet
+        .into_iter()
+        .filter_map(Reason::of)
+        .map(|reason| reason.name)
+        .collect();
     tracing::warn!(
         reasons = names.join(","),
         "VLAN frames, IP fragments, IPv6 extension headers and ICMP errors are DROPPED, each \
@@ -208,8 +220,9 @@ fn apply(reloader: &mut Reloader, datapath: &mut Datapath) -> Outcome {
 
 /// How many endpoints each policy selects, where that is news.
 fn report_selected(before: &[(String, usize)], after: &[(String, usize)]) {
+    let known: HashSet<&(String, usize)> = before.iter().collect();
     for entry @ (policy, endpoints) in after {
-        if !before.contains(entry) {
+        if !known.contains(entry) {
             tracing::info!(policy, endpoints, "policy");
         }
     }
@@ -219,7 +232,9 @@ fn report_selected(before: &[(String, usize)], after: &[(String, usize)]) {
 fn report(generation: &Generation) {
     let ms = |name: &str| {
         let stage = generation.stages.iter().find(|(stage, _)| *stage == name);
-        stage.map_or(0.0, |(_, duration)| (duration.as_secs_f64() * 1e4).round() / 10.0)
+        stage.map_or(0.0, |(_, duration)| {
+            (duration.as_secs_f64() * 1e4).round() / 10.0
+        })
     };
     let stats = &generation.stats;
     tracing::info!(
@@ -240,4 +255,3 @@ fn report(generation: &Generation) {
         tracing::warn!("{warning}");
     }
 }
-

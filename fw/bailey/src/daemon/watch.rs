@@ -85,8 +85,11 @@ impl Watching {
                 return;
             }
         };
-        let mode =
-            if self.recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        let mode = if self.recursive {
+            RecursiveMode::Recursive
+        } else {
+            RecursiveMode::NonRecursive
+        };
         for path in &self.paths {
             if path.is_dir()
                 && let Err(error) = watcher.watch(path, mode)
@@ -106,7 +109,11 @@ impl Watching {
         let rescan = Duration::from_millis(self.timing.rescan_ms);
         let settle = Duration::from_millis(self.timing.settle_ms);
         loop {
-            let patience = if self.changed && self.open.0.is_empty() { settle } else { rescan };
+            let patience = if self.changed && self.open.0.is_empty() {
+                settle
+            } else {
+                rescan
+            };
             match self.inputs.recv_timeout(patience) {
                 Ok(Input::Signal(signal)) => {
                     let reload = signal == signal_hook::consts::SIGHUP;
@@ -118,7 +125,8 @@ impl Watching {
                     self.changed = true;
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.open.give_up(now(), Duration::from_millis(self.timing.write_timeout_ms));
+                    self.open
+                        .give_up(now(), Duration::from_millis(self.timing.write_timeout_ms));
                     if !self.open.0.is_empty() {
                         continue;
                     }
@@ -143,7 +151,9 @@ impl Watching {
     }
 
     fn concerns(&self, path: &Path) -> bool {
-        self.paths.iter().any(|watched| path.starts_with(watched) || watched.starts_with(path))
+        self.paths
+            .iter()
+            .any(|watched| path.starts_with(watched) || watched.starts_with(path))
     }
 }
 
@@ -152,7 +162,8 @@ impl OpenFiles {
     fn note(&mut self, event: &Event, at: Instant) -> bool {
         match event.kind {
             EventKind::Modify(ModifyKind::Data(_)) => {
-                self.0.extend(event.paths.iter().map(|path| (path.clone(), at)));
+                self.0
+                    .extend(event.paths.iter().map(|path| (path.clone(), at)));
                 true
             }
             // A file that was created is being written; a link was there before under another
@@ -211,7 +222,10 @@ mod tests {
         let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
         assert!(open.note(&event(close, "/p/a.yaml"), start));
         assert!(open.0.is_empty());
-        assert!(!open.note(&event(EventKind::Access(AccessKind::Read), "/p/a.yaml"), start));
+        assert!(!open.note(
+            &event(EventKind::Access(AccessKind::Read), "/p/a.yaml"),
+            start
+        ));
     }
 
     #[test]

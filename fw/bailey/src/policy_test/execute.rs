@@ -95,7 +95,10 @@ fn snapshot(test: &PolicyTest) -> Result<Snapshot, Diagnostics> {
     match FileSet::list(&test.objects, false) {
         Ok(files) => files.iter().for_each(|file| collector.add_file(file)),
         Err(errors) => errors.iter().for_each(|(path, error)| {
-            missing.file_error(path, format!("spec.objects of {}: {error}", test.file.display()));
+            missing.file_error(
+                path,
+                format!("spec.objects of {}: {error}", test.file.display()),
+            );
         }),
     }
     for object in &test.inline {
@@ -103,7 +106,9 @@ fn snapshot(test: &PolicyTest) -> Result<Snapshot, Diagnostics> {
     }
     let (snapshot, mut diagnostics, _) = collector.finish();
     diagnostics.extend(missing);
-    snapshot.filter(|_| !diagnostics.has_errors()).ok_or(diagnostics)
+    snapshot
+        .filter(|_| !diagnostics.has_errors())
+        .ok_or(diagnostics)
 }
 
 fn connections_of(snapshot: &Snapshot, case: &Case) -> Result<Vec<Connection>, String> {
@@ -112,7 +117,10 @@ fn connections_of(snapshot: &Snapshot, case: &Case) -> Result<Vec<Connection>, S
         Port::Number(number) => *number,
         Port::Named(name) => case.to.named_port(snapshot, name, case.protocol)?,
     };
-    let wanted = |address| case.family.is_none_or(|family: Family| family.holds(address));
+    let wanted = |address| {
+        case.family
+            .is_none_or(|family: Family| family.holds(address))
+    };
     connections(snapshot, &case.from, &case.to, case.protocol, port, wanted)
 }
 
@@ -131,7 +139,11 @@ fn judge(
         let mut first: Option<(Engine, Verdict)> = None;
         for &engine in &wanted {
             let verdict = engines.judge(engine, prepared, connection)?;
-            let word = if verdict.allows() { Got::Allow } else { Got::Deny };
+            let word = if verdict.allows() {
+                Got::Allow
+            } else {
+                Got::Deny
+            };
             got.entry(engine.name())
                 .and_modify(|so_far| {
                     if *so_far != word {
@@ -142,14 +154,25 @@ fn judge(
             let problem = objection(case, &verdict).or_else(|| {
                 let (other, answer) = first.as_ref()?;
                 (*answer != verdict).then(|| {
-                    format!("{} says {answer}, {} says {verdict}", other.name(), engine.name())
+                    format!(
+                        "{} says {answer}, {} says {verdict}",
+                        other.name(),
+                        engine.name()
+                    )
                 })
             });
             if let Some(problem) = problem
                 && failure.is_none()
             {
-                let family = if connection.source.is_ipv4() { "IPv4" } else { "IPv6" };
-                failure = Some(format!("{family} {connection} ({}): {problem}", engine.name()));
+                let family = if connection.source.is_ipv4() {
+                    "IPv4"
+                } else {
+                    "IPv6"
+                };
+                failure = Some(format!(
+                    "{family} {connection} ({}): {problem}",
+                    engine.name()
+                ));
                 shown = Some(verdict.clone());
             }
             first.get_or_insert((engine, verdict));
@@ -157,7 +180,10 @@ fn judge(
         shown = shown.or_else(|| first.map(|(_, verdict)| verdict));
     }
     let rule = |direction| {
-        shown.as_ref().map(|verdict| rule_name(verdict.side(direction))).unwrap_or_default()
+        shown
+            .as_ref()
+            .map(|verdict| rule_name(verdict.side(direction)))
+            .unwrap_or_default()
     };
     Ok(CaseResult {
         test: test.name.clone(),
@@ -195,7 +221,10 @@ fn objection(case: &Case, verdict: &Verdict) -> Option<String> {
         if let Some(expected) = expected
             && verdict.side(direction).allows() != expected
         {
-            return Some(format!("expected {direction} {}, got {verdict}", word(expected)));
+            return Some(format!(
+                "expected {direction} {}, got {verdict}",
+                word(expected)
+            ));
         }
     }
     let rule = case.rule.as_ref()?;
@@ -210,7 +239,10 @@ fn objection(case: &Case, verdict: &Verdict) -> Option<String> {
         RuleName::Policy(name) => name.as_str(),
         RuleName::Fixed(name) => name,
     };
-    if decided.into_iter().any(|decider| rule_name(decider) == named) {
+    if decided
+        .into_iter()
+        .any(|decider| rule_name(decider) == named)
+    {
         return None;
     }
     Some(format!("expected {named} to decide, got {verdict}"))

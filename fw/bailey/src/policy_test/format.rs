@@ -172,8 +172,7 @@ pub fn read(file: &Path) -> Result<Vec<PolicyTest>, Vec<Diagnostic>> {
     };
     let limits = ReadLimits::default();
     let text = files::read(file, limits.file_bytes).map_err(|m| vec![error(m, None)])?;
-    let documents =
-        documents(&text, &limits).map_err(|e| vec![error(e.message, Some(e.pos))])?;
+    let documents = documents(&text, &limits).map_err(|e| vec![error(e.message, Some(e.pos))])?;
     let mut tests = Vec::new();
     let mut errors = Vec::new();
     for document in documents.iter().filter(|document| is_policy_test(document)) {
@@ -185,7 +184,11 @@ pub fn read(file: &Path) -> Result<Vec<PolicyTest>, Vec<Diagnostic>> {
             })),
         }
     }
-    if errors.is_empty() { Ok(tests) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(tests)
+    } else {
+        Err(errors)
+    }
 }
 
 fn is_policy_test(document: &Node) -> bool {
@@ -196,21 +199,33 @@ type FieldErrors = Vec<(FieldPath, String)>;
 
 fn read_test(file: &Path, document: &Node) -> Result<PolicyTest, FieldErrors> {
     let mut errors = FieldErrors::new();
-    let version = document.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
+    let version = document
+        .get("apiVersion")
+        .and_then(Node::as_str)
+        .unwrap_or_default();
     if version != "bailey.dev/v1" {
-        let message = format!("Unsupported value: {version:?}: supported values: \"bailey.dev/v1\"");
+        let message =
+            format!("Unsupported value: {version:?}: supported values: \"bailey.dev/v1\"");
         errors.push((FieldPath::of(&["apiVersion"]), message));
     }
     let decoded = decode::<File>(document);
     errors.extend(decoded.wrong);
     // Objects are read, strictly or not, by the reader of objects.
     let inline = FieldPath::of(&["spec", "inline"]);
-    let unknown = decoded.unknown.into_iter().filter(|path| !inline.contains(path));
+    let unknown = decoded
+        .unknown
+        .into_iter()
+        .filter(|path| !inline.contains(path));
     errors.extend(unknown.map(|path| (path, "unknown field".to_owned())));
-    let Some(read) = decoded.value else { return Err(errors) };
+    let Some(read) = decoded.value else {
+        return Err(errors);
+    };
     let spec = FieldPath::of(&["spec"]);
     if read.spec.cases.is_empty() {
-        errors.push((spec.key("cases"), "Required value: a test without cases tests nothing".into()));
+        errors.push((
+            spec.key("cases"),
+            "Required value: a test without cases tests nothing".into(),
+        ));
     }
     let mut cases = Vec::with_capacity(read.spec.cases.len());
     for (index, raw) in read.spec.cases.into_iter().enumerate() {
@@ -223,9 +238,20 @@ fn read_test(file: &Path, document: &Node) -> Result<PolicyTest, FieldErrors> {
     let inline = document.get("spec").and_then(|spec| spec.get("inline"));
     Ok(PolicyTest {
         file: file.to_owned(),
-        name: read.metadata.name.unwrap_or_else(|| file.display().to_string()),
-        objects: read.spec.objects.iter().map(|path| directory.join(path)).collect(),
-        inline: inline.and_then(Node::as_sequence).unwrap_or_default().to_vec(),
+        name: read
+            .metadata
+            .name
+            .unwrap_or_else(|| file.display().to_string()),
+        objects: read
+            .spec
+            .objects
+            .iter()
+            .map(|path| directory.join(path))
+            .collect(),
+        inline: inline
+            .and_then(Node::as_sequence)
+            .unwrap_or_default()
+            .to_vec(),
         cases,
     })
 }
@@ -247,7 +273,9 @@ fn read_case(raw: RawCase, path: &FieldPath, errors: &mut FieldErrors) -> Option
     };
     let protocol = protocol.map_err(|m| note("protocol", Err(m))).ok();
     let port = protocol.and_then(|protocol| {
-        read_port(raw.port, protocol).map_err(|m| note("port", Err(m))).ok()
+        read_port(raw.port, protocol)
+            .map_err(|m| note("port", Err(m)))
+            .ok()
     });
     let family = match raw.family.as_deref() {
         None => Ok(None),
@@ -258,8 +286,15 @@ fn read_case(raw: RawCase, path: &FieldPath, errors: &mut FieldErrors) -> Option
         )),
     };
     let family = family.map_err(|m| note("family", Err(m))).ok();
-    let expect = read_expect(raw.expect).map_err(|m| note("expect", Err(m))).ok();
-    let rule = raw.rule.map(read_rule).transpose().map_err(|m| note("rule", Err(m))).ok();
+    let expect = read_expect(raw.expect)
+        .map_err(|m| note("expect", Err(m)))
+        .ok();
+    let rule = raw
+        .rule
+        .map(read_rule)
+        .transpose()
+        .map_err(|m| note("rule", Err(m)))
+        .ok();
     if errors.len() > before {
         return None;
     }
@@ -279,7 +314,11 @@ fn read_case(raw: RawCase, path: &FieldPath, errors: &mut FieldErrors) -> Option
 fn display_name(raw: &RawCase) -> String {
     let side = |target: &RawTarget| {
         let all = [&target.pod, &target.workload, &target.node, &target.ip];
-        all.into_iter().flatten().next().cloned().unwrap_or_else(|| "?".into())
+        all.into_iter()
+            .flatten()
+            .next()
+            .cloned()
+            .unwrap_or_else(|| "?".into())
     };
     let text = |value: &Option<IntOrString>, default: &str| match value {
         None => default.to_owned(),
@@ -289,7 +328,11 @@ fn display_name(raw: &RawCase) -> String {
     let port = text(&raw.port, "");
     let slash = if port.is_empty() { "" } else { "/" };
     let protocol = text(&raw.protocol, "TCP");
-    format!("{} to {} {protocol}{slash}{port}", side(&raw.from), side(&raw.to))
+    format!(
+        "{} to {} {protocol}{slash}{port}",
+        side(&raw.from),
+        side(&raw.to)
+    )
 }
 
 fn read_target(raw: RawTarget) -> Result<Target, String> {
@@ -298,12 +341,13 @@ fn read_target(raw: RawTarget) -> Result<Target, String> {
         (None, Some(name), None, None) => Target::of(EndpointKind::Workload, &name),
         (None, None, Some(name), None) => Target::of(EndpointKind::Node, &name),
         (None, None, None, Some(text)) => {
-            let address: IpAddr =
-                text.parse().map_err(|_| format!("Invalid value: {text:?}: not an address"))?;
+            let address: IpAddr = text
+                .parse()
+                .map_err(|_| format!("Invalid value: {text:?}: not an address"))?;
             match address {
-                IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => {
-                    Err(format!("Invalid value: {text:?}: an IPv4-mapped IPv6 address"))
-                }
+                IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => Err(format!(
+                    "Invalid value: {text:?}: an IPv4-mapped IPv6 address"
+                )),
                 _ => Ok(Target::Address(address)),
             }
         }
@@ -342,9 +386,10 @@ fn read_expect(raw: Option<RawExpect>) -> Result<Expect, String> {
     match raw {
         None => Err("Required value: allow or deny".into()),
         Some(RawExpect::Word(text)) => word(&text).map(Expect::Verdict),
-        Some(RawExpect::Sides(RawSides { egress: None, ingress: None })) => {
-            Err("Required value: egress, ingress or both".into())
-        }
+        Some(RawExpect::Sides(RawSides {
+            egress: None,
+            ingress: None,
+        })) => Err("Required value: egress, ingress or both".into()),
         Some(RawExpect::Sides(sides)) => Ok(Expect::Sides {
             egress: sides.egress.as_deref().map(word).transpose()?,
             ingress: sides.ingress.as_deref().map(word).transpose()?,

@@ -158,7 +158,10 @@ fn expectation(expect: Expect) -> Value {
         Expect::Verdict(allows) => json!(word(allows)),
         Expect::Sides { egress, ingress } => {
             let sides = [("egress", egress), ("ingress", ingress)];
-            sides.into_iter().filter_map(|(side, v)| Some((side, word(v?)))).collect()
+            sides
+                .into_iter()
+                .filter_map(|(side, v)| Some((side, word(v?))))
+                .collect()
         }
     }
 }

@@ -12,7 +12,12 @@ use crate::output::{grouped, json, line, table};
 /// Reads, validates and compiles; prints what it came to.
 pub(crate) fn check(options: &Check) -> Exit {
     let mut stopwatch = Stopwatch::start();
-    let load::Loaded { snapshot, mut diagnostics, counts, files } = load_source(&options.source);
+    let load::Loaded {
+        snapshot,
+        mut diagnostics,
+        counts,
+        files,
+    } = load_source(&options.source);
     stopwatch.lap("read");
     let compiled = snapshot.map(|snapshot| {
         let result = compile(&snapshot, &RuleIds::default(), &Limits::default());
@@ -39,7 +44,13 @@ pub(crate) fn check(options: &Check) -> Exit {
             }
         }
         Format::Json => {
-            json(&report(outcome.as_ref(), &diagnostics, &counts, files.len(), &stopwatch));
+            json(&report(
+                outcome.as_ref(),
+                &diagnostics,
+                &counts,
+                files.len(),
+                &stopwatch,
+            ));
         }
     }
     match outcome {
@@ -51,7 +62,12 @@ pub(crate) fn check(options: &Check) -> Exit {
 /// Warns of policies that select nobody.
 fn warn_about_selection(snapshot: &Snapshot, diagnostics: &mut Diagnostics) {
     let counts = selected_counts(snapshot);
-    for (policy, _) in snapshot.policies().iter().zip(&counts).filter(|(_, count)| **count == 0) {
+    for (policy, _) in snapshot
+        .policies()
+        .iter()
+        .zip(&counts)
+        .filter(|(_, count)| **count == 0)
+    {
         diagnostics.warning(format!("NetworkPolicy {} selects no endpoint", policy.id));
     }
     if counts.iter().all(|&count| count == 0) {
@@ -61,17 +77,23 @@ fn warn_about_selection(snapshot: &Snapshot, diagnostics: &mut Diagnostics) {
 
 fn print(snapshot: &Snapshot, stats: &Stats, counts: &Counts, stopwatch: &Stopwatch) {
     let selected = selected_counts(snapshot);
-    let rows = snapshot.policies().iter().zip(&selected).map(|(policy, count)| {
-        let rules = |rules: &Option<Vec<_>>| {
-            rules.as_ref().map_or_else(|| "-".to_owned(), |rules| rules.len().to_string())
-        };
-        vec![
-            policy.id.to_string(),
-            count.to_string(),
-            rules(&policy.ingress),
-            rules(&policy.egress),
-        ]
-    });
+    let rows = snapshot
+        .policies()
+        .iter()
+        .zip(&selected)
+        .map(|(policy, count)| {
+            let rules = |rules: &Option<Vec<_>>| {
+                rules
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), |rules| rules.len().to_string())
+            };
+            vec![
+                policy.id.to_string(),
+                count.to_string(),
+                rules(&policy.ingress),
+                rules(&policy.egress),
+            ]
+        });
     let headers = ["POLICY", "ENDPOINTS", "INGRESS RULES", "EGRESS RULES"];
     line(&table(&headers, rows.collect(), &[1, 2, 3]));
     line("");
@@ -93,11 +115,17 @@ fn print(snapshot: &Snapshot, stats: &Stats, counts: &Counts, stopwatch: &Stopwa
     }
     for (stage, duration) in stopwatch.stages() {
         let name = format!("{stage} time");
-        line(&format!("{name:<18} {:>11.1} ms", duration.as_secs_f64() * 1e3));
+        line(&format!(
+            "{name:<18} {:>11.1} ms",
+            duration.as_secs_f64() * 1e3
+        ));
     }
     if !counts.skipped.is_empty() {
-        let kinds: Vec<String> =
-            counts.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let kinds: Vec<String> = counts
+            .skipped
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
         line(&format!("skipped: {}", kinds.join(", ")));
     }
     if counts.finished_pods + counts.pending_pods > 0 {
@@ -172,8 +200,12 @@ fn report(
         object: d.object.clone(),
         message: d.message.clone(),
     };
-    let selected = outcome.map(|(snapshot, _)| selected_counts(snapshot)).unwrap_or_default();
-    let policies = outcome.map(|(snapshot, _)| snapshot.policies()).unwrap_or_default();
+    let selected = outcome
+        .map(|(snapshot, _)| selected_counts(snapshot))
+        .unwrap_or_default();
+    let policies = outcome
+        .map(|(snapshot, _)| snapshot.policies())
+        .unwrap_or_default();
     Report {
         schema_version: 1,
         ok: outcome.is_some(),

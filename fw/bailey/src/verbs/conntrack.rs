@@ -36,7 +36,10 @@ pub(crate) fn list(options: &Read) -> Exit {
         Err(error) => return pinned::fail(&error),
     };
     let now = Ticks::now();
-    let mut rows: Vec<Row> = flows.iter().map(|flow| row(&flow, now, &pinned.names)).collect();
+    let mut rows: Vec<Row> = flows
+        .iter()
+        .map(|flow| row(&flow, now, &pinned.names))
+        .collect();
     rows.sort_by(|a, b| {
         let key = |r: &Row| (r.protocol.clone(), r.source.clone(), r.destination.clone());
         (key(a), a.source_port).cmp(&(key(b), b.source_port))
@@ -44,7 +47,9 @@ pub(crate) fn list(options: &Read) -> Exit {
     match options.output {
         Format::Json => json(&serde_json::json!({"schema_version": 1, "flows": rows})),
         Format::Table => line(&table(
-            &["PROTO", "SRC", "DST", "STATE", "IDLE", "PKTS", "REPLY", "EGRESS", "INGRESS"],
+            &[
+                "PROTO", "SRC", "DST", "STATE", "IDLE", "PKTS", "REPLY", "EGRESS", "INGRESS",
+            ],
             rows.iter().map(cells).collect(),
             &[4, 5, 6],
         )),

@@ -35,7 +35,11 @@ pub(crate) fn counters(options: &Read) -> Exit {
             let reason = Reason::of(number);
             Row {
                 hook: if hook == abi::HOOK_XDP { "xdp" } else { "tc" },
-                verdict: if reason.is_some_and(|reason| reason.passes) { "pass" } else { "drop" },
+                verdict: if reason.is_some_and(|reason| reason.passes) {
+                    "pass"
+                } else {
+                    "drop"
+                },
                 reason: reason.map_or_else(|| number.to_string(), |r| r.name.to_owned()),
                 packets: count.packets,
                 bytes: count.bytes,

@@ -12,7 +12,9 @@ use crate::target::{self, connections};
 pub(crate) fn explain(options: &Explain) -> Exit {
     let loaded = load_source(&options.source);
     print_diagnostics(&loaded.diagnostics);
-    let Some(snapshot) = loaded.snapshot else { return Exit::Invalid };
+    let Some(snapshot) = loaded.snapshot else {
+        return Exit::Invalid;
+    };
     let asked = match asked(&snapshot, options) {
         Ok(asked) => asked,
         Err(message) => {
@@ -29,14 +31,23 @@ pub(crate) fn explain(options: &Explain) -> Exit {
     };
     let allowed = answers.iter().all(|(_, verdict)| verdict.allows());
     match options.output {
-        Format::Table => answers.iter().for_each(|(c, verdict)| print(&snapshot, c, verdict)),
+        Format::Table => answers
+            .iter()
+            .for_each(|(c, verdict)| print(&snapshot, c, verdict)),
         Format::Json => json(&Report {
             schema_version: 1,
             verdict: word(allowed),
-            connections: answers.iter().map(|(c, verdict)| connection(c, verdict)).collect(),
+            connections: answers
+                .iter()
+                .map(|(c, verdict)| connection(c, verdict))
+                .collect(),
         }),
     }
-    if allowed { Exit::Success } else { Exit::Negative }
+    if allowed {
+        Exit::Success
+    } else {
+        Exit::Negative
+    }
 }
 
 fn asked(snapshot: &Snapshot, options: &Explain) -> Result<Vec<Connection>, String> {
@@ -47,7 +58,9 @@ fn asked(snapshot: &Snapshot, options: &Explain) -> Result<Vec<Connection>, Stri
         (None, true) => return Err(format!("--port is needed for {protocol}")),
         (Some(text), true) => port(snapshot, options, text, protocol)?,
     };
-    connections(snapshot, &options.from, &options.to, protocol, port, |_| true)
+    connections(snapshot, &options.from, &options.to, protocol, port, |_| {
+        true
+    })
 }
 
 fn port(
@@ -73,7 +86,11 @@ fn judge(
     let prepared = engines.prepare(snapshot)?;
     connections
         .into_iter()
-        .map(|c| engines.judge(Engine::Tables, &prepared, &c).map(|verdict| (c, verdict)))
+        .map(|c| {
+            engines
+                .judge(Engine::Tables, &prepared, &c)
+                .map(|verdict| (c, verdict))
+        })
         .collect()
 }
 
@@ -83,7 +100,9 @@ fn word(allowed: bool) -> &'static str {
 
 fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
     let who = |address| {
-        snapshot.endpoint_at(address).map_or_else(String::new, |e| format!(" ({})", e.id))
+        snapshot
+            .endpoint_at(address)
+            .map_or_else(String::new, |e| format!(" ({})", e.id))
     };
     line(&format!(
         "{}  {}{} -> {}{} {}",
@@ -96,7 +115,10 @@ fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
     ));
     for direction in Direction::BOTH {
         let decider = verdict.side(direction);
-        line(&format!("  {direction:<8} {:<6} {decider}", word(decider.allows())));
+        line(&format!(
+            "  {direction:<8} {:<6} {decider}",
+            word(decider.allows())
+        ));
         if let Decider::DefaultDeny(policies) = decider {
             let names: Vec<String> = policies.iter().map(ToString::to_string).collect();
             line(&format!("           isolated by {}", names.join(", ")));
@@ -145,7 +167,11 @@ fn connection(connection: &Connection, verdict: &Verdict) -> ConnectionReport {
             Decider::DefaultDeny(policies) => policies.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
-        SideReport { verdict: word(decider.allows()), rule: decider.to_string(), isolated_by }
+        SideReport {
+            verdict: word(decider.allows()),
+            rule: decider.to_string(),
+            isolated_by,
+        }
     };
     ConnectionReport {
         source: connection.source.to_string(),

@@ -27,7 +27,9 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         #[cfg(target_os = "linux")]
         Verb::Rules(options) => rules::rules(&options),
         #[cfg(target_os = "linux")]
-        Verb::Conntrack { verb: crate::cli::Conntrack::List(options) } => conntrack::list(&options),
+        Verb::Conntrack {
+            verb: crate::cli::Conntrack::List(options),
+        } => conntrack::list(&options),
         #[cfg(target_os = "linux")]
         Verb::Counters(options) => counters::counters(&options),
     }

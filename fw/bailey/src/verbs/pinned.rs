@@ -15,17 +15,25 @@ pub(crate) struct Pinned {
 pub(crate) fn open(options: &Read) -> Result<Pinned, Exit> {
     let paths = match &options.config {
         None => Paths::default(),
-        Some(file) => Config::read(file).map(|config| config.paths).map_err(|message| {
-            eprintln!("error: {message}");
-            Exit::Invalid
-        })?,
+        Some(file) => Config::read(file)
+            .map(|config| config.paths)
+            .map_err(|message| {
+                eprintln!("error: {message}");
+                Exit::Invalid
+            })?,
     };
     let names = RuleNames::read(&paths.state).unwrap_or_else(|error| {
         let path = RuleNames::path(&paths.state);
-        eprintln!("warning: {}: {error}; rules are shown by number", path.display());
+        eprintln!(
+            "warning: {}: {error}; rules are shown by number",
+            path.display()
+        );
         RuleNames::default()
     });
-    Ok(Pinned { pins: PinDir::Path(paths.pins), names })
+    Ok(Pinned {
+        pins: PinDir::Path(paths.pins),
+        names,
+    })
 }
 
 /// Prints an error of the datapath and picks the exit code.

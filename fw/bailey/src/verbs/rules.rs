@@ -66,6 +66,7 @@ fn cells(row: &Row) -> Vec<String> {
         row.hits.to_string(),
         row.packets.to_string(),
         row.bytes.to_string(),
-        row.idle_seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s ago")),
+        row.idle_seconds
+            .map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s ago")),
     ]
 }

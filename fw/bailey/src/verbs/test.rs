@@ -29,7 +29,9 @@ pub(crate) fn test(options: &Test) -> Exit {
                 _ => results.cases.push((test.file.clone(), cases)),
             },
             Err(TestError::Invalid(messages)) => {
-                results.errors.extend(messages.into_iter().map(|m| (test.file.clone(), m)));
+                results
+                    .errors
+                    .extend(messages.into_iter().map(|m| (test.file.clone(), m)));
             }
             Err(TestError::Engine(error)) => {
                 eprintln!("error: {}: {error}", test.file.display());
@@ -60,7 +62,9 @@ fn collect(options: &Test, results: &mut Results) -> Vec<PolicyTest> {
         let files = match FileSet::list(std::slice::from_ref(path), options.recursive) {
             Ok(files) => files,
             Err(errors) => {
-                results.errors.extend(errors.into_iter().map(|(path, e)| (path, e.to_string())));
+                results
+                    .errors
+                    .extend(errors.into_iter().map(|(path, e)| (path, e.to_string())));
                 continue;
             }
         };
@@ -72,7 +76,9 @@ fn collect(options: &Test, results: &mut Results) -> Vec<PolicyTest> {
             }
         }
         if tests.len() == tests_before && results.errors.len() == errors_before {
-            results.errors.push((path.clone(), "no PolicyTest in it".to_owned()));
+            results
+                .errors
+                .push((path.clone(), "no PolicyTest in it".to_owned()));
         }
     }
     tests

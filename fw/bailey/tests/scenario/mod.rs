@@ -51,8 +51,16 @@ struct RandomRule {
 
 #[derive(Debug, Clone)]
 enum RandomPeer {
-    Block { base: u8, v6: bool, len: u8, except: Vec<(u8, u8)> },
-    Selected { namespaces: Option<RandomSelector>, pods: RandomSelector },
+    Block {
+        base: u8,
+        v6: bool,
+        len: u8,
+        except: Vec<(u8, u8)>,
+    },
+    Selected {
+        namespaces: Option<RandomSelector>,
+        pods: RandomSelector,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -87,9 +95,18 @@ const LENS4: [u8; 12] = [0, 8, 17, 18, 19, 24, 25, 26, 29, 30, 31, 32];
 const LENS6: [u8; 14] = [0, 16, 18, 19, 24, 48, 63, 64, 66, 96, 120, 126, 127, 128];
 
 pub(crate) fn scenario(packets: usize) -> impl Strategy<Value = Scenario> {
-    (1_usize..3, vec(endpoint(), 2..9), vec(policy(), 1..9), vec(packet(), packets)).prop_map(
-        |(nodes, endpoints, policies, packets)| Scenario { nodes, endpoints, policies, packets },
+    (
+        1_usize..3,
+        vec(endpoint(), 2..9),
+        vec(policy(), 1..9),
+        vec(packet(), packets),
     )
+        .prop_map(|(nodes, endpoints, policies, packets)| Scenario {
+            nodes,
+            endpoints,
+            policies,
+            packets,
+        })
 }
 
 fn endpoint() -> impl Strategy<Value = RandomEndpoint> {
@@ -103,22 +120,31 @@ fn endpoint() -> impl Strategy<Value = RandomEndpoint> {
         vec((0_u8..3, 0_u8..3, port_number()), 0..4),
         prop::option::weighted(0.7, 0_u8..3),
     )
-        .prop_map(|(workload, host, namespace, labels, families, extra_address, ports, node)| {
-            RandomEndpoint {
-                workload,
-                host_network: host && !workload,
-                namespace,
-                labels,
-                families,
-                extra_address,
-                ports,
-                node,
-            }
-        })
+        .prop_map(
+            |(workload, host, namespace, labels, families, extra_address, ports, node)| {
+                RandomEndpoint {
+                    workload,
+                    host_network: host && !workload,
+                    namespace,
+                    labels,
+                    families,
+                    extra_address,
+                    ports,
+                    node,
+                }
+            },
+        )
 }
 
 fn port_number() -> impl Strategy<Value = u16> {
-    prop_oneof![Just(80_u16), Just(81), Just(53), Just(1), Just(65535), 1_u16..1000]
+    prop_oneof![
+        Just(80_u16),
+        Just(81),
+        Just(53),
+        Just(1),
+        Just(65535),
+        1_u16..1000
+    ]
 }
 
 fn selector() -> impl Strategy<Value = RandomSelector> {
@@ -129,7 +155,12 @@ fn selector() -> impl Strategy<Value = RandomSelector> {
 fn policy() -> impl Strategy<Value = RandomPolicy> {
     let rules = || prop::option::weighted(0.85, vec(rule(), 0..4));
     (0_u8..3, selector(), rules(), rules()).prop_map(|(namespace, selector, ingress, egress)| {
-        RandomPolicy { namespace, selector, ingress, egress }
+        RandomPolicy {
+            namespace,
+            selector,
+            ingress,
+            egress,
+        }
     })
 }
 
@@ -140,8 +171,18 @@ fn rule() -> impl Strategy<Value = RandomRule> {
 }
 
 fn peer() -> impl Strategy<Value = RandomPeer> {
-    let block = (any::<u8>(), any::<bool>(), any::<u8>(), vec((any::<u8>(), any::<u8>()), 0..3))
-        .prop_map(|(base, v6, len, except)| RandomPeer::Block { base, v6, len, except });
+    let block = (
+        any::<u8>(),
+        any::<bool>(),
+        any::<u8>(),
+        vec((any::<u8>(), any::<u8>()), 0..3),
+    )
+        .prop_map(|(base, v6, len, except)| RandomPeer::Block {
+            base,
+            v6,
+            len,
+            except,
+        });
     let selected = (prop::option::of(selector()), selector())
         .prop_map(|(namespaces, pods)| RandomPeer::Selected { namespaces, pods });
     prop_oneof![block, selected]
@@ -166,15 +207,20 @@ fn packet() -> impl Strategy<Value = RandomPacket> {
             1 => any::<u8>().prop_map(RandomAddress::Any),
         ]
     };
-    (any::<bool>(), address(), address(), 0_u8..8, (any::<u16>(), 0_u8..4)).prop_map(
-        |(v6, source, destination, protocol, port)| RandomPacket {
+    (
+        any::<bool>(),
+        address(),
+        address(),
+        0_u8..8,
+        (any::<u16>(), 0_u8..4),
+    )
+        .prop_map(|(v6, source, destination, protocol, port)| RandomPacket {
             v6,
             source,
             destination,
             protocol,
             port,
-        },
-    )
+        })
 }
 
 fn namespace(number: u8) -> String {
@@ -184,7 +230,9 @@ fn namespace(number: u8) -> String {
 /// Addresses lie close together, so that prefixes of every length split them.
 fn address(v6: bool, number: u32) -> IpAddr {
     if v6 {
-        IpAddr::V6(Ipv6Addr::from_bits(0xfd00_0000_0000_0001_u128 << 64 | u128::from(number)))
+        IpAddr::V6(Ipv6Addr::from_bits(
+            0xfd00_0000_0000_0001_u128 << 64 | u128::from(number),
+        ))
     } else {
         IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number))
     }
@@ -193,7 +241,9 @@ fn address(v6: bool, number: u32) -> IpAddr {
 fn net(v6: bool, base: u8, len: u8) -> IpNet {
     let lens: &[u8] = if v6 { &LENS6 } else { &LENS4 };
     let len = lens[usize::from(len) % lens.len()];
-    IpNet::new(address(v6, u32::from(base)), len).unwrap().trunc()
+    IpNet::new(address(v6, u32::from(base)), len)
+        .unwrap()
+        .trunc()
 }
 
 impl RandomSelector {
@@ -215,15 +265,25 @@ impl RandomSelector {
 impl RandomPeer {
     fn build(&self) -> Peer {
         match self {
-            Self::Block { base, v6, len, except } => {
+            Self::Block {
+                base,
+                v6,
+                len,
+                except,
+            } => {
                 let cidr = net(*v6, *base, *len);
                 let except = except.iter().filter_map(|&(base, longer)| {
                     let room = cidr.max_prefix_len() - cidr.prefix_len();
                     let len = cidr.prefix_len() + 1 + longer.checked_rem(room)?;
-                    let net = IpNet::new(address(*v6, u32::from(base)), len).unwrap().trunc();
+                    let net = IpNet::new(address(*v6, u32::from(base)), len)
+                        .unwrap()
+                        .trunc();
                     cidr.contains(&net).then_some(net)
                 });
-                Peer::IpBlock(IpBlock { cidr, except: except.collect() })
+                Peer::IpBlock(IpBlock {
+                    cidr,
+                    except: except.collect(),
+                })
             }
             Self::Selected { namespaces, pods } => Peer::Selected {
                 namespaces: namespaces.as_ref().map(RandomSelector::build),
@@ -238,16 +298,27 @@ impl RandomRule {
         let ports = self.ports.iter().map(|port| {
             let (protocol, port) = match port {
                 RandomPort::Any(protocol) => (protocol, PortSpec::Any),
-                RandomPort::Range(protocol, first, last) => {
-                    (protocol, PortSpec::Range(PortRange { first: *first, last: *last }))
-                }
-                RandomPort::Named(protocol, name) => {
-                    (protocol, PortSpec::Named(NAMES[usize::from(*name)].to_owned()))
-                }
+                RandomPort::Range(protocol, first, last) => (
+                    protocol,
+                    PortSpec::Range(PortRange {
+                        first: *first,
+                        last: *last,
+                    }),
+                ),
+                RandomPort::Named(protocol, name) => (
+                    protocol,
+                    PortSpec::Named(NAMES[usize::from(*name)].to_owned()),
+                ),
             };
-            PortMatch { protocol: PROTOCOLS[usize::from(*protocol)], port }
+            PortMatch {
+                protocol: PROTOCOLS[usize::from(*protocol)],
+                port,
+            }
         });
-        Rule { peers: self.peers.iter().map(RandomPeer::build).collect(), ports: ports.collect() }
+        Rule {
+            peers: self.peers.iter().map(RandomPeer::build).collect(),
+            ports: ports.collect(),
+        }
     }
 }
 
@@ -266,11 +337,14 @@ impl RandomEndpoint {
     }
 
     fn ports(&self) -> Vec<NamedPort> {
-        let ports = self.ports.iter().map(|&(name, protocol, number)| NamedPort {
-            name: NAMES[usize::from(name)].to_owned(),
-            protocol: PROTOCOLS[usize::from(protocol)],
-            number,
-        });
+        let ports = self
+            .ports
+            .iter()
+            .map(|&(name, protocol, number)| NamedPort {
+                name: NAMES[usize::from(name)].to_owned(),
+                protocol: PROTOCOLS[usize::from(protocol)],
+                number,
+            });
         ports.collect()
     }
 }
@@ -294,20 +368,34 @@ impl Scenario {
             });
         }
         for (number, random) in self.endpoints.iter().enumerate() {
-            let kind =
-                if random.workload { EndpointKind::Workload } else { EndpointKind::Pod };
+            let kind = if random.workload {
+                EndpointKind::Workload
+            } else {
+                EndpointKind::Pod
+            };
             let id = EndpointRef {
                 kind,
                 namespace: namespace(random.namespace),
                 name: format!("e{number}"),
             };
-            let node = random.node.map(|node| format!("n{node}")).filter(|_| !random.workload);
+            let node = random
+                .node
+                .map(|node| format!("n{node}"))
+                .filter(|_| !random.workload);
             if random.host_network {
                 let node_addresses = [false, true].map(|v6| address(v6, 1)).into();
-                host_pods.push(HostPod { id, node, addresses: node_addresses, ports: random.ports() });
+                host_pods.push(HostPod {
+                    id,
+                    node,
+                    addresses: node_addresses,
+                    ports: random.ports(),
+                });
                 continue;
             }
-            let labels = random.labels.iter().map(|(k, v)| (format!("k{k}"), format!("v{v}")));
+            let labels = random
+                .labels
+                .iter()
+                .map(|(k, v)| (format!("k{k}"), format!("v{v}")));
             endpoints.push(Endpoint {
                 id,
                 labels: labels.collect(),
@@ -322,7 +410,9 @@ impl Scenario {
             .enumerate()
             .map(|(number, random)| {
                 let rules = |rules: &Option<Vec<RandomRule>>| {
-                    rules.as_ref().map(|rules| rules.iter().map(RandomRule::build).collect())
+                    rules
+                        .as_ref()
+                        .map(|rules| rules.iter().map(RandomRule::build).collect())
                 };
                 NetworkPolicy {
                     id: PolicyRef {
@@ -369,7 +459,12 @@ impl Scenario {
                     (_, count) => edges[usize::from(which) % count],
                 };
                 let port = if protocol.has_ports() { port } else { 0 };
-                Connection { source, destination, protocol, port }
+                Connection {
+                    source,
+                    destination,
+                    protocol,
+                    port,
+                }
             })
             .collect()
     }
@@ -393,8 +488,10 @@ impl Scenario {
                 all[usize::from(which) % all.len()]
             }
             RandomAddress::Edge(which, edge) => {
-                let nets: Vec<&IpNet> =
-                    blocks.iter().filter(|net| net.addr().is_ipv6() == v6).collect();
+                let nets: Vec<&IpNet> = blocks
+                    .iter()
+                    .filter(|net| net.addr().is_ipv6() == v6)
+                    .collect();
                 match nets.len() {
                     0 => address(v6, u32::from(which) & 0xff),
                     count => edge_of(nets[usize::from(which) % count], edge),
@@ -407,10 +504,15 @@ impl Scenario {
 
 /// Every prefix of every ipBlock, `except` included.
 pub(crate) fn blocks(snapshot: &Snapshot) -> Vec<IpNet> {
-    let rules = snapshot.policies().iter().flat_map(|policy| [&policy.ingress, &policy.egress]);
+    let rules = snapshot
+        .policies()
+        .iter()
+        .flat_map(|policy| [&policy.ingress, &policy.egress]);
     let peers = rules.flatten().flatten().flat_map(|rule| &rule.peers);
     let nets = peers.flat_map(|peer| match peer {
-        Peer::IpBlock(block) => std::iter::once(block.cidr).chain(block.except.clone()).collect(),
+        Peer::IpBlock(block) => std::iter::once(block.cidr)
+            .chain(block.except.clone())
+            .collect(),
         Peer::Selected { .. } => Vec::new(),
     });
     nets.collect()
@@ -439,28 +541,44 @@ fn edge_of(net: &IpNet, edge: u8) -> IpAddr {
             let address = Ipv6Addr::from_bits(bits);
             // Never on the wire: dropped as martian before policy.
             let mapped = address.to_ipv4_mapped().is_some();
-            IpAddr::V6(if mapped { Ipv6Addr::UNSPECIFIED } else { address })
+            IpAddr::V6(if mapped {
+                Ipv6Addr::UNSPECIFIED
+            } else {
+                address
+            })
         }
     }
 }
 
 /// Ports around every range and named port.
 fn edge_ports(snapshot: &Snapshot) -> Vec<u16> {
-    let rules = snapshot.policies().iter().flat_map(|policy| [&policy.ingress, &policy.egress]);
-    let ranges = rules.flatten().flatten().flat_map(|rule| &rule.ports).filter_map(|port| {
-        match &port.port {
+    let rules = snapshot
+        .policies()
+        .iter()
+        .flat_map(|policy| [&policy.ingress, &policy.egress]);
+    let ranges = rules
+        .flatten()
+        .flatten()
+        .flat_map(|rule| &rule.ports)
+        .filter_map(|port| match &port.port {
             PortSpec::Range(range) => Some(*range),
             PortSpec::Any | PortSpec::Named(_) => None,
-        }
-    });
-    let named = snapshot.endpoints().iter().flat_map(|endpoint| &endpoint.ports);
+        });
+    let named = snapshot
+        .endpoints()
+        .iter()
+        .flat_map(|endpoint| &endpoint.ports);
     let named = named.map(|port| PortRange::single(port.number));
     let mut ports: Vec<u16> = ranges
         .chain(named)
         .flat_map(|range| {
-            [range.first.saturating_sub(1).max(1), range.first, range.last]
-                .into_iter()
-                .chain([range.last.saturating_add(1)])
+            [
+                range.first.saturating_sub(1).max(1),
+                range.first,
+                range.last,
+            ]
+            .into_iter()
+            .chain([range.last.saturating_add(1)])
         })
         .collect();
     ports.sort_unstable();

@@ -1,6 +1,11 @@
 //! A datapath with one small policy set, and a check that a frame moved exactly the counters it
 //! should.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test binary uses a part"
+)]
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,7 +50,12 @@ pub fn ip(text: &str) -> IpAddr {
 fn block(cidrs: [&str; 2]) -> Vec<Peer> {
     cidrs
         .into_iter()
-        .map(|cidr| Peer::IpBlock(IpBlock { cidr: cidr.parse().unwrap(), except: Vec::new() }))
+        .map(|cidr| {
+            Peer::IpBlock(IpBlock {
+                cidr: cidr.parse().unwrap(),
+                except: Vec::new(),
+            })
+        })
         .collect()
 }
 
@@ -55,19 +65,35 @@ pub fn snapshot(client: bool) -> Snapshot {
     let web = Rule {
         peers: block(["10.1.0.0/16", "fd01::/64"]),
         ports: [Protocol::TCP, Protocol::UDP]
-            .map(|protocol| PortMatch { protocol, port: port.clone() })
+            .map(|protocol| PortMatch {
+                protocol,
+                port: port.clone(),
+            })
             .into(),
     };
-    let friends = Rule { peers: block(["10.2.0.0/16", "fd02::/64"]), ports: Vec::new() };
-    let nobody = Rule { peers: block(["192.0.2.0/24", "2001:db8::/64"]), ports: Vec::new() };
+    let friends = Rule {
+        peers: block(["10.2.0.0/16", "fd02::/64"]),
+        ports: Vec::new(),
+    };
+    let nobody = Rule {
+        peers: block(["192.0.2.0/24", "2001:db8::/64"]),
+        ports: Vec::new(),
+    };
     let policy = NetworkPolicy {
-        id: PolicyRef { namespace: "ns".into(), name: "web".into() },
+        id: PolicyRef {
+            namespace: "ns".into(),
+            name: "web".into(),
+        },
         pod_selector: Selector::default(),
         ingress: Some(vec![if client { web } else { nobody }, friends]),
         egress: None,
     };
     let pod = Endpoint {
-        id: EndpointRef { kind: EndpointKind::Pod, namespace: "ns".into(), name: "web".into() },
+        id: EndpointRef {
+            kind: EndpointKind::Pod,
+            namespace: "ns".into(),
+            name: "web".into(),
+        },
         labels: Labels::default(),
         addresses: POD.map(ip).into(),
         ports: Vec::new(),
@@ -86,7 +112,11 @@ impl Harness {
     }
 
     pub fn small() -> Self {
-        Self::new(Settings { flows: 1024, rules: 256, ..Settings::default() })
+        Self::new(Settings {
+            flows: 1024,
+            rules: 256,
+            ..Settings::default()
+        })
     }
 
     /// Puts a policy set into force with the rule ids going on.
@@ -97,14 +127,27 @@ impl Harness {
 
     /// The id of `ns/web ingress[index]`.
     pub fn rule(&self, index: usize) -> u32 {
-        let policy = PolicyRef { namespace: "ns".into(), name: "web".into() };
-        let rule = RuleRef { policy, direction: Direction::Ingress, index };
+        let policy = PolicyRef {
+            namespace: "ns".into(),
+            name: "web".into(),
+        };
+        let rule = RuleRef {
+            policy,
+            direction: Direction::Ingress,
+            index,
+        };
         self.tables.rules.id(&RuleKey::Rule(rule)).unwrap()
     }
 
     pub fn default_deny(&self) -> u32 {
         let deny = |key: &&RuleKey| matches!(key, RuleKey::DefaultDeny { .. });
-        let key = self.tables.rules.iter().map(|(_, key)| key).find(deny).unwrap();
+        let key = self
+            .tables
+            .rules
+            .iter()
+            .map(|(_, key)| key)
+            .find(deny)
+            .unwrap();
         self.tables.rules.id(key).unwrap()
     }
 
@@ -129,7 +172,11 @@ impl Harness {
         let passed = self.run(hook, frame);
         let after = self.counters();
         let info = bailey_bpf::reason::Reason::of(reason).unwrap();
-        let hook_number = if hook == Hook::Xdp { abi::HOOK_XDP } else { abi::HOOK_TC };
+        let hook_number = if hook == Hook::Xdp {
+            abi::HOOK_XDP
+        } else {
+            abi::HOOK_TC
+        };
         let mut reasons = before.0.clone();
         let count = reasons.entry((hook_number, reason)).or_default();
         *count = Count {
@@ -152,7 +199,9 @@ impl Harness {
     fn counters(&self) -> (BTreeMap<(u32, u32), Count>, BTreeMap<u32, RuleCount>) {
         let counters = self.datapath.counters().unwrap();
         let rules = (0..256).map(|id| (id, counters.rule(id)));
-        let rules = rules.filter(|(_, count)| *count != RuleCount::default()).collect();
+        let rules = rules
+            .filter(|(_, count)| *count != RuleCount::default())
+            .collect();
         (counters.reasons(), rules)
     }
 
@@ -169,7 +218,12 @@ impl Harness {
 }
 
 pub fn tcp(from: &str, to: &str, sport: u16, dport: u16, flags: u8) -> Vec<u8> {
-    frame::ip(ip(from), ip(to), Protocol::TCP, &frame::tcp(sport, dport, flags))
+    frame::ip(
+        ip(from),
+        ip(to),
+        Protocol::TCP,
+        &frame::tcp(sport, dport, flags),
+    )
 }
 
 pub fn udp(from: &str, to: &str, sport: u16, dport: u16) -> Vec<u8> {

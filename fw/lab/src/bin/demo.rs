@@ -39,17 +39,83 @@ struct Attempt {
 }
 
 const ATTEMPTS: [Attempt; 11] = [
-    Attempt { what: "anyone to web", from: BACKUP, to: WEB, kind: Kind::Tcp(8080), allowed: [true, true] },
-    Attempt { what: "excepted net to web", from: STRANGER, to: WEB, kind: Kind::Tcp(8080), allowed: [false, true] },
-    Attempt { what: "anyone to web, other port", from: BACKUP, to: WEB, kind: Kind::Tcp(9090), allowed: [false, false] },
-    Attempt { what: "backup to db", from: BACKUP, to: DB, kind: Kind::Tcp(5432), allowed: [true, false] },
-    Attempt { what: "stranger to db", from: STRANGER, to: DB, kind: Kind::Tcp(5432), allowed: [false, false] },
-    Attempt { what: "backup pings db", from: BACKUP, to: DB, kind: Kind::Ping, allowed: [true, false] },
-    Attempt { what: "backup pings web", from: BACKUP, to: WEB, kind: Kind::Ping, allowed: [false, false] },
-    Attempt { what: "web asks DNS outside", from: WEB, to: BACKUP, kind: Kind::Udp(53), allowed: [true, true] },
-    Attempt { what: "web to outside, TCP", from: WEB, to: BACKUP, kind: Kind::Tcp(443), allowed: [false, false] },
-    Attempt { what: "db to outside, TCP", from: DB, to: BACKUP, kind: Kind::Tcp(443), allowed: [false, false] },
-    Attempt { what: "node to outside, TCP", from: NODE, to: BACKUP, kind: Kind::Tcp(443), allowed: [true, true] },
+    Attempt {
+        what: "anyone to web",
+        from: BACKUP,
+        to: WEB,
+        kind: Kind::Tcp(8080),
+        allowed: [true, true],
+    },
+    Attempt {
+        what: "excepted net to web",
+        from: STRANGER,
+        to: WEB,
+        kind: Kind::Tcp(8080),
+        allowed: [false, true],
+    },
+    Attempt {
+        what: "anyone to web, other port",
+        from: BACKUP,
+        to: WEB,
+        kind: Kind::Tcp(9090),
+        allowed: [false, false],
+    },
+    Attempt {
+        what: "backup to db",
+        from: BACKUP,
+        to: DB,
+        kind: Kind::Tcp(5432),
+        allowed: [true, false],
+    },
+    Attempt {
+        what: "stranger to db",
+        from: STRANGER,
+        to: DB,
+        kind: Kind::Tcp(5432),
+        allowed: [false, false],
+    },
+    Attempt {
+        what: "backup pings db",
+        from: BACKUP,
+        to: DB,
+        kind: Kind::Ping,
+        allowed: [true, false],
+    },
+    Attempt {
+        what: "backup pings web",
+        from: BACKUP,
+        to: WEB,
+        kind: Kind::Ping,
+        allowed: [false, false],
+    },
+    Attempt {
+        what: "web asks DNS outside",
+        from: WEB,
+        to: BACKUP,
+        kind: Kind::Udp(53),
+        allowed: [true, true],
+    },
+    Attempt {
+        what: "web to outside, TCP",
+        from: WEB,
+        to: BACKUP,
+        kind: Kind::Tcp(443),
+        allowed: [false, false],
+    },
+    Attempt {
+        what: "db to outside, TCP",
+        from: DB,
+        to: BACKUP,
+        kind: Kind::Tcp(443),
+        allowed: [false, false],
+    },
+    Attempt {
+        what: "node to outside, TCP",
+        from: NODE,
+        to: BACKUP,
+        kind: Kind::Tcp(443),
+        allowed: [true, true],
+    },
 ];
 
 fn main() -> ExitCode {
@@ -81,8 +147,14 @@ fn demo() -> Result<usize> {
     serve(&lab)?;
     say("starting bailey on the node's NIC");
     let mut daemon = Daemon::start(&lab, binary, "")?;
-    println!("  {}", daemon.wait_for("generation committed", Duration::from_secs(20))?);
-    println!("  {}", daemon.wait_for("attached", Duration::from_secs(20))?);
+    println!(
+        "  {}",
+        daemon.wait_for("generation committed", Duration::from_secs(20))?
+    );
+    println!(
+        "  {}",
+        daemon.wait_for("attached", Duration::from_secs(20))?
+    );
     let mut mismatches = try_all(&lab, binary, &policies, 0)?;
 
     say("editing policies.yaml: web now serves the excepted net, the db loses its backup");
@@ -92,15 +164,24 @@ fn demo() -> Result<usize> {
         .replace(", except: [198.51.100.0/24]", "")
         .replace(", except: [\"2001:db8:b::/64\"]", "")
         .replace("{role: backup}", "{role: nobody}");
-    anyhow::ensure!(edited != text, "the policies of the demo have changed; edit it along");
+    anyhow::ensure!(
+        edited != text,
+        "the policies of the demo have changed; edit it along"
+    );
     fs::write(&file, edited)?;
-    println!("  {}", daemon.wait_for("generation committed", Duration::from_secs(20))?);
+    println!(
+        "  {}",
+        daemon.wait_for("generation committed", Duration::from_secs(20))?
+    );
     mismatches += try_all(&lab, binary, &policies, 1)?;
 
     for (title, verb) in [
         ("what each rule did (bailey rules)", "rules"),
         ("the flow table (bailey conntrack list)", "conntrack list"),
-        ("why packets passed or were dropped (bailey counters)", "counters"),
+        (
+            "why packets passed or were dropped (bailey counters)",
+            "counters",
+        ),
     ] {
         say(title);
         print!("{}", daemon.ask(&lab, verb)?);
@@ -116,7 +197,8 @@ fn say(text: &str) {
 fn copy_policies(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir(to)?;
     for name in ["inventory.yaml", "policies.yaml"] {
-        fs::copy(from.join(name), to.join(name)).with_context(|| from.join(name).display().to_string())?;
+        fs::copy(from.join(name), to.join(name))
+            .with_context(|| from.join(name).display().to_string())?;
     }
     Ok(())
 }
@@ -152,11 +234,19 @@ fn try_all(lab: &Lab, binary: &Path, policies: &Path, phase: usize) -> Result<us
         for family in [0, 1] {
             let (from, to) = (attempt.from[family], attempt.to[family]);
             let observed = observe(lab, from, to, attempt.kind)?;
-            let expected = if attempt.allowed[phase] { Observed::Allowed } else { Observed::Silent };
+            let expected = if attempt.allowed[phase] {
+                Observed::Allowed
+            } else {
+                Observed::Silent
+            };
             let as_expected = observed == expected;
             mismatches += usize::from(!as_expected);
             table.add_row([
-                if as_expected { "ok".to_owned() } else { "WRONG".to_owned() },
+                if as_expected {
+                    "ok".to_owned()
+                } else {
+                    "WRONG".to_owned()
+                },
                 format!("{}: {from} -> {to} {}", attempt.what, shown(attempt.kind)),
                 expected.to_string(),
                 observed.to_string(),
@@ -189,7 +279,10 @@ fn shown(kind: Kind) -> String {
 /// What `bailey explain` says decides, on the same files.
 fn decided_by(binary: &Path, policies: &Path, from: &str, to: &str, kind: Kind) -> Result<String> {
     let mut command = Command::new(binary);
-    command.arg("explain").arg(policies).args(["--from", from, "--to", to, "-o", "json"]);
+    command
+        .arg("explain")
+        .arg(policies)
+        .args(["--from", from, "--to", to, "-o", "json"]);
     match kind {
         Kind::Tcp(port) => command.args(["--protocol", "TCP", "--port", &port.to_string()]),
         Kind::Udp(port) => command.args(["--protocol", "UDP", "--port", &port.to_string()]),
@@ -204,7 +297,11 @@ fn decided_by(binary: &Path, policies: &Path, from: &str, to: &str, kind: Kind) 
         let decided = connection["verdict"] == connection[side]["verdict"];
         let rule = connection[side]["rule"].as_str().unwrap_or("?");
         if decided && rule != "not-isolated" {
-            let label = if rule.contains('/') { rule.to_owned() } else { format!("{side} {rule}") };
+            let label = if rule.contains('/') {
+                rule.to_owned()
+            } else {
+                format!("{side} {rule}")
+            };
             deciders.push(label);
         }
     }

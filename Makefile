@@ -1,0 +1,37 @@
+# The commands of this project; `make help` lists them.
+SHELL := /bin/bash
+CARGO ?= cargo
+FUZZ_SECONDS ?= 600
+
+.PHONY: help setup build test fuzz demo abi abi-check lint deny
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: ## install what building and testing need (Debian, Ubuntu)
+	@.ci/setup
+
+build: setup ## build target/release/bailey
+	$(CARGO) build --release
+
+test: setup ## run all tests; without root, those that need none
+	@.ci/test
+
+fuzz: setup ## compare oracle, tables and kernel on random policies for FUZZ_SECONDS
+	BAILEY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test -p bailey --test differential -- --include-ignored agree
+
+demo: ## watch policies decide real packets in a lab of network namespaces
+	@.ci/demo
+
+abi: ## generate bpf/src/abi.rs from bpf/abi.h (needs libclang)
+	$(CARGO) run -q -p bailey-abi-gen > bpf/src/abi.rs.new && mv bpf/src/abi.rs.new bpf/src/abi.rs
+
+abi-check: ## fail if bpf/src/abi.rs is not what bpf/abi.h says
+	@$(CARGO) run -q -p bailey-abi-gen | diff -u bpf/src/abi.rs - && echo "bindings are current"
+
+lint: ## format, clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+deny: ## licences, sources and bans of all dependencies
+	$(CARGO) deny --offline check bans licenses sources
