@@ -28,7 +28,7 @@ fn address(n: u32) -> String {
     format!("10.2.{}.{}", n >> 8, n & 0xff)
 }
 
-fn establish(h: &mut Harness, n: u32) {
+fn establish(h: &Harness, n: u32) {
     let client = address(n);
     assert!(h.run(Hook::Xdp, &tcp(&client, POD[0], 40000, 80, SYN)));
     assert!(h.run(Hook::Tc, &tcp(POD[0], &client, 80, 40000, SYN_ACK)));
@@ -102,7 +102,7 @@ fn established_flows_stay_when_the_table_is_full_and_new_ones_are_refused() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
-    let mut h = Harness::new(tiny());
+    let h = Harness::new(tiny());
     for n in 0..200 {
         assert!(
             h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, SYN)),
@@ -119,7 +119,7 @@ fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
     let newest = address(199);
     assert!(h.run(Hook::Tc, &tcp(POD[0], &newest, 80, 40000, SYN_ACK)));
     assert!(h.run(Hook::Xdp, &tcp(&newest, POD[0], 40000, 80, ACK)));
-    establish(&mut h, 500);
+    establish(&h, 500);
     let established = h
         .flows()
         .iter()
@@ -131,11 +131,11 @@ fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside() {
-    let mut h = Harness::new(tiny());
+    let h = Harness::new(tiny());
     // 8 established, 2 closed, 3 half-open from inside, 3 from outside: the table is full.
-    (0..8).for_each(|n| establish(&mut h, n));
+    (0..8).for_each(|n| establish(&h, n));
     for n in 8..10 {
-        establish(&mut h, n);
+        establish(&h, n);
         assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, RST)));
     }
     for n in 10..13 {
@@ -158,24 +158,24 @@ fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside
     let all: BTreeSet<u32> = (0..16).collect();
     assert_eq!(present(&h), all);
     // New flows, established at once so that the next one must evict another.
-    establish(&mut h, 100);
-    establish(&mut h, 101);
+    establish(&h, 100);
+    establish(&h, 101);
     assert_eq!(
         &all - &present(&h),
         [8, 9].into(),
         "the closed ones went first"
     );
-    establish(&mut h, 102);
-    establish(&mut h, 103);
-    establish(&mut h, 104);
+    establish(&h, 102);
+    establish(&h, 103);
+    establish(&h, 104);
     assert_eq!(
         &all - &present(&h),
         [8, 9, 13, 14, 15].into(),
         "then half-open from outside"
     );
-    establish(&mut h, 105);
-    establish(&mut h, 106);
-    establish(&mut h, 107);
+    establish(&h, 105);
+    establish(&h, 106);
+    establish(&h, 107);
     assert_eq!(present(&h), (0..8).collect(), "then half-open from inside");
     let full = tcp(&address(108), POD[0], 40000, 80, SYN);
     h.expect(Hook::Xdp, &full, REASON_DROP_FLOW_TABLE_FULL, &[]);
@@ -192,7 +192,7 @@ fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
             ..Timeouts::default()
         };
         let mut h = Harness::new(Settings { timeouts, ..tiny() });
-        establish_from(&mut h, client, pod);
+        establish_from(&h, client, pod);
         assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
         assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
         h.install(&snapshot(false));
@@ -233,7 +233,7 @@ fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
     }
 }
 
-fn establish_from(h: &mut Harness, client: &str, pod: &str) {
+fn establish_from(h: &Harness, client: &str, pod: &str) {
     assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
     assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
     assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
@@ -247,7 +247,7 @@ fn kept_flows_live_on_under_their_rule_and_are_stamped_once() {
         ..tiny()
     });
     let (client, pod) = (CLIENT[0], POD[0]);
-    establish_from(&mut h, client, pod);
+    establish_from(&h, client, pod);
     let rule = h.rule(0);
     h.install(&snapshot(false));
     let epoch = h.datapath.control().epoch;
@@ -276,7 +276,7 @@ fn kept_flows_live_on_under_their_rule_and_are_stamped_once() {
 fn a_flow_is_judged_once_after_a_commit_and_its_counters_go_on() {
     let mut h = Harness::new(tiny());
     let (client, pod) = (CLIENT[1], POD[1]);
-    establish_from(&mut h, client, pod);
+    establish_from(&h, client, pod);
     let (rule, packets) = (h.rule(0), h.flow().original.packets);
     let hits = h.datapath.counters().unwrap().rule(rule).packets;
     h.install(&snapshot(true));
