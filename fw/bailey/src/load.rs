@@ -19,10 +19,12 @@ pub struct Loaded {
     pub files: FileSet,
 }
 
-/// Reads paths; one that does not exist is an error among the others.
+/// Reads paths. One that does not exist is an error among the others; so is a directory without
+/// files, unless `allow_empty`.
 pub fn load(
     paths: &[PathBuf],
     recursive: bool,
+    allow_empty: bool,
     strictness: Strictness,
     limits: ReadLimits,
 ) -> Loaded {
@@ -41,12 +43,10 @@ pub fn load(
             }
         }
         Ok(files) => {
-            if files.is_empty() {
-                for path in paths {
-                    let hint = "no .yaml, .yml or .json file in it; sub-directories are read with \
-                                --recursive";
-                    diagnostics.file_error(path, hint);
-                }
+            for path in files.empty().iter().filter(|_| !allow_empty) {
+                let hint = "no .yaml, .yml or .json file in it; sub-directories are read with \
+                            --recursive";
+                diagnostics.file_error(path, hint);
             }
             let (snapshot, found, counts) = bailey_source::load(&files, strictness, limits);
             diagnostics.extend(found);
@@ -63,10 +63,12 @@ pub fn load(
 
 /// Reads what a command line names.
 pub fn load_source(source: &Source) -> Loaded {
+    let strictness = strictness(source.lenient);
     load(
         &source.paths,
         source.recursive,
-        strictness(source.lenient),
+        false,
+        strictness,
         ReadLimits::default(),
     )
 }
@@ -87,12 +89,18 @@ pub fn print_diagnostics(diagnostics: &Diagnostics) {
     let _ = stderr.write_all(diagnostics.render(color).as_bytes());
 }
 
-/// How many endpoints every policy selects, in the order of the policies.
+/// How many endpoints every policy selects, in the order of the policies. A pod that is not started
+/// has no address and does not count.
 pub fn selected_counts(snapshot: &Snapshot) -> Vec<usize> {
+    let known = |policy| {
+        snapshot
+            .selected_by(policy)
+            .filter(|e| !e.addresses.is_empty())
+    };
     snapshot
         .policies()
         .iter()
-        .map(|policy| snapshot.selected_by(policy).count())
+        .map(|policy| known(policy).count())
         .collect()
 }
 

@@ -115,9 +115,12 @@ impl FromStr for Target {
                 return Self::of(kind, rest);
             }
         }
-        text.parse().map(Self::Address).map_err(|_| {
-            format!("{text:?} is not pod:NS/NAME, workload:NS/NAME, node:NAME or an address")
-        })
+        if text.parse::<IpAddr>().is_err() {
+            return Err(format!(
+                "{text:?} is not pod:NS/NAME, workload:NS/NAME, node:NAME or an address"
+            ));
+        }
+        address(text).map(Self::Address)
     }
 }
 
@@ -127,6 +130,20 @@ impl fmt::Display for Target {
             Self::Endpoint(id) => id.fmt(f),
             Self::Address(address) => address.fmt(f),
         }
+    }
+}
+
+/// An address as it can stand in a packet.
+///
+/// # Errors
+/// If it is none, or an IPv4-mapped IPv6 address: such packets are dropped before policy.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    match text.parse() {
+        Ok(IpAddr::V6(six)) if six.to_ipv4_mapped().is_some() => Err(format!(
+            "Invalid value: {text:?}: an IPv4-mapped IPv6 address"
+        )),
+        Ok(address) => Ok(address),
+        Err(_) => Err(format!("Invalid value: {text:?}: not an address")),
     }
 }
 

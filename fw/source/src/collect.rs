@@ -1,10 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailey_policy::{
-    Conflict, Direction, Endpoint, EndpointKind, EndpointRef, HostPod, Labels, NetworkPolicy,
-    PolicyRef, PortSpec, Snapshot,
+    Conflict, Direction, Endpoint, EndpointKind, EndpointRef, HostPod, IpBlock, Labels,
+    NetworkPolicy, PolicyRef, PortSpec, Snapshot,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1 as networking;
@@ -142,9 +144,9 @@ impl Collector {
             ("bailey.dev/v1", "PolicyTest") => self.skip(kind),
             _ if enforces_elsewhere(api_version, kind) => {
                 let message = format!(
-                    "{api_version} {kind} is not supported: it would change what is allowed, so \
-                     it is not skipped; leave it out, or express it as networking.k8s.io/v1 \
-                     NetworkPolicy"
+                    "no matches for kind {kind:?} in version {api_version:?}: it may decide what is \
+                     allowed, so it is not skipped; correct it, leave it out, or express it as \
+                     networking.k8s.io/v1 NetworkPolicy"
                 );
                 let name = object
                     .get("metadata")
@@ -230,6 +232,9 @@ impl Collector {
         let Some(object) = self.strict(file, &node, &named.title, &decoded) else {
             return;
         };
+        let mut labels = FieldErrors::default();
+        validate::labels(&inventory::labels(&object.metadata), &mut labels);
+        self.report_fields(file, &node, &named.title, &labels);
         let id = PolicyRef {
             namespace: named.namespace,
             name: named.name,
@@ -444,7 +449,7 @@ impl Collector {
             (true, Some(namespace)) => namespace.clone(),
             (true, None) => "default".to_owned(),
         };
-        let shown = if name.is_empty() { "(unnamed)" } else { &name };
+        let shown = if name.is_empty() { UNNAMED } else { &name };
         let title = if namespaced {
             format!("{kind} {namespace}/{shown}")
         } else {
@@ -453,7 +458,11 @@ impl Collector {
         let path = FieldPath::of(&["metadata"]);
         let mut errors = FieldErrors::default();
         if name.is_empty() {
-            errors.required(&path.key("name"), "name or generateName is required");
+            let detail = match metadata.generate_name {
+                None => "name or generateName is required",
+                Some(_) => "generateName needs an API server; give it a name",
+            };
+            errors.required(&path.key("name"), detail);
         } else if kind == "Namespace" {
             errors.invalid_text(&path.key("name"), &name, validate::dns_label(&name));
         } else {
@@ -478,6 +487,9 @@ impl Collector {
 
     /// Remembers where an object stands; false if there is one of this name already.
     fn register(&mut self, file: &Path, node: &Node, title: &str) -> bool {
+        if title.ends_with(UNNAMED) {
+            return false;
+        }
         let origin = Origin {
             file: file.to_owned(),
             pos: node.pos,
@@ -501,6 +513,7 @@ impl Collector {
     pub fn finish(mut self) -> (Option<Snapshot>, Diagnostics, Counts) {
         self.warn_about_gaps();
         self.warn_about_ambiguous_ports();
+        self.warn_about_blocks_over_endpoints();
         let snapshot = Snapshot::new(
             self.namespaces,
             self.endpoints,
@@ -577,6 +590,48 @@ impl Collector {
         }
     }
 
+    /// An ipBlock matches by address, whoever has it. Other implementations leave pods out, so
+    /// people may mean either.
+    fn warn_about_blocks_over_endpoints(&mut self) {
+        let taken: BTreeSet<IpAddr> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.selectable())
+            .flat_map(|endpoint| endpoint.addresses.iter().copied())
+            .collect();
+        let over = |policy: &&NetworkPolicy| {
+            let rules = Direction::BOTH
+                .into_iter()
+                .filter_map(|d| policy.rules(d))
+                .flatten();
+            rules.flat_map(|rule| &rule.peers).any(|peer| match peer {
+                bailey_policy::Peer::IpBlock(block) => first_inside(block, &taken).is_some(),
+                bailey_policy::Peer::Selected { .. } => false,
+            })
+        };
+        let names: Vec<String> = self
+            .policies
+            .iter()
+            .filter(over)
+            .map(|policy| policy.id.to_string())
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        const SHOWN: usize = 5;
+        let more = names.len().saturating_sub(SHOWN);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        self.diagnostics.warning(format!(
+            "ipBlocks of {}{more} contain addresses of pods or workloads; they are matched by \
+             address, so those are meant too",
+            names[..names.len().min(SHOWN)].join(", ")
+        ));
+    }
+
     /// One name with two numbers on one endpoint; a rule that uses it allows both.
     fn warn_about_ambiguous_ports(&mut self) {
         let mut used: Vec<_> = self
@@ -615,6 +670,9 @@ impl Collector {
     }
 }
 
+/// In titles of objects without a name.
+const UNNAMED: &str = "(unnamed)";
+
 /// What an object is called; `title` is how people read it, and unique.
 #[derive(Debug)]
 struct Named {
@@ -633,13 +691,52 @@ impl Named {
     }
 }
 
-/// Kinds that decide about traffic in some other system: leaving them out would change what the
-/// cluster means.
+/// The first of these addresses that a block contains; whole exceptions are skipped at once.
+fn first_inside(block: &IpBlock, addresses: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+    let mut from = Bound::Included(block.cidr.network());
+    loop {
+        let last = block.cidr.broadcast();
+        if let Bound::Excluded(at) = from
+            && at >= last
+        {
+            return None;
+        }
+        let address = *addresses.range((from, Bound::Included(last))).next()?;
+        match block.except.iter().find(|net| net.contains(&address)) {
+            None => return Some(address),
+            Some(net) => from = Bound::Excluded(net.broadcast()),
+        }
+    }
+}
+
+/// Kinds that decide about traffic in some other system, or that a slip of the pen keeps from
+/// being what was meant: leaving them out would change what the cluster means.
 fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
-    kind.contains("NetworkPolicy")
-        || kind.contains("NetworkPolicies")
-        || api_version.starts_with("bailey.dev/")
-        || api_version.starts_with("policy.networking.k8s.io/")
+    const READ: [&str; 6] = [
+        "networkpolicy",
+        "namespace",
+        "pod",
+        "node",
+        "workload",
+        "policytest",
+    ];
+    const OTHERS: [&str; 5] = [
+        "cilium.io",
+        "projectcalico.org",
+        "crd.projectcalico.org",
+        "crd.antrea.io",
+        "k8s.ovn.org",
+    ];
+    const ENFORCING: [&str; 4] = ["tier", "profile", "hostendpoint", "egressfirewall"];
+    let kind = kind.to_ascii_lowercase();
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    kind.contains("networkpolicy")
+        || kind.contains("networkpolicies")
+        || group == "bailey.dev"
+        || group == "policy.networking.k8s.io"
+        || (matches!(group, "" | "networking.k8s.io") && READ.contains(&kind.as_str()))
+        || (OTHERS.contains(&group)
+            && (kind.contains("policy") || ENFORCING.contains(&kind.as_str())))
 }
 
 fn describe(conflict: &Conflict, origins: &BTreeMap<String, Origin>) -> Diagnostic {

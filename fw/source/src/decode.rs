@@ -100,6 +100,16 @@ impl de::Error for DecodeError {
         Self(format!("Invalid value: {message}"))
     }
 
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let value = match unexpected {
+            Unexpected::Signed(value) => value.to_string(),
+            Unexpected::Unsigned(value) => value.to_string(),
+            Unexpected::Str(value) => format!("{value:?}"),
+            other => other.to_string(),
+        };
+        Self(format!("Invalid value: {value}: must be {expected}"))
+    }
+
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         let (value, kind) = match unexpected {
             Unexpected::Bool(value) => (value.to_string(), "a boolean"),
@@ -116,10 +126,10 @@ impl de::Error for DecodeError {
             unexpected,
             Unexpected::Seq | Unexpected::Map | Unexpected::Str(_)
         );
-        let hint = if expected.contains("string") && scalar {
-            format!("; put it in quotes: \"{value}\"")
+        let hint = if expected == "a string" && scalar {
+            "; put it in quotes"
         } else {
-            String::new()
+            ""
         };
         Self(format!(
             "Invalid value: {value}: must be {}, not {kind}{hint}",
@@ -133,6 +143,7 @@ fn readable(expected: &str) -> &str {
     match expected {
         _ if expected.starts_with("struct ") => "a mapping",
         "i32" | "i64" | "u16" | "u32" => "an integer",
+        "IntOrString" => "an integer or a string",
         "a string" | "a boolean" | "a sequence" | "a map" => match expected {
             "a sequence" => "a list",
             "a map" => "a mapping",
@@ -212,6 +223,10 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        if let Value::Sequence(_) = self.0.value {
+            // Derived visitors would take the elements for fields, by position.
+            return Err(de::Error::invalid_type(Unexpected::Seq, &"a mapping"));
+        }
         self.deserialize_map(visitor)
     }
 

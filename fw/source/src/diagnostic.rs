@@ -189,13 +189,10 @@ fn token_len(rest: &str) -> usize {
 
 /// Replaces what could steer a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    let shown = |c: char| match c {
+        '\t' => ' ',
+        c if c.is_control() && c != '\n' => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileSet {
     files: BTreeMap<PathBuf, Stamp>,
+    /// Paths that were asked for and mean no file.
+    empty: Vec<PathBuf>,
 }
 
 /// Differs whenever a file was replaced or written.
@@ -47,7 +49,11 @@ impl FileSet {
         let mut set = Self::default();
         let mut errors = Vec::new();
         for path in paths {
+            let before = (set.files.len(), errors.len());
             set.add(path, recursive, 0, &mut errors);
+            if before == (set.files.len(), errors.len()) && path.is_dir() {
+                set.empty.push(path.clone());
+            }
         }
         if errors.is_empty() {
             Ok(set)
@@ -103,6 +109,11 @@ impl FileSet {
     /// The files, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)
+    }
+
+    /// The directories that were asked for and have no file to read.
+    pub fn empty(&self) -> &[PathBuf] {
+        &self.empty
     }
 
     /// How many there are.

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -14,6 +15,7 @@ pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Option<Vec<No
     let reader = Reader {
         text,
         lines: line_starts(text),
+        last: Cell::new((0, 0)),
         limits,
     };
     let mut documents = Vec::new();
@@ -32,6 +34,8 @@ pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Option<Vec<No
 struct Reader<'a> {
     text: &'a str,
     lines: Vec<usize>,
+    /// Offset and column that were computed last.
+    last: Cell<(usize, usize)>,
     limits: &'a ReadLimits,
 }
 
@@ -45,11 +49,28 @@ fn line_starts(text: &str) -> Vec<usize> {
 }
 
 impl<'a> Reader<'a> {
-    /// Where a slice of the text stands in it.
+    /// Where a slice of the text stands in it. Counted from the place that was asked for last,
+    /// which is near: otherwise a text on one line would be counted through for every value.
     fn pos(&self, part: &str) -> Pos {
         let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let line = self.lines.partition_point(|&start| start <= offset) - 1;
-        let column = self.text[self.lines[line]..offset].chars().count();
+        let start = self.lines[line];
+        let (last_offset, last_column) = self.last.get();
+        let column = if last_offset < start {
+            self.text[start..offset].chars().count()
+        } else if last_offset <= offset {
+            last_column + self.text[last_offset..offset].chars().count()
+        } else if offset - start < last_offset - offset {
+            self.text[start..offset].chars().count()
+        } else {
+            // Going back over a line break would be another line, handled above.
+            let between = &self.text[offset..last_offset];
+            match between.contains('\n') {
+                true => self.text[start..offset].chars().count(),
+                false => last_column - between.chars().count(),
+            }
+        };
+        self.last.set((offset, column));
         Pos {
             line: line as u32 + 1,
             column: column as u32 + 1,
@@ -70,16 +91,14 @@ impl<'a> Reader<'a> {
                 };
                 let mut mapping = Vec::with_capacity(entries.len());
                 for (key, raw) in entries {
+                    let key = Key {
+                        pos: self.key_pos(raw),
+                        text: key,
+                    };
                     let Some(node) = self.node(raw, depth + 1)? else {
                         return Ok(None);
                     };
-                    mapping.push((
-                        Key {
-                            pos: self.key_pos(raw),
-                            text: key,
-                        },
-                        node,
-                    ));
+                    mapping.push((key, node));
                 }
                 if let Some((key, _)) = duplicate(&mapping) {
                     return Err(duplicate_key(key.pos, &key.text));

@@ -241,16 +241,15 @@ impl Reader {
                 .invalid_text(path, text, vec![CIDR_INVALID.to_owned()]);
             return None;
         };
-        let Some(objection) = cidr.objection else {
-            return Some(cidr.net);
-        };
-        if self.lenient && cidr.can_be_masked() {
-            let value = validate::quoted(text);
-            let warning = format!("CIDR value {value} {objection}; it is read as {}", cidr.net);
-            self.warnings.push((path.clone(), warning));
-        } else {
-            self.errors
-                .invalid_text(path, text, vec![objection.to_owned()]);
+        match cidr.objection {
+            Some(objection) if !(self.lenient && cidr.can_be_masked()) => {
+                self.errors
+                    .invalid_text(path, text, vec![objection.to_owned()]);
+            }
+            _ => {
+                self.warnings
+                    .extend(cidr.warning(text).map(|warning| (path.clone(), warning)));
+            }
         }
         Some(cidr.net)
     }

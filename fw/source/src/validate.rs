@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
+use bailey_policy::Labels;
 use ipnet::IpNet;
 
 use crate::node::FieldPath;
@@ -116,6 +117,15 @@ pub(crate) fn label_value(value: &str) -> Vec<String> {
     errors
 }
 
+/// `metadata.labels`.
+pub(crate) fn labels(labels: &Labels, errors: &mut FieldErrors) {
+    let path = FieldPath::of(&["metadata", "labels"]);
+    for (key, value) in &labels.0 {
+        errors.invalid_text(&path, key, label_key(key));
+        errors.invalid_text(&path, value, label_value(value));
+    }
+}
+
 fn is_dns_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
@@ -187,6 +197,8 @@ pub(crate) fn port_name(name: &str) -> Vec<String> {
 /// A CIDR that was read, and what strict validation says against its spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cidr {
+    /// As written, host bits included.
+    pub(crate) written: IpNet,
     /// Without host bits.
     pub(crate) net: IpNet,
     pub(crate) objection: Option<&'static str>,
@@ -220,6 +232,7 @@ pub(crate) fn cidr(text: &str) -> Option<Cidr> {
         None
     };
     Some(Cidr {
+        written: net,
         net: net.trunc(),
         objection,
     })
@@ -229,6 +242,29 @@ impl Cidr {
     /// May lenient reading take the value all the same?
     pub(crate) fn can_be_masked(&self) -> bool {
         self.objection != Some(MAPPED)
+    }
+
+    /// What the API server warns of where it does not refuse (`GetWarningsForCIDR`).
+    pub(crate) fn warning(&self, text: &str) -> Option<String> {
+        let (value, net) = (quoted(text), self.net);
+        match self.objection {
+            Some(HOST_BITS) => {
+                let host = IpNet::from(self.written.addr());
+                Some(format!(
+                    "CIDR value {value} is ambiguous in this context (should be \"{net}\" or \
+                     \"{host}\"?)"
+                ))
+            }
+            Some(LEADING_ZEROS) => Some(format!(
+                "non-standard CIDR value {value} will be considered invalid in a future \
+                 Kubernetes release: use \"{net}\""
+            )),
+            None if text != net.to_string() => Some(format!(
+                "IPv6 CIDR value {value} should be in RFC 5952 canonical format (suggestion: \
+                 \"{net}\")"
+            )),
+            _ => None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `bailey.dev/v1` Workload: a machine that is not a pod and is selected like one.
 
-use bailey_policy::{Endpoint, EndpointRef, Labels, NamedPort};
+use bailey_policy::{Endpoint, EndpointRef, NamedPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
@@ -38,7 +38,7 @@ struct Port {
 pub(crate) fn read(id: EndpointRef, object: &Workload, errors: &mut FieldErrors) -> Endpoint {
     let spec = FieldPath::of(&["spec"]);
     let labels = labels(&object.metadata);
-    check_labels(&labels, errors);
+    validate::labels(&labels, errors);
     let path = spec.key("addresses");
     if object.spec.addresses.is_empty() {
         errors.required(&path, "a workload is known by its addresses");
@@ -57,14 +57,6 @@ pub(crate) fn read(id: EndpointRef, object: &Workload, errors: &mut FieldErrors)
         addresses: unique(addresses),
         ports,
         node: None,
-    }
-}
-
-fn check_labels(labels: &Labels, errors: &mut FieldErrors) {
-    let path = FieldPath::of(&["metadata", "labels"]);
-    for (key, value) in &labels.0 {
-        errors.invalid_text(&path, key, validate::label_key(key));
-        errors.invalid_text(&path, value, validate::label_value(value));
     }
 }
 

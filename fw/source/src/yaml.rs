@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
@@ -20,7 +20,7 @@ pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, Sy
                 line: error.marker().line() as u32,
                 column: error.marker().col() as u32 + 1,
             },
-            message: format!("not valid YAML: {}", error.info()),
+            message: describe(error.info()),
         })?;
         builder.event(event, span)?;
     }
@@ -31,17 +31,36 @@ struct Builder<'a> {
     limits: &'a ReadLimits,
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// By anchor id: the node, and how many nodes it consists of.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// By anchor id, of the document that is being read.
+    anchors: HashMap<usize, Anchored>,
     alias_nodes: usize,
 }
+
+/// A node that aliases may stand for.
+#[derive(Clone)]
+struct Anchored {
+    node: Node,
+    size: Size,
+}
+
+/// How much a node adds to what it stands in.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: usize,
+    height: usize,
+}
+
+const LEAF: Size = Size {
+    nodes: 1,
+    height: 0,
+};
 
 /// A list or mapping whose end is still to come.
 struct Open {
     pos: Pos,
     anchor: usize,
     items: Items,
-    size: usize,
+    size: Size,
 }
 
 enum Items {
@@ -64,7 +83,7 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref(), pos)?;
-                self.add(Node { pos, value }, anchor, 1)
+                self.add(Node { pos, value }, anchor, LEAF)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.begin(pos, anchor, tag.as_deref(), Items::Sequence(Vec::new()))
@@ -79,13 +98,16 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => {
-                let Some((node, size)) = self.anchors.get(&id).cloned() else {
+                let Some(Anchored { node, size }) = self.anchors.get(&id).cloned() else {
                     return Err(SyntaxError {
                         pos,
-                        message: "alias of an unfinished node".into(),
+                        message: "unknown anchor".into(),
                     });
                 };
-                self.alias_nodes += size;
+                if self.open.len() + size.height > self.limits.depth {
+                    return Err(too_deep(pos, self.limits));
+                }
+                self.alias_nodes += size.nodes;
                 if self.alias_nodes > self.limits.alias_nodes {
                     return Err(SyntaxError {
                         pos,
@@ -98,11 +120,13 @@ impl Builder<'_> {
                 }
                 self.add(node, 0, size)
             }
-            Event::DocumentEnd
-            | Event::DocumentStart(_)
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::Nothing => Ok(()),
+            Event::DocumentEnd => {
+                self.anchors.clear();
+                Ok(())
+            }
+            Event::DocumentStart(_) | Event::StreamStart | Event::StreamEnd | Event::Nothing => {
+                Ok(())
+            }
         }
     }
 
@@ -125,7 +149,10 @@ impl Builder<'_> {
             pos,
             anchor,
             items,
-            size: 1,
+            size: Size {
+                nodes: 1,
+                height: 1,
+            },
         });
         Ok(())
     }
@@ -151,9 +178,15 @@ impl Builder<'_> {
     }
 
     /// Puts a finished node where it belongs.
-    fn add(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), SyntaxError> {
+    fn add(&mut self, node: Node, anchor: usize, size: Size) -> Result<(), SyntaxError> {
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.anchors.insert(
+                anchor,
+                Anchored {
+                    node: node.clone(),
+                    size,
+                },
+            );
         }
         let Some(open) = self.open.last_mut() else {
             if node.value != Value::Null {
@@ -161,7 +194,8 @@ impl Builder<'_> {
             }
             return Ok(());
         };
-        open.size += size;
+        open.size.nodes += size.nodes;
+        open.size.height = open.size.height.max(size.height + 1);
         match &mut open.items {
             Items::Sequence(items) => items.push(node),
             Items::Mapping {
@@ -176,6 +210,17 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// The parser wants items inside brackets indented further than the key before them, where YAML
+/// does not; it is worth a hint.
+fn describe(info: &str) -> String {
+    let hint = if info.contains("indentation") {
+        " (inside [ ] and { }, indent further than the key before them)"
+    } else {
+        ""
+    };
+    format!("not valid YAML: {info}{hint}")
 }
 
 /// Keys of every scalar type become text, as `sigs.k8s.io/yaml` makes JSON of them.
@@ -212,6 +257,10 @@ fn merge(
     if let Some(pair) = names.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(duplicate_key(pair[1].1, pair[1].0));
     }
+    let mut known: HashSet<String> = HashSet::new();
+    if !merges.is_empty() {
+        known.extend(entries.iter().map(|(key, _)| key.text.clone()));
+    }
     for node in merges {
         let sources = match node.value {
             Value::Sequence(items) => items,
@@ -225,7 +274,7 @@ fn merge(
                 });
             };
             for (key, node) in more {
-                if !entries.iter().any(|(known, _)| known.text == key.text) {
+                if known.insert(key.text.clone()) {
                     entries.push((key, node));
                 }
             }
@@ -257,7 +306,7 @@ fn scalar(
         return Err(unknown_tag(pos, tag));
     }
     let value = match tag.suffix.as_str() {
-        "str" => return Ok(Value::String(text.to_owned())),
+        "str" | "binary" | "timestamp" => return Ok(Value::String(text.to_owned())),
         "null" | "bool" | "int" | "float" => plain(text),
         _ => return Err(unknown_tag(pos, tag)),
     };
@@ -336,24 +385,26 @@ fn integer(text: &str) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// go-yaml's float: `^[-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)?$`.
+/// `sigs.k8s.io/yaml` (goyaml.v2 `resolve.go`):
+/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`, and no overflow.
 fn float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (unsigned, None),
     };
-    let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or(("", mantissa));
-    if !(whole.is_empty() || all_digits(whole)) || !all_digits(fraction) {
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
         return None;
     }
-    if let Some(exponent) = exponent
-        && !all_digits(exponent.strip_prefix(['+', '-'])?)
-    {
-        return None;
+    if let Some(exponent) = exponent {
+        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        if exponent.is_empty() || !digits(exponent) {
+            return None;
+        }
     }
-    text.parse().ok()
+    text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 #[cfg(test)]
@@ -381,7 +432,12 @@ mod tests {
             ("80.0", Value::Integer(80)),
             ("08", Value::Integer(8)),
             ("1.5", Value::Float(1.5)),
-            ("1e3", string("1e3")),
+            ("1e3", Value::Integer(1000)),
+            ("1.", Value::Integer(1)),
+            (".5", Value::Float(0.5)),
+            ("1e", string("1e")),
+            ("1e999", string("1e999")),
+            ("12e4x", string("12e4x")),
             ("1e+3", Value::Integer(1000)),
             ("yes", Value::Bool(true)),
             ("off", Value::Bool(false)),

@@ -162,6 +162,7 @@ impl Reloader {
         } = load(
             &paths,
             config.recursive,
+            config.allow_empty,
             strictness(config.lenient),
             config.read_limits(),
         );

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +10,9 @@ use bailey_source::text::documents;
 use bailey_source::{Diagnostic, ReadLimits, Severity};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::target::{self, Target};
 
@@ -144,18 +146,41 @@ struct RawTarget {
     ip: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 enum RawExpect {
     Word(String),
     Sides(RawSides),
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct RawSides {
     egress: Option<String>,
     ingress: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for RawExpect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ExpectVisitor;
+
+        impl<'de> Visitor<'de> for ExpectVisitor {
+            type Value = RawExpect;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("allow, deny, or a mapping of egress and ingress")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawExpect, E> {
+                Ok(RawExpect::Word(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawExpect, A::Error> {
+                RawSides::deserialize(MapAccessDeserializer::new(map)).map(RawExpect::Sides)
+            }
+        }
+
+        deserializer.deserialize_any(ExpectVisitor)
+    }
 }
 
 /// Reads the PolicyTests of a file; other objects in it are left out.
@@ -175,15 +200,31 @@ pub fn read(file: &Path) -> Result<Vec<PolicyTest>, Vec<Diagnostic>> {
     let documents = documents(&text, &limits).map_err(|e| vec![error(e.message, Some(e.pos))])?;
     let mut tests = Vec::new();
     let mut errors = Vec::new();
-    for document in documents.iter().filter(|document| is_policy_test(document)) {
+    for document in documents.iter().flat_map(items) {
+        match kind_of(document) {
+            Kind::Other => continue,
+            Kind::Unknown(text) => {
+                let message = format!("no matches for kind {text:?} in bailey.dev");
+                errors.push(error(message, Some(document.pos)));
+                continue;
+            }
+            Kind::PolicyTest => {}
+        }
         match read_test(file, document) {
             Ok(test) => tests.push(test),
-            Err(found) => errors.extend(found.into_iter().map(|(path, message)| {
-                let pos = document.locate(&path, false);
-                error(format!("PolicyTest: {path}: {message}"), Some(pos))
-            })),
+            Err(found) => errors.extend(found.into_iter().map(
+                |Wrong {
+                     path,
+                     message,
+                     at_key,
+                 }| {
+                    let pos = document.locate(&path, at_key);
+                    error(format!("PolicyTest: {path}: {message}"), Some(pos))
+                },
+            )),
         }
     }
+    errors.sort_by_key(|error| error.pos);
     if errors.is_empty() {
         Ok(tests)
     } else {
@@ -191,11 +232,55 @@ pub fn read(file: &Path) -> Result<Vec<PolicyTest>, Vec<Diagnostic>> {
     }
 }
 
-fn is_policy_test(document: &Node) -> bool {
-    document.get("kind").and_then(Node::as_str) == Some("PolicyTest")
+/// The objects of a list, or the one object.
+fn items(document: &Node) -> Vec<&Node> {
+    let is_list = document
+        .get("kind")
+        .and_then(Node::as_str)
+        .is_some_and(|k| k.ends_with("List"));
+    match document.get("items").and_then(Node::as_sequence) {
+        Some(items) if is_list => items.iter().collect(),
+        _ => vec![document],
+    }
 }
 
-type FieldErrors = Vec<(FieldPath, String)>;
+enum Kind<'a> {
+    PolicyTest,
+    /// Of bailey.dev, and nothing that is known there.
+    Unknown(&'a str),
+    Other,
+}
+
+fn kind_of(document: &Node) -> Kind<'_> {
+    let text = |key| document.get(key).and_then(Node::as_str).unwrap_or_default();
+    match (text("apiVersion"), text("kind")) {
+        (_, "PolicyTest") => Kind::PolicyTest,
+        ("bailey.dev/v1", "Workload") => Kind::Other,
+        (version, kind) if version.starts_with("bailey.dev/") => Kind::Unknown(kind),
+        _ => Kind::Other,
+    }
+}
+
+/// Something wrong with a field.
+#[derive(Debug)]
+struct Wrong {
+    path: FieldPath,
+    message: String,
+    /// It is about the field's name, not its value.
+    at_key: bool,
+}
+
+impl Wrong {
+    fn value(path: FieldPath, message: String) -> Self {
+        Self {
+            path,
+            message,
+            at_key: false,
+        }
+    }
+}
+
+type FieldErrors = Vec<Wrong>;
 
 fn read_test(file: &Path, document: &Node) -> Result<PolicyTest, FieldErrors> {
     let mut errors = FieldErrors::new();
@@ -206,31 +291,50 @@ fn read_test(file: &Path, document: &Node) -> Result<PolicyTest, FieldErrors> {
     if version != "bailey.dev/v1" {
         let message =
             format!("Unsupported value: {version:?}: supported values: \"bailey.dev/v1\"");
-        errors.push((FieldPath::of(&["apiVersion"]), message));
+        errors.push(Wrong::value(FieldPath::of(&["apiVersion"]), message));
     }
     let decoded = decode::<File>(document);
-    errors.extend(decoded.wrong);
+    let wrong: Vec<FieldPath> = decoded.wrong.iter().map(|(path, _)| path.clone()).collect();
+    errors.extend(
+        decoded
+            .wrong
+            .into_iter()
+            .map(|(path, message)| Wrong::value(path, message)),
+    );
     // Objects are read, strictly or not, by the reader of objects.
     let inline = FieldPath::of(&["spec", "inline"]);
     let unknown = decoded
         .unknown
         .into_iter()
         .filter(|path| !inline.contains(path));
-    errors.extend(unknown.map(|path| (path, "unknown field".to_owned())));
+    errors.extend(unknown.map(|path| Wrong {
+        path,
+        message: "unknown field".to_owned(),
+        at_key: true,
+    }));
     let Some(read) = decoded.value else {
         return Err(errors);
     };
     let spec = FieldPath::of(&["spec"]);
     if read.spec.cases.is_empty() {
-        errors.push((
-            spec.key("cases"),
-            "Required value: a test without cases tests nothing".into(),
-        ));
+        let message = "Required value: a test without cases tests nothing".to_owned();
+        errors.push(Wrong::value(spec.key("cases"), message));
     }
     let mut cases = Vec::with_capacity(read.spec.cases.len());
     for (index, raw) in read.spec.cases.into_iter().enumerate() {
         cases.extend(read_case(raw, &spec.key("cases").index(index), &mut errors));
     }
+    // What only follows from a wrong type is not said again.
+    let follows = |error: &Wrong| {
+        !wrong.contains(&error.path) && wrong.iter().any(|path| error.path.contains(path))
+    };
+    let spoken: Vec<FieldPath> = errors.iter().map(|error| error.path.clone()).collect();
+    let mut at = 0;
+    errors.retain(|error| {
+        at += 1;
+        let again = wrong.contains(&error.path) && spoken[..at - 1].contains(&error.path);
+        !again && !follows(error)
+    });
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -260,7 +364,7 @@ fn read_case(raw: RawCase, path: &FieldPath, errors: &mut FieldErrors) -> Option
     let before = errors.len();
     let mut note = |field: &str, result: Result<(), String>| {
         if let Err(message) = result {
-            errors.push((path.key(field), message));
+            errors.push(Wrong::value(path.key(field), message));
         }
     };
     let shown = display_name(&raw);
@@ -340,17 +444,7 @@ fn read_target(raw: RawTarget) -> Result<Target, String> {
         (Some(name), None, None, None) => Target::of(EndpointKind::Pod, &name),
         (None, Some(name), None, None) => Target::of(EndpointKind::Workload, &name),
         (None, None, Some(name), None) => Target::of(EndpointKind::Node, &name),
-        (None, None, None, Some(text)) => {
-            let address: IpAddr = text
-                .parse()
-                .map_err(|_| format!("Invalid value: {text:?}: not an address"))?;
-            match address {
-                IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => Err(format!(
-                    "Invalid value: {text:?}: an IPv4-mapped IPv6 address"
-                )),
-                _ => Ok(Target::Address(address)),
-            }
-        }
+        (None, None, None, Some(text)) => target::address(&text).map(Target::Address),
         _ => Err("Required value: exactly one of pod, workload, node, ip".into()),
     }
 }

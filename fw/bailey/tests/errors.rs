@@ -1,0 +1,250 @@
+//! Bad input: every error with file, line, column, object and field, in the API server's words.
+
+use bailey_source::{Collector, ReadLimits, Strictness};
+
+fn read(text: &str, strictness: Strictness) -> (Vec<String>, Vec<String>) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("f.yaml");
+    std::fs::write(&file, text).unwrap();
+    let mut collector = Collector::new(strictness, ReadLimits::default());
+    collector.add_file(&file);
+    let (snapshot, diagnostics, _) = collector.finish();
+    let prefix = format!("{}/", directory.path().display());
+    let lines = |list: Vec<String>| list.iter().map(|l| l.replace(&prefix, "")).collect();
+    let errors: Vec<String> = lines(diagnostics.errors().map(ToString::to_string).collect());
+    let warnings = lines(diagnostics.warnings().map(ToString::to_string).collect());
+    assert_eq!(snapshot.is_none(), !errors.is_empty());
+    (errors, warnings)
+}
+
+fn errors(text: &str) -> Vec<String> {
+    read(text, Strictness::Strict).0
+}
+
+/// A policy with this spec, which begins in line 4.
+fn policy(spec: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: n}}\n\
+         spec:\n{spec}\n"
+    )
+}
+
+/// The one error of a policy, without place and object.
+fn error_of(spec: &str) -> String {
+    let mut found = errors(&policy(spec));
+    assert_eq!(found.len(), 1, "{spec}: {found:?}");
+    let line = found.remove(0);
+    let (place, message) = line.split_once(": NetworkPolicy n/p: ").unwrap();
+    assert!(place.starts_with("f.yaml:"), "{place}");
+    message.to_owned()
+}
+
+#[test]
+fn validation_errors_are_the_api_servers() {
+    let port = |port: &str| error_of(&format!("  ingress: [{{ports: [{{{port}}}]}}]"));
+    let at = "spec.ingress[0].ports[0]";
+    let cases = [
+        ("protocol: ICMP", format!("{at}.protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", \"UDP\", \"SCTP\"")),
+        ("port: 0", format!("{at}.port: Invalid value: 0: must be between 1 and 65535, inclusive")),
+        ("port: 70000", format!("{at}.port: Invalid value: 70000: must be between 1 and 65535, inclusive")),
+        ("port: 30000, endPort: 20000", format!("{at}.endPort: Invalid value: 20000: must be greater than or equal to `port`")),
+        ("port: 3, endPort: 70000", format!("{at}.endPort: Invalid value: 70000: must be between 1 and 65535, inclusive")),
+        ("port: http, endPort: 20000", format!("{at}.endPort: Invalid value: 20000: may not be specified when `port` is non-numeric")),
+        ("endPort: 20000", format!("{at}.endPort: Invalid value: 20000: may not be specified when `port` is not specified")),
+        ("port: a-name-that-is-long", format!("{at}.port: Invalid value: \"a-name-that-is-long\": must be no more than 15 bytes")),
+        ("port: '80'", format!("{at}.port: Invalid value: \"80\": must contain at least one letter (a-z)")),
+        ("port: true", format!("{at}.port: Invalid value: true: must be an integer or a string, not a boolean")),
+        ("prot: 1", "strict decoding error: unknown field \"spec.ingress[0].ports[0].prot\"".to_owned()),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(port(text), expected, "{text}");
+    }
+    let peer = |peer: &str| error_of(&format!("  ingress: [{{from: [{peer}]}}]"));
+    let at = "spec.ingress[0].from[0]";
+    let invalid = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    let cases = [
+        ("{}", format!("{at}: Required value: must specify a peer")),
+        ("{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}", format!("{at}: Forbidden: may not specify both ipBlock and another peer")),
+        ("{ipBlock: {}}", format!("{at}.ipBlock.cidr: Required value")),
+        ("{ipBlock: {cidr: x}}", format!("{at}.ipBlock.cidr: Invalid value: \"x\": {invalid}")),
+        ("{ipBlock: {cidr: 010.0.0.0/8}}", format!("{at}.ipBlock.cidr: Invalid value: \"010.0.0.0/8\": must not have leading 0s in IP or prefix length")),
+        ("{ipBlock: {cidr: '::ffff:10.0.0.0/104'}}", format!("{at}.ipBlock.cidr: Invalid value: \"::ffff:10.0.0.0/104\": must not have an IPv4-mapped IPv6 address")),
+        ("{ipBlock: {cidr: 10.0.0.1/8}}", format!("{at}.ipBlock.cidr: Invalid value: \"10.0.0.1/8\": must not have bits set beyond the prefix length")),
+        ("{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}", format!("{at}.ipBlock.except[0]: Invalid value: \"10.0.0.0/8\": must be a strict subset of `cidr`")),
+        ("{ipBlock: {cidr: 10.0.0.0/8, except: ['2001:db8::/32']}}", format!("{at}.ipBlock.except[0]: Invalid value: \"2001:db8::/32\": must be a strict subset of `cidr`")),
+        ("{ipBlock: {cidr: 5}}", format!("{at}.ipBlock.cidr: Invalid value: 5: must be a string, not an integer; put it in quotes")),
+        ("{podSelector: {matchExpressions: [{key: a, operator: In}]}}", format!("{at}.podSelector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'")),
+        ("{podSelector: {matchExpressions: [{key: a, operator: Exists, values: [x]}]}}", format!("{at}.podSelector.matchExpressions[0].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'")),
+        ("{podSelector: {matchExpressions: [{key: a, operator: Equals}]}}", format!("{at}.podSelector.matchExpressions[0].operator: Invalid value: \"Equals\": not a valid selector operator")),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(peer(text), expected, "{text}");
+    }
+    assert_eq!(
+        error_of("  policyTypes: [ingress]"),
+        "spec.policyTypes[0]: Unsupported value: \"ingress\": supported values: \"Ingress\", \"Egress\""
+    );
+    assert_eq!(
+        error_of("  policyTypes: [Ingress, Egress, x]"),
+        "spec.policyTypes: Invalid value: [\"Ingress\",\"Egress\",\"x\"]: may not specify more than two policyTypes"
+    );
+    assert!(error_of("  podSelector: {matchLabels: {'a b': x}}").starts_with(
+        "spec.podSelector.matchLabels: Invalid value: \"a b\": name part must consist of alphanumeric characters"
+    ));
+    assert!(error_of("  podSelector: {matchLabels: {v: 1}}").starts_with(
+        "spec.podSelector.matchLabels.v: Invalid value: 1: must be a string"
+    ));
+    assert!(error_of("  podSelector: {matchLabels: {v: yes}}").contains("must be a string, not a boolean"));
+    let name = policy("  podSelector: {}").replace("name: p,", "name: Foo,");
+    assert!(errors(&name)[0].contains("metadata.name: Invalid value: \"Foo\": a lowercase RFC 1123 subdomain"));
+}
+
+#[test]
+fn all_errors_of_a_run_have_their_place() {
+    let text = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: a
+  namespace: n
+spec:
+  podSelector: {matchLabels: {x: 1}}
+  ingress:
+  - from:
+    - ipBlock:
+        cidr: 10.0.0.1/8
+    ports:
+    - port: 99999
+      colour: red
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: c, namespace: n}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: a, namespace: n}
+";
+    let found = errors(text);
+    let starts = [
+        "f.yaml:7:34: NetworkPolicy n/a: spec.podSelector.matchLabels.x: Invalid value: 1",
+        "f.yaml:11:15: NetworkPolicy n/a: spec.ingress[0].from[0].ipBlock.cidr",
+        "f.yaml:13:13: NetworkPolicy n/a: spec.ingress[0].ports[0].port",
+        "f.yaml:14:7: NetworkPolicy n/a: strict decoding error: unknown field",
+        "f.yaml:16:1: CiliumNetworkPolicy c: no matches for kind",
+        "f.yaml:22:18: NetworkPolicy n/a: metadata.name: Duplicate value",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (line, start) in found.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}\nis not\n{start}");
+    }
+}
+
+#[test]
+fn other_policies_and_slips_are_errors_and_other_kinds_are_counted() {
+    for (version, kind) in [
+        ("cilium.io/v2", "CiliumNetworkPolicy"),
+        ("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
+        ("crd.projectcalico.org/v1", "GlobalNetworkPolicy"),
+        ("projectcalico.org/v3", "NetworkPolicy"),
+        ("projectcalico.org/v3", "Tier"),
+        ("crd.antrea.io/v1beta1", "ClusterNetworkPolicy"),
+        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
+        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
+        ("k8s.ovn.org/v1", "EgressFirewall"),
+        ("networking.k8s.io/v1", "Networkpolicy"),
+        ("networking.k8s.io/v1beta1", "NetworkPolicy"),
+        ("extensions/v1beta1", "NetworkPolicy"),
+        ("v1", "pod"),
+        ("bailey.dev/v1", "Workloads"),
+        ("bailey.dev/v2", "Workload"),
+    ] {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n");
+        let found = errors(&text);
+        assert!(found.len() == 1 && found[0].contains("no matches for kind"), "{kind}: {found:?}");
+    }
+    for (version, kind) in [
+        ("apps/v1", "Deployment"),
+        ("v1", "Service"),
+        ("kueue.x-k8s.io/v1beta1", "Workload"),
+        ("networking.k8s.io/v1", "Ingress"),
+    ] {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n");
+        assert_eq!(errors(&text), [] as [&str; 0], "{kind}");
+    }
+}
+
+#[test]
+fn what_the_api_server_accepts_is_accepted() {
+    for spec in [
+        "  podSelector:\n  policyTypes: []\n  ingress:\n  -\n",
+        "  ingress: [{from: [], ports: []}]",
+        "  policyTypes: [Egress]\n  ingress: [{}]",
+        "  policyTypes: [Ingress, Ingress]",
+        "  ingress: [{ports: [{port: 80, endPort: 80}]}]",
+        "  ingress: [{ports: [{port: 0x50}]}]",
+        "  ingress: [{from: [{namespaceSelector: null, podSelector: {}}]}]",
+    ] {
+        assert_eq!(errors(&policy(spec)), [] as [&str; 0], "{spec}");
+    }
+    // An export of an old cluster.
+    let exported = policy("  podSelector: {}\nstatus: {}").replace(
+        "{name: p, namespace: n}",
+        "{name: p, namespace: n, creationTimestamp: null, uid: x, resourceVersion: '1', \
+         managedFields: [{manager: kubectl}]}",
+    );
+    assert_eq!(errors(&exported), [] as [&str; 0]);
+    // A newer Pod has fields that nobody here knows.
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\n\
+               spec: {containers: [{name: c, resources: {limits: {cpu: 1}}, novel: 1}], novel: [x]}\n\
+               status: {podIP: 10.0.0.1, novel: {}}\n";
+    assert_eq!(errors(pod), [] as [&str; 0]);
+}
+
+#[test]
+fn lenient_masks_and_warns() {
+    let text = policy(
+        "  ingress:\n  - from:\n    - ipBlock: {cidr: 192.168.1.5/24}\n    \
+         - ipBlock: {cidr: 010.0.0.0/8}\n  novel: 1",
+    );
+    assert_eq!(errors(&text).len(), 3);
+    let (errors, warnings) = read(&text, Strictness::Lenient);
+    assert_eq!(errors, [] as [&str; 0]);
+    let expected = [
+        "CIDR value \"192.168.1.5/24\" is ambiguous in this context (should be \"192.168.1.0/24\" or \"192.168.1.5/32\"?)",
+        "non-standard CIDR value \"010.0.0.0/8\" will be considered invalid in a future Kubernetes release: use \"10.0.0.0/8\"",
+        "unknown field \"spec.novel\"",
+    ];
+    for text in expected {
+        assert!(warnings.iter().any(|w| w.contains(text)), "{text}: {warnings:#?}");
+    }
+}
+
+#[test]
+fn two_endpoints_with_one_address_are_both_named() {
+    let pod = |name: &str| {
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: n}}\nstatus: {{podIP: 10.0.0.1}}\n---\n")
+    };
+    let found = errors(&(pod("a") + &pod("b")));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("f.yaml:6:1: Pod n/b: address 10.0.0.1 belongs to both pod:n/a and pod:n/b (f.yaml:1:1)"), "{found:?}");
+    let finished = pod("a") + &pod("b").replace("podIP", "phase: Failed, podIP");
+    assert_eq!(errors(&finished), [] as [&str; 0]);
+}
+
+#[test]
+fn one_line_of_json_has_columns() {
+    let text = "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"p\",\"namespace\":\"n\"},\"spec\":{\"ingress\":[{\"ports\":[{\"port\":0}]}]}}";
+    let column = text.find(":0").unwrap() + 2;
+    assert!(errors(text)[0].starts_with(&format!("f.yaml:1:{column}: NetworkPolicy n/p: spec.ingress[0].ports[0].port")));
+}
+
+#[test]
+fn a_depth_that_aliases_add_up_to_is_refused() {
+    let mut text = String::from("a0: &a0 {x: 1}\n");
+    for level in 1..30 {
+        let (open, close) = ("[".repeat(50), "]".repeat(50));
+        text.push_str(&format!("a{level}: &a{level} {open}*a{}{close}\n", level - 1));
+    }
+    assert!(errors(&text)[0].contains("read.depth"), "{:?}", errors(&text));
+}

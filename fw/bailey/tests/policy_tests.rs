@@ -1,0 +1,195 @@
+//! `bailey test` as people run it: the regression fixtures, the conformance suites, and files that
+//! are wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bailey(arguments: &[&str], paths: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bailey")).args(arguments).args(paths).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn regressions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/regressions")
+}
+
+#[test]
+fn regressions_hold_in_oracle_and_tables() {
+    for engine in ["oracle", "tables"] {
+        let output = bailey(&["test", "--engine", engine], &[&regressions()]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{engine}: {text}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn regressions_hold_in_all_engines() {
+    let output = bailey(&["test", "--engine", "all", "-o", "json"], &[&regressions()]);
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    let case = &report["cases"][0];
+    for engine in ["oracle", "tables", "kernel"] {
+        assert_eq!(case["got"][engine], "allow");
+    }
+}
+
+/// The suites of the folder that `BAILEY_CONFORMANCE` names. A file without cases is invalid by
+/// the format, so such files are told from the others first.
+#[test]
+#[ignore = "needs root and BPF"]
+fn conformance_suites_hold_in_all_engines() {
+    let Some(folder) = std::env::var_os("BAILEY_CONFORMANCE").map(PathBuf::from) else {
+        eprintln!("BAILEY_CONFORMANCE is not set: no suites to run");
+        return;
+    };
+    for (suite, verdicts) in [("upstream-e2e", 506), ("recipes", 1026)] {
+        let files: Vec<PathBuf> = fs::read_dir(folder.join(suite))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect();
+        let has_cases = |path: &PathBuf| {
+            let test: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+            test["spec"]["cases"].as_array().is_some_and(|cases| !cases.is_empty())
+        };
+        let files: Vec<&Path> = files.iter().filter(|f| has_cases(f)).map(PathBuf::as_path).collect();
+        let output = bailey(&["test", "--engine", "all", "-o", "json"], &files);
+        let report = json(&output);
+        assert_eq!(report["failed"], 0, "{suite}");
+        assert_eq!(report["errors"], Value::Array(vec![]), "{suite}");
+        assert_eq!(report["passed"], verdicts, "{suite}");
+        assert_eq!(output.status.code(), Some(0), "{suite}");
+    }
+}
+
+const BASE: &str = "apiVersion: bailey.dev/v1\nkind: PolicyTest\nmetadata: {name: t}\nspec:\n  \
+                    inline:\n  - {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n}, \
+                    spec: {containers: [{name: c, ports: [{name: web, containerPort: 80}, \
+                    {name: two, containerPort: 1}]}, {name: d, ports: [{name: two, \
+                    containerPort: 2}]}]}, status: {podIP: 10.0.0.1}}\n  cases:\n";
+
+fn run(case: &str) -> (i32, Value) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("t.yaml");
+    fs::write(&file, format!("{BASE}  - {case}\n")).unwrap();
+    let output = bailey(&["test", "-o", "json"], &[&file]);
+    (output.status.code().unwrap(), json(&output))
+}
+
+#[test]
+fn verdicts_rules_and_names() {
+    let outside = "from: {ip: 203.0.113.1}, to: {pod: n/p}";
+    for (case, code) in [
+        (format!("{{{outside}, port: 80, expect: allow}}"), 0),
+        (format!("{{{outside}, port: web, expect: allow, rule: not-isolated}}"), 0),
+        (format!("{{{outside}, port: 80, expect: deny}}"), 1),
+        (format!("{{{outside}, port: 80, expect: allow, rule: n/other}}"), 1),
+        (format!("{{{outside}, port: 80, expect: {{egress: allow, ingress: allow}}}}"), 0),
+        (format!("{{{outside}, port: 80, expect: {{ingress: deny}}}}"), 1),
+        (format!("{{{outside}, protocol: ICMP, expect: allow}}"), 0),
+        (format!("{{{outside}, protocol: 6, port: 80, expect: allow}}"), 0),
+    ] {
+        let (got, report) = run(&case);
+        assert_eq!(got, code, "{case}: {report}");
+    }
+    let (_, report) = run("{from: {ip: 203.0.113.1}, to: {pod: n/p}, port: 80, expect: allow}");
+    let expected = serde_json::json!({
+        "test": "t", "name": "203.0.113.1 to n/p TCP/80", "expect": "allow",
+        "got": {"tables": "allow"}, "egress_rule": "not-isolated",
+        "ingress_rule": "not-isolated", "ok": true,
+    });
+    assert_eq!(report["cases"][0], expected);
+    assert_eq!(report["schema_version"], 1);
+}
+
+#[test]
+fn invalid_tests_are_invalid() {
+    let outside = "from: {ip: 203.0.113.1}, to: {pod: n/p}";
+    for (case, expected) in [
+        (format!("{{{outside}, port: nope, expect: allow}}"), "has no TCP port named"),
+        (format!("{{{outside}, port: two, expect: allow}}"), "stands for [1, 2]"),
+        (format!("{{{outside}, expect: allow}}"), "Required value: protocol TCP has ports"),
+        (format!("{{{outside}, protocol: ICMP, port: 1, expect: allow}}"), "Forbidden"),
+        (format!("{{{outside}, port: 80}}"), "expect"),
+        (format!("{{{outside}, port: 80, expect: maybe}}"), "supported values: \"allow\", \"deny\""),
+        (format!("{{{outside}, port: 80, expect: yes}}"), "must be allow, deny, or a mapping"),
+        (format!("{{{outside}, port: 80, expect: {{egres: allow}}}}"), "unknown field"),
+        (format!("{{{outside}, port: 80, expect: allow, colour: red}}"), "unknown field"),
+        (format!("{{{outside}, port: 80, expect: allow, rule: x}}"), "must be NAMESPACE/POLICY"),
+        (format!("{{{outside}, port: 80, expect: allow, family: ipv4}}"), "\"IPv4\", \"IPv6\""),
+        ("{from: {ip: '2001:db8::1'}, to: {pod: n/p}, port: 80, expect: allow}".into(), "no address family in common"),
+        ("{from: {ip: '::ffff:10.0.0.1'}, to: {pod: n/p}, port: 80, expect: allow}".into(), "IPv4-mapped"),
+        ("{from: {ip: x}, to: {pod: n/p}, port: 80, expect: allow}".into(), "not an address"),
+        ("{from: {pod: n/q}, to: {pod: n/p}, port: 80, expect: allow}".into(), "pod:n/q is not in the inventory"),
+        ("{from: {}, to: {pod: n/p}, port: 80, expect: allow}".into(), "exactly one of"),
+        ("{from: [n/p], to: {pod: n/p}, port: 80, expect: allow}".into(), "must be a mapping, not a list"),
+    ] {
+        let (code, report) = run(&case);
+        assert_eq!(code, 3, "{case}: {report}");
+        let message = report["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(expected), "{case}: {message}");
+        assert_eq!(report["errors"].as_array().unwrap().len(), 1, "{report}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_run_do_not_keep_others_from_running() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    let good = format!(
+        "{BASE}  - {{from: {{ip: 203.0.113.1}}, to: {{pod: n/p}}, port: 80, expect: allow}}\n"
+    );
+    write("good.yaml", &good);
+    write("none.yaml", &BASE.replace("cases:\n", "cases: []\n"));
+    write("kind.yaml", "apiVersion: bailey.dev/v1\nkind: Policytest\n");
+    write("objects.yaml", &good.replace("  inline:", "  objects: [nowhere.yaml]\n  inline:"));
+    write("list.yaml", &format!("apiVersion: v1\nkind: List\nitems:\n- {}", good.replace('\n', "\n  ")));
+    let output = bailey(&["test", "-o", "json"], &[directory.path()]);
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!((&report["passed"], &report["failed"]), (&2.into(), &0.into()), "{report}");
+    assert_eq!(report["errors"].as_array().unwrap().len(), 3, "{report}");
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(bailey(&["test"], &[empty.path()]).status.code(), Some(3));
+    assert_eq!(bailey(&["test"], &[&empty.path().join("x")]).status.code(), Some(3));
+    let junit = bailey(&["test", "-o", "junit"], &[directory.path()]);
+    let text = String::from_utf8(junit.stdout).unwrap();
+    assert!(text.starts_with("<?xml") && text.contains("tests=\"5\""), "{text}");
+}
+
+#[test]
+fn check_and_explain_say_yes_and_no_by_exit_code() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo");
+    let output = bailey(&["check", "-o", "json"], &[&demo]);
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!((&report["stats"]["policies"], &report["enforced"]), (&4.into(), &true.into()));
+    let explain = |from: &str, to: &str, more: &[&str]| {
+        let mut arguments = vec!["explain", "-o", "json", "--from", from, "--to", to];
+        arguments.extend(more);
+        bailey(&arguments, &[&demo])
+    };
+    let allowed = explain("203.0.113.10", "pod:shop/web", &["--port", "http"]);
+    assert_eq!(allowed.status.code(), Some(0));
+    let denied = explain("198.51.100.20", "pod:shop/web", &["--port", "8080"]);
+    assert_eq!(denied.status.code(), Some(1));
+    let ingress = &json(&denied)["connections"][0]["ingress"];
+    assert_eq!(ingress["isolated_by"], serde_json::json!(["shop/default-deny", "shop/web-public"]));
+    assert_eq!(explain("node:node-1", "pod:shop/db", &["--protocol", "ICMP"]).status.code(), Some(0));
+    for (from, more) in
+        [("pod:shop/nobody", &["--port", "1"][..]), ("10.0.0.1", &[]), ("10.0.0.1", &["--port", "0"])]
+    {
+        assert_eq!(explain(from, "pod:shop/web", more).status.code(), Some(3), "{from} {more:?}");
+    }
+    assert_eq!(explain("somebody", "pod:shop/web", &["--port", "1"]).status.code(), Some(2));
+    assert_eq!(bailey(&["check"], &[]).status.code(), Some(2));
+    assert_eq!(bailey(&["check"], &[Path::new("/nonexistent")]).status.code(), Some(3));
+}
