@@ -24,7 +24,7 @@ fn errors(text: &str) -> Vec<String> {
 /// A policy with this spec, which begins in line 4.
 fn policy(spec: &str) -> String {
     format!(
-        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: n}}\n\
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: ns}}\n\
          spec:\n{spec}\n"
     )
 }
@@ -34,7 +34,7 @@ fn error_of(spec: &str) -> String {
     let mut found = errors(&policy(spec));
     assert_eq!(found.len(), 1, "{spec}: {found:?}");
     let line = found.remove(0);
-    let (place, message) = line.split_once(": NetworkPolicy n/p: ").unwrap();
+    let (place, message) = line.split_once(": NetworkPolicy ns/p: ").unwrap();
     assert!(place.starts_with("f.yaml:"), "{place}");
     message.to_owned()
 }
@@ -44,17 +44,60 @@ fn validation_errors_are_the_api_servers() {
     let port = |port: &str| error_of(&format!("  ingress: [{{ports: [{{{port}}}]}}]"));
     let at = "spec.ingress[0].ports[0]";
     let cases = [
-        ("protocol: ICMP", format!("{at}.protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", \"UDP\", \"SCTP\"")),
-        ("port: 0", format!("{at}.port: Invalid value: 0: must be between 1 and 65535, inclusive")),
-        ("port: 70000", format!("{at}.port: Invalid value: 70000: must be between 1 and 65535, inclusive")),
-        ("port: 30000, endPort: 20000", format!("{at}.endPort: Invalid value: 20000: must be greater than or equal to `port`")),
-        ("port: 3, endPort: 70000", format!("{at}.endPort: Invalid value: 70000: must be between 1 and 65535, inclusive")),
-        ("port: http, endPort: 20000", format!("{at}.endPort: Invalid value: 20000: may not be specified when `port` is non-numeric")),
-        ("endPort: 20000", format!("{at}.endPort: Invalid value: 20000: may not be specified when `port` is not specified")),
-        ("port: a-name-that-is-long", format!("{at}.port: Invalid value: \"a-name-that-is-long\": must be no more than 15 bytes")),
-        ("port: '80'", format!("{at}.port: Invalid value: \"80\": must contain at least one letter (a-z)")),
-        ("port: true", format!("{at}.port: Invalid value: true: must be an integer or a string, not a boolean")),
-        ("prot: 1", "strict decoding error: unknown field \"spec.ingress[0].ports[0].prot\"".to_owned()),
+        (
+            "protocol: ICMP",
+            format!(
+                "{at}.protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", \"UDP\", \"SCTP\""
+            ),
+        ),
+        (
+            "port: 0",
+            format!("{at}.port: Invalid value: 0: must be between 1 and 65535, inclusive"),
+        ),
+        (
+            "port: 70000",
+            format!("{at}.port: Invalid value: 70000: must be between 1 and 65535, inclusive"),
+        ),
+        (
+            "port: 30000, endPort: 20000",
+            format!("{at}.endPort: Invalid value: 20000: must be greater than or equal to `port`"),
+        ),
+        (
+            "port: 3, endPort: 70000",
+            format!("{at}.endPort: Invalid value: 70000: must be between 1 and 65535, inclusive"),
+        ),
+        (
+            "port: http, endPort: 20000",
+            format!(
+                "{at}.endPort: Invalid value: 20000: may not be specified when `port` is non-numeric"
+            ),
+        ),
+        (
+            "endPort: 20000",
+            format!(
+                "{at}.endPort: Invalid value: 20000: may not be specified when `port` is not specified"
+            ),
+        ),
+        (
+            "port: a-name-that-is-long",
+            format!(
+                "{at}.port: Invalid value: \"a-name-that-is-long\": must be no more than 15 bytes"
+            ),
+        ),
+        (
+            "port: '80'",
+            format!("{at}.port: Invalid value: \"80\": must contain at least one letter (a-z)"),
+        ),
+        (
+            "port: true",
+            format!(
+                "{at}.port: Invalid value: true: must be an integer or a string, not a boolean"
+            ),
+        ),
+        (
+            "prot: 1",
+            "strict decoding error: unknown field \"spec.ingress[0].ports[0].prot\"".to_owned(),
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(port(text), expected, "{text}");
@@ -64,18 +107,72 @@ fn validation_errors_are_the_api_servers() {
     let invalid = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
     let cases = [
         ("{}", format!("{at}: Required value: must specify a peer")),
-        ("{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}", format!("{at}: Forbidden: may not specify both ipBlock and another peer")),
-        ("{ipBlock: {}}", format!("{at}.ipBlock.cidr: Required value")),
-        ("{ipBlock: {cidr: x}}", format!("{at}.ipBlock.cidr: Invalid value: \"x\": {invalid}")),
-        ("{ipBlock: {cidr: 010.0.0.0/8}}", format!("{at}.ipBlock.cidr: Invalid value: \"010.0.0.0/8\": must not have leading 0s in IP or prefix length")),
-        ("{ipBlock: {cidr: '::ffff:10.0.0.0/104'}}", format!("{at}.ipBlock.cidr: Invalid value: \"::ffff:10.0.0.0/104\": must not have an IPv4-mapped IPv6 address")),
-        ("{ipBlock: {cidr: 10.0.0.1/8}}", format!("{at}.ipBlock.cidr: Invalid value: \"10.0.0.1/8\": must not have bits set beyond the prefix length")),
-        ("{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}", format!("{at}.ipBlock.except[0]: Invalid value: \"10.0.0.0/8\": must be a strict subset of `cidr`")),
-        ("{ipBlock: {cidr: 10.0.0.0/8, except: ['2001:db8::/32']}}", format!("{at}.ipBlock.except[0]: Invalid value: \"2001:db8::/32\": must be a strict subset of `cidr`")),
-        ("{ipBlock: {cidr: 5}}", format!("{at}.ipBlock.cidr: Invalid value: 5: must be a string, not an integer; put it in quotes")),
-        ("{podSelector: {matchExpressions: [{key: a, operator: In}]}}", format!("{at}.podSelector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'")),
-        ("{podSelector: {matchExpressions: [{key: a, operator: Exists, values: [x]}]}}", format!("{at}.podSelector.matchExpressions[0].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'")),
-        ("{podSelector: {matchExpressions: [{key: a, operator: Equals}]}}", format!("{at}.podSelector.matchExpressions[0].operator: Invalid value: \"Equals\": not a valid selector operator")),
+        (
+            "{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}",
+            format!("{at}: Forbidden: may not specify both ipBlock and another peer"),
+        ),
+        (
+            "{ipBlock: {}}",
+            format!("{at}.ipBlock.cidr: Required value"),
+        ),
+        (
+            "{ipBlock: {cidr: x}}",
+            format!("{at}.ipBlock.cidr: Invalid value: \"x\": {invalid}"),
+        ),
+        (
+            "{ipBlock: {cidr: 010.0.0.0/8}}",
+            format!(
+                "{at}.ipBlock.cidr: Invalid value: \"010.0.0.0/8\": must not have leading 0s in IP or prefix length"
+            ),
+        ),
+        (
+            "{ipBlock: {cidr: '::ffff:10.0.0.0/104'}}",
+            format!(
+                "{at}.ipBlock.cidr: Invalid value: \"::ffff:10.0.0.0/104\": must not have an IPv4-mapped IPv6 address"
+            ),
+        ),
+        (
+            "{ipBlock: {cidr: 10.0.0.1/8}}",
+            format!(
+                "{at}.ipBlock.cidr: Invalid value: \"10.0.0.1/8\": must not have bits set beyond the prefix length"
+            ),
+        ),
+        (
+            "{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}}",
+            format!(
+                "{at}.ipBlock.except[0]: Invalid value: \"10.0.0.0/8\": must be a strict subset of `cidr`"
+            ),
+        ),
+        (
+            "{ipBlock: {cidr: 10.0.0.0/8, except: ['2001:db8::/32']}}",
+            format!(
+                "{at}.ipBlock.except[0]: Invalid value: \"2001:db8::/32\": must be a strict subset of `cidr`"
+            ),
+        ),
+        (
+            "{ipBlock: {cidr: 5}}",
+            format!(
+                "{at}.ipBlock.cidr: Invalid value: 5: must be a string, not an integer; put it in quotes"
+            ),
+        ),
+        (
+            "{podSelector: {matchExpressions: [{key: a, operator: In}]}}",
+            format!(
+                "{at}.podSelector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"
+            ),
+        ),
+        (
+            "{podSelector: {matchExpressions: [{key: a, operator: Exists, values: [x]}]}}",
+            format!(
+                "{at}.podSelector.matchExpressions[0].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            ),
+        ),
+        (
+            "{podSelector: {matchExpressions: [{key: a, operator: Equals}]}}",
+            format!(
+                "{at}.podSelector.matchExpressions[0].operator: Invalid value: \"Equals\": not a valid selector operator"
+            ),
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(peer(text), expected, "{text}");
@@ -91,12 +188,19 @@ fn validation_errors_are_the_api_servers() {
     assert!(error_of("  podSelector: {matchLabels: {'a b': x}}").starts_with(
         "spec.podSelector.matchLabels: Invalid value: \"a b\": name part must consist of alphanumeric characters"
     ));
-    assert!(error_of("  podSelector: {matchLabels: {v: 1}}").starts_with(
-        "spec.podSelector.matchLabels.v: Invalid value: 1: must be a string"
-    ));
-    assert!(error_of("  podSelector: {matchLabels: {v: yes}}").contains("must be a string, not a boolean"));
+    assert!(
+        error_of("  podSelector: {matchLabels: {v: 1}}")
+            .starts_with("spec.podSelector.matchLabels.v: Invalid value: 1: must be a string")
+    );
+    assert!(
+        error_of("  podSelector: {matchLabels: {v: yes}}")
+            .contains("must be a string, not a boolean")
+    );
     let name = policy("  podSelector: {}").replace("name: p,", "name: Foo,");
-    assert!(errors(&name)[0].contains("metadata.name: Invalid value: \"Foo\": a lowercase RFC 1123 subdomain"));
+    assert!(
+        errors(&name)[0]
+            .contains("metadata.name: Invalid value: \"Foo\": a lowercase RFC 1123 subdomain")
+    );
 }
 
 #[test]
@@ -106,7 +210,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: a
-  namespace: n
+  namespace: ns
 spec:
   podSelector: {matchLabels: {x: 1}}
   ingress:
@@ -119,20 +223,20 @@ spec:
 ---
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
-metadata: {name: c, namespace: n}
+metadata: {name: c, namespace: ns}
 ---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata: {name: a, namespace: n}
+metadata: {name: a, namespace: ns}
 ";
     let found = errors(text);
     let starts = [
-        "f.yaml:7:34: NetworkPolicy n/a: spec.podSelector.matchLabels.x: Invalid value: 1",
-        "f.yaml:11:15: NetworkPolicy n/a: spec.ingress[0].from[0].ipBlock.cidr",
-        "f.yaml:13:13: NetworkPolicy n/a: spec.ingress[0].ports[0].port",
-        "f.yaml:14:7: NetworkPolicy n/a: strict decoding error: unknown field",
+        "f.yaml:7:34: NetworkPolicy ns/a: spec.podSelector.matchLabels.x: Invalid value: 1",
+        "f.yaml:11:15: NetworkPolicy ns/a: spec.ingress[0].from[0].ipBlock.cidr",
+        "f.yaml:13:13: NetworkPolicy ns/a: spec.ingress[0].ports[0].port",
+        "f.yaml:14:7: NetworkPolicy ns/a: strict decoding error: unknown field",
         "f.yaml:16:1: CiliumNetworkPolicy c: no matches for kind",
-        "f.yaml:22:18: NetworkPolicy n/a: metadata.name: Duplicate value",
+        "f.yaml:22:18: NetworkPolicy ns/a: metadata.name: Duplicate value",
     ];
     assert_eq!(found.len(), starts.len(), "{found:#?}");
     for (line, start) in found.iter().zip(starts) {
@@ -161,7 +265,10 @@ fn other_policies_and_slips_are_errors_and_other_kinds_are_counted() {
     ] {
         let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n");
         let found = errors(&text);
-        assert!(found.len() == 1 && found[0].contains("no matches for kind"), "{kind}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("no matches for kind"),
+            "{kind}: {found:?}"
+        );
     }
     for (version, kind) in [
         ("apps/v1", "Deployment"),
@@ -189,13 +296,13 @@ fn what_the_api_server_accepts_is_accepted() {
     }
     // An export of an old cluster.
     let exported = policy("  podSelector: {}\nstatus: {}").replace(
-        "{name: p, namespace: n}",
-        "{name: p, namespace: n, creationTimestamp: null, uid: x, resourceVersion: '1', \
+        "{name: p, namespace: ns}",
+        "{name: p, namespace: ns, creationTimestamp: null, uid: x, resourceVersion: '1', \
          managedFields: [{manager: kubectl}]}",
     );
     assert_eq!(errors(&exported), [] as [&str; 0]);
     // A newer Pod has fields that nobody here knows.
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\n\
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: ns}\n\
                spec: {containers: [{name: c, resources: {limits: {cpu: 1}}, novel: 1}], novel: [x]}\n\
                status: {podIP: 10.0.0.1, novel: {}}\n";
     assert_eq!(errors(pod), [] as [&str; 0]);
@@ -216,27 +323,39 @@ fn lenient_masks_and_warns() {
         "unknown field \"spec.novel\"",
     ];
     for text in expected {
-        assert!(warnings.iter().any(|w| w.contains(text)), "{text}: {warnings:#?}");
+        assert!(
+            warnings.iter().any(|w| w.contains(text)),
+            "{text}: {warnings:#?}"
+        );
     }
 }
 
 #[test]
 fn two_endpoints_with_one_address_are_both_named() {
     let pod = |name: &str| {
-        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: n}}\nstatus: {{podIP: 10.0.0.1}}\n---\n")
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: ns}}\nstatus: {{podIP: 10.0.0.1}}\n---\n"
+        )
     };
     let found = errors(&(pod("a") + &pod("b")));
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("f.yaml:6:1: Pod n/b: address 10.0.0.1 belongs to both pod:n/a and pod:n/b (f.yaml:1:1)"), "{found:?}");
+    assert!(
+        found[0].starts_with(
+            "f.yaml:6:1: Pod ns/b: address 10.0.0.1 belongs to both pod:ns/a and pod:ns/b (f.yaml:1:1)"
+        ),
+        "{found:?}"
+    );
     let finished = pod("a") + &pod("b").replace("podIP", "phase: Failed, podIP");
     assert_eq!(errors(&finished), [] as [&str; 0]);
 }
 
 #[test]
 fn one_line_of_json_has_columns() {
-    let text = "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"p\",\"namespace\":\"n\"},\"spec\":{\"ingress\":[{\"ports\":[{\"port\":0}]}]}}";
+    let text = "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\"},\"spec\":{\"ingress\":[{\"ports\":[{\"port\":0}]}]}}";
     let column = text.find(":0").unwrap() + 2;
-    assert!(errors(text)[0].starts_with(&format!("f.yaml:1:{column}: NetworkPolicy n/p: spec.ingress[0].ports[0].port")));
+    assert!(errors(text)[0].starts_with(&format!(
+        "f.yaml:1:{column}: NetworkPolicy ns/p: spec.ingress[0].ports[0].port"
+    )));
 }
 
 #[test]
@@ -244,7 +363,14 @@ fn a_depth_that_aliases_add_up_to_is_refused() {
     let mut text = String::from("a0: &a0 {x: 1}\n");
     for level in 1..30 {
         let (open, close) = ("[".repeat(50), "]".repeat(50));
-        text.push_str(&format!("a{level}: &a{level} {open}*a{}{close}\n", level - 1));
+        text.push_str(&format!(
+            "a{level}: &a{level} {open}*a{}{close}\n",
+            level - 1
+        ));
     }
-    assert!(errors(&text)[0].contains("read.depth"), "{:?}", errors(&text));
+    assert!(
+        errors(&text)[0].contains("read.depth"),
+        "{:?}",
+        errors(&text)
+    );
 }

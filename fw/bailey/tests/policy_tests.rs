@@ -8,7 +8,11 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn bailey(arguments: &[&str], paths: &[&Path]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bailey")).args(arguments).args(paths).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_bailey"))
+        .args(arguments)
+        .args(paths)
+        .output()
+        .unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -32,7 +36,10 @@ fn regressions_hold_in_oracle_and_tables() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn regressions_hold_in_all_engines() {
-    let output = bailey(&["test", "--engine", "all", "-o", "json"], &[&regressions()]);
+    let output = bailey(
+        &["test", "--engine", "all", "-o", "json"],
+        &[&regressions()],
+    );
     let report = json(&output);
     assert_eq!(output.status.code(), Some(0), "{report}");
     let case = &report["cases"][0];
@@ -54,13 +61,22 @@ fn conformance_suites_hold_in_all_engines() {
         let files: Vec<PathBuf> = fs::read_dir(folder.join(suite))
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "json")
+            })
             .collect();
         let has_cases = |path: &PathBuf| {
             let test: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-            test["spec"]["cases"].as_array().is_some_and(|cases| !cases.is_empty())
+            test["spec"]["cases"]
+                .as_array()
+                .is_some_and(|cases| !cases.is_empty())
         };
-        let files: Vec<&Path> = files.iter().filter(|f| has_cases(f)).map(PathBuf::as_path).collect();
+        let files: Vec<&Path> = files
+            .iter()
+            .filter(|f| has_cases(f))
+            .map(PathBuf::as_path)
+            .collect();
         let output = bailey(&["test", "--engine", "all", "-o", "json"], &files);
         let report = json(&output);
         assert_eq!(report["failed"], 0, "{suite}");
@@ -71,7 +87,7 @@ fn conformance_suites_hold_in_all_engines() {
 }
 
 const BASE: &str = "apiVersion: bailey.dev/v1\nkind: PolicyTest\nmetadata: {name: t}\nspec:\n  \
-                    inline:\n  - {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n}, \
+                    inline:\n  - {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: ns}, \
                     spec: {containers: [{name: c, ports: [{name: web, containerPort: 80}, \
                     {name: two, containerPort: 1}]}, {name: d, ports: [{name: two, \
                     containerPort: 2}]}]}, status: {podIP: 10.0.0.1}}\n  cases:\n";
@@ -86,23 +102,38 @@ fn run(case: &str) -> (i32, Value) {
 
 #[test]
 fn verdicts_rules_and_names() {
-    let outside = "from: {ip: 203.0.113.1}, to: {pod: n/p}";
+    let outside = "from: {ip: 203.0.113.1}, to: {pod: ns/p}";
     for (case, code) in [
         (format!("{{{outside}, port: 80, expect: allow}}"), 0),
-        (format!("{{{outside}, port: web, expect: allow, rule: not-isolated}}"), 0),
+        (
+            format!("{{{outside}, port: web, expect: allow, rule: not-isolated}}"),
+            0,
+        ),
         (format!("{{{outside}, port: 80, expect: deny}}"), 1),
-        (format!("{{{outside}, port: 80, expect: allow, rule: n/other}}"), 1),
-        (format!("{{{outside}, port: 80, expect: {{egress: allow, ingress: allow}}}}"), 0),
-        (format!("{{{outside}, port: 80, expect: {{ingress: deny}}}}"), 1),
+        (
+            format!("{{{outside}, port: 80, expect: allow, rule: ns/other}}"),
+            1,
+        ),
+        (
+            format!("{{{outside}, port: 80, expect: {{egress: allow, ingress: allow}}}}"),
+            0,
+        ),
+        (
+            format!("{{{outside}, port: 80, expect: {{ingress: deny}}}}"),
+            1,
+        ),
         (format!("{{{outside}, protocol: ICMP, expect: allow}}"), 0),
-        (format!("{{{outside}, protocol: 6, port: 80, expect: allow}}"), 0),
+        (
+            format!("{{{outside}, protocol: 6, port: 80, expect: allow}}"),
+            0,
+        ),
     ] {
         let (got, report) = run(&case);
         assert_eq!(got, code, "{case}: {report}");
     }
-    let (_, report) = run("{from: {ip: 203.0.113.1}, to: {pod: n/p}, port: 80, expect: allow}");
+    let (_, report) = run("{from: {ip: 203.0.113.1}, to: {pod: ns/p}, port: 80, expect: allow}");
     let expected = serde_json::json!({
-        "test": "t", "name": "203.0.113.1 to n/p TCP/80", "expect": "allow",
+        "test": "t", "name": "203.0.113.1 to ns/p TCP/80", "expect": "allow",
         "got": {"tables": "allow"}, "egress_rule": "not-isolated",
         "ingress_rule": "not-isolated", "ok": true,
     });
@@ -112,25 +143,73 @@ fn verdicts_rules_and_names() {
 
 #[test]
 fn invalid_tests_are_invalid() {
-    let outside = "from: {ip: 203.0.113.1}, to: {pod: n/p}";
+    let outside = "from: {ip: 203.0.113.1}, to: {pod: ns/p}";
     for (case, expected) in [
-        (format!("{{{outside}, port: nope, expect: allow}}"), "has no TCP port named"),
-        (format!("{{{outside}, port: two, expect: allow}}"), "stands for [1, 2]"),
-        (format!("{{{outside}, expect: allow}}"), "Required value: protocol TCP has ports"),
-        (format!("{{{outside}, protocol: ICMP, port: 1, expect: allow}}"), "Forbidden"),
+        (
+            format!("{{{outside}, port: nope, expect: allow}}"),
+            "has no TCP port named",
+        ),
+        (
+            format!("{{{outside}, port: two, expect: allow}}"),
+            "stands for [1, 2]",
+        ),
+        (
+            format!("{{{outside}, expect: allow}}"),
+            "Required value: protocol TCP has ports",
+        ),
+        (
+            format!("{{{outside}, protocol: ICMP, port: 1, expect: allow}}"),
+            "Forbidden",
+        ),
         (format!("{{{outside}, port: 80}}"), "expect"),
-        (format!("{{{outside}, port: 80, expect: maybe}}"), "supported values: \"allow\", \"deny\""),
-        (format!("{{{outside}, port: 80, expect: yes}}"), "must be allow, deny, or a mapping"),
-        (format!("{{{outside}, port: 80, expect: {{egres: allow}}}}"), "unknown field"),
-        (format!("{{{outside}, port: 80, expect: allow, colour: red}}"), "unknown field"),
-        (format!("{{{outside}, port: 80, expect: allow, rule: x}}"), "must be NAMESPACE/POLICY"),
-        (format!("{{{outside}, port: 80, expect: allow, family: ipv4}}"), "\"IPv4\", \"IPv6\""),
-        ("{from: {ip: '2001:db8::1'}, to: {pod: n/p}, port: 80, expect: allow}".into(), "no address family in common"),
-        ("{from: {ip: '::ffff:10.0.0.1'}, to: {pod: n/p}, port: 80, expect: allow}".into(), "IPv4-mapped"),
-        ("{from: {ip: x}, to: {pod: n/p}, port: 80, expect: allow}".into(), "not an address"),
-        ("{from: {pod: n/q}, to: {pod: n/p}, port: 80, expect: allow}".into(), "pod:n/q is not in the inventory"),
-        ("{from: {}, to: {pod: n/p}, port: 80, expect: allow}".into(), "exactly one of"),
-        ("{from: [n/p], to: {pod: n/p}, port: 80, expect: allow}".into(), "must be a mapping, not a list"),
+        (
+            format!("{{{outside}, port: 80, expect: maybe}}"),
+            "supported values: \"allow\", \"deny\"",
+        ),
+        (
+            format!("{{{outside}, port: 80, expect: yes}}"),
+            "must be allow, deny, or a mapping",
+        ),
+        (
+            format!("{{{outside}, port: 80, expect: {{egres: allow}}}}"),
+            "unknown field",
+        ),
+        (
+            format!("{{{outside}, port: 80, expect: allow, colour: red}}"),
+            "unknown field",
+        ),
+        (
+            format!("{{{outside}, port: 80, expect: allow, rule: x}}"),
+            "must be NAMESPACE/POLICY",
+        ),
+        (
+            format!("{{{outside}, port: 80, expect: allow, family: ipv4}}"),
+            "\"IPv4\", \"IPv6\"",
+        ),
+        (
+            "{from: {ip: '2001:db8::1'}, to: {pod: ns/p}, port: 80, expect: allow}".into(),
+            "no address family in common",
+        ),
+        (
+            "{from: {ip: '::ffff:10.0.0.1'}, to: {pod: ns/p}, port: 80, expect: allow}".into(),
+            "IPv4-mapped",
+        ),
+        (
+            "{from: {ip: x}, to: {pod: ns/p}, port: 80, expect: allow}".into(),
+            "not an address",
+        ),
+        (
+            "{from: {pod: ns/q}, to: {pod: ns/p}, port: 80, expect: allow}".into(),
+            "pod:ns/q is not in the inventory",
+        ),
+        (
+            "{from: {}, to: {pod: ns/p}, port: 80, expect: allow}".into(),
+            "exactly one of",
+        ),
+        (
+            "{from: [ns/p], to: {pod: ns/p}, port: 80, expect: allow}".into(),
+            "must be a mapping, not a list",
+        ),
     ] {
         let (code, report) = run(&case);
         assert_eq!(code, 3, "{case}: {report}");
@@ -145,24 +224,43 @@ fn files_that_cannot_be_run_do_not_keep_others_from_running() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
     let good = format!(
-        "{BASE}  - {{from: {{ip: 203.0.113.1}}, to: {{pod: n/p}}, port: 80, expect: allow}}\n"
+        "{BASE}  - {{from: {{ip: 203.0.113.1}}, to: {{pod: ns/p}}, port: 80, expect: allow}}\n"
     );
     write("good.yaml", &good);
     write("none.yaml", &BASE.replace("cases:\n", "cases: []\n"));
     write("kind.yaml", "apiVersion: bailey.dev/v1\nkind: Policytest\n");
-    write("objects.yaml", &good.replace("  inline:", "  objects: [nowhere.yaml]\n  inline:"));
-    write("list.yaml", &format!("apiVersion: v1\nkind: List\nitems:\n- {}", good.replace('\n', "\n  ")));
+    write(
+        "objects.yaml",
+        &good.replace("  inline:", "  objects: [nowhere.yaml]\n  inline:"),
+    );
+    write(
+        "list.yaml",
+        &format!(
+            "apiVersion: v1\nkind: List\nitems:\n- {}",
+            good.replace('\n', "\n  ")
+        ),
+    );
     let output = bailey(&["test", "-o", "json"], &[directory.path()]);
     let report = json(&output);
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!((&report["passed"], &report["failed"]), (&2.into(), &0.into()), "{report}");
+    assert_eq!(
+        (&report["passed"], &report["failed"]),
+        (&2.into(), &0.into()),
+        "{report}"
+    );
     assert_eq!(report["errors"].as_array().unwrap().len(), 3, "{report}");
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(bailey(&["test"], &[empty.path()]).status.code(), Some(3));
-    assert_eq!(bailey(&["test"], &[&empty.path().join("x")]).status.code(), Some(3));
+    assert_eq!(
+        bailey(&["test"], &[&empty.path().join("x")]).status.code(),
+        Some(3)
+    );
     let junit = bailey(&["test", "-o", "junit"], &[directory.path()]);
     let text = String::from_utf8(junit.stdout).unwrap();
-    assert!(text.starts_with("<?xml") && text.contains("tests=\"5\""), "{text}");
+    assert!(
+        text.starts_with("<?xml") && text.contains("tests=\"5\""),
+        "{text}"
+    );
 }
 
 #[test]
@@ -171,7 +269,10 @@ fn check_and_explain_say_yes_and_no_by_exit_code() {
     let output = bailey(&["check", "-o", "json"], &[&demo]);
     let report = json(&output);
     assert_eq!(output.status.code(), Some(0), "{report}");
-    assert_eq!((&report["stats"]["policies"], &report["enforced"]), (&4.into(), &true.into()));
+    assert_eq!(
+        (&report["stats"]["policies"], &report["enforced"]),
+        (&4.into(), &true.into())
+    );
     let explain = |from: &str, to: &str, more: &[&str]| {
         let mut arguments = vec!["explain", "-o", "json", "--from", from, "--to", to];
         arguments.extend(more);
@@ -182,14 +283,38 @@ fn check_and_explain_say_yes_and_no_by_exit_code() {
     let denied = explain("198.51.100.20", "pod:shop/web", &["--port", "8080"]);
     assert_eq!(denied.status.code(), Some(1));
     let ingress = &json(&denied)["connections"][0]["ingress"];
-    assert_eq!(ingress["isolated_by"], serde_json::json!(["shop/default-deny", "shop/web-public"]));
-    assert_eq!(explain("node:node-1", "pod:shop/db", &["--protocol", "ICMP"]).status.code(), Some(0));
-    for (from, more) in
-        [("pod:shop/nobody", &["--port", "1"][..]), ("10.0.0.1", &[]), ("10.0.0.1", &["--port", "0"])]
-    {
-        assert_eq!(explain(from, "pod:shop/web", more).status.code(), Some(3), "{from} {more:?}");
+    assert_eq!(
+        ingress["isolated_by"],
+        serde_json::json!(["shop/default-deny", "shop/web-public"])
+    );
+    assert_eq!(
+        explain("node:node-1", "pod:shop/db", &["--protocol", "ICMP"])
+            .status
+            .code(),
+        Some(0)
+    );
+    for (from, more) in [
+        ("pod:shop/nobody", &["--port", "1"][..]),
+        ("10.0.0.1", &[]),
+        ("10.0.0.1", &["--port", "0"]),
+    ] {
+        assert_eq!(
+            explain(from, "pod:shop/web", more).status.code(),
+            Some(3),
+            "{from} {more:?}"
+        );
     }
-    assert_eq!(explain("somebody", "pod:shop/web", &["--port", "1"]).status.code(), Some(2));
+    assert_eq!(
+        explain("somebody", "pod:shop/web", &["--port", "1"])
+            .status
+            .code(),
+        Some(2)
+    );
     assert_eq!(bailey(&["check"], &[]).status.code(), Some(2));
-    assert_eq!(bailey(&["check"], &[Path::new("/nonexistent")]).status.code(), Some(3));
+    assert_eq!(
+        bailey(&["check"], &[Path::new("/nonexistent")])
+            .status
+            .code(),
+        Some(3)
+    );
 }
