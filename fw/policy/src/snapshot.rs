@@ -163,10 +163,21 @@ impl Snapshot {
         &'a self,
         policy: &'a NetworkPolicy,
     ) -> impl Iterator<Item = &'a Endpoint> {
-        self.endpoints.iter().filter(move |endpoint| {
-            endpoint.selectable()
-                && endpoint.id.namespace == policy.id.namespace
-                && policy.pod_selector.matches(&endpoint.labels)
-        })
+        [EndpointKind::Pod, EndpointKind::Workload]
+            .into_iter()
+            .flat_map(|kind| self.in_namespace(kind, &policy.id.namespace))
+            .filter(|endpoint| policy.pod_selector.matches(&endpoint.labels))
+    }
+
+    /// Endpoints of a kind and namespace stand together.
+    fn in_namespace(&self, kind: EndpointKind, namespace: &str) -> &[Endpoint] {
+        let key = |endpoint: &Endpoint| {
+            (endpoint.id.kind, endpoint.id.namespace.as_str()).cmp(&(kind, namespace))
+        };
+        let first = self
+            .endpoints
+            .partition_point(|endpoint| key(endpoint).is_lt());
+        let len = self.endpoints[first..].partition_point(|endpoint| key(endpoint).is_eq());
+        &self.endpoints[first..first + len]
     }
 }
