@@ -15,7 +15,7 @@ use bailey_policy::{
     Connection, Decider, Direction, IpBlock, Peer, PortSpec, Protocol, Snapshot, Verdict,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use scenario::{Scenario, scenario};
+use scenario::{Scenario, at_edge, scenario};
 
 /// Per snapshot.
 const PACKETS: usize = 110;
@@ -26,6 +26,7 @@ struct Coverage {
     hits: BTreeMap<&'static str, u64>,
     packets: u64,
     allowed: u64,
+    at_edge: u64,
     snapshots: u64,
 }
 
@@ -63,6 +64,7 @@ impl Coverage {
     fn note(&mut self, snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
         self.packets += 1;
         self.allowed += u64::from(verdict.allows());
+        self.at_edge += u64::from(at_edge(snapshot, connection));
         self.hit(if connection.source.is_ipv4() {
             "IPv4"
         } else {
@@ -163,13 +165,15 @@ impl Coverage {
 
     fn check(&self) {
         let share = self.allowed as f64 / self.packets as f64;
+        let edges = self.at_edge as f64 / self.packets as f64;
         let mut stderr = std::io::stderr();
         let _ = writeln!(
             stderr,
-            "{} snapshots, {} packets, {:.0} % allowed",
+            "{} snapshots, {} packets, {:.0} % allowed, {:.0} % at an edge",
             self.snapshots,
             self.packets,
-            share * 100.0
+            share * 100.0,
+            edges * 100.0
         );
         for feature in FEATURES {
             let hits = self.hits.get(feature).copied().unwrap_or_default();
@@ -179,6 +183,7 @@ impl Coverage {
             (0.2..=0.8).contains(&share),
             "{share} of the packets were allowed"
         );
+        assert!(edges >= 0.5, "{edges} of the packets were at an edge");
         let missed: Vec<_> = FEATURES
             .iter()
             .filter(|feature| !self.hits.contains_key(**feature))

@@ -318,3 +318,52 @@ fn check_and_explain_say_yes_and_no_by_exit_code() {
         Some(3)
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_configuration_that_cannot_be_is_refused_before_anything_is_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("bailey.toml");
+    for (text, expected) in [
+        ("", "interfaces: none is named"),
+        ("interfcaes = [\"eth0\"]", "did you mean `interfaces`?"),
+        ("interfaces = 5", "interfaces"),
+        ("interfaces = [\"eth0\"", "bailey.toml"),
+        (
+            "interfaces = [\"eth0\"]\n[flow_table]\nflows = 0",
+            "flow_table.flows = 0",
+        ),
+    ] {
+        fs::write(&config, text).unwrap();
+        let output = bailey(&["run", "--config"], &[&config]);
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{text}: {log}");
+        assert!(
+            log.contains(expected) && log.contains("UNPROTECTED"),
+            "{text}: {log}"
+        );
+    }
+    let missing = bailey(&["run", "--config"], &[&directory.path().join("none.toml")]);
+    assert_eq!(missing.status.code(), Some(3));
+}
+
+/// The kernel engine is never skipped: without permission it is refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_engine_without_permission_exits_5() {
+    let output = Command::new("setpriv")
+        .args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"])
+        .arg(env!("CARGO_BIN_EXE_bailey"))
+        .args(["test", "--engine", "kernel"])
+        .arg(regressions())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    // An unprivileged user may not change its bounding set, and needs not.
+    let output = if text.contains("setpriv") {
+        bailey(&["test", "--engine", "kernel"], &[&regressions()])
+    } else {
+        output
+    };
+    assert_eq!(output.status.code(), Some(5), "{text}");
+}

@@ -219,6 +219,42 @@ fn a_revoked_connection_dies_and_a_kept_one_lives() {
     }
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn generic_mode_enforces_the_same_if_it_is_asked_for() {
+    let lab = lab();
+    let mut daemon = Daemon::start(&lab, &binary(), "xdp_mode = \"generic\"").unwrap();
+    let line = daemon.wait_for("attached", PATIENCE).unwrap();
+    assert!(line.contains("generic"), "{line}");
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_directory_for_pins_that_is_not_on_a_bpffs_is_named() {
+    let lab = lab();
+    let pins = lab.root().join("not-bpffs");
+    fs::create_dir(&pins).unwrap();
+    let config = lab.root().join("pins.toml");
+    let root = lab.root().display();
+    let text = format!(
+        "interfaces = [\"nic0\"]\npolicies = [\"{root}/{POLICIES}\"]\n[paths]\n\
+         pins = \"{root}/not-bpffs/bailey\"\nrun = \"{root}/run\"\nstate = \"{root}/state\"\n"
+    );
+    fs::write(&config, text).unwrap();
+    let output = lab.node.run(move || {
+        std::process::Command::new(binary())
+            .args(["run", "--config"])
+            .arg(config)
+            .output()
+            .unwrap()
+    });
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{log}");
+    assert!(log.contains("mount -t bpf bpf /mnt/not-bpffs"), "{log}");
+    assert_eq!(fs::read_dir(&pins).unwrap().count(), 0);
+}
+
 /// What is in force is still in force: the backup reaches the database, the stranger does not.
 fn assert_in_force(lab: &Lab) {
     let outside = &lab.outside;

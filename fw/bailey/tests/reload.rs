@@ -130,6 +130,10 @@ fn errors_of_all_files_are_reported_and_nothing_is_installed() {
     let refusal = setup.refused();
     assert_eq!(refusal.messages.len(), 2, "{:?}", refusal.messages);
     assert!(refusal.messages[0].contains("unknown field \"spec.podSelektor\""));
+    assert!(
+        setup.reloader.is_current(),
+        "the same files would come to the same errors"
+    );
     setup.write("a.yaml", &policy("a"));
     setup.write("b.yaml", "");
     setup.committed();
@@ -189,6 +193,7 @@ fn what_the_datapath_refuses_stays_out_of_force() {
     setup.write("a.yaml", &policy("a"));
     setup.fake.fails = true;
     assert!(setup.refused().messages[0].contains("read back differs"));
+    assert!(!setup.reloader.is_current(), "to be tried again");
     setup.fake.fails = false;
     setup.committed();
 }

@@ -29,17 +29,21 @@ impl PinDir {
             path: path.to_owned(),
             message,
         };
+        let on_bpffs = |path: &Path| {
+            rustix::fs::statfs(path).is_ok_and(|fs| i64::from(fs.f_type as u32) == BPF_FS_MAGIC)
+        };
+        let parent = path.parent().unwrap_or(path);
+        if !on_bpffs(path) && !on_bpffs(parent) {
+            return Err(fail(format!(
+                "{} is not on a bpffs; mount one there first: mount -t bpf bpf {}",
+                parent.display(),
+                parent.display()
+            )));
+        }
         match fs::create_dir(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(fail(format!("cannot create it: {error}"))),
-        }
-        let filesystem = rustix::fs::statfs(path).map_err(|error| fail(error.to_string()))?;
-        if i64::from(filesystem.f_type as u32) != BPF_FS_MAGIC {
-            let _ = fs::remove_dir(path);
-            return Err(fail(
-                "it is not on a bpffs; mount one there first: mount -t bpf bpf /sys/fs/bpf".into(),
-            ));
         }
         Ok(Self::Path(path.to_owned()))
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bailey_bpf::abi::*;
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::{OnPolicyChange, Settings, Timeouts};
+use bailey_policy::Snapshot;
 use harness::*;
 
 /// A table of two buckets: sixteen lanes, every flow in one of them.
@@ -307,6 +308,82 @@ fn many_generations_reuse_slots_and_never_mix() {
         h.install(&snapshot(allowed));
         let syn = tcp(CLIENT[0], POD[0], 30000 + round, 80, SYN);
         assert_eq!(h.run(Hook::Xdp, &syn), allowed, "round {round}");
+    }
+}
+
+/// Neither two ACKs nor SYN and FIN from one side alone make a flow that is hard to evict.
+#[test]
+#[ignore = "needs root and BPF"]
+fn one_side_alone_cannot_make_a_flow_last() {
+    let h = Harness::new(tiny());
+    for flags in [ACK, ACK, FIN_ACK] {
+        assert!(h.run(Hook::Xdp, &tcp(STRANGER[0], FRIEND[0], 40000, 22, flags)));
+    }
+    assert_eq!(h.flow().state, STATE_TCP_SYN_RECV);
+    let h = Harness::new(tiny());
+    assert!(h.run(Hook::Xdp, &tcp(CLIENT[0], POD[0], 40000, 80, SYN)));
+    assert!(h.run(Hook::Xdp, &tcp(CLIENT[0], POD[0], 40000, 80, FIN_ACK)));
+    assert_eq!(h.flow().state, STATE_TCP_SYN_SENT);
+}
+
+/// Who opened a connection that was met in the middle is a guess; a policy that comes later must
+/// not be got around by it.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_connection_met_in_the_middle_is_held_to_a_policy_that_comes_later() {
+    for family in [0, 1] {
+        let mut h = Harness::new(tiny());
+        let nobody = Snapshot::new([], Vec::new(), Vec::new(), Vec::new()).unwrap();
+        h.install(&nobody);
+        let (client, pod) = (STRANGER[family], POD[family]);
+        // The first packet that is seen is the server's.
+        assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
+        assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+        assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
+        assert_eq!(
+            (h.flow().state, h.flow().source),
+            (STATE_TCP_ESTABLISHED, ip(pod))
+        );
+        h.install(&snapshot(true));
+        for _ in 0..3 {
+            let server = tcp(pod, client, 80, 40000, ACK);
+            h.expect(Hook::Tc, &server, REASON_DROP_TCP_NO_FLOW, &[]);
+            let stranger = tcp(client, pod, 40000, 80, ACK);
+            h.expect(Hook::Xdp, &stranger, REASON_DROP_TCP_NO_FLOW, &[]);
+        }
+    }
+}
+
+/// An RST is not checked against the window: traffic that goes on was not impressed by it.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_reset_that_nobody_accepted_does_not_end_a_flow() {
+    let h = Harness::new(tiny());
+    let (client, pod) = (CLIENT[0], POD[0]);
+    establish_from(&h, client, pod);
+    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, RST)));
+    assert_eq!(h.flow().state, STATE_TCP_CLOSED);
+    assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
+    assert_eq!(h.flow().state, STATE_TCP_ESTABLISHED);
+}
+
+/// With identifier 0 the requests of both sides have one key; the second is no reply to the first.
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_echo_request_is_never_a_reply() {
+    for family in [0, 1] {
+        let h = Harness::new(tiny());
+        let (pod, stranger) = (POD[family], STRANGER[family]);
+        let zero = |mut frame: Vec<u8>| {
+            let at = frame.len() - 4;
+            frame[at..at + 2].fill(0);
+            frame
+        };
+        assert!(h.run(Hook::Tc, &zero(echo(pod, stranger, true))));
+        let deny = h.default_deny();
+        let request = zero(echo(stranger, pod, true));
+        h.expect(Hook::Xdp, &request, REASON_DROP_POLICY, &[(deny, 1)]);
+        assert!(h.run(Hook::Xdp, &zero(echo(stranger, pod, false))));
     }
 }
 

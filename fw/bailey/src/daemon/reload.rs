@@ -16,14 +16,13 @@ use crate::rule_names::RuleNames;
 pub struct Reloader {
     config: Config,
     ids: RuleIds,
-    in_force: Option<InForce>,
+    in_force: Option<Snapshot>,
+    /// The files as they were when they were last read to an end, good or bad.
+    read: Option<Listing>,
 }
 
-#[derive(Debug)]
-struct InForce {
-    snapshot: Snapshot,
-    files: FileSet,
-}
+/// What listing the policy paths came to.
+type Listing = Result<FileSet, Vec<String>>;
 
 /// A generation that was just committed.
 #[derive(Debug)]
@@ -58,14 +57,24 @@ pub struct Refusal {
     pub diagnostics: Diagnostics,
     /// One line each.
     pub messages: Vec<String>,
+    /// It is about the kernel, not the files: the same files may be taken the next time.
+    pub may_pass: bool,
 }
 
 impl Refusal {
     fn of(message: impl Into<String>) -> Outcome {
-        let (diagnostics, messages) = (Diagnostics::default(), vec![message.into()]);
         Outcome::Refused(Self {
-            diagnostics,
-            messages,
+            diagnostics: Diagnostics::default(),
+            messages: vec![message.into()],
+            may_pass: false,
+        })
+    }
+
+    fn by_the_kernel(message: impl Into<String>) -> Outcome {
+        Outcome::Refused(Self {
+            diagnostics: Diagnostics::default(),
+            messages: vec![message.into()],
+            may_pass: true,
         })
     }
 }
@@ -77,6 +86,7 @@ impl Reloader {
             config,
             ids: RuleIds::default(),
             in_force: None,
+            read: None,
         }
     }
 
@@ -85,29 +95,47 @@ impl Reloader {
         &self.ids
     }
 
-    /// Do the files look as they did when what is in force was read?
+    /// Do the files look as they did when they were last read? Then reading them again would come
+    /// to the same.
     pub fn is_current(&self) -> bool {
-        let listed = FileSet::list(&self.config.policies, self.config.recursive);
-        match (&self.in_force, listed) {
-            (Some(in_force), Ok(files)) => in_force.files == files,
-            _ => false,
-        }
+        self.read.as_ref() == Some(&self.listing())
+    }
+
+    fn listing(&self) -> Listing {
+        FileSet::list(&self.config.policies, self.config.recursive).map_err(|errors| {
+            errors
+                .iter()
+                .map(|(path, error)| format!("{}: {error}", path.display()))
+                .collect()
+        })
     }
 
     /// Reads, compiles and installs, or says why not.
     pub fn reload(&mut self, enforcer: &mut impl Enforcer) -> Outcome {
+        let listing = self.listing();
+        self.read = None;
+        let outcome = self.try_reload(enforcer);
+        let to_be_tried_again = match &outcome {
+            Outcome::Moving => true,
+            Outcome::Refused(refusal) => refusal.may_pass,
+            Outcome::Committed(_) | Outcome::Unchanged => false,
+        };
+        self.read = (!to_be_tried_again).then_some(listing);
+        outcome
+    }
+
+    fn try_reload(&mut self, enforcer: &mut impl Enforcer) -> Outcome {
         let mut stopwatch = Stopwatch::start();
-        let (snapshot, files, mut warnings) = match self.read() {
+        let (snapshot, mut warnings) = match self.read() {
             Ok(read) => read,
             Err(outcome) => return outcome,
         };
         stopwatch.lap("read");
-        if let Some(in_force) = &mut self.in_force {
-            if in_force.snapshot == snapshot {
-                in_force.files = files;
+        if let Some(in_force) = &self.in_force {
+            if *in_force == snapshot {
                 return Outcome::Unchanged;
             }
-            let lost = snapshot.policies().is_empty() && !in_force.snapshot.policies().is_empty();
+            let lost = snapshot.policies().is_empty() && !in_force.policies().is_empty();
             if lost && !self.config.allow_empty {
                 return Refusal::of(
                     "all policies are gone; the last ones stay in force (allow_empty = true would \
@@ -123,7 +151,7 @@ impl Reloader {
         stopwatch.lap("compile");
         let committed = match enforcer.install(&tables) {
             Ok(committed) => committed,
-            Err(error) => return Refusal::of(error.to_string()),
+            Err(error) => return Refusal::by_the_kernel(error.to_string()),
         };
         stopwatch.lap("install");
         let names = RuleNames::of(committed.generation, &tables.rules);
@@ -133,7 +161,7 @@ impl Reloader {
         }
         warnings.extend(selection_warnings(&snapshot));
         self.ids = tables.rules;
-        self.in_force = Some(InForce { snapshot, files });
+        self.in_force = Some(snapshot);
         Outcome::Committed(Box::new(Generation {
             committed,
             stats: tables.stats,
@@ -143,7 +171,7 @@ impl Reloader {
     }
 
     /// Reads the files, and makes sure that they were the same before and after.
-    fn read(&self) -> Result<(Snapshot, FileSet, Vec<String>), Outcome> {
+    fn read(&self) -> Result<(Snapshot, Vec<String>), Outcome> {
         let config = &self.config;
         let paths: Vec<_> = match config.allow_empty {
             true => config
@@ -181,11 +209,12 @@ impl Reloader {
                 return Err(Outcome::Refused(Refusal {
                     diagnostics,
                     messages,
+                    may_pass: false,
                 }));
             }
         };
         let warnings = diagnostics.warnings().map(ToString::to_string).collect();
-        Ok((snapshot, files, warnings))
+        Ok((snapshot, warnings))
     }
 
     /// Lets go of rule ids that rest and that no flow carries, before they pile up.
@@ -222,10 +251,9 @@ impl Reloader {
             return Vec::new();
         };
         let policies = in_force
-            .snapshot
             .policies()
             .iter()
             .map(|policy| policy.id.to_string());
-        policies.zip(selected_counts(&in_force.snapshot)).collect()
+        policies.zip(selected_counts(in_force)).collect()
     }
 }

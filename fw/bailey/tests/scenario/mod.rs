@@ -502,6 +502,18 @@ impl Scenario {
     }
 }
 
+/// Is one of the addresses, or the port, just inside or just outside of something that a policy
+/// names?
+pub(crate) fn at_edge(snapshot: &Snapshot, connection: &Connection) -> bool {
+    let edges: Vec<IpAddr> = blocks(snapshot)
+        .iter()
+        .flat_map(|net| (0..4).map(|edge| edge_of(net, edge)))
+        .collect();
+    edges.contains(&connection.source)
+        || edges.contains(&connection.destination)
+        || (connection.protocol.has_ports() && edge_ports(snapshot).contains(&connection.port))
+}
+
 /// Every prefix of every ipBlock, `except` included.
 pub(crate) fn blocks(snapshot: &Snapshot) -> Vec<IpNet> {
     let rules = snapshot
