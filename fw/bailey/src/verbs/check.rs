@@ -39,8 +39,9 @@ pub(crate) fn check(options: &Check) -> Exit {
     match options.output {
         Format::Table => {
             print_diagnostics(&diagnostics);
-            if let Some((snapshot, stats)) = &outcome {
-                print(snapshot, stats, &counts, &stopwatch);
+            match &outcome {
+                Some((snapshot, stats)) => print(snapshot, stats, &counts, &stopwatch),
+                None => eprintln!("refused: {} error(s)", diagnostics.errors().count()),
             }
         }
         Format::Json => {
