@@ -23,8 +23,9 @@ pub struct Lab {
 /// The interface of the node that faces the outside.
 pub const NIC: &str = "nic0";
 
-/// Where the lab's own file system is mounted; only its threads see it.
-const ROOT: &str = "/mnt";
+/// Where the lab's own file system may be mounted; only its threads see it. The first that does not
+/// hide the program itself.
+const ROOTS: [&str; 3] = ["/mnt", "/media", "/srv"];
 
 const OUTSIDE: [&str; 4] = [
     "203.0.113.10/24",
@@ -45,7 +46,7 @@ const WORKLOADS: [(&str, &str, &str); 2] = [
 
 impl Lab {
     /// Builds the lab. The calling thread moves into a mount namespace of its own, with an empty
-    /// file system at `/mnt` and a bpffs in it.
+    /// file system at [`Self::root`] and a bpffs in it.
     ///
     /// # Errors
     /// Without root, or without iproute2.
@@ -125,14 +126,21 @@ fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<(
     b.ip(&format!("link set {b_name} up"))
 }
 
+fn free_root() -> Result<PathBuf> {
+    let needed = [std::env::current_exe()?, std::env::current_dir()?];
+    let free = |root: &Path| root.is_dir() && !needed.iter().any(|path| path.starts_with(root));
+    let found = ROOTS.into_iter().map(PathBuf::from).find(|root| free(root));
+    found.with_context(|| format!("one of {ROOTS:?} must exist and not be where this program is"))
+}
+
 fn private_root() -> Result<PathBuf> {
-    let root = PathBuf::from(ROOT);
+    let root = free_root()?;
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace; root is needed")?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .context("cannot make mounts private")?;
     mount(Some("lab"), &root, Some("tmpfs"), MsFlags::empty(), none)
-        .with_context(|| format!("cannot mount a tmpfs at {ROOT}"))?;
+        .with_context(|| format!("cannot mount a tmpfs at {}", root.display()))?;
     let bpf = root.join("bpf");
     fs::create_dir(&bpf)?;
     mount(Some("lab"), &bpf, Some("bpf"), MsFlags::empty(), none)
