@@ -418,6 +418,14 @@ fn a_crash_leaves_pins_that_the_next_start_replaces() {
     let mut daemon = start(&lab, "");
     daemon.signal(nix::sys::signal::Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
+    // What is left can be read, and is not taken for something that is enforced.
+    assert!(daemon.ask(&lab, "counters").is_ok());
+    let open = traffic::ping(&lab.outside, ip(STRANGER[0]), ip(DB[0]));
+    assert_eq!(
+        open,
+        Observed::Allowed,
+        "the kernel detached what the daemon held"
+    );
     let again = start(&lab, "");
     assert_in_force(&lab);
     drop(again);

@@ -37,4 +37,12 @@ impl Lock {
             Err(error) => Err(LockError::File(shown, error.into())),
         }
     }
+
+    /// Does a running daemon have the lock of this run directory?
+    pub fn is_held(directory: &Path) -> bool {
+        File::open(directory.join("lock")).is_ok_and(|file| {
+            let attempt = flock(&file, FlockOperation::NonBlockingLockShared);
+            attempt == Err(rustix::io::Errno::WOULDBLOCK)
+        })
+    }
 }

@@ -2,6 +2,7 @@ use bailey_datapath::{DatapathError, PinDir};
 
 use crate::cli::Read;
 use crate::config::{Config, Paths};
+use crate::daemon::lock::Lock;
 use crate::exit::Exit;
 use crate::rule_names::RuleNames;
 
@@ -22,6 +23,14 @@ pub(crate) fn open(options: &Read) -> Result<Pinned, Exit> {
                 Exit::Invalid
             })?,
     };
+    if !paths.pins.exists() {
+        return Err(fail(&DatapathError::NotLoaded(paths.pins)));
+    }
+    if !Lock::is_held(&paths.run) {
+        eprintln!(
+            "warning: no bailey is running, so nothing is enforced; this is what the last one left"
+        );
+    }
     let names = RuleNames::read(&paths.state).unwrap_or_else(|error| {
         let path = RuleNames::path(&paths.state);
         eprintln!(
