@@ -16,6 +16,8 @@ pub mod node;
 /// Text to documents: YAML or JSON.
 pub mod text;
 
+/// What is legal and perhaps not meant.
+mod ambiguity;
 /// Namespace, Pod, Node.
 mod inventory;
 /// JSON to nodes.

@@ -1,0 +1,180 @@
+//! What can only be seen in the whole set: legal, and perhaps not what was meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Bound;
+
+use bailey_policy::{
+    Direction, Endpoint, EndpointKind, IpBlock, Labels, NetworkPolicy, Peer, PortSpec,
+};
+
+use crate::diagnostic::Diagnostics;
+
+/// Everything that was read.
+pub(crate) struct Whole<'a> {
+    pub(crate) namespaces: &'a BTreeMap<String, Labels>,
+    pub(crate) endpoints: &'a [Endpoint],
+    pub(crate) policies: &'a [NetworkPolicy],
+    pub(crate) diagnostics: &'a mut Diagnostics,
+}
+
+impl Whole<'_> {
+    pub(crate) fn warn(mut self) {
+        self.warn_about_gaps();
+        self.warn_about_ambiguous_ports();
+        self.warn_about_blocks_over_endpoints();
+    }
+
+    /// Objects that others refer to and that are not here.
+    fn warn_about_gaps(&mut self) {
+        let nodes: BTreeSet<&str> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.id.kind == EndpointKind::Node)
+            .map(|node| node.id.name.as_str())
+            .collect();
+        let lost = self
+            .endpoints
+            .iter()
+            .filter_map(|endpoint| endpoint.node.as_deref());
+        let lost = lost.filter(|node| !nodes.contains(node)).count();
+        if lost > 0 {
+            self.diagnostics.warning(format!(
+                "{lost} pods run on nodes that are not in the inventory: traffic from their own \
+                 node (kubelet probes) is judged as from outside; add the output of \
+                 `kubectl get nodes -o yaml`"
+            ));
+        }
+        let selects_namespaces = self.policies.iter().any(|policy| {
+            Direction::BOTH
+                .into_iter()
+                .filter_map(|d| policy.rules(d))
+                .flatten()
+                .any(|rule| {
+                    rule.peers.iter().any(|peer| {
+                        matches!(
+                            peer,
+                            Peer::Selected {
+                                namespaces: Some(_),
+                                ..
+                            }
+                        )
+                    })
+                })
+        });
+        let mut unknown: Vec<&str> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.selectable())
+            .map(|endpoint| endpoint.id.namespace.as_str())
+            .filter(|namespace| !self.namespaces.contains_key(*namespace))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if selects_namespaces && !unknown.is_empty() {
+            self.diagnostics.warning(format!(
+                "no Namespace object for {}: a namespaceSelector sees only the name label of {}; \
+                 add the output of `kubectl get namespaces -o yaml`",
+                unknown.join(", "),
+                if unknown.len() == 1 { "it" } else { "them" },
+            ));
+        }
+    }
+
+    /// An ipBlock matches by address, whoever has it. Other implementations leave pods out, so
+    /// people may mean either.
+    fn warn_about_blocks_over_endpoints(&mut self) {
+        let taken: BTreeSet<IpAddr> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.selectable())
+            .flat_map(|endpoint| endpoint.addresses.iter().copied())
+            .collect();
+        let over = |policy: &&NetworkPolicy| {
+            let rules = Direction::BOTH
+                .into_iter()
+                .filter_map(|d| policy.rules(d))
+                .flatten();
+            rules.flat_map(|rule| &rule.peers).any(|peer| match peer {
+                Peer::IpBlock(block) => first_inside(block, &taken).is_some(),
+                Peer::Selected { .. } => false,
+            })
+        };
+        let names: Vec<String> = self
+            .policies
+            .iter()
+            .filter(over)
+            .map(|policy| policy.id.to_string())
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        const SHOWN: usize = 5;
+        let more = names.len().saturating_sub(SHOWN);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        self.diagnostics.warning(format!(
+            "ipBlocks of {}{more} contain addresses of pods or workloads; they are matched by \
+             address, so those are meant too",
+            names[..names.len().min(SHOWN)].join(", ")
+        ));
+    }
+
+    /// One name with two numbers on one endpoint; a rule that uses it allows both.
+    fn warn_about_ambiguous_ports(&mut self) {
+        let mut used: Vec<_> = self
+            .policies
+            .iter()
+            .flat_map(|policy| Direction::BOTH.into_iter().filter_map(|d| policy.rules(d)))
+            .flatten()
+            .flat_map(|rule| &rule.ports)
+            .filter_map(|port| match &port.port {
+                PortSpec::Named(name) => Some((name.as_str(), port.protocol)),
+                PortSpec::Any | PortSpec::Range(_) => None,
+            })
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        let mut warnings = Vec::new();
+        for endpoint in self.endpoints {
+            for &(name, protocol) in &used {
+                let numbers: Vec<String> = endpoint
+                    .named_port(name, protocol)
+                    .map(|number| number.to_string())
+                    .collect();
+                if numbers.len() > 1 {
+                    warnings.push(format!(
+                        "{}: port name {name:?} stands for {protocol} {}; rules that use it allow \
+                         all of them",
+                        endpoint.id,
+                        numbers.join(", ")
+                    ));
+                }
+            }
+        }
+        warnings
+            .into_iter()
+            .for_each(|warning| self.diagnostics.warning(warning));
+    }
+}
+
+/// The first of these addresses that a block contains; whole exceptions are skipped at once.
+fn first_inside(block: &IpBlock, addresses: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+    let mut from = Bound::Included(block.cidr.network());
+    loop {
+        let last = block.cidr.broadcast();
+        if let Bound::Excluded(at) = from
+            && at >= last
+        {
+            return None;
+        }
+        let address = *addresses.range((from, Bound::Included(last))).next()?;
+        match block.except.iter().find(|net| net.contains(&address)) {
+            None => return Some(address),
+            Some(net) => from = Bound::Excluded(net.broadcast()),
+        }
+    }
+}
