@@ -187,6 +187,8 @@ static __always_inline __u64 mask_below(__u64 a, __u64 b)
 	return mask;
 }
 
+#define TICKS_AHEAD 256 /* far more than two CPUs can differ */
+
 /* Ticks since the last packet. Another CPU that began after the edge of a tick
  * may have stamped the flow ahead of this packet's clock: that is an age of 0,
  * not of nearly 2^24. */
@@ -194,7 +196,7 @@ static __always_inline __u64 flow_age(__u64 meta, __u32 now)
 {
 	__u64 age = (now - meta_seen(meta)) & TICK_MASK;
 
-	return age & mask_below(age, (TICK_MASK + 1) / 2);
+	return age & mask_below(age, TICK_MASK + 1 - TICKS_AHEAD);
 }
 
 static __always_inline bool flow_expired(__u64 meta, __u32 now)
@@ -218,10 +220,11 @@ static __always_inline bool flow_current(__u64 meta, __u64 control)
 
 /*
  *   SYN_SENT -SYN,ACK-> SYN_RECV -ACK-> ESTABLISHED -FIN-> FIN_WAIT -FIN-> TIME_WAIT
- *       any -RST-> CLOSED -ACK-> ESTABLISHED
+ *       SYN_SENT, SYN_RECV -RST-> CLOSED
+ *       ESTABLISHED -RST-> FIN_WAIT without a FIN -ACK-> ESTABLISHED
  * A SYN against the opener's direction of a live flow is nobody's reply. An RST
- * is not checked against the window, so it closes softly: the flow may be
- * evicted, but traffic that goes on revives it.
+ * is not checked against the window, so it closes an established flow softly: it
+ * may expire sooner, is not evicted for it, and traffic that goes on revives it.
  */
 static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 					     __u32 *state, __u32 *flags)
@@ -241,7 +244,10 @@ static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 	if (!opener)
 		*flags |= FLOW_REPLIED;
 	if (pkt->tcp_flags & TCP_RST) {
-		*state = STATE_TCP_CLOSED;
+		if (flow_half_open(*state))
+			*state = STATE_TCP_CLOSED;
+		else if (*state == STATE_TCP_ESTABLISHED)
+			*state = STATE_TCP_FIN_WAIT;
 		return STEP_CONTINUE;
 	}
 	if (!(*flags & FLOW_REPLIED))
@@ -250,7 +256,8 @@ static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 		*state = STATE_TCP_SYN_RECV;
 	else if (*state == STATE_TCP_SYN_RECV && opener && plain_ack)
 		*state = STATE_TCP_ESTABLISHED;
-	else if (*state == STATE_TCP_CLOSED && plain_ack)
+	else if (*state == STATE_TCP_FIN_WAIT && plain_ack &&
+		 !(*flags & (FLOW_FIN_LOW | FLOW_FIN_HIGH)))
 		*state = STATE_TCP_ESTABLISHED; /* the RST was not accepted */
 	if (pkt->tcp_flags & TCP_FIN && *state <= STATE_TCP_FIN_WAIT) {
 		*flags |= fin;

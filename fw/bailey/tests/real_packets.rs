@@ -400,6 +400,8 @@ fn an_interrupt_detaches_everything_and_a_second_daemon_is_refused() {
     second.wait_for("another bailey holds", PATIENCE).unwrap();
     assert_eq!(second.wait().unwrap().code(), Some(1));
     assert_in_force(&lab);
+    assert_a_second_on_the_same_pins_is_refused(&lab);
+    assert_in_force(&lab);
     daemon.signal(nix::sys::signal::Signal::SIGINT).unwrap();
     daemon.wait_for("UNPROTECTED", PATIENCE).unwrap();
     assert_eq!(daemon.wait().unwrap().code(), Some(0));
@@ -409,6 +411,28 @@ fn an_interrupt_detaches_everything_and_a_second_daemon_is_refused() {
     // And it starts again.
     drop(start(&lab, ""));
     assert_detached(&lab);
+}
+
+/// With another run directory, but the same pins.
+fn assert_a_second_on_the_same_pins_is_refused(lab: &Lab) {
+    let text = fs::read_to_string(lab.root().join("bailey.toml")).unwrap();
+    let other = text.replace("/run\"", "/run2\"");
+    assert_ne!(text, other);
+    let config = lab.root().join("other.toml");
+    fs::write(&config, other).unwrap();
+    let output = lab.node.run(move || {
+        std::process::Command::new(binary())
+            .args(["run", "--config"])
+            .arg(config)
+            .output()
+            .unwrap()
+    });
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(
+        log.contains("another bailey holds") && log.contains("bpf/bailey"),
+        "{log}"
+    );
 }
 
 #[test]

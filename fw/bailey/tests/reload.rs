@@ -81,7 +81,7 @@ impl Setup {
     }
 
     fn reload(&mut self) -> Outcome {
-        self.reloader.reload(&mut self.fake)
+        self.reloader.reload(&mut self.fake, || true)
     }
 
     fn committed(&mut self) -> Box<Generation> {
@@ -273,4 +273,17 @@ fn ids_of_removed_rules_rest_while_flows_carry_them() {
         refused |= matches!(setup.reload(), Outcome::Refused(_));
     }
     assert!(refused, "ids that flows carry are not given to other rules");
+}
+
+#[test]
+fn what_changes_while_it_is_read_is_read_again() {
+    let mut setup = Setup::new("");
+    setup.write("a.yaml", &policy("a"));
+    assert!(matches!(
+        setup.reloader.reload(&mut setup.fake, || false),
+        Outcome::Moving
+    ));
+    assert!(setup.fake.installed.is_empty());
+    assert!(!setup.reloader.is_current());
+    setup.committed();
 }

@@ -1,9 +1,9 @@
 use std::sync::atomic::Ordering;
 
 use aya::programs::links::{FdLink, Link};
-use aya::programs::tc::TcAttachType;
+use aya::programs::tc::{TcAttachOptions, TcAttachType};
 use aya::programs::xdp::XdpMode as AyaMode;
-use aya::programs::{ProgramError, SchedClassifier, Xdp};
+use aya::programs::{LinkOrder, ProgramError, SchedClassifier, Xdp};
 use aya::util::KernelVersion;
 use bailey_bpf::abi;
 
@@ -122,7 +122,12 @@ fn attach_tc(
     facts: &InterfaceFacts,
 ) -> Result<FdLink, DatapathError> {
     let attached = program
-        .attach(&interface.name, TcAttachType::Egress)
+        .attach_with_options(
+            &interface.name,
+            TcAttachType::Egress,
+            // First: a program before it could let packets go that it never sees.
+            TcAttachOptions::TcxOrder(LinkOrder::first()),
+        )
         .and_then(|id| program.take_link(id))
         .map_err(|error| refusal(interface, facts, "tcx egress", &error))?;
     FdLink::try_from(attached).map_err(|error| DatapathError::Interface {

@@ -13,12 +13,18 @@ impl Ticks {
         Self((nanoseconds >> abi::TICK_SHIFT) as u32 & abi::TICK_MASK)
     }
 
-    /// Whole seconds from `earlier` to this moment.
+    /// Whole seconds from `earlier` to this moment; 0 if it is a little later.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         let ticks = self.0.wrapping_sub(earlier.0) & abi::TICK_MASK;
+        if ticks > abi::TICK_MASK - TICKS_AHEAD {
+            return 0;
+        }
         (u64::from(ticks) << abi::TICK_SHIFT) / 1_000_000_000
     }
 }
+
+/// How far a CPU may have been ahead of the moment that this one took; the same as in `flow.h`.
+const TICKS_AHEAD: u32 = 256;
 
 /// Seconds as ticks, rounded up.
 pub fn ticks_of_seconds(seconds: u32) -> u32 {

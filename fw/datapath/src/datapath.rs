@@ -95,12 +95,13 @@ impl Datapath {
         let slot = generation.word.slot;
         let programs = &mut generation.programs;
         let failed = |error| DatapathError::program("policy")(error);
+        let all = self.shared.programs == Programs::All;
         let [xdp_array, tc_array, probe_array] = &mut self.shared.policies;
         let mut filled = vec![(
             probe_array,
             clone_fd(xdp(programs, "policy_probe")?.fd().map_err(failed)?)?,
         )];
-        if self.shared.programs == Programs::All {
+        if all {
             let fd = clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(failed)?)?;
             filled.push((xdp_array, fd));
             let fd = clone_fd(classifier(programs, "policy_tc")?.fd().map_err(failed)?)?;
@@ -209,8 +210,13 @@ impl Enforcer for Datapath {
         word.store(&self.shared.control);
         word.store(&self.shared.probe_control);
         self.generations.push_back(generation);
-        if self.generations.len() > KEPT {
-            self.generations.pop_front();
+        // A grace period has passed since the generation after it was committed.
+        if self.generations.len() > KEPT
+            && let Some(old) = self.generations.pop_front()
+        {
+            for array in &mut self.shared.policies {
+                let _ = array.clear_index(&old.word.slot);
+            }
         }
         Ok(Committed {
             generation: word.generation,

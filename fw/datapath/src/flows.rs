@@ -1,5 +1,5 @@
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use bailey_bpf::abi;
 use bailey_policy::Protocol;
@@ -96,7 +96,7 @@ impl FlowTable {
         (0..self.buckets)
             .map(|bucket| {
                 let tags = self.tags.words()[bucket]
-                    .load(Ordering::Acquire)
+                    .load(Ordering::Relaxed)
                     .to_le_bytes();
                 let taken = (0..LANES).filter(|&lane| tags[lane] != 0);
                 taken
@@ -108,14 +108,14 @@ impl FlowTable {
 
     fn state(&self, bucket: usize, lane: usize) -> u32 {
         let meta = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
-        (meta.load(Ordering::Acquire) >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
+        (meta.load(Ordering::Relaxed) >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
     }
 
     /// All flows, expired ones that nobody has touched since included.
     pub fn iter(&self) -> impl Iterator<Item = Flow> {
         (0..self.buckets).flat_map(move |bucket| {
             let tags = self.tags.words()[bucket]
-                .load(Ordering::Acquire)
+                .load(Ordering::Relaxed)
                 .to_le_bytes();
             (0..LANES)
                 .filter(move |&lane| tags[lane] != 0)
@@ -128,9 +128,13 @@ impl FlowTable {
         let line = &self.lines.words()[at..at + LINE_WORDS];
         // A line that changed while it was read is read again, then left out.
         for _ in 0..4 {
-            let words: [u64; LINE_WORDS] =
-                std::array::from_fn(|word| line[word].load(Ordering::Acquire));
-            let stable = line[0].load(Ordering::Acquire) == words[0];
+            let meta = line[0].load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            let mut words: [u64; LINE_WORDS] =
+                std::array::from_fn(|word| line[word].load(Ordering::Relaxed));
+            words[0] = meta;
+            fence(Ordering::Acquire);
+            let stable = line[0].load(Ordering::Relaxed) == meta;
             let entry: abi::flow_entry = bytemuck::cast(words);
             if stable {
                 let counts = [0, 1].map(|side| self.count(side, bucket, lane));

@@ -1,3 +1,4 @@
+use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
 
 use aya::maps::{Map, MapData, ProgramArray};
@@ -35,6 +36,11 @@ pub(crate) struct Shared {
     pub(crate) pins: PinDir,
     pub(crate) settings: Settings,
     pub(crate) programs: Programs,
+    parts: Parts,
+}
+
+/// What the entry object brought into being.
+pub(crate) struct Parts {
     pub(crate) entry: Ebpf,
     pub(crate) control: Mapping,
     pub(crate) probe_control: Mapping,
@@ -94,6 +100,20 @@ pub(crate) fn cpus() -> Result<u32, DatapathError> {
         })
 }
 
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl DerefMut for Shared {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+}
+
 impl Shared {
     /// Creates the maps and loads the entry programs. Pins of these names that exist already are
     /// removed first: whoever calls this has made sure that nobody uses them.
@@ -117,19 +137,35 @@ impl Shared {
             .map_max_entries("flow_counts_high", buckets)
             .map_max_entries("reason_counters", cpus * abi::HOOKS)
             .map_max_entries("rule_counters", cpus * globals.rule_stride);
-        let mut entry = loader.load(object::ENTRY).map_err(|error| {
-            pins.remove(&SHARED_MAPS);
-            DatapathError::Load {
+        let entry = loader
+            .load(object::ENTRY)
+            .map_err(|error| DatapathError::Load {
                 object: "entry.bpf.o",
                 source: Box::new(error),
+            });
+        let counters = (cpus * globals.rule_stride) as usize * size_of::<abi::rule_counter>();
+        match entry.and_then(|entry| Parts::new(entry, counters, programs)) {
+            Ok(parts) => Ok(Self {
+                pins,
+                settings,
+                programs,
+                parts,
+            }),
+            Err(error) => {
+                pins.remove(&SHARED_MAPS);
+                Err(error)
             }
-        })?;
+        }
+    }
+}
+
+impl Parts {
+    fn new(mut entry: Ebpf, counters: usize, programs: Programs) -> Result<Self, DatapathError> {
         write_keys(&entry)?;
         let control = writable(&entry, "control", size_of::<abi::control>())?;
         ControlWord::NONE.store(&control);
         let probe_control = writable(&entry, "probe_control", size_of::<abi::control>())?;
         let judged = writable(&entry, "judged_interfaces", abi::IFINDEX_WORDS as usize * 8)?;
-        let counters = (cpus * globals.rule_stride) as usize * size_of::<abi::rule_counter>();
         let rule_counters = writable(&entry, "rule_counters", counters)?;
         let policies = [
             program_array(&mut entry, "policies_xdp")?,
@@ -138,9 +174,6 @@ impl Shared {
         ];
         load_entry_programs(&mut entry, programs)?;
         Ok(Self {
-            pins,
-            settings,
-            programs,
             entry,
             control,
             probe_control,

@@ -137,7 +137,8 @@ fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside
     (0..8).for_each(|n| establish(&h, n));
     for n in 8..10 {
         establish(&h, n);
-        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, RST)));
+        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, FIN_ACK)));
+        assert!(h.run(Hook::Tc, &tcp(POD[0], &address(n), 80, 40000, FIN_ACK)));
     }
     for n in 10..13 {
         assert!(h.run(Hook::Tc, &udp(POD[0], &address(n), 4000, 53)));
@@ -362,7 +363,7 @@ fn a_reset_that_nobody_accepted_does_not_end_a_flow() {
     let (client, pod) = (CLIENT[0], POD[0]);
     establish_from(&h, client, pod);
     assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, RST)));
-    assert_eq!(h.flow().state, STATE_TCP_CLOSED);
+    assert_eq!(h.flow().state, STATE_TCP_FIN_WAIT);
     assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
     assert_eq!(h.flow().state, STATE_TCP_ESTABLISHED);
 }

@@ -127,7 +127,8 @@ impl FileSet {
     }
 }
 
-fn has_known_extension(path: &Path) -> bool {
+/// Is it a file that a directory means?
+pub fn has_known_extension(path: &Path) -> bool {
     path.extension()
         .and_then(OsStr::to_str)
         .is_some_and(|ext| EXTENSIONS.contains(&ext))

@@ -31,6 +31,21 @@ impl Lock {
         let shown = path.display().to_string();
         fs::create_dir_all(directory).map_err(|e| LockError::File(shown.clone(), e))?;
         let file = File::create(&path).map_err(|e| LockError::File(shown.clone(), e))?;
+        Self::of(file, shown)
+    }
+
+    /// Takes a directory itself, which must exist: two daemons with different run directories
+    /// must not share their pins either.
+    ///
+    /// # Errors
+    /// If another process has it, or the directory cannot be opened.
+    pub fn on_directory(directory: &Path) -> Result<Self, LockError> {
+        let shown = directory.display().to_string();
+        let file = File::open(directory).map_err(|e| LockError::File(shown.clone(), e))?;
+        Self::of(file, shown)
+    }
+
+    fn of(file: File, shown: String) -> Result<Self, LockError> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held(shown)),

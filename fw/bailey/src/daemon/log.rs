@@ -16,6 +16,8 @@ pub fn start(config: &Log) {
         .with_max_level(level)
         .with_target(false)
         .with_ansi(false)
+        // A log that nobody reads any more must not end enforcement.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     let result = match config.format {
         LogFormat::Text => builder.try_init(),

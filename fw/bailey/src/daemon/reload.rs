@@ -110,11 +110,16 @@ impl Reloader {
         })
     }
 
-    /// Reads, compiles and installs, or says why not.
-    pub fn reload(&mut self, enforcer: &mut impl Enforcer) -> Outcome {
+    /// Reads, compiles and installs, or says why not. `is_quiet` is asked last: a file that began
+    /// to change while it was read must not be taken for whole.
+    pub fn reload(
+        &mut self,
+        enforcer: &mut impl Enforcer,
+        is_quiet: impl FnOnce() -> bool,
+    ) -> Outcome {
         let listing = self.listing();
         self.read = None;
-        let outcome = self.try_reload(enforcer);
+        let outcome = self.try_reload(enforcer, is_quiet);
         let to_be_tried_again = match &outcome {
             Outcome::Moving => true,
             Outcome::Refused(refusal) => refusal.may_pass,
@@ -124,7 +129,11 @@ impl Reloader {
         outcome
     }
 
-    fn try_reload(&mut self, enforcer: &mut impl Enforcer) -> Outcome {
+    fn try_reload(
+        &mut self,
+        enforcer: &mut impl Enforcer,
+        is_quiet: impl FnOnce() -> bool,
+    ) -> Outcome {
         let mut stopwatch = Stopwatch::start();
         let (snapshot, mut warnings) = match self.read() {
             Ok(read) => read,
@@ -149,6 +158,9 @@ impl Reloader {
             Err(error) => return Refusal::of(error.to_string()),
         };
         stopwatch.lap("compile");
+        if !is_quiet() {
+            return Outcome::Moving;
+        }
         let committed = match enforcer.install(&tables) {
             Ok(committed) => committed,
             Err(error) => return Refusal::by_the_kernel(error.to_string()),

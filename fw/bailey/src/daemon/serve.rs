@@ -36,8 +36,8 @@ pub fn serve(config: Config) -> Exit {
         return unprotected(&format!("{path}: {error}"), Exit::NotAuthorised);
     }
     let mut reloader = Reloader::new(config.clone());
-    let mut datapath = match start(&config, &mut reloader, &interfaces) {
-        Ok(datapath) => datapath,
+    let (mut datapath, _pins_lock) = match start(&config, &mut reloader, &interfaces) {
+        Ok(started) => started,
         Err(exit) => return exit,
     };
     attached(&interfaces);
@@ -91,13 +91,20 @@ fn start(
     config: &Config,
     reloader: &mut Reloader,
     interfaces: &[Interface],
-) -> Result<Datapath, Exit> {
+) -> Result<(Datapath, Lock), Exit> {
     // Files first: an invalid policy is found without touching the kernel.
     let mut dry = Reloader::new(config.clone());
     if let Outcome::Refused(refusal) = first(&mut dry, &mut NoKernel) {
         return Err(refused_at_start(&refusal));
     }
     let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
+    let lock = match Lock::on_directory(&config.paths.pins) {
+        Ok(lock) => lock,
+        Err(error @ LockError::Held(_)) => {
+            return Err(unprotected(&error.to_string(), Exit::Negative));
+        }
+        Err(error) => return Err(unprotected(&error.to_string(), Exit::NotAuthorised)),
+    };
     let mut datapath = Datapath::create(pins, config.settings()).map_err(|error| fail(&error))?;
     match first(reloader, &mut datapath) {
         Outcome::Refused(refusal) => return Err(refused_at_start(&refusal)),
@@ -110,14 +117,14 @@ fn start(
         }
     }
     datapath.attach(interfaces).map_err(|error| fail(&error))?;
-    Ok(datapath)
+    Ok((datapath, lock))
 }
 
 /// Reads until the files hold still, for a while.
 fn first(reloader: &mut Reloader, enforcer: &mut impl bailey_datapath::Enforcer) -> Outcome {
     const TRIES: u32 = 50;
     for _ in 0..TRIES {
-        match reloader.reload(enforcer) {
+        match reloader.reload(enforcer, || true) {
             Outcome::Moving => thread::sleep(std::time::Duration::from_millis(100)),
             outcome => return outcome,
         }
@@ -190,17 +197,17 @@ fn run_loop(watching: &mut Watching, reloader: &mut Reloader, datapath: &mut Dat
         match watching.wait() {
             Wake::Stop => return,
             Wake::Rescan if !again && reloader.is_current() => continue,
-            Wake::Rescan | Wake::Changed | Wake::Reload => {}
+            Wake::Rescan | Wake::Changed => {}
         }
         watching.rewatch();
-        again = matches!(apply(reloader, datapath), Outcome::Moving);
+        again = matches!(apply(reloader, datapath, watching), Outcome::Moving);
     }
 }
 
 /// Reloads once and logs what it came to.
-fn apply(reloader: &mut Reloader, datapath: &mut Datapath) -> Outcome {
+fn apply(reloader: &mut Reloader, datapath: &mut Datapath, watching: &mut Watching) -> Outcome {
     let before = reloader.selected();
-    let outcome = reloader.reload(datapath);
+    let outcome = reloader.reload(datapath, || watching.is_quiet());
     match &outcome {
         Outcome::Committed(generation) => {
             report(generation);

@@ -1,11 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use bailey_source::files::has_known_extension;
 
 use crate::clock::now;
 use crate::config::{Config, Watch};
@@ -19,8 +21,6 @@ pub enum Wake {
     Rescan,
     /// A signal asks to stop.
     Stop,
-    /// A signal asks to read everything again.
-    Reload,
 }
 
 /// One thing that happened outside.
@@ -42,7 +42,12 @@ pub struct Watching {
     sender: Sender<Input>,
     watcher: Option<RecommendedWatcher>,
     open: OpenFiles,
-    changed: bool,
+    /// When a change was last heard of that has not been acted on.
+    changed: Option<Instant>,
+    /// When files were last compared.
+    scanned: Instant,
+    /// Signals that came while something else was asked for.
+    signals: VecDeque<i32>,
 }
 
 /// Files that were written to and not closed since, and when that was last heard of.
@@ -54,14 +59,21 @@ impl Watching {
     pub fn start(config: &Config) -> Self {
         let (sender, inputs) = channel();
         let mut watching = Self {
-            paths: config.policies.clone(),
+            // Relative paths have parents that cannot be watched, and events that name others.
+            paths: config
+                .policies
+                .iter()
+                .map(|p| absolute(p).unwrap_or_else(|_| p.clone()))
+                .collect(),
             recursive: config.recursive,
             timing: config.watch.clone(),
             inputs,
             sender,
             watcher: None,
             open: OpenFiles::default(),
-            changed: false,
+            changed: None,
+            scanned: now(),
+            signals: VecDeque::new(),
         };
         watching.rewatch();
         watching
@@ -109,44 +121,67 @@ impl Watching {
         let rescan = Duration::from_millis(self.timing.rescan_ms);
         let settle = Duration::from_millis(self.timing.settle_ms);
         loop {
-            let patience = if self.changed && self.open.0.is_empty() {
-                settle
-            } else {
-                rescan
+            while let Some(signal) = self.signals.pop_front() {
+                if signal != signal_hook::consts::SIGHUP {
+                    return Wake::Stop;
+                }
+                // Files that are being written are waited for all the same.
+                self.changed = Some(now());
+            }
+            // Deadlines do not move with events that mean nothing.
+            let due = match self.changed {
+                Some(at) if self.open.0.is_empty() => at + settle,
+                _ => self.scanned + rescan,
             };
-            match self.inputs.recv_timeout(patience) {
-                Ok(Input::Signal(signal)) => {
-                    let reload = signal == signal_hook::consts::SIGHUP;
-                    return if reload { Wake::Reload } else { Wake::Stop };
-                }
-                Ok(Input::File(Ok(event))) => self.note(&event),
-                Ok(Input::File(Err(error))) => {
-                    tracing::warn!(%error, "watching files failed; reading them again");
-                    self.changed = true;
-                }
+            match self
+                .inputs
+                .recv_timeout(due.saturating_duration_since(now()))
+            {
+                Ok(input) => self.take(input),
+                Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
                 Err(RecvTimeoutError::Timeout) => {
+                    self.scanned = now();
                     self.open
                         .give_up(now(), Duration::from_millis(self.timing.write_timeout_ms));
                     if !self.open.0.is_empty() {
                         continue;
                     }
-                    if std::mem::take(&mut self.changed) {
-                        return Wake::Changed;
-                    }
-                    return Wake::Rescan;
+                    return match self.changed.take() {
+                        Some(_) => Wake::Changed,
+                        None => Wake::Rescan,
+                    };
                 }
-                Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
+            }
+        }
+    }
+
+    /// Has nothing happened to the files since the last wait? Asked before what was read is put
+    /// into force.
+    pub fn is_quiet(&mut self) -> bool {
+        while let Ok(input) = self.inputs.try_recv() {
+            self.take(input);
+        }
+        self.changed.is_none() && self.open.0.is_empty()
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Signal(signal) => self.signals.push_back(signal),
+            Input::File(Ok(event)) => self.note(&event),
+            Input::File(Err(error)) => {
+                tracing::warn!(%error, "watching files failed; reading them again");
+                self.changed = Some(now());
             }
         }
     }
 
     fn note(&mut self, event: &Event) {
         let concerned = event.paths.iter().any(|path| self.concerns(path));
-        if event.need_rescan() {
-            self.changed = true;
-        }
-        if concerned {
-            self.changed |= self.open.note(event, now());
+        let paths = &self.paths;
+        let is_read =
+            |path: &Path| has_known_extension(path) || paths.iter().any(|watched| watched == path);
+        if event.need_rescan() || (concerned && self.open.note(event, now(), is_read)) {
+            self.changed = Some(now());
         }
     }
 
@@ -158,18 +193,22 @@ impl Watching {
 }
 
 impl OpenFiles {
-    /// Takes in an event; true if it can have changed what files say.
-    fn note(&mut self, event: &Event, at: Instant) -> bool {
+    /// Takes in an event; true if it can have changed what files say. Files that nobody reads, as
+    /// those that editors keep open, are not waited for.
+    fn note(&mut self, event: &Event, at: Instant, is_read: impl Fn(&Path) -> bool) -> bool {
         match event.kind {
             EventKind::Modify(ModifyKind::Data(_)) => {
-                self.0
-                    .extend(event.paths.iter().map(|path| (path.clone(), at)));
+                let written = event.paths.iter().filter(|path| is_read(path));
+                self.0.extend(written.map(|path| (path.clone(), at)));
                 true
             }
             // A file that was created is being written; a link was there before under another
             // name, and nobody has it open.
             EventKind::Create(_) => {
-                let written = event.paths.iter().filter(|path| is_fresh_file(path));
+                let written = event
+                    .paths
+                    .iter()
+                    .filter(|path| is_read(path) && is_fresh_file(path));
                 self.0.extend(written.map(|path| (path.clone(), at)));
                 true
             }
@@ -217,14 +256,17 @@ mod tests {
         let mut open = OpenFiles::default();
         let start = now();
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        assert!(open.note(&event(data, "/p/a.yaml"), start));
+        assert!(open.note(&event(data, "/p/a.yaml"), start, has_known_extension));
         assert_eq!(open.0.len(), 1);
         let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        assert!(open.note(&event(close, "/p/a.yaml"), start));
+        assert!(open.note(&event(close, "/p/a.yaml"), start, has_known_extension));
         assert!(open.0.is_empty());
+        assert!(open.note(&event(data, "/p/.a.yaml.swp"), start, has_known_extension));
+        assert!(open.0.is_empty(), "an editor's own file is nobody's policy");
         assert!(!open.note(
             &event(EventKind::Access(AccessKind::Read), "/p/a.yaml"),
-            start
+            start,
+            has_known_extension
         ));
     }
 
@@ -233,11 +275,11 @@ mod tests {
         let mut open = OpenFiles::default();
         let start = now();
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        open.note(&event(data, "/p/a.yaml"), start);
+        open.note(&event(data, "/p/a.yaml"), start, has_known_extension);
         let to = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-        open.note(&event(to, "/p/a.yaml"), start);
+        open.note(&event(to, "/p/a.yaml"), start, has_known_extension);
         assert!(open.0.is_empty());
-        open.note(&event(data, "/p/b.yaml"), start);
+        open.note(&event(data, "/p/b.yaml"), start, has_known_extension);
         open.give_up(start + Duration::from_secs(1), Duration::from_secs(2));
         assert_eq!(open.0.len(), 1);
         open.give_up(start + Duration::from_secs(3), Duration::from_secs(2));
@@ -251,12 +293,24 @@ mod tests {
         std::os::unix::fs::symlink("x", &link).unwrap();
         let mut open = OpenFiles::default();
         let create = EventKind::Create(CreateKind::Any);
-        assert!(open.note(&event(create, link.to_str().unwrap()), now()));
-        assert!(open.note(&event(create, directory.path().to_str().unwrap()), now()));
+        assert!(open.note(
+            &event(create, link.to_str().unwrap()),
+            now(),
+            has_known_extension
+        ));
+        assert!(open.note(
+            &event(create, directory.path().to_str().unwrap()),
+            now(),
+            has_known_extension
+        ));
         assert!(open.0.is_empty());
         let file = directory.path().join("a.yaml");
         fs::write(&file, "").unwrap();
-        assert!(open.note(&event(create, file.to_str().unwrap()), now()));
+        assert!(open.note(
+            &event(create, file.to_str().unwrap()),
+            now(),
+            has_known_extension
+        ));
         assert_eq!(open.0.len(), 1);
     }
 }
