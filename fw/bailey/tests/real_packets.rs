@@ -310,6 +310,27 @@ fn bad_input_later_leaves_the_last_good_generation() {
     );
 }
 
+/// `bailey run 2>&1 | tee log`, and tee dies.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_log_that_nobody_reads_does_not_end_enforcement() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let good = fs::read_to_string(policies(&lab)).unwrap();
+    daemon.stop_listening();
+    for round in 0..3 {
+        fs::write(policies(&lab), format!("kind: {round}")).unwrap();
+        sleep(Duration::from_millis(700));
+    }
+    assert_in_force(&lab);
+    fs::write(policies(&lab), good.replace("role: backup", "role: nobody")).unwrap();
+    sleep(Duration::from_secs(1));
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0])),
+        Observed::Silent
+    );
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_half_written_file_is_never_enforced() {

@@ -61,7 +61,9 @@ impl Daemon {
         let (send, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = send.send(line);
+                if send.send(line).is_err() {
+                    return;
+                }
             }
         });
         Ok(Self {
@@ -128,6 +130,13 @@ impl Daemon {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Closes the pipe that it logs to.
+    pub fn stop_listening(&mut self) {
+        let (_, nothing) = channel();
+        // The thread that reads ends with the next line, and with it the pipe.
+        self.lines = nothing;
     }
 
     /// Its process id.
