@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bailey_compile::{RuleIds, Stats, compile};
+use bailey_compile::{RuleIds, Stats, Tables, compile};
 use bailey_datapath::{Committed, Enforcer};
 use bailey_policy::Snapshot;
 use bailey_source::{Diagnostics, FileSet};
@@ -37,6 +37,15 @@ pub struct Generation {
     pub warnings: Vec<String>,
 }
 
+/// Read and compiled, not yet in force.
+#[derive(Debug)]
+pub struct Prepared {
+    snapshot: Snapshot,
+    tables: Tables,
+    warnings: Vec<String>,
+    stopwatch: Stopwatch,
+}
+
 /// What a reload came to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -57,8 +66,6 @@ pub struct Refusal {
     pub diagnostics: Diagnostics,
     /// One line each.
     pub messages: Vec<String>,
-    /// It is about the kernel, not the files: the same files may be taken the next time.
-    pub may_pass: bool,
 }
 
 impl Refusal {
@@ -66,15 +73,6 @@ impl Refusal {
         Outcome::Refused(Self {
             diagnostics: Diagnostics::default(),
             messages: vec![message.into()],
-            may_pass: false,
-        })
-    }
-
-    fn by_the_kernel(message: impl Into<String>) -> Outcome {
-        Outcome::Refused(Self {
-            diagnostics: Diagnostics::default(),
-            messages: vec![message.into()],
-            may_pass: true,
         })
     }
 }
@@ -110,60 +108,80 @@ impl Reloader {
         })
     }
 
-    /// Reads, compiles and installs, or says why not. `is_quiet` is asked last: a file that began
-    /// to change while it was read must not be taken for whole.
+    /// Reads, compiles and installs, or says why not. `is_quiet` is asked before the last step: a
+    /// file that began to change while it was read must not be taken for whole.
     pub fn reload(
         &mut self,
         enforcer: &mut impl Enforcer,
         is_quiet: impl FnOnce() -> bool,
     ) -> Outcome {
-        let listing = self.listing();
-        self.read = None;
-        let outcome = self.try_reload(enforcer, is_quiet);
-        let to_be_tried_again = match &outcome {
-            Outcome::Moving => true,
-            Outcome::Refused(refusal) => refusal.may_pass,
-            Outcome::Committed(_) | Outcome::Unchanged => false,
-        };
-        self.read = (!to_be_tried_again).then_some(listing);
-        outcome
+        self.release_ids(enforcer);
+        match self.prepare() {
+            Ok(_) if !is_quiet() => {
+                self.read = None;
+                Outcome::Moving
+            }
+            Ok(prepared) => self.install(prepared, enforcer),
+            Err(outcome) => outcome,
+        }
     }
 
-    fn try_reload(
-        &mut self,
-        enforcer: &mut impl Enforcer,
-        is_quiet: impl FnOnce() -> bool,
-    ) -> Outcome {
+    /// Reads and compiles; touches nothing.
+    ///
+    /// # Errors
+    /// The outcome, if there is nothing to install.
+    pub fn prepare(&mut self) -> Result<Prepared, Outcome> {
+        let listing = self.listing();
+        let result = self.try_prepare();
+        let moving = matches!(result, Err(Outcome::Moving));
+        self.read = (!moving).then_some(listing);
+        result
+    }
+
+    fn try_prepare(&self) -> Result<Prepared, Outcome> {
         let mut stopwatch = Stopwatch::start();
-        let (snapshot, mut warnings) = match self.read() {
-            Ok(read) => read,
-            Err(outcome) => return outcome,
-        };
+        let (snapshot, mut warnings) = self.read()?;
         stopwatch.lap("read");
         if let Some(in_force) = &self.in_force {
             if *in_force == snapshot {
-                return Outcome::Unchanged;
+                return Err(Outcome::Unchanged);
             }
             let lost = snapshot.policies().is_empty() && !in_force.policies().is_empty();
             if lost && !self.config.allow_empty {
-                return Refusal::of(
+                return Err(Refusal::of(
                     "all policies are gone; the last ones stay in force (allow_empty = true would \
                      take them away)",
-                );
+                ));
             }
         }
-        self.release_ids(enforcer);
-        let tables = match compile(&snapshot, &self.ids, &self.config.compile_limits()) {
-            Ok(tables) => tables,
-            Err(error) => return Refusal::of(error.to_string()),
-        };
+        let tables = compile(&snapshot, &self.ids, &self.config.compile_limits())
+            .map_err(|error| Refusal::of(error.to_string()))?;
         stopwatch.lap("compile");
-        if !is_quiet() {
-            return Outcome::Moving;
-        }
+        warnings.extend(selection_warnings(&snapshot));
+        Ok(Prepared {
+            snapshot,
+            tables,
+            warnings,
+            stopwatch,
+        })
+    }
+
+    /// Puts into force what was prepared.
+    pub fn install(&mut self, prepared: Prepared, enforcer: &mut impl Enforcer) -> Outcome {
+        let Prepared {
+            snapshot,
+            tables,
+            mut warnings,
+            mut stopwatch,
+        } = prepared;
+        stopwatch.lap("wait");
         let committed = match enforcer.install(&tables) {
             Ok(committed) => committed,
-            Err(error) => return Refusal::by_the_kernel(error.to_string()),
+            Err(error) => {
+                // About the kernel, not the files: the same files may be taken the next time.
+                self.read = None;
+                return Refusal::of(error.to_string());
+            }
         };
         stopwatch.lap("install");
         let names = RuleNames::of(committed.generation, &tables.rules);
@@ -171,7 +189,6 @@ impl Reloader {
             let path = RuleNames::path(&self.config.paths.state);
             warnings.push(format!("{}: cannot write: {error}", path.display()));
         }
-        warnings.extend(selection_warnings(&snapshot));
         self.ids = tables.rules;
         self.in_force = Some(snapshot);
         Outcome::Committed(Box::new(Generation {
@@ -221,7 +238,6 @@ impl Reloader {
                 return Err(Outcome::Refused(Refusal {
                     diagnostics,
                     messages,
-                    may_pass: false,
                 }));
             }
         };

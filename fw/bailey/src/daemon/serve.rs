@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::thread;
+use std::time::Duration;
 
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
@@ -10,7 +11,7 @@ use signal_hook::iterator::Signals;
 
 use crate::config::{self, Config};
 use crate::daemon::lock::{Lock, LockError};
-use crate::daemon::reload::{Generation, Outcome, Refusal, Reloader};
+use crate::daemon::reload::{Generation, Outcome, Prepared, Reloader};
 use crate::daemon::watch::{Input, Wake, Watching};
 use crate::exit::Exit;
 use crate::load::print_diagnostics;
@@ -28,8 +29,7 @@ pub fn serve(config: Config) -> Exit {
     }
     let _lock = match Lock::take(&config.paths.run) {
         Ok(lock) => lock,
-        Err(error @ LockError::Held(_)) => return unprotected(&error.to_string(), Exit::Negative),
-        Err(error) => return unprotected(&error.to_string(), Exit::NotAuthorised),
+        Err(error) => return not_locked(&error),
     };
     if let Err(error) = std::fs::create_dir_all(&config.paths.state) {
         let path = config.paths.state.display();
@@ -93,65 +93,47 @@ fn start(
     interfaces: &[Interface],
 ) -> Result<(Datapath, Lock), Exit> {
     // Files first: an invalid policy is found without touching the kernel.
-    let mut dry = Reloader::new(config.clone());
-    if let Outcome::Refused(refusal) = first(&mut dry, &mut NoKernel) {
-        return Err(refused_at_start(&refusal));
-    }
+    let prepared = prepare(reloader)?;
     let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
-    let lock = match Lock::on_directory(&config.paths.pins) {
-        Ok(lock) => lock,
-        Err(error @ LockError::Held(_)) => {
-            return Err(unprotected(&error.to_string(), Exit::Negative));
-        }
-        Err(error) => return Err(unprotected(&error.to_string(), Exit::NotAuthorised)),
-    };
+    let lock = Lock::on_directory(&config.paths.pins).map_err(|error| not_locked(&error))?;
     let mut datapath = Datapath::create(pins, config.settings()).map_err(|error| fail(&error))?;
-    match first(reloader, &mut datapath) {
-        Outcome::Refused(refusal) => return Err(refused_at_start(&refusal)),
+    match reloader.install(prepared, &mut datapath) {
         Outcome::Committed(generation) => {
             report(&generation);
             report_selected(&[], &reloader.selected());
         }
-        Outcome::Unchanged | Outcome::Moving => {
-            return Err(unprotected("the policy files keep changing", Exit::Invalid));
-        }
+        outcome => return Err(refused_at_start(outcome)),
     }
     datapath.attach(interfaces).map_err(|error| fail(&error))?;
     Ok((datapath, lock))
 }
 
 /// Reads until the files hold still, for a while.
-fn first(reloader: &mut Reloader, enforcer: &mut impl bailey_datapath::Enforcer) -> Outcome {
+fn prepare(reloader: &mut Reloader) -> Result<Prepared, Exit> {
     const TRIES: u32 = 50;
     for _ in 0..TRIES {
-        match reloader.reload(enforcer, || true) {
-            Outcome::Moving => thread::sleep(std::time::Duration::from_millis(100)),
-            outcome => return outcome,
+        match reloader.prepare() {
+            Ok(prepared) => return Ok(prepared),
+            Err(Outcome::Moving) => thread::sleep(Duration::from_millis(100)),
+            Err(outcome) => return Err(refused_at_start(outcome)),
         }
     }
-    Outcome::Moving
+    Err(unprotected("the policy files keep changing", Exit::Invalid))
 }
 
-/// Accepts tables and does nothing with them.
-struct NoKernel;
-
-impl bailey_datapath::Enforcer for NoKernel {
-    fn install(
-        &mut self,
-        _tables: &bailey_compile::Tables,
-    ) -> Result<bailey_datapath::Committed, DatapathError> {
-        Ok(bailey_datapath::Committed {
-            generation: 0,
-            slot: 0,
-        })
-    }
-
-    fn carried(&self, _ids: &bailey_compile::RuleIds) -> Result<Vec<u32>, DatapathError> {
-        Ok(Vec::new())
+/// Another daemon may well protect the interfaces, so nothing is said of them.
+fn not_locked(error: &LockError) -> Exit {
+    tracing::error!("{error}");
+    match error {
+        LockError::Held(_) => Exit::Negative,
+        LockError::File(..) => Exit::NotAuthorised,
     }
 }
 
-fn refused_at_start(refusal: &Refusal) -> Exit {
+fn refused_at_start(outcome: Outcome) -> Exit {
+    let Outcome::Refused(refusal) = outcome else {
+        return unprotected("there is nothing to enforce", Exit::Internal);
+    };
     print_diagnostics(&refusal.diagnostics);
     unprotected(&refusal.messages.join("; "), Exit::Invalid)
 }
