@@ -165,22 +165,27 @@ fn assert_counts_equal_frames(lab: &Lab, daemon: &Daemon) {
         let xdp = rows.iter().filter(|row| row["hook"] == "xdp");
         xdp.map(|row| row["packets"].as_u64().unwrap()).sum::<u64>()
     };
-    let before = (received(lab), counted(daemon));
+    // A frame that comes between the two readings is in one of them only.
+    let steady = || {
+        loop {
+            let (first, counts, again) = (received(lab), counted(daemon), received(lab));
+            if first == again {
+                return (first, counts);
+            }
+            sleep(Duration::from_millis(50));
+        }
+    };
+    let before = steady();
     for _ in 0..20 {
         traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0]));
     }
     traffic::tcp(&lab.outside, ip(STRANGER[0]), at(DB[0], 5432));
-    // Frames may still be on their way when one of the two is read.
-    for _ in 0..50 {
-        let after = (received(lab), counted(daemon));
-        if after.0 - before.0 == after.1 - before.1 && after.0 - before.0 >= 21 {
-            return;
-        }
-        sleep(Duration::from_millis(50));
-    }
-    panic!(
-        "frames and counts: {before:?}, then {:?}; {}",
-        (received(lab), counted(daemon)),
+    let after = steady();
+    assert!(after.0 - before.0 >= 21, "{before:?} {after:?}");
+    assert_eq!(
+        after.0 - before.0,
+        after.1 - before.1,
+        "frames and counts, {before:?} to {after:?}:\n{}",
         daemon.ask(lab, "counters").unwrap()
     );
 }
