@@ -63,6 +63,9 @@ pub struct Source {
     /// Warn about unknown fields and CIDRs with host bits instead of refusing them.
     #[arg(long)]
     pub lenient: bool,
+    /// Take limits and leniency from this configuration, as `run` would.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// How answers are printed.

@@ -5,6 +5,7 @@ use bailey_policy::Snapshot;
 use bailey_source::{Counts, Diagnostics, FileSet, ReadLimits, Strictness};
 
 use crate::cli::Source;
+use crate::config::Config;
 
 /// What reading a set of paths came to.
 #[derive(Debug)]
@@ -61,15 +62,24 @@ pub fn load(
     }
 }
 
-/// Reads what a command line names.
-pub fn load_source(source: &Source) -> Loaded {
-    let strictness = strictness(source.lenient);
+/// The configuration that a command line names, or the defaults.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn config_of(source: &Source) -> Result<Config, String> {
+    let config = source.config.as_deref().map(Config::read).transpose()?;
+    Ok(config.unwrap_or_default())
+}
+
+/// Reads what a command line names, within the limits of a configuration.
+pub fn load_source(source: &Source, config: &Config) -> Loaded {
+    let strictness = strictness(source.lenient || config.lenient);
     load(
         &source.paths,
         source.recursive,
         false,
         strictness,
-        ReadLimits::default(),
+        config.read_limits(),
     )
 }
 

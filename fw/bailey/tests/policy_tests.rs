@@ -365,3 +365,39 @@ fn the_kernel_engine_without_permission_exits_5() {
     };
     assert_eq!(output.status.code(), Some(5), "{text}");
 }
+
+#[test]
+fn limits_come_from_a_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("bailey.toml");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo");
+    for (text, expected) in [
+        (
+            "[read]\nfile_bytes = 100\n",
+            "the limit is read.file_bytes = 100",
+        ),
+        ("[read]\ndepth = 2\n", "the limit is read.depth = 2"),
+        (
+            "[limits]\nclasses = 3\n",
+            "address classes, the limit is 3; raise limits.classes",
+        ),
+        (
+            "[limits]\nrules = 17\n",
+            "rule ids, the limit is 17; raise limits.rules",
+        ),
+        (
+            "[limits]\ntable_bytes = 9\n",
+            "bytes of tables, the limit is 9; raise limits.table_bytes",
+        ),
+        ("limts = 1\n", "unknown key"),
+    ] {
+        fs::write(&config, text).unwrap();
+        let output = bailey(&["check", "--config", config.to_str().unwrap()], &[&demo]);
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{text}: {log}");
+        assert!(log.contains(expected), "{text}: {log}");
+    }
+    fs::write(&config, "lenient = true\n").unwrap();
+    let output = bailey(&["check", "--config", config.to_str().unwrap()], &[&demo]);
+    assert_eq!(output.status.code(), Some(0));
+}

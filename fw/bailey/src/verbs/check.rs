@@ -1,4 +1,4 @@
-use bailey_compile::{Limits, RuleIds, Stats, compile};
+use bailey_compile::{RuleIds, Stats, compile};
 use bailey_policy::Snapshot;
 use bailey_source::{Counts, Diagnostics};
 use serde::Serialize;
@@ -6,21 +6,30 @@ use serde::Serialize;
 use crate::cli::{Check, Format};
 use crate::clock::Stopwatch;
 use crate::exit::Exit;
-use crate::load::{self, NOTHING_ENFORCED, load_source, print_diagnostics, selected_counts};
+use crate::load::{
+    self, NOTHING_ENFORCED, config_of, load_source, print_diagnostics, selected_counts,
+};
 use crate::output::{grouped, json, line, table};
 
 /// Reads, validates and compiles; prints what it came to.
 pub(crate) fn check(options: &Check) -> Exit {
+    let config = match config_of(&options.source) {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Exit::Invalid;
+        }
+    };
     let mut stopwatch = Stopwatch::start();
     let load::Loaded {
         snapshot,
         mut diagnostics,
         counts,
         files,
-    } = load_source(&options.source);
+    } = load_source(&options.source, &config);
     stopwatch.lap("read");
     let compiled = snapshot.map(|snapshot| {
-        let result = compile(&snapshot, &RuleIds::default(), &Limits::default());
+        let result = compile(&snapshot, &RuleIds::default(), &config.compile_limits());
         (snapshot, result)
     });
     stopwatch.lap("compile");

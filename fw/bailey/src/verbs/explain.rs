@@ -4,13 +4,20 @@ use serde::Serialize;
 use crate::cli::{Explain, Format};
 use crate::engine::{Engine, Engines};
 use crate::exit::Exit;
-use crate::load::{load_source, print_diagnostics};
+use crate::load::{config_of, load_source, print_diagnostics};
 use crate::output::{json, line};
 use crate::target::{self, connections};
 
 /// Judges a connection on the compiled tables and says what decided.
 pub(crate) fn explain(options: &Explain) -> Exit {
-    let loaded = load_source(&options.source);
+    let config = match config_of(&options.source) {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Exit::Invalid;
+        }
+    };
+    let loaded = load_source(&options.source, &config);
     print_diagnostics(&loaded.diagnostics);
     let Some(snapshot) = loaded.snapshot else {
         return Exit::Invalid;
