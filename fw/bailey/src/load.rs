@@ -6,6 +6,7 @@ use bailey_source::{Counts, Diagnostics, FileSet, ReadLimits, Strictness};
 
 use crate::cli::Source;
 use crate::config::Config;
+use crate::exit::Exit;
 
 /// What reading a set of paths came to.
 #[derive(Debug)]
@@ -62,25 +63,26 @@ pub fn load(
     }
 }
 
-/// The configuration that a command line names, or the defaults.
+/// Reads what a command line names, within the limits of the configuration that it names, if any.
+/// A configuration that cannot be read is reported.
 ///
 /// # Errors
-/// If it cannot be read.
-pub fn config_of(source: &Source) -> Result<Config, String> {
-    let config = source.config.as_deref().map(Config::read).transpose()?;
-    Ok(config.unwrap_or_default())
-}
-
-/// Reads what a command line names, within the limits of a configuration.
-pub fn load_source(source: &Source, config: &Config) -> Loaded {
-    let strictness = strictness(source.lenient || config.lenient);
-    load(
+/// The exit code for it.
+pub fn load_source(source: &Source) -> Result<(Config, Loaded), Exit> {
+    let config = source.config.as_deref().map(Config::read).transpose();
+    let config = config.map_err(|message| {
+        eprintln!("error: {message}");
+        Exit::Invalid
+    })?;
+    let config = config.unwrap_or_default();
+    let loaded = load(
         &source.paths,
         source.recursive,
         false,
-        strictness,
+        strictness(source.lenient || config.lenient),
         config.read_limits(),
-    )
+    );
+    Ok((config, loaded))
 }
 
 /// The strictness that a switch means.
@@ -99,20 +101,34 @@ pub fn print_diagnostics(diagnostics: &Diagnostics) {
     let _ = stderr.write_all(diagnostics.render(color).as_bytes());
 }
 
-/// How many endpoints every policy selects, in the order of the policies. A pod that is not started
-/// has no address and does not count.
-pub fn selected_counts(snapshot: &Snapshot) -> Vec<usize> {
-    let known = |policy| {
-        snapshot
-            .selected_by(policy)
-            .filter(|e| !e.addresses.is_empty())
-    };
-    snapshot
-        .policies()
-        .iter()
-        .map(|policy| known(policy).count())
-        .collect()
+/// How many endpoints every policy selects, by the policy's name and in the order of the policies.
+/// A pod that is not started has no address and does not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection(pub Vec<(String, usize)>);
+
+impl Selection {
+    /// Counts.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let counted = snapshot.policies().iter().map(|policy| {
+            let selected = snapshot.selected_by(policy);
+            let known = selected.filter(|endpoint| !endpoint.addresses.is_empty());
+            (policy.id.to_string(), known.count())
+        });
+        Self(counted.collect())
+    }
+
+    /// Does any policy select anybody?
+    pub fn enforces(&self) -> bool {
+        self.0.iter().any(|(_, count)| *count > 0)
+    }
+
+    /// What there is to say of policies that select nobody.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let none = self.0.iter().filter(|(_, count)| *count == 0);
+        none.map(|(policy, _)| format!("NetworkPolicy {policy} selects no endpoint"))
+            .chain((!self.enforces()).then(|| NOTHING_ENFORCED.to_owned()))
+    }
 }
 
 /// What to say where no policy selects anybody.
-pub const NOTHING_ENFORCED: &str = "NOTHING IS ENFORCED: no policy selects any endpoint";
+const NOTHING_ENFORCED: &str = "NOTHING IS ENFORCED: no policy selects any endpoint";

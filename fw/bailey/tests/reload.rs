@@ -117,7 +117,7 @@ fn what_does_not_change_is_not_committed() {
     setup.write("b.yaml", &policy("b"));
     assert_eq!(setup.committed().committed.generation, 2);
     assert_eq!(
-        setup.reloader.selected(),
+        setup.reloader.selection().0,
         [("x/a".to_owned(), 1), ("x/b".to_owned(), 1)]
     );
 }

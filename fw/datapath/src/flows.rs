@@ -86,11 +86,6 @@ impl FlowTable {
         })
     }
 
-    /// Slots, used or not.
-    pub fn slots(&self) -> usize {
-        self.buckets * LANES
-    }
-
     /// Lanes that are taken and hold no flow at the moment: being written, if any CPU is.
     pub fn busy(&self) -> usize {
         (0..self.buckets)

@@ -139,11 +139,6 @@ impl Daemon {
         self.lines = nothing;
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends a signal.
     ///
     /// # Errors

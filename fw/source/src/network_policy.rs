@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 
 use bailey_policy::{
-    IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Requirement,
-    Rule, Selector,
+    IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Requirement, Rule,
+    Selector,
 };
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::inventory;
 use crate::node::FieldPath;
 use crate::validate::{self, CIDR_INVALID, FieldErrors, PORT_RANGE};
 
@@ -111,16 +112,13 @@ impl Reader {
 
     fn port(&mut self, path: &FieldPath, port: &api::NetworkPolicyPort) -> Option<PortMatch> {
         let errors = self.errors.0.len();
-        let protocol = match port.protocol.as_deref() {
-            None | Some("TCP") => Protocol::TCP,
-            Some("UDP") => Protocol::UDP,
-            Some("SCTP") => Protocol::SCTP,
-            Some(other) => {
-                self.errors
-                    .unsupported(&path.key("protocol"), other, &["TCP", "UDP", "SCTP"]);
-                Protocol::TCP
-            }
-        };
+        let protocol_name = port.protocol.as_deref().unwrap_or("TCP");
+        let protocol = inventory::protocol(protocol_name);
+        if protocol.is_none() {
+            let supported = &["TCP", "UDP", "SCTP"];
+            self.errors
+                .unsupported(&path.key("protocol"), protocol_name, supported);
+        }
         let port_path = path.key("port");
         let end_path = path.key("endPort");
         let spec = match (&port.port, port.end_port) {
@@ -156,7 +154,8 @@ impl Reader {
         };
         let valid = self.errors.0.len() == errors;
         spec.filter(|_| valid)
-            .map(|port| PortMatch { protocol, port })
+            .zip(protocol)
+            .map(|(port, protocol)| PortMatch { protocol, port })
     }
 
     /// The last port, `Some(None)` where no `endPort` is given, `None` on an error.

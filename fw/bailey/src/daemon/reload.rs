@@ -8,7 +8,7 @@ use bailey_source::{Diagnostics, FileSet};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::load::{Loaded, NOTHING_ENFORCED, load, selected_counts, strictness};
+use crate::load::{Loaded, Selection, load, strictness};
 use crate::rule_names::RuleNames;
 
 /// Keeps what is in force in step with the files.
@@ -17,6 +17,7 @@ pub struct Reloader {
     config: Config,
     ids: RuleIds,
     in_force: Option<Snapshot>,
+    selection: Selection,
     /// The files as they were when they were last read to an end, good or bad.
     read: Option<Listing>,
 }
@@ -41,6 +42,7 @@ pub struct Generation {
 #[derive(Debug)]
 pub struct Prepared {
     snapshot: Snapshot,
+    selection: Selection,
     tables: Tables,
     warnings: Vec<String>,
     stopwatch: Stopwatch,
@@ -84,8 +86,14 @@ impl Reloader {
             config,
             ids: RuleIds::default(),
             in_force: None,
+            selection: Selection::default(),
             read: None,
         }
+    }
+
+    /// Per policy in force, how many endpoints it selects.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
     }
 
     /// The rule ids of the generation in force.
@@ -157,9 +165,11 @@ impl Reloader {
         let tables = compile(&snapshot, &self.ids, &self.config.compile_limits())
             .map_err(|error| Refusal::of(error.to_string()))?;
         stopwatch.lap("compile");
-        warnings.extend(selection_warnings(&snapshot));
+        let selection = Selection::of(&snapshot);
+        warnings.extend(selection.warnings());
         Ok(Prepared {
             snapshot,
+            selection,
             tables,
             warnings,
             stopwatch,
@@ -170,6 +180,7 @@ impl Reloader {
     pub fn install(&mut self, prepared: Prepared, enforcer: &mut impl Enforcer) -> Outcome {
         let Prepared {
             snapshot,
+            selection,
             tables,
             mut warnings,
             mut stopwatch,
@@ -191,6 +202,7 @@ impl Reloader {
         }
         self.ids = tables.rules;
         self.in_force = Some(snapshot);
+        self.selection = selection;
         Outcome::Committed(Box::new(Generation {
             committed,
             stats: tables.stats,
@@ -253,35 +265,5 @@ impl Reloader {
         if let Ok(carried) = enforcer.carried(&self.ids) {
             self.ids.release(|id| carried.binary_search(&id).is_ok());
         }
-    }
-}
-
-fn selection_warnings(snapshot: &Snapshot) -> Vec<String> {
-    let counts = selected_counts(snapshot);
-    let none = snapshot
-        .policies()
-        .iter()
-        .zip(&counts)
-        .filter(|(_, count)| **count == 0);
-    let mut warnings: Vec<String> = none
-        .map(|(policy, _)| format!("NetworkPolicy {} selects no endpoint", policy.id))
-        .collect();
-    if counts.iter().all(|&count| count == 0) {
-        warnings.push(NOTHING_ENFORCED.to_owned());
-    }
-    warnings
-}
-
-impl Reloader {
-    /// Per policy, how many endpoints it selects.
-    pub fn selected(&self) -> Vec<(String, usize)> {
-        let Some(in_force) = &self.in_force else {
-            return Vec::new();
-        };
-        let policies = in_force
-            .policies()
-            .iter()
-            .map(|policy| policy.id.to_string());
-        policies.zip(selected_counts(in_force)).collect()
     }
 }

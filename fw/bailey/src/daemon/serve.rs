@@ -14,7 +14,7 @@ use crate::daemon::lock::{Lock, LockError};
 use crate::daemon::reload::{Generation, Outcome, Prepared, Reloader};
 use crate::daemon::watch::{Input, Wake, Watching};
 use crate::exit::Exit;
-use crate::load::print_diagnostics;
+use crate::load::{Selection, print_diagnostics};
 
 /// Enforces until a signal asks to stop; then detaches everything.
 pub fn serve(config: Config) -> Exit {
@@ -100,7 +100,7 @@ fn start(
     match reloader.install(prepared, &mut datapath) {
         Outcome::Committed(generation) => {
             report(&generation);
-            report_selected(&[], &reloader.selected());
+            report_selected(&Selection::default(), reloader.selection());
         }
         outcome => return Err(refused_at_start(outcome)),
     }
@@ -188,12 +188,12 @@ fn run_loop(watching: &mut Watching, reloader: &mut Reloader, datapath: &mut Dat
 
 /// Reloads once and logs what it came to.
 fn apply(reloader: &mut Reloader, datapath: &mut Datapath, watching: &mut Watching) -> Outcome {
-    let before = reloader.selected();
+    let before = reloader.selection().clone();
     let outcome = reloader.reload(datapath, || watching.is_quiet());
     match &outcome {
         Outcome::Committed(generation) => {
             report(generation);
-            report_selected(&before, &reloader.selected());
+            report_selected(&before, reloader.selection());
         }
         Outcome::Unchanged => tracing::debug!("the files say what is in force already"),
         Outcome::Moving => tracing::debug!("files changed while they were read; once more"),
@@ -208,9 +208,9 @@ fn apply(reloader: &mut Reloader, datapath: &mut Datapath, watching: &mut Watchi
 }
 
 /// How many endpoints each policy selects, where that is news.
-fn report_selected(before: &[(String, usize)], after: &[(String, usize)]) {
-    let known: HashSet<&(String, usize)> = before.iter().collect();
-    for entry @ (policy, endpoints) in after {
+fn report_selected(before: &Selection, after: &Selection) {
+    let known: HashSet<&(String, usize)> = before.0.iter().collect();
+    for entry @ (policy, endpoints) in &after.0 {
         if !known.contains(entry) {
             tracing::info!(policy, endpoints, "policy");
         }

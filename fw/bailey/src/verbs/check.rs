@@ -6,27 +6,22 @@ use serde::Serialize;
 use crate::cli::{Check, Format};
 use crate::clock::Stopwatch;
 use crate::exit::Exit;
-use crate::load::{
-    self, NOTHING_ENFORCED, config_of, load_source, print_diagnostics, selected_counts,
-};
+use crate::load::{Loaded, Selection, load_source, print_diagnostics};
 use crate::output::{grouped, json, line, table};
 
 /// Reads, validates and compiles; prints what it came to.
 pub(crate) fn check(options: &Check) -> Exit {
-    let config = match config_of(&options.source) {
-        Ok(config) => config,
-        Err(message) => {
-            eprintln!("error: {message}");
-            return Exit::Invalid;
-        }
-    };
     let mut stopwatch = Stopwatch::start();
-    let load::Loaded {
+    let (config, loaded) = match load_source(&options.source) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let Loaded {
         snapshot,
         mut diagnostics,
         counts,
         files,
-    } = load_source(&options.source, &config);
+    } = loaded;
     stopwatch.lap("read");
     let compiled = snapshot.map(|snapshot| {
         let result = compile(&snapshot, &RuleIds::default(), &config.compile_limits());
@@ -42,20 +37,27 @@ pub(crate) fn check(options: &Check) -> Exit {
         }
         None => None,
     };
-    if let Some((snapshot, _)) = &outcome {
-        warn_about_selection(snapshot, &mut diagnostics);
+    let selection = outcome
+        .as_ref()
+        .map(|(snapshot, _)| Selection::of(snapshot));
+    let selection = selection.unwrap_or_default();
+    if outcome.is_some() {
+        selection
+            .warnings()
+            .for_each(|warning| diagnostics.warning(warning));
     }
     match options.output {
         Format::Table => {
             print_diagnostics(&diagnostics);
             match &outcome {
-                Some((snapshot, stats)) => print(snapshot, stats, &counts, &stopwatch),
+                Some((snapshot, stats)) => print(snapshot, stats, &selection, &counts, &stopwatch),
                 None => eprintln!("refused: {} error(s)", diagnostics.errors().count()),
             }
         }
         Format::Json => {
             json(&report(
                 outcome.as_ref(),
+                &selection,
                 &diagnostics,
                 &counts,
                 files.len(),
@@ -69,29 +71,18 @@ pub(crate) fn check(options: &Check) -> Exit {
     }
 }
 
-/// Warns of policies that select nobody.
-fn warn_about_selection(snapshot: &Snapshot, diagnostics: &mut Diagnostics) {
-    let counts = selected_counts(snapshot);
-    for (policy, _) in snapshot
-        .policies()
-        .iter()
-        .zip(&counts)
-        .filter(|(_, count)| **count == 0)
-    {
-        diagnostics.warning(format!("NetworkPolicy {} selects no endpoint", policy.id));
-    }
-    if counts.iter().all(|&count| count == 0) {
-        diagnostics.warning(NOTHING_ENFORCED);
-    }
-}
-
-fn print(snapshot: &Snapshot, stats: &Stats, counts: &Counts, stopwatch: &Stopwatch) {
-    let selected = selected_counts(snapshot);
+fn print(
+    snapshot: &Snapshot,
+    stats: &Stats,
+    selection: &Selection,
+    counts: &Counts,
+    stopwatch: &Stopwatch,
+) {
     let rows = snapshot
         .policies()
         .iter()
-        .zip(&selected)
-        .map(|(policy, count)| {
+        .zip(&selection.0)
+        .map(|(policy, (_, count))| {
             let rules = |rules: &Option<Vec<_>>| {
                 rules
                     .as_ref()
@@ -198,6 +189,7 @@ struct StatsReport {
 
 fn report(
     outcome: Option<&(Snapshot, Stats)>,
+    selection: &Selection,
     diagnostics: &Diagnostics,
     counts: &Counts,
     files: usize,
@@ -210,9 +202,6 @@ fn report(
         object: d.object.clone(),
         message: d.message.clone(),
     };
-    let selected = outcome
-        .map(|(snapshot, _)| selected_counts(snapshot))
-        .unwrap_or_default();
     let policies = outcome
         .map(|(snapshot, _)| snapshot.policies())
         .unwrap_or_default();
@@ -222,14 +211,14 @@ fn report(
         files,
         errors: diagnostics.errors().map(finding).collect(),
         warnings: diagnostics.warnings().map(finding).collect(),
-        enforced: outcome.map(|_| selected.iter().any(|&count| count > 0)),
+        enforced: outcome.map(|_| selection.enforces()),
         policies: policies
             .iter()
-            .zip(&selected)
-            .map(|(policy, &endpoints)| PolicyReport {
+            .zip(&selection.0)
+            .map(|(policy, (_, endpoints))| PolicyReport {
                 namespace: policy.id.namespace.clone(),
                 name: policy.id.name.clone(),
-                endpoints,
+                endpoints: *endpoints,
                 ingress_rules: policy.ingress.as_ref().map(Vec::len),
                 egress_rules: policy.egress.as_ref().map(Vec::len),
             })

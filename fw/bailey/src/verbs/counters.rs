@@ -1,6 +1,5 @@
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
-use bailey_datapath::counters::Counters;
 use serde::Serialize;
 
 use crate::cli::{Format, Read};
@@ -20,13 +19,9 @@ struct Row {
 
 /// Packets by hook, verdict and reason.
 pub(crate) fn counters(options: &Read) -> Exit {
-    let pinned = match pinned::open(options) {
-        Ok(pinned) => pinned,
+    let (_, counters) = match pinned::open_counters(options) {
+        Ok(opened) => opened,
         Err(exit) => return exit,
-    };
-    let counters = match Counters::open(&pinned.pins) {
-        Ok(counters) => counters,
-        Err(error) => return pinned::fail(&error),
     };
     let rows: Vec<Row> = counters
         .reasons()

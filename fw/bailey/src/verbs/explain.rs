@@ -4,35 +4,26 @@ use serde::Serialize;
 use crate::cli::{Explain, Format};
 use crate::engine::{Engine, Engines};
 use crate::exit::Exit;
-use crate::load::{config_of, load_source, print_diagnostics};
+use crate::load::{load_source, print_diagnostics};
 use crate::output::{json, line};
 use crate::target::{self, connections};
 
 /// Judges a connection on the compiled tables and says what decided.
 pub(crate) fn explain(options: &Explain) -> Exit {
-    let config = match config_of(&options.source) {
-        Ok(config) => config,
-        Err(message) => {
-            eprintln!("error: {message}");
-            return Exit::Invalid;
-        }
+    let loaded = match load_source(&options.source) {
+        Ok((_, loaded)) => loaded,
+        Err(exit) => return exit,
     };
-    let loaded = load_source(&options.source, &config);
     print_diagnostics(&loaded.diagnostics);
     let Some(snapshot) = loaded.snapshot else {
         return Exit::Invalid;
     };
-    let asked = match asked(&snapshot, options) {
-        Ok(asked) => asked,
+    let judged = asked(&snapshot, options)
+        .and_then(|asked| judge(&snapshot, asked).map_err(|error| error.to_string()));
+    let answers = match judged {
+        Ok(answers) => answers,
         Err(message) => {
             eprintln!("error: {message}");
-            return Exit::Invalid;
-        }
-    };
-    let answers = match judge(&snapshot, asked) {
-        Ok(answers) => answers,
-        Err(error) => {
-            eprintln!("error: {error}");
             return Exit::Invalid;
         }
     };

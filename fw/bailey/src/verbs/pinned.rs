@@ -1,3 +1,4 @@
+use bailey_datapath::counters::Counters;
 use bailey_datapath::{DatapathError, PinDir};
 
 use crate::cli::Read;
@@ -43,6 +44,13 @@ pub(crate) fn open(options: &Read) -> Result<Pinned, Exit> {
         pins: PinDir::Path(paths.pins),
         names,
     })
+}
+
+/// The same with the counters opened.
+pub(crate) fn open_counters(options: &Read) -> Result<(Pinned, Counters), Exit> {
+    let pinned = open(options)?;
+    let counters = Counters::open(&pinned.pins).map_err(|error| fail(&error))?;
+    Ok((pinned, counters))
 }
 
 /// Prints an error of the datapath and picks the exit code.

@@ -1,6 +1,5 @@
 use bailey_bpf::abi;
 use bailey_datapath::clock::Ticks;
-use bailey_datapath::counters::Counters;
 use serde::Serialize;
 
 use crate::cli::{Format, Read};
@@ -21,13 +20,9 @@ struct Row {
 
 /// Every rule of the generation in force and what it decided.
 pub(crate) fn rules(options: &Read) -> Exit {
-    let pinned = match pinned::open(options) {
-        Ok(pinned) => pinned,
+    let (pinned, counters) = match pinned::open_counters(options) {
+        Ok(opened) => opened,
         Err(exit) => return exit,
-    };
-    let counters = match Counters::open(&pinned.pins) {
-        Ok(counters) => counters,
-        Err(error) => return pinned::fail(&error),
     };
     let fixed = [abi::RULE_NOT_ISOLATED, abi::RULE_OWN_NODE, abi::RULE_SELF];
     let now = Ticks::now();
