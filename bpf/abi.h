@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a layout or of the meaning of a number below. */
-#define ABI_VERSION 1
+#define ABI_VERSION 2
 
 /* ---- control word --------------------------------------------------------
  * One 64-bit store of this word is the commit. It is read once per packet and
@@ -33,9 +33,14 @@
 #define CONTROL_EPOCH_MASK 0xffffffULL
 #define POLICY_SLOTS 8
 
+/* scale: what every idle time is multiplied with, in 1/SCALE_ONE. The sweeper
+ * lowers it as the flow table fills. */
+#define SCALE_ONE 256
 struct control {
 	__u64 word;
-	__u64 pad[7]; /* its own cache line */
+	__u64 scale;
+	__u64 build;  /* which entry programs are attached; user space only */
+	__u64 pad[5]; /* its own cache line */
 };
 
 /* ---- time ----------------------------------------------------------------
@@ -119,6 +124,31 @@ struct flow_count {
 
 struct flow_counts {
 	struct flow_count lane[FLOW_LANES];
+};
+
+/* Live, replied flows that came in through a NIC, per source (/32, /64): two
+ * cells by two hashes, of which the lesser bounds the count from above. */
+#define SOURCE_BITS 16
+
+/* What happened to flows: [cpu], and after the CPUs one for the sweeper. */
+enum flow_event {
+	FLOW_INSERTED = 0,
+	FLOW_EVICTED_EXPIRED,
+	FLOW_EVICTED_OVER,      /* closed, or revoked */
+	FLOW_EVICTED_HALF_OPEN,
+	FLOW_EVICTED_IDLE,      /* the last resort: live, and idle for long */
+	FLOW_SOURCE_LIMITED,    /* packets of flows kept evictable: the source has enough */
+	FLOW_REFUSED_FULL,
+	FLOW_REFUSED_CONTENTION,
+	FLOW_SWEPT,             /* expired, and retired by the sweeper */
+	FLOW_RESTAMPED,         /* epoch so old that it could come round */
+	FLOW_RECOVERED,         /* lane left BUSY by a process that was killed */
+	FLOW_EVENTS,
+};
+
+#define FLOW_EVENT_LINE 16
+struct flow_events {
+	__u64 count[FLOW_EVENT_LINE]; /* by enum flow_event */
 };
 
 /* Secret hash keys. They belong to the table: with other keys none of its flows
@@ -228,13 +258,14 @@ struct port_chunk {
 
 /* ---- counters -------------------------------------------------------------
  * Plain arrays with one region per CPU, read through mmap.
- * reason_counters: [cpu * HOOKS + hook] of struct reason_counters
+ * reason_counters: [(cpu * INTERFACE_SLOTS + slot) * HOOKS + hook]
  * rule_counters:   [cpu * RULE_STRIDE + rule]
  */
 #define HOOK_XDP 0
 #define HOOK_TC 1
 #define HOOK_PROBE 2
 #define HOOKS 3
+#define INTERFACE_SLOTS 32 /* slot 0: no interface that Bailey is attached to */
 
 struct reason_counter {
 	__u64 packets;
@@ -260,6 +291,7 @@ enum reason {
 	REASON_PASS_ND = 4,
 	REASON_PASS_LINK_LOCAL_CONTROL = 5,
 	REASON_PASS_JUDGED = 6,
+	REASON_PASS_FAILSAFE = 7,
 
 	REASON_DROP_POLICY = 16,
 	REASON_DROP_FLOW_DENIED = 17,
@@ -271,6 +303,7 @@ enum reason {
 	REASON_DROP_NO_POLICY = 23,
 	REASON_DROP_GENERATION = 24,
 	REASON_DROP_MAP = 25,
+	REASON_DROP_BRIDGE_PORT = 26,
 
 	REASON_DROP_ETH_TRUNCATED = 32,
 	REASON_DROP_ETHERTYPE = 33,
@@ -294,10 +327,38 @@ struct reason_counters {
 	struct reason_counter reason[REASON_MAX];
 };
 
-/* Interfaces whose packets were judged at XDP: bit ifindex & 63 of word
- * ifindex >> 6. */
+/* ---- interfaces -----------------------------------------------------------
+ * By ifindex: slot:8 flags:8; 0 where Bailey is not attached. A slot goes with
+ * a name, so that counters go on when an interface comes back under another
+ * index.
+ */
 #define IFINDEX_MAX 65536
-#define IFINDEX_WORDS (IFINDEX_MAX / 64)
+#define INTERFACE_SLOT_MASK 0xffULL
+#define INTERFACE_JUDGED 0x100ULL  /* its packets are judged at XDP */
+#define INTERFACE_PROMISC 0x200ULL /* Bailey made it promiscuous */
+
+/* By slot: the name, zero-padded; user space only. */
+struct interface_name {
+	__u64 word[2];
+};
+
+/* ---- failsafe -------------------------------------------------------------
+ * CIDR and port pairs that pass whatever policy and the flow table say. The
+ * table belongs to the entry programs and is frozen before they are attached.
+ */
+#define FAILSAFE_MAX 64
+struct failsafe_entry {
+	__u64 addr_be[2];
+	__u64 mask_be[2];
+	__u16 port;
+	__u8 protocol;
+	__u8 pad[5];
+};
+
+struct failsafe {
+	__u64 ports[65536 / 64]; /* a bit per port of any entry */
+	struct failsafe_entry entry[FAILSAFE_MAX];
+};
 
 /* ---- probe ----------------------------------------------------------------
  * The probe program judges a packet as a new connection and writes the answer

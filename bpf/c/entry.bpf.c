@@ -3,36 +3,39 @@
  * What is attached: parse, look the flow up, act. A packet that the flow table
  * does not answer goes on to the policy program of the current generation.
  */
+#include "bridge.h"
+#include "failsafe.h"
 #include "finish.h"
 #include "flow.h"
 #include "parse.h"
 
 #define TC_LINEAR 128 /* all headers this version reads fit */
 
-static __always_inline struct pkt *pkt_begin(__u32 hook, __u64 control)
+static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
+					     __u32 ifindex)
 {
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
+	struct control *control;
+	__u64 *interface;
+	__u32 zero = 0;
 
-	if (!pkt)
+	control = bpf_map_lookup_elem(control_map, &zero);
+	if (!pkt || !control)
 		return NULL;
 	__builtin_memset(pkt, 0, sizeof(*pkt));
-	pkt->control = control;
+	pkt->control = READ_ONCE(control->word);
+	pkt->scale = READ_ONCE(control->scale);
 	pkt->hook = hook;
 	pkt->packets = 1;
 	pkt->now = clock_ticks();
+	pkt->ifindex = ifindex;
+	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	if (interface)
+		pkt->slot = *interface & (INTERFACE_SLOTS - 1);
 	return pkt;
 }
 
-static __always_inline __u64 control_word(void *map)
-{
-	struct control *word;
-	__u32 zero = 0;
-
-	word = bpf_map_lookup_elem(map, &zero);
-	return word ? READ_ONCE(word->word) : 0;
-}
-
-static __always_inline enum step flow_step(struct pkt *pkt)
+static __always_inline enum step flow_answer(struct pkt *pkt)
 {
 	enum find find = FIND_BUSY;
 	__u64 words[2];
@@ -47,12 +50,26 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	return find == FIND_HIT ? flow_hit(pkt) : STEP_CONTINUE;
 }
 
+/* Whatever the flow table does not answer with an allow is asked of the failsafe
+ * before anything else. */
+static __always_inline enum step flow_step(struct pkt *pkt)
+{
+	enum step step = flow_answer(pkt);
+
+	if (pkt->verdict != VERDICT_PASS && failsafe_passes(pkt)) {
+		pkt->egress = RULE_NONE;
+		pkt->ingress = RULE_NONE;
+		return pass(pkt, REASON_PASS_FAILSAFE);
+	}
+	return step;
+}
+
 SEC("xdp")
 int entry_xdp(struct xdp_md *ctx)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
-	struct pkt *pkt = pkt_begin(HOOK_XDP, control_word(&control));
+	struct pkt *pkt = pkt_begin(HOOK_XDP, &control, ctx->ingress_ifindex);
 
 	if (!pkt)
 		return XDP_DROP;
@@ -69,13 +86,13 @@ int entry_xdp(struct xdp_md *ctx)
 /* The packet came in through a NIC where XDP judged it. */
 static __always_inline bool judged(struct __sk_buff *skb)
 {
-	__u32 ifindex = skb->ingress_ifindex, word = ifindex / 64;
-	__u64 *bits;
+	__u32 ifindex = skb->ingress_ifindex;
+	__u64 *interface;
 
 	if (!ifindex)
 		return false;
-	bits = bpf_map_lookup_elem(&judged_interfaces, &word);
-	return bits && *bits >> (ifindex & 63) & 1;
+	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	return interface && *interface & INTERFACE_JUDGED;
 }
 
 /* Guests leave the number of segments to be computed. */
@@ -113,7 +130,8 @@ static __always_inline enum step parse_skb(struct pkt *pkt,
 SEC("classifier")
 int entry_tc(struct __sk_buff *skb)
 {
-	struct pkt *pkt = pkt_begin(HOOK_TC, control_word(&control));
+	struct pkt *pkt = pkt_begin(HOOK_TC, &control, skb->ifindex);
+
 	if (!pkt)
 		return TC_ACT_SHOT;
 	pkt->packets = segments(skb);
@@ -142,7 +160,8 @@ int entry_probe(struct xdp_md *ctx)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
-	struct pkt *pkt = pkt_begin(HOOK_PROBE, control_word(&probe_control));
+	struct pkt *pkt = pkt_begin(HOOK_PROBE, &probe_control,
+				    ctx->ingress_ifindex);
 
 	if (!pkt)
 		return XDP_DROP;
@@ -150,6 +169,10 @@ int entry_probe(struct xdp_md *ctx)
 	if (parse_frame(pkt, data, data_end, pkt->bytes, false) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);
 	pkt->steps = PROBE_PARSED;
+	if (failsafe_passes(pkt)) {
+		pass(pkt, REASON_PASS_FAILSAFE);
+		return finish_probe(ctx, pkt);
+	}
 	bpf_tail_call(ctx, &policies_probe, control_slot(pkt->control));
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_probe(ctx, pkt);

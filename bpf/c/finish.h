@@ -40,7 +40,8 @@ static __always_inline void rules_count(struct pkt *pkt)
 
 static __always_inline void reason_count(struct pkt *pkt)
 {
-	__u32 index = bpf_get_smp_processor_id() * HOOKS + pkt->hook;
+	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 index = (cpu * INTERFACE_SLOTS + pkt->slot) * HOOKS + pkt->hook;
 	struct reason_counters *counters;
 
 	counters = bpf_map_lookup_elem(&reason_counters, &index);
@@ -52,9 +53,17 @@ static __always_inline void reason_count(struct pkt *pkt)
 
 static __always_inline int finish_xdp(struct pkt *pkt)
 {
+	/* Never to the stack instead: a bridge's frames are not the machine's. */
+	if (BRIDGE && pkt->verdict == VERDICT_PASS &&
+	    !bpf_map_lookup_elem(&bridge_ports, &pkt->ifindex))
+		drop(pkt, REASON_DROP_BRIDGE_PORT);
 	reason_count(pkt);
 	rules_count(pkt);
-	return pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+	if (pkt->verdict != VERDICT_PASS)
+		return XDP_DROP;
+	if (BRIDGE)
+		return bpf_redirect_map(&bridge_ports, pkt->ifindex, XDP_DROP);
+	return XDP_PASS;
 }
 
 static __always_inline int finish_tc(struct pkt *pkt)

@@ -9,7 +9,7 @@
 #ifndef BAILEY_FLOW_H
 #define BAILEY_FLOW_H
 
-#include "maps.h"
+#include "source.h"
 
 #define BYTES_01 0x0101010101010101ULL
 #define BYTES_7F 0x7f7f7f7f7f7f7f7fULL
@@ -199,10 +199,17 @@ static __always_inline __u64 flow_age(__u64 meta, __u32 now)
 	return age & mask_below(age, TICK_MASK + 1 - TICKS_AHEAD);
 }
 
-static __always_inline bool flow_expired(__u64 meta, __u32 now)
+/* In ticks; less than the configured time while the table is full. */
+static __always_inline __u64 idle_time(__u32 ticks, __u32 scale)
 {
-	return flow_age(meta, now) >
-	       TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
+	return (__u64)ticks * scale / SCALE_ONE;
+}
+
+static __always_inline bool flow_expired(struct pkt *pkt, __u64 meta)
+{
+	__u32 ticks = TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
+
+	return flow_age(meta, pkt->now) > idle_time(ticks, pkt->scale);
 }
 
 static __always_inline bool flow_from_opener(struct pkt *pkt, __u64 meta)
@@ -285,7 +292,7 @@ static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
 	enum step step = STEP_CONTINUE;
 
 	pkt->reopen = 0;
-	if (flow_expired(meta, pkt->now)) {
+	if (flow_expired(pkt, meta)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
 	}
@@ -298,6 +305,12 @@ static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
 		flags |= FLOW_REPLIED;
 		if (flow_half_open(state))
 			state++; /* *_NEW -> *_REPLIED */
+	}
+	if (step == STEP_CONTINUE && flags & FLOW_FROM_OUTSIDE &&
+	    flow_half_open(meta_state(meta)) && state_live(state) &&
+	    source_exhausted(&pkt->key, meta)) {
+		state = meta_state(meta); /* works, and stays evictable */
+		flow_event(FLOW_SOURCE_LIMITED);
 	}
 	pkt->next = meta_make(state, flags, meta_epoch(meta), pkt->now);
 	return step;
@@ -355,8 +368,10 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 		if (pkt->next == meta)
 			break;
 		seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->next);
-		if (seen == meta)
+		if (seen == meta) {
+			source_account(&pkt->key, meta, pkt->next);
 			break;
+		}
 		/* Taken over: its new owner decides what becomes of the line. */
 		if (meta_state(seen) == STATE_BUSY ||
 		    !key_equal(&entry->key, &pkt->key))

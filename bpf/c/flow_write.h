@@ -27,11 +27,13 @@ enum claim {
 	CLAIM_RETRY,
 };
 
-/* Eviction order, a rank per state: 0 never. A half-open flow gains one if it
- * was opened from outside; an expired flow of any state beats them all. */
-#define RANK_HALF_OPEN 1
+/* Eviction order, a rank per state. A half-open flow gains one if it was opened
+ * from outside; an expired flow of any state beats them all. A live flow has
+ * none until it has been idle for LAST_RESORT. */
+#define RANK_IDLE 1
+#define RANK_HALF_OPEN 2
 #define RANK_OVER 4
-#define RANK_EXPIRED 6
+#define RANK_EXPIRED 8
 #define RANK_SHIFT 24 /* above the age */
 
 static const __u8 RANKS[STATE_COUNT] = {
@@ -66,10 +68,11 @@ __noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
 {
 	__u64 best = 0, victim = 0, half_open_lanes = 0;
 	struct flow_bucket *line;
-	__u32 lane;
+	__u32 lane, scale;
 
 	if (!pkt)
 		return 0;
+	scale = pkt->scale;
 	line = bpf_map_lookup_elem(&flows, &bucket);
 	if (!line)
 		return 0;
@@ -83,7 +86,10 @@ __noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
 
 		rank = RANKS[state] +
 		       (half_open & meta_flags(meta) / FLOW_FROM_OUTSIDE);
-		rank |= mask_below(TIMEOUTS[state], age) & RANK_EXPIRED;
+		rank |= mask_below(idle_time(TIMEOUTS[state], scale), age) &
+			RANK_EXPIRED;
+		rank |= mask_below(idle_time(LAST_RESORT, scale), age) &
+			mask_below(rank, 1) & RANK_IDLE;
 		/* Without a rank no score, whatever the age. */
 		score = (rank << RANK_SHIFT | age) & mask_below(0, rank);
 		score = score << 8 | lane;
@@ -147,7 +153,20 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 		__sync_lock_test_and_set(&entry->meta, victim);
 		return CLAIM_RETRY;
 	}
+	source_account(&entry->key, victim, busy);
 	return CLAIM_DONE;
+}
+
+static __always_inline enum flow_event eviction(__u32 score)
+{
+	__u32 rank = score >> RANK_SHIFT;
+
+	if (rank >= RANK_EXPIRED)
+		return FLOW_EVICTED_EXPIRED;
+	if (rank >= RANK_OVER)
+		return FLOW_EVICTED_OVER;
+	return rank >= RANK_HALF_OPEN ? FLOW_EVICTED_HALF_OPEN
+				      : FLOW_EVICTED_IDLE;
 }
 
 /* Takes a lane for pkt->key: found_bucket and found_lane on CLAIM_DONE. */
@@ -158,6 +177,7 @@ static __always_inline enum claim claim_lane(struct pkt *pkt, __u64 words[2])
 	bool second = free1 > free0; /* the emptier one */
 	__u32 spare = second ? free1 : free0;
 	__u64 scan0, scan1, victim0, victim1;
+	enum claim claim;
 
 	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
 	/* With more lanes free the half-open limit cannot be exceeded. */
@@ -175,8 +195,11 @@ static __always_inline enum claim claim_lane(struct pkt *pkt, __u64 words[2])
 		return CLAIM_FULL;
 	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
 	pkt->found_lane = SCAN_LANE(second ? scan1 : scan0);
-	return claim_victim(pkt, second ? words[1] : words[0],
-			    second ? victim1 : victim0);
+	claim = claim_victim(pkt, second ? words[1] : words[0],
+			     second ? victim1 : victim0);
+	if (claim == CLAIM_DONE)
+		flow_event(eviction(SCAN_SCORE(second ? scan1 : scan0)));
+	return claim;
 }
 
 /* Step 3: did another CPU claim a lane for this flow too? In the other bucket; or
@@ -303,11 +326,18 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 		claim = flow_insert_once(pkt);
 	if (claim == CLAIM_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
-	if (claim == CLAIM_FULL)
+	if (claim == CLAIM_FULL) {
+		flow_event(FLOW_REFUSED_FULL);
 		return drop(pkt, REASON_DROP_FLOW_TABLE_FULL);
-	if (claim == CLAIM_RETRY)
+	}
+	if (claim == CLAIM_RETRY) {
+		flow_event(FLOW_REFUSED_CONTENTION);
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
-	pkt->new_flow = claim == CLAIM_DONE;
+	}
+	if (claim == CLAIM_DONE) {
+		pkt->new_flow = 1;
+		flow_event(FLOW_INSERTED);
+	}
 	return pass(pkt, REASON_PASS_NEW);
 }
 
@@ -338,6 +368,7 @@ static __always_inline bool flow_rewrite(struct pkt *pkt, __u64 next,
 	if (restart)
 		counts_restart(pkt);
 	__sync_lock_test_and_set(&entry->meta, next);
+	source_account(&pkt->key, pkt->found, next);
 	if (!restart)
 		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
 	return true;

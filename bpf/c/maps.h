@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* Maps that all programs of all generations share, by pin. User space sets the
- * sizes when it creates them; the ones given here are the smallest that load. */
+ * sizes when it creates them; the ones given here are the smallest that load.
+ * The program arrays and the scratch belong to one build of the programs: a
+ * packet in the making has no layout that another build must know. */
 #ifndef BAILEY_MAPS_H
 #define BAILEY_MAPS_H
 
@@ -113,15 +115,60 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, IFINDEX_WORDS);
+	__uint(max_entries, IFINDEX_MAX);
 	__type(key, __u32);
 	__type(value, __u64);
-} judged_interfaces SEC(".maps");
+} interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, INTERFACE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct interface_name);
+} interface_names SEC(".maps");
+
+/* Bridge: the other side, by the ifindex that a frame came in through. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, INTERFACE_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} bridge_ports SEC(".maps");
+
+/* Frames that were handed to the other side and not sent, by the slot of the
+ * interface that they came in through. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, INTERFACE_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} bridge_lost SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << SOURCE_BITS);
+	__type(key, __u32);
+	__type(value, __u64);
+} source_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_events);
+} flow_events SEC(".maps");
 
 /* Set by the loader, the same in every program that shares the maps above. */
 volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
 volatile const __u32 RULE_STRIDE = RULE_FIRST;
 volatile const __u32 FLOW_COUNTERS = 1;    /* count packets and bytes per flow */
+volatile const __u32 SOURCE_LIMIT = 0;     /* flows per source, 0 = no limit */
+volatile const __u32 LAST_RESORT = ~0U;    /* ticks of idleness, see flow_scan */
+volatile const __u32 BRIDGE = 0;           /* what passes XDP goes to the other side */
 volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
 
 #endif

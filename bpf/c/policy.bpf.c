@@ -10,6 +10,7 @@
 
 volatile const __u32 GENERATION = 0;
 volatile const __u32 KEEP = 0; /* established flows outlive a policy change */
+volatile const __u32 TCP_STRICT = 0; /* only a SYN opens a TCP flow */
 
 /* Who opens the connection to whom: of a flow that is judged again, its
  * original direction, whichever side sent this packet. */
@@ -80,8 +81,8 @@ static __always_inline enum step may_open(struct pkt *pkt,
 		return STEP_CONTINUE;
 	if (pkt->protocol != IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
-	if (a->egress_subject | a->ingress_subject | b->egress_subject |
-	    b->ingress_subject)
+	if (TCP_STRICT || a->egress_subject | a->ingress_subject |
+				  b->egress_subject | b->ingress_subject)
 		return drop(pkt, REASON_DROP_TCP_NO_FLOW);
 	return STEP_CONTINUE;
 }
@@ -143,8 +144,10 @@ static __always_inline enum step keep(struct pkt *pkt)
 		return drop(pkt, REASON_DROP_MAP);
 	flow_rules(pkt, READ_ONCE(entry->rules));
 	if (__sync_val_compare_and_swap(&entry->meta, pkt->found, next) ==
-	    pkt->found)
+	    pkt->found) {
+		source_account(&pkt->key, pkt->found, next);
 		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+	}
 	return pass(pkt, REASON_PASS_FLOW);
 }
 

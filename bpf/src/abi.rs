@@ -1,7 +1,7 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
 pub const CONTROL_GENERATION_SHIFT: u32 = 8;
 pub const CONTROL_EPOCH_SHIFT: u32 = 32;
@@ -9,6 +9,7 @@ pub const CONTROL_SLOT_MASK: u32 = 255;
 pub const CONTROL_GENERATION_MASK: u32 = 16777215;
 pub const CONTROL_EPOCH_MASK: u32 = 16777215;
 pub const POLICY_SLOTS: u32 = 8;
+pub const SCALE_ONE: u32 = 256;
 pub const TICK_SHIFT: u32 = 30;
 pub const TICK_MASK: u32 = 16777215;
 pub const FLOW_LANES: u32 = 8;
@@ -42,6 +43,8 @@ pub const RULES_INGRESS_SHIFT: u32 = 24;
 pub const RULES_MASK: u32 = 16777215;
 pub const RULES_DENY_EGRESS: u64 = 281474976710656;
 pub const RULES_DENY_INGRESS: u64 = 562949953421312;
+pub const SOURCE_BITS: u32 = 16;
+pub const FLOW_EVENT_LINE: u32 = 16;
 pub const FLOW_NH_WORDS: u32 = 10;
 pub const HOST_LANES: u32 = 8;
 pub const HOST_NH_WORDS: u32 = 4;
@@ -68,14 +71,19 @@ pub const HOOK_XDP: u32 = 0;
 pub const HOOK_TC: u32 = 1;
 pub const HOOK_PROBE: u32 = 2;
 pub const HOOKS: u32 = 3;
+pub const INTERFACE_SLOTS: u32 = 32;
 pub const IFINDEX_MAX: u32 = 65536;
-pub const IFINDEX_WORDS: u32 = 1024;
+pub const INTERFACE_SLOT_MASK: u32 = 255;
+pub const INTERFACE_JUDGED: u32 = 256;
+pub const INTERFACE_PROMISC: u32 = 512;
+pub const FAILSAFE_MAX: u32 = 64;
 pub const PROBE_MAGIC: u64 = 4774177671919239169;
 pub const PROBE_PARSED: u32 = 1;
 pub const PROBE_JUDGED: u32 = 2;
 pub const VERDICT_NONE: u32 = 0;
 pub const VERDICT_PASS: u32 = 1;
 pub const VERDICT_DROP: u32 = 2;
+pub type __u8 = ::core::ffi::c_uchar;
 pub type __u16 = ::core::ffi::c_ushort;
 pub type __u32 = ::core::ffi::c_uint;
 pub type __u64 = ::core::ffi::c_ulonglong;
@@ -83,14 +91,18 @@ pub type __u64 = ::core::ffi::c_ulonglong;
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct control {
     pub word: __u64,
-    pub pad: [__u64; 7usize],
+    pub scale: __u64,
+    pub build: __u64,
+    pub pad: [__u64; 5usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of control"][::core::mem::size_of::<control>() - 64usize];
     ["Alignment of control"][::core::mem::align_of::<control>() - 8usize];
     ["Offset of field: control::word"][::core::mem::offset_of!(control, word) - 0usize];
-    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 8usize];
+    ["Offset of field: control::scale"][::core::mem::offset_of!(control, scale) - 8usize];
+    ["Offset of field: control::build"][::core::mem::offset_of!(control, build) - 16usize];
+    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 24usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -160,6 +172,30 @@ const _: () = {
     ["Size of flow_counts"][::core::mem::size_of::<flow_counts>() - 128usize];
     ["Alignment of flow_counts"][::core::mem::align_of::<flow_counts>() - 8usize];
     ["Offset of field: flow_counts::lane"][::core::mem::offset_of!(flow_counts, lane) - 0usize];
+};
+pub const FLOW_INSERTED: flow_event = 0;
+pub const FLOW_EVICTED_EXPIRED: flow_event = 1;
+pub const FLOW_EVICTED_OVER: flow_event = 2;
+pub const FLOW_EVICTED_HALF_OPEN: flow_event = 3;
+pub const FLOW_EVICTED_IDLE: flow_event = 4;
+pub const FLOW_SOURCE_LIMITED: flow_event = 5;
+pub const FLOW_REFUSED_FULL: flow_event = 6;
+pub const FLOW_REFUSED_CONTENTION: flow_event = 7;
+pub const FLOW_SWEPT: flow_event = 8;
+pub const FLOW_RESTAMPED: flow_event = 9;
+pub const FLOW_RECOVERED: flow_event = 10;
+pub const FLOW_EVENTS: flow_event = 11;
+pub type flow_event = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct flow_events {
+    pub count: [__u64; 16usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_events"][::core::mem::size_of::<flow_events>() - 128usize];
+    ["Alignment of flow_events"][::core::mem::align_of::<flow_events>() - 8usize];
+    ["Offset of field: flow_events::count"][::core::mem::offset_of!(flow_events, count) - 0usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -339,6 +375,7 @@ pub const REASON_PASS_ARP: reason = 3;
 pub const REASON_PASS_ND: reason = 4;
 pub const REASON_PASS_LINK_LOCAL_CONTROL: reason = 5;
 pub const REASON_PASS_JUDGED: reason = 6;
+pub const REASON_PASS_FAILSAFE: reason = 7;
 pub const REASON_DROP_POLICY: reason = 16;
 pub const REASON_DROP_FLOW_DENIED: reason = 17;
 pub const REASON_DROP_TCP_NO_FLOW: reason = 18;
@@ -349,6 +386,7 @@ pub const REASON_DROP_FLOW_CONTENTION: reason = 22;
 pub const REASON_DROP_NO_POLICY: reason = 23;
 pub const REASON_DROP_GENERATION: reason = 24;
 pub const REASON_DROP_MAP: reason = 25;
+pub const REASON_DROP_BRIDGE_PORT: reason = 26;
 pub const REASON_DROP_ETH_TRUNCATED: reason = 32;
 pub const REASON_DROP_ETHERTYPE: reason = 33;
 pub const REASON_DROP_IP_TRUNCATED: reason = 34;
@@ -375,6 +413,55 @@ const _: () = {
     ["Alignment of reason_counters"][::core::mem::align_of::<reason_counters>() - 8usize];
     ["Offset of field: reason_counters::reason"]
         [::core::mem::offset_of!(reason_counters, reason) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct interface_name {
+    pub word: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of interface_name"][::core::mem::size_of::<interface_name>() - 16usize];
+    ["Alignment of interface_name"][::core::mem::align_of::<interface_name>() - 8usize];
+    ["Offset of field: interface_name::word"]
+        [::core::mem::offset_of!(interface_name, word) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct failsafe_entry {
+    pub addr_be: [__u64; 2usize],
+    pub mask_be: [__u64; 2usize],
+    pub port: __u16,
+    pub protocol: __u8,
+    pub pad: [__u8; 5usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of failsafe_entry"][::core::mem::size_of::<failsafe_entry>() - 40usize];
+    ["Alignment of failsafe_entry"][::core::mem::align_of::<failsafe_entry>() - 8usize];
+    ["Offset of field: failsafe_entry::addr_be"]
+        [::core::mem::offset_of!(failsafe_entry, addr_be) - 0usize];
+    ["Offset of field: failsafe_entry::mask_be"]
+        [::core::mem::offset_of!(failsafe_entry, mask_be) - 16usize];
+    ["Offset of field: failsafe_entry::port"]
+        [::core::mem::offset_of!(failsafe_entry, port) - 32usize];
+    ["Offset of field: failsafe_entry::protocol"]
+        [::core::mem::offset_of!(failsafe_entry, protocol) - 34usize];
+    ["Offset of field: failsafe_entry::pad"]
+        [::core::mem::offset_of!(failsafe_entry, pad) - 35usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct failsafe {
+    pub ports: [__u64; 1024usize],
+    pub entry: [failsafe_entry; 64usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of failsafe"][::core::mem::size_of::<failsafe>() - 10752usize];
+    ["Alignment of failsafe"][::core::mem::align_of::<failsafe>() - 8usize];
+    ["Offset of field: failsafe::ports"][::core::mem::offset_of!(failsafe, ports) - 0usize];
+    ["Offset of field: failsafe::entry"][::core::mem::offset_of!(failsafe, entry) - 8192usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

@@ -43,6 +43,11 @@ pub const REASONS: &[Reason] = &[
         "judged",
         "forwarded packet that XDP has judged on its way in",
     ),
+    passes(
+        abi::REASON_PASS_FAILSAFE,
+        "failsafe",
+        "let through by the failsafe table, whatever policy says",
+    ),
     drops(
         abi::REASON_DROP_POLICY,
         "policy",
@@ -92,6 +97,11 @@ pub const REASONS: &[Reason] = &[
         abi::REASON_DROP_MAP,
         "map",
         "a table lookup failed that cannot fail: damaged tables",
+    ),
+    drops(
+        abi::REASON_DROP_BRIDGE_PORT,
+        "bridge-port",
+        "the bridge has no other side at the moment",
     ),
     drops(
         abi::REASON_DROP_ETH_TRUNCATED,

@@ -29,6 +29,15 @@ pub enum Verb {
     /// Enforce policies on the configured interfaces, in the foreground.
     #[cfg(target_os = "linux")]
     Run(Run),
+    /// One screen of truth: what enforces, on which interfaces, and what is wrong.
+    ///
+    /// Exits 0 if all is well, 4 if nothing is enforced, 9 if it is and something is wrong. Works
+    /// without the daemon.
+    #[cfg(target_os = "linux")]
+    Status(Read),
+    /// Take Bailey off all interfaces, and forget flows and counters. Works without the daemon.
+    #[cfg(target_os = "linux")]
+    Detach(Detach),
     /// Show hits, packets and bytes of every rule.
     #[cfg(target_os = "linux")]
     Rules(Read),
@@ -49,6 +58,8 @@ pub enum Verb {
 pub enum Conntrack {
     /// List all flows.
     List(Read),
+    /// How full the table is, and what happened to flows.
+    Stats(Read),
 }
 
 /// Where policies and inventory are, and how they are read.
@@ -84,6 +95,9 @@ pub struct Check {
     /// What to read.
     #[command(flatten)]
     pub source: Source,
+    /// Look at this machine too: would these policies cut off the SSH session of the caller?
+    #[arg(long)]
+    pub live: bool,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
@@ -161,12 +175,29 @@ pub struct Run {
     /// The configuration.
     #[arg(long, value_name = "FILE", default_value = "/etc/bailey/bailey.toml")]
     pub config: PathBuf,
+    /// Take the place of another's XDP program instead of refusing an interface that has one.
+    #[arg(long)]
+    pub replace: bool,
+    /// Wait so long for interfaces that do not exist yet.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait_for_interfaces: u64,
+}
+
+/// `detach`.
+#[derive(Debug, Args)]
+pub struct Detach {
+    /// Says that you know: afterwards nothing is filtered.
+    #[arg(long, required = true)]
+    pub yes_unfiltered: bool,
+    /// The configuration of the Bailey to detach: where its pins are.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// Verbs that read what a running Bailey has pinned.
 #[derive(Debug, Args)]
 pub struct Read {
-    /// The configuration of the running Bailey: where its pins and its state are.
+    /// The configuration of the Bailey to ask: where its socket, its pins and its state are.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Output format.

@@ -25,6 +25,10 @@ pub struct Config {
     pub lenient: bool,
     /// What becomes of established flows when policy changes.
     pub on_policy_change: OnPolicyChange,
+    /// Does only a SYN open a TCP flow?
+    pub tcp_strict: bool,
+    /// What passes whatever policy says.
+    pub failsafe: Vec<FailsafeEntry>,
     /// Watching `policies`.
     pub watch: Watch,
     /// Limits on what is read.
@@ -35,6 +39,8 @@ pub struct Config {
     pub flow_table: FlowTable,
     /// Idle times of flows, in seconds.
     pub timeouts: Timeouts,
+    /// The control socket.
+    pub control: Control,
     /// Where Bailey keeps things.
     pub paths: Paths,
     /// Logging.
@@ -74,6 +80,31 @@ pub enum Topology {
     /// NICs of a node that routes to workloads behind it.
     #[default]
     Host,
+    /// A bump in the wire between two NICs.
+    Bridge,
+}
+
+/// `{ cidr = "192.0.2.0/24", port = 22 }`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailsafeEntry {
+    /// The peers.
+    pub cidr: ipnet::IpNet,
+    /// The port of this side.
+    pub port: u16,
+    /// TCP, unless it says UDP.
+    #[serde(default)]
+    pub protocol: FailsafeProtocol,
+}
+
+/// Protocols that failsafe entries can have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum FailsafeProtocol {
+    #[default]
+    Tcp,
+    Udp,
 }
 
 /// Established flows on a policy change.
@@ -124,6 +155,16 @@ pub struct Limits {
 pub struct FlowTable {
     pub flows: u32,
     pub counters: bool,
+    pub source_flows: u32,
+    pub last_resort: u32,
+}
+
+/// `[control]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Control {
+    pub group: String,
 }
 
 /// `[timeouts]`
@@ -198,11 +239,14 @@ impl Default for Config {
             allow_empty: false,
             lenient: false,
             on_policy_change: OnPolicyChange::default(),
+            tcp_strict: false,
+            failsafe: Vec::new(),
             watch: Watch::default(),
             read: Read::default(),
             limits: Limits::default(),
             flow_table: FlowTable::default(),
             timeouts: Timeouts::default(),
+            control: Control::default(),
             paths: Paths::default(),
             log: Log::default(),
         }
@@ -246,6 +290,8 @@ impl Default for FlowTable {
         Self {
             flows: 1 << 19,
             counters: true,
+            source_flows: 1 << 16,
+            last_resort: 300,
         }
     }
 }
@@ -266,6 +312,14 @@ impl Default for Timeouts {
             sctp_replied: 210,
             other: 600,
             denied: 60,
+        }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            group: "bailey".into(),
         }
     }
 }
@@ -330,6 +384,23 @@ impl Config {
                 "flow_table.flows = {flows}: must be at most {FLOWS_MAX}"
             ));
         }
+        const FAILSAFE_MAX: usize = bailey_bpf::abi::FAILSAFE_MAX as usize;
+        if self.failsafe.len() > FAILSAFE_MAX {
+            let entries = self.failsafe.len();
+            return Err(format!(
+                "failsafe: {entries} entries, at most {FAILSAFE_MAX} fit; join CIDRs"
+            ));
+        }
+        if let Some(entry) = self.failsafe.iter().find(|entry| entry.port == 0) {
+            return Err(format!("failsafe: port 0 for {}", entry.cidr));
+        }
+        if let Some(entry) = self.failsafe.iter().find(|e| e.cidr != e.cidr.trunc()) {
+            let (cidr, network) = (entry.cidr, entry.cidr.trunc());
+            return Err(format!(
+                "failsafe: {cidr} has host bits; {network} is meant?"
+            ));
+        }
+        self.timeouts.check()?;
         const RULES_MAX: usize = 1 << 22;
         if self.limits.rules > RULES_MAX {
             let rules = self.limits.rules;
@@ -355,6 +426,19 @@ impl Config {
                 return Err(format!("interfaces: {name:?} is named twice"));
             }
             interfaces.push((name.clone(), mode.unwrap_or(self.xdp_mode)));
+        }
+        if self.topology == Topology::Bridge && interfaces.len() != 2 {
+            return Err(format!(
+                "interfaces: a bridge has two sides, {} are named",
+                interfaces.len()
+            ));
+        }
+        const INTERFACES_MAX: usize = bailey_bpf::abi::INTERFACE_SLOTS as usize - 1;
+        if interfaces.len() > INTERFACES_MAX {
+            return Err(format!(
+                "interfaces: {} are named, at most {INTERFACES_MAX} can be",
+                interfaces.len()
+            ));
         }
         if interfaces.is_empty() {
             return Err(
@@ -407,6 +491,46 @@ fn known_keys() -> Vec<String> {
     keys
 }
 
+impl Timeouts {
+    /// Ages wrap after 208 days; nothing may live so long without a packet.
+    fn check(&self) -> Result<(), String> {
+        const LONGEST: u32 = 30 * 24 * 3600;
+        let Ok(toml::Value::Table(all)) = toml::Value::try_from(self) else {
+            return Ok(());
+        };
+        for (key, value) in all {
+            let seconds = value.as_integer().unwrap_or_default();
+            if !(1..=i64::from(LONGEST)).contains(&seconds) {
+                return Err(format!(
+                    "timeouts.{key} = {seconds}: must be 1 to {LONGEST} seconds (30 days)"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl FailsafeEntry {
+    fn datapath(&self) -> bailey_datapath::Failsafe {
+        bailey_datapath::Failsafe {
+            cidr: self.cidr,
+            protocol: match self.protocol {
+                FailsafeProtocol::Tcp => bailey_policy::Protocol::TCP,
+                FailsafeProtocol::Udp => bailey_policy::Protocol::UDP,
+            },
+            port: self.port,
+        }
+    }
+}
+
+impl Paths {
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run.join("bailey.sock")
+    }
+}
+
 #[cfg(target_os = "linux")]
 impl Config {
     /// What the datapath is created with.
@@ -416,6 +540,15 @@ impl Config {
             flows: self.flow_table.flows,
             rules: self.limits.rules as u32,
             flow_counters: self.flow_table.counters,
+            tcp_strict: self.tcp_strict,
+            topology: match self.topology {
+                Topology::Host => bailey_datapath::Topology::Host,
+                Topology::Bridge => bailey_datapath::Topology::Bridge,
+            },
+            failsafe: self.failsafe.iter().map(FailsafeEntry::datapath).collect(),
+            source_flows: self.flow_table.source_flows,
+            last_resort: self.flow_table.last_resort,
+            clock_offset: 0,
             on_policy_change: match self.on_policy_change {
                 OnPolicyChange::Revalidate => bailey_datapath::OnPolicyChange::Revalidate,
                 OnPolicyChange::Keep => bailey_datapath::OnPolicyChange::Keep,

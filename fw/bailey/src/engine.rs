@@ -102,7 +102,7 @@ impl Engines {
             ..Settings::default()
         };
         let pins = PinDir::private().map_err(unavailable)?;
-        self.kernel = Some(Datapath::create_probe(pins, settings).map_err(unavailable)?);
+        self.kernel = Some(Datapath::open_probe(pins, settings).map_err(unavailable)?);
         Ok(())
     }
 

@@ -17,6 +17,9 @@ pub mod engine;
 pub mod exit;
 /// Files to a compiled policy set.
 pub mod load;
+/// Would the caller lock themselves out?
+#[cfg(target_os = "linux")]
+pub mod lockout;
 /// Plain tables on standard output.
 pub mod output;
 /// PolicyTest: expected verdicts next to the policies.
@@ -27,6 +30,9 @@ pub mod rule_names;
 pub mod target;
 /// One file per verb.
 pub mod verbs;
+/// What is pinned, as answers.
+#[cfg(target_os = "linux")]
+pub mod view;
 
 use std::ffi::OsString;
 

@@ -3,47 +3,148 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bailey_compile::{RuleIds, RuleKey};
+use bailey_policy::{Direction, PolicyRef, RuleRef};
 use serde::{Deserialize, Serialize};
 
-/// The rule ids of the generation in force and what they mean: `rules.json` in the state
-/// directory, replaced as a whole at every commit.
+/// Rule ids and what they mean: `rules.json` in the state directory. It is replaced as a whole
+/// before every commit, so that whatever moment a process is killed in, the file knows the ids of
+/// the generation in force: they are in use, or rest.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct RuleNames {
     /// Version of this file's format.
     pub schema_version: u32,
-    /// The generation that the ids belong to.
-    pub generation: u32,
     /// All rules.
     pub rules: Vec<RuleName>,
+    /// Rules that went away, and whose ids flows may still carry.
+    pub resting: Vec<RuleName>,
 }
+
+const FORMAT: u32 = 2;
 
 /// One rule id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleName {
     /// The id in cells, flows and counters.
     pub id: u32,
-    /// `egress` or `ingress`.
-    pub direction: String,
-    /// `namespace/name`, or `default-deny`.
-    pub policy: String,
-    /// Which rule of the list; absent for default-deny.
-    pub index: Option<usize>,
-    /// Of default-deny: the policies that isolate.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub isolated_by: Vec<String>,
+    /// What it stands for; absent of a resting id that nobody remembers.
+    #[serde(flatten)]
+    pub key: Option<Key>,
+}
+
+/// What a rule id stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Key {
+    /// A rule of a policy.
+    Rule {
+        /// `egress` or `ingress`.
+        direction: Way,
+        /// Of the policy.
+        namespace: String,
+        /// Of the policy.
+        name: String,
+        /// Which rule of the list.
+        index: usize,
+    },
+    /// The implicit rule of endpoints that these policies isolate.
+    DefaultDeny {
+        /// `egress` or `ingress`.
+        direction: Way,
+        /// Namespace and name.
+        policies: Vec<(String, String)>,
+    },
+}
+
+/// A direction in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Way {
+    Egress,
+    Ingress,
+}
+
+impl From<Direction> for Way {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Egress => Self::Egress,
+            Direction::Ingress => Self::Ingress,
+        }
+    }
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Egress => Self::Egress,
+            Way::Ingress => Self::Ingress,
+        }
+    }
+}
+
+impl From<&RuleKey> for Key {
+    fn from(key: &RuleKey) -> Self {
+        match key {
+            RuleKey::Rule(rule) => Self::Rule {
+                direction: rule.direction.into(),
+                namespace: rule.policy.namespace.clone(),
+                name: rule.policy.name.clone(),
+                index: rule.index,
+            },
+            RuleKey::DefaultDeny {
+                direction,
+                policies,
+            } => Self::DefaultDeny {
+                direction: (*direction).into(),
+                policies: policies
+                    .iter()
+                    .map(|policy| (policy.namespace.clone(), policy.name.clone()))
+                    .collect(),
+            },
+        }
+    }
+}
+
+impl From<Key> for RuleKey {
+    fn from(key: Key) -> Self {
+        match key {
+            Key::Rule {
+                direction,
+                namespace,
+                name,
+                index,
+            } => Self::Rule(RuleRef {
+                policy: PolicyRef { namespace, name },
+                direction: direction.into(),
+                index,
+            }),
+            Key::DefaultDeny {
+                direction,
+                policies,
+            } => Self::DefaultDeny {
+                direction: direction.into(),
+                policies: policies
+                    .into_iter()
+                    .map(|(namespace, name)| PolicyRef { namespace, name })
+                    .collect(),
+            },
+        }
+    }
 }
 
 impl RuleName {
     /// As one text: `ns/policy ingress[0]`, or `default-deny ingress (ns/policy)`.
     pub fn label(&self) -> String {
-        match self.index {
-            Some(index) => format!("{} {}[{index}]", self.policy, self.direction),
-            None => format!(
-                "{} {} ({})",
-                self.policy,
-                self.direction,
-                self.isolated_by.join(", ")
-            ),
+        match self.key.clone().map(RuleKey::from) {
+            None => format!("removed rule {}", self.id),
+            Some(RuleKey::Rule(rule)) => rule.to_string(),
+            Some(RuleKey::DefaultDeny {
+                direction,
+                policies,
+            }) => {
+                let policies: Vec<String> = policies.iter().map(ToString::to_string).collect();
+                format!("default-deny {direction} ({})", policies.join(", "))
+            }
         }
     }
 }
@@ -51,41 +152,40 @@ impl RuleName {
 const FILE: &str = "rules.json";
 
 impl RuleNames {
-    /// The names of a generation.
-    pub fn of(generation: u32, ids: &RuleIds) -> Self {
-        let rules = ids.iter().map(|(id, key)| match key {
-            RuleKey::Rule(rule) => RuleName {
-                id,
-                direction: rule.direction.to_string(),
-                policy: rule.policy.to_string(),
-                index: Some(rule.index),
-                isolated_by: Vec::new(),
-            },
-            RuleKey::DefaultDeny {
-                direction,
-                policies,
-            } => RuleName {
-                id,
-                direction: direction.to_string(),
-                policy: "default-deny".to_owned(),
-                index: None,
-                isolated_by: policies.iter().map(ToString::to_string).collect(),
-            },
-        });
+    /// The names of a numbering.
+    pub fn of(ids: &RuleIds) -> Self {
+        let name = |id: u32, key: Option<&RuleKey>| RuleName {
+            id,
+            key: key.map(Key::from),
+        };
         Self {
-            schema_version: 1,
-            generation,
-            rules: rules.collect(),
+            schema_version: FORMAT,
+            rules: ids.iter().map(|(id, key)| name(id, Some(key))).collect(),
+            resting: ids.resting().map(|(id, key)| name(id, key)).collect(),
         }
     }
 
-    /// Replaces the file in a state directory.
+    /// The numbering that the names are of.
+    pub fn ids(self) -> RuleIds {
+        let used = self.rules.into_iter();
+        RuleIds::restore(
+            used.filter_map(|rule| Some((rule.id, rule.key?.into()))),
+            self.resting
+                .into_iter()
+                .map(|rule| (rule.id, rule.key.map(RuleKey::from))),
+        )
+    }
+
+    /// Replaces the file in a state directory; after a crash of the machine it is the old one or the
+    /// new one.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, state: &Path) -> io::Result<()> {
         let (new, file) = (state.join(".rules.json.new"), Self::path(state));
-        fs::write(&new, serde_json::to_vec(self)?)?;
+        let mut opened = fs::File::create(&new)?;
+        io::Write::write_all(&mut opened, &serde_json::to_vec(self)?)?;
+        opened.sync_data()?;
         fs::rename(new, file)
     }
 
@@ -94,14 +194,18 @@ impl RuleNames {
     /// # Errors
     /// If it is not there, or not of this version.
     pub fn read(state: &Path) -> io::Result<Self> {
-        let names: Self = serde_json::from_slice(&fs::read(Self::path(state))?)?;
-        if names.schema_version == 1 {
-            return Ok(names);
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u32,
         }
-        Err(io::Error::other(format!(
-            "format {} of another version",
-            names.schema_version
-        )))
+        let bytes = fs::read(Self::path(state))?;
+        let Version { schema_version } = serde_json::from_slice(&bytes)?;
+        if schema_version != FORMAT {
+            return Err(io::Error::other(format!(
+                "format {schema_version} of another version"
+            )));
+        }
+        Ok(serde_json::from_slice(&bytes)?)
     }
 
     /// Where it is.
@@ -121,7 +225,53 @@ impl RuleNames {
                 .rules
                 .iter()
                 .find(|rule| rule.id == id)
-                .map_or_else(|| format!("removed rule {id}"), RuleName::label),
+                .map(RuleName::label)
+                .or_else(|| {
+                    let resting = self.resting.iter().find(|rule| rule.id == id)?;
+                    resting.key.as_ref()?;
+                    Some(format!("{} (removed)", resting.label()))
+                })
+                .unwrap_or_else(|| format!("removed rule {id}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_numbering_survives_the_file() {
+        let policy = |name: &str| PolicyRef {
+            namespace: "ns".into(),
+            name: name.into(),
+        };
+        let rule = |name: &str| {
+            RuleKey::Rule(RuleRef {
+                policy: policy(name),
+                direction: Direction::Ingress,
+                index: 2,
+            })
+        };
+        let deny = RuleKey::DefaultDeny {
+            direction: Direction::Egress,
+            policies: vec![policy("a"), policy("b")],
+        };
+        let ids = RuleIds::restore(
+            [(16, rule("a")), (17, deny)],
+            [(18, Some(rule("c"))), (19, None)],
+        );
+        let directory = tempfile::tempdir().unwrap();
+        RuleNames::of(&ids).write(directory.path()).unwrap();
+        let names = RuleNames::read(directory.path()).unwrap();
+        assert_eq!(names.label(16), "ns/a ingress[2]");
+        assert_eq!(names.label(17), "default-deny egress (ns/a, ns/b)");
+        assert_eq!(names.label(18), "ns/c ingress[2] (removed)");
+        assert_eq!(names.label(19), "removed rule 19");
+        assert_eq!(names.label(99), "removed rule 99");
+        assert_eq!(names.ids(), ids);
+        fs::write(RuleNames::path(directory.path()), "{\"schema_version\":1}").unwrap();
+        let error = RuleNames::read(directory.path()).unwrap_err();
+        assert!(error.to_string().contains("format 1"), "{error}");
     }
 }

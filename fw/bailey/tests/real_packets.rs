@@ -2,9 +2,8 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,62 +11,9 @@ use bailey_lab::daemon::POLICIES;
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, Lab, Server};
 
-const WEB: [&str; 2] = ["10.42.0.11", "fd42::11"];
-const DB: [&str; 2] = ["10.42.0.12", "fd42::12"];
-const BACKUP: [&str; 2] = ["203.0.113.10", "2001:db8:a::10"];
-const STRANGER: [&str; 2] = ["198.51.100.20", "2001:db8:b::20"];
-const PATIENCE: Duration = Duration::from_secs(30);
-const COMMITTED: &str = "generation committed";
+mod demo_lab;
 
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn at(text: &str, port: u16) -> SocketAddr {
-    SocketAddr::new(ip(text), port)
-}
-
-fn binary() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_bailey"))
-}
-
-fn demo() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo")
-}
-
-fn lab() -> Lab {
-    let lab = Lab::new().unwrap();
-    let policies = lab.root().join(POLICIES);
-    fs::create_dir(&policies).unwrap();
-    for file in ["inventory.yaml", "policies.yaml"] {
-        fs::copy(demo().join(file), policies.join(file)).unwrap();
-    }
-    lab
-}
-
-fn start(lab: &Lab, extra: &str) -> Daemon {
-    let mut daemon = Daemon::start(lab, &binary(), extra).unwrap();
-    daemon.wait_for("attached", PATIENCE).unwrap();
-    daemon
-}
-
-fn policies(lab: &Lab) -> PathBuf {
-    lab.root().join(POLICIES).join("policies.yaml")
-}
-
-/// Takes the backup machine's permission away, or gives it back.
-fn set_backup(lab: &Lab, daemon: &mut Daemon, allowed: bool) {
-    let (from, to) = if allowed {
-        ("nobody", "backup")
-    } else {
-        ("backup", "nobody")
-    };
-    let text = fs::read_to_string(policies(lab)).unwrap();
-    let edited = text.replace(&format!("{{role: {from}}}"), &format!("{{role: {to}}}"));
-    assert_ne!(text, edited);
-    fs::write(policies(lab), edited).unwrap();
-    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
-}
+use demo_lab::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
@@ -265,19 +211,6 @@ fn a_directory_for_pins_that_is_not_on_a_bpffs_is_named() {
     assert_eq!(fs::read_dir(&pins).unwrap().count(), 0);
 }
 
-/// What is in force is still in force: the backup reaches the database, the stranger does not.
-fn assert_in_force(lab: &Lab) {
-    let outside = &lab.outside;
-    assert_eq!(
-        traffic::ping(outside, ip(BACKUP[0]), ip(DB[0])),
-        Observed::Allowed
-    );
-    assert_eq!(
-        traffic::ping(outside, ip(STRANGER[0]), ip(DB[0])),
-        Observed::Silent
-    );
-}
-
 #[test]
 #[ignore = "needs root and BPF"]
 fn bad_input_later_leaves_the_last_good_generation() {
@@ -404,83 +337,6 @@ fn invalid_input_at_the_start_attaches_nothing() {
     let mut daemon = Daemon::start(&lab, &binary(), "").unwrap();
     daemon.wait_for("UNPROTECTED", PATIENCE).unwrap();
     assert_eq!(daemon.wait().unwrap().code(), Some(3));
-    assert_detached(&lab);
-}
-
-fn assert_detached(lab: &Lab) {
-    let links = lab.node.run(|| {
-        let output = std::process::Command::new("ip")
-            .args(["-d", "link", "show", "nic0"])
-            .output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
-    });
-    assert!(links.contains("nic0") && !links.contains("xdp"), "{links}");
-    assert!(!lab.root().join("bpf/bailey").exists(), "pins are left");
-}
-
-#[test]
-#[ignore = "needs root and BPF"]
-fn an_interrupt_detaches_everything_and_a_second_daemon_is_refused() {
-    let lab = lab();
-    Server::tcp(lab.workload("web"), 9090).unwrap();
-    let mut daemon = start(&lab, "");
-    let mut second = Daemon::start(&lab, &binary(), "").unwrap();
-    second.wait_for("another bailey holds", PATIENCE).unwrap();
-    assert_eq!(second.wait().unwrap().code(), Some(1));
-    assert_in_force(&lab);
-    assert_a_second_on_the_same_pins_is_refused(&lab);
-    assert_in_force(&lab);
-    daemon.signal(nix::sys::signal::Signal::SIGINT).unwrap();
-    daemon.wait_for("UNPROTECTED", PATIENCE).unwrap();
-    assert_eq!(daemon.wait().unwrap().code(), Some(0));
-    assert_detached(&lab);
-    let open = traffic::tcp(&lab.outside, ip(STRANGER[0]), at(WEB[0], 9090));
-    assert_eq!(open, Observed::Allowed);
-    // And it starts again.
-    drop(start(&lab, ""));
-    assert_detached(&lab);
-}
-
-/// With another run directory, but the same pins.
-fn assert_a_second_on_the_same_pins_is_refused(lab: &Lab) {
-    let text = fs::read_to_string(lab.root().join("bailey.toml")).unwrap();
-    let other = text.replace("/run\"", "/run2\"");
-    assert_ne!(text, other);
-    let config = lab.root().join("other.toml");
-    fs::write(&config, other).unwrap();
-    let output = lab.node.run(move || {
-        std::process::Command::new(binary())
-            .args(["run", "--config"])
-            .arg(config)
-            .output()
-            .unwrap()
-    });
-    let log = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{log}");
-    assert!(
-        log.contains("another bailey holds") && log.contains("bpf/bailey"),
-        "{log}"
-    );
-}
-
-#[test]
-#[ignore = "needs root and BPF"]
-fn a_crash_leaves_pins_that_the_next_start_replaces() {
-    let lab = lab();
-    let mut daemon = start(&lab, "");
-    daemon.signal(nix::sys::signal::Signal::SIGKILL).unwrap();
-    daemon.wait().unwrap();
-    // What is left can be read, and is not taken for something that is enforced.
-    assert!(daemon.ask(&lab, "counters").is_ok());
-    let open = traffic::ping(&lab.outside, ip(STRANGER[0]), ip(DB[0]));
-    assert_eq!(
-        open,
-        Observed::Allowed,
-        "the kernel detached what the daemon held"
-    );
-    let again = start(&lab, "");
-    assert_in_force(&lab);
-    drop(again);
     assert_detached(&lab);
 }
 

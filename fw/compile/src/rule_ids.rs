@@ -18,13 +18,15 @@ pub enum RuleKey {
 }
 
 /// Rule keys and their numbers. A key keeps its number from one generation to the next, so that
-/// counters and live flows go on; the number of a key that went away rests until
-/// [`RuleIds::release`] says that no flow carries it.
+/// counters and live flows go on. The number of a key that went away rests: no other key gets it
+/// until [`RuleIds::release`] says that no flow carries it. If the key comes back before, it has its
+/// number again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleIds {
     ids: BTreeMap<RuleKey, u32>,
     keys: BTreeMap<u32, RuleKey>,
-    resting: BTreeSet<u32>,
+    /// With the key, where it is known.
+    resting: BTreeMap<u32, Option<RuleKey>>,
 }
 
 impl RuleIds {
@@ -38,7 +40,16 @@ impl RuleIds {
             if keys.contains(key) {
                 next.insert(key.clone(), id);
             } else {
-                next.resting.insert(id);
+                next.resting.insert(id, Some(key.clone()));
+            }
+        }
+        for (&id, key) in &self.resting {
+            if let Some(key) = key
+                && keys.contains(key)
+                && !next.ids.contains_key(key)
+            {
+                next.resting.remove(&id);
+                next.insert(key.clone(), id);
             }
         }
         let mut candidate = abi::RULE_FIRST;
@@ -46,7 +57,7 @@ impl RuleIds {
             if next.ids.contains_key(&key) {
                 continue;
             }
-            while next.keys.contains_key(&candidate) || next.resting.contains(&candidate) {
+            while next.keys.contains_key(&candidate) || next.resting.contains_key(&candidate) {
                 candidate += 1;
             }
             next.insert(key, candidate);
@@ -74,19 +85,38 @@ impl RuleIds {
         self.keys.iter().map(|(&id, key)| (id, key))
     }
 
-    /// Numbers that rest.
-    pub fn resting(&self) -> impl Iterator<Item = u32> {
-        self.resting.iter().copied()
+    /// The key that a number belongs to or, if it rests, belonged to.
+    pub fn owner(&self, id: u32) -> Option<&RuleKey> {
+        self.key(id)
+            .or_else(|| self.resting.get(&id).and_then(Option::as_ref))
+    }
+
+    /// Numbers that rest, with their keys where they are known.
+    pub fn resting(&self) -> impl Iterator<Item = (u32, Option<&RuleKey>)> {
+        self.resting.iter().map(|(&id, key)| (id, key.as_ref()))
+    }
+
+    /// A numbering as it was left by an earlier process: numbers in use, and numbers that rest.
+    pub fn restore(
+        used: impl IntoIterator<Item = (u32, RuleKey)>,
+        resting: impl IntoIterator<Item = (u32, Option<RuleKey>)>,
+    ) -> Self {
+        let mut ids = Self::default();
+        for (id, key) in used {
+            ids.insert(key, id);
+        }
+        ids.resting = resting.into_iter().collect();
+        ids
     }
 
     /// Frees the resting numbers that nothing carries any more.
     pub fn release(&mut self, carried: impl Fn(u32) -> bool) {
-        self.resting.retain(|&id| carried(id));
+        self.resting.retain(|&id, _| carried(id));
     }
 
     /// One more than the highest number ever handed out and not released.
     pub fn end(&self) -> u32 {
-        let highest = self.keys.keys().chain(&self.resting).max();
+        let highest = self.keys.keys().chain(self.resting.keys()).max();
         highest.map_or(abi::RULE_FIRST, |&id| id + 1)
     }
 
@@ -128,7 +158,10 @@ mod tests {
         assert_eq!(second.id(&key("c")), first.id(&key("c")));
         assert_ne!(second.id(&key("d")), Some(b), "the number of b rests");
         let mut third = second.next([key("a"), key("c"), key("d")].into());
-        assert_eq!(third.resting().collect::<Vec<_>>(), [b]);
+        assert_eq!(third.resting().map(|(id, _)| id).collect::<Vec<_>>(), [b]);
+        let back = third.next([key("a"), key("b"), key("c"), key("d")].into());
+        assert_eq!(back.id(&key("b")), Some(b), "the key is back");
+        assert_eq!(back.resting().count(), 0);
         third.release(|_| true);
         assert_eq!(third.resting().count(), 1, "a flow still carries it");
         third.release(|_| false);

@@ -1,13 +1,18 @@
-use std::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
-use aya::programs::links::{FdLink, Link};
-use aya::programs::tc::{TcAttachOptions, TcAttachType};
-use aya::programs::xdp::XdpMode as AyaMode;
-use aya::programs::{LinkOrder, ProgramError, SchedClassifier, Xdp};
 use aya::util::KernelVersion;
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
+use crate::interfaces;
+use crate::link::{Link, XDP_GENERIC, XDP_NATIVE};
+use crate::netlink::{self, InterfaceState, Which};
+use crate::pins::{LINK, PinDir};
+use crate::refusal;
+use crate::settings::Topology;
 use crate::shared::{Shared, classifier, xdp};
 use crate::sys::{self, InterfaceFacts};
 
@@ -21,6 +26,23 @@ pub enum XdpMode {
     Generic,
 }
 
+impl XdpMode {
+    /// Its name in configuration and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    pub(crate) fn flags(self) -> u32 {
+        match self {
+            Self::Native => XDP_NATIVE,
+            Self::Generic => XDP_GENERIC,
+        }
+    }
+}
+
 /// An interface to attach to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
@@ -30,45 +52,472 @@ pub struct Interface {
     pub mode: XdpMode,
 }
 
-/// Programs on interfaces; closing the links detaches them.
+/// What happened to an interface.
+#[derive(Debug)]
+pub enum Change {
+    /// Programs were attached.
+    Attached,
+    /// They were attached already, by an earlier start, and stay.
+    Adopted,
+    /// Programs of another build were there; these are in their place, between two packets.
+    Replaced,
+    /// It is in no configuration any more: taken off.
+    Unconfigured,
+    /// There is no such interface any more.
+    Gone,
+    /// It has another name now, and stays protected.
+    Renamed(String),
+    /// It is back under its name.
+    NameBack,
+    /// It went down, or its carrier did.
+    Down,
+    /// It is up, with a carrier.
+    Up,
+    /// It cannot be attached to.
+    Refused(DatapathError),
+}
+
+/// A change and the interface that it is about.
+#[derive(Debug)]
+pub struct Event {
+    /// The name of the interface in the configuration.
+    pub interface: String,
+    /// What happened.
+    pub change: Change,
+}
+
+/// Programs on one interface.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    /// The name that it was attached under.
+    name: String,
+    tc: Option<Link>,
+    xdp: Option<Link>,
+    /// As it was last seen.
+    seen: Option<(String, bool)>,
+}
+
+/// Programs on interfaces, by ifindex. The links are pinned: closing them detaches nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Attachments {
-    links: Vec<FdLink>,
+    by_index: BTreeMap<u32, Attached>,
+    /// Configured, and last seen to be missing or refusing.
+    absent: BTreeMap<String, String>,
+}
+
+/// The pin of a link.
+fn link_pin(pins: &PinDir, hook: &str, index: u32) -> PathBuf {
+    pins.pin(&format!("{LINK}{hook}_{index}"))
+}
+
+const XDP: &str = "xdp";
+const TC: &str = "tc";
+
+/// Which hook and which interface a pin's name stands for.
+pub(crate) fn parse_link_pin(name: &str) -> Option<(&str, u32)> {
+    let (hook, index) = name.strip_prefix(LINK)?.split_once('_')?;
+    Some((hook, index.parse().ok()?))
+}
+
+fn alive(link: Option<&Link>, index: u32) -> bool {
+    link.is_some_and(|link| link.info().is_ok_and(|info| info.ifindex == index))
 }
 
 impl Attachments {
+    /// Takes over what is pinned. Links of interfaces that are gone are forgotten.
+    pub(crate) fn adopt(shared: &Shared) -> Self {
+        let mut attachments = Self::default();
+        for name in shared.pins.names() {
+            let Some((hook, index)) = parse_link_pin(&name) else {
+                continue;
+            };
+            let path = shared.pins.pin(&name);
+            let link = Link::from_pin(&path).ok();
+            if !alive(link.as_ref(), index) {
+                let _ = std::fs::remove_file(path);
+                continue;
+            }
+            let attached = attachments.by_index.entry(index).or_default();
+            attached.name = interfaces::name_of(shared, index);
+            match hook {
+                XDP => attached.xdp = link,
+                _ => attached.tc = link,
+            }
+        }
+        attachments
+    }
+
+    /// Attaches what is missing, and takes off what is no longer configured. On an error nothing
+    /// of this call stays.
     pub(crate) fn attach(
         &mut self,
         shared: &mut Shared,
-        interfaces: &[Interface],
-    ) -> Result<(), DatapathError> {
+        wanted: &[Interface],
+        replace: bool,
+    ) -> Result<Vec<Event>, DatapathError> {
         check_kernel()?;
-        let mut facts = Vec::new();
-        for interface in interfaces {
-            facts.push(facts_of(interface)?);
+        let adopted = !self.by_index.is_empty();
+        let mut states = Vec::new();
+        let mut events = Vec::new();
+        for interface in wanted {
+            match facts_of(shared, interface) {
+                Ok((state, facts)) => states.push((interface, state, facts)),
+                // What is attached elsewhere must be tended whatever this one lacks.
+                Err(error) if adopted => events.push(self.refused(interface, error)),
+                Err(error) => return Err(error),
+            }
         }
-        let mut links = Vec::new();
+        let mut fresh = Vec::new();
+        let result = self.attach_all(shared, &states, replace, &mut fresh);
+        match result {
+            Ok(more) => events.extend(more),
+            Err(error) => {
+                for (hook, index) in fresh.into_iter().rev() {
+                    self.remove(shared, hook, index);
+                }
+                return Err(error);
+            }
+        }
+        events.extend(self.drop_unconfigured(shared, wanted));
+        Ok(events)
+    }
+
+    fn attach_all(
+        &mut self,
+        shared: &mut Shared,
+        states: &[(&Interface, InterfaceState, InterfaceFacts)],
+        replace: bool,
+        fresh: &mut Vec<(&'static str, u32)>,
+    ) -> Result<Vec<Event>, DatapathError> {
         // Egress first: a flow that the node opens must be known before its reply meets XDP.
-        for (interface, facts) in interfaces.iter().zip(&facts) {
-            let program = classifier(&mut shared.entry, "entry_tc")?;
-            links.push(attach_tc(program, interface, facts)?);
+        if shared.settings.topology == Topology::Host {
+            for (interface, state, facts) in states {
+                self.attach_tc(shared, interface, state.index, facts, fresh)?;
+            }
         }
-        for (interface, facts) in interfaces.iter().zip(&facts) {
-            let program = xdp(&mut shared.entry, "entry_xdp")?;
-            links.push(attach_xdp(program, interface, facts)?);
-            let word = &shared.judged.words()[(facts.index / 64) as usize];
-            word.fetch_or(1 << (facts.index % 64), Ordering::Relaxed);
+        let mut events = Vec::new();
+        for (interface, state, facts) in states {
+            let new = self.attach_xdp(shared, interface, state, facts, replace, fresh)?;
+            let change = if new {
+                Change::Attached
+            } else {
+                Change::Adopted
+            };
+            events.push(Event {
+                interface: interface.name.clone(),
+                change,
+            });
         }
-        self.links.extend(links);
+        if shared.settings.topology == Topology::Bridge {
+            let indices: Vec<u32> = states.iter().map(|(_, state, _)| state.index).collect();
+            crate::bridge::connect(shared, &indices)?;
+        }
+        Ok(events)
+    }
+
+    fn attach_tc(
+        &mut self,
+        shared: &mut Shared,
+        interface: &Interface,
+        index: u32,
+        facts: &InterfaceFacts,
+        fresh: &mut Vec<(&'static str, u32)>,
+    ) -> Result<(), DatapathError> {
+        let attached = self.by_index.entry(index).or_default();
+        attached.name.clone_from(&interface.name);
+        if alive(attached.tc.as_ref(), index) {
+            return Ok(());
+        }
+        interfaces::assign(shared, index, &interface.name)?;
+        let program = tc_program(shared)?;
+        let link = Link::tcx_egress(program.as_fd(), index)
+            .map_err(|error| refusal::of(interface, facts, "tcx egress", &error))?;
+        pin(&link, link_pin(&shared.pins, TC, index))?;
+        attached.tc = Some(link);
+        fresh.push((TC, index));
         Ok(())
     }
 
-    /// In the reverse order: XDP goes before the egress hook that feeds its flows.
-    pub(crate) fn detach(&mut self) {
-        while let Some(link) = self.links.pop() {
+    /// True if it was not attached before.
+    fn attach_xdp(
+        &mut self,
+        shared: &mut Shared,
+        interface: &Interface,
+        state: &InterfaceState,
+        facts: &InterfaceFacts,
+        replace: bool,
+        fresh: &mut Vec<(&'static str, u32)>,
+    ) -> Result<bool, DatapathError> {
+        let index = state.index;
+        let attached = self.by_index.entry(index).or_default();
+        attached.name.clone_from(&interface.name);
+        let native = interface.mode == XdpMode::Native;
+        if alive(attached.xdp.as_ref(), index) {
+            if state.xdp.is_none_or(|xdp| xdp.native == native) {
+                return Ok(false);
+            }
+            // A link cannot change its mode.
+            if let Some(link) = attached.xdp.take() {
+                let _ = link.detach();
+            }
+        }
+        let _ = std::fs::remove_file(link_pin(&shared.pins, XDP, index));
+        let word = interfaces::assign(shared, index, &interface.name)?;
+        let program = xdp_program(shared)?;
+        let create = || Link::xdp(program.as_fd(), index, interface.mode.flags());
+        let link = match create() {
+            Err(error) if replace && is_occupied(&error) => {
+                remove_foreign(state).map_err(|error| {
+                    refusal::of(interface, facts, "removing the other program", &error)
+                })?;
+                create()
+            }
+            result => result,
+        };
+        let link = link.map_err(|error| {
+            if is_occupied(&error) {
+                refusal::occupied(interface)
+            } else {
+                refusal::of(interface, facts, xdp_name(interface.mode), &error)
+            }
+        })?;
+        pin(&link, link_pin(&shared.pins, XDP, index))?;
+        attached.xdp = Some(link);
+        attached.seen = Some((state.name.clone(), state.running));
+        fresh.push((XDP, index));
+        interfaces::store(shared, index, word | u64::from(abi::INTERFACE_JUDGED));
+        Ok(true)
+    }
+
+    /// Names what is attached to interfaces that are in no configuration, and takes it off. One
+    /// that was attached under a configured name was renamed, and stays.
+    fn drop_unconfigured(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Vec<Event> {
+        let configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
+        let mut gone: Vec<(u32, String)> = Vec::new();
+        for (&index, attached) in &self.by_index {
+            let now = netlink::interface(Which::Index(index)).ok().flatten();
+            let now = now.map_or_else(String::new, |state| state.name);
+            if !configured(&attached.name) && !configured(&now) {
+                gone.push((index, attached.name.clone()));
+            }
+        }
+        gone.into_iter()
+            .map(|(index, interface)| {
+                self.remove(shared, XDP, index);
+                self.remove(shared, TC, index);
+                Event {
+                    interface,
+                    change: Change::Unconfigured,
+                }
+            })
+            .collect()
+    }
+
+    fn remove(&mut self, shared: &Shared, hook: &str, index: u32) {
+        let Some(attached) = self.by_index.get_mut(&index) else {
+            return;
+        };
+        let link = if hook == XDP {
+            &mut attached.xdp
+        } else {
+            &mut attached.tc
+        };
+        if let Some(link) = link.take() {
             let _ = link.detach();
         }
+        let _ = std::fs::remove_file(link_pin(&shared.pins, hook, index));
+        if attached.xdp.is_none() && attached.tc.is_none() {
+            self.by_index.remove(&index);
+            interfaces::forget(shared, index);
+        }
     }
+
+    /// Puts this build's programs in the place of those that are attached.
+    pub(crate) fn replace_programs(
+        &mut self,
+        shared: &mut Shared,
+    ) -> Result<Vec<Event>, DatapathError> {
+        let (tc, xdp) = (tc_program(shared)?, xdp_program(shared)?);
+        let mut events = Vec::new();
+        for attached in self.by_index.values() {
+            let failed = |source: io::Error| DatapathError::Interface {
+                interface: attached.name.clone(),
+                message: format!("cannot replace the attached program: {source}"),
+            };
+            if let Some(link) = &attached.tc {
+                link.update(tc.as_fd()).map_err(failed)?;
+            }
+            if let Some(link) = &attached.xdp {
+                link.update(xdp.as_fd()).map_err(failed)?;
+            }
+            events.push(Event {
+                interface: attached.name.clone(),
+                change: Change::Replaced,
+            });
+        }
+        Ok(events)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_index.is_empty()
+    }
+
+    /// Compares what is attached with what should be, and sets right what can be. Called when an
+    /// interface changed, and from time to time.
+    pub(crate) fn tend(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Vec<Event> {
+        let mut events = self.look(shared);
+        let mut bridge = Vec::new();
+        for interface in wanted {
+            let (state, facts) = match facts_of(shared, interface) {
+                Ok(found) => found,
+                Err(error) => {
+                    // Renamed, it is tended under its index.
+                    let renamed = self.by_index.values().any(|a| a.name == interface.name);
+                    if !renamed && self.absent.get(&interface.name) != Some(&error.to_string()) {
+                        events.push(self.refused(interface, error));
+                    }
+                    continue;
+                }
+            };
+            bridge.push(state.index);
+            let known = self.by_index.get(&state.index);
+            let tc_needed = shared.settings.topology == Topology::Host;
+            let complete = known.is_some_and(|attached| {
+                alive(attached.xdp.as_ref(), state.index)
+                    && (!tc_needed || alive(attached.tc.as_ref(), state.index))
+            });
+            if complete {
+                self.absent.remove(&interface.name);
+                continue;
+            }
+            let mut fresh = Vec::new();
+            let found = [(interface, state, facts)];
+            match self.attach_all(shared, &found, false, &mut fresh) {
+                Ok(_) => {
+                    self.absent.remove(&interface.name);
+                    events.push(Event {
+                        interface: interface.name.clone(),
+                        change: Change::Attached,
+                    });
+                }
+                Err(error) => {
+                    for (hook, index) in fresh.into_iter().rev() {
+                        self.remove(shared, hook, index);
+                    }
+                    if self.absent.get(&interface.name) != Some(&error.to_string()) {
+                        events.push(self.refused(interface, error));
+                    }
+                }
+            }
+        }
+        if shared.settings.topology == Topology::Bridge
+            && let Err(error) = crate::bridge::connect(shared, &bridge)
+            && let Some(interface) = wanted.first()
+        {
+            events.push(self.refused(interface, error));
+        }
+        events
+    }
+
+    /// What became of the interfaces that are attached.
+    fn look(&mut self, shared: &Shared) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut gone = Vec::new();
+        for (&index, attached) in &mut self.by_index {
+            let mut event = |change: Change| {
+                events.push(Event {
+                    interface: attached.name.clone(),
+                    change,
+                });
+            };
+            let Ok(state) = netlink::interface(Which::Index(index)) else {
+                continue;
+            };
+            let Some(state) = state else {
+                event(Change::Gone);
+                gone.push(index);
+                continue;
+            };
+            let now = (state.name.clone(), state.running);
+            let before = attached.seen.replace(now);
+            let (name, running) = before.unwrap_or_else(|| (attached.name.clone(), state.running));
+            if name != state.name && state.name == attached.name {
+                event(Change::NameBack);
+            } else if name != state.name {
+                event(Change::Renamed(state.name.clone()));
+            }
+            if running != state.running {
+                event(if state.running {
+                    Change::Up
+                } else {
+                    Change::Down
+                });
+            }
+        }
+        for index in gone {
+            self.remove(shared, XDP, index);
+            self.remove(shared, TC, index);
+        }
+        events
+    }
+
+    fn refused(&mut self, interface: &Interface, error: DatapathError) -> Event {
+        self.absent
+            .insert(interface.name.clone(), error.to_string());
+        Event {
+            interface: interface.name.clone(),
+            change: Change::Refused(error),
+        }
+    }
+}
+
+fn xdp_name(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Native => "native XDP",
+        XdpMode::Generic => "generic XDP",
+    }
+}
+
+fn xdp_program(shared: &mut Shared) -> Result<OwnedFd, DatapathError> {
+    let program = xdp(&mut shared.entry, "entry_xdp")?;
+    let fd = program.fd().map_err(DatapathError::program("entry_xdp"))?;
+    fd.as_fd().try_clone_to_owned().map_err(duplicate)
+}
+
+fn tc_program(shared: &mut Shared) -> Result<OwnedFd, DatapathError> {
+    let program = classifier(&mut shared.entry, "entry_tc")?;
+    let fd = program.fd().map_err(DatapathError::program("entry_tc"))?;
+    fd.as_fd().try_clone_to_owned().map_err(duplicate)
+}
+
+fn duplicate(source: io::Error) -> DatapathError {
+    DatapathError::System {
+        operation: "dup",
+        source,
+    }
+}
+
+/// A link that cannot be pinned is closed, and its program comes off again.
+fn pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
+    let _ = std::fs::remove_file(&path);
+    link.pin(&path).map_err(|source| DatapathError::Map {
+        name: path.display().to_string(),
+        operation: "pin the link",
+        source,
+    })
+}
+
+fn is_occupied(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
+}
+
+/// Takes somebody else's XDP program off.
+fn remove_foreign(state: &InterfaceState) -> io::Result<()> {
+    if let Some(link) = Link::xdp_of(state.index)? {
+        return link.detach();
+    }
+    let native = state.xdp.is_none_or(|xdp| xdp.native);
+    netlink::remove_xdp(state.index, if native { XDP_NATIVE } else { XDP_GENERIC })
 }
 
 fn check_kernel() -> Result<(), DatapathError> {
@@ -92,17 +541,25 @@ fn check_kernel() -> Result<(), DatapathError> {
     Ok(())
 }
 
-fn facts_of(interface: &Interface) -> Result<InterfaceFacts, DatapathError> {
+/// Looks an interface up; one that can be told to refuse is refused before anything is attached.
+fn facts_of(
+    shared: &Shared,
+    interface: &Interface,
+) -> Result<(InterfaceState, InterfaceFacts), DatapathError> {
     let fail = |message: String| DatapathError::Interface {
         interface: interface.name.clone(),
         message,
     };
-    let facts = sys::interface_facts(&interface.name)
-        .map_err(|error| fail(format!("{error}; `ip link` lists those that exist")))?;
-    if facts.index >= abi::IFINDEX_MAX {
+    let state = netlink::interface(Which::Name(&interface.name))
+        .map_err(|error| fail(error.to_string()))?
+        .ok_or_else(|| {
+            fail("there is no such interface; `ip link` lists those that exist".into())
+        })?;
+    let facts = sys::interface_facts(&interface.name).map_err(|error| fail(error.to_string()))?;
+    if state.index >= abi::IFINDEX_MAX {
         return Err(fail(format!(
             "its index {} is not below {}; reboot or re-create it",
-            facts.index,
+            state.index,
             abi::IFINDEX_MAX
         )));
     }
@@ -113,98 +570,8 @@ fn facts_of(interface: &Interface) -> Result<InterfaceFacts, DatapathError> {
             interface.name
         )));
     }
-    Ok(facts)
-}
-
-fn attach_tc(
-    program: &mut SchedClassifier,
-    interface: &Interface,
-    facts: &InterfaceFacts,
-) -> Result<FdLink, DatapathError> {
-    let attached = program
-        .attach_with_options(
-            &interface.name,
-            TcAttachType::Egress,
-            // First: a program before it could let packets go that it never sees.
-            TcAttachOptions::TcxOrder(LinkOrder::first()),
-        )
-        .and_then(|id| program.take_link(id))
-        .map_err(|error| refusal(interface, facts, "tcx egress", &error))?;
-    FdLink::try_from(attached).map_err(|error| DatapathError::Interface {
-        interface: interface.name.clone(),
-        message: format!("tcx egress: {error}"),
-    })
-}
-
-fn attach_xdp(
-    program: &mut Xdp,
-    interface: &Interface,
-    facts: &InterfaceFacts,
-) -> Result<FdLink, DatapathError> {
-    let (mode, name) = match interface.mode {
-        XdpMode::Native => (AyaMode::Driver, "native XDP"),
-        XdpMode::Generic => (AyaMode::Skb, "generic XDP"),
-    };
-    let attached = program
-        .attach_to_if_index(facts.index, mode)
-        .and_then(|id| program.take_link(id))
-        .map_err(|error| refusal(interface, facts, name, &error))?;
-    FdLink::try_from(attached).map_err(|error| DatapathError::Interface {
-        interface: interface.name.clone(),
-        message: format!("{name}: {error}"),
-    })
-}
-
-/// Turns an errno into the cause that it has with common drivers, and what to change.
-fn refusal(
-    interface: &Interface,
-    facts: &InterfaceFacts,
-    hook: &str,
-    error: &ProgramError,
-) -> DatapathError {
-    let errno = errno_of(error);
-    let name = &interface.name;
-    let driver = facts.driver.as_deref().unwrap_or("unknown");
-    let mtu = facts
-        .mtu
-        .map_or_else(|| "unknown".to_owned(), |mtu| mtu.to_string());
-    let cause = match errno {
-        Some(libc::EOPNOTSUPP) => {
-            "the driver has no native XDP; set xdp_mode = \"generic\" for this interface, or use \
-             another NIC"
-                .to_owned()
-        }
-        Some(libc::ERANGE | libc::EINVAL) => format!(
-            "the MTU (here {mtu}, or the peer's) is too large for XDP in one buffer, or an \
-             offload stands in the way; try `ip link set {name} mtu 1500` and `ethtool -K {name} \
-             lro off gro-hw off`"
-        ),
-        Some(libc::ENOSPC | libc::ENOMEM) => {
-            format!("the driver has too few queues for XDP; lower them with `ethtool -L {name}`")
-        }
-        Some(libc::EBUSY | libc::EEXIST) => format!(
-            "another XDP program is attached; `bpftool net show dev {name}` names it, `ip link \
-             set {name} xdp off` removes one that no link holds"
-        ),
-        Some(libc::EPERM) => {
-            "not permitted; CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are needed".to_owned()
-        }
-        _ => error.to_string(),
-    };
-    let number = errno.map_or_else(String::new, |errno| format!(", errno {errno}"));
-    DatapathError::Interface {
-        interface: name.clone(),
-        message: format!("{hook} refused (driver {driver}, MTU {mtu}{number}): {cause}"),
+    if shared.settings.topology == Topology::Bridge {
+        crate::bridge::check(interface, &state)?;
     }
-}
-
-fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return io.raw_os_error();
-        }
-        at = error.source();
-    }
-    None
+    Ok((state, facts))
 }

@@ -13,13 +13,23 @@ impl Ticks {
         Self((nanoseconds >> abi::TICK_SHIFT) as u32 & abi::TICK_MASK)
     }
 
-    /// Whole seconds from `earlier` to this moment; 0 if it is a little later.
-    pub fn seconds_since(self, earlier: Self) -> u64 {
+    /// This moment moved on by some ticks.
+    pub fn plus(self, ticks: u32) -> Self {
+        Self(self.0.wrapping_add(ticks) & abi::TICK_MASK)
+    }
+
+    /// Ticks from `earlier` to this moment; 0 if it is a little later.
+    pub fn since(self, earlier: Self) -> u32 {
         let ticks = self.0.wrapping_sub(earlier.0) & abi::TICK_MASK;
         if ticks > abi::TICK_MASK - TICKS_AHEAD {
             return 0;
         }
-        (u64::from(ticks) << abi::TICK_SHIFT) / 1_000_000_000
+        ticks
+    }
+
+    /// Whole seconds from `earlier` to this moment; 0 if it is a little later.
+    pub fn seconds_since(self, earlier: Self) -> u64 {
+        (u64::from(self.since(earlier)) << abi::TICK_SHIFT) / 1_000_000_000
     }
 }
 

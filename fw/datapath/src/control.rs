@@ -16,13 +16,19 @@ pub struct ControlWord {
 }
 
 /// What a commit made current.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Committed {
     /// Counts installs of this datapath, from 1.
     pub generation: u32,
     /// Slot of the program arrays.
     pub slot: u32,
+    /// Attached programs that were replaced on the way.
+    pub events: Vec<crate::attach::Event>,
 }
+
+/// Words of `struct control` after the control word itself.
+pub(crate) const SCALE: usize = 1;
+pub(crate) const BUILD: usize = 2;
 
 impl ControlWord {
     /// What is in force before the first commit: an empty slot, so every packet is dropped with

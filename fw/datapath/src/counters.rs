@@ -7,6 +7,7 @@ use bailey_bpf::abi;
 
 use crate::clock::Ticks;
 use crate::error::DatapathError;
+use crate::interfaces;
 use crate::mapping::Mapping;
 use crate::pins::PinDir;
 use crate::shared::cpus;
@@ -33,11 +34,26 @@ pub struct RuleCount {
     pub seen: Option<Ticks>,
 }
 
+/// What was counted for one interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceCounts {
+    /// The name it was attached under.
+    pub name: String,
+    /// By hook and reason number.
+    pub reasons: BTreeMap<(u32, u32), Count>,
+    /// Frames that a bridge took in here, passed, and could not send on.
+    pub lost: u64,
+}
+
 /// The counters of the programs, summed over CPUs whenever they are read.
 #[derive(Debug)]
 pub struct Counters {
     reasons: Mapping,
     rules: Mapping,
+    events: Mapping,
+    lost: Mapping,
+    /// By slot.
+    names: Vec<String>,
     cpus: usize,
     stride: usize,
 }
@@ -86,31 +102,75 @@ impl Counters {
         let cpus = cpus()? as usize;
         let (reasons, _) = map_pinned(pins, "reason_counters", size_of::<abi::reason_counters>())?;
         let (rules, entries) = map_pinned(pins, "rule_counters", size_of::<abi::rule_counter>())?;
+        let (events, _) = map_pinned(pins, "flow_events", size_of::<abi::flow_events>())?;
         Ok(Self {
             reasons,
             rules,
+            events,
+            lost: map_pinned(pins, "bridge_lost", 8)?.0,
+            names: interfaces::slot_names(pins)?,
             cpus,
             stride: entries / cpus,
         })
     }
 
-    /// By hook and reason number, those that counted anything.
+    /// By hook and reason number, those that counted anything, on all interfaces.
     pub fn reasons(&self) -> BTreeMap<(u32, u32), Count> {
-        let mut counts: BTreeMap<(u32, u32), Count> = BTreeMap::new();
+        let mut counts = BTreeMap::new();
+        for slot in 0..abi::INTERFACE_SLOTS as usize {
+            self.add_slot(slot, &mut counts);
+        }
+        counts
+    }
+
+    /// The same by interface: the name that it was attached under, what was counted, and what a
+    /// bridge received on it and could not deliver. The name of what was counted for no attached
+    /// interface is empty.
+    pub fn interfaces(&self) -> Vec<InterfaceCounts> {
+        let slots = self.names.iter().enumerate();
+        slots
+            .map(|(slot, name)| {
+                let mut reasons = BTreeMap::new();
+                self.add_slot(slot, &mut reasons);
+                InterfaceCounts {
+                    name: name.clone(),
+                    reasons,
+                    lost: self.lost.words()[slot].load(Ordering::Relaxed),
+                }
+            })
+            .filter(|counts| !counts.name.is_empty() || !counts.reasons.is_empty())
+            .collect()
+    }
+
+    fn add_slot(&self, slot: usize, counts: &mut BTreeMap<(u32, u32), Count>) {
         let words = self.reasons.words();
-        for region in 0..self.cpus * abi::HOOKS as usize {
-            for reason in 0..abi::REASON_MAX as usize {
-                let at = (region * abi::REASON_MAX as usize + reason) * 2;
-                let packets = words[at].load(Ordering::Relaxed);
-                if packets > 0 {
-                    let hook = region as u32 % abi::HOOKS;
-                    let count = counts.entry((hook, reason as u32)).or_default();
-                    count.packets += packets;
-                    count.bytes += words[at + 1].load(Ordering::Relaxed);
+        for cpu in 0..self.cpus {
+            for hook in 0..abi::HOOKS as usize {
+                let region = (cpu * abi::INTERFACE_SLOTS as usize + slot) * abi::HOOKS as usize;
+                for reason in 0..abi::REASON_MAX as usize {
+                    let at = ((region + hook) * abi::REASON_MAX as usize + reason) * 2;
+                    let packets = words[at].load(Ordering::Relaxed);
+                    if packets > 0 {
+                        let count = counts.entry((hook as u32, reason as u32)).or_default();
+                        count.packets += packets;
+                        count.bytes += words[at + 1].load(Ordering::Relaxed);
+                    }
                 }
             }
         }
-        counts
+    }
+
+    /// What happened to flows, by `enum flow_event`.
+    pub fn events(&self) -> [u64; abi::FLOW_EVENTS as usize] {
+        let line = abi::FLOW_EVENT_LINE as usize;
+        let lines = self.events.words().chunks_exact(line);
+        let mut sums = [0_u64; abi::FLOW_EVENTS as usize];
+        for words in lines {
+            for (sum, word) in sums.iter_mut().zip(words) {
+                *sum += word.load(Ordering::Relaxed);
+            }
+        }
+        sums
     }
 
     /// What the rule of this id decided.

@@ -1,19 +1,20 @@
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use aya::programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
-use crate::attach::Attachments;
+use crate::attach::{Attachments, Event, Interface};
+use crate::bridge;
 use crate::control::{Committed, ControlWord};
 use crate::counters::Counters;
 use crate::error::DatapathError;
 use crate::flows::FlowTable;
 use crate::generation::Generation;
 use crate::pins::PinDir;
-use crate::settings::Settings;
-use crate::shared::{Programs, SHARED_MAPS, Shared, classifier, cpus, program, xdp};
+use crate::settings::{Settings, Topology};
+use crate::shared::{Programs, Shared, classifier, cpus, program, xdp};
+use crate::sweep::Sweeper;
 use crate::sys;
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
@@ -32,10 +33,10 @@ pub trait Enforcer {
     fn carried(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError>;
 }
 
-/// The loaded programs. Dropping it detaches everything and removes the pins.
+/// The loaded programs. What is pinned stays when it is dropped: flows, counters, the generation in
+/// force and the attached programs belong to the kernel until [`detach`](crate::detach()).
 pub struct Datapath {
     attachments: Attachments,
-    generations: VecDeque<Generation>,
     /// Ids whose counters belong to the generation in force.
     counted: RuleIds,
     pub(crate) shared: Shared,
@@ -50,45 +51,105 @@ pub enum Hook {
     Tc,
 }
 
-/// Generations kept loaded: the one in force, and the one before for a rollback.
-const KEPT: usize = 2;
-
 impl Datapath {
-    /// Creates the maps and loads the entry programs. Nothing is attached, no policy is in force.
+    /// Adopts what is pinned there, or creates it, and loads the entry programs. Nothing that is
+    /// attached is touched. `known` are the rule ids that adopted counters belong to.
     ///
     /// # Errors
-    /// If the kernel refuses a map or a program.
-    pub fn create(pins: PinDir, settings: Settings) -> Result<Self, DatapathError> {
-        Self::with(pins, settings, Programs::All)
+    /// If what is pinned has another shape and is in use, or the kernel refuses a map or a program.
+    pub fn open(pins: PinDir, settings: Settings, known: RuleIds) -> Result<Self, DatapathError> {
+        Self::with(pins, settings, known, Programs::All)
     }
 
     /// The same with the probe only: it can judge, and cannot be attached.
     ///
     /// # Errors
-    /// As [`Self::create`].
-    pub fn create_probe(pins: PinDir, settings: Settings) -> Result<Self, DatapathError> {
-        Self::with(pins, settings, Programs::Probe)
+    /// As [`Self::open`].
+    pub fn open_probe(pins: PinDir, settings: Settings) -> Result<Self, DatapathError> {
+        Self::with(pins, settings, RuleIds::default(), Programs::Probe)
     }
 
-    fn with(pins: PinDir, settings: Settings, programs: Programs) -> Result<Self, DatapathError> {
+    fn with(
+        pins: PinDir,
+        settings: Settings,
+        known: RuleIds,
+        programs: Programs,
+    ) -> Result<Self, DatapathError> {
+        let shared = Shared::open(pins, settings, programs)?;
+        let attachments = Attachments::adopt(&shared);
         Ok(Self {
-            attachments: Attachments::default(),
-            generations: VecDeque::new(),
-            counted: RuleIds::default(),
-            shared: Shared::create(pins, settings, programs)?,
+            attachments,
+            counted: known,
+            shared,
         })
     }
 
-    /// Loads a generation and puts it into its slot; not yet in force.
-    fn stage(&self, tables: &Tables) -> Result<Generation, DatapathError> {
-        let word = ControlWord::load(&self.shared.control).next();
-        let generation = Generation::load(tables, word, &self.shared)?;
+    /// Takes back what opening created, where nothing came of it: no program is attached, and nothing
+    /// was there before.
+    pub fn abandon(self) {
+        if !self.is_adopted() && !self.is_attached() {
+            self.shared.pins.remove_all();
+            self.shared.pins.remove_directory();
+        }
+    }
+
+    /// Were flows, counters and a generation there before?
+    pub fn is_adopted(&self) -> bool {
+        self.shared.adopted
+    }
+
+    /// Are programs attached?
+    pub fn is_attached(&self) -> bool {
+        !self.attachments.is_empty()
+    }
+
+    /// Loads a generation and puts it into the slot of its word, once no packet can be there.
+    fn stage(&mut self, tables: &Tables, word: ControlWord) -> Result<(), DatapathError> {
+        let mut generation = Generation::load(tables, word, &self.shared)?;
         // A packet that read the control word before the slot was last used may still run.
         sys::grace_period().map_err(|source| DatapathError::System {
             operation: "membarrier (a nohz_full kernel is not supported)",
             source,
         })?;
-        Ok(generation)
+        self.fill_slot(&mut generation)
+    }
+
+    /// Programs of another build are attached: puts this build's in their place. Until the next
+    /// commit both builds are asked for the word in force, so this build first gets a program under
+    /// that word too. A packet never meets the entry program of one build and the policy program of
+    /// another: each build has its own program arrays.
+    fn take_over(&mut self, tables: &Tables) -> Result<Vec<Event>, DatapathError> {
+        if self.shared.is_attached_build() || self.attachments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let in_force = ControlWord::load(&self.shared.control);
+        self.stage(tables, in_force)?;
+        let events = self.attachments.replace_programs(&mut self.shared)?;
+        // Packets inside the old programs still need their arrays.
+        sys::grace_period().map_err(|source| DatapathError::System {
+            operation: "membarrier",
+            source,
+        })?;
+        self.count_bridge_losses()?;
+        self.shared.set_attached_build();
+        Ok(events)
+    }
+
+    fn count_bridge_losses(&mut self) -> Result<(), DatapathError> {
+        if self.shared.settings.topology == Topology::Bridge {
+            bridge::count_lost(&mut self.shared)?;
+        }
+        Ok(())
+    }
+
+    /// Every slot but those of the word in force and of the one before, which stays for a rollback.
+    fn clear_old_slots(&mut self, word: ControlWord) {
+        let before = (word.slot + abi::POLICY_SLOTS - 1) % abi::POLICY_SLOTS;
+        for slot in (0..abi::POLICY_SLOTS).filter(|&slot| slot != word.slot && slot != before) {
+            for array in &mut self.shared.policies {
+                let _ = array.clear_index(&slot);
+            }
+        }
     }
 
     fn fill_slot(&mut self, generation: &mut Generation) -> Result<(), DatapathError> {
@@ -125,7 +186,7 @@ impl Datapath {
         let cpus = cpus()? as usize;
         let new = rules
             .iter()
-            .filter(|(id, key)| self.counted.key(*id) != Some(key));
+            .filter(|(id, key)| self.counted.owner(*id) != Some(key));
         for (id, _) in new {
             for cpu in 0..cpus {
                 let at = (cpu * stride + id as usize) * words;
@@ -138,12 +199,38 @@ impl Datapath {
         Ok(())
     }
 
-    /// Attaches to interfaces by name.
+    /// Attaches to interfaces by name, where that is not done already, and takes off what is no
+    /// longer configured. With `replace`, another's XDP program makes way.
     ///
     /// # Errors
-    /// If any refuses; then none is attached.
-    pub fn attach(&mut self, interfaces: &[crate::attach::Interface]) -> Result<(), DatapathError> {
-        self.attachments.attach(&mut self.shared, interfaces)
+    /// If any refuses; then none of them is attached by this call.
+    pub fn attach(
+        &mut self,
+        interfaces: &[Interface],
+        replace: bool,
+    ) -> Result<Vec<Event>, DatapathError> {
+        let foreign_build = !self.shared.is_attached_build() && !self.attachments.is_empty();
+        let events = self
+            .attachments
+            .attach(&mut self.shared, interfaces, replace)?;
+        if !foreign_build {
+            self.count_bridge_losses()?;
+            self.shared.set_attached_build();
+        }
+        Ok(events)
+    }
+
+    /// Compares what is attached with what should be, and sets right what can be.
+    pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<Event> {
+        self.attachments.tend(&mut self.shared, interfaces)
+    }
+
+    /// The sweeper of the flow table, for a thread of its own.
+    ///
+    /// # Errors
+    /// If the maps cannot be mapped.
+    pub fn sweeper(&self) -> Result<Sweeper, DatapathError> {
+        Sweeper::open(&self.shared.pins, &self.shared.settings)
     }
 
     /// The counters.
@@ -203,24 +290,18 @@ impl Enforcer for Datapath {
                 "the tables need {needed} rule counters, {held} were created"
             )));
         }
-        let mut generation = self.stage(tables)?;
-        self.fill_slot(&mut generation)?;
+        let events = self.take_over(tables)?;
+        let word = ControlWord::load(&self.shared.control).next();
+        self.stage(tables, word)?;
         self.clear_new_counters(&tables.rules)?;
-        let word = generation.word;
         word.store(&self.shared.control);
         word.store(&self.shared.probe_control);
-        self.generations.push_back(generation);
-        // A grace period has passed since the generation after it was committed.
-        if self.generations.len() > KEPT
-            && let Some(old) = self.generations.pop_front()
-        {
-            for array in &mut self.shared.policies {
-                let _ = array.clear_index(&old.word.slot);
-            }
-        }
+        // A grace period has passed since the generation before was committed.
+        self.clear_old_slots(word);
         Ok(Committed {
             generation: word.generation,
             slot: word.slot,
+            events,
         })
     }
 
@@ -232,15 +313,8 @@ impl Enforcer for Datapath {
             .collect();
         carried.sort_unstable();
         carried.dedup();
-        let resting: Vec<u32> = ids.resting().collect();
+        let resting: Vec<u32> = ids.resting().map(|(id, _)| id).collect();
         carried.retain(|id| resting.binary_search(id).is_ok());
         Ok(carried)
-    }
-}
-
-impl Drop for Datapath {
-    fn drop(&mut self) {
-        self.attachments.detach();
-        self.shared.pins.remove(&SHARED_MAPS);
     }
 }

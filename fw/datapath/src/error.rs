@@ -74,6 +74,14 @@ pub enum DatapathError {
         /// The cause and the setting to change.
         message: String,
     },
+    /// Somebody else's program is where Bailey's should be.
+    #[error("interface {interface}: {message}")]
+    Occupied {
+        /// The interface.
+        interface: String,
+        /// Whose, and what to do.
+        message: String,
+    },
     /// The probe was refused or did not answer.
     #[error("probe: {0}")]
     Probe(String),

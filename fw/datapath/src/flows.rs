@@ -56,17 +56,52 @@ pub struct Flow {
 const LANES: usize = abi::FLOW_LANES as usize;
 const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
 
+/// The layout that the pinned table was made with.
+pub(crate) fn layout_version(pins: &PinDir) -> Result<u64, DatapathError> {
+    let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
+    let word = keys.words().last();
+    Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)))
+}
+
+/// How many flows there are, and how they are spread over states.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// By `enum flow_state`.
+    pub by_state: [u64; abi::STATE_COUNT as usize],
+    /// Lanes that are taken.
+    pub taken: u64,
+    /// Lanes that there are.
+    pub slots: u64,
+}
+
 impl FlowTable {
+    /// Counts, without looking at more than states.
+    pub fn census(&self) -> Census {
+        let mut census = Census {
+            slots: (self.buckets * LANES) as u64,
+            ..Census::default()
+        };
+        for bucket in 0..self.buckets {
+            let tags = self.tags.words()[bucket].load(Ordering::Relaxed);
+            if tags == 0 {
+                continue;
+            }
+            let taken = tags.to_le_bytes();
+            for lane in (0..LANES).filter(|&lane| taken[lane] != 0) {
+                let state = self.state(bucket, lane) as usize;
+                census.by_state[state % abi::STATE_COUNT as usize] += 1;
+                census.taken += 1;
+            }
+        }
+        census
+    }
+
     /// Opens the table that is pinned there.
     ///
     /// # Errors
     /// If nothing is pinned, or another version's.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
-        let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
-        let version = keys
-            .words()
-            .last()
-            .map_or(0, |word| word.load(Ordering::Relaxed));
+        let version = layout_version(pins)?;
         if version != u64::from(abi::ABI_VERSION) {
             return Err(DatapathError::Layout {
                 name: "flow_keys",

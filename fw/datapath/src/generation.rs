@@ -1,5 +1,4 @@
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::Ordering;
+use std::os::fd::AsFd;
 
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
@@ -7,10 +6,9 @@ use bailey_compile::Tables;
 
 use crate::control::ControlWord;
 use crate::error::DatapathError;
-use crate::mapping::Mapping;
+use crate::frozen::write_and_freeze;
 use crate::settings::OnPolicyChange;
-use crate::shared::{Globals, Programs, Shared, classifier, map_data, xdp};
-use crate::sys;
+use crate::shared::{Globals, Programs, Shared, classifier, map_data, map_shapes, xdp};
 
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.
@@ -47,10 +45,13 @@ impl Generation {
         let keep = u32::from(settings.on_policy_change == OnPolicyChange::Keep);
         let [lpm4, lpm6] = [params.lpm4, params.lpm6].map(u32::from);
         let mut loader = EbpfLoader::new();
-        globals.apply(&mut loader, &shared.pins);
+        let shapes = map_shapes(settings)?;
+        let tcp_strict = u32::from(settings.tcp_strict);
+        globals.apply(&mut loader, &shared.pins, shared.build, &shapes);
         loader
             .override_global("GENERATION", &word.generation, true)
             .override_global("KEEP", &keep, true)
+            .override_global("TCP_STRICT", &tcp_strict, true)
             .override_global("HOST_BUCKET_BITS", &params.host_bucket_bits, true)
             .override_global("HOST_KEYS", &params.host_keys[..], true)
             .override_global("LPM4", &lpm4, true)
@@ -89,30 +90,4 @@ fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathEr
     classifier(policy, "policy_tc")?
         .load()
         .map_err(DatapathError::program("policy_tc"))
-}
-
-/// Fills a table through one mapping, freezes it, and compares through another what the kernel
-/// now holds with what it was given.
-fn write_and_freeze(map: BorrowedFd<'_>, name: &str, image: &[u8]) -> Result<(), DatapathError> {
-    let (words, rest) = image.as_chunks::<8>();
-    debug_assert!(rest.is_empty(), "elements are multiples of 8 bytes");
-    if !words.is_empty() {
-        let mapping = Mapping::writable(map, image.len())
-            .map_err(DatapathError::map(name, "map into memory"))?;
-        for (to, word) in mapping.words().iter().zip(words) {
-            to.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
-        }
-    }
-    sys::map_freeze(map).map_err(DatapathError::map(name, "freeze"))?;
-    if !words.is_empty() {
-        let mapping = Mapping::readable(map, image.len())
-            .map_err(DatapathError::map(name, "map into memory"))?;
-        let mut pairs = mapping.words().iter().zip(words);
-        if !pairs.all(|(held, word)| held.load(Ordering::Relaxed) == u64::from_ne_bytes(*word)) {
-            return Err(DatapathError::ReadBack {
-                name: name.to_owned(),
-            });
-        }
-    }
-    Ok(())
 }

@@ -4,6 +4,8 @@
 
 /// Programs on interfaces.
 pub mod attach;
+/// The bridge: who is whose other side, and what is lost between them.
+mod bridge;
 /// The coarse monotonic clock in ticks, as the programs read it.
 pub mod clock;
 /// The control word.
@@ -12,29 +14,53 @@ pub mod control;
 pub mod counters;
 /// Generations installed one after the other.
 pub mod datapath;
+/// The way out: everything off, from the pins alone.
+mod detach;
 /// What can go wrong, by operation.
 pub mod error;
+/// What passes whatever policy says.
+pub mod failsafe;
 /// The flow table, read from outside.
 pub mod flows;
 /// Frames for the probe.
 pub mod frame;
+/// Tables that are written once, read back and frozen.
+mod frozen;
 /// One policy program with its frozen tables.
 mod generation;
+/// Where flows belong: the hashes of the programs, once more.
+pub mod hash;
+/// Which interface has which counters.
+mod interfaces;
+/// Pinned maps compared with what this binary needs.
+mod layout;
+/// Programs on hooks.
+mod link;
 /// A BPF map as memory.
 mod mapping;
+/// Interfaces, as rtnetlink sees them.
+pub mod netlink;
 /// Where maps are pinned.
 pub mod pins;
 /// Verdicts from the loaded program, without side effects.
 pub mod probe;
+/// What an interface's refusal means.
+pub mod refusal;
 /// Sizes, timeouts and modes: what is fixed when the maps are created.
 pub mod settings;
 /// The maps that all generations share, and the attached programs.
 mod shared;
+/// What is loaded and attached, without a daemon.
+pub mod status;
+/// Retires what is expired, restamps what is old, and scales idle times with the fill.
+pub mod sweep;
 /// System calls that no library wraps safely.
 mod sys;
 
 pub use control::{Committed, ControlWord};
 pub use datapath::{Datapath, Enforcer};
+pub use detach::{Detached, detach};
 pub use error::DatapathError;
+pub use failsafe::Failsafe;
 pub use pins::PinDir;
-pub use settings::{OnPolicyChange, Settings, Timeouts};
+pub use settings::{OnPolicyChange, Settings, Timeouts, Topology};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::error::DatapathError;
+use crate::shared::{BUILD_MAPS, SHARED_MAPS};
 
 /// Where maps are pinned: how objects of different generations come to share them.
 #[derive(Debug)]
@@ -78,13 +79,56 @@ impl PinDir {
         }
     }
 
-    /// Removes the pins of these names; the directory too, if it is empty then.
-    pub(crate) fn remove(&self, names: &[&str]) {
-        for name in names {
+    /// Names of all pins.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let directory = match self {
+            Self::Path(path) => path.clone(),
+            Self::Private(fd) => format!("/proc/self/fd/{}", fd.as_raw_fd()).into(),
+        };
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.collect()
+    }
+
+    /// Is any program attached through a pinned link?
+    pub(crate) fn has_links(&self) -> bool {
+        self.names().iter().any(|name| name.starts_with(LINK))
+    }
+
+    /// Removes the pins whose names are chosen.
+    pub(crate) fn remove_where(&self, chosen: impl Fn(&str) -> bool) {
+        for name in self.names().iter().filter(|name| chosen(name)) {
             let _ = fs::remove_file(self.pin(name));
         }
+    }
+
+    /// Removes the directory, if it is empty.
+    pub(crate) fn remove_directory(&self) {
         if let Self::Path(path) = self {
             let _ = fs::remove_dir(path);
         }
     }
+
+    /// Removes every pin of Bailey's; what others have pinned there stays.
+    pub(crate) fn remove_all(&self) {
+        self.remove_where(is_ours);
+    }
+}
+
+/// How the names of pinned links on interfaces begin.
+pub(crate) const LINK: &str = "link_";
+/// How the names of pinned links on tracepoints begin.
+pub(crate) const TRACE: &str = "trace_";
+
+fn is_ours(name: &str) -> bool {
+    let of_build = |map: &&str| {
+        let number = name
+            .strip_prefix(*map)
+            .and_then(|rest| rest.strip_prefix('-'));
+        number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok())
+    };
+    name.starts_with(LINK)
+        || name.starts_with(TRACE)
+        || SHARED_MAPS.contains(&name)
+        || BUILD_MAPS.iter().any(|map| of_build(&map))
 }

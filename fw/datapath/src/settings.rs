@@ -1,6 +1,17 @@
 use bailey_bpf::abi;
 
 use crate::clock::ticks_of_seconds;
+use crate::failsafe::Failsafe;
+
+/// Where the machine stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// A node: XDP judges what it receives, tcx what it sends.
+    #[default]
+    Host,
+    /// A bump in the wire: what passes XDP on one NIC leaves through the other.
+    Bridge,
+}
 
 /// What becomes of established flows when policy changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,6 +34,20 @@ pub struct Settings {
     pub flow_counters: bool,
     /// Established flows on a policy change.
     pub on_policy_change: OnPolicyChange,
+    /// Does only a SYN open a TCP flow? Otherwise a segment from the middle of a connection does,
+    /// where no policy isolates either end.
+    pub tcp_strict: bool,
+    /// Host or bridge.
+    pub topology: Topology,
+    /// What passes whatever policy says; at most [`abi::FAILSAFE_MAX`].
+    pub failsafe: Vec<Failsafe>,
+    /// Live flows that one source (/32, /64) may have before its next ones stay evictable; 0: any.
+    pub source_flows: u32,
+    /// Seconds of idleness after which a live flow may be evicted, before a new one is refused.
+    pub last_resort: u32,
+    /// Ticks added to the clock of programs and sweeper: tests make months pass with it.
+    #[doc(hidden)]
+    pub clock_offset: u32,
     /// Idle times.
     pub timeouts: Timeouts,
 }
@@ -34,6 +59,12 @@ impl Default for Settings {
             rules: 1 << 16,
             flow_counters: true,
             on_policy_change: OnPolicyChange::default(),
+            tcp_strict: false,
+            topology: Topology::default(),
+            failsafe: Vec::new(),
+            source_flows: 1 << 16,
+            last_resort: 300,
+            clock_offset: 0,
             timeouts: Timeouts::default(),
         }
     }

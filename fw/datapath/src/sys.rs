@@ -45,7 +45,6 @@ pub(crate) fn grace_period() -> io::Result<()> {
 /// network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InterfaceFacts {
-    pub(crate) index: u32,
     pub(crate) mtu: Option<u32>,
     pub(crate) driver: Option<String>,
     pub(crate) lro: Option<bool>,
@@ -59,9 +58,8 @@ const DRVINFO_LEN: usize = 196;
 /// Asks for the facts; an interface that does not exist is an error, a fact that is not known
 /// is absent.
 pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
-    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+    use rustix::net::{AddressFamily, SocketType, socket};
     let socket: OwnedFd = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-    let index = netdevice::name_to_index(&socket, name)?;
     let mut request = ifreq(name)?;
     let mtu = ioctl(&socket, libc::SIOCGIFMTU, &mut request)
         .ok()
@@ -81,12 +79,24 @@ pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
         let [_, _, _, _, a, b, c, d] = flags;
         u32::from_ne_bytes([a, b, c, d]) & ETH_FLAG_LRO != 0
     });
-    Ok(InterfaceFacts {
-        index,
-        mtu,
-        driver,
-        lro,
-    })
+    Ok(InterfaceFacts { mtu, driver, lro })
+}
+
+/// Sets or clears `IFF_PROMISC` as `ip link set NAME promisc on` does.
+pub(crate) fn set_promiscuous(name: &str, on: bool) -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    let socket: OwnedFd = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let mut request = ifreq(name)?;
+    ioctl(&socket, libc::SIOCGIFFLAGS, &mut request)?;
+    // SAFETY: SIOCGIFFLAGS filled in this member of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    let promiscuous = libc::IFF_PROMISC as libc::c_short;
+    request.ifr_ifru.ifru_flags = if on {
+        flags | promiscuous
+    } else {
+        flags & !promiscuous
+    };
+    ioctl(&socket, libc::SIOCSIFFLAGS, &mut request)
 }
 
 fn ifreq(name: &str) -> io::Result<libc::ifreq> {

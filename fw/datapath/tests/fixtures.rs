@@ -4,6 +4,7 @@
 mod harness;
 
 use bailey_bpf::abi::*;
+use bailey_compile::RuleIds;
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::frame;
 use bailey_policy::Protocol;
@@ -378,7 +379,7 @@ fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
         rules: 256,
         ..Settings::default()
     };
-    h.datapath = Datapath::create(PinDir::private().unwrap(), settings).unwrap();
+    h.datapath = Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
     let syn = tcp(STRANGER[0], FRIEND[0], 40000, 80, SYN);
     h.expect(Hook::Xdp, &syn, REASON_DROP_NO_POLICY, &[]);
     h.expect(Hook::Tc, &syn, REASON_DROP_NO_POLICY, &[]);

@@ -1,7 +1,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::namespace::Namespace;
 use crate::topology::{Lab, NIC};
 
 /// A running `bailey run` and its log. Dropping it stops it as Ctrl-C does.
@@ -18,12 +19,30 @@ pub struct Daemon {
     child: Child,
     lines: Receiver<String>,
     log: Vec<String>,
-    config: PathBuf,
     binary: PathBuf,
 }
 
 /// Where the daemon finds its policies, below the lab's root.
 pub const POLICIES: &str = "policies";
+
+/// The configuration, below the lab's root.
+pub const CONFIG: &str = "bailey.toml";
+
+/// Writes a configuration that keeps everything below a root. `top` are its options before the
+/// first table.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn configure(root: &Path, top: &str) -> Result<()> {
+    let text = format!(
+        "policies = [\"{root}/{POLICIES}\"]\n{top}\n\
+         [flow_table]\nflows = 4096\n\
+         [paths]\npins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\n\
+         state = \"{root}/state\"\n",
+        root = root.display()
+    );
+    fs::write(root.join(CONFIG), text).context("cannot write the configuration")
+}
 
 impl Daemon {
     /// Starts the binary in the node's namespace, on the NIC, with everything it keeps below the
@@ -32,26 +51,31 @@ impl Daemon {
     /// # Errors
     /// If it cannot be started; whether it then enforces is for [`Self::wait_for`] to find out.
     pub fn start(lab: &Lab, binary: &Path, extra: &str) -> Result<Self> {
-        let root = lab.root();
-        let config = root.join("bailey.toml");
-        let text = format!(
-            "interfaces = [\"{NIC}\"]\npolicies = [\"{root}/{POLICIES}\"]\n{extra}\n\
-             [flow_table]\nflows = 4096\n\
-             [paths]\npins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\n\
-             state = \"{root}/state\"\n",
-            root = root.display()
-        );
-        fs::write(&config, text)?;
-        let (arguments, program) = (config.clone(), binary.to_owned());
-        let mut child = lab
-            .node
+        configure(lab.root(), &format!("interfaces = [\"{NIC}\"]\n{extra}"))?;
+        Self::launch(&lab.node, lab.root(), binary, &[])
+    }
+
+    /// Starts the binary in a namespace with the configuration that [`configure`] has written.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn launch(
+        namespace: &Namespace,
+        root: &Path,
+        binary: &Path,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let (file, program) = (root.join(CONFIG), binary.to_owned());
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let mut child = namespace
             .run(move || {
                 // setpriv: the daemon must not outlive the lab, however the lab ends.
                 Command::new("setpriv")
                     .args(["--pdeathsig", "INT"])
                     .arg(program)
                     .args(["run", "--config"])
-                    .arg(arguments)
+                    .arg(file)
+                    .args(arguments)
                     .stdin(Stdio::null())
                     .stderr(Stdio::piped())
                     .spawn()
@@ -70,7 +94,6 @@ impl Daemon {
             child,
             lines,
             log: Vec::new(),
-            config,
             binary: binary.to_owned(),
         })
     }
@@ -118,18 +141,16 @@ impl Daemon {
     /// # Errors
     /// If it fails.
     pub fn ask(&self, lab: &Lab, verb: &str) -> Result<String> {
-        let (binary, config, verb) = (self.binary.clone(), self.config.clone(), verb.to_owned());
-        let output = lab.node.run(move || {
-            Command::new(binary)
-                .args(verb.split_whitespace())
-                .arg("--config")
-                .arg(config)
-                .output()
-        })?;
-        if !output.status.success() {
-            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        let answer = ask(&lab.node, lab.root(), &self.binary, verb)?;
+        if !answer.status.success() {
+            bail!("{}", String::from_utf8_lossy(&answer.stderr));
         }
-        Ok(String::from_utf8(output.stdout)?)
+        Ok(String::from_utf8(answer.stdout)?)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Closes the pipe that it logs to.
@@ -154,6 +175,22 @@ impl Daemon {
     pub fn wait(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
+}
+
+/// Runs the binary with a verb and the lab's configuration.
+///
+/// # Errors
+/// If it cannot be run.
+pub fn ask(namespace: &Namespace, root: &Path, binary: &Path, verb: &str) -> Result<Output> {
+    let (binary, config, verb) = (binary.to_owned(), root.join(CONFIG), verb.to_owned());
+    let output = namespace.run(move || {
+        Command::new(binary)
+            .args(verb.split_whitespace())
+            .arg("--config")
+            .arg(config)
+            .output()
+    });
+    output.context("cannot run bailey")
 }
 
 impl Drop for Daemon {

@@ -57,21 +57,7 @@ impl Lab {
         for setting in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
             node.sysctl(setting, "1")?;
         }
-        connect(&node, NIC, &outside, "eth0")?;
-        for address in NODE {
-            node.ip(&format!(
-                "address add {address} dev {NIC} {}",
-                nodad(address)
-            ))?;
-        }
-        for address in OUTSIDE {
-            outside.ip(&format!(
-                "address add {address} dev eth0 {}",
-                nodad(address)
-            ))?;
-        }
-        outside.ip("route add 10.42.0.0/24 via 203.0.113.1")?;
-        outside.ip("route add fd42::/64 via 2001:db8:a::1")?;
+        connect_nic(&node, &outside)?;
         outside.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
         node.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
         let mut workloads = BTreeMap::new();
@@ -98,6 +84,14 @@ impl Lab {
         })
     }
 
+    /// Puts a new NIC in the place of one that was deleted.
+    ///
+    /// # Errors
+    /// If the old one is still there.
+    pub fn reconnect(&self) -> Result<()> {
+        connect_nic(&self.node, &self.outside)
+    }
+
     /// The lab's own directory: empty, in memory, gone with the lab.
     pub fn root(&self) -> &Path {
         &self.root
@@ -110,6 +104,26 @@ impl Lab {
     pub fn workload(&self, name: &str) -> &Namespace {
         &self.workloads[name]
     }
+}
+
+/// The NIC, its addresses and routes.
+fn connect_nic(node: &Namespace, outside: &Namespace) -> Result<()> {
+    connect(node, NIC, outside, "eth0")?;
+    for address in NODE {
+        node.ip(&format!(
+            "address add {address} dev {NIC} {}",
+            nodad(address)
+        ))?;
+    }
+    for address in OUTSIDE {
+        outside.ip(&format!(
+            "address add {address} dev eth0 {}",
+            nodad(address)
+        ))?;
+    }
+    outside.ip("route add 10.42.0.0/24 via 203.0.113.1")?;
+    outside.ip("route add fd42::/64 via 2001:db8:a::1")?;
+    Ok(())
 }
 
 fn nodad(address: &str) -> &'static str {

@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -7,7 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 /// Held while a daemon runs; the kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Why there is no lock.
@@ -30,8 +30,19 @@ impl Lock {
         let path = directory.join("lock");
         let shown = path.display().to_string();
         fs::create_dir_all(directory).map_err(|e| LockError::File(shown.clone(), e))?;
-        let file = File::create(&path).map_err(|e| LockError::File(shown.clone(), e))?;
-        Self::of(file, shown)
+        let opened = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        let file = opened.map_err(|e| LockError::File(shown.clone(), e))?;
+        let mut lock = Self::of(file, shown.clone())?;
+        let written = lock
+            .file
+            .set_len(0)
+            .and_then(|()| writeln!(lock.file, "{}", std::process::id()));
+        written.map_err(|e| LockError::File(shown, e))?;
+        Ok(lock)
     }
 
     /// Takes a directory itself, which must exist: two daemons with different run directories
@@ -47,10 +58,19 @@ impl Lock {
 
     fn of(file: File, shown: String) -> Result<Self, LockError> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held(shown)),
             Err(error) => Err(LockError::File(shown, error.into())),
         }
+    }
+
+    /// The process that has the lock of this run directory.
+    pub fn holder(directory: &Path) -> Option<u32> {
+        if !Self::is_held(directory) {
+            return None;
+        }
+        let text = fs::read_to_string(directory.join("lock")).ok()?;
+        text.trim().parse().ok()
     }
 
     /// Does a running daemon have the lock of this run directory?

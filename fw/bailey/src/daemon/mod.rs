@@ -1,5 +1,7 @@
 //! The daemon: reads, compiles and installs whenever policies change, until it is told to stop.
 
+/// What the daemon knows of itself.
+pub mod health;
 /// One daemon per set of pins.
 pub mod lock;
 /// Structured log lines.
@@ -9,6 +11,10 @@ pub mod reload;
 /// Changes of the policy paths.
 pub mod watch;
 
+mod control;
+mod report;
 mod serve;
+mod start;
+mod sweep;
 
 pub use serve::serve;

@@ -70,6 +70,13 @@ pub struct Refusal {
     pub messages: Vec<String>,
 }
 
+impl Prepared {
+    /// What was read.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
 impl Refusal {
     fn of(message: impl Into<String>) -> Outcome {
         Outcome::Refused(Self {
@@ -80,11 +87,11 @@ impl Refusal {
 }
 
 impl Reloader {
-    /// Starts with nothing in force.
-    pub fn new(config: Config) -> Self {
+    /// Starts with nothing in force, and the rule ids of an earlier process.
+    pub fn new(config: Config, ids: RuleIds) -> Self {
         Self {
             config,
-            ids: RuleIds::default(),
+            ids,
             in_force: None,
             selection: Selection::default(),
             read: None,
@@ -186,17 +193,19 @@ impl Reloader {
             mut stopwatch,
         } = prepared;
         stopwatch.lap("wait");
+        let written = RuleNames::of(&tables.rules).write(&self.config.paths.state);
         let committed = match enforcer.install(&tables) {
             Ok(committed) => committed,
             Err(error) => {
+                // The names of what stays in force; if that fails too, it was told at the commit.
+                let _ = RuleNames::of(&self.ids).write(&self.config.paths.state);
                 // About the kernel, not the files: the same files may be taken the next time.
                 self.read = None;
                 return Refusal::of(error.to_string());
             }
         };
         stopwatch.lap("install");
-        let names = RuleNames::of(committed.generation, &tables.rules);
-        if let Err(error) = names.write(&self.config.paths.state) {
+        if let Err(error) = written {
             let path = RuleNames::path(&self.config.paths.state);
             warnings.push(format!("{}: cannot write: {error}", path.display()));
         }

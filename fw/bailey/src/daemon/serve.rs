@@ -1,53 +1,82 @@
-use std::collections::HashSet;
 use std::thread;
-use std::time::Duration;
 
-use bailey_bpf::abi;
-use bailey_bpf::reason::Reason;
 use bailey_datapath::attach::{Interface, XdpMode};
-use bailey_datapath::{Datapath, DatapathError, PinDir};
+use bailey_datapath::netlink::Monitor;
+use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::cli::Run;
 use crate::config::{self, Config};
-use crate::daemon::lock::{Lock, LockError};
-use crate::daemon::reload::{Generation, Outcome, Prepared, Reloader};
+use crate::daemon::health::{self, Health};
+use crate::daemon::lock::Lock;
+use crate::daemon::reload::Outcome;
+use crate::daemon::start::{Started, not_locked, not_started, start, wait_for_interfaces};
+use crate::daemon::sweep::Sweeping;
 use crate::daemon::watch::{Input, Wake, Watching};
+use crate::daemon::{control, report};
 use crate::exit::Exit;
-use crate::load::{Selection, print_diagnostics};
 
-/// Enforces until a signal asks to stop; then detaches everything.
-pub fn serve(config: Config) -> Exit {
+/// Enforces, and keeps what is enforced in step with the files, until a signal asks to stop. What is
+/// attached stays attached.
+pub fn serve(config: Config, options: &Run) -> Exit {
     let interfaces = match config.interfaces() {
         Ok(interfaces) => interfaces,
-        Err(message) => return unprotected(&message, Exit::Invalid),
+        Err(message) => return not_started(&config, &message, Exit::Invalid),
     };
     let interfaces: Vec<Interface> = interfaces.into_iter().map(interface).collect();
     let mut watching = Watching::start(&config);
     if let Err(error) = forward_signals(&watching) {
-        return unprotected(&format!("cannot handle signals: {error}"), Exit::Internal);
+        let message = format!("cannot handle signals: {error}");
+        return not_started(&config, &message, Exit::Internal);
     }
     let _lock = match Lock::take(&config.paths.run) {
         Ok(lock) => lock,
-        Err(error) => return not_locked(&error),
+        Err(error) => return not_locked(&config, &error),
     };
     if let Err(error) = std::fs::create_dir_all(&config.paths.state) {
-        let path = config.paths.state.display();
-        return unprotected(&format!("{path}: {error}"), Exit::NotAuthorised);
+        let message = format!("{}: {error}", config.paths.state.display());
+        return not_started(&config, &message, Exit::NotAuthorised);
     }
-    let mut reloader = Reloader::new(config.clone());
-    let (mut datapath, _pins_lock) = match start(&config, &mut reloader, &interfaces) {
+    warn_without_failsafe(&config);
+    wait_for_interfaces(&interfaces, options.wait_for_interfaces);
+    let failsafe = config.settings().failsafe;
+    let health = Health::new(failsafe.iter().map(ToString::to_string).collect());
+    let mut started = match start(&config, interfaces, options.replace, &health) {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    attached(&interfaces);
-    run_loop(&mut watching, &mut reloader, &mut datapath);
-    drop(datapath);
-    tracing::warn!(
-        interfaces = names(&interfaces),
-        "detached: the interfaces are UNPROTECTED"
+    report::not_yet();
+    let _sweeping = sweep(&started, &health);
+    if let Err(error) = forward_interfaces(&watching) {
+        tracing::warn!(%error, "changes of interfaces are not reported; they are looked at instead");
+    }
+    if let Err(error) = control::start(&config, health.clone()) {
+        let socket = config.paths.socket();
+        tracing::error!("{}: {error}; no control socket", socket.display());
+        health.problem("control socket", &error.to_string());
+    }
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(false, &[NotifyState::Ready]);
+    run_loop(&mut watching, &mut started, &health);
+    let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
+    let _ = std::fs::remove_file(config.paths.socket());
+    tracing::info!(
+        "stopped; what is attached stays in force, `bailey detach --yes-unfiltered` ends it"
     );
     Exit::Success
+}
+
+/// Without the sweeper expired flows go when their places are needed.
+fn sweep(started: &Started, health: &Health) -> Option<Sweeping> {
+    let sweeper = started.datapath.sweeper().map_err(|e| e.to_string());
+    let sweeping = sweeper.and_then(|sweeper| Sweeping::start(sweeper).map_err(|e| e.to_string()));
+    sweeping
+        .inspect_err(|error| {
+            tracing::error!("{error}: the flow table is not swept");
+            health.problem("sweeper", error);
+        })
+        .ok()
 }
 
 fn interface((name, mode): (String, config::XdpMode)) -> Interface {
@@ -58,18 +87,13 @@ fn interface((name, mode): (String, config::XdpMode)) -> Interface {
     Interface { name, mode }
 }
 
-fn names(interfaces: &[Interface]) -> String {
-    let names: Vec<&str> = interfaces
-        .iter()
-        .map(|interface| interface.name.as_str())
-        .collect();
-    names.join(",")
-}
-
-fn unprotected(message: &str, exit: Exit) -> Exit {
-    tracing::error!("{message}");
-    tracing::error!("nothing was attached: the interfaces are UNPROTECTED");
-    exit
+fn warn_without_failsafe(config: &Config) {
+    if config.failsafe.is_empty() {
+        tracing::warn!(
+            "no failsafe: a policy can lock you out; name where you manage this machine from, as in \
+             failsafe = [{{ cidr = \"192.0.2.0/24\", port = 22 }}]"
+        );
+    }
 }
 
 fn forward_signals(watching: &Watching) -> std::io::Result<()> {
@@ -85,162 +109,67 @@ fn forward_signals(watching: &Watching) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Loads, installs the first generation, and attaches; in this order, so that no packet ever
-/// meets a program without policy.
-fn start(
-    config: &Config,
-    reloader: &mut Reloader,
-    interfaces: &[Interface],
-) -> Result<(Datapath, Lock), Exit> {
-    // Files first: an invalid policy is found without touching the kernel.
-    let prepared = prepare(reloader)?;
-    let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
-    let lock = Lock::on_directory(&config.paths.pins).map_err(|error| not_locked(&error))?;
-    let mut datapath = Datapath::create(pins, config.settings()).map_err(|error| fail(&error))?;
-    match reloader.install(prepared, &mut datapath) {
-        Outcome::Committed(generation) => {
-            report(&generation);
-            report_selected(&Selection::default(), reloader.selection());
-        }
-        outcome => return Err(refused_at_start(outcome)),
-    }
-    datapath.attach(interfaces).map_err(|error| fail(&error))?;
-    Ok((datapath, lock))
-}
-
-/// Reads until the files hold still, for a while.
-fn prepare(reloader: &mut Reloader) -> Result<Prepared, Exit> {
-    const TRIES: u32 = 50;
-    for _ in 0..TRIES {
-        match reloader.prepare() {
-            Ok(prepared) => return Ok(prepared),
-            Err(Outcome::Moving) => thread::sleep(Duration::from_millis(100)),
-            Err(outcome) => return Err(refused_at_start(outcome)),
-        }
-    }
-    Err(unprotected("the policy files keep changing", Exit::Invalid))
-}
-
-/// Another daemon may well protect the interfaces, so nothing is said of them.
-fn not_locked(error: &LockError) -> Exit {
-    tracing::error!("{error}");
-    match error {
-        LockError::Held(_) => Exit::Negative,
-        LockError::File(..) => Exit::NotAuthorised,
-    }
-}
-
-fn refused_at_start(outcome: Outcome) -> Exit {
-    let Outcome::Refused(refusal) = outcome else {
-        return unprotected("there is nothing to enforce", Exit::Internal);
-    };
-    print_diagnostics(&refusal.diagnostics);
-    unprotected(&refusal.messages.join("; "), Exit::Invalid)
-}
-
-fn fail(error: &DatapathError) -> Exit {
-    let exit = match error {
-        DatapathError::Unsupported(_) | DatapathError::Interface { .. } => Exit::Unsupported,
-        DatapathError::Pins { .. } => Exit::Invalid,
-        _ => Exit::Internal,
-    };
-    unprotected(&error.to_string(), exit)
-}
-
-fn attached(interfaces: &[Interface]) {
-    for interface in interfaces {
-        let mode = match interface.mode {
-            XdpMode::Native => "native",
-            XdpMode::Generic => "generic",
-        };
-        tracing::info!(interface = interface.name, xdp_mode = mode, "attached");
-    }
-    let not_yet = [
-        abi::REASON_DROP_VLAN,
-        abi::REASON_DROP_FRAGMENT,
-        abi::REASON_DROP_EXTENSION_HEADER,
-        abi::REASON_DROP_ICMP_ERROR,
-    ];
-    let names: Vec<&str> = not_yet
-        .into_iter()
-        .filter_map(Reason::of)
-        .map(|reason| reason.name)
-        .collect();
-    tracing::warn!(
-        reasons = names.join(","),
-        "VLAN frames, IP fragments, IPv6 extension headers and ICMP errors are DROPPED, each \
-         under its own counter"
+fn forward_interfaces(watching: &Watching) -> std::io::Result<()> {
+    let monitor = Monitor::new()?;
+    let sender = watching.sender();
+    thread::spawn(
+        move || {
+            while monitor.wait().is_ok() && sender.send(Input::Interface).is_ok() {}
+        },
     );
+    Ok(())
 }
 
-fn run_loop(watching: &mut Watching, reloader: &mut Reloader, datapath: &mut Datapath) {
+fn run_loop(watching: &mut Watching, started: &mut Started, health: &Health) {
     let mut again = false;
     loop {
-        match watching.wait() {
-            Wake::Stop => return,
-            Wake::Rescan if !again && reloader.is_current() => continue,
-            Wake::Rescan | Wake::Changed => {}
+        let wake = watching.wait();
+        if wake == Wake::Stop {
+            return;
+        }
+        if wake != Wake::Changed {
+            let events = started.datapath.tend(&started.interfaces);
+            report::interfaces(&events, &started.interfaces, health);
+        }
+        let current = || started.reloader.is_current();
+        if wake == Wake::Interfaces || (wake == Wake::Rescan && !again && current()) {
+            continue;
         }
         watching.rewatch();
-        again = matches!(apply(reloader, datapath, watching), Outcome::Moving);
+        again = matches!(apply(started, watching, health), Outcome::Moving);
     }
 }
 
-/// Reloads once and logs what it came to.
-fn apply(reloader: &mut Reloader, datapath: &mut Datapath, watching: &mut Watching) -> Outcome {
+/// Reloads once, and says what it came to.
+fn apply(started: &mut Started, watching: &mut Watching, health: &Health) -> Outcome {
+    let Started {
+        datapath,
+        reloader,
+        interfaces,
+        ..
+    } = started;
     let before = reloader.selection().clone();
     let outcome = reloader.reload(datapath, || watching.is_quiet());
     match &outcome {
         Outcome::Committed(generation) => {
-            report(generation);
-            report_selected(&before, reloader.selection());
+            report::interfaces(&generation.committed.events, interfaces, health);
+            report::generation(generation);
+            report::selected(&before, reloader.selection());
+            health.committed();
+            health.solved(health::POLICY);
         }
-        Outcome::Unchanged => tracing::debug!("the files say what is in force already"),
+        Outcome::Unchanged => {
+            health.solved(health::POLICY);
+            tracing::debug!("the files say what is in force already");
+        }
         Outcome::Moving => tracing::debug!("files changed while they were read; once more"),
         Outcome::Refused(refusal) => {
             for message in &refusal.messages {
                 tracing::error!("{message}");
             }
             tracing::error!("the last good generation stays in force");
+            health.problem(health::POLICY, &refusal.messages.join("; "));
         }
     }
     outcome
-}
-
-/// How many endpoints each policy selects, where that is news.
-fn report_selected(before: &Selection, after: &Selection) {
-    let known: HashSet<&(String, usize)> = before.0.iter().collect();
-    for entry @ (policy, endpoints) in &after.0 {
-        if !known.contains(entry) {
-            tracing::info!(policy, endpoints, "policy");
-        }
-    }
-}
-
-/// The one line per generation.
-fn report(generation: &Generation) {
-    let ms = |name: &str| {
-        let stage = generation.stages.iter().find(|(stage, _)| *stage == name);
-        stage.map_or(0.0, |(_, duration)| {
-            (duration.as_secs_f64() * 1e4).round() / 10.0
-        })
-    };
-    let stats = &generation.stats;
-    tracing::info!(
-        generation = generation.committed.generation,
-        slot = generation.committed.slot,
-        policies = stats.policies,
-        rules = stats.rules,
-        endpoints = stats.endpoints,
-        classes = stats.classes,
-        prefixes = stats.prefixes4 + stats.prefixes6,
-        table_bytes = stats.bytes,
-        read_ms = ms("read"),
-        compile_ms = ms("compile"),
-        install_ms = ms("install"),
-        "generation committed"
-    );
-    for warning in &generation.warnings {
-        tracing::warn!("{warning}");
-    }
 }

@@ -13,12 +13,14 @@ use crate::clock::now;
 use crate::config::{Config, Watch};
 
 /// What the daemon's loop waits for.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// The policy files changed and have settled.
     Changed,
     /// Time to compare files that nobody reported.
     Rescan,
+    /// An interface changed.
+    Interfaces,
     /// A signal asks to stop.
     Stop,
 }
@@ -30,6 +32,8 @@ pub enum Input {
     File(notify::Result<Event>),
     /// A signal.
     Signal(i32),
+    /// The kernel reports a change of some interface.
+    Interface,
 }
 
 /// Waits until policy files have changed and everyone has finished writing them.
@@ -46,6 +50,8 @@ pub struct Watching {
     changed: Option<Instant>,
     /// When files were last compared.
     scanned: Instant,
+    /// Did an interface change since that was last told?
+    interfaces: bool,
     /// Signals that came while something else was asked for.
     signals: VecDeque<i32>,
 }
@@ -73,6 +79,7 @@ impl Watching {
             open: OpenFiles::default(),
             changed: None,
             scanned: now(),
+            interfaces: false,
             signals: VecDeque::new(),
         };
         watching.rewatch();
@@ -128,6 +135,9 @@ impl Watching {
                 // Files that are being written are waited for all the same.
                 self.changed = Some(now());
             }
+            if std::mem::take(&mut self.interfaces) {
+                return Wake::Interfaces;
+            }
             // Deadlines do not move with events that mean nothing.
             let due = match self.changed {
                 Some(at) if self.open.0.is_empty() => at + settle,
@@ -167,6 +177,7 @@ impl Watching {
     fn take(&mut self, input: Input) {
         match input {
             Input::Signal(signal) => self.signals.push_back(signal),
+            Input::Interface => self.interfaces = true,
             Input::File(Ok(event)) => self.note(&event),
             Input::File(Err(error)) => {
                 tracing::warn!(%error, "watching files failed; reading them again");

@@ -46,6 +46,18 @@ pub(crate) fn check(options: &Check) -> Exit {
             .warnings()
             .for_each(|warning| diagnostics.warning(warning));
     }
+    #[cfg(target_os = "linux")]
+    if let (true, Some((snapshot, _))) = (options.live, &outcome) {
+        let settings = config.settings();
+        let session = crate::lockout::Session::of_caller();
+        let warning = session.and_then(|session| {
+            let (failsafe, strict) = (&settings.failsafe, settings.tcp_strict);
+            crate::lockout::warning(snapshot, session, failsafe, strict)
+        });
+        warning
+            .into_iter()
+            .for_each(|warning| diagnostics.warning(warning));
+    }
     match options.output {
         Format::Table => {
             print_diagnostics(&diagnostics);

@@ -1,81 +1,31 @@
-use bailey_datapath::clock::Ticks;
-use bailey_datapath::flows::{Flow, FlowTable, state_name};
-use serde::Serialize;
+use bailey_control::api::{self, path};
 
 use crate::cli::{Format, Read};
 use crate::exit::Exit;
 use crate::output::{json, line, table};
-use crate::rule_names::RuleNames;
-use crate::verbs::pinned;
-
-#[derive(Debug, Serialize)]
-struct Row {
-    protocol: String,
-    source: String,
-    source_port: u16,
-    destination: String,
-    destination_port: u16,
-    state: &'static str,
-    idle_seconds: u64,
-    packets: u64,
-    bytes: u64,
-    reply_packets: u64,
-    reply_bytes: u64,
-    egress_rule: String,
-    ingress_rule: String,
-}
+use crate::verbs::ask::ask;
+use crate::view::View;
 
 /// All flows in the table.
 pub(crate) fn list(options: &Read) -> Exit {
-    let pinned = match pinned::open(options) {
-        Ok(pinned) => pinned,
+    let flows: api::Flows = match ask(options, path::FLOWS, View::flows) {
+        Ok(flows) => flows,
         Err(exit) => return exit,
     };
-    let flows = match FlowTable::open(&pinned.pins) {
-        Ok(flows) => flows,
-        Err(error) => return pinned::fail(&error),
-    };
-    let now = Ticks::now();
-    let mut rows: Vec<Row> = flows
-        .iter()
-        .map(|flow| row(&flow, now, &pinned.names))
-        .collect();
-    rows.sort_by(|a, b| {
-        let key = |r: &Row| (r.protocol.clone(), r.source.clone(), r.destination.clone());
-        (key(a), a.source_port).cmp(&(key(b), b.source_port))
-    });
     match options.output {
-        Format::Json => json(&serde_json::json!({"schema_version": 1, "flows": rows})),
+        Format::Json => json(&flows),
         Format::Table => line(&table(
             &[
                 "PROTO", "SRC", "DST", "STATE", "IDLE", "PKTS", "REPLY", "EGRESS", "INGRESS",
             ],
-            rows.iter().map(cells).collect(),
+            flows.flows.iter().map(cells).collect(),
             &[4, 5, 6],
         )),
     }
     Exit::Success
 }
 
-fn row(flow: &Flow, now: Ticks, names: &RuleNames) -> Row {
-    Row {
-        protocol: flow.protocol.to_string(),
-        source: flow.source.to_string(),
-        source_port: flow.source_port,
-        destination: flow.destination.to_string(),
-        destination_port: flow.destination_port,
-        state: state_name(flow.state),
-        idle_seconds: now.seconds_since(flow.seen),
-        packets: flow.original.packets,
-        bytes: flow.original.bytes,
-        reply_packets: flow.reply.packets,
-        reply_bytes: flow.reply.bytes,
-        egress_rule: names.label(flow.egress_rule),
-        ingress_rule: names.label(flow.ingress_rule),
-    }
-}
-
-fn cells(row: &Row) -> Vec<String> {
+fn cells(row: &api::Flow) -> Vec<String> {
     let side = |address: &str, port: u16| match (port, address.contains(':')) {
         (0, _) => address.to_owned(),
         (port, true) => format!("[{address}]:{port}"),
@@ -85,11 +35,65 @@ fn cells(row: &Row) -> Vec<String> {
         row.protocol.clone(),
         side(&row.source, row.source_port),
         side(&row.destination, row.destination_port),
-        row.state.to_owned(),
+        row.state.clone(),
         format!("{} s", row.idle_seconds),
         row.packets.to_string(),
         row.reply_packets.to_string(),
         row.egress_rule.clone(),
         row.ingress_rule.clone(),
     ]
+}
+
+/// How full the table is, and what happened to flows.
+pub(crate) fn stats(options: &Read) -> Exit {
+    let stats: api::FlowStats = match ask(options, path::FLOW_STATS, View::flow_stats) {
+        Ok(stats) => stats,
+        Err(exit) => return exit,
+    };
+    if options.output == Format::Json {
+        json(&stats);
+        return Exit::Success;
+    }
+    line(&fill(&stats.flow_table));
+    line("");
+    let states = stats.states.iter();
+    line(&table(
+        &["STATE", "FLOWS"],
+        states
+            .map(|state| vec![state.name.clone(), state.count.to_string()])
+            .collect(),
+        &[1],
+    ));
+    line("");
+    let events = stats.events.iter();
+    line(&table(
+        &["EVENT", "COUNT", "MEANING"],
+        events
+            .map(|event| {
+                vec![
+                    event.name.clone(),
+                    event.count.to_string(),
+                    event.help.clone(),
+                ]
+            })
+            .collect(),
+        &[1],
+    ));
+    Exit::Success
+}
+
+/// The fill in one line.
+pub(crate) fn fill(flow_table: &api::FlowTable) -> String {
+    let api::FlowTable {
+        flows,
+        limit,
+        slots,
+        idle_time_percent,
+    } = flow_table;
+    let percent = flows * 100 / (*limit).max(1);
+    let mut text = format!("{flows} flows, {percent} % of {limit} ({slots} places)");
+    if *idle_time_percent < 100 {
+        text.push_str(&format!("; idle times are scaled to {idle_time_percent} %"));
+    }
+    text
 }

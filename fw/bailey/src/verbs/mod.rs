@@ -3,15 +3,19 @@ mod explain;
 mod test;
 
 #[cfg(target_os = "linux")]
+mod ask;
+#[cfg(target_os = "linux")]
 mod conntrack;
 #[cfg(target_os = "linux")]
 mod counters;
 #[cfg(target_os = "linux")]
-mod pinned;
+mod detach;
 #[cfg(target_os = "linux")]
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
+#[cfg(target_os = "linux")]
+mod status;
 
 use crate::cli::{Cli, Verb};
 use crate::exit::Exit;
@@ -25,11 +29,19 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         #[cfg(target_os = "linux")]
         Verb::Run(options) => run::run(&options),
         #[cfg(target_os = "linux")]
+        Verb::Status(options) => status::status(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Detach(options) => detach::detach(&options),
+        #[cfg(target_os = "linux")]
         Verb::Rules(options) => rules::rules(&options),
         #[cfg(target_os = "linux")]
         Verb::Conntrack {
             verb: crate::cli::Conntrack::List(options),
         } => conntrack::list(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Conntrack {
+            verb: crate::cli::Conntrack::Stats(options),
+        } => conntrack::stats(&options),
         #[cfg(target_os = "linux")]
         Verb::Counters(options) => counters::counters(&options),
     }

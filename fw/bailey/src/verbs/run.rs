@@ -9,10 +9,9 @@ pub(crate) fn run(options: &Run) -> Exit {
         Ok(config) => config,
         Err(message) => {
             eprintln!("error: {message}");
-            eprintln!("nothing was attached: the interfaces are UNPROTECTED");
             return Exit::Invalid;
         }
     };
     daemon::log::start(&config.log);
-    daemon::serve(config)
+    daemon::serve(config, options)
 }

@@ -106,7 +106,7 @@ impl Harness {
     pub fn new(settings: Settings) -> Self {
         let tables = compile(&snapshot(true), &RuleIds::default(), &Limits::default()).unwrap();
         let pins = PinDir::private().unwrap();
-        let mut datapath = Datapath::create(pins, settings).unwrap();
+        let mut datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
         datapath.install(&tables).unwrap();
         Self { datapath, tables }
     }

@@ -1,0 +1,72 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bailey_control::api;
+
+use crate::clock::now;
+
+/// What the daemon knows of itself, shared with whoever answers questions.
+#[derive(Debug, Clone)]
+pub struct Health {
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    started: Instant,
+    committed: Option<Instant>,
+    problems: BTreeMap<String, String>,
+    failsafe: Vec<String>,
+}
+
+/// What a problem is about, when it is about policy.
+pub const POLICY: &str = "policy";
+
+impl Health {
+    /// A daemon that has just started.
+    pub fn new(failsafe: Vec<String>) -> Self {
+        Self {
+            shared: Arc::new(Mutex::new(State {
+                started: now(),
+                committed: None,
+                problems: BTreeMap::new(),
+                failsafe,
+            })),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is one assignment: whoever panicked left it whole.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A generation was committed.
+    pub fn committed(&self) {
+        self.state().committed = Some(now());
+    }
+
+    /// Something is wrong with a subject until [`Self::solved`].
+    pub fn problem(&self, subject: &str, message: &str) {
+        let text = format!("{subject}: {message}");
+        self.state().problems.insert(subject.to_owned(), text);
+    }
+
+    /// Nothing is wrong with a subject any more.
+    pub fn solved(&self, subject: &str) {
+        self.state().problems.remove(subject);
+    }
+
+    /// In the words of the API.
+    pub fn report(&self) -> api::Daemon {
+        let state = self.state();
+        api::Daemon {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: (now() - state.started).as_secs(),
+            committed_seconds_ago: state.committed.map(|at| (now() - at).as_secs()),
+            problems: state.problems.values().cloned().collect(),
+            failsafe: state.failsafe.clone(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::collections::HashSet;
+
+use bailey_bpf::abi;
+use bailey_bpf::reason::Reason;
+use bailey_datapath::attach::{Change, Event, Interface};
+
+use crate::daemon::health::Health;
+use crate::daemon::reload::Generation;
+use crate::load::Selection;
+
+/// Logs what happened to interfaces, and keeps the health in step.
+pub(crate) fn interfaces(events: &[Event], wanted: &[Interface], health: &Health) {
+    for Event { interface, change } in events {
+        let mode = wanted.iter().find(|wanted| wanted.name == *interface);
+        let xdp_mode = mode.map_or("", |wanted| wanted.mode.name());
+        let subject = format!("interface {interface}");
+        match change {
+            Change::Attached => tracing::info!(interface, xdp_mode, "attached"),
+            Change::Adopted => tracing::info!(interface, xdp_mode, "adopted: it was attached"),
+            Change::Replaced => {
+                tracing::info!(interface, "attached programs replaced by this version's");
+            }
+            Change::Unconfigured => tracing::warn!(
+                interface,
+                "detached: no longer configured; it is UNPROTECTED"
+            ),
+            Change::Gone => tracing::error!(interface, "the interface is gone"),
+            Change::Renamed(now) => tracing::warn!(
+                interface,
+                now,
+                "renamed; it stays protected, and the configuration names what is gone"
+            ),
+            Change::NameBack => tracing::info!(interface, "has its name again"),
+            Change::Down => tracing::warn!(interface, "down"),
+            Change::Up => tracing::info!(interface, "up"),
+            Change::Refused(error) => tracing::error!("{error}: it is UNPROTECTED"),
+        }
+        match change {
+            Change::Gone => health.problem(&subject, "there is no such interface"),
+            Change::Renamed(now) => health.problem(&subject, &format!("it is now named {now}")),
+            Change::Refused(error) => health.problem(&subject, &error.to_string()),
+            Change::Down | Change::Up => {}
+            _ => health.solved(&subject),
+        }
+    }
+}
+
+/// What this version drops although a policy might allow it.
+pub(crate) fn not_yet() {
+    let reasons = [
+        abi::REASON_DROP_VLAN,
+        abi::REASON_DROP_FRAGMENT,
+        abi::REASON_DROP_EXTENSION_HEADER,
+        abi::REASON_DROP_ICMP_ERROR,
+    ];
+    let names: Vec<&str> = reasons
+        .into_iter()
+        .filter_map(Reason::of)
+        .map(|reason| reason.name)
+        .collect();
+    tracing::warn!(
+        reasons = names.join(","),
+        "VLAN frames, IP fragments, IPv6 extension headers and ICMP errors are DROPPED, each \
+         under its own counter"
+    );
+}
+
+/// How many endpoints each policy selects, where that is news.
+pub(crate) fn selected(before: &Selection, after: &Selection) {
+    let known: HashSet<&(String, usize)> = before.0.iter().collect();
+    for entry @ (policy, endpoints) in &after.0 {
+        if !known.contains(entry) {
+            tracing::info!(policy, endpoints, "policy");
+        }
+    }
+}
+
+/// The one line per generation.
+pub(crate) fn generation(generation: &Generation) {
+    let ms = |name: &str| {
+        let stage = generation.stages.iter().find(|(stage, _)| *stage == name);
+        stage.map_or(0.0, |(_, duration)| {
+            (duration.as_secs_f64() * 1e4).round() / 10.0
+        })
+    };
+    let stats = &generation.stats;
+    tracing::info!(
+        generation = generation.committed.generation,
+        slot = generation.committed.slot,
+        policies = stats.policies,
+        rules = stats.rules,
+        endpoints = stats.endpoints,
+        classes = stats.classes,
+        prefixes = stats.prefixes4 + stats.prefixes6,
+        table_bytes = stats.bytes,
+        read_ms = ms("read"),
+        compile_ms = ms("compile"),
+        install_ms = ms("install"),
+        "generation committed"
+    );
+    for warning in &generation.warnings {
+        tracing::warn!("{warning}");
+    }
+}

@@ -1,0 +1,236 @@
+use std::thread;
+use std::time::Duration;
+
+use bailey_bpf::abi;
+use bailey_compile::RuleIds;
+use bailey_datapath::attach::Interface;
+use bailey_datapath::counters::Counters;
+use bailey_datapath::flows::FlowTable;
+use bailey_datapath::status::Loaded;
+use bailey_datapath::{Datapath, DatapathError, PinDir, netlink};
+
+use crate::clock::now;
+use crate::config::Config;
+use crate::daemon::health::{self, Health};
+use crate::daemon::lock::{Lock, LockError};
+use crate::daemon::reload::{Outcome, Prepared, Refusal, Reloader};
+use crate::daemon::report;
+use crate::exit::Exit;
+use crate::load::{Selection, print_diagnostics};
+use crate::lockout;
+use crate::rule_names::RuleNames;
+
+/// What the loop works with.
+pub(crate) struct Started {
+    pub(crate) datapath: Datapath,
+    pub(crate) reloader: Reloader,
+    pub(crate) interfaces: Vec<Interface>,
+    /// Nobody else may use these pins.
+    pub(crate) _pins_lock: Lock,
+}
+
+/// Nothing was started, and why; says what that means for the interfaces.
+pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
+    tracing::error!("{message}");
+    let loaded = Loaded::read(&config.paths.pins).ok();
+    match loaded.filter(Loaded::is_enforcing) {
+        Some(loaded) => tracing::error!(
+            generation = loaded.control.generation,
+            "bailey did not start; what was in force before goes on: `bailey status`"
+        ),
+        None => tracing::error!("nothing was attached: the interfaces are UNPROTECTED"),
+    }
+    exit
+}
+
+/// Loads or adopts, installs a generation, and attaches; in this order, so that no packet ever meets
+/// a program without policy.
+pub(crate) fn start(
+    config: &Config,
+    interfaces: Vec<Interface>,
+    replace: bool,
+    health: &Health,
+) -> Result<Started, Exit> {
+    let fail = |error: &DatapathError| not_started(config, &explain(config, error), exit_of(error));
+    // Files first: an invalid policy is found without touching the kernel.
+    let mut reloader = Reloader::new(config.clone(), known_ids(config));
+    let prepared = prepare(config, &mut reloader);
+    let enforcing = Loaded::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
+    if !enforcing && let Err(refusal) = prepared {
+        return Err(refused(config, &refusal));
+    }
+    let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
+    let pins_lock =
+        Lock::on_directory(&config.paths.pins).map_err(|error| not_locked(config, &error))?;
+    let mut datapath = Datapath::open(pins, config.settings(), reloader.ids().clone())
+        .map_err(|error| fail(&error))?;
+    match prepared {
+        Ok(prepared) => {
+            warn_of_lockout(&prepared, config);
+            match reloader.install(prepared, &mut datapath) {
+                Outcome::Committed(generation) => {
+                    report::interfaces(&generation.committed.events, &interfaces, health);
+                    report::generation(&generation);
+                    report::selected(&Selection::default(), reloader.selection());
+                    health.committed();
+                }
+                Outcome::Refused(refusal) if datapath.is_attached() => keep(&refusal, health),
+                Outcome::Refused(refusal) => {
+                    datapath.abandon();
+                    return Err(refused(config, &refusal));
+                }
+                Outcome::Unchanged | Outcome::Moving => {}
+            }
+        }
+        Err(refusal) => keep(&refusal, health),
+    }
+    let events = match datapath.attach(&interfaces, replace) {
+        Ok(events) => events,
+        Err(error) => {
+            datapath.abandon();
+            return Err(fail(&error));
+        }
+    };
+    report::interfaces(&events, &interfaces, health);
+    Ok(Started {
+        datapath,
+        reloader,
+        interfaces,
+        _pins_lock: pins_lock,
+    })
+}
+
+/// The rule ids that counters and flows of an earlier process belong to.
+fn known_ids(config: &Config) -> RuleIds {
+    let read = RuleNames::read(&config.paths.state);
+    match read {
+        Ok(names) => names.ids(),
+        Err(error) => {
+            let used = used_ids(config).unwrap_or_default();
+            if !used.is_empty() {
+                let path = RuleNames::path(&config.paths.state);
+                tracing::warn!(
+                    "{}: {error}; counters of {} rules go on under \"removed rule\", and rules \
+                     count from zero",
+                    path.display(),
+                    used.len()
+                );
+            }
+            RuleIds::restore([], used.into_iter().map(|id| (id, None)))
+        }
+    }
+}
+
+/// Ids that counted something or that a flow carries.
+fn used_ids(config: &Config) -> Result<Vec<u32>, DatapathError> {
+    let pins = PinDir::Path(config.paths.pins.clone());
+    let counters = Counters::open(&pins)?;
+    let mut used: Vec<u32> = FlowTable::open(&pins)?
+        .iter()
+        .flat_map(|flow| [flow.egress_rule, flow.ingress_rule])
+        .collect();
+    let ids = abi::RULE_FIRST..config.settings().rules;
+    used.extend(ids.filter(|&id| counters.rule(id).packets > 0));
+    used.retain(|&id| id >= abi::RULE_FIRST);
+    used.sort_unstable();
+    used.dedup();
+    Ok(used)
+}
+
+/// Reads until the files hold still, for a while.
+fn prepare(config: &Config, reloader: &mut Reloader) -> Result<Prepared, Refusal> {
+    const TRIES: u32 = 50;
+    let refusal = |message: &str| Refusal {
+        diagnostics: bailey_source::Diagnostics::default(),
+        messages: vec![message.to_owned()],
+    };
+    for _ in 0..TRIES {
+        match reloader.prepare() {
+            Ok(prepared) => return Ok(prepared),
+            Err(Outcome::Moving) => thread::sleep(Duration::from_millis(100)),
+            Err(Outcome::Refused(refusal)) => return Err(refusal),
+            Err(_) => return Err(refusal("there is nothing to enforce")),
+        }
+    }
+    let paths: Vec<String> = config
+        .policies
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Err(refusal(&format!("{} keep changing", paths.join(", "))))
+}
+
+fn warn_of_lockout(prepared: &Prepared, config: &Config) {
+    let settings = config.settings();
+    let Some(session) = lockout::Session::of_caller() else {
+        return;
+    };
+    let (failsafe, strict) = (&settings.failsafe, settings.tcp_strict);
+    if let Some(warning) = lockout::warning(prepared.snapshot(), session, failsafe, strict) {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Invalid files do not end what is in force.
+fn keep(refusal: &Refusal, health: &Health) {
+    print_diagnostics(&refusal.diagnostics);
+    for message in &refusal.messages {
+        tracing::error!("{message}");
+    }
+    tracing::error!("the generation of the process before stays in force");
+    health.problem(health::POLICY, &refusal.messages.join("; "));
+}
+
+fn refused(config: &Config, refusal: &Refusal) -> Exit {
+    print_diagnostics(&refusal.diagnostics);
+    not_started(config, &refusal.messages.join("; "), Exit::Invalid)
+}
+
+/// Another daemon may well protect the interfaces, so nothing is said of them.
+pub(crate) fn not_locked(config: &Config, error: &LockError) -> Exit {
+    match error {
+        LockError::Held(_) => {
+            tracing::error!("{error}");
+            Exit::Negative
+        }
+        LockError::File(..) => not_started(config, &error.to_string(), Exit::NotAuthorised),
+    }
+}
+
+fn exit_of(error: &DatapathError) -> Exit {
+    match error {
+        DatapathError::Unsupported(_) | DatapathError::Interface { .. } => Exit::Unsupported,
+        DatapathError::Occupied { .. } => Exit::Negative,
+        DatapathError::Pins { .. } | DatapathError::Layout { .. } => Exit::Invalid,
+        _ => Exit::Internal,
+    }
+}
+
+fn explain(config: &Config, error: &DatapathError) -> String {
+    match error {
+        DatapathError::Layout { .. } => format!(
+            "{error}. Either set the option back, or give up flows and counters: `bailey detach \
+             --yes-unfiltered` and start again (pins: {})",
+            config.paths.pins.display()
+        ),
+        _ => error.to_string(),
+    }
+}
+
+/// At boot the NICs may come after the daemon.
+pub(crate) fn wait_for_interfaces(interfaces: &[Interface], seconds: u64) {
+    let deadline = now() + Duration::from_secs(seconds);
+    let missing = || {
+        interfaces
+            .iter()
+            .find(|interface| !matches!(netlink::interface_by_name(&interface.name), Ok(Some(_))))
+    };
+    let mut told = false;
+    while let Some(interface) = missing().filter(|_| now() < deadline) {
+        if !told {
+            tracing::info!(interface = interface.name, "waiting for the interface");
+            told = true;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}

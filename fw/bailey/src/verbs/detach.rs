@@ -1,0 +1,75 @@
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::cli::Detach;
+use crate::clock::now;
+use crate::config::Paths;
+use crate::daemon::lock::Lock;
+use crate::exit::Exit;
+use crate::output::line;
+use crate::verbs::ask::{config, fail};
+
+/// Ends the daemon, if there is one, and takes everything off.
+pub(crate) fn detach(options: &Detach) -> Exit {
+    debug_assert!(options.yes_unfiltered, "the command line requires it");
+    let paths = match config(options.config.as_deref()) {
+        Ok(config) => config.paths,
+        Err(exit) => return exit,
+    };
+    if !paths.pins.exists() {
+        line("nothing is attached: no pins are there");
+        return Exit::Success;
+    }
+    if let Some(pid) = Lock::holder(&paths.run) {
+        end_daemon(&paths, pid);
+    }
+    match bailey_datapath::detach(&paths.pins) {
+        Err(error) => fail(&error),
+        Ok(detached) => {
+            for program in &detached {
+                line(&format!(
+                    "{}: {} program detached",
+                    program.interface, program.hook
+                ));
+            }
+            line(if detached.is_empty() {
+                "no program was attached"
+            } else {
+                "the interfaces are UNPROTECTED"
+            });
+            Exit::Success
+        }
+    }
+}
+
+/// A daemon would attach again. One that is stopped or stuck must not keep the operator out, so what
+/// does not end is killed.
+fn end_daemon(paths: &Paths, pid: u32) {
+    let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    for (signals, patience) in [
+        (&[Signal::TERM, Signal::CONT][..], Duration::from_secs(3)),
+        (&[Signal::KILL][..], Duration::from_secs(3)),
+    ] {
+        for &signal in signals {
+            let _ = kill_process(process, signal);
+        }
+        let deadline = now() + patience;
+        while Lock::is_held(&paths.run) && now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
+        if !Lock::is_held(&paths.run) {
+            line(&format!("the daemon (pid {pid}) has ended"));
+            if signals.contains(&Signal::KILL) {
+                eprintln!(
+                    "warning: it had to be killed; a service manager may start it again: \
+                     systemctl stop bailey"
+                );
+            }
+            return;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The lab with the demo's policies, and what holds in it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test binary uses a part"
+)]
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use bailey_lab::daemon::POLICIES;
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Daemon, Lab, daemon};
+
+pub const WEB: [&str; 2] = ["10.42.0.11", "fd42::11"];
+pub const DB: [&str; 2] = ["10.42.0.12", "fd42::12"];
+pub const BACKUP: [&str; 2] = ["203.0.113.10", "2001:db8:a::10"];
+pub const STRANGER: [&str; 2] = ["198.51.100.20", "2001:db8:b::20"];
+pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const COMMITTED: &str = "generation committed";
+
+pub fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+pub fn at(text: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(ip(text), port)
+}
+
+pub fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_bailey"))
+}
+
+pub fn demo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo")
+}
+
+pub fn lab() -> Lab {
+    let lab = Lab::new().unwrap();
+    let policies = lab.root().join(POLICIES);
+    fs::create_dir(&policies).unwrap();
+    for file in ["inventory.yaml", "policies.yaml"] {
+        fs::copy(demo().join(file), policies.join(file)).unwrap();
+    }
+    lab
+}
+
+pub fn start(lab: &Lab, extra: &str) -> Daemon {
+    let mut daemon = Daemon::start(lab, &binary(), extra).unwrap();
+    daemon.wait_for("attached", PATIENCE).unwrap();
+    daemon
+}
+
+pub fn policies(lab: &Lab) -> PathBuf {
+    lab.root().join(POLICIES).join("policies.yaml")
+}
+
+/// Takes the backup machine's permission away, or gives it back.
+pub fn set_backup(lab: &Lab, daemon: &mut Daemon, allowed: bool) {
+    let (from, to) = if allowed {
+        ("nobody", "backup")
+    } else {
+        ("backup", "nobody")
+    };
+    let text = fs::read_to_string(policies(lab)).unwrap();
+    let edited = text.replace(&format!("{{role: {from}}}"), &format!("{{role: {to}}}"));
+    assert_ne!(text, edited);
+    fs::write(policies(lab), edited).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+}
+
+/// What is in force is still in force: the backup reaches the database, the stranger does not.
+pub fn assert_in_force(lab: &Lab) {
+    let outside = &lab.outside;
+    assert_eq!(
+        traffic::ping(outside, ip(BACKUP[0]), ip(DB[0])),
+        Observed::Allowed
+    );
+    assert_eq!(
+        traffic::ping(outside, ip(STRANGER[0]), ip(DB[0])),
+        Observed::Silent
+    );
+}
+
+pub fn assert_detached(lab: &Lab) {
+    let links = lab.node.run(|| {
+        let output = std::process::Command::new("ip")
+            .args(["-d", "link", "show", "nic0"])
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    });
+    assert!(links.contains("nic0") && !links.contains("xdp"), "{links}");
+    assert!(!lab.root().join("bpf/bailey").exists(), "pins are left");
+}
+
+/// Runs a verb against the lab's configuration, with or without a daemon.
+pub fn ask(lab: &Lab, verb: &str) -> Output {
+    daemon::ask(&lab.node, lab.root(), &binary(), verb).unwrap()
+}

@@ -1,0 +1,426 @@
+//! The life of the daemon: it comes and goes, and what is attached goes on.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use bailey_lab::daemon::{CONFIG, POLICIES};
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Daemon, Lab, Server};
+use demo_lab::*;
+use nix::sys::signal::Signal;
+
+fn json(lab: &Lab, verb: &str) -> serde_json::Value {
+    let output = ask(lab, &format!("{verb} -o json"));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        panic!("{verb}: {error}: {stderr}")
+    })
+}
+
+fn relaunch(lab: &Lab, arguments: &[&str]) -> Daemon {
+    Daemon::launch(&lab.node, lab.root(), &binary(), arguments).unwrap()
+}
+
+fn edit_config(lab: &Lab, from: &str, to: &str) {
+    let path = lab.root().join(CONFIG);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from:?} is not in {text}");
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+/// Ids of the programs on the NIC, and of the links that hold them.
+fn attached(lab: &Lab) -> serde_json::Value {
+    let status = json(lab, "status");
+    status["interfaces"].clone()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_is_attached_outlives_the_daemon_and_is_adopted() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
+        let mut daemon = if signal == Signal::SIGTERM {
+            start(&lab, "")
+        } else {
+            let mut daemon = relaunch(&lab, &[]);
+            daemon.wait_for("adopted", PATIENCE).unwrap();
+            daemon
+        };
+        let mut stream =
+            traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
+        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        let (before, rules) = (attached(&lab), json(&lab, "rules"));
+        daemon.signal(signal).unwrap();
+        daemon.wait().unwrap();
+        assert_in_force(&lab);
+        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        let output = ask(&lab, "status");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(9), "{text}");
+        assert!(
+            text.starts_with("ENFORCING\n") && text.contains("none answers"),
+            "{text}"
+        );
+        let mut again = relaunch(&lab, &[]);
+        again.wait_for("adopted", PATIENCE).unwrap();
+        assert_eq!(attached(&lab), before, "nothing was attached anew");
+        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        assert_in_force(&lab);
+        for (old, new) in std::iter::zip(
+            rules["rules"].as_array().unwrap(),
+            json(&lab, "rules")["rules"].as_array().unwrap(),
+        ) {
+            assert_eq!(old["rule"], new["rule"]);
+            assert!(
+                old["packets"].as_u64() <= new["packets"].as_u64(),
+                "{old} {new}"
+            );
+        }
+        again.signal(Signal::SIGTERM).unwrap();
+        again.wait().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn get_me_out() {
+    let lab = lab();
+    Server::tcp(lab.workload("web"), 9090).unwrap();
+    let open = || traffic::tcp(&lab.outside, ip(STRANGER[0]), at(WEB[0], 9090));
+    // Without a daemon, with one, and with one that is stopped.
+    for signal in [Some(Signal::SIGKILL), None, Some(Signal::SIGSTOP)] {
+        let mut daemon = start(&lab, "");
+        assert_eq!(open(), Observed::Silent);
+        if let Some(signal) = signal {
+            daemon.signal(signal).unwrap();
+        }
+        let refused = ask(&lab, "detach");
+        assert_eq!(refused.status.code(), Some(2), "it must be meant");
+        assert_eq!(open(), Observed::Silent);
+        let output = ask(&lab, "detach --yes-unfiltered");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(
+            text.contains("nic0: xdp") && text.contains("UNPROTECTED"),
+            "{text}"
+        );
+        assert_eq!(open(), Observed::Allowed);
+        assert_detached(&lab);
+        daemon.wait().unwrap();
+        assert_eq!(ask(&lab, "status").status.code(), Some(4));
+        assert_eq!(ask(&lab, "detach --yes-unfiltered").status.code(), Some(0));
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_second_daemon_is_refused() {
+    let lab = lab();
+    let _daemon = start(&lab, "");
+    let mut second = Daemon::start(&lab, &binary(), "").unwrap();
+    second.wait_for("another bailey holds", PATIENCE).unwrap();
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    assert_in_force(&lab);
+    // With another run directory, but the same pins.
+    edit_config(&lab, "/run\"", "/run2\"");
+    let mut third = relaunch(&lab, &[]);
+    let line = third.wait_for("another bailey holds", PATIENCE).unwrap();
+    assert!(line.contains("bpf/bailey"), "{line}");
+    assert_eq!(third.wait().unwrap().code(), Some(1));
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn invalid_input_at_a_restart_leaves_what_is_in_force() {
+    let lab = lab();
+    drop(start(&lab, ""));
+    let good = fs::read_to_string(policies(&lab)).unwrap();
+    fs::write(policies(&lab), "kind: NetworkPolicy\n").unwrap();
+    let mut daemon = relaunch(&lab, &[]);
+    daemon.wait_for("stays in force", PATIENCE).unwrap();
+    daemon.wait_for("adopted", PATIENCE).unwrap();
+    assert_in_force(&lab);
+    // The daemon runs, says what is wrong, and takes the next good version.
+    let mut status = ask(&lab, "status");
+    for _ in 0..50 {
+        if status.status.code() == Some(9)
+            && String::from_utf8_lossy(&status.stdout).contains("PROBLEM: policy")
+        {
+            break;
+        }
+        sleep(Duration::from_millis(100));
+        status = ask(&lab, "status");
+    }
+    let text = String::from_utf8(status.stdout).unwrap();
+    assert!(text.contains("PROBLEM: policy"), "{text}");
+    fs::write(policies(&lab), good).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn another_table_size_is_refused_with_the_reason_and_changes_nothing() {
+    let lab = lab();
+    drop(start(&lab, ""));
+    edit_config(&lab, "flows = 4096", "flows = 8192");
+    let mut daemon = relaunch(&lab, &[]);
+    let line = daemon.wait_for("flow_tags", PATIENCE).unwrap();
+    assert!(
+        line.contains("1024 entries, 2048 are needed; flow_table.flows")
+            && line.contains("bailey detach --yes-unfiltered"),
+        "{line}"
+    );
+    daemon
+        .wait_for("what was in force before goes on", PATIENCE)
+        .unwrap();
+    assert_eq!(daemon.wait().unwrap().code(), Some(3));
+    assert_in_force(&lab);
+    edit_config(&lab, "flows = 8192", "flows = 4096");
+    relaunch(&lab, &[]).wait_for("adopted", PATIENCE).unwrap();
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn lost_rule_names_cost_names_and_nothing_else() {
+    let lab = lab();
+    let daemon = start(&lab, "");
+    assert_in_force(&lab);
+    drop(daemon);
+    fs::remove_file(lab.root().join("state/rules.json")).unwrap();
+    let mut daemon = relaunch(&lab, &[]);
+    daemon.wait_for("count from zero", PATIENCE).unwrap();
+    daemon.wait_for("adopted", PATIENCE).unwrap();
+    let rules = json(&lab, "rules");
+    let named = rules["rules"].as_array().unwrap().iter();
+    let packets: u64 = named
+        .filter(|rule| rule["id"].as_u64() >= Some(16))
+        .map(|rule| rule["packets"].as_u64().unwrap())
+        .sum();
+    assert_eq!(packets, 0, "no rule has the counts of another: {rules}");
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_foreign_program_is_named_and_makes_way_if_told_to() {
+    let lab = lab();
+    drop(start(&lab, ""));
+    // Another Bailey, with pins of its own, is as foreign as any other program.
+    let text = fs::read_to_string(lab.root().join(CONFIG)).unwrap();
+    let root = lab.root().display().to_string();
+    let other = text
+        .replace(&format!("{root}/bpf/bailey"), &format!("{root}/bpf/other"))
+        .replace(&format!("{root}/run"), &format!("{root}/run2"))
+        .replace(&format!("{root}/state"), &format!("{root}/state2"));
+    fs::write(lab.root().join(CONFIG), other).unwrap();
+    let mut second = relaunch(&lab, &[]);
+    let line = second.wait_for("is attached", PATIENCE).unwrap();
+    assert!(
+        line.contains("\"entry_xdp\" (id ") && line.contains("--replace"),
+        "{line}"
+    );
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    assert!(!lab.root().join("bpf/other").exists(), "nothing is left");
+    assert_in_force(&lab);
+    let mut third = relaunch(&lab, &["--replace"]);
+    third.wait_for("attached", PATIENCE).unwrap();
+    assert_in_force(&lab);
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn programs_of_another_build_are_replaced_in_place() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    drop(start(&lab, ""));
+    let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    let before = attached(&lab);
+    // Other constants are another build.
+    edit_config(
+        &lab,
+        "[flow_table]",
+        "[timeouts]\nudp_new = 31\n[flow_table]",
+    );
+    let mut daemon = relaunch(&lab, &[]);
+    daemon.wait_for("replaced", PATIENCE).unwrap();
+    daemon.wait_for("adopted", PATIENCE).unwrap();
+    let after = attached(&lab);
+    assert_ne!(before[0]["xdp_program"], after[0]["xdp_program"]);
+    assert_ne!(before[0]["tc_program"], after[0]["tc_program"]);
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_in_force(&lab);
+    let pins = fs::read_dir(lab.root().join("bpf/bailey")).unwrap();
+    let arrays = pins
+        .filter(|pin| {
+            let name = pin.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with("policies_xdp")
+        })
+        .count();
+    assert_eq!(arrays, 1, "those of the old build are gone");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_interface_that_comes_back_is_attached_again() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    lab.node.ip("link set nic0 down").unwrap();
+    daemon.wait_for("down", PATIENCE).unwrap();
+    lab.node.ip("link set nic0 name nic9").unwrap();
+    daemon.wait_for("renamed", PATIENCE).unwrap();
+    let text = String::from_utf8(ask(&lab, "status").stdout).unwrap();
+    assert!(
+        text.contains("nic0 (now nic9)") && text.contains("PROBLEM"),
+        "{text}"
+    );
+    lab.node.ip("link set nic9 name nic0").unwrap();
+    daemon.wait_for("has its name again", PATIENCE).unwrap();
+    lab.node.ip("link set nic0 up").unwrap();
+    daemon.wait_for("up", PATIENCE).unwrap();
+    lab.node.ip("link delete nic0").unwrap();
+    daemon.wait_for("the interface is gone", PATIENCE).unwrap();
+    lab.reconnect().unwrap();
+    daemon.wait_for("attached", PATIENCE).unwrap();
+    assert_in_force(&lab);
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_failsafe_passes_whatever_happens() {
+    let lab = lab();
+    Server::tcp(lab.workload("web"), 22).unwrap();
+    let failsafe = format!(
+        "failsafe = [{{cidr = \"{}/32\", port = 22}}, {{cidr = \"{}/128\", port = 22}}]",
+        STRANGER[0], STRANGER[1]
+    );
+    let mut daemon = start(&lab, &failsafe);
+    let web = |f: usize| at(WEB[f], 22);
+    let from = |address: &str, f: usize| traffic::tcp(&lab.outside, ip(address), web(f));
+    for f in [0, 1] {
+        assert_eq!(from(STRANGER[f], f), Observed::Allowed);
+        assert_eq!(from(BACKUP[f], f), Observed::Silent, "only the peers named");
+    }
+    let stats = json(&lab, "conntrack list");
+    assert_eq!(stats["flows"].as_array().unwrap().len(), 0, "without state");
+    // An answer's port is no way in the other direction.
+    let reverse = traffic::tcp(lab.workload("web"), ip(WEB[0]), at(STRANGER[0], 22));
+    assert_eq!(reverse, Observed::Silent);
+    // A policy set that denies everything to everybody.
+    let text = fs::read_to_string(policies(&lab)).unwrap();
+    fs::write(policies(&lab), text.replace("role: backup", "role: nobody")).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    assert_eq!(from(STRANGER[0], 0), Observed::Allowed);
+    // With no daemon, and with a generation that cannot be.
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(from(STRANGER[0], 0), Observed::Allowed);
+    let counters = json(&lab, "counters");
+    let rows = counters["counters"].as_array().unwrap();
+    let counted = |hook: &str| {
+        rows.iter()
+            .any(|row| row["reason"] == "failsafe" && row["hook"] == hook)
+    };
+    assert!(counted("xdp") && counted("tc"), "both legs: {counters}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn without_a_failsafe_run_says_which_line_to_add() {
+    let lab = lab();
+    let mut daemon = Daemon::start(&lab, &binary(), "").unwrap();
+    let line = daemon.wait_for("no failsafe", PATIENCE).unwrap();
+    assert!(line.contains("failsafe = [{ cidr"), "{line}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_socket_is_for_the_group_or_for_root() {
+    use std::os::unix::fs::PermissionsExt;
+    let lab = lab();
+    let mode = |lab: &Lab| {
+        let metadata = fs::metadata(lab.root().join("run/bailey.sock")).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    let mut daemon = start(&lab, "[control]\ngroup = \"no-such-group\"");
+    daemon
+        .wait_for("no group \"no-such-group\"", PATIENCE)
+        .unwrap();
+    ask(&lab, "status");
+    assert_eq!(mode(&lab), 0o600);
+    drop(daemon);
+    // A group that every system has.
+    edit_config(&lab, "no-such-group", "daemon");
+    let mut daemon = relaunch(&lab, &[]);
+    daemon.wait_for("adopted", PATIENCE).unwrap();
+    for _ in 0..50 {
+        if lab.root().join("run/bailey.sock").exists() && mode(&lab) == 0o660 {
+            break;
+        }
+        sleep(Duration::from_millis(100));
+    }
+    assert_eq!(mode(&lab), 0o660);
+    // What is no request of this API is answered, and ends nothing.
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    let socket = lab.root().join("run/bailey.sock");
+    for (request, expected) in [
+        (
+            "GET /nonsense HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "404",
+        ),
+        (
+            "POST /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "405",
+        ),
+        ("\x01\x02\r\n\r\n", "400"),
+        (
+            "GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "200",
+        ),
+    ] {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(expected), "{request:?}: {answer}");
+    }
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_daemon_that_is_stopped_does_not_keep_readers_waiting() {
+    let lab = lab();
+    let daemon = start(&lab, "");
+    daemon.signal(Signal::SIGSTOP).unwrap();
+    let output = ask(&lab, "status");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("does not answer"), "{stderr}");
+    assert_eq!(output.status.code(), Some(9));
+    assert_in_force(&lab);
+    daemon.signal(Signal::SIGCONT).unwrap();
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_hang_up_reads_the_files_again() {
+    let lab = lab();
+    let mut daemon = start(&lab, "[watch]\nrescan_ms = 3600000");
+    let file = lab.root().join(POLICIES).join("policies.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("role: backup", "role: nobody")).unwrap();
+    daemon.signal(Signal::SIGHUP).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+}

@@ -1,0 +1,16 @@
+//! The control API: HTTP/JSON on a unix socket. `curl --unix-socket /run/bailey/bailey.sock
+//! http://bailey/v1/status` works; so does [`client::get`].
+//!
+//! The server knows nothing of Bailey: it asks a [`Source`](server::Source) and bounds what clients
+//! can cost.
+#![forbid(unsafe_code)]
+
+/// What is asked for and answered.
+pub mod api;
+/// Asks.
+pub mod client;
+/// Answers.
+pub mod server;
+
+pub use client::ClientError;
+pub use server::{Problem, Server, Source};

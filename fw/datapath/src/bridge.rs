@@ -1,0 +1,139 @@
+use std::os::unix::fs::MetadataExt;
+
+use aya::Btf;
+use aya::programs::BtfTracePoint;
+use aya::programs::links::FdLink;
+use bailey_bpf::abi;
+
+use crate::attach::Interface;
+use crate::error::DatapathError;
+use crate::interfaces;
+use crate::netlink::{self, InterfaceState, Which};
+use crate::pins::{PinDir, TRACE};
+use crate::shared::{Shared, unusable};
+use crate::sys;
+
+/// What an interface must be like to be one side of a bridge.
+pub(crate) fn check(interface: &Interface, state: &InterfaceState) -> Result<(), DatapathError> {
+    const ETHERNET_MTU_MIN: u32 = 68;
+    if state.mtu < ETHERNET_MTU_MIN {
+        return Err(DatapathError::Interface {
+            interface: interface.name.clone(),
+            message: format!("its MTU {} is no Ethernet MTU", state.mtu),
+        });
+    }
+    Ok(())
+}
+
+/// Makes the two interfaces each other's other side. With one of them missing there is no other
+/// side, and what passes policy is dropped and counted.
+pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), DatapathError> {
+    for &index in indices {
+        make_promiscuous(shared, index)?;
+    }
+    let known: Vec<u32> = shared.bridge_ports.keys().flatten().collect();
+    for index in known {
+        if !indices.contains(&index) || indices.len() < 2 {
+            let _ = shared.bridge_ports.remove(index);
+        }
+    }
+    let &[a, b] = indices else {
+        return Ok(());
+    };
+    let mtu = |index: u32| {
+        let state = netlink::interface(Which::Index(index)).ok().flatten();
+        state.map_or(0, |state| state.mtu)
+    };
+    if mtu(a) != mtu(b) {
+        return Err(DatapathError::Interface {
+            interface: interfaces::name_of(shared, a),
+            message: format!(
+                "its MTU is {}, the other side's is {}: frames that one takes the other would \
+                 lose; give both the same",
+                mtu(a),
+                mtu(b)
+            ),
+        });
+    }
+    for (from, to) in [(a, b), (b, a)] {
+        shared
+            .bridge_ports
+            .insert(from, to, None, 0)
+            .map_err(unusable("bridge_ports"))?;
+    }
+    Ok(())
+}
+
+/// A NIC drops frames for others unless it is told not to. Set as `ip link` sets it, so that it
+/// outlives this process; undone when Bailey is detached.
+fn make_promiscuous(shared: &Shared, index: u32) -> Result<(), DatapathError> {
+    let Ok(Some(state)) = netlink::interface(Which::Index(index)) else {
+        return Ok(());
+    };
+    if state.promiscuous {
+        return Ok(());
+    }
+    sys::set_promiscuous(&state.name, true).map_err(|source| DatapathError::Interface {
+        interface: state.name.clone(),
+        message: format!("cannot make it promiscuous: {source}"),
+    })?;
+    let word = interfaces::load(shared, index) | u64::from(abi::INTERFACE_PROMISC);
+    interfaces::store(shared, index, word);
+    Ok(())
+}
+
+/// The tracepoints that tell what a redirect did not deliver.
+const TRACEPOINTS: [(&str, &str); 2] = [
+    ("bridge_xmit", "xdp_devmap_xmit"),
+    ("bridge_error", "xdp_redirect_err"),
+];
+
+/// Counts frames that were redirected and not sent. They left the program as passed; without this
+/// nobody would know.
+pub(crate) fn count_lost(shared: &mut Shared) -> Result<(), DatapathError> {
+    let pins = TRACEPOINTS.map(|(program, _)| shared.pins.pin(&format!("{TRACE}{program}")));
+    if shared.is_attached_build() && pins.iter().all(|pin| pin.exists()) {
+        return Ok(());
+    }
+    let btf = Btf::from_sys_fs().map_err(unusable("BTF of the kernel"))?;
+    for ((name, tracepoint), pin) in TRACEPOINTS.into_iter().zip(pins) {
+        let failed = DatapathError::program(name);
+        let attach = |shared: &mut Shared| {
+            let program = shared.entry.program_mut(name);
+            let program: &mut BtfTracePoint = program
+                .ok_or_else(|| aya::programs::ProgramError::IOError(not_found()))?
+                .try_into()?;
+            if program.fd().is_err() {
+                program.load(tracepoint, &btf)?;
+            }
+            let id = program.attach()?;
+            program.take_link(id)
+        };
+        let link = attach(shared).map_err(failed)?;
+        let link = FdLink::try_from(link).map_err(unusable(name))?;
+        let _ = std::fs::remove_file(&pin);
+        link.pin(&pin).map_err(unusable(name))?;
+    }
+    Ok(())
+}
+
+fn not_found() -> std::io::Error {
+    std::io::ErrorKind::NotFound.into()
+}
+
+/// Tracepoints see all network namespaces; interface numbers mean something in one of them.
+pub(crate) fn network_namespace() -> u32 {
+    std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |metadata| metadata.ino() as u32)
+}
+
+/// Undoes [`make_promiscuous`] wherever it was done.
+pub(crate) fn restore_promiscuous(pins: &PinDir) {
+    let words = interfaces::attached(pins).unwrap_or_default();
+    for (index, word) in words {
+        if word & u64::from(abi::INTERFACE_PROMISC) != 0
+            && let Ok(Some(state)) = netlink::interface(Which::Index(index))
+        {
+            let _ = sys::set_promiscuous(&state.name, false);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+use std::path::Path;
+
+use crate::attach::parse_link_pin;
+use crate::bridge;
+use crate::error::DatapathError;
+use crate::link::Link;
+use crate::netlink::{self, Which};
+use crate::pins::PinDir;
+
+/// A program that was taken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detached {
+    /// `xdp` or `tc`.
+    pub hook: String,
+    /// The interface, by name if it still exists.
+    pub interface: String,
+}
+
+/// Takes every program off that is pinned there, whoever else holds it, gives interfaces their
+/// settings back, and removes the pins. Flows and counters are gone after it.
+///
+/// # Errors
+/// If a program cannot be taken off; then the rest is done, and the pins stay.
+pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
+    let pins = PinDir::Path(directory.to_owned());
+    let mut names = pins.names();
+    // XDP goes before the egress hook that feeds its flows.
+    names.sort_by_key(|name| name.contains("_tc_"));
+    let mut detached = Vec::new();
+    let mut failed = None;
+    for name in names {
+        let Some((hook, index)) = parse_link_pin(&name) else {
+            continue;
+        };
+        let path = pins.pin(&name);
+        let result = Link::from_pin(&path).and_then(|link| {
+            // An interface that is gone has taken its program along.
+            match link.info()?.ifindex {
+                0 => Ok(()),
+                _ => link.detach(),
+            }
+        });
+        let state = netlink::interface(Which::Index(index)).ok().flatten();
+        let interface = state.map_or_else(|| format!("#{index}"), |state| state.name);
+        match result {
+            Ok(()) => detached.push(Detached {
+                hook: hook.to_owned(),
+                interface,
+            }),
+            Err(error) => {
+                failed = Some(DatapathError::Interface {
+                    interface,
+                    message: format!(
+                        "cannot take the {hook} program off: {error}; by hand: bpftool link \
+                         detach pinned {}",
+                        path.display()
+                    ),
+                });
+            }
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    bridge::restore_promiscuous(&pins);
+    pins.remove_all();
+    let _ = std::fs::remove_dir(directory);
+    Ok(detached)
+}

@@ -1,0 +1,94 @@
+//! The map of interfaces: which slot of the counters belongs to which ifindex, and which name to
+//! which slot.
+
+use std::sync::atomic::Ordering;
+
+use bailey_bpf::abi;
+
+use crate::counters::map_pinned;
+use crate::error::DatapathError;
+use crate::mapping::Mapping;
+use crate::pins::PinDir;
+use crate::shared::Shared;
+
+const NAME_WORDS: usize = size_of::<abi::interface_name>() / 8;
+
+fn name_at(names: &Mapping, slot: usize) -> String {
+    let at = slot * NAME_WORDS;
+    let words: Vec<u64> = names.words()[at..at + NAME_WORDS]
+        .iter()
+        .map(|word| word.load(Ordering::Relaxed))
+        .collect();
+    let bytes: &[u8] = bytemuck::cast_slice(&words);
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// Gives an interface the slot of its name, and returns its word.
+pub(crate) fn assign(shared: &Shared, index: u32, name: &str) -> Result<u64, DatapathError> {
+    let names = &shared.interface_names;
+    let slots = 1..abi::INTERFACE_SLOTS as usize;
+    let slot = slots
+        .clone()
+        .find(|&slot| name_at(names, slot) == name)
+        .or_else(|| slots.clone().find(|&slot| name_at(names, slot).is_empty()))
+        .ok_or_else(|| {
+            DatapathError::Unsupported(format!(
+                "more than {} interfaces have been attached to since the maps were created",
+                abi::INTERFACE_SLOTS - 1
+            ))
+        })?;
+    let mut bytes = [0_u8; size_of::<abi::interface_name>()];
+    for (to, from) in bytes.iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    let words: [u64; NAME_WORDS] = bytemuck::cast(bytes);
+    for (word, value) in names.words()[slot * NAME_WORDS..].iter().zip(words) {
+        word.store(value, Ordering::Relaxed);
+    }
+    let flags = shared.interfaces.words()[index as usize].load(Ordering::Relaxed)
+        & !u64::from(abi::INTERFACE_SLOT_MASK);
+    let word = flags | slot as u64;
+    store(shared, index, word);
+    Ok(word)
+}
+
+pub(crate) fn store(shared: &Shared, index: u32, word: u64) {
+    shared.interfaces.words()[index as usize].store(word, Ordering::Release);
+}
+
+pub(crate) fn load(shared: &Shared, index: u32) -> u64 {
+    shared.interfaces.words()[index as usize].load(Ordering::Acquire)
+}
+
+pub(crate) fn forget(shared: &Shared, index: u32) {
+    store(shared, index, 0);
+}
+
+/// The name that an interface was attached under.
+pub(crate) fn name_of(shared: &Shared, index: u32) -> String {
+    let slot = load(shared, index) & u64::from(abi::INTERFACE_SLOT_MASK);
+    name_at(
+        &shared.interface_names,
+        slot as usize % abi::INTERFACE_SLOTS as usize,
+    )
+}
+
+/// Names by slot, of all interfaces that were ever attached to.
+///
+/// # Errors
+/// If nothing is pinned.
+pub(crate) fn slot_names(pins: &PinDir) -> Result<Vec<String>, DatapathError> {
+    let (names, slots) = map_pinned(pins, "interface_names", size_of::<abi::interface_name>())?;
+    Ok((0..slots).map(|slot| name_at(&names, slot)).collect())
+}
+
+/// The words of the interfaces that are attached to, by ifindex.
+pub(crate) fn attached(pins: &PinDir) -> Result<Vec<(u32, u64)>, DatapathError> {
+    let (words, _) = map_pinned(pins, "interfaces", 8)?;
+    let words = words.words().iter().enumerate();
+    Ok(words
+        .map(|(index, word)| (index as u32, word.load(Ordering::Relaxed)))
+        .filter(|(_, word)| *word != 0)
+        .collect())
+}

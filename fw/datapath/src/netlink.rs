@@ -1,0 +1,198 @@
+//! Interfaces as rtnetlink sees them: their state, the XDP program on them, and their coming and
+//! going.
+
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    LinkAttribute, LinkFlags, LinkMessage, LinkXdp, State, XdpAttached,
+};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+/// `RTNLGRP_LINK`, linux/rtnetlink.h.
+const GROUP_LINK: u32 = 1;
+
+/// What an interface is like at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceState {
+    /// Its index in this network namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its MTU.
+    pub mtu: u32,
+    /// Administratively up?
+    pub up: bool,
+    /// Up, with a carrier?
+    pub running: bool,
+    /// Does it take frames for others?
+    pub promiscuous: bool,
+    /// The XDP program on it, whoever attached it.
+    pub xdp: Option<XdpState>,
+}
+
+/// An XDP program on an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct XdpState {
+    /// Program id.
+    pub program: u32,
+    /// In the driver (or the NIC), not in the stack?
+    pub native: bool,
+}
+
+/// Which interface is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which<'a> {
+    Name(&'a str),
+    Index(u32),
+}
+
+fn open() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    Ok(socket)
+}
+
+/// Sends one request and returns the answer; an error number of the kernel is an error.
+fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Option<RouteNetlinkMessage>> {
+    let socket = open()?;
+    let mut packet = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
+    packet.header.flags = flags;
+    packet.header.sequence_number = 1;
+    packet.finalize();
+    let mut buffer = vec![0; packet.buffer_len()];
+    packet.serialize(&mut buffer);
+    socket.send(&buffer, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    match answer.payload {
+        NetlinkPayload::InnerMessage(message) => Ok(Some(message)),
+        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
+        _ => Ok(None),
+    }
+}
+
+/// The state of an interface; `None` if there is no such interface.
+pub(crate) fn interface(which: Which<'_>) -> io::Result<Option<InterfaceState>> {
+    let mut link = LinkMessage::default();
+    match which {
+        Which::Name(name) => link.attributes.push(LinkAttribute::IfName(name.to_owned())),
+        Which::Index(index) => link.header.index = index,
+    }
+    match ask(RouteNetlinkMessage::GetLink(link), NLM_F_REQUEST) {
+        Ok(Some(RouteNetlinkMessage::NewLink(link))) => Ok(Some(state_of(&link))),
+        Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The state of the interface of this name.
+///
+/// # Errors
+/// If the kernel does not answer.
+pub fn interface_by_name(name: &str) -> io::Result<Option<InterfaceState>> {
+    interface(Which::Name(name))
+}
+
+/// The state of the interface of this index.
+///
+/// # Errors
+/// If the kernel does not answer.
+pub fn interface_by_index(index: u32) -> io::Result<Option<InterfaceState>> {
+    interface(Which::Index(index))
+}
+
+fn state_of(link: &LinkMessage) -> InterfaceState {
+    let flags = link.header.flags;
+    let mut state = InterfaceState {
+        index: link.header.index,
+        name: String::new(),
+        mtu: 0,
+        up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Up),
+        promiscuous: flags.contains(LinkFlags::Promisc),
+        xdp: None,
+    };
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => state.name.clone_from(name),
+            LinkAttribute::Mtu(mtu) => state.mtu = *mtu,
+            LinkAttribute::OperState(operation) => {
+                state.running &= !matches!(
+                    operation,
+                    State::Down | State::LowerLayerDown | State::NotPresent
+                );
+            }
+            LinkAttribute::Xdp(attributes) => state.xdp = xdp_of(attributes),
+            _ => {}
+        }
+    }
+    state
+}
+
+fn xdp_of(attributes: &[LinkXdp]) -> Option<XdpState> {
+    let mut program = None;
+    let mut native = false;
+    for attribute in attributes {
+        match attribute {
+            LinkXdp::ProgId(id) => program = Some(*id),
+            LinkXdp::DrvProgId(id) | LinkXdp::HwProgId(id) => {
+                program.get_or_insert(*id);
+            }
+            LinkXdp::Attached(attached) => {
+                native = !matches!(attached, XdpAttached::SocketBuffer);
+            }
+            _ => {}
+        }
+    }
+    program.map(|program| XdpState { program, native })
+}
+
+/// Takes off an XDP program that was attached without a link.
+pub(crate) fn remove_xdp(index: u32, flags: u32) -> io::Result<()> {
+    let mut link = LinkMessage::default();
+    link.header.index = index;
+    let nothing = vec![LinkXdp::Fd(-1), LinkXdp::Flags(flags)];
+    link.attributes.push(LinkAttribute::Xdp(nothing));
+    ask(
+        RouteNetlinkMessage::SetLink(link),
+        NLM_F_REQUEST | NLM_F_ACK,
+    )
+    .map(drop)
+}
+
+/// Hears of every change of any interface in this network namespace.
+pub struct Monitor {
+    socket: Socket,
+}
+
+impl Monitor {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// If there is no rtnetlink.
+    pub fn new() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.add_membership(GROUP_LINK)?;
+        Ok(Self { socket })
+    }
+
+    /// Waits for the next change. What changed is to be looked up: messages can be lost.
+    ///
+    /// # Errors
+    /// If the socket fails; messages that did not fit into its buffer are none.
+    pub fn wait(&self) -> io::Result<()> {
+        match self.socket.recv_from_full() {
+            Err(error) if error.raw_os_error() != Some(libc::ENOBUFS) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use bailey_bpf::abi;
+
+use crate::attach::parse_link_pin;
+use crate::control::{self, ControlWord};
+use crate::counters::map_pinned;
+use crate::error::DatapathError;
+use crate::interfaces;
+use crate::link::Link;
+use crate::netlink::{self, Which};
+use crate::pins::PinDir;
+
+/// What enforces at the moment, as the kernel tells it: no daemon is asked.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The word in force; generation 0 if no policy is.
+    pub control: ControlWord,
+    /// What idle times are multiplied with, in 1/256.
+    pub scale: u64,
+    /// Interfaces with programs on them.
+    pub interfaces: Vec<LoadedInterface>,
+}
+
+/// One interface with programs on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedInterface {
+    /// The name it was attached under.
+    pub name: String,
+    /// Its name now; absent if it is gone.
+    pub name_now: Option<String>,
+    /// Its index.
+    pub index: u32,
+    /// Up, with a carrier?
+    pub running: bool,
+    /// Id of the XDP program, if its link holds.
+    pub xdp_program: Option<u32>,
+    /// In the driver?
+    pub native: bool,
+    /// Id of the egress program, if its link holds.
+    pub tc_program: Option<u32>,
+}
+
+impl Loaded {
+    /// Looks at what is pinned in a directory.
+    ///
+    /// # Errors
+    /// If nothing is pinned there, or another version's.
+    pub fn read(directory: &Path) -> Result<Self, DatapathError> {
+        if !directory.exists() {
+            return Err(DatapathError::NotLoaded(directory.to_owned()));
+        }
+        let pins = PinDir::Path(directory.to_owned());
+        let (control, _) = map_pinned(&pins, "control", size_of::<abi::control>())?;
+        let names = interfaces::slot_names(&pins)?;
+        let words: BTreeMap<u32, u64> = interfaces::attached(&pins)?.into_iter().collect();
+        let mut found: BTreeMap<u32, LoadedInterface> = BTreeMap::new();
+        for pin in pins.names() {
+            let Some((hook, index)) = parse_link_pin(&pin) else {
+                continue;
+            };
+            let info = Link::from_pin(&pins.pin(&pin)).and_then(|link| link.info());
+            let program = info.ok().filter(|info| info.ifindex == index);
+            let program = program.map(|info| info.program);
+            let interface = found.entry(index).or_insert_with(|| {
+                let slot = words.get(&index).unwrap_or(&0) & u64::from(abi::INTERFACE_SLOT_MASK);
+                let state = netlink::interface(Which::Index(index)).ok().flatten();
+                LoadedInterface {
+                    name: names.get(slot as usize).cloned().unwrap_or_default(),
+                    index,
+                    running: state.as_ref().is_some_and(|state| state.running),
+                    native: state
+                        .as_ref()
+                        .and_then(|state| state.xdp)
+                        .is_some_and(|xdp| xdp.native),
+                    name_now: state.map(|state| state.name),
+                    xdp_program: None,
+                    tc_program: None,
+                }
+            });
+            if hook == "xdp" {
+                interface.xdp_program = program;
+            } else {
+                interface.tc_program = program;
+            }
+        }
+        Ok(Self {
+            control: ControlWord::load(&control),
+            scale: control.words()[control::SCALE].load(Ordering::Relaxed),
+            interfaces: found.into_values().collect(),
+        })
+    }
+
+    /// Is any packet judged?
+    pub fn is_enforcing(&self) -> bool {
+        self.interfaces
+            .iter()
+            .any(|interface| interface.xdp_program.is_some())
+    }
+}
