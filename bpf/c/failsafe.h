@@ -21,13 +21,13 @@ volatile const __u32 FAILSAFE_COUNT = 0;
 
 /* Does an entry name the peer (the lower address or the higher) and port? A
  * global function, verified once. */
-__noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u16 port)
+__noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u32 port)
 {
 	struct failsafe *table;
 	__u32 zero = 0, i;
 	__u64 a, b;
 
-	if (!pkt)
+	if (!pkt || port > 65535)
 		return 0;
 	table = bpf_map_lookup_elem(&failsafe, &zero);
 	if (!table || !(table->ports[port / 64] >> (port & 63) & 1))

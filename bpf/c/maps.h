@@ -133,7 +133,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
 	__uint(max_entries, INTERFACE_SLOTS);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct bpf_devmap_val);
 } bridge_ports SEC(".maps");
 
 /* Frames that were handed to the other side and not sent, by the slot of the

@@ -4,6 +4,7 @@
 mod demo_lab;
 
 use std::fs;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -30,6 +31,18 @@ fn edit_config(lab: &Lab, from: &str, to: &str) {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from:?} is not in {text}");
     fs::write(path, text.replace(from, to)).unwrap();
+}
+
+/// It is there a moment after the programs are attached.
+fn wait_for_socket(lab: &Lab) {
+    let socket = lab.root().join("run/bailey.sock");
+    for _ in 0..100 {
+        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("no control socket");
 }
 
 /// Ids of the programs on the NIC, and of the links that hold them.
@@ -231,9 +244,59 @@ fn a_foreign_program_is_named_and_makes_way_if_told_to() {
     assert!(!lab.root().join("bpf/other").exists(), "nothing is left");
     assert_in_force(&lab);
     let mut third = relaunch(&lab, &["--replace"]);
-    third.wait_for("attached", PATIENCE).unwrap();
-    assert_in_force(&lab);
+    third.wait_for(ATTACHED, PATIENCE).unwrap();
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
+    // The first one's egress program is still there, and knows none of the new flows.
+    fs::write(lab.root().join("first.toml"), text).unwrap();
+    let first = lab.root().join("first.toml");
+    let output = lab.node.run(move || {
+        Command::new(binary())
+            .args(["detach", "--yes-unfiltered", "--config"])
+            .arg(first)
+            .output()
+    });
+    assert!(output.unwrap().status.success());
+    assert_in_force(&lab);
+}
+
+/// As `ip link set … xdp` and xdp-loader's old mode do it.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_foreign_program_without_a_link_makes_way_too() {
+    let lab = lab();
+    drop(start(&lab, ""));
+    let program = attached(&lab)[0]["xdp_program"].to_string();
+    let attach = program.clone();
+    let output = lab.node.run(move || {
+        Command::new("bpftool")
+            .args(["net", "attach", "xdpdrv", "id", &attach, "dev", "web"])
+            .output()
+    });
+    let output = output.expect("bpftool is installed");
+    assert!(output.status.success(), "{output:?}");
+    edit_config(
+        &lab,
+        "interfaces = [\"nic0\"]",
+        "interfaces = [\"nic0\", \"web\"]",
+    );
+    let mut second = relaunch(&lab, &[]);
+    let line = second.wait_for("is attached", PATIENCE).unwrap();
+    assert!(line.contains(&format!("(id {program})")), "{line}");
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    assert_in_force(&lab);
+    let mut third = relaunch(&lab, &["--replace"]);
+    third
+        .wait_for("attached interface=\"web\"", PATIENCE)
+        .unwrap();
+    assert_eq!(attached(&lab).as_array().unwrap().len(), 2);
+    // No longer configured: off again.
+    third.signal(Signal::SIGTERM).unwrap();
+    third.wait().unwrap();
+    edit_config(&lab, "[\"nic0\", \"web\"]", "[\"nic0\"]");
+    let mut fourth = relaunch(&lab, &[]);
+    fourth.wait_for("no longer configured", PATIENCE).unwrap();
+    assert_eq!(attached(&lab).as_array().unwrap().len(), 1);
+    assert_in_force(&lab);
 }
 
 #[test]
@@ -290,7 +353,7 @@ fn an_interface_that_comes_back_is_attached_again() {
     lab.node.ip("link delete nic0").unwrap();
     daemon.wait_for("the interface is gone", PATIENCE).unwrap();
     lab.reconnect().unwrap();
-    daemon.wait_for("attached", PATIENCE).unwrap();
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     assert_in_force(&lab);
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
 }
@@ -403,6 +466,7 @@ fn the_socket_is_for_the_group_or_for_root() {
 fn a_daemon_that_is_stopped_does_not_keep_readers_waiting() {
     let lab = lab();
     let daemon = start(&lab, "");
+    wait_for_socket(&lab);
     daemon.signal(Signal::SIGSTOP).unwrap();
     let output = ask(&lab, "status");
     let stderr = String::from_utf8(output.stderr).unwrap();

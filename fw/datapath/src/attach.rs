@@ -513,11 +513,14 @@ fn is_occupied(error: &io::Error) -> bool {
 
 /// Takes somebody else's XDP program off.
 fn remove_foreign(state: &InterfaceState) -> io::Result<()> {
-    if let Some(link) = Link::xdp_of(state.index)? {
+    let Some(xdp) = state.xdp else {
+        return Ok(());
+    };
+    if let Some(link) = Link::xdp_of(xdp.program, state.index)? {
         return link.detach();
     }
-    let native = state.xdp.is_none_or(|xdp| xdp.native);
-    netlink::remove_xdp(state.index, if native { XDP_NATIVE } else { XDP_GENERIC })
+    let mode = if xdp.native { XDP_NATIVE } else { XDP_GENERIC };
+    netlink::remove_xdp(state.index, mode)
 }
 
 fn check_kernel() -> Result<(), DatapathError> {

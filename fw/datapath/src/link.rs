@@ -187,12 +187,9 @@ impl Link {
         Ok(start)
     }
 
-    /// The XDP link of an interface, if what is attached there was attached by a link.
-    pub(crate) fn xdp_of(ifindex: u32) -> io::Result<Option<Self>> {
-        Self::of(LINK_TYPE_XDP, ifindex)
-    }
-
-    fn of(kind: u32, ifindex: u32) -> io::Result<Option<Self>> {
+    /// The XDP link that holds a program on an interface, if a link does. Interface numbers repeat in
+    /// other network namespaces, and links of all of them are listed; numbers of programs do not.
+    pub(crate) fn xdp_of(program: u32, ifindex: u32) -> io::Result<Option<Self>> {
         // start_id or link_id, next_id, open_flags
         let mut attribute = [0_u32; 3];
         loop {
@@ -206,7 +203,10 @@ impl Link {
             if let Ok(fd) = bpf(BPF_LINK_GET_FD_BY_ID, &mut by_id) {
                 let link = Self { fd: owned(fd) };
                 let start = link.info_start()?;
-                if start.kind == kind && start.ifindex == ifindex {
+                if start.kind == LINK_TYPE_XDP
+                    && start.program == program
+                    && start.ifindex == ifindex
+                {
                     return Ok(Some(link));
                 }
             }

@@ -100,7 +100,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         MapShape {
             name: "bridge_ports",
             kind: MapType::DevMapHash,
-            value_size: 4,
+            value_size: 8,
             entries: abi::INTERFACE_SLOTS,
             setting: None,
         },

@@ -451,3 +451,92 @@ fn the_sum_of_verdicts_is_the_number_of_frames() {
             .all(|(_, reason)| bailey_bpf::reason::Reason::of(*reason).is_some())
     );
 }
+
+/// The failsafe: both legs, only its peers and ports, never the opening of a connection from its
+/// port; and nothing else moves.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_failsafe_lets_its_peers_through_and_nobody_else() {
+    use bailey_datapath::{Failsafe, Settings};
+    let entry = |cidr: &str, protocol, port| Failsafe {
+        cidr: cidr.parse().unwrap(),
+        protocol,
+        port,
+    };
+    let failsafe = vec![
+        entry("10.3.0.0/16", Protocol::TCP, 22),
+        entry("fd03::9/128", Protocol::TCP, 22),
+        entry("10.3.0.9/32", Protocol::UDP, 161),
+        entry("0.0.0.0/0", Protocol::TCP, 2222),
+    ];
+    let h = Harness::new(Settings {
+        flows: 1024,
+        rules: 256,
+        failsafe,
+        ..Settings::default()
+    });
+    for f in [0, 1] {
+        let (stranger, pod) = (STRANGER[f], POD[f]);
+        for flags in [SYN, ACK, RST, FIN_ACK] {
+            let leg = tcp(stranger, pod, 40000, 22, flags);
+            h.expect(Hook::Xdp, &leg, REASON_PASS_FAILSAFE, &[]);
+        }
+        for flags in [SYN_ACK, ACK, RST, FIN_ACK] {
+            let leg = tcp(pod, stranger, 22, 40000, flags);
+            h.expect(Hook::Tc, &leg, REASON_PASS_FAILSAFE, &[]);
+        }
+        // What only looks like it: another peer, another port, the other way round.
+        let client = CLIENT[f];
+        let deny = h.default_deny();
+        let denied = [
+            tcp(client, pod, 40000, 22, SYN),
+            tcp(stranger, pod, 40000, 23, SYN),
+            tcp(stranger, pod, 22, 40000, SYN),
+            udp(stranger, pod, 40000, 22),
+        ];
+        for frame in &denied {
+            h.expect(Hook::Xdp, frame, REASON_DROP_POLICY, &[(deny, 1)]);
+        }
+        let answer = tcp(stranger, pod, 22, 40000, ACK);
+        h.expect(Hook::Xdp, &answer, REASON_DROP_TCP_NO_FLOW, &[]);
+        // The pod's own egress is free, so these are judged as any other packet.
+        let opening = tcp(pod, stranger, 22, 40001, SYN);
+        h.expect(
+            Hook::Tc,
+            &opening,
+            REASON_PASS_NEW,
+            &[(RULE_NOT_ISOLATED, 1)],
+        );
+    }
+    assert_eq!(h.flows().len(), 2, "only what policy let through");
+    let snmp = udp(STRANGER[0], POD[0], 40000, 161);
+    h.expect(Hook::Xdp, &snmp, REASON_PASS_FAILSAFE, &[]);
+    let anybody = tcp(CLIENT[0], POD[0], 40000, 2222, SYN);
+    h.expect(Hook::Xdp, &anybody, REASON_PASS_FAILSAFE, &[]);
+    let family = tcp(CLIENT[1], POD[1], 40000, 2222, SYN);
+    let deny = h.default_deny();
+    h.expect(Hook::Xdp, &family, REASON_DROP_POLICY, &[(deny, 1)]);
+}
+
+/// With no policy program at all the failsafe holds.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_failsafe_needs_no_policy() {
+    use bailey_datapath::{Datapath, Failsafe, PinDir, Settings};
+    let mut h = Harness::small();
+    let settings = Settings {
+        flows: 1024,
+        rules: 256,
+        failsafe: vec![Failsafe {
+            cidr: "10.3.0.9/32".parse().unwrap(),
+            protocol: Protocol::TCP,
+            port: 22,
+        }],
+        ..Settings::default()
+    };
+    h.datapath = Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
+    let ssh = tcp(STRANGER[0], POD[0], 40000, 22, SYN);
+    h.expect(Hook::Xdp, &ssh, REASON_PASS_FAILSAFE, &[]);
+    let other = tcp(CLIENT[0], POD[0], 40000, 22, SYN);
+    h.expect(Hook::Xdp, &other, REASON_DROP_NO_POLICY, &[]);
+}

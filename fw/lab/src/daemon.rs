@@ -195,7 +195,7 @@ pub fn ask(namespace: &Namespace, root: &Path, binary: &Path, verb: &str) -> Res
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if self.signal(Signal::SIGINT).is_ok() {
+        if self.signal(Signal::SIGINT).is_ok() && self.signal(Signal::SIGCONT).is_ok() {
             let _ = self.child.wait();
         }
     }

@@ -9,6 +9,8 @@ pub(crate) fn run(options: &Run) -> Exit {
         Ok(config) => config,
         Err(message) => {
             eprintln!("error: {message}");
+            // Where its pins are is not known either.
+            eprintln!("bailey did not start; `bailey status` tells what is enforced");
             return Exit::Invalid;
         }
     };

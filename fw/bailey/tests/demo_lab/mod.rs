@@ -21,6 +21,8 @@ pub const DB: [&str; 2] = ["10.42.0.12", "fd42::12"];
 pub const BACKUP: [&str; 2] = ["203.0.113.10", "2001:db8:a::10"];
 pub const STRANGER: [&str; 2] = ["198.51.100.20", "2001:db8:b::20"];
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Not the line that says that nothing was.
+pub const ATTACHED: &str = "attached interface=";
 pub const COMMITTED: &str = "generation committed";
 
 pub fn ip(text: &str) -> IpAddr {
@@ -51,7 +53,7 @@ pub fn lab() -> Lab {
 
 pub fn start(lab: &Lab, extra: &str) -> Daemon {
     let mut daemon = Daemon::start(lab, &binary(), extra).unwrap();
-    daemon.wait_for("attached", PATIENCE).unwrap();
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     daemon
 }
 
