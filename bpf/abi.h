@@ -50,6 +50,7 @@ struct control {
  */
 #define TICK_SHIFT 30
 #define TICK_MASK 0xffffffULL
+#define TICK_PART_SHIFT 20 /* a part of a tick is 2^20 ns */
 
 /* ---- flow table -----------------------------------------------------------
  * One line per flow, eight lines per bucket, and one tag word per bucket: a
@@ -60,12 +61,16 @@ struct control {
 #define FLOW_LANES 8
 #define FLOW_HALF_OPEN_LANES 6 /* of 8 lanes at most this many half-open */
 
-/* meta: state:8 flags:8 epoch:24 seen:24 */
+/* meta: state:5 serial:3 flags:8 epoch:24 seen:24
+ * serial counts the flows that a line has held: a CPU that found one flow there
+ * must not exchange the meta word of the next, however alike the two are. */
 #define META_STATE_SHIFT 0
+#define META_SERIAL_SHIFT 5
 #define META_FLAGS_SHIFT 8
 #define META_EPOCH_SHIFT 16
 #define META_SEEN_SHIFT 40
-#define META_STATE_MASK 0xffULL
+#define META_STATE_MASK 0x1fULL
+#define META_SERIAL_MASK 0x7ULL
 #define META_FLAGS_MASK 0xffULL
 #define META_EPOCH_MASK 0xffffffULL
 #define META_SEEN_MASK 0xffffffULL
@@ -92,12 +97,16 @@ struct control {
 #define KIND_IPV6 6
 #define KIND_FRAGMENT 44 /* reserved: fragment record */
 
-/* rules: egress:24 ingress:24 deny_egress:1 deny_ingress:1 spare:14 */
+/* rules: egress:24 ingress:24 deny_egress:1 deny_ingress:1 opened:10 spare:4
+ * opened: in which part of its tick the flow was opened, in 1/1024. Among flows
+ * of one tick it tells which came first. */
 #define RULES_EGRESS_SHIFT 0
 #define RULES_INGRESS_SHIFT 24
 #define RULES_MASK 0xffffffULL
 #define RULES_DENY_EGRESS (1ULL << 48)
 #define RULES_DENY_INGRESS (1ULL << 49)
+#define RULES_OPENED_SHIFT 50
+#define RULES_OPENED_MASK 0x3ffULL
 
 /* IPv4 addresses are held as ::ffff:a.b.c.d in network byte order. */
 struct flow_key {

@@ -48,6 +48,7 @@ struct pkt {
 	__u32 found_lane;
 	__u32 tag;     /* fingerprint, 1..255 */
 	__u32 now;     /* ticks */
+	__u32 part;    /* of the tick, in 1/1024 */
 	__u32 packets; /* segments, for frames that offload left joined */
 	__u32 bytes;
 	__u32 scale;   /* of idle times, in 1/SCALE_ONE */
@@ -124,10 +125,16 @@ static __always_inline __u32 meta_seen(__u64 meta)
 	return (meta >> META_SEEN_SHIFT) & META_SEEN_MASK;
 }
 
-static __always_inline __u64 meta_make(__u32 state, __u32 flags, __u32 epoch,
-				       __u32 seen)
+static __always_inline __u32 meta_serial(__u64 meta)
+{
+	return (meta >> META_SERIAL_SHIFT) & META_SERIAL_MASK;
+}
+
+static __always_inline __u64 meta_make(__u32 serial, __u32 state, __u32 flags,
+				       __u32 epoch, __u32 seen)
 {
 	return (__u64)state << META_STATE_SHIFT |
+	       (__u64)(serial & META_SERIAL_MASK) << META_SERIAL_SHIFT |
 	       (__u64)flags << META_FLAGS_SHIFT |
 	       (__u64)epoch << META_EPOCH_SHIFT |
 	       (__u64)(seen & META_SEEN_MASK) << META_SEEN_SHIFT;
@@ -136,10 +143,12 @@ static __always_inline __u64 meta_make(__u32 state, __u32 flags, __u32 epoch,
 /* Added to the clock; tests make months pass with it. */
 volatile const __u32 CLOCK_OFFSET = 0;
 
-static __always_inline __u32 clock_ticks(void)
+static __always_inline void clock_read(struct pkt *pkt)
 {
-	return ((bpf_ktime_get_coarse_ns() >> TICK_SHIFT) + CLOCK_OFFSET) &
-	       TICK_MASK;
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	pkt->now = ((now >> TICK_SHIFT) + CLOCK_OFFSET) & TICK_MASK;
+	pkt->part = now >> TICK_PART_SHIFT & RULES_OPENED_MASK;
 }
 
 #endif

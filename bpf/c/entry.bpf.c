@@ -27,7 +27,7 @@ static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
 	pkt->scale = READ_ONCE(control->scale);
 	pkt->hook = hook;
 	pkt->packets = 1;
-	pkt->now = clock_ticks();
+	clock_read(pkt);
 	pkt->ifindex = ifindex;
 	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
 	if (interface)

@@ -312,7 +312,8 @@ static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
 		state = meta_state(meta); /* works, and stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
 	}
-	pkt->next = meta_make(state, flags, meta_epoch(meta), pkt->now);
+	pkt->next = meta_make(meta_serial(meta), state, flags, meta_epoch(meta),
+			      pkt->now);
 	return step;
 }
 

@@ -34,7 +34,8 @@ enum claim {
 #define RANK_HALF_OPEN 2
 #define RANK_OVER 4
 #define RANK_EXPIRED 8
-#define RANK_SHIFT 24 /* above the age */
+#define AGE_SHIFT 10  /* above the part of the tick */
+#define RANK_SHIFT 34 /* above the age */
 
 static const __u8 RANKS[STATE_COUNT] = {
 	[STATE_TCP_SYN_SENT] = RANK_HALF_OPEN,
@@ -54,9 +55,9 @@ static const __u8 HALF_OPEN[STATE_COUNT] = {
 	[STATE_SCTP_NEW] = 1,	  [STATE_OTHER_NEW] = 1,
 };
 
-/* A scan's answer: score:32, half-open lanes:4, lane:4. A score of 0 means that
+/* A scan's answer: score:56, half-open lanes:4, lane:4. A score of 0 means that
  * nothing in the bucket may be evicted. */
-#define SCAN_SCORE(scan) ((__u32)((scan) >> 8))
+#define SCAN_SCORE(scan) ((scan) >> 8)
 #define SCAN_HALF_OPEN(scan) ((__u32)((scan) >> 4) & 0xf)
 #define SCAN_LANE(scan) ((__u32)(scan) & (FLOW_LANES - 1))
 
@@ -82,7 +83,7 @@ __noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
 		__u32 state = meta_state(meta) & (STATE_COUNT - 1);
 		__u64 age = flow_age(meta, pkt->now);
 		__u64 half_open = HALF_OPEN[state];
-		__u64 rank, score, better;
+		__u64 rank, score, better, later;
 
 		rank = RANKS[state] +
 		       (half_open & meta_flags(meta) / FLOW_FROM_OUTSIDE);
@@ -91,7 +92,11 @@ __noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
 		rank |= mask_below(idle_time(LAST_RESORT, scale), age) &
 			mask_below(rank, 1) & RANK_IDLE;
 		/* Without a rank no score, whatever the age. */
-		score = (rank << RANK_SHIFT | age) & mask_below(0, rank);
+		later = READ_ONCE(line->lane[lane].rules) >>
+				RULES_OPENED_SHIFT & RULES_OPENED_MASK;
+		score = rank << RANK_SHIFT | age << AGE_SHIFT |
+			(RULES_OPENED_MASK - later);
+		score &= mask_below(0, rank);
 		score = score << 8 | lane;
 		better = mask_below(best | 0xff, score);
 		best ^= (best ^ score) & better;
@@ -139,7 +144,7 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	__u32 bucket = pkt->found_bucket, lane = pkt->found_lane;
 	struct flow_entry *entry = flow_entry_at(bucket, lane);
 	__u64 *tags = flow_tag_word(bucket);
-	__u64 busy = meta_make(STATE_BUSY, 0, 0, pkt->now);
+	__u64 busy = meta_make(meta_serial(victim), STATE_BUSY, 0, 0, pkt->now);
 
 	if (!entry || !tags)
 		return CLAIM_FULL;
@@ -157,7 +162,7 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	return CLAIM_DONE;
 }
 
-static __always_inline enum flow_event eviction(__u32 score)
+static __always_inline enum flow_event eviction(__u64 score)
 {
 	__u32 rank = score >> RANK_SHIFT;
 
@@ -241,7 +246,7 @@ static __always_inline __u32 state_opened(struct pkt *pkt)
 	return STATE_OTHER_NEW;
 }
 
-static __always_inline __u64 meta_opened(struct pkt *pkt)
+static __always_inline __u64 meta_opened(struct pkt *pkt, __u32 serial)
 {
 	__u32 flags = pkt->from_low ? FLOW_ORIG_LOW : 0;
 
@@ -249,8 +254,8 @@ static __always_inline __u64 meta_opened(struct pkt *pkt)
 		flags |= FLOW_FROM_OUTSIDE;
 	if (pkt->protocol == IPPROTO_TCP && !pkt->opens)
 		flags |= FLOW_MIDSTREAM;
-	return meta_make(state_opened(pkt), flags, control_epoch(pkt->control),
-			 pkt->now);
+	return meta_make(serial, state_opened(pkt), flags,
+			 control_epoch(pkt->control), pkt->now);
 }
 
 static __always_inline __u64 rules_word(struct pkt *pkt)
@@ -258,7 +263,8 @@ static __always_inline __u64 rules_word(struct pkt *pkt)
 	__u64 rules = (__u64)(pkt->egress & CELL_RULE_MASK)
 			      << RULES_EGRESS_SHIFT |
 		      (__u64)(pkt->ingress & CELL_RULE_MASK)
-			      << RULES_INGRESS_SHIFT;
+			      << RULES_INGRESS_SHIFT |
+		      (__u64)pkt->part << RULES_OPENED_SHIFT;
 
 	if (pkt->egress & CELL_DENY)
 		rules |= RULES_DENY_EGRESS;
@@ -291,6 +297,7 @@ static __always_inline enum claim flow_insert_once(struct pkt *pkt)
 	struct flow_entry *entry;
 	__u64 words[2] = {};
 	enum claim claim;
+	__u32 serial;
 	enum find find;
 
 	find = flow_find(pkt, words);
@@ -313,7 +320,8 @@ static __always_inline enum claim flow_insert_once(struct pkt *pkt)
 	entry->ack[0] = 0;
 	entry->ack[1] = 0;
 	counts_restart(pkt);
-	__sync_lock_test_and_set(&entry->meta, meta_opened(pkt));
+	serial = meta_serial(READ_ONCE(entry->meta)) + 1;
+	__sync_lock_test_and_set(&entry->meta, meta_opened(pkt, serial));
 	return CLAIM_DONE;
 }
 
@@ -350,7 +358,8 @@ static __always_inline bool flow_rewrite(struct pkt *pkt, __u64 next,
 					 bool restart)
 {
 	struct flow_entry *entry;
-	__u64 busy = meta_make(STATE_BUSY, 0, 0, pkt->now);
+	__u64 busy = meta_make(meta_serial(pkt->found), STATE_BUSY, 0, 0,
+			       pkt->now);
 
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!entry)

@@ -98,16 +98,20 @@ static __always_inline enum step conclude_again(struct pkt *pkt)
 {
 	__u32 epoch = control_epoch(pkt->control);
 	__u32 state = meta_state(pkt->next), flags = meta_flags(pkt->next);
+	__u32 serial = meta_serial(pkt->found);
 
 	if (denied(pkt)) {
-		flow_rewrite(pkt, meta_make(STATE_DENIED, flags, epoch, pkt->now),
+		flow_rewrite(pkt,
+			     meta_make(serial, STATE_DENIED, flags, epoch,
+				       pkt->now),
 			     false);
 		return drop(pkt, REASON_DROP_POLICY);
 	}
 	if (state == STATE_DENIED) /* allowed again: as if it were opened now */
 		state = pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
 						       state_opened(pkt);
-	flow_rewrite(pkt, meta_make(state, flags, epoch, pkt->now), false);
+	flow_rewrite(pkt, meta_make(serial, state, flags, epoch, pkt->now),
+		     false);
 	return pass(pkt, REASON_PASS_FLOW);
 }
 
@@ -126,7 +130,8 @@ static __always_inline enum step conclude(struct pkt *pkt)
 		return pass(pkt, REASON_PASS_NEW);
 	if (!pkt->found)
 		return flow_insert(pkt);
-	if (!flow_rewrite(pkt, meta_opened(pkt), true) &&
+	if (!flow_rewrite(pkt, meta_opened(pkt, meta_serial(pkt->found)),
+			  true) &&
 	    pkt->protocol == IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
 	return pass(pkt, REASON_PASS_NEW);
@@ -136,7 +141,8 @@ static __always_inline enum step conclude(struct pkt *pkt)
 static __always_inline enum step keep(struct pkt *pkt)
 {
 	struct flow_entry *entry;
-	__u64 next = meta_make(meta_state(pkt->next), meta_flags(pkt->next),
+	__u64 next = meta_make(meta_serial(pkt->found), meta_state(pkt->next),
+			       meta_flags(pkt->next),
 			       control_epoch(pkt->control), pkt->now);
 
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);

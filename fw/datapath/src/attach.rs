@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use aya::util::KernelVersion;
 use bailey_bpf::abi;
 
+use crate::bridge;
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::link::{Link, XDP_GENERIC, XDP_NATIVE};
@@ -160,16 +161,27 @@ impl Attachments {
         let mut states = Vec::new();
         let mut events = Vec::new();
         for interface in wanted {
-            match facts_of(shared, interface) {
+            match facts_of(interface) {
                 Ok((state, facts)) => states.push((interface, state, facts)),
                 // What is attached elsewhere must be tended whatever this one lacks.
                 Err(error) if adopted => events.push(self.refused(interface, error)),
                 Err(error) => return Err(error),
             }
         }
+        if shared.settings.topology == Topology::Bridge {
+            let sides: Vec<InterfaceState> = states.iter().map(|(_, s, _)| s.clone()).collect();
+            bridge::check(&sides)?;
+        }
         let mut fresh = Vec::new();
         let result = self.attach_all(shared, &states, replace, &mut fresh);
-        match result {
+        let connected = result.and_then(|more| {
+            if shared.settings.topology == Topology::Bridge {
+                let indices: Vec<u32> = states.iter().map(|(_, state, _)| state.index).collect();
+                bridge::connect(shared, &indices)?;
+            }
+            Ok(more)
+        });
+        match connected {
             Ok(more) => events.extend(more),
             Err(error) => {
                 for (hook, index) in fresh.into_iter().rev() {
@@ -207,10 +219,6 @@ impl Attachments {
                 interface: interface.name.clone(),
                 change,
             });
-        }
-        if shared.settings.topology == Topology::Bridge {
-            let indices: Vec<u32> = states.iter().map(|(_, state, _)| state.index).collect();
-            crate::bridge::connect(shared, &indices)?;
         }
         Ok(events)
     }
@@ -366,9 +374,9 @@ impl Attachments {
     /// interface changed, and from time to time.
     pub(crate) fn tend(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Vec<Event> {
         let mut events = self.look(shared);
-        let mut bridge = Vec::new();
+        let mut sides = Vec::new();
         for interface in wanted {
-            let (state, facts) = match facts_of(shared, interface) {
+            let (state, facts) = match facts_of(interface) {
                 Ok(found) => found,
                 Err(error) => {
                     // Renamed, it is tended under its index.
@@ -379,7 +387,7 @@ impl Attachments {
                     continue;
                 }
             };
-            bridge.push(state.index);
+            sides.push(state.index);
             let known = self.by_index.get(&state.index);
             let tc_needed = shared.settings.topology == Topology::Host;
             let complete = known.is_some_and(|attached| {
@@ -410,13 +418,24 @@ impl Attachments {
                 }
             }
         }
-        if shared.settings.topology == Topology::Bridge
-            && let Err(error) = crate::bridge::connect(shared, &bridge)
-            && let Some(interface) = wanted.first()
-        {
-            events.push(self.refused(interface, error));
+        if shared.settings.topology == Topology::Bridge {
+            events.extend(self.tend_bridge(shared, &sides));
         }
         events
+    }
+
+    fn tend_bridge(&mut self, shared: &mut Shared, sides: &[u32]) -> Option<Event> {
+        const BRIDGE: &str = "bridge";
+        let Err(error) = bridge::connect(shared, sides) else {
+            self.absent.remove(BRIDGE);
+            return None;
+        };
+        let known = self.absent.insert(BRIDGE.to_owned(), error.to_string());
+        let told = known.as_ref() == Some(&error.to_string());
+        (!told).then(|| Event {
+            interface: BRIDGE.to_owned(),
+            change: Change::Refused(error),
+        })
     }
 
     /// What became of the interfaces that are attached.
@@ -545,10 +564,7 @@ fn check_kernel() -> Result<(), DatapathError> {
 }
 
 /// Looks an interface up; one that can be told to refuse is refused before anything is attached.
-fn facts_of(
-    shared: &Shared,
-    interface: &Interface,
-) -> Result<(InterfaceState, InterfaceFacts), DatapathError> {
+fn facts_of(interface: &Interface) -> Result<(InterfaceState, InterfaceFacts), DatapathError> {
     let fail = |message: String| DatapathError::Interface {
         interface: interface.name.clone(),
         message,
@@ -572,9 +588,6 @@ fn facts_of(
              ethtool -K {} lro off",
             interface.name
         )));
-    }
-    if shared.settings.topology == Topology::Bridge {
-        crate::bridge::check(interface, &state)?;
     }
     Ok((state, facts))
 }

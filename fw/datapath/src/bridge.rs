@@ -5,24 +5,26 @@ use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
 use bailey_bpf::abi;
 
-use crate::attach::Interface;
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::netlink::{self, InterfaceState, Which};
-use crate::pins::{PinDir, TRACE};
+use crate::pins::TRACE;
 use crate::shared::{Shared, unusable};
 use crate::sys;
 
-/// What an interface must be like to be one side of a bridge.
-pub(crate) fn check(interface: &Interface, state: &InterfaceState) -> Result<(), DatapathError> {
-    const ETHERNET_MTU_MIN: u32 = 68;
-    if state.mtu < ETHERNET_MTU_MIN {
-        return Err(DatapathError::Interface {
-            interface: interface.name.clone(),
-            message: format!("its MTU {} is no Ethernet MTU", state.mtu),
-        });
+/// Two sides must take the same frames.
+pub(crate) fn check(sides: &[InterfaceState]) -> Result<(), DatapathError> {
+    match sides {
+        [a, b] if a.mtu != b.mtu => Err(DatapathError::Interface {
+            interface: a.name.clone(),
+            message: format!(
+                "its MTU is {}, that of {} is {}: frames that one takes the other would lose; give \
+                 both the same",
+                a.mtu, b.name, b.mtu
+            ),
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Makes the two interfaces each other's other side. With one of them missing there is no other
@@ -40,21 +42,11 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
     let &[a, b] = indices else {
         return Ok(());
     };
-    let mtu = |index: u32| {
-        let state = netlink::interface(Which::Index(index)).ok().flatten();
-        state.map_or(0, |state| state.mtu)
-    };
-    if mtu(a) != mtu(b) {
-        return Err(DatapathError::Interface {
-            interface: interfaces::name_of(shared, a),
-            message: format!(
-                "its MTU is {}, the other side's is {}: frames that one takes the other would \
-                 lose; give both the same",
-                mtu(a),
-                mtu(b)
-            ),
-        });
-    }
+    let sides: Vec<InterfaceState> = [a, b]
+        .into_iter()
+        .filter_map(|index| netlink::interface(Which::Index(index)).ok().flatten())
+        .collect();
+    check(&sides)?;
     for (from, to) in [(a, b), (b, a)] {
         shared
             .bridge_ports
@@ -126,14 +118,11 @@ pub(crate) fn network_namespace() -> u32 {
     std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |metadata| metadata.ino() as u32)
 }
 
-/// Undoes [`make_promiscuous`] wherever it was done.
-pub(crate) fn restore_promiscuous(pins: &PinDir) {
-    let words = interfaces::attached(pins).unwrap_or_default();
-    for (index, word) in words {
-        if word & u64::from(abi::INTERFACE_PROMISC) != 0
-            && let Ok(Some(state)) = netlink::interface(Which::Index(index))
-        {
-            let _ = sys::set_promiscuous(&state.name, false);
-        }
+/// Undoes [`make_promiscuous`] for an interface with this word, if it was done there.
+pub(crate) fn restore_promiscuous(index: u32, word: u64) {
+    if word & u64::from(abi::INTERFACE_PROMISC) != 0
+        && let Ok(Some(state)) = netlink::interface(Which::Index(index))
+    {
+        let _ = sys::set_promiscuous(&state.name, false);
     }
 }

@@ -7,10 +7,11 @@ use bailey_compile::{RuleIds, Tables};
 use crate::attach::{Attachments, Event, Interface};
 use crate::bridge;
 use crate::control::{Committed, ControlWord};
-use crate::counters::Counters;
+use crate::counters::{Counters, map_pinned};
 use crate::error::DatapathError;
 use crate::flows::FlowTable;
 use crate::generation::Generation;
+use crate::hash::FlowHash;
 use crate::pins::PinDir;
 use crate::settings::{Settings, Topology};
 use crate::shared::{Programs, Shared, classifier, cpus, program, xdp};
@@ -252,6 +253,40 @@ impl Datapath {
     /// Which word is in force.
     pub fn control(&self) -> ControlWord {
         ControlWord::load(&self.shared.control)
+    }
+
+    /// The hash of its flow table.
+    ///
+    /// # Errors
+    /// If its keys cannot be read.
+    pub fn flow_hash(&self) -> Result<FlowHash, DatapathError> {
+        FlowHash::open(&self.shared.pins)
+    }
+
+    /// Live flows by cell of their source, see [`FlowHash::source_cells`].
+    ///
+    /// # Errors
+    /// If the counts cannot be read.
+    pub fn source_counts(&self) -> Result<Vec<u64>, DatapathError> {
+        let (cells, _) = map_pinned(&self.shared.pins, "source_flows", 8)?;
+        let words = cells.words().iter();
+        Ok(words.map(|word| word.load(Ordering::Relaxed)).collect())
+    }
+
+    /// Takes a line as a sweeper does, and does not give it back. For tests.
+    #[doc(hidden)]
+    pub fn take_line(&self, slot: (usize, usize)) {
+        if let Ok(sweeper) = self.sweeper() {
+            sweeper.take(slot);
+        }
+    }
+
+    /// Lets epochs pass as so many commits would. For tests.
+    #[doc(hidden)]
+    pub fn skip_epochs(&self, epochs: u32) {
+        let mut word = ControlWord::load(&self.shared.control);
+        word.epoch = (word.epoch + epochs) & abi::CONTROL_EPOCH_MASK;
+        word.store(&self.shared.control);
     }
 
     /// Runs an attached program on a frame, with all its effects on flows and counters, and

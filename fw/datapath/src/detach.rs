@@ -3,6 +3,7 @@ use std::path::Path;
 use crate::attach::parse_link_pin;
 use crate::bridge;
 use crate::error::DatapathError;
+use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, Which};
 use crate::pins::PinDir;
@@ -62,7 +63,9 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     if let Some(error) = failed {
         return Err(error);
     }
-    bridge::restore_promiscuous(&pins);
+    for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
+        bridge::restore_promiscuous(index, word);
+    }
     pins.remove_all();
     let _ = std::fs::remove_dir(directory);
     Ok(detached)

@@ -51,6 +51,10 @@ pub struct Flow {
     pub reply: Count,
     /// Where it is: bucket and lane.
     pub slot: (usize, usize),
+    /// The fingerprint of its lane.
+    pub tag: u8,
+    /// Its key, for [`FlowHash`](crate::hash::FlowHash).
+    pub key: abi::flow_key,
 }
 
 const LANES: usize = abi::FLOW_LANES as usize;
@@ -149,7 +153,11 @@ impl FlowTable {
                 .to_le_bytes();
             (0..LANES)
                 .filter(move |&lane| tags[lane] != 0)
-                .filter_map(move |lane| self.flow(bucket, lane))
+                .filter_map(move |lane| {
+                    let flow = self.flow(bucket, lane)?;
+                    let tag = tags[lane];
+                    Some(Flow { tag, ..flow })
+                })
         })
     }
 
@@ -226,6 +234,8 @@ fn decode(entry: &abi::flow_entry, counts: [Count; 2], slot: (usize, usize)) -> 
         original,
         reply,
         slot,
+        tag: 0,
+        key: entry.key,
     })
 }
 

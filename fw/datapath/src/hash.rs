@@ -29,6 +29,14 @@ impl FlowHash {
         Self { keys, bucket_bits }
     }
 
+    /// The same secret over a table of another size.
+    pub fn with_bucket_bits(self, bucket_bits: u32) -> Self {
+        Self {
+            bucket_bits,
+            ..self
+        }
+    }
+
     /// The hash of the table that is pinned there.
     ///
     /// # Errors

@@ -62,6 +62,7 @@ pub(crate) fn load(shared: &Shared, index: u32) -> u64 {
 }
 
 pub(crate) fn forget(shared: &Shared, index: u32) {
+    crate::bridge::restore_promiscuous(index, load(shared, index));
     store(shared, index, 0);
 }
 

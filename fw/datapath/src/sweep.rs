@@ -159,7 +159,8 @@ impl Sweeper {
     fn retire(&self, bucket: usize, lane: usize, meta: u64, now: Ticks) {
         let at = (bucket * LANES + lane) * LINE_WORDS;
         let line = &self.lines.words()[at..at + LINE_WORDS];
-        let busy = u64::from(now.0) << abi::META_SEEN_SHIFT;
+        let serial = u64::from(abi::META_SERIAL_MASK) << abi::META_SERIAL_SHIFT;
+        let busy = u64::from(now.0) << abi::META_SEEN_SHIFT | meta & serial;
         if !exchange(&line[0], meta, busy) {
             return;
         }
@@ -174,6 +175,14 @@ impl Sweeper {
         }
         self.release(bucket, lane);
         self.count(abi::FLOW_SWEPT);
+    }
+
+    /// The first half of [`Self::retire`], whatever the flow.
+    pub(crate) fn take(&self, (bucket, lane): (usize, usize)) {
+        let now = Ticks::now().plus(self.clock_offset);
+        let word = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
+        let busy = u64::from(now.0) << abi::META_SEEN_SHIFT;
+        word.store(busy, Ordering::Release);
     }
 
     fn release(&self, bucket: usize, lane: usize) {

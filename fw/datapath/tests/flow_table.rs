@@ -437,10 +437,3 @@ fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
         assert_eq!(busy, 0, "lanes taken and never published");
     }
 }
-
-fn pin_to(cpu: usize) {
-    use rustix::thread::{CpuSet, sched_setaffinity};
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set).expect("two CPUs are needed");
-}

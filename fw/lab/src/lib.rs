@@ -20,8 +20,11 @@ pub mod namespace;
 pub mod topology;
 /// Real TCP, UDP and ICMP.
 pub mod traffic;
+/// Two hosts and the bump between them.
+pub mod wire;
 
 pub use daemon::Daemon;
 pub use namespace::Namespace;
 pub use topology::Lab;
 pub use traffic::{Observed, Server};
+pub use wire::Wire;

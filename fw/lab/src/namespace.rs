@@ -56,15 +56,23 @@ impl Namespace {
     /// # Errors
     /// If it fails; the message is what it printed.
     pub fn ip(&self, arguments: &str) -> Result<()> {
+        self.command("ip", arguments)
+    }
+
+    /// Runs a program in the namespace with these arguments, separated by blanks.
+    ///
+    /// # Errors
+    /// If it fails; the message is what it printed.
+    pub fn command(&self, program: &'static str, arguments: &str) -> Result<()> {
         let arguments = arguments.to_owned();
         self.run(move || {
-            let output = Command::new("ip")
+            let output = Command::new(program)
                 .args(arguments.split_whitespace())
                 .output()
-                .context("cannot run ip; install iproute2")?;
+                .with_context(|| format!("cannot run {program}; install it"))?;
             if !output.status.success() {
                 bail!(
-                    "ip {arguments}: {}",
+                    "{program} {arguments}: {}",
                     String::from_utf8_lossy(&output.stderr).trim()
                 );
             }

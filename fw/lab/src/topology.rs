@@ -126,12 +126,12 @@ fn connect_nic(node: &Namespace, outside: &Namespace) -> Result<()> {
     Ok(())
 }
 
-fn nodad(address: &str) -> &'static str {
+pub(crate) fn nodad(address: &str) -> &'static str {
     if address.contains(':') { "nodad" } else { "" }
 }
 
 /// A veth pair, both ends up.
-fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<()> {
+pub(crate) fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<()> {
     a.ip(&format!(
         "link add {a_name} type veth peer name {b_name} netns {}",
         b.id()
@@ -147,7 +147,7 @@ fn free_root() -> Result<PathBuf> {
     found.with_context(|| format!("one of {ROOTS:?} must exist and not be where this program is"))
 }
 
-fn private_root() -> Result<PathBuf> {
+pub(crate) fn private_root() -> Result<PathBuf> {
     let root = free_root()?;
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace; root is needed")?;

@@ -7,10 +7,10 @@
     reason = "each test binary uses a part"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use bailey_bpf::abi;
+use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
 use bailey_datapath::counters::{Count, RuleCount};
 use bailey_datapath::datapath::Hook;
@@ -172,11 +172,7 @@ impl Harness {
         let passed = self.run(hook, frame);
         let after = self.counters();
         let info = bailey_bpf::reason::Reason::of(reason).unwrap();
-        let hook_number = if hook == Hook::Xdp {
-            abi::HOOK_XDP
-        } else {
-            abi::HOOK_TC
-        };
+        let hook_number = if hook == Hook::Xdp { HOOK_XDP } else { HOOK_TC };
         let mut reasons = before.0.clone();
         let count = reasons.entry((hook_number, reason)).or_default();
         *count = Count {
@@ -209,6 +205,48 @@ impl Harness {
         self.datapath.flows().unwrap().iter().collect()
     }
 
+    /// Is the whole table as the protocol promises: every flow once, in one of its two buckets, under
+    /// its tag, every line whole, no lane taken and unpublished, every source counted as often as it
+    /// has live flows?
+    pub fn audit(&self) -> Vec<Flow> {
+        let table = self.datapath.flows().unwrap();
+        let hash = self.datapath.flow_hash().unwrap();
+        let flows: Vec<Flow> = table.iter().collect();
+        let mut keys = BTreeSet::new();
+        let mut live: BTreeMap<usize, u64> = BTreeMap::new();
+        for flow in &flows {
+            let place = hash.place(&flow.key);
+            assert!(
+                place.buckets.contains(&(flow.slot.0 as u32)) && place.tag == flow.tag,
+                "misplaced, belongs to {place:?}: {flow:?}"
+            );
+            let words: [u64; 5] = bytemuck::cast(flow.key);
+            assert!(keys.insert(words), "twice: {flow:?}");
+            let counted = matches!(
+                flow.state,
+                STATE_TCP_ESTABLISHED | STATE_TCP_FIN_WAIT | STATE_UDP_REPLIED | STATE_ICMP_REPLIED
+            );
+            if counted && flow.flags & FLOW_FROM_OUTSIDE != 0 {
+                let low = flow.flags & FLOW_ORIG_LOW != 0;
+                for cell in hash.source_cells(&flow.key, low) {
+                    *live.entry(cell).or_default() += 1;
+                }
+            }
+        }
+        assert_eq!(table.busy(), 0, "lanes taken and never published");
+        let believed = self.datapath.source_counts().unwrap();
+        for (cell, &count) in believed.iter().enumerate() {
+            let expected = live.get(&cell).copied().unwrap_or_default();
+            assert_eq!(count, expected, "live flows of the sources in cell {cell}");
+        }
+        flows
+    }
+
+    /// What happened to flows, by `enum flow_event`.
+    pub fn event(&self, event: u32) -> u64 {
+        self.datapath.counters().unwrap().events()[event as usize]
+    }
+
     /// The only flow in the table.
     pub fn flow(&self) -> Flow {
         let mut flows = self.flows();
@@ -224,6 +262,30 @@ pub fn tcp(from: &str, to: &str, sport: u16, dport: u16, flags: u8) -> Vec<u8> {
         Protocol::TCP,
         &frame::tcp(sport, dport, flags),
     )
+}
+
+pub fn pin_to(cpu: usize) {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).expect("two CPUs are needed");
+}
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
 }
 
 pub fn udp(from: &str, to: &str, sport: u16, dport: u16) -> Vec<u8> {

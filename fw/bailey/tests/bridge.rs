@@ -1,0 +1,303 @@
+//! `bailey run` as a bump in the wire.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+
+use bailey_lab::daemon::{self, POLICIES};
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::wire::{LEFT, RIGHT, SIDES};
+use bailey_lab::{Daemon, Namespace, Server, Wire};
+use nix::sys::signal::Signal;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The right host may be asked on TCP port 80 by everybody, and pinged by nobody.
+const POLICY: &str = "\
+apiVersion: bailey.dev/v1
+kind: Workload
+metadata: {name: right, namespace: wire}
+spec: {addresses: [10.9.0.2, \"fd09::2\"]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: wire}
+spec:
+  podSelector: {}
+  ingress:
+  - ports: [{port: 80}]
+";
+
+fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_bailey"))
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn start(wire: &Wire, extra: &str) -> Daemon {
+    fs::create_dir_all(wire.root().join(POLICIES)).unwrap();
+    fs::write(wire.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
+    let [left, right] = SIDES;
+    let top = format!("topology = \"bridge\"\ninterfaces = [\"{left}\", \"{right}\"]\n{extra}");
+    daemon::configure(wire.root(), &top).unwrap();
+    let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
+    for side in SIDES {
+        let line = format!("attached interface=\"{side}\"");
+        daemon.wait_for(&line, PATIENCE).unwrap();
+    }
+    daemon
+}
+
+fn json(wire: &Wire, verb: &str) -> serde_json::Value {
+    let verb = format!("{verb} -o json");
+    let output = daemon::ask(&wire.bump, wire.root(), &binary(), &verb).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Packets with a reason on an interface.
+fn counted(wire: &Wire, interface: &str, reason: &str) -> u64 {
+    let counters = json(wire, "counters");
+    let rows = counters["counters"].as_array().unwrap().iter();
+    rows.filter(|row| {
+        row["interface"] == interface && (reason.is_empty() || row["reason"] == reason)
+    })
+    .map(|row| row["packets"].as_u64().unwrap())
+    .sum()
+}
+
+fn tcp(wire: &Wire, family: usize, port: u16) -> Observed {
+    let to = SocketAddr::new(ip(RIGHT[family]), port);
+    traffic::tcp(&wire.left, ip(LEFT[family]), to)
+}
+
+fn ping(wire: &Wire, family: usize) -> Observed {
+    traffic::ping(&wire.left, ip(LEFT[family]), ip(RIGHT[family]))
+}
+
+/// Frames that an interface has received or sent.
+fn frames(namespace: &Namespace, interface: &str, sent: bool) -> u64 {
+    let prefix = format!("{interface}:");
+    namespace.run(move || {
+        let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix(&prefix).map(str::to_owned))
+            .unwrap();
+        let field = if sent { 9 } else { 1 };
+        line.split_whitespace().nth(field).unwrap().parse().unwrap()
+    })
+}
+
+fn servers(wire: &Wire) {
+    Server::tcp(&wire.right, 80).unwrap();
+    Server::tcp(&wire.right, 81).unwrap();
+}
+
+fn assert_in_force(wire: &Wire) {
+    for family in [0, 1] {
+        assert_eq!(tcp(wire, family, 80), Observed::Allowed, "family {family}");
+        assert_eq!(tcp(wire, family, 81), Observed::Silent);
+        assert_eq!(ping(wire, family), Observed::Silent);
+    }
+}
+
+fn promiscuous(wire: &Wire) -> bool {
+    wire.bump.run(|| {
+        let flags = fs::read_to_string("/proc/thread-self/net/dev").map(|_| ());
+        flags.unwrap();
+        let output = std::process::Command::new("ip")
+            .args(["-d", "link", "show", "left0"])
+            .output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        text.contains("PROMISC")
+    })
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_bump_forwards_what_policy_allows_and_nothing_else() {
+    let wire = Wire::new().unwrap();
+    servers(&wire);
+    assert_ne!(tcp(&wire, 0, 80), Observed::Allowed, "no bridge, no wire");
+    let mut daemon = start(&wire, "");
+    // ARP and neighbour discovery cross it, or nothing would.
+    assert_in_force(&wire);
+    assert!(counted(&wire, SIDES[0], "arp") > 0 && counted(&wire, SIDES[1], "arp") > 0);
+    assert!(counted(&wire, SIDES[0], "nd") > 0);
+    assert!(counted(&wire, SIDES[0], "policy") > 0);
+    assert!(promiscuous(&wire));
+    let status = json(&wire, "status");
+    assert_eq!(
+        status["interfaces"].as_array().unwrap().len(),
+        2,
+        "{status}"
+    );
+    // It needs no daemon.
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    assert_in_force(&wire);
+    let mut again = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
+    again.wait_for("adopted", PATIENCE).unwrap();
+    again.wait_for("adopted", PATIENCE).unwrap();
+    assert_in_force(&wire);
+    let verb = "detach --yes-unfiltered";
+    let output = daemon::ask(&wire.bump, wire.root(), &binary(), verb).unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!promiscuous(&wire), "it was not so before");
+    assert_ne!(tcp(&wire, 0, 80), Observed::Allowed, "no bridge, no wire");
+}
+
+/// Unknown unicast, broadcast and multicast of the second layer go to the other side; what of it is
+/// IP is judged like any other packet.
+#[test]
+#[ignore = "needs root and BPF"]
+fn frames_for_nobody_and_everybody_cross_it() {
+    let wire = Wire::new().unwrap();
+    let _daemon = start(&wire, "");
+    ping(&wire, 0);
+    wire.left
+        .ip("neigh replace 10.9.0.77 lladdr 02:00:00:00:00:77 dev eth0")
+        .unwrap();
+    let send = |to: &'static str| {
+        let before = frames(&wire.right, "eth0", false);
+        wire.left.run(move || {
+            let socket = UdpSocket::bind((LEFT[0], 0)).unwrap();
+            socket.set_broadcast(true).unwrap();
+            for _ in 0..10 {
+                socket.send_to(b"x", (to, 9)).unwrap();
+            }
+        });
+        sleep(Duration::from_millis(200));
+        frames(&wire.right, "eth0", false) - before
+    };
+    assert!(send("10.9.0.77") >= 10, "unknown unicast");
+    assert!(send("10.9.0.255") >= 10, "broadcast");
+    // A bridge with spanning tree on the left says hello with LLC frames to 01:80:c2:00:00:00.
+    wire.left
+        .ip("link add br0 type bridge stp_state 1")
+        .unwrap();
+    wire.left.ip("link set eth0 master br0").unwrap();
+    wire.left.ip("link set br0 up").unwrap();
+    for _ in 0..60 {
+        if counted(&wire, SIDES[0], "link-local-control") > 0 {
+            break;
+        }
+        sleep(Duration::from_millis(100));
+    }
+    let before = frames(&wire.right, "eth0", false);
+    let hellos = counted(&wire, SIDES[0], "link-local-control");
+    sleep(Duration::from_secs(5));
+    assert!(counted(&wire, SIDES[0], "link-local-control") > hellos);
+    assert!(frames(&wire.right, "eth0", false) > before);
+}
+
+/// Every frame that comes in is sent on the other side, or counted under the reason why not.
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_one_side_takes_in_the_other_sends_or_a_counter_tells() {
+    let wire = Wire::new().unwrap();
+    servers(&wire);
+    let mut daemon = start(&wire, "");
+    assert_in_force(&wire);
+    let drops = |wire: &Wire| {
+        let counters = json(wire, "counters");
+        let rows = counters["counters"].as_array().unwrap().clone();
+        rows.iter()
+            .filter(|row| row["interface"] == SIDES[0] && row["verdict"] == "drop")
+            .map(|row| row["packets"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    let reading = || {
+        (
+            frames(&wire.bump, SIDES[0], false),
+            frames(&wire.bump, SIDES[1], true),
+            drops(&wire),
+        )
+    };
+    let steady = || {
+        loop {
+            let (a, b) = (reading(), reading());
+            if a == b {
+                return a;
+            }
+            sleep(Duration::from_millis(100));
+        }
+    };
+    let before = steady();
+    for _ in 0..10 {
+        assert_eq!(tcp(&wire, 0, 80), Observed::Allowed);
+        assert_eq!(tcp(&wire, 0, 81), Observed::Silent);
+    }
+    let between = steady();
+    let delta = |a: (u64, u64, u64), b: (u64, u64, u64)| (b.0 - a.0, b.1 - a.1, b.2 - a.2);
+    let (taken, sent, dropped) = delta(before, between);
+    assert!(taken > 50 && dropped >= 10, "{taken} {sent} {dropped}");
+    assert_eq!(taken, sent + dropped, "up");
+    // The other side goes down: what policy allows is lost, and counted.
+    wire.bump
+        .ip(&format!("link set {} down", SIDES[1]))
+        .unwrap();
+    daemon.wait_for("down", PATIENCE).unwrap();
+    let down = steady();
+    for _ in 0..3 {
+        assert_ne!(tcp(&wire, 0, 80), Observed::Allowed);
+    }
+    let (taken, sent, dropped) = delta(down, steady());
+    assert!(taken > 0, "the left side went on sending");
+    assert_eq!((sent, dropped), (0, taken), "down");
+    assert!(counted(&wire, SIDES[0], "redirect-failed") > 0);
+    wire.bump.ip(&format!("link set {} up", SIDES[1])).unwrap();
+    daemon.wait_for(" up ", PATIENCE).unwrap();
+    assert_in_force(&wire);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_side_that_is_replaced_is_bridged_again() {
+    let wire = Wire::new().unwrap();
+    servers(&wire);
+    let mut daemon = start(&wire, "");
+    assert_in_force(&wire);
+    let before = counted(&wire, SIDES[1], "");
+    wire.bump.ip(&format!("link delete {}", SIDES[1])).unwrap();
+    daemon.wait_for("the interface is gone", PATIENCE).unwrap();
+    let _ = tcp(&wire, 0, 80);
+    assert!(
+        counted(&wire, SIDES[0], "bridge-port") > 0,
+        "dropped by name"
+    );
+    let status = json(&wire, "status");
+    let problems = status["daemon"]["problems"].as_array().unwrap();
+    assert!(problems[0].as_str().unwrap().contains(SIDES[1]), "{status}");
+    wire.connect(1).unwrap();
+    daemon.wait_for("attached", PATIENCE).unwrap();
+    assert_in_force(&wire);
+    assert!(
+        counted(&wire, SIDES[1], "") > before,
+        "its counters go with its name"
+    );
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn sides_with_unequal_mtu_are_refused() {
+    let wire = Wire::new().unwrap();
+    wire.bump
+        .ip(&format!("link set {} mtu 1400", SIDES[1]))
+        .unwrap();
+    fs::create_dir_all(wire.root().join(POLICIES)).unwrap();
+    fs::write(wire.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
+    let top = format!("topology = \"bridge\"\ninterfaces = {SIDES:?}");
+    daemon::configure(wire.root(), &top).unwrap();
+    let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
+    let line = daemon.wait_for("MTU", PATIENCE).unwrap();
+    assert!(line.contains("1500") && line.contains("1400"), "{line}");
+    assert_eq!(daemon.wait().unwrap().code(), Some(10));
+    assert!(!promiscuous(&wire), "nothing is left of the attempt");
+    assert!(!wire.root().join("bpf/bailey").exists());
+}
