@@ -33,14 +33,21 @@
 #define CONTROL_EPOCH_MASK 0xffffffULL
 #define POLICY_SLOTS 8
 
-/* scale: what every idle time is multiplied with, in 1/SCALE_ONE. The sweeper
- * lowers it as the flow table fills. */
+/* scale:32 stamp:32: what every idle time is multiplied with, in 1/SCALE_ONE, and
+ * the tick it was set at. The sweeper lowers it as live flows fill the table; a
+ * scale that nobody has set for SCALE_TICKS is none. */
 #define SCALE_ONE 256
+#define SCALE_MASK 0xffffffffULL
+#define SCALE_STAMP_SHIFT 32
+#define SCALE_TICKS 64
 struct control {
 	__u64 word;
 	__u64 scale;
-	__u64 build;  /* which entry programs are attached; user space only */
-	__u64 pad[5]; /* its own cache line */
+	/* User space only: which entry programs are attached, 0 while that
+	 * changes; and in which network namespace. */
+	__u64 build;
+	__u64 namespace;
+	__u64 pad[4]; /* its own cache line */
 };
 
 /* ---- time ----------------------------------------------------------------
@@ -60,8 +67,11 @@ struct control {
  */
 #define FLOW_LANES 8
 #define FLOW_HALF_OPEN_LANES 6 /* of 8 lanes at most this many half-open */
+#define FLOW_BUSY_TICKS 8 /* no CPU writes a line for so long */
 
-/* meta: state:5 serial:3 flags:8 epoch:24 seen:24
+/* meta: state:4 locked:1 serial:3 flags:8 epoch:24 seen:24
+ * locked: one CPU is giving the flow, which is judged again, its new rules and
+ * meta word; others act on what the rest of the word says and change nothing.
  * serial counts the flows that a line has held: a CPU that found one flow there
  * must not exchange the meta word of the next, however alike the two are. */
 #define META_STATE_SHIFT 0
@@ -69,7 +79,8 @@ struct control {
 #define META_FLAGS_SHIFT 8
 #define META_EPOCH_SHIFT 16
 #define META_SEEN_SHIFT 40
-#define META_STATE_MASK 0x1fULL
+#define META_STATE_MASK 0xfULL
+#define META_LOCKED 0x10ULL
 #define META_SERIAL_MASK 0x7ULL
 #define META_FLAGS_MASK 0xffULL
 #define META_EPOCH_MASK 0xffffffULL
@@ -301,6 +312,7 @@ enum reason {
 	REASON_PASS_LINK_LOCAL_CONTROL = 5,
 	REASON_PASS_JUDGED = 6,
 	REASON_PASS_FAILSAFE = 7,
+	REASON_PASS_LLC = 8,
 
 	REASON_DROP_POLICY = 16,
 	REASON_DROP_FLOW_DENIED = 17,
@@ -361,7 +373,8 @@ struct failsafe_entry {
 	__u64 mask_be[2];
 	__u16 port;
 	__u8 protocol;
-	__u8 pad[5];
+	__u8 kind; /* KIND_IPV4 or KIND_IPV6 */
+	__u8 pad[4];
 };
 
 struct failsafe {

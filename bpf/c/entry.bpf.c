@@ -11,6 +11,13 @@
 
 #define TC_LINEAR 128 /* all headers this version reads fit */
 
+static __always_inline __u32 scale_at(__u64 word, __u32 now)
+{
+	__u32 age = (now - (__u32)(word >> SCALE_STAMP_SHIFT)) & TICK_MASK;
+
+	return age < SCALE_TICKS ? word & SCALE_MASK : SCALE_ONE;
+}
+
 static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
 					     __u32 ifindex)
 {
@@ -24,10 +31,10 @@ static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
 		return NULL;
 	__builtin_memset(pkt, 0, sizeof(*pkt));
 	pkt->control = READ_ONCE(control->word);
-	pkt->scale = READ_ONCE(control->scale);
 	pkt->hook = hook;
 	pkt->packets = 1;
 	clock_read(pkt);
+	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
 	pkt->ifindex = ifindex;
 	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
 	if (interface)

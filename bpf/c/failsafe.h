@@ -38,6 +38,7 @@ __noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u32 port)
 		struct failsafe_entry *entry = &table->entry[i];
 
 		if (entry->port == port && entry->protocol == pkt->protocol &&
+		    entry->kind == pkt->kind &&
 		    (a & entry->mask_be[0]) == entry->addr_be[0] &&
 		    (b & entry->mask_be[1]) == entry->addr_be[1])
 			return 1;

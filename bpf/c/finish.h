@@ -53,17 +53,17 @@ static __always_inline void reason_count(struct pkt *pkt)
 
 static __always_inline int finish_xdp(struct pkt *pkt)
 {
+	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+
 	/* Never to the stack instead: a bridge's frames are not the machine's. */
-	if (BRIDGE && pkt->verdict == VERDICT_PASS &&
-	    !bpf_map_lookup_elem(&bridge_ports, &pkt->ifindex))
-		drop(pkt, REASON_DROP_BRIDGE_PORT);
+	if (BRIDGE && action == XDP_PASS) {
+		action = bpf_redirect_map(&bridge_ports, pkt->ifindex, XDP_DROP);
+		if (action != XDP_REDIRECT)
+			drop(pkt, REASON_DROP_BRIDGE_PORT);
+	}
 	reason_count(pkt);
 	rules_count(pkt);
-	if (pkt->verdict != VERDICT_PASS)
-		return XDP_DROP;
-	if (BRIDGE)
-		return bpf_redirect_map(&bridge_ports, pkt->ifindex, XDP_DROP);
-	return XDP_PASS;
+	return action;
 }
 
 static __always_inline int finish_tc(struct pkt *pkt)

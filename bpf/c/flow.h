@@ -4,7 +4,8 @@
  * of a flow. Writing a line is flow_write.h's.
  *
  * Reader: load meta, compare the key, act, exchange meta by compare-and-swap.
- * BUSY means that another CPU writes the line; nobody waits for it.
+ * BUSY means that another CPU writes the line; nobody waits for it. LOCKED means
+ * that another CPU judges the flow again: what it says still holds.
  */
 #ifndef BAILEY_FLOW_H
 #define BAILEY_FLOW_H
@@ -94,6 +95,29 @@ static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
 	return line ? &line->lane[lane & (FLOW_LANES - 1)] : NULL;
 }
 
+/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
+ * turning the mask into a branch: with one per lane of a scan the verifier walks
+ * 2^8 paths where this is one. */
+static __always_inline __u64 mask_below(__u64 a, __u64 b)
+{
+	__s64 difference = a - b;
+
+	asm volatile("" : "+r"(difference));
+	return difference >> 63;
+}
+
+#define TICKS_AHEAD 256 /* far more than two CPUs can differ */
+
+/* Ticks since the last packet. Another CPU that began after the edge of a tick
+ * may have stamped the flow ahead of this packet's clock: that is an age of 0,
+ * not of nearly 2^24. */
+static __always_inline __u64 flow_age(__u64 meta, __u32 now)
+{
+	__u64 age = (now - meta_seen(meta)) & TICK_MASK;
+
+	return age & mask_below(age, TICK_MASK + 1 - TICKS_AHEAD);
+}
+
 /*
  * Looks for pkt->key among the lanes of one bucket whose tag matches in the
  * given tag word. A global function: the verifier walks its loop once, whatever
@@ -102,8 +126,7 @@ static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
 __noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
 {
 	struct flow_bucket *line;
-	int result = FIND_MISS;
-	__u64 lanes;
+	__u64 lanes, busy = 0;
 	int i;
 
 	if (!pkt)
@@ -120,7 +143,9 @@ __noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
 		__u64 meta = READ_ONCE(entry->meta);
 
 		if (meta_state(meta) == STATE_BUSY) {
-			result = FIND_BUSY;
+			/* Else a process was killed while it held the line. */
+			busy |= mask_below(flow_age(meta, pkt->now),
+					   FLOW_BUSY_TICKS);
 		} else if (key_equal(&entry->key, &pkt->key)) {
 			if (meta_state(READ_ONCE(entry->meta)) == STATE_BUSY)
 				return FIND_BUSY; /* taken over meanwhile */
@@ -131,7 +156,7 @@ __noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
 		}
 		lanes &= lanes - 1;
 	}
-	return result;
+	return busy ? FIND_BUSY : FIND_MISS;
 }
 
 /* Leaves the two tag words it looked at in words, for a claim that must not
@@ -176,33 +201,11 @@ static __always_inline bool flow_over(__u32 state)
 	return set >> state & 1;
 }
 
-/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
- * turning the mask into a branch: with one per lane of a scan the verifier walks
- * 2^8 paths where this is one. */
-static __always_inline __u64 mask_below(__u64 a, __u64 b)
-{
-	__u64 mask = (__u64)((__s64)(a - b) >> 63);
-
-	asm volatile("" : "+r"(mask));
-	return mask;
-}
-
-#define TICKS_AHEAD 256 /* far more than two CPUs can differ */
-
-/* Ticks since the last packet. Another CPU that began after the edge of a tick
- * may have stamped the flow ahead of this packet's clock: that is an age of 0,
- * not of nearly 2^24. */
-static __always_inline __u64 flow_age(__u64 meta, __u32 now)
-{
-	__u64 age = (now - meta_seen(meta)) & TICK_MASK;
-
-	return age & mask_below(age, TICK_MASK + 1 - TICKS_AHEAD);
-}
-
-/* In ticks; less than the configured time while the table is full. */
+/* In ticks. While live flows fill the table it is less than the configured time,
+ * but never so little that the edge of a tick could be an end. */
 static __always_inline __u64 idle_time(__u32 ticks, __u32 scale)
 {
-	return (__u64)ticks * scale / SCALE_ONE;
+	return (__u64)ticks * scale / SCALE_ONE + ((SCALE_ONE - scale) >> 6);
 }
 
 static __always_inline bool flow_expired(struct pkt *pkt, __u64 meta)
@@ -366,7 +369,7 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 		if (pkt->reopen || !flow_current(meta, pkt->control))
 			return STEP_CONTINUE;
 		flow_rules(pkt, READ_ONCE(entry->rules));
-		if (pkt->next == meta)
+		if (pkt->next == meta || meta & META_LOCKED)
 			break;
 		seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->next);
 		if (seen == meta) {

@@ -89,14 +89,16 @@ __noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
 		       (half_open & meta_flags(meta) / FLOW_FROM_OUTSIDE);
 		rank |= mask_below(idle_time(TIMEOUTS[state], scale), age) &
 			RANK_EXPIRED;
-		rank |= mask_below(idle_time(LAST_RESORT, scale), age) &
-			mask_below(rank, 1) & RANK_IDLE;
+		rank |= mask_below(LAST_RESORT, age) & mask_below(rank, 1) &
+			RANK_IDLE;
 		/* Without a rank no score, whatever the age. */
 		later = READ_ONCE(line->lane[lane].rules) >>
 				RULES_OPENED_SHIFT & RULES_OPENED_MASK;
 		score = rank << RANK_SHIFT | age << AGE_SHIFT |
 			(RULES_OPENED_MASK - later);
 		score &= mask_below(0, rank);
+		/* A line that somebody writes is nobody's victim. */
+		score &= mask_below(0, state) & mask_below(meta & META_LOCKED, 1);
 		score = score << 8 | lane;
 		better = mask_below(best | 0xff, score);
 		best ^= (best ^ score) & better;
@@ -126,14 +128,21 @@ static __always_inline void lane_release(__u32 bucket, __u32 lane)
 static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 {
 	__u64 *tags = flow_tag_word(pkt->found_bucket);
+	struct flow_entry *entry;
+	__u32 serial;
 
-	if (!tags)
-		return CLAIM_FULL;
 	pkt->found_lane = lane_lowest(lanes_matching(word, 0));
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!tags || !entry)
+		return CLAIM_FULL;
 	if (__sync_val_compare_and_swap(tags, word,
 					tag_in_lane(word, pkt->found_lane,
 						    pkt->tag)) != word)
 		return CLAIM_RETRY;
+	/* BUSY since now: the stamp of a free line is from whenever it was freed. */
+	serial = meta_serial(READ_ONCE(entry->meta));
+	__sync_lock_test_and_set(&entry->meta,
+				 meta_make(serial, STATE_BUSY, 0, 0, pkt->now));
 	return CLAIM_DONE;
 }
 
@@ -292,7 +301,8 @@ static __always_inline void counts_restart(struct pkt *pkt)
 	flow_count(pkt, pkt->found_bucket, pkt->found_lane);
 }
 
-static __always_inline enum claim flow_insert_once(struct pkt *pkt)
+/* One try. A global function: the verifier walks it once, not once per try. */
+__noinline int flow_insert_once(struct pkt *pkt)
 {
 	struct flow_entry *entry;
 	__u64 words[2] = {};
@@ -300,6 +310,8 @@ static __always_inline enum claim flow_insert_once(struct pkt *pkt)
 	__u32 serial;
 	enum find find;
 
+	if (!pkt)
+		return CLAIM_FULL;
 	find = flow_find(pkt, words);
 	if (find == FIND_HIT && meta_state(pkt->found) == STATE_DENIED)
 		return CLAIM_DENIED;
@@ -327,8 +339,7 @@ static __always_inline enum claim flow_insert_once(struct pkt *pkt)
 
 static __always_inline enum step flow_insert(struct pkt *pkt)
 {
-	enum claim claim = CLAIM_RETRY;
-	int i;
+	int i, claim = CLAIM_RETRY;
 
 	for (i = 0; i < FLOW_TRIES && claim == CLAIM_RETRY; i++)
 		claim = flow_insert_once(pkt);
@@ -351,36 +362,35 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 
 /*
  * Gives the flow that was found a new meta word and the rules of this verdict.
- * False if another CPU changed it meanwhile: that one's word stays. It may carry
+ * 0 if another CPU changed it meanwhile: that one's word stays. It may carry
  * a newer epoch, and a flow that is still stale is judged at its next packet.
  */
-static __always_inline bool flow_rewrite(struct pkt *pkt, __u64 next,
-					 bool restart)
+__noinline int flow_rewrite(struct pkt *pkt, __u64 next, int restart)
 {
 	struct flow_entry *entry;
-	__u64 busy = meta_make(meta_serial(pkt->found), STATE_BUSY, 0, 0,
-			       pkt->now);
 
+	if (!pkt || pkt->found & META_LOCKED)
+		return 0;
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!entry)
-		return false;
-	if (__sync_val_compare_and_swap(&entry->meta, pkt->found, busy) !=
-	    pkt->found)
-		return false;
+		return 0;
+	if (__sync_val_compare_and_swap(&entry->meta, pkt->found,
+					pkt->found | META_LOCKED) != pkt->found)
+		return 0;
 	if (!key_equal(&entry->key, &pkt->key)) {
 		/* Another flow came here with an equal meta word. */
 		__sync_lock_test_and_set(&entry->meta, pkt->found);
-		return false;
+		return 0;
 	}
 	entry->rules = rules_word(pkt);
-	pkt->new_flow = restart;
+	pkt->new_flow = !!restart;
 	if (restart)
 		counts_restart(pkt);
 	__sync_lock_test_and_set(&entry->meta, next);
 	source_account(&pkt->key, pkt->found, next);
 	if (!restart)
 		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
-	return true;
+	return 1;
 }
 
 #endif

@@ -13,7 +13,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
-#include "base.h"
+#include "maps.h"
 
 #define ETH_P_QINQ_OLD 0x9100
 #define IP_MORE_FRAGMENTS 0x2000
@@ -300,6 +300,19 @@ static __always_inline bool link_local_control(const struct ethhdr *eth)
 	       d[5] < 0x10;
 }
 
+#define LLC_SNAP 0xaaaa
+
+/* IEEE 802.2 with a length for a type: CDP, IS-IS, spanning trees of old. Not
+ * SNAP, which could carry IP. */
+static __always_inline bool llc(const struct ethhdr *eth, const void *data_end)
+{
+	const __be16 *saps = (const __be16 *)(eth + 1);
+
+	return bpf_ntohs(eth->h_proto) < ETH_P_802_3_MIN &&
+	       (const void *)(saps + 1) <= data_end &&
+	       *saps != bpf_htons(LLC_SNAP);
+}
+
 /* len: bytes of the frame, of which [data, data_end) can be read directly. */
 static __always_inline enum step parse_frame(struct pkt *pkt, void *data,
 					     void *data_end, __u32 len,
@@ -325,6 +338,8 @@ static __always_inline enum step parse_frame(struct pkt *pkt, void *data,
 	}
 	if (link_local_control(eth))
 		return pass(pkt, REASON_PASS_LINK_LOCAL_CONTROL);
+	if (BRIDGE && llc(eth, data_end))
+		return pass(pkt, REASON_PASS_LLC);
 	return drop(pkt, REASON_DROP_ETHERTYPE);
 }
 

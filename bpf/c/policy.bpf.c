@@ -108,8 +108,9 @@ static __always_inline enum step conclude_again(struct pkt *pkt)
 		return drop(pkt, REASON_DROP_POLICY);
 	}
 	if (state == STATE_DENIED) /* allowed again: as if it were opened now */
-		state = pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
-						       state_opened(pkt);
+		state = pkt->protocol != IPPROTO_TCP ? state_opened(pkt) :
+			flags & FLOW_REPLIED	     ? STATE_TCP_ESTABLISHED :
+						       STATE_TCP_SYN_RECV;
 	flow_rewrite(pkt, meta_make(serial, state, flags, epoch, pkt->now),
 		     false);
 	return pass(pkt, REASON_PASS_FLOW);
@@ -149,8 +150,9 @@ static __always_inline enum step keep(struct pkt *pkt)
 	if (!entry)
 		return drop(pkt, REASON_DROP_MAP);
 	flow_rules(pkt, READ_ONCE(entry->rules));
-	if (__sync_val_compare_and_swap(&entry->meta, pkt->found, next) ==
-	    pkt->found) {
+	if (!(pkt->found & META_LOCKED) &&
+	    __sync_val_compare_and_swap(&entry->meta, pkt->found, next) ==
+		    pkt->found) {
 		source_account(&pkt->key, pkt->found, next);
 		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
 	}

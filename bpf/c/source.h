@@ -22,10 +22,11 @@ static __always_inline bool state_live(__u32 state)
 	return set >> state & 1;
 }
 
-/* Is a flow with this meta word counted for its source? */
+/* Is a flow with this meta word counted for its source? Whatever the limit is: it
+ * may be another one when the flow ends. */
 static __always_inline bool source_counts(__u64 meta)
 {
-	return SOURCE_LIMIT && meta_flags(meta) & FLOW_FROM_OUTSIDE &&
+	return meta_flags(meta) & FLOW_FROM_OUTSIDE &&
 	       state_live(meta_state(meta));
 }
 

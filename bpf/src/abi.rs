@@ -10,17 +10,22 @@ pub const CONTROL_GENERATION_MASK: u32 = 16777215;
 pub const CONTROL_EPOCH_MASK: u32 = 16777215;
 pub const POLICY_SLOTS: u32 = 8;
 pub const SCALE_ONE: u32 = 256;
+pub const SCALE_MASK: u32 = 4294967295;
+pub const SCALE_STAMP_SHIFT: u32 = 32;
+pub const SCALE_TICKS: u32 = 64;
 pub const TICK_SHIFT: u32 = 30;
 pub const TICK_MASK: u32 = 16777215;
 pub const TICK_PART_SHIFT: u32 = 20;
 pub const FLOW_LANES: u32 = 8;
 pub const FLOW_HALF_OPEN_LANES: u32 = 6;
+pub const FLOW_BUSY_TICKS: u32 = 8;
 pub const META_STATE_SHIFT: u32 = 0;
 pub const META_SERIAL_SHIFT: u32 = 5;
 pub const META_FLAGS_SHIFT: u32 = 8;
 pub const META_EPOCH_SHIFT: u32 = 16;
 pub const META_SEEN_SHIFT: u32 = 40;
-pub const META_STATE_MASK: u32 = 31;
+pub const META_STATE_MASK: u32 = 15;
+pub const META_LOCKED: u32 = 16;
 pub const META_SERIAL_MASK: u32 = 7;
 pub const META_FLAGS_MASK: u32 = 255;
 pub const META_EPOCH_MASK: u32 = 16777215;
@@ -98,7 +103,8 @@ pub struct control {
     pub word: __u64,
     pub scale: __u64,
     pub build: __u64,
-    pub pad: [__u64; 5usize],
+    pub namespace: __u64,
+    pub pad: [__u64; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -107,7 +113,8 @@ const _: () = {
     ["Offset of field: control::word"][::core::mem::offset_of!(control, word) - 0usize];
     ["Offset of field: control::scale"][::core::mem::offset_of!(control, scale) - 8usize];
     ["Offset of field: control::build"][::core::mem::offset_of!(control, build) - 16usize];
-    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 24usize];
+    ["Offset of field: control::namespace"][::core::mem::offset_of!(control, namespace) - 24usize];
+    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 32usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -381,6 +388,7 @@ pub const REASON_PASS_ND: reason = 4;
 pub const REASON_PASS_LINK_LOCAL_CONTROL: reason = 5;
 pub const REASON_PASS_JUDGED: reason = 6;
 pub const REASON_PASS_FAILSAFE: reason = 7;
+pub const REASON_PASS_LLC: reason = 8;
 pub const REASON_DROP_POLICY: reason = 16;
 pub const REASON_DROP_FLOW_DENIED: reason = 17;
 pub const REASON_DROP_TCP_NO_FLOW: reason = 18;
@@ -438,7 +446,8 @@ pub struct failsafe_entry {
     pub mask_be: [__u64; 2usize],
     pub port: __u16,
     pub protocol: __u8,
-    pub pad: [__u8; 5usize],
+    pub kind: __u8,
+    pub pad: [__u8; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -452,8 +461,10 @@ const _: () = {
         [::core::mem::offset_of!(failsafe_entry, port) - 32usize];
     ["Offset of field: failsafe_entry::protocol"]
         [::core::mem::offset_of!(failsafe_entry, protocol) - 34usize];
+    ["Offset of field: failsafe_entry::kind"]
+        [::core::mem::offset_of!(failsafe_entry, kind) - 35usize];
     ["Offset of field: failsafe_entry::pad"]
-        [::core::mem::offset_of!(failsafe_entry, pad) - 35usize];
+        [::core::mem::offset_of!(failsafe_entry, pad) - 36usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

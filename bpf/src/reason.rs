@@ -48,6 +48,11 @@ pub const REASONS: &[Reason] = &[
         "failsafe",
         "let through by the failsafe table, whatever policy says",
     ),
+    passes(
+        abi::REASON_PASS_LLC,
+        "llc",
+        "frame with an IEEE 802.2 header, between the sides of a bridge",
+    ),
     drops(
         abi::REASON_DROP_POLICY,
         "policy",

@@ -7,7 +7,7 @@ use bailey_datapath::flows::{Census, Flow, FlowTable, state_name};
 use bailey_datapath::status::{Loaded, LoadedInterface};
 use bailey_datapath::{DatapathError, PinDir};
 
-use crate::config::Config;
+use crate::config::{Config, Topology};
 use crate::rule_names::RuleNames;
 
 /// Reads what is pinned and says it in the words of the API; the daemon's server and the verbs that
@@ -48,9 +48,33 @@ impl View {
             enforcing: loaded.is_enforcing(),
             generation: loaded.control.generation,
             flow_table: self.flow_table(&loaded, &census),
-            interfaces: loaded.interfaces.iter().map(interface).collect(),
+            interfaces: loaded
+                .interfaces
+                .iter()
+                .map(|i| self.interface(i))
+                .collect(),
             daemon: None,
         })
+    }
+
+    fn interface(&self, loaded: &LoadedInterface) -> api::Interface {
+        let renamed = loaded.name_now.as_ref().filter(|now| **now != loaded.name);
+        let link = match (&loaded.name_now, loaded.running) {
+            (None, _) => "gone",
+            (_, true) => "up",
+            (_, false) => "down",
+        };
+        api::Interface {
+            name: loaded.name.clone(),
+            renamed_to: renamed.cloned(),
+            ifindex: loaded.index,
+            link: link.to_owned(),
+            xdp_mode: if loaded.native { "native" } else { "generic" }.to_owned(),
+            xdp_program: loaded.xdp_program,
+            tc_program: loaded.tc_program,
+            complete: loaded.xdp_program.is_some()
+                && (loaded.tc_program.is_some() || self.config.topology == Topology::Bridge),
+        }
     }
 
     fn flow_table(&self, loaded: &Loaded, census: &Census) -> api::FlowTable {
@@ -234,24 +258,6 @@ fn protocol_of(state: u32) -> &'static str {
         abi::STATE_OTHER_NEW | abi::STATE_OTHER_REPLIED => "other ",
         abi::STATE_DENIED | abi::STATE_BUSY => "",
         _ => "TCP ",
-    }
-}
-
-fn interface(loaded: &LoadedInterface) -> api::Interface {
-    let renamed = loaded.name_now.as_ref().filter(|now| **now != loaded.name);
-    let link = match (&loaded.name_now, loaded.running) {
-        (None, _) => "gone",
-        (_, true) => "up",
-        (_, false) => "down",
-    };
-    api::Interface {
-        name: loaded.name.clone(),
-        renamed_to: renamed.cloned(),
-        ifindex: loaded.index,
-        link: link.to_owned(),
-        xdp_mode: if loaded.native { "native" } else { "generic" }.to_owned(),
-        xdp_program: loaded.xdp_program,
-        tc_program: loaded.tc_program,
     }
 }
 

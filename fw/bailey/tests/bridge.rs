@@ -242,7 +242,7 @@ fn what_one_side_takes_in_the_other_sends_or_a_counter_tells() {
     wire.bump
         .ip(&format!("link set {} down", SIDES[1]))
         .unwrap();
-    daemon.wait_for("down", PATIENCE).unwrap();
+    daemon.wait_for("down interface=", PATIENCE).unwrap();
     let down = steady();
     for _ in 0..3 {
         assert_ne!(tcp(&wire, 0, 80), Observed::Allowed);
@@ -252,7 +252,7 @@ fn what_one_side_takes_in_the_other_sends_or_a_counter_tells() {
     assert_eq!((sent, dropped), (0, taken), "down");
     assert!(counted(&wire, SIDES[0], "redirect-failed") > 0);
     wire.bump.ip(&format!("link set {} up", SIDES[1])).unwrap();
-    daemon.wait_for(" up ", PATIENCE).unwrap();
+    daemon.wait_for("up interface=", PATIENCE).unwrap();
     assert_in_force(&wire);
 }
 
@@ -275,7 +275,7 @@ fn a_side_that_is_replaced_is_bridged_again() {
     let problems = status["daemon"]["problems"].as_array().unwrap();
     assert!(problems[0].as_str().unwrap().contains(SIDES[1]), "{status}");
     wire.connect(1).unwrap();
-    daemon.wait_for("attached", PATIENCE).unwrap();
+    daemon.wait_for("attached interface=", PATIENCE).unwrap();
     assert_in_force(&wire);
     assert!(
         counted(&wire, SIDES[1], "") > before,

@@ -66,7 +66,7 @@ impl Setup {
         let config = Config::parse(&text).unwrap();
         let setup = Self {
             directory,
-            reloader: Reloader::new(config, RuleIds::default()),
+            reloader: Reloader::new(config, RuleIds::default(), false),
             fake: Fake::default(),
         };
         setup.write("pod.yaml", POD);

@@ -109,6 +109,17 @@ impl RuleIds {
         ids
     }
 
+    /// The same with these numbers resting where they are neither in use nor known to rest.
+    #[must_use]
+    pub fn with_resting(mut self, ids: &[u32]) -> Self {
+        for &id in ids {
+            if !self.keys.contains_key(&id) {
+                self.resting.entry(id).or_default();
+            }
+        }
+        self
+    }
+
     /// Frees the resting numbers that nothing carries any more.
     pub fn release(&mut self, carried: impl Fn(u32) -> bool) {
         self.resting.retain(|&id, _| carried(id));

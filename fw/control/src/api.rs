@@ -51,6 +51,8 @@ pub struct Interface {
     pub xdp_program: Option<u32>,
     /// Id of the egress program; absent if it is not attached, as on a bridge.
     pub tc_program: Option<u32>,
+    /// Is everything attached that this topology needs?
+    pub complete: bool,
 }
 
 /// How full the flow table is.
@@ -79,8 +81,8 @@ pub struct Daemon {
     pub committed_seconds_ago: Option<u64>,
     /// What is wrong; empty if nothing is.
     pub problems: Vec<String>,
-    /// What passes whatever policy says.
-    pub failsafe: Vec<String>,
+    /// What passes whatever policy says; absent if programs of another start are attached.
+    pub failsafe: Option<Vec<String>>,
 }
 
 /// Every rule and what it decided.

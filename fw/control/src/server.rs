@@ -52,6 +52,9 @@ impl<E: std::error::Error> From<E> for Problem {
 
 /// Clients served at one time; more wait in the socket's queue.
 const CLIENTS: usize = 16;
+/// Answers that are made at one time, also for clients that have gone away: each may be as large as
+/// the flow table.
+const ANSWERS: usize = 2;
 /// The longest a client may take to ask.
 const ASKING: Duration = Duration::from_secs(5);
 /// The longest a connection may last.
@@ -117,15 +120,29 @@ fn router(source: Arc<dyn Source>) -> Router {
             let error = "there is no such path; /v1/status is one".to_owned();
             (StatusCode::NOT_FOUND, Json(Problem { error }))
         })
-        .with_state(source)
+        .with_state(Answering {
+            source,
+            permits: Arc::new(Semaphore::new(ANSWERS)),
+        })
+}
+
+#[derive(Clone)]
+struct Answering {
+    source: Arc<dyn Source>,
+    permits: Arc<Semaphore>,
 }
 
 /// Reading maps takes a while, so it happens on a thread of its own.
 async fn answer<T: Serialize + Send + 'static>(
-    State(source): State<Arc<dyn Source>>,
+    State(Answering { source, permits }): State<Answering>,
     read: impl FnOnce(&dyn Source) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
-    match tokio::task::spawn_blocking(move || read(&*source)).await {
+    let permit = permits.acquire_owned().await;
+    let work = move || {
+        let _permit = permit;
+        read(&*source)
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(problem)) => (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response(),
         Err(_) => {

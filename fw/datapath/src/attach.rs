@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use aya::programs::loaded_programs;
 use aya::util::KernelVersion;
 use bailey_bpf::abi;
 
@@ -68,12 +69,14 @@ pub enum Change {
     Gone,
     /// It has another name now, and stays protected.
     Renamed(String),
-    /// It is back under its name.
-    NameBack,
+    /// What was wrong with it is over.
+    Restored,
     /// It went down, or its carrier did.
     Down,
     /// It is up, with a carrier.
     Up,
+    /// What is lost behind it cannot be counted.
+    Uncounted(DatapathError),
     /// It cannot be attached to.
     Refused(DatapathError),
 }
@@ -102,8 +105,10 @@ pub(crate) struct Attached {
 #[derive(Debug, Default)]
 pub(crate) struct Attachments {
     by_index: BTreeMap<u32, Attached>,
-    /// Configured, and last seen to be missing or refusing.
+    /// Configured, and last seen to be missing or refusing, and why.
     absent: BTreeMap<String, String>,
+    /// Interfaces whose attachment was told of.
+    told: BTreeSet<u32>,
 }
 
 /// The pin of a link.
@@ -125,7 +130,8 @@ fn alive(link: Option<&Link>, index: u32) -> bool {
 }
 
 impl Attachments {
-    /// Takes over what is pinned. Links of interfaces that are gone are forgotten.
+    /// Takes over what is pinned. Links of interfaces that are gone are forgotten, and so is what the
+    /// map of interfaces says of any that is not judged: another may have its number now.
     pub(crate) fn adopt(shared: &Shared) -> Self {
         let mut attachments = Self::default();
         for name in shared.pins.names() {
@@ -145,11 +151,21 @@ impl Attachments {
                 _ => attached.tc = link,
             }
         }
+        for index in interfaces::known(shared) {
+            match attachments.by_index.get(&index) {
+                None => interfaces::store(shared, index, 0),
+                Some(attached) if attached.xdp.is_none() => {
+                    interfaces::set_judged(shared, index, false);
+                }
+                Some(_) => {}
+            }
+        }
         attachments
     }
 
-    /// Attaches what is missing, and takes off what is no longer configured. On an error nothing
-    /// of this call stays.
+    /// Attaches what is missing, and takes off what is no longer configured. Where nothing was
+    /// attached before, an interface that refuses is an error, and nothing of this call stays; where
+    /// something was, it must be tended whatever another interface lacks.
     pub(crate) fn attach(
         &mut self,
         shared: &mut Shared,
@@ -158,143 +174,199 @@ impl Attachments {
     ) -> Result<Vec<Event>, DatapathError> {
         check_kernel()?;
         let adopted = !self.by_index.is_empty();
-        let mut states = Vec::new();
         let mut events = Vec::new();
-        for interface in wanted {
-            match facts_of(interface) {
-                Ok((state, facts)) => states.push((interface, state, facts)),
-                // What is attached elsewhere must be tended whatever this one lacks.
-                Err(error) if adopted => events.push(self.refused(interface, error)),
-                Err(error) => return Err(error),
+        if adopted {
+            events.extend(self.look(shared, wanted));
+            for interface in wanted {
+                events.extend(self.attach_one(shared, interface, replace));
             }
-        }
-        if shared.settings.topology == Topology::Bridge {
-            let sides: Vec<InterfaceState> = states.iter().map(|(_, s, _)| s.clone()).collect();
-            bridge::check(&sides)?;
-        }
-        let mut fresh = Vec::new();
-        let result = self.attach_all(shared, &states, replace, &mut fresh);
-        let connected = result.and_then(|more| {
             if shared.settings.topology == Topology::Bridge {
-                let indices: Vec<u32> = states.iter().map(|(_, state, _)| state.index).collect();
-                bridge::connect(shared, &indices)?;
+                events.extend(self.tend_bridge(shared, wanted));
             }
-            Ok(more)
-        });
-        match connected {
-            Ok(more) => events.extend(more),
-            Err(error) => {
-                for (hook, index) in fresh.into_iter().rev() {
-                    self.remove(shared, hook, index);
-                }
-                return Err(error);
-            }
+        } else {
+            events = self.attach_all(shared, wanted, replace)?;
         }
         events.extend(self.drop_unconfigured(shared, wanted));
         Ok(events)
     }
 
+    /// All or nothing.
     fn attach_all(
         &mut self,
         shared: &mut Shared,
-        states: &[(&Interface, InterfaceState, InterfaceFacts)],
+        wanted: &[Interface],
         replace: bool,
-        fresh: &mut Vec<(&'static str, u32)>,
     ) -> Result<Vec<Event>, DatapathError> {
-        // Egress first: a flow that the node opens must be known before its reply meets XDP.
-        if shared.settings.topology == Topology::Host {
-            for (interface, state, facts) in states {
-                self.attach_tc(shared, interface, state.index, facts, fresh)?;
+        let mut found = Vec::new();
+        for interface in wanted {
+            found.push(look_up(interface, None, replace)?);
+        }
+        if shared.settings.topology == Topology::Bridge {
+            let sides: Vec<InterfaceState> = found.iter().map(|f| f.state.clone()).collect();
+            bridge::check(&sides)?;
+        }
+        let result = self.attach_hooks(shared, &found, replace);
+        let connected = result.and_then(|()| match shared.settings.topology {
+            Topology::Host => Ok(()),
+            Topology::Bridge => {
+                let indices: Vec<u32> = found.iter().map(|f| f.state.index).collect();
+                bridge::connect(shared, &indices)
             }
+        });
+        if let Err(error) = connected {
+            let indices: Vec<u32> = self.by_index.keys().copied().collect();
+            for index in indices {
+                self.remove(shared, XDP, index);
+                self.remove(shared, TC, index);
+            }
+            return Err(error);
         }
-        let mut events = Vec::new();
-        for (interface, state, facts) in states {
-            let new = self.attach_xdp(shared, interface, state, facts, replace, fresh)?;
-            let change = if new {
-                Change::Attached
-            } else {
-                Change::Adopted
-            };
-            events.push(Event {
-                interface: interface.name.clone(),
-                change,
-            });
-        }
-        Ok(events)
+        Ok(found
+            .iter()
+            .map(|f| event_of(f.interface, Change::Attached))
+            .collect())
     }
 
-    fn attach_tc(
+    fn attach_hooks(
         &mut self,
         shared: &mut Shared,
-        interface: &Interface,
-        index: u32,
-        facts: &InterfaceFacts,
-        fresh: &mut Vec<(&'static str, u32)>,
+        found: &[Found<'_>],
+        replace: bool,
     ) -> Result<(), DatapathError> {
-        let attached = self.by_index.entry(index).or_default();
-        attached.name.clone_from(&interface.name);
-        if alive(attached.tc.as_ref(), index) {
-            return Ok(());
+        // Egress first: a flow that the node opens must be known before its reply meets XDP.
+        for found in found {
+            self.attach_tc(shared, found)?;
         }
-        interfaces::assign(shared, index, &interface.name)?;
-        let program = tc_program(shared)?;
-        let link = Link::tcx_egress(program.as_fd(), index)
-            .map_err(|error| refusal::of(interface, facts, "tcx egress", &error))?;
-        pin(&link, link_pin(&shared.pins, TC, index))?;
-        attached.tc = Some(link);
-        fresh.push((TC, index));
+        for found in found {
+            self.attach_xdp(shared, found, replace)?;
+        }
         Ok(())
     }
 
-    /// True if it was not attached before.
-    fn attach_xdp(
+    /// Completes one interface, if it can be.
+    fn attach_one(
         &mut self,
         shared: &mut Shared,
         interface: &Interface,
-        state: &InterfaceState,
-        facts: &InterfaceFacts,
         replace: bool,
-        fresh: &mut Vec<(&'static str, u32)>,
-    ) -> Result<bool, DatapathError> {
-        let index = state.index;
-        let attached = self.by_index.entry(index).or_default();
-        attached.name.clone_from(&interface.name);
-        let native = interface.mode == XdpMode::Native;
-        if alive(attached.xdp.as_ref(), index) {
-            if state.xdp.is_none_or(|xdp| xdp.native == native) {
-                return Ok(false);
-            }
-            // A link cannot change its mode.
-            if let Some(link) = attached.xdp.take() {
-                let _ = link.detach();
-            }
-        }
-        let _ = std::fs::remove_file(link_pin(&shared.pins, XDP, index));
-        let word = interfaces::assign(shared, index, &interface.name)?;
-        let program = xdp_program(shared)?;
-        let create = || Link::xdp(program.as_fd(), index, interface.mode.flags());
-        let link = match create() {
-            Err(error) if replace && is_occupied(&error) => {
-                remove_foreign(state).map_err(|error| {
-                    refusal::of(interface, facts, "removing the other program", &error)
-                })?;
-                create()
-            }
-            result => result,
+    ) -> Option<Event> {
+        let ours = self.by_index.iter().find(|(_, a)| a.name == interface.name);
+        let ours = ours.map(|(&index, attached)| (index, attached.program()));
+        let found = match look_up(interface, ours.and_then(|(_, program)| program), replace) {
+            Ok(found) => found,
+            // Renamed, it is tended under its index.
+            Err(_) if ours.is_some() => return None,
+            Err(error) => return self.refused(&interface.name, error),
         };
-        let link = link.map_err(|error| {
-            if is_occupied(&error) {
-                refusal::occupied(interface)
-            } else {
-                refusal::of(interface, facts, xdp_name(interface.mode), &error)
+        let before = self.by_index.get(&found.state.index).map(Attached::hooks);
+        let result = self
+            .attach_tc(shared, &found)
+            .and_then(|()| self.attach_xdp(shared, &found, replace));
+        if let Err(error) = result {
+            // A hook alone is of no use: what the other one feeds is missing.
+            if before.is_none_or(|(_, xdp)| !xdp) {
+                self.remove(shared, TC, found.state.index);
             }
+            return self.refused(&interface.name, error);
+        }
+        let was_absent = self.absent.remove(&interface.name).is_some();
+        let now = self.by_index.get(&found.state.index).map(Attached::hooks);
+        if before != now {
+            return Some(event_of(interface, Change::Attached));
+        }
+        let first = self.told.insert(found.state.index);
+        if first {
+            return Some(event_of(interface, Change::Adopted));
+        }
+        was_absent.then(|| event_of(interface, Change::Restored))
+    }
+
+    fn attach_tc(&mut self, shared: &mut Shared, found: &Found<'_>) -> Result<(), DatapathError> {
+        let index = found.state.index;
+        interfaces::assign(shared, index, &found.interface.name)?;
+        let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
+        if shared.settings.topology == Topology::Bridge || alive(known, index) {
+            return Ok(());
+        }
+        let program = self.program(shared, TC)?;
+        let link = Link::tcx_egress(program.as_fd(), index)
+            .map_err(|error| refusal::of(found.interface, &found.facts, "tcx egress", &error))?;
+        pin(&link, link_pin(&shared.pins, TC, index))?;
+        let attached = self.by_index.entry(index).or_default();
+        attached.name.clone_from(&found.interface.name);
+        attached.tc = Some(link);
+        Ok(())
+    }
+
+    fn attach_xdp(
+        &mut self,
+        shared: &mut Shared,
+        found: &Found<'_>,
+        replace: bool,
+    ) -> Result<(), DatapathError> {
+        let Found {
+            interface, state, ..
+        } = found;
+        let index = state.index;
+        let known = self.by_index.get(&index).and_then(|a| a.xdp.as_ref());
+        let native = interface.mode == XdpMode::Native;
+        let mut old_mode = None;
+        if alive(known, index) {
+            if state.xdp.is_none_or(|xdp| xdp.native == native) {
+                // Also what a process could not write that was killed between two steps.
+                interfaces::set_judged(shared, index, true);
+                return Ok(());
+            }
+            old_mode = state.xdp.map(|xdp| xdp.native);
+        }
+        let program = self.program(shared, XDP)?;
+        if old_mode.is_some() {
+            // A link cannot change its mode: for a moment nothing is judged here.
+            interfaces::set_judged(shared, index, false);
+            self.take_xdp(shared, index);
+        }
+        let link = create_xdp(program.as_fd(), found, replace).or_else(|error| {
+            let Some(native) = old_mode else {
+                return Err(error);
+            };
+            let mode = if native { XDP_NATIVE } else { XDP_GENERIC };
+            Link::xdp(program.as_fd(), index, mode).map_err(|_| error)
         })?;
         pin(&link, link_pin(&shared.pins, XDP, index))?;
+        let attached = self.by_index.entry(index).or_default();
+        attached.name.clone_from(&interface.name);
         attached.xdp = Some(link);
         attached.seen = Some((state.name.clone(), state.running));
-        fresh.push((XDP, index));
-        interfaces::store(shared, index, word | u64::from(abi::INTERFACE_JUDGED));
-        Ok(true)
+        self.told.insert(index);
+        interfaces::set_judged(shared, index, true);
+        Ok(())
+    }
+
+    fn take_xdp(&mut self, shared: &Shared, index: u32) {
+        let attached = self.by_index.get_mut(&index);
+        if let Some(link) = attached.and_then(|attached| attached.xdp.take()) {
+            let _ = link.detach();
+        }
+        let _ = std::fs::remove_file(link_pin(&shared.pins, XDP, index));
+    }
+
+    /// The program for a hook. While programs of another build are attached elsewhere, theirs: this
+    /// build has no policy yet.
+    fn program(&self, shared: &mut Shared, hook: &str) -> Result<OwnedFd, DatapathError> {
+        if !shared.is_attached_build() {
+            let links = self.by_index.values().filter_map(|attached| match hook {
+                XDP => attached.xdp.as_ref(),
+                _ => attached.tc.as_ref(),
+            });
+            let running = links.filter_map(|link| link.info().ok()).map(|i| i.program);
+            if let Some(fd) = running.filter_map(|id| program_by_id(id).ok()).next() {
+                return Ok(fd);
+            }
+        }
+        match hook {
+            XDP => xdp_program(shared),
+            _ => tc_program(shared),
+        }
     }
 
     /// Names what is attached to interfaces that are in no configuration, and takes it off. One
@@ -322,20 +394,20 @@ impl Attachments {
     }
 
     fn remove(&mut self, shared: &Shared, hook: &str, index: u32) {
-        let Some(attached) = self.by_index.get_mut(&index) else {
-            return;
-        };
-        let link = if hook == XDP {
-            &mut attached.xdp
+        if hook == XDP {
+            interfaces::set_judged(shared, index, false);
+            self.take_xdp(shared, index);
         } else {
-            &mut attached.tc
-        };
-        if let Some(link) = link.take() {
-            let _ = link.detach();
+            let attached = self.by_index.get_mut(&index);
+            if let Some(link) = attached.and_then(|attached| attached.tc.take()) {
+                let _ = link.detach();
+            }
+            let _ = std::fs::remove_file(link_pin(&shared.pins, TC, index));
         }
-        let _ = std::fs::remove_file(link_pin(&shared.pins, hook, index));
-        if attached.xdp.is_none() && attached.tc.is_none() {
+        let bare = |a: &Attached| a.xdp.is_none() && a.tc.is_none();
+        if self.by_index.get(&index).is_none_or(bare) {
             self.by_index.remove(&index);
+            self.told.remove(&index);
             interfaces::forget(shared, index);
         }
     }
@@ -352,11 +424,14 @@ impl Attachments {
                 interface: attached.name.clone(),
                 message: format!("cannot replace the attached program: {source}"),
             };
-            if let Some(link) = &attached.tc {
-                link.update(tc.as_fd()).map_err(failed)?;
-            }
-            if let Some(link) = &attached.xdp {
-                link.update(xdp.as_fd()).map_err(failed)?;
+            let pairs = [(&attached.tc, &tc), (&attached.xdp, &xdp)];
+            for (link, program) in pairs {
+                match link.as_ref().map(|link| link.update(program.as_fd())) {
+                    None | Some(Ok(())) => {}
+                    // The interface is gone, and its programs with it.
+                    Some(Err(error)) if error.raw_os_error() == Some(libc::ENOLINK) => {}
+                    Some(Err(error)) => return Err(failed(error)),
+                }
             }
             events.push(Event {
                 interface: attached.name.clone(),
@@ -373,87 +448,43 @@ impl Attachments {
     /// Compares what is attached with what should be, and sets right what can be. Called when an
     /// interface changed, and from time to time.
     pub(crate) fn tend(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Vec<Event> {
-        let mut events = self.look(shared);
-        let mut sides = Vec::new();
+        let mut events = self.look(shared, wanted);
         for interface in wanted {
-            let (state, facts) = match facts_of(interface) {
-                Ok(found) => found,
-                Err(error) => {
-                    // Renamed, it is tended under its index.
-                    let renamed = self.by_index.values().any(|a| a.name == interface.name);
-                    if !renamed && self.absent.get(&interface.name) != Some(&error.to_string()) {
-                        events.push(self.refused(interface, error));
-                    }
-                    continue;
-                }
-            };
-            sides.push(state.index);
-            let known = self.by_index.get(&state.index);
-            let tc_needed = shared.settings.topology == Topology::Host;
-            let complete = known.is_some_and(|attached| {
-                alive(attached.xdp.as_ref(), state.index)
-                    && (!tc_needed || alive(attached.tc.as_ref(), state.index))
-            });
-            if complete {
-                self.absent.remove(&interface.name);
-                continue;
-            }
-            let mut fresh = Vec::new();
-            let found = [(interface, state, facts)];
-            match self.attach_all(shared, &found, false, &mut fresh) {
-                Ok(_) => {
-                    self.absent.remove(&interface.name);
-                    events.push(Event {
-                        interface: interface.name.clone(),
-                        change: Change::Attached,
-                    });
-                }
-                Err(error) => {
-                    for (hook, index) in fresh.into_iter().rev() {
-                        self.remove(shared, hook, index);
-                    }
-                    if self.absent.get(&interface.name) != Some(&error.to_string()) {
-                        events.push(self.refused(interface, error));
-                    }
-                }
-            }
+            events.extend(self.attach_one(shared, interface, false));
         }
         if shared.settings.topology == Topology::Bridge {
-            events.extend(self.tend_bridge(shared, &sides));
+            events.extend(self.tend_bridge(shared, wanted));
         }
         events
     }
 
-    fn tend_bridge(&mut self, shared: &mut Shared, sides: &[u32]) -> Option<Event> {
+    fn tend_bridge(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Option<Event> {
         const BRIDGE: &str = "bridge";
-        let Err(error) = bridge::connect(shared, sides) else {
-            self.absent.remove(BRIDGE);
-            return None;
-        };
-        let known = self.absent.insert(BRIDGE.to_owned(), error.to_string());
-        let told = known.as_ref() == Some(&error.to_string());
-        (!told).then(|| Event {
-            interface: BRIDGE.to_owned(),
-            change: Change::Refused(error),
-        })
+        let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
+        let configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
+        let sides: Vec<u32> = judged
+            .filter(|(_, attached)| configured(&attached.name))
+            .map(|(&index, _)| index)
+            .collect();
+        match bridge::connect(shared, &sides) {
+            Err(error) => self.refused(BRIDGE, error),
+            Ok(()) => self.absent.remove(BRIDGE).map(|_| Event {
+                interface: BRIDGE.to_owned(),
+                change: Change::Restored,
+            }),
+        }
     }
 
     /// What became of the interfaces that are attached.
-    fn look(&mut self, shared: &Shared) -> Vec<Event> {
+    fn look(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<Event> {
         let mut events = Vec::new();
         let mut gone = Vec::new();
         for (&index, attached) in &mut self.by_index {
-            let mut event = |change: Change| {
-                events.push(Event {
-                    interface: attached.name.clone(),
-                    change,
-                });
-            };
             let Ok(state) = netlink::interface(Which::Index(index)) else {
                 continue;
             };
             let Some(state) = state else {
-                event(Change::Gone);
+                events.push(attached.event(Change::Gone));
                 gone.push(index);
                 continue;
             };
@@ -461,16 +492,24 @@ impl Attachments {
             let before = attached.seen.replace(now);
             let (name, running) = before.unwrap_or_else(|| (attached.name.clone(), state.running));
             if name != state.name && state.name == attached.name {
-                event(Change::NameBack);
+                events.push(attached.event(Change::Restored));
+            } else if state.name != attached.name
+                && wanted.iter().any(|interface| interface.name == state.name)
+            {
+                // It has taken a name that is configured; its counters go with the name.
+                events.push(attached.event(Change::Restored));
+                attached.name.clone_from(&state.name);
+                let _ = interfaces::assign(shared, index, &state.name);
             } else if name != state.name {
-                event(Change::Renamed(state.name.clone()));
+                events.push(attached.event(Change::Renamed(state.name.clone())));
             }
             if running != state.running {
-                event(if state.running {
+                let change = if state.running {
                     Change::Up
                 } else {
                     Change::Down
-                });
+                };
+                events.push(attached.event(change));
             }
         }
         for index in gone {
@@ -480,14 +519,71 @@ impl Attachments {
         events
     }
 
-    fn refused(&mut self, interface: &Interface, error: DatapathError) -> Event {
-        self.absent
-            .insert(interface.name.clone(), error.to_string());
-        Event {
-            interface: interface.name.clone(),
+    /// Told once, until it is another refusal.
+    fn refused(&mut self, interface: &str, error: DatapathError) -> Option<Event> {
+        let text = error.to_string();
+        let known = self.absent.insert(interface.to_owned(), text.clone());
+        (known != Some(text)).then(|| Event {
+            interface: interface.to_owned(),
             change: Change::Refused(error),
+        })
+    }
+}
+
+impl Attached {
+    /// Is there an egress link, an XDP link?
+    fn hooks(&self) -> (bool, bool) {
+        (self.tc.is_some(), self.xdp.is_some())
+    }
+
+    /// The XDP program of its link.
+    fn program(&self) -> Option<u32> {
+        let info = self.xdp.as_ref()?.info().ok()?;
+        Some(info.program)
+    }
+
+    fn event(&self, change: Change) -> Event {
+        Event {
+            interface: self.name.clone(),
+            change,
         }
     }
+}
+
+fn event_of(interface: &Interface, change: Change) -> Event {
+    Event {
+        interface: interface.name.clone(),
+        change,
+    }
+}
+
+fn create_xdp(
+    program: BorrowedFd<'_>,
+    found: &Found<'_>,
+    replace: bool,
+) -> Result<Link, DatapathError> {
+    let Found {
+        interface,
+        state,
+        facts,
+    } = found;
+    let create = || Link::xdp(program, state.index, interface.mode.flags());
+    let link = match create() {
+        Err(error) if replace && is_occupied(&error) => {
+            remove_foreign(state).map_err(|error| {
+                refusal::of(interface, facts, "removing the other program", &error)
+            })?;
+            create()
+        }
+        result => result,
+    };
+    link.map_err(|error| {
+        if is_occupied(&error) {
+            refusal::occupied(interface)
+        } else {
+            refusal::of(interface, facts, xdp_name(interface.mode), &error)
+        }
+    })
 }
 
 fn xdp_name(mode: XdpMode) -> &'static str {
@@ -563,8 +659,20 @@ fn check_kernel() -> Result<(), DatapathError> {
     Ok(())
 }
 
+/// An interface that is wanted, as it was found.
+struct Found<'a> {
+    interface: &'a Interface,
+    state: InterfaceState,
+    facts: InterfaceFacts,
+}
+
 /// Looks an interface up; one that can be told to refuse is refused before anything is attached.
-fn facts_of(interface: &Interface) -> Result<(InterfaceState, InterfaceFacts), DatapathError> {
+/// `ours` is the XDP program that is attached there already.
+fn look_up(
+    interface: &Interface,
+    ours: Option<u32>,
+    replace: bool,
+) -> Result<Found<'_>, DatapathError> {
     let fail = |message: String| DatapathError::Interface {
         interface: interface.name.clone(),
         message,
@@ -589,5 +697,25 @@ fn facts_of(interface: &Interface) -> Result<(InterfaceState, InterfaceFacts), D
             interface.name
         )));
     }
-    Ok((state, facts))
+    if let Some(xdp) = state.xdp
+        && Some(xdp.program) != ours
+        && !replace
+    {
+        return Err(refusal::occupied(interface));
+    }
+    Ok(Found {
+        interface,
+        state,
+        facts,
+    })
+}
+
+/// A loaded program.
+fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    let found = loaded_programs()
+        .flatten()
+        .find(|info| info.id() == id)
+        .ok_or(io::ErrorKind::NotFound)?;
+    let fd = found.fd().map_err(io::Error::other)?;
+    fd.as_fd().try_clone_to_owned()
 }

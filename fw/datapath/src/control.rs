@@ -29,6 +29,7 @@ pub struct Committed {
 /// Words of `struct control` after the control word itself.
 pub(crate) const SCALE: usize = 1;
 pub(crate) const BUILD: usize = 2;
+pub(crate) const NAMESPACE: usize = 3;
 
 impl ControlWord {
     /// What is in force before the first commit: an empty slot, so every packet is dropped with

@@ -65,7 +65,8 @@ pub(crate) fn open_pinned(
     value_size: usize,
 ) -> Result<(MapData, usize), DatapathError> {
     let path = pins.pin(name);
-    if !path.exists() {
+    let exists = path.try_exists();
+    if !exists.map_err(DatapathError::map(name, "look for"))? {
         let directory = path.parent().map(ToOwned::to_owned).unwrap_or_default();
         return Err(DatapathError::NotLoaded(directory));
     }

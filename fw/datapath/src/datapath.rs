@@ -4,7 +4,7 @@ use aya::programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
-use crate::attach::{Attachments, Event, Interface};
+use crate::attach::{Attachments, Change, Event, Interface};
 use crate::bridge;
 use crate::control::{Committed, ControlWord};
 use crate::counters::{Counters, map_pinned};
@@ -99,6 +99,16 @@ impl Datapath {
         self.shared.adopted
     }
 
+    /// What it was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Are the attached programs, if any are, those of this build and these constants?
+    pub fn is_current_build(&self) -> bool {
+        self.shared.is_attached_build()
+    }
+
     /// Are programs attached?
     pub fn is_attached(&self) -> bool {
         !self.attachments.is_empty()
@@ -117,30 +127,35 @@ impl Datapath {
 
     /// Programs of another build are attached: puts this build's in their place. Until the next
     /// commit both builds are asked for the word in force, so this build first gets a program under
-    /// that word too. A packet never meets the entry program of one build and the policy program of
-    /// another: each build has its own program arrays.
+    /// that word too, as well as under the next. A packet never meets the entry program of one build
+    /// and the policy program of another: each build has its own program arrays.
+    ///
+    /// Killed anywhere in here, the word says that no build is the attached one, and whichever build
+    /// starts next takes over.
     fn take_over(&mut self, tables: &Tables) -> Result<Vec<Event>, DatapathError> {
-        if self.shared.is_attached_build() || self.attachments.is_empty() {
-            return Ok(Vec::new());
-        }
         let in_force = ControlWord::load(&self.shared.control);
         self.stage(tables, in_force)?;
-        let events = self.attachments.replace_programs(&mut self.shared)?;
+        self.shared.set_no_attached_build();
+        let mut events = self.attachments.replace_programs(&mut self.shared)?;
         // Packets inside the old programs still need their arrays.
         sys::grace_period().map_err(|source| DatapathError::System {
             operation: "membarrier",
             source,
         })?;
-        self.count_bridge_losses()?;
         self.shared.set_attached_build();
+        events.extend(self.count_bridge_losses());
         Ok(events)
     }
 
-    fn count_bridge_losses(&mut self) -> Result<(), DatapathError> {
-        if self.shared.settings.topology == Topology::Bridge {
-            bridge::count_lost(&mut self.shared)?;
+    fn count_bridge_losses(&mut self) -> Option<Event> {
+        if self.shared.settings.topology != Topology::Bridge {
+            return None;
         }
-        Ok(())
+        let error = bridge::count_lost(&mut self.shared).err()?;
+        Some(Event {
+            interface: "bridge".into(),
+            change: Change::Uncounted(error),
+        })
     }
 
     /// Every slot but those of the word in force and of the one before, which stays for a rollback.
@@ -211,11 +226,11 @@ impl Datapath {
         replace: bool,
     ) -> Result<Vec<Event>, DatapathError> {
         let foreign_build = !self.shared.is_attached_build() && !self.attachments.is_empty();
-        let events = self
+        let mut events = self
             .attachments
             .attach(&mut self.shared, interfaces, replace)?;
         if !foreign_build {
-            self.count_bridge_losses()?;
+            events.extend(self.count_bridge_losses());
             self.shared.set_attached_build();
         }
         Ok(events)
@@ -325,9 +340,14 @@ impl Enforcer for Datapath {
                 "the tables need {needed} rule counters, {held} were created"
             )));
         }
-        let events = self.take_over(tables)?;
         let word = ControlWord::load(&self.shared.control).next();
         self.stage(tables, word)?;
+        let foreign = !self.shared.is_attached_build() && !self.attachments.is_empty();
+        let events = if foreign {
+            self.take_over(tables)?
+        } else {
+            Vec::new()
+        };
         self.clear_new_counters(&tables.rules)?;
         word.store(&self.shared.control);
         word.store(&self.shared.probe_control);

@@ -63,8 +63,11 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     if let Some(error) = failed {
         return Err(error);
     }
-    for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
-        bridge::restore_promiscuous(index, word);
+    // In another network namespace these numbers are other interfaces.
+    if bridge::is_this_namespace(&pins) {
+        for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
+            bridge::restore_promiscuous(index, word);
+        }
     }
     pins.remove_all();
     let _ = std::fs::remove_dir(directory);

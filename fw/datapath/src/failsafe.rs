@@ -30,12 +30,13 @@ impl Failsafe {
 
     fn entry(&self) -> abi::failsafe_entry {
         // IPv4 lies in ::ffff:0:0/96, whose 96 bits are part of the mask.
-        let (address, bits) = match self.cidr.trunc() {
+        let (kind, address, bits) = match self.cidr.trunc() {
             IpNet::V4(net) => (
+                abi::KIND_IPV4,
                 net.addr().to_ipv6_mapped(),
                 96 + u32::from(net.prefix_len()),
             ),
-            IpNet::V6(net) => (net.addr(), u32::from(net.prefix_len())),
+            IpNet::V6(net) => (abi::KIND_IPV6, net.addr(), u32::from(net.prefix_len())),
         };
         let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
         abi::failsafe_entry {
@@ -43,7 +44,8 @@ impl Failsafe {
             mask_be: bytemuck::cast(mask.to_be_bytes()),
             port: self.port,
             protocol: self.protocol.0,
-            pad: [0; 5],
+            kind: kind as u8,
+            pad: [0; 4],
         }
     }
 }

@@ -24,8 +24,8 @@ fn name_at(names: &Mapping, slot: usize) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-/// Gives an interface the slot of its name, and returns its word.
-pub(crate) fn assign(shared: &Shared, index: u32, name: &str) -> Result<u64, DatapathError> {
+/// Gives an interface the slot of its name.
+pub(crate) fn assign(shared: &Shared, index: u32, name: &str) -> Result<(), DatapathError> {
     let names = &shared.interface_names;
     let slots = 1..abi::INTERFACE_SLOTS as usize;
     let slot = slots
@@ -48,9 +48,8 @@ pub(crate) fn assign(shared: &Shared, index: u32, name: &str) -> Result<u64, Dat
     }
     let flags = shared.interfaces.words()[index as usize].load(Ordering::Relaxed)
         & !u64::from(abi::INTERFACE_SLOT_MASK);
-    let word = flags | slot as u64;
-    store(shared, index, word);
-    Ok(word)
+    store(shared, index, flags | slot as u64);
+    Ok(())
 }
 
 pub(crate) fn store(shared: &Shared, index: u32, word: u64) {
@@ -59,6 +58,22 @@ pub(crate) fn store(shared: &Shared, index: u32, word: u64) {
 
 pub(crate) fn load(shared: &Shared, index: u32) -> u64 {
     shared.interfaces.words()[index as usize].load(Ordering::Acquire)
+}
+
+/// Notes whether what an interface receives is judged at XDP.
+pub(crate) fn set_judged(shared: &Shared, index: u32, judged: bool) {
+    let flag = u64::from(abi::INTERFACE_JUDGED);
+    let word = load(shared, index) & !flag;
+    if word != 0 {
+        store(shared, index, if judged { word | flag } else { word });
+    }
+}
+
+/// Interfaces that have a word.
+pub(crate) fn known(shared: &Shared) -> Vec<u32> {
+    let words = shared.interfaces.words().iter().enumerate();
+    let known = words.filter(|(_, word)| word.load(Ordering::Relaxed) != 0);
+    known.map(|(index, _)| index as u32).collect()
 }
 
 pub(crate) fn forget(shared: &Shared, index: u32) {

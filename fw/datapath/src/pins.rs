@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::error::DatapathError;
+use crate::link::Link;
 use crate::shared::{BUILD_MAPS, SHARED_MAPS};
 
 /// Where maps are pinned: how objects of different generations come to share them.
@@ -92,7 +93,13 @@ impl PinDir {
 
     /// Is any program attached through a pinned link?
     pub(crate) fn has_links(&self) -> bool {
-        self.names().iter().any(|name| name.starts_with(LINK))
+        self.names().iter().any(|name| {
+            let link = name
+                .starts_with(LINK)
+                .then(|| Link::from_pin(&self.pin(name)));
+            // One whose interface is gone holds nothing.
+            matches!(link, Some(Ok(link)) if link.info().is_ok_and(|info| info.ifindex != 0))
+        })
     }
 
     /// Removes the pins whose names are chosen.

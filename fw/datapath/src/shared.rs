@@ -10,6 +10,7 @@ use bailey_bpf::{abi, object};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::control::{self, ControlWord};
+use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::failsafe;
 use crate::frozen::write_and_freeze;
@@ -260,6 +261,9 @@ impl Shared {
         if !adopted {
             pins.remove_all();
         }
+        if pins.has_links() {
+            check_namespace(&pins)?;
+        }
         let build = build_number(&settings);
         let globals = Globals::new(&settings);
         let failsafe_count = settings.failsafe.len() as u32;
@@ -300,6 +304,11 @@ impl Shared {
         self.control.words()[control::BUILD].load(Ordering::Acquire) == self.build
     }
 
+    /// Notes that programs of more than one build may be attached from now on.
+    pub(crate) fn set_no_attached_build(&self) {
+        self.control.words()[control::BUILD].store(0, Ordering::Release);
+    }
+
     /// Notes that this build is the one that is attached, and forgets the others.
     pub(crate) fn set_attached_build(&self) {
         self.control.words()[control::BUILD].store(self.build, Ordering::Release);
@@ -324,12 +333,15 @@ impl Parts {
         let control = writable(&entry, "control", size_of::<abi::control>())?;
         let probe_control = writable(&entry, "probe_control", size_of::<abi::control>())?;
         if !adopted {
-            write_keys(&entry)?;
             for words in [&control, &probe_control] {
                 ControlWord::NONE.store(words);
                 words.words()[control::SCALE].store(u64::from(abi::SCALE_ONE), Ordering::Release);
             }
+            // Last: without keys nobody adopts what else is there.
+            write_keys(&entry)?;
         }
+        let namespace = u64::from(crate::bridge::network_namespace());
+        control.words()[control::NAMESPACE].store(namespace, Ordering::Relaxed);
         let interfaces = writable(&entry, "interfaces", abi::IFINDEX_MAX as usize * 8)?;
         let slots = abi::INTERFACE_SLOTS as usize;
         let names = slots * size_of::<abi::interface_name>();
@@ -443,6 +455,19 @@ fn program_array(
 ) -> Result<ProgramArray<MapData>, DatapathError> {
     let map = entry.take_map(name).ok_or_else(|| missing(name))?;
     ProgramArray::try_from(map).map_err(unusable(name))
+}
+
+/// Numbers of interfaces mean something in one network namespace only.
+fn check_namespace(pins: &PinDir) -> Result<(), DatapathError> {
+    let (control, _) = map_pinned(pins, "control", size_of::<abi::control>())?;
+    let theirs = control.words()[control::NAMESPACE].load(Ordering::Relaxed);
+    if theirs == u64::from(crate::bridge::network_namespace()) {
+        return Ok(());
+    }
+    Err(DatapathError::Unsupported(format!(
+        "what is pinned there is attached in another network namespace (net:[{theirs}]); run bailey \
+         in that one, or give it other [paths]"
+    )))
 }
 
 /// Fresh secrets for a fresh table.

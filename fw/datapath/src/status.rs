@@ -49,9 +49,6 @@ impl Loaded {
     /// # Errors
     /// If nothing is pinned there, or another version's.
     pub fn read(directory: &Path) -> Result<Self, DatapathError> {
-        if !directory.exists() {
-            return Err(DatapathError::NotLoaded(directory.to_owned()));
-        }
         let pins = PinDir::Path(directory.to_owned());
         let (control, _) = map_pinned(&pins, "control", size_of::<abi::control>())?;
         let names = interfaces::slot_names(&pins)?;
@@ -88,7 +85,8 @@ impl Loaded {
         }
         Ok(Self {
             control: ControlWord::load(&control),
-            scale: control.words()[control::SCALE].load(Ordering::Relaxed),
+            scale: control.words()[control::SCALE].load(Ordering::Relaxed)
+                & u64::from(abi::SCALE_MASK),
             interfaces: found.into_values().collect(),
         })
     }

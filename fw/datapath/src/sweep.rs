@@ -29,12 +29,14 @@ pub struct Sweeper {
     hash: FlowHash,
     /// Ticks, by `enum flow_state`.
     timeouts: [u32; abi::STATE_COUNT as usize],
-    counts_sources: bool,
     flows: u64,
     clock_offset: u32,
     cpus: usize,
     next: usize,
     passes: u64,
+    /// Live flows that the last pass found, and that this one has found so far.
+    live: u64,
+    counted: u64,
     /// Lanes seen BUSY in this pass and in the one before, with their meta words.
     busy: [HashMap<(usize, usize), u64>; 2],
 }
@@ -45,6 +47,14 @@ const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
 /// A stamp this many commits old is made "always stale", long before it could come round.
 const EPOCH_LAG: u32 = 1 << 16;
 
+const META_LOCKED: u64 = abi::META_LOCKED as u64;
+
+/// `idle_time` of flow.h.
+fn idle_time(ticks: u32, scale: u64) -> u64 {
+    let one = u64::from(abi::SCALE_ONE);
+    u64::from(ticks) * scale / one + ((one - scale) >> 6)
+}
+
 /// Idle times begin to shrink at this share of the configured flows, in percent, and have shrunk to
 /// their smallest at [`SCALE_END`].
 pub const SCALE_START: u64 = 60;
@@ -53,10 +63,11 @@ pub const SCALE_END: u64 = 120;
 /// The smallest share of an idle time, in 1/256.
 pub const SCALE_LEAST: u64 = 8;
 
-/// What idle times are multiplied with, in 1/256, while so many flows are in a table for so many.
-pub fn scale_for(taken: u64, flows: u64) -> u64 {
+/// What idle times are multiplied with, in 1/256, while so many live flows are in a table for so many.
+/// Half-open flows do not count: a flood of them makes its own way out.
+pub fn scale_for(live: u64, flows: u64) -> u64 {
     let one = u64::from(abi::SCALE_ONE);
-    let percent = taken * 100 / flows.max(1);
+    let percent = live * 100 / flows.max(1);
     let left = SCALE_END.saturating_sub(percent);
     (one * left / (SCALE_END - SCALE_START)).clamp(SCALE_LEAST, one)
 }
@@ -77,12 +88,13 @@ impl Sweeper {
             events: writable(pins, "flow_events", size_of::<abi::flow_events>())?,
             hash: FlowHash::open(pins)?,
             timeouts: settings.timeouts.by_state(),
-            counts_sources: settings.source_flows > 0,
             flows: u64::from(settings.flows),
             clock_offset: settings.clock_offset,
             cpus: cpus()? as usize,
             next: 0,
             passes: 0,
+            live: 0,
+            counted: 0,
             busy: Default::default(),
         })
     }
@@ -97,15 +109,26 @@ impl Sweeper {
         self.passes
     }
 
-    /// Counts the taken lanes and sets the scale of idle times. Reads tag words only.
+    /// What idle times are multiplied with, in 1/256, as the last pass found the table; says so to
+    /// the programs, which believe it for a minute.
     pub fn set_scale(&self) -> u64 {
-        let words = self.tags.words().iter();
-        let taken: u64 = words
-            .map(|word| u64::from(taken_lanes(word.load(Ordering::Relaxed))))
-            .sum();
-        let scale = scale_for(taken, self.flows);
-        self.control.words()[control::SCALE].store(scale, Ordering::Release);
+        let scale = scale_for(self.live, self.flows);
+        self.store_scale(scale);
         scale
+    }
+
+    /// Idle times as they are configured; for the end.
+    pub fn reset_scale(&self) {
+        self.store_scale(u64::from(abi::SCALE_ONE));
+    }
+
+    fn store_scale(&self, scale: u64) {
+        let stamp = u64::from(self.now().0) << abi::SCALE_STAMP_SHIFT;
+        self.control.words()[control::SCALE].store(stamp | scale, Ordering::Release);
+    }
+
+    fn now(&self) -> Ticks {
+        Ticks::now().plus(self.clock_offset)
     }
 
     /// Sweeps the next so many buckets. True at the end of a pass. A pass must take longer than any
@@ -123,6 +146,7 @@ impl Sweeper {
             return false;
         }
         self.next = 0;
+        self.live = std::mem::take(&mut self.counted);
         self.passes += 1;
         self.busy.swap(0, 1);
         self.busy[0].clear();
@@ -130,9 +154,9 @@ impl Sweeper {
     }
 
     fn sweep_bucket(&mut self, bucket: usize, tags: u64) {
-        let now = Ticks::now().plus(self.clock_offset);
+        let now = self.now();
         let epoch = ControlWord::load(&self.control).epoch;
-        let scale = self.control.words()[control::SCALE].load(Ordering::Relaxed);
+        let scale = scale_for(self.live, self.flows);
         let tags = tags.to_le_bytes();
         for lane in (0..LANES).filter(|&lane| tags[lane] != 0) {
             let word = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
@@ -142,8 +166,12 @@ impl Sweeper {
                 self.busy_lane(bucket, lane, meta);
                 continue;
             }
+            if meta & META_LOCKED != 0 {
+                continue;
+            }
+            self.counted += u64::from(is_live(state));
             let ticks = self.timeouts[state as usize % self.timeouts.len()];
-            let limit = u64::from(ticks) * scale / u64::from(abi::SCALE_ONE);
+            let limit = idle_time(ticks, scale);
             if u64::from(now.since(seen_of(meta))) > limit {
                 self.retire(bucket, lane, meta, now);
             } else if is_far(epoch, epoch_of(meta)) {
@@ -164,7 +192,7 @@ impl Sweeper {
         if !exchange(&line[0], meta, busy) {
             return;
         }
-        if self.counts_sources && counts_for_source(meta) {
+        if counts_for_source(meta) {
             let words: [u64; LINE_WORDS] =
                 std::array::from_fn(|word| line[word].load(Ordering::Relaxed));
             let entry: abi::flow_entry = bytemuck::cast(words);
@@ -179,7 +207,7 @@ impl Sweeper {
 
     /// The first half of [`Self::retire`], whatever the flow.
     pub(crate) fn take(&self, (bucket, lane): (usize, usize)) {
-        let now = Ticks::now().plus(self.clock_offset);
+        let now = self.now();
         let word = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
         let busy = u64::from(now.0) << abi::META_SEEN_SHIFT;
         word.store(busy, Ordering::Release);
@@ -211,10 +239,6 @@ fn exchange(word: &AtomicU64, old: u64, new: u64) -> bool {
         .is_ok()
 }
 
-fn taken_lanes(tags: u64) -> u32 {
-    tags.to_le_bytes().iter().filter(|&&tag| tag != 0).count() as u32
-}
-
 fn state_of(meta: u64) -> u32 {
     (meta >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
 }
@@ -239,16 +263,20 @@ fn is_far(epoch: u32, stamp: u32) -> bool {
 
 /// `source_counts` of source.h.
 fn counts_for_source(meta: u64) -> bool {
-    let live = matches!(
-        state_of(meta),
+    is_live(state_of(meta)) && flags_of(meta) & abi::FLOW_FROM_OUTSIDE != 0
+}
+
+/// `state_live` of source.h: live and replied, which is never evicted for another.
+fn is_live(state: u32) -> bool {
+    matches!(
+        state,
         abi::STATE_TCP_ESTABLISHED
             | abi::STATE_TCP_FIN_WAIT
             | abi::STATE_UDP_REPLIED
             | abi::STATE_ICMP_REPLIED
             | abi::STATE_SCTP_REPLIED
             | abi::STATE_OTHER_REPLIED
-    );
-    live && flags_of(meta) & abi::FLOW_FROM_OUTSIDE != 0
+    )
 }
 
 #[cfg(test)]

@@ -17,21 +17,27 @@ struct State {
     started: Instant,
     committed: Option<Instant>,
     problems: BTreeMap<String, String>,
-    failsafe: Vec<String>,
+    failsafe: Option<Vec<String>>,
 }
 
 /// What a problem is about, when it is about policy.
 pub const POLICY: &str = "policy";
 
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Health {
     /// A daemon that has just started.
-    pub fn new(failsafe: Vec<String>) -> Self {
+    pub fn new() -> Self {
         Self {
             shared: Arc::new(Mutex::new(State {
                 started: now(),
                 committed: None,
                 problems: BTreeMap::new(),
-                failsafe,
+                failsafe: None,
             })),
         }
     }
@@ -44,6 +50,11 @@ impl Health {
     /// A generation was committed.
     pub fn committed(&self) {
         self.state().committed = Some(now());
+    }
+
+    /// What passes whatever policy says; `None` if that is not known.
+    pub fn set_failsafe(&self, failsafe: Option<Vec<String>>) {
+        self.state().failsafe = failsafe;
     }
 
     /// Something is wrong with a subject until [`Self::solved`].

@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -34,6 +35,8 @@ impl Lock {
             .create(true)
             .truncate(false)
             .write(true)
+            // Whoever can open it can hold it.
+            .mode(0o600)
             .open(&path);
         let file = opened.map_err(|e| LockError::File(shown.clone(), e))?;
         let mut lock = Self::of(file, shown.clone())?;
@@ -70,7 +73,10 @@ impl Lock {
             return None;
         }
         let text = fs::read_to_string(directory.join("lock")).ok()?;
-        text.trim().parse().ok()
+        let pid: u32 = text.trim().parse().ok()?;
+        // Between taking the lock and writing, the file names the process before.
+        let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        (name(&pid.to_string()) == name("self")).then_some(pid)
     }
 
     /// Does a running daemon have the lock of this run directory?

@@ -17,6 +17,8 @@ pub struct Reloader {
     config: Config,
     ids: RuleIds,
     in_force: Option<Snapshot>,
+    /// Does the generation in force have policies?
+    had_policies: bool,
     selection: Selection,
     /// The files as they were when they were last read to an end, good or bad.
     read: Option<Listing>,
@@ -87,9 +89,10 @@ impl Refusal {
 }
 
 impl Reloader {
-    /// Starts with nothing in force, and the rule ids of an earlier process.
-    pub fn new(config: Config, ids: RuleIds) -> Self {
+    /// Starts with the rule ids of an earlier process, and whether its policies are still in force.
+    pub fn new(config: Config, ids: RuleIds, enforcing: bool) -> Self {
         Self {
+            had_policies: enforcing && ids.iter().next().is_some(),
             config,
             ids,
             in_force: None,
@@ -161,13 +164,12 @@ impl Reloader {
             if *in_force == snapshot {
                 return Err(Outcome::Unchanged);
             }
-            let lost = snapshot.policies().is_empty() && !in_force.policies().is_empty();
-            if lost && !self.config.allow_empty {
-                return Err(Refusal::of(
-                    "all policies are gone; the last ones stay in force (allow_empty = true would \
-                     take them away)",
-                ));
-            }
+        }
+        if snapshot.policies().is_empty() && self.had_policies && !self.config.allow_empty {
+            return Err(Refusal::of(
+                "all policies are gone; the last ones stay in force (allow_empty = true would \
+                 take them away)",
+            ));
         }
         let tables = compile(&snapshot, &self.ids, &self.config.compile_limits())
             .map_err(|error| Refusal::of(error.to_string()))?;
@@ -210,6 +212,7 @@ impl Reloader {
             warnings.push(format!("{}: cannot write: {error}", path.display()));
         }
         self.ids = tables.rules;
+        self.had_policies = !snapshot.policies().is_empty();
         self.in_force = Some(snapshot);
         self.selection = selection;
         Outcome::Committed(Box::new(Generation {

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
+use bailey_datapath::Datapath;
 use bailey_datapath::attach::{Change, Event, Interface};
 
 use crate::daemon::health::Health;
@@ -30,18 +31,41 @@ pub(crate) fn interfaces(events: &[Event], wanted: &[Interface], health: &Health
                 now,
                 "renamed; it stays protected, and the configuration names what is gone"
             ),
-            Change::NameBack => tracing::info!(interface, "has its name again"),
+            Change::Restored => tracing::info!(interface, "all is well again"),
+            Change::Uncounted(error) => {
+                tracing::error!(interface, "{error}: losses are not counted")
+            }
             Change::Down => tracing::warn!(interface, "down"),
             Change::Up => tracing::info!(interface, "up"),
-            Change::Refused(error) => tracing::error!("{error}: it is UNPROTECTED"),
+            Change::Refused(error) => tracing::error!("{error}"),
         }
         match change {
             Change::Gone => health.problem(&subject, "there is no such interface"),
             Change::Renamed(now) => health.problem(&subject, &format!("it is now named {now}")),
-            Change::Refused(error) => health.problem(&subject, &error.to_string()),
+            Change::Refused(error) | Change::Uncounted(error) => {
+                health.problem(&subject, &error.to_string());
+            }
             Change::Down | Change::Up => {}
             _ => health.solved(&subject),
         }
+    }
+}
+
+/// The failsafe that is in force: that of the programs that are attached, which may be older than
+/// this configuration.
+pub(crate) fn failsafe(datapath: &Datapath, health: &Health) {
+    const SUBJECT: &str = "programs";
+    if datapath.is_current_build() {
+        let entries = datapath.settings().failsafe.iter();
+        health.set_failsafe(Some(entries.map(ToString::to_string).collect()));
+        health.solved(SUBJECT);
+    } else {
+        health.set_failsafe(None);
+        health.problem(
+            SUBJECT,
+            "those of an earlier start are attached, with their failsafe and timeouts; the next \
+             valid policy set replaces them",
+        );
     }
 }
 

@@ -39,9 +39,10 @@ pub fn serve(config: Config, options: &Run) -> Exit {
         return not_started(&config, &message, Exit::NotAuthorised);
     }
     warn_without_failsafe(&config);
-    wait_for_interfaces(&interfaces, options.wait_for_interfaces);
-    let failsafe = config.settings().failsafe;
-    let health = Health::new(failsafe.iter().map(ToString::to_string).collect());
+    if !wait_for_interfaces(&interfaces, options.wait_for_interfaces, &mut watching) {
+        return not_started(&config, "asked to stop while waiting", Exit::Negative);
+    }
+    let health = Health::new();
     let mut started = match start(&config, interfaces, options.replace, &health) {
         Ok(started) => started,
         Err(exit) => return exit,
@@ -111,12 +112,8 @@ fn forward_signals(watching: &Watching) -> std::io::Result<()> {
 
 fn forward_interfaces(watching: &Watching) -> std::io::Result<()> {
     let monitor = Monitor::new()?;
-    let sender = watching.sender();
-    thread::spawn(
-        move || {
-            while monitor.wait().is_ok() && sender.send(Input::Interface).is_ok() {}
-        },
-    );
+    let changed = watching.interface_changes();
+    thread::spawn(move || while monitor.wait().is_ok() && changed() {});
     Ok(())
 }
 
@@ -127,10 +124,8 @@ fn run_loop(watching: &mut Watching, started: &mut Started, health: &Health) {
         if wake == Wake::Stop {
             return;
         }
-        if wake != Wake::Changed {
-            let events = started.datapath.tend(&started.interfaces);
-            report::interfaces(&events, &started.interfaces, health);
-        }
+        let events = started.datapath.tend(&started.interfaces);
+        report::interfaces(&events, &started.interfaces, health);
         let current = || started.reloader.is_current();
         if wake == Wake::Interfaces || (wake == Wake::Rescan && !again && current()) {
             continue;
@@ -157,6 +152,7 @@ fn apply(started: &mut Started, watching: &mut Watching, health: &Health) -> Out
             report::selected(&before, reloader.selection());
             health.committed();
             health.solved(health::POLICY);
+            report::failsafe(datapath, health);
         }
         Outcome::Unchanged => {
             health.solved(health::POLICY);

@@ -15,6 +15,7 @@ use crate::daemon::health::{self, Health};
 use crate::daemon::lock::{Lock, LockError};
 use crate::daemon::reload::{Outcome, Prepared, Refusal, Reloader};
 use crate::daemon::report;
+use crate::daemon::watch::Watching;
 use crate::exit::Exit;
 use crate::load::{Selection, print_diagnostics};
 use crate::lockout;
@@ -32,13 +33,16 @@ pub(crate) struct Started {
 /// Nothing was started, and why; says what that means for the interfaces.
 pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
     tracing::error!("{message}");
-    let loaded = Loaded::read(&config.paths.pins).ok();
-    match loaded.filter(Loaded::is_enforcing) {
-        Some(loaded) => tracing::error!(
+    match Loaded::read(&config.paths.pins) {
+        Err(DatapathError::NotLoaded(_)) => {
+            tracing::error!("nothing was attached: the interfaces are UNPROTECTED");
+        }
+        Err(error) => tracing::error!("{error}; whether anything is enforced is not known"),
+        Ok(loaded) if loaded.is_enforcing() => tracing::error!(
             generation = loaded.control.generation,
             "bailey did not start; what was in force before goes on: `bailey status`"
         ),
-        None => tracing::error!("nothing was attached: the interfaces are UNPROTECTED"),
+        Ok(_) => tracing::error!("nothing was attached: the interfaces are UNPROTECTED"),
     }
     exit
 }
@@ -53,9 +57,9 @@ pub(crate) fn start(
 ) -> Result<Started, Exit> {
     let fail = |error: &DatapathError| not_started(config, &explain(config, error), exit_of(error));
     // Files first: an invalid policy is found without touching the kernel.
-    let mut reloader = Reloader::new(config.clone(), known_ids(config));
-    let prepared = prepare(config, &mut reloader);
     let enforcing = Loaded::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
+    let mut reloader = Reloader::new(config.clone(), known_ids(config), enforcing);
+    let prepared = prepare(config, &mut reloader);
     if !enforcing && let Err(refusal) = prepared {
         return Err(refused(config, &refusal));
     }
@@ -77,7 +81,9 @@ pub(crate) fn start(
                 Outcome::Refused(refusal) if datapath.is_attached() => keep(&refusal, health),
                 Outcome::Refused(refusal) => {
                     datapath.abandon();
-                    return Err(refused(config, &refusal));
+                    // About the kernel: what is about files was found before.
+                    let message = refusal.messages.join("; ");
+                    return Err(not_started(config, &message, Exit::Internal));
                 }
                 Outcome::Unchanged | Outcome::Moving => {}
             }
@@ -92,6 +98,7 @@ pub(crate) fn start(
         }
     };
     report::interfaces(&events, &interfaces, health);
+    report::failsafe(&datapath, health);
     Ok(Started {
         datapath,
         reloader,
@@ -100,13 +107,14 @@ pub(crate) fn start(
     })
 }
 
-/// The rule ids that counters and flows of an earlier process belong to.
+/// The rule ids that counters and flows of an earlier process belong to. An id that is in use and
+/// that no file knows is nobody's, and is not given to another rule.
 fn known_ids(config: &Config) -> RuleIds {
-    let read = RuleNames::read(&config.paths.state);
-    match read {
+    // Nothing counted anything where nothing is pinned.
+    let used = used_ids(config).unwrap_or_default();
+    let ids = match RuleNames::read(&config.paths.state) {
         Ok(names) => names.ids(),
         Err(error) => {
-            let used = used_ids(config).unwrap_or_default();
             if !used.is_empty() {
                 let path = RuleNames::path(&config.paths.state);
                 tracing::warn!(
@@ -116,9 +124,10 @@ fn known_ids(config: &Config) -> RuleIds {
                     used.len()
                 );
             }
-            RuleIds::restore([], used.into_iter().map(|id| (id, None)))
+            RuleIds::default()
         }
-    }
+    };
+    ids.with_resting(&used)
 }
 
 /// Ids that counted something or that a flow carries.
@@ -217,8 +226,12 @@ fn explain(config: &Config, error: &DatapathError) -> String {
     }
 }
 
-/// At boot the NICs may come after the daemon.
-pub(crate) fn wait_for_interfaces(interfaces: &[Interface], seconds: u64) {
+/// At boot the NICs may come after the daemon. False if a signal asks to stop meanwhile.
+pub(crate) fn wait_for_interfaces(
+    interfaces: &[Interface],
+    seconds: u64,
+    watching: &mut Watching,
+) -> bool {
     let deadline = now() + Duration::from_secs(seconds);
     let missing = || {
         interfaces
@@ -231,6 +244,10 @@ pub(crate) fn wait_for_interfaces(interfaces: &[Interface], seconds: u64) {
             tracing::info!(interface = interface.name, "waiting for the interface");
             told = true;
         }
+        if watching.is_stopping() {
+            return false;
+        }
         thread::sleep(Duration::from_millis(100));
     }
+    true
 }

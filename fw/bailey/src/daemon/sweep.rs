@@ -16,7 +16,7 @@ pub(crate) struct Sweeping {
 const PAUSE: Duration = Duration::from_millis(100);
 /// Slices of a pass: it takes 8 s, far longer than any CPU stays inside a program.
 const SLICES: usize = 80;
-/// Slices between two looks at the fill.
+/// Slices between two words to the programs on how full the table is.
 const LOOK: usize = 10;
 
 impl Sweeping {
@@ -38,6 +38,7 @@ impl Sweeping {
                 slices = slices.wrapping_add(1);
                 thread::sleep(PAUSE);
             }
+            sweeper.reset_scale();
         };
         let thread = thread::Builder::new().name("sweep".into()).spawn(work)?;
         Ok(Self {

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -32,7 +34,7 @@ pub enum Input {
     File(notify::Result<Event>),
     /// A signal.
     Signal(i32),
-    /// The kernel reports a change of some interface.
+    /// The kernel reports a change of some interface. Not sent again before this one is taken.
     Interface,
 }
 
@@ -50,11 +52,16 @@ pub struct Watching {
     changed: Option<Instant>,
     /// When files were last compared.
     scanned: Instant,
-    /// Did an interface change since that was last told?
-    interfaces: bool,
+    /// When an interface was first heard to change since that was last told.
+    interfaces: Option<Instant>,
+    /// Is [`Input::Interface`] on its way?
+    pending: Arc<AtomicBool>,
     /// Signals that came while something else was asked for.
     signals: VecDeque<i32>,
 }
+
+/// How long changes of interfaces are gathered.
+const INTERFACES_SETTLE: Duration = Duration::from_millis(50);
 
 /// Files that were written to and not closed since, and when that was last heard of.
 #[derive(Debug, Default)]
@@ -79,7 +86,8 @@ impl Watching {
             open: OpenFiles::default(),
             changed: None,
             scanned: now(),
-            interfaces: false,
+            interfaces: None,
+            pending: Arc::default(),
             signals: VecDeque::new(),
         };
         watching.rewatch();
@@ -89,6 +97,22 @@ impl Watching {
     /// Where signals are to be sent.
     pub fn sender(&self) -> Sender<Input> {
         self.sender.clone()
+    }
+
+    /// Says that an interface changed; safe to call as often as the kernel does.
+    pub fn interface_changes(&self) -> impl Fn() -> bool + Send + 'static {
+        let (sender, pending) = (self.sender.clone(), Arc::clone(&self.pending));
+        move || pending.swap(true, Ordering::AcqRel) || sender.send(Input::Interface).is_ok()
+    }
+
+    /// Has a signal asked to stop?
+    pub fn is_stopping(&mut self) -> bool {
+        while let Ok(input) = self.inputs.try_recv() {
+            self.take(input);
+        }
+        self.signals
+            .iter()
+            .any(|&signal| signal != signal_hook::consts::SIGHUP)
     }
 
     /// Watches the paths as they are now: one may have been replaced by another directory.
@@ -135,7 +159,10 @@ impl Watching {
                 // Files that are being written are waited for all the same.
                 self.changed = Some(now());
             }
-            if std::mem::take(&mut self.interfaces) {
+            // Changes of interfaces come in crowds; files do not wait for them to end.
+            let interfaces = self.interfaces.map(|at| at + INTERFACES_SETTLE);
+            if interfaces.is_some_and(|due| now() >= due) {
+                self.interfaces = None;
                 return Wake::Interfaces;
             }
             // Deadlines do not move with events that mean nothing.
@@ -143,12 +170,14 @@ impl Watching {
                 Some(at) if self.open.0.is_empty() => at + settle,
                 _ => self.scanned + rescan,
             };
+            let due = interfaces.map_or(due, |interfaces| interfaces.min(due));
             match self
                 .inputs
                 .recv_timeout(due.saturating_duration_since(now()))
             {
                 Ok(input) => self.take(input),
                 Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
+                Err(RecvTimeoutError::Timeout) if self.interfaces.is_some() => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.scanned = now();
                     self.open
@@ -177,7 +206,10 @@ impl Watching {
     fn take(&mut self, input: Input) {
         match input {
             Input::Signal(signal) => self.signals.push_back(signal),
-            Input::Interface => self.interfaces = true,
+            Input::Interface => {
+                self.pending.store(false, Ordering::Release);
+                self.interfaces.get_or_insert_with(now);
+            }
             Input::File(Ok(event)) => self.note(&event),
             Input::File(Err(error)) => {
                 tracing::warn!(%error, "watching files failed; reading them again");

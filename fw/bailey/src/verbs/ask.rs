@@ -32,7 +32,7 @@ pub(crate) fn ask<T: DeserializeOwned>(
             eprintln!("error: {}", ClientError::Denied);
             return Err(Exit::NotAuthorised);
         }
-        Err(ClientError::Unreachable(_)) if !config.paths.pins.exists() => {
+        Err(ClientError::Unreachable(_)) if matches!(config.paths.pins.try_exists(), Ok(false)) => {
             return Err(fail(&DatapathError::NotLoaded(config.paths.pins)));
         }
         Err(error) => {

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::cli::Detach;
 use crate::clock::now;
 use crate::config::Paths;
-use crate::daemon::lock::Lock;
+use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::output::line;
 use crate::verbs::ask::{config, fail};
@@ -18,13 +18,35 @@ pub(crate) fn detach(options: &Detach) -> Exit {
         Ok(config) => config.paths,
         Err(exit) => return exit,
     };
-    if !paths.pins.exists() {
-        line("nothing is attached: no pins are there");
-        return Exit::Success;
-    }
+    // It would attach again.
     if let Some(pid) = Lock::holder(&paths.run) {
         end_daemon(&paths, pid);
     }
+    match paths.pins.try_exists() {
+        Ok(true) => {}
+        Ok(false) => {
+            line("nothing is attached: no pins are there");
+            return Exit::Success;
+        }
+        Err(error) => {
+            eprintln!("error: {}: {error}", paths.pins.display());
+            return Exit::NotAuthorised;
+        }
+    }
+    // Nor must another start meanwhile.
+    let locks = Lock::take(&paths.run).and_then(|run| Ok((run, Lock::on_directory(&paths.pins)?)));
+    let _locks = match locks {
+        Ok(locks) => Some(locks),
+        Err(LockError::Held(what)) => {
+            eprintln!("error: another bailey holds {what}, and was not ended");
+            return Exit::Negative;
+        }
+        // A run directory that cannot be written to must not keep the operator out.
+        Err(error) => {
+            eprintln!("warning: {error}");
+            None
+        }
+    };
     match bailey_datapath::detach(&paths.pins) {
         Err(error) => fail(&error),
         Ok(detached) => {

@@ -30,7 +30,7 @@ fn all_attached(status: &api::Status) -> bool {
     status
         .interfaces
         .iter()
-        .all(|interface| interface.xdp_program.is_some() && interface.link != "gone")
+        .all(|interface| interface.complete && interface.link != "gone")
 }
 
 fn print(status: &api::Status) {
@@ -61,9 +61,10 @@ fn print(status: &api::Status) {
             if let Some(ago) = daemon.committed_seconds_ago {
                 facts.push(("last commit", format!("{ago} s ago")));
             }
-            let failsafe = match daemon.failsafe.is_empty() {
-                true => "none".to_owned(),
-                false => daemon.failsafe.join("; "),
+            let failsafe = match daemon.failsafe.as_deref() {
+                None => "as an earlier start had it".to_owned(),
+                Some([]) => "none".to_owned(),
+                Some(entries) => entries.join("; "),
             };
             facts.push(("failsafe", failsafe));
         }
