@@ -12,6 +12,7 @@ fn main() {
     println!("cargo::rerun-if-changed=abi.h");
     println!("cargo::rerun-if-changed=c");
     println!("cargo::rerun-if-env-changed=BAILEY_CLANG");
+    println!("cargo::rerun-if-env-changed=BAILEY_BPF_FLAGS");
     if env::var_os("CARGO_FEATURE_OBJECT").is_none() {
         return;
     }
@@ -57,6 +58,11 @@ fn compile(clang: &str, program: &str, out: &Path) {
         .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g"])
         .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"])
         .args(["-I", "/usr/include/x86_64-linux-gnu"])
+        .args(
+            env::var("BAILEY_BPF_FLAGS")
+                .iter()
+                .flat_map(|flags| flags.split_whitespace()),
+        )
         .arg("-c")
         .arg(format!("c/{program}.bpf.c"))
         .arg("-o")

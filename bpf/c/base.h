@@ -38,6 +38,9 @@ enum step {
 /* One packet on its way through the programs, in a scratch per CPU and hook.
  * Fields are in host byte order unless the name ends in _be. */
 struct pkt {
+#ifdef BAILEY_OTHER_BUILD /* tests of upgrades: another layout, another program */
+	__u64 other;
+#endif
 	struct flow_key key;
 	__u64 control; /* the control word this packet is judged under */
 	__u64 found;   /* meta word of the flow that matched, 0 = none */

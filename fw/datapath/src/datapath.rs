@@ -1,6 +1,7 @@
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
-use aya::programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions, Xdp};
+use aya::programs::{ProgramError, ProgramFd, SchedClassifier, Xdp};
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
@@ -13,6 +14,7 @@ use crate::flows::FlowTable;
 use crate::generation::Generation;
 use crate::hash::FlowHash;
 use crate::pins::PinDir;
+use crate::runner::Runner;
 use crate::settings::{Settings, Topology};
 use crate::shared::{Programs, Shared, classifier, cpus, program, xdp};
 use crate::sweep::Sweeper;
@@ -288,6 +290,16 @@ impl Datapath {
         Ok(words.map(|word| word.load(Ordering::Relaxed)).collect())
     }
 
+    /// Leaves no policy program to be called. For tests.
+    #[doc(hidden)]
+    pub fn empty_slots(&mut self) {
+        for array in &mut self.shared.policies {
+            for slot in 0..abi::POLICY_SLOTS {
+                let _ = array.clear_index(&slot);
+            }
+        }
+    }
+
     /// Takes a line as a sweeper does, and does not give it back. For tests.
     #[doc(hidden)]
     pub fn take_line(&self, slot: (usize, usize)) {
@@ -304,23 +316,26 @@ impl Datapath {
         word.store(&self.shared.control);
     }
 
-    /// Runs an attached program on a frame, with all its effects on flows and counters, and
-    /// returns its return code. For tests and benchmarks.
+    /// Runs the attached programs on frames.
     ///
     /// # Errors
-    /// If the kernel refuses the frame.
-    pub fn test_run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(frame);
-        options.repeat = repeat;
+    /// If there are too many descriptors.
+    pub fn runner(&self) -> Result<Runner, DatapathError> {
         let entry = &self.shared.entry;
-        let result = match hook {
-            Hook::Xdp => program::<Xdp>(entry, "entry_xdp")?.test_run(options),
-            Hook::Tc => program::<SchedClassifier>(entry, "entry_tc")?.test_run(options),
+        let xdp: &Xdp = program(entry, "entry_xdp")?;
+        let tc: &SchedClassifier = program(entry, "entry_tc")?;
+        let own = |fd: Result<&ProgramFd, ProgramError>| {
+            let fd = fd.map_err(DatapathError::program("test run"))?;
+            let owned = fd.as_fd().try_clone_to_owned();
+            owned.map_err(|source| DatapathError::System {
+                operation: "dup",
+                source,
+            })
         };
-        result
-            .map(|run| run.return_value)
-            .map_err(DatapathError::program("test run"))
+        Ok(Runner {
+            xdp: own(xdp.fd())?,
+            tc: own(tc.fd())?,
+        })
     }
 }
 

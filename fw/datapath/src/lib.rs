@@ -46,6 +46,8 @@ pub mod pins;
 pub mod probe;
 /// What an interface's refusal means.
 pub mod refusal;
+/// The attached programs, run on frames of one's own.
+pub mod runner;
 /// Sizes, timeouts and modes: what is fixed when the maps are created.
 pub mod settings;
 /// The maps that all generations share, and the attached programs.

@@ -1,12 +1,14 @@
 //! BPF links by system call: aya keeps their descriptors to itself, and updating a pinned link in
 //! place needs them.
-#![expect(unsafe_code, reason = "bpf(2)")]
+#![expect(unsafe_code, reason = "descriptors that bpf(2) returns")]
 
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use crate::sys::bpf;
 
 /// Commands of `enum bpf_cmd` and constants around them, linux/bpf.h and linux/if_link.h.
 const BPF_OBJ_PIN: libc::c_long = 6;
@@ -78,25 +80,6 @@ struct InfoStart {
     pad: u32,
     ifindex: u32,
     rest: [u32; 11],
-}
-
-/// bpf(2) with an attribute whose unset rest counts as zero.
-fn bpf<T>(command: libc::c_long, attribute: &mut T) -> io::Result<libc::c_long> {
-    // SAFETY: the pointer and the size describe `attribute`, which outlives the call; pointers in
-    // it are to live buffers of the stated sizes, see the callers.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_mut(attribute).cast::<c_void>(),
-            size_of::<T>(),
-        )
-    };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
 }
 
 fn owned(fd: libc::c_long) -> OwnedFd {

@@ -12,23 +12,32 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 /// `BPF_MAP_FREEZE` of `enum bpf_cmd`, linux/bpf.h.
 const BPF_MAP_FREEZE: libc::c_long = 22;
 
+/// bpf(2) with an attribute whose unset rest counts as zero.
+pub(crate) fn bpf<T>(command: libc::c_long, attribute: &mut T) -> io::Result<libc::c_long> {
+    // SAFETY: the pointer and the size describe `attribute`, which outlives the call; pointers in
+    // it are to live buffers of the stated sizes, see the callers.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_mut(attribute).cast::<c_void>(),
+            size_of::<T>(),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
 /// Makes a map read-only for system calls, for good.
 ///
 /// # Errors
 /// EBUSY while a writable mapping of the map exists.
 pub(crate) fn map_freeze(map: BorrowedFd<'_>) -> io::Result<()> {
-    // The kernel reads the attribute up to the size given; the rest counts as zero.
-    let attribute: [u32; 2] = [map.as_raw_fd() as u32, 0];
-    // SAFETY: the pointer and the size describe `attribute`, which outlives the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_MAP_FREEZE,
-            attribute.as_ptr().cast::<c_void>(),
-            size_of_val(&attribute),
-        )
-    };
-    check(result)
+    let mut attribute: [u32; 2] = [map.as_raw_fd() as u32, 0];
+    bpf(BPF_MAP_FREEZE, &mut attribute).map(drop)
 }
 
 /// Returns after every program that was running when it was called has ended

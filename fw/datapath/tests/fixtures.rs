@@ -379,7 +379,9 @@ fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
         rules: 256,
         ..Settings::default()
     };
-    h.datapath = Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
+    let datapath =
+        Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
+    h = Harness::with(datapath, h.tables);
     let syn = tcp(STRANGER[0], FRIEND[0], 40000, 80, SYN);
     h.expect(Hook::Xdp, &syn, REASON_DROP_NO_POLICY, &[]);
     h.expect(Hook::Tc, &syn, REASON_DROP_NO_POLICY, &[]);
@@ -534,7 +536,9 @@ fn the_failsafe_needs_no_policy() {
         }],
         ..Settings::default()
     };
-    h.datapath = Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
+    let datapath =
+        Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
+    h = Harness::with(datapath, h.tables);
     let ssh = tcp(STRANGER[0], POD[0], 40000, 22, SYN);
     h.expect(Hook::Xdp, &ssh, REASON_PASS_FAILSAFE, &[]);
     let other = tcp(CLIENT[0], POD[0], 40000, 22, SYN);

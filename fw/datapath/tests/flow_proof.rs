@@ -465,12 +465,16 @@ fn the_sweeper_takes_idle_flows_and_no_live_one() {
 
 /// The same pins with a clock that has moved on: what a daemon finds that starts after months.
 fn after(h: Harness, pins: &std::os::fd::OwnedFd, settings: Settings) -> Harness {
-    let Harness { datapath, tables } = h;
-    drop(datapath);
+    let Harness {
+        datapath,
+        tables,
+        runner,
+    } = h;
+    drop((datapath, runner));
     let pins = PinDir::Private(pins.try_clone().unwrap());
     let datapath = Datapath::open(pins, settings, tables.rules.clone()).unwrap();
     assert!(datapath.is_adopted());
-    let mut h = Harness { datapath, tables };
+    let mut h = Harness::with(datapath, tables);
     h.install(&snapshot(true));
     h
 }
@@ -483,10 +487,7 @@ fn on(pins: &std::os::fd::OwnedFd, settings: Settings) -> Harness {
     );
     let pins = PinDir::Private(pins.try_clone().unwrap());
     let datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
-    let mut h = Harness {
-        datapath,
-        tables: tables.unwrap(),
-    };
+    let mut h = Harness::with(datapath, tables.unwrap());
     h.install(&snapshot(true));
     h
 }

@@ -16,6 +16,8 @@
 pub mod daemon;
 /// A network namespace and the thread that lives in it.
 pub mod namespace;
+/// Traffic that goes on meanwhile.
+pub mod steady;
 /// The topology above.
 pub mod topology;
 /// Real TCP, UDP and ICMP.
@@ -25,6 +27,7 @@ pub mod wire;
 
 pub use daemon::Daemon;
 pub use namespace::Namespace;
+pub use steady::Steady;
 pub use topology::Lab;
 pub use traffic::{Observed, Server};
 pub use wire::Wire;

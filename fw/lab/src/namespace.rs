@@ -10,7 +10,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A network namespace. It exists as long as something in it does: this thread, a socket, a
 /// child process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Namespace {
     jobs: Sender<Job>,
     tid: i32,

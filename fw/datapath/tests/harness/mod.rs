@@ -15,6 +15,7 @@ use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
 use bailey_datapath::counters::{Count, RuleCount};
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::flows::Flow;
+use bailey_datapath::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, PinDir, Settings, frame};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
@@ -40,7 +41,23 @@ pub const STRANGER: [&str; 2] = ["10.3.0.9", "fd03::9"];
 
 pub struct Harness {
     pub datapath: Datapath,
+    pub runner: Runner,
     pub tables: Tables,
+}
+
+/// Does a frame pass?
+pub fn passes(runner: &Runner, hook: Hook, frame: &[u8]) -> bool {
+    let code = runner.run(hook, frame, 1).unwrap();
+    match hook {
+        Hook::Xdp => {
+            assert!(code == XDP_PASS || code == XDP_DROP, "return code {code}");
+            code == XDP_PASS
+        }
+        Hook::Tc => {
+            assert!(code == u32::MAX || code == 2, "return code {code}");
+            code == u32::MAX
+        }
+    }
 }
 
 pub fn ip(text: &str) -> IpAddr {
@@ -108,7 +125,16 @@ impl Harness {
         let pins = PinDir::private().unwrap();
         let mut datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
         datapath.install(&tables).unwrap();
-        Self { datapath, tables }
+        Self::with(datapath, tables)
+    }
+
+    pub fn with(datapath: Datapath, tables: Tables) -> Self {
+        let runner = datapath.runner().unwrap();
+        Self {
+            datapath,
+            runner,
+            tables,
+        }
     }
 
     pub fn small() -> Self {
@@ -152,17 +178,7 @@ impl Harness {
     }
 
     pub fn run(&self, hook: Hook, frame: &[u8]) -> bool {
-        let code = self.datapath.test_run(hook, frame, 1).unwrap();
-        match hook {
-            Hook::Xdp => {
-                assert!(code == XDP_PASS || code == XDP_DROP, "return code {code}");
-                code == XDP_PASS
-            }
-            Hook::Tc => {
-                assert!(code == u32::MAX || code == 2, "return code {code}");
-                code == u32::MAX
-            }
-        }
+        passes(&self.runner, hook, frame)
     }
 
     /// Runs a frame and asserts its verdict and reason, the rules that counted it (with their

@@ -1,0 +1,254 @@
+//! What is promised of a bad hour: policy edits without pause on a machine that stalls, and a daemon
+//! that is killed, stopped, restarted and upgraded again and again; all of it under traffic.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use bailey_lab::steady::{Outcome, Parties};
+use bailey_lab::{Daemon, Lab, Server, Steady};
+use demo_lab::*;
+use nix::sys::signal::Signal;
+
+const ROUNDS: u32 = 50;
+
+fn traffic(lab: &Lab) -> Steady {
+    let parties = Parties {
+        friend: ip(BACKUP[0]),
+        stranger: ip(STRANGER[0]),
+        server: ip(DB[0]),
+        udp: 161,
+        tcp: 5432,
+    };
+    Steady::start(&lab.outside, lab.workload("db"), parties).unwrap()
+}
+
+fn assert_undisturbed(outcome: Outcome, at_least: u64) {
+    let Outcome {
+        datagrams,
+        datagrams_lost,
+        segments,
+        connection_broken,
+        attempts,
+        attempts_passed,
+    } = outcome;
+    assert_eq!(
+        (datagrams_lost, connection_broken, attempts_passed),
+        (0, 0, 0),
+        "{outcome:?}"
+    );
+    assert!(
+        datagrams.min(segments).min(attempts) >= at_least,
+        "{outcome:?}"
+    );
+}
+
+/// Packets by rule, and by interface, hook and reason: read from what is pinned or from the daemon.
+fn counts(lab: &Lab) -> BTreeMap<String, u64> {
+    let read = |verb: &str| -> serde_json::Value {
+        let output = ask(lab, &format!("{verb} -o json"));
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{verb}: {error}: {output:?}"))
+    };
+    let (rules, counters) = (read("rules"), read("counters"));
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+    let number = |row: &serde_json::Value| row["packets"].as_u64().unwrap();
+    let rules = rules["rules"].as_array().unwrap().iter();
+    let rules = rules.map(|row| (format!("rule {}", text(row, "rule")), number(row)));
+    let counters = counters["counters"].as_array().unwrap().iter();
+    let counters = counters.map(|row| {
+        let key = ["interface", "hook", "reason"].map(|key| text(row, key));
+        (key.join(" "), number(row))
+    });
+    rules.chain(counters).collect()
+}
+
+/// None goes back, and none goes away.
+fn assert_counters_went_on(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
+    for (name, packets) in before {
+        let now = after.get(name);
+        assert!(now >= Some(packets), "{name}: {packets}, now {now:?}");
+    }
+}
+
+/// No packet met half a generation.
+fn assert_whole_generations(lab: &Lab) {
+    let counts = counts(lab);
+    for half in ["generation", "no-policy", "map"] {
+        let found = counts.iter().find(|(name, packets)| {
+            **packets > 0 && name.ends_with(&format!(" {half}")) && !name.starts_with("rule")
+        });
+        assert_eq!(found, None, "{counts:?}");
+    }
+}
+
+fn relaunch(lab: &Lab, binary: &Path) -> Daemon {
+    let mut daemon = Daemon::launch(&lab.node, lab.root(), binary, &[]).unwrap();
+    daemon.wait_for("adopted: ", PATIENCE).unwrap();
+    daemon
+}
+
+fn end(mut daemon: Daemon, signal: Signal) {
+    daemon.signal(signal).unwrap();
+    daemon.wait().unwrap();
+}
+
+/// Runs one kind of trouble so often, under traffic, and checks after every time that counters went on.
+fn under_traffic(mut trouble: impl FnMut(&Lab, Daemon, u32) -> Daemon) {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let mut daemon = start(&lab, "");
+    let traffic = traffic(&lab);
+    let mut before = counts(&lab);
+    for round in 0..ROUNDS {
+        daemon = trouble(&lab, daemon, round);
+        let after = counts(&lab);
+        assert_counters_went_on(&before, &after);
+        before = after;
+    }
+    assert_undisturbed(traffic.finish(), 500);
+    assert_whole_generations(&lab);
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn fifty_kills() {
+    under_traffic(|lab, daemon, round| {
+        // At whatever moment: also while it starts, and while it commits.
+        sleep(Duration::from_millis(u64::from(round) * 7 % 50));
+        end(daemon, Signal::SIGKILL);
+        let daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
+        sleep(Duration::from_millis(u64::from(round) * 13 % 300));
+        end(daemon, Signal::SIGKILL);
+        relaunch(lab, &binary())
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn fifty_restarts() {
+    under_traffic(|lab, daemon, _| {
+        end(daemon, Signal::SIGTERM);
+        relaunch(lab, &binary())
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn fifty_stops() {
+    under_traffic(|lab, mut daemon, round| {
+        daemon.signal(Signal::SIGSTOP).unwrap();
+        // A policy edit that nobody reads yet.
+        let text = fs::read_to_string(policies(lab)).unwrap();
+        fs::write(policies(lab), format!("{text}# round {round}\n")).unwrap();
+        sleep(Duration::from_millis(100));
+        daemon.signal(Signal::SIGCONT).unwrap();
+        let _ = daemon.log();
+        daemon
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn fifty_upgrades() {
+    let other = PathBuf::from(
+        std::env::var_os("BAILEY_UPGRADE")
+            .expect("BAILEY_UPGRADE names a bailey with other BPF programs; .ci/test builds it"),
+    );
+    under_traffic(|lab, daemon, round| {
+        let signal = if round % 3 == 0 {
+            Signal::SIGKILL
+        } else {
+            Signal::SIGTERM
+        };
+        end(daemon, signal);
+        let to = if round % 2 == 0 { &other } else { &binary() };
+        let mut daemon = Daemon::launch(&lab.node, lab.root(), to, &[]).unwrap();
+        if round % 5 == 4 {
+            // Killed in the middle of it; the other build finds what is left.
+            sleep(Duration::from_millis(u64::from(round) * 5 % 200));
+            end(daemon, Signal::SIGKILL);
+            let back = if round % 2 == 0 { &binary() } else { &other };
+            let mut between = Daemon::launch(&lab.node, lab.root(), back, &[]).unwrap();
+            between.wait_for("adopted: ", PATIENCE).unwrap();
+            end(between, Signal::SIGTERM);
+            daemon = Daemon::launch(&lab.node, lab.root(), to, &[]).unwrap();
+        }
+        daemon
+            .wait_for("attached programs replaced", PATIENCE)
+            .unwrap();
+        daemon.wait_for("adopted: ", PATIENCE).unwrap();
+        daemon
+    });
+}
+
+/// A commit every 100 ms for a minute. The daemon is stopped at random moments, and two busy neighbours
+/// take the CPUs away from everybody.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_minute_of_commits_on_a_machine_that_stalls() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let mut daemon = start(&lab, "");
+    let traffic = traffic(&lab);
+    let stop = Arc::new(AtomicBool::new(false));
+    let neighbours: Vec<_> = [0, 1]
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // A burst, then a breath: a machine that stalls, not one that is full.
+                    let burst = Instant::now();
+                    while burst.elapsed() < Duration::from_millis(60) {
+                        std::hint::spin_loop();
+                    }
+                    sleep(Duration::from_millis(20));
+                }
+            })
+        })
+        .into();
+    let text = fs::read_to_string(policies(&lab)).unwrap();
+    // Two sets that differ in what nobody of the traffic needs.
+    let other = text.replace("198.51.100.0/24", "198.51.100.0/25");
+    assert_ne!(text, other);
+    let begun = Instant::now();
+    let mut edits = 0_u32;
+    while begun.elapsed() < Duration::from_secs(60) {
+        let new = if edits.is_multiple_of(2) {
+            &other
+        } else {
+            &text
+        };
+        let file = lab.root().join("next.yaml");
+        fs::write(&file, new).unwrap();
+        fs::rename(&file, policies(&lab)).unwrap();
+        edits += 1;
+        if edits.is_multiple_of(7) {
+            // Wherever it is: reading, compiling, loading, committing.
+            sleep(Duration::from_millis(u64::from(edits) * 11 % 60));
+            daemon.signal(Signal::SIGSTOP).unwrap();
+            sleep(Duration::from_millis(150));
+            daemon.signal(Signal::SIGCONT).unwrap();
+        }
+        sleep(Duration::from_millis(100));
+    }
+    stop.store(true, Ordering::Relaxed);
+    neighbours.into_iter().for_each(|n| n.join().unwrap());
+    assert_undisturbed(traffic.finish(), 1000);
+    let committed = daemon
+        .log()
+        .iter()
+        .filter(|l| l.contains(COMMITTED))
+        .count();
+    assert!(committed > 100, "{committed} commits of {edits} edits");
+    assert_whole_generations(&lab);
+    assert_in_force(&lab);
+}

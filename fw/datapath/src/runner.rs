@@ -1,0 +1,62 @@
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use crate::datapath::Hook;
+use crate::error::DatapathError;
+use crate::sys::bpf;
+
+/// Runs the attached programs on frames, with all their effects on flows and counters; for tests and
+/// benchmarks. It holds the programs by itself, so generations can be installed meanwhile.
+#[derive(Debug)]
+pub struct Runner {
+    pub(crate) xdp: OwnedFd,
+    pub(crate) tc: OwnedFd,
+}
+
+/// linux/bpf.h
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
+
+#[repr(C)]
+#[derive(Default)]
+struct TestAttr {
+    program: u32,
+    return_value: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+}
+
+impl Runner {
+    /// Runs a hook's program so many times on a frame and returns its last return code.
+    ///
+    /// # Errors
+    /// If the kernel refuses the frame.
+    pub fn run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
+        let program = match hook {
+            Hook::Xdp => &self.xdp,
+            Hook::Tc => &self.tc,
+        };
+        loop {
+            let mut attribute = TestAttr {
+                program: program.as_raw_fd() as u32,
+                data_size_in: frame.len() as u32,
+                data_in: frame.as_ptr() as u64,
+                repeat,
+                ..TestAttr::default()
+            };
+            match bpf(BPF_PROG_TEST_RUN, &mut attribute) {
+                Ok(_) => return Ok(attribute.return_value),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(DatapathError::System {
+                        operation: "test run",
+                        source,
+                    });
+                }
+            }
+        }
+    }
+}

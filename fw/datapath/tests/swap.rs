@@ -1,0 +1,268 @@
+//! Generations under traffic: two policy sets alternate without pause while packets are sent on both
+//! CPUs, both hooks and in both families.
+
+mod harness;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use bailey_bpf::abi::*;
+use bailey_compile::{Limits, RuleIds, compile};
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::runner::Runner;
+use bailey_datapath::{Enforcer, OnPolicyChange, Settings};
+use harness::*;
+
+const COMMITS: u32 = 1000;
+
+/// What a worker saw.
+#[derive(Default)]
+struct Seen {
+    forbidden_passed: AtomicU64,
+    allowed_lost: AtomicU64,
+    sometimes_passed: AtomicU64,
+    sometimes_dropped: AtomicU64,
+    rounds: AtomicU64,
+}
+
+fn settings() -> Settings {
+    Settings {
+        flows: 1 << 14,
+        rules: 256,
+        ..Settings::default()
+    }
+}
+
+fn count(counter: &AtomicU64, of: bool) {
+    counter.fetch_add(u64::from(of), Ordering::Relaxed);
+}
+
+/// One round: what both sets forbid, what both allow, and what only one allows.
+fn round(runner: &Runner, seen: &Seen, n: u16) {
+    let open = |hook, frame: &[u8]| passes(runner, hook, frame);
+    for f in [0, 1] {
+        let (pod, client, friend, stranger) = (POD[f], CLIENT[f], FRIEND[f], STRANGER[f]);
+        let port = 1024 + n % 60000;
+        // Forbidden by both, on both hooks: a stranger, and an answer to nothing.
+        let forbidden = [
+            (Hook::Xdp, tcp(stranger, pod, port, 80, SYN)),
+            (Hook::Xdp, udp(stranger, pod, port, 80)),
+            (Hook::Xdp, echo(stranger, pod, true)),
+            (Hook::Tc, tcp(pod, stranger, 80, port, SYN_ACK)),
+            (Hook::Tc, echo(pod, stranger, false)),
+        ];
+        for (hook, frame) in &forbidden {
+            count(&seen.forbidden_passed, open(*hook, frame));
+        }
+        // Established, and allowed by both.
+        for (hook, frame) in [
+            (Hook::Xdp, tcp(friend, pod, 40000, 80, ACK)),
+            (Hook::Tc, tcp(pod, friend, 80, 40000, ACK)),
+            (Hook::Xdp, udp(friend, pod, 5000, 53)),
+            (Hook::Tc, udp(pod, friend, 53, 5000)),
+            (Hook::Tc, udp(pod, client, 6000, 53)),
+            (Hook::Xdp, udp(client, pod, 53, 6000)),
+        ] {
+            count(&seen.allowed_lost, !open(hook, &frame));
+        }
+        // Allowed by one of them.
+        let passed = open(Hook::Xdp, &tcp(client, pod, port, 80, SYN));
+        count(&seen.sometimes_passed, passed);
+        count(&seen.sometimes_dropped, !passed);
+    }
+    count(&seen.rounds, true);
+}
+
+/// How many packets were counted under a reason.
+fn reason(h: &Harness, reason: u32) -> u64 {
+    let counts = h.datapath.counters().unwrap().reasons();
+    let of = counts.iter().filter(|((_, number), _)| *number == reason);
+    of.map(|(_, count)| count.packets).sum()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_thousand_swaps_let_nothing_through_and_lose_nothing() {
+    let mut h = Harness::new(settings());
+    for f in [0, 1] {
+        let (pod, client, friend) = (POD[f], CLIENT[f], FRIEND[f]);
+        assert!(h.run(Hook::Xdp, &tcp(friend, pod, 40000, 80, SYN)));
+        assert!(h.run(Hook::Tc, &tcp(pod, friend, 80, 40000, SYN_ACK)));
+        assert!(h.run(Hook::Xdp, &tcp(friend, pod, 40000, 80, ACK)));
+        assert!(h.run(Hook::Xdp, &udp(friend, pod, 5000, 53)));
+        assert!(h.run(Hook::Tc, &udp(pod, client, 6000, 53)));
+    }
+    let a = compile(&snapshot(true), &h.tables.rules, &Limits::default()).unwrap();
+    let b = compile(&snapshot(false), &a.rules, &Limits::default()).unwrap();
+    let a = compile(&snapshot(true), &b.rules, &Limits::default()).unwrap();
+    let (seen, stop) = (Seen::default(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for cpu in 0..2 {
+            let (seen, stop) = (&seen, &stop);
+            let runner = h.datapath.runner().unwrap();
+            scope.spawn(move || {
+                pin_to(cpu);
+                let mut n = cpu as u16;
+                while !stop.load(Ordering::Relaxed) {
+                    round(&runner, seen, n);
+                    n = n.wrapping_add(2);
+                }
+            });
+        }
+        for commit in 0..COMMITS {
+            let tables = if commit % 2 == 0 { &b } else { &a };
+            h.datapath.install(tables).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(seen.forbidden_passed.into_inner(), 0, "forbidden by both");
+    assert_eq!(seen.allowed_lost.into_inner(), 0, "allowed by both");
+    // Both sets were met often, or nothing was tried.
+    let (passed, dropped) = (
+        seen.sometimes_passed.into_inner(),
+        seen.sometimes_dropped.into_inner(),
+    );
+    assert!(passed > 1000 && dropped > 1000, "{passed} {dropped}");
+    assert!(seen.rounds.into_inner() > u64::from(COMMITS));
+    for half in [
+        REASON_DROP_GENERATION,
+        REASON_DROP_NO_POLICY,
+        REASON_DROP_MAP,
+    ] {
+        assert_eq!(reason(&h, half), 0, "reason {half}");
+    }
+    assert_eq!(h.datapath.control().generation, COMMITS + 1);
+    h.audit();
+}
+
+/// Revoked while both ends keep sending, on two CPUs: it never comes back, in either direction, with
+/// and without `tcp_strict`.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_revoked_connection_stays_dead_while_both_ends_send_without_pause() {
+    for tcp_strict in [false, true] {
+        let mut h = Harness::new(Settings {
+            tcp_strict,
+            ..settings()
+        });
+        for f in [0, 1] {
+            let (pod, client) = (POD[f], CLIENT[f]);
+            assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
+            assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
+            assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+            assert!(h.run(Hook::Xdp, &udp(client, pod, 5000, 80)));
+            assert!(h.run(Hook::Tc, &udp(pod, client, 80, 5000)));
+        }
+        let (revoked, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (passed, tried) = (AtomicU64::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for cpu in 0..2 {
+                let (revoked, stop, passed, tried) = (&revoked, &stop, &passed, &tried);
+                let runner = h.datapath.runner().unwrap();
+                scope.spawn(move || {
+                    pin_to(cpu);
+                    let frames: Vec<_> = [0, 1]
+                        .into_iter()
+                        .flat_map(|f| match cpu {
+                            0 => [
+                                (Hook::Xdp, tcp(CLIENT[f], POD[f], 40000, 80, ACK)),
+                                (Hook::Xdp, udp(CLIENT[f], POD[f], 5000, 80)),
+                            ],
+                            _ => [
+                                (Hook::Tc, tcp(POD[f], CLIENT[f], 80, 40000, ACK)),
+                                (Hook::Tc, udp(POD[f], CLIENT[f], 80, 5000)),
+                            ],
+                        })
+                        .collect();
+                    while !stop.load(Ordering::Relaxed) {
+                        // Read before the packet: what passes after it was revoked is wrong.
+                        let after = revoked.load(Ordering::SeqCst);
+                        for (hook, frame) in &frames {
+                            let pass = passes(&runner, *hook, frame);
+                            count(tried, after);
+                            count(passed, pass && after);
+                        }
+                    }
+                });
+            }
+            thread::sleep(std::time::Duration::from_millis(200));
+            h.install(&snapshot(false));
+            revoked.store(true, Ordering::SeqCst);
+            for _ in 0..20 {
+                // Commits that change nothing for them do not bring them back either.
+                h.install(&snapshot(false));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(passed.into_inner(), 0, "tcp_strict {tcp_strict}");
+        assert!(tried.into_inner() > 10_000);
+        assert!(h.audit().iter().all(|flow| flow.state == STATE_DENIED));
+    }
+}
+
+/// `keep`: the flow is stamped at its first packet after the commit and takes the fast path again.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_kept_flow_takes_the_slow_path_once() {
+    for tcp_strict in [false, true] {
+        let mut h = Harness::new(Settings {
+            tcp_strict,
+            on_policy_change: OnPolicyChange::Keep,
+            ..settings()
+        });
+        let (pod, client) = (POD[0], CLIENT[0]);
+        assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
+        assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
+        assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+        h.install(&snapshot(false));
+        assert_ne!(h.flow().epoch, h.datapath.control().epoch);
+        assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
+        assert_eq!(h.flow().epoch, h.datapath.control().epoch, "stamped");
+        // Without any policy program the fast path is all there is: it still passes.
+        h.datapath.empty_slots();
+        for _ in 0..3 {
+            assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+            assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
+        }
+        let other = tcp(client, pod, 40001, 80, SYN);
+        h.expect(Hook::Xdp, &other, REASON_DROP_NO_POLICY, &[]);
+    }
+}
+
+/// `tcp_strict`: only a SYN opens a TCP flow, wherever.
+#[test]
+#[ignore = "needs root and BPF"]
+fn strict_tcp_opens_flows_with_a_syn_only() {
+    for tcp_strict in [false, true] {
+        let h = Harness::new(Settings {
+            tcp_strict,
+            ..settings()
+        });
+        // Neither end is anybody's subject.
+        let middle = tcp(STRANGER[0], FRIEND[0], 40000, 22, ACK);
+        assert_eq!(h.run(Hook::Xdp, &middle), !tcp_strict);
+        assert!(h.run(Hook::Xdp, &tcp(STRANGER[0], FRIEND[0], 40001, 22, SYN)));
+    }
+}
+
+/// What is removed keeps its counts and its number until nothing carries it, and gets them back if it
+/// returns.
+#[test]
+#[ignore = "needs root and BPF"]
+fn counters_of_rules_that_stay_go_on() {
+    let mut h = Harness::new(settings());
+    let syn = |h: &Harness, port| h.run(Hook::Xdp, &tcp(FRIEND[0], POD[0], port, 80, SYN));
+    let hits = |h: &Harness, rule| h.datapath.counters().unwrap().rule(rule).hits;
+    for n in 0..10 {
+        assert!(syn(&h, 1000 + n));
+        assert!(h.run(Hook::Xdp, &tcp(CLIENT[0], POD[0], 1000 + n, 80, SYN)));
+        let (friends, web) = (h.rule(1), h.rule(0));
+        assert_eq!(hits(&h, friends), u64::from(n) + 1);
+        assert_eq!(hits(&h, web), u64::from(n) + 1);
+        h.install(&snapshot(false));
+        h.install(&snapshot(true));
+        assert_eq!((h.rule(1), h.rule(0)), (friends, web));
+    }
+    let ids: RuleIds = h.tables.rules.clone();
+    assert!(ids.resting().count() <= 1);
+}
