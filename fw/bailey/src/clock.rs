@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Measures stages, one after the other.
 #[derive(Debug, Clone)]
@@ -32,6 +32,11 @@ impl Stopwatch {
     pub fn total(&self) -> Duration {
         self.stages.iter().map(|(_, duration)| *duration).sum()
     }
+}
+
+/// The time that files are stamped with.
+pub fn wall() -> SystemTime {
+    SystemTime::now()
 }
 
 /// A moment, for deadlines.

@@ -30,6 +30,18 @@ pub fn load(
     strictness: Strictness,
     limits: ReadLimits,
 ) -> Loaded {
+    load_with(paths, recursive, allow_empty, |files| {
+        bailey_source::load(files, strictness, limits)
+    })
+}
+
+/// The same, with another way to read the files.
+pub fn load_with(
+    paths: &[PathBuf],
+    recursive: bool,
+    allow_empty: bool,
+    read: impl FnOnce(&FileSet) -> (Option<Snapshot>, Diagnostics, Counts),
+) -> Loaded {
     let mut diagnostics = Diagnostics::default();
     match FileSet::list(paths, recursive) {
         Err(errors) => {
@@ -50,7 +62,7 @@ pub fn load(
                             --recursive";
                 diagnostics.file_error(path, hint);
             }
-            let (snapshot, found, counts) = bailey_source::load(&files, strictness, limits);
+            let (snapshot, found, counts) = read(&files);
             diagnostics.extend(found);
             let snapshot = snapshot.filter(|_| !diagnostics.has_errors());
             Loaded {

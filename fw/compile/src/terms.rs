@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bailey_policy::{Endpoint, IpBlock, Labels, NetworkPolicy, Peer, Selector, Snapshot};
 use rustc_hash::FxHashMap;
@@ -56,7 +57,7 @@ impl<'a> Groups<'a> {
         let of_endpoint = snapshot
             .endpoints()
             .iter()
-            .map(|endpoint: &'a Endpoint| {
+            .map(|endpoint: &'a Arc<Endpoint>| {
                 endpoint.selectable().then(|| {
                     groups.intern(GroupKey {
                         namespace: &endpoint.id.namespace,

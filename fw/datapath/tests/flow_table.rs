@@ -334,7 +334,7 @@ fn one_side_alone_cannot_make_a_flow_last() {
 fn a_connection_met_in_the_middle_is_held_to_a_policy_that_comes_later() {
     for family in [0, 1] {
         let mut h = Harness::new(tiny());
-        let nobody = Snapshot::new([], Vec::new(), Vec::new(), Vec::new()).unwrap();
+        let nobody = Snapshot::default();
         h.install(&nobody);
         let (client, pod) = (STRANGER[family], POD[family]);
         // The first packet that is seen is the server's.

@@ -51,6 +51,7 @@ fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) ->
     let isolating: Vec<&NetworkPolicy> = snapshot
         .policies()
         .iter()
+        .map(|policy| &**policy)
         .filter(|policy| selects(policy, subject) && policy.rules(direction).is_some())
         .collect();
     if isolating.is_empty() {
@@ -88,6 +89,7 @@ fn endpoint_with(snapshot: &Snapshot, address: IpAddr) -> Option<&Endpoint> {
     snapshot
         .endpoints()
         .iter()
+        .map(|endpoint| &**endpoint)
         .find(|endpoint| endpoint.addresses.contains(&address))
 }
 

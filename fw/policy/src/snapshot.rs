@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::inventory::{Endpoint, EndpointKind, EndpointRef, HostPod};
 use crate::label::Labels;
@@ -10,13 +11,14 @@ use crate::network_policy::NetworkPolicy;
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// One whole view of policies and inventory. Canonical: the same objects in any order make equal
-/// snapshots.
+/// snapshots. Objects are shared: of two snapshots that differ in a policy the rest is there once,
+/// and comparing them looks at the difference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     namespaces: BTreeMap<String, Labels>,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<Arc<Endpoint>>,
     host_pods: Vec<HostPod>,
-    policies: Vec<NetworkPolicy>,
+    policies: Vec<Arc<NetworkPolicy>>,
     by_address: BTreeMap<IpAddr, usize>,
 }
 
@@ -43,15 +45,15 @@ impl Snapshot {
     /// All conflicts between the objects.
     pub fn new(
         namespaces: impl IntoIterator<Item = (String, Labels)>,
-        endpoints: Vec<Endpoint>,
+        endpoints: impl IntoIterator<Item: Into<Arc<Endpoint>>>,
         host_pods: Vec<HostPod>,
-        policies: Vec<NetworkPolicy>,
+        policies: impl IntoIterator<Item: Into<Arc<NetworkPolicy>>>,
     ) -> Result<Self, Vec<Conflict>> {
         let mut snapshot = Self {
             namespaces: namespaces.into_iter().collect(),
-            endpoints,
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
             host_pods,
-            policies,
+            policies: policies.into_iter().map(Into::into).collect(),
             by_address: BTreeMap::new(),
         };
         snapshot.endpoints.sort_by(|a, b| a.id.cmp(&b.id));
@@ -109,12 +111,12 @@ impl Snapshot {
     }
 
     /// The policies, by namespace and name.
-    pub fn policies(&self) -> &[NetworkPolicy] {
+    pub fn policies(&self) -> &[Arc<NetworkPolicy>] {
         &self.policies
     }
 
     /// The endpoints: nodes, then pods, then workloads, each by namespace and name.
-    pub fn endpoints(&self) -> &[Endpoint] {
+    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
     }
 
@@ -132,7 +134,7 @@ impl Snapshot {
     pub fn endpoint_at(&self, address: IpAddr) -> Option<&Endpoint> {
         self.by_address
             .get(&address)
-            .map(|&index| &self.endpoints[index])
+            .map(|&index| &*self.endpoints[index])
     }
 
     /// The endpoint of this name.
@@ -140,7 +142,7 @@ impl Snapshot {
         let found = self
             .endpoints
             .binary_search_by(|endpoint| endpoint.id.cmp(id));
-        found.ok().map(|index| &self.endpoints[index])
+        found.ok().map(|index| &*self.endpoints[index])
     }
 
     /// The host-network pod of this name.
@@ -166,11 +168,12 @@ impl Snapshot {
         [EndpointKind::Pod, EndpointKind::Workload]
             .into_iter()
             .flat_map(|kind| self.in_namespace(kind, &policy.id.namespace))
+            .map(|endpoint| &**endpoint)
             .filter(|endpoint| policy.pod_selector.matches(&endpoint.labels))
     }
 
     /// Endpoints of a kind and namespace stand together.
-    fn in_namespace(&self, kind: EndpointKind, namespace: &str) -> &[Endpoint] {
+    fn in_namespace(&self, kind: EndpointKind, namespace: &str) -> &[Arc<Endpoint>] {
         let key = |endpoint: &Endpoint| {
             (endpoint.id.kind, endpoint.id.namespace.as_str()).cmp(&(kind, namespace))
         };

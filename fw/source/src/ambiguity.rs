@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, IpBlock, Labels, NetworkPolicy, Peer, PortSpec,
@@ -13,8 +14,8 @@ use crate::diagnostic::Diagnostics;
 /// Everything that was read.
 pub(crate) struct Whole<'a> {
     pub(crate) namespaces: &'a BTreeMap<String, Labels>,
-    pub(crate) endpoints: &'a [Endpoint],
-    pub(crate) policies: &'a [NetworkPolicy],
+    pub(crate) endpoints: &'a [Arc<Endpoint>],
+    pub(crate) policies: &'a [Arc<NetworkPolicy>],
     pub(crate) diagnostics: &'a mut Diagnostics,
 }
 
@@ -90,7 +91,7 @@ impl Whole<'_> {
             .filter(|endpoint| endpoint.selectable())
             .flat_map(|endpoint| endpoint.addresses.iter().copied())
             .collect();
-        let over = |policy: &&NetworkPolicy| {
+        let over = |policy: &&Arc<NetworkPolicy>| {
             let rules = Direction::BOTH
                 .into_iter()
                 .filter_map(|d| policy.rules(d))

@@ -1,5 +1,6 @@
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use bailey_policy::{
@@ -54,17 +55,19 @@ pub struct Collector {
     diagnostics: Diagnostics,
     counts: Counts,
     namespaces: BTreeMap<String, Labels>,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<Arc<Endpoint>>,
     host_pods: Vec<HostPod>,
-    policies: Vec<NetworkPolicy>,
-    origins: BTreeMap<String, Origin>,
+    policies: Vec<Arc<NetworkPolicy>>,
+    origins: HashMap<Arc<str>, Origin>,
 }
 
 /// Where an object stands.
 #[derive(Debug, Clone)]
 struct Origin {
-    file: PathBuf,
+    file: Arc<Path>,
     pos: Pos,
+    /// Where its name stands.
+    name: Pos,
 }
 
 /// Reads all files of a set and makes a snapshot of them; `None` if there are errors.
@@ -75,9 +78,68 @@ pub fn load(
 ) -> (Option<Snapshot>, Diagnostics, Counts) {
     let mut collector = Collector::new(strictness, limits);
     for file in files.iter() {
-        collector.add_file(file);
+        collector.absorb(&Collector::of_file(file, strictness, limits));
     }
     collector.finish()
+}
+
+impl Collector {
+    /// What one file says by itself.
+    pub(crate) fn of_file(file: &Path, strictness: Strictness, limits: ReadLimits) -> Self {
+        let mut collector = Self::new(strictness, limits);
+        collector.add_file(file);
+        collector
+    }
+
+    /// Adds what another file says. An object that stands in both is an error, and the first counts.
+    pub(crate) fn absorb(&mut self, part: &Self) {
+        self.diagnostics.extend(part.diagnostics.clone());
+        let mut twice: HashSet<&str> = HashSet::new();
+        for (title, origin) in &part.origins {
+            match self.origins.entry(Arc::clone(title)) {
+                Entry::Vacant(free) => {
+                    free.insert(origin.clone());
+                }
+                Entry::Occupied(taken) => {
+                    twice.insert(title);
+                    let duplicate = duplicate(title, taken.get(), &origin.file, origin.name);
+                    self.diagnostics.push(duplicate);
+                }
+            }
+        }
+        self.counts.add(&part.counts);
+        let first = |title: String| twice.is_empty() || !twice.contains(title.as_str());
+        let namespaces = part.namespaces.iter();
+        let namespaces = namespaces.filter(|(name, _)| first(format!("Namespace {name}")));
+        self.namespaces
+            .extend(namespaces.map(|(name, labels)| (name.clone(), labels.clone())));
+        let endpoints = part.endpoints.iter();
+        self.endpoints
+            .extend(endpoints.filter(|e| first(title_of(&e.id))).cloned());
+        let host_pods = part.host_pods.iter();
+        self.host_pods
+            .extend(host_pods.filter(|pod| first(title_of(&pod.id))).cloned());
+        let policies = part.policies.iter();
+        let policies = policies.filter(|policy| first(format!("NetworkPolicy {}", policy.id)));
+        self.policies.extend(policies.cloned());
+    }
+
+    /// For keeping: without the text, unless something is said about it.
+    pub(crate) fn kept(mut self) -> Self {
+        self.diagnostics.forget_idle_texts();
+        self
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.finished_pods += other.finished_pods;
+        self.pending_pods += other.pending_pods;
+        for (kind, count) in &other.skipped {
+            *self.skipped.entry(kind.clone()).or_default() += count;
+        }
+    }
 }
 
 impl Collector {
@@ -245,7 +307,7 @@ impl Collector {
         let valid = self.fields(file, &node, &named.title, &decoded, &read.errors);
         if self.register(file, &node, &named.title) && valid && decoded.wrong.is_empty() {
             self.counts.read += 1;
-            self.policies.push(read.policy);
+            self.policies.push(Arc::new(read.policy));
         }
     }
 
@@ -325,7 +387,7 @@ impl Collector {
 
     fn add_endpoint(&mut self, endpoint: Endpoint) {
         self.counts.read += 1;
-        self.endpoints.push(endpoint);
+        self.endpoints.push(Arc::new(endpoint));
     }
 
     /// Decodes an object of which only projected fields are left; type errors are errors.
@@ -489,23 +551,18 @@ impl Collector {
         if title.ends_with(UNNAMED) {
             return false;
         }
+        let name = node.locate(&FieldPath::of(&["metadata", "name"]), false);
+        if let Some(first) = self.origins.get(title) {
+            self.diagnostics.push(duplicate(title, first, file, name));
+            return false;
+        }
         let origin = Origin {
-            file: file.to_owned(),
+            file: file.into(),
             pos: node.pos,
+            name,
         };
-        let Some(first) = self.origins.get(title) else {
-            self.origins.insert(title.to_owned(), origin);
-            return true;
-        };
-        let message = format!(
-            "metadata.name: Duplicate value: an object of this name stands at {}:{}:{}",
-            first.file.display(),
-            first.pos.line,
-            first.pos.column
-        );
-        let pos = node.locate(&FieldPath::of(&["metadata", "name"]), false);
-        self.report(Severity::Error, file, pos, Some(title.to_owned()), message);
-        false
+        self.origins.insert(title.into(), origin);
+        true
     }
 
     /// Makes the snapshot, unless there are errors.
@@ -589,16 +646,36 @@ fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
             && (kind.contains("policy") || ENFORCING.contains(&kind.as_str())))
 }
 
-fn describe(conflict: &Conflict, origins: &BTreeMap<String, Origin>) -> Diagnostic {
-    let Conflict::Address { first, second, .. } = conflict;
-    let title = |id: &EndpointRef| match id.kind {
+/// Two objects of one name.
+fn duplicate(title: &str, first: &Origin, file: &Path, name: Pos) -> Diagnostic {
+    let message = format!(
+        "metadata.name: Duplicate value: an object of this name stands at {}:{}:{}",
+        first.file.display(),
+        first.pos.line,
+        first.pos.column
+    );
+    Diagnostic {
+        severity: Severity::Error,
+        file: Some(file.to_owned()),
+        pos: Some(name),
+        object: Some(title.to_owned()),
+        message,
+    }
+}
+
+fn title_of(id: &EndpointRef) -> String {
+    match id.kind {
         EndpointKind::Node => format!("Node {}", id.name),
         EndpointKind::Pod => format!("Pod {}/{}", id.namespace, id.name),
         EndpointKind::Workload => format!("Workload {}/{}", id.namespace, id.name),
-    };
-    let at = origins.get(&title(second));
+    }
+}
+
+fn describe(conflict: &Conflict, origins: &HashMap<Arc<str>, Origin>) -> Diagnostic {
+    let Conflict::Address { first, second, .. } = conflict;
+    let at = origins.get(title_of(second).as_str());
     let other = origins
-        .get(&title(first))
+        .get(title_of(first).as_str())
         .map_or_else(String::new, |origin| {
             format!(
                 " ({}:{}:{})",
@@ -609,9 +686,9 @@ fn describe(conflict: &Conflict, origins: &BTreeMap<String, Origin>) -> Diagnost
         });
     Diagnostic {
         severity: Severity::Error,
-        file: at.map(|origin| origin.file.clone()),
+        file: at.map(|origin| origin.file.to_path_buf()),
         pos: at.map(|origin| origin.pos),
-        object: Some(title(second)),
+        object: Some(title_of(second)),
         message: format!("{conflict}{other}"),
     }
 }

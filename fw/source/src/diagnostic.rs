@@ -91,6 +91,13 @@ impl Diagnostics {
         self.texts.insert(file.to_owned(), text);
     }
 
+    /// Forgets texts that no finding is about.
+    pub(crate) fn forget_idle_texts(&mut self) {
+        if self.list.is_empty() {
+            self.texts.clear();
+        }
+    }
+
     /// Adds everything another run found.
     pub fn extend(&mut self, other: Self) {
         self.list.extend(other.list);

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The files that paths mean, and what identified each of them when it was listed.
 ///
@@ -18,7 +19,7 @@ pub struct FileSet {
 
 /// Differs whenever a file was replaced or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -33,6 +34,16 @@ impl Stamp {
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
+    }
+
+    /// Was the file last written at least so long before a moment?
+    pub(crate) fn is_older_than(&self, now: SystemTime, age: Duration) -> bool {
+        let (seconds, nanoseconds) = self.modified;
+        let Ok(seconds) = u64::try_from(seconds) else {
+            return true;
+        };
+        let modified = UNIX_EPOCH + Duration::new(seconds, nanoseconds as u32);
+        now.duration_since(modified).is_ok_and(|found| found > age)
     }
 }
 
@@ -109,6 +120,12 @@ impl FileSet {
     /// The files, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)
+    }
+
+    /// The files with what identified them.
+    pub(crate) fn stamps(&self) -> impl Iterator<Item = (&Path, Stamp)> {
+        let files = self.files.iter();
+        files.map(|(path, stamp)| (path.as_path(), *stamp))
     }
 
     /// The directories that were asked for and have no file to read.

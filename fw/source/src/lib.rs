@@ -18,6 +18,8 @@ pub mod text;
 
 /// What is legal and perhaps not meant.
 mod ambiguity;
+/// Files that are not read again.
+mod cache;
 /// Namespace, Pod, Node.
 mod inventory;
 /// JSON to nodes.
@@ -31,6 +33,7 @@ mod workload;
 /// YAML events to nodes.
 mod yaml;
 
+pub use cache::Cache;
 pub use collect::{Collector, Counts, Strictness, load};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileSet;

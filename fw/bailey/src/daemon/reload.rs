@@ -4,17 +4,18 @@ use std::time::Duration;
 use bailey_compile::{RuleIds, Stats, Tables, compile};
 use bailey_datapath::{Committed, Enforcer};
 use bailey_policy::Snapshot;
-use bailey_source::{Diagnostics, FileSet};
+use bailey_source::{Cache, Diagnostics, FileSet};
 
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, wall};
 use crate::config::Config;
-use crate::load::{Loaded, Selection, load, strictness};
+use crate::load::{Loaded, Selection, load_with, strictness};
 use crate::rule_names::RuleNames;
 
 /// Keeps what is in force in step with the files.
 #[derive(Debug)]
 pub struct Reloader {
     config: Config,
+    cache: Cache,
     ids: RuleIds,
     in_force: Option<Snapshot>,
     /// Does the generation in force have policies?
@@ -92,6 +93,7 @@ impl Reloader {
     /// Starts with the rule ids of an earlier process, and whether its policies are still in force.
     pub fn new(config: Config, ids: RuleIds, enforcing: bool) -> Self {
         Self {
+            cache: Cache::new(strictness(config.lenient), config.read_limits()),
             had_policies: enforcing && ids.iter().next().is_some(),
             config,
             ids,
@@ -156,7 +158,7 @@ impl Reloader {
         result
     }
 
-    fn try_prepare(&self) -> Result<Prepared, Outcome> {
+    fn try_prepare(&mut self) -> Result<Prepared, Outcome> {
         let mut stopwatch = Stopwatch::start();
         let (snapshot, mut warnings) = self.read()?;
         stopwatch.lap("read");
@@ -224,7 +226,7 @@ impl Reloader {
     }
 
     /// Reads the files, and makes sure that they were the same before and after.
-    fn read(&self) -> Result<(Snapshot, Vec<String>), Outcome> {
+    fn read(&mut self) -> Result<(Snapshot, Vec<String>), Outcome> {
         let config = &self.config;
         let paths: Vec<_> = match config.allow_empty {
             true => config
@@ -240,13 +242,9 @@ impl Reloader {
             diagnostics,
             files,
             ..
-        } = load(
-            &paths,
-            config.recursive,
-            config.allow_empty,
-            strictness(config.lenient),
-            config.read_limits(),
-        );
+        } = load_with(&paths, config.recursive, config.allow_empty, |files| {
+            self.cache.load(files, wall())
+        });
         match FileSet::list(&paths, config.recursive) {
             Ok(after) if after == files => {}
             // A path that cannot be listed is an error that `load` has found too, or will find.

@@ -1,0 +1,63 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use bailey_compile::{Limits, RuleIds, compile};
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::{Datapath, Enforcer, PinDir, Settings, frame};
+use bailey_policy::{Protocol, Snapshot};
+
+use crate::memory::mebibytes;
+
+const PASSES: u32 = 5;
+/// The daemon's: fw/bailey/src/daemon/sweep.rs.
+const PASS_SECONDS: f64 = 8.0;
+
+pub(crate) fn run(flows: u32) -> Result<()> {
+    let settings = Settings {
+        flows,
+        rules: 256,
+        ..Settings::default()
+    };
+    let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
+        .context("root is needed")?;
+    let nothing = compile(
+        &Snapshot::default(),
+        &RuleIds::default(),
+        &Limits::default(),
+    )?;
+    datapath.install(&nothing)?;
+    let runner = datapath.runner()?;
+    let begun = Instant::now();
+    for n in 0..flows {
+        let client = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
+        let server = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let there = frame::ip(client, server, Protocol::UDP, &frame::udp(5000, 53));
+        runner.run(Hook::Xdp, &there, 1)?;
+        let back = frame::ip(server, client, Protocol::UDP, &frame::udp(53, 5000));
+        runner.run(Hook::Tc, &back, 1)?;
+    }
+    let census = datapath.flows()?.census();
+    println!(
+        "{} flows in {} places, filled in {:.1} s",
+        census.taken,
+        census.slots,
+        begun.elapsed().as_secs_f64()
+    );
+    let mut sweeper = datapath.sweeper()?;
+    for pass in 1..=PASSES {
+        let begun = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        while !sweeper.sweep(sweeper.buckets() / 80 + 1) {}
+        sweeper.set_scale();
+        let ended = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let seconds =
+            (ended.tv_sec - begun.tv_sec) as f64 + (ended.tv_nsec - begun.tv_nsec) as f64 / 1e9;
+        println!(
+            "pass {pass}: {:.1} ms of CPU time, {:.2} % of a core at a pass in {PASS_SECONDS} s",
+            seconds * 1000.0,
+            seconds / PASS_SECONDS * 100.0
+        );
+    }
+    println!("memory {} MiB", mebibytes("VmRSS:"));
+    Ok(())
+}

@@ -1,0 +1,61 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bailey_policy::Snapshot;
+
+use crate::collect::{Collector, Counts, Strictness};
+use crate::diagnostic::Diagnostics;
+use crate::files::{FileSet, Stamp};
+use crate::text::ReadLimits;
+
+/// What files said when they were last read. A file that is as it was then is not read again.
+#[derive(Debug)]
+pub struct Cache {
+    strictness: Strictness,
+    limits: ReadLimits,
+    parts: HashMap<PathBuf, (Stamp, Arc<Collector>)>,
+}
+
+/// A file may be written twice between two ticks of the clock that stamps it. What was written so
+/// short a time before it was read is not taken for known (as git has it for its index).
+const RACY: Duration = Duration::from_secs(2);
+
+impl Cache {
+    /// Knows nothing yet.
+    pub fn new(strictness: Strictness, limits: ReadLimits) -> Self {
+        Self {
+            strictness,
+            limits,
+            parts: HashMap::new(),
+        }
+    }
+
+    /// As [`load`](crate::load), reading what has changed. `now` is the time on the clock that
+    /// stamps files.
+    pub fn load(
+        &mut self,
+        files: &FileSet,
+        now: SystemTime,
+    ) -> (Option<Snapshot>, Diagnostics, Counts) {
+        let mut collector = Collector::new(self.strictness, self.limits);
+        let mut parts = HashMap::new();
+        for (file, stamp) in files.stamps() {
+            let known = self.parts.remove(file).filter(|(then, _)| *then == stamp);
+            let part = known.map_or_else(
+                || {
+                    let part = Collector::of_file(file, self.strictness, self.limits);
+                    Arc::new(part.kept())
+                },
+                |(_, part)| part,
+            );
+            collector.absorb(&part);
+            if stamp.is_older_than(now, RACY) {
+                parts.insert(file.to_owned(), (stamp, part));
+            }
+        }
+        self.parts = parts;
+        collector.finish()
+    }
+}
