@@ -35,6 +35,9 @@ fn measure(name: &str, workloads: usize, policies: usize) -> Result<()> {
     );
     println!("{size}");
     print("  first", &first);
+    // Files that were just written are read again to be sure; those of a cluster are older.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    reload(&mut reloader, &mut datapath).ok();
     let mut edits = Vec::new();
     for n in 0..EDITS {
         cluster::write_edited(&policies_at, policies, workloads, 1000 + n)?;

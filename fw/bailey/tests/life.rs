@@ -4,13 +4,14 @@
 mod demo_lab;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_lab::daemon::{CONFIG, POLICIES};
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Daemon, Lab, Server};
+use bailey_lab::{Daemon, Lab, Server, daemon};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
@@ -257,6 +258,137 @@ fn a_foreign_program_is_named_and_makes_way_if_told_to() {
     });
     assert!(output.unwrap().status.success());
     assert_in_force(&lab);
+}
+
+/// The shipped unit: what it lets the daemon do is enough, it hears when the daemon is ready, and
+/// stopping it leaves enforcement.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_shipped_unit_runs_it() {
+    use std::os::unix::net::UnixDatagram;
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd/bailey.service");
+    let text = fs::read_to_string(unit).unwrap();
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap_or_else(|| panic!("{key}")).to_owned()
+    };
+    assert_eq!(value("Type="), "notify");
+    assert_eq!(
+        value("Before=").split_whitespace().next(),
+        Some("network-pre.target")
+    );
+    assert!(!text.contains("ExecStop"), "stopping detaches nothing");
+    let lab = lab();
+    // systemd itself finds nothing wrong with it.
+    let copy = lab.root().join("bailey.service");
+    let here = binary().display().to_string();
+    fs::write(&copy, text.replace("/usr/bin/bailey", &here)).unwrap();
+    let verified = Command::new("systemd-analyze")
+        .arg("verify")
+        .arg(&copy)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(
+        verified.status.success() && !said.contains("bailey.service"),
+        "{said}"
+    );
+
+    drop(start(&lab, ""));
+    let socket = lab.root().join("notify");
+    let notified = UnixDatagram::bind(&socket).unwrap();
+    notified.set_read_timeout(Some(PATIENCE)).unwrap();
+    let capabilities: Vec<String> = value("CapabilityBoundingSet=")
+        .split_whitespace()
+        .map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()))
+        .collect();
+    let arguments: Vec<String> = value("ExecStart=")
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    let config = lab.root().join(CONFIG);
+    let mut child = lab.node.run(move || {
+        Command::new("setpriv")
+            .arg(format!("--bounding-set=-all,{}", capabilities.join(",")))
+            .args(["--no-new-privs", "--pdeathsig", "INT"])
+            .arg(binary())
+            .args(
+                arguments
+                    .iter()
+                    .skip(1)
+                    .map(|argument| match argument.as_str() {
+                        "/etc/bailey/bailey.toml" => config.display().to_string(),
+                        other => other.to_owned(),
+                    }),
+            )
+            .env("NOTIFY_SOCKET", socket)
+            .spawn()
+            .unwrap()
+    });
+    let mut buffer = [0; 256];
+    let mut heard = || {
+        let len = notified.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    };
+    assert!(heard().contains("READY=1"));
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+    assert_in_force(&lab);
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert!(heard().contains("STOPPING=1"));
+    assert!(child.wait().unwrap().success());
+    assert_in_force(&lab);
+}
+
+/// A policy for the address that the operator came in through: `run` and `check --live` name the rule
+/// and the line that prevents it.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_lock_out_is_warned_of_before_it_happens() {
+    let lab = lab();
+    let me = "apiVersion: bailey.dev/v1\nkind: Workload\nmetadata: {name: me, namespace: shop}\n\
+              spec: {addresses: [203.0.113.2]}\n";
+    fs::write(lab.root().join(POLICIES).join("me.yaml"), me).unwrap();
+    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    let run = |arguments: Vec<String>, session: &'static str| {
+        let config = lab.root().join(CONFIG);
+        lab.node.run(move || {
+            // The session is the parent's, as behind sudo.
+            let command = format!(
+                "env -u SSH_CONNECTION timeout 5 {} {} --config {}; true",
+                binary().display(),
+                arguments.join(" "),
+                config.display()
+            );
+            let output = Command::new("sh")
+                .args(["-c", &command])
+                .env("SSH_CONNECTION", session)
+                .output()
+                .unwrap();
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        })
+    };
+    let policies = lab.root().join(POLICIES).display().to_string();
+    let check = |session| run(vec!["check --live".into(), policies.clone()], session);
+    let expected = [
+        "LOCK-OUT",
+        "default-deny (shop/default-deny)",
+        "198.51.100.9/32",
+    ];
+    let log = check("198.51.100.9 51000 203.0.113.2 22");
+    assert!(expected.iter().all(|text| log.contains(text)), "{log}");
+    let log = run(vec!["run".into()], "198.51.100.9 51000 203.0.113.2 22");
+    assert!(expected.iter().all(|text| log.contains(text)), "{log}");
+    let log = check("198.51.100.9 51000 203.0.113.77 22");
+    assert!(!log.contains("SSH session"), "{log}");
+    let top = "interfaces = [\"nic0\"]\n\
+               failsafe = [{cidr = \"198.51.100.0/24\", port = 22}]";
+    daemon::configure(lab.root(), top).unwrap();
+    let log = check("198.51.100.9 51000 203.0.113.2 22");
+    assert!(!log.contains("SSH session"), "{log}");
 }
 
 /// As `ip link set … xdp` and xdp-loader's old mode do it.

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -19,7 +18,8 @@ pub struct Snapshot {
     endpoints: Vec<Arc<Endpoint>>,
     host_pods: Vec<HostPod>,
     policies: Vec<Arc<NetworkPolicy>>,
-    by_address: BTreeMap<IpAddr, usize>,
+    /// Sorted by address; which endpoint has it.
+    by_address: Vec<(IpAddr, usize)>,
 }
 
 /// Why objects do not make a snapshot.
@@ -54,7 +54,7 @@ impl Snapshot {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             host_pods,
             policies: policies.into_iter().map(Into::into).collect(),
-            by_address: BTreeMap::new(),
+            by_address: Vec::new(),
         };
         snapshot.endpoints.sort_by(|a, b| a.id.cmp(&b.id));
         snapshot.host_pods.sort_by(|a, b| a.id.cmp(&b.id));
@@ -91,21 +91,26 @@ impl Snapshot {
     }
 
     fn index_addresses(&mut self) -> Vec<Conflict> {
+        let endpoints = self.endpoints.iter().enumerate();
+        let addresses = endpoints.flat_map(|(index, endpoint)| {
+            let of_endpoint = endpoint.addresses.iter();
+            of_endpoint.map(move |&address| (address, index))
+        });
+        self.by_address = addresses.collect();
+        self.by_address.sort_unstable();
+        // An endpoint may name an address twice.
+        self.by_address.dedup();
+        let name = |index: usize| self.endpoints[index].id.clone();
         let mut conflicts = Vec::new();
-        for (index, endpoint) in self.endpoints.iter().enumerate() {
-            for &address in &endpoint.addresses {
-                match self.by_address.entry(address) {
-                    Entry::Vacant(free) => {
-                        free.insert(index);
-                    }
-                    Entry::Occupied(taken) if *taken.get() == index => {}
-                    Entry::Occupied(taken) => conflicts.push(Conflict::Address {
-                        address,
-                        first: self.endpoints[*taken.get()].id.clone(),
-                        second: endpoint.id.clone(),
-                    }),
-                }
-            }
+        for of_address in self.by_address.chunk_by(|a, b| a.0 == b.0) {
+            let [(address, first), others @ ..] = of_address else {
+                continue;
+            };
+            conflicts.extend(others.iter().map(|(_, other)| Conflict::Address {
+                address: *address,
+                first: name(*first),
+                second: name(*other),
+            }));
         }
         conflicts
     }
@@ -132,9 +137,8 @@ impl Snapshot {
 
     /// The endpoint with this address.
     pub fn endpoint_at(&self, address: IpAddr) -> Option<&Endpoint> {
-        self.by_address
-            .get(&address)
-            .map(|&index| &*self.endpoints[index])
+        let found = self.by_address.binary_search_by_key(&address, |(a, _)| *a);
+        found.ok().map(|at| &*self.endpoints[self.by_address[at].1])
     }
 
     /// The endpoint of this name.

@@ -5,8 +5,8 @@ use bailey_bpf::reason::Reason;
 use bailey_datapath::Datapath;
 use bailey_datapath::attach::{Change, Event, Interface};
 
-use crate::daemon::health::Health;
-use crate::daemon::reload::Generation;
+use crate::daemon::health::{self, Health};
+use crate::daemon::reload::{Generation, Refusal};
 use crate::load::Selection;
 
 /// Logs what happened to interfaces, and keeps the health in step.
@@ -67,6 +67,30 @@ pub(crate) fn failsafe(datapath: &Datapath, health: &Health) {
              valid policy set replaces them",
         );
     }
+}
+
+/// As many errors of one kind as anybody reads.
+const ERRORS: usize = 20;
+
+/// The first of many messages, in one.
+pub(crate) fn first(messages: &[String]) -> String {
+    let mut shown = messages.iter().take(ERRORS).cloned().collect::<Vec<_>>();
+    if messages.len() > ERRORS {
+        shown.push(format!("and {} more", messages.len() - ERRORS));
+    }
+    shown.join("; ")
+}
+
+/// Why files are not put into force.
+pub(crate) fn refusal(refusal: &Refusal, health: &Health) {
+    for message in refusal.messages.iter().take(ERRORS) {
+        tracing::error!("{message}");
+    }
+    let more = refusal.messages.len().saturating_sub(ERRORS);
+    if more > 0 {
+        tracing::error!("and {more} more; `bailey check` shows them all");
+    }
+    health.problem(health::POLICY, &first(&refusal.messages));
 }
 
 /// What this version drops although a policy might allow it.

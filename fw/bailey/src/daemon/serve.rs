@@ -160,11 +160,8 @@ fn apply(started: &mut Started, watching: &mut Watching, health: &Health) -> Out
         }
         Outcome::Moving => tracing::debug!("files changed while they were read; once more"),
         Outcome::Refused(refusal) => {
-            for message in &refusal.messages {
-                tracing::error!("{message}");
-            }
+            report::refusal(refusal, health);
             tracing::error!("the last good generation stays in force");
-            health.problem(health::POLICY, &refusal.messages.join("; "));
         }
     }
     outcome

@@ -11,7 +11,7 @@ use bailey_datapath::{Datapath, DatapathError, PinDir, netlink};
 
 use crate::clock::now;
 use crate::config::Config;
-use crate::daemon::health::{self, Health};
+use crate::daemon::health::Health;
 use crate::daemon::lock::{Lock, LockError};
 use crate::daemon::reload::{Outcome, Prepared, Refusal, Reloader};
 use crate::daemon::report;
@@ -183,16 +183,13 @@ fn warn_of_lockout(prepared: &Prepared, config: &Config) {
 /// Invalid files do not end what is in force.
 fn keep(refusal: &Refusal, health: &Health) {
     print_diagnostics(&refusal.diagnostics);
-    for message in &refusal.messages {
-        tracing::error!("{message}");
-    }
+    report::refusal(refusal, health);
     tracing::error!("the generation of the process before stays in force");
-    health.problem(health::POLICY, &refusal.messages.join("; "));
 }
 
 fn refused(config: &Config, refusal: &Refusal) -> Exit {
     print_diagnostics(&refusal.diagnostics);
-    not_started(config, &refusal.messages.join("; "), Exit::Invalid)
+    not_started(config, &report::first(&refusal.messages), Exit::Invalid)
 }
 
 /// Another daemon may well protect the interfaces, so nothing is said of them.

@@ -50,6 +50,9 @@ pub(crate) fn check(options: &Check) -> Exit {
     if let (true, Some((snapshot, _))) = (options.live, &outcome) {
         let settings = config.settings();
         let session = crate::lockout::Session::of_caller();
+        if session.is_none() {
+            eprintln!("note: nobody's SSH session was found above this process");
+        }
         let warning = session.and_then(|session| {
             let (failsafe, strict) = (&settings.failsafe, settings.tcp_strict);
             crate::lockout::warning(snapshot, session, failsafe, strict)

@@ -1,0 +1,152 @@
+//! Reading what has changed comes to what reading everything comes to.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use bailey_source::{Cache, FileSet, ReadLimits, Strictness, load};
+use tempfile::TempDir;
+
+const FILES: u64 = 6;
+const ROUNDS: u32 = 400;
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) % end
+    }
+}
+
+/// One object; few names, so that some stand in two files, and some addresses at two objects.
+fn object(random: &mut Random) -> String {
+    let n = random.below(60);
+    let label = random.below(3);
+    match random.below(7) {
+        0 => format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: ns{n}, labels: {{l: a{label}}}}}\n"
+        ),
+        1 | 2 => format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: pod{n}, namespace: ns1, labels: {{l: a{label}}}}}\n\
+             status: {{podIP: 10.0.0.{}}}\n",
+            n + 60 * random.below(3)
+        ),
+        3 => format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: node{n}}}\n\
+             status: {{addresses: [{{type: InternalIP, address: 10.1.0.{n}}}]}}\n"
+        ),
+        4 | 5 => format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+             metadata: {{name: p{n}, namespace: ns1}}\n\
+             spec: {{podSelector: {{matchLabels: {{l: a{label}}}}}, ingress: [{{ports: [{{port: {}}}]}}]}}\n",
+            1 + random.below(12) / 11 * 80_000
+        ),
+        _ => "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n".to_owned(),
+    }
+}
+
+/// Writes a file as if it had been written some time ago; or takes it away.
+fn change(directory: &Path, random: &mut Random, hours: u64) {
+    let path = directory.join(format!("{}.yaml", random.below(FILES)));
+    if random.below(6) == 0 {
+        let _ = fs::remove_file(path);
+        return;
+    }
+    let objects: Vec<String> = (0..1 + random.below(3)).map(|_| object(random)).collect();
+    let text = match random.below(60) {
+        0 => "kind: [".to_owned(),
+        _ => objects.join("---\n"),
+    };
+    fs::write(&path, text).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(3600 * (1000 - hours % 900));
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(then)
+        .unwrap();
+}
+
+fn described(
+    found: &(
+        Option<bailey_policy::Snapshot>,
+        bailey_source::Diagnostics,
+        bailey_source::Counts,
+    ),
+) -> Vec<String> {
+    let (_, diagnostics, _) = found;
+    let all = diagnostics.errors().chain(diagnostics.warnings());
+    all.map(ToString::to_string).collect()
+}
+
+#[test]
+fn changed_files_give_what_all_files_give() {
+    let directory = TempDir::new().unwrap();
+    let paths: [PathBuf; 1] = [directory.path().to_owned()];
+    let mut random = Random(3);
+    let limits = ReadLimits::default();
+    let mut cache = Cache::new(Strictness::Strict, limits);
+    let (mut good, mut bad) = (0, 0);
+    for round in 0..ROUNDS {
+        change(directory.path(), &mut random, u64::from(round));
+        let files = FileSet::list(&paths, false).unwrap();
+        let cached = cache.load(&files, SystemTime::now());
+        let whole = load(&files, Strictness::Strict, limits);
+        assert_eq!(cached.0, whole.0, "round {round}");
+        assert_eq!(cached.2, whole.2, "round {round}");
+        let (mut a, mut b) = (described(&cached), described(&whole));
+        a.sort();
+        b.sort();
+        assert_eq!(a, b, "round {round}");
+        if whole.0.is_some() {
+            good += 1
+        } else {
+            bad += 1
+        }
+    }
+    assert!(good > 50 && bad > 50, "{good} {bad}");
+}
+
+/// Written again within the tick that stamps it, with as many bytes: only age tells.
+#[test]
+fn a_file_that_was_just_written_is_read_again() {
+    let directory = TempDir::new().unwrap();
+    let paths: [PathBuf; 1] = [directory.path().to_owned()];
+    let file = directory.path().join("a.yaml");
+    let text =
+        |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
+    let mut cache = Cache::new(Strictness::Strict, ReadLimits::default());
+    let mut read = |now: SystemTime| {
+        let files = FileSet::list(&paths, false).unwrap();
+        let (snapshot, ..) = cache.load(&files, now);
+        snapshot
+            .unwrap()
+            .namespaces()
+            .keys()
+            .next()
+            .unwrap()
+            .clone()
+    };
+    let stamp = SystemTime::now();
+    let write = |name: &str| {
+        fs::write(&file, text(name)).unwrap();
+        let opened = File::options().write(true).open(&file).unwrap();
+        opened.set_modified(stamp).unwrap();
+    };
+    write("one");
+    assert_eq!(read(stamp), "one");
+    write("two");
+    assert_eq!(read(stamp), "two", "the stamp is too young to be believed");
+    assert_eq!(read(stamp + Duration::from_secs(5)), "two");
+    write("six");
+    assert_eq!(
+        read(stamp + Duration::from_secs(5)),
+        "two",
+        "an old stamp is believed, which shows that this test can fail"
+    );
+}
