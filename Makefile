@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup build test fuzz demo abi abi-check lint deny
+.PHONY: help setup build test fuzz demo bench-edit bench-sweep abi abi-check lint deny
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -22,6 +22,12 @@ fuzz: setup ## compare oracle, tables and kernel on random policies for FUZZ_SEC
 
 demo: ## watch policies decide real packets in a lab of network namespaces
 	@.ci/demo
+
+bench-edit: setup ## measure an edit of one policy, small and large (root)
+	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench edit
+
+bench-sweep: setup ## measure a pass of the sweeper over a million flows (root)
+	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench sweep
 
 abi: ## generate bpf/src/abi.rs from bpf/abi.h (needs libclang)
 	$(CARGO) run -q -p bailey-abi-gen > bpf/src/abi.rs.new && mv bpf/src/abi.rs.new bpf/src/abi.rs

@@ -611,6 +611,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_shipped_example_protects_ssh() {
+        let example = Config::parse(include_str!("../../../configs/example/bailey.toml"));
+        let example = example.unwrap();
+        assert_eq!(example.failsafe[0].port, 22);
+        assert!(example.interfaces().is_ok());
+        let text = |cidr: &str| format!("failsafe = [{{ cidr = \"{cidr}\", port = 22 }}]");
+        let error = Config::parse(&text("192.0.2.1/24")).unwrap_err();
+        assert!(error.contains("192.0.2.0/24 is meant?"), "{error}");
+        for wrong in ["192.0.2.0", "x/24", "192.0.2.0/33"] {
+            assert!(Config::parse(&text(wrong)).is_err(), "{wrong}");
+        }
+        assert!(Config::parse("failsafe = [{ cidr = \"::/0\", port = 0 }]").is_err());
+        assert!(Config::parse("failsafe = [{ cidr = \"::/0\" }]").is_err());
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn defaults_are_those_of_the_datapath() {

@@ -371,7 +371,7 @@ impl Attachments {
 
     /// Names what is attached to interfaces that are in no configuration, and takes it off. One
     /// that was attached under a configured name was renamed, and stays.
-    fn drop_unconfigured(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Vec<Event> {
+    fn drop_unconfigured(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<Event> {
         let configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
         let mut gone: Vec<(u32, String)> = Vec::new();
         for (&index, attached) in &self.by_index {
@@ -414,7 +414,7 @@ impl Attachments {
 
     /// Puts this build's programs in the place of those that are attached.
     pub(crate) fn replace_programs(
-        &mut self,
+        &self,
         shared: &mut Shared,
     ) -> Result<Vec<Event>, DatapathError> {
         let (tc, xdp) = (tc_program(shared)?, xdp_program(shared)?);

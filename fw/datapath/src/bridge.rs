@@ -105,7 +105,7 @@ pub(crate) fn count_lost(shared: &mut Shared) -> Result<(), DatapathError> {
             program.take_link(id)
         };
         let link = attach(shared).map_err(failed)?;
-        let link = FdLink::try_from(link).map_err(unusable(name))?;
+        let link = FdLink::from(link);
         let _ = std::fs::remove_file(&pin);
         link.pin(&pin).map_err(unusable(name))?;
     }

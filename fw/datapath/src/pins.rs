@@ -137,5 +137,5 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(LINK)
         || name.starts_with(TRACE)
         || SHARED_MAPS.contains(&name)
-        || BUILD_MAPS.iter().any(|map| of_build(&map))
+        || BUILD_MAPS.iter().any(of_build)
 }

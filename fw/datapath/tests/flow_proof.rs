@@ -503,7 +503,7 @@ fn private() -> std::os::fd::OwnedFd {
 #[ignore = "needs root and BPF"]
 fn a_flow_that_has_been_dead_for_months_never_comes_back() {
     const WRAP: u32 = TICK_MASK + 1; // 208 days
-    const DAY: u32 = (86_400_u64 * 1_000_000_000 >> TICK_SHIFT) as u32;
+    const DAY: u32 = ((86_400_u64 * 1_000_000_000) >> TICK_SHIFT) as u32;
     let pins = private();
     let at = |offset: u32| Settings {
         clock_offset: offset,
@@ -574,7 +574,7 @@ fn an_upgrade_finds_every_flow() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_stamp_that_comes_round_is_not_current() {
-    const HALF: u32 = (META_EPOCH_MASK + 1) / 2;
+    const HALF: u32 = META_EPOCH_MASK.div_ceil(2);
     for swept in [true, false] {
         let mut h = Harness::new(settings(1024));
         handshake(&h, CLIENT[0], 40000);

@@ -59,7 +59,7 @@ const PATTERNS: [Pattern; 9] = [
         v4(n << 8, 0xc0a8_0001, 40000, 80)
     }),
     ("clients in steps of 65536", |n| {
-        v4(n << 16 | n >> 16, 0xc0a8_0001, 40000, 80)
+        v4(n.rotate_right(16), 0xc0a8_0001, 40000, 80)
     }),
     ("ports in steps of 2", |n| {
         v4(0x0a00_0001, 0x0a00_0002 + (n >> 15), (n << 1) as u16, 443)

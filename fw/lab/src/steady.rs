@@ -31,6 +31,9 @@ struct Counts {
     attempts_passed: AtomicU64,
 }
 
+/// One round; false ends it.
+type Work = Box<dyn Fn(&Counts) -> bool + Send>;
+
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
@@ -76,7 +79,7 @@ impl Steady {
         let counts = Arc::new(Counts::default());
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
-        let mut run = |work: Box<dyn Fn(&Counts) -> bool + Send>| {
+        let mut run = |work: Work| {
             let (counts, stop) = (Arc::clone(&counts), Arc::clone(&stop));
             threads.push(thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) && work(&counts) {}
@@ -136,10 +139,7 @@ fn udp(namespace: &Namespace, address: IpAddr) -> Result<UdpSocket> {
 }
 
 /// Answers the friend, and counts what the stranger got through.
-fn server_of(
-    namespace: &Namespace,
-    parties: Parties,
-) -> Result<Box<dyn Fn(&Counts) -> bool + Send>> {
+fn server_of(namespace: &Namespace, parties: Parties) -> Result<Work> {
     let socket = namespace.run(move || UdpSocket::bind((parties.server, parties.udp)))?;
     socket.set_read_timeout(Some(Duration::from_millis(100)))?;
     Ok(Box::new(move |counts| {

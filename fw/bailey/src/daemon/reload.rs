@@ -162,10 +162,8 @@ impl Reloader {
         let mut stopwatch = Stopwatch::start();
         let (snapshot, mut warnings) = self.read()?;
         stopwatch.lap("read");
-        if let Some(in_force) = &self.in_force {
-            if *in_force == snapshot {
-                return Err(Outcome::Unchanged);
-            }
+        if self.in_force.as_ref() == Some(&snapshot) {
+            return Err(Outcome::Unchanged);
         }
         if snapshot.policies().is_empty() && self.had_policies && !self.config.allow_empty {
             return Err(Refusal::of(
