@@ -153,7 +153,7 @@ fn demo() -> Result<usize> {
     );
     println!(
         "  {}",
-        daemon.wait_for("attached", Duration::from_secs(20))?
+        daemon.wait_for("attached interface=", Duration::from_secs(20))?
     );
     let mut mismatches = try_all(&lab, binary, &policies, 0)?;
 
