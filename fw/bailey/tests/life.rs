@@ -146,7 +146,9 @@ fn get_me_out() {
             });
             assert_eq!(output.status.code(), Some(0), "{output:?}");
             daemon.wait().unwrap();
-            assert_eq!(open(), Observed::Allowed);
+            // The kernel lets go of a link a moment after its last pin and descriptor.
+            let opened = (0..5).any(|_| open() == Observed::Allowed);
+            assert!(opened, "{output:?}");
             assert_detached(&lab);
             assert_eq!(ask(&lab, "status").status.code(), Some(4));
             let again = ask(&lab, "detach --yes-unfiltered");
@@ -595,6 +597,25 @@ fn the_socket_is_for_the_group_or_for_root() {
         sleep(Duration::from_millis(100));
     }
     assert_eq!(mode(&lab), 0o660);
+    // A member may ask, a stranger may not.
+    let copy = lab.root().join("bailey");
+    fs::copy(binary(), &copy).unwrap();
+    let config = lab.root().join(CONFIG);
+    let group = nix::unistd::Group::from_name("daemon").unwrap().unwrap();
+    for (gid, expected) in [(group.gid.as_raw(), 0), (65_534, 5)] {
+        let (copy, config) = (copy.clone(), config.clone());
+        let output = lab.node.run(move || {
+            Command::new("setpriv")
+                .args(["--reuid", "65534", "--clear-groups"])
+                .arg(format!("--regid={gid}"))
+                .arg(copy)
+                .args(["status", "--config"])
+                .arg(config)
+                .output()
+                .unwrap()
+        });
+        assert_eq!(output.status.code(), Some(expected), "{output:?}");
+    }
     // What is no request of this API is answered, and ends nothing.
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -639,14 +660,19 @@ fn a_daemon_that_is_stopped_does_not_keep_readers_waiting() {
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
 }
 
+/// Through another name of the file, so that nobody reports the change, and long before a rescan.
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_hang_up_reads_the_files_again() {
     let lab = lab();
+    let elsewhere = lab.root().join("elsewhere.yaml");
+    fs::hard_link(policies(&lab), &elsewhere).unwrap();
     let mut daemon = start(&lab, "[watch]\nrescan_ms = 3600000");
-    let file = lab.root().join(POLICIES).join("policies.yaml");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("role: backup", "role: nobody")).unwrap();
+    let text = fs::read_to_string(&elsewhere).unwrap();
+    fs::write(&elsewhere, text.replace("role: backup", "role: nobody")).unwrap();
+    sleep(Duration::from_secs(1));
+    let committed = daemon.log().iter().filter(|l| l.contains(COMMITTED));
+    assert_eq!(committed.count(), 1, "nobody has told the daemon yet");
     daemon.signal(Signal::SIGHUP).unwrap();
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
 }

@@ -368,6 +368,31 @@ fn the_idlest_flow_makes_way_before_a_new_one_is_refused() {
     assert_eq!(flows.len(), 16);
 }
 
+/// It needs no place.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_full_table_does_not_touch_the_failsafe() {
+    let h = Harness::new(Settings {
+        failsafe: vec![bailey_datapath::Failsafe {
+            cidr: "10.2.99.0/24".parse().unwrap(),
+            protocol: bailey_policy::Protocol::TCP,
+            port: 22,
+        }],
+        ..settings(8)
+    });
+    for n in 0..16 {
+        handshake(&h, &friend(n), 40000);
+    }
+    let operator = "10.2.99.1";
+    let other = tcp(operator, POD[0], 40000, 23, SYN);
+    h.expect(Hook::Xdp, &other, REASON_DROP_FLOW_TABLE_FULL, &[]);
+    let ssh = tcp(operator, POD[0], 40000, 22, SYN);
+    h.expect(Hook::Xdp, &ssh, REASON_PASS_FAILSAFE, &[]);
+    let answer = tcp(POD[0], operator, 22, 40000, SYN_ACK);
+    h.expect(Hook::Tc, &answer, REASON_PASS_FAILSAFE, &[]);
+    assert_eq!(h.audit().len(), 16);
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn idle_times_shrink_as_the_table_fills() {
