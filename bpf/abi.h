@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a layout or of the meaning of a number below. */
-#define ABI_VERSION 2
+#define ABI_VERSION 3
 
 /* ---- control word --------------------------------------------------------
  * One 64-bit store of this word is the commit. It is read once per packet and

@@ -1,7 +1,7 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
 pub const CONTROL_GENERATION_SHIFT: u32 = 8;
 pub const CONTROL_EPOCH_SHIFT: u32 = 32;

@@ -101,7 +101,7 @@ fn what_is_attached_outlives_the_daemon_and_is_adopted() {
 }
 
 /// The commands of the README's section, with this lab's paths.
-fn get_me_out_commands(lab: &Lab) -> Vec<String> {
+fn get_me_out_commands(lab: &Lab, pid: u32) -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let text = fs::read_to_string(readme).unwrap();
     let (_, section) = text.split_once("### Get me out").unwrap();
@@ -114,7 +114,8 @@ fn get_me_out_commands(lab: &Lab) -> Vec<String> {
         .map(|line| {
             line.replace("sudo ", "")
                 .replace("bailey detach", &detach)
-                .replace("/run/bailey", &format!("{root}/run"))
+                // There are other daemons on a machine that runs tests.
+                .replace("pkill -KILL -x bailey", &format!("kill -9 {pid}"))
                 .replace("/sys/fs/bpf", &format!("{root}/bpf"))
         })
         .collect()
@@ -126,12 +127,12 @@ fn get_me_out() {
     let lab = lab();
     Server::tcp(lab.workload("web"), 9090).unwrap();
     let open = || traffic::tcp(&lab.outside, ip(STRANGER[0]), at(WEB[0], 9090));
-    let commands = get_me_out_commands(&lab);
-    assert_eq!(commands.len(), 2, "{commands:?}");
     // Without a daemon, with one, and with one that is stopped.
     for signal in [Some(Signal::SIGKILL), None, Some(Signal::SIGSTOP)] {
-        for command in &commands {
+        for which in [0, 1] {
             let mut daemon = start(&lab, "");
+            let commands = get_me_out_commands(&lab, daemon.pid());
+            assert_eq!(commands.len(), 2, "{commands:?}");
             assert_eq!(open(), Observed::Silent);
             if let Some(signal) = signal {
                 daemon.signal(signal).unwrap();
@@ -139,7 +140,7 @@ fn get_me_out() {
             let refused = ask(&lab, "detach");
             assert_eq!(refused.status.code(), Some(2), "it must be meant");
             assert_eq!(open(), Observed::Silent);
-            let command = command.clone();
+            let command = commands[which].clone();
             let output = lab.node.run(move || {
                 let mut shell = Command::new("sh");
                 shell.args(["-c", &command]).output().unwrap()
@@ -494,6 +495,79 @@ fn programs_of_another_build_are_replaced_in_place() {
         })
         .count();
     assert_eq!(arrays, 1, "those of the old build are gone");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn another_xdp_mode_is_taken_at_a_restart() {
+    let lab = lab();
+    drop(start(&lab, "xdp_mode = \"native\""));
+    for (from, to) in [("native", "generic"), ("generic", "native")] {
+        edit_config(&lab, &format!("\"{from}\""), &format!("\"{to}\""));
+        let mut daemon = relaunch(&lab, &[]);
+        let line = daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+        assert!(line.contains(to), "{line}");
+        assert_eq!(attached(&lab)[0]["xdp_mode"], to);
+        assert_in_force(&lab);
+    }
+}
+
+/// Names mean nothing to the kernel: programs stay where they are, and counters go with the names.
+#[test]
+#[ignore = "needs root and BPF"]
+fn interfaces_that_swap_their_names_stay_protected() {
+    let lab = lab();
+    daemon::configure(lab.root(), "interfaces = [\"nic0\", \"web\"]").unwrap();
+    let mut daemon = relaunch(&lab, &[]);
+    daemon
+        .wait_for("attached interface=\"web\"", PATIENCE)
+        .unwrap();
+    wait_for_socket(&lab);
+    let programs = |lab: &Lab| {
+        let mut programs: Vec<String> = attached(lab)
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|interface| interface["xdp_program"].to_string())
+            .collect();
+        programs.sort();
+        programs
+    };
+    let before = programs(&lab);
+    lab.node.ip("link set nic0 down").unwrap();
+    lab.node.ip("link set web down").unwrap();
+    for step in ["nic0 name other", "web name nic0", "other name web"] {
+        lab.node.ip(&format!("link set {step}")).unwrap();
+    }
+    let fine = |lab: &Lab| {
+        let status = json(lab, "status");
+        let interfaces = status["interfaces"].as_array().unwrap().clone();
+        status["daemon"]["problems"].as_array().unwrap().is_empty()
+            && interfaces.len() == 2
+            && interfaces
+                .iter()
+                .all(|i| i["renamed_to"].is_null() && i["complete"] == true)
+    };
+    let settled = (0..100).any(|_| {
+        sleep(Duration::from_millis(100));
+        fine(&lab)
+    });
+    assert!(settled, "{}", json(&lab, "status"));
+    assert_eq!(programs(&lab), before);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn pins_of_another_network_namespace_are_left_alone() {
+    let lab = lab();
+    drop(start(&lab, ""));
+    let mut stray = Daemon::launch(&lab.outside, lab.root(), &binary(), &[]).unwrap();
+    let line = stray
+        .wait_for("another network namespace", PATIENCE)
+        .unwrap();
+    assert!(line.contains("net:["), "{line}");
+    assert_eq!(stray.wait().unwrap().code(), Some(10));
+    assert_in_force(&lab);
 }
 
 #[test]

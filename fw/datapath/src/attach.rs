@@ -99,6 +99,8 @@ pub(crate) struct Attached {
     xdp: Option<Link>,
     /// As it was last seen.
     seen: Option<(String, bool)>,
+    /// The driver does not take this mode; asked once.
+    refused: Option<XdpMode>,
 }
 
 /// Programs on interfaces, by ifindex. The links are pinned: closing them detaches nothing.
@@ -186,7 +188,11 @@ impl Attachments {
         } else {
             events = self.attach_all(shared, wanted, replace)?;
         }
-        events.extend(self.drop_unconfigured(shared, wanted));
+        // What replaces it may have been refused: then it is all there is.
+        let refused = |event: &Event| matches!(event.change, Change::Refused(_));
+        if !events.iter().any(refused) {
+            events.extend(self.drop_unconfigured(shared, wanted));
+        }
         Ok(events)
     }
 
@@ -255,38 +261,40 @@ impl Attachments {
         let found = match look_up(interface, ours.and_then(|(_, program)| program), replace) {
             Ok(found) => found,
             // Renamed, it is tended under its index.
-            Err(_) if ours.is_some() => return None,
+            Err(DatapathError::NoInterface { .. }) if ours.is_some() => return None,
             Err(error) => return self.refused(&interface.name, error),
         };
-        let before = self.by_index.get(&found.state.index).map(Attached::hooks);
-        let result = self
-            .attach_tc(shared, &found)
-            .and_then(|()| self.attach_xdp(shared, &found, replace));
-        if let Err(error) = result {
-            // A hook alone is of no use: what the other one feeds is missing.
-            if before.is_none_or(|(_, xdp)| !xdp) {
-                self.remove(shared, TC, found.state.index);
+        let index = found.state.index;
+        let result = self.attach_tc(shared, &found);
+        let result = result.and_then(|tc| Ok(tc | self.attach_xdp(shared, &found, replace)?));
+        let changed = match result {
+            Ok(changed) => changed,
+            Err(error) => {
+                // A hook alone is of no use: what the other one feeds is missing.
+                if self.by_index.get(&index).is_none_or(|a| a.xdp.is_none()) {
+                    self.remove(shared, TC, index);
+                }
+                return self.refused(&interface.name, error);
             }
-            return self.refused(&interface.name, error);
-        }
+        };
         let was_absent = self.absent.remove(&interface.name).is_some();
-        let now = self.by_index.get(&found.state.index).map(Attached::hooks);
-        if before != now {
+        if changed {
             return Some(event_of(interface, Change::Attached));
         }
-        let first = self.told.insert(found.state.index);
+        let first = self.told.insert(index);
         if first {
             return Some(event_of(interface, Change::Adopted));
         }
         was_absent.then(|| event_of(interface, Change::Restored))
     }
 
-    fn attach_tc(&mut self, shared: &mut Shared, found: &Found<'_>) -> Result<(), DatapathError> {
+    /// True if it was not attached before; so is [`Self::attach_xdp`].
+    fn attach_tc(&mut self, shared: &mut Shared, found: &Found<'_>) -> Result<bool, DatapathError> {
         let index = found.state.index;
         interfaces::assign(shared, index, &found.interface.name)?;
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
-            return Ok(());
+            return Ok(false);
         }
         let program = self.program(shared, TC)?;
         let link = Link::tcx_egress(program.as_fd(), index)
@@ -295,7 +303,7 @@ impl Attachments {
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&found.interface.name);
         attached.tc = Some(link);
-        Ok(())
+        Ok(true)
     }
 
     fn attach_xdp(
@@ -303,7 +311,7 @@ impl Attachments {
         shared: &mut Shared,
         found: &Found<'_>,
         replace: bool,
-    ) -> Result<(), DatapathError> {
+    ) -> Result<bool, DatapathError> {
         let Found {
             interface, state, ..
         } = found;
@@ -312,10 +320,20 @@ impl Attachments {
         let native = interface.mode == XdpMode::Native;
         let mut old_mode = None;
         if alive(known, index) {
+            let refused = self.by_index.get(&index).and_then(|a| a.refused);
+            if refused == Some(interface.mode) {
+                return Err(DatapathError::Interface {
+                    interface: interface.name.clone(),
+                    message: format!(
+                        "{} was refused; it stays in the other mode",
+                        xdp_name(interface.mode)
+                    ),
+                });
+            }
             if state.xdp.is_none_or(|xdp| xdp.native == native) {
                 // Also what a process could not write that was killed between two steps.
                 interfaces::set_judged(shared, index, true);
-                return Ok(());
+                return Ok(false);
             }
             old_mode = state.xdp.map(|xdp| xdp.native);
         }
@@ -325,13 +343,19 @@ impl Attachments {
             interfaces::set_judged(shared, index, false);
             self.take_xdp(shared, index);
         }
-        let link = create_xdp(program.as_fd(), found, replace).or_else(|error| {
-            let Some(native) = old_mode else {
-                return Err(error);
-            };
-            let mode = if native { XDP_NATIVE } else { XDP_GENERIC };
-            Link::xdp(program.as_fd(), index, mode).map_err(|_| error)
-        })?;
+        let created = create_xdp(program.as_fd(), found, replace);
+        let (link, refusal) = match (created, old_mode) {
+            (Ok(link), _) => (link, None),
+            (Err(error), None) => return Err(error),
+            // Back to what it was, which is slower but there.
+            (Err(error), Some(native)) => {
+                let mode = if native { XDP_NATIVE } else { XDP_GENERIC };
+                match Link::xdp(program.as_fd(), index, mode) {
+                    Ok(link) => (link, Some(error)),
+                    Err(_) => return Err(error),
+                }
+            }
+        };
         pin(&link, link_pin(&shared.pins, XDP, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&interface.name);
@@ -339,7 +363,11 @@ impl Attachments {
         attached.seen = Some((state.name.clone(), state.running));
         self.told.insert(index);
         interfaces::set_judged(shared, index, true);
-        Ok(())
+        if let Some(error) = refusal {
+            attached.refused = Some(interface.mode);
+            return Err(error);
+        }
+        Ok(true)
     }
 
     fn take_xdp(&mut self, shared: &Shared, index: u32) {
@@ -460,12 +488,19 @@ impl Attachments {
 
     fn tend_bridge(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Option<Event> {
         const BRIDGE: &str = "bridge";
-        let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
-        let configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
-        let sides: Vec<u32> = judged
-            .filter(|(_, attached)| configured(&attached.name))
-            .map(|(&index, _)| index)
-            .collect();
+        // One side per name: who has it now, before who had it once.
+        let side_of = |interface: &Interface| {
+            let named = |attached: &Attached| {
+                let now = attached.seen.as_ref().map(|(name, _)| name);
+                now == Some(&interface.name)
+            };
+            let judged = || self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
+            judged()
+                .find(|(_, attached)| named(attached))
+                .or_else(|| judged().find(|(_, attached)| attached.name == interface.name))
+                .map(|(&index, _)| index)
+        };
+        let sides: Vec<u32> = wanted.iter().filter_map(side_of).collect();
         match bridge::connect(shared, &sides) {
             Err(error) => self.refused(BRIDGE, error),
             Ok(()) => self.absent.remove(BRIDGE).map(|_| Event {
@@ -479,15 +514,26 @@ impl Attachments {
     fn look(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<Event> {
         let mut events = Vec::new();
         let mut gone = Vec::new();
+        let mut names: BTreeMap<String, u32> = BTreeMap::new();
+        for attached in self.by_index.values() {
+            *names.entry(attached.name.clone()).or_default() += 1;
+        }
         for (&index, attached) in &mut self.by_index {
             let Ok(state) = netlink::interface(Which::Index(index)) else {
                 continue;
             };
             let Some(state) = state else {
-                events.push(attached.event(Change::Gone));
+                // Unless another has taken its name.
+                if names.get(&attached.name) == Some(&1) {
+                    events.push(attached.event(Change::Gone));
+                }
                 gone.push(index);
                 continue;
             };
+            if !alive(attached.xdp.as_ref(), index) {
+                interfaces::set_judged(shared, index, false);
+                attached.xdp = None;
+            }
             let now = (state.name.clone(), state.running);
             let before = attached.seen.replace(now);
             let (name, running) = before.unwrap_or_else(|| (attached.name.clone(), state.running));
@@ -531,11 +577,6 @@ impl Attachments {
 }
 
 impl Attached {
-    /// Is there an egress link, an XDP link?
-    fn hooks(&self) -> (bool, bool) {
-        (self.tc.is_some(), self.xdp.is_some())
-    }
-
     /// The XDP program of its link.
     fn program(&self) -> Option<u32> {
         let info = self.xdp.as_ref()?.info().ok()?;
@@ -679,8 +720,8 @@ fn look_up(
     };
     let state = netlink::interface(Which::Name(&interface.name))
         .map_err(|error| fail(error.to_string()))?
-        .ok_or_else(|| {
-            fail("there is no such interface; `ip link` lists those that exist".into())
+        .ok_or_else(|| DatapathError::NoInterface {
+            interface: interface.name.clone(),
         })?;
     let facts = sys::interface_facts(&interface.name).map_err(|error| fail(error.to_string()))?;
     if state.index >= abi::IFINDEX_MAX {

@@ -144,8 +144,9 @@ impl Datapath {
             operation: "membarrier",
             source,
         })?;
-        self.shared.set_attached_build();
+        // Before the word says that all is this build's.
         events.extend(self.count_bridge_losses());
+        self.shared.set_attached_build();
         Ok(events)
     }
 

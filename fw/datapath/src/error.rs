@@ -66,6 +66,12 @@ pub enum DatapathError {
     /// The kernel or an interface lacks something.
     #[error("{0}")]
     Unsupported(String),
+    /// An interface does not exist.
+    #[error("interface {interface}: there is no such interface; `ip link` lists those that exist")]
+    NoInterface {
+        /// Its name.
+        interface: String,
+    },
     /// An interface refused a program.
     #[error("interface {interface}: {message}")]
     Interface {

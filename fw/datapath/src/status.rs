@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::attach::parse_link_pin;
+use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
 use crate::counters::map_pinned;
 use crate::error::DatapathError;
@@ -41,6 +42,16 @@ pub struct LoadedInterface {
     pub native: bool,
     /// Id of the egress program, if its link holds.
     pub tc_program: Option<u32>,
+}
+
+/// `scale_at` of entry.bpf.c.
+fn scale_in_force(word: u64) -> u64 {
+    let stamp = Ticks((word >> abi::SCALE_STAMP_SHIFT) as u32 & abi::TICK_MASK);
+    if Ticks::now().since(stamp) < abi::SCALE_TICKS {
+        word & u64::from(abi::SCALE_MASK)
+    } else {
+        u64::from(abi::SCALE_ONE)
+    }
 }
 
 impl Loaded {
@@ -85,8 +96,7 @@ impl Loaded {
         }
         Ok(Self {
             control: ControlWord::load(&control),
-            scale: control.words()[control::SCALE].load(Ordering::Relaxed)
-                & u64::from(abi::SCALE_MASK),
+            scale: scale_in_force(control.words()[control::SCALE].load(Ordering::Relaxed)),
             interfaces: found.into_values().collect(),
         })
     }

@@ -51,7 +51,8 @@ impl Cache {
                 |(_, part)| part,
             );
             collector.absorb(&part);
-            if stamp.is_older_than(now, RACY) {
+            // What could not be read may be readable the next time.
+            if part.is_whole() && stamp.is_older_than(now, RACY) {
                 parts.insert(file.to_owned(), (stamp, part));
             }
         }

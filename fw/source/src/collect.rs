@@ -59,6 +59,8 @@ pub struct Collector {
     host_pods: Vec<HostPod>,
     policies: Vec<Arc<NetworkPolicy>>,
     origins: HashMap<Arc<str>, Origin>,
+    /// Could a file not be read?
+    unreadable: bool,
 }
 
 /// Where an object stands.
@@ -124,6 +126,11 @@ impl Collector {
         self.policies.extend(policies.cloned());
     }
 
+    /// Was everything there to be read?
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.unreadable
+    }
+
     /// For keeping: without the text, unless something is said about it.
     pub(crate) fn kept(mut self) -> Self {
         self.diagnostics.forget_idle_texts();
@@ -160,7 +167,10 @@ impl Collector {
                 self.add_text(file, &text);
                 self.diagnostics.text(file, text);
             }
-            Err(message) => self.diagnostics.file_error(file, message),
+            Err(message) => {
+                self.unreadable = true;
+                self.diagnostics.file_error(file, message);
+            }
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Stamp {
     inode: u64,
     size: u64,
     modified: (i64, i64),
+    /// Also of names, owners and rights: whoever sets `modified` back does not set this back.
+    changed: (i64, i64),
 }
 
 impl Stamp {
@@ -33,17 +35,18 @@ impl Stamp {
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 
-    /// Was the file last written at least so long before a moment?
+    /// Was the file last changed at least so long before a moment?
     pub(crate) fn is_older_than(&self, now: SystemTime, age: Duration) -> bool {
-        let (seconds, nanoseconds) = self.modified;
+        let (seconds, nanoseconds) = self.modified.max(self.changed);
         let Ok(seconds) = u64::try_from(seconds) else {
             return true;
         };
-        let modified = UNIX_EPOCH + Duration::new(seconds, nanoseconds as u32);
-        now.duration_since(modified).is_ok_and(|found| found > age)
+        let changed = UNIX_EPOCH + Duration::new(seconds, nanoseconds as u32);
+        now.duration_since(changed).is_ok_and(|found| found > age)
     }
 }
 

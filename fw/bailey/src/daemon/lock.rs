@@ -1,6 +1,6 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -72,11 +72,15 @@ impl Lock {
         if !Self::is_held(directory) {
             return None;
         }
-        let text = fs::read_to_string(directory.join("lock")).ok()?;
-        let pid: u32 = text.trim().parse().ok()?;
-        // Between taking the lock and writing, the file names the process before.
-        let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-        (name(&pid.to_string()) == name("self")).then_some(pid)
+        let path = directory.join("lock");
+        // Whom the kernel names; where its table calls the file otherwise (overlays), whom the file
+        // names, unless that is the process before.
+        holder_by_table(&path).or_else(|| {
+            let text = fs::read_to_string(&path).ok()?;
+            let pid: u32 = text.trim().parse().ok()?;
+            let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+            (name(&pid.to_string()) == name("self")).then_some(pid)
+        })
     }
 
     /// Does a running daemon have the lock of this run directory?
@@ -86,4 +90,22 @@ impl Lock {
             attempt == Err(rustix::io::Errno::WOULDBLOCK)
         })
     }
+}
+
+/// Who holds the lock of a file, in proc_locks(5).
+fn holder_by_table(path: &Path) -> Option<u32> {
+    let metadata = fs::metadata(path).ok()?;
+    let (major, minor) = (
+        rustix::fs::major(metadata.dev()),
+        rustix::fs::minor(metadata.dev()),
+    );
+    let file = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        match fields.as_slice() {
+            [_, "FLOCK", _, _, pid, of, ..] if *of == file => pid.parse().ok(),
+            _ => None,
+        }
+    })
 }

@@ -205,7 +205,9 @@ pub(crate) fn not_locked(config: &Config, error: &LockError) -> Exit {
 
 fn exit_of(error: &DatapathError) -> Exit {
     match error {
-        DatapathError::Unsupported(_) | DatapathError::Interface { .. } => Exit::Unsupported,
+        DatapathError::Unsupported(_)
+        | DatapathError::NoInterface { .. }
+        | DatapathError::Interface { .. } => Exit::Unsupported,
         DatapathError::Occupied { .. } => Exit::Negative,
         DatapathError::Pins { .. } | DatapathError::Layout { .. } => Exit::Invalid,
         _ => Exit::Internal,

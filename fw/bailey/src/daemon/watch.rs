@@ -159,25 +159,25 @@ impl Watching {
                 // Files that are being written are waited for all the same.
                 self.changed = Some(now());
             }
-            // Changes of interfaces come in crowds; files do not wait for them to end.
-            let interfaces = self.interfaces.map(|at| at + INTERFACES_SETTLE);
-            if interfaces.is_some_and(|due| now() >= due) {
-                self.interfaces = None;
-                return Wake::Interfaces;
-            }
             // Deadlines do not move with events that mean nothing.
-            let due = match self.changed {
+            let files = match self.changed {
                 Some(at) if self.open.0.is_empty() => at + settle,
                 _ => self.scanned + rescan,
             };
-            let due = interfaces.map_or(due, |interfaces| interfaces.min(due));
+            // Changes of interfaces come in crowds; files do not wait for them to end.
+            let interfaces = self.interfaces.map(|at| at + INTERFACES_SETTLE);
+            if now() < files && interfaces.is_some_and(|due| now() >= due) {
+                self.interfaces = None;
+                return Wake::Interfaces;
+            }
+            let due = interfaces.map_or(files, |interfaces| interfaces.min(files));
             match self
                 .inputs
                 .recv_timeout(due.saturating_duration_since(now()))
             {
                 Ok(input) => self.take(input),
                 Err(RecvTimeoutError::Disconnected) => return Wake::Stop,
-                Err(RecvTimeoutError::Timeout) if self.interfaces.is_some() => {}
+                Err(RecvTimeoutError::Timeout) if now() < files => {}
                 Err(RecvTimeoutError::Timeout) => {
                     self.scanned = now();
                     self.open
