@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use aya::programs::loaded_programs;
-use aya::util::KernelVersion;
-use bailey_bpf::abi;
 
 use crate::bridge;
+use crate::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
+use crate::change::{Change, Event, Interface, XdpMode};
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::link::{Link, XDP_GENERIC, XDP_NATIVE};
@@ -16,79 +16,6 @@ use crate::pins::{LINK, PinDir};
 use crate::refusal;
 use crate::settings::Topology;
 use crate::shared::{Shared, classifier, xdp};
-use crate::sys::{self, InterfaceFacts};
-
-/// How XDP runs on an interface; what is asked for is what happens, or attaching fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum XdpMode {
-    /// In the driver, before the kernel allocates a packet.
-    #[default]
-    Native,
-    /// After the kernel allocated the packet: any interface, slower.
-    Generic,
-}
-
-impl XdpMode {
-    /// Its name in configuration and output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-
-    pub(crate) fn flags(self) -> u32 {
-        match self {
-            Self::Native => XDP_NATIVE,
-            Self::Generic => XDP_GENERIC,
-        }
-    }
-}
-
-/// An interface to attach to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// Its name in this network namespace.
-    pub name: String,
-    /// Its XDP mode.
-    pub mode: XdpMode,
-}
-
-/// What happened to an interface.
-#[derive(Debug)]
-pub enum Change {
-    /// Programs were attached.
-    Attached,
-    /// They were attached already, by an earlier start, and stay.
-    Adopted,
-    /// Programs of another build were there; these are in their place, between two packets.
-    Replaced,
-    /// It is in no configuration any more: taken off.
-    Unconfigured,
-    /// There is no such interface any more.
-    Gone,
-    /// It has another name now, and stays protected.
-    Renamed(String),
-    /// What was wrong with it is over.
-    Restored,
-    /// It went down, or its carrier did.
-    Down,
-    /// It is up, with a carrier.
-    Up,
-    /// What is lost behind it cannot be counted.
-    Uncounted(DatapathError),
-    /// It cannot be attached to.
-    Refused(DatapathError),
-}
-
-/// A change and the interface that it is about.
-#[derive(Debug)]
-pub struct Event {
-    /// The name of the interface in the configuration.
-    pub interface: String,
-    /// What happened.
-    pub change: Change,
-}
 
 /// Programs on one interface.
 #[derive(Debug, Default)]
@@ -229,7 +156,7 @@ impl Attachments {
         }
         Ok(found
             .iter()
-            .map(|f| event_of(f.interface, Change::Attached))
+            .map(|f| Event::of(f.interface, Change::Attached))
             .collect())
     }
 
@@ -279,13 +206,13 @@ impl Attachments {
         };
         let was_absent = self.absent.remove(&interface.name).is_some();
         if changed {
-            return Some(event_of(interface, Change::Attached));
+            return Some(Event::of(interface, Change::Attached));
         }
         let first = self.told.insert(index);
         if first {
-            return Some(event_of(interface, Change::Adopted));
+            return Some(Event::of(interface, Change::Adopted));
         }
-        was_absent.then(|| event_of(interface, Change::Restored))
+        was_absent.then(|| Event::of(interface, Change::Restored))
     }
 
     /// True if it was not attached before; so is [`Self::attach_xdp`].
@@ -591,49 +518,6 @@ impl Attached {
     }
 }
 
-fn event_of(interface: &Interface, change: Change) -> Event {
-    Event {
-        interface: interface.name.clone(),
-        change,
-    }
-}
-
-fn create_xdp(
-    program: BorrowedFd<'_>,
-    found: &Found<'_>,
-    replace: bool,
-) -> Result<Link, DatapathError> {
-    let Found {
-        interface,
-        state,
-        facts,
-    } = found;
-    let create = || Link::xdp(program, state.index, interface.mode.flags());
-    let link = match create() {
-        Err(error) if replace && is_occupied(&error) => {
-            remove_foreign(state).map_err(|error| {
-                refusal::of(interface, facts, "removing the other program", &error)
-            })?;
-            create()
-        }
-        result => result,
-    };
-    link.map_err(|error| {
-        if is_occupied(&error) {
-            refusal::occupied(interface)
-        } else {
-            refusal::of(interface, facts, xdp_name(interface.mode), &error)
-        }
-    })
-}
-
-fn xdp_name(mode: XdpMode) -> &'static str {
-    match mode {
-        XdpMode::Native => "native XDP",
-        XdpMode::Generic => "generic XDP",
-    }
-}
-
 fn xdp_program(shared: &mut Shared) -> Result<OwnedFd, DatapathError> {
     let program = xdp(&mut shared.entry, "entry_xdp")?;
     let fd = program.fd().map_err(DatapathError::program("entry_xdp"))?;
@@ -660,94 +544,6 @@ fn pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
         name: path.display().to_string(),
         operation: "pin the link",
         source,
-    })
-}
-
-fn is_occupied(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
-}
-
-/// Takes somebody else's XDP program off.
-fn remove_foreign(state: &InterfaceState) -> io::Result<()> {
-    let Some(xdp) = state.xdp else {
-        return Ok(());
-    };
-    if let Some(link) = Link::xdp_of(xdp.program, state.index)? {
-        return link.detach();
-    }
-    let mode = if xdp.native { XDP_NATIVE } else { XDP_GENERIC };
-    netlink::remove_xdp(state.index, mode)
-}
-
-fn check_kernel() -> Result<(), DatapathError> {
-    let version = rustix::system::uname()
-        .version()
-        .to_string_lossy()
-        .into_owned();
-    if version.contains("PREEMPT_RT") {
-        return Err(DatapathError::Unsupported(
-            "this kernel is PREEMPT_RT: packets could overwrite each other's per-CPU scratch; \
-             use a kernel without it"
-                .into(),
-        ));
-    }
-    let tcx = KernelVersion::current().is_ok_and(|running| running >= KernelVersion::new(6, 6, 0));
-    if !tcx {
-        return Err(DatapathError::Unsupported(
-            "this kernel has no tcx (Linux 6.6), which the egress hook needs".into(),
-        ));
-    }
-    Ok(())
-}
-
-/// An interface that is wanted, as it was found.
-struct Found<'a> {
-    interface: &'a Interface,
-    state: InterfaceState,
-    facts: InterfaceFacts,
-}
-
-/// Looks an interface up; one that can be told to refuse is refused before anything is attached.
-/// `ours` is the XDP program that is attached there already.
-fn look_up(
-    interface: &Interface,
-    ours: Option<u32>,
-    replace: bool,
-) -> Result<Found<'_>, DatapathError> {
-    let fail = |message: String| DatapathError::Interface {
-        interface: interface.name.clone(),
-        message,
-    };
-    let state = netlink::interface(Which::Name(&interface.name))
-        .map_err(|error| fail(error.to_string()))?
-        .ok_or_else(|| DatapathError::NoInterface {
-            interface: interface.name.clone(),
-        })?;
-    let facts = sys::interface_facts(&interface.name).map_err(|error| fail(error.to_string()))?;
-    if state.index >= abi::IFINDEX_MAX {
-        return Err(fail(format!(
-            "its index {} is not below {}; reboot or re-create it",
-            state.index,
-            abi::IFINDEX_MAX
-        )));
-    }
-    if interface.mode == XdpMode::Native && facts.lro == Some(true) {
-        return Err(fail(format!(
-            "large receive offload is on, and XDP cannot see joined packets; turn it off: \
-             ethtool -K {} lro off",
-            interface.name
-        )));
-    }
-    if let Some(xdp) = state.xdp
-        && Some(xdp.program) != ours
-        && !replace
-    {
-        return Err(refusal::occupied(interface));
-    }
-    Ok(Found {
-        interface,
-        state,
-        facts,
     })
 }
 

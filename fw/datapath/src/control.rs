@@ -23,7 +23,7 @@ pub struct Committed {
     /// Slot of the program arrays.
     pub slot: u32,
     /// Attached programs that were replaced on the way.
-    pub events: Vec<crate::attach::Event>,
+    pub events: Vec<crate::change::Event>,
 }
 
 /// Words of `struct control` after the control word itself.

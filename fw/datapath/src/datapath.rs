@@ -5,8 +5,9 @@ use aya::programs::{ProgramError, ProgramFd, SchedClassifier, Xdp};
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
-use crate::attach::{Attachments, Change, Event, Interface};
+use crate::attach::Attachments;
 use crate::bridge;
+use crate::change::{Change, Event, Interface};
 use crate::control::{Committed, ControlWord};
 use crate::counters::{Counters, map_pinned};
 use crate::error::DatapathError;

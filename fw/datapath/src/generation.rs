@@ -7,8 +7,10 @@ use bailey_compile::Tables;
 use crate::control::ControlWord;
 use crate::error::DatapathError;
 use crate::frozen::write_and_freeze;
+use crate::globals::Globals;
+use crate::maps::map_shapes;
 use crate::settings::OnPolicyChange;
-use crate::shared::{Globals, Programs, Shared, classifier, map_data, map_shapes, xdp};
+use crate::shared::{Programs, Shared, classifier, map_data, xdp};
 
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.

@@ -5,9 +5,9 @@ use aya::maps::{MapInfo, MapType};
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
+use crate::maps::{MapShape, map_shapes};
 use crate::pins::PinDir;
 use crate::settings::Settings;
-use crate::shared::{MapShape, map_shapes};
 
 /// What stands in the pin directory.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,9 +3,13 @@
 //! The only crate with unsafe code; each site says why it is sound.
 
 /// Programs on interfaces.
-pub mod attach;
+mod attach;
 /// The bridge: who is whose other side, and what is lost between them.
 mod bridge;
+/// An interface before anything is attached to it.
+mod candidate;
+/// Interfaces that are wanted, and what happens to them.
+pub mod change;
 /// The coarse monotonic clock in ticks, as the programs read it.
 pub mod clock;
 /// The control word.
@@ -28,6 +32,8 @@ pub mod frame;
 mod frozen;
 /// One policy program with its frozen tables.
 mod generation;
+/// The constants of the programs.
+mod globals;
 /// Where flows belong: the hashes of the programs, once more.
 pub mod hash;
 /// Which interface has which counters.
@@ -38,6 +44,8 @@ mod layout;
 mod link;
 /// A BPF map as memory.
 mod mapping;
+/// The maps and their shapes.
+mod maps;
 /// Interfaces, as rtnetlink sees them.
 pub mod netlink;
 /// Where maps are pinned.

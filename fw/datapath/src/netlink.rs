@@ -101,14 +101,6 @@ pub fn interface_by_name(name: &str) -> io::Result<Option<InterfaceState>> {
     interface(Which::Name(name))
 }
 
-/// The state of the interface of this index.
-///
-/// # Errors
-/// If the kernel does not answer.
-pub fn interface_by_index(index: u32) -> io::Result<Option<InterfaceState>> {
-    interface(Which::Index(index))
-}
-
 fn state_of(link: &LinkMessage) -> InterfaceState {
     let flags = link.header.flags;
     let mut state = InterfaceState {

@@ -7,7 +7,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use crate::error::DatapathError;
 use crate::link::Link;
-use crate::shared::{BUILD_MAPS, SHARED_MAPS};
+use crate::maps::{BUILD_MAPS, SHARED_MAPS};
 
 /// Where maps are pinned: how objects of different generations come to share them.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io;
 
 use aya::programs::loaded_programs;
 
-use crate::attach::Interface;
+use crate::change::Interface;
 use crate::error::DatapathError;
 use crate::netlink::{self, Which};
 use crate::sys::InterfaceFacts;

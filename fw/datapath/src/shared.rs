@@ -1,9 +1,8 @@
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
-use aya::maps::{DevMapHash, Map, MapData, MapType, ProgramArray};
+use aya::maps::{DevMapHash, Map, MapData, ProgramArray};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
@@ -14,99 +13,12 @@ use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::failsafe;
 use crate::frozen::write_and_freeze;
+use crate::globals::{Globals, build_number};
 use crate::layout::{self, Pinned};
 use crate::mapping::Mapping;
+use crate::maps::{BUILD_MAPS, build_pin, map_shapes};
 use crate::pins::PinDir;
-use crate::settings::{Settings, Topology};
-
-/// Maps of one build of the programs, pinned under a name that ends with the build's number.
-pub(crate) const BUILD_MAPS: [&str; 4] =
-    ["policies_xdp", "policies_tc", "policies_probe", "scratch"];
-
-/// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 15] = [
-    "control",
-    "probe_control",
-    "flow_tags",
-    "flows",
-    "flow_counts_low",
-    "flow_counts_high",
-    "flow_keys",
-    "flow_events",
-    "source_flows",
-    "reason_counters",
-    "rule_counters",
-    "interfaces",
-    "interface_names",
-    "bridge_lost",
-    "bridge_ports",
-];
-
-/// What a pinned map must be like.
-pub(crate) struct MapShape {
-    pub(crate) name: &'static str,
-    pub(crate) kind: MapType,
-    pub(crate) value_size: u32,
-    pub(crate) entries: u32,
-    /// The setting that its size comes from.
-    pub(crate) setting: Option<&'static str>,
-}
-
-/// [`SHARED_MAPS`] as these settings want them.
-pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathError> {
-    let globals = Globals::new(settings);
-    let cpus = cpus()?;
-    let buckets = 1 << globals.bucket_bits;
-    let array = |name, value_size: usize, entries, setting| MapShape {
-        name,
-        kind: MapType::Array,
-        value_size: value_size as u32,
-        entries,
-        setting,
-    };
-    let flows = Some("flow_table.flows");
-    let counts = size_of::<abi::flow_counts>();
-    let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
-    let rules = cpus * globals.rule_stride;
-    Ok(vec![
-        array("control", size_of::<abi::control>(), 1, None),
-        array("probe_control", size_of::<abi::control>(), 1, None),
-        array("flow_tags", 8, buckets, flows),
-        array("flows", size_of::<abi::flow_bucket>(), buckets, flows),
-        array("flow_counts_low", counts, buckets, flows),
-        array("flow_counts_high", counts, buckets, flows),
-        array("flow_keys", size_of::<abi::flow_keys>(), 1, None),
-        array("flow_events", size_of::<abi::flow_events>(), cpus + 1, None),
-        array("source_flows", 8, 1 << abi::SOURCE_BITS, None),
-        array(
-            "reason_counters",
-            size_of::<abi::reason_counters>(),
-            regions,
-            None,
-        ),
-        array(
-            "rule_counters",
-            size_of::<abi::rule_counter>(),
-            rules,
-            Some("limits.rules"),
-        ),
-        array("interfaces", 8, abi::IFINDEX_MAX, None),
-        array(
-            "interface_names",
-            size_of::<abi::interface_name>(),
-            abi::INTERFACE_SLOTS,
-            None,
-        ),
-        array("bridge_lost", 8, abi::INTERFACE_SLOTS, None),
-        MapShape {
-            name: "bridge_ports",
-            kind: MapType::DevMapHash,
-            value_size: 8,
-            entries: abi::INTERFACE_SLOTS,
-            setting: None,
-        },
-    ])
-}
+use crate::settings::Settings;
 
 /// The entry object and the maps that it shares with others.
 pub(crate) struct Shared {
@@ -139,77 +51,6 @@ pub(crate) enum Programs {
     All,
     /// The probe and what it calls.
     Probe,
-}
-
-/// The numbers that every program is told, as loader globals want them: borrowed.
-#[derive(Debug, Hash)]
-pub(crate) struct Globals {
-    bucket_bits: u32,
-    rule_stride: u32,
-    flow_counters: u32,
-    source_limit: u32,
-    last_resort: u32,
-    bridge: u32,
-    clock_offset: u32,
-    timeouts: [u32; abi::STATE_COUNT as usize],
-}
-
-impl Globals {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self {
-            bucket_bits: settings.bucket_bits(),
-            rule_stride: settings.rule_stride(),
-            flow_counters: u32::from(settings.flow_counters),
-            source_limit: settings.source_flows,
-            last_resort: crate::clock::ticks_of_seconds(settings.last_resort),
-            bridge: u32::from(settings.topology == Topology::Bridge),
-            clock_offset: settings.clock_offset,
-            timeouts: settings.timeouts.by_state(),
-        }
-    }
-
-    /// Tells a loader the numbers and where the shared maps are.
-    pub(crate) fn apply<'a>(
-        &'a self,
-        loader: &mut EbpfLoader<'a>,
-        pins: &PinDir,
-        build: u64,
-        shapes: &[MapShape],
-    ) {
-        loader
-            .override_global("FLOW_BUCKET_BITS", &self.bucket_bits, true)
-            .override_global("RULE_STRIDE", &self.rule_stride, true)
-            .override_global("FLOW_COUNTERS", &self.flow_counters, false)
-            .override_global("SOURCE_LIMIT", &self.source_limit, true)
-            .override_global("LAST_RESORT", &self.last_resort, false)
-            .override_global("BRIDGE", &self.bridge, false)
-            .override_global("CLOCK_OFFSET", &self.clock_offset, true)
-            .override_global("TIMEOUTS", &self.timeouts[..], true);
-        for shape in shapes {
-            loader
-                .map_max_entries(shape.name, shape.entries)
-                .map_pin_path(shape.name, pins.pin(shape.name));
-        }
-        for name in BUILD_MAPS {
-            loader.map_pin_path(name, pins.pin(&build_pin(name, build)));
-        }
-    }
-}
-
-/// The pin of a map that belongs to one build.
-pub(crate) fn build_pin(name: &str, build: u64) -> String {
-    format!("{name}-{build:016x}")
-}
-
-/// A number for the programs and their constants. Another number costs a replacement of the
-/// attached programs, nothing more, so the standard hash will do.
-fn build_number(settings: &Settings) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    object::ENTRY.hash(&mut hasher);
-    object::POLICY.hash(&mut hasher);
-    Globals::new(settings).hash(&mut hasher);
-    settings.failsafe.hash(&mut hasher);
-    hasher.finish() | 1
 }
 
 pub(crate) fn cpus() -> Result<u32, DatapathError> {

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
 use bailey_datapath::Datapath;
-use bailey_datapath::attach::{Change, Event, Interface};
+use bailey_datapath::change::{Change, Event, Interface};
 
 use crate::daemon::health::{self, Health};
 use crate::daemon::reload::{Generation, Refusal};

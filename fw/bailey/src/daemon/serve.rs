@@ -1,6 +1,6 @@
 use std::thread;
 
-use bailey_datapath::attach::{Interface, XdpMode};
+use bailey_datapath::change::{Interface, XdpMode};
 use bailey_datapath::netlink::Monitor;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

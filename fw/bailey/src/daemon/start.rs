@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bailey_bpf::abi;
 use bailey_compile::RuleIds;
-use bailey_datapath::attach::Interface;
+use bailey_datapath::change::Interface;
 use bailey_datapath::counters::Counters;
 use bailey_datapath::flows::FlowTable;
 use bailey_datapath::status::Loaded;

@@ -1,0 +1,83 @@
+use crate::error::DatapathError;
+use crate::link::{XDP_GENERIC, XDP_NATIVE};
+
+/// How XDP runs on an interface; what is asked for is what happens, or attaching fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver, before the kernel allocates a packet.
+    #[default]
+    Native,
+    /// After the kernel allocated the packet: any interface, slower.
+    Generic,
+}
+
+impl XdpMode {
+    /// Its name in configuration and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    pub(crate) fn flags(self) -> u32 {
+        match self {
+            Self::Native => XDP_NATIVE,
+            Self::Generic => XDP_GENERIC,
+        }
+    }
+}
+
+/// An interface to attach to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name in this network namespace.
+    pub name: String,
+    /// Its XDP mode.
+    pub mode: XdpMode,
+}
+
+/// What happened to an interface.
+#[derive(Debug)]
+pub enum Change {
+    /// Programs were attached.
+    Attached,
+    /// They were attached already, by an earlier start, and stay.
+    Adopted,
+    /// Programs of another build were there; these are in their place, between two packets.
+    Replaced,
+    /// It is in no configuration any more: taken off.
+    Unconfigured,
+    /// There is no such interface any more.
+    Gone,
+    /// It has another name now, and stays protected.
+    Renamed(String),
+    /// What was wrong with it is over.
+    Restored,
+    /// It went down, or its carrier did.
+    Down,
+    /// It is up, with a carrier.
+    Up,
+    /// What is lost behind it cannot be counted.
+    Uncounted(DatapathError),
+    /// It cannot be attached to.
+    Refused(DatapathError),
+}
+
+/// A change and the interface that it is about.
+#[derive(Debug)]
+pub struct Event {
+    /// The name of the interface in the configuration.
+    pub interface: String,
+    /// What happened.
+    pub change: Change,
+}
+
+impl Event {
+    pub(crate) fn of(interface: &Interface, change: Change) -> Self {
+        Self {
+            interface: interface.name.clone(),
+            change,
+        }
+    }
+}

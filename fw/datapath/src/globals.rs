@@ -1,0 +1,74 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use aya::EbpfLoader;
+use bailey_bpf::{abi, object};
+
+use crate::maps::{BUILD_MAPS, MapShape, build_pin};
+use crate::pins::PinDir;
+use crate::settings::{Settings, Topology};
+
+/// The numbers that every program is told, as loader globals want them: borrowed.
+#[derive(Debug, Hash)]
+pub(crate) struct Globals {
+    pub(crate) bucket_bits: u32,
+    pub(crate) rule_stride: u32,
+    flow_counters: u32,
+    source_limit: u32,
+    last_resort: u32,
+    bridge: u32,
+    clock_offset: u32,
+    timeouts: [u32; abi::STATE_COUNT as usize],
+}
+
+impl Globals {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            bucket_bits: settings.bucket_bits(),
+            rule_stride: settings.rule_stride(),
+            flow_counters: u32::from(settings.flow_counters),
+            source_limit: settings.source_flows,
+            last_resort: crate::clock::ticks_of_seconds(settings.last_resort),
+            bridge: u32::from(settings.topology == Topology::Bridge),
+            clock_offset: settings.clock_offset,
+            timeouts: settings.timeouts.by_state(),
+        }
+    }
+
+    /// Tells a loader the numbers and where the shared maps are.
+    pub(crate) fn apply<'a>(
+        &'a self,
+        loader: &mut EbpfLoader<'a>,
+        pins: &PinDir,
+        build: u64,
+        shapes: &[MapShape],
+    ) {
+        loader
+            .override_global("FLOW_BUCKET_BITS", &self.bucket_bits, true)
+            .override_global("RULE_STRIDE", &self.rule_stride, true)
+            .override_global("FLOW_COUNTERS", &self.flow_counters, false)
+            .override_global("SOURCE_LIMIT", &self.source_limit, true)
+            .override_global("LAST_RESORT", &self.last_resort, false)
+            .override_global("BRIDGE", &self.bridge, false)
+            .override_global("CLOCK_OFFSET", &self.clock_offset, true)
+            .override_global("TIMEOUTS", &self.timeouts[..], true);
+        for shape in shapes {
+            loader
+                .map_max_entries(shape.name, shape.entries)
+                .map_pin_path(shape.name, pins.pin(shape.name));
+        }
+        for name in BUILD_MAPS {
+            loader.map_pin_path(name, pins.pin(&build_pin(name, build)));
+        }
+    }
+}
+
+/// A number for the programs and their constants. Another number costs a replacement of the
+/// attached programs, nothing more, so the standard hash will do.
+pub(crate) fn build_number(settings: &Settings) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object::ENTRY.hash(&mut hasher);
+    object::POLICY.hash(&mut hasher);
+    Globals::new(settings).hash(&mut hasher);
+    settings.failsafe.hash(&mut hasher);
+    hasher.finish() | 1
+}

@@ -1,0 +1,101 @@
+use aya::maps::MapType;
+use bailey_bpf::abi;
+
+use crate::error::DatapathError;
+use crate::globals::Globals;
+use crate::settings::Settings;
+use crate::shared::cpus;
+
+/// Maps of one build of the programs, pinned under a name that ends with the build's number.
+pub(crate) const BUILD_MAPS: [&str; 4] =
+    ["policies_xdp", "policies_tc", "policies_probe", "scratch"];
+
+/// Maps of `maps.h` that outlive builds and generations.
+pub(crate) const SHARED_MAPS: [&str; 15] = [
+    "control",
+    "probe_control",
+    "flow_tags",
+    "flows",
+    "flow_counts_low",
+    "flow_counts_high",
+    "flow_keys",
+    "flow_events",
+    "source_flows",
+    "reason_counters",
+    "rule_counters",
+    "interfaces",
+    "interface_names",
+    "bridge_lost",
+    "bridge_ports",
+];
+
+/// What a pinned map must be like.
+pub(crate) struct MapShape {
+    pub(crate) name: &'static str,
+    pub(crate) kind: MapType,
+    pub(crate) value_size: u32,
+    pub(crate) entries: u32,
+    /// The setting that its size comes from.
+    pub(crate) setting: Option<&'static str>,
+}
+
+/// [`SHARED_MAPS`] as these settings want them.
+pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathError> {
+    let globals = Globals::new(settings);
+    let cpus = cpus()?;
+    let buckets = 1 << globals.bucket_bits;
+    let array = |name, value_size: usize, entries, setting| MapShape {
+        name,
+        kind: MapType::Array,
+        value_size: value_size as u32,
+        entries,
+        setting,
+    };
+    let flows = Some("flow_table.flows");
+    let counts = size_of::<abi::flow_counts>();
+    let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
+    let rules = cpus * globals.rule_stride;
+    Ok(vec![
+        array("control", size_of::<abi::control>(), 1, None),
+        array("probe_control", size_of::<abi::control>(), 1, None),
+        array("flow_tags", 8, buckets, flows),
+        array("flows", size_of::<abi::flow_bucket>(), buckets, flows),
+        array("flow_counts_low", counts, buckets, flows),
+        array("flow_counts_high", counts, buckets, flows),
+        array("flow_keys", size_of::<abi::flow_keys>(), 1, None),
+        array("flow_events", size_of::<abi::flow_events>(), cpus + 1, None),
+        array("source_flows", 8, 1 << abi::SOURCE_BITS, None),
+        array(
+            "reason_counters",
+            size_of::<abi::reason_counters>(),
+            regions,
+            None,
+        ),
+        array(
+            "rule_counters",
+            size_of::<abi::rule_counter>(),
+            rules,
+            Some("limits.rules"),
+        ),
+        array("interfaces", 8, abi::IFINDEX_MAX, None),
+        array(
+            "interface_names",
+            size_of::<abi::interface_name>(),
+            abi::INTERFACE_SLOTS,
+            None,
+        ),
+        array("bridge_lost", 8, abi::INTERFACE_SLOTS, None),
+        MapShape {
+            name: "bridge_ports",
+            kind: MapType::DevMapHash,
+            value_size: 8,
+            entries: abi::INTERFACE_SLOTS,
+            setting: None,
+        },
+    ])
+}
+
+/// The pin of a map that belongs to one build.
+pub(crate) fn build_pin(name: &str, build: u64) -> String {
+    format!("{name}-{build:016x}")
+}
