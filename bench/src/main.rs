@@ -28,6 +28,17 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         policies: usize,
     },
+    /// Write a large cluster's files, for `bailey check`.
+    Cluster {
+        /// Where to; must exist.
+        directory: std::path::PathBuf,
+        /// Its workloads.
+        #[arg(long, default_value_t = 100_000)]
+        workloads: usize,
+        /// Its policies.
+        #[arg(long, default_value_t = 10_000)]
+        policies: usize,
+    },
     /// One pass of the sweeper over a table with live flows.
     Sweep {
         /// Flows in it.
@@ -42,6 +53,15 @@ fn main() -> Result<()> {
             workloads,
             policies,
         } => edit::run(workloads, policies),
+        What::Cluster {
+            directory,
+            workloads,
+            policies,
+        } => {
+            let bytes = cluster::write(&directory, workloads, policies)?;
+            println!("{bytes} bytes in {}", directory.display());
+            Ok(())
+        }
         What::Sweep { flows } => sweep::run(flows),
     }
 }

@@ -129,20 +129,23 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 {
 	__u64 *tags = flow_tag_word(pkt->found_bucket);
 	struct flow_entry *entry;
-	__u32 serial;
+	__u64 meta, busy;
 
 	pkt->found_lane = lane_lowest(lanes_matching(word, 0));
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!tags || !entry)
 		return CLAIM_FULL;
+	/* BUSY since now, before the tag says so: the stamp of a free line is from
+	 * whenever it was freed, and a line that has been BUSY for long is taken
+	 * for nobody's. Whoever else stamps it stamps the same. */
+	meta = READ_ONCE(entry->meta);
+	busy = meta_make(meta_serial(meta), STATE_BUSY, 0, 0, pkt->now);
+	if (meta_state(meta) == STATE_BUSY && meta != busy)
+		__sync_val_compare_and_swap(&entry->meta, meta, busy);
 	if (__sync_val_compare_and_swap(tags, word,
 					tag_in_lane(word, pkt->found_lane,
 						    pkt->tag)) != word)
 		return CLAIM_RETRY;
-	/* BUSY since now: the stamp of a free line is from whenever it was freed. */
-	serial = meta_serial(READ_ONCE(entry->meta));
-	__sync_lock_test_and_set(&entry->meta,
-				 meta_make(serial, STATE_BUSY, 0, 0, pkt->now));
 	return CLAIM_DONE;
 }
 
