@@ -424,7 +424,7 @@ fn idle_times_shrink_as_the_table_fills() {
         "150 % of the flows it was made for are live"
     );
     assert_eq!(h.audit().len(), 16, "not yet idle for a 32nd of a minute");
-    thread::sleep(2 * IDLE);
+    thread::sleep(3 * IDLE);
     for n in 0..3 {
         // A packet sees the shrunk time too: it finds its flow expired, and is none of a new one.
         let late = tcp(&friend(n), POD[0], 40000, 80, ACK);
