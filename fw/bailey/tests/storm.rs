@@ -248,6 +248,7 @@ fn a_minute_of_commits_on_a_machine_that_stalls() {
         .iter()
         .filter(|l| l.contains(COMMITTED))
         .count();
+    println!("{committed} commits of {edits} edits");
     assert!(committed > 100, "{committed} commits of {edits} edits");
     assert_whole_generations(&lab);
     assert_in_force(&lab);
