@@ -69,7 +69,7 @@ impl View {
             renamed_to: renamed.cloned(),
             ifindex: loaded.index,
             link: link.to_owned(),
-            xdp_mode: if loaded.native { "native" } else { "generic" }.to_owned(),
+            xdp_mode: loaded.xdp_mode.name().to_owned(),
             xdp_program: loaded.xdp_program,
             tc_program: loaded.tc_program,
             complete: loaded.xdp_program.is_some()

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use crate::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
 use crate::change::{Change, Event, Interface, XdpMode};
 use crate::error::DatapathError;
 use crate::interfaces;
-use crate::link::{Link, XDP_GENERIC, XDP_NATIVE};
+use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::pins::{LINK, PinDir};
 use crate::refusal;
 use crate::settings::Topology;
-use crate::shared::{Shared, classifier, xdp};
+use crate::shared::{Shared, program_fd};
 
 /// Programs on one interface.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub(crate) struct Attached {
     seen: Option<(String, bool)>,
     /// The driver does not take this mode; asked once.
     refused: Option<XdpMode>,
+    /// Was it told that it is attached?
+    told: bool,
 }
 
 /// Programs on interfaces, by ifindex. The links are pinned: closing them detaches nothing.
@@ -36,8 +38,6 @@ pub(crate) struct Attachments {
     by_index: BTreeMap<u32, Attached>,
     /// Configured, and last seen to be missing or refusing, and why.
     absent: BTreeMap<String, String>,
-    /// Interfaces whose attachment was told of.
-    told: BTreeSet<u32>,
 }
 
 /// The pin of a link.
@@ -102,19 +102,11 @@ impl Attachments {
         replace: bool,
     ) -> Result<Vec<Event>, DatapathError> {
         check_kernel()?;
-        let adopted = !self.by_index.is_empty();
-        let mut events = Vec::new();
-        if adopted {
-            events.extend(self.look(shared, wanted));
-            for interface in wanted {
-                events.extend(self.attach_one(shared, interface, replace));
-            }
-            if shared.settings.topology == Topology::Bridge {
-                events.extend(self.tend_bridge(shared, wanted));
-            }
+        let mut events = if self.by_index.is_empty() {
+            self.attach_all(shared, wanted, replace)?
         } else {
-            events = self.attach_all(shared, wanted, replace)?;
-        }
+            self.tend(shared, wanted, replace)
+        };
         // What replaces it may have been refused: then it is all there is.
         let refused = |event: &Event| matches!(event.change, Change::Refused(_));
         if !events.iter().any(refused) {
@@ -156,13 +148,13 @@ impl Attachments {
         }
         Ok(found
             .iter()
-            .map(|f| Event::of(f.interface, Change::Attached))
+            .map(|f| Event::of(&f.interface.name, Change::Attached))
             .collect())
     }
 
     fn attach_hooks(
         &mut self,
-        shared: &mut Shared,
+        shared: &Shared,
         found: &[Found<'_>],
         replace: bool,
     ) -> Result<(), DatapathError> {
@@ -179,7 +171,7 @@ impl Attachments {
     /// Completes one interface, if it can be.
     fn attach_one(
         &mut self,
-        shared: &mut Shared,
+        shared: &Shared,
         interface: &Interface,
         replace: bool,
     ) -> Option<Event> {
@@ -206,17 +198,17 @@ impl Attachments {
         };
         let was_absent = self.absent.remove(&interface.name).is_some();
         if changed {
-            return Some(Event::of(interface, Change::Attached));
+            return Some(Event::of(&interface.name, Change::Attached));
         }
-        let first = self.told.insert(index);
-        if first {
-            return Some(Event::of(interface, Change::Adopted));
+        let attached = self.by_index.get_mut(&index);
+        if attached.is_some_and(|attached| !std::mem::replace(&mut attached.told, true)) {
+            return Some(Event::of(&interface.name, Change::Adopted));
         }
-        was_absent.then(|| Event::of(interface, Change::Restored))
+        was_absent.then(|| Event::of(&interface.name, Change::Restored))
     }
 
     /// True if it was not attached before; so is [`Self::attach_xdp`].
-    fn attach_tc(&mut self, shared: &mut Shared, found: &Found<'_>) -> Result<bool, DatapathError> {
+    fn attach_tc(&mut self, shared: &Shared, found: &Found<'_>) -> Result<bool, DatapathError> {
         let index = found.state.index;
         interfaces::assign(shared, index, &found.interface.name)?;
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
@@ -235,7 +227,7 @@ impl Attachments {
 
     fn attach_xdp(
         &mut self,
-        shared: &mut Shared,
+        shared: &Shared,
         found: &Found<'_>,
         replace: bool,
     ) -> Result<bool, DatapathError> {
@@ -244,7 +236,6 @@ impl Attachments {
         } = found;
         let index = state.index;
         let known = self.by_index.get(&index).and_then(|a| a.xdp.as_ref());
-        let native = interface.mode == XdpMode::Native;
         let mut old_mode = None;
         if alive(known, index) {
             let refused = self.by_index.get(&index).and_then(|a| a.refused);
@@ -257,38 +248,35 @@ impl Attachments {
                     ),
                 });
             }
-            if state.xdp.is_none_or(|xdp| xdp.native == native) {
+            if state.xdp.is_none_or(|xdp| xdp.mode == interface.mode) {
                 // Also what a process could not write that was killed between two steps.
                 interfaces::set_judged(shared, index, true);
                 return Ok(false);
             }
-            old_mode = state.xdp.map(|xdp| xdp.native);
+            old_mode = state.xdp.map(|xdp| xdp.mode);
         }
         let program = self.program(shared, XDP)?;
         if old_mode.is_some() {
             // A link cannot change its mode: for a moment nothing is judged here.
             interfaces::set_judged(shared, index, false);
-            self.take_xdp(shared, index);
+            self.take(shared, XDP, index);
         }
         let created = create_xdp(program.as_fd(), found, replace);
         let (link, refusal) = match (created, old_mode) {
             (Ok(link), _) => (link, None),
             (Err(error), None) => return Err(error),
             // Back to what it was, which is slower but there.
-            (Err(error), Some(native)) => {
-                let mode = if native { XDP_NATIVE } else { XDP_GENERIC };
-                match Link::xdp(program.as_fd(), index, mode) {
-                    Ok(link) => (link, Some(error)),
-                    Err(_) => return Err(error),
-                }
-            }
+            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, mode.flags()) {
+                Ok(link) => (link, Some(error)),
+                Err(_) => return Err(error),
+            },
         };
         pin(&link, link_pin(&shared.pins, XDP, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&interface.name);
         attached.xdp = Some(link);
         attached.seen = Some((state.name.clone(), state.running));
-        self.told.insert(index);
+        attached.told = true;
         interfaces::set_judged(shared, index, true);
         if let Some(error) = refusal {
             attached.refused = Some(interface.mode);
@@ -297,17 +285,22 @@ impl Attachments {
         Ok(true)
     }
 
-    fn take_xdp(&mut self, shared: &Shared, index: u32) {
+    /// Takes a program off, and its pin away.
+    fn take(&mut self, shared: &Shared, hook: &str, index: u32) {
         let attached = self.by_index.get_mut(&index);
-        if let Some(link) = attached.and_then(|attached| attached.xdp.take()) {
+        let link = attached.and_then(|attached| match hook {
+            XDP => attached.xdp.take(),
+            _ => attached.tc.take(),
+        });
+        if let Some(link) = link {
             let _ = link.detach();
         }
-        let _ = std::fs::remove_file(link_pin(&shared.pins, XDP, index));
+        let _ = std::fs::remove_file(link_pin(&shared.pins, hook, index));
     }
 
     /// The program for a hook. While programs of another build are attached elsewhere, theirs: this
     /// build has no policy yet.
-    fn program(&self, shared: &mut Shared, hook: &str) -> Result<OwnedFd, DatapathError> {
+    fn program(&self, shared: &Shared, hook: &str) -> Result<OwnedFd, DatapathError> {
         if !shared.is_attached_build() {
             let links = self.by_index.values().filter_map(|attached| match hook {
                 XDP => attached.xdp.as_ref(),
@@ -318,10 +311,8 @@ impl Attachments {
                 return Ok(fd);
             }
         }
-        match hook {
-            XDP => xdp_program(shared),
-            _ => tc_program(shared),
-        }
+        let name = if hook == XDP { "entry_xdp" } else { "entry_tc" };
+        program_fd(&shared.entry, name)
     }
 
     /// Names what is attached to interfaces that are in no configuration, and takes it off. One
@@ -340,10 +331,7 @@ impl Attachments {
             .map(|(index, interface)| {
                 self.remove(shared, XDP, index);
                 self.remove(shared, TC, index);
-                Event {
-                    interface,
-                    change: Change::Unconfigured,
-                }
+                Event::of(interface, Change::Unconfigured)
             })
             .collect()
     }
@@ -351,28 +339,19 @@ impl Attachments {
     fn remove(&mut self, shared: &Shared, hook: &str, index: u32) {
         if hook == XDP {
             interfaces::set_judged(shared, index, false);
-            self.take_xdp(shared, index);
-        } else {
-            let attached = self.by_index.get_mut(&index);
-            if let Some(link) = attached.and_then(|attached| attached.tc.take()) {
-                let _ = link.detach();
-            }
-            let _ = std::fs::remove_file(link_pin(&shared.pins, TC, index));
         }
+        self.take(shared, hook, index);
         let bare = |a: &Attached| a.xdp.is_none() && a.tc.is_none();
         if self.by_index.get(&index).is_none_or(bare) {
             self.by_index.remove(&index);
-            self.told.remove(&index);
             interfaces::forget(shared, index);
         }
     }
 
     /// Puts this build's programs in the place of those that are attached.
-    pub(crate) fn replace_programs(
-        &self,
-        shared: &mut Shared,
-    ) -> Result<Vec<Event>, DatapathError> {
-        let (tc, xdp) = (tc_program(shared)?, xdp_program(shared)?);
+    pub(crate) fn replace_programs(&self, shared: &Shared) -> Result<Vec<Event>, DatapathError> {
+        let tc = program_fd(&shared.entry, "entry_tc")?;
+        let xdp = program_fd(&shared.entry, "entry_xdp")?;
         let mut events = Vec::new();
         for attached in self.by_index.values() {
             let failed = |source: io::Error| DatapathError::Interface {
@@ -388,10 +367,7 @@ impl Attachments {
                     Some(Err(error)) => return Err(failed(error)),
                 }
             }
-            events.push(Event {
-                interface: attached.name.clone(),
-                change: Change::Replaced,
-            });
+            events.push(attached.event(Change::Replaced));
         }
         Ok(events)
     }
@@ -402,10 +378,15 @@ impl Attachments {
 
     /// Compares what is attached with what should be, and sets right what can be. Called when an
     /// interface changed, and from time to time.
-    pub(crate) fn tend(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Vec<Event> {
+    pub(crate) fn tend(
+        &mut self,
+        shared: &mut Shared,
+        wanted: &[Interface],
+        replace: bool,
+    ) -> Vec<Event> {
         let mut events = self.look(shared, wanted);
         for interface in wanted {
-            events.extend(self.attach_one(shared, interface, false));
+            events.extend(self.attach_one(shared, interface, replace));
         }
         if shared.settings.topology == Topology::Bridge {
             events.extend(self.tend_bridge(shared, wanted));
@@ -430,10 +411,10 @@ impl Attachments {
         let sides: Vec<u32> = wanted.iter().filter_map(side_of).collect();
         match bridge::connect(shared, &sides) {
             Err(error) => self.refused(BRIDGE, error),
-            Ok(()) => self.absent.remove(BRIDGE).map(|_| Event {
-                interface: BRIDGE.to_owned(),
-                change: Change::Restored,
-            }),
+            Ok(()) => {
+                let was_absent = self.absent.remove(BRIDGE).is_some();
+                was_absent.then(|| Event::of(BRIDGE, Change::Restored))
+            }
         }
     }
 
@@ -496,10 +477,7 @@ impl Attachments {
     fn refused(&mut self, interface: &str, error: DatapathError) -> Option<Event> {
         let text = error.to_string();
         let known = self.absent.insert(interface.to_owned(), text.clone());
-        (known != Some(text)).then(|| Event {
-            interface: interface.to_owned(),
-            change: Change::Refused(error),
-        })
+        (known != Some(text)).then(|| Event::of(interface, Change::Refused(error)))
     }
 }
 
@@ -511,29 +489,7 @@ impl Attached {
     }
 
     fn event(&self, change: Change) -> Event {
-        Event {
-            interface: self.name.clone(),
-            change,
-        }
-    }
-}
-
-fn xdp_program(shared: &mut Shared) -> Result<OwnedFd, DatapathError> {
-    let program = xdp(&mut shared.entry, "entry_xdp")?;
-    let fd = program.fd().map_err(DatapathError::program("entry_xdp"))?;
-    fd.as_fd().try_clone_to_owned().map_err(duplicate)
-}
-
-fn tc_program(shared: &mut Shared) -> Result<OwnedFd, DatapathError> {
-    let program = classifier(&mut shared.entry, "entry_tc")?;
-    let fd = program.fd().map_err(DatapathError::program("entry_tc"))?;
-    fd.as_fd().try_clone_to_owned().map_err(duplicate)
-}
-
-fn duplicate(source: io::Error) -> DatapathError {
-    DatapathError::System {
-        operation: "dup",
-        source,
+        Event::of(&self.name, change)
     }
 }
 

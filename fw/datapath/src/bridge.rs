@@ -33,8 +33,12 @@ pub(crate) fn check(sides: &[InterfaceState]) -> Result<(), DatapathError> {
 /// Makes the two interfaces each other's other side. With one of them missing there is no other
 /// side, and what passes policy is dropped and counted.
 pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), DatapathError> {
-    for &index in indices {
-        make_promiscuous(shared, index)?;
+    let sides: Vec<InterfaceState> = indices
+        .iter()
+        .filter_map(|&index| netlink::interface(Which::Index(index)).ok().flatten())
+        .collect();
+    for side in &sides {
+        make_promiscuous(shared, side)?;
     }
     let known: Vec<u32> = shared.bridge_ports.keys().flatten().collect();
     for index in known {
@@ -45,10 +49,6 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
     let &[a, b] = indices else {
         return Ok(());
     };
-    let sides: Vec<InterfaceState> = [a, b]
-        .into_iter()
-        .filter_map(|index| netlink::interface(Which::Index(index)).ok().flatten())
-        .collect();
     check(&sides)?;
     for (from, to) in [(a, b), (b, a)] {
         shared
@@ -61,10 +61,7 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
 
 /// A NIC drops frames for others unless it is told not to. Set as `ip link` sets it, so that it
 /// outlives this process; undone when Bailey is detached.
-fn make_promiscuous(shared: &Shared, index: u32) -> Result<(), DatapathError> {
-    let Ok(Some(state)) = netlink::interface(Which::Index(index)) else {
-        return Ok(());
-    };
+fn make_promiscuous(shared: &Shared, state: &InterfaceState) -> Result<(), DatapathError> {
     if state.promiscuous {
         return Ok(());
     }
@@ -72,8 +69,8 @@ fn make_promiscuous(shared: &Shared, index: u32) -> Result<(), DatapathError> {
         interface: state.name.clone(),
         message: format!("cannot make it promiscuous: {source}"),
     })?;
-    let word = interfaces::load(shared, index) | u64::from(abi::INTERFACE_PROMISC);
-    interfaces::store(shared, index, word);
+    let word = interfaces::load(shared, state.index) | u64::from(abi::INTERFACE_PROMISC);
+    interfaces::store(shared, state.index, word);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use bailey_bpf::abi;
 
 use crate::change::{Interface, XdpMode};
 use crate::error::DatapathError;
-use crate::link::{Link, XDP_GENERIC, XDP_NATIVE};
+use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::refusal;
 use crate::sys::{self, InterfaceFacts};
@@ -136,6 +136,5 @@ fn remove_foreign(state: &InterfaceState) -> io::Result<()> {
     if let Some(link) = Link::xdp_of(xdp.program, state.index)? {
         return link.detach();
     }
-    let mode = if xdp.native { XDP_NATIVE } else { XDP_GENERIC };
-    netlink::remove_xdp(state.index, mode)
+    netlink::remove_xdp(state.index, xdp.mode.flags())
 }

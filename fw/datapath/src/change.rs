@@ -74,9 +74,9 @@ pub struct Event {
 }
 
 impl Event {
-    pub(crate) fn of(interface: &Interface, change: Change) -> Self {
+    pub(crate) fn of(interface: impl Into<String>, change: Change) -> Self {
         Self {
-            interface: interface.name.clone(),
+            interface: interface.into(),
             change,
         }
     }

@@ -1,7 +1,6 @@
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
-use aya::programs::{ProgramError, ProgramFd, SchedClassifier, Xdp};
+use aya::programs::ProgramFd;
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
@@ -17,7 +16,7 @@ use crate::hash::FlowHash;
 use crate::pins::PinDir;
 use crate::runner::Runner;
 use crate::settings::{Settings, Topology};
-use crate::shared::{Programs, Shared, classifier, cpus, program, xdp};
+use crate::shared::{Programs, Shared, classifier, cpus, program_fd, xdp};
 use crate::sweep::Sweeper;
 use crate::sys;
 
@@ -121,10 +120,7 @@ impl Datapath {
     fn stage(&mut self, tables: &Tables, word: ControlWord) -> Result<(), DatapathError> {
         let mut generation = Generation::load(tables, word, &self.shared)?;
         // A packet that read the control word before the slot was last used may still run.
-        sys::grace_period().map_err(|source| DatapathError::System {
-            operation: "membarrier (a nohz_full kernel is not supported)",
-            source,
-        })?;
+        grace_period()?;
         self.fill_slot(&mut generation)
     }
 
@@ -139,12 +135,9 @@ impl Datapath {
         let in_force = ControlWord::load(&self.shared.control);
         self.stage(tables, in_force)?;
         self.shared.set_no_attached_build();
-        let mut events = self.attachments.replace_programs(&mut self.shared)?;
+        let mut events = self.attachments.replace_programs(&self.shared)?;
         // Packets inside the old programs still need their arrays.
-        sys::grace_period().map_err(|source| DatapathError::System {
-            operation: "membarrier",
-            source,
-        })?;
+        grace_period()?;
         // Before the word says that all is this build's.
         events.extend(self.count_bridge_losses());
         self.shared.set_attached_build();
@@ -156,16 +149,17 @@ impl Datapath {
             return None;
         }
         let error = bridge::count_lost(&mut self.shared).err()?;
-        Some(Event {
-            interface: "bridge".into(),
-            change: Change::Uncounted(error),
-        })
+        Some(Event::of("bridge", Change::Uncounted(error)))
     }
 
     /// Every slot but those of the word in force and of the one before, which stays for a rollback.
     fn clear_old_slots(&mut self, word: ControlWord) {
         let before = (word.slot + abi::POLICY_SLOTS - 1) % abi::POLICY_SLOTS;
-        for slot in (0..abi::POLICY_SLOTS).filter(|&slot| slot != word.slot && slot != before) {
+        self.clear_slots(|slot| slot != word.slot && slot != before);
+    }
+
+    fn clear_slots(&mut self, chosen: impl Fn(u32) -> bool) {
+        for slot in (0..abi::POLICY_SLOTS).filter(|&slot| chosen(slot)) {
             for array in &mut self.shared.policies {
                 let _ = array.clear_index(&slot);
             }
@@ -223,7 +217,8 @@ impl Datapath {
     /// longer configured. With `replace`, another's XDP program makes way.
     ///
     /// # Errors
-    /// If any refuses; then none of them is attached by this call.
+    /// If any refuses and nothing was attached before; then nothing is. Where something was, a refusal
+    /// is among the events.
     pub fn attach(
         &mut self,
         interfaces: &[Interface],
@@ -242,7 +237,7 @@ impl Datapath {
 
     /// Compares what is attached with what should be, and sets right what can be.
     pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<Event> {
-        self.attachments.tend(&mut self.shared, interfaces)
+        self.attachments.tend(&mut self.shared, interfaces, false)
     }
 
     /// The sweeper of the flow table, for a thread of its own.
@@ -295,11 +290,7 @@ impl Datapath {
     /// Leaves no policy program to be called. For tests.
     #[doc(hidden)]
     pub fn empty_slots(&mut self) {
-        for array in &mut self.shared.policies {
-            for slot in 0..abi::POLICY_SLOTS {
-                let _ = array.clear_index(&slot);
-            }
-        }
+        self.clear_slots(|_| true);
     }
 
     /// Takes a line as a sweeper does, and does not give it back. For tests.
@@ -323,22 +314,18 @@ impl Datapath {
     /// # Errors
     /// If there are too many descriptors.
     pub fn runner(&self) -> Result<Runner, DatapathError> {
-        let entry = &self.shared.entry;
-        let xdp: &Xdp = program(entry, "entry_xdp")?;
-        let tc: &SchedClassifier = program(entry, "entry_tc")?;
-        let own = |fd: Result<&ProgramFd, ProgramError>| {
-            let fd = fd.map_err(DatapathError::program("test run"))?;
-            let owned = fd.as_fd().try_clone_to_owned();
-            owned.map_err(|source| DatapathError::System {
-                operation: "dup",
-                source,
-            })
-        };
         Ok(Runner {
-            xdp: own(xdp.fd())?,
-            tc: own(tc.fd())?,
+            xdp: program_fd(&self.shared.entry, "entry_xdp")?,
+            tc: program_fd(&self.shared.entry, "entry_tc")?,
         })
     }
+}
+
+fn grace_period() -> Result<(), DatapathError> {
+    sys::grace_period().map_err(|source| DatapathError::System {
+        operation: "membarrier (a nohz_full kernel is not supported)",
+        source,
+    })
 }
 
 fn clone_fd(fd: &ProgramFd) -> Result<ProgramFd, DatapathError> {
@@ -378,15 +365,8 @@ impl Enforcer for Datapath {
     }
 
     fn carried(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
-        let mut carried: Vec<u32> = self
-            .flows()?
-            .iter()
-            .flat_map(|flow| [flow.egress_rule, flow.ingress_rule])
-            .collect();
-        carried.sort_unstable();
-        carried.dedup();
-        let resting: Vec<u32> = ids.resting().map(|(id, _)| id).collect();
-        carried.retain(|id| resting.binary_search(id).is_ok());
-        Ok(carried)
+        let carried = self.flows()?.rule_ids();
+        let resting = ids.resting().map(|(id, _)| id);
+        Ok(resting.filter(|id| carried.contains(id)).collect())
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{Ordering, fence};
 
@@ -98,6 +99,13 @@ impl FlowTable {
             }
         }
         census
+    }
+
+    /// The rules that its flows carry.
+    pub fn rule_ids(&self) -> BTreeSet<u32> {
+        self.iter()
+            .flat_map(|flow| [flow.egress_rule, flow.ingress_rule])
+            .collect()
     }
 
     /// Opens the table that is pinned there.

@@ -71,9 +71,18 @@ pub(crate) fn set_judged(shared: &Shared, index: u32, judged: bool) {
 
 /// Interfaces that have a word.
 pub(crate) fn known(shared: &Shared) -> Vec<u32> {
-    let words = shared.interfaces.words().iter().enumerate();
-    let known = words.filter(|(_, word)| word.load(Ordering::Relaxed) != 0);
-    known.map(|(index, _)| index as u32).collect()
+    set_words(&shared.interfaces)
+        .into_iter()
+        .map(|(index, _)| index)
+        .collect()
+}
+
+fn set_words(words: &Mapping) -> Vec<(u32, u64)> {
+    let words = words.words().iter().enumerate();
+    words
+        .map(|(index, word)| (index as u32, word.load(Ordering::Relaxed)))
+        .filter(|(_, word)| *word != 0)
+        .collect()
 }
 
 pub(crate) fn forget(shared: &Shared, index: u32) {
@@ -102,9 +111,5 @@ pub(crate) fn slot_names(pins: &PinDir) -> Result<Vec<String>, DatapathError> {
 /// The words of the interfaces that are attached to, by ifindex.
 pub(crate) fn attached(pins: &PinDir) -> Result<Vec<(u32, u64)>, DatapathError> {
     let (words, _) = map_pinned(pins, "interfaces", 8)?;
-    let words = words.words().iter().enumerate();
-    Ok(words
-        .map(|(index, word)| (index as u32, word.load(Ordering::Relaxed)))
-        .filter(|(_, word)| *word != 0)
-        .collect())
+    Ok(set_words(&words))
 }

@@ -13,6 +13,8 @@ use netlink_packet_route::link::{
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
+use crate::change::XdpMode;
+
 /// `RTNLGRP_LINK`, linux/rtnetlink.h.
 const GROUP_LINK: u32 = 1;
 
@@ -40,8 +42,8 @@ pub struct InterfaceState {
 pub struct XdpState {
     /// Program id.
     pub program: u32,
-    /// In the driver (or the NIC), not in the stack?
-    pub native: bool,
+    /// In the driver (or the NIC), or in the stack.
+    pub mode: XdpMode,
 }
 
 /// Which interface is asked for.
@@ -131,7 +133,7 @@ fn state_of(link: &LinkMessage) -> InterfaceState {
 
 fn xdp_of(attributes: &[LinkXdp]) -> Option<XdpState> {
     let mut program = None;
-    let mut native = false;
+    let mut mode = XdpMode::Generic;
     for attribute in attributes {
         match attribute {
             LinkXdp::ProgId(id) => program = Some(*id),
@@ -139,12 +141,15 @@ fn xdp_of(attributes: &[LinkXdp]) -> Option<XdpState> {
                 program.get_or_insert(*id);
             }
             LinkXdp::Attached(attached) => {
-                native = !matches!(attached, XdpAttached::SocketBuffer);
+                mode = match attached {
+                    XdpAttached::SocketBuffer => XdpMode::Generic,
+                    _ => XdpMode::Native,
+                };
             }
             _ => {}
         }
     }
-    program.map(|program| XdpState { program, native })
+    program.map(|program| XdpState { program, mode })
 }
 
 /// Takes off an XDP program that was attached without a link.

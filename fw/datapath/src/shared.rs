@@ -1,5 +1,5 @@
 use std::ops::{Deref, DerefMut};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use aya::maps::{DevMapHash, Map, MapData, ProgramArray};
@@ -246,6 +246,17 @@ pub(crate) fn classifier<'a>(
 ) -> Result<&'a mut SchedClassifier, DatapathError> {
     let program = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
     program.try_into().map_err(DatapathError::program(name))
+}
+
+/// The descriptor of a loaded program, to be kept.
+pub(crate) fn program_fd(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, DatapathError> {
+    let program = ebpf.program(name).ok_or_else(|| missing(name))?;
+    let fd = program.fd().map_err(DatapathError::program(name))?;
+    let owned = fd.as_fd().try_clone_to_owned();
+    owned.map_err(|source| DatapathError::System {
+        operation: "dup",
+        source,
+    })
 }
 
 /// A program of an object, to be looked at or run.

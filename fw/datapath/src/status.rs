@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::attach::parse_link_pin;
+use crate::change::XdpMode;
 use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
 use crate::counters::map_pinned;
@@ -38,8 +39,8 @@ pub struct LoadedInterface {
     pub running: bool,
     /// Id of the XDP program, if its link holds.
     pub xdp_program: Option<u32>,
-    /// In the driver?
-    pub native: bool,
+    /// How XDP runs.
+    pub xdp_mode: XdpMode,
     /// Id of the egress program, if its link holds.
     pub tc_program: Option<u32>,
 }
@@ -79,10 +80,10 @@ impl Loaded {
                     name: names.get(slot as usize).cloned().unwrap_or_default(),
                     index,
                     running: state.as_ref().is_some_and(|state| state.running),
-                    native: state
+                    xdp_mode: state
                         .as_ref()
                         .and_then(|state| state.xdp)
-                        .is_some_and(|xdp| xdp.native),
+                        .map_or(XdpMode::Generic, |xdp| xdp.mode),
                     name_now: state.map(|state| state.name),
                     xdp_program: None,
                     tc_program: None,

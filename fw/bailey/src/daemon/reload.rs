@@ -81,11 +81,12 @@ impl Prepared {
 }
 
 impl Refusal {
-    fn of(message: impl Into<String>) -> Outcome {
-        Outcome::Refused(Self {
+    /// For a reason that is not in a file.
+    pub(crate) fn of(message: impl Into<String>) -> Self {
+        Self {
             diagnostics: Diagnostics::default(),
             messages: vec![message.into()],
-        })
+        }
     }
 }
 
@@ -166,13 +167,13 @@ impl Reloader {
             return Err(Outcome::Unchanged);
         }
         if snapshot.policies().is_empty() && self.had_policies && !self.config.allow_empty {
-            return Err(Refusal::of(
+            return Err(Outcome::Refused(Refusal::of(
                 "all policies are gone; the last ones stay in force (allow_empty = true would \
                  take them away)",
-            ));
+            )));
         }
         let tables = compile(&snapshot, &self.ids, &self.config.compile_limits())
-            .map_err(|error| Refusal::of(error.to_string()))?;
+            .map_err(|error| Outcome::Refused(Refusal::of(error.to_string())))?;
         stopwatch.lap("compile");
         let selection = Selection::of(&snapshot);
         warnings.extend(selection.warnings());
@@ -203,7 +204,7 @@ impl Reloader {
                 let _ = RuleNames::of(&self.ids).write(&self.config.paths.state);
                 // About the kernel, not the files: the same files may be taken the next time.
                 self.read = None;
-                return Refusal::of(error.to_string());
+                return Outcome::Refused(Refusal::of(error.to_string()));
             }
         };
         stopwatch.lap("install");

@@ -34,15 +34,14 @@ pub(crate) struct Started {
 pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
     tracing::error!("{message}");
     match Loaded::read(&config.paths.pins) {
-        Err(DatapathError::NotLoaded(_)) => {
-            tracing::error!("nothing was attached: the interfaces are UNPROTECTED");
-        }
-        Err(error) => tracing::error!("{error}; whether anything is enforced is not known"),
         Ok(loaded) if loaded.is_enforcing() => tracing::error!(
             generation = loaded.control.generation,
             "bailey did not start; what was in force before goes on: `bailey status`"
         ),
-        Ok(_) => tracing::error!("nothing was attached: the interfaces are UNPROTECTED"),
+        Ok(_) | Err(DatapathError::NotLoaded(_)) => {
+            tracing::error!("nothing was attached: the interfaces are UNPROTECTED");
+        }
+        Err(error) => tracing::error!("{error}; whether anything is enforced is not known"),
     }
     exit
 }
@@ -134,31 +133,21 @@ fn known_ids(config: &Config) -> RuleIds {
 fn used_ids(config: &Config) -> Result<Vec<u32>, DatapathError> {
     let pins = PinDir::Path(config.paths.pins.clone());
     let counters = Counters::open(&pins)?;
-    let mut used: Vec<u32> = FlowTable::open(&pins)?
-        .iter()
-        .flat_map(|flow| [flow.egress_rule, flow.ingress_rule])
-        .collect();
+    let mut used = FlowTable::open(&pins)?.rule_ids();
     let ids = abi::RULE_FIRST..config.settings().rules;
     used.extend(ids.filter(|&id| counters.rule(id).packets > 0));
-    used.retain(|&id| id >= abi::RULE_FIRST);
-    used.sort_unstable();
-    used.dedup();
-    Ok(used)
+    Ok(used.range(abi::RULE_FIRST..).copied().collect())
 }
 
 /// Reads until the files hold still, for a while.
 fn prepare(config: &Config, reloader: &mut Reloader) -> Result<Prepared, Refusal> {
     const TRIES: u32 = 50;
-    let refusal = |message: &str| Refusal {
-        diagnostics: bailey_source::Diagnostics::default(),
-        messages: vec![message.to_owned()],
-    };
     for _ in 0..TRIES {
         match reloader.prepare() {
             Ok(prepared) => return Ok(prepared),
             Err(Outcome::Moving) => thread::sleep(Duration::from_millis(100)),
             Err(Outcome::Refused(refusal)) => return Err(refusal),
-            Err(_) => return Err(refusal("there is nothing to enforce")),
+            Err(_) => return Err(Refusal::of("there is nothing to enforce")),
         }
     }
     let paths: Vec<String> = config
@@ -166,7 +155,7 @@ fn prepare(config: &Config, reloader: &mut Reloader) -> Result<Prepared, Refusal
         .iter()
         .map(|path| path.display().to_string())
         .collect();
-    Err(refusal(&format!("{} keep changing", paths.join(", "))))
+    Err(Refusal::of(format!("{} keep changing", paths.join(", "))))
 }
 
 fn warn_of_lockout(prepared: &Prepared, config: &Config) {
