@@ -100,20 +100,16 @@ static __always_inline enum step conclude_again(struct pkt *pkt)
 	__u32 state = meta_state(pkt->next), flags = meta_flags(pkt->next);
 	__u32 serial = meta_serial(pkt->found);
 
-	if (denied(pkt)) {
-		flow_rewrite(pkt,
-			     meta_make(serial, STATE_DENIED, flags, epoch,
-				       pkt->now),
-			     false);
-		return drop(pkt, REASON_DROP_POLICY);
-	}
-	if (state == STATE_DENIED) /* allowed again: as if it were opened now */
+	if (denied(pkt))
+		state = STATE_DENIED;
+	else if (state == STATE_DENIED) /* allowed again: as if opened now */
 		state = pkt->protocol != IPPROTO_TCP ? state_opened(pkt) :
 			flags & FLOW_REPLIED	     ? STATE_TCP_ESTABLISHED :
 						       STATE_TCP_SYN_RECV;
 	flow_rewrite(pkt, meta_make(serial, state, flags, epoch, pkt->now),
 		     false);
-	return pass(pkt, REASON_PASS_FLOW);
+	return denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
+			     pass(pkt, REASON_PASS_FLOW);
 }
 
 static __always_inline enum step conclude(struct pkt *pkt)

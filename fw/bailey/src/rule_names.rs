@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct RuleNames {
     /// Version of this file's format.
     pub schema_version: u32,
-    /// All rules.
+    /// All rules, by id.
     pub rules: Vec<RuleName>,
-    /// Rules that went away, and whose ids flows may still carry.
+    /// Rules that went away, and whose ids flows may still carry; by id.
     pub resting: Vec<RuleName>,
 }
 
@@ -205,7 +205,10 @@ impl RuleNames {
                 "format {schema_version} of another version"
             )));
         }
-        Ok(serde_json::from_slice(&bytes)?)
+        let mut names: Self = serde_json::from_slice(&bytes)?;
+        names.rules.sort_by_key(|rule| rule.id);
+        names.resting.sort_by_key(|rule| rule.id);
+        Ok(names)
     }
 
     /// Where it is.
@@ -221,19 +224,24 @@ impl RuleNames {
             abi::RULE_NOT_ISOLATED => "not-isolated".to_owned(),
             abi::RULE_OWN_NODE => "own-node".to_owned(),
             abi::RULE_SELF => "self".to_owned(),
-            _ => self
-                .rules
-                .iter()
-                .find(|rule| rule.id == id)
-                .map(RuleName::label)
-                .or_else(|| {
-                    let resting = self.resting.iter().find(|rule| rule.id == id)?;
+            _ => {
+                let removed = || {
+                    let resting = find(&self.resting, id)?;
                     resting.key.as_ref()?;
                     Some(format!("{} (removed)", resting.label()))
-                })
-                .unwrap_or_else(|| format!("removed rule {id}")),
+                };
+                find(&self.rules, id)
+                    .map(RuleName::label)
+                    .or_else(removed)
+                    .unwrap_or_else(|| format!("removed rule {id}"))
+            }
         }
     }
+}
+
+fn find(rules: &[RuleName], id: u32) -> Option<&RuleName> {
+    let found = rules.binary_search_by_key(&id, |rule| rule.id);
+    found.ok().map(|at| &rules[at])
 }
 
 #[cfg(test)]

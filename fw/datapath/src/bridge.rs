@@ -1,17 +1,12 @@
-use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::Ordering;
-
 use aya::Btf;
 use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
 use bailey_bpf::abi;
 
-use crate::control;
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::netlink::{self, InterfaceState, Which};
-use crate::pins::{PinDir, TRACE};
+use crate::pins::TRACE;
 use crate::shared::{Shared, unusable};
 use crate::sys;
 
@@ -111,20 +106,6 @@ pub(crate) fn count_lost(shared: &mut Shared) -> Result<(), DatapathError> {
 
 fn not_found() -> std::io::Error {
     std::io::ErrorKind::NotFound.into()
-}
-
-/// Tracepoints see all network namespaces; interface numbers mean something in one of them.
-pub(crate) fn network_namespace() -> u32 {
-    std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |metadata| metadata.ino() as u32)
-}
-
-/// Were the programs attached from this network namespace?
-pub(crate) fn is_this_namespace(pins: &PinDir) -> bool {
-    let control = map_pinned(pins, "control", size_of::<abi::control>());
-    control.is_ok_and(|(control, _)| {
-        let theirs = control.words()[control::NAMESPACE].load(Ordering::Relaxed);
-        theirs == u64::from(network_namespace())
-    })
 }
 
 /// Undoes [`make_promiscuous`] for an interface with this word, if it was done there.

@@ -5,6 +5,7 @@ use crate::bridge;
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::link::Link;
+use crate::namespace;
 use crate::netlink::{self, Which};
 use crate::pins::PinDir;
 
@@ -64,7 +65,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
         return Err(error);
     }
     // In another network namespace these numbers are other interfaces.
-    if bridge::is_this_namespace(&pins) {
+    if namespace::check(&pins).is_ok() {
         for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
             bridge::restore_promiscuous(index, word);
         }

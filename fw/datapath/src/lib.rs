@@ -46,6 +46,8 @@ mod link;
 mod mapping;
 /// The maps and their shapes.
 mod maps;
+/// Which network namespace numbers of interfaces belong to.
+mod namespace;
 /// Interfaces, as rtnetlink sees them.
 pub mod netlink;
 /// Where maps are pinned.

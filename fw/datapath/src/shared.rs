@@ -9,7 +9,6 @@ use bailey_bpf::{abi, object};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::control::{self, ControlWord};
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::failsafe;
 use crate::frozen::write_and_freeze;
@@ -17,6 +16,7 @@ use crate::globals::{Globals, build_number};
 use crate::layout::{self, Pinned};
 use crate::mapping::Mapping;
 use crate::maps::{BUILD_MAPS, build_pin, map_shapes};
+use crate::namespace;
 use crate::pins::PinDir;
 use crate::settings::Settings;
 
@@ -103,17 +103,17 @@ impl Shared {
             pins.remove_all();
         }
         if pins.has_links() {
-            check_namespace(&pins)?;
+            namespace::check(&pins)?;
         }
         let build = build_number(&settings);
         let globals = Globals::new(&settings);
         let failsafe_count = settings.failsafe.len() as u32;
         let mut loader = EbpfLoader::new();
         globals.apply(&mut loader, &pins, build, &shapes);
-        let namespace = crate::bridge::network_namespace();
+        let network_namespace = namespace::current();
         loader
             .override_global("FAILSAFE_COUNT", &failsafe_count, false)
-            .override_global("NETWORK_NAMESPACE", &namespace, false);
+            .override_global("NETWORK_NAMESPACE", &network_namespace, false);
         let entry = loader
             .load(object::ENTRY)
             .map_err(|error| DatapathError::Load {
@@ -181,8 +181,7 @@ impl Parts {
             // Last: without keys nobody adopts what else is there.
             write_keys(&entry)?;
         }
-        let namespace = u64::from(crate::bridge::network_namespace());
-        control.words()[control::NAMESPACE].store(namespace, Ordering::Relaxed);
+        control.words()[control::NAMESPACE].store(namespace::current().into(), Ordering::Relaxed);
         let interfaces = writable(&entry, "interfaces", abi::IFINDEX_MAX as usize * 8)?;
         let slots = abi::INTERFACE_SLOTS as usize;
         let names = slots * size_of::<abi::interface_name>();
@@ -307,19 +306,6 @@ fn program_array(
 ) -> Result<ProgramArray<MapData>, DatapathError> {
     let map = entry.take_map(name).ok_or_else(|| missing(name))?;
     ProgramArray::try_from(map).map_err(unusable(name))
-}
-
-/// Numbers of interfaces mean something in one network namespace only.
-fn check_namespace(pins: &PinDir) -> Result<(), DatapathError> {
-    let (control, _) = map_pinned(pins, "control", size_of::<abi::control>())?;
-    let theirs = control.words()[control::NAMESPACE].load(Ordering::Relaxed);
-    if theirs == u64::from(crate::bridge::network_namespace()) {
-        return Ok(());
-    }
-    Err(DatapathError::Unsupported(format!(
-        "what is pinned there is attached in another network namespace (net:[{theirs}]); run bailey \
-         in that one, or give it other [paths]"
-    )))
 }
 
 /// Fresh secrets for a fresh table.

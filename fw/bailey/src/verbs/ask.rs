@@ -1,11 +1,13 @@
 use bailey_control::ClientError;
 use bailey_control::client;
 use bailey_datapath::DatapathError;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::Read;
+use crate::cli::{Format, Read};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::output::{json, line};
 use crate::view::View;
 
 /// The configuration that a reading verb names; the defaults if it names none.
@@ -40,6 +42,24 @@ pub(crate) fn ask<T: DeserializeOwned>(
         }
     }
     read(&View::new(config)).map_err(|error| fail(&error))
+}
+
+/// Asks and prints: as JSON, or as a text for people.
+pub(crate) fn show<T: DeserializeOwned + Serialize>(
+    options: &Read,
+    path: &str,
+    read: impl FnOnce(&View) -> Result<T, DatapathError>,
+    text: impl FnOnce(&T) -> String,
+) -> Exit {
+    let answer = match ask(options, path, read) {
+        Ok(answer) => answer,
+        Err(exit) => return exit,
+    };
+    match options.output {
+        Format::Json => json(&answer),
+        Format::Table => line(&text(&answer)),
+    }
+    Exit::Success
 }
 
 /// Prints an error of the datapath and picks the exit code.

@@ -1,28 +1,22 @@
 use bailey_control::api::{self, path};
 
-use crate::cli::{Format, Read};
+use crate::cli::Read;
 use crate::exit::Exit;
-use crate::output::{json, line, table};
-use crate::verbs::ask::ask;
+use crate::output::table;
+use crate::verbs::ask::show;
 use crate::view::View;
 
 /// All flows in the table.
 pub(crate) fn list(options: &Read) -> Exit {
-    let flows: api::Flows = match ask(options, path::FLOWS, View::flows) {
-        Ok(flows) => flows,
-        Err(exit) => return exit,
-    };
-    match options.output {
-        Format::Json => json(&flows),
-        Format::Table => line(&table(
+    show(options, path::FLOWS, View::flows, |flows: &api::Flows| {
+        table(
             &[
                 "PROTO", "SRC", "DST", "STATE", "IDLE", "PKTS", "REPLY", "EGRESS", "INGRESS",
             ],
             flows.flows.iter().map(cells).collect(),
             &[4, 5, 6],
-        )),
-    }
-    Exit::Success
+        )
+    })
 }
 
 fn cells(row: &api::Flow) -> Vec<String> {
@@ -46,27 +40,20 @@ fn cells(row: &api::Flow) -> Vec<String> {
 
 /// How full the table is, and what happened to flows.
 pub(crate) fn stats(options: &Read) -> Exit {
-    let stats: api::FlowStats = match ask(options, path::FLOW_STATS, View::flow_stats) {
-        Ok(stats) => stats,
-        Err(exit) => return exit,
-    };
-    if options.output == Format::Json {
-        json(&stats);
-        return Exit::Success;
-    }
-    line(&fill(&stats.flow_table));
-    line("");
+    show(options, path::FLOW_STATS, View::flow_stats, stats_text)
+}
+
+fn stats_text(stats: &api::FlowStats) -> String {
     let states = stats.states.iter();
-    line(&table(
+    let states = table(
         &["STATE", "FLOWS"],
         states
             .map(|state| vec![state.name.clone(), state.count.to_string()])
             .collect(),
         &[1],
-    ));
-    line("");
+    );
     let events = stats.events.iter();
-    line(&table(
+    let events = table(
         &["EVENT", "COUNT", "MEANING"],
         events
             .map(|event| {
@@ -78,8 +65,8 @@ pub(crate) fn stats(options: &Read) -> Exit {
             })
             .collect(),
         &[1],
-    ));
-    Exit::Success
+    );
+    [fill(&stats.flow_table), states, events].join("\n\n")
 }
 
 /// The fill in one line.

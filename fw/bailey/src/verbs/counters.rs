@@ -1,20 +1,15 @@
 use bailey_control::api::{self, path};
 
-use crate::cli::{Format, Read};
+use crate::cli::Read;
 use crate::exit::Exit;
-use crate::output::{json, line, table};
-use crate::verbs::ask::ask;
+use crate::output::table;
+use crate::verbs::ask::show;
 use crate::view::View;
 
 /// Packets by interface, hook, verdict and reason.
 pub(crate) fn counters(options: &Read) -> Exit {
-    let counters: api::Counters = match ask(options, path::COUNTERS, View::counters) {
-        Ok(counters) => counters,
-        Err(exit) => return exit,
-    };
-    match options.output {
-        Format::Json => json(&counters),
-        Format::Table => line(&table(
+    let text = |counters: &api::Counters| {
+        table(
             &[
                 "INTERFACE",
                 "HOOK",
@@ -26,9 +21,9 @@ pub(crate) fn counters(options: &Read) -> Exit {
             ],
             counters.counters.iter().map(cells).collect(),
             &[4, 5],
-        )),
-    }
-    Exit::Success
+        )
+    };
+    show(options, path::COUNTERS, View::counters, text)
 }
 
 fn cells(row: &api::Counter) -> Vec<String> {

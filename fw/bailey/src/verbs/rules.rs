@@ -1,26 +1,20 @@
 use bailey_control::api::{self, path};
 
-use crate::cli::{Format, Read};
+use crate::cli::Read;
 use crate::exit::Exit;
-use crate::output::{json, line, table};
-use crate::verbs::ask::ask;
+use crate::output::table;
+use crate::verbs::ask::show;
 use crate::view::View;
 
 /// Every rule of the generation in force and what it decided.
 pub(crate) fn rules(options: &Read) -> Exit {
-    let rules: api::Rules = match ask(options, path::RULES, View::rules) {
-        Ok(rules) => rules,
-        Err(exit) => return exit,
-    };
-    match options.output {
-        Format::Json => json(&rules),
-        Format::Table => line(&table(
+    show(options, path::RULES, View::rules, |rules: &api::Rules| {
+        table(
             &["RULE", "HITS", "PKTS", "BYTES", "LAST"],
             rules.rules.iter().map(cells).collect(),
             &[1, 2, 3, 4],
-        )),
-    }
-    Exit::Success
+        )
+    })
 }
 
 fn cells(row: &api::Rule) -> Vec<String> {
