@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 FUZZ_SECONDS ?= 600
+FUZZ_FRAMES ?= 10000000
 
 .PHONY: help setup build test fuzz demo bench-edit bench-sweep abi abi-check lint deny
 
@@ -17,8 +18,9 @@ build: setup ## build target/release/bailey
 test: setup ## run all tests; without root, those that need none
 	@.ci/test
 
-fuzz: setup ## compare oracle, tables and kernel on random policies for FUZZ_SECONDS
+fuzz: setup ## compare oracle, tables and kernel on random policies, and parsers on FUZZ_FRAMES frames (root)
 	BAILEY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test -p bailey --test differential -- --include-ignored agree
+	BAILEY_FUZZ_FRAMES=$(FUZZ_FRAMES) BAILEY_FUZZ_SEED=$$(date +%s) $(CARGO) test -p bailey-datapath --test parse_fuzz -- --include-ignored
 
 demo: ## watch policies decide real packets in a lab of network namespaces
 	@.ci/demo

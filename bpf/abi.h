@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a layout or of the meaning of a number below. */
-#define ABI_VERSION 3
+#define ABI_VERSION 4
 
 /* ---- control word --------------------------------------------------------
  * One 64-bit store of this word is the commit. It is read once per packet and
@@ -47,7 +47,8 @@ struct control {
 	 * changes; and in which network namespace. */
 	__u64 build;
 	__u64 namespace;
-	__u64 pad[4]; /* its own cache line */
+	__u64 warm_until; /* tick; before it connections are taken up where they are */
+	__u64 pad[3]; /* its own cache line */
 };
 
 /* ---- time ----------------------------------------------------------------
@@ -96,17 +97,18 @@ struct control {
 #define FLOW_FROM_OUTSIDE 0x40 /* opened by a packet that arrived on a NIC */
 #define FLOW_MIDSTREAM 0x80    /* taken up in the middle: who opened it is a guess */
 
-/* tuple: port_lo:16 port_hi:16 protocol:8 zone:16 kind:8, ports in host order.
+/* tuple: port_lo:16 port_hi:16 protocol:8 zone:24, ports in host order.
  * An ICMP echo flow has the identifier as the port of the side that asks and 0
- * as the port of the side that answers. */
+ * as the port of the side that answers. The zone has room for the numbers of two
+ * VLAN tags. The family is told by the addresses: IPv4-mapped ones are martians
+ * on the wire, so no IPv6 flow has them. */
 #define TUPLE_PORT_LO_SHIFT 0
 #define TUPLE_PORT_HI_SHIFT 16
 #define TUPLE_PROTOCOL_SHIFT 32
 #define TUPLE_ZONE_SHIFT 40
-#define TUPLE_KIND_SHIFT 56
 #define KIND_IPV4 4
 #define KIND_IPV6 6
-#define KIND_FRAGMENT 44 /* reserved: fragment record */
+#define V4_MAPPED_WORD 0xffff0000U /* ::ffff:0:0/96: the third word, as loaded */
 
 /* rules: egress:24 ingress:24 deny_egress:1 deny_ingress:1 opened:10 spare:4
  * opened: in which part of its tick the flow was opened, in 1/1024. Among flows
@@ -130,7 +132,9 @@ struct flow_entry {
 	__u64 meta;
 	struct flow_key key;
 	__u64 rules;
-	__u32 ack[2]; /* reserved: last ACK number seen from lower, higher address */
+	/* By sender (lower address, higher): TCP: about the last ACK number, 0 = not
+	 * seen. SCTP: its tag, which packets to it carry. */
+	__u32 ack[2];
 };
 
 struct flow_bucket {
@@ -187,7 +191,7 @@ enum flow_state {
 	STATE_TCP_ESTABLISHED,
 	STATE_TCP_FIN_WAIT,
 	STATE_TCP_TIME_WAIT,
-	STATE_TCP_CLOSED,
+	STATE_CLOSED, /* TCP, SCTP */
 	STATE_UDP_NEW,
 	STATE_UDP_REPLIED,
 	STATE_ICMP_NEW,
@@ -198,6 +202,59 @@ enum flow_state {
 	STATE_OTHER_REPLIED,
 	STATE_DENIED, /* tombstone of a flow that policy revoked */
 	STATE_COUNT,
+};
+
+/* ---- reading frames --------------------------------------------------------
+ * What is no plain TCP or UDP is read from a copy of the first bytes of a frame.
+ */
+#define HEADERS_MAX 512
+#define HEADERS_SIZE 1024 /* of the buffer: any header that begins in HEADERS_MAX fits */
+#define EXTENSION_HEADERS_MAX 8
+
+struct headers {
+	__u8 bytes[HEADERS_SIZE];
+};
+
+/* Ethertypes that the configuration lets through unread. */
+#define ETHERTYPES_MAX 16
+
+#define TUNNEL_VXLAN 1
+#define TUNNEL_GENEVE 2
+#define TUNNELS_MAX 4
+#define TUNNEL_PEERS_MAX 16
+struct tunnel_peer {
+	__u64 addr_be[2];
+	__u64 mask_be[2];
+	__u32 kind; /* KIND_IPV4 or KIND_IPV6 */
+	__u32 tunnel;
+};
+
+/* ---- fragments --------------------------------------------------------------
+ * Where the first fragment of a packet went, for those after it.
+ */
+#define FRAGMENT_RECORDS 16384
+#define FRAGMENT_TICKS 28 /* 30 s */
+
+#define FRAGMENT_NONE 0
+#define FRAGMENT_FIRST 1
+#define FRAGMENT_LATER 2
+
+struct fragment_key {
+	__u64 source_be[2];
+	__u64 destination_be[2];
+	__u32 id;       /* as on the wire */
+	__u32 protocol; /* IPv4; 0 over IPv6 */
+	__u64 zone;
+};
+
+struct fragment_record {
+	__u32 seen;  /* tick */
+	__u16 bytes; /* of the first fragment */
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 protocol;
+	__u8 opens;
+	__u32 pad;
 };
 
 /* ---- policy tables (one generation) ---------------------------------------
@@ -313,6 +370,10 @@ enum reason {
 	REASON_PASS_JUDGED = 6,
 	REASON_PASS_FAILSAFE = 7,
 	REASON_PASS_LLC = 8,
+	REASON_PASS_RELATED = 9,
+	REASON_PASS_MULTICAST_CONTROL = 10,
+	REASON_PASS_DHCP = 11,
+	REASON_PASS_ETHERTYPE = 12,
 
 	REASON_DROP_POLICY = 16,
 	REASON_DROP_FLOW_DENIED = 17,
@@ -335,11 +396,20 @@ enum reason {
 	REASON_DROP_L4_HEADER = 38,
 	REASON_DROP_MARTIAN = 39,
 	REASON_DROP_ND_HOP_LIMIT = 40,
+	REASON_DROP_TCP_FLAGS = 41,
+	REASON_DROP_SOURCE_ROUTE = 42,
+	REASON_DROP_SCTP_NO_FLOW = 43,
 
 	REASON_DROP_VLAN = 48,
 	REASON_DROP_FRAGMENT = 49,
 	REASON_DROP_EXTENSION_HEADER = 50,
 	REASON_DROP_ICMP_ERROR = 51,
+	REASON_DROP_ICMP_ERROR_PAYLOAD = 52,
+	REASON_DROP_FRAGMENT_TINY = 53,
+	REASON_DROP_FRAGMENT_OVERLAP = 54,
+	REASON_DROP_FRAGMENT_NO_FIRST = 55,
+	REASON_DROP_TUNNEL_PEER = 56,
+	REASON_DROP_TUNNEL_HEADER = 57,
 
 	REASON_MAX = 64, /* power of two, > every reason */
 };
@@ -383,19 +453,25 @@ struct failsafe {
 };
 
 /* ---- probe ----------------------------------------------------------------
- * The probe program judges a packet as a new connection and writes the answer
- * over the first bytes of that packet, which the test run hands back: no shared
- * memory, so two probes cannot mix up their answers.
+ * The probe program judges a packet as a new connection and puts the answer in
+ * front of it; the test run hands both back: no shared memory, so two probes
+ * cannot mix up their answers.
  */
-#define PROBE_MAGIC 0x4241494c45590001ULL
+#define PROBE_MAGIC 0x4241494c45590002ULL
 struct probe_answer {
 	__u64 magic;
+	struct flow_key key;
 	__u32 verdict; /* VERDICT_* */
 	__u32 reason;
 	__u32 egress;  /* a cell: rule and CELL_DENY */
 	__u32 ingress; /* a cell */
 	__u32 steps;   /* PROBE_PARSED | PROBE_JUDGED */
-	__u32 pad;
+	__u16 fragment_bytes; /* of a first fragment; the offset of a later one */
+	__u8 fragment; /* FRAGMENT_* */
+	__u8 from_low;
+	__u8 opens;
+	__u8 related;
+	__u8 pad[6];
 };
 #define PROBE_PARSED 0x1U
 #define PROBE_JUDGED 0x2U

@@ -15,6 +15,7 @@
 #include "../abi.h"
 
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
 
 _Static_assert(sizeof(struct control) == 64, "control: one line");
 _Static_assert(sizeof(struct flow_entry) == 64, "flow_entry: one line");
@@ -26,13 +27,16 @@ _Static_assert(sizeof(struct class_record) == 24, "class_record");
 _Static_assert(sizeof(struct rule_counter) == 32, "rule_counter");
 _Static_assert(FLOW_EVENTS <= FLOW_EVENT_LINE, "flow_events: a line per CPU");
 _Static_assert(sizeof(struct failsafe_entry) == 40, "failsafe_entry");
-_Static_assert(sizeof(struct probe_answer) == 32, "probe_answer");
+_Static_assert(sizeof(struct fragment_key) == 48, "fragment_key: no padding");
+_Static_assert(sizeof(struct fragment_record) == 16, "fragment_record: no padding");
+_Static_assert(sizeof(struct probe_answer) == 80, "probe_answer: no padding");
 
 /* A step either lets the next one go on or has set pkt->verdict and
  * pkt->reason; only finish() turns those into a return code. */
 enum step {
 	STEP_CONTINUE = 0,
 	STEP_DONE = 1,
+	STEP_AGAIN = 2, /* a tunnel: read what is inside */
 };
 
 /* One packet on its way through the programs, in a scratch per CPU and hook.
@@ -42,7 +46,10 @@ struct pkt {
 	__u64 other;
 #endif
 	struct flow_key key;
-	__u64 control; /* the control word this packet is judged under */
+	__u64 source_be[2];
+	__u64 destination_be[2];
+
+	__u64 control; /* from here on cleared for every packet; the word in force */
 	__u64 found;   /* meta word of the flow that matched, 0 = none */
 	__u64 next;    /* meta word after this packet */
 	__u64 victim;  /* meta word of the lane that a scan proposes */
@@ -58,6 +65,14 @@ struct pkt {
 	__u32 ifindex;
 	__u32 egress;  /* deciding cells */
 	__u32 ingress;
+	__u32 zone;
+	__u32 sequence; /* TCP; SCTP: verification tag */
+	__u32 ack;      /* TCP; SCTP: tag that an INIT or INIT ACK names */
+	__u32 at;       /* where in the frame the next header begins */
+	__u32 end;      /* where the packet that is being read ends */
+	__u32 fragment_id;
+	__u16 fragment_bytes; /* of a first fragment; the offset of a later one */
+	__u16 ethertype;
 	__u16 source_port;
 	__u16 destination_port;
 	__u8 protocol;
@@ -72,12 +87,21 @@ struct pkt {
 	__u8 new_flow;
 	__u8 steps;
 	__u8 slot;     /* of the interface, for counters */
+	__u8 fragment; /* FRAGMENT_* */
+	__u8 related;  /* an ICMP error: all else is of an answer to what it quotes */
+	__u8 joined;   /* offload left several segments in one frame */
+	__u8 tags;     /* VLAN */
+	__u8 tunnel;   /* TUNNEL_* that the packet came in */
+	__u8 hop_limit;
+	__u8 chunk;    /* SCTP: type of the first chunk */
+	__u8 chunk_flags;
 };
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+#define TCP_URG 0x20
 
 static __always_inline enum step pass(struct pkt *pkt, enum reason reason)
 {
@@ -141,6 +165,28 @@ static __always_inline __u64 meta_make(__u32 serial, __u32 state, __u32 flags,
 	       (__u64)flags << META_FLAGS_SHIFT |
 	       (__u64)epoch << META_EPOCH_SHIFT |
 	       (__u64)(seen & META_SEEN_MASK) << META_SEEN_SHIFT;
+}
+
+/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
+ * turning the mask into a branch: with one per lane of a scan the verifier walks
+ * 2^8 paths where this is one. */
+static __always_inline __u64 mask_below(__u64 a, __u64 b)
+{
+	__s64 difference = a - b;
+
+	asm volatile("" : "+r"(difference));
+	return difference >> 63;
+}
+
+#define TICKS_AHEAD 256 /* far more than two CPUs can differ */
+
+/* Another CPU that began after the edge of a tick may have stamped something
+ * ahead of this packet's clock: that is an age of 0, not of nearly 2^24. */
+static __always_inline __u64 ticks_since(__u32 then, __u32 now)
+{
+	__u64 age = (now - then) & TICK_MASK;
+
+	return age & mask_below(age, TICK_MASK + 1 - TICKS_AHEAD);
 }
 
 /* Added to the clock; tests make months pass with it. */

@@ -7,9 +7,8 @@
 #include "failsafe.h"
 #include "finish.h"
 #include "flow.h"
-#include "parse.h"
-
-#define TC_LINEAR 128 /* all headers this version reads fit */
+#include "headers.h"
+#include "plain.h"
 
 static __always_inline __u32 scale_at(__u64 word, __u32 now)
 {
@@ -29,7 +28,8 @@ static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
 	control = bpf_map_lookup_elem(control_map, &zero);
 	if (!pkt || !control)
 		return NULL;
-	__builtin_memset(pkt, 0, sizeof(*pkt));
+	__builtin_memset(&pkt->control, 0,
+			 sizeof(*pkt) - __builtin_offsetof(struct pkt, control));
 	pkt->control = READ_ONCE(control->word);
 	pkt->hook = hook;
 	pkt->packets = 1;
@@ -54,7 +54,9 @@ static __always_inline enum step flow_answer(struct pkt *pkt)
 	 * take it for a new one would cost a reply. */
 	for (i = 0; i < FLOW_TRIES && find == FIND_BUSY; i++)
 		find = flow_find(pkt, words);
-	return find == FIND_HIT ? flow_hit(pkt) : STEP_CONTINUE;
+	if (find == FIND_HIT)
+		return flow_hit(pkt);
+	return pkt->related ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
 }
 
 /* Whatever the flow table does not answer with an allow is asked of the failsafe
@@ -71,17 +73,70 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	return step;
 }
 
-SEC("xdp")
-int entry_xdp(struct xdp_md *ctx)
+/* Before the long way: what the short way has left, but for a tag that did not
+ * stand in the frame. */
+static __always_inline void parse_restart(struct pkt *pkt, __u32 len,
+					  __u32 tags, __u32 zone)
+{
+	packet_restart(pkt);
+	pkt->tags = tags;
+	pkt->zone = zone;
+	pkt->end = len;
+}
+
+/* How much of a frame is copied, in terms that the verifier follows. */
+static __always_inline __u32 headers_length(__u32 len)
+{
+	asm volatile("" : "+r"(len));
+	return len > HEADERS_MAX ? HEADERS_MAX : len;
+}
+
+static __always_inline enum step parse_copied(struct pkt *pkt,
+					      struct headers *copy)
+{
+	enum step step = parse_headers(pkt, copy);
+
+	if (step == STEP_CONTINUE && pkt->fragment == FRAGMENT_LATER)
+		step = fragment_follow(pkt);
+	if (step == STEP_CONTINUE)
+		key_set(pkt);
+	return step;
+}
+
+static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
+	__u32 hook = pkt->hook, len = data_end - data, length;
+	struct headers *copy;
+
+	pkt->bytes = len;
+	if (plain_frame(pkt, data, data_end, len)) {
+		key_set(pkt);
+		return STEP_CONTINUE;
+	}
+	len = bpf_xdp_get_buff_len(ctx); /* the frame may have further buffers */
+	pkt->bytes = len;
+	copy = bpf_map_lookup_elem(&headers, &hook);
+	if (!copy)
+		return drop(pkt, REASON_DROP_MAP);
+	parse_restart(pkt, len, 0, 0);
+	length = headers_length(len);
+	if (length < ETH_HLEN)
+		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
+	if (bpf_xdp_load_bytes(ctx, 0, copy->bytes, length))
+		return drop(pkt, REASON_DROP_MAP);
+	return parse_copied(pkt, copy);
+}
+
+SEC("xdp.frags")
+int entry_xdp(struct xdp_md *ctx)
+{
 	struct pkt *pkt = pkt_begin(HOOK_XDP, &control, ctx->ingress_ifindex);
 
 	if (!pkt)
 		return XDP_DROP;
-	pkt->bytes = data_end - data;
-	if (parse_frame(pkt, data, data_end, pkt->bytes, false) != STEP_CONTINUE)
+	if (parse_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_xdp(pkt);
 	if (flow_step(pkt) != STEP_CONTINUE)
 		return finish_xdp(pkt);
@@ -110,28 +165,33 @@ static __always_inline __u32 segments(struct __sk_buff *skb)
 	return skb->gso_size ? (skb->len + skb->gso_size - 1) / skb->gso_size : 1;
 }
 
-/* Headers are nearly always in the linear part, and pulling payload there costs
- * a copy: it is done only where the parser came short. */
+/* At tc the outermost tag is not in the frame but beside it. */
 static __always_inline enum step parse_skb(struct pkt *pkt,
 					   struct __sk_buff *skb)
 {
-	enum step step = STEP_CONTINUE;
-	int i;
+	__u32 hook = HOOK_TC, tags, zone, length;
+	struct headers *copy;
 
-	for (i = 0; i < 2; i++) {
-		step = parse_frame(pkt, (void *)(long)skb->data,
-				   (void *)(long)skb->data_end, skb->len,
-				   skb->gso_size != 0);
-		if (step == STEP_CONTINUE ||
-		    (pkt->reason != REASON_DROP_ETH_TRUNCATED &&
-		     pkt->reason != REASON_DROP_IP_TRUNCATED &&
-		     pkt->reason != REASON_DROP_L4_TRUNCATED))
-			break;
-		if (bpf_skb_pull_data(skb, skb->len < TC_LINEAR ? skb->len
-								: TC_LINEAR))
-			break;
+	if (skb->vlan_present)
+		vlan_enter(pkt, skb->vlan_tci);
+	pkt->joined = skb->gso_size != 0;
+	tags = pkt->tags;
+	zone = pkt->zone;
+	if (plain_frame(pkt, (void *)(long)skb->data,
+			(void *)(long)skb->data_end, skb->len)) {
+		key_set(pkt);
+		return STEP_CONTINUE;
 	}
-	return step;
+	copy = bpf_map_lookup_elem(&headers, &hook);
+	if (!copy)
+		return drop(pkt, REASON_DROP_MAP);
+	parse_restart(pkt, skb->len, tags, zone);
+	length = headers_length(skb->len);
+	if (length < ETH_HLEN)
+		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
+	if (bpf_skb_load_bytes(skb, 0, copy->bytes, length))
+		return drop(pkt, REASON_DROP_MAP);
+	return parse_copied(pkt, copy);
 }
 
 SEC("classifier")
@@ -147,10 +207,6 @@ int entry_tc(struct __sk_buff *skb)
 		pass(pkt, REASON_PASS_JUDGED);
 		return finish_tc(pkt);
 	}
-	if (skb->vlan_present) {
-		drop(pkt, REASON_DROP_VLAN);
-		return finish_tc(pkt);
-	}
 	if (parse_skb(pkt, skb) != STEP_CONTINUE)
 		return finish_tc(pkt);
 	if (flow_step(pkt) != STEP_CONTINUE)
@@ -162,18 +218,15 @@ int entry_tc(struct __sk_buff *skb)
 
 /* Judges a packet as a new connection under the generation that probe_control
  * names. Never attached, counts nothing, writes nothing but its answer. */
-SEC("xdp")
+SEC("xdp.frags")
 int entry_probe(struct xdp_md *ctx)
 {
-	void *data_end = (void *)(long)ctx->data_end;
-	void *data = (void *)(long)ctx->data;
 	struct pkt *pkt = pkt_begin(HOOK_PROBE, &probe_control,
 				    ctx->ingress_ifindex);
 
 	if (!pkt)
 		return XDP_DROP;
-	pkt->bytes = data_end - data;
-	if (parse_frame(pkt, data, data_end, pkt->bytes, false) != STEP_CONTINUE)
+	if (parse_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);
 	pkt->steps = PROBE_PARSED;
 	if (failsafe_passes(pkt)) {

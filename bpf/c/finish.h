@@ -4,7 +4,7 @@
 #ifndef BAILEY_FINISH_H
 #define BAILEY_FINISH_H
 
-#include "maps.h"
+#include "fragment.h"
 
 static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
 {
@@ -51,6 +51,14 @@ static __always_inline void reason_count(struct pkt *pkt)
 	counters->reason[pkt->reason & (REASON_MAX - 1)].bytes += pkt->bytes;
 }
 
+static __always_inline void packet_count(struct pkt *pkt)
+{
+	reason_count(pkt);
+	rules_count(pkt);
+	if (pkt->fragment == FRAGMENT_FIRST && pkt->verdict == VERDICT_PASS)
+		fragment_remember(pkt);
+}
+
 static __always_inline int finish_xdp(struct pkt *pkt)
 {
 	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
@@ -61,35 +69,41 @@ static __always_inline int finish_xdp(struct pkt *pkt)
 		if (action != XDP_REDIRECT)
 			drop(pkt, REASON_DROP_BRIDGE_PORT);
 	}
-	reason_count(pkt);
-	rules_count(pkt);
+	packet_count(pkt);
 	return action;
 }
 
 static __always_inline int finish_tc(struct pkt *pkt)
 {
-	reason_count(pkt);
-	rules_count(pkt);
+	packet_count(pkt);
 	/* UNSPEC: the packet goes on to other programs, then to the NIC. */
 	return pkt->verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
-/* Counts nothing; the answer travels in the packet. */
+/* Counts nothing; the answer travels in front of the packet. */
 static __always_inline int finish_probe(struct xdp_md *ctx, struct pkt *pkt)
 {
-	void *data_end = (void *)(long)ctx->data_end;
-	struct probe_answer *answer = (void *)(long)ctx->data;
 	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+	struct probe_answer *answer;
 
-	if ((void *)(answer + 1) > data_end)
+	if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*answer)))
 		return action;
+	answer = (void *)(long)ctx->data;
+	if ((void *)(answer + 1) > (void *)(long)ctx->data_end)
+		return action;
+	__builtin_memset(answer, 0, sizeof(*answer));
 	answer->magic = PROBE_MAGIC;
+	answer->key = pkt->key;
 	answer->verdict = pkt->verdict;
 	answer->reason = pkt->reason;
 	answer->egress = pkt->egress;
 	answer->ingress = pkt->ingress;
 	answer->steps = pkt->steps;
-	answer->pad = 0;
+	answer->fragment = pkt->fragment;
+	answer->fragment_bytes = pkt->fragment_bytes;
+	answer->from_low = pkt->from_low;
+	answer->opens = pkt->opens;
+	answer->related = pkt->related;
 	return action;
 }
 

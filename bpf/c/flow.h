@@ -10,6 +10,7 @@
 #ifndef BAILEY_FLOW_H
 #define BAILEY_FLOW_H
 
+#include "frame.h"
 #include "source.h"
 
 #define BYTES_01 0x0101010101010101ULL
@@ -95,27 +96,10 @@ static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
 	return line ? &line->lane[lane & (FLOW_LANES - 1)] : NULL;
 }
 
-/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
- * turning the mask into a branch: with one per lane of a scan the verifier walks
- * 2^8 paths where this is one. */
-static __always_inline __u64 mask_below(__u64 a, __u64 b)
-{
-	__s64 difference = a - b;
-
-	asm volatile("" : "+r"(difference));
-	return difference >> 63;
-}
-
-#define TICKS_AHEAD 256 /* far more than two CPUs can differ */
-
-/* Ticks since the last packet. Another CPU that began after the edge of a tick
- * may have stamped the flow ahead of this packet's clock: that is an age of 0,
- * not of nearly 2^24. */
+/* Ticks since the flow's last packet. */
 static __always_inline __u64 flow_age(__u64 meta, __u32 now)
 {
-	__u64 age = (now - meta_seen(meta)) & TICK_MASK;
-
-	return age & mask_below(age, TICK_MASK + 1 - TICKS_AHEAD);
+	return ticks_since(meta_seen(meta), now);
 }
 
 /*
@@ -195,7 +179,7 @@ static __always_inline bool flow_half_open(__u32 state)
 
 static __always_inline bool flow_over(__u32 state)
 {
-	const __u32 set = 1 << STATE_TCP_TIME_WAIT | 1 << STATE_TCP_CLOSED |
+	const __u32 set = 1 << STATE_TCP_TIME_WAIT | 1 << STATE_CLOSED |
 			  1 << STATE_DENIED;
 
 	return set >> state & 1;
@@ -229,19 +213,64 @@ static __always_inline bool flow_current(__u64 meta, __u64 control)
 }
 
 /*
+ * What a sender must know to end a connection (RFC 5961 asks no more of the
+ * endpoints). The acknowledgement of the other side says where the sender's next
+ * segment begins. It is noted only when it has moved by ACK_STEP, so that the
+ * line is seldom written; a segment within SEQUENCE_WINDOW after it is believed.
+ */
+#define ACK_STEP (1U << 16)
+#define SEQUENCE_WINDOW (1U << 20)
+
+static __always_inline bool tcp_believed(struct pkt *pkt,
+					 const struct flow_entry *entry,
+					 bool answers_syn)
+{
+	__u32 own = READ_ONCE(entry->ack[pkt->from_low ? 0 : 1]);
+	__u32 expected = READ_ONCE(entry->ack[pkt->from_low ? 1 : 0]);
+
+	if (answers_syn) /* an RST from where nothing has been seen yet */
+		return pkt->tcp_flags & TCP_ACK && pkt->ack == own;
+	/* From one before it: an RST may repeat the number of its SYN. */
+	return !expected ||
+	       pkt->sequence - expected + 1 < SEQUENCE_WINDOW;
+}
+
+/* Another flow may have come to the line meanwhile; then its first RST may be
+ * taken for a stray one. */
+static __always_inline void tcp_note_ack(struct pkt *pkt,
+					 struct flow_entry *entry,
+					 bool half_open)
+{
+	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+
+	if (pkt->tcp_flags & TCP_ACK &&
+	    (!READ_ONCE(*own) || pkt->ack - READ_ONCE(*own) - ACK_STEP <
+					 SEQUENCE_WINDOW))
+		WRITE_ONCE(*own, pkt->ack);
+	if (pkt->tcp_flags & TCP_SYN && half_open)
+		WRITE_ONCE(*other, pkt->sequence + 1);
+}
+
+/*
  *   SYN_SENT -SYN,ACK-> SYN_RECV -ACK-> ESTABLISHED -FIN-> FIN_WAIT -FIN-> TIME_WAIT
  *       SYN_SENT, SYN_RECV -RST-> CLOSED
  *       ESTABLISHED -RST-> FIN_WAIT without a FIN -ACK-> ESTABLISHED
- * A SYN against the opener's direction of a live flow is nobody's reply. An RST
- * is not checked against the window, so it closes an established flow softly: it
- * may expire sooner, is not evicted for it, and traffic that goes on revives it.
+ * A SYN against the opener's direction of a live flow is nobody's reply; against
+ * that of a flow in SYN_SENT it is the other half of a simultaneous open. An RST
+ * or FIN that is not believed changes nothing. An RST that is closes an
+ * established flow softly: it may expire sooner, is not evicted for it, and
+ * traffic that goes on revives it.
  */
-static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
-					     __u32 *state, __u32 *flags)
+static __always_inline enum step tcp_advance(struct pkt *pkt,
+					     struct flow_entry *entry,
+					     __u64 meta, __u32 *state,
+					     __u32 *flags)
 {
 	bool opener = flow_from_opener(pkt, meta);
 	bool plain_ack = (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
 	__u32 fin = pkt->from_low ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
+	bool ends = pkt->tcp_flags & (TCP_RST | TCP_FIN);
 
 	if (pkt->opens && (flow_over(*state) || *flags & FLOW_MIDSTREAM)) {
 		pkt->reopen = 1;
@@ -251,15 +280,19 @@ static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 		return drop(pkt, REASON_DROP_TCP_STATE);
 	if (*state == STATE_DENIED)
 		return STEP_CONTINUE;
+	if (ends && !tcp_believed(pkt, entry,
+				  *state == STATE_TCP_SYN_SENT && !opener))
+		return STEP_CONTINUE;
 	if (!opener)
 		*flags |= FLOW_REPLIED;
 	if (pkt->tcp_flags & TCP_RST) {
 		if (flow_half_open(*state))
-			*state = STATE_TCP_CLOSED;
+			*state = STATE_CLOSED;
 		else if (*state == STATE_TCP_ESTABLISHED)
 			*state = STATE_TCP_FIN_WAIT;
 		return STEP_CONTINUE;
 	}
+	tcp_note_ack(pkt, entry, flow_half_open(*state));
 	if (!(*flags & FLOW_REPLIED))
 		return STEP_CONTINUE; /* one side alone cannot make it last */
 	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->tcp_flags & TCP_SYN)
@@ -278,6 +311,30 @@ static __always_inline enum step tcp_advance(struct pkt *pkt, __u64 meta,
 	return STEP_CONTINUE;
 }
 
+#define SCTP_REFLECTED 0x01 /* T: the tag is the one that the sender had chosen */
+
+static __always_inline bool sctp_ends(const struct pkt *pkt)
+{
+	return pkt->chunk == SCTP_CHUNK_ABORT ||
+	       pkt->chunk == SCTP_CHUNK_SHUTDOWN_COMPLETE;
+}
+
+/* ABORT and SHUTDOWN COMPLETE end an association, for who knows its tag (RFC 9260,
+ * 8.5.1). */
+static __always_inline void sctp_advance(struct pkt *pkt,
+					 struct flow_entry *entry, __u32 *state)
+{
+	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+	__u32 tag = READ_ONCE(*(pkt->chunk_flags & SCTP_REFLECTED ? own : other));
+
+	if (sctp_ends(pkt) && pkt->sequence == tag)
+		*state = STATE_CLOSED;
+	else if (pkt->chunk == SCTP_CHUNK_INIT ||
+		 pkt->chunk == SCTP_CHUNK_INIT_ACK)
+		WRITE_ONCE(*own, pkt->ack);
+}
+
 /* Requests with the identifier 0 of both sides have one key; so have all ICMP
  * messages that are no echo. Against the opener's direction they are no reply. */
 static __always_inline bool echo_collision(struct pkt *pkt, __u64 meta)
@@ -289,7 +346,9 @@ static __always_inline bool echo_collision(struct pkt *pkt, __u64 meta)
 }
 
 /* Sets pkt->next, the meta word after this packet, or pkt->reopen. */
-static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
+static __always_inline enum step flow_advance(struct pkt *pkt,
+					      struct flow_entry *entry,
+					      __u64 meta)
 {
 	__u32 state = meta_state(meta), flags = meta_flags(meta);
 	enum step step = STEP_CONTINUE;
@@ -300,7 +359,11 @@ static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
 		return STEP_CONTINUE;
 	}
 	if (pkt->protocol == IPPROTO_TCP) {
-		step = tcp_advance(pkt, meta, &state, &flags);
+		step = tcp_advance(pkt, entry, meta, &state, &flags);
+	} else if (pkt->chunk == SCTP_CHUNK_INIT &&
+		   (flow_over(state) || flags & FLOW_MIDSTREAM)) {
+		pkt->reopen = 1;
+		return STEP_CONTINUE;
 	} else if (echo_collision(pkt, meta)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
@@ -309,6 +372,8 @@ static __always_inline enum step flow_advance(struct pkt *pkt, __u64 meta)
 		if (flow_half_open(state))
 			state++; /* *_NEW -> *_REPLIED */
 	}
+	if (pkt->chunk && state != STATE_DENIED)
+		sctp_advance(pkt, entry, &state);
 	if (step == STEP_CONTINUE && flags & FLOW_FROM_OUTSIDE &&
 	    flow_half_open(meta_state(meta)) && state_live(state) &&
 	    source_exhausted(&pkt->key, meta)) {
@@ -326,7 +391,7 @@ static __always_inline void flow_count(struct pkt *pkt, __u32 bucket,
 	struct flow_counts *counts;
 	struct flow_count *count;
 
-	if (!FLOW_COUNTERS)
+	if (!FLOW_COUNTERS || pkt->related)
 		return;
 	counts = pkt->from_low
 			 ? bpf_map_lookup_elem(&flow_counts_low, &bucket)
@@ -348,6 +413,21 @@ static __always_inline void flow_rules(struct pkt *pkt, __u64 rules)
 		pkt->ingress |= CELL_DENY;
 }
 
+/* An ICMP error about a flow: passes if the flow may, and changes nothing of it. */
+static __always_inline enum step flow_related(struct pkt *pkt,
+					      struct flow_entry *entry)
+{
+	if (flow_expired(pkt, pkt->found))
+		return drop(pkt, REASON_DROP_ICMP_ERROR);
+	if (meta_state(pkt->found) == STATE_DENIED)
+		return drop(pkt, REASON_DROP_FLOW_DENIED);
+	pkt->next = pkt->found;
+	if (!flow_current(pkt->found, pkt->control))
+		return STEP_CONTINUE;
+	flow_rules(pkt, READ_ONCE(entry->rules));
+	return pass(pkt, REASON_PASS_RELATED);
+}
+
 /*
  * A packet of a flow that is in the table. CONTINUE hands it to the policy
  * program: the flow is judged under an older epoch, or it is over and the packet
@@ -362,8 +442,10 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!entry)
 		return drop(pkt, REASON_DROP_MAP);
+	if (pkt->related)
+		return flow_related(pkt, entry);
 	for (i = 0; i < FLOW_TRIES; i++) {
-		if (flow_advance(pkt, meta) != STEP_CONTINUE)
+		if (flow_advance(pkt, entry, meta) != STEP_CONTINUE)
 			return STEP_DONE;
 		pkt->found = meta;
 		if (pkt->reopen || !flow_current(meta, pkt->control))

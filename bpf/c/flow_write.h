@@ -41,7 +41,7 @@ static const __u8 RANKS[STATE_COUNT] = {
 	[STATE_TCP_SYN_SENT] = RANK_HALF_OPEN,
 	[STATE_TCP_SYN_RECV] = RANK_HALF_OPEN,
 	[STATE_TCP_TIME_WAIT] = RANK_OVER,
-	[STATE_TCP_CLOSED] = RANK_OVER,
+	[STATE_CLOSED] = RANK_OVER,
 	[STATE_UDP_NEW] = RANK_HALF_OPEN,
 	[STATE_ICMP_NEW] = RANK_HALF_OPEN,
 	[STATE_SCTP_NEW] = RANK_HALF_OPEN,
@@ -264,7 +264,7 @@ static __always_inline __u64 meta_opened(struct pkt *pkt, __u32 serial)
 
 	if (pkt->hook == HOOK_XDP)
 		flags |= FLOW_FROM_OUTSIDE;
-	if (pkt->protocol == IPPROTO_TCP && !pkt->opens)
+	if (!pkt->opens)
 		flags |= FLOW_MIDSTREAM;
 	return meta_make(serial, state_opened(pkt), flags,
 			 control_epoch(pkt->control), pkt->now);
@@ -304,6 +304,17 @@ static __always_inline void counts_restart(struct pkt *pkt)
 	flow_count(pkt, pkt->found_bucket, pkt->found_lane);
 }
 
+/* What the sender's first packet says of the sequence numbers, or tags. */
+static __always_inline void acks_restart(struct pkt *pkt,
+					 struct flow_entry *entry)
+{
+	__u32 own = pkt->from_low ? 0 : 1;
+	bool tcp = pkt->protocol == IPPROTO_TCP;
+
+	entry->ack[own] = pkt->opens && tcp ? 0 : pkt->ack;
+	entry->ack[!own] = tcp ? pkt->sequence + pkt->opens : 0;
+}
+
 /* One try. A global function: the verifier walks it once, not once per try. */
 __noinline int flow_insert_once(struct pkt *pkt)
 {
@@ -332,8 +343,7 @@ __noinline int flow_insert_once(struct pkt *pkt)
 	}
 	entry->key = pkt->key;
 	entry->rules = rules_word(pkt);
-	entry->ack[0] = 0;
-	entry->ack[1] = 0;
+	acks_restart(pkt, entry);
 	counts_restart(pkt);
 	serial = meta_serial(READ_ONCE(entry->meta)) + 1;
 	__sync_lock_test_and_set(&entry->meta, meta_opened(pkt, serial));
@@ -387,8 +397,10 @@ __noinline int flow_rewrite(struct pkt *pkt, __u64 next, int restart)
 	}
 	entry->rules = rules_word(pkt);
 	pkt->new_flow = !!restart;
-	if (restart)
+	if (restart) {
+		acks_restart(pkt, entry);
 		counts_restart(pkt);
+	}
 	__sync_lock_test_and_set(&entry->meta, next);
 	source_account(&pkt->key, pkt->found, next);
 	if (!restart)

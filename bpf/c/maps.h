@@ -54,6 +54,14 @@ struct {
 	__type(value, struct pkt);
 } scratch SEC(".maps");
 
+/* The first bytes of a frame, likewise. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HOOKS);
+	__type(key, __u32);
+	__type(value, struct headers);
+} headers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -66,7 +66,7 @@ static __always_inline enum step judge(struct pkt *pkt,
 }
 
 /*
- * A segment from the middle of a connection opens a flow only where no policy
+ * A segment from the middle of a connection (TCP or SCTP) opens a flow only where no policy
  * isolates either end in either direction: then the other direction would pass
  * as well, and there is nothing that the segment could be a way around. Who
  * opened such a flow is a guess, so it is held to the same under a new policy.
@@ -79,17 +79,26 @@ static __always_inline enum step may_open(struct pkt *pkt,
 
 	if (pkt->opens || (again(pkt) && !guessed))
 		return STEP_CONTINUE;
-	if (pkt->protocol != IPPROTO_TCP)
+	if (pkt->related)
+		return drop(pkt, REASON_DROP_ICMP_ERROR);
+	if (pkt->protocol == IPPROTO_ICMP || pkt->protocol == IPPROTO_ICMPV6)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
 	if (TCP_STRICT || a->egress_subject | a->ingress_subject |
 				  b->egress_subject | b->ingress_subject)
-		return drop(pkt, REASON_DROP_TCP_NO_FLOW);
+		return drop(pkt, pkt->protocol == IPPROTO_SCTP
+					 ? REASON_DROP_SCTP_NO_FLOW
+					 : REASON_DROP_TCP_NO_FLOW);
 	return STEP_CONTINUE;
 }
 
 static __always_inline bool denied(struct pkt *pkt)
 {
 	return (pkt->egress | pkt->ingress) & CELL_DENY;
+}
+
+static __always_inline enum reason pass_reason(const struct pkt *pkt)
+{
+	return pkt->related ? REASON_PASS_RELATED : REASON_PASS_FLOW;
 }
 
 /* A flow under an older epoch. Denied, it stays as a tombstone: otherwise the
@@ -106,10 +115,12 @@ static __always_inline enum step conclude_again(struct pkt *pkt)
 		state = pkt->protocol != IPPROTO_TCP ? state_opened(pkt) :
 			flags & FLOW_REPLIED	     ? STATE_TCP_ESTABLISHED :
 						       STATE_TCP_SYN_RECV;
-	flow_rewrite(pkt, meta_make(serial, state, flags, epoch, pkt->now),
+	flow_rewrite(pkt,
+		     meta_make(serial, state, flags, epoch,
+			       meta_seen(pkt->next)),
 		     false);
-	return denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
-			     pass(pkt, REASON_PASS_FLOW);
+	return denied(pkt) ? drop(pkt, REASON_DROP_POLICY)
+			   : pass(pkt, pass_reason(pkt));
 }
 
 static __always_inline enum step conclude(struct pkt *pkt)
@@ -122,8 +133,8 @@ static __always_inline enum step conclude(struct pkt *pkt)
 	}
 	if (pkt->hook == HOOK_PROBE)
 		return pass(pkt, REASON_PASS_NEW);
-	/* Only a segment that continues a connection is worth an entry. */
-	if (pkt->tcp_flags & (TCP_RST | TCP_FIN))
+	/* Only what goes on is worth an entry. */
+	if (pkt->tcp_flags & (TCP_RST | TCP_FIN) || sctp_ends(pkt))
 		return pass(pkt, REASON_PASS_NEW);
 	if (!pkt->found)
 		return flow_insert(pkt);
@@ -140,7 +151,8 @@ static __always_inline enum step keep(struct pkt *pkt)
 	struct flow_entry *entry;
 	__u64 next = meta_make(meta_serial(pkt->found), meta_state(pkt->next),
 			       meta_flags(pkt->next),
-			       control_epoch(pkt->control), pkt->now);
+			       control_epoch(pkt->control),
+			       meta_seen(pkt->next));
 
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!entry)
@@ -152,7 +164,7 @@ static __always_inline enum step keep(struct pkt *pkt)
 		source_account(&pkt->key, pkt->found, next);
 		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
 	}
-	return pass(pkt, REASON_PASS_FLOW);
+	return pass(pkt, pass_reason(pkt));
 }
 
 static __always_inline enum step policy_step(struct pkt *pkt)
@@ -186,7 +198,7 @@ static __always_inline struct pkt *pkt_carried(__u32 hook)
 	return bpf_map_lookup_elem(&scratch, &hook);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int policy_xdp(struct xdp_md *ctx)
 {
 	struct pkt *pkt = pkt_carried(HOOK_XDP);
@@ -208,7 +220,7 @@ int policy_tc(struct __sk_buff *skb)
 	return finish_tc(pkt);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int policy_probe(struct xdp_md *ctx)
 {
 	struct pkt *pkt = pkt_carried(HOOK_PROBE);

@@ -30,6 +30,11 @@ static __always_inline bool source_counts(__u64 meta)
 	       state_live(meta_state(meta));
 }
 
+static __always_inline bool key_ipv4(const struct flow_key *key)
+{
+	return !key->addr_lo_be[0] && (__u32)key->addr_lo_be[1] == V4_MAPPED_WORD;
+}
+
 struct source_cells {
 	__u64 *first;
 	__u64 *second;
@@ -47,7 +52,7 @@ static __always_inline bool source_find(const struct flow_key *key, __u64 meta,
 	keys = bpf_map_lookup_elem(&flow_keys, &zero);
 	if (!keys)
 		return false;
-	prefix = key->tuple >> TUPLE_KIND_SHIFT == KIND_IPV4 ? addr[1] : addr[0];
+	prefix = key_ipv4(key) ? addr[1] : addr[0];
 	hash = (__u64)(__u32)(prefix + keys->nh[0]) *
 	       (__u32)((prefix >> 32) + keys->nh[1]);
 	hash = (hash ^ hash >> 32) * keys->mul[0];

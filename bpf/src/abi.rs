@@ -1,7 +1,7 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
 pub const CONTROL_GENERATION_SHIFT: u32 = 8;
 pub const CONTROL_EPOCH_SHIFT: u32 = 32;
@@ -42,10 +42,9 @@ pub const TUPLE_PORT_LO_SHIFT: u32 = 0;
 pub const TUPLE_PORT_HI_SHIFT: u32 = 16;
 pub const TUPLE_PROTOCOL_SHIFT: u32 = 32;
 pub const TUPLE_ZONE_SHIFT: u32 = 40;
-pub const TUPLE_KIND_SHIFT: u32 = 56;
 pub const KIND_IPV4: u32 = 4;
 pub const KIND_IPV6: u32 = 6;
-pub const KIND_FRAGMENT: u32 = 44;
+pub const V4_MAPPED_WORD: u32 = 4294901760;
 pub const RULES_EGRESS_SHIFT: u32 = 0;
 pub const RULES_INGRESS_SHIFT: u32 = 24;
 pub const RULES_MASK: u32 = 16777215;
@@ -56,6 +55,19 @@ pub const RULES_OPENED_MASK: u32 = 1023;
 pub const SOURCE_BITS: u32 = 16;
 pub const FLOW_EVENT_LINE: u32 = 16;
 pub const FLOW_NH_WORDS: u32 = 10;
+pub const HEADERS_MAX: u32 = 512;
+pub const HEADERS_SIZE: u32 = 1024;
+pub const EXTENSION_HEADERS_MAX: u32 = 8;
+pub const ETHERTYPES_MAX: u32 = 16;
+pub const TUNNEL_VXLAN: u32 = 1;
+pub const TUNNEL_GENEVE: u32 = 2;
+pub const TUNNELS_MAX: u32 = 4;
+pub const TUNNEL_PEERS_MAX: u32 = 16;
+pub const FRAGMENT_RECORDS: u32 = 16384;
+pub const FRAGMENT_TICKS: u32 = 28;
+pub const FRAGMENT_NONE: u32 = 0;
+pub const FRAGMENT_FIRST: u32 = 1;
+pub const FRAGMENT_LATER: u32 = 2;
 pub const HOST_LANES: u32 = 8;
 pub const HOST_NH_WORDS: u32 = 4;
 pub const LPM_DIRECT_BITS: u32 = 18;
@@ -87,7 +99,7 @@ pub const INTERFACE_SLOT_MASK: u32 = 255;
 pub const INTERFACE_JUDGED: u32 = 256;
 pub const INTERFACE_PROMISC: u32 = 512;
 pub const FAILSAFE_MAX: u32 = 64;
-pub const PROBE_MAGIC: u64 = 4774177671919239169;
+pub const PROBE_MAGIC: u64 = 4774177671919239170;
 pub const PROBE_PARSED: u32 = 1;
 pub const PROBE_JUDGED: u32 = 2;
 pub const VERDICT_NONE: u32 = 0;
@@ -104,7 +116,8 @@ pub struct control {
     pub scale: __u64,
     pub build: __u64,
     pub namespace: __u64,
-    pub pad: [__u64; 4usize],
+    pub warm_until: __u64,
+    pub pad: [__u64; 3usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -114,7 +127,9 @@ const _: () = {
     ["Offset of field: control::scale"][::core::mem::offset_of!(control, scale) - 8usize];
     ["Offset of field: control::build"][::core::mem::offset_of!(control, build) - 16usize];
     ["Offset of field: control::namespace"][::core::mem::offset_of!(control, namespace) - 24usize];
-    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 32usize];
+    ["Offset of field: control::warm_until"]
+        [::core::mem::offset_of!(control, warm_until) - 32usize];
+    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 40usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -230,7 +245,7 @@ pub const STATE_TCP_SYN_RECV: flow_state = 2;
 pub const STATE_TCP_ESTABLISHED: flow_state = 3;
 pub const STATE_TCP_FIN_WAIT: flow_state = 4;
 pub const STATE_TCP_TIME_WAIT: flow_state = 5;
-pub const STATE_TCP_CLOSED: flow_state = 6;
+pub const STATE_CLOSED: flow_state = 6;
 pub const STATE_UDP_NEW: flow_state = 7;
 pub const STATE_UDP_REPLIED: flow_state = 8;
 pub const STATE_ICMP_NEW: flow_state = 9;
@@ -242,6 +257,89 @@ pub const STATE_OTHER_REPLIED: flow_state = 14;
 pub const STATE_DENIED: flow_state = 15;
 pub const STATE_COUNT: flow_state = 16;
 pub type flow_state = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct headers {
+    pub bytes: [__u8; 1024usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of headers"][::core::mem::size_of::<headers>() - 1024usize];
+    ["Alignment of headers"][::core::mem::align_of::<headers>() - 1usize];
+    ["Offset of field: headers::bytes"][::core::mem::offset_of!(headers, bytes) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct tunnel_peer {
+    pub addr_be: [__u64; 2usize],
+    pub mask_be: [__u64; 2usize],
+    pub kind: __u32,
+    pub tunnel: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of tunnel_peer"][::core::mem::size_of::<tunnel_peer>() - 40usize];
+    ["Alignment of tunnel_peer"][::core::mem::align_of::<tunnel_peer>() - 8usize];
+    ["Offset of field: tunnel_peer::addr_be"]
+        [::core::mem::offset_of!(tunnel_peer, addr_be) - 0usize];
+    ["Offset of field: tunnel_peer::mask_be"]
+        [::core::mem::offset_of!(tunnel_peer, mask_be) - 16usize];
+    ["Offset of field: tunnel_peer::kind"][::core::mem::offset_of!(tunnel_peer, kind) - 32usize];
+    ["Offset of field: tunnel_peer::tunnel"]
+        [::core::mem::offset_of!(tunnel_peer, tunnel) - 36usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct fragment_key {
+    pub source_be: [__u64; 2usize],
+    pub destination_be: [__u64; 2usize],
+    pub id: __u32,
+    pub protocol: __u32,
+    pub zone: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of fragment_key"][::core::mem::size_of::<fragment_key>() - 48usize];
+    ["Alignment of fragment_key"][::core::mem::align_of::<fragment_key>() - 8usize];
+    ["Offset of field: fragment_key::source_be"]
+        [::core::mem::offset_of!(fragment_key, source_be) - 0usize];
+    ["Offset of field: fragment_key::destination_be"]
+        [::core::mem::offset_of!(fragment_key, destination_be) - 16usize];
+    ["Offset of field: fragment_key::id"][::core::mem::offset_of!(fragment_key, id) - 32usize];
+    ["Offset of field: fragment_key::protocol"]
+        [::core::mem::offset_of!(fragment_key, protocol) - 36usize];
+    ["Offset of field: fragment_key::zone"][::core::mem::offset_of!(fragment_key, zone) - 40usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct fragment_record {
+    pub seen: __u32,
+    pub bytes: __u16,
+    pub source_port: __u16,
+    pub destination_port: __u16,
+    pub protocol: __u8,
+    pub opens: __u8,
+    pub pad: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of fragment_record"][::core::mem::size_of::<fragment_record>() - 16usize];
+    ["Alignment of fragment_record"][::core::mem::align_of::<fragment_record>() - 4usize];
+    ["Offset of field: fragment_record::seen"]
+        [::core::mem::offset_of!(fragment_record, seen) - 0usize];
+    ["Offset of field: fragment_record::bytes"]
+        [::core::mem::offset_of!(fragment_record, bytes) - 4usize];
+    ["Offset of field: fragment_record::source_port"]
+        [::core::mem::offset_of!(fragment_record, source_port) - 6usize];
+    ["Offset of field: fragment_record::destination_port"]
+        [::core::mem::offset_of!(fragment_record, destination_port) - 8usize];
+    ["Offset of field: fragment_record::protocol"]
+        [::core::mem::offset_of!(fragment_record, protocol) - 10usize];
+    ["Offset of field: fragment_record::opens"]
+        [::core::mem::offset_of!(fragment_record, opens) - 11usize];
+    ["Offset of field: fragment_record::pad"]
+        [::core::mem::offset_of!(fragment_record, pad) - 12usize];
+};
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct host_entry {
@@ -389,6 +487,10 @@ pub const REASON_PASS_LINK_LOCAL_CONTROL: reason = 5;
 pub const REASON_PASS_JUDGED: reason = 6;
 pub const REASON_PASS_FAILSAFE: reason = 7;
 pub const REASON_PASS_LLC: reason = 8;
+pub const REASON_PASS_RELATED: reason = 9;
+pub const REASON_PASS_MULTICAST_CONTROL: reason = 10;
+pub const REASON_PASS_DHCP: reason = 11;
+pub const REASON_PASS_ETHERTYPE: reason = 12;
 pub const REASON_DROP_POLICY: reason = 16;
 pub const REASON_DROP_FLOW_DENIED: reason = 17;
 pub const REASON_DROP_TCP_NO_FLOW: reason = 18;
@@ -409,10 +511,19 @@ pub const REASON_DROP_L4_TRUNCATED: reason = 37;
 pub const REASON_DROP_L4_HEADER: reason = 38;
 pub const REASON_DROP_MARTIAN: reason = 39;
 pub const REASON_DROP_ND_HOP_LIMIT: reason = 40;
+pub const REASON_DROP_TCP_FLAGS: reason = 41;
+pub const REASON_DROP_SOURCE_ROUTE: reason = 42;
+pub const REASON_DROP_SCTP_NO_FLOW: reason = 43;
 pub const REASON_DROP_VLAN: reason = 48;
 pub const REASON_DROP_FRAGMENT: reason = 49;
 pub const REASON_DROP_EXTENSION_HEADER: reason = 50;
 pub const REASON_DROP_ICMP_ERROR: reason = 51;
+pub const REASON_DROP_ICMP_ERROR_PAYLOAD: reason = 52;
+pub const REASON_DROP_FRAGMENT_TINY: reason = 53;
+pub const REASON_DROP_FRAGMENT_OVERLAP: reason = 54;
+pub const REASON_DROP_FRAGMENT_NO_FIRST: reason = 55;
+pub const REASON_DROP_TUNNEL_PEER: reason = 56;
+pub const REASON_DROP_TUNNEL_HEADER: reason = 57;
 pub const REASON_MAX: reason = 64;
 pub type reason = ::core::ffi::c_uint;
 #[repr(C)]
@@ -483,27 +594,44 @@ const _: () = {
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct probe_answer {
     pub magic: __u64,
+    pub key: flow_key,
     pub verdict: __u32,
     pub reason: __u32,
     pub egress: __u32,
     pub ingress: __u32,
     pub steps: __u32,
-    pub pad: __u32,
+    pub fragment_bytes: __u16,
+    pub fragment: __u8,
+    pub from_low: __u8,
+    pub opens: __u8,
+    pub related: __u8,
+    pub pad: [__u8; 6usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of probe_answer"][::core::mem::size_of::<probe_answer>() - 32usize];
+    ["Size of probe_answer"][::core::mem::size_of::<probe_answer>() - 80usize];
     ["Alignment of probe_answer"][::core::mem::align_of::<probe_answer>() - 8usize];
     ["Offset of field: probe_answer::magic"][::core::mem::offset_of!(probe_answer, magic) - 0usize];
+    ["Offset of field: probe_answer::key"][::core::mem::offset_of!(probe_answer, key) - 8usize];
     ["Offset of field: probe_answer::verdict"]
-        [::core::mem::offset_of!(probe_answer, verdict) - 8usize];
+        [::core::mem::offset_of!(probe_answer, verdict) - 48usize];
     ["Offset of field: probe_answer::reason"]
-        [::core::mem::offset_of!(probe_answer, reason) - 12usize];
+        [::core::mem::offset_of!(probe_answer, reason) - 52usize];
     ["Offset of field: probe_answer::egress"]
-        [::core::mem::offset_of!(probe_answer, egress) - 16usize];
+        [::core::mem::offset_of!(probe_answer, egress) - 56usize];
     ["Offset of field: probe_answer::ingress"]
-        [::core::mem::offset_of!(probe_answer, ingress) - 20usize];
+        [::core::mem::offset_of!(probe_answer, ingress) - 60usize];
     ["Offset of field: probe_answer::steps"]
-        [::core::mem::offset_of!(probe_answer, steps) - 24usize];
-    ["Offset of field: probe_answer::pad"][::core::mem::offset_of!(probe_answer, pad) - 28usize];
+        [::core::mem::offset_of!(probe_answer, steps) - 64usize];
+    ["Offset of field: probe_answer::fragment_bytes"]
+        [::core::mem::offset_of!(probe_answer, fragment_bytes) - 68usize];
+    ["Offset of field: probe_answer::fragment"]
+        [::core::mem::offset_of!(probe_answer, fragment) - 70usize];
+    ["Offset of field: probe_answer::from_low"]
+        [::core::mem::offset_of!(probe_answer, from_low) - 71usize];
+    ["Offset of field: probe_answer::opens"]
+        [::core::mem::offset_of!(probe_answer, opens) - 72usize];
+    ["Offset of field: probe_answer::related"]
+        [::core::mem::offset_of!(probe_answer, related) - 73usize];
+    ["Offset of field: probe_answer::pad"][::core::mem::offset_of!(probe_answer, pad) - 74usize];
 };

@@ -53,6 +53,26 @@ pub const REASONS: &[Reason] = &[
         "llc",
         "frame with an IEEE 802.2 header, between the sides of a bridge",
     ),
+    passes(
+        abi::REASON_PASS_RELATED,
+        "related",
+        "ICMP error about a flow that may pass",
+    ),
+    passes(
+        abi::REASON_PASS_MULTICAST_CONTROL,
+        "multicast-control",
+        "IGMP or MLD of the link itself",
+    ),
+    passes(
+        abi::REASON_PASS_DHCP,
+        "dhcp",
+        "between the ports of DHCP clients and servers",
+    ),
+    passes(
+        abi::REASON_PASS_ETHERTYPE,
+        "ethertype-allowed",
+        "type that the configuration lets through unread",
+    ),
     drops(
         abi::REASON_DROP_POLICY,
         "policy",
@@ -116,7 +136,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_ETHERTYPE,
         "ethertype",
-        "neither IP nor ARP nor link-local control traffic",
+        "a type that nothing lets through",
     ),
     drops(
         abi::REASON_DROP_IP_TRUNCATED,
@@ -126,7 +146,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_IP_HEADER,
         "ip-header",
-        "wrong IP version, or IHL below 5",
+        "wrong IP version, IHL below 5, or malformed options",
     ),
     drops(
         abi::REASON_DROP_IP_LENGTH,
@@ -141,37 +161,78 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_L4_HEADER,
         "l4-header",
-        "TCP data offset or UDP length out of range",
+        "TCP data offset, UDP length or SCTP tag out of range",
     ),
     drops(
         abi::REASON_DROP_MARTIAN,
         "martian",
-        "IPv4-mapped IPv6 address on the wire",
+        "an address that cannot be on the wire",
     ),
     drops(
         abi::REASON_DROP_ND_HOP_LIMIT,
         "nd-hop-limit",
         "neighbour discovery that came through a router",
     ),
-    drops(
-        abi::REASON_DROP_VLAN,
-        "vlan",
-        "VLAN-tagged frame (not supported yet)",
-    ),
+    drops(abi::REASON_DROP_VLAN, "vlan", "more than two VLAN tags"),
     drops(
         abi::REASON_DROP_FRAGMENT,
         "fragment",
-        "IP fragment (not supported yet)",
+        "fragment that cannot be: empty, unaligned, too far, or of what is never fragmented",
     ),
     drops(
         abi::REASON_DROP_EXTENSION_HEADER,
         "extension-header",
-        "IPv6 extension header (not supported yet)",
+        "IPv6 extension headers that are too many, too long or out of place",
     ),
     drops(
         abi::REASON_DROP_ICMP_ERROR,
         "icmp-error",
-        "ICMP error or redirect (not matched to its flow yet)",
+        "ICMP error about a packet of no known flow",
+    ),
+    drops(
+        abi::REASON_DROP_ICMP_ERROR_PAYLOAD,
+        "icmp-error-payload",
+        "ICMP error whose quoted packet cannot be read or was not its receiver's",
+    ),
+    drops(
+        abi::REASON_DROP_FRAGMENT_TINY,
+        "fragment-tiny",
+        "first fragment without all headers",
+    ),
+    drops(
+        abi::REASON_DROP_FRAGMENT_OVERLAP,
+        "fragment-overlap",
+        "later fragment that reaches into the first",
+    ),
+    drops(
+        abi::REASON_DROP_FRAGMENT_NO_FIRST,
+        "fragment-no-first",
+        "later fragment without a first one that passed",
+    ),
+    drops(
+        abi::REASON_DROP_TUNNEL_PEER,
+        "tunnel-peer",
+        "tunnelled packet from who is no peer of the tunnel",
+    ),
+    drops(
+        abi::REASON_DROP_TUNNEL_HEADER,
+        "tunnel-header",
+        "VXLAN or Geneve header that cannot be",
+    ),
+    drops(
+        abi::REASON_DROP_TCP_FLAGS,
+        "tcp-flags",
+        "TCP flags that no stack sends together",
+    ),
+    drops(
+        abi::REASON_DROP_SOURCE_ROUTE,
+        "source-route",
+        "packet that names its own way: IPv4 source route, IPv6 routing header",
+    ),
+    drops(
+        abi::REASON_DROP_SCTP_NO_FLOW,
+        "sctp-no-flow",
+        "SCTP packet of no known flow, and not the INIT that opens one",
     ),
 ];
 

@@ -35,6 +35,8 @@ pub struct Config {
     pub read: Read,
     /// Limits on what is compiled.
     pub limits: Limits,
+    /// How frames are read.
+    pub frames: Frames,
     /// The flow table.
     pub flow_table: FlowTable,
     /// Idle times of flows, in seconds.
@@ -148,6 +150,38 @@ pub struct Limits {
     pub table_bytes: usize,
 }
 
+/// `[frames]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Frames {
+    pub vlan_zones: bool,
+    pub dhcp: bool,
+    pub ethertypes: Vec<u16>,
+    pub tunnels: Vec<Tunnel>,
+}
+
+/// `{ kind = "vxlan", port = 4789, peers = ["192.0.2.0/24"] }`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tunnel {
+    /// What follows the UDP header.
+    pub kind: TunnelKind,
+    /// The destination port.
+    pub port: u16,
+    /// Where it may come from.
+    pub peers: Vec<ipnet::IpNet>,
+}
+
+/// Tunnels that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum TunnelKind {
+    Vxlan,
+    Geneve,
+}
+
 /// `[flow_table]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -244,6 +278,7 @@ impl Default for Config {
             watch: Watch::default(),
             read: Read::default(),
             limits: Limits::default(),
+            frames: Frames::default(),
             flow_table: FlowTable::default(),
             timeouts: Timeouts::default(),
             control: Control::default(),
@@ -281,6 +316,17 @@ impl Default for Limits {
             rules: limits.rules,
             classes: limits.classes,
             table_bytes: limits.table_bytes,
+        }
+    }
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            vlan_zones: false,
+            dhcp: true,
+            ethertypes: Vec::new(),
+            tunnels: Vec::new(),
         }
     }
 }
@@ -400,6 +446,7 @@ impl Config {
                 "failsafe: {cidr} has host bits; {network} is meant?"
             ));
         }
+        self.frames.check()?;
         self.timeouts.check()?;
         const RULES_MAX: usize = 1 << 22;
         if self.limits.rules > RULES_MAX {
@@ -491,6 +538,70 @@ fn known_keys() -> Vec<String> {
     keys
 }
 
+impl Frames {
+    fn check(&self) -> Result<(), String> {
+        use bailey_bpf::abi;
+        const READ: [u16; 6] = [0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x9100];
+        const ETHERTYPES_MAX: usize = abi::ETHERTYPES_MAX as usize;
+        const TUNNELS_MAX: usize = abi::TUNNELS_MAX as usize;
+        const PEERS_MAX: usize = abi::TUNNEL_PEERS_MAX as usize;
+        for &ethertype in &self.ethertypes {
+            if ethertype < 0x0600 {
+                return Err(format!(
+                    "frames.ethertypes: {ethertype:#06x} is a length, types begin at 0x0600"
+                ));
+            }
+            if READ.contains(&ethertype) {
+                return Err(format!(
+                    "frames.ethertypes: {ethertype:#06x} (IP, ARP, VLAN) is always read"
+                ));
+            }
+        }
+        let peers = self.tunnels.iter().map(|tunnel| tunnel.peers.len()).sum();
+        for (what, count, most) in [
+            ("ethertypes", self.ethertypes.len(), ETHERTYPES_MAX),
+            ("tunnels", self.tunnels.len(), TUNNELS_MAX),
+            ("peers of tunnels", peers, PEERS_MAX),
+        ] {
+            if count > most {
+                return Err(format!("frames: {count} {what}, at most {most} fit"));
+            }
+        }
+        for (at, tunnel) in self.tunnels.iter().enumerate() {
+            let port = tunnel.port;
+            if tunnel.peers.is_empty() {
+                return Err(format!(
+                    "frames.tunnels: port {port} has no peers, so nothing could come through it"
+                ));
+            }
+            if port == 0 || self.tunnels[..at].iter().any(|other| other.port == port) {
+                return Err(format!("frames.tunnels: port {port} is 0 or named twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Frames {
+    fn datapath(&self) -> bailey_datapath::Frames {
+        let tunnel = |tunnel: &Tunnel| bailey_datapath::Tunnel {
+            kind: match tunnel.kind {
+                TunnelKind::Vxlan => bailey_datapath::TunnelKind::Vxlan,
+                TunnelKind::Geneve => bailey_datapath::TunnelKind::Geneve,
+            },
+            port: tunnel.port,
+            peers: tunnel.peers.clone(),
+        };
+        bailey_datapath::Frames {
+            vlan_zones: self.vlan_zones,
+            dhcp: self.dhcp,
+            ethertypes: self.ethertypes.clone(),
+            tunnels: self.tunnels.iter().map(tunnel).collect(),
+        }
+    }
+}
+
 impl Timeouts {
     /// Ages wrap after 208 days; nothing may live so long without a packet.
     fn check(&self) -> Result<(), String> {
@@ -545,6 +656,7 @@ impl Config {
                 Topology::Host => bailey_datapath::Topology::Host,
                 Topology::Bridge => bailey_datapath::Topology::Bridge,
             },
+            frames: self.frames.datapath(),
             failsafe: self.failsafe.iter().map(FailsafeEntry::datapath).collect(),
             source_flows: self.flow_table.source_flows,
             last_resort: self.flow_table.last_resort,
@@ -680,6 +792,11 @@ mod tests {
             "[flow_table]\nflows = 0",
             "[limits]\nrules = 9999999",
             "xdp_mode = \"x\"",
+            "[frames]\nethertypes = [0x0800]",
+            "[frames]\nethertypes = [0x05dc]",
+            "[frames]\ntunnels = [{ kind = \"vxlan\", port = 4789 }]",
+            "[frames]\ntunnels = [{ kind = \"vxlan\", port = 4789, peers = [] }]",
+            "[frames]\ntunnels = [{ kind = \"gre\", port = 1, peers = [\"::/0\"] }]",
         ] {
             assert!(Config::parse(text).is_err(), "{text}");
         }

@@ -5,6 +5,8 @@ use bailey_bpf::abi;
 use bailey_policy::Protocol;
 use ipnet::IpNet;
 
+use crate::cidr::CidrWords;
+
 /// A peer and a port of this side that are always let through, both legs, without state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Failsafe {
@@ -29,22 +31,13 @@ impl Failsafe {
     }
 
     fn entry(&self) -> abi::failsafe_entry {
-        // IPv4 lies in ::ffff:0:0/96, whose 96 bits are part of the mask.
-        let (kind, address, bits) = match self.cidr.trunc() {
-            IpNet::V4(net) => (
-                abi::KIND_IPV4,
-                net.addr().to_ipv6_mapped(),
-                96 + u32::from(net.prefix_len()),
-            ),
-            IpNet::V6(net) => (abi::KIND_IPV6, net.addr(), u32::from(net.prefix_len())),
-        };
-        let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+        let words = CidrWords::from(self.cidr);
         abi::failsafe_entry {
-            addr_be: bytemuck::cast(address.octets()),
-            mask_be: bytemuck::cast(mask.to_be_bytes()),
+            addr_be: words.addr_be,
+            mask_be: words.mask_be,
             port: self.port,
             protocol: self.protocol.0,
-            kind: kind as u8,
+            kind: words.kind as u8,
             pad: [0; 4],
         }
     }

@@ -34,6 +34,8 @@ pub struct Flow {
     pub source_port: u16,
     /// Port of the destination.
     pub destination_port: u16,
+    /// The VLAN, where VLANs have flows of their own: outer * 4096 + inner for two tags.
+    pub zone: u32,
     /// `enum flow_state`.
     pub state: u32,
     /// `FLOW_*` flags.
@@ -233,6 +235,7 @@ fn decode(entry: &abi::flow_entry, counts: [Count; 2], slot: (usize, usize)) -> 
         protocol: Protocol((tuple >> abi::TUPLE_PROTOCOL_SHIFT) as u8),
         source_port: source.1,
         destination_port: destination.1,
+        zone: (tuple >> abi::TUPLE_ZONE_SHIFT) as u32,
         state,
         flags,
         epoch: meta(abi::META_EPOCH_SHIFT, abi::META_EPOCH_MASK),
@@ -260,7 +263,7 @@ pub fn state_name(state: u32) -> &'static str {
         abi::STATE_TCP_ESTABLISHED => "ESTABLISHED",
         abi::STATE_TCP_FIN_WAIT => "FIN_WAIT",
         abi::STATE_TCP_TIME_WAIT => "TIME_WAIT",
-        abi::STATE_TCP_CLOSED => "CLOSED",
+        abi::STATE_CLOSED => "CLOSED",
         abi::STATE_UDP_NEW | abi::STATE_ICMP_NEW | abi::STATE_SCTP_NEW | abi::STATE_OTHER_NEW => {
             "UNREPLIED"
         }

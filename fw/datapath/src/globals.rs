@@ -3,12 +3,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use aya::EbpfLoader;
 use bailey_bpf::{abi, object};
 
+use crate::frames::FrameGlobals;
 use crate::maps::{BUILD_MAPS, MapShape, build_pin};
 use crate::pins::PinDir;
 use crate::settings::{Settings, Topology};
 
 /// The numbers that every program is told, as loader globals want them: borrowed.
-#[derive(Debug, Hash)]
+#[derive(Debug)]
 pub(crate) struct Globals {
     pub(crate) bucket_bits: u32,
     pub(crate) rule_stride: u32,
@@ -18,6 +19,7 @@ pub(crate) struct Globals {
     bridge: u32,
     clock_offset: u32,
     timeouts: [u32; abi::STATE_COUNT as usize],
+    frames: FrameGlobals,
 }
 
 impl Globals {
@@ -31,6 +33,7 @@ impl Globals {
             bridge: u32::from(settings.topology == Topology::Bridge),
             clock_offset: settings.clock_offset,
             timeouts: settings.timeouts.by_state(),
+            frames: FrameGlobals::new(&settings.frames),
         }
     }
 
@@ -51,6 +54,22 @@ impl Globals {
             .override_global("BRIDGE", &self.bridge, false)
             .override_global("CLOCK_OFFSET", &self.clock_offset, true)
             .override_global("TIMEOUTS", &self.timeouts[..], true);
+        let frames = &self.frames;
+        // Only the programs that read frames have these.
+        loader
+            .override_global("VLAN_ZONES", &frames.vlan_zones, false)
+            .override_global("DHCP", &frames.dhcp, false)
+            .override_global("ETHERTYPE_COUNT", &frames.ethertype_count, false)
+            .override_global("ETHERTYPES", &frames.ethertypes[..], false)
+            .override_global("TUNNEL_COUNT", &frames.tunnel_count, false)
+            .override_global("TUNNEL_PORTS", &frames.tunnel_ports[..], false)
+            .override_global("TUNNEL_KINDS", &frames.tunnel_kinds[..], false)
+            .override_global("TUNNEL_PEER_COUNT", &frames.tunnel_peer_count, false)
+            .override_global(
+                "TUNNEL_PEERS",
+                bytemuck::cast_slice::<_, u8>(&frames.tunnel_peers),
+                false,
+            );
         for shape in shapes {
             loader
                 .map_max_entries(shape.name, shape.entries)
@@ -68,7 +87,6 @@ pub(crate) fn build_number(settings: &Settings) -> u64 {
     let mut hasher = DefaultHasher::new();
     object::ENTRY.hash(&mut hasher);
     object::POLICY.hash(&mut hasher);
-    Globals::new(settings).hash(&mut hasher);
-    settings.failsafe.hash(&mut hasher);
+    settings.hash(&mut hasher);
     hasher.finish() | 1
 }

@@ -80,8 +80,8 @@ impl FlowHash {
         } else {
             key.addr_hi_be
         };
-        let kind = (key.tuple >> abi::TUPLE_KIND_SHIFT) as u32;
-        let prefix = address[usize::from(kind == abi::KIND_IPV4)];
+        let ipv4 = address[0] == 0 && address[1] as u32 == abi::V4_MAPPED_WORD;
+        let prefix = address[usize::from(ipv4)];
         let nh = &self.keys.nh;
         let hash = nh_pair(prefix as u32, nh[0], (prefix >> 32) as u32, nh[1]);
         let (first, second) = self.spread(hash);

@@ -67,7 +67,7 @@ fn check_shape(pins: &PinDir, shape: &MapShape) -> Result<(), DatapathError> {
     }
     let sizes = [
         ("bytes per value", info.value_size(), shape.value_size),
-        ("bytes per key", info.key_size(), 4),
+        ("bytes per key", info.key_size(), shape.key_size),
         ("entries", info.max_entries(), shape.entries),
     ];
     for (what, found, expected) in sizes {

@@ -10,6 +10,8 @@ mod bridge;
 mod candidate;
 /// Interfaces that are wanted, and what happens to them.
 pub mod change;
+/// Prefixes, as the programs compare them.
+mod cidr;
 /// The coarse monotonic clock in ticks, as the programs read it.
 pub mod clock;
 /// The control word.
@@ -28,6 +30,8 @@ pub mod failsafe;
 pub mod flows;
 /// Frames for the probe.
 pub mod frame;
+/// How frames are read.
+pub mod frames;
 /// Tables that are written once, read back and frozen.
 mod frozen;
 /// One policy program with its frozen tables.
@@ -74,5 +78,6 @@ pub use datapath::{Datapath, Enforcer};
 pub use detach::{Detached, detach};
 pub use error::DatapathError;
 pub use failsafe::Failsafe;
+pub use frames::{Frames, Tunnel, TunnelKind};
 pub use pins::PinDir;
 pub use settings::{OnPolicyChange, Settings, Timeouts, Topology};

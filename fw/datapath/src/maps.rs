@@ -7,11 +7,16 @@ use crate::settings::Settings;
 use crate::shared::cpus;
 
 /// Maps of one build of the programs, pinned under a name that ends with the build's number.
-pub(crate) const BUILD_MAPS: [&str; 4] =
-    ["policies_xdp", "policies_tc", "policies_probe", "scratch"];
+pub(crate) const BUILD_MAPS: [&str; 5] = [
+    "policies_xdp",
+    "policies_tc",
+    "policies_probe",
+    "scratch",
+    "headers",
+];
 
 /// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 15] = [
+pub(crate) const SHARED_MAPS: [&str; 16] = [
     "control",
     "probe_control",
     "flow_tags",
@@ -27,12 +32,14 @@ pub(crate) const SHARED_MAPS: [&str; 15] = [
     "interface_names",
     "bridge_lost",
     "bridge_ports",
+    "fragments",
 ];
 
 /// What a pinned map must be like.
 pub(crate) struct MapShape {
     pub(crate) name: &'static str,
     pub(crate) kind: MapType,
+    pub(crate) key_size: u32,
     pub(crate) value_size: u32,
     pub(crate) entries: u32,
     /// The setting that its size comes from.
@@ -47,6 +54,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
     let array = |name, value_size: usize, entries, setting| MapShape {
         name,
         kind: MapType::Array,
+        key_size: 4,
         value_size: value_size as u32,
         entries,
         setting,
@@ -88,8 +96,17 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         MapShape {
             name: "bridge_ports",
             kind: MapType::DevMapHash,
+            key_size: 4,
             value_size: 8,
             entries: abi::INTERFACE_SLOTS,
+            setting: None,
+        },
+        MapShape {
+            name: "fragments",
+            kind: MapType::LruHash,
+            key_size: size_of::<abi::fragment_key>() as u32,
+            value_size: size_of::<abi::fragment_record>() as u32,
+            entries: abi::FRAGMENT_RECORDS,
             setting: None,
         },
     ])

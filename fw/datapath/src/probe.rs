@@ -36,29 +36,36 @@ impl Datapath {
         self.probe_frame(&frame::opening(connection))
     }
 
-    /// Judges a frame of at least 32 bytes, likewise.
+    /// Judges a frame of at least 14 bytes, likewise.
     ///
     /// # Errors
     /// As [`Self::probe`].
     pub fn probe_frame(&self, frame: &[u8]) -> Result<Answer, DatapathError> {
-        let program: &Xdp = program(&self.shared.entry, "entry_probe")?;
-        let mut out = vec![0_u8; frame.len()];
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(frame);
-        options.data_out = Some(&mut out);
-        program
-            .test_run(options)
-            .map_err(DatapathError::program("entry_probe"))?;
-        let answer: abi::probe_answer = out
-            .get(..size_of::<abi::probe_answer>())
-            .map(bytemuck::pod_read_unaligned)
-            .filter(|answer: &abi::probe_answer| answer.magic == abi::PROBE_MAGIC)
-            .ok_or_else(|| DatapathError::Probe("the program left no answer".into()))?;
+        let answer = self.probe_raw(frame)?;
         let judged = answer.steps & abi::PROBE_JUDGED != 0;
         Ok(Answer {
             passes: answer.verdict == abi::VERDICT_PASS,
             reason: answer.reason,
             cells: judged.then_some((answer.egress, answer.ingress)),
         })
+    }
+
+    /// Everything that the program says of a frame of at least 14 bytes.
+    ///
+    /// # Errors
+    /// As [`Self::probe`].
+    pub fn probe_raw(&self, frame: &[u8]) -> Result<abi::probe_answer, DatapathError> {
+        let program: &Xdp = program(&self.shared.entry, "entry_probe")?;
+        let mut out = vec![0_u8; frame.len() + size_of::<abi::probe_answer>()];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        program
+            .test_run(options)
+            .map_err(DatapathError::program("entry_probe"))?;
+        out.get(..size_of::<abi::probe_answer>())
+            .map(bytemuck::pod_read_unaligned)
+            .filter(|answer: &abi::probe_answer| answer.magic == abi::PROBE_MAGIC)
+            .ok_or_else(|| DatapathError::Probe("the program left no answer".into()))
     }
 }

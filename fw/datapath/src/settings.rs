@@ -2,9 +2,10 @@ use bailey_bpf::abi;
 
 use crate::clock::ticks_of_seconds;
 use crate::failsafe::Failsafe;
+use crate::frames::Frames;
 
 /// Where the machine stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Topology {
     /// A node: XDP judges what it receives, tcx what it sends.
     #[default]
@@ -14,7 +15,7 @@ pub enum Topology {
 }
 
 /// What becomes of established flows when policy changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum OnPolicyChange {
     /// Judged once more at their next packet.
     #[default]
@@ -24,7 +25,7 @@ pub enum OnPolicyChange {
 }
 
 /// Everything that is fixed when the maps are created and the programs loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// Flows to hold; the table has at least twice as many slots.
     pub flows: u32,
@@ -39,6 +40,8 @@ pub struct Settings {
     pub tcp_strict: bool,
     /// Host or bridge.
     pub topology: Topology,
+    /// How frames are read.
+    pub frames: Frames,
     /// What passes whatever policy says; at most [`abi::FAILSAFE_MAX`].
     pub failsafe: Vec<Failsafe>,
     /// Live flows that one source (/32, /64) may have before its next ones stay evictable; 0: any.
@@ -61,6 +64,7 @@ impl Default for Settings {
             on_policy_change: OnPolicyChange::default(),
             tcp_strict: false,
             topology: Topology::default(),
+            frames: Frames::default(),
             failsafe: Vec::new(),
             source_flows: 1 << 16,
             last_resort: 300,
@@ -72,7 +76,7 @@ impl Default for Settings {
 
 /// Seconds after the last packet until a flow of this state is over. Defaults are those of the
 /// kernel's conntrack, but for established TCP: 2 h 4 min, the least that RFC 5382 permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the states")]
 pub struct Timeouts {
     pub tcp_syn_sent: u32,
@@ -123,7 +127,7 @@ impl Timeouts {
             (abi::STATE_TCP_ESTABLISHED, self.tcp_established),
             (abi::STATE_TCP_FIN_WAIT, self.tcp_fin_wait),
             (abi::STATE_TCP_TIME_WAIT, self.tcp_time_wait),
-            (abi::STATE_TCP_CLOSED, self.tcp_closed),
+            (abi::STATE_CLOSED, self.tcp_closed),
             (abi::STATE_UDP_NEW, self.udp_new),
             (abi::STATE_UDP_REPLIED, self.udp_replied),
             (abi::STATE_ICMP_NEW, self.icmp),

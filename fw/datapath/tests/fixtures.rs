@@ -60,7 +60,7 @@ fn tcp_from_handshake_to_teardown() {
             REASON_PASS_FLOW,
             &[NOT_ISOLATED, (rule, 0)],
         );
-        assert_eq!(h.flow().state, STATE_TCP_CLOSED);
+        assert_eq!(h.flow().state, STATE_CLOSED);
     }
 }
 
@@ -189,7 +189,7 @@ fn packets_that_open_nothing_need_a_flow() {
     for family in [0, 1] {
         let h = Harness::small();
         let (client, pod) = (CLIENT[family], POD[family]);
-        for flags in [ACK, SYN_ACK, RST, FIN_ACK, 0, SYN | RST, SYN | 0x01] {
+        for flags in [ACK, SYN_ACK, RST, FIN_ACK] {
             let segment = tcp(client, pod, 40000, 80, flags);
             h.expect(Hook::Xdp, &segment, REASON_DROP_TCP_NO_FLOW, &[]);
             let answer = tcp(pod, client, 80, 40000, flags);
@@ -236,9 +236,6 @@ fn layer_two() {
     let control = [0x01, 0x80, 0xc2, 0, 0, 0x0e];
     for (frame, reason) in [
         (ethernet([0xff; 6], 0x0806, 28), REASON_PASS_ARP),
-        (ethernet(unicast, 0x8100, 46), REASON_DROP_VLAN),
-        (ethernet(unicast, 0x88a8, 46), REASON_DROP_VLAN),
-        (ethernet(unicast, 0x9100, 46), REASON_DROP_VLAN),
         (
             ethernet(control, 0x88cc, 46),
             REASON_PASS_LINK_LOCAL_CONTROL,
@@ -249,7 +246,6 @@ fn layer_two() {
             REASON_DROP_ETHERTYPE,
         ),
         (ethernet(unicast, 0x8847, 46), REASON_DROP_ETHERTYPE),
-        (ethernet(control, 0x8100, 46), REASON_DROP_VLAN),
         (ethernet(unicast, 0x0800, 10), REASON_DROP_IP_TRUNCATED),
         (ethernet(unicast, 0x86dd, 30), REASON_DROP_IP_TRUNCATED),
     ] {
@@ -272,8 +268,6 @@ fn malformed_ipv4() {
         (with(&syn, 17, 19), REASON_DROP_IP_LENGTH),   // total length < header
         (with(&syn, 17, 200), REASON_DROP_IP_LENGTH),  // total length > frame
         (with(&syn, 14, 0x4f), REASON_DROP_IP_LENGTH), // IHL 60 > total length 40
-        (with(&syn, 20, 0x20), REASON_DROP_FRAGMENT),  // more fragments
-        (with(&syn, 21, 0x01), REASON_DROP_FRAGMENT),  // offset 8
         (with(&syn, 17, 39), REASON_DROP_L4_TRUNCATED), // 19 bytes of TCP
         (with(&syn, 46, 0x40), REASON_DROP_L4_HEADER), // data offset 4
         (with(&syn, 46, 0x60), REASON_DROP_L4_HEADER), // data offset beyond the packet
@@ -281,10 +275,6 @@ fn malformed_ipv4() {
         (with(&datagram, 39, 9), REASON_DROP_L4_HEADER), // UDP length > packet
         (with(&datagram, 17, 27), REASON_DROP_L4_TRUNCATED),
         (with(&ping, 17, 27), REASON_DROP_L4_TRUNCATED),
-        (with(&ping, 34, 3), REASON_DROP_ICMP_ERROR),
-        (with(&ping, 34, 5), REASON_DROP_ICMP_ERROR),
-        (with(&ping, 34, 11), REASON_DROP_ICMP_ERROR),
-        (with(&ping, 34, 12), REASON_DROP_ICMP_ERROR),
     ] {
         h.expect(Hook::Xdp, &frame, reason, &[]);
     }
@@ -322,7 +312,7 @@ fn ipv4_options_are_skipped_and_not_read_as_ports() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn malformed_ipv6_and_what_is_not_supported_yet() {
+fn malformed_ipv6_and_neighbour_discovery() {
     let h = Harness::small();
     let (client, pod) = (CLIENT[1], POD[1]);
     let syn = tcp(client, pod, 40000, 80, SYN);
@@ -338,14 +328,6 @@ fn malformed_ipv6_and_what_is_not_supported_yet() {
         (with(&syn, 19, 19), REASON_DROP_L4_TRUNCATED),
         (mapped, REASON_DROP_MARTIAN),
         (mapped_destination, REASON_DROP_MARTIAN),
-        (with(&syn, 20, 44), REASON_DROP_FRAGMENT),
-        (with(&syn, 20, 0), REASON_DROP_EXTENSION_HEADER),
-        (with(&syn, 20, 43), REASON_DROP_EXTENSION_HEADER),
-        (with(&syn, 20, 60), REASON_DROP_EXTENSION_HEADER),
-        (with(&syn, 20, 51), REASON_DROP_EXTENSION_HEADER),
-        (with(&ping, 54, 1), REASON_DROP_ICMP_ERROR),
-        (with(&ping, 54, 2), REASON_DROP_ICMP_ERROR),
-        (with(&ping, 54, 127), REASON_DROP_ICMP_ERROR),
         // Neighbour discovery is for the link only.
         (with(&ping, 54, 135), REASON_DROP_ND_HOP_LIMIT),
         (with(&with(&ping, 54, 135), 21, 255), REASON_PASS_ND),

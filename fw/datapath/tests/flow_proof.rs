@@ -488,42 +488,6 @@ fn the_sweeper_takes_idle_flows_and_no_live_one() {
     assert_eq!(h.event(FLOW_SWEPT), u64::from(IDLE_FLOWS));
 }
 
-/// The same pins with a clock that has moved on: what a daemon finds that starts after months.
-fn after(h: Harness, pins: &std::os::fd::OwnedFd, settings: Settings) -> Harness {
-    let Harness {
-        datapath,
-        tables,
-        runner,
-    } = h;
-    drop((datapath, runner));
-    let pins = PinDir::Private(pins.try_clone().unwrap());
-    let datapath = Datapath::open(pins, settings, tables.rules.clone()).unwrap();
-    assert!(datapath.is_adopted());
-    let mut h = Harness::with(datapath, tables);
-    h.install(&snapshot(true));
-    h
-}
-
-fn on(pins: &std::os::fd::OwnedFd, settings: Settings) -> Harness {
-    let tables = bailey_compile::compile(
-        &snapshot(true),
-        &RuleIds::default(),
-        &bailey_compile::Limits::default(),
-    );
-    let pins = PinDir::Private(pins.try_clone().unwrap());
-    let datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
-    let mut h = Harness::with(datapath, tables.unwrap());
-    h.install(&snapshot(true));
-    h
-}
-
-fn private() -> std::os::fd::OwnedFd {
-    match PinDir::private().unwrap() {
-        PinDir::Private(fd) => fd,
-        PinDir::Path(_) => unreachable!("it is private"),
-    }
-}
-
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_flow_that_has_been_dead_for_months_never_comes_back() {

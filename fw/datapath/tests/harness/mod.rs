@@ -7,8 +7,11 @@
     reason = "each test binary uses a part"
 )]
 
+pub mod build;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
@@ -317,4 +320,38 @@ pub fn echo(from: &str, to: &str, request: bool) -> Vec<u8> {
         (false, false) => (Protocol::ICMPV6, 129),
     };
     frame::ip(ip(from), ip(to), protocol, &frame::echo(kind))
+}
+
+/// The same pins with a clock that has moved on: what a daemon finds that starts after months.
+pub fn after(h: Harness, pins: &OwnedFd, settings: Settings) -> Harness {
+    let Harness {
+        datapath,
+        tables,
+        runner,
+    } = h;
+    drop((datapath, runner));
+    let pins = PinDir::Private(pins.try_clone().unwrap());
+    let datapath = Datapath::open(pins, settings, tables.rules.clone()).unwrap();
+    assert!(datapath.is_adopted());
+    let mut h = Harness::with(datapath, tables);
+    h.install(&snapshot(true));
+    h
+}
+
+/// A datapath on these pins.
+pub fn on(pins: &OwnedFd, settings: Settings) -> Harness {
+    let tables = compile(&snapshot(true), &RuleIds::default(), &Limits::default());
+    let pins = PinDir::Private(pins.try_clone().unwrap());
+    let datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
+    let mut h = Harness::with(datapath, tables.unwrap());
+    h.install(&snapshot(true));
+    h
+}
+
+/// Pins of its own.
+pub fn private() -> OwnedFd {
+    match PinDir::private().unwrap() {
+        PinDir::Private(fd) => fd,
+        PinDir::Path(_) => unreachable!("it is private"),
+    }
 }

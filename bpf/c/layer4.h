@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Layer 4, from pkt->at to pkt->end: ports, what may open a flow, what passes
+ * because the network needs it. */
+#ifndef BAILEY_LAYER4_H
+#define BAILEY_LAYER4_H
+
+#include "icmp_error.h"
+#include "tunnel.h"
+
+#define ND_HOP_LIMIT 255
+#define ND_FIRST 133 /* router solicitation */
+#define ND_LAST 137  /* redirect */
+#define MLD_QUERY 130
+#define MLD_REPORT 131
+#define MLD_DONE 132
+#define MLD_REPORT_V2 143
+#define LINK_ONLY 1 /* hop limit */
+
+/* A header of this size cannot be read. */
+static __always_inline enum step truncated(struct pkt *pkt, __u32 size)
+{
+	return drop(pkt, pkt->fragment == FRAGMENT_FIRST &&
+					 pkt->at + size > pkt->end
+				 ? REASON_DROP_FRAGMENT_TINY
+				 : REASON_DROP_L4_TRUNCATED);
+}
+
+static __always_inline enum step parse_tcp(struct pkt *pkt,
+					   struct headers *headers)
+{
+	struct tcphdr *tcp = header_at(headers, pkt->at, sizeof(*tcp), pkt->end);
+	__u32 header;
+
+	if (!tcp)
+		return truncated(pkt, sizeof(*tcp));
+	header = tcp->doff * 4;
+	if (header < sizeof(*tcp))
+		return drop(pkt, REASON_DROP_L4_HEADER);
+	if (header > pkt->end - pkt->at)
+		return drop(pkt, pkt->fragment == FRAGMENT_FIRST
+					 ? REASON_DROP_FRAGMENT_TINY
+					 : REASON_DROP_L4_HEADER);
+	tcp_read(pkt, tcp);
+	return tcp_flags_valid(pkt->tcp_flags) ?
+		       STEP_CONTINUE :
+		       drop(pkt, REASON_DROP_TCP_FLAGS);
+}
+
+static __always_inline enum step parse_udp(struct pkt *pkt,
+					   struct headers *headers)
+{
+	struct udphdr *udp = header_at(headers, pkt->at, sizeof(*udp), pkt->end);
+	__u32 stated, tunnel;
+
+	if (!udp)
+		return truncated(pkt, sizeof(*udp));
+	stated = bpf_ntohs(udp->len);
+	if (!pkt->joined &&
+	    (stated < sizeof(*udp) || (pkt->fragment != FRAGMENT_FIRST &&
+				       stated > pkt->end - pkt->at)))
+		return drop(pkt, REASON_DROP_L4_HEADER);
+	pkt->source_port = bpf_ntohs(udp->source);
+	pkt->destination_port = bpf_ntohs(udp->dest);
+	pkt->opens = 1;
+	/* DHCPv6 begins with a link-local address, DHCP with none. */
+	if (!pkt->fragment &&
+	    (pkt->kind == KIND_IPV4 || !source_unspecified(pkt)) &&
+	    dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
+		return pass(pkt, REASON_PASS_DHCP);
+	tunnel = pkt->tunnel ? 0 : tunnel_of(pkt->destination_port);
+	if (!tunnel)
+		return STEP_CONTINUE;
+	if (!pkt->joined)
+		pkt->end = pkt->at + stated;
+	pkt->at += sizeof(*udp);
+	return tunnel_enter(pkt, headers, tunnel);
+}
+
+struct sctp_head {
+	__be16 source;
+	__be16 destination;
+	__be32 tag;
+	__be32 checksum;
+	__u8 chunk;
+	__u8 chunk_flags;
+	__be16 chunk_length;
+};
+
+struct sctp_init {
+	struct sctp_head head;
+	__be32 tag;
+	__be32 rest[3];
+};
+
+static __always_inline enum step parse_sctp(struct pkt *pkt,
+					    struct headers *headers)
+{
+	struct sctp_head *sctp;
+	struct sctp_init *init;
+
+	sctp = header_at(headers, pkt->at, sizeof(*sctp), pkt->end);
+	if (!sctp)
+		return truncated(pkt, sizeof(*sctp));
+	pkt->source_port = bpf_ntohs(sctp->source);
+	pkt->destination_port = bpf_ntohs(sctp->destination);
+	pkt->sequence = sctp->tag;
+	pkt->chunk = sctp->chunk;
+	pkt->chunk_flags = sctp->chunk_flags;
+	pkt->opens = pkt->chunk == SCTP_CHUNK_INIT;
+	init = header_at(headers, pkt->at, sizeof(*init), pkt->end);
+	if (pkt->opens && !init)
+		return truncated(pkt, sizeof(*init));
+	if (pkt->opens && sctp->tag)
+		return drop(pkt, REASON_DROP_L4_HEADER);
+	if (init && (pkt->opens || pkt->chunk == SCTP_CHUNK_INIT_ACK))
+		pkt->ack = init->tag;
+	return STEP_CONTINUE;
+}
+
+static __always_inline bool mld(const struct pkt *pkt, __u8 type)
+{
+	__u64 prefix = bpf_be64_to_cpu(pkt->source_be[0]) >> 54;
+	bool link_local = prefix == 0xfe80 >> 6;
+
+	return (type == MLD_QUERY || type == MLD_REPORT || type == MLD_DONE ||
+		type == MLD_REPORT_V2) &&
+	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
+	       (link_local || (!pkt->source_be[0] && !pkt->source_be[1]));
+}
+
+static __always_inline enum step parse_icmp(struct pkt *pkt,
+					    struct headers *headers)
+{
+	struct icmp_header *icmp;
+	bool request;
+
+	icmp = header_at(headers, pkt->at, sizeof(*icmp), pkt->end);
+	if (!icmp)
+		return truncated(pkt, sizeof(*icmp));
+	pkt->opens = 1;
+	if (icmp_error(pkt->kind, icmp->type)) {
+		pkt->at += sizeof(*icmp);
+		return parse_icmp_error(pkt, headers);
+	}
+	if (icmp_echo(pkt->kind, icmp->type, &request)) {
+		pkt->source_port = request ? bpf_ntohs(icmp->id_be) : 0;
+		pkt->destination_port = request ? 0 : bpf_ntohs(icmp->id_be);
+		pkt->opens = request;
+		return STEP_CONTINUE;
+	}
+	if (pkt->kind == KIND_IPV4)
+		return STEP_CONTINUE;
+	if (icmp->type >= ND_FIRST && icmp->type <= ND_LAST) {
+		/* RFC 4861: a hop limit below 255 came through a router. */
+		if (pkt->hop_limit != ND_HOP_LIMIT)
+			return drop(pkt, REASON_DROP_ND_HOP_LIMIT);
+		return pkt->fragment ? drop(pkt, REASON_DROP_FRAGMENT)
+				     : pass(pkt, REASON_PASS_ND);
+	}
+	if (mld(pkt, icmp->type))
+		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
+	return STEP_CONTINUE;
+}
+
+static __always_inline bool igmp(const struct pkt *pkt)
+{
+	return pkt->protocol == IPPROTO_IGMP && pkt->kind == KIND_IPV4 &&
+	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
+	       (pkt->destination_be[1] >> 32 & 0xf0) == 224;
+}
+
+__noinline int parse_layer4(struct pkt *pkt, struct headers *headers)
+{
+	if (!pkt || !headers)
+		return STEP_DONE;
+	if (pkt->protocol == IPPROTO_TCP)
+		return parse_tcp(pkt, headers);
+	if (pkt->protocol == IPPROTO_UDP)
+		return parse_udp(pkt, headers);
+	if (pkt->protocol == IPPROTO_SCTP)
+		return parse_sctp(pkt, headers);
+	if (pkt->protocol == icmp_protocol(pkt->kind))
+		return parse_icmp(pkt, headers);
+	if (igmp(pkt))
+		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
+	pkt->opens = 1; /* any other protocol: one flow per pair of addresses */
+	return STEP_CONTINUE;
+}
+
+#endif

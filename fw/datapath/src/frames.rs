@@ -1,0 +1,113 @@
+use bailey_bpf::abi;
+use bytemuck::Zeroable;
+use ipnet::IpNet;
+
+use crate::cidr::CidrWords;
+
+/// How frames are read; docs/packets.md says what each setting does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Frames {
+    /// Are the flows of a VLAN its own?
+    pub vlan_zones: bool,
+    /// Does DHCP pass without policy?
+    pub dhcp: bool,
+    /// Types that pass unread; at most [`abi::ETHERTYPES_MAX`].
+    pub ethertypes: Vec<u16>,
+    /// UDP ports whose payload is judged; at most [`abi::TUNNELS_MAX`], with at most
+    /// [`abi::TUNNEL_PEERS_MAX`] peers together.
+    pub tunnels: Vec<Tunnel>,
+}
+
+/// A tunnel over UDP.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tunnel {
+    /// What follows the UDP header.
+    pub kind: TunnelKind,
+    /// The destination port.
+    pub port: u16,
+    /// From where it is accepted.
+    pub peers: Vec<IpNet>,
+}
+
+/// What follows the UDP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TunnelKind {
+    /// RFC 7348.
+    Vxlan,
+    /// RFC 8926.
+    Geneve,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            vlan_zones: false,
+            dhcp: true,
+            ethertypes: Vec::new(),
+            tunnels: Vec::new(),
+        }
+    }
+}
+
+/// [`Frames`] as constants of the programs.
+#[derive(Debug)]
+pub(crate) struct FrameGlobals {
+    pub(crate) vlan_zones: u32,
+    pub(crate) dhcp: u32,
+    pub(crate) ethertype_count: u32,
+    pub(crate) ethertypes: [u16; abi::ETHERTYPES_MAX as usize],
+    pub(crate) tunnel_count: u32,
+    pub(crate) tunnel_ports: [u16; abi::TUNNELS_MAX as usize],
+    pub(crate) tunnel_kinds: [u8; abi::TUNNELS_MAX as usize],
+    pub(crate) tunnel_peer_count: u32,
+    pub(crate) tunnel_peers: [abi::tunnel_peer; abi::TUNNEL_PEERS_MAX as usize],
+}
+
+impl FrameGlobals {
+    pub(crate) fn new(frames: &Frames) -> Self {
+        let mut globals = Self {
+            vlan_zones: u32::from(frames.vlan_zones),
+            dhcp: u32::from(frames.dhcp),
+            ethertype_count: frames.ethertypes.len() as u32,
+            ethertypes: [0; abi::ETHERTYPES_MAX as usize],
+            tunnel_count: frames.tunnels.len() as u32,
+            tunnel_ports: [0; abi::TUNNELS_MAX as usize],
+            tunnel_kinds: [0; abi::TUNNELS_MAX as usize],
+            tunnel_peer_count: 0,
+            tunnel_peers: Zeroable::zeroed(),
+        };
+        for (to, from) in globals.ethertypes.iter_mut().zip(&frames.ethertypes) {
+            *to = *from;
+        }
+        let places = globals.tunnel_ports.iter_mut();
+        let places = places.zip(&mut globals.tunnel_kinds);
+        for ((port, kind), tunnel) in places.zip(&frames.tunnels) {
+            *port = tunnel.port;
+            *kind = tunnel.kind.number() as u8;
+        }
+        let peers = frames.tunnels.iter().flat_map(|tunnel| {
+            let number = tunnel.kind.number();
+            tunnel.peers.iter().map(move |&peer| (number, peer))
+        });
+        for (to, (tunnel, peer)) in globals.tunnel_peers.iter_mut().zip(peers) {
+            let words = CidrWords::from(peer);
+            *to = abi::tunnel_peer {
+                addr_be: words.addr_be,
+                mask_be: words.mask_be,
+                kind: words.kind,
+                tunnel,
+            };
+            globals.tunnel_peer_count += 1;
+        }
+        globals
+    }
+}
+
+impl TunnelKind {
+    fn number(self) -> u32 {
+        match self {
+            Self::Vxlan => abi::TUNNEL_VXLAN,
+            Self::Geneve => abi::TUNNEL_GENEVE,
+        }
+    }
+}

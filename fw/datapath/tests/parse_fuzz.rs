@@ -1,0 +1,300 @@
+//! The programs and the reference parser on the same frames: reason, flow key and verdict of each.
+//! `BAILEY_FUZZ_FRAMES` says how many, `BAILEY_FUZZ_SEED` which.
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bailey_bpf::abi::*;
+use bailey_bpf::reason::{REASONS, Reason};
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::{Frames, Settings, Topology, Tunnel, TunnelKind};
+use bailey_policy::{Connection, Protocol};
+use bailey_reference as reference;
+use bailey_reference::{Fragment, Generator, Packet, Parsed};
+use harness::*;
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().expect(variable))
+}
+
+fn reason_number(name: &str) -> u32 {
+    let found = REASONS.iter().find(|reason| reason.name == name);
+    found.unwrap_or_else(|| panic!("no reason {name}")).number
+}
+
+fn words(address: IpAddr) -> [u64; 2] {
+    let v6 = match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    bytemuck::cast(v6.octets())
+}
+
+/// The key of a packet's flow and whether its sender has the lower address, by the definition in
+/// abi.h.
+fn key(packet: &Packet) -> (flow_key, bool) {
+    let source = (words(packet.source), packet.source_port);
+    let destination = (words(packet.destination), packet.destination_port);
+    let low = source <= destination;
+    let (lower, higher) = if low {
+        (source, destination)
+    } else {
+        (destination, source)
+    };
+    let tuple = u64::from(lower.1) << TUPLE_PORT_LO_SHIFT
+        | u64::from(higher.1) << TUPLE_PORT_HI_SHIFT
+        | u64::from(packet.protocol) << TUPLE_PROTOCOL_SHIFT
+        | u64::from(packet.zone) << TUPLE_ZONE_SHIFT;
+    let key = flow_key {
+        tuple,
+        addr_lo_be: lower.0,
+        addr_hi_be: higher.0,
+    };
+    (key, low)
+}
+
+/// What becomes of a packet that is the first of all.
+fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot) -> u32 {
+    if let Fragment::Later { .. } = packet.fragment {
+        return REASON_DROP_FRAGMENT_NO_FIRST;
+    }
+    if packet.related {
+        return REASON_DROP_ICMP_ERROR;
+    }
+    let protocol = Protocol(packet.protocol);
+    let isolated = [POD[0], POD[1]].map(ip);
+    let free = !isolated.contains(&packet.source) && !isolated.contains(&packet.destination);
+    if !packet.opens && (protocol == Protocol::ICMP || protocol == Protocol::ICMPV6) {
+        return REASON_DROP_ICMP_NO_FLOW;
+    }
+    if !packet.opens && !free {
+        return if protocol == Protocol::SCTP {
+            REASON_DROP_SCTP_NO_FLOW
+        } else {
+            REASON_DROP_TCP_NO_FLOW
+        };
+    }
+    let connection = Connection {
+        source: packet.source,
+        destination: packet.destination,
+        protocol,
+        port: packet.destination_port,
+    };
+    if bailey_policy::oracle::judge(snapshot, &connection).allows() {
+        REASON_PASS_NEW
+    } else {
+        REASON_DROP_POLICY
+    }
+}
+
+/// What the probe must say of a frame.
+fn compare(h: &Harness, snapshot: &bailey_policy::Snapshot, frame: &[u8], parsed: &Parsed) {
+    let answer = h.datapath.probe_raw(frame).unwrap();
+    let name = Reason::of(answer.reason).map_or("none", |reason| reason.name);
+    let told = || {
+        format!(
+            "frame {}\nreference {parsed:?}\nprogram {name} {answer:?}",
+            hex(frame)
+        )
+    };
+    let expected = match parsed {
+        Parsed::Pass(name) | Parsed::Drop(name) => reason_number(name),
+        Parsed::Packet(packet) => first_of_all(packet, snapshot),
+    };
+    assert_eq!(answer.reason, expected, "{}", told());
+    let passes = Reason::of(expected).is_some_and(|reason| reason.passes);
+    assert_eq!(answer.verdict == VERDICT_PASS, passes, "{}", told());
+    let Parsed::Packet(packet) = parsed else {
+        return;
+    };
+    let fragment = match packet.fragment {
+        Fragment::Whole => (FRAGMENT_NONE, 0),
+        Fragment::First { bytes } => (FRAGMENT_FIRST, bytes),
+        Fragment::Later { offset } => (FRAGMENT_LATER, offset),
+    };
+    assert_eq!(
+        (u32::from(answer.fragment), answer.fragment_bytes),
+        fragment,
+        "{}",
+        told()
+    );
+    if fragment.0 == FRAGMENT_LATER {
+        return;
+    }
+    let (key, low) = key(packet);
+    assert_eq!(answer.key, key, "{}", told());
+    let flags = [answer.from_low, answer.opens, answer.related].map(|flag| flag != 0);
+    assert_eq!(flags, [low, packet.opens, packet.related], "{}", told());
+}
+
+fn hex(frame: &[u8]) -> String {
+    frame.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reasons that a frame has whatever went before it.
+fn alone(parsed: &Parsed) -> Option<u32> {
+    match parsed {
+        Parsed::Pass(name) | Parsed::Drop(name) => Some(reason_number(name)),
+        Parsed::Packet(_) => None,
+    }
+}
+
+/// Frames that once were read otherwise.
+const REGRESSIONS: [&str; 3] = [
+    // An ICMP error from 0.0.0.0: what it quotes had become its source.
+    "02000000000102000000000208004500003a000040004001000000000000e0000001040000000051000145\
+     00001e0001000040010000e00000010a0300090d00000000350001e7af",
+    // DHCPv6 from ::
+    "02000000000102000000000286dd60000000000f114000000000000000000000000000000000fd0300000000\
+     0000000000000000000902230222000f0000ad8e84e43604bc",
+    // A protocol without ports inside Geneve: it kept those of the tunnel.
+    "02000000000102000000000281000fff86dd6000000000461140fd010000000000000000000000000009fd01\
+     00000000000000000000000000092222 17c1004600000000655800002a0002000000000102000000000208\
+     004500002800004000403200000a0200090a010009ef151c7cc19ee50c98c5f595829055280a2d0ede",
+];
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+/// Frames with what the reference says of them, the same for the same seed.
+fn corpus(
+    frames: &reference::Frames,
+    seed: u64,
+    count: u64,
+) -> impl Iterator<Item = (Vec<u8>, Parsed)> {
+    let mut generator = Generator::new(seed, frames.clone());
+    (0..count).map(move |_| {
+        let frame = generator.frame();
+        let parsed = reference::parse(&frame, frames);
+        (frame, parsed)
+    })
+}
+
+fn agree(settings: Settings, frames: &reference::Frames, seed: u64, count: u64) {
+    let h = Harness::new(settings);
+    let snapshot = snapshot(true);
+    for frame in REGRESSIONS.map(unhex) {
+        let parsed = reference::parse(&frame, frames);
+        compare(&h, &snapshot, &frame, &parsed);
+    }
+    // Before anything is sent: a probe follows fragments that were seen.
+    for (frame, parsed) in corpus(frames, seed, count) {
+        compare(&h, &snapshot, &frame, &parsed);
+    }
+    // A bridge has no tc program, and in a test run no other side.
+    if !frames.bridge {
+        send(&h, frames, seed, count);
+    }
+}
+
+/// Through the attached programs: none that the reference drops passes, every frame counts once,
+/// and under the reference's reason where that does not depend on what went before.
+fn send(h: &Harness, frames: &reference::Frames, seed: u64, count: u64) {
+    let mut expected: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    let mut frames_in: BTreeMap<u32, u64> = BTreeMap::new();
+    for (frame, parsed) in corpus(frames, seed, count) {
+        let xdp = h.runner.run(Hook::Xdp, &frame, 1).unwrap() == XDP_PASS;
+        // The kernel makes no skb of the shortest IP frames.
+        let tc = h.runner.run(Hook::Tc, &frame, 1).ok();
+        let tc = tc.map(|code| code == u32::MAX);
+        for (hook, passed) in [(HOOK_XDP, Some(xdp)), (HOOK_TC, tc)] {
+            let Some(passed) = passed else {
+                continue;
+            };
+            let drop = matches!(parsed, Parsed::Drop(_));
+            assert!(!passed || !drop, "{}", hex(&frame));
+            *frames_in.entry(hook).or_default() += 1;
+            if let Some(reason) = alone(&parsed) {
+                *expected.entry((hook, reason)).or_default() += 1;
+            }
+        }
+    }
+    let counters = h.datapath.counters().unwrap().reasons();
+    for (&hook, &frames) in &frames_in {
+        let of_hook = counters.iter().filter(|((at, _), _)| *at == hook);
+        let sum: u64 = of_hook.map(|(_, count)| count.packets).sum();
+        assert_eq!(sum, frames, "every frame once, hook {hook}");
+        assert!(
+            frames > count * 9 / 10,
+            "hook {hook} saw {frames} of {count}"
+        );
+    }
+    for (key, packets) in expected {
+        let counted = counters.get(&key).map_or(0, |count| count.packets);
+        let name = Reason::of(key.1).unwrap().name;
+        assert_eq!(counted, packets, "{name}, hook {}", key.0);
+    }
+}
+
+fn settings(frames: Frames, topology: Topology) -> Settings {
+    Settings {
+        flows: 4096,
+        rules: 256,
+        frames,
+        topology,
+        ..Settings::default()
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_programs_read_frames_as_the_reference_does() {
+    let count = number("BAILEY_FUZZ_FRAMES", 100_000);
+    let seed = number("BAILEY_FUZZ_SEED", 1);
+    agree(
+        settings(Frames::default(), Topology::Host),
+        &reference::Frames::default(),
+        seed,
+        count / 2,
+    );
+    let peers = ["10.1.0.0/16", "fd01::/64"].map(|cidr| cidr.parse().unwrap());
+    let tunnel = |kind, port| Tunnel {
+        kind,
+        port,
+        peers: peers.into(),
+    };
+    let all = Frames {
+        vlan_zones: true,
+        dhcp: false,
+        ethertypes: vec![0x88f7],
+        tunnels: vec![
+            tunnel(TunnelKind::Vxlan, 4789),
+            tunnel(TunnelKind::Geneve, 6081),
+        ],
+    };
+    for (bridge, share) in [(false, 4), (true, 4)] {
+        let kinds = [
+            (reference::TunnelKind::Vxlan, 4789),
+            (reference::TunnelKind::Geneve, 6081),
+        ];
+        let frames = reference::Frames {
+            vlan_zones: true,
+            dhcp: false,
+            bridge,
+            ethertypes: vec![0x88f7],
+            tunnels: kinds
+                .map(|(kind, port)| reference::Tunnel {
+                    kind,
+                    port,
+                    peers: peers.into(),
+                })
+                .into(),
+        };
+        let topology = if bridge {
+            Topology::Bridge
+        } else {
+            Topology::Host
+        };
+        agree(
+            settings(all.clone(), topology),
+            &frames,
+            seed + 1,
+            count / share,
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! Frames to compare parsers on: stacks of everything that docs/packets.md names, mostly right,
+//! and mutations of them.
+
+/// Addresses and ports, of pools small enough that packets meet.
+mod address;
+/// IPv4, IPv6 and their fragments.
+mod ip;
+/// What IP carries.
+mod layer4;
+/// Damage.
+mod mutate;
+/// Numbers.
+mod random;
+
+use crate::{Frames, TunnelKind};
+
+use random::Random;
+
+const SHORTEST: usize = 14;
+const LONGEST: usize = 1500;
+/// How many frames may be within each other: those of tunnels, and packets that errors quote.
+const DEEPEST: u8 = 2;
+
+/// Makes frames, the same ones for the same seed.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    random: Random,
+    frames: Frames,
+}
+
+impl Generator {
+    /// A generator that knows the configuration, so that it finds its tunnels and types.
+    #[must_use]
+    pub fn new(seed: u64, frames: Frames) -> Self {
+        Self {
+            random: Random::new(seed),
+            frames,
+        }
+    }
+
+    /// The next frame, of 14 to 1500 bytes.
+    pub fn frame(&mut self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        self.ethernet(&mut out, 0);
+        if self.random.one_in(6) {
+            let longer = out.len() + self.random.below(24);
+            out.resize(longer.max(60), 0);
+        }
+        if self.random.one_in(2) {
+            mutate::mutate(&mut out, &mut self.random);
+        }
+        let length = out.len().clamp(SHORTEST, LONGEST);
+        out.resize(length, 0);
+        out
+    }
+
+    fn ethernet(&mut self, out: &mut Vec<u8>, depth: u8) {
+        let destination = match self.random.below(12) {
+            0 => [0x01, 0x80, 0xc2, 0, 0, self.random.byte() & 0x1f],
+            1 => [0xff; 6],
+            2 => [0x33, 0x33, 0, 0, 0, 1],
+            _ => [0x02, 0, 0, 0, 0, 1],
+        };
+        out.extend(destination);
+        out.extend([0x02, 0, 0, 0, 0, 2]);
+        let tags = self.random.pick(&[0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3]);
+        for _ in 0..tags {
+            let kind: u16 = self.random.pick(&[0x8100, 0x8100, 0x88a8, 0x9100]);
+            let mut tag = self.random.pick(&[0u16, 1, 5, 4095]);
+            if self.random.one_in(4) {
+                tag = self.random.short();
+            }
+            out.extend(kind.to_be_bytes());
+            out.extend(tag.to_be_bytes());
+        }
+        match self.random.below(32) {
+            0..14 => {
+                out.extend([0x08, 0x00]);
+                self.ipv4(out, None, depth);
+            }
+            14..28 => {
+                out.extend([0x86, 0xdd]);
+                self.ipv6(out, None, depth);
+            }
+            28 => {
+                out.extend([0x08, 0x06]);
+                self.noise(out, 28);
+            }
+            29 => self.llc(out),
+            _ => {
+                let mut ethertype = self.random.pick(&[0x88cc, 0x8847, 0x8864, 0x8809, 0x0600]);
+                if self.random.one_in(8) {
+                    ethertype = self.random.short();
+                } else if !self.frames.ethertypes.is_empty() && self.random.one_in(3) {
+                    ethertype = self.random.pick(&self.frames.ethertypes);
+                }
+                out.extend(ethertype.to_be_bytes());
+                self.noise_below(out, 40);
+            }
+        }
+    }
+
+    fn llc(&mut self, out: &mut Vec<u8>) {
+        let length = self.random.below(50);
+        let stated = self.length(length);
+        out.extend(stated.to_be_bytes());
+        let start = out.len();
+        out.extend(
+            self.random
+                .pick(&[[0x42, 0x42], [0xaa, 0xaa], [0xaa, 0x03], [0xe0, 0xe0]]),
+        );
+        self.noise(out, length);
+        out.truncate(start + length);
+    }
+
+    /// The payload of a tunnel's datagram.
+    fn tunnel(&mut self, out: &mut Vec<u8>, kind: &TunnelKind, depth: u8) {
+        let flaw = self.random.one_in(16);
+        match kind {
+            TunnelKind::Vxlan => {
+                let mut header = [0x08, 0, 0, 0, 0, 0, 42, 0];
+                if flaw {
+                    header[0] = self.random.byte();
+                }
+                out.extend(header);
+                self.ethernet(out, depth + 1);
+            }
+            TunnelKind::Geneve => {
+                let options = match self.random.below(12) {
+                    0 => self.random.byte() & 0x3f,
+                    1..4 => self.random.byte() & 3,
+                    _ => 0,
+                };
+                let mut header = [options, 0, 0x65, 0x58, 0, 0, 42, 0];
+                let carried = self.random.below(8);
+                match carried {
+                    0 => [header[2], header[3]] = [0x08, 0x00],
+                    1 => [header[2], header[3]] = [0x86, 0xdd],
+                    _ => {}
+                }
+                if flaw {
+                    let at = self.random.below(4);
+                    header[at] = self.random.byte();
+                }
+                out.extend(header);
+                self.noise(out, usize::from(options) * 4);
+                match carried {
+                    0 => self.ipv4(out, None, depth + 1),
+                    1 => self.ipv6(out, None, depth + 1),
+                    _ => self.ethernet(out, depth + 1),
+                }
+            }
+        }
+    }
+
+    /// A length that is mostly the right one.
+    fn length(&mut self, right: usize) -> u16 {
+        let right = u16::try_from(right).unwrap_or(u16::MAX);
+        match self.random.below(64) {
+            0 => right.wrapping_add(1),
+            1 => right.wrapping_sub(1),
+            2 => right.wrapping_add(self.random.short() & 0x0f),
+            3 => right.wrapping_sub(self.random.short() & 0x0f),
+            4 => self.random.short(),
+            5 => 0,
+            _ => right,
+        }
+    }
+
+    fn noise(&mut self, out: &mut Vec<u8>, count: usize) {
+        for _ in 0..count.div_ceil(8) {
+            out.extend(self.random.next().to_be_bytes());
+        }
+        out.truncate(out.len() - count.div_ceil(8) * 8 + count);
+    }
+
+    fn noise_below(&mut self, out: &mut Vec<u8>, bound: usize) {
+        let count = self.random.below(bound);
+        self.noise(out, count);
+    }
+}
