@@ -428,6 +428,56 @@ static __always_inline enum step flow_related(struct pkt *pkt,
 	return pass(pkt, REASON_PASS_RELATED);
 }
 
+enum hit {
+	HIT_ACT,      /* pkt->found is what the flow was before this packet */
+	HIT_DROPPED,  /* under a reason of its own */
+	HIT_CONTINUE, /* to the policy program */
+	HIT_CHANGED,  /* by another CPU, to pkt->found */
+};
+
+/* One try to move the flow from pkt->found on. */
+static __always_inline enum hit flow_hit_try(struct pkt *pkt,
+					     struct flow_entry *entry)
+{
+	__u64 meta = pkt->found, seen;
+
+	if (flow_advance(pkt, entry, meta) != STEP_CONTINUE)
+		return HIT_DROPPED;
+	if (pkt->reopen || !flow_current(meta, pkt->control))
+		return HIT_CONTINUE;
+	flow_rules(pkt, READ_ONCE(entry->rules));
+	if (pkt->next == meta || meta & META_LOCKED)
+		return HIT_ACT;
+	seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->next);
+	if (seen == meta) {
+		source_account(&pkt->key, meta, pkt->next);
+		return HIT_ACT;
+	}
+	/* Taken over: its new owner decides what becomes of the line. */
+	if (meta_state(seen) == STATE_BUSY || !key_equal(&entry->key, &pkt->key))
+		return HIT_ACT;
+	pkt->found = seen;
+	return HIT_CHANGED;
+}
+
+/* The tries after the first. A global function: the verifier walks all that a
+ * packet may do to a flow once for them, and not once for each. */
+__noinline int flow_hit_again(struct pkt *pkt)
+{
+	struct flow_entry *entry;
+	enum hit hit = HIT_CHANGED;
+	int i;
+
+	if (!pkt)
+		return HIT_DROPPED;
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!entry)
+		return HIT_ACT;
+	for (i = 1; i < FLOW_TRIES && hit == HIT_CHANGED; i++)
+		hit = flow_hit_try(pkt, entry);
+	return hit;
+}
+
 /*
  * A packet of a flow that is in the table. CONTINUE hands it to the policy
  * program: the flow is judged under an older epoch, or it is over and the packet
@@ -436,34 +486,20 @@ static __always_inline enum step flow_related(struct pkt *pkt,
 static __always_inline enum step flow_hit(struct pkt *pkt)
 {
 	struct flow_entry *entry;
-	__u64 meta = pkt->found, seen;
-	int i;
+	int hit;
 
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!entry)
 		return drop(pkt, REASON_DROP_MAP);
 	if (pkt->related)
 		return flow_related(pkt, entry);
-	for (i = 0; i < FLOW_TRIES; i++) {
-		if (flow_advance(pkt, entry, meta) != STEP_CONTINUE)
-			return STEP_DONE;
-		pkt->found = meta;
-		if (pkt->reopen || !flow_current(meta, pkt->control))
-			return STEP_CONTINUE;
-		flow_rules(pkt, READ_ONCE(entry->rules));
-		if (pkt->next == meta || meta & META_LOCKED)
-			break;
-		seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->next);
-		if (seen == meta) {
-			source_account(&pkt->key, meta, pkt->next);
-			break;
-		}
-		/* Taken over: its new owner decides what becomes of the line. */
-		if (meta_state(seen) == STATE_BUSY ||
-		    !key_equal(&entry->key, &pkt->key))
-			break;
-		meta = seen;
-	}
+	hit = flow_hit_try(pkt, entry);
+	if (hit == HIT_CHANGED)
+		hit = flow_hit_again(pkt);
+	if (hit == HIT_DROPPED)
+		return STEP_DONE;
+	if (hit == HIT_CONTINUE)
+		return STEP_CONTINUE;
 	if (meta_state(pkt->found) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
 	flow_count(pkt, pkt->found_bucket, pkt->found_lane);

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bailey_bpf::abi::*;
-use bailey_compile::RuleIds;
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::sweep::Sweeper;
 use bailey_datapath::{Datapath, PinDir, Settings, Timeouts};
