@@ -289,19 +289,20 @@ static __always_inline __u64 rules_word(struct pkt *pkt)
 static __always_inline void counts_restart(struct pkt *pkt)
 {
 	__u32 lane = pkt->found_lane & (FLOW_LANES - 1);
+	__u32 bucket = pkt->found_bucket; /* on the stack: 6.1 takes keys from there */
 	struct flow_counts *low, *high;
 
 	if (!FLOW_COUNTERS)
 		return;
-	low = bpf_map_lookup_elem(&flow_counts_low, &pkt->found_bucket);
-	high = bpf_map_lookup_elem(&flow_counts_high, &pkt->found_bucket);
+	low = bpf_map_lookup_elem(&flow_counts_low, &bucket);
+	high = bpf_map_lookup_elem(&flow_counts_high, &bucket);
 	if (!low || !high)
 		return;
 	low->lane[lane].packets = 0;
 	low->lane[lane].bytes = 0;
 	high->lane[lane].packets = 0;
 	high->lane[lane].bytes = 0;
-	flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+	flow_count(pkt, bucket, lane);
 }
 
 /* What the sender's first packet says of the sequence numbers, or tags. */

@@ -27,6 +27,8 @@ pub struct Config {
     pub on_policy_change: OnPolicyChange,
     /// Does only a SYN open a TCP flow?
     pub tcp_strict: bool,
+    /// Where what the machine sends is judged.
+    pub egress_hook: EgressHook,
     /// What passes whatever policy says.
     pub failsafe: Vec<FailsafeEntry>,
     /// Watching `policies`.
@@ -84,6 +86,19 @@ pub enum Topology {
     Host,
     /// A bump in the wire between two NICs.
     Bridge,
+}
+
+/// Where what the machine sends is judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EgressHook {
+    /// tcx where the kernel has it, else clsact.
+    #[default]
+    Auto,
+    /// tcx, or an error.
+    Tcx,
+    /// A filter of the clsact qdisc.
+    Clsact,
 }
 
 /// `{ cidr = "192.0.2.0/24", port = 22 }`
@@ -274,6 +289,7 @@ impl Default for Config {
             lenient: false,
             on_policy_change: OnPolicyChange::default(),
             tcp_strict: false,
+            egress_hook: EgressHook::default(),
             failsafe: Vec::new(),
             watch: Watch::default(),
             read: Read::default(),
@@ -657,6 +673,11 @@ impl Config {
                 Topology::Bridge => bailey_datapath::Topology::Bridge,
             },
             frames: self.frames.datapath(),
+            egress_hook: match self.egress_hook {
+                EgressHook::Auto => bailey_datapath::EgressHook::default(),
+                EgressHook::Tcx => bailey_datapath::EgressHook::Tcx,
+                EgressHook::Clsact => bailey_datapath::EgressHook::Clsact,
+            },
             failsafe: self.failsafe.iter().map(FailsafeEntry::datapath).collect(),
             source_flows: self.flow_table.source_flows,
             last_resort: self.flow_table.last_resort,

@@ -14,7 +14,7 @@ use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::pins::{LINK, PinDir};
 use crate::refusal;
-use crate::settings::Topology;
+use crate::settings::{EgressHook, Topology};
 use crate::shared::{Shared, program_fd};
 
 /// Programs on one interface.
@@ -68,7 +68,7 @@ impl Attachments {
                 continue;
             };
             let path = shared.pins.pin(&name);
-            let link = Link::from_pin(&path).ok();
+            let link = Link::from_pin(&path, index).ok();
             if !alive(link.as_ref(), index) {
                 let _ = std::fs::remove_file(path);
                 continue;
@@ -216,8 +216,12 @@ impl Attachments {
             return Ok(false);
         }
         let program = self.program(shared, TC)?;
-        let link = Link::tcx_egress(program.as_fd(), index)
-            .map_err(|error| refusal::of(found.interface, &found.facts, "tcx egress", &error))?;
+        let (hook, created) = match shared.settings.egress_hook {
+            EgressHook::Tcx => ("tcx egress", Link::tcx_egress(program.as_fd(), index)),
+            EgressHook::Clsact => ("clsact egress", Link::clsact_egress(program.as_fd(), index)),
+        };
+        let link =
+            created.map_err(|error| refusal::of(found.interface, &found.facts, hook, &error))?;
         pin(&link, link_pin(&shared.pins, TC, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&found.interface.name);
@@ -349,18 +353,24 @@ impl Attachments {
     }
 
     /// Puts this build's programs in the place of those that are attached.
-    pub(crate) fn replace_programs(&self, shared: &Shared) -> Result<Vec<Event>, DatapathError> {
+    pub(crate) fn replace_programs(
+        &mut self,
+        shared: &Shared,
+    ) -> Result<Vec<Event>, DatapathError> {
         let tc = program_fd(&shared.entry, "entry_tc")?;
         let xdp = program_fd(&shared.entry, "entry_xdp")?;
         let mut events = Vec::new();
-        for attached in self.by_index.values() {
+        for (&index, attached) in &mut self.by_index {
+            let name = attached.name.clone();
             let failed = |source: io::Error| DatapathError::Interface {
-                interface: attached.name.clone(),
+                interface: name.clone(),
                 message: format!("cannot replace the attached program: {source}"),
             };
-            let pairs = [(&attached.tc, &tc), (&attached.xdp, &xdp)];
-            for (link, program) in pairs {
-                match link.as_ref().map(|link| link.update(program.as_fd())) {
+            let pairs = [(TC, &mut attached.tc, &tc), (XDP, &mut attached.xdp, &xdp)];
+            for (hook, link, program) in pairs {
+                let pin = link_pin(&shared.pins, hook, index);
+                let updated = link.as_mut().map(|link| link.update(program.as_fd(), &pin));
+                match updated {
                     None | Some(Ok(())) => {}
                     // The interface is gone, and its programs with it.
                     Some(Err(error)) if error.raw_os_error() == Some(libc::ENOLINK) => {}

@@ -77,10 +77,10 @@ pub(crate) fn check_kernel() -> Result<(), DatapathError> {
                 .into(),
         ));
     }
-    let tcx = KernelVersion::current().is_ok_and(|running| running >= KernelVersion::new(6, 6, 0));
-    if !tcx {
+    let oldest = KernelVersion::new(6, 1, 0);
+    if KernelVersion::current().is_ok_and(|running| running < oldest) {
         return Err(DatapathError::Unsupported(
-            "this kernel has no tcx (Linux 6.6), which the egress hook needs".into(),
+            "this kernel is older than Linux 6.1, the oldest that Bailey is tested on".into(),
         ));
     }
     Ok(())

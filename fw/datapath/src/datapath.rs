@@ -309,6 +309,31 @@ impl Datapath {
         word.store(&self.shared.control);
     }
 
+    /// Instructions that the verifier processed of each entry program, and of the policy programs
+    /// that are in this process's program arrays.
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        let names = [
+            "entry_xdp",
+            "entry_tc",
+            "entry_probe",
+            "policy_xdp",
+            "policy_tc",
+            "policy_probe",
+        ];
+        let mut newest: Vec<(String, u32)> = Vec::new();
+        for info in aya::programs::loaded_programs().flatten() {
+            let name = info.name_as_str().unwrap_or_default().to_owned();
+            let Some(count) = info.verified_instruction_count() else {
+                continue;
+            };
+            if names.contains(&name.as_str()) {
+                newest.retain(|(known, _)| *known != name);
+                newest.push((name, count));
+            }
+        }
+        newest
+    }
+
     /// Runs the attached programs on frames.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
             continue;
         };
         let path = pins.pin(&name);
-        let result = Link::from_pin(&path).and_then(|link| {
+        let result = Link::from_pin(&path, index).and_then(|link| {
             // An interface that is gone has taken its program along.
             match link.info()?.ifindex {
                 0 => Ok(()),

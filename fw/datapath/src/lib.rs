@@ -14,6 +14,8 @@ pub mod change;
 mod cidr;
 /// The coarse monotonic clock in ticks, as the programs read it.
 pub mod clock;
+/// The egress hook of kernels without tcx.
+mod clsact;
 /// The control word.
 pub mod control;
 /// Counters by reason and by rule.
@@ -80,4 +82,4 @@ pub use error::DatapathError;
 pub use failsafe::Failsafe;
 pub use frames::{Frames, Tunnel, TunnelKind};
 pub use pins::PinDir;
-pub use settings::{OnPolicyChange, Settings, Timeouts, Topology};
+pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};

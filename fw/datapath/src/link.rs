@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::clsact;
 use crate::sys::bpf;
 
 /// Commands of `enum bpf_cmd` and constants around them, linux/bpf.h and linux/if_link.h.
@@ -28,10 +29,12 @@ pub(crate) const XDP_GENERIC: u32 = 1 << 1;
 /// `XDP_FLAGS_DRV_MODE`
 pub(crate) const XDP_NATIVE: u32 = 1 << 2;
 
-/// A program on a hook. Closing it detaches the program, unless it is pinned.
+/// A program on a hook. Closing it detaches the program, unless it is pinned or a filter.
 #[derive(Debug)]
 pub(crate) struct Link {
     fd: OwnedFd,
+    /// A filter of clsact on this interface; then the descriptor is the program's.
+    filter: Option<u32>,
 }
 
 /// What the kernel says of a link.
@@ -97,6 +100,16 @@ impl Link {
         Self::create(program, ifindex, BPF_XDP, mode)
     }
 
+    /// Attaches a classifier as a filter of clsact egress, before all others.
+    pub(crate) fn clsact_egress(program: BorrowedFd<'_>, ifindex: u32) -> io::Result<Self> {
+        let fd = program.try_clone_to_owned()?;
+        clsact::set(program, ifindex)?;
+        Ok(Self {
+            fd,
+            filter: Some(ifindex),
+        })
+    }
+
     /// Attaches a classifier at tcx egress, before all others.
     pub(crate) fn tcx_egress(program: BorrowedFd<'_>, ifindex: u32) -> io::Result<Self> {
         Self::create(program, ifindex, BPF_TCX_EGRESS, BPF_F_BEFORE)
@@ -116,17 +129,37 @@ impl Link {
             ..CreateAttr::default()
         };
         let fd = bpf(BPF_LINK_CREATE, &mut attribute)?;
-        Ok(Self { fd: owned(fd) })
+        Ok(Self::of(fd))
     }
 
-    /// Puts another program in the place of the one that runs, between two packets.
-    pub(crate) fn update(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+    fn of(fd: libc::c_long) -> Self {
+        Self {
+            fd: owned(fd),
+            filter: None,
+        }
+    }
+
+    /// Puts another program in the place of the one that runs, between two packets; `pin` is where
+    /// the link is pinned.
+    pub(crate) fn update(&mut self, program: BorrowedFd<'_>, pin: &Path) -> io::Result<()> {
+        if let Some(ifindex) = self.filter {
+            // An interface that is gone has taken its filter along.
+            clsact::program(ifindex)?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOLINK))?;
+            clsact::set(program, ifindex)?;
+            self.fd = program.try_clone_to_owned()?;
+            // Killed here, a start finds a filter that is not the pin's, and sets it anew.
+            let _ = std::fs::remove_file(pin);
+            return self.pin(pin);
+        }
         let mut attribute = [self.fd.as_raw_fd() as u32, program.as_raw_fd() as u32, 0, 0];
         bpf(BPF_LINK_UPDATE, &mut attribute).map(drop)
     }
 
     /// Takes the program off its hook, whoever else holds the link.
     pub(crate) fn detach(&self) -> io::Result<()> {
+        if let Some(ifindex) = self.filter {
+            return clsact::remove(ifindex);
+        }
         let mut attribute = [self.fd.as_raw_fd() as u32];
         bpf(BPF_LINK_DETACH, &mut attribute).map(drop)
     }
@@ -141,17 +174,32 @@ impl Link {
         bpf(BPF_OBJ_PIN, &mut attribute).map(drop)
     }
 
-    pub(crate) fn from_pin(path: &Path) -> io::Result<Self> {
+    /// `ifindex` is the interface that the pin's name says.
+    pub(crate) fn from_pin(path: &Path, ifindex: u32) -> io::Result<Self> {
         let path = c_path(path)?;
         let mut attribute = PathAttr {
             path: path.as_ptr() as u64,
             ..PathAttr::default()
         };
-        let fd = bpf(BPF_OBJ_GET, &mut attribute)?;
-        Ok(Self { fd: owned(fd) })
+        let mut link = Self::of(bpf(BPF_OBJ_GET, &mut attribute)?);
+        let what = std::fs::read_link(format!("/proc/self/fd/{}", link.fd.as_raw_fd()))?;
+        if what.as_os_str().as_bytes().ends_with(b"bpf-prog") {
+            link.filter = Some(ifindex);
+        }
+        Ok(link)
     }
 
     pub(crate) fn info(&self) -> io::Result<LinkInfo> {
+        if let Some(ifindex) = self.filter {
+            let running = clsact::program(ifindex)?;
+            // `struct bpf_prog_info` begins with the type and the id.
+            let ours = self.info_start()?.id;
+            return Ok(LinkInfo {
+                id: 0,
+                program: ours,
+                ifindex: if running == Some(ours) { ifindex } else { 0 },
+            });
+        }
         self.info_start().map(|start| LinkInfo {
             id: start.id,
             program: start.program,
@@ -184,7 +232,7 @@ impl Link {
             let mut by_id = [attribute[1], 0, 0];
             // Links go away while they are listed.
             if let Ok(fd) = bpf(BPF_LINK_GET_FD_BY_ID, &mut by_id) {
-                let link = Self { fd: owned(fd) };
+                let link = Self::of(fd);
                 let start = link.info_start()?;
                 if start.kind == LINK_TYPE_XDP
                     && start.program == program

@@ -61,7 +61,10 @@ fn open() -> io::Result<Socket> {
 }
 
 /// Sends one request and returns the answer; an error number of the kernel is an error.
-fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Option<RouteNetlinkMessage>> {
+pub(crate) fn ask(
+    message: RouteNetlinkMessage,
+    flags: u16,
+) -> io::Result<Option<RouteNetlinkMessage>> {
     let socket = open()?;
     let mut packet = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
     packet.header.flags = flags;

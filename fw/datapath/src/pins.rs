@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
+use crate::attach::parse_link_pin;
 use crate::error::DatapathError;
 use crate::link::Link;
 use crate::maps::{BUILD_MAPS, SHARED_MAPS};
@@ -94,9 +95,8 @@ impl PinDir {
     /// Is any program attached through a pinned link?
     pub(crate) fn has_links(&self) -> bool {
         self.names().iter().any(|name| {
-            let link = name
-                .starts_with(LINK)
-                .then(|| Link::from_pin(&self.pin(name)));
+            let link =
+                parse_link_pin(name).map(|(_, index)| Link::from_pin(&self.pin(name), index));
             // One whose interface is gone holds nothing.
             matches!(link, Some(Ok(link)) if link.info().is_ok_and(|info| info.ifindex != 0))
         })

@@ -35,6 +35,20 @@ impl Runner {
     /// # Errors
     /// If the kernel refuses the frame.
     pub fn run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
+        let done = self.test_run(hook, frame, repeat)?;
+        Ok(done.return_value)
+    }
+
+    /// The same, and how long one run took on average, in nanoseconds.
+    ///
+    /// # Errors
+    /// If the kernel refuses the frame.
+    pub fn time(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
+        let done = self.test_run(hook, frame, repeat)?;
+        Ok(done.duration)
+    }
+
+    fn test_run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<TestAttr, DatapathError> {
         let program = match hook {
             Hook::Xdp => &self.xdp,
             Hook::Tc => &self.tc,
@@ -48,7 +62,7 @@ impl Runner {
                 ..TestAttr::default()
             };
             match bpf(BPF_PROG_TEST_RUN, &mut attribute) {
-                Ok(_) => return Ok(attribute.return_value),
+                Ok(_) => return Ok(attribute),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
                     return Err(DatapathError::System {

@@ -1,3 +1,4 @@
+use aya::util::KernelVersion;
 use bailey_bpf::abi;
 
 use crate::clock::ticks_of_seconds;
@@ -12,6 +13,27 @@ pub enum Topology {
     Host,
     /// A bump in the wire: what passes XDP on one NIC leaves through the other.
     Bridge,
+}
+
+/// Where what the machine sends is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EgressHook {
+    /// tcx, since Linux 6.6.
+    Tcx,
+    /// A filter of the clsact qdisc.
+    Clsact,
+}
+
+impl Default for EgressHook {
+    /// The best that the running kernel has.
+    fn default() -> Self {
+        let tcx = KernelVersion::new(6, 6, 0);
+        if KernelVersion::current().is_ok_and(|running| running >= tcx) {
+            Self::Tcx
+        } else {
+            Self::Clsact
+        }
+    }
 }
 
 /// What becomes of established flows when policy changes.
@@ -42,6 +64,8 @@ pub struct Settings {
     pub topology: Topology,
     /// How frames are read.
     pub frames: Frames,
+    /// Where what the machine sends is judged.
+    pub egress_hook: EgressHook,
     /// What passes whatever policy says; at most [`abi::FAILSAFE_MAX`].
     pub failsafe: Vec<Failsafe>,
     /// Live flows that one source (/32, /64) may have before its next ones stay evictable; 0: any.
@@ -65,6 +89,7 @@ impl Default for Settings {
             tcp_strict: false,
             topology: Topology::default(),
             frames: Frames::default(),
+            egress_hook: EgressHook::default(),
             failsafe: Vec::new(),
             source_flows: 1 << 16,
             last_resort: 300,

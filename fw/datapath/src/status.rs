@@ -70,7 +70,7 @@ impl Loaded {
             let Some((hook, index)) = parse_link_pin(&pin) else {
                 continue;
             };
-            let info = Link::from_pin(&pins.pin(&pin)).and_then(|link| link.info());
+            let info = Link::from_pin(&pins.pin(&pin), index).and_then(|link| link.info());
             let program = info.ok().filter(|info| info.ifindex == index);
             let program = program.map(|info| info.program);
             let interface = found.entry(index).or_insert_with(|| {

@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use bailey_bpf::abi::*;
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::frame;
+use bailey_datapath::frame::odd::{
+    Fragment, TcpSegment, ethernet, fragment, ipv6_chain, sctp_chunk, tagged,
+};
 use bailey_datapath::{Frames, Settings, Timeouts, Tunnel, TunnelKind};
 use bailey_policy::Protocol;
-use harness::build::{Fragment, TcpSegment, ethernet, fragment, ipv6_chain, sctp_chunk, tagged};
 use harness::*;
 
 const NOT_ISOLATED: (u32, u64) = (RULE_NOT_ISOLATED, 0);

@@ -24,6 +24,8 @@ pub mod topology;
 pub mod traffic;
 /// Two hosts and the bump between them.
 pub mod wire;
+/// Cables: veth pairs, or real cards that are wired to each other.
+mod wiring;
 
 pub use daemon::Daemon;
 pub use namespace::Namespace;

@@ -7,6 +7,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::namespace::Namespace;
+use crate::wiring::{cable, connect};
 
 /// Outside, node and workloads, connected. See the crate's drawing.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Lab {
 
 /// The NIC, its addresses and routes.
 fn connect_nic(node: &Namespace, outside: &Namespace) -> Result<()> {
-    connect(node, NIC, outside, "eth0")?;
+    cable(0, (node, NIC), (outside, "eth0"))?;
     for address in NODE {
         node.ip(&format!(
             "address add {address} dev {NIC} {}",
@@ -128,16 +129,6 @@ fn connect_nic(node: &Namespace, outside: &Namespace) -> Result<()> {
 
 pub(crate) fn nodad(address: &str) -> &'static str {
     if address.contains(':') { "nodad" } else { "" }
-}
-
-/// A veth pair, both ends up.
-pub(crate) fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<()> {
-    a.ip(&format!(
-        "link add {a_name} type veth peer name {b_name} netns {}",
-        b.id()
-    ))?;
-    a.ip(&format!("link set {a_name} up"))?;
-    b.ip(&format!("link set {b_name} up"))
 }
 
 fn free_root() -> Result<PathBuf> {

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::namespace::Namespace;
-use crate::topology::{connect, nodad, private_root};
+use crate::topology::{nodad, private_root};
+use crate::wiring::cable;
 
 /// A bump in the wire: two hosts of one network, and between them a machine that forwards nothing by
 /// itself.
@@ -61,7 +62,7 @@ impl Wire {
     /// If it is still there.
     pub fn connect(&self, side: usize) -> Result<()> {
         let host = [&self.left, &self.right][side];
-        connect(&self.bump, SIDES[side], host, "eth0")?;
+        cable(side, (&self.bump, SIDES[side]), (host, "eth0"))?;
         // The same again after a reconnection: neighbours remember.
         host.ip(&format!("link set eth0 address 02:00:00:00:09:0{side}"))?;
         // Without a checksum offload that nobody completes, and with a receive path that takes

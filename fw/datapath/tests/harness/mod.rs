@@ -7,8 +7,6 @@
     reason = "each test binary uses a part"
 )]
 
-pub mod build;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;

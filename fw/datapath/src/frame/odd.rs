@@ -1,9 +1,9 @@
-//! Frames that only tests send.
-
+//! Frames that firewalls get wrong: tags, extension headers, fragments, numbers of one's choice.
 use std::net::IpAddr;
 
-use bailey_datapath::frame;
 use bailey_policy::Protocol;
+
+use crate::frame;
 
 const ETHERTYPE: usize = 12;
 
@@ -28,6 +28,8 @@ pub fn tagged(untagged: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
 }
 
 /// A TCP segment without data.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields of the header")]
 pub struct TcpSegment {
     pub source: u16,
     pub destination: u16,
@@ -37,6 +39,7 @@ pub struct TcpSegment {
 }
 
 impl TcpSegment {
+    /// As on the wire.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = frame::tcp(self.source, self.destination, self.flags);
         bytes[4..8].copy_from_slice(&self.sequence.to_be_bytes());
@@ -64,6 +67,9 @@ pub fn sctp_chunk(
 
 /// An IPv6 packet with extension headers: protocol number and bytes of each, whose first byte is
 /// filled in.
+///
+/// # Panics
+/// If an address is not IPv6.
 pub fn ipv6_chain(
     source: IpAddr,
     destination: IpAddr,
@@ -84,15 +90,20 @@ pub fn ipv6_chain(
 }
 
 /// Which part of a packet.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Fragment {
+    /// Which packet.
     pub id: u32,
     /// In bytes, a multiple of 8.
     pub offset: u16,
+    /// Is it not the last?
     pub more: bool,
 }
 
 /// A fragment with these bytes of a packet's payload.
+///
+/// # Panics
+/// If the addresses are of different families.
 pub fn fragment(
     source: IpAddr,
     destination: IpAddr,

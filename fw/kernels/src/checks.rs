@@ -1,0 +1,168 @@
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use bailey_kernels::plan::Check;
+
+use crate::build::Programs;
+
+/// A driver whose cards are connected in pairs.
+pub(crate) struct Driver {
+    /// The column.
+    pub(crate) name: &'static str,
+    /// qemu's device.
+    device: &'static str,
+    /// Apart from those of other drivers.
+    number: u8,
+}
+
+/// The drivers beside veth. XDP of virtio_net wants the guest's offloads off.
+pub(crate) const DRIVERS: [Driver; 2] = [
+    Driver {
+        name: "virtio_net",
+        device: "virtio-net-pci,csum=off,gso=off,guest_csum=off,guest_tso4=off,guest_tso6=off,\
+                 guest_ecn=off,guest_ufo=off",
+        number: 1,
+    },
+    Driver {
+        name: "igb",
+        device: "igb",
+        number: 2,
+    },
+];
+
+impl Driver {
+    /// Arguments of qemu: four cards, the first two and the last two on one wire each. A port of its
+    /// own for each: an igb needs the bus numbers after its own.
+    pub(crate) fn cards(&self) -> Vec<String> {
+        (0..4)
+            .flat_map(|card| {
+                let (name, device) = (self.name, self.device);
+                let id = self.number * 10 + card;
+                let hub = self.number * 10 + card / 2;
+                [
+                    "-netdev".to_owned(),
+                    format!("hubport,id=net{id},hubid={hub}"),
+                    "-device".to_owned(),
+                    format!("pcie-root-port,id=port{id},chassis={id},slot={id},bus=pcie.0"),
+                    "-device".to_owned(),
+                    format!(
+                        "{device},id={name}{card},bus=port{id},netdev=net{id},mac={}",
+                        self.mac(card)
+                    ),
+                ]
+            })
+            .collect()
+    }
+
+    /// By which the guest knows the card.
+    fn mac(&self, card: u8) -> String {
+        format!("02:00:00:00:{:02x}:{card:02x}", self.number)
+    }
+
+    /// For the lab: which cards stand for its veth pairs.
+    fn pairs(&self) -> String {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|card| self.mac(card));
+        format!("{a}={b},{c}={d}")
+    }
+}
+
+/// What every kernel does.
+pub(crate) fn checks(programs: &Programs) -> Result<Vec<Check>> {
+    let guest = "/init".to_owned();
+    let mut checks = Vec::new();
+    let mut add =
+        |driver: &str, feature: &str, command: Vec<String>, pairs: Option<String>, seconds| {
+            let mut environment = BTreeMap::new();
+            environment.insert("BAILEY_FUZZ_FRAMES".to_owned(), "2000".to_owned());
+            if let Some(pairs) = pairs {
+                environment.insert("BAILEY_LAB_PAIRS".to_owned(), pairs);
+            }
+            checks.push(Check {
+                driver: driver.to_owned(),
+                feature: feature.to_owned(),
+                command,
+                environment,
+                seconds,
+            });
+        };
+    let measure = |what: &str| vec![guest.clone(), "measure".into(), what.into()];
+    let test = |name: &str, only: &[&str]| -> Result<Vec<String>> {
+        let program = programs.path(name)?.to_string_lossy().into_owned();
+        let fixed = ["--include-ignored", "--test-threads=1"];
+        let arguments = fixed
+            .iter()
+            .chain(only)
+            .map(|argument| (*argument).to_owned());
+        Ok([program].into_iter().chain(arguments).collect())
+    };
+    add(
+        "kernel",
+        "programs verified",
+        measure("programs"),
+        None,
+        120,
+    );
+    add("kernel", "fixtures", test("fixtures", &[])?, None, 240);
+    add("kernel", "packets", test("packets", &[])?, None, 360);
+    add(
+        "kernel",
+        "parsers agree",
+        test("parse_fuzz", &[])?,
+        None,
+        120,
+    );
+    let host = [
+        "--exact",
+        "allowed_both_ways_denied_silently_and_every_packet_counted",
+    ];
+    let bump = [
+        "--exact",
+        "the_bump_forwards_what_policy_allows_and_nothing_else",
+    ];
+    add(
+        "veth",
+        "host: native XDP and tc",
+        test("real_packets", &host)?,
+        None,
+        120,
+    );
+    add(
+        "veth",
+        "bridge: native XDP",
+        test("bridge", &bump)?,
+        None,
+        120,
+    );
+    for driver in &DRIVERS {
+        let mut nic = measure("nic");
+        nic.push(driver.mac(0));
+        add(driver.name, "AF_XDP", nic, None, 20);
+        let pairs = Some(driver.pairs());
+        add(
+            driver.name,
+            "host: native XDP and tc",
+            test("real_packets", &host)?,
+            pairs.clone(),
+            120,
+        );
+        add(
+            driver.name,
+            "bridge: native XDP",
+            test("bridge", &bump)?,
+            pairs,
+            120,
+        );
+    }
+    Ok(checks)
+}
+
+/// The check of a kernel whose clock counts instructions.
+pub(crate) fn cost() -> Check {
+    Check {
+        driver: "kernel".into(),
+        feature: "instructions per packet".into(),
+        command: ["/init", "measure", "packets"].map(str::to_owned).into(),
+        environment: BTreeMap::new(),
+        seconds: 300,
+    }
+}

@@ -1,0 +1,158 @@
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bailey_kernels::plan::{Check, MARK, Outcome, Plan};
+
+use crate::build::Programs;
+use crate::checks::{DRIVERS, checks};
+use crate::image::Kernel;
+
+/// What became of one kernel.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) kernel: Kernel,
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
+/// Boot and power-off, beside the checks themselves.
+const BOOT: Duration = Duration::from_secs(120);
+
+/// Boots the kernel twice: for the checks with two CPUs, and for instruction counts with a clock that
+/// counts instructions.
+pub(crate) fn run(
+    kernel: &Kernel,
+    programs: &Programs,
+    modules: Vec<String>,
+    initramfs: PathBuf,
+    cache: &Path,
+) -> Result<Run> {
+    let plan = Plan {
+        modules,
+        checks: checks(programs)?,
+    };
+    let mut arguments: Vec<String> = ["-smp", "2"].map(str::to_owned).into();
+    arguments.extend(DRIVERS.iter().flat_map(|driver| driver.cards()));
+    let mut outcomes = boot(kernel, &plan, &initramfs, cache, &arguments)?;
+    let cost = Plan {
+        modules: Vec::new(),
+        checks: vec![crate::checks::cost()],
+    };
+    let counted = ["-smp", "1", "-icount", "shift=0,sleep=off"].map(str::to_owned);
+    outcomes.extend(boot(kernel, &cost, &initramfs, cache, &counted)?);
+    Ok(Run {
+        kernel: kernel.clone(),
+        outcomes,
+    })
+}
+
+fn boot(
+    kernel: &Kernel,
+    plan: &Plan,
+    initramfs: &Path,
+    cache: &Path,
+    arguments: &[String],
+) -> Result<Vec<Outcome>> {
+    // The kernel unpacks archives that follow each other.
+    let whole = cache.join(format!("{}.initramfs", kernel.suite));
+    crate::image::append_plan(initramfs, plan, &whole)?;
+    let mut child = Command::new("qemu-system-x86_64")
+        .args([
+            "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "2048",
+        ])
+        .args([
+            "-display",
+            "none",
+            "-nodefaults",
+            "-no-reboot",
+            "-serial",
+            "stdio",
+        ])
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(&whole)
+        .args([
+            "-append",
+            "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
+        ])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .context("cannot run qemu-system-x86_64")?;
+    let result = follow(&mut child, plan);
+    let _ = child.kill();
+    let _ = child.wait();
+    std::fs::remove_file(&whole)?;
+    result.with_context(|| format!("kernel {}", kernel.version))
+}
+
+/// Reads the console until the guest says that it is through.
+fn follow(child: &mut Child, plan: &Plan) -> Result<Vec<Outcome>> {
+    let console = BufReader::new(child.stdout.take().context("no console")?);
+    let (send, lines) = channel();
+    thread::spawn(move || {
+        for line in console.lines() {
+            // A console that carries what a driver printed may be no text.
+            let Ok(line) = line else { continue };
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let seconds: u64 = plan.checks.iter().map(|check| check.seconds).sum();
+    let deadline = Instant::now() + BOOT + Duration::from_secs(seconds);
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut last = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                if let Some(told) = line.split_once(MARK).map(|(_, told)| told.trim()) {
+                    if told == "end" {
+                        return Ok(outcomes);
+                    }
+                    let outcome: Outcome =
+                        serde_json::from_str(told).context("what the guest told")?;
+                    eprintln!(
+                        "  {:<10} {:<28} {:<6} {:>5.0} s",
+                        outcome.driver,
+                        outcome.feature,
+                        if outcome.passed { "ok" } else { "FAILED" },
+                        outcome.seconds
+                    );
+                    if !outcome.passed {
+                        eprintln!("{}", outcome.output);
+                    }
+                    outcomes.push(outcome);
+                } else {
+                    last.push(line);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("the guest hangs {}", where_it_is(plan, &outcomes, &last))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                bail!(
+                    "the guest went away {}",
+                    where_it_is(plan, &outcomes, &last)
+                );
+            }
+        }
+    }
+}
+
+fn where_it_is(plan: &Plan, outcomes: &[Outcome], console: &[String]) -> String {
+    let check: Option<&Check> = plan.checks.get(outcomes.len());
+    let check = check.map_or_else(String::new, |check| {
+        format!("{}: {}", check.driver, check.feature)
+    });
+    let tail = console[console.len().saturating_sub(20)..].join("\n");
+    format!("({check}); its console ends with\n{tail}")
+}
