@@ -70,7 +70,9 @@ fn a_filter_outlives_the_daemon_is_adopted_replaced_and_taken_off() {
     assert_replies(&lab);
     // Somebody takes all filters away: it is attached anew.
     lab.node.command("tc", "qdisc del dev nic0 clsact").unwrap();
-    daemon.wait_for(" INFO attached interface=", PATIENCE).unwrap();
+    daemon
+        .wait_for(" INFO attached interface=", PATIENCE)
+        .unwrap();
     assert_eq!(filters(&lab).len(), 1, "{:?}", daemon.log());
     assert_replies(&lab);
     let detached = ask(&lab, "detach --yes-unfiltered");

@@ -33,3 +33,4 @@ pub use steady::Steady;
 pub use topology::Lab;
 pub use traffic::{Observed, Server};
 pub use wire::Wire;
+pub use wiring::connect;

@@ -64,7 +64,7 @@ impl Server {
         let socket = namespace.run(move || UdpSocket::bind((address, port)));
         let socket = socket.with_context(|| format!("UDP port {port}"))?;
         thread::spawn(move || {
-            let mut buffer = [0; 2048];
+            let mut buffer = vec![0; 1 << 16];
             while let Ok((len, from)) = socket.recv_from(&mut buffer) {
                 let _ = socket.send_to(&buffer[..len], from);
             }
@@ -110,6 +110,30 @@ pub fn tcp_talk(stream: &mut TcpStream) -> Observed {
     observed(result)
 }
 
+/// Sends so many bytes through a connection while reading their echo.
+pub fn tcp_transfer(stream: &TcpStream, bytes: usize) -> Observed {
+    let result = thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut stream = stream;
+            let chunk = vec![7_u8; 1 << 14];
+            (0..bytes / chunk.len()).try_for_each(|_| stream.write_all(&chunk))
+        });
+        let mut reader = stream;
+        let mut left = bytes / (1 << 14) * (1 << 14);
+        let mut buffer = vec![0; 1 << 16];
+        while left > 0 {
+            match reader.read(&mut buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                len => left = left.saturating_sub(len),
+            }
+        }
+        sender
+            .join()
+            .unwrap_or_else(|_| Err(std::io::Error::other("the sender panicked")))
+    });
+    observed(result)
+}
+
 /// Connects by TCP and exchanges a greeting.
 pub fn tcp(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
     match tcp_connect(namespace, source, destination) {
@@ -120,12 +144,28 @@ pub fn tcp(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Ob
 
 /// Sends a datagram and waits for its echo.
 pub fn udp(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
+    udp_of(namespace, source, destination, GREETING.len())
+}
+
+/// The same with a datagram of so many bytes.
+pub fn udp_of(
+    namespace: &Namespace,
+    source: IpAddr,
+    destination: SocketAddr,
+    bytes: usize,
+) -> Observed {
     let result = namespace.run(move || {
         let socket = UdpSocket::bind((source, 0))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.connect(destination)?;
-        socket.send(GREETING)?;
-        socket.recv(&mut [0; GREETING.len()]).map(|_| ())
+        let sent: Vec<u8> = (0..bytes).map(|at| at as u8).collect();
+        socket.send(&sent)?;
+        let mut answer = vec![0; bytes];
+        let len = socket.recv(&mut answer)?;
+        if answer[..len] != sent {
+            return Err(std::io::Error::other("the echo is another datagram"));
+        }
+        Ok(())
     });
     observed(result)
 }

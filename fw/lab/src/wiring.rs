@@ -27,7 +27,10 @@ pub(crate) fn cable(number: usize, a: End<'_>, b: End<'_>) -> Result<()> {
 }
 
 /// A veth pair, both ends up.
-pub(crate) fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<()> {
+///
+/// # Errors
+/// If a name is taken.
+pub fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Result<()> {
     a.ip(&format!(
         "link add {a_name} type veth peer name {b_name} netns {}",
         b.id()

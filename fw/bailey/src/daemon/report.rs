@@ -1,7 +1,5 @@
 use std::collections::HashSet;
 
-use bailey_bpf::abi;
-use bailey_bpf::reason::Reason;
 use bailey_datapath::Datapath;
 use bailey_datapath::change::{Change, Event, Interface};
 
@@ -91,26 +89,6 @@ pub(crate) fn refusal(refusal: &Refusal, health: &Health) {
         tracing::error!("and {more} more; `bailey check` shows them all");
     }
     health.problem(health::POLICY, &first(&refusal.messages));
-}
-
-/// What this version drops although a policy might allow it.
-pub(crate) fn not_yet() {
-    let reasons = [
-        abi::REASON_DROP_VLAN,
-        abi::REASON_DROP_FRAGMENT,
-        abi::REASON_DROP_EXTENSION_HEADER,
-        abi::REASON_DROP_ICMP_ERROR,
-    ];
-    let names: Vec<&str> = reasons
-        .into_iter()
-        .filter_map(Reason::of)
-        .map(|reason| reason.name)
-        .collect();
-    tracing::warn!(
-        reasons = names.join(","),
-        "VLAN frames, IP fragments, IPv6 extension headers and ICMP errors are DROPPED, each \
-         under its own counter"
-    );
 }
 
 /// How many endpoints each policy selects, where that is news.

@@ -47,7 +47,6 @@ pub fn serve(config: Config, options: &Run) -> Exit {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    report::not_yet();
     let _sweeping = sweep(&started, &health);
     if let Err(error) = forward_interfaces(&watching) {
         tracing::warn!(%error, "changes of interfaces are not reported; they are looked at instead");

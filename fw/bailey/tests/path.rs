@@ -1,0 +1,126 @@
+//! Real kernels on both sides of what firewalls break: packets that are too large for the path.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Lab, Namespace, Server, connect};
+use demo_lab::*;
+
+/// Packets with a reason on a hook.
+fn counted(lab: &Lab, hook: &str, reason: &str) -> u64 {
+    let output = ask(lab, "counters -o json");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["counters"].as_array().unwrap().iter();
+    rows.filter(|row| row["hook"] == hook && row["reason"] == reason)
+        .map(|row| row["packets"].as_u64().unwrap())
+        .sum()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn large_datagrams_come_through_in_fragments() {
+    let lab = lab();
+    for family in [0, 1] {
+        Server::udp(lab.workload("db"), ip(DB[family]), 161).unwrap();
+    }
+    let _daemon = start(&lab, "");
+    for family in [0, 1] {
+        let (backup, stranger) = (ip(BACKUP[family]), ip(STRANGER[family]));
+        for bytes in [6, 1400, 1500, 4000, 30_000] {
+            let seen = traffic::udp_of(&lab.outside, backup, at(DB[family], 161), bytes);
+            assert_eq!(seen, Observed::Allowed, "{bytes} bytes, family {family}");
+        }
+        let seen = traffic::udp_of(&lab.outside, stranger, at(DB[family], 161), 4000);
+        assert_eq!(seen, Observed::Silent);
+    }
+    // The stranger's first fragments were denied, and the others belong to nothing.
+    assert!(counted(&lab, "xdp", "fragment-no-first") >= 4);
+    assert_eq!(counted(&lab, "tc", "fragment-no-first"), 0);
+    for reason in ["fragment", "fragment-tiny", "fragment-overlap"] {
+        assert_eq!(
+            counted(&lab, "xdp", reason) + counted(&lab, "tc", reason),
+            0
+        );
+    }
+}
+
+const FAR: [&str; 2] = ["192.0.2.10", "2001:db8:f::10"];
+
+/// A host behind a router that is outside; packets to it have at most 1280 bytes.
+fn far_host(lab: &Lab) -> Namespace {
+    let far = Namespace::new().unwrap();
+    connect(&lab.outside, "far0", &far, "eth0").unwrap();
+    let outside = [
+        "address add 192.0.2.1/24 dev far0",
+        "address add 2001:db8:f::1/64 dev far0 nodad",
+        "link set far0 mtu 1280",
+    ];
+    for command in outside {
+        lab.outside.ip(command).unwrap();
+    }
+    for setting in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
+        lab.outside.sysctl(setting, "1").unwrap();
+    }
+    // It sends little packets itself, and does not tell that it can take no larger ones.
+    for command in [
+        "address add 192.0.2.10/24 dev eth0",
+        "address add 2001:db8:f::10/64 dev eth0 nodad",
+        "route add default via 192.0.2.1 mtu 1280 advmss 1460",
+        "-6 route add default via 2001:db8:f::1 mtu 1280 advmss 1440",
+    ] {
+        far.ip(command).unwrap();
+    }
+    lab.node
+        .ip("route add 192.0.2.0/24 via 203.0.113.10")
+        .unwrap();
+    lab.node
+        .ip("-6 route add 2001:db8:f::/64 via 2001:db8:a::10")
+        .unwrap();
+    far
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn path_mtu_discovery_works_from_inside() {
+    let lab = lab();
+    let far = far_host(&lab);
+    Server::tcp(lab.workload("web"), 8080).unwrap();
+    let _daemon = start(&lab, "");
+    for family in [0, 1] {
+        let before = counted(&lab, "xdp", "related");
+        // The first may meet an address that IPv6 still checks for duplicates.
+        let mut tries = (0..5).filter_map(|_| {
+            traffic::tcp_connect(&far, ip(FAR[family]), at(WEB[family], 8080)).ok()
+        });
+        let stream = tries.next().expect("policy allows it");
+        let seen = traffic::tcp_transfer(&stream, 1 << 20);
+        assert_eq!(seen, Observed::Allowed, "family {family}");
+        assert!(counted(&lab, "xdp", "related") > before, "family {family}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn path_mtu_discovery_works_from_outside() {
+    let lab = lab();
+    Server::tcp(lab.workload("web"), 8080).unwrap();
+    // From here on the way to the workload is narrow, and it does not say so.
+    lab.node.ip("link set web mtu 1280").unwrap();
+    let web = lab.workload("web");
+    web.ip("route change default via 169.254.1.1 dev eth0 mtu 1280 advmss 1460")
+        .unwrap();
+    web.ip("-6 route change default via fe80::1 dev eth0 mtu 1280 advmss 1440")
+        .unwrap();
+    let _daemon = start(&lab, "");
+    for family in [0, 1] {
+        let before = counted(&lab, "tc", "related");
+        let from = ip(BACKUP[family]);
+        let mut tries = (0..5)
+            .filter_map(|_| traffic::tcp_connect(&lab.outside, from, at(WEB[family], 8080)).ok());
+        let stream = tries.next().expect("policy allows it");
+        let seen = traffic::tcp_transfer(&stream, 1 << 20);
+        assert_eq!(seen, Observed::Allowed, "family {family}");
+        assert!(counted(&lab, "tc", "related") > before, "family {family}");
+    }
+}
