@@ -84,8 +84,8 @@ fn slots() -> Result<BTreeMap<String, String>> {
         let parts = device
             .iter()
             .map(|part| part.to_string_lossy().into_owned());
-        let slot = parts.filter(|part| part.len() == 12 && part.matches(':').count() == 2);
-        if let Some(slot) = slot.last() {
+        let mut slot = parts.filter(|part| part.len() == 12 && part.matches(':').count() == 2);
+        if let Some(slot) = slot.next_back() {
             slots.insert(address.trim().to_owned(), slot);
         }
     }
