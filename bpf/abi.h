@@ -47,8 +47,9 @@ struct control {
 	 * changes; and in which network namespace. */
 	__u64 build;
 	__u64 namespace;
-	__u64 warm_until; /* tick; before it connections are taken up where they are */
-	__u64 pad[3]; /* its own cache line */
+	__u64 warm_until; /* tick, 0 = none: before it policy drops nothing */
+	__u64 blocks;     /* BLOCKS_*: which block tables have entries */
+	__u64 pad[2]; /* its own cache line */
 };
 
 /* ---- time ----------------------------------------------------------------
@@ -257,6 +258,34 @@ struct fragment_record {
 	__u32 pad;
 };
 
+/* ---- emergency blocks ------------------------------------------------------
+ * Times are nanoseconds of the boot clock, which goes on in suspend.
+ */
+#define BLOCK_HOSTS 131072
+#define BLOCK_PREFIXES 4096
+#define BLOCKS_HOSTS 1ULL
+#define BLOCKS_PREFIXES 2ULL
+#define BLOCK_NOTE 40
+
+struct block_host {
+	__u64 addr_be[2];
+};
+
+struct block_prefix {
+	__u32 bits; /* of 128 */
+	__u32 addr[4]; /* network byte order */
+};
+
+struct block {
+	__u64 until; /* its own time, or the latest of those that cover it */
+	__u64 own;   /* what was asked for */
+	__u64 added; /* seconds since 1970 */
+	__u8 note[BLOCK_NOTE]; /* why; padded with zeros */
+};
+
+/* Before the end of the warm-up, at most so many ticks ahead. */
+#define WARM_TICKS_MAX 4096
+
 /* ---- policy tables (one generation) ---------------------------------------
  * address -> class record:  exact table for full-length addresses, poptrie
  *                           (Asai and Ohara, SIGCOMM 2015) for prefixes
@@ -374,6 +403,7 @@ enum reason {
 	REASON_PASS_MULTICAST_CONTROL = 10,
 	REASON_PASS_DHCP = 11,
 	REASON_PASS_ETHERTYPE = 12,
+	REASON_PASS_WARM_UP = 13,
 
 	REASON_DROP_POLICY = 16,
 	REASON_DROP_FLOW_DENIED = 17,
@@ -386,6 +416,8 @@ enum reason {
 	REASON_DROP_GENERATION = 24,
 	REASON_DROP_MAP = 25,
 	REASON_DROP_BRIDGE_PORT = 26,
+	REASON_DROP_BLOCKED = 27,
+	REASON_DROP_SPOOFED = 28,
 
 	REASON_DROP_ETH_TRUNCATED = 32,
 	REASON_DROP_ETHERTYPE = 33,
@@ -427,10 +459,18 @@ struct reason_counters {
 #define INTERFACE_SLOT_MASK 0xffULL
 #define INTERFACE_JUDGED 0x100ULL  /* its packets are judged at XDP */
 #define INTERFACE_PROMISC 0x200ULL /* Bailey made it promiscuous */
+#define INTERFACE_OUTSIDE 0x400ULL /* inside addresses never come in here */
 
 /* By slot: the name, zero-padded; user space only. */
 struct interface_name {
 	__u64 word[2];
+};
+
+#define INSIDE_MAX 16
+struct inside_prefix {
+	__u64 addr_be[2];
+	__u64 mask_be[2];
+	__u64 kind; /* KIND_IPV4 or KIND_IPV6 */
 };
 
 /* ---- failsafe -------------------------------------------------------------

@@ -27,6 +27,7 @@ _Static_assert(sizeof(struct class_record) == 24, "class_record");
 _Static_assert(sizeof(struct rule_counter) == 32, "rule_counter");
 _Static_assert(FLOW_EVENTS <= FLOW_EVENT_LINE, "flow_events: a line per CPU");
 _Static_assert(sizeof(struct failsafe_entry) == 40, "failsafe_entry");
+_Static_assert(sizeof(struct block) == 64, "block: one line");
 _Static_assert(sizeof(struct fragment_key) == 48, "fragment_key: no padding");
 _Static_assert(sizeof(struct fragment_record) == 16, "fragment_record: no padding");
 _Static_assert(sizeof(struct probe_answer) == 80, "probe_answer: no padding");
@@ -48,6 +49,7 @@ struct pkt {
 	struct flow_key key;
 	__u64 source_be[2];
 	__u64 destination_be[2];
+	__u64 sender_be[2]; /* of an ICMP error or a tunnel: who sent it */
 
 	__u64 control; /* from here on cleared for every packet; the word in force */
 	__u64 found;   /* meta word of the flow that matched, 0 = none */
@@ -95,6 +97,10 @@ struct pkt {
 	__u8 hop_limit;
 	__u8 chunk;    /* SCTP: type of the first chunk */
 	__u8 chunk_flags;
+	__u8 blocks;   /* BLOCKS_* */
+	__u8 warm;     /* policy drops nothing yet */
+	__u8 reversed; /* taken up against the direction it was opened in */
+	__u8 outside;  /* came in where inside addresses never do */
 };
 
 #define TCP_FIN 0x01

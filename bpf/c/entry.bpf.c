@@ -3,18 +3,25 @@
  * What is attached: parse, look the flow up, act. A packet that the flow table
  * does not answer goes on to the policy program of the current generation.
  */
+#include "block.h"
 #include "bridge.h"
 #include "failsafe.h"
 #include "finish.h"
 #include "flow.h"
 #include "headers.h"
 #include "plain.h"
+#include "spoof.h"
 
 static __always_inline __u32 scale_at(__u64 word, __u32 now)
 {
 	__u32 age = (now - (__u32)(word >> SCALE_STAMP_SHIFT)) & TICK_MASK;
 
 	return age < SCALE_TICKS ? word & SCALE_MASK : SCALE_ONE;
+}
+
+static __always_inline bool warm_at(__u64 until, __u32 now)
+{
+	return until && (((__u32)until - now - 1) & TICK_MASK) < WARM_TICKS_MAX;
 }
 
 static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
@@ -36,9 +43,12 @@ static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
 	clock_read(pkt);
 	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
 	pkt->ifindex = ifindex;
+	pkt->warm = warm_at(READ_ONCE(control->warm_until), pkt->now);
 	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	if (interface)
+	if (interface) {
 		pkt->slot = *interface & (INTERFACE_SLOTS - 1);
+		pkt->outside = !!(*interface & INTERFACE_OUTSIDE);
+	}
 	return pkt;
 }
 
@@ -59,6 +69,15 @@ static __always_inline enum step flow_answer(struct pkt *pkt)
 	return pkt->related ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
 }
 
+static __always_inline void blocks_read(struct pkt *pkt)
+{
+	__u32 zero = 0;
+	struct control *in_force = bpf_map_lookup_elem(&control, &zero);
+
+	if (in_force)
+		pkt->blocks = READ_ONCE(in_force->blocks);
+}
+
 /* Whatever the flow table does not answer with an allow is asked of the failsafe
  * before anything else. */
 static __always_inline enum step flow_step(struct pkt *pkt)
@@ -70,7 +89,10 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 		pkt->ingress = RULE_NONE;
 		return pass(pkt, REASON_PASS_FAILSAFE);
 	}
-	return step;
+	if (step != STEP_CONTINUE)
+		return step;
+	blocks_read(pkt);
+	return blocked(pkt) ? drop(pkt, REASON_DROP_BLOCKED) : STEP_CONTINUE;
 }
 
 /* Before the long way: what the short way has left, but for a tag that did not
@@ -138,6 +160,10 @@ int entry_xdp(struct xdp_md *ctx)
 		return XDP_DROP;
 	if (parse_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_xdp(pkt);
+	if (spoofed(pkt)) {
+		drop(pkt, REASON_DROP_SPOOFED);
+		return finish_xdp(pkt);
+	}
 	if (flow_step(pkt) != STEP_CONTINUE)
 		return finish_xdp(pkt);
 	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->control));
@@ -231,6 +257,11 @@ int entry_probe(struct xdp_md *ctx)
 	pkt->steps = PROBE_PARSED;
 	if (failsafe_passes(pkt)) {
 		pass(pkt, REASON_PASS_FAILSAFE);
+		return finish_probe(ctx, pkt);
+	}
+	blocks_read(pkt);
+	if (blocked(pkt)) {
+		drop(pkt, REASON_DROP_BLOCKED);
 		return finish_probe(ctx, pkt);
 	}
 	bpf_tail_call(ctx, &policies_probe, control_slot(pkt->control));

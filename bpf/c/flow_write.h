@@ -260,11 +260,14 @@ static __always_inline __u32 state_opened(struct pkt *pkt)
 
 static __always_inline __u64 meta_opened(struct pkt *pkt, __u32 serial)
 {
-	__u32 flags = pkt->from_low ? FLOW_ORIG_LOW : 0;
+	__u32 flags = pkt->from_low != pkt->reversed ? FLOW_ORIG_LOW : 0;
 
-	if (pkt->hook == HOOK_XDP)
+	if ((pkt->hook == HOOK_XDP) != pkt->reversed)
 		flags |= FLOW_FROM_OUTSIDE;
-	if (!pkt->opens)
+	if (pkt->reversed)
+		flags |= FLOW_REPLIED;
+	/* During the warm-up policy was asked about the one who did open it. */
+	if (!pkt->opens && !pkt->warm)
 		flags |= FLOW_MIDSTREAM;
 	return meta_make(serial, state_opened(pkt), flags,
 			 control_epoch(pkt->control), pkt->now);

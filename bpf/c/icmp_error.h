@@ -143,6 +143,10 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 	if (source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	pkt->related = 1;
+	if (!pkt->tunnel) {
+		pkt->sender_be[0] = pkt->source_be[0];
+		pkt->sender_be[1] = pkt->source_be[1];
+	}
 	pkt->protocol = protocol;
 	pkt->source_be[0] = destination[0];
 	pkt->source_be[1] = destination[1];

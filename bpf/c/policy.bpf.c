@@ -29,7 +29,7 @@ static __always_inline void direction_set(struct pkt *pkt,
 					  struct direction *direction)
 {
 	bool low = again(pkt) ? !!(meta_flags(pkt->found) & FLOW_ORIG_LOW)
-			      : pkt->from_low;
+			      : pkt->from_low != pkt->reversed;
 	__u64 tuple = pkt->key.tuple;
 
 	direction->source_be[0] = low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];
@@ -65,6 +65,13 @@ static __always_inline enum step judge(struct pkt *pkt,
 	return STEP_CONTINUE;
 }
 
+/* During the warm-up connections are taken up where they are. */
+static __always_inline bool warm_pickup(const struct pkt *pkt)
+{
+	return pkt->warm && !pkt->opens && !pkt->related &&
+	       (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_SCTP);
+}
+
 /*
  * A segment from the middle of a connection (TCP or SCTP) opens a flow only where no policy
  * isolates either end in either direction: then the other direction would pass
@@ -77,7 +84,7 @@ static __always_inline enum step may_open(struct pkt *pkt,
 {
 	bool guessed = pkt->found && meta_flags(pkt->found) & FLOW_MIDSTREAM;
 
-	if (pkt->opens || (again(pkt) && !guessed))
+	if (pkt->opens || (again(pkt) && !guessed) || warm_pickup(pkt))
 		return STEP_CONTINUE;
 	if (pkt->related)
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
@@ -167,16 +174,13 @@ static __always_inline enum step keep(struct pkt *pkt)
 	return pass(pkt, pass_reason(pkt));
 }
 
-static __always_inline enum step policy_step(struct pkt *pkt)
+/* What policy says of the packet, in its direction or reversed. */
+static __always_inline enum step ask(struct pkt *pkt)
 {
 	struct class_record *source, *destination;
 	struct direction direction;
 	enum step step;
 
-	if (control_generation(pkt->control) != GENERATION)
-		return drop(pkt, REASON_DROP_GENERATION);
-	if (KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED)
-		return keep(pkt);
 	direction_set(pkt, &direction);
 	source = address_class(direction.source_be, pkt->kind);
 	destination = address_class(direction.destination_be, pkt->kind);
@@ -185,12 +189,66 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 	step = may_open(pkt, source, destination);
 	if (step != STEP_CONTINUE)
 		return step;
-	step = judge(pkt, source, destination,
+	return judge(pkt, source, destination,
 		     port_class(pkt->protocol, direction.port));
-	if (step != STEP_CONTINUE)
+}
+
+#define EPHEMERAL_FIRST 32768 /* net.ipv4.ip_local_port_range */
+
+/*
+ * A connection that was there before Bailey: the side with the ephemeral port has
+ * opened it. Where ports do not tell, policy must allow it both ways. A global
+ * function: verified apart from what everybody else's packets do.
+ */
+__noinline int ask_warm(struct pkt *pkt)
+{
+	bool source, destination;
+	int step;
+
+	if (!pkt)
+		return STEP_DONE;
+	source = pkt->source_port >= EPHEMERAL_FIRST;
+	destination = pkt->destination_port >= EPHEMERAL_FIRST;
+	if (source == destination) {
+		pkt->reversed = 1;
+		step = ask(pkt);
+		if (step != STEP_CONTINUE || denied(pkt))
+			return step;
+	}
+	pkt->reversed = destination && !source;
+	return ask(pkt);
+}
+
+/* Before the first enforcement: what policy would drop passes, under a name. */
+static __always_inline enum step warm(struct pkt *pkt, enum step step)
+{
+	const __u64 policy = 1ULL << REASON_DROP_POLICY |
+			     1ULL << REASON_DROP_TCP_NO_FLOW |
+			     1ULL << REASON_DROP_ICMP_NO_FLOW |
+			     1ULL << REASON_DROP_SCTP_NO_FLOW;
+
+	if (!pkt->warm || pkt->verdict != VERDICT_DROP || again(pkt) ||
+	    !(policy >> (pkt->reason & 63) & 1))
 		return step;
-	pkt->steps |= PROBE_JUDGED;
-	return conclude(pkt);
+	pkt->egress = RULE_NONE;
+	pkt->ingress = RULE_NONE;
+	return pass(pkt, REASON_PASS_WARM_UP);
+}
+
+static __always_inline enum step policy_step(struct pkt *pkt)
+{
+	enum step step;
+
+	if (control_generation(pkt->control) != GENERATION)
+		return drop(pkt, REASON_DROP_GENERATION);
+	if (KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED)
+		return keep(pkt);
+	step = warm_pickup(pkt) && !again(pkt) ? ask_warm(pkt) : ask(pkt);
+	if (step == STEP_CONTINUE) {
+		pkt->steps |= PROBE_JUDGED;
+		step = conclude(pkt);
+	}
+	return warm(pkt, step);
 }
 
 static __always_inline struct pkt *pkt_carried(__u32 hook)

@@ -68,6 +68,8 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	pkt->at += size;
 	pkt->tunnel = tunnel;
+	pkt->sender_be[0] = pkt->source_be[0];
+	pkt->sender_be[1] = pkt->source_be[1];
 	return STEP_AGAIN;
 }
 

@@ -68,6 +68,12 @@ pub const FRAGMENT_TICKS: u32 = 28;
 pub const FRAGMENT_NONE: u32 = 0;
 pub const FRAGMENT_FIRST: u32 = 1;
 pub const FRAGMENT_LATER: u32 = 2;
+pub const BLOCK_HOSTS: u32 = 131072;
+pub const BLOCK_PREFIXES: u32 = 4096;
+pub const BLOCKS_HOSTS: u32 = 1;
+pub const BLOCKS_PREFIXES: u32 = 2;
+pub const BLOCK_NOTE: u32 = 40;
+pub const WARM_TICKS_MAX: u32 = 4096;
 pub const HOST_LANES: u32 = 8;
 pub const HOST_NH_WORDS: u32 = 4;
 pub const LPM_DIRECT_BITS: u32 = 18;
@@ -98,6 +104,8 @@ pub const IFINDEX_MAX: u32 = 65536;
 pub const INTERFACE_SLOT_MASK: u32 = 255;
 pub const INTERFACE_JUDGED: u32 = 256;
 pub const INTERFACE_PROMISC: u32 = 512;
+pub const INTERFACE_OUTSIDE: u32 = 1024;
+pub const INSIDE_MAX: u32 = 16;
 pub const FAILSAFE_MAX: u32 = 64;
 pub const PROBE_MAGIC: u64 = 4774177671919239170;
 pub const PROBE_PARSED: u32 = 1;
@@ -117,7 +125,8 @@ pub struct control {
     pub build: __u64,
     pub namespace: __u64,
     pub warm_until: __u64,
-    pub pad: [__u64; 3usize],
+    pub blocks: __u64,
+    pub pad: [__u64; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -129,7 +138,8 @@ const _: () = {
     ["Offset of field: control::namespace"][::core::mem::offset_of!(control, namespace) - 24usize];
     ["Offset of field: control::warm_until"]
         [::core::mem::offset_of!(control, warm_until) - 32usize];
-    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 40usize];
+    ["Offset of field: control::blocks"][::core::mem::offset_of!(control, blocks) - 40usize];
+    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 48usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -342,6 +352,47 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct block_host {
+    pub addr_be: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of block_host"][::core::mem::size_of::<block_host>() - 16usize];
+    ["Alignment of block_host"][::core::mem::align_of::<block_host>() - 8usize];
+    ["Offset of field: block_host::addr_be"][::core::mem::offset_of!(block_host, addr_be) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct block_prefix {
+    pub bits: __u32,
+    pub addr: [__u32; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of block_prefix"][::core::mem::size_of::<block_prefix>() - 20usize];
+    ["Alignment of block_prefix"][::core::mem::align_of::<block_prefix>() - 4usize];
+    ["Offset of field: block_prefix::bits"][::core::mem::offset_of!(block_prefix, bits) - 0usize];
+    ["Offset of field: block_prefix::addr"][::core::mem::offset_of!(block_prefix, addr) - 4usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct block {
+    pub until: __u64,
+    pub own: __u64,
+    pub added: __u64,
+    pub note: [__u8; 40usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of block"][::core::mem::size_of::<block>() - 64usize];
+    ["Alignment of block"][::core::mem::align_of::<block>() - 8usize];
+    ["Offset of field: block::until"][::core::mem::offset_of!(block, until) - 0usize];
+    ["Offset of field: block::own"][::core::mem::offset_of!(block, own) - 8usize];
+    ["Offset of field: block::added"][::core::mem::offset_of!(block, added) - 16usize];
+    ["Offset of field: block::note"][::core::mem::offset_of!(block, note) - 24usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct host_entry {
     pub addr_be: [__u64; 2usize],
     pub class_id: __u32,
@@ -491,6 +542,7 @@ pub const REASON_PASS_RELATED: reason = 9;
 pub const REASON_PASS_MULTICAST_CONTROL: reason = 10;
 pub const REASON_PASS_DHCP: reason = 11;
 pub const REASON_PASS_ETHERTYPE: reason = 12;
+pub const REASON_PASS_WARM_UP: reason = 13;
 pub const REASON_DROP_POLICY: reason = 16;
 pub const REASON_DROP_FLOW_DENIED: reason = 17;
 pub const REASON_DROP_TCP_NO_FLOW: reason = 18;
@@ -502,6 +554,8 @@ pub const REASON_DROP_NO_POLICY: reason = 23;
 pub const REASON_DROP_GENERATION: reason = 24;
 pub const REASON_DROP_MAP: reason = 25;
 pub const REASON_DROP_BRIDGE_PORT: reason = 26;
+pub const REASON_DROP_BLOCKED: reason = 27;
+pub const REASON_DROP_SPOOFED: reason = 28;
 pub const REASON_DROP_ETH_TRUNCATED: reason = 32;
 pub const REASON_DROP_ETHERTYPE: reason = 33;
 pub const REASON_DROP_IP_TRUNCATED: reason = 34;
@@ -549,6 +603,24 @@ const _: () = {
     ["Alignment of interface_name"][::core::mem::align_of::<interface_name>() - 8usize];
     ["Offset of field: interface_name::word"]
         [::core::mem::offset_of!(interface_name, word) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct inside_prefix {
+    pub addr_be: [__u64; 2usize],
+    pub mask_be: [__u64; 2usize],
+    pub kind: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of inside_prefix"][::core::mem::size_of::<inside_prefix>() - 40usize];
+    ["Alignment of inside_prefix"][::core::mem::align_of::<inside_prefix>() - 8usize];
+    ["Offset of field: inside_prefix::addr_be"]
+        [::core::mem::offset_of!(inside_prefix, addr_be) - 0usize];
+    ["Offset of field: inside_prefix::mask_be"]
+        [::core::mem::offset_of!(inside_prefix, mask_be) - 16usize];
+    ["Offset of field: inside_prefix::kind"]
+        [::core::mem::offset_of!(inside_prefix, kind) - 32usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

@@ -73,6 +73,21 @@ pub const REASONS: &[Reason] = &[
         "ethertype-allowed",
         "type that the configuration lets through unread",
     ),
+    passes(
+        abi::REASON_PASS_WARM_UP,
+        "warm-up",
+        "policy would have dropped it, but only observes yet",
+    ),
+    drops(
+        abi::REASON_DROP_BLOCKED,
+        "blocked",
+        "from or to an address under an emergency block",
+    ),
+    drops(
+        abi::REASON_DROP_SPOOFED,
+        "spoofed",
+        "an inside address as the source of what came from outside",
+    ),
     drops(
         abi::REASON_DROP_POLICY,
         "policy",

@@ -51,6 +51,20 @@ pub enum Verb {
     /// Show how many packets passed or were dropped, by reason.
     #[cfg(target_os = "linux")]
     Counters(Read),
+    /// Let nothing from or to an address pass for a while, established flows included.
+    ///
+    /// The block lapses by itself, also with the daemon dead; it is never saved, and gone after a
+    /// reboot or `detach`. Failsafe entries pass all the same. Works without the daemon.
+    #[cfg(target_os = "linux")]
+    Block(Block),
+    /// Lift blocks before their time.
+    ///
+    /// Exits 1 if one of them was not there.
+    #[cfg(target_os = "linux")]
+    Unblock(Unblock),
+    /// Show what is blocked, for how long still, and why.
+    #[cfg(target_os = "linux")]
+    Blocks(Read),
 }
 
 /// Verbs on the flow table.
@@ -190,6 +204,43 @@ pub struct Detach {
     #[arg(long, required = true)]
     pub yes_unfiltered: bool,
     /// The configuration of the Bailey to detach: where its pins are.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `block`.
+#[derive(Debug, Args)]
+pub struct Block {
+    /// Addresses and prefixes.
+    #[arg(value_name = "ADDRESS", required_unless_present = "file")]
+    pub addresses: Vec<String>,
+    /// More of them, one per line; `-` is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// For how long: 90s, 15m, 2h or 7d.
+    #[arg(long, value_name = "TIME", value_parser = crate::ttl::parse)]
+    pub ttl: u64,
+    /// Why; shown by `blocks`.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Block the address that you are logged in from all the same.
+    #[arg(long)]
+    pub even_myself: bool,
+    /// The configuration of the Bailey to tell: where its pins are.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `unblock`.
+#[derive(Debug, Args)]
+pub struct Unblock {
+    /// Addresses and prefixes, as they were blocked.
+    #[arg(value_name = "ADDRESS", required_unless_present = "all")]
+    pub addresses: Vec<String>,
+    /// All there are.
+    #[arg(long)]
+    pub all: bool,
+    /// The configuration of the Bailey to tell: where its pins are.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

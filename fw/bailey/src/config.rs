@@ -37,8 +37,12 @@ pub struct Config {
     pub read: Read,
     /// Limits on what is compiled.
     pub limits: Limits,
+    /// Seconds after the first attachment during which policy only observes.
+    pub warm_up: u32,
     /// How frames are read.
     pub frames: Frames,
+    /// Where addresses of the inside must not come from.
+    pub sources: Sources,
     /// The flow table.
     pub flow_table: FlowTable,
     /// Idle times of flows, in seconds.
@@ -197,6 +201,15 @@ pub enum TunnelKind {
     Geneve,
 }
 
+/// `[sources]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Sources {
+    pub outside: Vec<String>,
+    pub inside: Vec<ipnet::IpNet>,
+}
+
 /// `[flow_table]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -294,7 +307,9 @@ impl Default for Config {
             watch: Watch::default(),
             read: Read::default(),
             limits: Limits::default(),
+            warm_up: 0,
             frames: Frames::default(),
+            sources: Sources::default(),
             flow_table: FlowTable::default(),
             timeouts: Timeouts::default(),
             control: Control::default(),
@@ -463,6 +478,14 @@ impl Config {
             ));
         }
         self.frames.check()?;
+        self.check_sources()?;
+        const WARM_UP_MAX: u32 = 3600;
+        if self.warm_up > WARM_UP_MAX {
+            let seconds = self.warm_up;
+            return Err(format!(
+                "warm_up = {seconds}: must be at most {WARM_UP_MAX} seconds"
+            ));
+        }
         self.timeouts.check()?;
         const RULES_MAX: usize = 1 << 22;
         if self.limits.rules > RULES_MAX {
@@ -472,6 +495,37 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    fn check_sources(&self) -> Result<(), String> {
+        const INSIDE_MAX: usize = bailey_bpf::abi::INSIDE_MAX as usize;
+        let Sources { outside, inside } = &self.sources;
+        if inside.len() > INSIDE_MAX {
+            let prefixes = inside.len();
+            return Err(format!(
+                "sources.inside: {prefixes} prefixes, at most {INSIDE_MAX} fit"
+            ));
+        }
+        if let Some(prefix) = inside.iter().find(|prefix| **prefix != prefix.trunc()) {
+            let network = prefix.trunc();
+            return Err(format!(
+                "sources.inside: {prefix} has host bits; {network} is meant?"
+            ));
+        }
+        if outside.is_empty() != inside.is_empty() {
+            return Err("sources: inside and outside go together, one of them is empty".into());
+        }
+        let named = |name: &String| {
+            self.interfaces.iter().any(|entry| match entry {
+                InterfaceEntry::Name(known) | InterfaceEntry::Full { name: known, .. } => {
+                    known == name
+                }
+            })
+        };
+        match outside.iter().find(|name| !named(name)) {
+            Some(name) => Err(format!("sources.outside: {name:?} is none of `interfaces`")),
+            None => Ok(()),
+        }
     }
 
     /// The interfaces and their modes.
@@ -673,6 +727,7 @@ impl Config {
                 Topology::Bridge => bailey_datapath::Topology::Bridge,
             },
             frames: self.frames.datapath(),
+            inside: self.sources.inside.clone(),
             egress_hook: match self.egress_hook {
                 EgressHook::Auto => bailey_datapath::EgressHook::default(),
                 EgressHook::Tcx => bailey_datapath::EgressHook::Tcx,
@@ -814,6 +869,10 @@ mod tests {
             "[limits]\nrules = 9999999",
             "xdp_mode = \"x\"",
             "[frames]\nethertypes = [0x0800]",
+            "warm_up = 3601",
+            "interfaces = [\"a\"]\n[sources]\noutside = [\"b\"]\ninside = [\"10.0.0.0/8\"]",
+            "interfaces = [\"a\"]\n[sources]\noutside = [\"a\"]",
+            "interfaces = [\"a\"]\n[sources]\noutside = [\"a\"]\ninside = [\"10.0.0.1/8\"]",
             "[frames]\nethertypes = [0x05dc]",
             "[frames]\ntunnels = [{ kind = \"vxlan\", port = 4789 }]",
             "[frames]\ntunnels = [{ kind = \"vxlan\", port = 4789, peers = [] }]",

@@ -15,6 +15,8 @@ pub enum Exit {
     NotRunning = 4,
     /// Not permitted.
     NotAuthorised = 5,
+    /// Refused: it would lock you out.
+    LockOut = 6,
     /// It works, and something is wrong.
     Degraded = 9,
     /// The kernel or the NIC lacks a feature.

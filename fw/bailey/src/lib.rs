@@ -28,6 +28,8 @@ pub mod policy_test;
 pub mod rule_names;
 /// Names of endpoints on the command line and in tests.
 pub mod target;
+/// Times to live, as people write them.
+pub mod ttl;
 /// One file per verb.
 pub mod verbs;
 /// What is pinned, as answers.

@@ -125,6 +125,8 @@ fn the_bump_forwards_what_policy_allows_and_nothing_else() {
     servers(&wire);
     assert_ne!(tcp(&wire, 0, 80), Observed::Allowed, "no bridge, no wire");
     let mut daemon = start(&wire, "");
+    // Nobody has answered yet, and the host remembers that for a while.
+    wire.left.ip("neigh flush dev eth0").unwrap();
     // ARP and neighbour discovery cross it, or nothing would.
     assert_in_force(&wire);
     assert!(counted(&wire, SIDES[0], "arp") > 0 && counted(&wire, SIDES[1], "arp") > 0);

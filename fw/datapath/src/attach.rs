@@ -211,6 +211,7 @@ impl Attachments {
     fn attach_tc(&mut self, shared: &Shared, found: &Found<'_>) -> Result<bool, DatapathError> {
         let index = found.state.index;
         interfaces::assign(shared, index, &found.interface.name)?;
+        interfaces::set_outside(shared, index, found.interface.outside);
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
             return Ok(false);

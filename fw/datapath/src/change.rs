@@ -35,6 +35,8 @@ pub struct Interface {
     pub name: String,
     /// Its XDP mode.
     pub mode: XdpMode,
+    /// Is an inside address as the source of what it receives forged?
+    pub outside: bool,
 }
 
 /// What happened to an interface.

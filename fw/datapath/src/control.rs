@@ -30,6 +30,8 @@ pub struct Committed {
 pub(crate) const SCALE: usize = 1;
 pub(crate) const BUILD: usize = 2;
 pub(crate) const NAMESPACE: usize = 3;
+pub(crate) const WARM_UNTIL: usize = 4;
+pub(crate) const BLOCKS: usize = 5;
 
 impl ControlWord {
     /// What is in force before the first commit: an empty slot, so every packet is dropped with
@@ -70,9 +72,43 @@ impl ControlWord {
         Self::decode(mapping.words()[0].load(Ordering::Acquire))
     }
 
-    /// The commit, where `mapping` is the control map.
     pub(crate) fn store(self, mapping: &Mapping) {
         mapping.words()[0].store(self.encode(), Ordering::Release);
+    }
+
+    /// The commit, where `mapping` is the control map: this slot and generation under a new epoch.
+    /// Others may have made a new epoch meanwhile, and theirs must not be this one.
+    pub(crate) fn commit(self, mapping: &Mapping) -> Self {
+        Self::exchange(mapping, |before| Self {
+            epoch: before.next().epoch,
+            ..self
+        })
+    }
+
+    /// A new epoch: every flow is asked about once more.
+    pub(crate) fn new_epoch(mapping: &Mapping) -> Self {
+        Self::exchange(mapping, |before| match before.generation {
+            // Nothing has been judged yet.
+            0 => before,
+            _ => Self {
+                epoch: before.next().epoch,
+                ..before
+            },
+        })
+    }
+
+    fn exchange(mapping: &Mapping, next: impl Fn(Self) -> Self) -> Self {
+        let word = &mapping.words()[0];
+        let mut before = word.load(Ordering::Acquire);
+        loop {
+            let after = next(Self::decode(before));
+            let exchanged =
+                word.compare_exchange(before, after.encode(), Ordering::AcqRel, Ordering::Acquire);
+            match exchanged {
+                Ok(_) => return after,
+                Err(now) => before = now,
+            }
+        }
     }
 }
 

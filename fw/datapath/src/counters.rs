@@ -82,6 +82,17 @@ pub(crate) fn open_pinned(
     Ok((map, info.max_entries() as usize))
 }
 
+/// Maps a pinned array to be written.
+pub(crate) fn map_pinned_writable(
+    pins: &PinDir,
+    name: &'static str,
+    value_size: usize,
+) -> Result<Mapping, DatapathError> {
+    let (map, entries) = open_pinned(pins, name, value_size)?;
+    Mapping::writable(map.fd().as_fd(), entries * value_size)
+        .map_err(DatapathError::map(name, "map into memory"))
+}
+
 /// Maps a pinned array for reading; also returns its number of elements.
 pub(crate) fn map_pinned(
     pins: &PinDir,

@@ -5,14 +5,17 @@ use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
 use crate::attach::Attachments;
+use crate::blocks::Blocks;
 use crate::bridge;
 use crate::change::{Change, Event, Interface};
-use crate::control::{Committed, ControlWord};
+use crate::clock::{Ticks, ticks_of_seconds};
+use crate::control::{self, Committed, ControlWord};
 use crate::counters::{Counters, map_pinned};
 use crate::error::DatapathError;
 use crate::flows::FlowTable;
 use crate::generation::Generation;
 use crate::hash::FlowHash;
+use crate::interfaces;
 use crate::pins::PinDir;
 use crate::runner::Runner;
 use crate::settings::{Settings, Topology};
@@ -301,6 +304,30 @@ impl Datapath {
         }
     }
 
+    /// The emergency blocks.
+    ///
+    /// # Errors
+    /// If their tables cannot be opened.
+    pub fn blocks(&self) -> Result<Blocks, DatapathError> {
+        Blocks::open(&self.shared.pins)
+    }
+
+    /// For so many seconds from now policy drops nothing, and connections are taken up where they are.
+    pub fn warm_up(&self, seconds: u32) {
+        let ticks = ticks_of_seconds(seconds).min(abi::WARM_TICKS_MAX);
+        let now = Ticks::now().plus(self.shared.settings.clock_offset);
+        // 0 would mean none.
+        let until = now.plus(ticks).0.max(1);
+        self.shared.control.words()[control::WARM_UNTIL].store(until.into(), Ordering::Release);
+    }
+
+    /// Says of the interface that test runs come in through, loopback, whether it is outside.
+    #[doc(hidden)]
+    pub fn set_test_interface_outside(&self, outside: bool) {
+        const LOOPBACK: u32 = 1;
+        interfaces::set_outside(&self.shared, LOOPBACK, outside);
+    }
+
     /// Lets epochs pass as so many commits would. For tests.
     #[doc(hidden)]
     pub fn skip_epochs(&self, epochs: u32) {
@@ -378,7 +405,7 @@ impl Enforcer for Datapath {
             Vec::new()
         };
         self.clear_new_counters(&tables.rules)?;
-        word.store(&self.shared.control);
+        let word = word.commit(&self.shared.control);
         word.store(&self.shared.probe_control);
         // A grace period has passed since the generation before was committed.
         self.clear_old_slots(word);

@@ -61,10 +61,12 @@ pub(crate) struct FrameGlobals {
     pub(crate) tunnel_kinds: [u8; abi::TUNNELS_MAX as usize],
     pub(crate) tunnel_peer_count: u32,
     pub(crate) tunnel_peers: [abi::tunnel_peer; abi::TUNNEL_PEERS_MAX as usize],
+    pub(crate) inside_count: u32,
+    pub(crate) inside: [abi::inside_prefix; abi::INSIDE_MAX as usize],
 }
 
 impl FrameGlobals {
-    pub(crate) fn new(frames: &Frames) -> Self {
+    pub(crate) fn new(frames: &Frames, inside: &[IpNet]) -> Self {
         let mut globals = Self {
             vlan_zones: u32::from(frames.vlan_zones),
             dhcp: u32::from(frames.dhcp),
@@ -75,7 +77,17 @@ impl FrameGlobals {
             tunnel_kinds: [0; abi::TUNNELS_MAX as usize],
             tunnel_peer_count: 0,
             tunnel_peers: Zeroable::zeroed(),
+            inside_count: inside.len() as u32,
+            inside: Zeroable::zeroed(),
         };
+        for (to, &prefix) in globals.inside.iter_mut().zip(inside) {
+            let words = CidrWords::from(prefix);
+            *to = abi::inside_prefix {
+                addr_be: words.addr_be,
+                mask_be: words.mask_be,
+                kind: words.kind.into(),
+            };
+        }
         for (to, from) in globals.ethertypes.iter_mut().zip(&frames.ethertypes) {
             *to = *from;
         }

@@ -33,7 +33,7 @@ impl Globals {
             bridge: u32::from(settings.topology == Topology::Bridge),
             clock_offset: settings.clock_offset,
             timeouts: settings.timeouts.by_state(),
-            frames: FrameGlobals::new(&settings.frames),
+            frames: FrameGlobals::new(&settings.frames, &settings.inside),
         }
     }
 
@@ -68,6 +68,12 @@ impl Globals {
             .override_global(
                 "TUNNEL_PEERS",
                 bytemuck::cast_slice::<_, u8>(&frames.tunnel_peers),
+                false,
+            )
+            .override_global("INSIDE_COUNT", &frames.inside_count, false)
+            .override_global(
+                "INSIDE",
+                bytemuck::cast_slice::<_, u8>(&frames.inside),
                 false,
             );
         for shape in shapes {

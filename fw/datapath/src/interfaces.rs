@@ -69,6 +69,13 @@ pub(crate) fn set_judged(shared: &Shared, index: u32, judged: bool) {
     }
 }
 
+/// Notes whether inside addresses may come in through it.
+pub(crate) fn set_outside(shared: &Shared, index: u32, outside: bool) {
+    let flag = u64::from(abi::INTERFACE_OUTSIDE);
+    let word = load(shared, index) & !flag;
+    store(shared, index, if outside { word | flag } else { word });
+}
+
 /// Interfaces that have a word.
 pub(crate) fn known(shared: &Shared) -> Vec<u32> {
     set_words(&shared.interfaces)

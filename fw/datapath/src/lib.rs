@@ -4,6 +4,8 @@
 
 /// Programs on interfaces.
 mod attach;
+/// Emergency blocks.
+pub mod blocks;
 /// The bridge: who is whose other side, and what is lost between them.
 mod bridge;
 /// An interface before anything is attached to it.

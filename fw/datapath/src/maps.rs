@@ -16,7 +16,7 @@ pub(crate) const BUILD_MAPS: [&str; 5] = [
 ];
 
 /// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 16] = [
+pub(crate) const SHARED_MAPS: [&str; 18] = [
     "control",
     "probe_control",
     "flow_tags",
@@ -33,6 +33,8 @@ pub(crate) const SHARED_MAPS: [&str; 16] = [
     "bridge_lost",
     "bridge_ports",
     "fragments",
+    "block_hosts",
+    "block_prefixes",
 ];
 
 /// What a pinned map must be like.
@@ -99,6 +101,22 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
             key_size: 4,
             value_size: 8,
             entries: abi::INTERFACE_SLOTS,
+            setting: None,
+        },
+        MapShape {
+            name: "block_hosts",
+            kind: MapType::Hash,
+            key_size: size_of::<abi::block_host>() as u32,
+            value_size: size_of::<abi::block>() as u32,
+            entries: abi::BLOCK_HOSTS,
+            setting: None,
+        },
+        MapShape {
+            name: "block_prefixes",
+            kind: MapType::LpmTrie,
+            key_size: size_of::<abi::block_prefix>() as u32,
+            value_size: size_of::<abi::block>() as u32,
+            entries: abi::BLOCK_PREFIXES,
             setting: None,
         },
         MapShape {

@@ -1,5 +1,6 @@
 use aya::util::KernelVersion;
 use bailey_bpf::abi;
+use ipnet::IpNet;
 
 use crate::clock::ticks_of_seconds;
 use crate::failsafe::Failsafe;
@@ -64,6 +65,9 @@ pub struct Settings {
     pub topology: Topology,
     /// How frames are read.
     pub frames: Frames,
+    /// Addresses that never come in through an interface that is outside; at most
+    /// [`abi::INSIDE_MAX`].
+    pub inside: Vec<IpNet>,
     /// Where what the machine sends is judged.
     pub egress_hook: EgressHook,
     /// What passes whatever policy says; at most [`abi::FAILSAFE_MAX`].
@@ -89,6 +93,7 @@ impl Default for Settings {
             tcp_strict: false,
             topology: Topology::default(),
             frames: Frames::default(),
+            inside: Vec::new(),
             egress_hook: EgressHook::default(),
             failsafe: Vec::new(),
             source_flows: 1 << 16,

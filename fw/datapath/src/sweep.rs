@@ -1,12 +1,11 @@
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailey_bpf::abi;
 
 use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
-use crate::counters::open_pinned;
+use crate::counters::map_pinned_writable;
 use crate::error::DatapathError;
 use crate::hash::FlowHash;
 use crate::mapping::Mapping;
@@ -72,20 +71,14 @@ pub fn scale_for(live: u64, flows: u64) -> u64 {
     (one * left / (SCALE_END - SCALE_START)).clamp(SCALE_LEAST, one)
 }
 
-fn writable(pins: &PinDir, name: &'static str, value: usize) -> Result<Mapping, DatapathError> {
-    let (map, entries) = open_pinned(pins, name, value)?;
-    Mapping::writable(map.fd().as_fd(), entries * value)
-        .map_err(DatapathError::map(name, "map into memory"))
-}
-
 impl Sweeper {
     pub(crate) fn open(pins: &PinDir, settings: &Settings) -> Result<Self, DatapathError> {
         Ok(Self {
-            tags: writable(pins, "flow_tags", 8)?,
-            lines: writable(pins, "flows", size_of::<abi::flow_bucket>())?,
-            sources: writable(pins, "source_flows", 8)?,
-            control: writable(pins, "control", size_of::<abi::control>())?,
-            events: writable(pins, "flow_events", size_of::<abi::flow_events>())?,
+            tags: map_pinned_writable(pins, "flow_tags", 8)?,
+            lines: map_pinned_writable(pins, "flows", size_of::<abi::flow_bucket>())?,
+            sources: map_pinned_writable(pins, "source_flows", 8)?,
+            control: map_pinned_writable(pins, "control", size_of::<abi::control>())?,
+            events: map_pinned_writable(pins, "flow_events", size_of::<abi::flow_events>())?,
             hash: FlowHash::open(pins)?,
             timeouts: settings.timeouts.by_state(),
             flows: u64::from(settings.flows),
@@ -120,6 +113,17 @@ impl Sweeper {
     /// Idle times as they are configured; for the end.
     pub fn reset_scale(&self) {
         self.store_scale(u64::from(abi::SCALE_ONE));
+    }
+
+    /// Forgets a warm-up that is over, before its tick comes round.
+    pub fn end_warm_up(&self) {
+        let word = &self.control.words()[control::WARM_UNTIL];
+        let until = word.load(Ordering::Acquire);
+        // As `warm_at` in entry.bpf.c has it.
+        let left = (until as u32).wrapping_sub(self.now().0) & abi::TICK_MASK;
+        if until != 0 && left > abi::WARM_TICKS_MAX {
+            let _ = word.compare_exchange(until, 0, Ordering::AcqRel, Ordering::Acquire);
+        }
     }
 
     fn store_scale(&self, scale: u64) {

@@ -50,6 +50,14 @@ pub(crate) fn grace_period() -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) })
 }
 
+/// The boot clock, which `bpf_ktime_get_boot_ns` reads too.
+pub(crate) fn boot_nanoseconds() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    (now.tv_sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(now.tv_nsec as u64)
+}
+
 /// What the kernel says of a network interface without sysfs, which may show those of another
 /// network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -24,7 +24,11 @@ pub fn serve(config: Config, options: &Run) -> Exit {
         Ok(interfaces) => interfaces,
         Err(message) => return not_started(&config, &message, Exit::Invalid),
     };
-    let interfaces: Vec<Interface> = interfaces.into_iter().map(interface).collect();
+    let outside = &config.sources.outside;
+    let interfaces = interfaces
+        .into_iter()
+        .map(|(name, mode)| interface(outside.contains(&name), name, mode));
+    let interfaces: Vec<Interface> = interfaces.collect();
     let mut watching = Watching::start(&config);
     if let Err(error) = forward_signals(&watching) {
         let message = format!("cannot handle signals: {error}");
@@ -79,12 +83,16 @@ fn sweep(started: &Started, health: &Health) -> Option<Sweeping> {
         .ok()
 }
 
-fn interface((name, mode): (String, config::XdpMode)) -> Interface {
+fn interface(outside: bool, name: String, mode: config::XdpMode) -> Interface {
     let mode = match mode {
         config::XdpMode::Native => XdpMode::Native,
         config::XdpMode::Generic => XdpMode::Generic,
     };
-    Interface { name, mode }
+    Interface {
+        name,
+        mode,
+        outside,
+    }
 }
 
 fn warn_without_failsafe(config: &Config) {

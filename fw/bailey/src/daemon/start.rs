@@ -89,6 +89,13 @@ pub(crate) fn start(
         }
         Err(refusal) => keep(&refusal, health),
     }
+    if config.warm_up > 0 && !datapath.is_attached() {
+        datapath.warm_up(config.warm_up);
+        tracing::warn!(
+            seconds = config.warm_up,
+            "WARM-UP: policy only observes; what it would drop passes, counted as warm-up"
+        );
+    }
     let events = match datapath.attach(&interfaces, replace) {
         Ok(events) => events,
         Err(error) => {

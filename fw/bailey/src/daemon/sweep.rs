@@ -33,7 +33,9 @@ impl Sweeping {
             while !stopped.load(Ordering::Relaxed) {
                 if slices.is_multiple_of(LOOK) {
                     sweeper.set_scale();
+                    sweeper.end_warm_up();
                 }
+
                 sweeper.sweep(slice);
                 slices = slices.wrapping_add(1);
                 thread::sleep(PAUSE);

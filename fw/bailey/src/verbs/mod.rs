@@ -5,6 +5,8 @@ mod test;
 #[cfg(target_os = "linux")]
 mod ask;
 #[cfg(target_os = "linux")]
+mod block;
+#[cfg(target_os = "linux")]
 mod conntrack;
 #[cfg(target_os = "linux")]
 mod counters;
@@ -44,5 +46,11 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         } => conntrack::stats(&options),
         #[cfg(target_os = "linux")]
         Verb::Counters(options) => counters::counters(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Block(options) => block::block(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Unblock(options) => block::unblock(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Blocks(options) => block::list(&options),
     }
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * Emergency blocks: addresses and prefixes that nothing passes from or to until an
+ * absolute time, whoever is alive by then. Asked of what the flow table does not
+ * answer; a change of the tables is a new epoch, so it does not answer for any
+ * flow that has not been asked about again.
+ */
+#ifndef BAILEY_BLOCK_H
+#define BAILEY_BLOCK_H
+
+#include "maps.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BLOCK_HOSTS);
+	__type(key, struct block_host);
+	__type(value, struct block);
+} block_hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BLOCK_PREFIXES);
+	__type(key, struct block_prefix);
+	__type(value, struct block);
+} block_prefixes SEC(".maps");
+
+static __always_inline bool block_holds(const struct block *block)
+{
+	return block && bpf_ktime_get_boot_ns() < block->until;
+}
+
+/* One address. A global function, verified once. */
+__noinline int address_blocked(__u64 first, __u64 second, __u32 which)
+{
+	struct block_prefix prefix = { .bits = 128 };
+	struct block_host host;
+
+	host.addr_be[0] = first;
+	host.addr_be[1] = second;
+	if (which & BLOCKS_HOSTS &&
+	    block_holds(bpf_map_lookup_elem(&block_hosts, &host)))
+		return 1;
+	if (!(which & BLOCKS_PREFIXES))
+		return 0;
+	/* The key is not aligned to 8 bytes. */
+	prefix.addr[0] = first;
+	prefix.addr[1] = first >> 32;
+	prefix.addr[2] = second;
+	prefix.addr[3] = second >> 32;
+	return block_holds(bpf_map_lookup_elem(&block_prefixes, &prefix));
+}
+
+/* Both ends of the flow; and who sends, where that is neither. */
+static __always_inline bool blocked(struct pkt *pkt)
+{
+	const struct flow_key *key = &pkt->key;
+	__u32 which = pkt->blocks;
+
+	if (!which)
+		return false;
+	return address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
+	       address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which) ||
+	       ((pkt->related || pkt->tunnel) &&
+		address_blocked(pkt->sender_be[0], pkt->sender_be[1], which));
+}
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Strict sources: an address of the inside is never the sender of what arrives on
+ * an outside interface. Asked before the flow table: a forged packet must not pass
+ * as one of a flow that the inside has opened. */
+#ifndef BAILEY_SPOOF_H
+#define BAILEY_SPOOF_H
+
+#include "maps.h"
+
+volatile const __u32 INSIDE_COUNT = 0;
+volatile const struct inside_prefix INSIDE[INSIDE_MAX] = {};
+
+static __always_inline bool spoofed(const struct pkt *pkt)
+{
+	bool elsewhere = pkt->related || pkt->tunnel;
+	__u64 a, b;
+	__u32 i;
+
+	if (!INSIDE_COUNT || !pkt->outside)
+		return false;
+	a = elsewhere ? pkt->sender_be[0] : pkt->source_be[0];
+	b = elsewhere ? pkt->sender_be[1] : pkt->source_be[1];
+	for (i = 0; i < INSIDE_MAX && i < INSIDE_COUNT; i++) {
+		const volatile struct inside_prefix *inside = &INSIDE[i];
+
+		if ((a & inside->mask_be[0]) == inside->addr_be[0] &&
+		    (b & inside->mask_be[1]) == inside->addr_be[1] &&
+		    (inside->kind == KIND_IPV4) == (!a && (__u32)b == V4_MAPPED_WORD))
+			return true;
+	}
+	return false;
+}
+
+#endif

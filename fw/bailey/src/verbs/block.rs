@@ -1,0 +1,242 @@
+use std::fs::File;
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bailey_datapath::PinDir;
+use bailey_datapath::blocks::Blocks;
+use ipnet::IpNet;
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+use crate::cli::{Block, Format, Read, Unblock};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::lockout::Session;
+use crate::output::{json, line, table};
+use crate::ttl;
+use crate::verbs::ask::{config, fail};
+
+/// Blocks addresses and prefixes.
+pub(crate) fn block(options: &Block) -> Exit {
+    let (config, wanted) = match (config(options.config.as_deref()), wanted(options)) {
+        (Ok(config), Ok(wanted)) => (config, wanted),
+        (Err(exit), _) => return exit,
+        (_, Err(message)) => {
+            eprintln!("error: {message}");
+            return Exit::Usage;
+        }
+    };
+    if !options.even_myself
+        && let Some(net) = locks_out(&config, &wanted)
+    {
+        eprintln!(
+            "error: {net} holds the address that you are logged in from, and no failsafe entry keeps \
+             it in; --even-myself blocks it all the same"
+        );
+        return Exit::LockOut;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since.map_or(0, |since| since.as_secs());
+    let _lock = lock(&config);
+    let added = open(&config).and_then(|mut blocks| {
+        blocks
+            .add(&wanted, options.ttl, &options.reason, now)
+            .map_err(|error| fail(&error))
+    });
+    match added {
+        Err(exit) => exit,
+        Ok(()) => {
+            let time = ttl::show(options.ttl);
+            for net in wanted.iter().take(SHOWN) {
+                line(&format!("{} blocked for {time}", short(net)));
+            }
+            if wanted.len() > SHOWN {
+                line(&format!("and {} more", wanted.len() - SHOWN));
+            }
+            Exit::Success
+        }
+    }
+}
+
+/// Of a long list only the first lines are news.
+const SHOWN: usize = 20;
+
+/// Lifts blocks.
+pub(crate) fn unblock(options: &Unblock) -> Exit {
+    let config = match config(options.config.as_deref()) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let _lock = lock(&config);
+    let mut blocks = match open(&config) {
+        Ok(blocks) => blocks,
+        Err(exit) => return exit,
+    };
+    let wanted = if options.all {
+        blocks
+            .list()
+            .map(|all| all.into_iter().map(|block| block.prefix).collect())
+            .map_err(|error| fail(&error))
+    } else {
+        parse_all(options.addresses.iter().map(String::as_str)).map_err(|message| {
+            eprintln!("error: {message}");
+            Exit::Usage
+        })
+    };
+    let wanted: Vec<IpNet> = match wanted {
+        Ok(wanted) => wanted,
+        Err(exit) => return exit,
+    };
+    let lifted = match blocks.remove(&wanted) {
+        Ok(lifted) => lifted,
+        Err(error) => return fail(&error),
+    };
+    for net in lifted.iter().take(SHOWN) {
+        line(&format!("{} is no longer blocked", short(net)));
+    }
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter(|net| !lifted.contains(net))
+        .map(short)
+        .collect();
+    if missing.is_empty() {
+        return Exit::Success;
+    }
+    eprintln!("not blocked: {}", missing.join(", "));
+    Exit::Negative
+}
+
+#[derive(Serialize)]
+struct Listed {
+    schema_version: u32,
+    blocks: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    prefix: String,
+    seconds_left: u64,
+    added: u64,
+    reason: String,
+}
+
+/// Shows what is blocked.
+pub(crate) fn list(options: &Read) -> Exit {
+    let config = match config(options.config.as_deref()) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let found = open(&config).and_then(|blocks| blocks.list().map_err(|error| fail(&error)));
+    let found = match found {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    match options.output {
+        Format::Json => json(&Listed {
+            schema_version: bailey_control::api::SCHEMA_VERSION,
+            blocks: found
+                .into_iter()
+                .map(|block| Row {
+                    prefix: short(&block.prefix),
+                    seconds_left: block.seconds_left,
+                    added: block.added,
+                    reason: block.note,
+                })
+                .collect(),
+        }),
+        Format::Table if found.is_empty() => line("nothing is blocked"),
+        Format::Table => {
+            let rows = found.into_iter().map(|block| {
+                vec![
+                    short(&block.prefix),
+                    ttl::show(block.seconds_left),
+                    block.note,
+                ]
+            });
+            line(&table(&["BLOCKED", "LEFT", "REASON"], rows.collect(), &[1]));
+        }
+    }
+    Exit::Success
+}
+
+/// Held by who changes blocks.
+fn lock(config: &Config) -> Option<File> {
+    let directory = File::open(&config.paths.run).ok()?;
+    flock(&directory, FlockOperation::LockExclusive).ok()?;
+    Some(directory)
+}
+
+fn open(config: &Config) -> Result<Blocks, Exit> {
+    Blocks::open(&PinDir::Path(config.paths.pins.clone())).map_err(|error| fail(&error))
+}
+
+fn wanted(options: &Block) -> Result<Vec<IpNet>, String> {
+    let mut wanted = parse_all(options.addresses.iter().map(String::as_str))?;
+    if let Some(file) = &options.file {
+        let text = read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let lines = text.lines().enumerate().filter_map(|(at, line)| {
+            let entry = line.split('#').next().unwrap_or_default().trim();
+            (!entry.is_empty()).then_some((at + 1, entry))
+        });
+        for (number, entry) in lines {
+            let net =
+                parse(entry).map_err(|error| format!("{}:{number}: {error}", file.display()))?;
+            wanted.push(net);
+        }
+    }
+    if wanted.is_empty() {
+        return Err("there is nothing in it to block".into());
+    }
+    Ok(wanted)
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file)
+}
+
+fn parse_all<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<IpNet>, String> {
+    texts.map(parse).collect()
+}
+
+fn parse(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address.to_canonical()));
+    }
+    let net: IpNet = text
+        .parse()
+        .map_err(|_| format!("{text:?} is neither an address nor a prefix"))?;
+    if net != net.trunc() {
+        return Err(format!("{net} has host bits; {} is meant?", net.trunc()));
+    }
+    Ok(net)
+}
+
+/// A full-length prefix is an address.
+fn short(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() {
+        net.addr().to_string()
+    } else {
+        net.to_string()
+    }
+}
+
+/// The one that would cut off who asks.
+fn locks_out(config: &Config, wanted: &[IpNet]) -> Option<IpNet> {
+    let session = Session::of_caller()?;
+    let client = session.client.ip();
+    let kept = config
+        .failsafe
+        .iter()
+        .any(|entry| entry.cidr.contains(&client) && entry.port == session.server.port());
+    if kept || client.is_loopback() {
+        return None;
+    }
+    wanted.iter().copied().find(|net| net.contains(&client))
+}

@@ -1,0 +1,168 @@
+//! `block`, `unblock` and `blocks` on real connections, with the daemon and without it.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use std::fs;
+use std::process::Output;
+use std::thread::sleep;
+use std::time::Duration;
+
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Lab, Server, daemon};
+use demo_lab::*;
+use nix::sys::signal::Signal;
+
+/// Runs a verb that must end with this code, and returns what it printed.
+fn verb(lab: &Lab, verb: &str, code: i32) -> String {
+    let output = ask(lab, verb);
+    let text = told(&output);
+    assert_eq!(output.status.code(), Some(code), "{verb}: {text}");
+    text
+}
+
+fn told(output: &Output) -> String {
+    let streams = [&output.stdout, &output.stderr];
+    streams
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .concat()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_block_cuts_a_live_connection_and_lapses_with_the_daemon_dead() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    let text = verb(&lab, "block 192.0.2.1 --ttl 1h", 4);
+    assert!(text.contains("error"), "nothing is loaded: {text}");
+    let daemon = start(&lab, "");
+    let connect = || traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
+    let mut stream = connect();
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    let text = verb(
+        &lab,
+        "block 203.0.113.10 2001:db8:a::/64 --ttl 1h --reason scan",
+        0,
+    );
+    assert!(text.contains("203.0.113.10 blocked for 1h 0m"), "{text}");
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Silent);
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(BACKUP[1]), ip(DB[1])),
+        Observed::Silent
+    );
+    let text = verb(&lab, "blocks", 0);
+    assert!(
+        text.contains("2001:db8:a::/64") && text.contains("scan"),
+        "{text}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_slice(&ask(&lab, "blocks -o json").stdout).unwrap();
+    assert_eq!(json["blocks"].as_array().unwrap().len(), 2);
+    verb(&lab, "unblock 203.0.113.10", 0);
+    assert_eq!(
+        verb(&lab, "unblock 203.0.113.10", 1),
+        "not blocked: 203.0.113.10\n"
+    );
+    let mut stream = connect();
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    // Killed: the verbs still work, and time still passes.
+    daemon.signal(Signal::SIGKILL).unwrap();
+    verb(&lab, "block 203.0.113.10 --ttl 3s", 0);
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Silent);
+    sleep(Duration::from_secs(3));
+    let mut stream = connect();
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    verb(&lab, "unblock --all", 0);
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(BACKUP[1]), ip(DB[1])),
+        Observed::Allowed
+    );
+    assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_cannot_be_blocked_is_told_and_nothing_is_blocked() {
+    let lab = lab();
+    let _daemon = start(&lab, "failsafe = [{ cidr = \"192.0.2.0/24\", port = 22 }]");
+    for (arguments, code, told) in [
+        (
+            "block 192.0.2.300 --ttl 1h",
+            2,
+            "neither an address nor a prefix",
+        ),
+        ("block 192.0.2.1/24 --ttl 1h", 2, "192.0.2.0/24 is meant?"),
+        ("block 192.0.2.1 10.0.0.x --ttl 1h", 2, "10.0.0.x"),
+        ("block 192.0.2.1", 2, "--ttl"),
+        ("block 192.0.2.1 --ttl 0s", 2, "at least 1s"),
+        ("block --ttl 1h", 2, "required"),
+        ("unblock", 2, "required"),
+    ] {
+        let text = verb(&lab, arguments, code);
+        assert!(text.contains(told), "{arguments}: {text}");
+    }
+    let list = lab.root().join("list");
+    fs::write(&list, "# scanners\n198.51.100.7\n\n198.51.100.256 # typo\n").unwrap();
+    let text = verb(
+        &lab,
+        &format!("block --file {} --ttl 1h", list.display()),
+        2,
+    );
+    assert!(text.contains("list:4: \"198.51.100.256\""), "{text}");
+    fs::write(&list, "# nothing\n").unwrap();
+    verb(
+        &lab,
+        &format!("block --file {} --ttl 1h", list.display()),
+        2,
+    );
+    assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+    fs::write(&list, "198.51.100.7 # again\n198.51.100.8\n").unwrap();
+    verb(
+        &lab,
+        &format!("block --file {} --ttl 1h", list.display()),
+        0,
+    );
+    assert_eq!(verb(&lab, "blocks", 0).lines().count(), 3);
+}
+
+/// Who is logged in by SSH is not cut off by accident.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_caller_is_not_locked_out_by_accident() {
+    let lab = lab();
+    let _daemon = start(&lab, "failsafe = [{ cidr = \"192.0.2.0/24\", port = 22 }]");
+    let as_session = |session: &str, arguments: &str| {
+        let (session, arguments) = (session.to_owned(), arguments.to_owned());
+        let config = lab.root().join(bailey_lab::daemon::CONFIG);
+        lab.node.run(move || {
+            std::process::Command::new(binary())
+                .args(arguments.split_whitespace())
+                .arg("--config")
+                .arg(config)
+                .env("SSH_CONNECTION", session)
+                .output()
+                .unwrap()
+        })
+    };
+    let session = "198.51.100.20 51000 203.0.113.1 22";
+    let refused = as_session(session, "block 198.51.100.0/24 --ttl 1h");
+    assert_eq!(refused.status.code(), Some(6), "{}", told(&refused));
+    assert!(
+        told(&refused).contains("--even-myself"),
+        "{}",
+        told(&refused)
+    );
+    assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+    for (session, arguments) in [
+        (session, "block 198.51.101.0/24 --ttl 1h"),
+        (session, "block 198.51.100.0/24 --ttl 1h --even-myself"),
+        (
+            "192.0.2.7 51000 203.0.113.1 22",
+            "block 192.0.2.0/24 --ttl 1h",
+        ),
+    ] {
+        let done = as_session(session, arguments);
+        assert!(done.status.success(), "{}", told(&done));
+    }
+}

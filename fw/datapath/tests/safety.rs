@@ -1,0 +1,286 @@
+//! Emergency blocks, strict sources and the warm-up, through the loaded programs, with every counter.
+
+mod harness;
+
+use bailey_bpf::abi::*;
+use bailey_compile::RuleIds;
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::frame;
+use bailey_datapath::{Datapath, Failsafe, PinDir, Settings};
+use bailey_policy::Protocol;
+use harness::*;
+use ipnet::IpNet;
+
+const NOT_ISOLATED: (u32, u64) = (RULE_NOT_ISOLATED, 0);
+const NOT_ISOLATED_NEW: (u32, u64) = (RULE_NOT_ISOLATED, 1);
+
+fn small() -> Settings {
+    Settings {
+        flows: 1024,
+        rules: 256,
+        ..Settings::default()
+    }
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+/// An address as a prefix.
+fn host(address: &str) -> IpNet {
+    IpNet::from(ip(address))
+}
+
+fn open(h: &Harness, family: usize) {
+    let (client, pod) = (CLIENT[family], POD[family]);
+    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
+    assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
+    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_block_holds_for_established_flows_at_their_next_packet() {
+    for family in [0, 1] {
+        let wide = ["10.1.0.0/16", "fd01::/64"][family];
+        for blocked in [host(CLIENT[family]), host(POD[family]), net(wide)] {
+            let h = Harness::small();
+            open(&h, family);
+            let (client, pod) = (CLIENT[family], POD[family]);
+            let (to, back) = (
+                tcp(client, pod, 40000, 80, ACK),
+                tcp(pod, client, 80, 40000, ACK),
+            );
+            let flow = [NOT_ISOLATED, (h.rule(0), 0)];
+            h.expect(Hook::Xdp, &to, REASON_PASS_FLOW, &flow);
+            let mut blocks = h.datapath.blocks().unwrap();
+            blocks.add(&[blocked], 3600, "scan", 7).unwrap();
+            let before = h.flow();
+            h.expect(Hook::Xdp, &to, REASON_DROP_BLOCKED, &[]);
+            h.expect(Hook::Tc, &back, REASON_DROP_BLOCKED, &[]);
+            let syn = tcp(client, pod, 40001, 80, SYN);
+            h.expect(Hook::Xdp, &syn, REASON_DROP_BLOCKED, &[]);
+            let answer = h.datapath.probe_frame(&syn).unwrap();
+            assert_eq!(answer.reason, REASON_DROP_BLOCKED);
+            assert_eq!(h.flow(), before, "a block changes no flow");
+            // Others do not notice.
+            let rules = [NOT_ISOLATED_NEW, (h.rule(1), 1)];
+            if blocked != host(pod) {
+                let other = tcp(FRIEND[family], pod, 1, 80, SYN);
+                h.expect(Hook::Xdp, &other, REASON_PASS_NEW, &rules);
+            }
+            let listed = blocks.list().unwrap();
+            assert_eq!((listed[0].prefix, listed[0].added), (blocked, 7));
+            assert_eq!(listed[0].note, "scan");
+            assert!((3599..=3600).contains(&listed[0].seconds_left));
+            // Lifted, the connection goes on.
+            assert_eq!(blocks.remove(&[blocked]).unwrap(), [blocked]);
+            assert!(blocks.remove(&[blocked]).unwrap().is_empty());
+            h.expect(Hook::Xdp, &to, REASON_PASS_FLOW, &flow);
+            assert!(blocks.list().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_block_lapses_by_itself_and_a_longer_prefix_does_not_hide_a_shorter_one() {
+    use std::thread::sleep;
+    use std::time::Duration;
+    for family in [0, 1] {
+        let h = Harness::small();
+        let syn = |port| tcp(CLIENT[family], POD[family], port, 80, SYN);
+        let opened = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
+        let mut blocks = h.datapath.blocks().unwrap();
+        let wide = net(["10.0.0.0/8", "fd00::/8"][family]);
+        let narrow = net(["10.1.0.0/16", "fd01::/64"][family]);
+        blocks.add(&[wide], 4, "", 0).unwrap();
+        blocks
+            .add(&[narrow, host(CLIENT[family])], 1, "", 0)
+            .unwrap();
+        h.expect(Hook::Xdp, &syn(1), REASON_DROP_BLOCKED, &[]);
+        sleep(Duration::from_millis(1300));
+        // The narrow ones have lapsed, and the wide one holds.
+        assert_eq!(blocks.list().unwrap().len(), 1);
+        h.expect(Hook::Xdp, &syn(2), REASON_DROP_BLOCKED, &[]);
+        sleep(Duration::from_secs(3));
+        h.expect(Hook::Xdp, &syn(3), REASON_PASS_NEW, &opened);
+        // A lapsed wide one does not hide a narrow one either.
+        blocks.add(&[narrow], 60, "", 0).unwrap();
+        h.expect(Hook::Xdp, &syn(4), REASON_DROP_BLOCKED, &[]);
+        let other = udp(FRIEND[family], POD[family], 1, 53);
+        let rules = [NOT_ISOLATED_NEW, (h.rule(1), 1)];
+        h.expect(Hook::Xdp, &other, REASON_PASS_NEW, &rules);
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_hundred_thousand_blocks() {
+    let h = Harness::small();
+    let address = |n: u32| {
+        let [_, b, c, d] = n.to_be_bytes();
+        format!("10.{}.{c}.{d}", 128 + b)
+    };
+    let all: Vec<IpNet> = (0..100_000).map(|n| host(&address(n))).collect();
+    let mut blocks = h.datapath.blocks().unwrap();
+    blocks.add(&all, 600, "list", 0).unwrap();
+    assert_eq!(blocks.list().unwrap().len(), all.len());
+    for n in (0..100_000).step_by(997) {
+        let syn = tcp(&address(n), FRIEND[0], 1, 80, SYN);
+        h.expect(Hook::Xdp, &syn, REASON_DROP_BLOCKED, &[]);
+    }
+    let free = tcp("10.200.0.1", FRIEND[0], 1, 80, SYN);
+    h.expect(Hook::Xdp, &free, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);
+    // One more than fits: told, and nothing of it stays.
+    let more: Vec<IpNet> = (0..40_000)
+        .map(|n: u32| net(&format!("11.0.{}.{}/32", n / 256, n % 256)))
+        .collect();
+    let error = blocks.add(&more, 600, "", 0).unwrap_err().to_string();
+    assert!(error.contains("131072 addresses"), "{error}");
+    assert_eq!(blocks.list().unwrap().len(), all.len());
+    let prefixes: Vec<IpNet> = (0..5000)
+        .map(|n: u32| net(&format!("12.{}.{}.0/24", n / 256, n % 256)))
+        .collect();
+    assert!(blocks.add(&prefixes, 600, "", 0).is_err());
+    assert_eq!(blocks.list().unwrap().len(), all.len());
+    blocks.add(&prefixes[..4096], 600, "", 0).unwrap();
+    let syn = tcp("12.15.255.9", FRIEND[0], 1, 80, SYN);
+    h.expect(Hook::Xdp, &syn, REASON_DROP_BLOCKED, &[]);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_failsafe_is_stronger_than_a_block_and_errors_and_tunnels_are_not() {
+    let failsafe = vec![Failsafe {
+        cidr: net("10.1.0.0/16"),
+        protocol: Protocol::TCP,
+        port: 22,
+    }];
+    let h = Harness::new(Settings {
+        failsafe,
+        ..small()
+    });
+    open(&h, 0);
+    let router = "192.0.2.1";
+    let mut message = vec![3, 4, 0, 0, 0, 0, 5, 0];
+    message.extend(&tcp(POD[0], CLIENT[0], 80, 40000, ACK)[14..]);
+    let error = frame::ip(ip(router), ip(POD[0]), Protocol::ICMP, &message);
+    assert!(h.run(Hook::Xdp, &error));
+    let mut blocks = h.datapath.blocks().unwrap();
+    blocks.add(&[host(router)], 600, "", 0).unwrap();
+    h.expect(Hook::Xdp, &error, REASON_DROP_BLOCKED, &[]);
+    blocks
+        .add(&[net("0.0.0.0/0"), net("::/0")], 600, "", 0)
+        .unwrap();
+    let ssh = tcp(CLIENT[0], POD[0], 40000, 22, SYN);
+    h.expect(Hook::Xdp, &ssh, REASON_PASS_FAILSAFE, &[]);
+    for family in [0, 1] {
+        let syn = tcp(FRIEND[family], POD[family], 1, 80, SYN);
+        h.expect(Hook::Xdp, &syn, REASON_DROP_BLOCKED, &[]);
+    }
+}
+
+/// Frames of the client that say that they are the pod's, on an interface with a number that test runs
+/// can have.
+#[test]
+#[ignore = "needs root and BPF"]
+fn inside_addresses_do_not_come_from_outside() {
+    let inside = ["10.0.0.0/24", "fd00::/64"].map(net).to_vec();
+    let h = Harness::new(Settings { inside, ..small() });
+    for family in [0, 1] {
+        let (pod, stranger) = (POD[family], STRANGER[family]);
+        let forged = udp(pod, stranger, 1, 53);
+        // Where it is not outside the pod may send, and opens a flow.
+        h.expect(Hook::Xdp, &forged, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);
+        h.datapath.set_test_interface_outside(true);
+        // Also as a packet of the flow that is open.
+        h.expect(Hook::Xdp, &forged, REASON_DROP_SPOOFED, &[]);
+        h.expect(
+            Hook::Xdp,
+            &tcp(pod, stranger, 1, 80, ACK),
+            REASON_DROP_SPOOFED,
+            &[],
+        );
+        let (protocol, kind) = [(Protocol::ICMP, 3), (Protocol::ICMPV6, 1)][family];
+        let mut message = vec![kind, 1, 0, 0, 0, 0, 0, 0];
+        message.extend(&udp(stranger, FRIEND[family], 53, 1)[14..]);
+        let error = frame::ip(ip(pod), ip(stranger), protocol, &message);
+        h.expect(Hook::Xdp, &error, REASON_DROP_SPOOFED, &[]);
+        // Real answers come in, and what leaves is not what came from outside.
+        let answer = udp(stranger, pod, 53, 1);
+        h.expect(Hook::Xdp, &answer, REASON_PASS_FLOW, &[NOT_ISOLATED]);
+        h.expect(Hook::Tc, &forged, REASON_PASS_FLOW, &[NOT_ISOLATED]);
+        h.datapath.set_test_interface_outside(false);
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
+    for family in [0, 1] {
+        let pins = private();
+        let at = |clock_offset| Settings {
+            clock_offset,
+            ..small()
+        };
+        let h = on(&pins, at(0));
+        h.datapath.warm_up(60);
+        let (client, pod, stranger) = (CLIENT[family], POD[family], STRANGER[family]);
+        let rule = h.rule(0);
+        let opened = [NOT_ISOLATED_NEW, (rule, 1)];
+        // The server's segment comes first: who has opened it is told by the ports.
+        let back = tcp(pod, client, 80, 40000, ACK);
+        h.expect(Hook::Tc, &back, REASON_PASS_NEW, &opened);
+        let flow = h.flow();
+        assert_eq!((flow.source, flow.destination_port), (ip(client), 80));
+        assert_eq!(flow.flags & FLOW_MIDSTREAM, 0);
+        let to = tcp(client, pod, 40000, 80, ACK);
+        let known = [NOT_ISOLATED, (rule, 0)];
+        h.expect(Hook::Xdp, &to, REASON_PASS_FLOW, &known);
+        // What policy denies passes, and is not taken up.
+        for frame in [
+            tcp(stranger, pod, 40000, 80, ACK),
+            tcp(stranger, pod, 40000, 80, SYN),
+            udp(stranger, pod, 40000, 80),
+            echo(client, pod, false),
+        ] {
+            h.expect(Hook::Xdp, &frame, REASON_PASS_WARM_UP, &[]);
+        }
+        // Nor in the direction in which it would be allowed, where it was not opened so.
+        let reverse = tcp(pod, stranger, 80, 40000, ACK);
+        h.expect(Hook::Tc, &reverse, REASON_PASS_WARM_UP, &[]);
+        // Malformed is malformed.
+        h.expect(
+            Hook::Xdp,
+            &tcp(stranger, pod, 1, 1, 0),
+            REASON_DROP_TCP_FLAGS,
+            &[],
+        );
+        assert_eq!(h.flows().len(), 1);
+        // It is over by itself; what was taken up lives, also under the next policy.
+        let h = after(h, &pins, at(70));
+        h.expect(Hook::Xdp, &to, REASON_PASS_FLOW, &known);
+        h.expect(Hook::Tc, &back, REASON_PASS_FLOW, &known);
+        let late = tcp(stranger, pod, 40000, 80, ACK);
+        h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
+        // Its tick comes round after 208 days, unless it is forgotten.
+        h.datapath.sweeper().unwrap().end_warm_up();
+        let h = after(h, &pins, at(TICK_MASK + 1));
+        h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
+    }
+}
+
+/// Blocks of one table are no others'.
+#[test]
+#[ignore = "needs root and BPF"]
+fn without_pins_there_is_nothing_to_block() {
+    let path = std::env::temp_dir().join("bailey-no-such-pins");
+    let error = bailey_datapath::blocks::Blocks::open(&PinDir::Path(path)).unwrap_err();
+    assert!(
+        matches!(error, bailey_datapath::DatapathError::NotLoaded(_)),
+        "{error}"
+    );
+    let fresh = Datapath::open(PinDir::private().unwrap(), small(), RuleIds::default()).unwrap();
+    assert!(fresh.blocks().unwrap().list().unwrap().is_empty());
+}
