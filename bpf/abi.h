@@ -460,6 +460,8 @@ struct reason_counters {
 #define INTERFACE_JUDGED 0x100ULL  /* its packets are judged at XDP */
 #define INTERFACE_PROMISC 0x200ULL /* Bailey made it promiscuous */
 #define INTERFACE_OUTSIDE 0x400ULL /* inside addresses never come in here */
+#define INTERFACE_RXVLAN 0x800ULL  /* Bailey told it not to strip VLAN tags */
+#define INTERFACE_UPPER 0x1000ULL  /* stands on judged ones; has no slot */
 
 /* By slot: the name, zero-padded; user space only. */
 struct interface_name {

@@ -134,7 +134,7 @@ fn the_caller_is_not_locked_out_by_accident() {
     let _daemon = start(&lab, "failsafe = [{ cidr = \"192.0.2.0/24\", port = 22 }]");
     let as_session = |session: &str, arguments: &str| {
         let (session, arguments) = (session.to_owned(), arguments.to_owned());
-        let config = lab.root().join(bailey_lab::daemon::CONFIG);
+        let config = lab.root().join(daemon::CONFIG);
         lab.node.run(move || {
             std::process::Command::new(binary())
                 .args(arguments.split_whitespace())

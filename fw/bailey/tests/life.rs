@@ -750,3 +750,36 @@ fn a_hang_up_reads_the_files_again() {
     daemon.signal(Signal::SIGHUP).unwrap();
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
 }
+
+/// Does the NIC take VLAN tags off what it receives?
+fn strips_tags(lab: &Lab) -> bool {
+    let features = lab.node.run(|| {
+        let output = Command::new("ethtool").args(["-k", "nic0"]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    });
+    let line = features
+        .lines()
+        .find_map(|line| line.strip_prefix("rx-vlan-offload: "));
+    line.unwrap().starts_with("on")
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_nic_stops_stripping_tags_until_it_is_detached() {
+    for before in [true, false] {
+        let lab = lab();
+        let set = if before { "on" } else { "off" };
+        lab.node
+            .command("ethtool", &format!("-K nic0 rxvlan {set}"))
+            .unwrap();
+        assert_eq!(strips_tags(&lab), before);
+        let mut daemon = start(&lab, "[frames]\nvlan_zones = true");
+        assert!(!strips_tags(&lab));
+        daemon.signal(Signal::SIGKILL).unwrap();
+        daemon.wait().unwrap();
+        assert!(!strips_tags(&lab));
+        let output = ask(&lab, "detach --yes-unfiltered");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(strips_tags(&lab), before, "as it was found");
+    }
+}

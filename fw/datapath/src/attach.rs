@@ -12,10 +12,12 @@ use crate::error::DatapathError;
 use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
+use crate::nic;
 use crate::pins::{LINK, PinDir};
 use crate::refusal;
 use crate::settings::{EgressHook, Topology};
 use crate::shared::{Shared, program_fd};
+use crate::uppers;
 
 /// Programs on one interface.
 #[derive(Debug, Default)]
@@ -146,6 +148,7 @@ impl Attachments {
             }
             return Err(error);
         }
+        self.mark_uppers(shared);
         Ok(found
             .iter()
             .map(|f| Event::of(&f.interface.name, Change::Attached))
@@ -212,6 +215,7 @@ impl Attachments {
         let index = found.state.index;
         interfaces::assign(shared, index, &found.interface.name)?;
         interfaces::set_outside(shared, index, found.interface.outside);
+        nic::keep_tags(shared, found)?;
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
             return Ok(false);
@@ -402,7 +406,13 @@ impl Attachments {
         if shared.settings.topology == Topology::Bridge {
             events.extend(self.tend_bridge(shared, wanted));
         }
+        self.mark_uppers(shared);
         events
+    }
+
+    fn mark_uppers(&self, shared: &Shared) {
+        let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
+        uppers::mark(shared, &judged.map(|(&index, _)| index).collect());
     }
 
     fn tend_bridge(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Option<Event> {

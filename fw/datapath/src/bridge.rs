@@ -1,14 +1,12 @@
 use aya::Btf;
 use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
-use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::interfaces;
 use crate::netlink::{self, InterfaceState, Which};
+use crate::nic;
 use crate::pins::TRACE;
 use crate::shared::{Shared, unusable};
-use crate::sys;
 
 /// Two sides must take the same frames.
 pub(crate) fn check(sides: &[InterfaceState]) -> Result<(), DatapathError> {
@@ -33,7 +31,7 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
         .filter_map(|&index| netlink::interface(Which::Index(index)).ok().flatten())
         .collect();
     for side in &sides {
-        make_promiscuous(shared, side)?;
+        nic::make_promiscuous(shared, side)?;
     }
     let known: Vec<u32> = shared.bridge_ports.keys().flatten().collect();
     for index in known {
@@ -51,21 +49,6 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
             .insert(from, to, None, 0)
             .map_err(unusable("bridge_ports"))?;
     }
-    Ok(())
-}
-
-/// A NIC drops frames for others unless it is told not to. Set as `ip link` sets it, so that it
-/// outlives this process; undone when Bailey is detached.
-fn make_promiscuous(shared: &Shared, state: &InterfaceState) -> Result<(), DatapathError> {
-    if state.promiscuous {
-        return Ok(());
-    }
-    sys::set_promiscuous(&state.name, true).map_err(|source| DatapathError::Interface {
-        interface: state.name.clone(),
-        message: format!("cannot make it promiscuous: {source}"),
-    })?;
-    let word = interfaces::load(shared, state.index) | u64::from(abi::INTERFACE_PROMISC);
-    interfaces::store(shared, state.index, word);
     Ok(())
 }
 
@@ -106,13 +89,4 @@ pub(crate) fn count_lost(shared: &mut Shared) -> Result<(), DatapathError> {
 
 fn not_found() -> std::io::Error {
     std::io::ErrorKind::NotFound.into()
-}
-
-/// Undoes [`make_promiscuous`] for an interface with this word, if it was done there.
-pub(crate) fn restore_promiscuous(index: u32, word: u64) {
-    if word & u64::from(abi::INTERFACE_PROMISC) != 0
-        && let Ok(Some(state)) = netlink::interface(Which::Index(index))
-    {
-        let _ = sys::set_promiscuous(&state.name, false);
-    }
 }

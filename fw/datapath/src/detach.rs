@@ -1,12 +1,12 @@
 use std::path::Path;
 
 use crate::attach::parse_link_pin;
-use crate::bridge;
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::link::Link;
 use crate::namespace;
 use crate::netlink::{self, Which};
+use crate::nic;
 use crate::pins::PinDir;
 
 /// A program that was taken off.
@@ -67,7 +67,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     // In another network namespace these numbers are other interfaces.
     if namespace::check(&pins).is_ok() {
         for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
-            bridge::restore_promiscuous(index, word);
+            nic::restore(index, word);
         }
     }
     pins.remove_all();

@@ -8,6 +8,7 @@ use bailey_bpf::abi;
 use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
+use crate::nic;
 use crate::pins::PinDir;
 use crate::shared::Shared;
 
@@ -47,7 +48,7 @@ pub(crate) fn assign(shared: &Shared, index: u32, name: &str) -> Result<(), Data
         word.store(value, Ordering::Relaxed);
     }
     let flags = shared.interfaces.words()[index as usize].load(Ordering::Relaxed)
-        & !u64::from(abi::INTERFACE_SLOT_MASK);
+        & !u64::from(abi::INTERFACE_SLOT_MASK | abi::INTERFACE_UPPER);
     store(shared, index, flags | slot as u64);
     Ok(())
 }
@@ -78,8 +79,22 @@ pub(crate) fn set_outside(shared: &Shared, index: u32, outside: bool) {
 
 /// Interfaces that have a word.
 pub(crate) fn known(shared: &Shared) -> Vec<u32> {
-    set_words(&shared.interfaces)
-        .into_iter()
+    with_word(shared, |word| !is_upper(word))
+}
+
+/// Interfaces that are marked as standing on judged ones.
+pub(crate) fn uppers(shared: &Shared) -> Vec<u32> {
+    with_word(shared, is_upper)
+}
+
+fn is_upper(word: u64) -> bool {
+    word & u64::from(abi::INTERFACE_UPPER) != 0
+}
+
+fn with_word(shared: &Shared, chosen: impl Fn(u64) -> bool) -> Vec<u32> {
+    let words = set_words(&shared.interfaces).into_iter();
+    words
+        .filter(|(_, word)| chosen(*word))
         .map(|(index, _)| index)
         .collect()
 }
@@ -93,7 +108,7 @@ fn set_words(words: &Mapping) -> Vec<(u32, u64)> {
 }
 
 pub(crate) fn forget(shared: &Shared, index: u32) {
-    crate::bridge::restore_promiscuous(index, load(shared, index));
+    nic::restore(index, load(shared, index));
     store(shared, index, 0);
 }
 
@@ -118,5 +133,7 @@ pub(crate) fn slot_names(pins: &PinDir) -> Result<Vec<String>, DatapathError> {
 /// The words of the interfaces that are attached to, by ifindex.
 pub(crate) fn attached(pins: &PinDir) -> Result<Vec<(u32, u64)>, DatapathError> {
     let (words, _) = map_pinned(pins, "interfaces", 8)?;
-    Ok(set_words(&words))
+    let mut words = set_words(&words);
+    words.retain(|(_, word)| !is_upper(*word));
+    Ok(words)
 }

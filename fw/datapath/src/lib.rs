@@ -58,6 +58,8 @@ mod maps;
 mod namespace;
 /// Interfaces, as rtnetlink sees them.
 pub mod netlink;
+/// Settings of NICs that are changed and given back.
+mod nic;
 /// Where maps are pinned.
 pub mod pins;
 /// Verdicts from the loaded program, without side effects.
@@ -76,6 +78,8 @@ pub mod status;
 pub mod sweep;
 /// System calls that no library wraps safely.
 mod sys;
+/// Interfaces on top of others.
+mod uppers;
 
 pub use control::{Committed, ControlWord};
 pub use datapath::{Datapath, Enforcer};

@@ -4,11 +4,11 @@
 use std::io;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    LinkAttribute, LinkFlags, LinkMessage, LinkXdp, State, XdpAttached,
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, State, XdpAttached,
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
@@ -60,19 +60,23 @@ fn open() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sends one request and returns the answer; an error number of the kernel is an error.
-pub(crate) fn ask(
-    message: RouteNetlinkMessage,
-    flags: u16,
-) -> io::Result<Option<RouteNetlinkMessage>> {
-    let socket = open()?;
+fn send(socket: &Socket, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
     let mut packet = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
     packet.header.flags = flags;
     packet.header.sequence_number = 1;
     packet.finalize();
     let mut buffer = vec![0; packet.buffer_len()];
     packet.serialize(&mut buffer);
-    socket.send(&buffer, 0)?;
+    socket.send(&buffer, 0).map(drop)
+}
+
+/// Sends one request and returns the answer; an error number of the kernel is an error.
+pub(crate) fn ask(
+    message: RouteNetlinkMessage,
+    flags: u16,
+) -> io::Result<Option<RouteNetlinkMessage>> {
+    let socket = open()?;
+    send(&socket, message, flags)?;
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
@@ -153,6 +157,83 @@ fn xdp_of(attributes: &[LinkXdp]) -> Option<XdpState> {
         }
     }
     program.map(|program| XdpState { program, mode })
+}
+
+/// How an interface stands on others, or under one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stacking {
+    pub(crate) index: u32,
+    /// What a VLAN or its like stands on.
+    pub(crate) lower: Option<u32>,
+    /// The bond, bridge or VRF that it is a member of.
+    pub(crate) master: Option<u32>,
+}
+
+/// All interfaces of this network namespace.
+pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
+    let socket = open()?;
+    let message = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    send(&socket, message, NLM_F_REQUEST | NLM_F_DUMP)?;
+    let mut found = Vec::new();
+    loop {
+        let (bytes, _) = socket.recv_from_full()?;
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            let length = (message.header.length as usize).next_multiple_of(4);
+            match message.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                    found.push(stacking_of(&link));
+                }
+                NetlinkPayload::Done(_) => return Ok(found),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                _ => {}
+            }
+            rest = rest.get(length..).unwrap_or_default();
+        }
+    }
+}
+
+fn stacking_of(link: &LinkMessage) -> Stacking {
+    let mut stacking = Stacking {
+        index: link.header.index,
+        lower: None,
+        master: None,
+    };
+    let mut on_another = false;
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::Link(lower) => stacking.lower = Some(*lower),
+            LinkAttribute::Controller(master) => stacking.master = Some(*master),
+            LinkAttribute::LinkInfo(info) => {
+                on_another |= info.iter().any(|info| {
+                    matches!(
+                        info,
+                        LinkInfo::Kind(
+                            InfoKind::Vlan
+                                | InfoKind::MacVlan
+                                | InfoKind::IpVlan
+                                | InfoKind::MacVtap
+                        )
+                    )
+                });
+            }
+            // In another namespace the number means another interface.
+            LinkAttribute::LinkNetNsId(_) => {
+                return Stacking {
+                    lower: None,
+                    ..stacking
+                };
+            }
+            _ => {}
+        }
+    }
+    // For a veth it is the other end.
+    if !on_another {
+        stacking.lower = None;
+    }
+    stacking
 }
 
 /// Takes off an XDP program that was attached without a link.

@@ -65,10 +65,14 @@ pub(crate) struct InterfaceFacts {
     pub(crate) mtu: Option<u32>,
     pub(crate) driver: Option<String>,
     pub(crate) lro: Option<bool>,
+    /// Does it take VLAN tags off what it receives?
+    pub(crate) strips_tags: Option<bool>,
 }
 
 const ETHTOOL_GDRVINFO: u32 = 0x0000_0003;
 const ETHTOOL_GFLAGS: u32 = 0x0000_0025;
+const ETHTOOL_SFLAGS: u32 = 0x0000_0026;
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 const ETH_FLAG_LRO: u32 = 1 << 15;
 const DRVINFO_LEN: usize = 196;
 
@@ -90,13 +94,45 @@ pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
         let name = drvinfo[4..36].split(|&b| b == 0).next().unwrap_or_default();
         String::from_utf8_lossy(name).into_owned()
     });
-    let mut flags = [0_u8; 8];
-    flags[..4].copy_from_slice(&ETHTOOL_GFLAGS.to_ne_bytes());
-    let lro = ethtool(&socket, name, &mut flags).ok().map(|()| {
-        let [_, _, _, _, a, b, c, d] = flags;
-        u32::from_ne_bytes([a, b, c, d]) & ETH_FLAG_LRO != 0
-    });
-    Ok(InterfaceFacts { mtu, driver, lro })
+    let flags = offload_flags(&socket, name).ok();
+    Ok(InterfaceFacts {
+        mtu,
+        driver,
+        lro: flags.map(|flags| flags & ETH_FLAG_LRO != 0),
+        strips_tags: flags.map(|flags| flags & ETH_FLAG_RXVLAN != 0),
+    })
+}
+
+/// `struct ethtool_value`
+fn offload_flags(socket: &OwnedFd, name: &str) -> io::Result<u32> {
+    let mut value = [0_u8; 8];
+    value[..4].copy_from_slice(&ETHTOOL_GFLAGS.to_ne_bytes());
+    ethtool(socket, name, &mut value)?;
+    let [_, _, _, _, a, b, c, d] = value;
+    Ok(u32::from_ne_bytes([a, b, c, d]))
+}
+
+/// As `ethtool -K NAME rxvlan on|off` does.
+pub(crate) fn set_tag_stripping(name: &str, on: bool) -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    let socket: OwnedFd = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let before = offload_flags(&socket, name)?;
+    let wanted = if on {
+        before | ETH_FLAG_RXVLAN
+    } else {
+        before & !ETH_FLAG_RXVLAN
+    };
+    let mut value = [0_u8; 8];
+    value[..4].copy_from_slice(&ETHTOOL_SFLAGS.to_ne_bytes());
+    value[4..].copy_from_slice(&wanted.to_ne_bytes());
+    ethtool(&socket, name, &mut value)?;
+    // A driver may take the wish and do as before.
+    let after = offload_flags(&socket, name)?;
+    if after & ETH_FLAG_RXVLAN == wanted & ETH_FLAG_RXVLAN {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Sets or clears `IFF_PROMISC` as `ip link set NAME promisc on` does.

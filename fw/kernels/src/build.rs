@@ -29,20 +29,20 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Builds the tests, the binary and the guest, statically linked.
 pub(crate) fn programs() -> Result<Programs> {
     let mut list = Vec::new();
-    let tests = [
-        "-p",
+    let of = |package: &'static str, tests: &[&'static str]| {
+        let named = tests.iter().flat_map(|test| ["--test", test]);
+        let fixed = ["test", "--no-run", "-p", package];
+        fixed.into_iter().chain(named).collect::<Vec<&str>>()
+    };
+    let datapath = of(
         "bailey-datapath",
-        "--test",
-        "fixtures",
-        "--test",
-        "packets",
-        "--test",
-        "parse_fuzz",
-    ];
-    let daemon = ["-p", "bailey", "--test", "real_packets", "--test", "bridge"];
+        &["fixtures", "packets", "safety", "parse_fuzz"],
+    );
+    let mut daemon = of("bailey", &["real_packets", "bridge", "path", "stacked"]);
+    daemon.extend(["--features", "virtual-machine"]);
     for arguments in [
-        [&["test", "--no-run"][..], &tests].concat(),
-        [&["test", "--no-run"][..], &daemon].concat(),
+        datapath,
+        daemon,
         vec!["build", "-p", "bailey"],
         vec!["build", "-p", "bailey-kernels", "--bin", "bailey-guest"],
     ] {

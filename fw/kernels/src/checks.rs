@@ -104,6 +104,7 @@ pub(crate) fn checks(programs: &Programs) -> Result<Vec<Check>> {
     );
     add("kernel", "fixtures", test("fixtures", &[])?, None, 240);
     add("kernel", "packets", test("packets", &[])?, None, 360);
+    add("kernel", "safety", test("safety", &[])?, None, 240);
     add(
         "kernel",
         "parsers agree",
@@ -111,50 +112,50 @@ pub(crate) fn checks(programs: &Programs) -> Result<Vec<Check>> {
         None,
         120,
     );
-    let host = [
-        "--exact",
-        "allowed_both_ways_denied_silently_and_every_packet_counted",
-    ];
-    let bump = [
-        "--exact",
-        "the_bump_forwards_what_policy_allows_and_nothing_else",
-    ];
-    add(
-        "veth",
-        "host: native XDP and tc",
-        test("real_packets", &host)?,
-        None,
-        120,
-    );
-    add(
-        "veth",
-        "bridge: native XDP",
-        test("bridge", &bump)?,
-        None,
-        120,
-    );
-    for driver in &DRIVERS {
-        let mut nic = measure("nic");
-        nic.push(driver.mac(0));
-        add(driver.name, "AF_XDP", nic, None, 20);
-        let pairs = Some(driver.pairs());
-        add(
-            driver.name,
-            "host: native XDP and tc",
-            test("real_packets", &host)?,
-            pairs.clone(),
-            120,
-        );
-        add(
-            driver.name,
-            "bridge: native XDP",
-            test("bridge", &bump)?,
-            pairs,
-            120,
-        );
+    let veth = [("veth", None)].into_iter();
+    let cards = DRIVERS.iter().map(|driver| (driver.name, Some(driver)));
+    for (name, driver) in veth.chain(cards) {
+        let pairs = driver.map(Driver::pairs);
+        if let Some(driver) = driver {
+            // First: a card is on its way back for a while after a lab.
+            let mut nic = measure("nic");
+            nic.push(driver.mac(0));
+            add(name, "AF_XDP zero-copy, told", nic, None, 20);
+        }
+        for (feature, program, only) in ON_CARDS {
+            let only: Vec<&str> = only.iter().flat_map(|name| ["--exact", name]).collect();
+            let command = test(program, &only)?;
+            add(name, feature, command, pairs.clone(), 180);
+        }
     }
     Ok(checks)
 }
+
+/// What every driver does: the feature, and the test that shows it.
+const ON_CARDS: [(&str, &str, &[&str]); 6] = [
+    (
+        "host: native XDP and tc",
+        "real_packets",
+        &["allowed_both_ways_denied_silently_and_every_packet_counted"],
+    ),
+    (
+        "bridge: native XDP",
+        "bridge",
+        &["the_bump_forwards_what_policy_allows_and_nothing_else"],
+    ),
+    ("fragments and path MTU", "path", &[]),
+    (
+        "active-backup bond, VLAN",
+        "stacked",
+        &["xdp_on_an_active_backup_bond"],
+    ),
+    ("LACP bond, VLAN", "stacked", &["xdp_on_an_lacp_bond"]),
+    (
+        "members of an LACP bond, VLAN",
+        "stacked",
+        &["xdp_on_the_members_of_an_lacp_bond"],
+    ),
+];
 
 /// The check of a kernel whose clock counts instructions.
 pub(crate) fn cost() -> Check {

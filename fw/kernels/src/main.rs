@@ -1,9 +1,15 @@
 //! Boots other kernels under qemu, runs the checks there, and writes the matrix.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
+
+use build::Programs;
+use image::Kernel;
+use vm::Run;
 
 /// The programs that guests run, built to need nothing.
 mod build;
@@ -39,12 +45,7 @@ fn run() -> Result<bool> {
     let update = update.is_some_and(|flag| flag == "--record");
     let programs = build::programs()?;
     let kernels = image::kernels(&cache)?;
-    let mut runs = Vec::new();
-    for kernel in &kernels {
-        eprintln!("kernel {}", kernel.version);
-        let (modules, initramfs) = image::build(kernel, &programs, &cache)?;
-        runs.push(vm::run(kernel, &programs, modules, initramfs, &cache)?);
-    }
+    let runs = run_all(&kernels, &programs, &cache)?;
     let now = record::Record::of(&runs);
     let known = record::Record::read()?;
     let worse = known
@@ -59,4 +60,32 @@ fn run() -> Result<bool> {
         report::write(&runs)?;
     }
     Ok(worse.is_empty() && now.complete())
+}
+
+/// Virtual machines at a time: each has little to do for its second CPU.
+const AT_A_TIME: usize = 2;
+
+/// All kernels, some at a time; in their order.
+fn run_all(kernels: &[Kernel], programs: &Programs, cache: &Path) -> Result<Vec<Run>> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((at, kernel)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            kernels.get(at).map(|kernel| (at, kernel))
+        } {
+            let result = image::build(kernel, programs, cache)
+                .and_then(|(modules, path)| vm::run(kernel, programs, modules, &path, cache));
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push((at, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(work);
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -1,5 +1,5 @@
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -28,7 +28,7 @@ pub(crate) fn run(
     kernel: &Kernel,
     programs: &Programs,
     modules: Vec<String>,
-    initramfs: PathBuf,
+    initramfs: &Path,
     cache: &Path,
 ) -> Result<Run> {
     let plan = Plan {
@@ -37,13 +37,13 @@ pub(crate) fn run(
     };
     let mut arguments: Vec<String> = ["-smp", "2"].map(str::to_owned).into();
     arguments.extend(DRIVERS.iter().flat_map(|driver| driver.cards()));
-    let mut outcomes = boot(kernel, &plan, &initramfs, cache, &arguments)?;
+    let mut outcomes = boot(kernel, &plan, initramfs, cache, &arguments)?;
     let cost = Plan {
         modules: Vec::new(),
         checks: vec![crate::checks::cost()],
     };
     let counted = ["-smp", "1", "-icount", "shift=0,sleep=off"].map(str::to_owned);
-    outcomes.extend(boot(kernel, &cost, &initramfs, cache, &counted)?);
+    outcomes.extend(boot(kernel, &cost, initramfs, cache, &counted)?);
     Ok(Run {
         kernel: kernel.clone(),
         outcomes,
@@ -86,7 +86,7 @@ fn boot(
         .stderr(Stdio::inherit())
         .spawn()
         .context("cannot run qemu-system-x86_64")?;
-    let result = follow(&mut child, plan);
+    let result = follow(&mut child, kernel, plan);
     let _ = child.kill();
     let _ = child.wait();
     std::fs::remove_file(&whole)?;
@@ -94,7 +94,7 @@ fn boot(
 }
 
 /// Reads the console until the guest says that it is through.
-fn follow(child: &mut Child, plan: &Plan) -> Result<Vec<Outcome>> {
+fn follow(child: &mut Child, kernel: &Kernel, plan: &Plan) -> Result<Vec<Outcome>> {
     let console = BufReader::new(child.stdout.take().context("no console")?);
     let (send, lines) = channel();
     thread::spawn(move || {
@@ -121,7 +121,8 @@ fn follow(child: &mut Child, plan: &Plan) -> Result<Vec<Outcome>> {
                     let outcome: Outcome =
                         serde_json::from_str(told).context("what the guest told")?;
                     eprintln!(
-                        "  {:<10} {:<28} {:<6} {:>5.0} s",
+                        "{:<9} {:<10} {:<30} {:<6} {:>5.0} s",
+                        kernel.suite,
                         outcome.driver,
                         outcome.feature,
                         if outcome.passed { "ok" } else { "FAILED" },

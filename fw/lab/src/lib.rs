@@ -12,6 +12,8 @@
 //! process ends the lab: nothing is left on the machine, also after SIGKILL.
 #![forbid(unsafe_code)]
 
+/// Two hosts with two cables, bonded.
+pub mod bonded;
 /// `bailey run` in the node's namespace.
 pub mod daemon;
 /// A network namespace and the thread that lives in it.

@@ -1,0 +1,92 @@
+//! Bonds, and VLANs on them. For kernels that have the modules: `make test-kernels` runs it.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use bailey_lab::bonded::{Bonded, NODE, OUTSIDE};
+use bailey_lab::daemon::{self, POLICIES};
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Daemon, Server};
+use demo_lab::{PATIENCE, at, binary, ip};
+
+const POLICY: &str = "
+apiVersion: bailey.dev/v1
+kind: Workload
+metadata: {name: node, namespace: rack}
+spec: {addresses: [10.8.0.1, \"fd08::1\"]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: rack}
+spec:
+  podSelector: {}
+  ingress:
+  - ports: [{port: 80}]
+";
+
+fn start(lab: &Bonded, interfaces: &[&str]) -> Daemon {
+    fs::create_dir_all(lab.root().join(POLICIES)).unwrap();
+    fs::write(lab.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
+    let top = format!("interfaces = {interfaces:?}\n[frames]\nvlan_zones = true");
+    daemon::configure(lab.root(), &top).unwrap();
+    let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
+    for interface in interfaces {
+        let line = format!("attached interface={interface:?}");
+        daemon.wait_for(&line, PATIENCE).unwrap();
+    }
+    daemon
+}
+
+/// Policy holds in both directions, under the zone of the VLAN.
+fn assert_in_force(lab: &Bonded) {
+    for family in [0, 1] {
+        let (node, outside) = (ip(NODE[family]), ip(OUTSIDE[family]));
+        let tcp = |port| traffic::tcp(&lab.outside, outside, at(NODE[family], port));
+        let mut tries = (0..8).map(|_| tcp(80));
+        assert!(
+            tries.any(|seen| seen == Observed::Allowed),
+            "family {family}"
+        );
+        assert_eq!(tcp(81), Observed::Silent);
+        assert_eq!(traffic::ping(&lab.outside, outside, node), Observed::Silent);
+        // What the node asks for comes back.
+        let asked = traffic::tcp(&lab.node, node, at(OUTSIDE[family], 443));
+        assert_eq!(asked, Observed::Allowed);
+    }
+}
+
+fn bond(mode: &str, interfaces: &[&str]) {
+    let lab = Bonded::new(mode).unwrap();
+    Server::tcp(&lab.node, 80).unwrap();
+    Server::tcp(&lab.node, 81).unwrap();
+    Server::tcp(&lab.outside, 443).unwrap();
+    let _daemon = start(&lab, interfaces);
+    assert_in_force(&lab);
+    // One cable less.
+    lab.outside.ip("link set port0 down").unwrap();
+    lab.node.ip("link set nic0 down").unwrap();
+    sleep(Duration::from_secs(2));
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root, BPF, bonding and 8021q"]
+fn xdp_on_an_active_backup_bond() {
+    bond("active-backup", &["bond0"]);
+}
+
+#[test]
+#[ignore = "needs root, BPF, bonding and 8021q"]
+fn xdp_on_an_lacp_bond() {
+    bond("802.3ad", &["bond0"]);
+}
+
+#[test]
+#[ignore = "needs root, BPF, bonding and 8021q"]
+fn xdp_on_the_members_of_an_lacp_bond() {
+    bond("802.3ad", &["nic0", "nic1"]);
+}

@@ -1,0 +1,91 @@
+//! Interfaces on top of those that XDP judges: VLANs, bonds, bridges. What came in through one was
+//! judged below it, if all that is below it is attached to, and is not judged again at egress.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailey_bpf::abi;
+
+use crate::interfaces;
+use crate::netlink::{self, Stacking};
+use crate::shared::Shared;
+
+/// Marks them in the map of interfaces, and unmarks what is none any more. Without an answer of the
+/// kernel nothing changes: a packet that is judged twice meets its flow.
+pub(crate) fn mark(shared: &Shared, judged: &BTreeSet<u32>) {
+    let Ok(links) = netlink::stacking() else {
+        return;
+    };
+    let uppers = uppers(&links, judged);
+    let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_JUDGED);
+    for index in interfaces::uppers(shared) {
+        if !uppers.contains(&index) {
+            interfaces::store(shared, index, 0);
+        }
+    }
+    for index in uppers.into_iter().filter(|&index| index < abi::IFINDEX_MAX) {
+        interfaces::store(shared, index, flags);
+    }
+}
+
+/// Those of which everything below is judged.
+fn uppers(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut below: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for link in links {
+        if let Some(lower) = link.lower {
+            below.entry(link.index).or_default().push(lower);
+        }
+        if let Some(master) = link.master {
+            below.entry(master).or_default().push(link.index);
+        }
+    }
+    let mut found = BTreeSet::new();
+    loop {
+        let known = |index: &u32| judged.contains(index) || found.contains(index);
+        let more: Vec<u32> = below
+            .iter()
+            .filter(|(index, lowers)| !known(index) && lowers.iter().all(known))
+            .map(|(&index, _)| index)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, lower: Option<u32>, master: Option<u32>) -> Stacking {
+        Stacking {
+            index,
+            lower,
+            master,
+        }
+    }
+
+    #[test]
+    fn an_upper_is_judged_if_all_below_it_is() {
+        // eth0 2, eth1 3 in bond 4; VLAN 5 on the bond; bridge 6 of VLAN 5 and a veth 7; bridge 8 of
+        // VLAN 5 alone cannot be, so of VLAN 9 on eth1.
+        let links = [
+            link(2, None, Some(4)),
+            link(3, None, Some(4)),
+            link(4, None, None),
+            link(5, Some(4), Some(6)),
+            link(6, None, None),
+            link(7, None, Some(6)),
+            link(8, None, None),
+            link(9, Some(3), Some(8)),
+        ];
+        let of = |judged: &[u32]| uppers(&links, &judged.iter().copied().collect());
+        assert_eq!(of(&[2, 3]), BTreeSet::from([4, 5, 8, 9]));
+        assert_eq!(of(&[4]), BTreeSet::from([5]));
+        assert_eq!(of(&[2]), BTreeSet::new(), "half a bond is none");
+        assert_eq!(of(&[]), BTreeSet::new());
+        // The bridge with a workload's veth in it carries what nobody has judged.
+        assert!(!of(&[2, 3]).contains(&6));
+        assert_eq!(of(&[2, 3, 7]), BTreeSet::from([4, 5, 6, 8, 9]));
+    }
+}

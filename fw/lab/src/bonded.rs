@@ -1,0 +1,81 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::namespace::Namespace;
+use crate::topology::{nodad, private_root};
+use crate::wiring::cable;
+
+/// Two hosts with two cables between them, bonded, and a VLAN on the bond. Kernels of virtual machines
+/// have what it takes.
+///
+/// ```text
+///   outside                                           node
+///   10.8.0.2/24  bond0.100 ─ bond0 ┬ port0 ── nic0 ┬ bond0 ─ bond0.100  10.8.0.1/24
+///   fd08::2/64                     └ port1 ── nic1 ┘                    fd08::1/64
+/// ```
+#[derive(Debug)]
+pub struct Bonded {
+    /// The other host.
+    pub outside: Namespace,
+    /// The machine to protect.
+    pub node: Namespace,
+    root: PathBuf,
+}
+
+/// Addresses of the node, on its VLAN.
+pub const NODE: [&str; 2] = ["10.8.0.1", "fd08::1"];
+/// Addresses of the other host.
+pub const OUTSIDE: [&str; 2] = ["10.8.0.2", "fd08::2"];
+
+impl Bonded {
+    /// Builds it with a mode of the bonding driver: `active-backup`, `802.3ad`.
+    ///
+    /// # Errors
+    /// Without root, iproute2, bonding or 8021q.
+    pub fn new(mode: &str) -> Result<Self> {
+        let lab = Self {
+            root: private_root()?,
+            outside: Namespace::new()?,
+            node: Namespace::new()?,
+        };
+        for number in 0..2 {
+            let nic = format!("nic{number}");
+            let port = format!("port{number}");
+            cable(number, (&lab.node, &nic), (&lab.outside, &port))?;
+        }
+        bond(&lab.node, ["nic0", "nic1"], mode, NODE)?;
+        bond(&lab.outside, ["port0", "port1"], mode, OUTSIDE)?;
+        Ok(lab)
+    }
+
+    /// The lab's own directory: empty, in memory, gone with the lab.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+fn bond(host: &Namespace, ports: [&str; 2], mode: &str, addresses: [&str; 2]) -> Result<()> {
+    let fast = if mode == "802.3ad" {
+        "lacp_rate fast"
+    } else {
+        ""
+    };
+    host.ip(&format!(
+        "link add bond0 type bond mode {mode} miimon 50 {fast}"
+    ))?;
+    for port in ports {
+        host.ip(&format!("link set {port} down"))?;
+        host.ip(&format!("link set {port} master bond0"))?;
+    }
+    host.ip("link set bond0 up")?;
+    host.ip("link add link bond0 name bond0.100 type vlan id 100")?;
+    for address in addresses {
+        let bits = if address.contains(':') { 64 } else { 24 };
+        host.ip(&format!(
+            "address add {address}/{bits} dev bond0.100 {}",
+            nodad(address)
+        ))?;
+    }
+    host.ip("link set bond0.100 up")
+}
