@@ -4,7 +4,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 600
 FUZZ_FRAMES ?= 10000000
 
-.PHONY: help setup build test fuzz demo bench-edit bench-sweep abi abi-check lint deny
+.PHONY: help setup build test test-kernels fuzz demo bench-edit bench-sweep abi abi-check lint deny
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,6 +21,9 @@ test: setup ## run all tests; without root, those that need none
 fuzz: setup ## compare oracle, tables and kernel on random policies, and parsers on FUZZ_FRAMES frames (root)
 	BAILEY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test -p bailey --test differential -- --include-ignored agree
 	BAILEY_FUZZ_FRAMES=$(FUZZ_FRAMES) BAILEY_FUZZ_SEED=$$(date +%s) $(CARGO) test -p bailey-datapath --test parse_fuzz -- --include-ignored
+
+test-kernels: setup ## run the tests on Debian's 6.1, 6.12 and newest kernel, under qemu (root)
+	@.ci/test-kernels $(RECORD)
 
 demo: ## watch policies decide real packets in a lab of network namespaces
 	@.ci/demo

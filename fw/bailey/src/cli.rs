@@ -35,6 +35,11 @@ pub enum Verb {
     /// without the daemon.
     #[cfg(target_os = "linux")]
     Status(Read),
+    /// Look at the kernel and the NICs: what is missing, what it costs, what to do.
+    ///
+    /// Exits 0 if all is well, 9 if a feature is degraded, 10 if something is missing that Bailey needs.
+    #[cfg(target_os = "linux")]
+    Doctor(Read),
     /// Take Bailey off all interfaces, and forget flows and counters. Works without the daemon.
     #[cfg(target_os = "linux")]
     Detach(Detach),

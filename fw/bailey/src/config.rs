@@ -714,6 +714,22 @@ impl Paths {
 
 #[cfg(target_os = "linux")]
 impl Config {
+    /// The interfaces, as the datapath wants them.
+    ///
+    /// # Errors
+    /// As [`Self::interfaces`].
+    pub fn wanted_interfaces(&self) -> Result<Vec<bailey_datapath::change::Interface>, String> {
+        let interface = |(name, mode): (String, XdpMode)| bailey_datapath::change::Interface {
+            mode: match mode {
+                XdpMode::Native => bailey_datapath::change::XdpMode::Native,
+                XdpMode::Generic => bailey_datapath::change::XdpMode::Generic,
+            },
+            outside: self.sources.outside.contains(&name),
+            name,
+        };
+        Ok(self.interfaces()?.into_iter().map(interface).collect())
+    }
+
     /// What the datapath is created with.
     pub fn settings(&self) -> bailey_datapath::Settings {
         let t = &self.timeouts;

@@ -26,6 +26,8 @@ pub mod counters;
 pub mod datapath;
 /// The way out: everything off, from the pins alone.
 mod detach;
+/// What kernel and NICs lack, and what to do.
+pub mod doctor;
 /// What can go wrong, by operation.
 pub mod error;
 /// What passes whatever policy says.

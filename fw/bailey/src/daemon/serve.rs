@@ -1,13 +1,12 @@
 use std::thread;
 
-use bailey_datapath::change::{Interface, XdpMode};
 use bailey_datapath::netlink::Monitor;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Run;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::daemon::health::{self, Health};
 use crate::daemon::lock::Lock;
 use crate::daemon::reload::Outcome;
@@ -20,15 +19,10 @@ use crate::exit::Exit;
 /// Enforces, and keeps what is enforced in step with the files, until a signal asks to stop. What is
 /// attached stays attached.
 pub fn serve(config: Config, options: &Run) -> Exit {
-    let interfaces = match config.interfaces() {
+    let interfaces = match config.wanted_interfaces() {
         Ok(interfaces) => interfaces,
         Err(message) => return not_started(&config, &message, Exit::Invalid),
     };
-    let outside = &config.sources.outside;
-    let interfaces = interfaces
-        .into_iter()
-        .map(|(name, mode)| interface(outside.contains(&name), name, mode));
-    let interfaces: Vec<Interface> = interfaces.collect();
     let mut watching = Watching::start(&config);
     if let Err(error) = forward_signals(&watching) {
         let message = format!("cannot handle signals: {error}");
@@ -81,18 +75,6 @@ fn sweep(started: &Started, health: &Health) -> Option<Sweeping> {
             health.problem("sweeper", error);
         })
         .ok()
-}
-
-fn interface(outside: bool, name: String, mode: config::XdpMode) -> Interface {
-    let mode = match mode {
-        config::XdpMode::Native => XdpMode::Native,
-        config::XdpMode::Generic => XdpMode::Generic,
-    };
-    Interface {
-        name,
-        mode,
-        outside,
-    }
 }
 
 fn warn_without_failsafe(config: &Config) {

@@ -13,6 +13,8 @@ mod counters;
 #[cfg(target_os = "linux")]
 mod detach;
 #[cfg(target_os = "linux")]
+mod doctor;
+#[cfg(target_os = "linux")]
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
@@ -32,6 +34,8 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Verb::Run(options) => run::run(&options),
         #[cfg(target_os = "linux")]
         Verb::Status(options) => status::status(&options),
+        #[cfg(target_os = "linux")]
+        Verb::Doctor(options) => doctor::doctor(&options),
         #[cfg(target_os = "linux")]
         Verb::Detach(options) => detach::detach(&options),
         #[cfg(target_os = "linux")]
