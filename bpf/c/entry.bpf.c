@@ -159,16 +159,16 @@ int entry_xdp(struct xdp_md *ctx)
 	if (!pkt)
 		return XDP_DROP;
 	if (parse_xdp(pkt, ctx) != STEP_CONTINUE)
-		return finish_xdp(pkt);
+		return finish_xdp(ctx, pkt);
 	if (spoofed(pkt)) {
 		drop(pkt, REASON_DROP_SPOOFED);
-		return finish_xdp(pkt);
+		return finish_xdp(ctx, pkt);
 	}
 	if (flow_step(pkt) != STEP_CONTINUE)
-		return finish_xdp(pkt);
+		return finish_xdp(ctx, pkt);
 	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->control));
 	drop(pkt, REASON_DROP_NO_POLICY);
-	return finish_xdp(pkt);
+	return finish_xdp(ctx, pkt);
 }
 
 /* The packet came in through a NIC where XDP judged it. */

@@ -5,6 +5,7 @@
 #define BAILEY_FINISH_H
 
 #include "fragment.h"
+#include "route.h"
 
 static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
 {
@@ -59,7 +60,7 @@ static __always_inline void packet_count(struct pkt *pkt)
 		fragment_remember(pkt);
 }
 
-static __always_inline int finish_xdp(struct pkt *pkt)
+static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 {
 	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
 
@@ -67,6 +68,11 @@ static __always_inline int finish_xdp(struct pkt *pkt)
 	if (BRIDGE && action == XDP_PASS) {
 		action = bpf_redirect_map(&bridge_ports, pkt->ifindex, XDP_DROP);
 		if (action != XDP_REDIRECT)
+			drop(pkt, REASON_DROP_BRIDGE_PORT);
+	}
+	if (ROUTER && action == XDP_PASS) {
+		action = route(ctx, pkt);
+		if (action == XDP_DROP)
 			drop(pkt, REASON_DROP_BRIDGE_PORT);
 	}
 	packet_count(pkt);

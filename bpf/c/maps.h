@@ -136,7 +136,8 @@ struct {
 	__type(value, struct interface_name);
 } interface_names SEC(".maps");
 
-/* Bridge: the other side, by the ifindex that a frame came in through. */
+/* Bridge: the other side, by the ifindex that a frame came in through. Router: the
+ * interfaces that are attached to, by their own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
 	__uint(max_entries, INTERFACE_SLOTS);

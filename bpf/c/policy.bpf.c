@@ -264,7 +264,7 @@ int policy_xdp(struct xdp_md *ctx)
 	if (!pkt)
 		return XDP_DROP;
 	policy_step(pkt);
-	return finish_xdp(pkt);
+	return finish_xdp(ctx, pkt);
 }
 
 SEC("classifier")

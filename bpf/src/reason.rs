@@ -141,7 +141,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_BRIDGE_PORT,
         "bridge-port",
-        "the bridge has no other side at the moment",
+        "the NIC that it should leave through is not there at the moment",
     ),
     drops(
         abi::REASON_DROP_ETH_TRUNCATED,

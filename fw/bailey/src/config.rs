@@ -90,6 +90,8 @@ pub enum Topology {
     Host,
     /// A bump in the wire between two NICs.
     Bridge,
+    /// A node that routes between NICs.
+    Router,
 }
 
 /// Where what the machine sends is judged.
@@ -741,6 +743,7 @@ impl Config {
             topology: match self.topology {
                 Topology::Host => bailey_datapath::Topology::Host,
                 Topology::Bridge => bailey_datapath::Topology::Bridge,
+                Topology::Router => bailey_datapath::Topology::Router,
             },
             frames: self.frames.datapath(),
             inside: self.sources.inside.clone(),

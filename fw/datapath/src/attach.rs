@@ -135,6 +135,7 @@ impl Attachments {
         let result = self.attach_hooks(shared, &found, replace);
         let connected = result.and_then(|()| match shared.settings.topology {
             Topology::Host => Ok(()),
+            Topology::Router => self.open_ports(shared),
             Topology::Bridge => {
                 let indices: Vec<u32> = found.iter().map(|f| f.state.index).collect();
                 bridge::connect(shared, &indices)
@@ -406,8 +407,20 @@ impl Attachments {
         if shared.settings.topology == Topology::Bridge {
             events.extend(self.tend_bridge(shared, wanted));
         }
+        if shared.settings.topology == Topology::Router
+            && let Err(error) = self.open_ports(shared)
+        {
+            events.extend(self.refused("router", error));
+        }
         self.mark_uppers(shared);
         events
+    }
+
+    /// What is judged may be sent to from XDP.
+    fn open_ports(&self, shared: &mut Shared) -> Result<(), DatapathError> {
+        let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
+        let indices: Vec<u32> = judged.map(|(&index, _)| index).collect();
+        bridge::open_ports(shared, &indices)
     }
 
     fn mark_uppers(&self, shared: &Shared) {

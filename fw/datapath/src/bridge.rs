@@ -52,6 +52,21 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
     Ok(())
 }
 
+/// Router: makes each of these interfaces one that XDP sends to, and no other.
+pub(crate) fn open_ports(shared: &mut Shared, indices: &[u32]) -> Result<(), DatapathError> {
+    let known: Vec<u32> = shared.bridge_ports.keys().flatten().collect();
+    for index in known.iter().filter(|index| !indices.contains(index)) {
+        let _ = shared.bridge_ports.remove(*index);
+    }
+    for &index in indices.iter().filter(|index| !known.contains(index)) {
+        shared
+            .bridge_ports
+            .insert(index, index, None, 0)
+            .map_err(unusable("bridge_ports"))?;
+    }
+    Ok(())
+}
+
 /// The tracepoints that tell what a redirect did not deliver.
 const TRACEPOINTS: [(&str, &str); 2] = [
     ("bridge_xmit", "xdp_devmap_xmit"),

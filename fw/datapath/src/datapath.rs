@@ -10,7 +10,7 @@ use crate::bridge;
 use crate::change::{Change, Event, Interface};
 use crate::clock::{Ticks, ticks_of_seconds};
 use crate::control::{self, Committed, ControlWord};
-use crate::counters::{Counters, map_pinned};
+use crate::counters::{Counters, map_pinned, map_pinned_writable};
 use crate::error::DatapathError;
 use crate::flows::FlowTable;
 use crate::generation::Generation;
@@ -148,7 +148,7 @@ impl Datapath {
     }
 
     fn count_bridge_losses(&mut self) -> Option<Event> {
-        if self.shared.settings.topology != Topology::Bridge {
+        if self.shared.settings.topology == Topology::Host {
             return None;
         }
         let error = bridge::count_lost(&mut self.shared).err()?;
@@ -326,6 +326,25 @@ impl Datapath {
     pub fn set_test_interface_outside(&self, outside: bool) {
         const LOOPBACK: u32 = 1;
         interfaces::set_outside(&self.shared, LOOPBACK, outside);
+    }
+
+    /// Empties the flow table. For tests, while no packet is on its way.
+    ///
+    /// # Errors
+    /// If its maps cannot be opened.
+    #[doc(hidden)]
+    pub fn forget_flows(&self) -> Result<(), DatapathError> {
+        for (name, value) in [
+            ("flow_tags", size_of::<u64>()),
+            ("flows", size_of::<abi::flow_bucket>()),
+            ("source_flows", size_of::<u64>()),
+        ] {
+            let map = map_pinned_writable(&self.shared.pins, name, value)?;
+            for word in map.words() {
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Lets epochs pass as so many commits would. For tests.

@@ -17,6 +17,7 @@ pub(crate) struct Globals {
     source_limit: u32,
     last_resort: u32,
     bridge: u32,
+    router: u32,
     clock_offset: u32,
     timeouts: [u32; abi::STATE_COUNT as usize],
     frames: FrameGlobals,
@@ -31,6 +32,7 @@ impl Globals {
             source_limit: settings.source_flows,
             last_resort: crate::clock::ticks_of_seconds(settings.last_resort),
             bridge: u32::from(settings.topology == Topology::Bridge),
+            router: u32::from(settings.topology == Topology::Router),
             clock_offset: settings.clock_offset,
             timeouts: settings.timeouts.by_state(),
             frames: FrameGlobals::new(&settings.frames, &settings.inside),
@@ -52,6 +54,7 @@ impl Globals {
             .override_global("SOURCE_LIMIT", &self.source_limit, true)
             .override_global("LAST_RESORT", &self.last_resort, false)
             .override_global("BRIDGE", &self.bridge, false)
+            .override_global("ROUTER", &self.router, false)
             .override_global("CLOCK_OFFSET", &self.clock_offset, true)
             .override_global("TIMEOUTS", &self.timeouts[..], true);
         let frames = &self.frames;

@@ -14,6 +14,8 @@ pub enum Topology {
     Host,
     /// A bump in the wire: what passes XDP on one NIC leaves through the other.
     Bridge,
+    /// A node whose NICs forward among each other in XDP.
+    Router,
 }
 
 /// Where what the machine sends is judged.

@@ -56,8 +56,9 @@ fn policy_is_about_the_packet_inside_of_up_to_two_tags() {
             &[(0x8100, 0), (0x8100, 100)],
             &[(0x8100, 0xe000 | 100)],
         ];
+        let h = Harness::small();
         for tags in stacks {
-            let h = Harness::small();
+            h.forget();
             let rule = h.rule(0);
             let opened = [NOT_ISOLATED_NEW, (rule, 1)];
             h.expect(Hook::Xdp, &tagged(&syn, tags), REASON_PASS_NEW, &opened);
@@ -78,7 +79,6 @@ fn policy_is_about_the_packet_inside_of_up_to_two_tags() {
             );
             assert_eq!(h.flow().zone, 0);
         }
-        let h = Harness::small();
         let three = tagged(&syn, &[(0x88a8, 1), (0x8100, 2), (0x8100, 3)]);
         h.expect(Hook::Xdp, &three, REASON_DROP_VLAN, &[]);
         h.expect(
@@ -117,6 +117,7 @@ fn with_zones_a_vlan_has_flows_of_its_own_and_both_hooks_agree() {
     for family in FAMILIES {
         let syn = tcp(CLIENT[family], POD[family], 40000, 80, SYN);
         let answer = tcp(POD[family], CLIENT[family], 80, 40000, SYN_ACK);
+        let h = with_frames(zones.clone());
         for (tags, zone) in [
             (&[(0x8100, 100)][..], 100),
             (&[(0x8100, 0), (0x8100, 100)], 100),
@@ -125,7 +126,7 @@ fn with_zones_a_vlan_has_flows_of_its_own_and_both_hooks_agree() {
             (&[(0x88a8, 4095), (0x8100, 4095)], 0xff_ffff),
             (&[(0x8100, 0)], 0),
         ] {
-            let h = with_frames(zones.clone());
+            h.forget();
             let rule = h.rule(0);
             h.expect(
                 Hook::Xdp,
@@ -181,12 +182,7 @@ fn ipv4_options_are_walked_and_source_routes_dropped() {
         } else {
             &[]
         };
-        // Each opens the flow anew.
-        let h = if reason == REASON_PASS_NEW {
-            &Harness::small()
-        } else {
-            &h
-        };
+        h.forget();
         h.expect(Hook::Xdp, &frame, reason, rules);
         if reason == REASON_PASS_NEW {
             assert_eq!(h.flow().destination_port, 80, "{options:?}");
@@ -219,6 +215,7 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
         ]
     };
     let alone = || vec![0, 0, 0, 0, 0, 0, 0, 7];
+    let h = Harness::small();
     for (headers, reason) in [
         (vec![(0, padding())], REASON_PASS_NEW),
         (vec![(60, padding())], REASON_PASS_NEW),
@@ -258,7 +255,7 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
             REASON_DROP_EXTENSION_HEADER,
         ),
     ] {
-        let h = Harness::small();
+        h.forget();
         let rules = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
         let rules: &[(u32, u64)] = if reason == REASON_PASS_NEW {
             &rules
@@ -272,7 +269,6 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
         }
     }
     // A header that does not fit into the packet.
-    let h = Harness::small();
     let mut beyond = chain(&[(60, padding())]);
     beyond[55] = 40;
     h.expect(Hook::Xdp, &beyond, REASON_DROP_EXTENSION_HEADER, &[]);
@@ -282,9 +278,9 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
 #[ignore = "needs root and BPF"]
 fn any_protocol_is_judged_by_rules_without_ports() {
     for family in FAMILIES {
+        let h = Harness::small();
         // IPIP, GRE, ESP, AH (in IPv4), OSPF, no next header, mobility, HIP, experiments
         for protocol in [4, 41, 47, 50, 89, 59, 135, 139, 253, 255] {
-            let h = Harness::small();
             let send =
                 |from: &str, to: &str| frame::ip(ip(from), ip(to), Protocol(protocol), &[0; 8]);
             let rules = [NOT_ISOLATED_NEW, (h.rule(1), 1)];
@@ -495,7 +491,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
     let mine = fragments(CLIENT[0], POD[0], 80, 0xffff, 3000, &[0, 1400]);
     // A flood of first fragments from who may send none: no record is taken.
     assert!(h.run(Hook::Xdp, &mine[0]));
-    for id in 0..20_000_u32 {
+    for id in 0..17_000_u32 {
         h.run(
             Hook::Xdp,
             &fragments(STRANGER[0], POD[0], 80, id, 3000, &[0, 1400])[0],
@@ -508,7 +504,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
         &[NOT_ISOLATED, (rule, 0)],
     );
     // A flood of those that may: the newest are known, the table stays what it is.
-    for id in 0..20_000_u32 {
+    for id in 0..17_000_u32 {
         let flood = fragments(CLIENT[0], POD[0], 80, id, 3000, &[0, 1400]);
         assert!(h.run(Hook::Xdp, &flood[0]));
         assert!(
@@ -520,7 +516,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
     let h = after(h, &pins, settings(29));
     h.expect(
         Hook::Xdp,
-        &fragments(CLIENT[0], POD[0], 80, 19_999, 3000, &[0, 1400])[1],
+        &fragments(CLIENT[0], POD[0], 80, 16_999, 3000, &[0, 1400])[1],
         REASON_DROP_FRAGMENT_NO_FIRST,
         &[],
     );
@@ -1224,6 +1220,7 @@ fn tunnels() -> Frames {
 fn policy_is_about_the_packet_inside_a_tunnel() {
     const VTEP: [&str; 2] = ["10.3.0.2", "fd03::2"];
     const PEER: [&str; 2] = STRANGER;
+    let (h, plain) = (with_frames(tunnels()), Harness::small());
     for family in FAMILIES {
         for outer in FAMILIES {
             let wrap = |inner: &[u8], header: &[u8], port: u16, from: &str| {
@@ -1239,7 +1236,7 @@ fn policy_is_about_the_packet_inside_a_tunnel() {
             let syn = tcp(CLIENT[family], POD[family], 40000, 80, SYN);
             let denied = tcp(CLIENT[family], POD[family], 40000, 81, SYN);
             for (header, port) in [(&vxlan[..], 4789), (&geneve, 6081)] {
-                let h = with_frames(tunnels());
+                h.forget();
                 let rule = h.rule(0);
                 let opened = [NOT_ISOLATED_NEW, (rule, 1)];
                 let sent = wrap(&syn, header, port, PEER[outer]);
@@ -1272,7 +1269,7 @@ fn policy_is_about_the_packet_inside_a_tunnel() {
                 let short = wrap(&syn[..20], header, port, PEER[outer]);
                 h.expect(Hook::Xdp, &short, REASON_DROP_IP_TRUNCATED, &[]);
             }
-            let h = with_frames(tunnels());
+            h.forget();
             let invalid = wrap(&syn, &[0; 8], 4789, PEER[outer]);
             h.expect(Hook::Xdp, &invalid, REASON_DROP_TUNNEL_HEADER, &[]);
             let control = wrap(&syn, &[0, 0x80, 0x65, 0x58, 0, 0, 0, 0], 6081, PEER[outer]);
@@ -1289,7 +1286,7 @@ fn policy_is_about_the_packet_inside_a_tunnel() {
             let opened = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
             h.expect(Hook::Xdp, &bare, REASON_PASS_NEW, &opened);
             // Not configured, it is a datagram like any other.
-            let plain = Harness::small();
+            plain.forget();
             let sent = wrap(&syn, &vxlan, 4789, PEER[outer]);
             plain.expect(Hook::Xdp, &sent, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);
         }

@@ -38,7 +38,10 @@ pub(crate) fn programs() -> Result<Programs> {
         "bailey-datapath",
         &["fixtures", "packets", "safety", "parse_fuzz"],
     );
-    let mut daemon = of("bailey", &["real_packets", "bridge", "path", "stacked"]);
+    let mut daemon = of(
+        "bailey",
+        &["real_packets", "bridge", "router", "path", "stacked"],
+    );
     daemon.extend(["--features", "virtual-machine"]);
     for arguments in [
         datapath,

@@ -39,6 +39,9 @@ impl Bonded {
             outside: Namespace::new()?,
             node: Namespace::new()?,
         };
+        for host in [&lab.node, &lab.outside] {
+            host.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
+        }
         for number in 0..2 {
             let nic = format!("nic{number}");
             let port = format!("port{number}");

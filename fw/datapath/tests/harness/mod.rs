@@ -218,6 +218,11 @@ impl Harness {
         (counters.reasons(), rules)
     }
 
+    /// An empty flow table: loading the programs anew takes the verifier a while.
+    pub fn forget(&self) {
+        self.datapath.forget_flows().unwrap();
+    }
+
     pub fn flows(&self) -> Vec<Flow> {
         self.datapath.flows().unwrap().iter().collect()
     }

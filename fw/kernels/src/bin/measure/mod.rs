@@ -122,6 +122,13 @@ fn programs() -> Result<()> {
             },
         ),
         (
+            "router",
+            Settings {
+                topology: Topology::Router,
+                ..Settings::default()
+            },
+        ),
+        (
             "all",
             Settings {
                 frames: all_frames(),

@@ -1,0 +1,105 @@
+//! The router topology: what is forwarded between attached NICs never meets the stack.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Daemon, Lab, Server, daemon};
+use demo_lab::*;
+
+/// Packets with a reason on an interface and hook.
+fn counted(lab: &Lab, interface: &str, hook: &str, reason: &str) -> u64 {
+    let output = ask(lab, "counters -o json");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["counters"].as_array().unwrap().iter();
+    rows.filter(|row| {
+        row["interface"] == interface && row["hook"] == hook && row["reason"] == reason
+    })
+    .map(|row| row["packets"].as_u64().unwrap())
+    .sum()
+}
+
+fn forwarded_by_stack(lab: &Lab) -> u64 {
+    ["nic0", "web", "db"]
+        .map(|interface| counted(lab, interface, "tc", "judged"))
+        .iter()
+        .sum()
+}
+
+fn start_router(lab: &Lab) -> Daemon {
+    // veth takes redirected frames where the other end receives by NAPI, and nobody completes checksums
+    // on the way.
+    let ends = [&lab.outside, lab.workload("web"), lab.workload("db")];
+    for end in ends {
+        end.command("ethtool", "-K eth0 tx off gro on").unwrap();
+    }
+    daemon::configure(
+        lab.root(),
+        "topology = \"router\"\ninterfaces = [\"nic0\", \"web\", \"db\"]",
+    )
+    .unwrap();
+    let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
+    for interface in ["nic0", "web", "db"] {
+        let line = format!("attached interface={interface:?}");
+        daemon.wait_for(&line, PATIENCE).unwrap();
+    }
+    daemon
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_is_forwarded_between_nics_leaves_in_xdp() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    Server::tcp(lab.workload("web"), 8080).unwrap();
+    let _daemon = start_router(&lab);
+    for family in [0, 1] {
+        let (backup, stranger) = (ip(BACKUP[family]), ip(STRANGER[family]));
+        // The first packets find no neighbour and take the stack's way.
+        let connect = || traffic::tcp_connect(&lab.outside, backup, at(DB[family], 5432)).ok();
+        let mut stream = (0..8).find_map(|_| connect()).expect("policy allows it");
+        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        let before = forwarded_by_stack(&lab);
+        assert_eq!(traffic::tcp_transfer(&stream, 1 << 18), Observed::Allowed);
+        assert_eq!(forwarded_by_stack(&lab), before, "family {family}");
+        // Policy holds on the way.
+        let silent = traffic::tcp(&lab.outside, stranger, at(DB[family], 5432));
+        assert_eq!(silent, Observed::Silent);
+        // The pods of one node meet NICs of their own: their policies hold between them too.
+        let (web, db) = (lab.workload("web"), ip(WEB[family]));
+        assert_eq!(
+            traffic::tcp(web, db, at(DB[family], 5432)),
+            Observed::Silent
+        );
+    }
+    assert!(counted(&lab, "nic0", "xdp", "policy") > 0);
+    assert!(counted(&lab, "web", "xdp", "policy") > 0);
+    assert_eq!(counted(&lab, "nic0", "xdp", "bridge-port"), 0);
+}
+
+/// A hop is a hop: who sends with one left gets told so, by the stack.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_last_hop_is_the_stacks() {
+    let lab = lab();
+    Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
+    let _daemon = start_router(&lab);
+    let send = |ttl: u32| {
+        lab.outside.run(move || {
+            let socket = std::net::UdpSocket::bind((ip(BACKUP[0]), 0)).unwrap();
+            socket.set_ttl(ttl).unwrap();
+            socket.connect(at(DB[0], 161)).unwrap();
+            socket
+                .set_read_timeout(Some(std::time::Duration::from_secs(1)))
+                .unwrap();
+            socket.send(b"hop").unwrap();
+            socket.recv(&mut [0; 8]).map_err(|error| error.kind())
+        })
+    };
+    assert!((0..8).any(|_| send(64).is_ok()), "two hops are enough");
+    assert_eq!(send(2), Ok(3), "it arrives with one left");
+    let before = counted(&lab, "nic0", "tc", "related");
+    assert!(send(1).is_err());
+    let told = counted(&lab, "nic0", "tc", "related") - before;
+    assert_eq!(told, 1, "time exceeded, about the flow");
+}
