@@ -783,3 +783,38 @@ fn a_nic_stops_stripping_tags_until_it_is_detached() {
         assert_eq!(strips_tags(&lab), before, "as it was found");
     }
 }
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_doctor_tells_what_is_well_degraded_and_missing() {
+    let lab = lab();
+    for (top, code, told) in [
+        ("interfaces = [\"nic0\"]", 0, "native XDP asked for"),
+        (
+            "interfaces = [\"nic0\"]\negress_hook = \"clsact\"",
+            9,
+            "egress_hook = \"auto\"",
+        ),
+        (
+            "interfaces = [\"nic0\"]\nxdp_mode = \"generic\"",
+            9,
+            "xdp_mode = \"native\"",
+        ),
+        ("interfaces = [\"nope\"]", 10, "there is no such interface"),
+        ("", 0, "no interfaces"),
+    ] {
+        daemon::configure(lab.root(), top).unwrap();
+        let output = ask(&lab, "doctor");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{top}: {text}");
+        assert!(text.contains(told), "{top}: {text}");
+    }
+    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    lab.node.ip("link set nic0 down").unwrap();
+    let findings = ask(&lab, "doctor -o json");
+    let json: serde_json::Value = serde_json::from_slice(&findings.stdout).unwrap();
+    let down = json["findings"].as_array().unwrap().iter();
+    let down =
+        down.filter(|finding| finding["subject"] == "nic0" && finding["grade"] == "DEGRADED");
+    assert_eq!(down.count(), 1, "{json}");
+}
