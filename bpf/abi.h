@@ -227,7 +227,7 @@ struct tunnel_peer {
 	__u64 addr_be[2];
 	__u64 mask_be[2];
 	__u32 kind; /* KIND_IPV4 or KIND_IPV6 */
-	__u32 tunnel;
+	__u32 tunnel; /* of TUNNEL_PORTS, from 1 */
 };
 
 /* ---- fragments --------------------------------------------------------------
@@ -272,8 +272,9 @@ struct block_host {
 };
 
 struct block_prefix {
-	__u32 bits; /* of 128 */
-	__u32 addr[4]; /* network byte order */
+	__u32 bits;    /* of 160: IPv4 does not lie within ::/0 */
+	__u32 kind;    /* KIND_IPV4 or KIND_IPV6 */
+	__u32 addr[4]; /* network byte order, IPv4-mapped */
 };
 
 struct block {
@@ -451,7 +452,7 @@ struct reason_counters {
 };
 
 /* ---- interfaces -----------------------------------------------------------
- * By ifindex: slot:8 flags:8; 0 where Bailey is not attached. A slot goes with
+ * By ifindex: slot:8 flags:8 MAC:48; 0 where Bailey is not attached. A slot goes with
  * a name, so that counters go on when an interface comes back under another
  * index.
  */
@@ -461,6 +462,7 @@ struct reason_counters {
 #define INTERFACE_PROMISC 0x200ULL /* Bailey made it promiscuous */
 #define INTERFACE_OUTSIDE 0x400ULL /* inside addresses never come in here */
 #define INTERFACE_RXVLAN 0x800ULL  /* Bailey told it not to strip VLAN tags */
+#define INTERFACE_MAC_SHIFT 16 /* router: its own, in network byte order */
 #define INTERFACE_UPPER 0x1000ULL  /* stands on judged ones; has no slot */
 
 /* By slot: the name, zero-padded; user space only. */

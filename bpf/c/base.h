@@ -50,6 +50,8 @@ struct pkt {
 	__u64 source_be[2];
 	__u64 destination_be[2];
 	__u64 sender_be[2]; /* of an ICMP error or a tunnel: who sent it */
+	__u64 receiver_be[2]; /* of a tunnel */
+	__u64 mac;            /* of the interface, 0 = not known */
 
 	__u64 control; /* from here on cleared for every packet; the word in force */
 	__u64 found;   /* meta word of the flow that matched, 0 = none */
@@ -93,7 +95,7 @@ struct pkt {
 	__u8 related;  /* an ICMP error: all else is of an answer to what it quotes */
 	__u8 joined;   /* offload left several segments in one frame */
 	__u8 tags;     /* VLAN */
-	__u8 tunnel;   /* TUNNEL_* that the packet came in */
+	__u8 tunnel;   /* that the packet came in, from 1 */
 	__u8 hop_limit;
 	__u8 chunk;    /* SCTP: type of the first chunk */
 	__u8 chunk_flags;

@@ -33,7 +33,7 @@ static __always_inline bool block_holds(const struct block *block)
 /* One address. A global function, verified once. */
 __noinline int address_blocked(__u64 first, __u64 second, __u32 which)
 {
-	struct block_prefix prefix = { .bits = 128 };
+	struct block_prefix prefix = { .bits = 160 };
 	struct block_host host;
 
 	host.addr_be[0] = first;
@@ -43,6 +43,8 @@ __noinline int address_blocked(__u64 first, __u64 second, __u32 which)
 		return 1;
 	if (!(which & BLOCKS_PREFIXES))
 		return 0;
+	prefix.kind = !first && (__u32)second == V4_MAPPED_WORD ? KIND_IPV4
+								: KIND_IPV6;
 	/* The key is not aligned to 8 bytes. */
 	prefix.addr[0] = first;
 	prefix.addr[1] = first >> 32;
@@ -51,18 +53,41 @@ __noinline int address_blocked(__u64 first, __u64 second, __u32 which)
 	return block_holds(bpf_map_lookup_elem(&block_prefixes, &prefix));
 }
 
-/* Both ends of the flow; and who sends, where that is neither. */
+static __always_inline void blocks_read(struct pkt *pkt)
+{
+	__u32 zero = 0;
+	struct control *in_force = bpf_map_lookup_elem(&control, &zero);
+
+	if (in_force)
+		pkt->blocks = READ_ONCE(in_force->blocks);
+}
+
+/* Both ends of the flow. */
 static __always_inline bool blocked(struct pkt *pkt)
 {
 	const struct flow_key *key = &pkt->key;
-	__u32 which = pkt->blocks;
+	__u32 which;
 
-	if (!which)
+	blocks_read(pkt);
+	which = pkt->blocks;
+	return which &&
+	       (address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
+		address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which));
+}
+
+/* Who sends an ICMP error, and the ends of a tunnel, are not in the flow: however
+ * current it is, they are asked about with every packet. */
+static __always_inline bool carrier_blocked(struct pkt *pkt)
+{
+	const __u64 *from = pkt->sender_be, *to = pkt->receiver_be;
+	__u32 which;
+
+	if (!pkt->related && !pkt->tunnel)
 		return false;
-	return address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
-	       address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which) ||
-	       ((pkt->related || pkt->tunnel) &&
-		address_blocked(pkt->sender_be[0], pkt->sender_be[1], which));
+	blocks_read(pkt);
+	which = pkt->blocks;
+	return which && (address_blocked(from[0], from[1], which) ||
+			 (pkt->tunnel && address_blocked(to[0], to[1], which)));
 }
 
 #endif

@@ -44,8 +44,10 @@ static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
 	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
 	pkt->ifindex = ifindex;
 	pkt->warm = warm_at(READ_ONCE(control->warm_until), pkt->now);
+	pkt->mac = 0;
 	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
 	if (interface) {
+		pkt->mac = *interface >> INTERFACE_MAC_SHIFT;
 		pkt->slot = *interface & (INTERFACE_SLOTS - 1);
 		pkt->outside = !!(*interface & INTERFACE_OUTSIDE);
 	}
@@ -69,21 +71,15 @@ static __always_inline enum step flow_answer(struct pkt *pkt)
 	return pkt->related ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
 }
 
-static __always_inline void blocks_read(struct pkt *pkt)
-{
-	__u32 zero = 0;
-	struct control *in_force = bpf_map_lookup_elem(&control, &zero);
-
-	if (in_force)
-		pkt->blocks = READ_ONCE(in_force->blocks);
-}
-
 /* Whatever the flow table does not answer with an allow is asked of the failsafe
  * before anything else. */
 static __always_inline enum step flow_step(struct pkt *pkt)
 {
-	enum step step = flow_answer(pkt);
+	enum step step;
 
+	if (carrier_blocked(pkt))
+		return drop(pkt, REASON_DROP_BLOCKED);
+	step = flow_answer(pkt);
 	if (pkt->verdict != VERDICT_PASS && failsafe_passes(pkt)) {
 		pkt->egress = RULE_NONE;
 		pkt->ingress = RULE_NONE;
@@ -91,7 +87,6 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	}
 	if (step != STEP_CONTINUE)
 		return step;
-	blocks_read(pkt);
 	return blocked(pkt) ? drop(pkt, REASON_DROP_BLOCKED) : STEP_CONTINUE;
 }
 
@@ -155,15 +150,17 @@ SEC("xdp.frags")
 int entry_xdp(struct xdp_md *ctx)
 {
 	struct pkt *pkt = pkt_begin(HOOK_XDP, &control, ctx->ingress_ifindex);
+	enum step step;
 
 	if (!pkt)
 		return XDP_DROP;
-	if (parse_xdp(pkt, ctx) != STEP_CONTINUE)
+	step = parse_xdp(pkt, ctx);
+	/* Also of what passes without policy, if it is IP. */
+	if ((step == STEP_CONTINUE || pkt->verdict == VERDICT_PASS) && pkt->kind &&
+	    spoofed(pkt))
+		step = drop(pkt, REASON_DROP_SPOOFED);
+	if (step != STEP_CONTINUE)
 		return finish_xdp(ctx, pkt);
-	if (spoofed(pkt)) {
-		drop(pkt, REASON_DROP_SPOOFED);
-		return finish_xdp(ctx, pkt);
-	}
 	if (flow_step(pkt) != STEP_CONTINUE)
 		return finish_xdp(ctx, pkt);
 	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->control));
@@ -259,8 +256,7 @@ int entry_probe(struct xdp_md *ctx)
 		pass(pkt, REASON_PASS_FAILSAFE);
 		return finish_probe(ctx, pkt);
 	}
-	blocks_read(pkt);
-	if (blocked(pkt)) {
+	if (carrier_blocked(pkt) || blocked(pkt)) {
 		drop(pkt, REASON_DROP_BLOCKED);
 		return finish_probe(ctx, pkt);
 	}

@@ -219,7 +219,7 @@ static __always_inline bool flow_current(__u64 meta, __u64 control)
  * line is seldom written; a segment within SEQUENCE_WINDOW after it is believed.
  */
 #define ACK_STEP (1U << 16)
-#define SEQUENCE_WINDOW (1U << 20)
+#define SEQUENCE_WINDOW (1U << 23)
 
 static __always_inline bool tcp_believed(struct pkt *pkt,
 					 const struct flow_entry *entry,
@@ -233,6 +233,16 @@ static __always_inline bool tcp_believed(struct pkt *pkt,
 	/* From one before it: an RST may repeat the number of its SYN. */
 	return !expected ||
 	       pkt->sequence - expected + 1 < SEQUENCE_WINDOW;
+}
+
+/* Does it acknowledge about what the other side has sent? Who forges the opener's
+ * address has not seen the SYN ACK, and must not make its flow last. */
+static __always_inline bool tcp_answers(struct pkt *pkt,
+					const struct flow_entry *entry)
+{
+	__u32 own = READ_ONCE(entry->ack[pkt->from_low ? 0 : 1]);
+
+	return !own || pkt->ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
 }
 
 /* Another flow may have come to the line meanwhile; then its first RST may be
@@ -271,8 +281,12 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 	bool plain_ack = (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
 	__u32 fin = pkt->from_low ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
 	bool ends = pkt->tcp_flags & (TCP_RST | TCP_FIN);
+	bool reused = *state == STATE_TCP_FIN_WAIT && opener && *flags & fin;
+	bool answers;
 
-	if (pkt->opens && (flow_over(*state) || *flags & FLOW_MIDSTREAM)) {
+	/* A SYN of who has said FIN is another connection. */
+	if (pkt->opens &&
+	    (flow_over(*state) || *flags & FLOW_MIDSTREAM || reused)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
 	}
@@ -292,12 +306,13 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 			*state = STATE_TCP_FIN_WAIT;
 		return STEP_CONTINUE;
 	}
+	answers = tcp_answers(pkt, entry);
 	tcp_note_ack(pkt, entry, flow_half_open(*state));
 	if (!(*flags & FLOW_REPLIED))
 		return STEP_CONTINUE; /* one side alone cannot make it last */
 	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->tcp_flags & TCP_SYN)
 		*state = STATE_TCP_SYN_RECV;
-	else if (*state == STATE_TCP_SYN_RECV && opener && plain_ack)
+	else if (*state == STATE_TCP_SYN_RECV && opener && plain_ack && answers)
 		*state = STATE_TCP_ESTABLISHED;
 	else if (*state == STATE_TCP_FIN_WAIT && plain_ack &&
 		 !(*flags & (FLOW_FIN_LOW | FLOW_FIN_HIGH)))
@@ -322,16 +337,19 @@ static __always_inline bool sctp_ends(const struct pkt *pkt)
 /* ABORT and SHUTDOWN COMPLETE end an association, for who knows its tag (RFC 9260,
  * 8.5.1). */
 static __always_inline void sctp_advance(struct pkt *pkt,
-					 struct flow_entry *entry, __u32 *state)
+					 struct flow_entry *entry,
+					 bool opening, __u32 *state)
 {
 	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
 	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
 	__u32 tag = READ_ONCE(*(pkt->chunk_flags & SCTP_REFLECTED ? own : other));
 
-	if (sctp_ends(pkt) && pkt->sequence == tag)
+	if (sctp_ends(pkt) && tag && pkt->sequence == tag)
 		*state = STATE_CLOSED;
-	else if (pkt->chunk == SCTP_CHUNK_INIT ||
-		 pkt->chunk == SCTP_CHUNK_INIT_ACK)
+	/* Later they would be a stranger's. */
+	else if (opening && (pkt->chunk == SCTP_CHUNK_INIT ||
+			     (pkt->chunk == SCTP_CHUNK_INIT_ACK &&
+			      pkt->sequence == READ_ONCE(*other))))
 		WRITE_ONCE(*own, pkt->ack);
 }
 
@@ -364,6 +382,9 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 		   (flow_over(state) || flags & FLOW_MIDSTREAM)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
+	} else if (pkt->chunk == SCTP_CHUNK_INIT && state == STATE_SCTP_REPLIED &&
+		   !flow_from_opener(pkt, meta)) {
+		return drop(pkt, REASON_DROP_TCP_STATE);
 	} else if (echo_collision(pkt, meta)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
@@ -373,7 +394,8 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 			state++; /* *_NEW -> *_REPLIED */
 	}
 	if (pkt->chunk && state != STATE_DENIED)
-		sctp_advance(pkt, entry, &state);
+		sctp_advance(pkt, entry, meta_state(meta) == STATE_SCTP_NEW,
+			     &state);
 	if (step == STEP_CONTINUE && flags & FLOW_FROM_OUTSIDE &&
 	    flow_half_open(meta_state(meta)) && state_live(state) &&
 	    source_exhausted(&pkt->key, meta)) {

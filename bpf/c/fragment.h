@@ -30,7 +30,7 @@ static __always_inline void fragment_key_set(const struct pkt *pkt,
 /* Global functions: on no fast path, and their stack is theirs alone. */
 __noinline int fragment_remember(struct pkt *pkt)
 {
-	struct fragment_record record = {};
+	struct fragment_record record = {}, *before;
 	struct fragment_key key;
 
 	if (!pkt)
@@ -38,6 +38,10 @@ __noinline int fragment_remember(struct pkt *pkt)
 	fragment_key_set(pkt, &key);
 	record.seen = pkt->now;
 	record.bytes = pkt->fragment_bytes;
+	/* Of two first ones the longer counts. */
+	before = bpf_map_lookup_elem(&fragments, &key);
+	if (before && before->bytes > record.bytes)
+		record.bytes = before->bytes;
 	record.source_port = pkt->source_port;
 	record.destination_port = pkt->destination_port;
 	record.protocol = pkt->protocol;

@@ -124,7 +124,7 @@ static __always_inline bool dhcp_ports(__u16 source, __u16 destination,
 			(source == server && destination == client));
 }
 
-/* TUNNEL_*, or 0. */
+/* Which tunnel's port it is, from 1; or 0. */
 static __always_inline __u32 tunnel_of(__u16 port)
 {
 	__u32 i;
@@ -134,7 +134,7 @@ static __always_inline __u32 tunnel_of(__u16 port)
 #pragma unroll
 	for (i = 0; i < TUNNELS_MAX; i++)
 		if (i < TUNNEL_COUNT && TUNNEL_PORTS[i] == port)
-			return TUNNEL_KINDS[i];
+			return i + 1;
 	return 0;
 }
 

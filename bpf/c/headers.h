@@ -12,7 +12,7 @@
 #include "ipv6_chain.h"
 #include "layer4.h"
 
-#define LLC_SNAP 0xaaaa
+#define LLC_SNAP 0xaa
 #define IP_OPTIONS_MAX 40
 #define IP_OPTION_END 0
 #define IP_OPTION_NOP 1
@@ -74,7 +74,7 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 	if (type < ETH_P_802_3_MIN) {
 		/* CDP, IS-IS, spanning trees of old. Not SNAP, which could carry IP. */
 		word = header_at(headers, pkt->at, 2, pkt->end);
-		if (BRIDGE && word && *word != bpf_htons(LLC_SNAP))
+		if (BRIDGE && word && *(__u8 *)word != LLC_SNAP)
 			return pass(pkt, REASON_PASS_LLC);
 		return drop(pkt, REASON_DROP_ETHERTYPE);
 	}
@@ -129,6 +129,13 @@ static __always_inline bool martian_v4(__be32 source, __be32 destination)
 	       source == 0xffffffff || !d || d == 127;
 }
 
+/* What follows the inner packet is no padding there, but further segments that
+ * would each be a tunnel's packet and that nobody has looked at. */
+static __always_inline bool joined_tunnel(const struct pkt *pkt)
+{
+	return pkt->joined && pkt->tunnel;
+}
+
 __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 {
 	__u32 start, header, total, bytes;
@@ -147,7 +154,8 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	total = bpf_ntohs(ip->tot_len);
 	if (pkt->joined && !total) /* BIG TCP */
 		total = pkt->end - start;
-	if (total < header || total > pkt->end - start)
+	if (total < header || total > pkt->end - start ||
+	    (joined_tunnel(pkt) && total != pkt->end - start))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
 	pkt->end = start + total;
 	if (martian_v4(ip->saddr, ip->daddr))
@@ -207,7 +215,8 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 	payload = bpf_ntohs(ip->payload_len);
 	if (pkt->joined && !payload) /* BIG TCP */
 		payload = pkt->end - pkt->at;
-	if (payload > pkt->end - pkt->at)
+	if (payload > pkt->end - pkt->at ||
+	    (joined_tunnel(pkt) && payload != pkt->end - pkt->at))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
 	pkt->end = pkt->at + payload;
 	pkt->kind = KIND_IPV6;

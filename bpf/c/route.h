@@ -62,6 +62,7 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	void *data_end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	struct bpf_fib_lookup fib = {};
+	__u64 to = 0;
 	__u32 out;
 	bool v4;
 
@@ -74,6 +75,10 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	     pkt->reason != REASON_PASS_WARM_UP))
 		return XDP_PASS;
 	if ((void *)(eth + 1) > data_end)
+		return XDP_PASS;
+	/* Only what is addressed to this NIC: it may be promiscuous. */
+	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
+	if (!to || to != pkt->mac)
 		return XDP_PASS;
 	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
 	/* IP options are the stack's. */

@@ -52,7 +52,7 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 	if (!head)
 		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	pkt->ethertype = ETH_P_TEB;
-	if (tunnel == TUNNEL_VXLAN) {
+	if (TUNNEL_KINDS[(tunnel - 1) & (TUNNELS_MAX - 1)] == TUNNEL_VXLAN) {
 		if (!(head->first & VXLAN_VNI_VALID))
 			return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	} else {
@@ -70,6 +70,8 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 	pkt->tunnel = tunnel;
 	pkt->sender_be[0] = pkt->source_be[0];
 	pkt->sender_be[1] = pkt->source_be[1];
+	pkt->receiver_be[0] = pkt->destination_be[0];
+	pkt->receiver_be[1] = pkt->destination_be[1];
 	return STEP_AGAIN;
 }
 

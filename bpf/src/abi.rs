@@ -106,6 +106,7 @@ pub const INTERFACE_JUDGED: u32 = 256;
 pub const INTERFACE_PROMISC: u32 = 512;
 pub const INTERFACE_OUTSIDE: u32 = 1024;
 pub const INTERFACE_RXVLAN: u32 = 2048;
+pub const INTERFACE_MAC_SHIFT: u32 = 16;
 pub const INTERFACE_UPPER: u32 = 4096;
 pub const INSIDE_MAX: u32 = 16;
 pub const FAILSAFE_MAX: u32 = 64;
@@ -367,14 +368,16 @@ const _: () = {
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct block_prefix {
     pub bits: __u32,
+    pub kind: __u32,
     pub addr: [__u32; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of block_prefix"][::core::mem::size_of::<block_prefix>() - 20usize];
+    ["Size of block_prefix"][::core::mem::size_of::<block_prefix>() - 24usize];
     ["Alignment of block_prefix"][::core::mem::align_of::<block_prefix>() - 4usize];
     ["Offset of field: block_prefix::bits"][::core::mem::offset_of!(block_prefix, bits) - 0usize];
-    ["Offset of field: block_prefix::addr"][::core::mem::offset_of!(block_prefix, addr) - 4usize];
+    ["Offset of field: block_prefix::kind"][::core::mem::offset_of!(block_prefix, kind) - 4usize];
+    ["Offset of field: block_prefix::addr"][::core::mem::offset_of!(block_prefix, addr) - 8usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

@@ -106,7 +106,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_TCP_STATE,
         "tcp-state",
-        "SYN against the direction in which the flow was opened",
+        "SYN or SCTP INIT against the direction in which the flow was opened",
     ),
     drops(
         abi::REASON_DROP_ICMP_NO_FLOW,

@@ -641,6 +641,12 @@ impl Frames {
         }
         for (at, tunnel) in self.tunnels.iter().enumerate() {
             let port = tunnel.port;
+            if let Some(peer) = tunnel.peers.iter().find(|peer| **peer != peer.trunc()) {
+                let network = peer.trunc();
+                return Err(format!(
+                    "frames.tunnels: {peer} has host bits; {network} is meant?"
+                ));
+            }
             if tunnel.peers.is_empty() {
                 return Err(format!(
                     "frames.tunnels: port {port} has no peers, so nothing could come through it"

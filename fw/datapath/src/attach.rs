@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -40,6 +40,8 @@ pub(crate) struct Attachments {
     by_index: BTreeMap<u32, Attached>,
     /// Configured, and last seen to be missing or refusing, and why.
     absent: BTreeMap<String, String>,
+    /// Known to strip VLAN tags whatever they are told, where that cannot be.
+    strips: BTreeSet<String>,
 }
 
 /// The pin of a link.
@@ -84,7 +86,7 @@ impl Attachments {
         }
         for index in interfaces::known(shared) {
             match attachments.by_index.get(&index) {
-                None => interfaces::store(shared, index, 0),
+                None => interfaces::forget(shared, index),
                 Some(attached) if attached.xdp.is_none() => {
                     interfaces::set_judged(shared, index, false);
                 }
@@ -146,6 +148,9 @@ impl Attachments {
             for index in indices {
                 self.remove(shared, XDP, index);
                 self.remove(shared, TC, index);
+            }
+            for found in &found {
+                interfaces::forget(shared, found.state.index);
             }
             return Err(error);
         }
@@ -216,7 +221,6 @@ impl Attachments {
         let index = found.state.index;
         interfaces::assign(shared, index, &found.interface.name)?;
         interfaces::set_outside(shared, index, found.interface.outside);
-        nic::keep_tags(shared, found)?;
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
             return Ok(false);
@@ -265,6 +269,9 @@ impl Attachments {
             }
             old_mode = state.xdp.map(|xdp| xdp.mode);
         }
+        if self.strips.contains(&interface.name) && found.facts.strips_tags == Some(true) {
+            return Err(nic::strips_tags(state, "asked before"));
+        }
         let program = self.program(shared, XDP)?;
         if old_mode.is_some() {
             // A link cannot change its mode: for a moment nothing is judged here.
@@ -288,6 +295,14 @@ impl Attachments {
         attached.seen = Some((state.name.clone(), state.running));
         attached.told = true;
         interfaces::set_judged(shared, index, true);
+        // Not before: an interface that refuses is asked again and again, and each change of a setting
+        // is news that leads to asking.
+        if let Err(error) = nic::keep_tags(shared, found) {
+            self.strips.insert(interface.name.clone());
+            self.remove(shared, XDP, index);
+            return Err(error);
+        }
+        let attached = self.by_index.entry(index).or_default();
         if let Some(error) = refusal {
             attached.refused = Some(interface.mode);
             return Err(error);
@@ -530,10 +545,14 @@ impl Attached {
 /// A link that cannot be pinned is closed, and its program comes off again.
 fn pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
     let _ = std::fs::remove_file(&path);
-    link.pin(&path).map_err(|source| DatapathError::Map {
-        name: path.display().to_string(),
-        operation: "pin the link",
-        source,
+    link.pin(&path).map_err(|source| {
+        // A filter would stay.
+        let _ = link.detach();
+        DatapathError::Map {
+            name: path.display().to_string(),
+            operation: "pin the link",
+            source,
+        }
     })
 }
 

@@ -24,7 +24,8 @@ const PREFIXES: &str = "block_prefixes";
 pub const NOTE_MAX: usize = abi::BLOCK_NOTE as usize;
 
 type Host = [u64; 2];
-type Prefix = [u32; 4];
+/// Kind and address.
+type Prefix = [u32; 5];
 type Value = [u64; size_of::<abi::block>() / 8];
 
 /// A block in force.
@@ -65,7 +66,7 @@ impl Blocks {
         })
     }
 
-    /// Blocks each for so many seconds from now. Nothing of it is in force before all of it is.
+    /// Blocks each for so many seconds from now.
     ///
     /// # Errors
     /// If a table is full; then what was set is taken back.
@@ -87,10 +88,17 @@ impl Blocks {
             added: now,
             note: bytes,
         });
+        // First: killed under way, what is in the tables holds.
+        self.store_which(u64::from(abi::BLOCKS_HOSTS | abi::BLOCKS_PREFIXES));
+        let known: BTreeMap<IpNet, Value> = self.all()?.into_iter().collect();
         for (at, &net) in wanted.iter().enumerate() {
             if let Err(error) = self.set(net, value) {
-                for &net in &wanted[..at] {
-                    let _ = self.unset(net);
+                // What was blocked before stays so.
+                for net in &wanted[..at] {
+                    let _ = match known.get(net) {
+                        Some(&old) => self.set(*net, old),
+                        None => self.unset(*net).map(drop),
+                    };
                 }
                 self.settle()?;
                 return Err(error);
@@ -171,8 +179,12 @@ impl Blocks {
         let prefixes = u64::from(!self.all_prefixes()?.is_empty());
         let which =
             (hosts * u64::from(abi::BLOCKS_HOSTS)) | (prefixes * u64::from(abi::BLOCKS_PREFIXES));
-        self.control.words()[control::BLOCKS].store(which, Ordering::Release);
+        self.store_which(which);
         Ok(())
+    }
+
+    fn store_which(&self, which: u64) {
+        self.control.words()[control::BLOCKS].store(which, Ordering::Release);
     }
 
     fn set(&mut self, net: IpNet, value: Value) -> Result<(), DatapathError> {
@@ -231,8 +243,7 @@ impl Blocks {
             .iter()
             .map(|entry| {
                 let (key, value) = entry.map_err(unusable(PREFIXES))?;
-                let (bits, words) = (key.prefix_len(), key.data());
-                Ok((net_of(bits, bytemuck::cast(words)), value))
+                Ok((net_of_prefix(key.prefix_len(), key.data()), value))
             })
             .collect()
     }
@@ -266,8 +277,20 @@ fn place(net: IpNet) -> Place {
     if bits == 128 {
         Place::Host(bytemuck::cast(address.octets()))
     } else {
-        Place::Prefix(bits, bytemuck::cast(address.octets()))
+        let [a, b, c, d]: [u32; 4] = bytemuck::cast(address.octets());
+        let kind = match net {
+            IpNet::V4(_) => abi::KIND_IPV4,
+            IpNet::V6(_) => abi::KIND_IPV6,
+        };
+        Place::Prefix(KIND_BITS + bits, [kind, a, b, c, d])
     }
+}
+
+/// The kind of addresses comes first in a key.
+const KIND_BITS: u32 = 32;
+
+fn net_of_prefix(bits: u32, [_, a, b, c, d]: Prefix) -> IpNet {
+    net_of(bits - KIND_BITS, bytemuck::cast([a, b, c, d]))
 }
 
 fn net_of(bits: u32, octets: [u8; 16]) -> IpNet {
@@ -298,7 +321,7 @@ mod tests {
             let net: IpNet = text.parse().unwrap();
             let back = match place(net) {
                 Place::Host(host) => net_of(128, bytemuck::cast(host)),
-                Place::Prefix(bits, words) => net_of(bits, bytemuck::cast(words)),
+                Place::Prefix(bits, words) => net_of_prefix(bits, words),
             };
             assert_eq!(back, net);
         }

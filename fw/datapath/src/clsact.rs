@@ -47,6 +47,12 @@ pub(crate) fn set(program: BorrowedFd<'_>, index: u32) -> io::Result<()> {
         create | NLM_F_EXCL,
     ) {
         Err(error) if error.raw_os_error() != Some(libc::EEXIST) => return Err(error),
+        Err(_) if !is_clsact(index)? => {
+            return Err(io::Error::other(
+                "an ingress qdisc is in the place of clsact, and has no egress side; replace it: \
+                 tc qdisc del dev NIC ingress",
+            ));
+        }
         _ => {}
     }
     let mut filter = filter(index);
@@ -57,6 +63,20 @@ pub(crate) fn set(program: BorrowedFd<'_>, index: u32) -> io::Result<()> {
     ]));
     let message = RouteNetlinkMessage::NewTrafficFilter(filter);
     ask(message, create | NLM_F_REPLACE).map(drop)
+}
+
+/// The classic ingress qdisc has the same handle, and would take the filter for its own.
+fn is_clsact(index: u32) -> io::Result<bool> {
+    let question = RouteNetlinkMessage::GetQueueDiscipline(message(index, CLSACT, QDISC));
+    let answer = ask(question, NLM_F_REQUEST)?;
+    let Some(RouteNetlinkMessage::NewQueueDiscipline(found)) = answer else {
+        return Ok(false);
+    };
+    let mut attributes = found.attributes.iter();
+    Ok(
+        attributes
+            .any(|attribute| matches!(attribute, TcAttribute::Kind(kind) if kind == "clsact")),
+    )
 }
 
 /// The program that our filter runs; `None` if there is no such filter.

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use crate::attach::parse_link_pin;
+use crate::clsact;
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::link::Link;
@@ -28,6 +29,15 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     let mut names = pins.names();
     // XDP goes before the egress hook that feeds its flows.
     names.sort_by_key(|name| name.contains("_tc_"));
+    let filter = |name: &String| {
+        let index = parse_link_pin(name).map(|(_, index)| index)?;
+        let link = Link::from_pin(&pins.pin(name), index).ok()?;
+        link.is_filter().then_some(())
+    };
+    // A filter can only be taken off where its interface is.
+    if names.iter().any(|name| filter(name).is_some()) {
+        namespace::check(&pins)?;
+    }
     let mut detached = Vec::new();
     let mut failed = None;
     for name in names {
@@ -36,6 +46,10 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
         };
         let path = pins.pin(&name);
         let result = Link::from_pin(&path, index).and_then(|link| {
+            // Whatever runs in it, also if the pin is of the program before.
+            if link.is_filter() {
+                return link.detach();
+            }
             // An interface that is gone has taken its program along.
             match link.info()?.ifindex {
                 0 => Ok(()),
@@ -54,7 +68,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
                     interface,
                     message: format!(
                         "cannot take the {hook} program off: {error}; by hand: bpftool link \
-                         detach pinned {}",
+                         detach pinned {}, or for a filter of clsact: tc filter del dev NIC egress",
                         path.display()
                     ),
                 });
@@ -67,6 +81,8 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     // In another network namespace these numbers are other interfaces.
     if namespace::check(&pins).is_ok() {
         for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
+            // One that was set, and whose pin was not written any more.
+            let _ = clsact::remove(index);
             nic::restore(index, word);
         }
     }

@@ -8,6 +8,7 @@ use rustix::fs::statfs;
 use crate::candidate::{check_kernel, look_up};
 use crate::change::{Interface, XdpMode};
 use crate::settings::{EgressHook, Settings, Topology};
+use crate::status::xdp_program_of;
 use crate::sys;
 
 /// How bad a finding is.
@@ -61,7 +62,7 @@ pub fn examine(settings: &Settings, pins: &Path, interfaces: &[Interface]) -> Ve
     findings.extend(
         interfaces
             .iter()
-            .flat_map(|interface| nic(settings, interface)),
+            .flat_map(|interface| nic(settings, pins, interface)),
     );
     findings
 }
@@ -150,10 +151,11 @@ fn membarrier() -> Finding {
 }
 
 fn bpffs(pins: &Path) -> Finding {
-    let existing = pins.ancestors().find(|path| path.exists());
-    let is_bpffs = existing
-        .and_then(|path| statfs(path).ok())
-        .is_some_and(|stat| stat.f_type == BPF_FS_MAGIC);
+    let places = [Some(pins), pins.parent()];
+    let is_bpffs = places
+        .into_iter()
+        .flatten()
+        .any(|path| statfs(path).is_ok_and(|stat| stat.f_type == BPF_FS_MAGIC));
     if is_bpffs {
         return Finding::new(
             "bpffs",
@@ -176,9 +178,10 @@ fn bpffs(pins: &Path) -> Finding {
 /// The MTU that fits one buffer of any driver.
 const ONE_BUFFER: u32 = 3498;
 
-fn nic(settings: &Settings, interface: &Interface) -> Vec<Finding> {
+fn nic(settings: &Settings, pins: &Path, interface: &Interface) -> Vec<Finding> {
     let name = &interface.name;
-    let found = match look_up(interface, None, true) {
+    let ours = xdp_program_of(pins, &interface.name);
+    let found = match look_up(interface, ours, false) {
         Ok(found) => found,
         Err(error) => {
             return vec![Finding::new(name, Grade::Missing, error.to_string(), "")];
@@ -223,14 +226,17 @@ fn nic(settings: &Settings, interface: &Interface) -> Vec<Finding> {
             &format!("if attaching is refused: ip link set {name} mtu 1500"),
         ));
     }
-    if facts.strips_tags == Some(true)
-        && settings.topology == Topology::Host
-        && !settings.frames.vlan_zones
-    {
+    if facts.strips_tags == Some(true) {
+        let matters = settings.topology == Topology::Bridge || settings.frames.vlan_zones;
+        let consequence = if matters {
+            "switched off while Bailey is attached; a NIC that cannot is refused"
+        } else {
+            "switched off while Bailey is attached, if the NIC can"
+        };
         findings.push(Finding::new(
             name,
             Grade::Fine,
-            "strips VLAN tags; switched off while Bailey is attached, if the driver lets it",
+            format!("strips VLAN tags: {consequence}"),
             "",
         ));
     }

@@ -97,10 +97,14 @@ impl FrameGlobals {
             *port = tunnel.port;
             *kind = tunnel.kind.number() as u8;
         }
-        let peers = frames.tunnels.iter().flat_map(|tunnel| {
-            let number = tunnel.kind.number();
-            tunnel.peers.iter().map(move |&peer| (number, peer))
-        });
+        let peers = frames
+            .tunnels
+            .iter()
+            .zip(1_u32..)
+            .flat_map(|(tunnel, number)| {
+                let peers = tunnel.peers.iter();
+                peers.map(move |&peer| (number, peer))
+            });
         for (to, (tunnel, peer)) in globals.tunnel_peers.iter_mut().zip(peers) {
             let words = CidrWords::from(peer);
             *to = abi::tunnel_peer {

@@ -70,6 +70,16 @@ pub(crate) fn set_judged(shared: &Shared, index: u32, judged: bool) {
     }
 }
 
+/// Notes the address that frames for this machine have there.
+pub(crate) fn set_mac(shared: &Shared, index: u32, mac: [u8; 6]) {
+    let [a, b, c, d, e, f] = mac;
+    let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+    let word = load(shared, index) & ((1 << abi::INTERFACE_MAC_SHIFT) - 1);
+    if word != 0 {
+        store(shared, index, word | mac << abi::INTERFACE_MAC_SHIFT);
+    }
+}
+
 /// Notes whether inside addresses may come in through it.
 pub(crate) fn set_outside(shared: &Shared, index: u32, outside: bool) {
     let flag = u64::from(abi::INTERFACE_OUTSIDE);

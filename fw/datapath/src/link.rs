@@ -189,6 +189,11 @@ impl Link {
         Ok(link)
     }
 
+    /// Is it a filter, which an interface holds and no descriptor?
+    pub(crate) fn is_filter(&self) -> bool {
+        self.filter.is_some()
+    }
+
     pub(crate) fn info(&self) -> io::Result<LinkInfo> {
         if let Some(ifindex) = self.filter {
             let running = clsact::program(ifindex)?;

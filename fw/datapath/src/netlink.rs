@@ -33,6 +33,8 @@ pub struct InterfaceState {
     pub running: bool,
     /// Does it take frames for others?
     pub promiscuous: bool,
+    /// Its hardware address, if it is one of Ethernet.
+    pub mac: Option<[u8; 6]>,
     /// The XDP program on it, whoever attached it.
     pub xdp: Option<XdpState>,
 }
@@ -119,12 +121,14 @@ fn state_of(link: &LinkMessage) -> InterfaceState {
         up: flags.contains(LinkFlags::Up),
         running: flags.contains(LinkFlags::Up),
         promiscuous: flags.contains(LinkFlags::Promisc),
+        mac: None,
         xdp: None,
     };
     for attribute in &link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => state.name.clone_from(name),
             LinkAttribute::Mtu(mtu) => state.mtu = *mtu,
+            LinkAttribute::Address(address) => state.mac = address.as_slice().try_into().ok(),
             LinkAttribute::OperState(operation) => {
                 state.running &= !matches!(
                     operation,
@@ -163,10 +167,11 @@ fn xdp_of(attributes: &[LinkXdp]) -> Option<XdpState> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stacking {
     pub(crate) index: u32,
-    /// What a VLAN or its like stands on.
+    /// What a VLAN stands on.
     pub(crate) lower: Option<u32>,
     /// The bond, bridge or VRF that it is a member of.
     pub(crate) master: Option<u32>,
+    pub(crate) is_bond: bool,
 }
 
 /// All interfaces of this network namespace.
@@ -200,37 +205,25 @@ fn stacking_of(link: &LinkMessage) -> Stacking {
         index: link.header.index,
         lower: None,
         master: None,
+        is_bond: false,
     };
-    let mut on_another = false;
+    let (mut is_vlan, mut elsewhere) = (false, false);
     for attribute in &link.attributes {
         match attribute {
             LinkAttribute::Link(lower) => stacking.lower = Some(*lower),
             LinkAttribute::Controller(master) => stacking.master = Some(*master),
             LinkAttribute::LinkInfo(info) => {
-                on_another |= info.iter().any(|info| {
-                    matches!(
-                        info,
-                        LinkInfo::Kind(
-                            InfoKind::Vlan
-                                | InfoKind::MacVlan
-                                | InfoKind::IpVlan
-                                | InfoKind::MacVtap
-                        )
-                    )
-                });
+                let is = |kind: &InfoKind| info.contains(&LinkInfo::Kind(kind.clone()));
+                is_vlan = is(&InfoKind::Vlan);
+                stacking.is_bond = is(&InfoKind::Bond);
             }
-            // In another namespace the number means another interface.
-            LinkAttribute::LinkNetNsId(_) => {
-                return Stacking {
-                    lower: None,
-                    ..stacking
-                };
-            }
+            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
             _ => {}
         }
     }
-    // For a veth it is the other end.
-    if !on_another {
+    // For a veth it is the other end, and macvlans talk to each other above the NIC. In another
+    // namespace the number means another interface.
+    if !is_vlan || elsewhere {
         stacking.lower = None;
     }
     stacking

@@ -31,10 +31,10 @@ pub(crate) fn make_promiscuous(
     if state.promiscuous {
         return Ok(());
     }
-    sys::set_promiscuous(&state.name, true)
-        .map_err(|source| refused(state, format!("cannot make it promiscuous: {source}")))?;
+    // First: killed under way, it is given back once too often.
     remember(shared, state.index, abi::INTERFACE_PROMISC);
-    Ok(())
+    sys::set_promiscuous(&state.name, true)
+        .map_err(|source| refused(state, format!("cannot make it promiscuous: {source}")))
 }
 
 /// A NIC that strips VLAN tags hides them from XDP. One that cannot be told not to is refused where
@@ -44,22 +44,25 @@ pub(crate) fn keep_tags(shared: &Shared, found: &Found<'_>) -> Result<(), Datapa
     if facts.strips_tags != Some(true) {
         return Ok(());
     }
+    remember(shared, state.index, abi::INTERFACE_RXVLAN);
     let Err(error) = sys::set_tag_stripping(&state.name, false) else {
-        remember(shared, state.index, abi::INTERFACE_RXVLAN);
         return Ok(());
     };
     let settings = &shared.settings;
     if settings.frames.vlan_zones || settings.topology == Topology::Bridge {
-        let name = &state.name;
-        return Err(refused(
-            state,
-            format!(
-                "it strips VLAN tags, which XDP then cannot see, and does not stop when asked \
-                 ({error}); turn it off: ethtool -K {name} rxvlan off"
-            ),
-        ));
+        return Err(strips_tags(state, &error.to_string()));
     }
     Ok(())
+}
+
+/// The refusal of an interface that strips tags and does not stop.
+pub(crate) fn strips_tags(state: &InterfaceState, why: &str) -> DatapathError {
+    let name = &state.name;
+    let message = format!(
+        "it strips VLAN tags, which XDP then cannot see, and does not stop when asked ({why}); turn \
+         it off: ethtool -K {name} rxvlan off"
+    );
+    refused(state, message)
 }
 
 /// Gives an interface with this word back what was changed.

@@ -23,6 +23,8 @@ pub(crate) fn of(
         .mtu
         .map_or_else(|| "unknown".to_owned(), |mtu| mtu.to_string());
     let cause = match errno {
+        // What follows is about drivers; a filter or tcx program needs none.
+        _ if hook.contains("egress") => error.to_string(),
         Some(libc::EOPNOTSUPP) => {
             "the driver has no native XDP; set xdp_mode = \"generic\" for this interface, or use \
              another NIC"

@@ -55,6 +55,14 @@ fn scale_in_force(word: u64) -> u64 {
     }
 }
 
+/// The XDP program that is pinned for an interface of this name, if one is.
+pub(crate) fn xdp_program_of(pins: &Path, name: &str) -> Option<u32> {
+    let loaded = Loaded::read(pins).ok()?;
+    let mut interfaces = loaded.interfaces.into_iter();
+    let found = interfaces.find(|i| i.name_now.as_deref() == Some(name))?;
+    found.xdp_program
+}
+
 impl Loaded {
     /// Looks at what is pinned in a directory.
     ///

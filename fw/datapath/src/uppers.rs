@@ -1,4 +1,4 @@
-//! Interfaces on top of those that XDP judges: VLANs, bonds, bridges. What came in through one was
+//! Interfaces on top of those that XDP judges: VLANs and bonds. What came in through one was
 //! judged below it, if all that is below it is attached to, and is not judged again at egress.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +34,12 @@ fn uppers(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
         if let Some(lower) = link.lower {
             below.entry(link.index).or_default().push(lower);
         }
-        if let Some(master) = link.master {
+        // A bridge may get a member any time that nobody judges, also with the daemon dead.
+        let master = link.master.filter(|master| {
+            let found = links.iter().find(|link| link.index == *master);
+            found.is_some_and(|link| link.is_bond)
+        });
+        if let Some(master) = master {
             below.entry(master).or_default().push(link.index);
         }
     }
@@ -62,13 +67,14 @@ mod tests {
             index,
             lower,
             master,
+            is_bond: index == 4,
         }
     }
 
     #[test]
     fn an_upper_is_judged_if_all_below_it_is() {
         // eth0 2, eth1 3 in bond 4; VLAN 5 on the bond; bridge 6 of VLAN 5 and a veth 7; bridge 8 of
-        // VLAN 5 alone cannot be, so of VLAN 9 on eth1.
+        // VLAN 9 on eth1.
         let links = [
             link(2, None, Some(4)),
             link(3, None, Some(4)),
@@ -80,12 +86,11 @@ mod tests {
             link(9, Some(3), Some(8)),
         ];
         let of = |judged: &[u32]| uppers(&links, &judged.iter().copied().collect());
-        assert_eq!(of(&[2, 3]), BTreeSet::from([4, 5, 8, 9]));
+        assert_eq!(of(&[2, 3]), BTreeSet::from([4, 5, 9]));
         assert_eq!(of(&[4]), BTreeSet::from([5]));
         assert_eq!(of(&[2]), BTreeSet::new(), "half a bond is none");
         assert_eq!(of(&[]), BTreeSet::new());
-        // The bridge with a workload's veth in it carries what nobody has judged.
-        assert!(!of(&[2, 3]).contains(&6));
-        assert_eq!(of(&[2, 3, 7]), BTreeSet::from([4, 5, 6, 8, 9]));
+        // A bridge may carry what nobody has judged.
+        assert_eq!(of(&[2, 3, 7]), BTreeSet::from([4, 5, 9]));
     }
 }

@@ -835,7 +835,7 @@ fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
             assert!(h.run(Hook::Tc, &c.back(ACK, far, seq)));
             assert!(h.run(Hook::Xdp, &c.to(ACK, seq, far)));
         }
-        // A sweep through all sequence numbers hits one window in 4096 of the steps below.
+        // Steps of 2^26 through all sequence numbers, none of which is near.
         let mut believed = 0;
         for step in 0..64_u32 {
             let guess = far.wrapping_add(1 << 25).wrapping_add(step << 26);
@@ -894,6 +894,49 @@ fn a_refused_connection_is_over_and_a_forged_syn_moves_nothing() {
         c.sends(&c.to(RST, (1 << 30) + 1, 0), Hook::Xdp),
         STATE_TCP_ESTABLISHED
     );
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_forged_source_cannot_make_a_flow_last() {
+    for family in FAMILIES {
+        let h = Harness::small();
+        let c = Connection {
+            h: &h,
+            client: ip(CLIENT[family]),
+            pod: ip(POD[family]),
+        };
+        c.sends(&c.to(SYN, 1, 0), Hook::Xdp);
+        c.sends(&c.back(SYN_ACK, POD_ISN, 2), Hook::Tc);
+        // It has not seen the answer.
+        for blind in [1 << 30, 1 << 31, POD_ISN.wrapping_sub(1 << 25)] {
+            let ack = c.to(ACK, 2, blind);
+            assert_eq!(c.sends(&ack, Hook::Xdp), STATE_TCP_SYN_RECV);
+        }
+        let seen = c.to(ACK, 2, POD_ISN + 1);
+        assert_eq!(c.sends(&seen, Hook::Xdp), STATE_TCP_ESTABLISHED);
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_port_is_used_again_though_its_old_connection_did_not_end_well() {
+    let h = Harness::small();
+    let c = Connection {
+        h: &h,
+        client: ip(CLIENT[0]),
+        pod: ip(POD[0]),
+    };
+    c.sends(&c.to(SYN, 100, 0), Hook::Xdp);
+    c.sends(&c.back(SYN_ACK, 200, 101), Hook::Tc);
+    c.sends(&c.to(ACK, 101, 201), Hook::Xdp);
+    let last = c.to(FIN_ACK, 101, 201);
+    assert_eq!(c.sends(&last, Hook::Xdp), STATE_TCP_FIN_WAIT);
+    // The pod is gone without a word.
+    let again = c.to(SYN, 90_000, 0);
+    let opened = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
+    h.expect(Hook::Xdp, &again, REASON_PASS_NEW, &opened);
+    assert_eq!(h.flow().state, STATE_TCP_SYN_SENT);
 }
 
 #[test]
@@ -1004,6 +1047,11 @@ fn sctp_opens_with_init_and_ends_for_who_knows_the_tag() {
             assert!(h.run(Hook::Xdp, &there(tag, ABORT, 0, 0)));
             assert_eq!(h.flow().state, STATE_SCTP_REPLIED);
         }
+        // A forged INIT leaves no tag of its own behind, and against the opener it is none.
+        assert!(h.run(Hook::Xdp, &there(0, INIT, 0, 0x6666)));
+        assert!(h.run(Hook::Xdp, &there(0x6666, ABORT, 1, 0)));
+        assert_eq!(h.flow().state, STATE_SCTP_REPLIED);
+        h.expect(Hook::Tc, &back(0, INIT, 0, 7), REASON_DROP_TCP_STATE, &[]);
         assert!(
             h.run(Hook::Xdp, &there(0xaaaa, ABORT, 1, 0)),
             "T: its own tag, reflected"

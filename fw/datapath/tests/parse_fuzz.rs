@@ -252,11 +252,18 @@ fn the_programs_read_frames_as_the_reference_does() {
         seed,
         count / 2,
     );
-    let peers = ["10.1.0.0/16", "fd01::/64"].map(|cidr| cidr.parse().unwrap());
+    // The last is another VXLAN, with other peers.
+    let peers = |port| {
+        let cidrs = match port {
+            40000 => ["10.2.0.0/16", "fd02::/64"],
+            _ => ["10.1.0.0/16", "fd01::/64"],
+        };
+        cidrs.map(|cidr| cidr.parse().unwrap()).into()
+    };
     let tunnel = |kind, port| Tunnel {
         kind,
         port,
-        peers: peers.into(),
+        peers: peers(port),
     };
     let all = Frames {
         vlan_zones: true,
@@ -265,12 +272,14 @@ fn the_programs_read_frames_as_the_reference_does() {
         tunnels: vec![
             tunnel(TunnelKind::Vxlan, 4789),
             tunnel(TunnelKind::Geneve, 6081),
+            tunnel(TunnelKind::Vxlan, 40000),
         ],
     };
     for (bridge, share) in [(false, 4), (true, 4)] {
         let kinds = [
             (reference::TunnelKind::Vxlan, 4789),
             (reference::TunnelKind::Geneve, 6081),
+            (reference::TunnelKind::Vxlan, 40000),
         ];
         let frames = reference::Frames {
             vlan_zones: true,
@@ -281,7 +290,7 @@ fn the_programs_read_frames_as_the_reference_does() {
                 .map(|(kind, port)| reference::Tunnel {
                     kind,
                     port,
-                    peers: peers.into(),
+                    peers: peers(port),
                 })
                 .into(),
         };

@@ -6,7 +6,7 @@ use bailey_bpf::abi::*;
 use bailey_compile::RuleIds;
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::frame;
-use bailey_datapath::{Datapath, Failsafe, PinDir, Settings};
+use bailey_datapath::{Datapath, Failsafe, Frames, PinDir, Settings, Tunnel, TunnelKind};
 use bailey_policy::Protocol;
 use harness::*;
 use ipnet::IpNet;
@@ -105,6 +105,11 @@ fn a_block_lapses_by_itself_and_a_longer_prefix_does_not_hide_a_shorter_one() {
         h.expect(Hook::Xdp, &syn(2), REASON_DROP_BLOCKED, &[]);
         sleep(Duration::from_secs(3));
         h.expect(Hook::Xdp, &syn(3), REASON_PASS_NEW, &opened);
+        // Another family's everything is not this one's.
+        let other_family = net(["::/0", "0.0.0.0/0"][family]);
+        blocks.add(&[other_family], 60, "", 0).unwrap();
+        h.expect(Hook::Xdp, &syn(5), REASON_PASS_NEW, &opened);
+        blocks.remove(&[other_family]).unwrap();
         // A lapsed wide one does not hide a narrow one either.
         blocks.add(&[narrow], 60, "", 0).unwrap();
         h.expect(Hook::Xdp, &syn(4), REASON_DROP_BLOCKED, &[]);
@@ -136,6 +141,8 @@ fn a_hundred_thousand_blocks() {
     let more: Vec<IpNet> = (0..40_000)
         .map(|n: u32| net(&format!("11.0.{}.{}/32", n / 256, n % 256)))
         .collect();
+    // One of them is blocked already, and stays so.
+    let more: Vec<IpNet> = all[..1].iter().copied().chain(more).collect();
     let error = blocks.add(&more, 600, "", 0).unwrap_err().to_string();
     assert!(error.contains("131072 addresses"), "{error}");
     assert_eq!(blocks.list().unwrap().len(), all.len());
@@ -169,6 +176,10 @@ fn the_failsafe_is_stronger_than_a_block_and_errors_and_tunnels_are_not() {
     assert!(h.run(Hook::Xdp, &error));
     let mut blocks = h.datapath.blocks().unwrap();
     blocks.add(&[host(router)], 600, "", 0).unwrap();
+    // Also when the flow it is about has been asked about since.
+    let segment = tcp(CLIENT[0], POD[0], 40000, 80, ACK);
+    let flow = [NOT_ISOLATED, (h.rule(0), 0)];
+    h.expect(Hook::Xdp, &segment, REASON_PASS_FLOW, &flow);
     h.expect(Hook::Xdp, &error, REASON_DROP_BLOCKED, &[]);
     blocks
         .add(&[net("0.0.0.0/0"), net("::/0")], 600, "", 0)
@@ -178,6 +189,49 @@ fn the_failsafe_is_stronger_than_a_block_and_errors_and_tunnels_are_not() {
     for family in [0, 1] {
         let syn = tcp(FRIEND[family], POD[family], 1, 80, SYN);
         h.expect(Hook::Xdp, &syn, REASON_DROP_BLOCKED, &[]);
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_ends_of_a_tunnel_can_be_blocked() {
+    const OUTER: [&str; 2] = ["10.3.0.9", "10.3.0.2"];
+    let h = Harness::new(Settings {
+        frames: Frames {
+            tunnels: vec![Tunnel {
+                kind: TunnelKind::Vxlan,
+                port: 4789,
+                peers: vec![net("10.3.0.0/16")],
+            }],
+            ..Frames::default()
+        },
+        ..small()
+    });
+    let wrap = |inner: &[u8], from: &str, to: &str| {
+        let mut datagram = frame::udp(55555, 4789);
+        datagram.extend([8, 0, 0, 0, 0, 0, 42, 0]);
+        datagram.extend(inner);
+        let length = (datagram.len() as u16).to_be_bytes();
+        datagram[4..6].copy_from_slice(&length);
+        frame::ip(ip(from), ip(to), Protocol::UDP, &datagram)
+    };
+    let to = |flags| {
+        let inner = tcp(CLIENT[0], POD[0], 40000, 80, flags);
+        wrap(&inner, OUTER[0], OUTER[1])
+    };
+    let back = |flags| {
+        let inner = tcp(POD[0], CLIENT[0], 80, 40000, flags);
+        wrap(&inner, OUTER[1], OUTER[0])
+    };
+    assert!(h.run(Hook::Xdp, &to(SYN)) && h.run(Hook::Tc, &back(SYN_ACK)));
+    h.datapath
+        .blocks()
+        .unwrap()
+        .add(&[host(OUTER[0])], 600, "", 0)
+        .unwrap();
+    for _ in 0..2 {
+        h.expect(Hook::Tc, &back(ACK), REASON_DROP_BLOCKED, &[]);
+        h.expect(Hook::Xdp, &to(ACK), REASON_DROP_BLOCKED, &[]);
     }
 }
 
@@ -207,6 +261,8 @@ fn inside_addresses_do_not_come_from_outside() {
         message.extend(&udp(stranger, FRIEND[family], 53, 1)[14..]);
         let error = frame::ip(ip(pod), ip(stranger), protocol, &message);
         h.expect(Hook::Xdp, &error, REASON_DROP_SPOOFED, &[]);
+        let dhcp = [udp(pod, stranger, 68, 67), udp(pod, stranger, 546, 547)];
+        h.expect(Hook::Xdp, &dhcp[family], REASON_DROP_SPOOFED, &[]);
         // Real answers come in, and what leaves is not what came from outside.
         let answer = udp(stranger, pod, 53, 1);
         h.expect(Hook::Xdp, &answer, REASON_PASS_FLOW, &[NOT_ISOLATED]);

@@ -56,7 +56,7 @@ impl Record {
                             continue;
                         }
                     };
-                    numbers.insert(name.clone(), value.parse().unwrap_or_default());
+                    numbers.insert(name.clone(), value.parse().unwrap_or(u64::MAX));
                 }
             }
             record.suites.insert(run.kernel.suite.clone(), suite);
@@ -90,6 +90,11 @@ impl Record {
     /// verifier a fifth more, a packet that costs a twentieth more.
     pub(crate) fn worse_than(&self, known: &Self) -> Vec<String> {
         let mut worse = Vec::new();
+        for name in known.suites.keys() {
+            if !self.suites.contains_key(name) {
+                worse.push(format!("{name}: was not run"));
+            }
+        }
         for (name, suite) in &self.suites {
             let nothing = Suite::default();
             let before = known.suites.get(name).unwrap_or(&nothing);
@@ -125,9 +130,12 @@ impl Record {
                     5,
                 ),
             ] {
+                for name in then.keys().filter(|name| !now.contains_key(*name)) {
+                    worse.push(format!("{}: {name}: no {what} any more", suite.kernel));
+                }
                 for (name, &count) in now {
                     let known = then.get(name).copied().unwrap_or(count);
-                    if count * 100 > known * (100 + percent) {
+                    if count.saturating_mul(100) > known.saturating_mul(100 + percent) {
                         worse.push(format!(
                             "{}: {name}: {count} {what}, {known} before; {percent} % more are allowed",
                             suite.kernel
@@ -199,5 +207,7 @@ mod tests {
         assert_eq!(full.worse_than(&record(700_000, 200, true)).len(), 1);
         assert_eq!(record(1, 1, true).worse_than(&Record::default()).len(), 0);
         assert!(!record(1, 1, false).complete());
+        let gone = Record::default().worse_than(&known);
+        assert_eq!(gone, ["sid: was not run"]);
     }
 }

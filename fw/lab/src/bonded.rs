@@ -28,6 +28,8 @@ pub const NODE: [&str; 2] = ["10.8.0.1", "fd08::1"];
 /// Addresses of the other host.
 pub const OUTSIDE: [&str; 2] = ["10.8.0.2", "fd08::2"];
 
+const TAGS_INLINE: [&str; 2] = ["-K port0 txvlan off", "-K port1 txvlan off"];
+
 impl Bonded {
     /// Builds it with a mode of the bonding driver: `active-backup`, `802.3ad`.
     ///
@@ -42,10 +44,12 @@ impl Bonded {
         for host in [&lab.node, &lab.outside] {
             host.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
         }
-        for number in 0..2 {
+        for (number, tags_inline) in TAGS_INLINE.into_iter().enumerate() {
             let nic = format!("nic{number}");
             let port = format!("port{number}");
             cable(number, (&lab.node, &nic), (&lab.outside, &port))?;
+            // A veth would carry tags beside the frame, where XDP does not see them.
+            lab.outside.command("ethtool", tags_inline)?;
         }
         bond(&lab.node, ["nic0", "nic1"], mode, NODE)?;
         bond(&lab.outside, ["port0", "port1"], mode, OUTSIDE)?;

@@ -5,7 +5,8 @@ use crate::window::Window;
 use crate::{Frames, Parsed, ipv4, ipv6};
 
 const TAGS: [EtherType; 3] = [EtherType(0x8100), EtherType(0x88a8), EtherType(0x9100)];
-const SNAP: [u8; 2] = [0xaa, 0xaa];
+/// The first address of a header that could carry IP.
+const SNAP: u8 = 0xaa;
 
 /// Reads a frame, outermost or of a tunnel.
 pub(crate) fn read(frame: Window<'_>, frames: &Frames, place: Place) -> Parsed {
@@ -66,5 +67,5 @@ fn is_link_local_control(destination: [u8; 6]) -> bool {
 }
 
 fn is_llc(length: EtherType, rest: Window<'_>) -> bool {
-    length.0 < 0x0600 && rest.read(2).is_some_and(|sap| sap != SNAP)
+    length.0 < 0x0600 && rest.read(2).is_some_and(|sap| sap[0] != SNAP)
 }

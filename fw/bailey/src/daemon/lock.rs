@@ -28,7 +28,27 @@ impl Lock {
     /// # Errors
     /// If another process has it, or the file cannot be created.
     pub fn take(directory: &Path) -> Result<Self, LockError> {
-        let path = directory.join("lock");
+        let (file, shown) = Self::open(directory, "lock")?;
+        let mut lock = Self::of(file, shown.clone())?;
+        let written = lock
+            .file
+            .set_len(0)
+            .and_then(|()| writeln!(lock.file, "{}", std::process::id()));
+        written.map_err(|e| LockError::File(shown, e))?;
+        Ok(lock)
+    }
+
+    /// Takes the right to change emergency blocks: one process at a time.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn for_blocks(directory: &Path) -> Result<Self, LockError> {
+        let (file, shown) = Self::open(directory, "blocks.lock")?;
+        Self::of(file, shown)
+    }
+
+    fn open(directory: &Path, name: &str) -> Result<(File, String), LockError> {
+        let path = directory.join(name);
         let shown = path.display().to_string();
         fs::create_dir_all(directory).map_err(|e| LockError::File(shown.clone(), e))?;
         let opened = File::options()
@@ -39,13 +59,7 @@ impl Lock {
             .mode(0o600)
             .open(&path);
         let file = opened.map_err(|e| LockError::File(shown.clone(), e))?;
-        let mut lock = Self::of(file, shown.clone())?;
-        let written = lock
-            .file
-            .set_len(0)
-            .and_then(|()| writeln!(lock.file, "{}", std::process::id()));
-        written.map_err(|e| LockError::File(shown, e))?;
-        Ok(lock)
+        Ok((file, shown))
     }
 
     /// Takes a directory itself, which must exist: two daemons with different run directories

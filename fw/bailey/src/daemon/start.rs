@@ -95,6 +95,7 @@ pub(crate) fn start(
             seconds = config.warm_up,
             "WARM-UP: policy only observes; what it would drop passes, counted as warm-up"
         );
+        warm_up_ends(config.warm_up, health);
     }
     let events = match datapath.attach(&interfaces, replace) {
         Ok(events) => events,
@@ -111,6 +112,21 @@ pub(crate) fn start(
         interfaces,
         _pins_lock: pins_lock,
     })
+}
+
+/// Until then something is wrong: policy is not enforced.
+fn warm_up_ends(seconds: u32, health: &Health) {
+    const WARM_UP: &str = "warm-up";
+    health.problem(
+        WARM_UP,
+        "policy only observes yet; nothing that it would drop is dropped",
+    );
+    let health = health.clone();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(seconds.into()));
+        health.solved(WARM_UP);
+        tracing::info!("the warm-up is over: policy is enforced");
+    });
 }
 
 /// The rule ids that counters and flows of an earlier process belong to. An id that is in use and

@@ -1,17 +1,19 @@
-use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bailey_datapath::PinDir;
 use bailey_datapath::blocks::Blocks;
+use bailey_policy::Protocol;
 use ipnet::IpNet;
-use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use crate::cli::{Block, Format, Read, Unblock};
+use crate::clock::now;
 use crate::config::Config;
+use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::lockout::Session;
 use crate::output::{json, line, table};
@@ -32,17 +34,17 @@ pub(crate) fn block(options: &Block) -> Exit {
         && let Some(net) = locks_out(&config, &wanted)
     {
         eprintln!(
-            "error: {net} holds the address that you are logged in from, and no failsafe entry keeps \
-             it in; --even-myself blocks it all the same"
+            "error: {net} holds an end of your own SSH session, and no failsafe entry keeps it in; \
+             --even-myself blocks it all the same"
         );
         return Exit::LockOut;
     }
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = since.map_or(0, |since| since.as_secs());
-    let _lock = lock(&config);
+    let seconds = since.map_or(0, |since| since.as_secs());
     let added = open(&config).and_then(|mut blocks| {
+        let _lock = lock(&config)?;
         blocks
-            .add(&wanted, options.ttl, &options.reason, now)
+            .add(&wanted, options.ttl, &options.reason, seconds)
             .map_err(|error| fail(&error))
     });
     match added {
@@ -69,9 +71,12 @@ pub(crate) fn unblock(options: &Unblock) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let _lock = lock(&config);
     let mut blocks = match open(&config) {
         Ok(blocks) => blocks,
+        Err(exit) => return exit,
+    };
+    let _lock = match lock(&config) {
+        Ok(lock) => lock,
         Err(exit) => return exit,
     };
     let wanted = if options.all {
@@ -162,11 +167,22 @@ pub(crate) fn list(options: &Read) -> Exit {
 }
 
 /// Held by who changes blocks.
-fn lock(config: &Config) -> Option<File> {
-    let directory = File::open(&config.paths.run).ok()?;
-    flock(&directory, FlockOperation::LockExclusive).ok()?;
-    Some(directory)
+fn lock(config: &Config) -> Result<Lock, Exit> {
+    let deadline = now() + PATIENCE;
+    loop {
+        match Lock::for_blocks(&config.paths.run) {
+            Err(LockError::Held(_)) if now() < deadline => sleep(Duration::from_millis(20)),
+            Err(error) => {
+                eprintln!("error: {error}");
+                return Err(Exit::NotAuthorised);
+            }
+            Ok(lock) => return Ok(lock),
+        }
+    }
 }
+
+/// Another one's list may be long.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn open(config: &Config) -> Result<Blocks, Exit> {
     Blocks::open(&PinDir::Path(config.paths.pins.clone())).map_err(|error| fail(&error))
@@ -209,6 +225,11 @@ fn parse(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }
+    if let Ok(IpNet::V6(net)) = text.parse()
+        && net.addr().to_ipv4_mapped().is_some()
+    {
+        return Err(format!("{net} holds IPv4 addresses; write it as IPv4"));
+    }
     let net: IpNet = text
         .parse()
         .map_err(|_| format!("{text:?} is neither an address nor a prefix"))?;
@@ -230,13 +251,15 @@ fn short(net: &IpNet) -> String {
 /// The one that would cut off who asks.
 fn locks_out(config: &Config, wanted: &[IpNet]) -> Option<IpNet> {
     let session = Session::of_caller()?;
-    let client = session.client.ip();
-    let kept = config
-        .failsafe
+    let (client, server) = (session.client.ip(), session.server);
+    let failsafe = config.settings().failsafe;
+    let kept = failsafe
         .iter()
-        .any(|entry| entry.cidr.contains(&client) && entry.port == session.server.port());
+        .any(|entry| entry.covers(client, Protocol::TCP, server.port()));
     if kept || client.is_loopback() {
         return None;
     }
-    wanted.iter().copied().find(|net| net.contains(&client))
+    let ends = [client, server.ip()];
+    let holds = |net: &IpNet| ends.iter().any(|end| net.contains(end));
+    wanted.iter().copied().find(holds)
 }

@@ -26,8 +26,15 @@ pub(crate) fn doctor(options: &Read) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    // Without interfaces there is still a kernel to look at.
-    let interfaces = config.wanted_interfaces().unwrap_or_default();
+    let interfaces = match config.wanted_interfaces() {
+        Ok(interfaces) => interfaces,
+        // Without interfaces there is still a kernel to look at.
+        Err(_) if config.interfaces.is_empty() => Vec::new(),
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Exit::Invalid;
+        }
+    };
     let findings = examine(&config.settings(), &config.paths.pins, &interfaces);
     let worst = findings.iter().map(|finding| finding.grade).max();
     match options.output {
