@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Lab, Server, daemon};
+use bailey_lab::{Daemon, Lab, Server, daemon};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
@@ -73,6 +73,14 @@ fn a_block_cuts_a_live_connection_and_lapses_with_the_daemon_dead() {
     sleep(Duration::from_secs(3));
     let mut stream = connect();
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    // A daemon that starts finds them, and a commit of its does not lift them.
+    let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
+    daemon.wait_for("adopted: ", PATIENCE).unwrap();
+    set_backup(&lab, &mut daemon, false);
+    set_backup(&lab, &mut daemon, true);
+    assert_eq!(verb(&lab, "blocks", 0).lines().count(), 2);
+    let blocked = traffic::ping(&lab.outside, ip(BACKUP[1]), ip(DB[1]));
+    assert_eq!(blocked, Observed::Silent);
     verb(&lab, "unblock --all", 0);
     assert_eq!(
         traffic::ping(&lab.outside, ip(BACKUP[1]), ip(DB[1])),

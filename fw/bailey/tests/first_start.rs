@@ -1,0 +1,68 @@
+//! The first start: connections that were there before, and who may say that it is inside.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Lab, Server, daemon};
+use demo_lab::*;
+
+fn problems(lab: &Lab) -> String {
+    String::from_utf8(ask(lab, "status").stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn live_connections_survive_a_warm_up_and_policy_holds_after_it() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let connect =
+        |from: &str| traffic::tcp_connect(&lab.outside, ip(from), at(DB[0], 5432)).unwrap();
+    let (mut allowed, mut denied) = (connect(BACKUP[0]), connect(STRANGER[0]));
+    for stream in [&mut allowed, &mut denied] {
+        assert_eq!(traffic::tcp_talk(stream), Observed::Allowed);
+    }
+    let mut daemon = start(&lab, "warm_up = 6");
+    assert!(
+        problems(&lab).contains("policy only observes yet"),
+        "{}",
+        problems(&lab)
+    );
+    for stream in [&mut allowed, &mut denied] {
+        assert_eq!(
+            traffic::tcp_talk(stream),
+            Observed::Allowed,
+            "nothing is dropped yet"
+        );
+    }
+    daemon.wait_for("the warm-up is over", PATIENCE).unwrap();
+    // Its last tick may still be the one.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(!problems(&lab).contains("observes"), "{}", problems(&lab));
+    assert_eq!(traffic::tcp_talk(&mut allowed), Observed::Allowed);
+    assert_eq!(traffic::tcp_talk(&mut denied), Observed::Silent);
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_inside_address_does_not_come_in_from_outside() {
+    let lab = lab();
+    Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
+    // The outside says that it is a workload.
+    lab.outside
+        .ip("address add 10.42.0.99/32 dev eth0")
+        .unwrap();
+    lab.node
+        .ip("route add 10.42.0.99/32 via 203.0.113.10")
+        .unwrap();
+    let sources = "[sources]\noutside = [\"nic0\"]\ninside = [\"10.42.0.0/16\", \"fd42::/64\"]";
+    let _daemon = start(&lab, sources);
+    let forged = traffic::udp(&lab.outside, ip("10.42.0.99"), at(DB[0], 161));
+    assert_eq!(forged, Observed::Silent);
+    let output = daemon::ask(&lab.node, lab.root(), &binary(), "counters").unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("spoofed"), "{text}");
+    let honest = traffic::udp(&lab.outside, ip(BACKUP[0]), at(DB[0], 161));
+    assert_eq!(honest, Observed::Allowed);
+}
