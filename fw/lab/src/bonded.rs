@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::namespace::Namespace;
 use crate::topology::{nodad, private_root};
-use crate::wiring::cable;
+use crate::wiring::{cable, wait_for_carrier};
 
 /// Two hosts with two cables between them, bonded, and a VLAN on the bond. Kernels of virtual machines
 /// have what it takes.
@@ -48,12 +48,18 @@ impl Bonded {
             let nic = format!("nic{number}");
             let port = format!("port{number}");
             cable(number, (&lab.node, &nic), (&lab.outside, &port))?;
-            // A veth would carry tags beside the frame, where XDP does not see them.
-            lab.outside.command("ethtool", tags_inline)?;
+            // A veth would carry tags beside the frame, where XDP does not see them. A card cannot, and
+            // may refuse.
+            let _ = lab.outside.command("ethtool", tags_inline);
         }
         bond(&lab.node, ["nic0", "nic1"], mode, NODE)?;
         bond(&lab.outside, ["port0", "port1"], mode, OUTSIDE)?;
         Ok(lab)
+    }
+
+    /// Waits until both cables carry, after a card was reset by an XDP program.
+    pub fn wait_for_carrier(&self) {
+        wait_for_carrier(&[(&self.node, "nic0"), (&self.node, "nic1")]);
     }
 
     /// The lab's own directory: empty, in memory, gone with the lab.

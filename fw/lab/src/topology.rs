@@ -7,7 +7,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::namespace::Namespace;
-use crate::wiring::{cable, connect};
+use crate::wiring::{cable, connect, wait_for_carrier};
 
 /// Outside, node and workloads, connected. See the crate's drawing.
 #[derive(Debug)]
@@ -91,6 +91,11 @@ impl Lab {
     /// If the old one is still there.
     pub fn reconnect(&self) -> Result<()> {
         connect_nic(&self.node, &self.outside)
+    }
+
+    /// Waits until the NIC carries, after it was reset by an XDP program.
+    pub fn wait_for_carrier(&self) {
+        wait_for_carrier(&[(&self.node, NIC), (&self.outside, "eth0")]);
     }
 
     /// The lab's own directory: empty, in memory, gone with the lab.

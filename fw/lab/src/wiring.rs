@@ -51,16 +51,23 @@ fn plug(slot: &str, (namespace, name): End<'_>) -> Result<()> {
     ensure!(output.status.success(), "cannot move {card}: {error}");
     namespace.ip(&format!("link set dev {card} name {name}"))?;
     namespace.ip(&format!("link set dev {name} up"))?;
-    // A card of a virtual machine has its carrier a moment later.
+    wait_for_carrier(&[(namespace, name)]);
+    Ok(())
+}
+
+/// Waits until interfaces carry, at most 10 s: a card has its carrier a moment after it is up, and anew
+/// after a program was attached to it.
+pub(crate) fn wait_for_carrier(ends: &[End<'_>]) {
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(10) {
-        let name = name.to_owned();
-        if namespace.run(move || has_carrier(&name)) {
-            return Ok(());
-        }
+    let all_carry = || {
+        ends.iter().all(|(namespace, name)| {
+            let name = (*name).to_owned();
+            namespace.run(move || has_carrier(&name))
+        })
+    };
+    while !all_carry() && begin.elapsed() < Duration::from_secs(10) {
         sleep(Duration::from_millis(20));
     }
-    Ok(())
 }
 
 /// Asks `ip`: sysfs shows the namespace that it was mounted in.

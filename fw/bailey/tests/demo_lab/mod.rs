@@ -54,6 +54,7 @@ pub fn lab() -> Lab {
 pub fn start(lab: &Lab, extra: &str) -> Daemon {
     let mut daemon = Daemon::start(lab, &binary(), extra).unwrap();
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    lab.wait_for_carrier();
     daemon
 }
 
