@@ -42,7 +42,7 @@ abi-check: ## fail if bpf/src/abi.rs is not what bpf/abi.h says
 
 lint: ## format, clippy
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 
 deny: ## licences, sources and bans of all dependencies
 	$(CARGO) deny --offline check bans licenses sources
