@@ -4,7 +4,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::tc::{
     TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
@@ -68,7 +70,8 @@ pub(crate) fn set(program: BorrowedFd<'_>, index: u32) -> io::Result<()> {
 /// The classic ingress qdisc has the same handle, and would take the filter for its own.
 fn is_clsact(index: u32) -> io::Result<bool> {
     let question = RouteNetlinkMessage::GetQueueDiscipline(message(index, CLSACT, QDISC));
-    let answer = ask(question, NLM_F_REQUEST)?;
+    // The kernel tells of a qdisc only who asks for an echo; and the acknowledgement, who asks for that.
+    let answer = ask(question, NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO)?;
     let Some(RouteNetlinkMessage::NewQueueDiscipline(found)) = answer else {
         return Ok(false);
     };

@@ -79,6 +79,13 @@ pub(crate) fn ask(
 ) -> io::Result<Option<RouteNetlinkMessage>> {
     let socket = open()?;
     send(&socket, message, flags)?;
+    // An answer that never comes is an error, and not the end of whoever asks.
+    let patience = Some(std::time::Duration::from_secs(5));
+    rustix::net::sockopt::set_socket_timeout(
+        &socket,
+        rustix::net::sockopt::Timeout::Recv,
+        patience,
+    )?;
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
