@@ -45,6 +45,26 @@ fn large_datagrams_come_through_in_fragments() {
     }
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn jumbo_frames_are_read_in_many_buffers() {
+    let lab = lab();
+    lab.outside.ip("link set eth0 mtu 9000").unwrap();
+    lab.node.ip("link set nic0 mtu 9000").unwrap();
+    lab.node.ip("link set db mtu 9000").unwrap();
+    lab.workload("db").ip("link set eth0 mtu 9000").unwrap();
+    for family in [0, 1] {
+        Server::udp(lab.workload("db"), ip(DB[family]), 161).unwrap();
+    }
+    let _daemon = start(&lab, "");
+    for family in [0, 1] {
+        let to = at(DB[family], 161);
+        let seen = traffic::udp_of(&lab.outside, ip(BACKUP[family]), to, 8000);
+        assert_eq!(seen, Observed::Allowed, "family {family}");
+    }
+    assert_eq!(counted(&lab, "xdp", "ip-length"), 0);
+}
+
 const FAR: [&str; 2] = ["192.0.2.10", "2001:db8:f::10"];
 
 /// A host behind a router that is outside; packets to it have at most 1280 bytes.

@@ -374,9 +374,4 @@ fn an_interface_that_refuses_names_the_cause_and_the_setting() {
     );
     // One of two refuses: none is attached.
     refused("\"nic0\", \"lo\"", &["interface lo"]);
-    lab.outside.ip("link set eth0 mtu 9000").unwrap();
-    refused(
-        "\"nic0\"",
-        &["interface nic0", "driver veth", "MTU", "mtu 1500"],
-    );
 }
