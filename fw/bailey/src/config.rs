@@ -473,11 +473,8 @@ impl Config {
         if let Some(entry) = self.failsafe.iter().find(|entry| entry.port == 0) {
             return Err(format!("failsafe: port 0 for {}", entry.cidr));
         }
-        if let Some(entry) = self.failsafe.iter().find(|e| e.cidr != e.cidr.trunc()) {
-            let (cidr, network) = (entry.cidr, entry.cidr.trunc());
-            return Err(format!(
-                "failsafe: {cidr} has host bits; {network} is meant?"
-            ));
+        for entry in &self.failsafe {
+            no_host_bits(entry.cidr).map_err(|message| format!("failsafe: {message}"))?;
         }
         self.frames.check()?;
         self.check_sources()?;
@@ -508,11 +505,8 @@ impl Config {
                 "sources.inside: {prefixes} prefixes, at most {INSIDE_MAX} fit"
             ));
         }
-        if let Some(prefix) = inside.iter().find(|prefix| **prefix != prefix.trunc()) {
-            let network = prefix.trunc();
-            return Err(format!(
-                "sources.inside: {prefix} has host bits; {network} is meant?"
-            ));
+        for &prefix in inside {
+            no_host_bits(prefix).map_err(|message| format!("sources.inside: {message}"))?;
         }
         if outside.is_empty() != inside.is_empty() {
             return Err("sources: inside and outside go together, one of them is empty".into());
@@ -568,6 +562,15 @@ impl Config {
         }
         Ok(interfaces)
     }
+}
+
+/// A prefix is written as its network, or two readings of it are possible.
+pub(crate) fn no_host_bits(net: ipnet::IpNet) -> Result<(), String> {
+    let network = net.trunc();
+    if net == network {
+        return Ok(());
+    }
+    Err(format!("{net} has host bits; {network} is meant?"))
 }
 
 fn describe_unknown(unknown: &[String]) -> String {
@@ -641,11 +644,8 @@ impl Frames {
         }
         for (at, tunnel) in self.tunnels.iter().enumerate() {
             let port = tunnel.port;
-            if let Some(peer) = tunnel.peers.iter().find(|peer| **peer != peer.trunc()) {
-                let network = peer.trunc();
-                return Err(format!(
-                    "frames.tunnels: {peer} has host bits; {network} is meant?"
-                ));
+            for &peer in &tunnel.peers {
+                no_host_bits(peer).map_err(|message| format!("frames.tunnels: {message}"))?;
             }
             if tunnel.peers.is_empty() {
                 return Err(format!(

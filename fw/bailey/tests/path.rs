@@ -3,19 +3,10 @@
 
 mod demo_lab;
 
+use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Lab, Namespace, Server, connect};
 use demo_lab::*;
-
-/// Packets with a reason on a hook.
-fn counted(lab: &Lab, hook: &str, reason: &str) -> u64 {
-    let output = ask(lab, "counters -o json");
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let rows = json["counters"].as_array().unwrap().iter();
-    rows.filter(|row| row["hook"] == hook && row["reason"] == reason)
-        .map(|row| row["packets"].as_u64().unwrap())
-        .sum()
-}
 
 #[test]
 #[ignore = "needs root and BPF"]
@@ -35,11 +26,11 @@ fn large_datagrams_come_through_in_fragments() {
         assert_eq!(seen, Observed::Silent);
     }
     // The stranger's first fragments were denied, and the others belong to nothing.
-    assert!(counted(&lab, "xdp", "fragment-no-first") >= 4);
-    assert_eq!(counted(&lab, "tc", "fragment-no-first"), 0);
+    assert!(counted(&lab, NIC, "xdp", "fragment-no-first") >= 4);
+    assert_eq!(counted(&lab, NIC, "tc", "fragment-no-first"), 0);
     for reason in ["fragment", "fragment-tiny", "fragment-overlap"] {
         assert_eq!(
-            counted(&lab, "xdp", reason) + counted(&lab, "tc", reason),
+            counted(&lab, NIC, "xdp", reason) + counted(&lab, NIC, "tc", reason),
             0
         );
     }
@@ -62,7 +53,7 @@ fn jumbo_frames_are_read_in_many_buffers() {
         let seen = traffic::udp_of(&lab.outside, ip(BACKUP[family]), to, 8000);
         assert_eq!(seen, Observed::Allowed, "family {family}");
     }
-    assert_eq!(counted(&lab, "xdp", "ip-length"), 0);
+    assert_eq!(counted(&lab, NIC, "xdp", "ip-length"), 0);
 }
 
 const FAR: [&str; 2] = ["192.0.2.10", "2001:db8:f::10"];
@@ -108,7 +99,7 @@ fn path_mtu_discovery_works_from_inside() {
     Server::tcp(lab.workload("web"), 8080).unwrap();
     let _daemon = start(&lab, "");
     for family in [0, 1] {
-        let before = counted(&lab, "xdp", "related");
+        let before = counted(&lab, NIC, "xdp", "related");
         // The first may meet an address that IPv6 still checks for duplicates.
         let mut tries = (0..5).filter_map(|_| {
             traffic::tcp_connect(&far, ip(FAR[family]), at(WEB[family], 8080)).ok()
@@ -116,7 +107,10 @@ fn path_mtu_discovery_works_from_inside() {
         let stream = tries.next().expect("policy allows it");
         let seen = traffic::tcp_transfer(&stream, 1 << 20);
         assert_eq!(seen, Observed::Allowed, "family {family}");
-        assert!(counted(&lab, "xdp", "related") > before, "family {family}");
+        assert!(
+            counted(&lab, NIC, "xdp", "related") > before,
+            "family {family}"
+        );
     }
 }
 
@@ -134,13 +128,16 @@ fn path_mtu_discovery_works_from_outside() {
         .unwrap();
     let _daemon = start(&lab, "");
     for family in [0, 1] {
-        let before = counted(&lab, "tc", "related");
+        let before = counted(&lab, NIC, "tc", "related");
         let from = ip(BACKUP[family]);
         let mut tries = (0..5)
             .filter_map(|_| traffic::tcp_connect(&lab.outside, from, at(WEB[family], 8080)).ok());
         let stream = tries.next().expect("policy allows it");
         let seen = traffic::tcp_transfer(&stream, 1 << 20);
         assert_eq!(seen, Observed::Allowed, "family {family}");
-        assert!(counted(&lab, "tc", "related") > before, "family {family}");
+        assert!(
+            counted(&lab, NIC, "tc", "related") > before,
+            "family {family}"
+        );
     }
 }

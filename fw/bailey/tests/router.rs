@@ -7,18 +7,6 @@ use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, Lab, Server, daemon};
 use demo_lab::*;
 
-/// Packets with a reason on an interface and hook.
-fn counted(lab: &Lab, interface: &str, hook: &str, reason: &str) -> u64 {
-    let output = ask(lab, "counters -o json");
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let rows = json["counters"].as_array().unwrap().iter();
-    rows.filter(|row| {
-        row["interface"] == interface && row["hook"] == hook && row["reason"] == reason
-    })
-    .map(|row| row["packets"].as_u64().unwrap())
-    .sum()
-}
-
 fn forwarded_by_stack(lab: &Lab) -> u64 {
     ["nic0", "web", "db"]
         .map(|interface| counted(lab, interface, "tc", "judged"))

@@ -249,7 +249,8 @@ fn a_minute_of_commits_on_a_machine_that_stalls() {
         .filter(|l| l.contains(COMMITTED))
         .count();
     println!("{committed} commits of {edits} edits");
-    assert!(committed > 100, "{committed} commits of {edits} edits");
+    // How many is a matter of the machine; that they went on all the time is not.
+    assert!(committed > 20, "{committed} commits of {edits} edits");
     assert_whole_generations(&lab);
     assert_in_force(&lab);
 }

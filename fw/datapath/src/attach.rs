@@ -433,14 +433,17 @@ impl Attachments {
 
     /// What is judged may be sent to from XDP.
     fn open_ports(&self, shared: &mut Shared) -> Result<(), DatapathError> {
-        let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
-        let indices: Vec<u32> = judged.map(|(&index, _)| index).collect();
-        bridge::open_ports(shared, &indices)
+        bridge::open_ports(shared, &self.judged())
     }
 
     fn mark_uppers(&self, shared: &Shared) {
+        uppers::mark(shared, &self.judged());
+    }
+
+    /// The interfaces that XDP judges.
+    fn judged(&self) -> BTreeSet<u32> {
         let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
-        uppers::mark(shared, &judged.map(|(&index, _)| index).collect());
+        judged.map(|(&index, _)| index).collect()
     }
 
     fn tend_bridge(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Option<Event> {

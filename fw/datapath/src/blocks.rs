@@ -77,7 +77,7 @@ impl Blocks {
         note: &str,
         now: u64,
     ) -> Result<(), DatapathError> {
-        self.purge()?;
+        let known = self.purge()?;
         let until = boot_nanoseconds().saturating_add(seconds.saturating_mul(1_000_000_000));
         let mut bytes = [0; NOTE_MAX];
         let note = shorten(note);
@@ -90,7 +90,6 @@ impl Blocks {
         });
         // First: killed under way, what is in the tables holds.
         self.store_which(u64::from(abi::BLOCKS_HOSTS | abi::BLOCKS_PREFIXES));
-        let known: BTreeMap<IpNet, Value> = self.all()?.into_iter().collect();
         for (at, &net) in wanted.iter().enumerate() {
             if let Err(error) = self.set(net, value) {
                 // What was blocked before stays so.
@@ -146,13 +145,17 @@ impl Blocks {
         Ok(blocks)
     }
 
-    /// Forgets those that have lapsed.
-    fn purge(&mut self) -> Result<(), DatapathError> {
+    /// Forgets those that have lapsed; the others.
+    fn purge(&mut self) -> Result<BTreeMap<IpNet, Value>, DatapathError> {
         let now = boot_nanoseconds();
-        for (net, _) in self.all()?.iter().filter(|(_, value)| own(value) <= now) {
-            self.unset(*net)?;
+        let (live, lapsed): (Vec<_>, Vec<_>) = self
+            .all()?
+            .into_iter()
+            .partition(|(_, value)| own(value) > now);
+        for (net, _) in lapsed {
+            self.unset(net)?;
         }
-        Ok(())
+        Ok(live.into_iter().collect())
     }
 
     /// A longer prefix hides the shorter one that covers it, so it holds for as long as any of both;
@@ -168,19 +171,18 @@ impl Blocks {
                 self.set(net, value)?;
             }
         }
-        self.note_which()?;
+        self.note_which();
         ControlWord::new_epoch(&self.control);
         Ok(())
     }
 
     /// Tells the programs which tables are worth a look.
-    fn note_which(&self) -> Result<(), DatapathError> {
+    fn note_which(&self) {
         let hosts = u64::from(self.hosts.keys().next().is_some());
-        let prefixes = u64::from(!self.all_prefixes()?.is_empty());
+        let prefixes = u64::from(self.prefixes.keys().next().is_some());
         let which =
             (hosts * u64::from(abi::BLOCKS_HOSTS)) | (prefixes * u64::from(abi::BLOCKS_PREFIXES));
         self.store_which(which);
-        Ok(())
     }
 
     fn store_which(&self, which: u64) {

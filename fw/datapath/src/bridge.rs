@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use aya::Btf;
 use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
@@ -54,7 +56,10 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
 }
 
 /// Router: makes each of these interfaces one that XDP sends to, and no other.
-pub(crate) fn open_ports(shared: &mut Shared, indices: &[u32]) -> Result<(), DatapathError> {
+pub(crate) fn open_ports(
+    shared: &mut Shared,
+    indices: &BTreeSet<u32>,
+) -> Result<(), DatapathError> {
     let known: Vec<u32> = shared.bridge_ports.keys().flatten().collect();
     for index in known.iter().filter(|index| !indices.contains(index)) {
         let _ = shared.bridge_ports.remove(*index);

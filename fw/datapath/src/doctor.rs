@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::fs::statfs;
-
 use crate::candidate::{check_kernel, look_up};
 use crate::change::{Interface, XdpMode};
+use crate::pins::PinDir;
 use crate::settings::{EgressHook, Settings, Topology};
 use crate::status::xdp_program_of;
 use crate::sys;
@@ -45,9 +44,6 @@ impl Finding {
         }
     }
 }
-
-/// `BPF_FS_MAGIC`, linux/magic.h.
-const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 
 /// Looks at everything that these settings need. `pins` is where maps are to be pinned.
 pub fn examine(settings: &Settings, pins: &Path, interfaces: &[Interface]) -> Vec<Finding> {
@@ -151,12 +147,7 @@ fn membarrier() -> Finding {
 }
 
 fn bpffs(pins: &Path) -> Finding {
-    let places = [Some(pins), pins.parent()];
-    let is_bpffs = places
-        .into_iter()
-        .flatten()
-        .any(|path| statfs(path).is_ok_and(|stat| stat.f_type == BPF_FS_MAGIC));
-    if is_bpffs {
+    if PinDir::is_possible(pins) {
         return Finding::new(
             "bpffs",
             Grade::Fine,

@@ -32,11 +32,8 @@ impl PinDir {
             path: path.to_owned(),
             message,
         };
-        let on_bpffs = |path: &Path| {
-            rustix::fs::statfs(path).is_ok_and(|fs| i64::from(fs.f_type as u32) == BPF_FS_MAGIC)
-        };
         let parent = path.parent().unwrap_or(path);
-        if !on_bpffs(path) && !on_bpffs(parent) {
+        if !Self::is_possible(path) {
             return Err(fail(format!(
                 "{} is not on a bpffs; mount one there first: mount -t bpf bpf {}",
                 parent.display(),
@@ -90,6 +87,14 @@ impl PinDir {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.collect()
+    }
+
+    /// Is a directory, or the one that it would be made in, on a bpffs?
+    pub(crate) fn is_possible(path: &Path) -> bool {
+        let places = [Some(path), path.parent()];
+        places.into_iter().flatten().any(|path| {
+            rustix::fs::statfs(path).is_ok_and(|fs| i64::from(fs.f_type as u32) == BPF_FS_MAGIC)
+        })
     }
 
     /// Is any program attached through a pinned link?

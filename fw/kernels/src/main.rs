@@ -53,7 +53,7 @@ fn run() -> Result<bool> {
     }
     let nothing = record::Record::default();
     let worse = now.worse_than(known.as_ref().unwrap_or(&nothing));
-    report::print(&runs);
+    report::print(&now);
     for line in &worse {
         eprintln!("WORSE: {line}");
     }
@@ -62,7 +62,7 @@ fn run() -> Result<bool> {
     }
     if update {
         now.write()?;
-        report::write(&runs)?;
+        report::write(&now)?;
         return Ok(true);
     }
     Ok(worse.is_empty() && now.complete())

@@ -13,17 +13,18 @@ pub(crate) struct Record {
     suites: BTreeMap<String, Suite>,
 }
 
+/// What one kernel's run ended in.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Suite {
-    kernel: String,
+pub(crate) struct Suite {
+    pub(crate) kernel: String,
     /// `driver: feature`, and whether it passed.
-    checks: BTreeMap<String, bool>,
+    pub(crate) checks: BTreeMap<String, bool>,
     /// Instructions that the verifier processed, by variant and program.
-    verified: BTreeMap<String, u64>,
+    pub(crate) verified: BTreeMap<String, u64>,
     /// Instructions per packet, by fixture.
-    packets: BTreeMap<String, u64>,
+    pub(crate) packets: BTreeMap<String, u64>,
     /// What else was found out.
-    facts: BTreeMap<String, String>,
+    pub(crate) facts: BTreeMap<String, String>,
 }
 
 /// The verifier's limit.
@@ -147,28 +148,12 @@ impl Record {
         worse
     }
 
-    pub(crate) fn suites(&self) -> impl Iterator<Item = SuiteView<'_>> {
+    /// The suites, from the oldest kernel on.
+    pub(crate) fn suites(&self) -> Vec<&Suite> {
         let order = ["bookworm", "trixie", "sid"];
-        order.into_iter().filter_map(|name| {
-            let suite = self.suites.get(name)?;
-            Some(SuiteView {
-                kernel: &suite.kernel,
-                checks: &suite.checks,
-                verified: &suite.verified,
-                packets: &suite.packets,
-                facts: &suite.facts,
-            })
-        })
+        let suites = order.into_iter();
+        suites.filter_map(|name| self.suites.get(name)).collect()
     }
-}
-
-/// One suite, to be shown.
-pub(crate) struct SuiteView<'a> {
-    pub(crate) kernel: &'a str,
-    pub(crate) checks: &'a BTreeMap<String, bool>,
-    pub(crate) verified: &'a BTreeMap<String, u64>,
-    pub(crate) packets: &'a BTreeMap<String, u64>,
-    pub(crate) facts: &'a BTreeMap<String, String>,
 }
 
 #[cfg(test)]

@@ -35,4 +35,4 @@ pub use steady::Steady;
 pub use topology::Lab;
 pub use traffic::{Observed, Server};
 pub use wire::Wire;
-pub use wiring::connect;
+pub use wiring::{connect, interface_of_slot};

@@ -82,7 +82,7 @@ fn has_carrier(name: &str) -> bool {
 fn wait_for(slot: &str) -> Result<String> {
     let begin = Instant::now();
     loop {
-        if let Some(name) = interface(slot) {
+        if let Some(name) = interface_of_slot(slot) {
             return Ok(name);
         }
         ensure!(
@@ -94,7 +94,7 @@ fn wait_for(slot: &str) -> Result<String> {
 }
 
 /// The interface of a PCI slot, in the namespace that sysfs was mounted in.
-fn interface(slot: &str) -> Option<String> {
+pub fn interface_of_slot(slot: &str) -> Option<String> {
     let device = Path::new("/sys/bus/pci/devices").join(slot);
     let nested = fs::read_dir(&device)
         .ok()?

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::{Block, Format, Read, Unblock};
 use crate::clock::now;
-use crate::config::Config;
+use crate::config::{Config, no_host_bits};
 use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::lockout::Session;
@@ -233,9 +233,7 @@ fn parse(text: &str) -> Result<IpNet, String> {
     let net: IpNet = text
         .parse()
         .map_err(|_| format!("{text:?} is neither an address nor a prefix"))?;
-    if net != net.trunc() {
-        return Err(format!("{net} has host bits; {} is meant?", net.trunc()));
-    }
+    no_host_bits(net)?;
     Ok(net)
 }
 

@@ -104,3 +104,15 @@ pub fn assert_detached(lab: &Lab) {
 pub fn ask(lab: &Lab, verb: &str) -> Output {
     daemon::ask(&lab.node, lab.root(), &binary(), verb).unwrap()
 }
+
+/// Packets with a reason on an interface and hook.
+pub fn counted(lab: &Lab, interface: &str, hook: &str, reason: &str) -> u64 {
+    let output = ask(lab, "counters -o json");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["counters"].as_array().unwrap().iter();
+    rows.filter(|row| {
+        row["interface"] == interface && row["hook"] == hook && row["reason"] == reason
+    })
+    .map(|row| row["packets"].as_u64().unwrap())
+    .sum()
+}

@@ -1,8 +1,6 @@
 //! Checks that end in numbers: what the verifier processed, what a packet costs, what a NIC offers.
 
-use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bailey_bpf::reason::Reason;
@@ -15,6 +13,7 @@ use bailey_datapath::{
     frame,
 };
 use bailey_kernels::plan::VALUE;
+use bailey_lab::interface_of_slot;
 use bailey_policy::{
     Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef,
     PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
@@ -318,7 +317,7 @@ fn packets() -> Result<()> {
 
 /// The interface in a PCI slot: its driver, and what it says it can.
 fn nic(slot: &str) -> Result<()> {
-    let name = interface(slot).with_context(|| format!("no interface in slot {slot}"))?;
+    let name = interface_of_slot(slot).with_context(|| format!("no interface in slot {slot}"))?;
     let nic = xdp::nic::NicIndex::lookup_by_name(&std::ffi::CString::new(name.as_str())?)?
         .with_context(|| name.clone())?;
     match nic.query_capabilities() {
@@ -326,18 +325,4 @@ fn nic(slot: &str) -> Result<()> {
         Err(error) => record("zero-copy", format!("unknown ({error})")),
     }
     Ok(())
-}
-
-fn interface(slot: &str) -> Option<String> {
-    let device = Path::new("/sys/bus/pci/devices").join(slot);
-    let direct = device.join("net");
-    let nested = fs::read_dir(&device)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path().join("net"));
-    let names = nested
-        .chain([direct])
-        .filter_map(|path| fs::read_dir(path).ok());
-    let first = names.flatten().flatten().next()?;
-    first.file_name().into_string().ok()
 }
