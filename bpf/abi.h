@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a layout or of the meaning of a number below. */
-#define ABI_VERSION 4
+#define ABI_VERSION 5
 
 /* ---- control word --------------------------------------------------------
  * One 64-bit store of this word is the commit. It is read once per packet and
@@ -49,7 +49,8 @@ struct control {
 	__u64 namespace;
 	__u64 warm_until; /* tick, 0 = none: before it policy drops nothing */
 	__u64 blocks;     /* BLOCKS_*: which block tables have entries */
-	__u64 pad[2]; /* its own cache line */
+	__u64 flooded;    /* tick of the last new flow under a flood; 0 = none yet */
+	__u64 pad[1]; /* its own cache line */
 };
 
 /* ---- time ----------------------------------------------------------------
@@ -168,6 +169,11 @@ enum flow_event {
 	FLOW_SWEPT,             /* expired, and retired by the sweeper */
 	FLOW_RESTAMPED,         /* epoch so old that it could come round */
 	FLOW_RECOVERED,         /* lane left BUSY by a process that was killed */
+	FLOW_FLOOD_BEGAN,       /* on a CPU */
+	FLOW_FLOOD_ENDED,
+	FLOW_PROVEN,            /* a client that answered the challenge */
+	FLOW_RETRIED,           /* admitted because it sent its SYN again */
+	FLOW_COOKIE,            /* opened by the answer to a SYN cookie */
 	FLOW_EVENTS,
 };
 
@@ -182,7 +188,9 @@ struct flow_events {
 struct flow_keys {
 	__u32 nh[FLOW_NH_WORDS];
 	__u64 mul[2]; /* odd */
-	__u64 abi;    /* ABI_VERSION */
+	__u64 proof[2]; /* of what clients get to see; no other hash shares them */
+	__u64 pad[6];
+	__u64 abi;    /* ABI_VERSION; the last word */
 };
 
 enum flow_state {
@@ -286,6 +294,42 @@ struct block {
 
 /* Before the end of the warm-up, at most so many ticks ahead. */
 #define WARM_TICKS_MAX 4096
+
+/* ---- floods -----------------------------------------------------------------
+ * A token bucket is one word: the time at which it is full again, in nanoseconds
+ * of the coarse monotonic clock (the virtual scheduling algorithm of ITU-T I.371).
+ * Bit 0: it ran dry, and gives nothing until half of it is back.
+ */
+#define BUCKET_DRY 1ULL
+
+/* New flows that come in through a NIC and that policy allows are counted per CPU
+ * and window. More than the limit in one is a flood; less than half of it in
+ * FLOOD_CALM_WINDOWS windows in a row is its end. */
+#define FLOOD_WINDOW_SHIFT 27 /* 134 ms */
+#define FLOOD_CALM_WINDOWS 16
+struct flood_cpu {
+	__u64 window;
+	__u64 opened; /* in this window */
+	__u64 calm;   /* the window after the last one that was not */
+	__u64 flood;  /* tick since when there is one, plus 1; 0 = none */
+	/* Token buckets, of SYNs that came again and of what can prove nothing. */
+	__u64 retried;
+	__u64 unproven;
+	__u64 pad[2]; /* its own cache line */
+};
+
+/* Under a flood a TCP client shows that it is where its address says. */
+#define PROVEN_CLIENTS 65536
+#define PROVEN_TICKS 112     /* 2 min */
+#define PROOF_SLOT_SHIFT 5   /* ticks in which a challenge may be answered: 34 s */
+#define SYN_RECORD_BITS 19   /* words, of two records of SYNs that were answered */
+#define SYN_RETRY_SHIFT 24   /* their clock: 2^24 ns */
+#define SYN_RETRY_MIN 24     /* 0.4 s: sooner it is the same SYN */
+#define SYN_RETRY_MAX 960    /* 16 s */
+
+struct client {
+	__u64 addr_be[2];
+};
 
 /* ---- policy tables (one generation) ---------------------------------------
  * address -> class record:  exact table for full-length addresses, poptrie
@@ -419,6 +463,8 @@ enum reason {
 	REASON_DROP_BRIDGE_PORT = 26,
 	REASON_DROP_BLOCKED = 27,
 	REASON_DROP_SPOOFED = 28,
+	REASON_DROP_FLOOD = 29,
+	REASON_DROP_FLOOD_SOURCE = 30,
 
 	REASON_DROP_ETH_TRUNCATED = 32,
 	REASON_DROP_ETHERTYPE = 33,
@@ -432,6 +478,10 @@ enum reason {
 	REASON_DROP_TCP_FLAGS = 41,
 	REASON_DROP_SOURCE_ROUTE = 42,
 	REASON_DROP_SCTP_NO_FLOW = 43,
+	/* Not dropped but answered: the frame goes back as another one. */
+	REASON_CHALLENGED = 44,
+	REASON_SYN_COOKIE = 45,
+	REASON_CHALLENGE_ANSWER = 46, /* and ends here */
 
 	REASON_DROP_VLAN = 48,
 	REASON_DROP_FRAGMENT = 49,
@@ -523,5 +573,6 @@ struct probe_answer {
 #define VERDICT_NONE 0
 #define VERDICT_PASS 1
 #define VERDICT_DROP 2
+#define VERDICT_ANSWER 3
 
 #endif

@@ -20,7 +20,8 @@
 _Static_assert(sizeof(struct control) == 64, "control: one line");
 _Static_assert(sizeof(struct flow_entry) == 64, "flow_entry: one line");
 _Static_assert(sizeof(struct flow_key) == 40, "flow_key: no padding");
-_Static_assert(sizeof(struct flow_keys) == 64, "flow_keys: one line");
+_Static_assert(sizeof(struct flow_keys) == 128, "flow_keys: two lines");
+_Static_assert(sizeof(struct flood_cpu) == 64, "flood_cpu: one line");
 _Static_assert(sizeof(struct host_entry) == 24, "host_entry");
 _Static_assert(sizeof(struct lpm_node) == 24, "lpm_node");
 _Static_assert(sizeof(struct class_record) == 24, "class_record");
@@ -103,6 +104,8 @@ struct pkt {
 	__u8 warm;     /* policy drops nothing yet */
 	__u8 reversed; /* taken up against the direction it was opened in */
 	__u8 outside;  /* came in where inside addresses never do */
+	__u8 plain;    /* read by plain.h */
+	__u8 cookie;   /* brings back a SYN cookie of this machine */
 };
 
 #define TCP_FIN 0x01
@@ -121,6 +124,14 @@ static __always_inline enum step pass(struct pkt *pkt, enum reason reason)
 static __always_inline enum step drop(struct pkt *pkt, enum reason reason)
 {
 	pkt->verdict = VERDICT_DROP;
+	pkt->reason = reason;
+	return STEP_DONE;
+}
+
+/* The frame is to go back as the answer to itself. */
+static __always_inline enum step answer(struct pkt *pkt, enum reason reason)
+{
+	pkt->verdict = VERDICT_ANSWER;
 	pkt->reason = reason;
 	return STEP_DONE;
 }

@@ -129,6 +129,7 @@ static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
 
 	pkt->bytes = len;
 	if (plain_frame(pkt, data, data_end, len)) {
+		pkt->plain = 1;
 		key_set(pkt);
 		return STEP_CONTINUE;
 	}

@@ -27,7 +27,7 @@ static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
  * another reason than policy counts under no rule. */
 static __always_inline void rules_count(struct pkt *pkt)
 {
-	bool denied = pkt->verdict == VERDICT_DROP;
+	bool denied = pkt->verdict != VERDICT_PASS;
 
 	if (denied && pkt->reason != REASON_DROP_POLICY &&
 	    pkt->reason != REASON_DROP_FLOW_DENIED)
@@ -62,7 +62,9 @@ static __always_inline void packet_count(struct pkt *pkt)
 
 static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 {
-	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+	int action = pkt->verdict == VERDICT_PASS   ? XDP_PASS :
+		     pkt->verdict == VERDICT_ANSWER ? XDP_TX :
+						      XDP_DROP;
 
 	/* Never to the stack instead: a bridge's frames are not the machine's. */
 	if (BRIDGE && action == XDP_PASS) {

@@ -264,10 +264,10 @@ static __always_inline __u64 meta_opened(struct pkt *pkt, __u32 serial)
 
 	if ((pkt->hook == HOOK_XDP) != pkt->reversed)
 		flags |= FLOW_FROM_OUTSIDE;
-	if (pkt->reversed)
+	if (pkt->reversed || pkt->cookie)
 		flags |= FLOW_REPLIED;
 	/* During the warm-up policy was asked about the one who did open it. */
-	if (!pkt->opens && !pkt->warm)
+	if (!pkt->opens && !pkt->warm && !pkt->cookie)
 		flags |= FLOW_MIDSTREAM;
 	return meta_make(serial, state_opened(pkt), flags,
 			 control_epoch(pkt->control), pkt->now);
@@ -373,6 +373,8 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 	if (claim == CLAIM_DONE) {
 		pkt->new_flow = 1;
 		flow_event(FLOW_INSERTED);
+		if (pkt->cookie)
+			flow_event(FLOW_COOKIE);
 	}
 	return pass(pkt, REASON_PASS_NEW);
 }

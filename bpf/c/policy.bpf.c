@@ -5,6 +5,7 @@
  * of its own; reached only by tail call.
  */
 #include "class.h"
+#include "cookie.h"
 #include "finish.h"
 #include "flow_write.h"
 
@@ -84,7 +85,8 @@ static __always_inline enum step may_open(struct pkt *pkt,
 {
 	bool guessed = pkt->found && meta_flags(pkt->found) & FLOW_MIDSTREAM;
 
-	if (pkt->opens || (again(pkt) && !guessed) || warm_pickup(pkt))
+	if (pkt->opens || (again(pkt) && !guessed) || warm_pickup(pkt) ||
+	    pkt->cookie)
 		return STEP_CONTINUE;
 	if (pkt->related)
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
@@ -143,8 +145,12 @@ static __always_inline enum step conclude(struct pkt *pkt)
 	/* Only what goes on is worth an entry. */
 	if (pkt->tcp_flags & (TCP_RST | TCP_FIN) || sctp_ends(pkt))
 		return pass(pkt, REASON_PASS_NEW);
-	if (!pkt->found)
+	if (!pkt->found) {
+		if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
+		    flood_step(pkt) != STEP_CONTINUE)
+			return STEP_DONE;
 		return flow_insert(pkt);
+	}
 	if (!flow_rewrite(pkt, meta_opened(pkt, meta_serial(pkt->found)),
 			  true) &&
 	    pkt->protocol == IPPROTO_TCP)
@@ -243,6 +249,10 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 		return drop(pkt, REASON_DROP_GENERATION);
 	if (KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED)
 		return keep(pkt);
+	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
+	    pkt->protocol == IPPROTO_TCP && !pkt->found &&
+	    pkt->tcp_flags & TCP_RST && challenge_answered(pkt))
+		return drop(pkt, REASON_CHALLENGE_ANSWER);
 	step = warm_pickup(pkt) && !again(pkt) ? ask_warm(pkt) : ask(pkt);
 	if (step == STEP_CONTINUE) {
 		pkt->steps |= PROBE_JUDGED;
@@ -263,7 +273,11 @@ int policy_xdp(struct xdp_md *ctx)
 
 	if (!pkt)
 		return XDP_DROP;
+	if (may_return_cookie(pkt))
+		pkt->cookie = cookie_returned(ctx);
 	policy_step(pkt);
+	if (pkt->verdict == VERDICT_ANSWER)
+		syn_answer(ctx);
 	return finish_xdp(ctx, pkt);
 }
 

@@ -40,12 +40,14 @@ struct source_cells {
 	__u64 *second;
 };
 
-static __always_inline bool source_find(const struct flow_key *key, __u64 meta,
-					struct source_cells *cells)
+/* Two cells for the source prefix (/32, /64) of a flow, or for what else is added
+ * to it, in a map of 2^SOURCE_BITS words. */
+static __always_inline bool source_cells(void *map, const struct flow_key *key,
+					 bool low, __u32 more,
+					 struct source_cells *cells)
 {
-	bool low = meta_flags(meta) & FLOW_ORIG_LOW;
 	const __u64 *addr = low ? key->addr_lo_be : key->addr_hi_be;
-	__u64 prefix, hash, more;
+	__u64 prefix, first, second;
 	struct flow_keys *keys;
 	__u32 zero = 0, at;
 
@@ -53,15 +55,23 @@ static __always_inline bool source_find(const struct flow_key *key, __u64 meta,
 	if (!keys)
 		return false;
 	prefix = key_ipv4(key) ? addr[1] : addr[0];
-	hash = (__u64)(__u32)(prefix + keys->nh[0]) *
-	       (__u32)((prefix >> 32) + keys->nh[1]);
-	hash = (hash ^ hash >> 32) * keys->mul[0];
-	more = (hash ^ hash >> 32) * keys->mul[1];
-	at = hash >> (64 - SOURCE_BITS);
-	cells->first = bpf_map_lookup_elem(&source_flows, &at);
-	at = more >> (64 - SOURCE_BITS);
-	cells->second = bpf_map_lookup_elem(&source_flows, &at);
+	first = (__u64)(__u32)(prefix + keys->nh[0]) *
+			(__u32)((prefix >> 32) + keys->nh[1]) +
+		more * (keys->nh[2] | (__u64)keys->nh[3] << 32);
+	first = (first ^ first >> 32) * keys->mul[0];
+	second = (first ^ first >> 32) * keys->mul[1];
+	at = first >> (64 - SOURCE_BITS);
+	cells->first = bpf_map_lookup_elem(map, &at);
+	at = second >> (64 - SOURCE_BITS);
+	cells->second = bpf_map_lookup_elem(map, &at);
 	return cells->first && cells->second;
+}
+
+static __always_inline bool source_find(const struct flow_key *key, __u64 meta,
+					struct source_cells *cells)
+{
+	return source_cells(&source_flows, key,
+			    meta_flags(meta) & FLOW_ORIG_LOW, 0, cells);
 }
 
 /* Has the source of this flow as many as it may? */

@@ -1,7 +1,7 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
 pub const CONTROL_GENERATION_SHIFT: u32 = 8;
 pub const CONTROL_EPOCH_SHIFT: u32 = 32;
@@ -74,6 +74,16 @@ pub const BLOCKS_HOSTS: u32 = 1;
 pub const BLOCKS_PREFIXES: u32 = 2;
 pub const BLOCK_NOTE: u32 = 40;
 pub const WARM_TICKS_MAX: u32 = 4096;
+pub const BUCKET_DRY: u32 = 1;
+pub const FLOOD_WINDOW_SHIFT: u32 = 27;
+pub const FLOOD_CALM_WINDOWS: u32 = 16;
+pub const PROVEN_CLIENTS: u32 = 65536;
+pub const PROVEN_TICKS: u32 = 112;
+pub const PROOF_SLOT_SHIFT: u32 = 5;
+pub const SYN_RECORD_BITS: u32 = 19;
+pub const SYN_RETRY_SHIFT: u32 = 24;
+pub const SYN_RETRY_MIN: u32 = 24;
+pub const SYN_RETRY_MAX: u32 = 960;
 pub const HOST_LANES: u32 = 8;
 pub const HOST_NH_WORDS: u32 = 4;
 pub const LPM_DIRECT_BITS: u32 = 18;
@@ -116,6 +126,7 @@ pub const PROBE_JUDGED: u32 = 2;
 pub const VERDICT_NONE: u32 = 0;
 pub const VERDICT_PASS: u32 = 1;
 pub const VERDICT_DROP: u32 = 2;
+pub const VERDICT_ANSWER: u32 = 3;
 pub type __u8 = ::core::ffi::c_uchar;
 pub type __u16 = ::core::ffi::c_ushort;
 pub type __u32 = ::core::ffi::c_uint;
@@ -129,7 +140,8 @@ pub struct control {
     pub namespace: __u64,
     pub warm_until: __u64,
     pub blocks: __u64,
-    pub pad: [__u64; 2usize],
+    pub flooded: __u64,
+    pub pad: [__u64; 1usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -142,7 +154,8 @@ const _: () = {
     ["Offset of field: control::warm_until"]
         [::core::mem::offset_of!(control, warm_until) - 32usize];
     ["Offset of field: control::blocks"][::core::mem::offset_of!(control, blocks) - 40usize];
-    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 48usize];
+    ["Offset of field: control::flooded"][::core::mem::offset_of!(control, flooded) - 48usize];
+    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 56usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -224,7 +237,12 @@ pub const FLOW_REFUSED_CONTENTION: flow_event = 7;
 pub const FLOW_SWEPT: flow_event = 8;
 pub const FLOW_RESTAMPED: flow_event = 9;
 pub const FLOW_RECOVERED: flow_event = 10;
-pub const FLOW_EVENTS: flow_event = 11;
+pub const FLOW_FLOOD_BEGAN: flow_event = 11;
+pub const FLOW_FLOOD_ENDED: flow_event = 12;
+pub const FLOW_PROVEN: flow_event = 13;
+pub const FLOW_RETRIED: flow_event = 14;
+pub const FLOW_COOKIE: flow_event = 15;
+pub const FLOW_EVENTS: flow_event = 16;
 pub type flow_event = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -242,15 +260,19 @@ const _: () = {
 pub struct flow_keys {
     pub nh: [__u32; 10usize],
     pub mul: [__u64; 2usize],
+    pub proof: [__u64; 2usize],
+    pub pad: [__u64; 6usize],
     pub abi: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of flow_keys"][::core::mem::size_of::<flow_keys>() - 64usize];
+    ["Size of flow_keys"][::core::mem::size_of::<flow_keys>() - 128usize];
     ["Alignment of flow_keys"][::core::mem::align_of::<flow_keys>() - 8usize];
     ["Offset of field: flow_keys::nh"][::core::mem::offset_of!(flow_keys, nh) - 0usize];
     ["Offset of field: flow_keys::mul"][::core::mem::offset_of!(flow_keys, mul) - 40usize];
-    ["Offset of field: flow_keys::abi"][::core::mem::offset_of!(flow_keys, abi) - 56usize];
+    ["Offset of field: flow_keys::proof"][::core::mem::offset_of!(flow_keys, proof) - 56usize];
+    ["Offset of field: flow_keys::pad"][::core::mem::offset_of!(flow_keys, pad) - 72usize];
+    ["Offset of field: flow_keys::abi"][::core::mem::offset_of!(flow_keys, abi) - 120usize];
 };
 pub const STATE_BUSY: flow_state = 0;
 pub const STATE_TCP_SYN_SENT: flow_state = 1;
@@ -395,6 +417,41 @@ const _: () = {
     ["Offset of field: block::own"][::core::mem::offset_of!(block, own) - 8usize];
     ["Offset of field: block::added"][::core::mem::offset_of!(block, added) - 16usize];
     ["Offset of field: block::note"][::core::mem::offset_of!(block, note) - 24usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct flood_cpu {
+    pub window: __u64,
+    pub opened: __u64,
+    pub calm: __u64,
+    pub flood: __u64,
+    pub retried: __u64,
+    pub unproven: __u64,
+    pub pad: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flood_cpu"][::core::mem::size_of::<flood_cpu>() - 64usize];
+    ["Alignment of flood_cpu"][::core::mem::align_of::<flood_cpu>() - 8usize];
+    ["Offset of field: flood_cpu::window"][::core::mem::offset_of!(flood_cpu, window) - 0usize];
+    ["Offset of field: flood_cpu::opened"][::core::mem::offset_of!(flood_cpu, opened) - 8usize];
+    ["Offset of field: flood_cpu::calm"][::core::mem::offset_of!(flood_cpu, calm) - 16usize];
+    ["Offset of field: flood_cpu::flood"][::core::mem::offset_of!(flood_cpu, flood) - 24usize];
+    ["Offset of field: flood_cpu::retried"][::core::mem::offset_of!(flood_cpu, retried) - 32usize];
+    ["Offset of field: flood_cpu::unproven"]
+        [::core::mem::offset_of!(flood_cpu, unproven) - 40usize];
+    ["Offset of field: flood_cpu::pad"][::core::mem::offset_of!(flood_cpu, pad) - 48usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct client {
+    pub addr_be: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of client"][::core::mem::size_of::<client>() - 16usize];
+    ["Alignment of client"][::core::mem::align_of::<client>() - 8usize];
+    ["Offset of field: client::addr_be"][::core::mem::offset_of!(client, addr_be) - 0usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -561,6 +618,8 @@ pub const REASON_DROP_MAP: reason = 25;
 pub const REASON_DROP_BRIDGE_PORT: reason = 26;
 pub const REASON_DROP_BLOCKED: reason = 27;
 pub const REASON_DROP_SPOOFED: reason = 28;
+pub const REASON_DROP_FLOOD: reason = 29;
+pub const REASON_DROP_FLOOD_SOURCE: reason = 30;
 pub const REASON_DROP_ETH_TRUNCATED: reason = 32;
 pub const REASON_DROP_ETHERTYPE: reason = 33;
 pub const REASON_DROP_IP_TRUNCATED: reason = 34;
@@ -573,6 +632,9 @@ pub const REASON_DROP_ND_HOP_LIMIT: reason = 40;
 pub const REASON_DROP_TCP_FLAGS: reason = 41;
 pub const REASON_DROP_SOURCE_ROUTE: reason = 42;
 pub const REASON_DROP_SCTP_NO_FLOW: reason = 43;
+pub const REASON_CHALLENGED: reason = 44;
+pub const REASON_SYN_COOKIE: reason = 45;
+pub const REASON_CHALLENGE_ANSWER: reason = 46;
 pub const REASON_DROP_VLAN: reason = 48;
 pub const REASON_DROP_FRAGMENT: reason = 49;
 pub const REASON_DROP_EXTENSION_HEADER: reason = 50;

@@ -89,6 +89,31 @@ pub const REASONS: &[Reason] = &[
         "an inside address as the source of what came from outside",
     ),
     drops(
+        abi::REASON_DROP_FLOOD,
+        "flood",
+        "new flow under a flood that cannot prove its sender, beyond the rate for such",
+    ),
+    drops(
+        abi::REASON_DROP_FLOOD_SOURCE,
+        "flood-source",
+        "new flow under a flood, beyond the rate of its source",
+    ),
+    drops(
+        abi::REASON_CHALLENGED,
+        "challenged",
+        "SYN under a flood, answered so that a client which is there shows it",
+    ),
+    drops(
+        abi::REASON_SYN_COOKIE,
+        "syn-cookie",
+        "SYN to this machine under a flood, answered with a SYN cookie",
+    ),
+    drops(
+        abi::REASON_CHALLENGE_ANSWER,
+        "challenge-answer",
+        "RST by which a client has shown that it is there",
+    ),
+    drops(
         abi::REASON_DROP_POLICY,
         "policy",
         "an isolated endpoint without a rule for this packet",

@@ -45,6 +45,8 @@ pub struct Config {
     pub sources: Sources,
     /// The flow table.
     pub flow_table: FlowTable,
+    /// What happens while more flows are opened than the table can take.
+    pub flood: Flood,
     /// Idle times of flows, in seconds.
     pub timeouts: Timeouts,
     /// The control socket.
@@ -223,6 +225,16 @@ pub struct FlowTable {
     pub last_resort: u32,
 }
 
+/// `[flood]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Flood {
+    pub defend: bool,
+    pub new_flows: u32,
+    pub source_new_flows: u32,
+}
+
 /// `[control]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -313,6 +325,7 @@ impl Default for Config {
             frames: Frames::default(),
             sources: Sources::default(),
             flow_table: FlowTable::default(),
+            flood: Flood::default(),
             timeouts: Timeouts::default(),
             control: Control::default(),
             paths: Paths::default(),
@@ -371,6 +384,16 @@ impl Default for FlowTable {
             counters: true,
             source_flows: 1 << 16,
             last_resort: 300,
+        }
+    }
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self {
+            defend: true,
+            new_flows: 0,
+            source_new_flows: 1000,
         }
     }
 }
@@ -760,6 +783,11 @@ impl Config {
             },
             failsafe: self.failsafe.iter().map(FailsafeEntry::datapath).collect(),
             source_flows: self.flow_table.source_flows,
+            flood: bailey_datapath::Flood {
+                defend: self.flood.defend,
+                new_flows: self.flood.new_flows,
+                source_new_flows: self.flood.source_new_flows,
+            },
             last_resort: self.flow_table.last_resort,
             clock_offset: 0,
             on_policy_change: match self.on_policy_change {

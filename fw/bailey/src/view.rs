@@ -48,6 +48,7 @@ impl View {
             enforcing: loaded.is_enforcing(),
             generation: loaded.control.generation,
             flow_table: self.flow_table(&loaded, &census),
+            flood_seconds: loaded.flood_seconds,
             interfaces: loaded
                 .interfaces
                 .iter()
@@ -247,6 +248,31 @@ const EVENTS: &[(u32, &str, &str)] = &[
         abi::FLOW_RECOVERED,
         "recovered",
         "places that a killed process had left unusable",
+    ),
+    (
+        abi::FLOW_FLOOD_BEGAN,
+        "flood-began",
+        "times that a CPU saw more new flows than it may open",
+    ),
+    (
+        abi::FLOW_FLOOD_ENDED,
+        "flood-ended",
+        "times that this was over",
+    ),
+    (
+        abi::FLOW_PROVEN,
+        "proven",
+        "TCP clients that answered a challenge",
+    ),
+    (
+        abi::FLOW_RETRIED,
+        "retried",
+        "SYNs that were let through because they came again",
+    ),
+    (
+        abi::FLOW_COOKIE,
+        "cookie-returned",
+        "connections opened by the answer to a SYN cookie",
     ),
 ];
 

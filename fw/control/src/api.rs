@@ -30,6 +30,8 @@ pub struct Status {
     pub interfaces: Vec<Interface>,
     /// How full the flow table is.
     pub flow_table: FlowTable,
+    /// Seconds since a flood of new flows began; absent if there is none.
+    pub flood_seconds: Option<u64>,
     /// The daemon; absent if none answers. Enforcement does not need it.
     pub daemon: Option<Daemon>,
 }

@@ -8,9 +8,7 @@ pub struct Ticks(pub u32);
 impl Ticks {
     /// Now.
     pub fn now() -> Self {
-        let now = clock_gettime(ClockId::MonotonicCoarse);
-        let nanoseconds = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
-        Self((nanoseconds >> abi::TICK_SHIFT) as u32 & abi::TICK_MASK)
+        Self((coarse_nanoseconds() >> abi::TICK_SHIFT) as u32 & abi::TICK_MASK)
     }
 
     /// This moment moved on by some ticks.
@@ -31,6 +29,12 @@ impl Ticks {
     pub fn seconds_since(self, earlier: Self) -> u64 {
         (u64::from(self.since(earlier)) << abi::TICK_SHIFT) / 1_000_000_000
     }
+}
+
+/// The coarse monotonic clock.
+pub(crate) fn coarse_nanoseconds() -> u64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// How far a CPU may have been ahead of the moment that this one took; the same as in `flow.h`.

@@ -50,6 +50,7 @@ pub fn examine(settings: &Settings, pins: &Path, interfaces: &[Interface]) -> Ve
     let mut findings = vec![
         kernel(),
         egress(settings),
+        syn_cookies(settings),
         btf(),
         jit(),
         membarrier(),
@@ -101,6 +102,25 @@ fn egress(settings: &Settings) -> Finding {
             } else {
                 "a kernel with tcx, Linux 6.6 or newer"
             },
+        ),
+    }
+}
+
+/// The kernel makes cookies for a program only where it makes them for every SYN.
+fn syn_cookies(settings: &Settings) -> Finding {
+    let subject = "SYN cookies";
+    if settings.topology == Topology::Bridge || !settings.flood.defend {
+        return Finding::new(subject, Grade::Fine, "not asked for", "");
+    }
+    let path = "/proc/sys/net/ipv4/tcp_syncookies";
+    match fs::read_to_string(path).as_deref().map(str::trim) {
+        Ok("2") => Finding::new(subject, Grade::Fine, "the kernel makes them", ""),
+        _ => Finding::new(
+            subject,
+            Grade::Degraded,
+            "net.ipv4.tcp_syncookies is not 2: under a flood clients of this machine's own \
+             listeners are challenged instead, which costs some of them a second",
+            "sysctl -w net.ipv4.tcp_syncookies=2 (the kernel then makes them without a flood too)",
         ),
     }
 }

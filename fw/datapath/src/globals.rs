@@ -3,6 +3,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use aya::EbpfLoader;
 use bailey_bpf::{abi, object};
 
+use crate::flood::FloodGlobals;
 use crate::frames::FrameGlobals;
 use crate::maps::{BUILD_MAPS, MapShape, build_pin};
 use crate::pins::PinDir;
@@ -21,6 +22,7 @@ pub(crate) struct Globals {
     clock_offset: u32,
     timeouts: [u32; abi::STATE_COUNT as usize],
     frames: FrameGlobals,
+    flood: FloodGlobals,
 }
 
 impl Globals {
@@ -36,6 +38,7 @@ impl Globals {
             clock_offset: settings.clock_offset,
             timeouts: settings.timeouts.by_state(),
             frames: FrameGlobals::new(&settings.frames, &settings.inside),
+            flood: FloodGlobals::new(settings),
         }
     }
 
@@ -79,6 +82,14 @@ impl Globals {
                 bytemuck::cast_slice::<_, u8>(&frames.inside),
                 false,
             );
+        // Only the policy programs have these.
+        let flood = &self.flood;
+        loader
+            .override_global("FLOOD_LIMIT", &flood.limit, false)
+            .override_global("UNPROVEN_INTERVAL", &flood.unproven.interval, false)
+            .override_global("UNPROVEN_BURST", &flood.unproven.burst, false)
+            .override_global("SOURCE_INTERVAL", &flood.source.interval, false)
+            .override_global("SOURCE_BURST", &flood.source.burst, false);
         for shape in shapes {
             loader
                 .map_max_entries(shape.name, shape.entries)

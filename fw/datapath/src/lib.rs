@@ -32,6 +32,8 @@ pub mod doctor;
 pub mod error;
 /// What passes whatever policy says.
 pub mod failsafe;
+/// New flows, while there are too many of them.
+pub mod flood;
 /// The flow table, read from outside.
 pub mod flows;
 /// Frames for the probe.
@@ -88,6 +90,7 @@ pub use datapath::{Datapath, Enforcer};
 pub use detach::{Detached, detach};
 pub use error::DatapathError;
 pub use failsafe::Failsafe;
+pub use flood::Flood;
 pub use frames::{Frames, Tunnel, TunnelKind};
 pub use pins::PinDir;
 pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};

@@ -16,7 +16,7 @@ pub(crate) const BUILD_MAPS: [&str; 5] = [
 ];
 
 /// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 18] = [
+pub(crate) const SHARED_MAPS: [&str; 22] = [
     "control",
     "probe_control",
     "flow_tags",
@@ -35,6 +35,10 @@ pub(crate) const SHARED_MAPS: [&str; 18] = [
     "fragments",
     "block_hosts",
     "block_prefixes",
+    "flood_cpus",
+    "source_rates",
+    "syn_records",
+    "proven",
 ];
 
 /// What a pinned map must be like.
@@ -87,6 +91,17 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
             rules,
             Some("limits.rules"),
         ),
+        array("flood_cpus", size_of::<abi::flood_cpu>(), cpus, None),
+        array("source_rates", 8, 1 << abi::SOURCE_BITS, None),
+        array("syn_records", 8, 1 << abi::SYN_RECORD_BITS, None),
+        MapShape {
+            name: "proven",
+            kind: MapType::LruHash,
+            key_size: size_of::<abi::client>() as u32,
+            value_size: 4,
+            entries: abi::PROVEN_CLIENTS,
+            setting: None,
+        },
         array("interfaces", 8, abi::IFINDEX_MAX, None),
         array(
             "interface_names",

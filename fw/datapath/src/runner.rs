@@ -16,6 +16,9 @@ pub struct Runner {
 /// linux/bpf.h
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
 
+/// How much longer a program may make a frame.
+const ROOM: usize = 64;
+
 #[repr(C)]
 #[derive(Default)]
 struct TestAttr {
@@ -48,7 +51,28 @@ impl Runner {
         Ok(done.duration)
     }
 
+    /// Runs a hook's program once: its return code, and the frame as it left it.
+    ///
+    /// # Errors
+    /// If the kernel refuses the frame.
+    pub fn transform(&self, hook: Hook, frame: &[u8]) -> Result<(u32, Vec<u8>), DatapathError> {
+        let mut out = vec![0; frame.len() + ROOM];
+        let done = self.test_run_into(hook, frame, 1, &mut out)?;
+        out.truncate(done.data_size_out as usize);
+        Ok((done.return_value, out))
+    }
+
     fn test_run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<TestAttr, DatapathError> {
+        self.test_run_into(hook, frame, repeat, &mut [])
+    }
+
+    fn test_run_into(
+        &self,
+        hook: Hook,
+        frame: &[u8],
+        repeat: u32,
+        out: &mut [u8],
+    ) -> Result<TestAttr, DatapathError> {
         let program = match hook {
             Hook::Xdp => &self.xdp,
             Hook::Tc => &self.tc,
@@ -57,7 +81,13 @@ impl Runner {
             let mut attribute = TestAttr {
                 program: program.as_raw_fd() as u32,
                 data_size_in: frame.len() as u32,
+                data_size_out: out.len() as u32,
                 data_in: frame.as_ptr() as u64,
+                data_out: if out.is_empty() {
+                    0
+                } else {
+                    out.as_mut_ptr() as u64
+                },
                 repeat,
                 ..TestAttr::default()
             };

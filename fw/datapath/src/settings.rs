@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use crate::clock::ticks_of_seconds;
 use crate::failsafe::Failsafe;
+use crate::flood::Flood;
 use crate::frames::Frames;
 
 /// Where the machine stands.
@@ -76,6 +77,8 @@ pub struct Settings {
     pub failsafe: Vec<Failsafe>,
     /// Live flows that one source (/32, /64) may have before its next ones stay evictable; 0: any.
     pub source_flows: u32,
+    /// What happens while more flows are opened than the table can take.
+    pub flood: Flood,
     /// Seconds of idleness after which a live flow may be evicted, before a new one is refused.
     pub last_resort: u32,
     /// Ticks added to the clock of programs and sweeper: tests make months pass with it.
@@ -99,6 +102,7 @@ impl Default for Settings {
             egress_hook: EgressHook::default(),
             failsafe: Vec::new(),
             source_flows: 1 << 16,
+            flood: Flood::default(),
             last_resort: 300,
             clock_offset: 0,
             timeouts: Timeouts::default(),

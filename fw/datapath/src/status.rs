@@ -10,6 +10,7 @@ use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
 use crate::counters::map_pinned;
 use crate::error::DatapathError;
+use crate::flood;
 use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, Which};
@@ -22,6 +23,8 @@ pub struct Loaded {
     pub control: ControlWord,
     /// What idle times are multiplied with, in 1/256.
     pub scale: u64,
+    /// Seconds since a flood of new flows began, if there is one.
+    pub flood_seconds: Option<u64>,
     /// Interfaces with programs on them.
     pub interfaces: Vec<LoadedInterface>,
 }
@@ -106,6 +109,7 @@ impl Loaded {
         Ok(Self {
             control: ControlWord::load(&control),
             scale: scale_in_force(control.words()[control::SCALE].load(Ordering::Relaxed)),
+            flood_seconds: flood::seconds(&pins)?,
             interfaces: found.into_values().collect(),
         })
     }

@@ -359,7 +359,7 @@ fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
     let settings = Settings {
         flows: 1024,
         rules: 256,
-        ..Settings::default()
+        ..calm()
     };
     let datapath =
         Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
@@ -457,7 +457,7 @@ fn the_failsafe_lets_its_peers_through_and_nobody_else() {
         flows: 1024,
         rules: 256,
         failsafe,
-        ..Settings::default()
+        ..calm()
     });
     for f in [0, 1] {
         let (stranger, pod) = (STRANGER[f], POD[f]);
@@ -516,7 +516,7 @@ fn the_failsafe_needs_no_policy() {
             protocol: Protocol::TCP,
             port: 22,
         }],
-        ..Settings::default()
+        ..calm()
     };
     let datapath =
         Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();

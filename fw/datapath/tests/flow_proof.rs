@@ -18,7 +18,7 @@ fn settings(flows: u32) -> Settings {
     Settings {
         flows,
         rules: 256,
-        ..Settings::default()
+        ..calm()
     }
 }
 

@@ -18,7 +18,7 @@ fn tiny() -> Settings {
     Settings {
         flows: 8,
         rules: 256,
-        ..Settings::default()
+        ..calm()
     }
 }
 
@@ -399,7 +399,7 @@ fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
         let h = Harness::new(Settings {
             flows: 4096,
             rules: 256,
-            ..Settings::default()
+            ..calm()
         });
         let runner = &h.runner;
         thread::scope(|scope| {

@@ -18,6 +18,8 @@ fn hash(secret: u64) -> FlowHash {
     let keys = flow_keys {
         nh,
         mul: [random.next() | 1, random.next() | 1],
+        proof: [0; 2],
+        pad: [0; 6],
         abi: 0,
     };
     FlowHash::new(keys, BUCKET_BITS)

@@ -24,7 +24,7 @@ fn with_frames(frames: Frames) -> Harness {
         flows: 1024,
         rules: 256,
         frames,
-        ..Settings::default()
+        ..calm()
     })
 }
 
@@ -483,7 +483,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
         flows: 65536,
         rules: 256,
         clock_offset,
-        ..Settings::default()
+        ..calm()
     };
     let pins = private();
     let h = on(&pins, settings(0));
@@ -1359,7 +1359,7 @@ fn udp_lasts_longer_once_it_was_answered() {
             rules: 256,
             timeouts,
             clock_offset,
-            ..Settings::default()
+            ..calm()
         };
         let h = on(&pins, at(0));
         let (client, pod) = (CLIENT[family], POD[family]);

@@ -237,7 +237,7 @@ fn settings(frames: Frames, topology: Topology) -> Settings {
         rules: 256,
         frames,
         topology,
-        ..Settings::default()
+        ..calm()
     }
 }
 

@@ -18,7 +18,7 @@ fn small() -> Settings {
     Settings {
         flows: 1024,
         rules: 256,
-        ..Settings::default()
+        ..calm()
     }
 }
 

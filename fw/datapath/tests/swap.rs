@@ -29,7 +29,7 @@ fn settings() -> Settings {
     Settings {
         flows: 1 << 14,
         rules: 256,
-        ..Settings::default()
+        ..calm()
     }
 }
 

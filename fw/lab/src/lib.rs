@@ -18,6 +18,8 @@ pub mod bonded;
 pub mod daemon;
 /// A network namespace and the thread that lives in it.
 pub mod namespace;
+/// Packets from nowhere.
+pub mod spoof;
 /// Traffic that goes on meanwhile.
 pub mod steady;
 /// The topology above.
@@ -31,6 +33,7 @@ mod wiring;
 
 pub use daemon::Daemon;
 pub use namespace::Namespace;
+pub use spoof::Flood;
 pub use steady::Steady;
 pub use topology::Lab;
 pub use traffic::{Observed, Server};

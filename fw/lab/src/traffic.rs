@@ -91,12 +91,25 @@ pub fn tcp_connect(
     source: IpAddr,
     destination: SocketAddr,
 ) -> std::io::Result<TcpStream> {
+    tcp_connect_within(PATIENCE, namespace, source, destination)
+}
+
+/// The same, with a patience of its own.
+///
+/// # Errors
+/// As [`tcp_connect`].
+pub fn tcp_connect_within(
+    patience: Duration,
+    namespace: &Namespace,
+    source: IpAddr,
+    destination: SocketAddr,
+) -> std::io::Result<TcpStream> {
     namespace.run(move || {
         let socket = Socket::new(Domain::for_address(destination), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&destination.into(), PATIENCE)?;
+        socket.connect_timeout(&destination.into(), patience)?;
         let stream: TcpStream = socket.into();
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         Ok(stream)
     })
 }

@@ -45,6 +45,14 @@ fn print(status: &api::Status) {
         ("generation", status.generation.to_string()),
         ("flow table", fill(&status.flow_table)),
     ];
+    if let Some(seconds) = status.flood_seconds {
+        facts.push((
+            "FLOOD",
+            format!(
+                "for {seconds} s: new TCP clients prove themselves, other new flows share a rate"
+            ),
+        ));
+    }
     match &status.daemon {
         None => facts.push((
             "daemon",

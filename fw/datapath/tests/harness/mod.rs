@@ -17,7 +17,7 @@ use bailey_datapath::counters::{Count, RuleCount};
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::flows::Flow;
 use bailey_datapath::runner::Runner;
-use bailey_datapath::{Datapath, Enforcer, PinDir, Settings, frame};
+use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings, frame};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,
@@ -25,6 +25,7 @@ use bailey_policy::{
 
 pub const XDP_DROP: u32 = 1;
 pub const XDP_PASS: u32 = 2;
+pub const XDP_TX: u32 = 3;
 pub const SYN: u8 = 0x02;
 pub const SYN_ACK: u8 = 0x12;
 pub const ACK: u8 = 0x10;
@@ -46,12 +47,24 @@ pub struct Harness {
     pub tables: Tables,
 }
 
+/// Defaults, but floods are let in: many tests are one.
+pub fn calm() -> Settings {
+    Settings {
+        flood: Flood {
+            defend: false,
+            ..Flood::default()
+        },
+        ..Settings::default()
+    }
+}
+
 /// Does a frame pass?
 pub fn passes(runner: &Runner, hook: Hook, frame: &[u8]) -> bool {
     let code = runner.run(hook, frame, 1).unwrap();
     match hook {
         Hook::Xdp => {
-            assert!(code == XDP_PASS || code == XDP_DROP, "return code {code}");
+            let known = [XDP_PASS, XDP_DROP, XDP_TX];
+            assert!(known.contains(&code), "return code {code}");
             code == XDP_PASS
         }
         Hook::Tc => {
@@ -142,7 +155,7 @@ impl Harness {
         Self::new(Settings {
             flows: 1024,
             rules: 256,
-            ..Settings::default()
+            ..calm()
         })
     }
 

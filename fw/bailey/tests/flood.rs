@@ -1,0 +1,354 @@
+//! Real clients and servers while a flood of spoofed packets goes on.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use bailey_lab::daemon::{self, POLICIES};
+use bailey_lab::topology::NIC;
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::wire::{LEFT, RIGHT, SIDES};
+use bailey_lab::{Daemon, Flood, Lab, Namespace, Server, Wire};
+use demo_lab::*;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// Everybody may ask the web server on one TCP and one UDP port.
+const POLICY: &str = "\
+apiVersion: bailey.dev/v1
+kind: Workload
+metadata: {name: web, namespace: shop}
+spec: {addresses: [10.42.0.11, \"fd42::11\", 10.9.0.2, \"fd09::2\"]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelector: {}
+  ingress:
+  - ports: [{port: 80}, {port: 80, protocol: UDP}]
+";
+
+const NODE: [&str; 2] = ["203.0.113.1", "2001:db8:a::1"];
+const PORT: u16 = 80;
+/// Packets of flood a second: four times what one CPU lets in here, and nothing that fills a queue.
+const RATE: u64 = 4000;
+/// Clients that nobody has seen before.
+const CLIENTS: u32 = 60;
+/// What a new connection may take.
+const WITHIN: Duration = Duration::from_secs(3);
+
+fn client(family: usize, number: u32) -> IpAddr {
+    let number = 100 + number % CLIENTS;
+    match family {
+        0 => ip(&format!("203.0.113.{number}")),
+        _ => ip(&format!("2001:db8:a::{number:x}")),
+    }
+}
+
+/// What XDP sends back arrives on a veth only if XDP receives there.
+fn receive_with_xdp(namespace: &Namespace, root: &std::path::Path) {
+    let source = root.join("pass.c");
+    let text = "__attribute__((section(\"xdp\"), used)) int pass(void *ctx) { return 2; }\n\
+                char LICENSE[] __attribute__((section(\"license\"), used)) = \"GPL\";\n";
+    fs::write(&source, text).unwrap();
+    let clang = (16..=22)
+        .rev()
+        .map(|n| format!("clang-{n}"))
+        .chain(["clang".into()]);
+    let named = std::env::var("BAILEY_CLANG").into_iter();
+    let built = named.chain(clang).any(|clang| {
+        let command = Command::new(clang)
+            .args(["-target", "bpf", "-O2", "-g", "-c"])
+            .arg(&source)
+            .arg("-o")
+            .arg(root.join("pass.o"))
+            .status();
+        command.is_ok_and(|status| status.success())
+    });
+    assert!(built, "no clang, which building Bailey needs too");
+    let object = root.join("pass.o");
+    let attach = format!("link set dev eth0 xdp obj {} sec xdp", object.display());
+    namespace.ip(&attach).unwrap();
+}
+
+fn flooded_lab() -> Lab {
+    let lab = Lab::new().unwrap();
+    fs::create_dir(lab.root().join(POLICIES)).unwrap();
+    fs::write(lab.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
+    for number in 0..CLIENTS {
+        for family in [0, 1] {
+            let (address, bits) = (client(family, number), [24, 64][family]);
+            let extra = ["", "nodad"][family];
+            let add = format!("address add {address}/{bits} dev eth0 {extra}");
+            lab.outside.ip(&add).unwrap();
+        }
+    }
+    // Spoofed sources lead out of the NIC again, or nothing would be answered.
+    lab.node.ip("route add default via 203.0.113.10").unwrap();
+    lab.node
+        .ip("-6 route add default via 2001:db8:a::10")
+        .unwrap();
+    receive_with_xdp(&lab.outside, lab.root());
+    lab
+}
+
+fn json(lab: &Lab, verb: &str) -> serde_json::Value {
+    serde_json::from_slice(&ask(lab, &format!("{verb} -o json")).stdout).unwrap()
+}
+
+fn event(lab: &Lab, name: &str) -> u64 {
+    let stats = json(lab, "conntrack stats");
+    let events = stats["events"].as_array().unwrap();
+    let event = events.iter().find(|event| event["name"] == name);
+    event.unwrap()["count"].as_u64().unwrap()
+}
+
+/// A CPU has its own measure of a flood: all that this thread begins is to share one.
+fn on_one_cpu() {
+    let mut cpus = CpuSet::new();
+    cpus.set(0).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &cpus).unwrap();
+}
+
+/// A new connection that works in time.
+fn connects(from: &Namespace, source: IpAddr, to: SocketAddr) -> bool {
+    let stream = traffic::tcp_connect_within(WITHIN, from, source, to);
+    stream.is_ok_and(|mut stream| traffic::tcp_talk(&mut stream) == Observed::Allowed)
+}
+
+/// Something that is tried again and again until it is told to stop.
+struct Attempts {
+    name: &'static str,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(u32, u32, Duration)>,
+}
+
+impl Attempts {
+    fn every(
+        pause: Duration,
+        name: &'static str,
+        attempt: impl Fn(u32) -> bool + Send + 'static,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let (mut tried, mut done, mut slowest) = (0, 0, Duration::ZERO);
+            while !stopped.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                let worked = attempt(tried);
+                let took = begun.elapsed();
+                slowest = slowest.max(took);
+                done += u32::from(worked && took < WITHIN);
+                tried += 1;
+                sleep(pause);
+            }
+            (tried, done, slowest)
+        });
+        Self { name, stop, thread }
+    }
+
+    /// At least so many of a thousand must have worked in time.
+    fn assert(self, least: u32) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (tried, done, slowest) = self.thread.join().unwrap();
+        println!("{}: {done} of {tried}, slowest {slowest:?}", self.name);
+        assert!(tried > 20, "{}: {tried} tries", self.name);
+        assert!(
+            u64::from(done) * 1000 >= u64::from(tried) * u64::from(least),
+            "{}: {done} of {tried}, slowest {slowest:?}",
+            self.name
+        );
+    }
+}
+
+fn connections(from: &Namespace, name: &'static str, family: usize, to: IpAddr) -> Attempts {
+    let from = from.clone();
+    Attempts::every(Duration::from_millis(200), name, move |number| {
+        connects(&from, client(family, number), SocketAddr::new(to, PORT))
+    })
+}
+
+/// Segments that a connection has sent, and those of them that it sent again.
+fn segments(namespace: &Namespace, port: u16) -> (u64, u64) {
+    let text = namespace.run(move || {
+        let filter = format!("sport = :{port}");
+        let output = Command::new("ss").args(["-tinH", &filter]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    });
+    let field = |name: &str| {
+        let mut fields = text.split_whitespace();
+        let value = fields.find_map(|field| field.strip_prefix(name))?;
+        value.rsplit('/').next()?.parse().ok()
+    };
+    (field("segs_out:").unwrap(), field("retrans:").unwrap_or(0))
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_minute_of_flood_is_not_noticed() {
+    let lab = flooded_lab();
+    lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
+    let web = lab.workload("web");
+    for namespace in [web, &lab.node] {
+        Server::tcp(namespace, PORT).unwrap();
+        Server::tcp(namespace, 22).unwrap();
+    }
+    Server::udp(&lab.outside, ip(BACKUP[0]), 53).unwrap();
+    let extra = "failsafe = [{ cidr = \"198.51.100.0/24\", port = 22 }]";
+    let _daemon = start(&lab, extra);
+    let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(WEB[0], PORT)).unwrap();
+    let port = stream.local_addr().unwrap().port();
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+
+    let targets = [WEB[0], WEB[1], NODE[0], NODE[1]].map(ip);
+    for target in &targets {
+        let family = usize::from(target.is_ipv6());
+        let to = SocketAddr::new(*target, PORT);
+        assert!(connects(&lab.outside, client(family, CLIENTS - 1), to));
+    }
+    let flood = Flood::start(&lab.outside, &targets, PORT, 10_000).unwrap();
+    sleep(Duration::from_secs(1));
+    let status = json(&lab, "status");
+    assert!(status["flood_seconds"].is_u64(), "{status}");
+    let text = String::from_utf8(ask(&lab, "status").stdout).unwrap();
+    assert!(text.contains("FLOOD"), "{text}");
+
+    let outside = &lab.outside;
+    let attempts = [
+        connections(outside, "web, IPv4", 0, ip(WEB[0])),
+        connections(outside, "web, IPv6", 1, ip(WEB[1])),
+        connections(outside, "node, IPv4", 0, ip(NODE[0])),
+        connections(outside, "node, IPv6", 1, ip(NODE[1])),
+        {
+            let outside = lab.outside.clone();
+            Attempts::every(Duration::from_millis(500), "failsafe", move |_| {
+                connects(&outside, ip(STRANGER[0]), at("198.51.100.1", 22))
+            })
+        },
+        {
+            let node = lab.node.clone();
+            Attempts::every(Duration::from_millis(100), "DNS of the node", move |_| {
+                node.run(|| {
+                    let socket = UdpSocket::bind(("203.0.113.1", 0)).unwrap();
+                    socket.set_read_timeout(Some(WITHIN)).unwrap();
+                    socket.send_to(b"name?", (BACKUP[0], 53)).unwrap();
+                    socket.recv(&mut [0; 16]).is_ok()
+                })
+            })
+        },
+    ];
+    let before = segments(outside, port);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        assert_eq!(traffic::tcp_transfer(&stream, 1 << 20), Observed::Allowed);
+        sleep(Duration::from_millis(100));
+    }
+    let after = segments(outside, port);
+    let table = 2 * 4096;
+    println!("{} packets of flood, {table} places", flood.sent());
+    assert!(flood.sent() >= 5 * table);
+    for attempts in attempts {
+        attempts.assert(990);
+    }
+    let (sent, again) = (after.0 - before.0, after.1 - before.1);
+    println!("established: {sent} segments, {again} sent again");
+    assert!(sent > 1000 && again * 1000 <= sent, "{again} of {sent}");
+    drop(flood);
+
+    for reason in ["challenged", "syn-cookie", "challenge-answer", "flood"] {
+        let packets = counted(&lab, NIC, "xdp", reason);
+        println!("{reason}: {packets}");
+        assert!(packets > 0, "{reason}");
+    }
+    for name in ["proven", "cookie-returned", "flood-began"] {
+        assert!(event(&lab, name) > 0, "{name}");
+    }
+    sleep(Duration::from_secs(4));
+    let status = json(&lab, "status");
+    assert!(status["flood_seconds"].is_null(), "{status}");
+}
+
+/// As with a NAT that throws away what belongs to no connection.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_client_that_never_sees_the_challenge_gets_in_at_its_next_syn() {
+    on_one_cpu();
+    let lab = flooded_lab();
+    Server::tcp(lab.workload("web"), PORT).unwrap();
+    let _daemon = start(&lab, "");
+    let targets = WEB.map(ip);
+    for family in [0, 1] {
+        // A flood would keep the neighbour's address from being found.
+        let to = at(WEB[family], PORT);
+        assert!(connects(&lab.outside, client(family, CLIENTS - 1), to));
+    }
+    let _flood = Flood::start(&lab.outside, &targets, PORT, RATE).unwrap();
+    sleep(Duration::from_secs(1));
+    for family in [0, 1] {
+        let to = at(WEB[family], PORT);
+        assert!(
+            connects(&lab.outside, client(family, 0), to),
+            "one that sees it"
+        );
+    }
+    let proven = event(&lab, "proven");
+    assert!(proven >= 2);
+    lab.outside.run(|| {
+        let rules = "table inet hide { chain out { type filter hook output priority 0; \
+                     tcp flags & rst == rst drop; }; }";
+        let nft = Command::new("nft").arg(rules).status();
+        assert!(nft.unwrap().success());
+    });
+    for family in [0, 1] {
+        let to = at(WEB[family], PORT);
+        for number in 1..6 {
+            assert!(
+                connects(&lab.outside, client(family, number), to),
+                "client {number}"
+            );
+        }
+    }
+    assert_eq!(event(&lab, "proven"), proven, "it was hidden");
+    assert!(event(&lab, "retried") >= 10);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_bridge_challenges_too() {
+    on_one_cpu();
+    let wire = Wire::new().unwrap();
+    receive_with_xdp(&wire.left, wire.root());
+    Server::tcp(&wire.right, PORT).unwrap();
+    fs::create_dir(wire.root().join(POLICIES)).unwrap();
+    fs::write(wire.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
+    let [left, right] = SIDES;
+    let top = format!("topology = \"bridge\"\ninterfaces = [\"{left}\", \"{right}\"]\n");
+    daemon::configure(wire.root(), &top).unwrap();
+    let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
+    for _ in SIDES {
+        daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    }
+    for family in [0, 1] {
+        let to = at(RIGHT[family], PORT);
+        assert!(connects(&wire.left, ip(LEFT[family]), to));
+    }
+    let _flood = Flood::start(&wire.left, &RIGHT.map(ip), PORT, RATE).unwrap();
+    sleep(Duration::from_secs(1));
+    for family in [0, 1] {
+        let to = at(RIGHT[family], PORT);
+        for number in 0..5 {
+            assert!(connects(&wire.left, ip(LEFT[family]), to), "{number}");
+        }
+    }
+    let ask = |verb: &str| daemon::ask(&wire.bump, wire.root(), &binary(), verb).unwrap();
+    let text = String::from_utf8(ask("counters").stdout).unwrap();
+    assert!(text.contains("challenge-answer"), "{text}");
+}
