@@ -396,6 +396,20 @@ struct port_chunk {
 	__u16 v[65536];
 };
 
+/* Of one rule: token buckets; an interval of 0 is no limit. Limit 0 is nobody's. */
+struct rule_limit {
+	__u64 interval;
+	__u64 burst;
+	__u64 source_interval;
+	__u64 source_burst;
+};
+
+/* By rule, across generations. */
+struct limit_state {
+	__u64 bucket;
+	__u64 limited; /* packets that it did not let open a flow */
+};
+
 /* A cell: the deciding rule, and whether it denies. */
 #define CELL_DENY 0x80000000U
 #define CELL_RULE_MASK 0xffffffU
@@ -465,6 +479,7 @@ enum reason {
 	REASON_DROP_SPOOFED = 28,
 	REASON_DROP_FLOOD = 29,
 	REASON_DROP_FLOOD_SOURCE = 30,
+	REASON_DROP_RATE_LIMIT = 31,
 
 	REASON_DROP_ETH_TRUNCATED = 32,
 	REASON_DROP_ETHERTYPE = 33,

@@ -8,6 +8,7 @@
 #include "cookie.h"
 #include "finish.h"
 #include "flow_write.h"
+#include "rate_limit.h"
 
 volatile const __u32 GENERATION = 0;
 volatile const __u32 KEEP = 0; /* established flows outlive a policy change */
@@ -145,12 +146,13 @@ static __always_inline enum step conclude(struct pkt *pkt)
 	/* Only what goes on is worth an entry. */
 	if (pkt->tcp_flags & (TCP_RST | TCP_FIN) || sctp_ends(pkt))
 		return pass(pkt, REASON_PASS_NEW);
-	if (!pkt->found) {
-		if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
-		    flood_step(pkt) != STEP_CONTINUE)
-			return STEP_DONE;
+	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP && !pkt->found &&
+	    flood_step(pkt) != STEP_CONTINUE)
+		return STEP_DONE;
+	if (LIMITS && limits_step(pkt) != STEP_CONTINUE)
+		return STEP_DONE;
+	if (!pkt->found)
 		return flow_insert(pkt);
-	}
 	if (!flow_rewrite(pkt, meta_opened(pkt, meta_serial(pkt->found)),
 			  true) &&
 	    pkt->protocol == IPPROTO_TCP)

@@ -559,6 +559,40 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct rule_limit {
+    pub interval: __u64,
+    pub burst: __u64,
+    pub source_interval: __u64,
+    pub source_burst: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rule_limit"][::core::mem::size_of::<rule_limit>() - 32usize];
+    ["Alignment of rule_limit"][::core::mem::align_of::<rule_limit>() - 8usize];
+    ["Offset of field: rule_limit::interval"]
+        [::core::mem::offset_of!(rule_limit, interval) - 0usize];
+    ["Offset of field: rule_limit::burst"][::core::mem::offset_of!(rule_limit, burst) - 8usize];
+    ["Offset of field: rule_limit::source_interval"]
+        [::core::mem::offset_of!(rule_limit, source_interval) - 16usize];
+    ["Offset of field: rule_limit::source_burst"]
+        [::core::mem::offset_of!(rule_limit, source_burst) - 24usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct limit_state {
+    pub bucket: __u64,
+    pub limited: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of limit_state"][::core::mem::size_of::<limit_state>() - 16usize];
+    ["Alignment of limit_state"][::core::mem::align_of::<limit_state>() - 8usize];
+    ["Offset of field: limit_state::bucket"][::core::mem::offset_of!(limit_state, bucket) - 0usize];
+    ["Offset of field: limit_state::limited"]
+        [::core::mem::offset_of!(limit_state, limited) - 8usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct reason_counter {
     pub packets: __u64,
     pub bytes: __u64,
@@ -620,6 +654,7 @@ pub const REASON_DROP_BLOCKED: reason = 27;
 pub const REASON_DROP_SPOOFED: reason = 28;
 pub const REASON_DROP_FLOOD: reason = 29;
 pub const REASON_DROP_FLOOD_SOURCE: reason = 30;
+pub const REASON_DROP_RATE_LIMIT: reason = 31;
 pub const REASON_DROP_ETH_TRUNCATED: reason = 32;
 pub const REASON_DROP_ETHERTYPE: reason = 33;
 pub const REASON_DROP_IP_TRUNCATED: reason = 34;

@@ -3,6 +3,10 @@
 
 #[allow(missing_docs, unreachable_pub)]
 pub mod abi;
+/// Token buckets, as the programs want their numbers.
+mod bucket;
 #[cfg(feature = "object")]
 pub mod object;
 pub mod reason;
+
+pub use bucket::TokenBucket;

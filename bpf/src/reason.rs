@@ -99,6 +99,11 @@ pub const REASONS: &[Reason] = &[
         "new flow under a flood, beyond the rate of its source",
     ),
     drops(
+        abi::REASON_DROP_RATE_LIMIT,
+        "rate-limit",
+        "allowed by a rule that has opened as many flows as its limit lets it",
+    ),
+    drops(
         abi::REASON_CHALLENGED,
         "challenged",
         "SYN under a flood, answered so that a client which is there shows it",

@@ -102,6 +102,7 @@ impl View {
                 hits: count.hits,
                 packets: count.packets,
                 bytes: count.bytes,
+                limited: count.limited,
                 idle_seconds: count.seen.map(|seen| now.seconds_since(seen)),
             }
         });

@@ -322,6 +322,46 @@ fn a_client_that_never_sees_the_challenge_gets_in_at_its_next_syn() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn an_annotation_limits_what_each_source_may_open() {
+    let lab = flooded_lab();
+    let annotated = POLICY.replace(
+        "{name: web, namespace: shop}\nspec:\n  podSelector",
+        "{name: web, namespace: shop, annotations: {bailey.dev/rate-limit-per-source: 5/h}}\n\
+         spec:\n  podSelector",
+    );
+    assert_ne!(annotated, POLICY);
+    let file = lab.root().join(POLICIES).join("p.yaml");
+    fs::write(&file, annotated).unwrap();
+    Server::tcp(lab.workload("web"), PORT).unwrap();
+    let mut daemon = start(&lab, "");
+    let try_ten = |number: u32| {
+        let to = at(WEB[0], PORT);
+        let attempts = (0..10).map(|_| traffic::tcp(&lab.outside, client(0, number), to));
+        attempts.filter(|seen| *seen == Observed::Allowed).count()
+    };
+    assert_eq!(try_ten(0), 5);
+    assert_eq!(try_ten(1), 5, "another source has its own");
+    let rules = json(&lab, "rules");
+    let rule = &rules["rules"].as_array().unwrap()[0];
+    assert_eq!(rule["rule"], "shop/web ingress[0]");
+    assert_eq!(rule["hits"], 10);
+    assert!(rule["limited"].as_u64().unwrap() >= 10, "{rule}");
+    assert!(counted(&lab, NIC, "xdp", "rate-limit") >= 10);
+    // Without it nobody is held back, and a wrong one changes nothing.
+    fs::write(&file, POLICY).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    assert_eq!(try_ten(0), 10);
+    let wrong = POLICY.replace("name: web, namespace: shop}\nspec:\n  podSelector", 
+        "name: web, namespace: shop, annotations: {bailey.dev/rate-limit: fast}}\nspec:\n  podSelector");
+    fs::write(&file, wrong).unwrap();
+    daemon
+        .wait_for("must be connections per second", PATIENCE)
+        .unwrap();
+    assert_eq!(try_ten(0), 10);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn a_bridge_challenges_too() {
     on_one_cpu();
     let wire = Wire::new().unwrap();

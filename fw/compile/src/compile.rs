@@ -13,6 +13,7 @@ use crate::peers::Peers;
 use crate::poptrie::{self, Prefix};
 use crate::ports::PortClasses;
 use crate::prefixes::{PrefixTree, TermSets};
+use crate::rate_limits::RateLimitTables;
 use crate::rule_ids::{RuleIds, RuleKey};
 use crate::subjects::{Subjects, ports_of};
 use crate::tables::{LpmTables, Params, Stats, Tables, chunked};
@@ -72,13 +73,15 @@ pub fn compile(
         rows: matrix.rows,
         bytes: 0,
     };
-    assemble(classes, ports, &matrix, ids, stats, limits)
+    let rate_limits = RateLimitTables::new(snapshot, &ids);
+    assemble(classes, ports, &matrix, rate_limits, ids, stats, limits)
 }
 
 fn assemble(
     classes: Classes,
     ports: PortClasses,
     matrix: &Matrix,
+    rate_limits: RateLimitTables,
     rules: RuleIds,
     stats: Stats,
     limits: &Limits,
@@ -108,6 +111,8 @@ fn assemble(
         row_pages: matrix.row_pages.values().iter().map(page).collect(),
         row_index: chunked(&matrix.row_index),
         cell_pages: matrix.cell_pages.values().iter().map(page).collect(),
+        rule_limits: rate_limits.by_rule,
+        limits: rate_limits.limits,
         rules,
         stats,
     };

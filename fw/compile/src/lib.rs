@@ -28,6 +28,8 @@ mod poptrie;
 mod ports;
 /// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
 mod prefixes;
+/// Limits of rules -> token buckets.
+mod rate_limits;
 /// Policies that isolate an endpoint -> subjects.
 mod subjects;
 /// Peers of all rules -> terms; endpoints with equal labels -> groups.

@@ -31,6 +31,10 @@ pub struct Tables {
     pub row_index: Vec<abi::u32_chunk>,
     /// Pages of cells.
     pub cell_pages: Vec<abi::page>,
+    /// rule → limit; empty if no rule has one.
+    pub rule_limits: Vec<abi::u32_chunk>,
+    /// Limits; the first is nobody's.
+    pub limits: Vec<abi::rule_limit>,
     /// Rule ids in cells.
     pub rules: RuleIds,
     /// How big everything became.
@@ -114,6 +118,8 @@ impl Tables {
             ("row_pages", bytemuck::cast_slice(&self.row_pages)),
             ("row_index", bytemuck::cast_slice(&self.row_index)),
             ("cell_pages", bytemuck::cast_slice(&self.cell_pages)),
+            ("rule_limits", bytemuck::cast_slice(&self.rule_limits)),
+            ("limits", bytemuck::cast_slice(&self.limits)),
         ])
     }
 

@@ -111,6 +111,8 @@ pub struct Rule {
     pub packets: u64,
     /// Their bytes at layer 2.
     pub bytes: u64,
+    /// Packets that its rate limit did not let open a connection.
+    pub limited: u64,
     /// Seconds since the last packet; absent if there was none.
     pub idle_seconds: Option<u64>,
 }

@@ -30,6 +30,8 @@ pub struct RuleCount {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Packets that its rate limit did not let open a flow.
+    pub limited: u64,
     /// When the last one came, if any did.
     pub seen: Option<Ticks>,
 }
@@ -52,6 +54,7 @@ pub struct Counters {
     rules: Mapping,
     events: Mapping,
     lost: Mapping,
+    limits: Mapping,
     /// By slot.
     names: Vec<String>,
     cpus: usize,
@@ -120,6 +123,7 @@ impl Counters {
             rules,
             events,
             lost: map_pinned(pins, "bridge_lost", 8)?.0,
+            limits: map_pinned(pins, "limit_states", size_of::<abi::limit_state>())?.0,
             names: interfaces::slot_names(pins)?,
             cpus,
             stride: entries / cpus,
@@ -187,7 +191,11 @@ impl Counters {
 
     /// What the rule of this id decided.
     pub fn rule(&self, id: u32) -> RuleCount {
-        let mut count = RuleCount::default();
+        let limited = self.limits.words().get(id as usize * 2 + 1);
+        let mut count = RuleCount {
+            limited: limited.map_or(0, |limited| limited.load(Ordering::Relaxed)),
+            ..RuleCount::default()
+        };
         let words = self.rules.words();
         for cpu in 0..self.cpus {
             let at = (cpu * self.stride + id as usize) * 4;

@@ -1,4 +1,4 @@
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::programs::ProgramFd;
 use bailey_bpf::abi;
@@ -200,16 +200,21 @@ impl Datapath {
         let stride = self.shared.settings.rule_stride() as usize;
         let words = size_of::<abi::rule_counter>() / 8;
         let counters = self.shared.rule_counters.words();
+        let limit_words = size_of::<abi::limit_state>() / 8;
+        let limits = map_pinned_writable(&self.shared.pins, "limit_states", limit_words * 8)?;
         let cpus = cpus()? as usize;
         let new = rules
             .iter()
             .filter(|(id, key)| self.counted.owner(*id) != Some(key));
+        let clear = |words: &[AtomicU64], at: usize, count: usize| {
+            for word in words.get(at..at + count).unwrap_or_default() {
+                word.store(0, Ordering::Relaxed);
+            }
+        };
         for (id, _) in new {
+            clear(limits.words(), id as usize * limit_words, limit_words);
             for cpu in 0..cpus {
-                let at = (cpu * stride + id as usize) * words;
-                for word in counters.get(at..at + words).unwrap_or_default() {
-                    word.store(0, Ordering::Relaxed);
-                }
+                clear(counters, (cpu * stride + id as usize) * words, words);
             }
         }
         self.counted = rules.clone();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use bailey_bpf::abi;
+use bailey_bpf::{TokenBucket, abi};
 
 use crate::clock::{Ticks, coarse_nanoseconds};
 use crate::counters::map_pinned;
@@ -31,32 +31,12 @@ impl Default for Flood {
     }
 }
 
-/// A token bucket, as `bucket.h` wants it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Bucket {
-    /// Nanoseconds per token; even.
-    pub(crate) interval: u64,
-    /// Nanoseconds until an empty one is full; even.
-    pub(crate) burst: u64,
-}
-
-impl Bucket {
-    /// `rate` tokens a second, at most `burst` at once. Neither is 0.
-    pub(crate) fn new(rate: u64, burst: u64) -> Self {
-        let interval = (1_000_000_000 / rate.max(1)).max(2) & !1;
-        Self {
-            interval,
-            burst: interval * burst.max(1),
-        }
-    }
-}
-
 /// The numbers of `flood.h`.
 #[derive(Debug)]
 pub(crate) struct FloodGlobals {
     pub(crate) limit: u32,
-    pub(crate) unproven: Bucket,
-    pub(crate) source: Bucket,
+    pub(crate) unproven: TokenBucket,
+    pub(crate) source: TokenBucket,
 }
 
 impl FloodGlobals {
@@ -65,8 +45,8 @@ impl FloodGlobals {
         if !flood.defend {
             return Self {
                 limit: 0,
-                unproven: Bucket::default(),
-                source: Bucket::default(),
+                unproven: TokenBucket::default(),
+                source: TokenBucket::default(),
             };
         }
         // A small table is for a small machine, not for one that may be asked nothing.
@@ -84,12 +64,12 @@ impl FloodGlobals {
         };
         let window = 1 << abi::FLOOD_WINDOW_SHIFT;
         let source = match u64::from(flood.source_new_flows) {
-            0 => Bucket::default(),
-            rate => Bucket::new(rate, rate),
+            0 => TokenBucket::default(),
+            rate => TokenBucket::new(rate, 1, rate),
         };
         Self {
             limit: (rate * window / 1_000_000_000).max(1) as u32,
-            unproven: Bucket::new(rate, rate / 4),
+            unproven: TokenBucket::new(rate, 1, rate / 4),
             source,
         }
     }
@@ -110,28 +90,4 @@ pub(crate) fn seconds(pins: &PinDir) -> Result<Option<u64>, DatapathError> {
             .then(|| now.seconds_since(Ticks(begun as u32 & abi::TICK_MASK)))
     });
     Ok(since.max())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_is_even_and_never_empty() {
-        assert_eq!(
-            Bucket::new(1000, 500),
-            Bucket {
-                interval: 1_000_000,
-                burst: 500_000_000
-            }
-        );
-        for rate in [1, 3, 7, 999, 1_000_000_001, u64::MAX] {
-            let bucket = Bucket::new(rate, 0);
-            assert!(
-                bucket.interval >= 2 && bucket.interval.is_multiple_of(2),
-                "{rate}"
-            );
-            assert!(bucket.burst >= bucket.interval && bucket.burst.is_multiple_of(2));
-        }
-    }
 }

@@ -30,6 +30,7 @@ fn element(name: &str) -> usize {
         "classes" => size_of::<abi::class_record>(),
         "port_classes" => size_of::<abi::port_chunk>(),
         "row_pages" | "cell_pages" => size_of::<abi::page>(),
+        "limits" => size_of::<abi::rule_limit>(),
         _ => size_of::<abi::u32_chunk>(),
     }
 }
@@ -48,6 +49,7 @@ impl Generation {
         let [lpm4, lpm6] = [params.lpm4, params.lpm6].map(u32::from);
         let mut loader = EbpfLoader::new();
         let shapes = map_shapes(settings)?;
+        let has_limits = u32::from(!tables.limits.is_empty());
         let tcp_strict = u32::from(settings.tcp_strict);
         globals.apply(&mut loader, &shared.pins, shared.build, &shapes);
         loader
@@ -61,7 +63,8 @@ impl Generation {
             .override_global("DEFAULT_CLASS4", &params.default_class4, true)
             .override_global("DEFAULT_CLASS6", &params.default_class6, true)
             .override_global("PEER_PAGES", &params.peer_pages, true)
-            .override_global("PORT_PAGES", &params.port_pages, true);
+            .override_global("PORT_PAGES", &params.port_pages, true)
+            .override_global("LIMITS", &has_limits, true);
         for (&name, image) in &images {
             loader.map_max_entries(name, (image.len() / element(name)).max(1) as u32);
         }

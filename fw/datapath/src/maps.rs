@@ -16,7 +16,7 @@ pub(crate) const BUILD_MAPS: [&str; 5] = [
 ];
 
 /// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 22] = [
+pub(crate) const SHARED_MAPS: [&str; 24] = [
     "control",
     "probe_control",
     "flow_tags",
@@ -39,6 +39,8 @@ pub(crate) const SHARED_MAPS: [&str; 22] = [
     "source_rates",
     "syn_records",
     "proven",
+    "limit_states",
+    "limit_sources",
 ];
 
 /// What a pinned map must be like.
@@ -94,6 +96,13 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         array("flood_cpus", size_of::<abi::flood_cpu>(), cpus, None),
         array("source_rates", 8, 1 << abi::SOURCE_BITS, None),
         array("syn_records", 8, 1 << abi::SYN_RECORD_BITS, None),
+        array(
+            "limit_states",
+            size_of::<abi::limit_state>(),
+            globals.rule_stride,
+            Some("limits.rules"),
+        ),
+        array("limit_sources", 8, 1 << abi::SOURCE_BITS, None),
         MapShape {
             name: "proven",
             kind: MapType::LruHash,

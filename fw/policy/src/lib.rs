@@ -15,6 +15,8 @@ pub mod label;
 pub mod network_policy;
 /// The naive evaluator, written from the specification.
 pub mod oracle;
+/// What a rule lets open in a time.
+pub mod rate_limit;
 /// Everything that is known at one moment.
 pub mod snapshot;
 /// The answer, and what decided it.
@@ -26,5 +28,6 @@ pub use label::{Labels, Requirement, Selector};
 pub use network_policy::{
     IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
 };
+pub use rate_limit::{RateLimit, RateLimits};
 pub use snapshot::{Conflict, Snapshot};
 pub use verdict::{Decider, Direction, RuleRef, Verdict};

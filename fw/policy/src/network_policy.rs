@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use crate::connection::Protocol;
 use crate::label::Selector;
+use crate::rate_limit::RateLimits;
 use crate::verdict::Direction;
 
 /// Names a policy; prints as `namespace/name`, and sorts by namespace, then name.
@@ -44,6 +45,14 @@ impl NetworkPolicy {
             Direction::Ingress => self.ingress.as_deref(),
         }
     }
+
+    /// The same, to be changed.
+    pub fn rules_mut(&mut self, direction: Direction) -> Option<&mut [Rule]> {
+        match direction {
+            Direction::Egress => self.egress.as_deref_mut(),
+            Direction::Ingress => self.ingress.as_deref_mut(),
+        }
+    }
 }
 
 /// One rule: any of the peers AND any of the ports.
@@ -53,6 +62,8 @@ pub struct Rule {
     pub peers: Vec<Peer>,
     /// Empty means every port of every protocol.
     pub ports: Vec<PortMatch>,
+    /// Bailey's own, from annotations: how many connections it lets open.
+    pub limits: RateLimits,
 }
 
 /// One element of `from` or `to`.

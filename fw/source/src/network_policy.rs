@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::inventory;
 use crate::node::FieldPath;
+use crate::rate_limit;
 use crate::validate::{self, CIDR_INVALID, FieldErrors, PORT_RANGE};
 
 /// A policy that was read, with what is wrong with it.
@@ -55,12 +56,15 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
     );
     let types = spec.policy_types.unwrap_or_default();
     let types = reader.policy_types(&path.key("policyTypes"), &types, !egress.is_empty());
-    let policy = NetworkPolicy {
+    let mut policy = NetworkPolicy {
         id,
         pod_selector,
         ingress: types.ingress.then_some(ingress),
         egress: types.egress.then_some(egress),
     };
+    if let Some(annotations) = &object.metadata.annotations {
+        rate_limit::apply(annotations, &mut policy, &mut reader.errors);
+    }
     Read {
         policy,
         errors: reader.errors,
@@ -105,7 +109,11 @@ impl Reader {
                 let peers = peers
                     .filter_map(|(i, peer)| self.peer(&peers_path.index(i), peer))
                     .collect();
-                Rule { peers, ports }
+                Rule {
+                    peers,
+                    ports,
+                    ..Rule::default()
+                }
             })
             .collect()
     }

@@ -10,9 +10,9 @@ use crate::view::View;
 pub(crate) fn rules(options: &Read) -> Exit {
     show(options, path::RULES, View::rules, |rules: &api::Rules| {
         table(
-            &["RULE", "HITS", "PKTS", "BYTES", "LAST"],
+            &["RULE", "HITS", "PKTS", "BYTES", "LIMITED", "LAST"],
             rules.rules.iter().map(cells).collect(),
-            &[1, 2, 3, 4],
+            &[1, 2, 3, 4, 5],
         )
     })
 }
@@ -23,6 +23,7 @@ fn cells(row: &api::Rule) -> Vec<String> {
         row.hits.to_string(),
         row.packets.to_string(),
         row.bytes.to_string(),
+        row.limited.to_string(),
         row.idle_seconds
             .map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s ago")),
     ]

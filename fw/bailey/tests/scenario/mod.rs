@@ -318,6 +318,7 @@ impl RandomRule {
         Rule {
             peers: self.peers.iter().map(RandomPeer::build).collect(),
             ports: ports.collect(),
+            ..Rule::default()
         }
     }
 }

@@ -59,6 +59,7 @@ fn tables() -> Result<Tables> {
     let rule = Rule {
         peers: vec![peer("10.1.0.0/16"), peer("fd01::/64")],
         ports: ports.into(),
+        ..Rule::default()
     };
     let policy = NetworkPolicy {
         id: PolicyRef {

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Limits of rules: how many flows they let open in a time, of everybody together
+ * and of each source. */
+#ifndef BAILEY_RATE_LIMIT_H
+#define BAILEY_RATE_LIMIT_H
+
+#include "bucket.h"
+#include "class.h"
+#include "source.h"
+
+TABLE(rule_limits, struct u32_chunk); /* rule -> limit, 0 = none */
+TABLE(limits, struct rule_limit);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RULE_FIRST);
+	__type(key, __u32);
+	__type(value, struct limit_state);
+} limit_states SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << SOURCE_BITS);
+	__type(key, __u32);
+	__type(value, __u64);
+} limit_sources SEC(".maps");
+
+volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
+
+static __always_inline bool source_admits(struct pkt *pkt, __u32 rule,
+					  const struct rule_limit *limit,
+					  __u64 now)
+{
+	struct source_cells cells;
+	bool low = pkt->from_low != pkt->reversed;
+	int first, second;
+
+	if (!limit->source_interval ||
+	    !source_cells(&limit_sources, &pkt->key, low, rule, &cells))
+		return true;
+	first = bucket_take(cells.first, now, limit->source_interval,
+			    limit->source_burst);
+	second = bucket_take(cells.second, now, limit->source_interval,
+			     limit->source_burst);
+	return first || second;
+}
+
+/* May the rule of this cell open one more flow? */
+static __always_inline bool rule_admits(struct pkt *pkt, __u32 cell, __u64 now)
+{
+	__u32 rule = cell & CELL_RULE_MASK, index = 0;
+	struct limit_state *state;
+	struct rule_limit *limit;
+
+	if (!u32_at(&rule_limits, rule, &index) || !index)
+		return true;
+	limit = bpf_map_lookup_elem(&limits, &index);
+	state = bpf_map_lookup_elem(&limit_states, &rule);
+	if (!limit || !state)
+		return true;
+	if (source_admits(pkt, rule, limit, now) &&
+	    (!limit->interval || bucket_take(&state->bucket, now,
+					     limit->interval, limit->burst)))
+		return true;
+	__sync_fetch_and_add(&state->limited, pkt->packets);
+	return false;
+}
+
+/* Both rules of a packet that policy allows and that would open a flow. */
+__noinline int limits_step(struct pkt *pkt)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	if (!pkt || pkt->warm)
+		return STEP_CONTINUE;
+	if (rule_admits(pkt, pkt->egress, now) &&
+	    rule_admits(pkt, pkt->ingress, now))
+		return STEP_CONTINUE;
+	return drop(pkt, REASON_DROP_RATE_LIMIT);
+}
+
+#endif
