@@ -197,6 +197,12 @@ static __always_inline __u64 mask_below(__u64 a, __u64 b)
 	return difference >> 63;
 }
 
+/* An IPv4 address, as they are held. */
+static __always_inline bool v4_mapped(__u64 first, __u64 second)
+{
+	return !first && (__u32)second == V4_MAPPED_WORD;
+}
+
 #define TICKS_AHEAD 256 /* far more than two CPUs can differ */
 
 /* Another CPU that began after the edge of a tick may have stamped something

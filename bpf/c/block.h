@@ -43,8 +43,7 @@ __noinline int address_blocked(__u64 first, __u64 second, __u32 which)
 		return 1;
 	if (!(which & BLOCKS_PREFIXES))
 		return 0;
-	prefix.kind = !first && (__u32)second == V4_MAPPED_WORD ? KIND_IPV4
-								: KIND_IPV6;
+	prefix.kind = v4_mapped(first, second) ? KIND_IPV4 : KIND_IPV6;
 	/* The key is not aligned to 8 bytes. */
 	prefix.addr[0] = first;
 	prefix.addr[1] = first >> 32;

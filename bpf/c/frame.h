@@ -64,11 +64,6 @@ static __always_inline __u64 address_v4_mapped(__be32 address)
 	return (__u64)address << 32 | V4_MAPPED_WORD;
 }
 
-static __always_inline bool v4_mapped(const __u64 address[2])
-{
-	return !address[0] && (__u32)address[1] == V4_MAPPED_WORD;
-}
-
 /* 0.0.0.0 and :: have no address yet; what they may send has passed by now. */
 static __always_inline bool source_unspecified(const struct pkt *pkt)
 {

@@ -192,8 +192,9 @@ static __always_inline bool martian_v6(const __u64 source[2],
 {
 	const __u64 loopback = bpf_cpu_to_be64(1);
 
-	return (source[0] & 0xff) == 0xff || v4_mapped(source) ||
-	       v4_mapped(destination) || (!source[0] && source[1] == loopback) ||
+	return (source[0] & 0xff) == 0xff || v4_mapped(source[0], source[1]) ||
+	       v4_mapped(destination[0], destination[1]) ||
+	       (!source[0] && source[1] == loopback) ||
 	       (!destination[0] &&
 		(destination[1] == loopback || !destination[1]));
 }

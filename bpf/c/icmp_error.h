@@ -85,7 +85,7 @@ static __always_inline int quoted_v6(struct pkt *pkt, struct headers *headers,
 		return -1;
 	__builtin_memcpy(source, &ip->saddr, 16);
 	__builtin_memcpy(destination, &ip->daddr, 16);
-	if (v4_mapped(destination))
+	if (v4_mapped(destination[0], destination[1]))
 		return -1;
 	pkt->at += sizeof(*ip);
 	return ipv6_chain(pkt, headers, ip->nexthdr, true);

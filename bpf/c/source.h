@@ -30,11 +30,6 @@ static __always_inline bool source_counts(__u64 meta)
 	       state_live(meta_state(meta));
 }
 
-static __always_inline bool key_ipv4(const struct flow_key *key)
-{
-	return !key->addr_lo_be[0] && (__u32)key->addr_lo_be[1] == V4_MAPPED_WORD;
-}
-
 struct source_cells {
 	__u64 *first;
 	__u64 *second;
@@ -54,7 +49,7 @@ static __always_inline bool source_cells(void *map, const struct flow_key *key,
 	keys = bpf_map_lookup_elem(&flow_keys, &zero);
 	if (!keys)
 		return false;
-	prefix = key_ipv4(key) ? addr[1] : addr[0];
+	prefix = v4_mapped(addr[0], addr[1]) ? addr[1] : addr[0];
 	first = (__u64)(__u32)(prefix + keys->nh[0]) *
 			(__u32)((prefix >> 32) + keys->nh[1]) +
 		more * (keys->nh[2] | (__u64)keys->nh[3] << 32);

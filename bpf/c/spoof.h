@@ -25,7 +25,7 @@ static __always_inline bool spoofed(const struct pkt *pkt)
 
 		if ((a & inside->mask_be[0]) == inside->addr_be[0] &&
 		    (b & inside->mask_be[1]) == inside->addr_be[1] &&
-		    (inside->kind == KIND_IPV4) == (!a && (__u32)b == V4_MAPPED_WORD))
+		    (inside->kind == KIND_IPV4) == v4_mapped(a, b))
 			return true;
 	}
 	return false;

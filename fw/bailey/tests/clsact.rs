@@ -36,16 +36,21 @@ fn assert_replies(lab: &Lab) {
     }
 }
 
-#[test]
-#[ignore = "needs root and BPF"]
-fn a_filter_outlives_the_daemon_is_adopted_replaced_and_taken_off() {
+fn filtered_lab() -> (Lab, Daemon) {
     let lab = lab();
     for family in [0, 1] {
         Server::udp(&lab.outside, ip(BACKUP[family]), 53).unwrap();
     }
-    let mut daemon = start(&lab, "egress_hook = \"clsact\"");
+    let daemon = start(&lab, "egress_hook = \"clsact\"");
     assert_in_force(&lab);
     assert_replies(&lab);
+    (lab, daemon)
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_filter_outlives_the_daemon_is_adopted_and_taken_off() {
+    let (lab, mut daemon) = filtered_lab();
     let first = filters(&lab);
     assert_eq!(first.len(), 1, "{first:?}");
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
@@ -57,17 +62,6 @@ fn a_filter_outlives_the_daemon_is_adopted_replaced_and_taken_off() {
         daemon.wait_for("adopted: ", PATIENCE).unwrap();
         assert_eq!(filters(&lab), first, "the same program, once");
     }
-    // Another build, in its place.
-    let upgrade = std::env::var("BAILEY_UPGRADE").expect("BAILEY_UPGRADE names another build");
-    daemon.signal(Signal::SIGKILL).unwrap();
-    daemon.wait().unwrap();
-    let mut daemon = Daemon::launch(&lab.node, lab.root(), upgrade.as_ref(), &[]).unwrap();
-    daemon.wait_for("replaced", PATIENCE).unwrap();
-    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
-    let second = filters(&lab);
-    assert_eq!(second.len(), 1, "{second:?}");
-    assert_ne!(first, second);
-    assert_replies(&lab);
     // Somebody takes all filters away: it is attached anew.
     lab.node.command("tc", "qdisc del dev nic0 clsact").unwrap();
     daemon
@@ -79,4 +73,21 @@ fn a_filter_outlives_the_daemon_is_adopted_replaced_and_taken_off() {
     assert!(detached.status.success(), "{detached:?}");
     assert_detached(&lab);
     assert!(filters(&lab).is_empty());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn another_build_takes_the_place_of_a_filter() {
+    let upgrade = std::env::var("BAILEY_UPGRADE").expect("BAILEY_UPGRADE names another build");
+    let (lab, mut daemon) = filtered_lab();
+    let first = filters(&lab);
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    let mut daemon = Daemon::launch(&lab.node, lab.root(), upgrade.as_ref(), &[]).unwrap();
+    daemon.wait_for("replaced", PATIENCE).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    let second = filters(&lab);
+    assert_eq!(second.len(), 1, "{second:?}");
+    assert_ne!(first, second);
+    assert_replies(&lab);
 }

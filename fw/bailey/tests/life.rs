@@ -788,6 +788,16 @@ fn a_nic_stops_stripping_tags_until_it_is_detached() {
 #[ignore = "needs root and BPF"]
 fn the_doctor_tells_what_is_well_degraded_and_missing() {
     let lab = lab();
+    lab.node.sysctl("net.ipv4.tcp_syncookies", "1").unwrap();
+    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    let output = ask(&lab, "doctor");
+    assert_eq!(output.status.code(), Some(9));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("sysctl -w net.ipv4.tcp_syncookies=2"),
+        "{text}"
+    );
+    lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
     for (top, code, told) in [
         ("interfaces = [\"nic0\"]", 0, "native XDP asked for"),
         (

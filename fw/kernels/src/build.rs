@@ -36,11 +36,26 @@ pub(crate) fn programs() -> Result<Programs> {
     };
     let datapath = of(
         "bailey-datapath",
-        &["fixtures", "packets", "safety", "parse_fuzz"],
+        &[
+            "fixtures",
+            "packets",
+            "safety",
+            "flood",
+            "rate_limit",
+            "parse_fuzz",
+        ],
     );
     let mut daemon = of(
         "bailey",
-        &["real_packets", "bridge", "router", "path", "stacked"],
+        &[
+            "real_packets",
+            "bridge",
+            "router",
+            "path",
+            "stacked",
+            "under_flood",
+            "clsact",
+        ],
     );
     daemon.extend(["--features", "virtual-machine"]);
     for arguments in [

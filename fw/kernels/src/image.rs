@@ -51,7 +51,7 @@ const MODULES: [&str; 8] = [
     "cls_bpf",
 ];
 /// Programs of the host that the tests call.
-const TOOLS: [&str; 3] = ["ip", "ethtool", "setpriv"];
+const TOOLS: [&str; 4] = ["ip", "tc", "ethtool", "setpriv"];
 
 /// Writes the initramfs, but for the plan: the modules in loading order, and its path.
 pub(crate) fn build(
