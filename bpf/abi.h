@@ -50,7 +50,7 @@ struct control {
 	__u64 warm_until; /* tick, 0 = none: before it policy drops nothing */
 	__u64 blocks;     /* BLOCKS_*: which block tables have entries */
 	__u64 flooded;    /* tick of the last new flow under a flood; 0 = none yet */
-	__u64 pad[1]; /* its own cache line */
+	__u64 receivers;  /* CPUs that new flows arrive on, as the daemon sees it; 0 = 1 */
 };
 
 /* ---- time ----------------------------------------------------------------
@@ -303,7 +303,7 @@ struct block {
 #define BUCKET_DRY 1ULL
 
 /* New flows that come in through a NIC and that policy allows are counted per CPU
- * and window. More than the limit in one is a flood; less than half of it in
+ * and window. More than its share of the limit in one is a flood; less than half of it in
  * FLOOD_CALM_WINDOWS windows in a row is its end. */
 #define FLOOD_WINDOW_SHIFT 27 /* 134 ms */
 #define FLOOD_CALM_WINDOWS 16
@@ -322,13 +322,22 @@ struct flood_cpu {
 #define PROVEN_CLIENTS 65536
 #define PROVEN_TICKS 112     /* 2 min */
 #define PROOF_SLOT_SHIFT 5   /* ticks in which a challenge may be answered: 34 s */
+#define PROOF_TICKS 64       /* two such slots */
 #define SYN_RECORD_BITS 19   /* words, of two records of SYNs that were answered */
 #define SYN_RETRY_SHIFT 24   /* their clock: 2^24 ns */
 #define SYN_RETRY_MIN 24     /* 0.4 s: sooner it is the same SYN */
 #define SYN_RETRY_MAX 960    /* 16 s */
 
+#define PROVEN_BY_RST 8 /* flows that one answer lets a client open */
+#define PROVEN_BY_COOKIE 4096
+
 struct client {
-	__u64 addr_be[2];
+	__u64 addr_be[2]; /* IPv6: of the /64 */
+};
+
+struct proof {
+	__u32 since; /* tick */
+	__s32 flows; /* that it may still open */
 };
 
 /* ---- policy tables (one generation) ---------------------------------------

@@ -17,8 +17,9 @@ __noinline int bucket_take(__u64 *word, __u64 now, __u64 interval, __u64 burst)
 		return 0;
 	now &= ~BUCKET_DRY;
 	before = READ_ONCE(*word);
+	/* One token at least, or a small bucket would stay dry. */
 	if (before & BUCKET_DRY)
-		room >>= 1;
+		room = burst / 2 < interval ? interval : burst / 2;
 	/* Full, and for longer than it counts. */
 	if ((__s64)(before - now) < 0)
 		__sync_val_compare_and_swap(word, before,

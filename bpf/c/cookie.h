@@ -48,14 +48,18 @@ static __always_inline bool socket_headers(struct xdp_md *ctx, struct pkt *pkt,
 }
 
 /* Is the packet for this machine itself? A listener on any address would else be
- * found for everybody's. */
+ * found for everybody's. Where nothing is forwarded the route is not told; then it
+ * is the frame that says so, if it has no tag, whose interface may forward. */
 static __always_inline bool for_this_machine(struct xdp_md *ctx,
 					     struct pkt *pkt,
 					     const struct socket_headers *at)
 {
 	struct bpf_fib_lookup fib = { .ifindex = pkt->ifindex };
+	__u64 to = 0;
 	int found;
 
+	if (bpf_xdp_load_bytes(ctx, 0, &to, ETH_ALEN) || !to || to != pkt->mac)
+		return false;
 	fib.l4_protocol = IPPROTO_TCP;
 	if (pkt->kind == KIND_IPV4) {
 		struct iphdr *ip = at->ip;
@@ -72,7 +76,7 @@ static __always_inline bool for_this_machine(struct xdp_md *ctx,
 	}
 	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	return found == BPF_FIB_LKUP_RET_NOT_FWDED ||
-	       found == BPF_FIB_LKUP_RET_FWD_DISABLED;
+	       (found == BPF_FIB_LKUP_RET_FWD_DISABLED && !pkt->tags);
 }
 
 /* The socket that the packet is for, to be released; or NULL. */
@@ -119,6 +123,7 @@ listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *at)
 static __always_inline bool cookie_make(struct xdp_md *ctx, struct pkt *pkt,
 					struct syn_ack *syn_ack)
 {
+	__u32 headers = sizeof(struct tcphdr), mtu = 0;
 	struct socket_headers at;
 	struct bpf_sock *socket;
 	__s64 cookie;
@@ -129,6 +134,7 @@ static __always_inline bool cookie_make(struct xdp_md *ctx, struct pkt *pkt,
 	socket = listener(ctx, pkt, &at);
 	if (!socket)
 		return false;
+	headers += at.ip_size;
 	cookie = bpf_tcp_gen_syncookie(socket, at.ip, at.ip_size, at.tcp,
 				       at.tcp_size);
 	bpf_sk_release(socket);
@@ -137,7 +143,19 @@ static __always_inline bool cookie_make(struct xdp_md *ctx, struct pkt *pkt,
 	syn_ack->sequence = cookie;
 	syn_ack->ack = pkt->sequence + 1;
 	syn_ack->mss = cookie >> 32;
+	/* That is the client's; this side may take less. */
+	if (!bpf_check_mtu(ctx, 0, &mtu, 0, 0) && mtu > headers &&
+	    mtu - headers < syn_ack->mss)
+		syn_ack->mss = mtu - headers;
 	return true;
+}
+
+/* A group does not answer. */
+static __always_inline bool to_group(struct xdp_md *ctx)
+{
+	__u8 first = 1;
+
+	return bpf_xdp_load_bytes(ctx, 0, &first, sizeof(first)) || first & 1;
 }
 
 /* Sends a SYN back as its answer. A global function, verified apart from what
@@ -150,6 +168,8 @@ __noinline int syn_answer(struct xdp_md *ctx)
 
 	if (!pkt)
 		return STEP_DONE;
+	if (to_group(ctx))
+		return drop(pkt, REASON_DROP_FLOOD);
 	if (cookie_make(ctx, pkt, &syn_ack))
 		answer(pkt, REASON_SYN_COOKIE);
 	else
@@ -161,18 +181,13 @@ __noinline int syn_answer(struct xdp_md *ctx)
 /* Of an ACK of no flow: does it bring a cookie back that the kernel has made? */
 __noinline int cookie_returned(struct xdp_md *ctx)
 {
-	__u32 hook = HOOK_XDP, zero = 0;
+	__u32 hook = HOOK_XDP;
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
-	struct control *in_force = bpf_map_lookup_elem(&control, &zero);
 	struct socket_headers at;
 	struct bpf_sock *socket;
-	__u64 flooded;
 	int valid;
 
-	if (!pkt || !in_force)
-		return 0;
-	flooded = READ_ONCE(in_force->flooded);
-	if (!flooded || ticks_since(flooded, pkt->now) > COOKIE_TICKS ||
+	if (!pkt || !flooded_within(pkt, COOKIE_TICKS) ||
 	    !socket_headers(ctx, pkt, &at) || !for_this_machine(ctx, pkt, &at))
 		return 0;
 	socket = listener(ctx, pkt, &at);
@@ -183,7 +198,7 @@ __noinline int cookie_returned(struct xdp_md *ctx)
 	bpf_sk_release(socket);
 	if (valid)
 		return 0;
-	client_prove(pkt);
+	client_prove(pkt, PROVEN_BY_COOKIE);
 	return 1;
 }
 

@@ -27,32 +27,50 @@ struct {
 	__type(value, __u64);
 } source_rates SEC(".maps");
 
-volatile const __u32 FLOOD_LIMIT = 0; /* new flows per window and CPU; 0 = any */
+volatile const __u32 FLOOD_LIMIT = 0; /* new flows per window, of all CPUs; 0 = any */
+#define FLOOD_LIMIT_MIN 2 /* of a CPU: half of it is its end */
 /* Nanoseconds per flow, and for a whole bucket; even. */
 volatile const __u64 UNPROVEN_INTERVAL = 0;
 volatile const __u64 UNPROVEN_BURST = 0;
 volatile const __u64 SOURCE_INTERVAL = 0; /* 0 = no limit */
 volatile const __u64 SOURCE_BURST = 0;
 
-/* For other CPUs, and the first packets after it is over. */
-static __always_inline void flood_note(struct pkt *pkt)
+static __always_inline struct control *control_in_force(void)
 {
 	__u32 zero = 0;
-	struct control *in_force = bpf_map_lookup_elem(&control, &zero);
+
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+/* Has any CPU seen a flood so lately? */
+static __always_inline bool flooded_within(struct pkt *pkt, __u32 ticks)
+{
+	struct control *in_force = control_in_force();
+	__u64 flooded = in_force ? READ_ONCE(in_force->flooded) : 0;
+
+	return flooded && ticks_since(flooded, pkt->now) < ticks;
+}
+
+static __always_inline void flood_note(struct pkt *pkt,
+				       struct control *in_force)
+{
 	__u64 stamp = pkt->now ?: 1;
 
-	if (in_force && READ_ONCE(in_force->flooded) != stamp)
+	if (READ_ONCE(in_force->flooded) != stamp)
 		WRITE_ONCE(in_force->flooded, stamp);
 }
 
 /* Counts one more and tells whether there is a flood. Only this CPU writes here. */
 static __always_inline bool flood_now(struct pkt *pkt, struct flood_cpu *cpu,
-				      __u64 now)
+				      struct control *in_force, __u64 now)
 {
+	__u32 limit = FLOOD_LIMIT / ((__u32)READ_ONCE(in_force->receivers) ?: 1);
 	__u64 window = now >> FLOOD_WINDOW_SHIFT;
 
+	if (limit < FLOOD_LIMIT_MIN)
+		limit = FLOOD_LIMIT_MIN;
 	if (window != cpu->window) {
-		if (cpu->opened > FLOOD_LIMIT / 2)
+		if (cpu->opened > limit / 2)
 			cpu->calm = cpu->window + 1;
 		cpu->window = window;
 		cpu->opened = 0;
@@ -62,23 +80,27 @@ static __always_inline bool flood_now(struct pkt *pkt, struct flood_cpu *cpu,
 		}
 	}
 	cpu->opened += 1;
-	if (!cpu->flood && cpu->opened > FLOOD_LIMIT) {
+	if (!cpu->flood && cpu->opened > limit) {
 		cpu->flood = (__u64)pkt->now + 1;
 		cpu->calm = window;
 		flow_event(FLOW_FLOOD_BEGAN);
 	}
 	if (cpu->flood)
-		flood_note(pkt);
+		flood_note(pkt, in_force);
 	return cpu->flood;
 }
 
-static __always_inline bool source_rate_takes(struct pkt *pkt, __u64 now)
+/* What is forged must not use up what the one has whose name it bears: sources
+ * have a share for what is proven and another one for the rest. */
+static __always_inline bool source_rate_takes(struct pkt *pkt, bool proven,
+					      __u64 now)
 {
 	struct source_cells cells;
 	int first, second;
 
 	if (!SOURCE_INTERVAL ||
-	    !source_cells(&source_rates, &pkt->key, pkt->from_low, 0, &cells))
+	    !source_cells(&source_rates, &pkt->key, pkt->from_low, proven,
+			  &cells))
 		return true;
 	first = bucket_take(cells.first, now, SOURCE_INTERVAL, SOURCE_BURST);
 	second = bucket_take(cells.second, now, SOURCE_INTERVAL, SOURCE_BURST);
@@ -97,25 +119,33 @@ __noinline int flood_step(struct pkt *pkt)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u32 at = bpf_get_smp_processor_id();
+	struct control *in_force = control_in_force();
+	__u64 interval, burst, *bucket;
 	struct flood_cpu *cpu;
-	__u64 *bucket;
 	bool proven;
 
 	cpu = bpf_map_lookup_elem(&flood_cpus, &at);
-	if (!pkt || !cpu || !flood_now(pkt, cpu, now))
+	if (!pkt || !cpu || !in_force)
 		return STEP_CONTINUE;
-	proven = pkt->cookie || (pkt->protocol == IPPROTO_TCP && pkt->opens &&
-				 client_proven(pkt));
+	/* What this side opens; and what the warm-up takes up where it is. */
+	if ((INSIDE_COUNT && !pkt->outside) || (pkt->warm && !pkt->opens))
+		return STEP_CONTINUE;
+	if (!flood_now(pkt, cpu, in_force, now) || pkt->cookie)
+		return STEP_CONTINUE;
+	interval = UNPROVEN_INTERVAL *
+		   ((__u32)READ_ONCE(in_force->receivers) ?: 1);
+	burst = interval > UNPROVEN_BURST ? interval : UNPROVEN_BURST;
+	proven = pkt->protocol == IPPROTO_TCP && pkt->opens &&
+		 client_proven(pkt);
 	bucket = &cpu->unproven;
 	if (!proven && answerable(pkt)) {
 		if (!syn_retried(pkt, now))
 			return answer(pkt, REASON_CHALLENGED);
 		bucket = &cpu->retried;
 	}
-	if (!source_rate_takes(pkt, now))
+	if (!source_rate_takes(pkt, proven, now))
 		return drop(pkt, REASON_DROP_FLOOD_SOURCE);
-	if (!proven &&
-	    !bucket_take(bucket, now, UNPROVEN_INTERVAL, UNPROVEN_BURST))
+	if (!proven && !bucket_take(bucket, now, interval, burst))
 		return drop(pkt, REASON_DROP_FLOOD);
 	if (bucket == &cpu->retried)
 		flow_event(FLOW_RETRIED);

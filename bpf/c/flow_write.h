@@ -246,7 +246,9 @@ static __always_inline __u32 state_opened(struct pkt *pkt)
 	case IPPROTO_TCP:
 		/* A segment from the middle of a connection has yet to be
 		 * answered from the other side. */
-		return pkt->opens ? STATE_TCP_SYN_SENT : STATE_TCP_SYN_RECV;
+		return pkt->opens  ? STATE_TCP_SYN_SENT :
+		       pkt->cookie ? STATE_TCP_ESTABLISHED :
+				     STATE_TCP_SYN_RECV;
 	case IPPROTO_UDP:
 		return STATE_UDP_NEW;
 	case IPPROTO_SCTP:
@@ -327,6 +329,7 @@ __noinline int flow_insert_once(struct pkt *pkt)
 	enum claim claim;
 	__u32 serial;
 	enum find find;
+	__u64 meta;
 
 	if (!pkt)
 		return CLAIM_FULL;
@@ -350,7 +353,11 @@ __noinline int flow_insert_once(struct pkt *pkt)
 	acks_restart(pkt, entry);
 	counts_restart(pkt);
 	serial = meta_serial(READ_ONCE(entry->meta)) + 1;
-	__sync_lock_test_and_set(&entry->meta, meta_opened(pkt, serial));
+	meta = meta_opened(pkt, serial);
+	if (pkt->cookie && source_exhausted(&pkt->key, meta))
+		meta ^= STATE_TCP_ESTABLISHED ^ STATE_TCP_SYN_RECV;
+	__sync_lock_test_and_set(&entry->meta, meta);
+	source_account(&pkt->key, 0, meta);
 	return CLAIM_DONE;
 }
 

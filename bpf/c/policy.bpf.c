@@ -70,7 +70,7 @@ static __always_inline enum step judge(struct pkt *pkt,
 /* During the warm-up connections are taken up where they are. */
 static __always_inline bool warm_pickup(const struct pkt *pkt)
 {
-	return pkt->warm && !pkt->opens && !pkt->related &&
+	return pkt->warm && !pkt->opens && !pkt->related && !pkt->cookie &&
 	       (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_SCTP);
 }
 
@@ -253,7 +253,8 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 		return keep(pkt);
 	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
 	    pkt->protocol == IPPROTO_TCP && !pkt->found &&
-	    pkt->tcp_flags & TCP_RST && challenge_answered(pkt))
+	    pkt->tcp_flags & TCP_RST && flooded_within(pkt, PROOF_TICKS) &&
+	    challenge_answered(pkt))
 		return drop(pkt, REASON_CHALLENGE_ANSWER);
 	step = warm_pickup(pkt) && !again(pkt) ? ask_warm(pkt) : ask(pkt);
 	if (step == STEP_CONTINUE) {

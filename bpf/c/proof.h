@@ -20,7 +20,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, PROVEN_CLIENTS);
 	__type(key, struct client);
-	__type(value, __u32); /* tick */
+	__type(value, struct proof);
 } proven SEC(".maps");
 
 /* Two records a word: {hash:16, time:16}. */
@@ -119,25 +119,40 @@ static __always_inline void client_of(struct pkt *pkt, struct client *client)
 					    pkt->key.addr_hi_be;
 
 	client->addr_be[0] = addr[0];
-	client->addr_be[1] = addr[1];
+	client->addr_be[1] = v4_mapped(addr[0], addr[1]) ? addr[1] : 0;
 }
 
+/* Takes one of the flows that a proof is worth. */
 static __always_inline bool client_proven(struct pkt *pkt)
 {
 	struct client client;
-	__u32 *since;
+	struct proof *proof;
 
 	client_of(pkt, &client);
-	since = bpf_map_lookup_elem(&proven, &client);
-	return since && ticks_since(*since, pkt->now) < PROVEN_TICKS;
+	proof = bpf_map_lookup_elem(&proven, &client);
+	if (!proof || ticks_since(proof->since, pkt->now) >= PROVEN_TICKS ||
+	    READ_ONCE(proof->flows) <= 0)
+		return false;
+	return (__s32)__sync_fetch_and_sub(&proof->flows, 1) > 0;
 }
 
-static __always_inline void client_prove(struct pkt *pkt)
+/*
+ * An RST says only that somebody is there: a machine that knows of no connection
+ * answers like that, too. So it is worth few flows, and a cookie that comes back
+ * many.
+ */
+static __always_inline void client_prove(struct pkt *pkt, __s32 flows)
 {
+	struct proof proof = { .since = pkt->now, .flows = flows };
 	struct client client;
+	struct proof *known;
 
 	client_of(pkt, &client);
-	bpf_map_update_elem(&proven, &client, &pkt->now, BPF_ANY);
+	known = bpf_map_lookup_elem(&proven, &client);
+	if (known && ticks_since(known->since, pkt->now) < PROVEN_TICKS &&
+	    READ_ONCE(known->flows) > flows)
+		return;
+	bpf_map_update_elem(&proven, &client, &proof, BPF_ANY);
 }
 
 /* Is this RST, of no flow, the answer to a challenge? */
@@ -149,7 +164,7 @@ static __always_inline bool challenge_answered(struct pkt *pkt)
 	    (number != challenge_number(pkt, 0) &&
 	     number != challenge_number(pkt, 1)))
 		return false;
-	client_prove(pkt);
+	client_prove(pkt, PROVEN_BY_RST);
 	flow_event(FLOW_PROVEN);
 	return true;
 }

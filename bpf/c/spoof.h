@@ -7,7 +7,6 @@
 
 #include "maps.h"
 
-volatile const __u32 INSIDE_COUNT = 0;
 volatile const struct inside_prefix INSIDE[INSIDE_MAX] = {};
 
 static __always_inline bool spoofed(const struct pkt *pkt)

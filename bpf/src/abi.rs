@@ -80,10 +80,13 @@ pub const FLOOD_CALM_WINDOWS: u32 = 16;
 pub const PROVEN_CLIENTS: u32 = 65536;
 pub const PROVEN_TICKS: u32 = 112;
 pub const PROOF_SLOT_SHIFT: u32 = 5;
+pub const PROOF_TICKS: u32 = 64;
 pub const SYN_RECORD_BITS: u32 = 19;
 pub const SYN_RETRY_SHIFT: u32 = 24;
 pub const SYN_RETRY_MIN: u32 = 24;
 pub const SYN_RETRY_MAX: u32 = 960;
+pub const PROVEN_BY_RST: u32 = 8;
+pub const PROVEN_BY_COOKIE: u32 = 4096;
 pub const HOST_LANES: u32 = 8;
 pub const HOST_NH_WORDS: u32 = 4;
 pub const LPM_DIRECT_BITS: u32 = 18;
@@ -129,6 +132,7 @@ pub const VERDICT_DROP: u32 = 2;
 pub const VERDICT_ANSWER: u32 = 3;
 pub type __u8 = ::core::ffi::c_uchar;
 pub type __u16 = ::core::ffi::c_ushort;
+pub type __s32 = ::core::ffi::c_int;
 pub type __u32 = ::core::ffi::c_uint;
 pub type __u64 = ::core::ffi::c_ulonglong;
 #[repr(C)]
@@ -141,7 +145,7 @@ pub struct control {
     pub warm_until: __u64,
     pub blocks: __u64,
     pub flooded: __u64,
-    pub pad: [__u64; 1usize],
+    pub receivers: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -155,7 +159,7 @@ const _: () = {
         [::core::mem::offset_of!(control, warm_until) - 32usize];
     ["Offset of field: control::blocks"][::core::mem::offset_of!(control, blocks) - 40usize];
     ["Offset of field: control::flooded"][::core::mem::offset_of!(control, flooded) - 48usize];
-    ["Offset of field: control::pad"][::core::mem::offset_of!(control, pad) - 56usize];
+    ["Offset of field: control::receivers"][::core::mem::offset_of!(control, receivers) - 56usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -452,6 +456,19 @@ const _: () = {
     ["Size of client"][::core::mem::size_of::<client>() - 16usize];
     ["Alignment of client"][::core::mem::align_of::<client>() - 8usize];
     ["Offset of field: client::addr_be"][::core::mem::offset_of!(client, addr_be) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct proof {
+    pub since: __u32,
+    pub flows: __s32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of proof"][::core::mem::size_of::<proof>() - 8usize];
+    ["Alignment of proof"][::core::mem::align_of::<proof>() - 4usize];
+    ["Offset of field: proof::since"][::core::mem::offset_of!(proof, since) - 0usize];
+    ["Offset of field: proof::flows"][::core::mem::offset_of!(proof, flows) - 4usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

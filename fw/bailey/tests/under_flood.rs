@@ -320,7 +320,8 @@ fn a_client_that_never_sees_the_challenge_gets_in_at_its_next_syn() {
         }
     }
     assert_eq!(event(&lab, "proven"), proven, "it was hidden");
-    assert!(event(&lab, "retried") >= 10);
+    // The IPv6 clients are of one /64, of which one has proven itself.
+    assert!(event(&lab, "retried") >= 5);
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Attachments {
             }
             return Err(error);
         }
-        self.mark_uppers(shared);
+        self.mark(shared);
         Ok(found
             .iter()
             .map(|f| Event::of(&f.interface.name, Change::Attached))
@@ -427,7 +427,7 @@ impl Attachments {
         {
             events.extend(self.refused("router", error));
         }
-        self.mark_uppers(shared);
+        self.mark(shared);
         events
     }
 
@@ -436,8 +436,13 @@ impl Attachments {
         bridge::open_ports(shared, &self.judged())
     }
 
-    fn mark_uppers(&self, shared: &Shared) {
-        uppers::mark(shared, &self.judged());
+    /// Notes what is known of the attached interfaces, and of what stands on them.
+    fn mark(&self, shared: &Shared) {
+        let judged = self.judged();
+        if shared.settings.topology != Topology::Bridge {
+            interfaces::set_macs(shared, &judged);
+        }
+        uppers::mark(shared, &judged);
     }
 
     /// The interfaces that XDP judges.

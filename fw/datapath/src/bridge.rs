@@ -5,7 +5,6 @@ use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
 
 use crate::error::DatapathError;
-use crate::interfaces;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::nic;
 use crate::pins::TRACE;
@@ -63,12 +62,6 @@ pub(crate) fn open_ports(
     let known: Vec<u32> = shared.bridge_ports.keys().flatten().collect();
     for index in known.iter().filter(|index| !indices.contains(index)) {
         let _ = shared.bridge_ports.remove(*index);
-    }
-    for &index in indices {
-        let state = netlink::interface(Which::Index(index)).ok().flatten();
-        if let Some(mac) = state.and_then(|state| state.mac) {
-            interfaces::set_mac(shared, index, mac);
-        }
     }
     for &index in indices.iter().filter(|index| !known.contains(index)) {
         shared

@@ -32,6 +32,7 @@ pub(crate) const BUILD: usize = 2;
 pub(crate) const NAMESPACE: usize = 3;
 pub(crate) const WARM_UNTIL: usize = 4;
 pub(crate) const BLOCKS: usize = 5;
+pub(crate) const RECEIVERS: usize = 7;
 
 impl ControlWord {
     /// What is in force before the first commit: an empty slot, so every packet is dropped with

@@ -1,6 +1,6 @@
 //! What becomes of new flows while more of them come than the table can take: `flood.h`.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailey_bpf::{TokenBucket, abi};
 
@@ -31,7 +31,10 @@ impl Default for Flood {
     }
 }
 
-/// The numbers of `flood.h`.
+/// A small table is for a small machine, not for one that may be asked nothing.
+const AUTOMATIC_MIN: u64 = 1000;
+
+/// The numbers of `flood.h`, for all CPUs together.
 #[derive(Debug)]
 pub(crate) struct FloodGlobals {
     pub(crate) limit: u32,
@@ -49,18 +52,10 @@ impl FloodGlobals {
                 source: TokenBucket::default(),
             };
         }
-        // A small table is for a small machine, not for one that may be asked nothing.
-        const AUTOMATIC_MIN: u64 = 1000;
         let slots = u64::from(abi::FLOW_LANES) << settings.bucket_bits();
-        let total = match flood.new_flows {
-            0 => slots / 8,
-            rate => u64::from(rate),
-        };
-        // CPUs that are not there take nothing.
-        let cpus = aya::util::online_cpus().map_or(1, |cpus| cpus.len().max(1)) as u64;
         let rate = match flood.new_flows {
-            0 => (total / cpus).max(AUTOMATIC_MIN),
-            _ => (total / cpus).max(1),
+            0 => (slots / 8).max(AUTOMATIC_MIN),
+            rate => u64::from(rate),
         };
         let window = 1 << abi::FLOOD_WINDOW_SHIFT;
         let source = match u64::from(flood.source_new_flows) {
@@ -77,17 +72,39 @@ impl FloodGlobals {
 
 /// Seconds since a flood began, if any CPU sees one.
 pub(crate) fn seconds(pins: &PinDir) -> Result<Option<u64>, DatapathError> {
-    let (cpus, _) = map_pinned(pins, "flood_cpus", size_of::<abi::flood_cpu>())?;
-    let window = coarse_nanoseconds() >> abi::FLOOD_WINDOW_SHIFT;
-    let lines = cpus.words().chunks_exact(size_of::<abi::flood_cpu>() / 8);
     let now = Ticks::now();
-    let since = lines.filter_map(|line| {
+    let begun = cpus(pins)?.into_iter().filter_map(|cpu| cpu.flood);
+    Ok(begun.map(|begun| now.seconds_since(begun)).max())
+}
+
+/// How many CPUs new flows arrive on.
+pub(crate) fn receivers(pins: &PinDir) -> Result<u64, DatapathError> {
+    Ok(cpus(pins)?.len() as u64)
+}
+
+/// A CPU that new flows have come in on within the last two seconds.
+struct Cpu {
+    /// Since when it sees a flood.
+    flood: Option<Ticks>,
+}
+
+/// Those CPUs; none before any policy was loaded, or with another version's.
+fn cpus(pins: &PinDir) -> Result<Vec<Cpu>, DatapathError> {
+    let lines = match map_pinned(pins, "flood_cpus", size_of::<abi::flood_cpu>()) {
+        Ok((lines, _)) => lines,
+        Err(DatapathError::NotLoaded(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let window = coarse_nanoseconds() >> abi::FLOOD_WINDOW_SHIFT;
+    let lines = lines.words().chunks_exact(size_of::<abi::flood_cpu>() / 8);
+    let cpu = |line: &[AtomicU64]| {
         let [last, _, calm, flood] = [0, 1, 2, 3].map(|at| line[at].load(Ordering::Relaxed));
-        // A CPU that nothing reaches any more has not noticed that it is over.
-        let calm_for = window.saturating_sub(calm.max(last));
-        let begun = flood.checked_sub(1)?;
-        (calm_for < u64::from(abi::FLOOD_CALM_WINDOWS))
-            .then(|| now.seconds_since(Ticks(begun as u32 & abi::TICK_MASK)))
-    });
-    Ok(since.max())
+        // A CPU that nothing reaches any more has not noticed that a flood is over.
+        let quiet_for = window.saturating_sub(calm.max(last));
+        let begun = flood.checked_sub(1);
+        (quiet_for < u64::from(abi::FLOOD_CALM_WINDOWS)).then(|| Cpu {
+            flood: begun.map(|tick| Ticks(tick as u32 & abi::TICK_MASK)),
+        })
+    };
+    Ok(lines.filter_map(cpu).collect())
 }

@@ -1,6 +1,7 @@
 //! The map of interfaces: which slot of the counters belongs to which ifindex, and which name to
 //! which slot.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
@@ -8,6 +9,7 @@ use bailey_bpf::abi;
 use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
+use crate::netlink::{self, Which};
 use crate::nic;
 use crate::pins::PinDir;
 use crate::shared::Shared;
@@ -70,13 +72,17 @@ pub(crate) fn set_judged(shared: &Shared, index: u32, judged: bool) {
     }
 }
 
-/// Notes the address that frames for this machine have there.
-pub(crate) fn set_mac(shared: &Shared, index: u32, mac: [u8; 6]) {
-    let [a, b, c, d, e, f] = mac;
-    let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-    let word = load(shared, index) & ((1 << abi::INTERFACE_MAC_SHIFT) - 1);
-    if word != 0 {
-        store(shared, index, word | mac << abi::INTERFACE_MAC_SHIFT);
+/// Notes the addresses that frames for this machine have there.
+pub(crate) fn set_macs(shared: &Shared, indices: &BTreeSet<u32>) {
+    for &index in indices {
+        let state = netlink::interface(Which::Index(index)).ok().flatten();
+        let word = load(shared, index) & ((1 << abi::INTERFACE_MAC_SHIFT) - 1);
+        if let Some([a, b, c, d, e, f]) = state.and_then(|state| state.mac)
+            && word != 0
+        {
+            let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+            store(shared, index, word | mac << abi::INTERFACE_MAC_SHIFT);
+        }
     }
 }
 

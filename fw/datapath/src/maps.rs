@@ -107,7 +107,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
             name: "proven",
             kind: MapType::LruHash,
             key_size: size_of::<abi::client>() as u32,
-            value_size: 4,
+            value_size: size_of::<abi::proof>() as u32,
             entries: abi::PROVEN_CLIENTS,
             setting: None,
         },

@@ -7,6 +7,7 @@ use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
 use crate::counters::map_pinned_writable;
 use crate::error::DatapathError;
+use crate::flood;
 use crate::hash::FlowHash;
 use crate::mapping::Mapping;
 use crate::pins::PinDir;
@@ -20,6 +21,7 @@ use crate::shared::cpus;
 /// addresses are needed. But ages wrap after 208 days and epochs after 2^24 commits, and idle times
 /// follow the fill only as long as someone looks at it.
 pub struct Sweeper {
+    pins: PinDir,
     tags: Mapping,
     lines: Mapping,
     sources: Mapping,
@@ -74,6 +76,7 @@ pub fn scale_for(live: u64, flows: u64) -> u64 {
 impl Sweeper {
     pub(crate) fn open(pins: &PinDir, settings: &Settings) -> Result<Self, DatapathError> {
         Ok(Self {
+            pins: pins.try_clone()?,
             tags: map_pinned_writable(pins, "flow_tags", 8)?,
             lines: map_pinned_writable(pins, "flows", size_of::<abi::flow_bucket>())?,
             sources: map_pinned_writable(pins, "source_flows", 8)?,
@@ -123,6 +126,13 @@ impl Sweeper {
         let left = (until as u32).wrapping_sub(self.now().0) & abi::TICK_MASK;
         if until != 0 && left > abi::WARM_TICKS_MAX {
             let _ = word.compare_exchange(until, 0, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// Tells the programs among how many CPUs what may be opened under a flood is shared.
+    pub fn set_receivers(&self) {
+        if let Ok(receivers) = flood::receivers(&self.pins) {
+            self.control.words()[control::RECEIVERS].store(receivers, Ordering::Relaxed);
         }
     }
 

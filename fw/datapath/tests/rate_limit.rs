@@ -89,6 +89,19 @@ fn a_rule_opens_no_more_than_its_limit() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn a_burst_of_one_comes_back() {
+    let h = with(RateLimits {
+        all: limit(2, 1, 1),
+        ..RateLimits::default()
+    });
+    for port in [1, 10, 20] {
+        assert_eq!(opened(&h, CLIENT[0], 0, port..port + 5), 1);
+        sleep(Duration::from_millis(600));
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn a_source_has_a_limit_of_its_own() {
     for family in [0, 1] {
         let h = with(RateLimits {

@@ -33,6 +33,7 @@ impl Sweeping {
             while !stopped.load(Ordering::Relaxed) {
                 if slices.is_multiple_of(LOOK) {
                     sweeper.set_scale();
+                    sweeper.set_receivers();
                     sweeper.end_warm_up();
                 }
 
