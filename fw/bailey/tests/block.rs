@@ -37,6 +37,7 @@ fn a_block_cuts_a_live_connection_and_lapses_with_the_daemon_dead() {
     let text = verb(&lab, "block 192.0.2.1 --ttl 1h", 4);
     assert!(text.contains("error"), "nothing is loaded: {text}");
     let daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     let connect = || traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
     let mut stream = connect();
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
@@ -87,6 +88,7 @@ fn a_block_cuts_a_live_connection_and_lapses_with_the_daemon_dead() {
         Observed::Allowed
     );
     assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+    tally.assert(&lab);
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn live_connections_survive_a_warm_up_and_policy_holds_after_it() {
         assert_eq!(traffic::tcp_talk(stream), Observed::Allowed);
     }
     let mut daemon = start(&lab, "warm_up = 6");
+    let tally = Tally::begin(&lab);
     assert!(
         problems(&lab).contains("policy only observes yet"),
         "{}",
@@ -42,6 +43,7 @@ fn live_connections_survive_a_warm_up_and_policy_holds_after_it() {
     assert_eq!(traffic::tcp_talk(&mut allowed), Observed::Allowed);
     assert_eq!(traffic::tcp_talk(&mut denied), Observed::Silent);
     assert_in_force(&lab);
+    tally.assert(&lab);
 }
 
 #[test]
@@ -58,6 +60,7 @@ fn an_inside_address_does_not_come_in_from_outside() {
         .unwrap();
     let sources = "[sources]\noutside = [\"nic0\"]\ninside = [\"10.42.0.0/16\", \"fd42::/64\"]";
     let _daemon = start(&lab, sources);
+    let tally = Tally::begin(&lab);
     let forged = traffic::udp(&lab.outside, ip("10.42.0.99"), at(DB[0], 161));
     assert_eq!(forged, Observed::Silent);
     let output = daemon::ask(&lab.node, lab.root(), &binary(), "counters").unwrap();
@@ -65,4 +68,5 @@ fn an_inside_address_does_not_come_in_from_outside() {
     assert!(text.contains("spoofed"), "{text}");
     let honest = traffic::udp(&lab.outside, ip(BACKUP[0]), at(DB[0], 161));
     assert_eq!(honest, Observed::Allowed);
+    tally.assert(&lab);
 }

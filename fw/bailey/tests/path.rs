@@ -16,6 +16,7 @@ fn large_datagrams_come_through_in_fragments() {
         Server::udp(lab.workload("db"), ip(DB[family]), 161).unwrap();
     }
     let _daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let (backup, stranger) = (ip(BACKUP[family]), ip(STRANGER[family]));
         for bytes in [6, 1400, 1500, 4000, 30_000] {
@@ -34,6 +35,7 @@ fn large_datagrams_come_through_in_fragments() {
             0
         );
     }
+    tally.assert(&lab);
 }
 
 #[test]
@@ -48,12 +50,14 @@ fn jumbo_frames_are_read_in_many_buffers() {
         Server::udp(lab.workload("db"), ip(DB[family]), 161).unwrap();
     }
     let _daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let to = at(DB[family], 161);
         let seen = traffic::udp_of(&lab.outside, ip(BACKUP[family]), to, 8000);
         assert_eq!(seen, Observed::Allowed, "family {family}");
     }
     assert_eq!(counted(&lab, NIC, "xdp", "ip-length"), 0);
+    tally.assert(&lab);
 }
 
 const FAR: [&str; 2] = ["192.0.2.10", "2001:db8:f::10"];
@@ -98,6 +102,7 @@ fn path_mtu_discovery_works_from_inside() {
     let far = far_host(&lab);
     Server::tcp(lab.workload("web"), 8080).unwrap();
     let _daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let before = counted(&lab, NIC, "xdp", "related");
         // The first may meet an address that IPv6 still checks for duplicates.
@@ -112,6 +117,7 @@ fn path_mtu_discovery_works_from_inside() {
             "family {family}"
         );
     }
+    tally.assert(&lab);
 }
 
 #[test]
@@ -127,6 +133,7 @@ fn path_mtu_discovery_works_from_outside() {
     web.ip("-6 route change default via fe80::1 dev eth0 mtu 1280 advmss 1440")
         .unwrap();
     let _daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let before = counted(&lab, NIC, "tc", "related");
         let from = ip(BACKUP[family]);
@@ -140,4 +147,5 @@ fn path_mtu_discovery_works_from_outside() {
             "family {family}"
         );
     }
+    tally.assert(&lab);
 }

@@ -27,7 +27,8 @@ fn allowed_both_ways_denied_silently_and_every_packet_counted() {
         Server::udp(&lab.outside, ip(BACKUP[family]), 53).unwrap();
     }
     Server::tcp(&lab.outside, 443).unwrap();
-    let daemon = start(&lab, "");
+    let _daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     let (outside, web, db) = (&lab.outside, lab.workload("web"), lab.workload("db"));
     for f in [0, 1] {
         let (backup, stranger) = (ip(BACKUP[f]), ip(STRANGER[f]));
@@ -81,59 +82,7 @@ fn allowed_both_ways_denied_silently_and_every_packet_counted() {
         );
         assert_eq!(traffic::ping(outside, backup, ip(node)), Observed::Allowed);
     }
-    assert_counts_equal_frames(&lab, &daemon);
-}
-
-/// What XDP counted is what the other end of the cable has sent. (Drivers do not agree whether a frame
-/// that XDP dropped was received.)
-fn assert_counts_equal_frames(lab: &Lab, daemon: &Daemon) {
-    let sent = |lab: &Lab| {
-        lab.outside.run(|| {
-            let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-            let line = text
-                .lines()
-                .find(|line| line.trim_start().starts_with("eth0:"))
-                .unwrap();
-            let fields: Vec<u64> = line
-                .split(':')
-                .nth(1)
-                .unwrap()
-                .split_whitespace()
-                .map(|f| f.parse().unwrap())
-                .collect();
-            fields[9]
-        })
-    };
-    let counted = |daemon: &Daemon| {
-        let text = daemon.ask(lab, "counters -o json").unwrap();
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let rows = json["counters"].as_array().unwrap().clone();
-        let xdp = rows.iter().filter(|row| row["hook"] == "xdp");
-        xdp.map(|row| row["packets"].as_u64().unwrap()).sum::<u64>()
-    };
-    // A frame that comes between the two readings is in one of them only.
-    let steady = || {
-        loop {
-            let (first, counts, again) = (sent(lab), counted(daemon), sent(lab));
-            if first == again {
-                return (first, counts);
-            }
-            sleep(Duration::from_millis(50));
-        }
-    };
-    let before = steady();
-    for _ in 0..20 {
-        traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0]));
-    }
-    traffic::tcp(&lab.outside, ip(STRANGER[0]), at(DB[0], 5432));
-    let after = steady();
-    assert!(after.0 - before.0 >= 21, "{before:?} {after:?}");
-    assert_eq!(
-        after.0 - before.0,
-        after.1 - before.1,
-        "frames and counts, {before:?} to {after:?}:\n{}",
-        daemon.ask(lab, "counters").unwrap()
-    );
+    tally.assert(&lab);
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn what_is_forwarded_between_nics_leaves_in_xdp() {
     Server::tcp(lab.workload("db"), 5432).unwrap();
     Server::tcp(lab.workload("web"), 8080).unwrap();
     let _daemon = start_router(&lab);
+    let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let (backup, stranger) = (ip(BACKUP[family]), ip(STRANGER[family]));
         // The first packets find no neighbour and take the stack's way.
@@ -63,6 +64,7 @@ fn what_is_forwarded_between_nics_leaves_in_xdp() {
     assert!(counted(&lab, "nic0", "xdp", "policy") > 0);
     assert!(counted(&lab, "web", "xdp", "policy") > 0);
     assert_eq!(counted(&lab, "nic0", "xdp", "bridge-port"), 0);
+    tally.assert(&lab);
 }
 
 /// A hop is a hop: who sends with one left gets told so, by the stack.
@@ -72,6 +74,7 @@ fn the_last_hop_is_the_stacks() {
     let lab = lab();
     Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
     let _daemon = start_router(&lab);
+    let tally = Tally::begin(&lab);
     let send = |ttl: u32| {
         lab.outside.run(move || {
             let socket = std::net::UdpSocket::bind((ip(BACKUP[0]), 0)).unwrap();
@@ -90,4 +93,5 @@ fn the_last_hop_is_the_stacks() {
     assert!(send(1).is_err());
     let told = counted(&lab, "nic0", "tc", "related") - before;
     assert_eq!(told, 1, "time exceeded, about the flow");
+    tally.assert(&lab);
 }

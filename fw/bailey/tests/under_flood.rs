@@ -207,6 +207,7 @@ fn a_minute_of_flood_is_not_noticed() {
     Server::udp(&lab.outside, ip(BACKUP[0]), 53).unwrap();
     let extra = "failsafe = [{ cidr = \"198.51.100.0/24\", port = 22 }]";
     let _daemon = start(&lab, extra);
+    let tally = Tally::begin(&lab);
     let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(WEB[0], PORT)).unwrap();
     let port = stream.local_addr().unwrap().port();
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
@@ -277,6 +278,7 @@ fn a_minute_of_flood_is_not_noticed() {
     sleep(Duration::from_secs(4));
     let status = json(&lab, "status");
     assert!(status["flood_seconds"].is_null(), "{status}");
+    tally.assert(&lab);
 }
 
 /// As with a NAT that throws away what belongs to no connection.
@@ -287,13 +289,14 @@ fn a_client_that_never_sees_the_challenge_gets_in_at_its_next_syn() {
     let lab = flooded_lab();
     Server::tcp(lab.workload("web"), PORT).unwrap();
     let _daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     let targets = WEB.map(ip);
     for family in [0, 1] {
         // A flood would keep the neighbour's address from being found.
         let to = at(WEB[family], PORT);
         assert!(connects(&lab.outside, client(family, CLIENTS - 1), to));
     }
-    let _flood = Flood::start(&lab.outside, &targets, PORT, RATE).unwrap();
+    let flood = Flood::start(&lab.outside, &targets, PORT, RATE).unwrap();
     sleep(Duration::from_secs(1));
     for family in [0, 1] {
         let to = at(WEB[family], PORT);
@@ -322,6 +325,8 @@ fn a_client_that_never_sees_the_challenge_gets_in_at_its_next_syn() {
     assert_eq!(event(&lab, "proven"), proven, "it was hidden");
     // The IPv6 clients are of one /64, of which one has proven itself.
     assert!(event(&lab, "retried") >= 5);
+    drop(flood);
+    tally.assert(&lab);
 }
 
 #[test]
@@ -338,6 +343,7 @@ fn an_annotation_limits_what_each_source_may_open() {
     fs::write(&file, annotated).unwrap();
     Server::tcp(lab.workload("web"), PORT).unwrap();
     let mut daemon = start(&lab, "");
+    let tally = Tally::begin(&lab);
     let try_ten = |number: u32| {
         let to = at(WEB[0], PORT);
         let attempts = (0..10).map(|_| traffic::tcp(&lab.outside, client(0, number), to));
@@ -362,6 +368,7 @@ fn an_annotation_limits_what_each_source_may_open() {
         .wait_for("must be connections per second", PATIENCE)
         .unwrap();
     assert_eq!(try_ten(0), 10);
+    tally.assert(&lab);
 }
 
 /// On any driver: few packets are a flood here, and machines that are emulated may take their time.
@@ -373,6 +380,7 @@ fn clients_prove_themselves_to_what_is_behind_and_to_the_node() {
     Server::tcp(lab.workload("web"), PORT).unwrap();
     Server::tcp(&lab.node, PORT).unwrap();
     let _daemon = start(&lab, "[flood]\nnew_flows = 50\n");
+    let tally = Tally::begin(&lab);
     let targets = [WEB[0], WEB[1], NODE[0], NODE[1]];
     for target in targets {
         let family = usize::from(target.contains(':'));
@@ -382,7 +390,7 @@ fn clients_prove_themselves_to_what_is_behind_and_to_the_node() {
             at(target, PORT)
         ));
     }
-    let _flood = Flood::start(&lab.outside, &targets.map(ip), PORT, 500).unwrap();
+    let flood = Flood::start(&lab.outside, &targets.map(ip), PORT, 500).unwrap();
     sleep(Duration::from_secs(2));
     for (number, target) in (0..).zip(targets) {
         let family = usize::from(target.contains(':'));
@@ -396,6 +404,8 @@ fn clients_prove_themselves_to_what_is_behind_and_to_the_node() {
     for name in ["proven", "cookie-returned"] {
         assert!(event(&lab, name) > 0, "{name}");
     }
+    drop(flood);
+    tally.assert(&lab);
 }
 
 #[test]

@@ -10,9 +10,11 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_lab::daemon::POLICIES;
+use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, Lab, daemon};
 
@@ -103,6 +105,58 @@ pub fn assert_detached(lab: &Lab) {
 /// Runs a verb against the lab's configuration, with or without a daemon.
 pub fn ask(lab: &Lab, verb: &str) -> Output {
     daemon::ask(&lab.node, lab.root(), &binary(), verb).unwrap()
+}
+
+/// Frames that the other end of the NIC's cable has sent, and those that XDP has counted. (Drivers do not
+/// agree whether a frame that XDP dropped was received.)
+pub struct Tally {
+    sent: u64,
+    counted: u64,
+}
+
+impl Tally {
+    /// From now on: programs are attached.
+    pub fn begin(lab: &Lab) -> Self {
+        // A frame that comes between two readings is in one of them only.
+        loop {
+            let first = Self::sent(lab);
+            let tally = Self {
+                sent: first,
+                counted: Self::counted(lab),
+            };
+            if first == Self::sent(lab) {
+                return tally;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Every frame since then was counted, once.
+    pub fn assert(self, lab: &Lab) {
+        let now = Self::begin(lab);
+        let frames = now.sent - self.sent;
+        assert!(frames > 0, "there was no traffic");
+        let counters = String::from_utf8(ask(lab, "counters").stdout).unwrap();
+        assert_eq!(now.counted - self.counted, frames, "{counters}");
+    }
+
+    fn sent(lab: &Lab) -> u64 {
+        lab.outside.run(|| {
+            let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+            let mut lines = text.lines().map(str::trim_start);
+            let line = lines.find_map(|line| line.strip_prefix("eth0:")).unwrap();
+            line.split_whitespace().nth(9).unwrap().parse().unwrap()
+        })
+    }
+
+    fn counted(lab: &Lab) -> u64 {
+        let output = ask(lab, "counters -o json");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = json["counters"].as_array().unwrap().iter();
+        rows.filter(|row| row["interface"] == NIC && row["hook"] == "xdp")
+            .map(|row| row["packets"].as_u64().unwrap())
+            .sum()
+    }
 }
 
 /// Packets with a reason on an interface and hook.
