@@ -11,22 +11,6 @@
 #include "bucket.h"
 #include "proof.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct flood_cpu);
-} flood_cpus SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << SOURCE_BITS);
-	__type(key, __u32);
-	__type(value, __u64);
-} source_rates SEC(".maps");
-
 volatile const __u32 FLOOD_LIMIT = 0; /* new flows per window, of all CPUs; 0 = any */
 #define FLOOD_LIMIT_MIN 2 /* of a CPU: half of it is its end */
 /* Nanoseconds per flow, and for a whole bucket; even. */

@@ -171,6 +171,55 @@ struct {
 	__type(value, struct flow_events);
 } flow_events SEC(".maps");
 
+/* Floods and limits of rules, see flood.h, proof.h and rate_limit.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flood_cpu);
+} flood_cpus SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << SOURCE_BITS);
+	__type(key, __u32);
+	__type(value, __u64);
+} source_rates SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, PROVEN_CLIENTS);
+	__type(key, struct client);
+	__type(value, struct proof);
+} proven SEC(".maps");
+
+/* Two records a word: {hash:16, time:16}. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << SYN_RECORD_BITS);
+	__type(key, __u32);
+	__type(value, __u64);
+} syn_records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RULE_FIRST);
+	__type(key, __u32);
+	__type(value, struct limit_state);
+} limit_states SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << SOURCE_BITS);
+	__type(key, __u32);
+	__type(value, __u64);
+} limit_sources SEC(".maps");
+
 /* Set by the loader, the same in every program that shares the maps above. */
 volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
 volatile const __u32 RULE_STRIDE = RULE_FIRST;

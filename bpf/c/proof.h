@@ -16,22 +16,6 @@
 
 #include "source.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, PROVEN_CLIENTS);
-	__type(key, struct client);
-	__type(value, struct proof);
-} proven SEC(".maps");
-
-/* Two records a word: {hash:16, time:16}. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << SYN_RECORD_BITS);
-	__type(key, __u32);
-	__type(value, __u64);
-} syn_records SEC(".maps");
-
 #define SIP_ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
 
 #define SIP_ROUND(a, b, c, d)                                                  \

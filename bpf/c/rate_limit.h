@@ -11,22 +11,6 @@
 TABLE(rule_limits, struct u32_chunk); /* rule -> limit, 0 = none */
 TABLE(limits, struct rule_limit);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, RULE_FIRST);
-	__type(key, __u32);
-	__type(value, struct limit_state);
-} limit_states SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << SOURCE_BITS);
-	__type(key, __u32);
-	__type(value, __u64);
-} limit_sources SEC(".maps");
-
 volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
 
 static __always_inline bool source_admits(struct pkt *pkt, __u32 rule,
