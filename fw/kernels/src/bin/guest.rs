@@ -46,7 +46,6 @@ fn init() -> Result<()> {
         ("sysfs", "/sys"),
         ("devtmpfs", "/dev"),
         ("bpf", "/sys/fs/bpf"),
-        ("tmpfs", "/tmp"),
         ("tmpfs", "/run"),
     ] {
         fs::create_dir_all(at)?;
