@@ -224,6 +224,6 @@ pub(crate) fn cost() -> Check {
         feature: "instructions per packet".into(),
         command: ["/init", "measure", "packets"].map(str::to_owned).into(),
         environment: BTreeMap::new(),
-        seconds: 300,
+        seconds: 900,
     }
 }
