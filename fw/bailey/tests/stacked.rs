@@ -70,7 +70,7 @@ fn bond(mode: &str, interfaces: &[&str]) {
     // One cable less.
     lab.outside.ip("link set port0 down").unwrap();
     lab.node.ip("link set nic0 down").unwrap();
-    sleep(Duration::from_secs(2));
+    sleep(Duration::from_secs(5));
     assert_in_force(&lab);
 }
 
