@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-const PROGRAMS: [&str; 2] = ["entry", "policy"];
+const PROGRAMS: [&str; 3] = ["entry", "policy", "pass"];
 const OLDEST_CLANG: u32 = 16;
 const NEWEST_CLANG: u32 = 22;
 

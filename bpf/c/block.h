@@ -54,8 +54,7 @@ __noinline int address_blocked(__u64 first, __u64 second, __u32 which)
 
 static __always_inline void blocks_read(struct pkt *pkt)
 {
-	__u32 zero = 0;
-	struct control *in_force = bpf_map_lookup_elem(&control, &zero);
+	struct control *in_force = control_in_force();
 
 	if (in_force)
 		pkt->blocks = READ_ONCE(in_force->blocks);

@@ -3,7 +3,7 @@
 #ifndef BAILEY_BUCKET_H
 #define BAILEY_BUCKET_H
 
-#include "base.h"
+#include "source.h"
 
 /*
  * Takes one token. interval: nanoseconds in which one comes back; burst: those in
@@ -34,6 +34,22 @@ __noinline int bucket_take(__u64 *word, __u64 now, __u64 interval, __u64 burst)
 	if (before & BUCKET_DRY)
 		__sync_fetch_and_and(word, ~BUCKET_DRY);
 	return 1;
+}
+
+/* The same of a source's cells, see source_cells; no interval is no limit. It has a
+ * token if one of the two has: the other may be somebody else's, too. */
+static __always_inline bool source_takes(void *map, const struct flow_key *key,
+					 bool low, __u32 more, __u64 now,
+					 __u64 interval, __u64 burst)
+{
+	struct source_cells cells;
+	int first, second;
+
+	if (!interval || !source_cells(map, key, low, more, &cells))
+		return true;
+	first = bucket_take(cells.first, now, interval, burst);
+	second = bucket_take(cells.second, now, interval, burst);
+	return first || second;
 }
 
 #endif

@@ -10,29 +10,20 @@
 
 #include "flow.h" /* lanes_matching */
 
-#define TABLE(name, value_type)                        \
-	struct {                                       \
-		__uint(type, BPF_MAP_TYPE_ARRAY);      \
-		__uint(map_flags, BPF_F_MMAPABLE);     \
-		__uint(max_entries, 1);                \
-		__type(key, __u32);                    \
-		__type(value, value_type);             \
-	} name SEC(".maps")
-
-TABLE(host_tags, __u64);
-TABLE(host_buckets, struct host_bucket);
-TABLE(lpm4_direct, struct u32_chunk);
-TABLE(lpm4_nodes, struct lpm_node);
-TABLE(lpm4_leaves, struct u32_chunk);
-TABLE(lpm6_direct, struct u32_chunk);
-TABLE(lpm6_nodes, struct lpm_node);
-TABLE(lpm6_leaves, struct u32_chunk);
-TABLE(classes, struct class_record);
-TABLE(port_classes, struct port_chunk);
-TABLE(subject_pages, struct u32_chunk);
-TABLE(row_pages, struct page);
-TABLE(row_index, struct u32_chunk);
-TABLE(cell_pages, struct page);
+ARRAY(host_tags, __u64, 1);
+ARRAY(host_buckets, struct host_bucket, 1);
+ARRAY(lpm4_direct, struct u32_chunk, 1);
+ARRAY(lpm4_nodes, struct lpm_node, 1);
+ARRAY(lpm4_leaves, struct u32_chunk, 1);
+ARRAY(lpm6_direct, struct u32_chunk, 1);
+ARRAY(lpm6_nodes, struct lpm_node, 1);
+ARRAY(lpm6_leaves, struct u32_chunk, 1);
+ARRAY(classes, struct class_record, 1);
+ARRAY(port_classes, struct port_chunk, 1);
+ARRAY(subject_pages, struct u32_chunk, 1);
+ARRAY(row_pages, struct page, 1);
+ARRAY(row_index, struct u32_chunk, 1);
+ARRAY(cell_pages, struct page, 1);
 
 /* Set when the generation is loaded. */
 volatile const __u32 HOST_BUCKET_BITS = 1;

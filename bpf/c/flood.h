@@ -19,13 +19,6 @@ volatile const __u64 UNPROVEN_BURST = 0;
 volatile const __u64 SOURCE_INTERVAL = 0; /* 0 = no limit */
 volatile const __u64 SOURCE_BURST = 0;
 
-static __always_inline struct control *control_in_force(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&control, &zero);
-}
-
 /* Has any CPU seen a flood so lately? */
 static __always_inline bool flooded_within(struct pkt *pkt, __u32 ticks)
 {
@@ -46,9 +39,10 @@ static __always_inline void flood_note(struct pkt *pkt,
 
 /* Counts one more and tells whether there is a flood. Only this CPU writes here. */
 static __always_inline bool flood_now(struct pkt *pkt, struct flood_cpu *cpu,
-				      struct control *in_force, __u64 now)
+				      struct control *in_force,
+				      __u32 receivers, __u64 now)
 {
-	__u32 limit = FLOOD_LIMIT / ((__u32)READ_ONCE(in_force->receivers) ?: 1);
+	__u32 limit = FLOOD_LIMIT / receivers;
 	__u64 window = now >> FLOOD_WINDOW_SHIFT;
 
 	if (limit < FLOOD_LIMIT_MIN)
@@ -74,23 +68,6 @@ static __always_inline bool flood_now(struct pkt *pkt, struct flood_cpu *cpu,
 	return cpu->flood;
 }
 
-/* What is forged must not use up what the one has whose name it bears: sources
- * have a share for what is proven and another one for the rest. */
-static __always_inline bool source_rate_takes(struct pkt *pkt, bool proven,
-					      __u64 now)
-{
-	struct source_cells cells;
-	int first, second;
-
-	if (!SOURCE_INTERVAL ||
-	    !source_cells(&source_rates, &pkt->key, pkt->from_low, proven,
-			  &cells))
-		return true;
-	first = bucket_take(cells.first, now, SOURCE_INTERVAL, SOURCE_BURST);
-	second = bucket_take(cells.second, now, SOURCE_INTERVAL, SOURCE_BURST);
-	return first || second;
-}
-
 /* Can this frame be answered? Else its sender can prove nothing. */
 static __always_inline bool answerable(const struct pkt *pkt)
 {
@@ -106,6 +83,7 @@ __noinline int flood_step(struct pkt *pkt)
 	struct control *in_force = control_in_force();
 	__u64 interval, burst, *bucket;
 	struct flood_cpu *cpu;
+	__u32 receivers;
 	bool proven;
 
 	cpu = bpf_map_lookup_elem(&flood_cpus, &at);
@@ -114,10 +92,10 @@ __noinline int flood_step(struct pkt *pkt)
 	/* What this side opens; and what the warm-up takes up where it is. */
 	if ((INSIDE_COUNT && !pkt->outside) || (pkt->warm && !pkt->opens))
 		return STEP_CONTINUE;
-	if (!flood_now(pkt, cpu, in_force, now) || pkt->cookie)
+	receivers = (__u32)READ_ONCE(in_force->receivers) ?: 1;
+	if (!flood_now(pkt, cpu, in_force, receivers, now) || pkt->cookie)
 		return STEP_CONTINUE;
-	interval = UNPROVEN_INTERVAL *
-		   ((__u32)READ_ONCE(in_force->receivers) ?: 1);
+	interval = UNPROVEN_INTERVAL * receivers;
 	burst = interval > UNPROVEN_BURST ? interval : UNPROVEN_BURST;
 	proven = pkt->protocol == IPPROTO_TCP && pkt->opens &&
 		 client_proven(pkt);
@@ -127,7 +105,10 @@ __noinline int flood_step(struct pkt *pkt)
 			return answer(pkt, REASON_CHALLENGED);
 		bucket = &cpu->retried;
 	}
-	if (!source_rate_takes(pkt, proven, now))
+	/* What is forged must not use up what the one has whose name it bears:
+	 * sources have a share for what is proven and another one for the rest. */
+	if (!source_takes(&source_rates, &pkt->key, pkt->from_low, proven, now,
+			  SOURCE_INTERVAL, SOURCE_BURST))
 		return drop(pkt, REASON_DROP_FLOOD_SOURCE);
 	if (!proven && !bucket_take(bucket, now, interval, burst))
 		return drop(pkt, REASON_DROP_FLOOD);

@@ -8,22 +8,20 @@
 
 #include "base.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct control);
-} control SEC(".maps");
+/* Memory that user space maps. */
+#define ARRAY(name, value_type, entries)               \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY);      \
+		__uint(map_flags, BPF_F_MMAPABLE);     \
+		__uint(max_entries, entries);          \
+		__type(key, __u32);                    \
+		__type(value, value_type);             \
+	} name SEC(".maps")
+
+ARRAY(control, struct control, 1);
 
 /* The generation that the probe is to use: a control word. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct control);
-} probe_control SEC(".maps");
+ARRAY(probe_control, struct control, 1);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -62,79 +60,18 @@ struct {
 	__type(value, struct headers);
 } headers SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, __u64);
-} flow_tags SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, struct flow_bucket);
-} flows SEC(".maps");
+ARRAY(flow_tags, __u64, 2);
+ARRAY(flows, struct flow_bucket, 2);
 
 /* Packets and bytes, a map per direction: the CPUs of the two directions share
  * no line. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, struct flow_counts);
-} flow_counts_low SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, struct flow_counts);
-} flow_counts_high SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct flow_keys);
-} flow_keys SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, HOOKS);
-	__type(key, __u32);
-	__type(value, struct reason_counters);
-} reason_counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, RULE_FIRST);
-	__type(key, __u32);
-	__type(value, struct rule_counter);
-} rule_counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, IFINDEX_MAX);
-	__type(key, __u32);
-	__type(value, __u64);
-} interfaces SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, INTERFACE_SLOTS);
-	__type(key, __u32);
-	__type(value, struct interface_name);
-} interface_names SEC(".maps");
+ARRAY(flow_counts_low, struct flow_counts, 2);
+ARRAY(flow_counts_high, struct flow_counts, 2);
+ARRAY(flow_keys, struct flow_keys, 1);
+ARRAY(reason_counters, struct reason_counters, HOOKS);
+ARRAY(rule_counters, struct rule_counter, RULE_FIRST);
+ARRAY(interfaces, __u64, IFINDEX_MAX);
+ARRAY(interface_names, struct interface_name, INTERFACE_SLOTS);
 
 /* Bridge: the other side, by the ifindex that a frame came in through. Router: the
  * interfaces that are attached to, by their own. */
@@ -147,46 +84,13 @@ struct {
 
 /* Frames that were handed to the other side and not sent, by the slot of the
  * interface that they came in through. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, INTERFACE_SLOTS);
-	__type(key, __u32);
-	__type(value, __u64);
-} bridge_lost SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << SOURCE_BITS);
-	__type(key, __u32);
-	__type(value, __u64);
-} source_flows SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct flow_events);
-} flow_events SEC(".maps");
+ARRAY(bridge_lost, __u64, INTERFACE_SLOTS);
+ARRAY(source_flows, __u64, 1 << SOURCE_BITS);
+ARRAY(flow_events, struct flow_events, 1);
 
 /* Floods and limits of rules, see flood.h, proof.h and rate_limit.h. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct flood_cpu);
-} flood_cpus SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << SOURCE_BITS);
-	__type(key, __u32);
-	__type(value, __u64);
-} source_rates SEC(".maps");
+ARRAY(flood_cpus, struct flood_cpu, 1);
+ARRAY(source_rates, __u64, 1 << SOURCE_BITS);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -196,29 +100,9 @@ struct {
 } proven SEC(".maps");
 
 /* Two records a word: {hash:16, time:16}. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << SYN_RECORD_BITS);
-	__type(key, __u32);
-	__type(value, __u64);
-} syn_records SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, RULE_FIRST);
-	__type(key, __u32);
-	__type(value, struct limit_state);
-} limit_states SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << SOURCE_BITS);
-	__type(key, __u32);
-	__type(value, __u64);
-} limit_sources SEC(".maps");
+ARRAY(syn_records, __u64, 1 << SYN_RECORD_BITS);
+ARRAY(limit_states, struct limit_state, RULE_FIRST);
+ARRAY(limit_sources, __u64, 1 << SOURCE_BITS);
 
 /* Set by the loader, the same in every program that shares the maps above. */
 volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
@@ -229,5 +113,12 @@ volatile const __u32 LAST_RESORT = ~0U;    /* ticks of idleness, see flow_scan *
 volatile const __u32 INSIDE_COUNT = 0;     /* 0: no interface is known to be outside */
 volatile const __u32 BRIDGE = 0;           /* what passes XDP goes to the other side */
 volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
+
+static __always_inline struct control *control_in_force(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&control, &zero);
+}
 
 #endif

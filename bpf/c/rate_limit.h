@@ -6,35 +6,17 @@
 
 #include "bucket.h"
 #include "class.h"
-#include "source.h"
 
-TABLE(rule_limits, struct u32_chunk); /* rule -> limit, 0 = none */
-TABLE(limits, struct rule_limit);
+ARRAY(rule_limits, struct u32_chunk, 1); /* rule -> limit, 0 = none */
+ARRAY(limits, struct rule_limit, 1);
 
 volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
-
-static __always_inline bool source_admits(struct pkt *pkt, __u32 rule,
-					  const struct rule_limit *limit,
-					  __u64 now)
-{
-	struct source_cells cells;
-	bool low = pkt->from_low != pkt->reversed;
-	int first, second;
-
-	if (!limit->source_interval ||
-	    !source_cells(&limit_sources, &pkt->key, low, rule, &cells))
-		return true;
-	first = bucket_take(cells.first, now, limit->source_interval,
-			    limit->source_burst);
-	second = bucket_take(cells.second, now, limit->source_interval,
-			     limit->source_burst);
-	return first || second;
-}
 
 /* May the rule of this cell open one more flow? */
 static __always_inline bool rule_admits(struct pkt *pkt, __u32 cell, __u64 now)
 {
 	__u32 rule = cell & CELL_RULE_MASK, index = 0;
+	bool low = pkt->from_low != pkt->reversed;
 	struct limit_state *state;
 	struct rule_limit *limit;
 
@@ -44,7 +26,8 @@ static __always_inline bool rule_admits(struct pkt *pkt, __u32 cell, __u64 now)
 	state = bpf_map_lookup_elem(&limit_states, &rule);
 	if (!limit || !state)
 		return true;
-	if (source_admits(pkt, rule, limit, now) &&
+	if (source_takes(&limit_sources, &pkt->key, low, rule, now,
+			 limit->source_interval, limit->source_burst) &&
 	    (!limit->interval || bucket_take(&state->bucket, now,
 					     limit->interval, limit->burst)))
 		return true;

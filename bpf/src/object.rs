@@ -14,3 +14,10 @@ pub static ENTRY: &[u8] = &ENTRY_IMAGE.0;
 
 /// `policy.bpf.o`: `policy_xdp`, `policy_tc` and `policy_probe`, loaded once per generation.
 pub static POLICY: &[u8] = &POLICY_IMAGE.0;
+
+static PASS_IMAGE: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/pass.bpf.o")));
+
+/// `pass.bpf.o`: the XDP program `pass`, for labs. A veth delivers what XDP sends only if its other end
+/// receives by XDP.
+pub static PASS: &[u8] = &PASS_IMAGE.0;

@@ -57,9 +57,7 @@ fn a_block_cuts_a_live_connection_and_lapses_with_the_daemon_dead() {
         text.contains("2001:db8:a::/64") && text.contains("scan"),
         "{text}"
     );
-    let json: serde_json::Value =
-        serde_json::from_slice(&ask(&lab, "blocks -o json").stdout).unwrap();
-    assert_eq!(json["blocks"].as_array().unwrap().len(), 2);
+    assert_eq!(json(&lab, "blocks")["blocks"].as_array().unwrap().len(), 2);
     verb(&lab, "unblock 203.0.113.10", 0);
     assert_eq!(
         verb(&lab, "unblock 203.0.113.10", 1),

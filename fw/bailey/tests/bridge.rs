@@ -10,7 +10,7 @@ use std::time::Duration;
 use bailey_lab::daemon::{self, POLICIES};
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::wire::{LEFT, RIGHT, SIDES};
-use bailey_lab::{Daemon, Namespace, Server, Wire};
+use bailey_lab::{Daemon, Server, Wire};
 use nix::sys::signal::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,20 +77,6 @@ fn tcp(wire: &Wire, family: usize, port: u16) -> Observed {
 
 fn ping(wire: &Wire, family: usize) -> Observed {
     traffic::ping(&wire.left, ip(LEFT[family]), ip(RIGHT[family]))
-}
-
-/// Frames that an interface has received or sent.
-fn frames(namespace: &Namespace, interface: &str, sent: bool) -> u64 {
-    let prefix = format!("{interface}:");
-    namespace.run(move || {
-        let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-        let line = text
-            .lines()
-            .find_map(|line| line.trim_start().strip_prefix(&prefix).map(str::to_owned))
-            .unwrap();
-        let field = if sent { 9 } else { 1 };
-        line.split_whitespace().nth(field).unwrap().parse().unwrap()
-    })
 }
 
 fn servers(wire: &Wire) {
@@ -166,7 +152,7 @@ fn frames_for_nobody_and_everybody_cross_it() {
         .ip("neigh replace 10.9.0.77 lladdr 02:00:00:00:00:77 dev eth0")
         .unwrap();
     let send = |to: &'static str| {
-        let before = frames(&wire.right, "eth0", false);
+        let before = wire.right.frames("eth0").unwrap().received;
         wire.left.run(move || {
             let socket = UdpSocket::bind((LEFT[0], 0)).unwrap();
             socket.set_broadcast(true).unwrap();
@@ -175,7 +161,7 @@ fn frames_for_nobody_and_everybody_cross_it() {
             }
         });
         sleep(Duration::from_millis(200));
-        frames(&wire.right, "eth0", false) - before
+        wire.right.frames("eth0").unwrap().received - before
     };
     assert!(send("10.9.0.77") >= 10, "unknown unicast");
     assert!(send("10.9.0.255") >= 10, "broadcast");
@@ -191,11 +177,11 @@ fn frames_for_nobody_and_everybody_cross_it() {
         }
         sleep(Duration::from_millis(100));
     }
-    let before = frames(&wire.right, "eth0", false);
+    let before = wire.right.frames("eth0").unwrap().received;
     let hellos = counted(&wire, SIDES[0], "link-local-control");
     sleep(Duration::from_secs(5));
     assert!(counted(&wire, SIDES[0], "link-local-control") > hellos);
-    assert!(frames(&wire.right, "eth0", false) > before);
+    assert!(wire.right.frames("eth0").unwrap().received > before);
 }
 
 /// Every frame that comes in is sent on the other side, or counted under the reason why not.
@@ -216,8 +202,8 @@ fn what_one_side_takes_in_the_other_sends_or_a_counter_tells() {
     };
     let reading = || {
         (
-            frames(&wire.bump, SIDES[0], false),
-            frames(&wire.bump, SIDES[1], true),
+            wire.bump.frames(SIDES[0]).unwrap().received,
+            wire.bump.frames(SIDES[1]).unwrap().sent,
             drops(&wire),
         )
     };

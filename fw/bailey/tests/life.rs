@@ -15,14 +15,6 @@ use bailey_lab::{Daemon, Lab, Server, daemon};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
-fn json(lab: &Lab, verb: &str) -> serde_json::Value {
-    let output = ask(lab, &format!("{verb} -o json"));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        panic!("{verb}: {error}: {stderr}")
-    })
-}
-
 fn relaunch(lab: &Lab, arguments: &[&str]) -> Daemon {
     Daemon::launch(&lab.node, lab.root(), &binary(), arguments).unwrap()
 }

@@ -58,26 +58,8 @@ fn receive_with_xdp(namespace: &Namespace, root: &std::path::Path) {
     if std::env::var_os("BAILEY_LAB_PAIRS").is_some() {
         return;
     }
-    let source = root.join("pass.c");
-    let text = "__attribute__((section(\"xdp\"), used)) int pass(void *ctx) { return 2; }\n\
-                char LICENSE[] __attribute__((section(\"license\"), used)) = \"GPL\";\n";
-    fs::write(&source, text).unwrap();
-    let clang = (16..=22)
-        .rev()
-        .map(|n| format!("clang-{n}"))
-        .chain(["clang".into()]);
-    let named = std::env::var("BAILEY_CLANG").into_iter();
-    let built = named.chain(clang).any(|clang| {
-        let command = Command::new(clang)
-            .args(["-target", "bpf", "-O2", "-g", "-c"])
-            .arg(&source)
-            .arg("-o")
-            .arg(root.join("pass.o"))
-            .status();
-        command.is_ok_and(|status| status.success())
-    });
-    assert!(built, "no clang, which building Bailey needs too");
     let object = root.join("pass.o");
+    fs::write(&object, bailey_bpf::object::PASS).unwrap();
     let attach = format!("link set dev eth0 xdp obj {} sec xdp", object.display());
     namespace.ip(&attach).unwrap();
 }
@@ -101,10 +83,6 @@ fn flooded_lab() -> Lab {
         .unwrap();
     receive_with_xdp(&lab.outside, lab.root());
     lab
-}
-
-fn json(lab: &Lab, verb: &str) -> serde_json::Value {
-    serde_json::from_slice(&ask(lab, &format!("{verb} -o json")).stdout).unwrap()
 }
 
 fn event(lab: &Lab, name: &str) -> u64 {

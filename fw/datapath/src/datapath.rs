@@ -201,7 +201,7 @@ impl Datapath {
         let words = size_of::<abi::rule_counter>() / 8;
         let counters = self.shared.rule_counters.words();
         let limit_words = size_of::<abi::limit_state>() / 8;
-        let limits = map_pinned_writable(&self.shared.pins, "limit_states", limit_words * 8)?;
+        let limits = self.shared.limit_states.words();
         let cpus = cpus()? as usize;
         let new = rules
             .iter()
@@ -212,7 +212,7 @@ impl Datapath {
             }
         };
         for (id, _) in new {
-            clear(limits.words(), id as usize * limit_words, limit_words);
+            clear(limits, id as usize * limit_words, limit_words);
             for cpu in 0..cpus {
                 clear(counters, (cpu * stride + id as usize) * words, words);
             }

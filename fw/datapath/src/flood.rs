@@ -7,6 +7,7 @@ use bailey_bpf::{TokenBucket, abi};
 use crate::clock::{Ticks, coarse_nanoseconds};
 use crate::counters::map_pinned;
 use crate::error::DatapathError;
+use crate::mapping::Mapping;
 use crate::pins::PinDir;
 use crate::settings::Settings;
 
@@ -70,16 +71,28 @@ impl FloodGlobals {
     }
 }
 
-/// Seconds since a flood began, if any CPU sees one.
+/// Bytes of a line of `flood_cpus`.
+const LINE: usize = size_of::<abi::flood_cpu>();
+
+/// What the CPUs have seen, a line each.
+pub(crate) fn lines(pins: &PinDir) -> Result<Mapping, DatapathError> {
+    map_pinned(pins, "flood_cpus", LINE).map(|(lines, _)| lines)
+}
+
+/// Seconds since a flood began, if any CPU sees one. There is none where another version's maps are.
 pub(crate) fn seconds(pins: &PinDir) -> Result<Option<u64>, DatapathError> {
+    let lines = match lines(pins) {
+        Err(DatapathError::NotLoaded(_)) => return Ok(None),
+        lines => lines?,
+    };
     let now = Ticks::now();
-    let begun = cpus(pins)?.into_iter().filter_map(|cpu| cpu.flood);
+    let begun = cpus(&lines).filter_map(|cpu| cpu.flood);
     Ok(begun.map(|begun| now.seconds_since(begun)).max())
 }
 
 /// How many CPUs new flows arrive on.
-pub(crate) fn receivers(pins: &PinDir) -> Result<u64, DatapathError> {
-    Ok(cpus(pins)?.len() as u64)
+pub(crate) fn receivers(lines: &Mapping) -> u64 {
+    cpus(lines).count() as u64
 }
 
 /// A CPU that new flows have come in on within the last two seconds.
@@ -88,16 +101,10 @@ struct Cpu {
     flood: Option<Ticks>,
 }
 
-/// Those CPUs; none before any policy was loaded, or with another version's.
-fn cpus(pins: &PinDir) -> Result<Vec<Cpu>, DatapathError> {
-    let lines = match map_pinned(pins, "flood_cpus", size_of::<abi::flood_cpu>()) {
-        Ok((lines, _)) => lines,
-        Err(DatapathError::NotLoaded(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+fn cpus(lines: &Mapping) -> impl Iterator<Item = Cpu> {
     let window = coarse_nanoseconds() >> abi::FLOOD_WINDOW_SHIFT;
-    let lines = lines.words().chunks_exact(size_of::<abi::flood_cpu>() / 8);
-    let cpu = |line: &[AtomicU64]| {
+    let lines = lines.words().chunks_exact(LINE / 8);
+    lines.filter_map(move |line: &[AtomicU64]| {
         let [last, _, calm, flood] = [0, 1, 2, 3].map(|at| line[at].load(Ordering::Relaxed));
         // A CPU that nothing reaches any more has not noticed that a flood is over.
         let quiet_for = window.saturating_sub(calm.max(last));
@@ -105,6 +112,5 @@ fn cpus(pins: &PinDir) -> Result<Vec<Cpu>, DatapathError> {
         (quiet_for < u64::from(abi::FLOOD_CALM_WINDOWS)).then(|| Cpu {
             flood: begun.map(|tick| Ticks(tick as u32 & abi::TICK_MASK)),
         })
-    };
-    Ok(lines.filter_map(cpu).collect())
+    })
 }

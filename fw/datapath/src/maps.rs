@@ -67,6 +67,14 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         entries,
         setting,
     };
+    let keyed = |name, kind, [key_size, value_size]: [usize; 2], entries| MapShape {
+        name,
+        kind,
+        key_size: key_size as u32,
+        value_size: value_size as u32,
+        entries,
+        setting: None,
+    };
     let flows = Some("flow_table.flows");
     let counts = size_of::<abi::flow_counts>();
     let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
@@ -103,14 +111,12 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
             Some("limits.rules"),
         ),
         array("limit_sources", 8, 1 << abi::SOURCE_BITS, None),
-        MapShape {
-            name: "proven",
-            kind: MapType::LruHash,
-            key_size: size_of::<abi::client>() as u32,
-            value_size: size_of::<abi::proof>() as u32,
-            entries: abi::PROVEN_CLIENTS,
-            setting: None,
-        },
+        keyed(
+            "proven",
+            MapType::LruHash,
+            [size_of::<abi::client>(), size_of::<abi::proof>()],
+            abi::PROVEN_CLIENTS,
+        ),
         array("interfaces", 8, abi::IFINDEX_MAX, None),
         array(
             "interface_names",
@@ -119,38 +125,33 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
             None,
         ),
         array("bridge_lost", 8, abi::INTERFACE_SLOTS, None),
-        MapShape {
-            name: "bridge_ports",
-            kind: MapType::DevMapHash,
-            key_size: 4,
-            value_size: 8,
-            entries: abi::INTERFACE_SLOTS,
-            setting: None,
-        },
-        MapShape {
-            name: "block_hosts",
-            kind: MapType::Hash,
-            key_size: size_of::<abi::block_host>() as u32,
-            value_size: size_of::<abi::block>() as u32,
-            entries: abi::BLOCK_HOSTS,
-            setting: None,
-        },
-        MapShape {
-            name: "block_prefixes",
-            kind: MapType::LpmTrie,
-            key_size: size_of::<abi::block_prefix>() as u32,
-            value_size: size_of::<abi::block>() as u32,
-            entries: abi::BLOCK_PREFIXES,
-            setting: None,
-        },
-        MapShape {
-            name: "fragments",
-            kind: MapType::LruHash,
-            key_size: size_of::<abi::fragment_key>() as u32,
-            value_size: size_of::<abi::fragment_record>() as u32,
-            entries: abi::FRAGMENT_RECORDS,
-            setting: None,
-        },
+        keyed(
+            "bridge_ports",
+            MapType::DevMapHash,
+            [4, 8],
+            abi::INTERFACE_SLOTS,
+        ),
+        keyed(
+            "block_hosts",
+            MapType::Hash,
+            [size_of::<abi::block_host>(), size_of::<abi::block>()],
+            abi::BLOCK_HOSTS,
+        ),
+        keyed(
+            "block_prefixes",
+            MapType::LpmTrie,
+            [size_of::<abi::block_prefix>(), size_of::<abi::block>()],
+            abi::BLOCK_PREFIXES,
+        ),
+        keyed(
+            "fragments",
+            MapType::LruHash,
+            [
+                size_of::<abi::fragment_key>(),
+                size_of::<abi::fragment_record>(),
+            ],
+            abi::FRAGMENT_RECORDS,
+        ),
     ])
 }
 

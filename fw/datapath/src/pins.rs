@@ -23,23 +23,6 @@ pub enum PinDir {
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 
 impl PinDir {
-    /// The same place.
-    ///
-    /// # Errors
-    /// If there are too many open files.
-    pub(crate) fn try_clone(&self) -> Result<Self, DatapathError> {
-        match self {
-            Self::Path(path) => Ok(Self::Path(path.clone())),
-            Self::Private(fd) => {
-                let fd = fd.try_clone().map_err(|source| DatapathError::System {
-                    operation: "dup",
-                    source,
-                })?;
-                Ok(Self::Private(fd))
-            }
-        }
-    }
-
     /// Uses a directory on bpffs, creating it if its parent is on bpffs.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::frozen::write_and_freeze;
 use crate::globals::{Globals, build_number};
 use crate::layout::{self, Pinned};
 use crate::mapping::Mapping;
-use crate::maps::{BUILD_MAPS, build_pin, map_shapes};
+use crate::maps::{BUILD_MAPS, MapShape, build_pin, map_shapes};
 use crate::namespace;
 use crate::pins::PinDir;
 use crate::settings::Settings;
@@ -40,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) interfaces: Mapping,
     pub(crate) interface_names: Mapping,
     pub(crate) rule_counters: Mapping,
+    pub(crate) limit_states: Mapping,
     pub(crate) bridge_ports: DevMapHash<MapData>,
     pub(crate) policies: [ProgramArray<MapData>; 3],
 }
@@ -120,9 +121,7 @@ impl Shared {
                 object: "entry.bpf.o",
                 source: Box::new(error),
             });
-        let counters = shapes.iter().find(|shape| shape.name == "rule_counters");
-        let counters = counters.map_or(0, |shape| (shape.entries * shape.value_size) as usize);
-        match entry.and_then(|entry| Parts::new(entry, counters, &settings, programs, adopted)) {
+        match entry.and_then(|entry| Parts::new(entry, &shapes, &settings, programs, adopted)) {
             Ok(parts) => Ok(Self {
                 pins,
                 settings,
@@ -166,7 +165,7 @@ impl Shared {
 impl Parts {
     fn new(
         mut entry: Ebpf,
-        counters: usize,
+        shapes: &[MapShape],
         settings: &Settings,
         programs: Programs,
         adopted: bool,
@@ -186,7 +185,15 @@ impl Parts {
         let slots = abi::INTERFACE_SLOTS as usize;
         let names = slots * size_of::<abi::interface_name>();
         let interface_names = writable(&entry, "interface_names", names)?;
-        let rule_counters = writable(&entry, "rule_counters", counters)?;
+        let whole = |name| {
+            let shape = shapes.iter().find(|shape| shape.name == name);
+            let bytes = shape.map_or(0, |shape| {
+                shape.entries as usize * shape.value_size as usize
+            });
+            writable(&entry, name, bytes)
+        };
+        let rule_counters = whole("rule_counters")?;
+        let limit_states = whole("limit_states")?;
         // Written and frozen before any program that reads it is loaded.
         let image = failsafe::image(&settings.failsafe);
         write_and_freeze(
@@ -210,6 +217,7 @@ impl Parts {
             interfaces,
             interface_names,
             rule_counters,
+            limit_states,
             bridge_ports,
             policies,
         })

@@ -21,7 +21,7 @@ use crate::shared::cpus;
 /// addresses are needed. But ages wrap after 208 days and epochs after 2^24 commits, and idle times
 /// follow the fill only as long as someone looks at it.
 pub struct Sweeper {
-    pins: PinDir,
+    flood: Mapping,
     tags: Mapping,
     lines: Mapping,
     sources: Mapping,
@@ -76,7 +76,7 @@ pub fn scale_for(live: u64, flows: u64) -> u64 {
 impl Sweeper {
     pub(crate) fn open(pins: &PinDir, settings: &Settings) -> Result<Self, DatapathError> {
         Ok(Self {
-            pins: pins.try_clone()?,
+            flood: flood::lines(pins)?,
             tags: map_pinned_writable(pins, "flow_tags", 8)?,
             lines: map_pinned_writable(pins, "flows", size_of::<abi::flow_bucket>())?,
             sources: map_pinned_writable(pins, "source_flows", 8)?,
@@ -131,9 +131,8 @@ impl Sweeper {
 
     /// Tells the programs among how many CPUs what may be opened under a flood is shared.
     pub fn set_receivers(&self) {
-        if let Ok(receivers) = flood::receivers(&self.pins) {
-            self.control.words()[control::RECEIVERS].store(receivers, Ordering::Relaxed);
-        }
+        let receivers = flood::receivers(&self.flood);
+        self.control.words()[control::RECEIVERS].store(receivers, Ordering::Relaxed);
     }
 
     fn store_scale(&self, scale: u64) {

@@ -10,14 +10,11 @@ use bailey_datapath::frame;
 use bailey_policy::Protocol;
 use harness::*;
 
-const NOT_ISOLATED: (u32, u64) = (RULE_NOT_ISOLATED, 0);
-const NOT_ISOLATED_NEW: (u32, u64) = (RULE_NOT_ISOLATED, 1);
-
 #[test]
 #[ignore = "needs root and BPF"]
 fn tcp_from_handshake_to_teardown() {
     for family in [0, 1] {
-        let h = Harness::small();
+        let h = Harness::lent();
         let rule = h.rule(0);
         let (client, pod) = (CLIENT[family], POD[family]);
         let to = |flags| tcp(client, pod, 40000, 80, flags);
@@ -68,7 +65,7 @@ fn tcp_from_handshake_to_teardown() {
 #[ignore = "needs root and BPF"]
 fn a_denied_packet_counts_under_the_side_that_denies_and_leaves_no_flow() {
     for family in [0, 1] {
-        let h = Harness::small();
+        let h = Harness::lent();
         let deny = h.default_deny();
         let pod = POD[family];
         let packets = [
@@ -119,7 +116,7 @@ fn udp_icmp_sctp_and_others_admit_their_replies() {
             (gre(friend, pod), gre(pod, friend), STATE_OTHER_NEW),
         ];
         for (there, back, state) in pairs {
-            let h = Harness::small();
+            let h = Harness::lent();
             let rule = h.rule(1);
             h.expect(
                 Hook::Xdp,
@@ -143,7 +140,7 @@ fn udp_icmp_sctp_and_others_admit_their_replies() {
 #[ignore = "needs root and BPF"]
 fn what_the_pod_opens_admits_its_reply() {
     for family in [0, 1] {
-        let h = Harness::small();
+        let h = Harness::lent();
         let (pod, stranger) = (POD[family], STRANGER[family]);
         let before = h
             .datapath
@@ -172,7 +169,7 @@ fn what_the_pod_opens_admits_its_reply() {
 #[ignore = "needs root and BPF"]
 fn two_hosts_that_ping_each_other_with_one_identifier_are_two_flows() {
     for family in [0, 1] {
-        let h = Harness::small();
+        let h = Harness::lent();
         let (friend, pod) = (FRIEND[family], POD[family]);
         assert!(h.run(Hook::Xdp, &echo(friend, pod, true)));
         assert!(h.run(Hook::Tc, &echo(pod, friend, true)));
@@ -187,7 +184,7 @@ fn two_hosts_that_ping_each_other_with_one_identifier_are_two_flows() {
 #[ignore = "needs root and BPF"]
 fn packets_that_open_nothing_need_a_flow() {
     for family in [0, 1] {
-        let h = Harness::small();
+        let h = Harness::lent();
         let (client, pod) = (CLIENT[family], POD[family]);
         for flags in [ACK, SYN_ACK, RST, FIN_ACK] {
             let segment = tcp(client, pod, 40000, 80, flags);
@@ -231,7 +228,7 @@ fn with(frame: &[u8], at: usize, value: u8) -> Vec<u8> {
 #[test]
 #[ignore = "needs root and BPF"]
 fn layer_two() {
-    let h = Harness::small();
+    let h = Harness::lent();
     let unicast = [2, 0, 0, 0, 0, 1];
     let control = [0x01, 0x80, 0xc2, 0, 0, 0x0e];
     for (frame, reason) in [
@@ -256,7 +253,7 @@ fn layer_two() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn malformed_ipv4() {
-    let h = Harness::small();
+    let h = Harness::lent();
     let (client, pod) = (CLIENT[0], POD[0]);
     let syn = tcp(client, pod, 40000, 80, SYN);
     let datagram = udp(client, pod, 40000, 80);
@@ -293,7 +290,7 @@ fn malformed_ipv4() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn ipv4_options_are_skipped_and_not_read_as_ports() {
-    let h = Harness::small();
+    let h = Harness::lent();
     let rule = h.rule(0);
     let syn = tcp(CLIENT[0], POD[0], 40000, 80, SYN);
     let mut frame = syn[..34].to_vec();
@@ -313,7 +310,7 @@ fn ipv4_options_are_skipped_and_not_read_as_ports() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn malformed_ipv6_and_neighbour_discovery() {
-    let h = Harness::small();
+    let h = Harness::lent();
     let (client, pod) = (CLIENT[1], POD[1]);
     let syn = tcp(client, pod, 40000, 80, SYN);
     let ping = echo(client, pod, true);
@@ -342,7 +339,7 @@ fn malformed_ipv6_and_neighbour_discovery() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_ipv6_packet_never_meets_an_ipv4_flow() {
-    let h = Harness::small();
+    let h = Harness::lent();
     assert!(h.run(Hook::Xdp, &tcp(CLIENT[0], POD[0], 40000, 80, SYN)));
     assert!(h.run(Hook::Xdp, &tcp(CLIENT[1], POD[1], 40000, 80, SYN)));
     let mut flows = h.flows();
@@ -378,7 +375,7 @@ fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn the_probe_answers_and_moves_nothing() {
-    let h = Harness::small();
+    let h = Harness::lent();
     let rule = h.rule(0);
     let before = h.datapath.counters().unwrap().reasons();
     for (frame, passes, cells) in [

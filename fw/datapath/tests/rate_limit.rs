@@ -10,8 +10,6 @@ use bailey_datapath::datapath::Hook;
 use bailey_policy::{RateLimit, RateLimits, Snapshot};
 use harness::*;
 
-const NOT_ISOLATED_NEW: (u32, u64) = (RULE_NOT_ISOLATED, 1);
-
 fn limit(connections: u32, seconds: u32, burst: u32) -> Option<RateLimit> {
     Some(RateLimit {
         connections,

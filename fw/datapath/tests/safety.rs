@@ -11,9 +11,6 @@ use bailey_policy::Protocol;
 use harness::*;
 use ipnet::IpNet;
 
-const NOT_ISOLATED: (u32, u64) = (RULE_NOT_ISOLATED, 0);
-const NOT_ISOLATED_NEW: (u32, u64) = (RULE_NOT_ISOLATED, 1);
-
 fn small() -> Settings {
     Settings {
         flows: 1024,
@@ -44,7 +41,7 @@ fn a_block_holds_for_established_flows_at_their_next_packet() {
     for family in [0, 1] {
         let wide = ["10.1.0.0/16", "fd01::/64"][family];
         for blocked in [host(CLIENT[family]), host(POD[family]), net(wide)] {
-            let h = Harness::small();
+            let h = Harness::lent();
             open(&h, family);
             let (client, pod) = (CLIENT[family], POD[family]);
             let (to, back) = (

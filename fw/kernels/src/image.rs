@@ -9,6 +9,7 @@ use bailey_kernels::plan::Plan;
 use cpio::newc;
 
 use crate::build::Programs;
+use crate::vm::Purpose;
 
 /// One of the kernels in the cache.
 #[derive(Debug, Clone)]
@@ -56,10 +57,11 @@ const TOOLS: [&str; 4] = ["ip", "tc", "ethtool", "setpriv"];
 /// Writes the initramfs, but for the plan: the modules in loading order, and its path.
 pub(crate) fn build(
     kernel: &Kernel,
+    purpose: Purpose,
     programs: &Programs,
     cache: &Path,
 ) -> Result<(Vec<String>, PathBuf)> {
-    let path = cache.join(format!("{}.cpio", kernel.suite));
+    let path = cache.join(format!("{}-{purpose:?}.cpio", kernel.suite));
     let mut archive = Archive::create(&path)?;
     archive.file("/init", &fs::read(programs.path("bailey-guest")?)?)?;
     for program in programs.paths() {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use build::Programs;
 use image::Kernel;
-use vm::Run;
+use vm::{Purpose, Run};
 
 /// The programs that guests run, built to need nothing.
 mod build;
@@ -71,18 +71,20 @@ fn run() -> Result<bool> {
 /// Virtual machines at a time: each has little to do for its second CPU.
 const AT_A_TIME: usize = 2;
 
-/// All kernels, some at a time, the newest and slowest first; in their order.
+/// All kernels, some machines at a time, the longest first: checks before counts, the newest kernel
+/// before older ones. In the order of the kernels.
 fn run_all(kernels: &[Kernel], programs: &Programs, cache: &Path) -> Result<Vec<Run>> {
+    let newest_first = (0..kernels.len()).rev();
+    let [checks, counts] = [Purpose::Checks, Purpose::Cost]
+        .map(|purpose| newest_first.clone().map(move |at| (at, purpose)));
+    let jobs: Vec<(usize, Purpose)> = checks.chain(counts).collect();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let work = || {
-        while let Some((at, kernel)) = {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let at = kernels.len().checked_sub(at + 1);
-            at.map(|at| (at, &kernels[at]))
-        } {
-            let result = image::build(kernel, programs, cache)
-                .and_then(|(modules, path)| vm::run(kernel, programs, modules, &path, cache));
+        while let Some(&(at, purpose)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let kernel = &kernels[at];
+            let result = image::build(kernel, purpose, programs, cache)
+                .and_then(|(modules, path)| vm::run(kernel, purpose, programs, (modules, &path)));
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push((at, result));
         }
@@ -92,7 +94,10 @@ fn run_all(kernels: &[Kernel], programs: &Programs, cache: &Path) -> Result<Vec<
             scope.spawn(work);
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut runs: Vec<Run> = kernels.iter().cloned().map(Run::new).collect();
+    for (at, result) in done {
+        runs[at].outcomes.extend(result?);
+    }
+    Ok(runs)
 }

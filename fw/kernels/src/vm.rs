@@ -22,43 +22,55 @@ pub(crate) struct Run {
 /// Boot and power-off, beside the checks themselves.
 const BOOT: Duration = Duration::from_secs(120);
 
-/// Boots the kernel twice: for the checks with two CPUs, and for instruction counts with a clock that
-/// counts instructions.
+impl Run {
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            outcomes: Vec::new(),
+        }
+    }
+}
+
+/// What a virtual machine is booted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The tests, with two CPUs and all cards.
+    Checks,
+    /// Instruction counts, with a clock that counts instructions.
+    Cost,
+}
+
+/// Boots a kernel and does what it is for.
 pub(crate) fn run(
     kernel: &Kernel,
+    purpose: Purpose,
     programs: &Programs,
-    modules: Vec<String>,
-    initramfs: &Path,
-    cache: &Path,
-) -> Result<Run> {
-    let plan = Plan {
-        modules,
-        checks: checks(programs)?,
+    (modules, initramfs): (Vec<String>, &Path),
+) -> Result<Vec<Outcome>> {
+    let (plan, arguments) = match purpose {
+        Purpose::Checks => {
+            let checks = checks(programs)?;
+            let mut arguments: Vec<String> = ["-smp", "2"].map(str::to_owned).into();
+            arguments.extend(DRIVERS.iter().flat_map(|driver| driver.cards()));
+            (Plan { modules, checks }, arguments)
+        }
+        Purpose::Cost => {
+            let (modules, checks) = (Vec::new(), vec![crate::checks::cost()]);
+            let arguments = ["-smp", "1", "-icount", "shift=0,sleep=off"].map(str::to_owned);
+            (Plan { modules, checks }, arguments.into())
+        }
     };
-    let mut arguments: Vec<String> = ["-smp", "2"].map(str::to_owned).into();
-    arguments.extend(DRIVERS.iter().flat_map(|driver| driver.cards()));
-    let mut outcomes = boot(kernel, &plan, initramfs, cache, &arguments)?;
-    let cost = Plan {
-        modules: Vec::new(),
-        checks: vec![crate::checks::cost()],
-    };
-    let counted = ["-smp", "1", "-icount", "shift=0,sleep=off"].map(str::to_owned);
-    outcomes.extend(boot(kernel, &cost, initramfs, cache, &counted)?);
-    Ok(Run {
-        kernel: kernel.clone(),
-        outcomes,
-    })
+    boot(kernel, &plan, initramfs, &arguments)
 }
 
 fn boot(
     kernel: &Kernel,
     plan: &Plan,
     initramfs: &Path,
-    cache: &Path,
     arguments: &[String],
 ) -> Result<Vec<Outcome>> {
     // The kernel unpacks archives that follow each other.
-    let whole = cache.join(format!("{}.initramfs", kernel.suite));
+    let whole = initramfs.with_extension("whole");
     crate::image::append_plan(initramfs, plan, &whole)?;
     let mut child = Command::new("qemu-system-x86_64")
         .args([

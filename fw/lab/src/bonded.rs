@@ -62,6 +62,15 @@ impl Bonded {
         wait_for_carrier(&[(&self.node, "nic0"), (&self.node, "nic1")]);
     }
 
+    /// What the two bonds think of their cables.
+    pub fn state(&self) -> String {
+        let read = || std::fs::read_to_string("/proc/thread-self/net/bonding/bond0");
+        let both = [&self.node, &self.outside].map(|host| host.run(read));
+        both.into_iter()
+            .map(|text| text.unwrap_or_else(|error| error.to_string()))
+            .collect()
+    }
+
     /// The lab's own directory: empty, in memory, gone with the lab.
     pub fn root(&self) -> &Path {
         &self.root
@@ -80,6 +89,11 @@ fn bond(host: &Namespace, ports: [&str; 2], mode: &str, addresses: [&str; 2]) ->
     for port in ports {
         host.ip(&format!("link set {port} down"))?;
         host.ip(&format!("link set {port} master bond0"))?;
+    }
+    if mode == "active-backup" {
+        // Both ends choose the same cable.
+        let [first, _] = ports;
+        host.ip(&format!("link set bond0 type bond primary {first}"))?;
     }
     host.ip("link set bond0 up")?;
     host.ip("link add link bond0 name bond0.100 type vlan id 100")?;

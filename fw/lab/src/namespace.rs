@@ -16,6 +16,15 @@ pub struct Namespace {
     tid: i32,
 }
 
+/// What an interface counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frames {
+    /// Since it exists.
+    pub received: u64,
+    /// A card counts them once they are gone.
+    pub sent: u64,
+}
+
 impl Namespace {
     /// Creates a namespace with loopback up.
     ///
@@ -88,6 +97,25 @@ impl Namespace {
         let path = format!("/proc/sys/{}", key.replace('.', "/"));
         let value = value.to_owned();
         self.run(move || std::fs::write(&path, value).with_context(|| path))
+    }
+
+    /// Frames that an interface has received and sent.
+    ///
+    /// # Errors
+    /// If there is no such interface.
+    pub fn frames(&self, interface: &str) -> Result<Frames> {
+        let interface = interface.to_owned();
+        self.run(move || {
+            let text = std::fs::read_to_string("/proc/thread-self/net/dev")?;
+            let mut lines = text.lines().map(str::trim_start);
+            let line = lines
+                .find_map(|line| line.strip_prefix(&interface)?.strip_prefix(':'))
+                .with_context(|| format!("no interface {interface}"))?;
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let field = |at: usize| fields.get(at).and_then(|field| field.parse().ok());
+            let (received, sent) = field(1).zip(field(9)).context("/proc/net/dev is odd")?;
+            Ok(Frames { received, sent })
+        })
     }
 
     /// A thread id by which `ip link … netns` finds the namespace.

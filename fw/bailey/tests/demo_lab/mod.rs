@@ -17,6 +17,7 @@ use bailey_lab::daemon::POLICIES;
 use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, Lab, daemon};
+use serde_json::Value;
 
 pub const WEB: [&str; 2] = ["10.42.0.11", "fd42::11"];
 pub const DB: [&str; 2] = ["10.42.0.12", "fd42::12"];
@@ -107,8 +108,34 @@ pub fn ask(lab: &Lab, verb: &str) -> Output {
     daemon::ask(&lab.node, lab.root(), &binary(), verb).unwrap()
 }
 
+/// What a verb says as JSON.
+pub fn json(lab: &Lab, verb: &str) -> Value {
+    let output = ask(lab, &format!("{verb} -o json"));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        panic!("{verb}: {error}: {stderr}")
+    })
+}
+
+/// Packets with a reason on an interface and hook.
+pub fn counted(lab: &Lab, interface: &str, hook: &str, reason: &str) -> u64 {
+    packets(lab, |row| {
+        row["interface"] == interface && row["hook"] == hook && row["reason"] == reason
+    })
+}
+
+/// Packets of the counters that a test is about.
+fn packets(lab: &Lab, wanted: impl Fn(&Value) -> bool) -> u64 {
+    let counters = json(lab, "counters");
+    let rows = counters["counters"].as_array().unwrap().iter();
+    rows.filter(|row| wanted(row))
+        .map(|row| row["packets"].as_u64().unwrap())
+        .sum()
+}
+
 /// Frames that the other end of the NIC's cable has sent, and those that XDP has counted. (Drivers do not
 /// agree whether a frame that XDP dropped was received.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     sent: u64,
     counted: u64,
@@ -117,17 +144,15 @@ pub struct Tally {
 impl Tally {
     /// From now on: programs are attached.
     pub fn begin(lab: &Lab) -> Self {
-        // A frame that comes between two readings is in one of them only.
+        // A frame on its way is in one of the two only, and cards count what they have sent a while later.
+        let mut last = Self::read(lab);
         loop {
-            let first = Self::sent(lab);
-            let tally = Self {
-                sent: first,
-                counted: Self::counted(lab),
-            };
-            if first == Self::sent(lab) {
-                return tally;
+            sleep(Duration::from_millis(300));
+            let now = Self::read(lab);
+            if now == last {
+                return now;
             }
-            sleep(Duration::from_millis(50));
+            last = now;
         }
     }
 
@@ -140,33 +165,10 @@ impl Tally {
         assert_eq!(now.counted - self.counted, frames, "{counters}");
     }
 
-    fn sent(lab: &Lab) -> u64 {
-        lab.outside.run(|| {
-            let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-            let mut lines = text.lines().map(str::trim_start);
-            let line = lines.find_map(|line| line.strip_prefix("eth0:")).unwrap();
-            line.split_whitespace().nth(9).unwrap().parse().unwrap()
-        })
+    fn read(lab: &Lab) -> Self {
+        Self {
+            sent: lab.outside.frames("eth0").unwrap().sent,
+            counted: packets(lab, |row| row["interface"] == NIC && row["hook"] == "xdp"),
+        }
     }
-
-    fn counted(lab: &Lab) -> u64 {
-        let output = ask(lab, "counters -o json");
-        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let rows = json["counters"].as_array().unwrap().iter();
-        rows.filter(|row| row["interface"] == NIC && row["hook"] == "xdp")
-            .map(|row| row["packets"].as_u64().unwrap())
-            .sum()
-    }
-}
-
-/// Packets with a reason on an interface and hook.
-pub fn counted(lab: &Lab, interface: &str, hook: &str, reason: &str) -> u64 {
-    let output = ask(lab, "counters -o json");
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let rows = json["counters"].as_array().unwrap().iter();
-    rows.filter(|row| {
-        row["interface"] == interface && row["hook"] == hook && row["reason"] == reason
-    })
-    .map(|row| row["packets"].as_u64().unwrap())
-    .sum()
 }

@@ -9,7 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+use std::thread::panicking;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
@@ -41,10 +44,39 @@ pub const FRIEND: [&str; 2] = ["10.2.0.9", "fd02::9"];
 /// May reach nothing.
 pub const STRANGER: [&str; 2] = ["10.3.0.9", "fd03::9"];
 
+/// A packet of a flow whose other end no policy isolates: the rule that counts it, and its hits.
+pub const NOT_ISOLATED: (u32, u64) = (RULE_NOT_ISOLATED, 0);
+/// The same of the packet that opens it.
+pub const NOT_ISOLATED_NEW: (u32, u64) = (RULE_NOT_ISOLATED, 1);
+
 pub struct Harness {
     pub datapath: Datapath,
     pub runner: Runner,
     pub tables: Tables,
+    /// What had happened before the test began.
+    events: Vec<u64>,
+}
+
+/// A [`Harness::small`] that tests use one after the other, each with an empty flow table: the verifier
+/// takes most of the time that a new one takes. Whoever fails does not give it back.
+pub struct Lent(Option<Harness>);
+
+static SPARE: Mutex<Vec<Harness>> = Mutex::new(Vec::new());
+
+impl Deref for Lent {
+    type Target = Harness;
+
+    fn deref(&self) -> &Harness {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(h) = self.0.take().filter(|_| !panicking()) {
+            SPARE.lock().unwrap().push(h);
+        }
+    }
 }
 
 /// Defaults, but floods are let in: many tests are one.
@@ -147,10 +179,12 @@ impl Harness {
 
     pub fn with(datapath: Datapath, tables: Tables) -> Self {
         let runner = datapath.runner().unwrap();
+        let events = datapath.counters().unwrap().events().to_vec();
         Self {
             datapath,
             runner,
             tables,
+            events,
         }
     }
 
@@ -160,6 +194,16 @@ impl Harness {
             rules: 256,
             ..calm()
         })
+    }
+
+    /// The same, not a new one: for tests that leave fragments, blocks and policies as they were.
+    pub fn lent() -> Lent {
+        let spare = SPARE.lock().unwrap().pop();
+        let h = spare.map_or_else(Self::small, |h| {
+            h.forget();
+            Self::with(h.datapath, h.tables)
+        });
+        Lent(Some(h))
     }
 
     /// Puts a policy set into force with the rule ids going on.
@@ -284,9 +328,10 @@ impl Harness {
         flows
     }
 
-    /// What happened to flows, by `enum flow_event`.
+    /// What happened to flows since the test began, by `enum flow_event`.
     pub fn event(&self, event: u32) -> u64 {
-        self.datapath.counters().unwrap().events()[event as usize]
+        let event = event as usize;
+        self.datapath.counters().unwrap().events()[event] - self.events[event]
     }
 
     /// The only flow in the table.
@@ -351,6 +396,7 @@ pub fn after(h: Harness, pins: &OwnedFd, settings: Settings) -> Harness {
         datapath,
         tables,
         runner,
+        ..
     } = h;
     drop((datapath, runner));
     let pins = PinDir::Private(pins.try_clone().unwrap());
