@@ -1,13 +1,39 @@
 //! Benchmarks. They print what they measured; nothing here passes or fails.
 #![forbid(unsafe_code)]
 
+/// A large cluster's files.
 mod cluster;
+/// Where threads run.
+mod cpu;
+/// From an edited policy to the commit.
 mod edit;
+/// What the numbers are to show.
+mod goals;
+/// Where it was measured.
+mod machine;
+/// What this process holds.
 mod memory;
+/// BPF objects, but Bailey's own.
+mod object;
+/// Policies that several systems hold.
+mod policies;
+/// What a packet costs a program.
+mod program;
+/// What was measured, for people.
+mod report;
+/// What was measured, as JSON.
+mod results;
+/// A pass of the sweeper.
 mod sweep;
+/// What tells packets apart.
+mod tuples;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use program::Extent;
+use results::Report;
 
 /// Benchmarks of Bailey; as root.
 #[derive(Debug, Parser)]
@@ -19,6 +45,27 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// What a packet costs the programs, beside others in the same run.
+    Program {
+        /// The results, as JSON.
+        #[arg(long, default_value = "target/bench/program.json")]
+        json: PathBuf,
+        /// Less of it, in a minute.
+        #[arg(long)]
+        short: bool,
+        /// Only scenarios with this in their names.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+    /// Tables and figures of what was measured.
+    Report {
+        /// Where the results are, and where the report goes.
+        #[arg(long, default_value = "target/bench")]
+        folder: PathBuf,
+        /// Keep it as the record, in this folder.
+        #[arg(long)]
+        docs: Option<PathBuf>,
+    },
     /// From an edited policy to the commit, at the size of a demo and of a large cluster.
     Edit {
         /// Workloads of the large cluster.
@@ -31,7 +78,7 @@ enum What {
     /// Write a large cluster's files, for `bailey check`.
     Cluster {
         /// Where to; must exist.
-        directory: std::path::PathBuf,
+        directory: PathBuf,
         /// Its workloads.
         #[arg(long, default_value_t = 100_000)]
         workloads: usize,
@@ -49,6 +96,11 @@ enum What {
 
 fn main() -> Result<()> {
     match Cli::parse().what {
+        What::Program { json, short, only } => {
+            let extent = if short { Extent::Short } else { Extent::Full };
+            Report::new(program::run(extent, &only)?).write(&json)
+        }
+        What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
         What::Edit {
             workloads,
             policies,

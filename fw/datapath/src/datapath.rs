@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aya::maps::{HashMap, Map};
 use aya::programs::ProgramFd;
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
@@ -10,7 +11,7 @@ use crate::bridge;
 use crate::change::{Change, Event, Interface};
 use crate::clock::{Ticks, ticks_of_seconds};
 use crate::control::{self, Committed, ControlWord};
-use crate::counters::{Counters, map_pinned, map_pinned_writable};
+use crate::counters::{Counters, map_pinned, map_pinned_writable, open_pinned};
 use crate::error::DatapathError;
 use crate::flows::FlowTable;
 use crate::generation::Generation;
@@ -19,7 +20,7 @@ use crate::interfaces;
 use crate::pins::PinDir;
 use crate::runner::Runner;
 use crate::settings::{Settings, Topology};
-use crate::shared::{Programs, Shared, classifier, cpus, program_fd, xdp};
+use crate::shared::{Programs, Shared, classifier, cpus, program_fd, unusable, xdp};
 use crate::sweep::Sweeper;
 use crate::sys;
 
@@ -333,7 +334,7 @@ impl Datapath {
         interfaces::set_outside(&self.shared, LOOPBACK, outside);
     }
 
-    /// Empties the flow table. For tests, while no packet is on its way.
+    /// Empties the flow table and forgets fragments. For tests, while no packet is on its way.
     ///
     /// # Errors
     /// If its maps cannot be opened.
@@ -348,6 +349,16 @@ impl Datapath {
             for word in map.words() {
                 word.store(0, Ordering::Relaxed);
             }
+        }
+        type Key = [u8; size_of::<abi::fragment_key>()];
+        type Record = [u8; size_of::<abi::fragment_record>()];
+        let (map, _) = open_pinned(&self.shared.pins, "fragments", size_of::<Record>())?;
+        let fragments = HashMap::<_, Key, Record>::try_from(Map::LruHashMap(map));
+        let mut fragments = fragments.map_err(unusable("fragments"))?;
+        let known: Vec<Key> = fragments.keys().flatten().collect();
+        for key in known {
+            let removed = fragments.remove(&key);
+            removed.map_err(unusable("fragments"))?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::datapath::Hook;
 use crate::error::DatapathError;
@@ -62,6 +62,14 @@ impl Runner {
         Ok((done.return_value, out))
     }
 
+    /// The program of a hook, for whoever runs it by other means.
+    pub fn program(&self, hook: Hook) -> BorrowedFd<'_> {
+        match hook {
+            Hook::Xdp => self.xdp.as_fd(),
+            Hook::Tc => self.tc.as_fd(),
+        }
+    }
+
     fn test_run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<TestAttr, DatapathError> {
         self.test_run_into(hook, frame, repeat, &mut [])
     }
@@ -73,13 +81,9 @@ impl Runner {
         repeat: u32,
         out: &mut [u8],
     ) -> Result<TestAttr, DatapathError> {
-        let program = match hook {
-            Hook::Xdp => &self.xdp,
-            Hook::Tc => &self.tc,
-        };
         loop {
             let mut attribute = TestAttr {
-                program: program.as_raw_fd() as u32,
+                program: self.program(hook).as_raw_fd() as u32,
                 data_size_in: frame.len() as u32,
                 data_size_out: out.len() as u32,
                 data_in: frame.as_ptr() as u64,

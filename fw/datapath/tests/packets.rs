@@ -276,7 +276,7 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
 #[ignore = "needs root and BPF"]
 fn any_protocol_is_judged_by_rules_without_ports() {
     for family in FAMILIES {
-        let h = Harness::small();
+        let h = Harness::lent();
         // IPIP, GRE, ESP, AH (in IPv4), OSPF, no next header, mobility, HIP, experiments
         for protocol in [4, 41, 47, 50, 89, 59, 135, 139, 253, 255] {
             let send =
@@ -384,7 +384,7 @@ fn later_fragments_go_where_the_first_went() {
 #[ignore = "needs root and BPF"]
 fn a_fragment_may_not_reach_into_the_first_nor_be_impossible() {
     for family in FAMILIES {
-        let h = Harness::small();
+        let h = Harness::lent();
         let (client, pod) = (CLIENT[family], POD[family]);
         let rule = h.rule(0);
         let first = &fragments(client, pod, 80, 1, 3000, &[0, 1400])[0];
@@ -425,7 +425,7 @@ fn a_fragment_may_not_reach_into_the_first_nor_be_impossible() {
 #[ignore = "needs root and BPF"]
 fn a_first_fragment_has_all_headers() {
     for family in FAMILIES {
-        let h = Harness::small();
+        let h = Harness::lent();
         let (client, pod) = (ip(CLIENT[family]), ip(POD[family]));
         let head = Fragment {
             id: 1,
@@ -467,7 +467,7 @@ fn a_first_fragment_has_all_headers() {
         h.expect(Hook::Xdp, &second, REASON_DROP_FRAGMENT_OVERLAP, &[]);
     }
     // RFC 7112: headers that go on in the next fragment.
-    let h = Harness::small();
+    let h = Harness::lent();
     let mut chain = vec![60, 0, 0, 1, 0, 0, 0, 1]; // fragment header: destination options follow
     chain.extend([6, 3, 0, 0, 0, 0, 0, 0]); // which say that they have 32 bytes
     let frame = frame::ip(ip(CLIENT[1]), ip(POD[1]), Protocol(44), &chain);
@@ -524,7 +524,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
 #[ignore = "needs root and BPF"]
 fn icmp_in_fragments_follows_its_identifier() {
     for family in FAMILIES {
-        let h = Harness::small();
+        let h = Harness::lent();
         let (friend, pod) = (FRIEND[family], POD[family]);
         let (protocol, kind) = if family == 0 {
             (Protocol::ICMP, 8)
@@ -560,7 +560,7 @@ fn icmp_in_fragments_follows_its_identifier() {
         );
     }
     // Neighbour discovery never comes in fragments (RFC 6980), nor do errors.
-    let h = Harness::small();
+    let h = Harness::lent();
     let head = Fragment {
         id: 9,
         offset: 0,

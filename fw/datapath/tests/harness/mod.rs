@@ -196,7 +196,7 @@ impl Harness {
         })
     }
 
-    /// The same, not a new one: for tests that leave fragments, blocks and policies as they were.
+    /// The same, not a new one: for tests that leave blocks and policies as they were.
     pub fn lent() -> Lent {
         let spare = SPARE.lock().unwrap().pop();
         let h = spare.map_or_else(Self::small, |h| {

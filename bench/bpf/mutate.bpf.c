@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * Makes each run of a program under test meet another packet: writes the next tuple
+ * into the frame and calls it. BPF_PROG_TEST_RUN alone repeats one packet, which
+ * finds everything in the first-level cache.
+ *
+ * What this costs is the same for every subject, and is subtracted: XDP_DROP is
+ * called in the same way.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <stdbool.h>
+
+#define memcpy __builtin_memcpy
+
+#define ETH_BYTES 14
+#define ADDRESSES4 (ETH_BYTES + 12)
+#define ADDRESSES6 (ETH_BYTES + 8)
+
+/* Both addresses and both ports, as they stand in a frame without options. */
+struct tuple {
+	__u8 bytes[40];
+};
+
+struct cursor {
+	__u32 next;
+	__u32 mask;    /* tuples - 1, a power of two - 1 */
+	__u32 swap;    /* write the tuple of the answer */
+	__u32 no_ports;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tuple);
+} tuples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cursor);
+} cursor SEC(".maps");
+
+/* One array holds programs that take fragmented buffers, or programs that do not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} subject_plain SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} subject_frags SEC(".maps");
+
+static __always_inline bool write_next(struct xdp_md *ctx, const __u32 at,
+				       const __u32 address)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	__u8 *to = data + at, *ports = to + 2 * address;
+	__u32 zero = 0, index;
+	struct cursor *now = bpf_map_lookup_elem(&cursor, &zero);
+	struct tuple *tuple;
+
+	if (!now || data + at + 2 * address + 4 > end)
+		return false;
+	index = now->next++ & now->mask;
+	tuple = bpf_map_lookup_elem(&tuples, &index);
+	if (!tuple)
+		return false;
+	if (now->swap) {
+		memcpy(to, tuple->bytes + address, address);
+		memcpy(to + address, tuple->bytes, address);
+		memcpy(ports, tuple->bytes + 2 * address + 2, 2);
+		memcpy(ports + 2, tuple->bytes + 2 * address, 2);
+		return true;
+	}
+	memcpy(to, tuple->bytes, 2 * address);
+	if (!now->no_ports)
+		memcpy(ports, tuple->bytes + 2 * address, 4);
+	return true;
+}
+
+#define MUTATOR(name, section, subject, at, address)       \
+	SEC(section)                                       \
+	int name(struct xdp_md *ctx)                       \
+	{                                                  \
+		if (write_next(ctx, at, address))          \
+			bpf_tail_call(ctx, &subject, 0);   \
+		return XDP_ABORTED;                        \
+	}
+
+MUTATOR(mutate4_plain, "xdp", subject_plain, ADDRESSES4, 4)
+MUTATOR(mutate6_plain, "xdp", subject_plain, ADDRESSES6, 16)
+MUTATOR(mutate4_frags, "xdp.frags", subject_frags, ADDRESSES4, 4)
+MUTATOR(mutate6_frags, "xdp.frags", subject_frags, ADDRESSES6, 16)
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,330 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Result, ensure};
+use bailey_datapath::frame::odd::{Fragment, fragment};
+use bailey_datapath::{Failsafe, frame};
+use bailey_policy::Protocol;
+use ipnet::IpNet;
+
+use super::mutator::{Mutator, Pass};
+use super::subject::{Bailey, Came, Reference, Subject, XdpDrop, XdpFilter};
+use crate::policies::{PolicySet, address_in, rule_prefix, scattered};
+use crate::tuples::{POD, PORT, Tuple, to_pod};
+
+/// Packets of one kind, and who is to judge them.
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    pub(crate) mutator: Mutator,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) no_ports: bool,
+    /// What every packet must come to, at everybody who tells.
+    pub(crate) came: Came,
+    /// Packets per run.
+    pub(crate) count: u32,
+    /// Does each run take tuples that no run has taken?
+    pub(crate) fresh: bool,
+    pub(crate) subjects: Vec<Box<dyn Subject>>,
+}
+
+/// Which scenario; the family is the other half of its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Packets of so many established TCP connections, in random order.
+    Established(usize),
+    /// SYNs that so many rules let in.
+    New(usize),
+    /// SYNs that none of ten rules lets in.
+    Denied,
+    /// SYNs from sources in so many prefixes that one rule leaves out.
+    DeniedCidrs(usize),
+    /// What passes whatever policy says.
+    Failsafe,
+    /// Sources in the emergency block table, or in the table of a filter without state.
+    Blocked(usize),
+    /// Fragments after the first.
+    Fragments,
+}
+
+const SYN: u8 = 0x02;
+const SYN_ACK: u8 = 0x12;
+const ACK: u8 = 0x10;
+/// Rules of scenarios that are not about rules.
+const SOME_RULES: usize = 10;
+/// Packets per run, where no run needs fresh ones.
+const MANY: u32 = 1 << 20;
+/// Packets per run, where all do.
+const FRESH: u32 = 1 << 17;
+/// New packets of all runs.
+const ALL_FRESH: usize = 1 << 20;
+
+impl Kind {
+    pub(crate) fn name(self, ipv6: bool) -> String {
+        let suffix = if ipv6 { "-ipv6" } else { "" };
+        let name = match self {
+            Self::Established(flows) => format!("established-tcp-{}", short(flows)),
+            Self::New(rules) => format!("new-{}-rules", short(rules)),
+            Self::Denied => "denied".into(),
+            Self::DeniedCidrs(cidrs) => format!("denied-{}-cidrs", short(cidrs)),
+            Self::Failsafe => "failsafe".into(),
+            Self::Blocked(hosts) => format!("blocked-{}", short(hosts)),
+            Self::Fragments => "fragments".into(),
+        };
+        name + suffix
+    }
+
+    /// Loads everybody and brings them to where the first packet can be measured.
+    pub(crate) fn prepare(self, ipv6: bool, seed: u64) -> Result<Scenario> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let from_rules = |rules: usize| {
+            move |random: &mut fastrand::Rng, _: usize| {
+                address_in(&rule_prefix(random.usize(..rules), ipv6), random)
+            }
+        };
+        let (flows, ten) = (ALL_FRESH as u32, PolicySet::Rules(SOME_RULES));
+        let drops = || -> Result<[Box<dyn Subject>; 2]> {
+            Ok([
+                Box::new(XdpDrop::new(true)?),
+                Box::new(XdpDrop::new(false)?),
+            ])
+        };
+        let mut scenario = Scenario {
+            name: self.name(ipv6),
+            mutator: Mutator::new(&[to_pod(1, PORT, &mut random, from_rules(1))[0]])?,
+            frame: segment(ipv6, SYN),
+            no_ports: false,
+            came: Came::Other,
+            count: MANY,
+            fresh: false,
+            subjects: drops()?.into(),
+        };
+        match self {
+            Self::Established(flows) => {
+                let mut tuples = connections(flows, ipv6, &mut random);
+                scenario.mutator = Mutator::new(&tuples)?;
+                scenario.frame = segment(ipv6, ACK);
+                scenario.came = Came::Flow;
+                let size = (flows as u32).max(1024);
+                scenario.add(Bailey::new(&ten, size, |settings| {
+                    settings.source_flows = 0
+                })?);
+                scenario.add(Reference::new(&ten, size)?);
+                scenario.establish(ipv6, flows as u32)?;
+                // A hash table hands out its elements in the order of their insertion, so that order
+                // would be a walk through memory.
+                random.shuffle(&mut tuples);
+                scenario.mutator.set(&tuples)?;
+            }
+            Self::New(rules) => {
+                let policy = PolicySet::Rules(rules);
+                let tuples = to_pod(ALL_FRESH, PORT, &mut random, from_rules(rules));
+                scenario.mutator = Mutator::new(&tuples)?;
+                scenario.came = Came::New;
+                scenario.take_fresh();
+                scenario.add(Bailey::new(&policy, flows, |_| {})?);
+                scenario.add(Reference::new(&policy, flows)?);
+            }
+            Self::Denied | Self::DeniedCidrs(_) => {
+                let policy = match self {
+                    Self::DeniedCidrs(cidrs) => {
+                        PolicySet::AllBut(scattered(cidrs, ipv6, &mut random))
+                    }
+                    _ => ten,
+                };
+                let stranger = rule_prefix(SOME_RULES + 1, ipv6);
+                let tuples = to_pod(ALL_FRESH, PORT, &mut random, |random, _| match &policy {
+                    PolicySet::AllBut(prefixes) => {
+                        let prefix = prefixes[random.usize(..prefixes.len())];
+                        address_in(&prefix, random)
+                    }
+                    PolicySet::Rules(_) => address_in(&stranger, random),
+                });
+                scenario.mutator = Mutator::new(&tuples)?;
+                scenario.came = Came::Denied;
+                scenario.take_fresh();
+                scenario.add(Bailey::new(&policy, 1024, |_| {})?);
+                scenario.add(Reference::new(&policy, 1024)?);
+            }
+            Self::Failsafe => {
+                let everybody: IpNet = if ipv6 { "::/0" } else { "0.0.0.0/0" }.parse()?;
+                let tuples = to_pod(ALL_FRESH, 22, &mut random, from_rules(SOME_RULES));
+                scenario.mutator = Mutator::new(&tuples)?;
+                scenario.frame = segment(ipv6, ACK);
+                scenario.add(Bailey::new(&ten, 1024, |settings| {
+                    settings.failsafe = vec![Failsafe {
+                        cidr: everybody,
+                        protocol: Protocol::TCP,
+                        port: 22,
+                    }];
+                })?);
+            }
+            Self::Blocked(hosts) => {
+                let sources: Vec<IpAddr> = (0..hosts)
+                    .map(|n| address_in(&rule_prefix(n, ipv6), &mut random))
+                    .collect();
+                let count = hosts.next_power_of_two();
+                let tuples = to_pod(count, PORT, &mut random, |_, n| sources[n % hosts]);
+                scenario.mutator = Mutator::new(&tuples)?;
+                let bailey = Bailey::new(&ten, 1024, |_| {})?;
+                let nets: Vec<IpNet> = sources.iter().map(|&source| source.into()).collect();
+                bailey.datapath.blocks()?.add(&nets, 3600, "", 0)?;
+                scenario.add(bailey);
+                scenario.add(XdpFilter::new(&sources)?);
+            }
+            Self::Fragments => {
+                let tuple = to_pod(1, PORT, &mut random, from_rules(1))[0];
+                scenario.frame = later_fragment(&tuple);
+                scenario.no_ports = true;
+                scenario.came = Came::Flow;
+                let bailey = Bailey::new(&ten, 1024, |_| {})?;
+                scenario.mutator = Mutator::new(&[tuple])?;
+                open_in_fragments(&mut scenario.mutator, &bailey, &tuple)?;
+                scenario.add(bailey);
+            }
+        }
+        Ok(scenario)
+    }
+}
+
+/// So many, no two alike, from all addresses of some rules' prefixes.
+fn connections(count: usize, ipv6: bool, random: &mut fastrand::Rng) -> Vec<Tuple> {
+    const HOSTS: usize = 16;
+    let mut tuples: Vec<Tuple> = (0..count)
+        .map(|n| {
+            let (prefix, host) = (rule_prefix(n % SOME_RULES, ipv6), n / SOME_RULES % HOSTS);
+            let source = match prefix.network() {
+                IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits() + host as u32).into(),
+                IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits() + host as u128).into(),
+            };
+            Tuple {
+                source,
+                destination: POD[usize::from(ipv6)],
+                source_port: 1024 + (n / SOME_RULES / HOSTS) as u16,
+                port: PORT,
+            }
+        })
+        .collect();
+    random.shuffle(&mut tuples);
+    tuples
+}
+
+fn short(count: usize) -> String {
+    match count {
+        0..1024 => count.to_string(),
+        1024..1_000_000 if count % 1024 == 0 => format!("{}k", count / 1024),
+        1000..1_000_000 => format!("{}k", count / 1000),
+        _ => format!("{}m", count / 1_000_000),
+    }
+}
+
+/// A TCP segment to the pod, whose tuple is written over.
+fn segment(ipv6: bool, flags: u8) -> Vec<u8> {
+    let pod = POD[usize::from(ipv6)];
+    frame::ip(pod, pod, Protocol::TCP, &frame::tcp(1, PORT, flags))
+}
+
+const FRAGMENT_BYTES: u16 = 64;
+
+fn later_fragment(tuple: &Tuple) -> Vec<u8> {
+    let which = Fragment {
+        id: 7,
+        offset: FRAGMENT_BYTES,
+        more: false,
+    };
+    let bytes = [0; FRAGMENT_BYTES as usize];
+    fragment(
+        tuple.source,
+        tuple.destination,
+        Protocol::TCP,
+        which,
+        &bytes,
+    )
+}
+
+/// A SYN in a first fragment, which later ones follow.
+fn open_in_fragments(mutator: &mut Mutator, bailey: &Bailey, tuple: &Tuple) -> Result<()> {
+    let which = Fragment {
+        id: 7,
+        offset: 0,
+        more: true,
+    };
+    let mut bytes = frame::tcp(tuple.source_port, tuple.port, SYN);
+    bytes.resize(FRAGMENT_BYTES.into(), 0);
+    let first = fragment(
+        tuple.source,
+        tuple.destination,
+        Protocol::TCP,
+        which,
+        &bytes,
+    );
+    let once = Pass {
+        count: 1,
+        no_ports: true,
+        ..Pass::default()
+    };
+    mutator.run(bailey.callee(), &first, once).map(drop)
+}
+
+impl Scenario {
+    fn add(&mut self, subject: impl Subject + 'static) {
+        self.subjects.push(Box::new(subject));
+    }
+
+    fn take_fresh(&mut self) {
+        (self.count, self.fresh) = (FRESH, true);
+    }
+
+    /// Handshakes for all tuples, some at a time: half-open ones have no more than their share of a
+    /// table.
+    fn establish(&mut self, ipv6: bool, flows: u32) -> Result<()> {
+        const AT_ONCE: u32 = 1024;
+        for subject in &self.subjects {
+            for first in (0..flows).step_by(AT_ONCE as usize) {
+                for (flags, swap) in [(SYN, false), (SYN_ACK, true), (ACK, false)] {
+                    let pass = Pass {
+                        first,
+                        count: flows.min(AT_ONCE),
+                        swap,
+                        ..Pass::default()
+                    };
+                    let frame = segment(ipv6, flags);
+                    self.mutator.run(subject.callee(), &frame, pass)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds per packet of one subject, after making sure that the packets came to what they
+    /// should.
+    pub(crate) fn run(&mut self, subject: usize, round: u32) -> Result<f64> {
+        let subject = &self.subjects[subject];
+        let pass = Pass {
+            first: if self.fresh { round * self.count } else { 0 },
+            count: self.count,
+            swap: false,
+            no_ports: self.no_ports,
+        };
+        let before = subject.tally()?;
+        let nanoseconds = self.mutator.run(subject.callee(), &self.frame, pass)?;
+        if let Some((before, after)) = before.zip(subject.tally()?) {
+            let count = |tally: &std::collections::BTreeMap<Came, u64>| {
+                // A filter without state knows no policies.
+                let denied = tally.get(&Came::Denied).copied().unwrap_or_default();
+                match tally.get(&self.came).copied() {
+                    Some(0) | None if self.came == Came::Other => denied,
+                    count => count.unwrap_or_default(),
+                }
+            };
+            let came = count(&after) - count(&before);
+            ensure!(
+                came == u64::from(self.count),
+                "{}: {} of {} packets came to what they should at {}: {before:?}, then {after:?}",
+                self.name,
+                came,
+                self.count,
+                subject.name()
+            );
+        }
+        Ok(nanoseconds)
+    }
+}

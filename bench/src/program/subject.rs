@@ -1,0 +1,301 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use bailey_compile::{Limits, RuleIds, compile};
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::runner::Runner;
+use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
+use ipnet::IpNet;
+use libbpf_rs::{MapCore, MapFlags};
+
+use super::mutator::Callee;
+use crate::object::{Loaded, image};
+use crate::policies::PolicySet;
+use crate::tuples::{POD, PORT};
+
+/// What a packet came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Came {
+    /// It belongs to a flow.
+    Flow,
+    /// It opened one.
+    New,
+    /// No rule lets it in.
+    Denied,
+    /// Something else that the scenario is about.
+    Other,
+}
+
+/// A system under test.
+pub(crate) trait Subject {
+    /// As reports call it.
+    fn name(&self) -> &'static str;
+    fn callee(&self) -> Callee<'_>;
+    /// Packets so far, by what they came to; nothing if the system does not tell.
+    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>>;
+}
+
+/// Bailey as it comes: every counter on, defence against floods on, no interface attached.
+pub(crate) struct Bailey {
+    pub(crate) datapath: Datapath,
+    runner: Runner,
+}
+
+impl Bailey {
+    pub(crate) fn new(
+        policy: &PolicySet,
+        flows: u32,
+        adapt: impl FnOnce(&mut Settings),
+    ) -> Result<Self> {
+        let limits = Limits {
+            rules: policy.rules() + 64,
+            classes: 1 << 22,
+            table_bytes: 2 << 30,
+        };
+        let mut settings = Settings {
+            flows,
+            rules: limits.rules.max(1 << 16) as u32,
+            // As many as are opened here are a flood.
+            flood: Flood {
+                new_flows: u32::MAX,
+                source_new_flows: 0,
+                ..Flood::default()
+            },
+            ..Settings::default()
+        };
+        adapt(&mut settings);
+        let tables = compile(&policy.snapshot()?, &RuleIds::default(), &limits)?;
+        let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
+            .context("root is needed")?;
+        datapath.install(&tables)?;
+        let runner = datapath.runner()?;
+        Ok(Self { datapath, runner })
+    }
+}
+
+impl Subject for Bailey {
+    fn name(&self) -> &'static str {
+        "bailey"
+    }
+
+    fn callee(&self) -> Callee<'_> {
+        Callee {
+            program: self.runner.program(Hook::Xdp),
+            frags: true,
+        }
+    }
+
+    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
+        let mut tally = BTreeMap::new();
+        for ((_, reason), count) in self.datapath.counters()?.reasons() {
+            let name = bailey_bpf::reason::Reason::of(reason).map_or("", |reason| reason.name);
+            let came = match name {
+                "flow" => Came::Flow,
+                "new" => Came::New,
+                "policy" => Came::Denied,
+                _ => Came::Other,
+            };
+            *tally.entry(came).or_default() += count.packets;
+        }
+        Ok(Some(tally))
+    }
+}
+
+/// The common style: reference.bpf.c.
+pub(crate) struct Reference {
+    object: Loaded,
+    program: OwnedFd,
+}
+
+/// The pod, as policies of the reference know it.
+const SUBJECT: u32 = 1;
+/// Everybody in a prefix that may not.
+const NOBODY: u32 = 1;
+
+impl Reference {
+    pub(crate) fn new(policy: &PolicySet, flows: u32) -> Result<Self> {
+        let identities = policy.identities();
+        let prefixes = (identities.len() as u32).max(1);
+        let slots = flows.max(512) * 2;
+        let object = Loaded::embedded(
+            image!("reference"),
+            &[
+                ("flows4", slots),
+                ("flows6", slots),
+                ("prefixes4", prefixes),
+                ("prefixes6", prefixes),
+                ("policies", prefixes),
+            ],
+        )?;
+        let [pod4, pod6] = POD;
+        put_address(&object, "endpoints4", pod4, &SUBJECT.to_ne_bytes())?;
+        put_address(&object, "endpoints6", pod6, &SUBJECT.to_ne_bytes())?;
+        let (mut tries, mut rules) = ([Table::default(), Table::default()], Table::default());
+        for (n, (prefix, allowed)) in identities.iter().enumerate() {
+            let identity = if *allowed {
+                NOBODY + 1 + n as u32
+            } else {
+                NOBODY
+            };
+            let trie = &mut tries[usize::from(matches!(prefix, IpNet::V6(_)))];
+            trie.keys
+                .extend(u32::from(prefix.prefix_len()).to_ne_bytes());
+            trie.keys.extend(octets(prefix.network()));
+            trie.values.extend(identity.to_ne_bytes());
+            trie.count += 1;
+            if *allowed {
+                rules.keys.extend(SUBJECT.to_ne_bytes());
+                rules.keys.extend(identity.to_ne_bytes());
+                rules.keys.extend(PORT.to_be_bytes());
+                rules.keys.extend([6, 0]);
+                rules.values.push(1);
+                rules.count += 1;
+            }
+        }
+        let [four, six] = &tries;
+        for (map, table) in [
+            ("prefixes4", four),
+            ("prefixes6", six),
+            ("policies", &rules),
+        ] {
+            object.fill(map, &table.keys, &table.values, table.count)?;
+        }
+        let program = object.program_fd("reference")?;
+        Ok(Self { object, program })
+    }
+}
+
+/// Elements of a map, one after the other.
+#[derive(Default)]
+struct Table {
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    count: usize,
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
+    }
+}
+
+fn put_address(object: &Loaded, map: &str, address: IpAddr, value: &[u8]) -> Result<()> {
+    let map = object.map(map)?;
+    map.update(&octets(address), value, MapFlags::ANY)?;
+    Ok(())
+}
+
+impl Subject for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn callee(&self) -> Callee<'_> {
+        Callee {
+            program: self.program.as_fd(),
+            frags: false,
+        }
+    }
+
+    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
+        let verdicts = [Came::Flow, Came::New, Came::Denied, Came::Other];
+        let sums = self.object.sums("verdicts", verdicts.len() as u32)?;
+        Ok(Some(verdicts.into_iter().zip(sums).collect()))
+    }
+}
+
+/// The least that a program of this kind can do.
+pub(crate) struct XdpDrop {
+    program: OwnedFd,
+    frags: bool,
+}
+
+impl XdpDrop {
+    pub(crate) fn new(frags: bool) -> Result<Self> {
+        let name = if frags { "drop_frags" } else { "drop_plain" };
+        let program = Loaded::embedded(image!("verdicts"), &[])?.program_fd(name)?;
+        Ok(Self { program, frags })
+    }
+}
+
+impl Subject for XdpDrop {
+    fn name(&self) -> &'static str {
+        "xdp-drop"
+    }
+
+    fn callee(&self) -> Callee<'_> {
+        Callee {
+            program: self.program.as_fd(),
+            frags: self.frags,
+        }
+    }
+
+    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
+        Ok(None)
+    }
+}
+
+/// Debian's xdp-filter: addresses that are dropped, without state.
+pub(crate) struct XdpFilter {
+    object: Loaded,
+    program: OwnedFd,
+}
+
+/// Where Debian's libxdp1 puts what xdp-filter loads.
+const OBJECTS: &str = "/usr/lib/x86_64-linux-gnu/bpf";
+/// `MAP_FLAG_SRC` of xdp-filter's common_kern_user.h.
+const FLAG_SOURCE: u8 = 1;
+
+impl XdpFilter {
+    /// Denies these sources.
+    pub(crate) fn new(sources: &[IpAddr]) -> Result<Self> {
+        let path = Path::new(OBJECTS).join("xdpfilt_alw_ip.o");
+        ensure!(
+            path.exists(),
+            "{} does not exist; install libxdp1",
+            path.display()
+        );
+        let entries = (sources.len() as u32).max(10_000);
+        let object = Loaded::file(&path, &[("filter_ipv4", entries), ("filter_ipv6", entries)])?;
+        for &source in sources {
+            let name = if source.is_ipv4() {
+                "filter_ipv4"
+            } else {
+                "filter_ipv6"
+            };
+            let map = object.map(name)?;
+            let mut value = vec![0; map.value_size() as usize];
+            value[0] = FLAG_SOURCE;
+            let values = vec![value; libbpf_rs::num_possible_cpus()?];
+            map.update_percpu(&octets(source), &values, MapFlags::ANY)?;
+        }
+        let program = object.program_fd("xdpfilt_alw_ip")?;
+        Ok(Self { object, program })
+    }
+}
+
+impl Subject for XdpFilter {
+    fn name(&self) -> &'static str {
+        "xdp-filter"
+    }
+
+    fn callee(&self) -> Callee<'_> {
+        Callee {
+            program: self.program.as_fd(),
+            frags: false,
+        }
+    }
+
+    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
+        // Packets and bytes, by return code.
+        let sums = self.object.sums("xdp_stats_map", 5)?;
+        let [dropped, passed] = [sums[1], sums[2]];
+        Ok(Some(
+            [(Came::Denied, dropped), (Came::Other, passed)].into(),
+        ))
+    }
+}

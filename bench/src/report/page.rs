@@ -1,0 +1,67 @@
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::plot::Figure;
+use super::table::Table;
+use crate::results::Report;
+
+const STYLE: &str = "\
+body { font: 16px/1.5 sans-serif; max-width: 960px; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; font-size: 14px; margin: 1rem 0; display: block; overflow-x: auto }
+th, td { padding: .25rem .75rem; text-align: right; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left }
+figure { margin: 2rem 0 } figcaption { color: #555 }
+svg { max-width: 100%; height: auto }";
+
+/// One page that needs nothing else.
+pub(crate) fn page(report: &Report, tables: &[Table], figures: &[Figure]) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                title { "Bailey: performance" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Bailey: performance" }
+                p {
+                    "Medians, with the least and the greatest run. Systems take turns within a run, so \
+                     compare them with each other: times differ between machines and days."
+                }
+                (machine(report))
+                @for figure in figures {
+                    figure {
+                        h2 { (figure.title) }
+                        (PreEscaped(&figure.svg))
+                        figcaption { (figure.caption) }
+                    }
+                }
+                @for table in tables { (shown(table)) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn machine(report: &Report) -> Markup {
+    html! {
+        table {
+            @for (name, value) in &report.machine {
+                tr { td { (name.replace('_', " ")) } td { (value) } }
+            }
+        }
+    }
+}
+
+fn shown(table: &Table) -> Markup {
+    html! {
+        h2 { (table.title) }
+        table {
+            tr { @for cell in &table.header { th { (cell) } } }
+            @for row in &table.rows {
+                tr { @for cell in row { td { (cell) } } }
+            }
+        }
+    }
+}

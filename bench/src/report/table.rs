@@ -1,0 +1,102 @@
+use std::collections::BTreeSet;
+
+use crate::goals::{GOALS, Wanted};
+use crate::results::{Measured, Report};
+
+/// Rows of text under a header: what both the page and docs/performance.md show.
+pub(crate) struct Table {
+    pub(crate) title: String,
+    pub(crate) header: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// The goals, and what came of them.
+pub(crate) fn goals(report: &Report) -> Table {
+    let row = |goal: &crate::goals::Goal| {
+        let outcome = goal.outcome(report);
+        let wanted = match goal.wanted {
+            Wanted::AtLeast(least) => format!("≥ {least}"),
+            Wanted::AtMost(most) => format!("≤ {most}"),
+        };
+        let number = |number: Option<f64>| number.map_or("–".into(), |n| format!("{n:.2}"));
+        let verdict = match (outcome.ratio, outcome.met) {
+            (None, _) => "not measured".into(),
+            (_, true) => "met".into(),
+            (Some(ratio), false) => {
+                let (Wanted::AtLeast(wanted) | Wanted::AtMost(wanted)) = goal.wanted;
+                let off = (ratio / wanted - 1.0).abs() * 100.0;
+                format!("missed by {off:.0} %")
+            }
+        };
+        vec![
+            goal.what.to_owned(),
+            wanted,
+            number(outcome.ratio),
+            number(outcome.difference),
+            verdict,
+        ]
+    };
+    Table {
+        title: "Goals".into(),
+        header: ["", "wanted", "measured", "difference [ns]", ""]
+            .map(str::to_owned)
+            .into(),
+        rows: GOALS.iter().map(row).collect(),
+    }
+}
+
+/// A table per metric of a group: scenarios by systems.
+pub(crate) fn of_group(report: &Report, group: &str) -> Vec<Table> {
+    let results: Vec<&Measured> = report
+        .results
+        .iter()
+        .filter(|result| result.group == group)
+        .collect();
+    let metrics: BTreeSet<&str> = results
+        .iter()
+        .map(|result| result.metric.as_str())
+        .collect();
+    metrics
+        .into_iter()
+        .map(|metric| of_metric(&results, group, metric))
+        .collect()
+}
+
+fn of_metric(results: &[&Measured], group: &str, metric: &str) -> Table {
+    let of_metric: Vec<&&Measured> = results
+        .iter()
+        .filter(|result| result.metric == metric)
+        .collect();
+    let (mut systems, mut scenarios) = (Vec::new(), Vec::new());
+    for result in &of_metric {
+        if !systems.contains(&result.system) {
+            systems.push(result.system.clone());
+        }
+        if !scenarios.contains(&result.scenario) {
+            scenarios.push(result.scenario.clone());
+        }
+    }
+    let cell = |scenario: &str, system: &str| {
+        let found = of_metric
+            .iter()
+            .find(|result| result.scenario == scenario && result.system == system);
+        match found {
+            None => "–".to_owned(),
+            Some(result) => match (result.value, result.range()) {
+                (Some(value), Some((least, most))) => {
+                    format!("{value:.1} ({least:.1}–{most:.1})")
+                }
+                _ => result.reason.clone().unwrap_or_default(),
+            },
+        }
+    };
+    let rows = scenarios.iter().map(|scenario| {
+        let cells = systems.iter().map(|system| cell(scenario, system));
+        [scenario.clone()].into_iter().chain(cells).collect()
+    });
+    Table {
+        title: format!("{group}: {}", metric.replace('_', " ")),
+        rows: rows.collect(),
+        header: [String::new()].into_iter().chain(systems.clone()).collect(),
+    }
+}

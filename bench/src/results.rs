@@ -1,0 +1,122 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// What benchmarks write and the report reads: `target/bench/*.json`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Of this structure.
+    pub(crate) schema_version: u32,
+    /// Where it was measured, by name.
+    pub(crate) machine: BTreeMap<String, String>,
+    pub(crate) results: Vec<Measured>,
+}
+
+/// One number, from several runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// `program`, `wire`, `control` or `nic`.
+    pub(crate) group: String,
+    pub(crate) scenario: String,
+    pub(crate) system: String,
+    /// What it is, with its unit: `ns_per_packet`, `mpps`, `p99_ns`.
+    pub(crate) metric: String,
+    /// The median; null if there is none.
+    pub(crate) value: Option<f64>,
+    pub(crate) runs: Vec<f64>,
+    /// Why there is no value, or what must be known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Of the JSON.
+const SCHEMA_VERSION: u32 = 1;
+
+impl Measured {
+    /// The median of these runs.
+    pub(crate) fn of(
+        [group, scenario, system, metric]: [&str; 4],
+        runs: impl IntoIterator<Item = f64>,
+    ) -> Self {
+        let runs: Vec<f64> = runs.into_iter().collect();
+        Self {
+            group: group.to_owned(),
+            scenario: scenario.to_owned(),
+            system: system.to_owned(),
+            metric: metric.to_owned(),
+            value: median(&runs),
+            runs,
+            reason: None,
+        }
+    }
+
+    /// A result that does not exist.
+    pub(crate) fn missing(names: [&str; 4], reason: &str) -> Self {
+        Self {
+            reason: Some(reason.to_owned()),
+            ..Self::of(names, [])
+        }
+    }
+
+    /// The least and the greatest.
+    pub(crate) fn range(&self) -> Option<(f64, f64)> {
+        let least = self.runs.iter().copied().reduce(f64::min)?;
+        let most = self.runs.iter().copied().reduce(f64::max)?;
+        Some((least, most))
+    }
+}
+
+/// Of an even number, the mean of the two in the middle.
+pub(crate) fn median(runs: &[f64]) -> Option<f64> {
+    let mut sorted = runs.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        even if even % 2 == 0 => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+        _ => Some(sorted[middle]),
+    }
+}
+
+impl Report {
+    pub(crate) fn new(results: Vec<Measured>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            machine: crate::machine::describe(),
+            results,
+        }
+    }
+
+    /// The value of one result.
+    pub(crate) fn value(&self, [group, scenario, system, metric]: [&str; 4]) -> Option<f64> {
+        let found = self.results.iter().find(|result| {
+            (result.group.as_str(), result.scenario.as_str()) == (group, scenario)
+                && (result.system.as_str(), result.metric.as_str()) == (system, metric)
+        });
+        found.and_then(|result| result.value)
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(path, text + "\n").with_context(|| path.display().to_string())
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).with_context(|| path.display().to_string())?;
+        let report: Self =
+            serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        anyhow::ensure!(
+            report.schema_version == SCHEMA_VERSION,
+            "{} has version {} of the format, this program reads {SCHEMA_VERSION}; measure again",
+            path.display(),
+            report.schema_version
+        );
+        Ok(report)
+    }
+}

@@ -1,0 +1,94 @@
+//! Builds BPF programs with clang, for build scripts. What is wrong becomes an error of cargo that says
+//! what to do.
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+const OLDEST: u32 = 16;
+const NEWEST: u32 = 22;
+
+/// Builds `FOLDER/NAME.bpf.c` of each of these names as `NAME.bpf.o` in the build script's `OUT_DIR`.
+pub fn build(folder: &str, names: &[&str]) {
+    println!("cargo::rerun-if-changed={folder}");
+    println!("cargo::rerun-if-env-changed=BAILEY_CLANG");
+    println!("cargo::rerun-if-env-changed=BAILEY_BPF_FLAGS");
+    let clang = find().unwrap_or_else(|| {
+        fail(&format!(
+            "clang {OLDEST} or newer is needed to build the BPF programs and was not found.\n\
+             On Debian and Ubuntu:  apt-get install clang-19 libbpf-dev linux-libc-dev\n\
+             Or name one:           BAILEY_CLANG=/path/to/clang cargo build"
+        ))
+    });
+    let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else {
+        fail("OUT_DIR is not set: this is for build scripts");
+    };
+    for name in names {
+        compile(&clang, folder, name, &out);
+    }
+}
+
+/// `BAILEY_CLANG` if set, else the newest clang-N, else a plain clang that is new enough.
+fn find() -> Option<String> {
+    if let Ok(named) = env::var("BAILEY_CLANG") {
+        if version(&named).is_none() {
+            fail(&format!("BAILEY_CLANG={named} cannot be run as clang"));
+        }
+        return Some(named);
+    }
+    (OLDEST..=NEWEST)
+        .rev()
+        .map(|n| format!("clang-{n}"))
+        .chain(["clang".to_owned()])
+        .find(|name| version(name).is_some_and(|v| v >= OLDEST))
+}
+
+fn version(clang: &str) -> Option<u32> {
+    let output = Command::new(clang).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = text.split("version ").nth(1)?;
+    number.split('.').next()?.parse().ok()
+}
+
+fn compile(clang: &str, folder: &str, name: &str, out: &Path) {
+    let source = format!("{folder}/{name}.bpf.c");
+    let mut command = Command::new(clang);
+    // -mcpu=v3: 64-bit atomics and 32-bit jumps, understood since kernel 5.12.
+    command
+        .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g"])
+        .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"])
+        .args(["-I", "/usr/include/x86_64-linux-gnu"])
+        .args(
+            env::var("BAILEY_BPF_FLAGS")
+                .iter()
+                .flat_map(|flags| flags.split_whitespace()),
+        )
+        .arg("-c")
+        .arg(&source)
+        .arg("-o")
+        .arg(out.join(format!("{name}.bpf.o")));
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => fail(&format!("cannot run {clang}: {error}")),
+    };
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let hint = if stderr.contains("file not found") {
+            "\nThe headers come with:  apt-get install libbpf-dev linux-libc-dev"
+        } else {
+            ""
+        };
+        fail(&format!(
+            "{clang} could not build {source}:\n{stderr}{hint}"
+        ));
+    }
+}
+
+fn fail(message: &str) -> ! {
+    eprintln!("\nerror: {message}\n");
+    for line in message.lines() {
+        println!("cargo::error={line}");
+    }
+    exit(1)
+}
