@@ -53,39 +53,44 @@ struct pkt {
 	__u64 sender_be[2]; /* of an ICMP error or a tunnel: who sent it */
 	__u64 receiver_be[2]; /* of a tunnel */
 	__u64 mac;            /* of the interface, 0 = not known */
-
-	__u64 control; /* from here on cleared for every packet; the word in force */
-	__u64 found;   /* meta word of the flow that matched, 0 = none */
-	__u64 next;    /* meta word after this packet */
-	__u64 victim;  /* meta word of the lane that a scan proposes */
 	__u32 bucket[2];
-	__u32 found_bucket;
-	__u32 found_lane;
-	__u32 tag;     /* fingerprint, 1..255 */
-	__u32 now;     /* ticks */
-	__u32 part;    /* of the tick, in 1/1024 */
-	__u32 packets; /* segments, for frames that offload left joined */
+	__u32 tag;            /* fingerprint, 1..255 */
+	__u32 lane;           /* of bucket[0], where it would like to be */
 	__u32 bytes;
-	__u32 scale;   /* of idle times, in 1/SCALE_ONE */
-	__u32 ifindex;
-	__u32 egress;  /* deciding cells */
-	__u32 ingress;
-	__u32 zone;
+
+	/* From here on cleared before a frame is read. */
 	__u32 sequence; /* TCP; SCTP: verification tag */
 	__u32 ack;      /* TCP; SCTP: tag that an INIT or INIT ACK names */
-	__u32 at;       /* where in the frame the next header begins */
-	__u32 end;      /* where the packet that is being read ends */
-	__u32 fragment_id;
-	__u16 fragment_bytes; /* of a first fragment; the offset of a later one */
-	__u16 ethertype;
+	__u32 zone;
 	__u16 source_port;
 	__u16 destination_port;
 	__u8 protocol;
 	__u8 kind;
 	__u8 from_low; /* the sender has the lower address */
-	__u8 hook;
 	__u8 opens;    /* may open a flow: SYN, echo request, anything stateless */
 	__u8 tcp_flags;
+	__u8 joined;   /* offload left several segments in one frame */
+	__u8 tags;     /* VLAN */
+
+	__u64 control; /* from here on cleared before it is judged; the word in force */
+	__u64 found;   /* meta word of the flow that matched, 0 = none */
+	__u64 next;    /* meta word after this packet */
+	__u64 victim;  /* meta word of the lane that a scan proposes */
+	__u32 found_bucket;
+	__u32 found_lane;
+	__u32 now;     /* ticks */
+	__u32 part;    /* of the tick, in 1/1024 */
+	__u32 packets; /* segments, for frames that offload left joined */
+	__u32 scale;   /* of idle times, in 1/SCALE_ONE */
+	__u32 ifindex;
+	__u32 egress;  /* deciding cells */
+	__u32 ingress;
+	__u32 at;       /* where in the frame the next header begins */
+	__u32 end;      /* where the packet that is being read ends */
+	__u32 fragment_id;
+	__u16 fragment_bytes; /* of a first fragment; the offset of a later one */
+	__u16 ethertype;
+	__u8 hook;
 	__u8 reopen;   /* the flow that matched is over: judge as a new one */
 	__u8 verdict;
 	__u8 reason;
@@ -94,8 +99,6 @@ struct pkt {
 	__u8 slot;     /* of the interface, for counters */
 	__u8 fragment; /* FRAGMENT_* */
 	__u8 related;  /* an ICMP error: all else is of an answer to what it quotes */
-	__u8 joined;   /* offload left several segments in one frame */
-	__u8 tags;     /* VLAN */
 	__u8 tunnel;   /* that the packet came in, from 1 */
 	__u8 hop_limit;
 	__u8 chunk;    /* SCTP: type of the first chunk */
@@ -212,17 +215,6 @@ static __always_inline __u64 ticks_since(__u32 then, __u32 now)
 	__u64 age = (now - then) & TICK_MASK;
 
 	return age & mask_below(age, TICK_MASK + 1 - TICKS_AHEAD);
-}
-
-/* Added to the clock; tests make months pass with it. */
-volatile const __u32 CLOCK_OFFSET = 0;
-
-static __always_inline void clock_read(struct pkt *pkt)
-{
-	__u64 now = bpf_ktime_get_coarse_ns();
-
-	pkt->now = ((now >> TICK_SHIFT) + CLOCK_OFFSET) & TICK_MASK;
-	pkt->part = now >> TICK_PART_SHIFT & RULES_OPENED_MASK;
 }
 
 #endif

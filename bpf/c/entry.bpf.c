@@ -5,11 +5,13 @@
  */
 #include "block.h"
 #include "bridge.h"
+#include "clock.h"
 #include "failsafe.h"
 #include "finish.h"
 #include "flow.h"
 #include "headers.h"
 #include "plain.h"
+#include "quick.h"
 #include "spoof.h"
 
 static __always_inline __u32 scale_at(__u64 word, __u32 now)
@@ -24,23 +26,37 @@ static __always_inline bool warm_at(__u64 until, __u32 now)
 	return until && (((__u32)until - now - 1) & TICK_MASK) < WARM_TICKS_MAX;
 }
 
-static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
-					     __u32 ifindex)
+/* A frame is to be read. */
+static __always_inline struct pkt *frame_begin(__u32 hook)
 {
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
+
+	if (pkt)
+		__builtin_memset(&pkt->sequence, 0,
+				 __builtin_offsetof(struct pkt, control) -
+					 __builtin_offsetof(struct pkt, sequence));
+	return pkt;
+}
+
+/* What was read is to be judged. */
+static __always_inline bool pkt_begin(struct pkt *pkt, __u32 hook,
+				      void *control_map, __u32 ifindex)
+{
 	struct control *control;
-	__u64 *interface;
+	__u64 *interface, now;
 	__u32 zero = 0;
 
 	control = bpf_map_lookup_elem(control_map, &zero);
-	if (!pkt || !control)
-		return NULL;
+	if (!control)
+		return false;
 	__builtin_memset(&pkt->control, 0,
 			 sizeof(*pkt) - __builtin_offsetof(struct pkt, control));
 	pkt->control = READ_ONCE(control->word);
 	pkt->hook = hook;
 	pkt->packets = 1;
-	clock_read(pkt);
+	now = clock_nanoseconds();
+	pkt->now = clock_tick(now);
+	pkt->part = clock_part(now);
 	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
 	pkt->ifindex = ifindex;
 	pkt->warm = warm_at(READ_ONCE(control->warm_until), pkt->now);
@@ -51,7 +67,7 @@ static __always_inline struct pkt *pkt_begin(__u32 hook, void *control_map,
 		pkt->slot = *interface & (INTERFACE_SLOTS - 1);
 		pkt->outside = !!(*interface & INTERFACE_OUTSIDE);
 	}
-	return pkt;
+	return true;
 }
 
 static __always_inline enum step flow_answer(struct pkt *pkt)
@@ -60,7 +76,7 @@ static __always_inline enum step flow_answer(struct pkt *pkt)
 	__u64 words[2];
 	int i;
 
-	if (!flow_hash(pkt))
+	if (!pkt->plain && !flow_hash(pkt))
 		return drop(pkt, REASON_DROP_MAP);
 	/* A flow that another CPU is judging again is there a moment later; to
 	 * take it for a new one would cost a reply. */
@@ -120,20 +136,33 @@ static __always_inline enum step parse_copied(struct pkt *pkt,
 	return step;
 }
 
-static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
+/* The short way, for a frame that has been begun: all of pkt that it takes to look
+ * the flow up. */
+static __always_inline bool read_plain(struct pkt *pkt, void *data,
+				       void *data_end, __u32 len)
+{
+	pkt->bytes = len;
+	if (!plain_frame(pkt, data, data_end, len))
+		return false;
+	key_set(pkt);
+	return flow_hash(pkt);
+}
+
+static __always_inline bool read_plain_xdp(struct pkt *pkt, struct xdp_md *ctx)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
-	__u32 hook = pkt->hook, len = data_end - data, length;
+
+	return read_plain(pkt, data, data_end, data_end - data);
+}
+
+/* The long way. */
+static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
+{
+	__u32 len = bpf_xdp_get_buff_len(ctx); /* there may be further buffers */
+	__u32 hook = pkt->hook, length;
 	struct headers *copy;
 
-	pkt->bytes = len;
-	if (plain_frame(pkt, data, data_end, len)) {
-		pkt->plain = 1;
-		key_set(pkt);
-		return STEP_CONTINUE;
-	}
-	len = bpf_xdp_get_buff_len(ctx); /* the frame may have further buffers */
 	pkt->bytes = len;
 	copy = bpf_map_lookup_elem(&headers, &hook);
 	if (!copy)
@@ -150,12 +179,31 @@ static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
 SEC("xdp.frags")
 int entry_xdp(struct xdp_md *ctx)
 {
-	struct pkt *pkt = pkt_begin(HOOK_XDP, &control, ctx->ingress_ifindex);
-	enum step step;
+	__u32 ifindex = ctx->ingress_ifindex;
+	enum step step = STEP_CONTINUE;
+	struct pkt *pkt = frame_begin(HOOK_XDP);
+	struct quick quick;
+	bool plain;
+	int action;
 
 	if (!pkt)
 		return XDP_DROP;
-	step = parse_xdp(pkt, ctx);
+	plain = read_plain_xdp(pkt, ctx);
+	/* A router has a route to find. */
+	if (plain && !ROUTER && quick_passes(pkt, ifindex, &quick)) {
+		action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex,
+						   XDP_DROP)
+				: XDP_PASS;
+		if (action != XDP_DROP) {
+			quick_count(pkt, HOOK_XDP, 1, &quick);
+			return action;
+		}
+	}
+	if (!pkt_begin(pkt, HOOK_XDP, &control, ifindex))
+		return XDP_DROP;
+	pkt->plain = plain;
+	if (!plain)
+		step = parse_xdp(pkt, ctx);
 	/* Also of what passes without policy, if it is IP. */
 	if ((step == STEP_CONTINUE || pkt->verdict == VERDICT_PASS) && pkt->kind &&
 	    spoofed(pkt))
@@ -189,23 +237,13 @@ static __always_inline __u32 segments(struct __sk_buff *skb)
 	return skb->gso_size ? (skb->len + skb->gso_size - 1) / skb->gso_size : 1;
 }
 
-/* At tc the outermost tag is not in the frame but beside it. */
 static __always_inline enum step parse_skb(struct pkt *pkt,
-					   struct __sk_buff *skb)
+					   struct __sk_buff *skb, __u32 tags,
+					   __u32 zone)
 {
-	__u32 hook = HOOK_TC, tags, zone, length;
+	__u32 hook = HOOK_TC, length;
 	struct headers *copy;
 
-	if (skb->vlan_present)
-		vlan_enter(pkt, skb->vlan_tci);
-	pkt->joined = skb->gso_size != 0;
-	tags = pkt->tags;
-	zone = pkt->zone;
-	if (plain_frame(pkt, (void *)(long)skb->data,
-			(void *)(long)skb->data_end, skb->len)) {
-		key_set(pkt);
-		return STEP_CONTINUE;
-	}
 	copy = bpf_map_lookup_elem(&headers, &hook);
 	if (!copy)
 		return drop(pkt, REASON_DROP_MAP);
@@ -221,17 +259,39 @@ static __always_inline enum step parse_skb(struct pkt *pkt,
 SEC("classifier")
 int entry_tc(struct __sk_buff *skb)
 {
-	struct pkt *pkt = pkt_begin(HOOK_TC, &control, skb->ifindex);
+	__u32 packets = segments(skb), ifindex = skb->ifindex, tags, zone;
+	struct pkt *pkt = frame_begin(HOOK_TC);
+	bool plain = false, seen = judged(skb);
+	enum step step = STEP_CONTINUE;
+	struct quick quick;
 
 	if (!pkt)
 		return TC_ACT_SHOT;
-	pkt->packets = segments(skb);
+	/* The outermost tag is not in the frame but beside it. */
+	if (skb->vlan_present)
+		vlan_enter(pkt, skb->vlan_tci);
+	tags = pkt->tags;
+	zone = pkt->zone;
+	pkt->joined = skb->gso_size != 0;
+	if (!seen)
+		plain = read_plain(pkt, (void *)(long)skb->data,
+				   (void *)(long)skb->data_end, skb->len);
 	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
-	if (judged(skb)) {
+	if (plain && quick_passes(pkt, ifindex, &quick)) {
+		quick_count(pkt, HOOK_TC, packets, &quick);
+		return TC_ACT_UNSPEC;
+	}
+	if (!pkt_begin(pkt, HOOK_TC, &control, ifindex))
+		return TC_ACT_SHOT;
+	pkt->packets = packets;
+	pkt->plain = plain;
+	if (seen) {
 		pass(pkt, REASON_PASS_JUDGED);
 		return finish_tc(pkt);
 	}
-	if (parse_skb(pkt, skb) != STEP_CONTINUE)
+	if (!plain)
+		step = parse_skb(pkt, skb, tags, zone);
+	if (step != STEP_CONTINUE)
 		return finish_tc(pkt);
 	if (flow_step(pkt) != STEP_CONTINUE)
 		return finish_tc(pkt);
@@ -245,12 +305,17 @@ int entry_tc(struct __sk_buff *skb)
 SEC("xdp.frags")
 int entry_probe(struct xdp_md *ctx)
 {
-	struct pkt *pkt = pkt_begin(HOOK_PROBE, &probe_control,
-				    ctx->ingress_ifindex);
+	__u32 ifindex = ctx->ingress_ifindex;
+	struct pkt *pkt = frame_begin(HOOK_PROBE);
+	bool plain;
 
 	if (!pkt)
 		return XDP_DROP;
-	if (parse_xdp(pkt, ctx) != STEP_CONTINUE)
+	plain = read_plain_xdp(pkt, ctx);
+	if (!pkt_begin(pkt, HOOK_PROBE, &probe_control, ifindex))
+		return XDP_DROP;
+	pkt->plain = plain;
+	if (!plain && parse_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);
 	pkt->steps = PROBE_PARSED;
 	if (failsafe_passes(pkt)) {

@@ -7,9 +7,10 @@
 #include "fragment.h"
 #include "route.h"
 
-static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
+static __always_inline void rule_count_at(__u32 cpu, __u32 rule, __u32 hits,
+					  __u32 packets, __u32 bytes, __u32 now)
 {
-	__u32 index = bpf_get_smp_processor_id() * RULE_STRIDE + rule;
+	__u32 index = cpu * RULE_STRIDE + rule;
 	struct rule_counter *counter;
 
 	if (rule == RULE_NONE || rule >= RULE_STRIDE)
@@ -17,10 +18,16 @@ static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
 	counter = bpf_map_lookup_elem(&rule_counters, &index);
 	if (!counter)
 		return;
-	counter->hits += pkt->new_flow;
-	counter->packets += pkt->packets;
-	counter->bytes += pkt->bytes;
-	counter->seen = pkt->now;
+	counter->hits += hits;
+	counter->packets += packets;
+	counter->bytes += bytes;
+	counter->seen = now;
+}
+
+static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
+{
+	rule_count_at(bpf_get_smp_processor_id(), rule, pkt->new_flow,
+		      pkt->packets, pkt->bytes, pkt->now);
 }
 
 /* On a deny only the side that denies is counted; a packet that was dropped for
@@ -39,22 +46,24 @@ static __always_inline void rules_count(struct pkt *pkt)
 		rule_count(pkt, pkt->ingress & CELL_RULE_MASK);
 }
 
-static __always_inline void reason_count(struct pkt *pkt)
+static __always_inline void reason_count_at(__u32 cpu, __u32 slot, __u32 hook,
+					    __u32 reason, __u32 packets,
+					    __u32 bytes)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	__u32 index = (cpu * INTERFACE_SLOTS + pkt->slot) * HOOKS + pkt->hook;
+	__u32 index = (cpu * INTERFACE_SLOTS + slot) * HOOKS + hook;
 	struct reason_counters *counters;
 
 	counters = bpf_map_lookup_elem(&reason_counters, &index);
 	if (!counters)
 		return;
-	counters->reason[pkt->reason & (REASON_MAX - 1)].packets += pkt->packets;
-	counters->reason[pkt->reason & (REASON_MAX - 1)].bytes += pkt->bytes;
+	counters->reason[reason & (REASON_MAX - 1)].packets += packets;
+	counters->reason[reason & (REASON_MAX - 1)].bytes += bytes;
 }
 
 static __always_inline void packet_count(struct pkt *pkt)
 {
-	reason_count(pkt);
+	reason_count_at(bpf_get_smp_processor_id(), pkt->slot, pkt->hook,
+			pkt->reason, pkt->packets, pkt->bytes);
 	rules_count(pkt);
 	if (pkt->fragment == FRAGMENT_FIRST && pkt->verdict == VERDICT_PASS)
 		fragment_remember(pkt);

@@ -131,7 +131,9 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 	struct flow_entry *entry;
 	__u64 meta, busy;
 
-	pkt->found_lane = lane_lowest(lanes_matching(word, 0));
+	pkt->found_lane = pkt->lane;
+	if (word >> pkt->lane * 8 & 0xff)
+		pkt->found_lane = lane_lowest(lanes_matching(word, 0));
 	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
 	if (!tags || !entry)
 		return CLAIM_FULL;
@@ -191,7 +193,10 @@ static __always_inline enum claim claim_lane(struct pkt *pkt, __u64 words[2])
 {
 	__u32 free0 = lanes_count(lanes_matching(words[0], 0));
 	__u32 free1 = lanes_count(lanes_matching(words[1], 0));
-	bool second = free1 > free0; /* the emptier one */
+	/* The emptier one, once the first is rather full: most lookups end in the
+	 * first then, and what finds no place is as rare. */
+	bool second = free1 > free0 &&
+		      free0 <= FLOW_LANES - FLOW_HALF_OPEN_LANES;
 	__u32 spare = second ? free1 : free0;
 	__u64 scan0, scan1, victim0, victim1;
 	enum claim claim;

@@ -9,16 +9,10 @@
 
 volatile const struct inside_prefix INSIDE[INSIDE_MAX] = {};
 
-static __always_inline bool spoofed(const struct pkt *pkt)
+static __always_inline bool inside_address(__u64 a, __u64 b)
 {
-	bool elsewhere = pkt->related || pkt->tunnel;
-	__u64 a, b;
 	__u32 i;
 
-	if (!INSIDE_COUNT || !pkt->outside)
-		return false;
-	a = elsewhere ? pkt->sender_be[0] : pkt->source_be[0];
-	b = elsewhere ? pkt->sender_be[1] : pkt->source_be[1];
 	for (i = 0; i < INSIDE_MAX && i < INSIDE_COUNT; i++) {
 		const volatile struct inside_prefix *inside = &INSIDE[i];
 
@@ -28,6 +22,16 @@ static __always_inline bool spoofed(const struct pkt *pkt)
 			return true;
 	}
 	return false;
+}
+
+static __always_inline bool spoofed(const struct pkt *pkt)
+{
+	bool elsewhere = pkt->related || pkt->tunnel;
+
+	if (!INSIDE_COUNT || !pkt->outside)
+		return false;
+	return elsewhere ? inside_address(pkt->sender_be[0], pkt->sender_be[1])
+			 : inside_address(pkt->source_be[0], pkt->source_be[1]);
 }
 
 #endif

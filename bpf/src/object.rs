@@ -15,6 +15,12 @@ pub static ENTRY: &[u8] = &ENTRY_IMAGE.0;
 /// `policy.bpf.o`: `policy_xdp`, `policy_tc` and `policy_probe`, loaded once per generation.
 pub static POLICY: &[u8] = &POLICY_IMAGE.0;
 
+static CLOCK_IMAGE: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/clock.bpf.o")));
+
+/// `clock.bpf.o`: the XDP program `clocks`, which writes jiffies and the coarse clock over its frame.
+pub static CLOCK: &[u8] = &CLOCK_IMAGE.0;
+
 static PASS_IMAGE: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/pass.bpf.o")));
 

@@ -58,7 +58,7 @@ impl Globals {
             .override_global("LAST_RESORT", &self.last_resort, false)
             .override_global("BRIDGE", &self.bridge, false)
             .override_global("ROUTER", &self.router, false)
-            .override_global("CLOCK_OFFSET", &self.clock_offset, true)
+            .override_global("CLOCK_OFFSET", &self.clock_offset, false)
             .override_global("TIMEOUTS", &self.timeouts[..], true);
         let frames = &self.frames;
         // Only the programs that read frames have these.

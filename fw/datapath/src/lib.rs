@@ -50,6 +50,8 @@ mod globals;
 pub mod hash;
 /// Which interface has which counters.
 mod interfaces;
+/// What the programs make of jiffies.
+mod jiffies;
 /// Pinned maps compared with what this binary needs.
 mod layout;
 /// Programs on hooks.

@@ -81,29 +81,47 @@ impl Runner {
         repeat: u32,
         out: &mut [u8],
     ) -> Result<TestAttr, DatapathError> {
-        loop {
-            let mut attribute = TestAttr {
-                program: self.program(hook).as_raw_fd() as u32,
-                data_size_in: frame.len() as u32,
-                data_size_out: out.len() as u32,
-                data_in: frame.as_ptr() as u64,
-                data_out: if out.is_empty() {
-                    0
-                } else {
-                    out.as_mut_ptr() as u64
-                },
-                repeat,
-                ..TestAttr::default()
-            };
-            match bpf(BPF_PROG_TEST_RUN, &mut attribute) {
-                Ok(_) => return Ok(attribute),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(DatapathError::System {
-                        operation: "test run",
-                        source,
-                    });
-                }
+        run(self.program(hook), frame, repeat, out)
+    }
+}
+
+/// Runs a program once on a frame, and leaves the frame that it made of it in `out`.
+pub(crate) fn run_once(
+    program: &OwnedFd,
+    frame: &[u8],
+    out: &mut [u8],
+) -> Result<(), DatapathError> {
+    run(program.as_fd(), frame, 1, out).map(drop)
+}
+
+fn run(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    repeat: u32,
+    out: &mut [u8],
+) -> Result<TestAttr, DatapathError> {
+    loop {
+        let mut attribute = TestAttr {
+            program: program.as_raw_fd() as u32,
+            data_size_in: frame.len() as u32,
+            data_size_out: out.len() as u32,
+            data_in: frame.as_ptr() as u64,
+            data_out: if out.is_empty() {
+                0
+            } else {
+                out.as_mut_ptr() as u64
+            },
+            repeat,
+            ..TestAttr::default()
+        };
+        match bpf(BPF_PROG_TEST_RUN, &mut attribute) {
+            Ok(_) => return Ok(attribute),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => {
+                return Err(DatapathError::System {
+                    operation: "test run",
+                    source,
+                });
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::error::DatapathError;
 use crate::failsafe;
 use crate::frozen::write_and_freeze;
 use crate::globals::{Globals, build_number};
+use crate::jiffies::Jiffies;
 use crate::layout::{self, Pinned};
 use crate::mapping::Mapping;
 use crate::maps::{BUILD_MAPS, MapShape, build_pin, map_shapes};
@@ -112,7 +113,10 @@ impl Shared {
         let mut loader = EbpfLoader::new();
         globals.apply(&mut loader, &pins, build, &shapes);
         let network_namespace = namespace::current();
+        let jiffies = Jiffies::measure()?;
         loader
+            .override_global("JIFFY_NANOSECONDS", &jiffies.nanoseconds, true)
+            .override_global("JIFFIES_BEGIN", &jiffies.begin, true)
             .override_global("FAILSAFE_COUNT", &failsafe_count, false)
             .override_global("NETWORK_NAMESPACE", &network_namespace, false);
         let entry = loader

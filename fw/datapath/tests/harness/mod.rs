@@ -179,12 +179,11 @@ impl Harness {
 
     pub fn with(datapath: Datapath, tables: Tables) -> Self {
         let runner = datapath.runner().unwrap();
-        let events = datapath.counters().unwrap().events().to_vec();
         Self {
             datapath,
             runner,
             tables,
-            events,
+            events: vec![0; FLOW_EVENTS as usize],
         }
     }
 
@@ -199,9 +198,10 @@ impl Harness {
     /// The same, not a new one: for tests that leave blocks and policies as they were.
     pub fn lent() -> Lent {
         let spare = SPARE.lock().unwrap().pop();
-        let h = spare.map_or_else(Self::small, |h| {
+        let h = spare.map_or_else(Self::small, |mut h| {
             h.forget();
-            Self::with(h.datapath, h.tables)
+            h.events = h.datapath.counters().unwrap().events().to_vec();
+            h
         });
         Lent(Some(h))
     }
