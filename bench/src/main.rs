@@ -7,6 +7,8 @@ mod cluster;
 mod cpu;
 /// From an edited policy to the commit.
 mod edit;
+/// Fails if the programs have become slower.
+mod gate;
 /// What the numbers are to show.
 mod goals;
 /// Where it was measured.
@@ -32,7 +34,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use program::Extent;
 use results::Report;
 
 /// Benchmarks of Bailey; as root.
@@ -50,12 +51,15 @@ enum What {
         /// The results, as JSON.
         #[arg(long, default_value = "target/bench/program.json")]
         json: PathBuf,
-        /// Less of it, in a minute.
-        #[arg(long)]
-        short: bool,
         /// Only scenarios with this in their names.
         #[arg(long, default_value = "")]
         only: String,
+    },
+    /// Fail if the programs have become slower than a record, beside the reference.
+    Check {
+        /// What `report --docs` has written.
+        #[arg(default_value = "docs/performance.json")]
+        record: PathBuf,
     },
     /// Tables and figures of what was measured.
     Report {
@@ -96,10 +100,8 @@ enum What {
 
 fn main() -> Result<()> {
     match Cli::parse().what {
-        What::Program { json, short, only } => {
-            let extent = if short { Extent::Short } else { Extent::Full };
-            Report::new(program::run(extent, &only)?).write(&json)
-        }
+        What::Program { json, only } => Report::new(program::run(&only)?).write(&json),
+        What::Check { record } => gate::run(&record),
         What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
         What::Edit {
             workloads,

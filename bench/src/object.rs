@@ -30,9 +30,11 @@ impl Loaded {
         Self::load(ObjectBuilder::default().open_memory(image)?, sizes)
     }
 
-    /// Somebody else's object. What it would pin belongs to this process.
-    pub(crate) fn file(path: &Path, sizes: &[(&str, u32)]) -> Result<Self> {
-        let open = ObjectBuilder::default().open_file(path);
+    /// Somebody else's object. What it pins, it pins below a folder of a bpffs.
+    pub(crate) fn file(path: &Path, pins: &Path, sizes: &[(&str, u32)]) -> Result<Self> {
+        let open = ObjectBuilder::default()
+            .pin_root_path(pins)?
+            .open_file(path);
         Self::load(open.with_context(|| path.display().to_string())?, sizes)
     }
 
@@ -45,7 +47,7 @@ impl Loaded {
                 map.set_max_entries(entries)?;
             }
         }
-        Ok(Self(open.load().context("root is needed")?))
+        Ok(Self(open.load().context("cannot load; root is needed")?))
     }
 
     fn program(&self, name: &str) -> Result<Program<'_>> {

@@ -21,14 +21,14 @@ pub(crate) enum PolicySet {
     AllBut(Vec<IpNet>),
 }
 
-/// The prefix of a rule: /28 or /64, apart from those of others.
+/// The prefix of a rule: /27 or /64, apart from those of others.
 pub(crate) fn rule_prefix(rule: usize, ipv6: bool) -> IpNet {
     if ipv6 {
         let bits = 0xfd01_u128 << 112 | (rule as u128) << 64;
         return IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), 64));
     }
-    let bits = 0x0b00_0000 + (rule as u32) * 16;
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(bits), 28))
+    let bits = 0x0b00_0000 + (rule as u32) * 32;
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(bits), 27))
 }
 
 /// Disjoint prefixes of mixed lengths, scattered over the addresses of everybody.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::results::Measured;
-use scenario::Kind;
+pub(crate) use scenario::Kind;
 
 mod mutator;
 mod scenario;
@@ -12,48 +12,41 @@ mod subject;
 /// Runs per scenario: systems take turns within one, so that what else the machine does hits all alike.
 const RUNS: u32 = 7;
 const GROUP: &str = "program";
-const METRIC: &str = "ns_per_packet";
+pub(crate) const METRIC: &str = "ns_per_packet";
 const SEED: u64 = 0x6261_696c_6579;
 
-/// How much is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// What CI compares with the record.
-    Short,
-    /// Everything.
-    Full,
-}
-
-fn kinds(extent: Extent) -> Vec<Kind> {
-    let mut kinds = vec![
+/// What CI compares with the record.
+pub(crate) fn short() -> Vec<Kind> {
+    vec![
         Kind::Established(1),
         Kind::Established(1 << 16),
         Kind::New(10),
         Kind::Denied,
         Kind::DeniedCidrs(10_000),
-    ];
-    if extent == Extent::Full {
-        kinds.extend([
-            Kind::Established(1 << 20),
-            Kind::New(1),
-            Kind::New(100),
-            Kind::New(10_000),
-            Kind::New(100_000),
-            Kind::DeniedCidrs(1_000_000),
-            Kind::Failsafe,
-            Kind::Blocked(1),
-            Kind::Blocked(10_000),
-            Kind::Fragments,
-        ]);
-    }
+    ]
+}
+
+fn all() -> Vec<Kind> {
+    let mut kinds = short();
+    kinds.extend([
+        Kind::Established(1 << 20),
+        Kind::New(1),
+        Kind::New(100),
+        Kind::New(10_000),
+        Kind::New(100_000),
+        Kind::DeniedCidrs(1_000_000),
+        Kind::Failsafe,
+        Kind::Blocked(1),
+        Kind::Blocked(10_000),
+        Kind::Fragments,
+    ]);
     kinds
 }
 
 /// Scenarios with a text in their names, in both families.
-pub(crate) fn run(extent: Extent, only: &str) -> Result<Vec<Measured>> {
-    crate::cpu::pin(crate::machine::cpus() - 1)?;
+pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
     let mut results = Vec::new();
-    for kind in kinds(extent) {
+    for kind in all() {
         for ipv6 in [false, true] {
             if !kind.name(ipv6).contains(only) {
                 continue;
@@ -69,7 +62,8 @@ pub(crate) fn run(extent: Extent, only: &str) -> Result<Vec<Measured>> {
 }
 
 /// Net of XDP_DROP in the same round, called in the same way.
-fn measure(kind: Kind, ipv6: bool) -> Result<Vec<Measured>> {
+pub(crate) fn measure(kind: Kind, ipv6: bool) -> Result<Vec<Measured>> {
+    crate::cpu::pin(crate::machine::cpus() - 1)?;
     let mut scenario = kind.prepare(ipv6, SEED)?;
     let mut net: Vec<Vec<f64>> = vec![Vec::new(); scenario.subjects.len()];
     let mut gross = net.clone();
@@ -87,6 +81,10 @@ fn measure(kind: Kind, ipv6: bool) -> Result<Vec<Measured>> {
         }
     }
     let mut results = Vec::new();
+    if let Some((system, why)) = kind.cannot() {
+        let names = [GROUP, &scenario.name, system, METRIC];
+        results.push(Measured::missing(names, why));
+    }
     for ((subject, net), gross) in scenario.subjects.iter().zip(net).zip(gross) {
         let names = |metric| [GROUP, &scenario.name, subject.name(), metric];
         if subject.name() == "xdp-drop" {
@@ -105,7 +103,9 @@ fn measure(kind: Kind, ipv6: bool) -> Result<Vec<Measured>> {
 }
 
 fn print(result: &Measured) {
-    let (least, most) = result.range().unwrap_or_default();
+    let Some((least, most)) = result.range() else {
+        return;
+    };
     println!(
         "{:<28} {:<10} {:<18} {:>8.1}  ({least:.1} to {most:.1})",
         result.scenario,

@@ -72,6 +72,18 @@ impl Kind {
         name + suffix
     }
 
+    /// Who cannot do this at all, and why.
+    pub(crate) fn cannot(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Failsafe => Some(("reference", "it has no failsafe")),
+            Self::Fragments => Some(("reference", "it drops fragments")),
+            Self::Blocked(_) => Some(("reference", "it has no block table")),
+            Self::DeniedCidrs(_) => Some(("xdp-filter", "it knows addresses, no prefixes")),
+            Self::Established(_) | Self::New(_) => Some(("xdp-filter", "it has no state")),
+            Self::Denied => Some(("xdp-filter", "it has no policies")),
+        }
+    }
+
     /// Loads everybody and brings them to where the first packet can be measured.
     pub(crate) fn prepare(self, ipv6: bool, seed: u64) -> Result<Scenario> {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -99,7 +111,7 @@ impl Kind {
         };
         match self {
             Self::Established(flows) => {
-                let mut tuples = connections(flows, ipv6, &mut random);
+                let mut tuples = connections(flows, SOME_RULES, ipv6, &mut random);
                 scenario.mutator = Mutator::new(&tuples)?;
                 scenario.frame = segment(ipv6, ACK);
                 scenario.came = Came::Flow;
@@ -116,10 +128,10 @@ impl Kind {
             }
             Self::New(rules) => {
                 let policy = PolicySet::Rules(rules);
-                let tuples = to_pod(ALL_FRESH, PORT, &mut random, from_rules(rules));
+                let tuples = connections(ALL_FRESH, rules, ipv6, &mut random);
                 scenario.mutator = Mutator::new(&tuples)?;
                 scenario.came = Came::New;
-                scenario.take_fresh();
+                (scenario.count, scenario.fresh) = (FRESH, true);
                 scenario.add(Bailey::new(&policy, flows, |_| {})?);
                 scenario.add(Reference::new(&policy, flows)?);
             }
@@ -140,7 +152,6 @@ impl Kind {
                 });
                 scenario.mutator = Mutator::new(&tuples)?;
                 scenario.came = Came::Denied;
-                scenario.take_fresh();
                 scenario.add(Bailey::new(&policy, 1024, |_| {})?);
                 scenario.add(Reference::new(&policy, 1024)?);
             }
@@ -185,12 +196,12 @@ impl Kind {
     }
 }
 
-/// So many, no two alike, from all addresses of some rules' prefixes.
-fn connections(count: usize, ipv6: bool, random: &mut fastrand::Rng) -> Vec<Tuple> {
-    const HOSTS: usize = 16;
+/// So many, no two alike, from all addresses of the prefixes of so many rules.
+fn connections(count: usize, rules: usize, ipv6: bool, random: &mut fastrand::Rng) -> Vec<Tuple> {
+    const HOSTS: usize = 32;
     let mut tuples: Vec<Tuple> = (0..count)
         .map(|n| {
-            let (prefix, host) = (rule_prefix(n % SOME_RULES, ipv6), n / SOME_RULES % HOSTS);
+            let (prefix, host) = (rule_prefix(n % rules, ipv6), n / rules % HOSTS);
             let source = match prefix.network() {
                 IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits() + host as u32).into(),
                 IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits() + host as u128).into(),
@@ -198,7 +209,7 @@ fn connections(count: usize, ipv6: bool, random: &mut fastrand::Rng) -> Vec<Tupl
             Tuple {
                 source,
                 destination: POD[usize::from(ipv6)],
-                source_port: 1024 + (n / SOME_RULES / HOSTS) as u16,
+                source_port: 1024 + (n / rules / HOSTS) as u16,
                 port: PORT,
             }
         })
@@ -267,10 +278,6 @@ fn open_in_fragments(mutator: &mut Mutator, bailey: &Bailey, tuple: &Tuple) -> R
 impl Scenario {
     fn add(&mut self, subject: impl Subject + 'static) {
         self.subjects.push(Box::new(subject));
-    }
-
-    fn take_fresh(&mut self) {
-        (self.count, self.fresh) = (FRESH, true);
     }
 
     /// Handshakes for all tuples, some at a time: half-open ones have no more than their share of a

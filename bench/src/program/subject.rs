@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 use bailey_compile::{Limits, RuleIds, compile};
@@ -250,6 +251,15 @@ const OBJECTS: &str = "/usr/lib/x86_64-linux-gnu/bpf";
 /// `MAP_FLAG_SRC` of xdp-filter's common_kern_user.h.
 const FLAG_SOURCE: u8 = 1;
 
+/// One for this process; a folder in it outlives what is pinned there.
+fn bpffs() -> Result<&'static Path> {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    if ROOT.get().is_none() {
+        let _ = ROOT.set(bailey_lab::private_root()?.join("bpf"));
+    }
+    Ok(ROOT.get().context("no bpffs")?)
+}
+
 impl XdpFilter {
     /// Denies these sources.
     pub(crate) fn new(sources: &[IpAddr]) -> Result<Self> {
@@ -260,7 +270,12 @@ impl XdpFilter {
             path.display()
         );
         let entries = (sources.len() as u32).max(10_000);
-        let object = Loaded::file(&path, &[("filter_ipv4", entries), ("filter_ipv6", entries)])?;
+        // No dot: a bpffs has no hidden names.
+        let pins = tempfile::Builder::new()
+            .prefix("xdp-filter-")
+            .tempdir_in(bpffs()?)?;
+        let sizes = [("filter_ipv4", entries), ("filter_ipv6", entries)];
+        let object = Loaded::file(&path, pins.path(), &sizes)?;
         for &source in sources {
             let name = if source.is_ipv4() {
                 "filter_ipv4"

@@ -55,7 +55,7 @@ const SWEEPS: [Sweep; 4] = [
 
 /// All that these results have points for.
 pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
+    let mut figures: Vec<Figure> = hot(report)?.into_iter().collect();
     for sweep in &SWEEPS {
         for (suffix, family) in [("", "IPv4"), ("-ipv6", "IPv6")] {
             let series: Vec<Series> = ["bailey", "reference", "xdp-filter"]
@@ -77,6 +77,33 @@ pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
         }
     }
     Ok(figures)
+}
+
+/// The packet that nearly all packets are, and the cheapest that a filter without state does.
+fn hot(report: &Report) -> Result<Option<Figure>> {
+    let mut bars = Vec::new();
+    for (system, scenario) in [
+        ("bailey", "established-tcp-1"),
+        ("reference", "established-tcp-1"),
+        ("xdp-filter", "blocked-1"),
+    ] {
+        let found = report.results.iter().find(|result| {
+            result.metric == "ns_per_packet"
+                && (result.system.as_str(), result.scenario.as_str()) == (system, scenario)
+        });
+        if let Some((value, range)) = found.and_then(|found| found.value.zip(found.range())) {
+            bars.push((system.to_owned(), value, range));
+        }
+    }
+    if bars.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Figure {
+        title: "One packet, again and again".into(),
+        caption: "An established TCP connection, with state; xdp-filter: a denied address, without. Net                   of XDP_DROP; the thin line is from the least to the greatest run."
+            .into(),
+        svg: plot::bars("ns per packet", &bars)?,
+    }))
 }
 
 fn points(report: &Report, sweep: &Sweep, suffix: &str, system: &str) -> Vec<(f64, f64)> {

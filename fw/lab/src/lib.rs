@@ -35,7 +35,7 @@ pub use daemon::Daemon;
 pub use namespace::Namespace;
 pub use spoof::Flood;
 pub use steady::Steady;
-pub use topology::Lab;
+pub use topology::{Lab, private_root};
 pub use traffic::{Observed, Server};
 pub use wire::Wire;
 pub use wiring::{connect, interface_of_slot};

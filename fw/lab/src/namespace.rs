@@ -21,6 +21,8 @@ pub struct Namespace {
 pub struct Frames {
     /// Since it exists.
     pub received: u64,
+    /// Of what arrived: by a card that had no room, or by what a driver counts here.
+    pub dropped: u64,
     /// A card counts them once they are gone.
     pub sent: u64,
 }
@@ -99,7 +101,7 @@ impl Namespace {
         self.run(move || std::fs::write(&path, value).with_context(|| path))
     }
 
-    /// Frames that an interface has received and sent.
+    /// What an interface has counted so far.
     ///
     /// # Errors
     /// If there is no such interface.
@@ -113,8 +115,13 @@ impl Namespace {
                 .with_context(|| format!("no interface {interface}"))?;
             let fields: Vec<&str> = line.split_whitespace().collect();
             let field = |at: usize| fields.get(at).and_then(|field| field.parse().ok());
-            let (received, sent) = field(1).zip(field(9)).context("/proc/net/dev is odd")?;
-            Ok(Frames { received, sent })
+            let counted = field(1).zip(field(3)).zip(field(9));
+            let ((received, dropped), sent) = counted.context("/proc/net/dev is odd")?;
+            Ok(Frames {
+                received,
+                dropped,
+                sent,
+            })
         })
     }
 

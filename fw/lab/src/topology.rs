@@ -143,7 +143,12 @@ fn free_root() -> Result<PathBuf> {
     found.with_context(|| format!("one of {ROOTS:?} must exist and not be where this program is"))
 }
 
-pub(crate) fn private_root() -> Result<PathBuf> {
+/// A directory in memory with a bpffs at `bpf`, which only this thread and those that it begins see from
+/// now on.
+///
+/// # Errors
+/// Without root.
+pub fn private_root() -> Result<PathBuf> {
     let root = free_root()?;
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace; root is needed")?;
