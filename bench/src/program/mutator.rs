@@ -1,4 +1,4 @@
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -14,6 +14,8 @@ pub(crate) struct Mutator {
     /// A power of two.
     tuples: u32,
     ipv6: bool,
+    /// Whom it calls, by descriptor: setting it waits for a grace period.
+    callee: Option<RawFd>,
 }
 
 /// A program under test.
@@ -47,6 +49,7 @@ impl Mutator {
             object,
             tuples: count,
             ipv6: tuples[0].source.is_ipv6(),
+            callee: None,
         };
         mutator.set(tuples)?;
         Ok(mutator)
@@ -64,7 +67,10 @@ impl Mutator {
     pub(crate) fn run(&mut self, callee: Callee<'_>, frame: &[u8], pass: Pass) -> Result<f64> {
         let kind = if callee.frags { "frags" } else { "plain" };
         let array = format!("subject_{kind}");
-        self.object.set_callee(&array, callee.program)?;
+        let descriptor = callee.program.as_raw_fd();
+        if self.callee.replace(descriptor) != Some(descriptor) {
+            self.object.set_callee(&array, callee.program)?;
+        }
         let cursor = [
             pass.first,
             self.tuples - 1,

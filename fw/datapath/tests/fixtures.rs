@@ -3,8 +3,12 @@
 
 mod harness;
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use bailey_bpf::abi::*;
 use bailey_compile::RuleIds;
+use bailey_datapath::clock::Ticks;
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::frame;
 use bailey_policy::Protocol;
@@ -522,4 +526,24 @@ fn the_failsafe_needs_no_policy() {
     h.expect(Hook::Xdp, &ssh, REASON_PASS_FAILSAFE, &[]);
     let other = tcp(CLIENT[0], POD[0], 40000, 22, SYN);
     h.expect(Hook::Xdp, &other, REASON_DROP_NO_POLICY, &[]);
+}
+
+/// The programs count jiffies, user space reads the coarse clock: the same tick, but at its edge.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_packet_is_seen_when_user_space_says_it_is() {
+    let h = Harness::lent();
+    let (to, back) = (
+        |flags| tcp(CLIENT[0], POD[0], 40000, 80, flags),
+        |flags| tcp(POD[0], CLIENT[0], 80, 40000, flags),
+    );
+    assert!(h.run(Hook::Xdp, &to(SYN)) && h.run(Hook::Tc, &back(SYN_ACK)));
+    for round in 0..3 {
+        sleep(Duration::from_millis(700));
+        let before = Ticks::now();
+        assert!(h.run(Hook::Xdp, &to(ACK)));
+        let seen = h.flow().seen;
+        assert!(seen.since(before) <= 1, "{seen:?} after {before:?}");
+        assert!(Ticks::now().since(seen) <= 1, "round {round}: {seen:?}");
+    }
 }
