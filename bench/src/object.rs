@@ -58,7 +58,7 @@ impl Loaded {
     }
 
     /// To be run.
-    pub(crate) fn program_mut(&mut self, name: &str) -> Result<ProgramMut<'_>> {
+    pub(crate) fn program_mut(&self, name: &str) -> Result<ProgramMut<'_>> {
         let mut programs = self.0.progs_mut();
         programs
             .find(|program| program.name() == OsStr::new(name))

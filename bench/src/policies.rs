@@ -111,7 +111,7 @@ impl PolicySet {
             .map(|(n, rules)| {
                 let id = PolicyRef {
                     namespace: "bench".into(),
-                    name: format!("policy-{n:05}").into(),
+                    name: format!("policy-{n:05}"),
                 };
                 NetworkPolicy {
                     id,

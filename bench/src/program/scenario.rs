@@ -218,12 +218,13 @@ fn connections(count: usize, rules: usize, ipv6: bool, random: &mut fastrand::Rn
     tuples
 }
 
+/// 65536 as 64k, 10000 as 10k.
 fn short(count: usize) -> String {
     match count {
-        0..1024 => count.to_string(),
-        1024..1_000_000 if count % 1024 == 0 => format!("{}k", count / 1024),
-        1000..1_000_000 => format!("{}k", count / 1000),
-        _ => format!("{}m", count / 1_000_000),
+        1_000_000.. => format!("{}m", count / 1_000_000),
+        1000.. if count.is_multiple_of(1024) => format!("{}k", count / 1024),
+        1000.. => format!("{}k", count / 1000),
+        _ => count.to_string(),
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) fn goals(report: &Report) -> Table {
             Wanted::AtLeast(least) => format!("≥ {least}"),
             Wanted::AtMost(most) => format!("≤ {most}"),
         };
-        let number = |number: Option<f64>| number.map_or("–".into(), |n| format!("{n:.2}"));
+        let number =
+            |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |n| format!("{n:.2}"));
         let verdict = match (outcome.ratio, outcome.met) {
             (None, _) => "not measured".into(),
             (_, true) => "met".into(),
