@@ -71,13 +71,14 @@ fn run() -> Result<bool> {
 /// Virtual machines at a time: each has little to do for its second CPU.
 const AT_A_TIME: usize = 2;
 
-/// All kernels, some machines at a time, the longest first: checks before counts, the newest kernel
+/// All kernels, some machines at a time, the longest first: tests before counts, the newest kernel
 /// before older ones. In the order of the kernels.
 fn run_all(kernels: &[Kernel], programs: &Programs, cache: &Path) -> Result<Vec<Run>> {
     let newest_first = (0..kernels.len()).rev();
-    let [checks, counts] = [Purpose::Checks, Purpose::Cost]
-        .map(|purpose| newest_first.clone().map(move |at| (at, purpose)));
-    let jobs: Vec<(usize, Purpose)> = checks.chain(counts).collect();
+    let purposes = [Purpose::Kernel, Purpose::Cards, Purpose::Cost].into_iter();
+    let jobs: Vec<(usize, Purpose)> = purposes
+        .flat_map(|purpose| newest_first.clone().map(move |at| (at, purpose)))
+        .collect();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let work = || {
