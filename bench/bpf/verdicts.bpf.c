@@ -47,23 +47,4 @@ int redirect(struct xdp_md *ctx)
 	return bpf_redirect_map(&other_side, ctx->ingress_ifindex, XDP_ABORTED);
 }
 
-/* Frames that arrived, for whoever receives. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} arrived SEC(".maps");
-
-SEC("xdp")
-int count(struct xdp_md *ctx)
-{
-	__u32 zero = 0;
-	__u64 *frames = bpf_map_lookup_elem(&arrived, &zero);
-
-	if (frames)
-		*frames += 1;
-	return XDP_DROP;
-}
-
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

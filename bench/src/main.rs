@@ -29,6 +29,10 @@ mod results;
 mod sweep;
 /// What tells packets apart.
 mod tuples;
+/// Through a device under test.
+mod wire;
+/// Somebody else's filter.
+mod xdp_filter;
 
 use std::path::PathBuf;
 
@@ -50,6 +54,15 @@ enum What {
     Program {
         /// The results, as JSON.
         #[arg(long, default_value = "target/bench/program.json")]
+        json: PathBuf,
+        /// Only scenarios with this in their names.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+    /// What goes over a wire through each system, in the same run.
+    Wire {
+        /// The results, as JSON.
+        #[arg(long, default_value = "target/bench/wire.json")]
         json: PathBuf,
         /// Only scenarios with this in their names.
         #[arg(long, default_value = "")]
@@ -101,6 +114,7 @@ enum What {
 fn main() -> Result<()> {
     match Cli::parse().what {
         What::Program { json, only } => Report::new(program::run(&only)?).write(&json),
+        What::Wire { json, only } => Report::new(wire::run(&only)?).write(&json),
         What::Check { record } => gate::run(&record),
         What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
         What::Edit {

@@ -22,15 +22,20 @@ impl Tuple {
             at += part.len();
         };
         for address in [self.source, self.destination] {
-            match address {
-                IpAddr::V4(address) => put(&address.octets()),
-                IpAddr::V6(address) => put(&address.octets()),
-            }
+            put(&octets(address));
         }
         for port in [self.source_port, self.port] {
             put(&port.to_be_bytes());
         }
         bytes
+    }
+}
+
+/// An address as it stands in a frame.
+pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
     }
 }
 

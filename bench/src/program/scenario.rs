@@ -7,9 +7,10 @@ use bailey_policy::Protocol;
 use ipnet::IpNet;
 
 use super::mutator::{Mutator, Pass};
-use super::subject::{Bailey, Came, Reference, Subject, XdpDrop, XdpFilter};
+use super::subject::{Bailey, Came, Reference, Subject, XdpDrop};
 use crate::policies::{PolicySet, address_in, rule_prefix, scattered};
 use crate::tuples::{POD, PORT, Tuple, to_pod};
+use crate::xdp_filter::XdpFilter;
 
 /// Packets of one kind, and who is to judge them.
 pub(crate) struct Scenario {

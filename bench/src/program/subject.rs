@@ -1,10 +1,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bailey_compile::{Limits, RuleIds, compile};
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::runner::Runner;
@@ -15,7 +13,8 @@ use libbpf_rs::{MapCore, MapFlags};
 use super::mutator::Callee;
 use crate::object::{Loaded, image};
 use crate::policies::PolicySet;
-use crate::tuples::{POD, PORT};
+use crate::tuples::{POD, PORT, octets};
+use crate::xdp_filter::XdpFilter;
 
 /// What a packet came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,13 +176,6 @@ struct Table {
     count: usize,
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().into(),
-        IpAddr::V6(address) => address.octets().into(),
-    }
-}
-
 fn put_address(object: &Loaded, map: &str, address: IpAddr, value: &[u8]) -> Result<()> {
     let map = object.map(map)?;
     map.update(&octets(address), value, MapFlags::ANY)?;
@@ -240,59 +232,6 @@ impl Subject for XdpDrop {
     }
 }
 
-/// Debian's xdp-filter: addresses that are dropped, without state.
-pub(crate) struct XdpFilter {
-    object: Loaded,
-    program: OwnedFd,
-}
-
-/// Where Debian's libxdp1 puts what xdp-filter loads.
-const OBJECTS: &str = "/usr/lib/x86_64-linux-gnu/bpf";
-/// `MAP_FLAG_SRC` of xdp-filter's common_kern_user.h.
-const FLAG_SOURCE: u8 = 1;
-
-/// One for this process; a folder in it outlives what is pinned there.
-fn bpffs() -> Result<&'static Path> {
-    static ROOT: OnceLock<PathBuf> = OnceLock::new();
-    if ROOT.get().is_none() {
-        let _ = ROOT.set(bailey_lab::private_root()?.join("bpf"));
-    }
-    Ok(ROOT.get().context("no bpffs")?)
-}
-
-impl XdpFilter {
-    /// Denies these sources.
-    pub(crate) fn new(sources: &[IpAddr]) -> Result<Self> {
-        let path = Path::new(OBJECTS).join("xdpfilt_alw_ip.o");
-        ensure!(
-            path.exists(),
-            "{} does not exist; install libxdp1",
-            path.display()
-        );
-        let entries = (sources.len() as u32).max(10_000);
-        // No dot: a bpffs has no hidden names.
-        let pins = tempfile::Builder::new()
-            .prefix("xdp-filter-")
-            .tempdir_in(bpffs()?)?;
-        let sizes = [("filter_ipv4", entries), ("filter_ipv6", entries)];
-        let object = Loaded::file(&path, pins.path(), &sizes)?;
-        for &source in sources {
-            let name = if source.is_ipv4() {
-                "filter_ipv4"
-            } else {
-                "filter_ipv6"
-            };
-            let map = object.map(name)?;
-            let mut value = vec![0; map.value_size() as usize];
-            value[0] = FLAG_SOURCE;
-            let values = vec![value; libbpf_rs::num_possible_cpus()?];
-            map.update_percpu(&octets(source), &values, MapFlags::ANY)?;
-        }
-        let program = object.program_fd("xdpfilt_alw_ip")?;
-        Ok(Self { object, program })
-    }
-}
-
 impl Subject for XdpFilter {
     fn name(&self) -> &'static str {
         "xdp-filter"
@@ -300,15 +239,13 @@ impl Subject for XdpFilter {
 
     fn callee(&self) -> Callee<'_> {
         Callee {
-            program: self.program.as_fd(),
+            program: self.program(),
             frags: false,
         }
     }
 
     fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
-        // Packets and bytes, by return code.
-        let sums = self.object.sums("xdp_stats_map", 5)?;
-        let [dropped, passed] = [sums[1], sums[2]];
+        let [dropped, passed] = self.dropped_and_passed()?;
         Ok(Some(
             [(Came::Denied, dropped), (Came::Other, passed)].into(),
         ))

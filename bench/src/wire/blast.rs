@@ -1,0 +1,158 @@
+//! How many frames a second: as many as fit, from a generator that is faster than whoever is tested.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::frames::{self, Client, Frame, Step};
+use super::generator::{BURST, Generator, Sending};
+use super::rig::Passage;
+use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
+use crate::results::Measured;
+
+/// Denied prefixes.
+pub(crate) const DENY: [(&str, usize); 5] = [
+    ("deny-1-cidr", 1),
+    ("deny-1k-cidr", 1000),
+    ("deny-10k-cidr", 10_000),
+    ("deny-100k-cidr", 100_000),
+    ("deny-1m-cidr", 1_000_000),
+];
+/// Denied frames of ten; the others belong to established flows.
+pub(crate) const FORWARD: [(&str, u32); 2] = [("established-bridge", 0), ("mixed-90-10", 1)];
+
+/// Frames that are told apart.
+const FRAMES: usize = 1 << 20;
+pub(super) const FLOWS: u32 = 1 << 16;
+/// How long one run lasts.
+const RUN: Duration = Duration::from_millis(400);
+const WARM_UP: u32 = 1 << 14;
+/// From one frame to the next of a handshake: slow enough for everybody.
+const PACE: Duration = Duration::from_micros(6);
+
+/// SYNs from denied sources.
+pub(crate) fn deny(name: &str, prefixes: usize) -> Result<Vec<Measured>> {
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let denied = some_prefixes(prefixes, &mut random);
+    let generator = Generator::new(&frames::denied(&denied, FRAMES, &mut random)?)?;
+    let setting = Setting {
+        name,
+        forwards: false,
+        denied: &denied,
+        flows: FLOWS,
+        handshakes: false,
+        receive: Some("count"),
+    };
+    measure(&setting, &generator, |device, passage| {
+        let open = device.system.is_open();
+        open || passage.arrived == 0
+    })
+}
+
+/// Segments of established connections, and denied SYNs among them.
+pub(crate) fn forward(name: &str, denied_of_ten: u32) -> Result<Vec<Measured>> {
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let denied = some_prefixes(SOME_PREFIXES, &mut random);
+    let clients = frames::clients(FLOWS);
+    let strangers = frames::denied(&denied, FRAMES, &mut random)?;
+    let frames = strangers.iter().enumerate().map(|(n, stranger)| {
+        if (n as u32 * 7) % 10 < denied_of_ten {
+            Ok(*stranger)
+        } else {
+            frames::frame(Step::Ack, clients[random.usize(..clients.len())])
+        }
+    });
+    let generator = Generator::new(&frames.collect::<Result<Vec<Frame>>>()?)?;
+    let setting = Setting {
+        name,
+        forwards: true,
+        denied: &denied,
+        flows: FLOWS,
+        handshakes: true,
+        receive: Some("count"),
+    };
+    let allowed = 1.0 - f64::from(denied_of_ten) / 10.0;
+    measure(&setting, &generator, |device, passage| {
+        let share = if device.system.is_open() { 1.0 } else { allowed };
+        let expected = passage.processed as f64 * share;
+        (passage.arrived as f64 - expected).abs() <= passage.processed as f64 / 50.0
+    })
+}
+
+fn measure(
+    setting: &Setting<'_>,
+    generator: &Generator,
+    is_right: impl Fn(&Device, &Passage) -> bool,
+) -> Result<Vec<Measured>> {
+    let (devices, mut results) = devices(setting, "mpps")?;
+    if setting.handshakes {
+        let clients = frames::clients(setting.flows);
+        establish(&devices, &clients, [Step::Syn, Step::SynAck, Step::Ack])?;
+    }
+    let mut rates = vec![Vec::new(); devices.len()];
+    for round in 0..RUNS as u32 {
+        for (device, rates) in devices.iter().zip(&mut rates) {
+            let passage = full_speed(device, generator, round)?;
+            ensure!(
+                is_right(device, &passage),
+                "{}: {} frames arrived behind {}, of {} that it took",
+                setting.name,
+                passage.arrived,
+                device.system.name(),
+                passage.processed
+            );
+            rates.push(rate(&passage));
+        }
+    }
+    for (device, rates) in devices.iter().zip(rates) {
+        let names = |metric| [GROUP, setting.name, device.system.name(), metric];
+        let each = rates.iter().map(|rate| 1e3 / rate).collect::<Vec<_>>();
+        results.push(Measured::of(names("mpps"), rates));
+        results.push(Measured::of(names("ns_per_packet"), each));
+    }
+    Ok(results)
+}
+
+/// Millions of frames a second that a device has taken.
+fn rate(passage: &Passage) -> f64 {
+    passage.processed as f64 / passage.elapsed.as_secs_f64() / 1e6
+}
+
+/// One run, as fast as the generator goes.
+pub(super) fn full_speed(device: &Device, generator: &Generator, round: u32) -> Result<Passage> {
+    let sending = |count| Sending {
+        first: round * 7919,
+        count,
+        every: Duration::ZERO,
+        stamp: false,
+    };
+    let first = device.rig.pass(generator, 0, sending(WARM_UP))?;
+    let each = first.elapsed / WARM_UP;
+    let count = (RUN.as_nanos() / each.as_nanos().max(1)) as u32 / BURST * BURST;
+    device.rig.pass(generator, 0, sending(count.max(WARM_UP)))
+}
+
+/// Opens flows on all devices, step by step, not more at a time than a table takes of half-open ones.
+pub(super) fn establish(devices: &[Device], clients: &[Client], steps: [Step; 3]) -> Result<()> {
+    let generator = |step: &Step| {
+        let frames = clients.iter().map(|client| frames::frame(*step, *client));
+        Generator::new(&frames.collect::<Result<Vec<Frame>>>()?)
+    };
+    let generators: Vec<Generator> = steps.iter().map(generator).collect::<Result<_>>()?;
+    let at_once = (clients.len() as u32 / 16).max(BURST);
+    for device in devices {
+        for first in (0..clients.len() as u32).step_by(at_once as usize) {
+            for (generator, step) in generators.iter().zip(steps) {
+                let sending = Sending {
+                    first,
+                    count: at_once,
+                    every: PACE,
+                    stamp: false,
+                };
+                let side = usize::from(matches!(step, Step::SynAck | Step::Answer));
+                device.rig.pass(generator, side, sending)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! What hosts on both ends get: connections and their bytes.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bailey_lab::{Flood, Namespace};
+use rustix::net::sockopt;
+
+use super::frames::{PORT, SERVER};
+use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
+use crate::cpu;
+use crate::results::Measured;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Handshakes, one after the other, of several clients.
+    Rate,
+    /// One connection that sends as fast as it can.
+    Stream,
+    /// The same while SYNs and datagrams come in from everywhere.
+    Flooded,
+}
+
+pub(crate) const ALL: [(&str, What); 3] = [
+    ("connect-rate", What::Rate),
+    ("tcp-stream", What::Stream),
+    ("syn-flood", What::Flooded),
+];
+
+const CLIENTS: usize = 4;
+const RUN: Duration = Duration::from_millis(1000);
+const SETTLE: Duration = Duration::from_millis(150);
+/// Packets a second.
+const FLOOD: u64 = 50_000;
+/// A table that such a flood is one for.
+const FLOWS: u32 = 1 << 16;
+
+pub(crate) fn run(name: &str, what: What) -> Result<Vec<Measured>> {
+    // Hosts, and whatever they run, are not to take the time of the device under test.
+    cpu::pin(super::rig::GENERATOR_CPU)?;
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let denied = some_prefixes(SOME_PREFIXES, &mut random);
+    let setting = Setting {
+        name,
+        forwards: true,
+        denied: &denied,
+        flows: FLOWS,
+        handshakes: what == What::Rate,
+        receive: None,
+    };
+    let metrics: &[&str] = match what {
+        What::Rate => &["connections_per_s", "test_device_us_per_connection"],
+        What::Stream => &["gbit_per_s", "busy_percent"],
+        What::Flooded => &["goodput_kept_percent", "busy_percent"],
+    };
+    let (devices, mut results) = devices(&setting, metrics[0])?;
+    let listener = |device: &Device| {
+        let listen = || TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT));
+        device.rig.wire.right.run(listen).context("cannot listen")
+    };
+    let listeners = devices.iter().map(listener).collect::<Result<Vec<_>>>()?;
+    for listener in &listeners {
+        let listener = listener.try_clone()?;
+        thread::spawn(move || serve(&listener));
+    }
+    let mut values = vec![vec![Vec::new(); metrics.len()]; devices.len()];
+    for _ in 0..RUNS {
+        for (device, values) in devices.iter().zip(&mut values) {
+            let measured = match what {
+                What::Rate => rate(device)?,
+                What::Stream => stream(device)?,
+                What::Flooded => flooded(device)?,
+            };
+            for (value, values) in measured.into_iter().zip(values) {
+                values.push(value);
+            }
+        }
+    }
+    for (device, values) in devices.iter().zip(values) {
+        for (metric, values) in metrics.iter().zip(values) {
+            let names = [GROUP, name, device.system.name(), metric];
+            results.push(Measured::of(names, values));
+        }
+    }
+    Ok(results)
+}
+
+/// Reads what comes.
+fn serve(listener: &TcpListener) {
+    for stream in listener.incoming().map_while(Result::ok) {
+        // The clients of a rate send nothing and are gone; a thread for each would be measured.
+        if stream.set_nonblocking(true).is_ok() && is_over(&stream) {
+            continue;
+        }
+        thread::spawn(move || swallow(stream));
+    }
+}
+
+fn is_over(stream: &TcpStream) -> bool {
+    !matches!(stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+fn swallow(mut stream: TcpStream) {
+    let mut buffer = vec![0; 1 << 18];
+    let _ = stream.set_nonblocking(false);
+    while stream.read(&mut buffer).is_ok_and(|len| len > 0) {}
+}
+
+fn server() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(SERVER), PORT)
+}
+
+fn rate(device: &Device) -> Result<[f64; 2]> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| client(&device.rig.wire.left, &stop, &count))
+        .collect();
+    sleep(SETTLE);
+    let before = (count.load(Ordering::Relaxed), device.rig.busy()?, Instant::now());
+    sleep(RUN);
+    let connections = (count.load(Ordering::Relaxed) - before.0) as f64;
+    let (busy, elapsed) = (device.rig.busy()? - before.1, before.2.elapsed());
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
+    }
+    ensure!(connections > 0.0, "no connection through {}", device.system.name());
+    Ok([
+        connections / elapsed.as_secs_f64(),
+        busy.as_secs_f64() * 1e6 / connections,
+    ])
+}
+
+/// Connects and resets, so that no port waits.
+fn client(
+    left: &Namespace,
+    stop: &Arc<AtomicBool>,
+    count: &Arc<AtomicU64>,
+) -> thread::JoinHandle<()> {
+    let (stop, count) = (Arc::clone(stop), Arc::clone(count));
+    left.run(move || {
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let Ok(stream) = TcpStream::connect_timeout(&server(), RUN) else {
+                    continue;
+                };
+                let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    })
+}
+
+/// Bits a second, in thousands of millions, and how busy the device under test is.
+fn stream(device: &Device) -> Result<[f64; 2]> {
+    let left = &device.rig.wire.left;
+    let stream = left.run(|| TcpStream::connect_timeout(&server(), RUN));
+    let mut stream =
+        stream.with_context(|| format!("no connection through {}", device.system.name()))?;
+    stream.set_write_timeout(Some(RUN))?;
+    let chunk = vec![7; 1 << 17];
+    let (begun, mut sent, mut from) = (Instant::now(), 0, None);
+    while begun.elapsed() < SETTLE + RUN {
+        match stream.write(&chunk) {
+            Ok(bytes) => sent += bytes,
+            // Nothing got through in all that time: that is what it measures.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        if from.is_none() && begun.elapsed() >= SETTLE {
+            from = Some((Instant::now(), sent, device.rig.busy()?));
+        }
+    }
+    let (from, before, busy) = from.context("no time")?;
+    let elapsed = from.elapsed().as_secs_f64();
+    let busy = (device.rig.busy()? - busy).as_secs_f64();
+    Ok([(sent - before) as f64 * 8.0 / elapsed / 1e9, busy / elapsed * 100.0])
+}
+
+/// What is left of it under a flood, in per cent.
+fn flooded(device: &Device) -> Result<[f64; 2]> {
+    let [quiet, _] = stream(device)?;
+    let flood = Flood::start(&device.rig.wire.left, &[IpAddr::V4(SERVER)], PORT, FLOOD)?;
+    sleep(SETTLE);
+    let [busy_rate, busy] = stream(device)?;
+    drop(flood);
+    Ok([busy_rate / quiet * 100.0, busy])
+}

@@ -1,0 +1,104 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bailey_lab::Namespace;
+use libbpf_rs::{MapCore, MapFlags, ProgramInput};
+
+use super::frames::{FRAME, Frame};
+use crate::object::{Loaded, image};
+
+/// Sends frames from within the kernel; see generate.bpf.c. One serves all rigs.
+#[derive(Debug, Clone)]
+pub(crate) struct Generator {
+    object: Arc<Mutex<Loaded>>,
+    /// A power of two.
+    frames: u32,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sending {
+    /// Which frame is first.
+    pub(crate) first: u32,
+    /// A multiple of [`BURST`].
+    pub(crate) count: u32,
+    /// From one frame to the next, on average; zero: as fast as it goes.
+    pub(crate) every: Duration,
+    /// Write into each frame when it was due.
+    pub(crate) stamp: bool,
+}
+
+/// Frames that are transmitted together: BURST of generate.bpf.c.
+pub(crate) const BURST: u32 = 64;
+/// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
+const LIVE_FRAMES: u32 = 1 << 1;
+/// Bytes of `struct plan`.
+const PLAN: usize = 48;
+
+impl Generator {
+    /// # Errors
+    /// If the number of frames is no power of two.
+    pub(crate) fn new(frames: &[Frame]) -> Result<Self> {
+        let count = frames.len();
+        ensure!(count.is_power_of_two(), "{count} frames");
+        let object = Loaded::embedded(
+            image!("generate"),
+            &[("frames", count as u32), ("samples", 1)],
+        )?;
+        let keys: Vec<u8> = (0..count as u32).flat_map(u32::to_ne_bytes).collect();
+        object.fill("frames", &keys, frames.as_flattened(), count)?;
+        Ok(Self {
+            object: Arc::new(Mutex::new(object)),
+            frames: count as u32,
+        })
+    }
+
+    /// Sends out of an interface of a namespace, and returns how long it took from the first burst to the
+    /// last.
+    pub(crate) fn send(
+        &self,
+        from: &Namespace,
+        interface: u32,
+        sending: Sending,
+    ) -> Result<Duration> {
+        ensure!(sending.count.is_multiple_of(BURST), "whole bursts only");
+        let (object, mask) = (Arc::clone(&self.object), self.frames - 1);
+        from.run(move || {
+            // What panicked was not the object.
+            let mut object = object.lock().unwrap_or_else(PoisonError::into_inner);
+            run(&mut object, interface, mask, sending)
+        })
+    }
+}
+
+fn run(object: &mut Loaded, interface: u32, mask: u32, sending: Sending) -> Result<Duration> {
+    let every = sending.every.as_nanos() as u64 * u64::from(BURST);
+    let mut plan = Vec::with_capacity(PLAN);
+    for word in [sending.first, mask, 0, u32::from(sending.stamp)] {
+        plan.extend(word.to_ne_bytes());
+    }
+    plan.extend(every.to_ne_bytes());
+    plan.resize(PLAN, 0);
+    let zero = 0_u32.to_ne_bytes();
+    object.map("plan")?.update(&zero, &plan, MapFlags::ANY)?;
+    // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
+    let context = [0, FRAME as u32, 0, interface, 0, 0];
+    let mut context: Vec<u8> = context.into_iter().flat_map(u32::to_ne_bytes).collect();
+    let output = object.program_mut("generate")?.test_run(ProgramInput {
+        context_in: Some(&mut context),
+        data_in: Some(&[0; FRAME]),
+        flags: LIVE_FRAMES,
+        repeat: sending.count,
+        ..ProgramInput::default()
+    });
+    output.context("live frames; the kernel must have them (5.18)")?;
+    let plan = object.map("plan")?.lookup(&zero, MapFlags::ANY)?;
+    let plan = plan.context("no plan")?;
+    let word = |at: usize| plan[at..].first_chunk().map_or(0, |w| u64::from_ne_bytes(*w));
+    let (begun, ended) = (word(PLAN - 16), word(PLAN - 8));
+    // The last burst takes as long as the others.
+    let bursts = u64::from(sending.count / BURST);
+    let elapsed = (ended - begun) * bursts / (bursts - 1).max(1);
+    Ok(Duration::from_nanos(elapsed))
+}

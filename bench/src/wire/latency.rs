@@ -1,0 +1,112 @@
+//! How long frames take from when they were due to when they arrive, at a share of what each system can
+//! take.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+
+use super::blast::{FLOWS, establish, full_speed};
+use super::frames::{self, Frame, Step};
+use super::generator::{BURST, Generator, Sending};
+use super::{GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
+use crate::results::{Measured, median};
+
+pub(crate) const NAMES: [&str; 3] = ["latency-10", "latency-50", "latency-90"];
+const LOADS: [f64; 3] = [0.1, 0.5, 0.9];
+/// Frames per run.
+const COUNT: u32 = 1600 * BURST;
+const CAPACITY_RUNS: u32 = 3;
+/// What is told of a distribution.
+pub(crate) const QUANTILES: [(&str, f64); 6] = [
+    ("p10_ns", 0.1),
+    ("p50_ns", 0.5),
+    ("p90_ns", 0.9),
+    ("p99_ns", 0.99),
+    ("p999_ns", 0.999),
+    ("max_ns", 1.0),
+];
+
+/// Datagrams of flows that were answered, in bursts at a steady rate.
+pub(crate) fn run() -> Result<Vec<Measured>> {
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let denied = some_prefixes(SOME_PREFIXES, &mut random);
+    let clients = frames::clients(FLOWS);
+    let frames = (0..FLOWS)
+        .map(|_| frames::frame(Step::Datagram, clients[random.usize(..clients.len())]))
+        .collect::<Result<Vec<Frame>>>()?;
+    let generator = Generator::new(&frames)?;
+    let setting = Setting {
+        name: NAMES[0],
+        forwards: true,
+        denied: &denied,
+        flows: FLOWS,
+        handshakes: true,
+        receive: Some("arrive"),
+    };
+    let (devices, missing) = devices(&setting, "p50_ns")?;
+    let steps = [Step::Datagram, Step::Answer, Step::Datagram];
+    establish(&devices, &clients, steps)?;
+    let mut capacities = Vec::new();
+    for device in &devices {
+        let mut rates = Vec::new();
+        for round in 0..CAPACITY_RUNS {
+            let passage = full_speed(device, &generator, round)?;
+            rates.push(passage.arrived as f64 / passage.elapsed.as_secs_f64());
+        }
+        capacities.push(median(&rates).context("no runs")?);
+    }
+    let mut results = Vec::new();
+    for name in NAMES {
+        let of_this = |result: &Measured| Measured {
+            scenario: name.to_owned(),
+            ..result.clone()
+        };
+        results.extend(missing.iter().map(of_this));
+    }
+    for (name, load) in NAMES.into_iter().zip(LOADS) {
+        let mut told = vec![vec![Vec::new(); QUANTILES.len()]; devices.len()];
+        let mut busy = vec![Vec::new(); devices.len()];
+        for round in 0..RUNS as u32 {
+            for (at, device) in devices.iter().enumerate() {
+                let sending = Sending {
+                    first: round * COUNT,
+                    count: COUNT,
+                    every: Duration::from_secs_f64(1.0 / (capacities[at] * load)),
+                    stamp: true,
+                };
+                device.rig.forget_latencies()?;
+                let passage = device.rig.pass(&generator, 0, sending)?;
+                let histogram = histogram(&device.rig.latencies()?)?;
+                ensure!(
+                    histogram.len() * 100 >= u64::from(COUNT) * 98,
+                    "{name}: {} of {COUNT} frames arrived behind {}",
+                    histogram.len(),
+                    device.system.name()
+                );
+                for ((_, quantile), told) in QUANTILES.iter().zip(&mut told[at]) {
+                    told.push(histogram.value_at_quantile(*quantile) as f64);
+                }
+                busy[at].push(passage.busy.as_secs_f64() / passage.elapsed.as_secs_f64() * 100.0);
+            }
+        }
+        for (at, device) in devices.iter().enumerate() {
+            let names = |metric| [GROUP, name, device.system.name(), metric];
+            for ((metric, _), told) in QUANTILES.iter().zip(&told[at]) {
+                results.push(Measured::of(names(metric), told.iter().copied()));
+            }
+            results.push(Measured::of(names("busy_percent"), busy[at].iter().copied()));
+            results.push(Measured::of(names("offered_mpps"), [capacities[at] * load / 1e6]));
+        }
+    }
+    Ok(results)
+}
+
+fn histogram(samples: &[u32]) -> Result<Histogram<u64>> {
+    const DIGITS: u8 = 3;
+    let mut histogram = Histogram::new(DIGITS)?;
+    for &nanoseconds in samples {
+        histogram.record(nanoseconds.into())?;
+    }
+    Ok(histogram)
+}

@@ -1,0 +1,112 @@
+//! What goes over a wire through a device under test: side by side, with real interfaces.
+
+use anyhow::Result;
+use ipnet::IpNet;
+
+use crate::policies::scattered;
+use crate::results::Measured;
+use system::{ALL, Kept, Policy, System};
+
+mod blast;
+mod connections;
+mod frames;
+mod generator;
+mod latency;
+mod rig;
+mod system;
+
+/// Runs per scenario; systems take turns within one.
+const RUNS: usize = 5;
+const GROUP: &str = "wire";
+const SEED: u64 = 0x7769_7265;
+/// Prefixes that are denied where a scenario is not about their number.
+const SOME_PREFIXES: usize = 10_000;
+
+/// One system on its own wire.
+struct Device {
+    system: System,
+    rig: rig::Rig,
+    _kept: Kept,
+}
+
+/// What a scenario is to be.
+struct Setting<'a> {
+    name: &'a str,
+    forwards: bool,
+    denied: &'a [IpNet],
+    flows: u32,
+    handshakes: bool,
+    /// What hosts run instead of a stack.
+    receive: Option<&'a str>,
+}
+
+/// Scenarios with a text in their names.
+pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
+    let mut results = Vec::new();
+    let mut keep = |measured: Vec<Measured>| {
+        measured.iter().for_each(print);
+        results.extend(measured);
+    };
+    for (name, prefixes) in blast::DENY {
+        if name.contains(only) {
+            keep(blast::deny(name, prefixes)?);
+        }
+    }
+    for (name, denied_of_ten) in blast::FORWARD {
+        if name.contains(only) {
+            keep(blast::forward(name, denied_of_ten)?);
+        }
+    }
+    if latency::NAMES.iter().any(|name| name.contains(only)) {
+        keep(latency::run()?);
+    }
+    for (name, what) in connections::ALL {
+        if name.contains(only) {
+            keep(connections::run(name, what)?);
+        }
+    }
+    Ok(results)
+}
+
+/// A wire for each system that can, and a reason for each that cannot.
+fn devices(setting: &Setting<'_>, metric: &str) -> Result<(Vec<Device>, Vec<Measured>)> {
+    let (mut devices, mut missing) = (Vec::new(), Vec::new());
+    let policy = Policy {
+        denied: setting.denied,
+        flows: setting.flows,
+        handshakes: setting.handshakes,
+    };
+    for system in ALL {
+        if let Some(why) = system.cannot(setting.forwards, setting.denied) {
+            let names = [GROUP, setting.name, system.name(), metric];
+            missing.push(Measured::missing(names, why));
+            continue;
+        }
+        let mut rig = rig::Rig::new()?;
+        let kept = system.set_up(&rig, &policy)?;
+        if let Some(program) = setting.receive {
+            rig.receive(program)?;
+        }
+        rig.isolate()?;
+        devices.push(Device {
+            system,
+            rig,
+            _kept: kept,
+        });
+    }
+    Ok((devices, missing))
+}
+
+fn some_prefixes(count: usize, random: &mut fastrand::Rng) -> Vec<IpNet> {
+    scattered(count, false, random)
+}
+
+fn print(result: &Measured) {
+    let names = format!("{:<20} {:<18} {:<20}", result.scenario, result.system, result.metric);
+    match (result.value, result.range()) {
+        (Some(value), Some((least, most))) => {
+            println!("{names} {value:>10.2}  ({least:.2} to {most:.2})");
+        }
+        _ => println!("{names} {:>10}", result.reason.as_deref().unwrap_or("–")),
+    }
+}

@@ -1,0 +1,308 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bailey_lab::daemon::{CONFIG, POLICIES};
+use bailey_lab::wire::SIDES;
+use bailey_lab::{Daemon, Namespace};
+use ipnet::IpNet;
+use libbpf_rs::{MapCore, MapFlags};
+use serde_json::json;
+
+use super::frames::{PORT, SERVER};
+use super::rig::{Forwarding, Rig, index};
+use crate::object::{Loaded, image};
+use crate::xdp_filter::XdpFilter;
+
+/// What a device under test runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum System {
+    /// The limit of those who drop.
+    XdpDrop,
+    /// The limit of those who answer.
+    XdpTx,
+    /// The limit of those who forward.
+    XdpRedirect,
+    /// A bridge without a firewall.
+    Kernel,
+    Bailey,
+    /// A set at the earliest hook there is: ingress of the interface.
+    Nftables,
+    /// A set before connection tracking.
+    NftablesRaw,
+    /// A rule per prefix at the earliest hook.
+    NftablesLinear,
+    /// A set, asked for what is no connection yet.
+    NftablesConntrack,
+    IptablesIpset,
+    /// Addresses without state, and the bridge for what passes.
+    XdpFilter,
+}
+
+/// What must outlive the measurement.
+pub(crate) enum Kept {
+    Nothing,
+    Daemon { _daemon: Box<Daemon> },
+    Objects { _object: Arc<Mutex<Loaded>> },
+    Filter { _filter: Box<XdpFilter> },
+}
+
+/// What all systems are given.
+pub(crate) struct Policy<'a> {
+    /// Nobody in these prefixes reaches the server; everybody else does.
+    pub(crate) denied: &'a [IpNet],
+    /// Flows that tables must hold.
+    pub(crate) flows: u32,
+    /// As many are opened at once as no machine is meant to open.
+    pub(crate) handshakes: bool,
+}
+
+/// How long a daemon may take for a million prefixes.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Addresses that a filter of addresses is given.
+const MOST_ADDRESSES: usize = 4 << 20;
+const LINEAR_RULES: usize = 1000;
+
+pub(crate) const ALL: [System; 11] = [
+    System::XdpDrop,
+    System::XdpTx,
+    System::XdpRedirect,
+    System::Kernel,
+    System::Bailey,
+    System::Nftables,
+    System::NftablesRaw,
+    System::NftablesLinear,
+    System::NftablesConntrack,
+    System::IptablesIpset,
+    System::XdpFilter,
+];
+
+impl System {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::XdpDrop => "xdp-drop",
+            Self::XdpTx => "xdp-tx",
+            Self::XdpRedirect => "xdp-redirect",
+            Self::Kernel => "kernel",
+            Self::Bailey => "bailey",
+            Self::Nftables => "nftables",
+            Self::NftablesRaw => "nftables-raw",
+            Self::NftablesLinear => "nftables-linear",
+            Self::NftablesConntrack => "nftables-conntrack",
+            Self::IptablesIpset => "iptables-ipset",
+            Self::XdpFilter => "xdp-filter",
+        }
+    }
+
+    /// Why it has no part in something, if it has not.
+    pub(crate) fn cannot(self, forwards: bool, denied: &[IpNet]) -> Option<&'static str> {
+        match self {
+            Self::XdpDrop | Self::XdpTx if forwards => Some("it forwards nothing"),
+            Self::XdpRedirect if !forwards => Some("it denies nothing"),
+            Self::NftablesLinear if denied.len() > LINEAR_RULES => {
+                Some("a rule per prefix ends at 1000")
+            }
+            Self::XdpFilter if denied.iter().flat_map(hosts).count() > MOST_ADDRESSES => {
+                Some("it knows no prefixes, and these are too many addresses")
+            }
+            _ => None,
+        }
+    }
+
+    /// Does it let denied sources in?
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Kernel | Self::XdpTx | Self::XdpRedirect)
+    }
+
+    fn forwarding(self) -> Forwarding {
+        match self {
+            Self::XdpDrop | Self::XdpTx | Self::XdpRedirect | Self::Bailey => Forwarding::None,
+            Self::Kernel | Self::Nftables | Self::NftablesLinear | Self::XdpFilter => {
+                Forwarding::Bridge
+            }
+            // Their hooks are the IP stack's.
+            Self::NftablesRaw | Self::NftablesConntrack | Self::IptablesIpset => Forwarding::Route,
+        }
+    }
+
+    /// Brings a device under test to where the first frame can be measured.
+    pub(crate) fn set_up(self, rig: &Rig, policy: &Policy<'_>) -> Result<Kept> {
+        rig.forward(self.forwarding())?;
+        let bump = &rig.wire.bump;
+        let nft = |ruleset: String| -> Result<Kept> {
+            let file = write(rig, "ruleset.nft", &ruleset)?;
+            bump.command("nft", &format!("-f {}", file.display()))?;
+            Ok(Kept::Nothing)
+        };
+        let set = || nft_set(policy.denied);
+        match self {
+            Self::Kernel => Ok(Kept::Nothing),
+            Self::XdpDrop => on_both_sides(bump, "drop_plain"),
+            Self::XdpTx => on_both_sides(bump, "tx"),
+            Self::XdpRedirect => redirect(bump),
+            Self::Bailey => bailey(rig, policy),
+            Self::Nftables => nft(format!(
+                "table netdev bench {{\n{}chain early {{\ntype filter hook ingress device \"{}\" \
+                 priority -500; policy accept;\nip saddr @denied drop\n}}\n}}\n",
+                set(),
+                SIDES[0]
+            )),
+            Self::NftablesLinear => {
+                let rules = policy.denied.iter().fold(String::new(), |mut rules, prefix| {
+                    let _ = writeln!(rules, "ip saddr {prefix} drop");
+                    rules
+                });
+                nft(format!(
+                    "table netdev bench {{\nchain early {{\ntype filter hook ingress device \"{}\" \
+                     priority -500; policy accept;\n{rules}}}\n}}\n",
+                    SIDES[0]
+                ))
+            }
+            Self::NftablesRaw => nft(format!(
+                "table ip bench {{\n{}chain early {{\ntype filter hook prerouting priority raw; \
+                 policy accept;\nip saddr @denied drop\n}}\n}}\n",
+                set()
+            )),
+            Self::NftablesConntrack => nft(format!(
+                "table ip bench {{\n{}chain early {{\ntype filter hook prerouting priority filter; \
+                 policy accept;\nct state established,related accept\nip saddr @denied drop\n}}\n}}\n",
+                set()
+            )),
+            Self::IptablesIpset => ipset(rig, policy.denied),
+            Self::XdpFilter => {
+                let sources: Vec<IpAddr> = policy.denied.iter().flat_map(hosts).collect();
+                let filter = XdpFilter::new(&sources)?;
+                Rig::attach(bump, SIDES[0], filter.program().try_clone_to_owned()?)?;
+                Ok(Kept::Filter {
+                    _filter: Box::new(filter),
+                })
+            }
+        }
+    }
+}
+
+/// All addresses of a prefix of IPv4.
+fn hosts(prefix: &IpNet) -> impl Iterator<Item = IpAddr> + use<> {
+    let (IpAddr::V4(first), IpAddr::V4(last)) = (prefix.network(), prefix.broadcast()) else {
+        return None.into_iter().flatten();
+    };
+    let addresses = (first.to_bits()..=last.to_bits()).map(|bits| Ipv4Addr::from_bits(bits).into());
+    Some(addresses).into_iter().flatten()
+}
+
+fn write(rig: &Rig, name: &str, text: &str) -> Result<PathBuf> {
+    let path = rig.wire.root().join(name);
+    fs::write(&path, text).with_context(|| path.display().to_string())?;
+    Ok(path)
+}
+
+fn nft_set(prefixes: &[IpNet]) -> String {
+    let mut set = String::from("set denied {\ntype ipv4_addr; flags interval;\nelements = {");
+    for (n, prefix) in prefixes.iter().enumerate() {
+        let comma = if n > 0 { ",\n" } else { "" };
+        let _ = write!(set, "{comma}{prefix}");
+    }
+    set + "}\n}\n"
+}
+
+fn ipset(rig: &Rig, prefixes: &[IpNet]) -> Result<Kept> {
+    let count = prefixes.len().max(1024);
+    let mut text = format!("create denied hash:net family inet hashsize {count} maxelem {count}\n");
+    for prefix in prefixes {
+        writeln!(text, "add denied {prefix}")?;
+    }
+    let file = write(rig, "denied.ipset", &text)?;
+    let bump = &rig.wire.bump;
+    bump.command("ipset", &format!("restore -file {}", file.display()))?;
+    bump.command(
+        "iptables-legacy",
+        "-t raw -A PREROUTING -m set --match-set denied src -j DROP",
+    )?;
+    Ok(Kept::Nothing)
+}
+
+fn on_both_sides(bump: &Namespace, program: &str) -> Result<Kept> {
+    let object = Loaded::embedded(image!("verdicts"), &[])?;
+    for side in SIDES {
+        Rig::attach(bump, side, object.program_fd(program)?)?;
+    }
+    Ok(Kept::Nothing)
+}
+
+fn redirect(bump: &Namespace) -> Result<Kept> {
+    let object = Loaded::embedded(image!("verdicts"), &[])?;
+    let [left, right] = [index(bump, SIDES[0])?, index(bump, SIDES[1])?];
+    for side in SIDES {
+        Rig::attach(bump, side, object.program_fd("redirect")?)?;
+    }
+    let object = Arc::new(Mutex::new(object));
+    let shared = Arc::clone(&object);
+    // Interfaces are those of the namespace that writes the map.
+    bump.run(move || -> Result<()> {
+        let object = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let map = object.map("other_side")?;
+        for (from, to) in [(left, right), (right, left)] {
+            map.update(&from.to_ne_bytes(), &to.to_ne_bytes(), MapFlags::ANY)?;
+        }
+        Ok(())
+    })?;
+    Ok(Kept::Objects { _object: object })
+}
+
+/// The daemon as people run it: its own configuration, policies in a file.
+fn bailey(rig: &Rig, policy: &Policy<'_>) -> Result<Kept> {
+    let root = rig.wire.root();
+    fs::create_dir(root.join(POLICIES))?;
+    let workload = json!({
+        "apiVersion": "bailey.dev/v1", "kind": "Workload",
+        "metadata": {"name": "server", "namespace": "wire"},
+        "spec": {"addresses": [SERVER]},
+    });
+    let ports = ["TCP", "UDP"].map(|protocol| json!({"protocol": protocol, "port": PORT}));
+    let block = json!({"cidr": "0.0.0.0/0", "except": policy.denied});
+    let network_policy = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "denied", "namespace": "wire"},
+        "spec": {
+            "podSelector": {},
+            "ingress": [{"from": [{"ipBlock": block}], "ports": ports}],
+        },
+    });
+    fs::write(root.join(POLICIES).join("workload.json"), workload.to_string())?;
+    fs::write(root.join(POLICIES).join("policy.json"), network_policy.to_string())?;
+    let flood = if policy.handshakes {
+        "[flood]\nnew_flows = 4000000000\nsource_new_flows = 0\n"
+    } else {
+        ""
+    };
+    let [left, right] = SIDES;
+    let text = format!(
+        "policies = [\"{root}/{POLICIES}\"]\ntopology = \"bridge\"\n\
+         interfaces = [\"{left}\", \"{right}\"]\n\
+         [limits]\nclasses = {classes}\ntable_bytes = {table_bytes}\n\
+         [flow_table]\nflows = {flows}\nsource_flows = 0\n{flood}\
+         [paths]\npins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\nstate = \"{root}/state\"\n",
+        root = root.display(),
+        classes = 1 << 22,
+        table_bytes = 1_u32 << 30,
+        flows = policy.flows,
+    );
+    fs::write(root.join(CONFIG), text)?;
+    let binary = std::env::current_exe()?.with_file_name("bailey");
+    ensure!(
+        binary.exists(),
+        "{} does not exist; `make build` makes it",
+        binary.display()
+    );
+    let mut daemon = Daemon::launch(&rig.wire.bump, root, &binary, &[])?;
+    for side in SIDES {
+        daemon.wait_for(&format!("attached interface=\"{side}\""), PATIENCE)?;
+    }
+    Ok(Kept::Daemon {
+        _daemon: Box::new(daemon),
+    })
+}

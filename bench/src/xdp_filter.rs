@@ -1,0 +1,71 @@
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+use libbpf_rs::{MapCore, MapFlags};
+
+use crate::object::Loaded;
+use crate::tuples::octets;
+
+/// Debian's xdp-filter: addresses that are dropped, without state.
+pub(crate) struct XdpFilter {
+    object: Loaded,
+    program: OwnedFd,
+}
+
+/// Where Debian's libxdp1 puts what xdp-filter loads.
+const OBJECTS: &str = "/usr/lib/x86_64-linux-gnu/bpf";
+/// `MAP_FLAG_SRC` of xdp-filter's common_kern_user.h.
+const FLAG_SOURCE: u8 = 1;
+
+/// One for this process; a folder in it outlives what is pinned there.
+fn bpffs() -> Result<&'static Path> {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    if ROOT.get().is_none() {
+        let _ = ROOT.set(bailey_lab::private_root()?.join("bpf"));
+    }
+    Ok(ROOT.get().context("no bpffs")?)
+}
+
+impl XdpFilter {
+    /// Denies these sources.
+    pub(crate) fn new(sources: &[IpAddr]) -> Result<Self> {
+        let path = Path::new(OBJECTS).join("xdpfilt_alw_ip.o");
+        ensure!(
+            path.exists(),
+            "{} does not exist; install libxdp1",
+            path.display()
+        );
+        let entries = (sources.len() as u32).max(10_000);
+        // No dot: a bpffs has no hidden names.
+        let pins = tempfile::Builder::new()
+            .prefix("xdp-filter-")
+            .tempdir_in(bpffs()?)?;
+        let sizes = [("filter_ipv4", entries), ("filter_ipv6", entries)];
+        let object = Loaded::file(&path, pins.path(), &sizes)?;
+        let maps = [object.map("filter_ipv4")?, object.map("filter_ipv6")?];
+        let mut value = vec![0; maps[0].value_size() as usize];
+        value[0] = FLAG_SOURCE;
+        let values = vec![value; libbpf_rs::num_possible_cpus()?];
+        for &source in sources {
+            let map = &maps[usize::from(source.is_ipv6())];
+            map.update_percpu(&octets(source), &values, MapFlags::ANY)?;
+        }
+        drop(maps);
+        let program = object.program_fd("xdpfilt_alw_ip")?;
+        Ok(Self { object, program })
+    }
+
+    pub(crate) fn program(&self) -> BorrowedFd<'_> {
+        self.program.as_fd()
+    }
+
+    /// Packets so far.
+    pub(crate) fn dropped_and_passed(&self) -> Result<[u64; 2]> {
+        // Packets and bytes, by return code.
+        let sums = self.object.sums("xdp_stats_map", 5)?;
+        Ok([sums[1], sums[2]])
+    }
+}
