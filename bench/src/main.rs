@@ -67,6 +67,9 @@ enum What {
         /// Only scenarios with this in their names.
         #[arg(long, default_value = "")]
         only: String,
+        /// Only these systems.
+        #[arg(long, value_delimiter = ',')]
+        systems: Vec<String>,
     },
     /// Fail if the programs have become slower than a record, beside the reference.
     Check {
@@ -114,7 +117,11 @@ enum What {
 fn main() -> Result<()> {
     match Cli::parse().what {
         What::Program { json, only } => Report::new(program::run(&only)?).write(&json),
-        What::Wire { json, only } => Report::new(wire::run(&only)?).write(&json),
+        What::Wire {
+            json,
+            only,
+            systems,
+        } => Report::new(wire::run(&only, &systems)?).write(&json),
         What::Check { record } => gate::run(&record),
         What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
         What::Edit {

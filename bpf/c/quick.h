@@ -63,15 +63,20 @@ static __always_inline struct flow_entry *quick_find(const struct pkt *pkt,
 		     : NULL;
 }
 
-/* May this packet belong to a flow in this state without changing it? */
-static __always_inline bool quick_state(const struct pkt *pkt, __u32 state)
+/* Can it be one of those at all? To look for the flow of a SYN is to wait for memory
+ * in vain. */
+static __always_inline bool quick_segment(const struct pkt *pkt)
 {
 	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
 
-	if (pkt->protocol == IPPROTO_TCP)
-		return state == STATE_TCP_ESTABLISHED &&
-		       (pkt->tcp_flags & flags) == TCP_ACK;
-	return state == STATE_UDP_REPLIED;
+	return pkt->protocol != IPPROTO_TCP || (pkt->tcp_flags & flags) == TCP_ACK;
+}
+
+/* Does such a packet leave a flow in this state as it is? */
+static __always_inline bool quick_state(const struct pkt *pkt, __u32 state)
+{
+	return state == (pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
+							STATE_UDP_REPLIED);
 }
 
 /* The flow was there before and after what was read of it, and has been seen now. */
@@ -106,6 +111,8 @@ static __always_inline bool quick_passes(struct pkt *pkt, __u32 ifindex,
 	__u64 *interface, meta, rules;
 	struct flow_entry *entry;
 
+	if (!quick_segment(pkt))
+		return false;
 	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
 	if (!in_force || !interface)
 		return false;

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use super::frames::{self, Client, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
 use super::rig::Passage;
+use super::system::System;
 use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
 use crate::results::Measured;
 
@@ -31,12 +32,13 @@ const WARM_UP: u32 = 1 << 14;
 const PACE: Duration = Duration::from_micros(6);
 
 /// SYNs from denied sources.
-pub(crate) fn deny(name: &str, prefixes: usize) -> Result<Vec<Measured>> {
+pub(crate) fn deny(name: &str, prefixes: usize, systems: &[System]) -> Result<Vec<Measured>> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let denied = some_prefixes(prefixes, &mut random);
     let generator = Generator::new(&frames::denied(&denied, FRAMES, &mut random)?)?;
     let setting = Setting {
         name,
+        systems,
         forwards: false,
         denied: &denied,
         flows: FLOWS,
@@ -50,7 +52,7 @@ pub(crate) fn deny(name: &str, prefixes: usize) -> Result<Vec<Measured>> {
 }
 
 /// Segments of established connections, and denied SYNs among them.
-pub(crate) fn forward(name: &str, denied_of_ten: u32) -> Result<Vec<Measured>> {
+pub(crate) fn forward(name: &str, denied_of_ten: u32, systems: &[System]) -> Result<Vec<Measured>> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let denied = some_prefixes(SOME_PREFIXES, &mut random);
     let clients = frames::clients(FLOWS);
@@ -65,6 +67,7 @@ pub(crate) fn forward(name: &str, denied_of_ten: u32) -> Result<Vec<Measured>> {
     let generator = Generator::new(&frames.collect::<Result<Vec<Frame>>>()?)?;
     let setting = Setting {
         name,
+        systems,
         forwards: true,
         denied: &denied,
         flows: FLOWS,

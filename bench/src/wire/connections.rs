@@ -12,6 +12,7 @@ use bailey_lab::{Flood, Namespace};
 use rustix::net::sockopt;
 
 use super::frames::{PORT, SERVER};
+use super::system::System;
 use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
 use crate::cpu;
 use crate::results::Measured;
@@ -40,13 +41,14 @@ const FLOOD: u64 = 50_000;
 /// A table that such a flood is one for.
 const FLOWS: u32 = 1 << 16;
 
-pub(crate) fn run(name: &str, what: What) -> Result<Vec<Measured>> {
+pub(crate) fn run(name: &str, what: What, systems: &[System]) -> Result<Vec<Measured>> {
     // Hosts, and whatever they run, are not to take the time of the device under test.
     cpu::pin(super::rig::GENERATOR_CPU)?;
     let mut random = fastrand::Rng::with_seed(SEED);
     let denied = some_prefixes(SOME_PREFIXES, &mut random);
     let setting = Setting {
         name,
+        systems,
         forwards: true,
         denied: &denied,
         flows: FLOWS,

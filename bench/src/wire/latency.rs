@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use super::blast::{FLOWS, establish, full_speed};
 use super::frames::{self, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
+use super::system::System;
 use super::{GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
 use crate::results::{Measured, median};
 
@@ -28,7 +29,7 @@ pub(crate) const QUANTILES: [(&str, f64); 6] = [
 ];
 
 /// Datagrams of flows that were answered, in bursts at a steady rate.
-pub(crate) fn run() -> Result<Vec<Measured>> {
+pub(crate) fn run(systems: &[System]) -> Result<Vec<Measured>> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let denied = some_prefixes(SOME_PREFIXES, &mut random);
     let clients = frames::clients(FLOWS);
@@ -38,6 +39,7 @@ pub(crate) fn run() -> Result<Vec<Measured>> {
     let generator = Generator::new(&frames)?;
     let setting = Setting {
         name: NAMES[0],
+        systems,
         forwards: true,
         denied: &denied,
         flows: FLOWS,

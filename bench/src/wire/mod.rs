@@ -1,6 +1,6 @@
 //! What goes over a wire through a device under test: side by side, with real interfaces.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ipnet::IpNet;
 
 use crate::policies::scattered;
@@ -32,6 +32,7 @@ struct Device {
 /// What a scenario is to be.
 struct Setting<'a> {
     name: &'a str,
+    systems: &'a [System],
     forwards: bool,
     denied: &'a [IpNet],
     flows: u32,
@@ -40,8 +41,17 @@ struct Setting<'a> {
     receive: Option<&'a str>,
 }
 
-/// Scenarios with a text in their names.
-pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
+/// Scenarios with a text in their names; of some systems, or of all.
+pub(crate) fn run(only: &str, systems: &[String]) -> Result<Vec<Measured>> {
+    let known = |name: &String| ALL.iter().any(|system| system.name() == name);
+    if let Some(unknown) = systems.iter().find(|name| !known(name)) {
+        let names = ALL.map(System::name).join(", ");
+        bail!("there is no system {unknown:?}; there are {names}");
+    }
+    let systems: Vec<System> = ALL
+        .into_iter()
+        .filter(|system| systems.is_empty() || systems.iter().any(|name| name == system.name()))
+        .collect();
     let mut results = Vec::new();
     let mut keep = |measured: Vec<Measured>| {
         measured.iter().for_each(print);
@@ -49,20 +59,20 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
     };
     for (name, prefixes) in blast::DENY {
         if name.contains(only) {
-            keep(blast::deny(name, prefixes)?);
+            keep(blast::deny(name, prefixes, &systems)?);
         }
     }
     for (name, denied_of_ten) in blast::FORWARD {
         if name.contains(only) {
-            keep(blast::forward(name, denied_of_ten)?);
+            keep(blast::forward(name, denied_of_ten, &systems)?);
         }
     }
     if latency::NAMES.iter().any(|name| name.contains(only)) {
-        keep(latency::run()?);
+        keep(latency::run(&systems)?);
     }
     for (name, what) in connections::ALL {
         if name.contains(only) {
-            keep(connections::run(name, what)?);
+            keep(connections::run(name, what, &systems)?);
         }
     }
     Ok(results)
@@ -76,7 +86,7 @@ fn devices(setting: &Setting<'_>, metric: &str) -> Result<(Vec<Device>, Vec<Meas
         flows: setting.flows,
         handshakes: setting.handshakes,
     };
-    for system in ALL {
+    for &system in setting.systems {
         if let Some(why) = system.cannot(setting.forwards, setting.denied) {
             let names = [GROUP, setting.name, system.name(), metric];
             missing.push(Measured::missing(names, why));
