@@ -104,7 +104,10 @@ fn serve(listener: &TcpListener) {
 }
 
 fn is_over(stream: &TcpStream) -> bool {
-    !matches!(stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    match stream.peek(&mut [0]) {
+        Ok(bytes) => bytes == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
 }
 
 fn swallow(mut stream: TcpStream) {
@@ -159,13 +162,18 @@ fn client(
     })
 }
 
-/// Bits a second, in thousands of millions, and how busy the device under test is.
-fn stream(device: &Device) -> Result<[f64; 2]> {
+fn connect(device: &Device) -> Result<TcpStream> {
     let left = &device.rig.wire.left;
     let stream = left.run(|| TcpStream::connect_timeout(&server(), RUN));
-    let mut stream =
+    let stream =
         stream.with_context(|| format!("no connection through {}", device.system.name()))?;
     stream.set_write_timeout(Some(RUN))?;
+    Ok(stream)
+}
+
+/// Sends as fast as it goes: bits a second, in thousands of millions, and how busy the device under test
+/// is, in per cent.
+fn send(device: &Device, stream: &mut TcpStream) -> Result<[f64; 2]> {
     let chunk = vec![7; 1 << 17];
     let (begun, mut sent, mut from) = (Instant::now(), 0, None);
     while begun.elapsed() < SETTLE + RUN {
@@ -182,15 +190,27 @@ fn stream(device: &Device) -> Result<[f64; 2]> {
     let (from, before, busy) = from.context("no time")?;
     let elapsed = from.elapsed().as_secs_f64();
     let busy = (device.rig.busy()? - busy).as_secs_f64();
-    Ok([(sent - before) as f64 * 8.0 / elapsed / 1e9, busy / elapsed * 100.0])
+    Ok([
+        (sent - before) as f64 * 8.0 / elapsed / 1e9,
+        busy / elapsed * 100.0,
+    ])
 }
 
-/// What is left of it under a flood, in per cent.
+fn stream(device: &Device) -> Result<[f64; 2]> {
+    send(device, &mut connect(device)?)
+}
+
+/// What is left of a connection's rate under a flood, in per cent.
 fn flooded(device: &Device) -> Result<[f64; 2]> {
-    let [quiet, _] = stream(device)?;
-    let flood = Flood::start(&device.rig.wire.left, &[IpAddr::V4(SERVER)], PORT, FLOOD)?;
-    sleep(SETTLE);
-    let [busy_rate, busy] = stream(device)?;
+    let mut stream = connect(device)?;
+    let [quiet, _] = send(device, &mut stream)?;
+    let flood = Flood::start(
+        &device.rig.wire.left,
+        &[IpAddr::V4(SERVER)],
+        PORT,
+        FLOOD,
+    )?;
+    let [kept, busy] = send(device, &mut stream)?;
     drop(flood);
-    Ok([busy_rate / quiet * 100.0, busy])
+    Ok([kept / quiet * 100.0, busy])
 }
