@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_FRAMES ?= 10000000
 
 .PHONY: help setup build test test-kernels fuzz demo bench bench-program bench-check bench-setup \
-	bench-wire bench-edit bench-sweep abi abi-check lint deny
+	bench-wire bench-control bench-edit bench-sweep abi abi-check lint deny
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,7 +29,7 @@ test-kernels: setup ## run the tests on Debian's 6.1, 6.12 and newest kernel, un
 demo: ## watch policies decide real packets in a lab of network namespaces
 	@.ci/demo
 
-bench: bench-program bench-wire ## measure, and write target/bench/report.html; RECORD=1 keeps it in docs/
+bench: bench-program bench-wire bench-control ## measure, and write target/bench/report.html; RECORD=1 keeps it in docs/
 	target/release/bailey-bench report $(if $(RECORD),--docs docs)
 
 bench-program: setup bench-setup ## measure what a packet costs the programs, beside others (root)
@@ -37,6 +37,9 @@ bench-program: setup bench-setup ## measure what a packet costs the programs, be
 
 bench-wire: setup bench-setup ## measure what gets over a wire, beside nftables, ipset, xdp-filter (root)
 	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench wire
+
+bench-control: setup ## measure edits, restarts, memory, and packets meanwhile, by the daemon (root)
+	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench control
 
 bench-check: setup ## fail if the programs have become slower than docs/performance.json says (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench check

@@ -1,12 +1,14 @@
 use crate::results::Report;
 
-/// What the numbers are to show: ratios of results of one run.
+/// What the numbers are to show: ratios of results of one run, or limits.
 pub(crate) struct Goal {
     /// As it reads in a table.
     pub(crate) what: &'static str,
-    /// What is divided, and by what.
-    over: [[&'static str; 4]; 2],
-    /// What the ratio has to be.
+    /// The result it is about.
+    of: [&'static str; 4],
+    /// What that is divided by, if the goal is a ratio.
+    over: Option<[&'static str; 4]>,
+    /// What the ratio, or the value, has to be.
     pub(crate) wanted: Wanted,
 }
 
@@ -18,7 +20,7 @@ pub(crate) enum Wanted {
 
 /// A goal and what came of it.
 pub(crate) struct Outcome {
-    /// Nothing, if one of the two results does not exist.
+    /// Or the value itself. Nothing, if a result does not exist.
     pub(crate) ratio: Option<f64>,
     /// The second result less the first, in the unit of both.
     pub(crate) difference: Option<f64>,
@@ -32,7 +34,8 @@ const fn ns(scenario: &'static str, system: &'static str) -> [&'static str; 4] {
 const fn faster(what: &'static str, scenario: &'static str, times: f64) -> Goal {
     Goal {
         what,
-        over: [ns(scenario, "reference"), ns(scenario, "bailey")],
+        of: ns(scenario, "reference"),
+        over: Some(ns(scenario, "bailey")),
         wanted: Wanted::AtLeast(times),
     }
 }
@@ -44,13 +47,33 @@ const fn at_most(
 ) -> Goal {
     Goal {
         what,
-        over: [ns(dear, "bailey"), ns(cheap, "bailey")],
+        of: ns(dear, "bailey"),
+        over: Some(ns(cheap, "bailey")),
         wanted: Wanted::AtMost(times),
     }
 }
 
+const fn wire(scenario: &'static str, system: &'static str) -> [&'static str; 4] {
+    ["wire", scenario, system, "ns_per_packet"]
+}
+
+/// The rate of Bailey over that of another system, which is the time of the other over its own.
+const fn rate(
+    what: &'static str,
+    scenario: &'static str,
+    system: &'static str,
+    times: f64,
+) -> Goal {
+    Goal {
+        what,
+        of: wire(scenario, system),
+        over: Some(wire(scenario, "bailey")),
+        wanted: Wanted::AtLeast(times),
+    }
+}
+
 /// All of them.
-pub(crate) const GOALS: [Goal; 11] = [
+pub(crate) const GOALS: [Goal; 18] = [
     faster(
         "one established flow, reference over Bailey",
         "established-tcp-1",
@@ -103,23 +126,68 @@ pub(crate) const GOALS: [Goal; 11] = [
     ),
     Goal {
         what: "xdp-filter's denied address over one established flow of Bailey",
-        over: [
-            ns("blocked-1", "xdp-filter"),
-            ns("established-tcp-1", "bailey"),
-        ],
+        of: ns("blocked-1", "xdp-filter"),
+        over: Some(ns("established-tcp-1", "bailey")),
         wanted: Wanted::AtLeast(1.0),
+    },
+    rate(
+        "wire, denied, 10 k CIDRs: rate over that of bare XDP_DROP",
+        "deny-10k-cidr",
+        "xdp-drop",
+        0.7,
+    ),
+    rate(
+        "wire, denied, 10 k CIDRs: rate over that of nftables at ingress",
+        "deny-10k-cidr",
+        "nftables",
+        5.0,
+    ),
+    rate(
+        "wire, denied, 10 k CIDRs: rate over that of nftables in raw",
+        "deny-10k-cidr",
+        "nftables-raw",
+        5.0,
+    ),
+    rate(
+        "wire, denied, 1 M CIDRs: rate over that of bare XDP_DROP",
+        "deny-1m-cidr",
+        "xdp-drop",
+        0.5,
+    ),
+    rate(
+        "wire, 64 k established flows: rate over that of a bare redirect",
+        "established-bridge",
+        "xdp-redirect",
+        0.7,
+    ),
+    Goal {
+        what: "one edit at 10 k policies and 100 k workloads, to the first packet [ms]",
+        of: ["control", "policies-10k", "bailey", "edit_to_packet_ms"],
+        over: None,
+        wanted: Wanted::AtMost(250.0),
+    },
+    Goal {
+        what: "the daemon's memory there [MiB]",
+        of: ["control", "policies-10k", "bailey", "daemon_mib"],
+        over: None,
+        wanted: Wanted::AtMost(256.0),
     },
 ];
 
 impl Goal {
     /// As these results have it.
     pub(crate) fn outcome(&self, report: &Report) -> Outcome {
-        let [first, second] = self.over.map(|names| report.value(names));
-        let both = first.zip(second);
-        let ratio = both.map(|(first, second)| first / second);
+        let first = report.value(self.of);
+        let second = self.over.map(|names| report.value(names));
+        let ratio = match second {
+            None => first,
+            Some(second) => first.zip(second).map(|(first, second)| first / second),
+        };
         Outcome {
             ratio,
-            difference: both.map(|(first, second)| second - first),
+            difference: first
+                .zip(second.flatten())
+                .map(|(first, second)| second - first),
             met: ratio.is_some_and(|ratio| match self.wanted {
                 Wanted::AtLeast(least) => ratio >= least,
                 Wanted::AtMost(most) => ratio <= most,

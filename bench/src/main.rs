@@ -3,8 +3,12 @@
 
 /// A large cluster's files.
 mod cluster;
+/// From a file to the packets that it is about.
+mod control;
 /// Where threads run.
 mod cpu;
+/// The daemon, on a wire.
+mod device;
 /// From an edited policy to the commit.
 mod edit;
 /// Fails if the programs have become slower.
@@ -71,6 +75,15 @@ enum What {
         #[arg(long, value_delimiter = ',')]
         systems: Vec<String>,
     },
+    /// From an edited file to the first packet judged by it, a restart, memory, and packets meanwhile.
+    Control {
+        /// The results, as JSON.
+        #[arg(long, default_value = "target/bench/control.json")]
+        json: PathBuf,
+        /// Only scenarios with this in their names.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Fail if the programs have become slower than a record, beside the reference.
     Check {
         /// What `report --docs` has written.
@@ -122,6 +135,7 @@ fn main() -> Result<()> {
             only,
             systems,
         } => Report::new(wire::run(&only, &systems)?).write(&json),
+        What::Control { json, only } => Report::new(control::run(&only)?).write(&json),
         What::Check { record } => gate::run(&record),
         What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
         What::Edit {

@@ -1,9 +1,35 @@
+use std::collections::BTreeMap;
 use std::fs;
 
 /// A line of /proc/self/status in MiB: `VmHWM` is the peak, `VmRSS` what is held now.
 pub(crate) fn mebibytes(line: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let found = status.lines().find_map(|l| l.strip_prefix(line));
-    let kibibytes = found.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kibibytes.unwrap_or_default() / 1024
+    of_process("self", line)
+}
+
+/// The same of another process.
+pub(crate) fn of_process(process: &str, line: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    number_after(&status, line) / 1024
+}
+
+/// What the BPF maps that a process has open take, in MiB.
+pub(crate) fn maps_of_process(process: &str) -> u64 {
+    let entries = fs::read_dir(format!("/proc/{process}/fdinfo"));
+    let mut maps = BTreeMap::new();
+    for entry in entries.into_iter().flatten().flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        if text.contains("map_id:") {
+            maps.insert(
+                number_after(&text, "map_id:"),
+                number_after(&text, "memlock:"),
+            );
+        }
+    }
+    maps.values().sum::<u64>() >> 20
+}
+
+fn number_after(text: &str, name: &str) -> u64 {
+    let found = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = found.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    number.unwrap_or_default()
 }

@@ -61,6 +61,20 @@ impl Measured {
         }
     }
 
+    /// A line of a table.
+    pub(crate) fn print(&self) {
+        let names = format!(
+            "{:<22} {:<18} {:<30}",
+            self.scenario, self.system, self.metric
+        );
+        match (self.value, self.range()) {
+            (Some(value), Some((least, most))) => {
+                println!("{names} {value:>12.2}  ({least:.2} to {most:.2})");
+            }
+            _ => println!("{names} {:>12}", self.reason.as_deref().unwrap_or("–")),
+        }
+    }
+
     /// The least and the greatest.
     pub(crate) fn range(&self) -> Option<(f64, f64)> {
         let least = self.runs.iter().copied().reduce(f64::min)?;

@@ -53,7 +53,6 @@ impl XdpFilter {
             let map = &maps[usize::from(source.is_ipv6())];
             map.update_percpu(&octets(source), &values, MapFlags::ANY)?;
         }
-        drop(maps);
         let program = object.program_fd("xdpfilt_alw_ip")?;
         Ok(Self { object, program })
     }

@@ -52,9 +52,7 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
                 continue;
             }
             let measured = measure(kind, ipv6)?;
-            for result in &measured {
-                print(result);
-            }
+            measured.iter().for_each(Measured::print);
             results.extend(measured);
         }
     }
@@ -100,17 +98,4 @@ pub(crate) fn measure(kind: Kind, ipv6: bool) -> Result<Vec<Measured>> {
         }
     }
     Ok(results)
-}
-
-fn print(result: &Measured) {
-    let Some((least, most)) = result.range() else {
-        return;
-    };
-    println!(
-        "{:<28} {:<10} {:<18} {:>8.1}  ({least:.1} to {most:.1})",
-        result.scenario,
-        result.system,
-        result.metric,
-        result.value.unwrap_or_default(),
-    );
 }

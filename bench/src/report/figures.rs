@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
-use super::plot::{self, Figure, Series};
-use crate::results::Report;
+use super::plot::{self, Figure, Scale, Series};
+use crate::results::{Measured, Report};
 
 /// Scenarios that differ in one number, which is their place on an axis.
 struct Sweep {
@@ -53,16 +55,104 @@ const SWEEPS: [Sweep; 4] = [
     },
 ];
 
+/// Denied packets through each system.
+const WIRE: Sweep = Sweep {
+    title: "Over a wire: denied, by CIDRs",
+    caption: "What a denied SYN costs the device under test, generator and all at full speed; both axes are \
+              logarithmic. xdp-drop is the limit; kernel forwards instead.",
+    x: "CIDRs",
+    scenarios: &[
+        ("deny-1-cidr", 1.0),
+        ("deny-1k-cidr", 1000.0),
+        ("deny-10k-cidr", 10_000.0),
+        ("deny-100k-cidr", 100_000.0),
+        ("deny-1m-cidr", 1_000_000.0),
+    ],
+};
+
+/// One scenario, a bar per system.
+struct Bars {
+    title: &'static str,
+    caption: &'static str,
+    y: &'static str,
+    scenario: &'static str,
+    metric: &'static str,
+}
+
+const BARS: [Bars; 6] = [
+    Bars {
+        title: "Over a wire: 64 k established flows",
+        caption: "Segments of established connections, forwarded from one interface to the other.",
+        y: "million packets per second",
+        scenario: "established-bridge",
+        metric: "mpps",
+    },
+    Bars {
+        title: "Over a wire: nine of ten allowed",
+        caption: "The same with one denied SYN in ten frames.",
+        y: "million packets per second",
+        scenario: "mixed-90-10",
+        metric: "mpps",
+    },
+    Bars {
+        title: "New connections",
+        caption: "Real handshakes of four clients, which share a CPU with their server: most of the time is \
+                  theirs. The next figure shows the device under test.",
+        y: "connections per second",
+        scenario: "connect-rate",
+        metric: "connections_per_s",
+    },
+    Bars {
+        title: "What a connection costs",
+        caption: "Time of the threads that poll the interfaces of the device under test.",
+        y: "µs per connection",
+        scenario: "connect-rate",
+        metric: "test_device_us_per_connection",
+    },
+    Bars {
+        title: "One TCP stream",
+        caption: "From one host to the other, segmentation offload off. Who forwards in XDP takes every \
+                  segment alone; the kernel joins them.",
+        y: "Gbit/s",
+        scenario: "tcp-stream",
+        metric: "gbit_per_s",
+    },
+    Bars {
+        title: "One TCP stream under a flood",
+        caption: "What is left of its rate while 50 000 SYNs and datagrams a second come in from everywhere. \
+                  Sending them takes time of the CPU that the hosts run on, so nobody keeps all.",
+        y: "per cent of the rate before",
+        scenario: "syn-flood",
+        metric: "goodput_kept_percent",
+    },
+];
+
+/// Shares of the capacity that latency was measured at.
+const LATENCIES: [(&str, &str); 3] = [
+    ("latency-10", "10 %"),
+    ("latency-50", "50 %"),
+    ("latency-90", "90 %"),
+];
+/// Quantiles of a latency, and one in how many packets takes longer.
+const TAIL: [(&str, f64); 5] = [
+    ("p10_ns", 1.0 / 0.9),
+    ("p50_ns", 2.0),
+    ("p90_ns", 10.0),
+    ("p99_ns", 100.0),
+    ("p999_ns", 1000.0),
+];
+
 /// All that these results have points for.
 pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
     let mut figures: Vec<Figure> = hot(report)?.into_iter().collect();
+    figures.extend(wire(report)?);
     for sweep in &SWEEPS {
         for (suffix, family) in [("", "IPv4"), ("-ipv6", "IPv6")] {
             let series: Vec<Series> = ["bailey", "reference", "xdp-filter"]
                 .into_iter()
                 .map(|system| Series {
                     system: system.to_owned(),
-                    points: points(report, sweep, suffix, system),
+                    points: points(report, sweep, ["program", suffix, system]),
                 })
                 .filter(|series| !series.points.is_empty())
                 .collect();
@@ -72,7 +162,7 @@ pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
             figures.push(Figure {
                 title: format!("{} ({family})", sweep.title),
                 caption: sweep.caption.to_owned(),
-                svg: plot::lines([sweep.x, "ns per packet"], &series)?,
+                svg: plot::lines([sweep.x, "ns per packet"], &series, Scale::Linear)?,
             });
         }
     }
@@ -106,11 +196,85 @@ fn hot(report: &Report) -> Result<Option<Figure>> {
     }))
 }
 
-fn points(report: &Report, sweep: &Sweep, suffix: &str, system: &str) -> Vec<(f64, f64)> {
+/// What went over a wire.
+fn wire(report: &Report) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let series: Vec<Series> = systems(report)
+        .map(|system| Series {
+            system: system.to_owned(),
+            points: points(report, &WIRE, ["wire", "", system]),
+        })
+        .filter(|series| !series.points.is_empty())
+        .collect();
+    if !series.is_empty() {
+        figures.push(Figure {
+            title: WIRE.title.to_owned(),
+            caption: WIRE.caption.to_owned(),
+            svg: plot::lines([WIRE.x, "ns per packet"], &series, Scale::Logarithmic)?,
+        });
+    }
+    for bars in &BARS {
+        let of_this = |result: &&Measured| {
+            (result.group.as_str(), result.scenario.as_str()) == ("wire", bars.scenario)
+                && result.metric == bars.metric
+        };
+        let found = report.results.iter().filter(of_this);
+        let systems: Vec<_> = found
+            .filter_map(|result| Some((result.system.clone(), result.value?, result.range()?)))
+            .collect();
+        if !systems.is_empty() {
+            figures.push(Figure {
+                title: bars.title.to_owned(),
+                caption: bars.caption.to_owned(),
+                svg: plot::bars(bars.y, &systems)?,
+            });
+        }
+    }
+    for (scenario, share) in LATENCIES {
+        figures.extend(latency(report, scenario, share)?);
+    }
+    Ok(figures)
+}
+
+fn latency(report: &Report, scenario: &str, share: &str) -> Result<Option<Figure>> {
+    let of_system = |system: &str| {
+        let point = |(metric, one_in): &(&str, f64)| {
+            let value = report.value(["wire", scenario, system, metric]);
+            value.map(|nanoseconds| (*one_in, nanoseconds / 1000.0))
+        };
+        TAIL.iter().filter_map(point).collect::<Vec<_>>()
+    };
+    let series: Vec<Series> = systems(report)
+        .map(|system| Series {
+            system: system.to_owned(),
+            points: of_system(system),
+        })
+        .filter(|series| !series.points.is_empty())
+        .collect();
+    if series.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Figure {
+        title: format!("Latency at {share} of what each system can forward"),
+        caption: "From when a burst of 64 frames was due to when each arrived, so most of it is the burst. \
+                  One frame in so many took longer."
+            .into(),
+        svg: plot::lines(["one frame in", "µs"], &series, Scale::Logarithmic)?,
+    }))
+}
+
+/// All systems, in the order of their results.
+fn systems(report: &Report) -> impl Iterator<Item = &str> {
+    let mut known = BTreeSet::new();
+    let names = report.results.iter().map(|result| result.system.as_str());
+    names.filter(move |name| known.insert(*name))
+}
+
+fn points(report: &Report, sweep: &Sweep, [group, suffix, system]: [&str; 3]) -> Vec<(f64, f64)> {
     let scenarios = sweep.scenarios.iter();
     let point = |(name, x): &(&str, f64)| {
         let scenario = format!("{name}{suffix}");
-        let value = report.value(["program", &scenario, system, "ns_per_packet"]);
+        let value = report.value([group, &scenario, system, "ns_per_packet"]);
         value.map(|y| (*x, y))
     };
     scenarios.filter_map(point).collect()

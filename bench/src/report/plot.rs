@@ -1,5 +1,6 @@
 use anyhow::{Result, anyhow};
-use plotters::coord::ranged1d::{IntoSegmentedCoord as _, SegmentValue};
+use plotters::coord::combinators::LogCoord;
+use plotters::coord::ranged1d::{IntoSegmentedCoord as _, SegmentValue, ValueFormatter};
 use plotters::prelude::*;
 
 /// A figure: an SVG that stands in a page.
@@ -29,54 +30,84 @@ fn colour(system: &str) -> RGBColor {
         "nftables-linear" => RGBColor(148, 80, 120),
         "nftables-conntrack" => RGBColor(90, 40, 80),
         "iptables-ipset" => RGBColor(230, 159, 0),
+        "nftables-raw" => RGBColor(230, 150, 200),
         "kernel" => RGBColor(86, 180, 233),
+        "xdp-drop" => RGBColor(60, 60, 60),
+        "xdp-tx" => RGBColor(170, 170, 170),
         _ => RGBColor(110, 110, 110),
     }
 }
 
-/// Lines over a logarithmic axis.
-pub(crate) fn lines([x, y]: [&str; 2], series: &[Series]) -> Result<String> {
+/// Of the axis upwards; the other is logarithmic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    Linear,
+    Logarithmic,
+}
+
+/// A line per system.
+pub(crate) fn lines([x, y]: [&str; 2], series: &[Series], scale: Scale) -> Result<String> {
     let points = || series.iter().flat_map(|series| &series.points);
-    let ends = points().fold((f64::MAX, 1.0_f64), |(least, most), point| {
+    let (least, most) = points().fold((f64::MAX, 1.0_f64), |(least, most), point| {
         (least.min(point.0), most.max(point.0))
     });
-    let top = points().fold(1.0_f64, |top, point| top.max(point.1)) * 1.1;
+    let (bottom, top) = points().fold((f64::MAX, 1.0_f64), |(bottom, top), point| {
+        (bottom.min(point.1), top.max(point.1))
+    });
+    let across = (least.max(1.0)..most * 1.3).log_scale();
     draw(|root| {
-        let mut chart = ChartBuilder::on(root)
-            .margin(12)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
-            .build_cartesian_2d((ends.0.max(1.0)..ends.1 * 1.3).log_scale(), 0.0..top)?;
-        chart
-            .configure_mesh()
-            .x_desc(x)
-            .y_desc(y)
-            .x_label_formatter(&|at| short(*at))
-            .light_line_style(WHITE)
-            .label_style((FONT, 14))
-            .draw()?;
-        for series in series {
-            let style = colour(&series.system);
-            chart
-                .draw_series(LineSeries::new(
-                    series.points.iter().copied(),
-                    style.stroke_width(3),
-                ))?
-                .label(&series.system)
-                .legend(move |(x, y)| {
-                    Rectangle::new([(x, y - 5), (x + 16, y + 5)], style.filled())
-                });
-            let dots = series.points.iter();
-            chart.draw_series(dots.map(|point| Circle::new(*point, 4, style.filled())))?;
+        let mut chart = ChartBuilder::on(root);
+        chart.margin(12).x_label_area_size(44).y_label_area_size(72);
+        match scale {
+            Scale::Linear => {
+                let chart = chart.build_cartesian_2d(across, 0.0..top * 1.1)?;
+                draw_lines(chart, [x, y], series)
+            }
+            Scale::Logarithmic => {
+                // Room for the names of many systems.
+                let up = (bottom.max(1.0) * 0.7..top * 4.0).log_scale();
+                draw_lines(chart.build_cartesian_2d(across, up)?, [x, y], series)
+            }
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.8))
-            .label_font((FONT, 14))
-            .draw()?;
-        Ok(())
     })
+}
+
+fn draw_lines<'a, Y>(
+    mut chart: ChartContext<'a, SVGBackend<'a>, Cartesian2d<LogCoord<f64>, Y>>,
+    [x, y]: [&str; 2],
+    series: &[Series],
+) -> Drawn
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .x_desc(x)
+        .y_desc(y)
+        .x_label_formatter(&|at| short(*at))
+        .y_label_formatter(&|at| short(*at))
+        .light_line_style(WHITE)
+        .label_style((FONT, 14))
+        .draw()?;
+    for series in series {
+        let style = colour(&series.system);
+        chart
+            .draw_series(LineSeries::new(
+                series.points.iter().copied(),
+                style.stroke_width(3),
+            ))?
+            .label(&series.system)
+            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 16, y + 5)], style.filled()));
+        let dots = series.points.iter();
+        chart.draw_series(dots.map(|point| Circle::new(*point, 4, style.filled())))?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .label_font((FONT, 13))
+        .draw()?;
+    Ok(())
 }
 
 /// A bar per system, from its median, with a line from its least to its greatest run.

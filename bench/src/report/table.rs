@@ -63,6 +63,16 @@ pub(crate) fn of_group(report: &Report, group: &str) -> Vec<Table> {
         .collect()
 }
 
+/// Three of them, or all before the point.
+fn digits(number: f64) -> String {
+    let behind = match number.abs() {
+        1000.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    format!("{number:.behind$}")
+}
+
 fn of_metric(results: &[&Measured], group: &str, metric: &str) -> Table {
     let of_metric: Vec<&&Measured> = results
         .iter()
@@ -85,7 +95,8 @@ fn of_metric(results: &[&Measured], group: &str, metric: &str) -> Table {
             None => "–".to_owned(),
             Some(result) => match (result.value, result.range()) {
                 (Some(value), Some((least, most))) => {
-                    format!("{value:.1} ({least:.1}–{most:.1})")
+                    let [value, least, most] = [value, least, most].map(digits);
+                    format!("{value} ({least}–{most})")
                 }
                 _ => result.reason.clone().unwrap_or_default(),
             },

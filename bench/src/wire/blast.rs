@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::frames::{self, Client, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
-use super::rig::Passage;
+use super::rig::{Passage, Rig};
 use super::system::System;
 use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
 use crate::results::Measured;
@@ -28,6 +28,9 @@ pub(super) const FLOWS: u32 = 1 << 16;
 /// How long one run lasts.
 const RUN: Duration = Duration::from_millis(400);
 const WARM_UP: u32 = 1 << 14;
+/// Handshakes that are begun before the first of them goes on: more, and some find their bucket full of
+/// half-open ones.
+const MOST_AT_ONCE: u32 = 1 << 14;
 /// From one frame to the next of a handshake: slow enough for everybody.
 const PACE: Duration = Duration::from_micros(6);
 
@@ -76,7 +79,11 @@ pub(crate) fn forward(name: &str, denied_of_ten: u32, systems: &[System]) -> Res
     };
     let allowed = 1.0 - f64::from(denied_of_ten) / 10.0;
     measure(&setting, &generator, |device, passage| {
-        let share = if device.system.is_open() { 1.0 } else { allowed };
+        let share = if device.system.is_open() {
+            1.0
+        } else {
+            allowed
+        };
         let expected = passage.processed as f64 * share;
         (passage.arrived as f64 - expected).abs() <= passage.processed as f64 / 50.0
     })
@@ -137,13 +144,19 @@ pub(super) fn full_speed(device: &Device, generator: &Generator, round: u32) -> 
 
 /// Opens flows on all devices, step by step, not more at a time than a table takes of half-open ones.
 pub(super) fn establish(devices: &[Device], clients: &[Client], steps: [Step; 3]) -> Result<()> {
+    let rigs: Vec<&Rig> = devices.iter().map(|device| &device.rig).collect();
+    establish_on(&rigs, clients, steps)
+}
+
+/// The same on bare rigs.
+pub(super) fn establish_on(rigs: &[&Rig], clients: &[Client], steps: [Step; 3]) -> Result<()> {
     let generator = |step: &Step| {
         let frames = clients.iter().map(|client| frames::frame(*step, *client));
         Generator::new(&frames.collect::<Result<Vec<Frame>>>()?)
     };
     let generators: Vec<Generator> = steps.iter().map(generator).collect::<Result<_>>()?;
-    let at_once = (clients.len() as u32 / 16).max(BURST);
-    for device in devices {
+    let at_once = (clients.len() as u32 / 16).clamp(BURST, MOST_AT_ONCE);
+    for rig in rigs {
         for first in (0..clients.len() as u32).step_by(at_once as usize) {
             for (generator, step) in generators.iter().zip(steps) {
                 let sending = Sending {
@@ -153,7 +166,7 @@ pub(super) fn establish(devices: &[Device], clients: &[Client], steps: [Step; 3]
                     stamp: false,
                 };
                 let side = usize::from(matches!(step, Step::SynAck | Step::Answer));
-                device.rig.pass(generator, side, sending)?;
+                rig.pass(generator, side, sending)?;
             }
         }
     }

@@ -127,15 +127,25 @@ fn rate(device: &Device) -> Result<[f64; 2]> {
         .map(|_| client(&device.rig.wire.left, &stop, &count))
         .collect();
     sleep(SETTLE);
-    let before = (count.load(Ordering::Relaxed), device.rig.busy()?, Instant::now());
+    let before = (
+        count.load(Ordering::Relaxed),
+        device.rig.busy()?,
+        Instant::now(),
+    );
     sleep(RUN);
     let connections = (count.load(Ordering::Relaxed) - before.0) as f64;
     let (busy, elapsed) = (device.rig.busy()? - before.1, before.2.elapsed());
     stop.store(true, Ordering::Relaxed);
     for client in clients {
-        client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
+        client
+            .join()
+            .map_err(|_| anyhow::anyhow!("a client panicked"))?;
     }
-    ensure!(connections > 0.0, "no connection through {}", device.system.name());
+    ensure!(
+        connections > 0.0,
+        "no connection through {}",
+        device.system.name()
+    );
     Ok([
         connections / elapsed.as_secs_f64(),
         busy.as_secs_f64() * 1e6 / connections,
@@ -204,12 +214,7 @@ fn stream(device: &Device) -> Result<[f64; 2]> {
 fn flooded(device: &Device) -> Result<[f64; 2]> {
     let mut stream = connect(device)?;
     let [quiet, _] = send(device, &mut stream)?;
-    let flood = Flood::start(
-        &device.rig.wire.left,
-        &[IpAddr::V4(SERVER)],
-        PORT,
-        FLOOD,
-    )?;
+    let flood = Flood::start(&device.rig.wire.left, &[IpAddr::V4(SERVER)], PORT, FLOOD)?;
     let [kept, busy] = send(device, &mut stream)?;
     drop(flood);
     Ok([kept / quiet * 100.0, busy])

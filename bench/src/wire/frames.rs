@@ -75,8 +75,7 @@ pub(crate) fn frame(step: Step, client: Client) -> Result<Frame> {
         addresses.reverse();
         ports.reverse();
     }
-    let ip =
-        || PacketBuilder::ethernet2(hosts[0], hosts[1]).ipv4(addresses[0], addresses[1], 64);
+    let ip = || PacketBuilder::ethernet2(hosts[0], hosts[1]).ipv4(addresses[0], addresses[1], 64);
     let tcp = |sequence| ip().tcp(ports[0], ports[1], sequence, 65_000);
     let mut bytes = Vec::with_capacity(FRAME);
     let built = match step {

@@ -66,13 +66,13 @@ impl Generator {
         let (object, mask) = (Arc::clone(&self.object), self.frames - 1);
         from.run(move || {
             // What panicked was not the object.
-            let mut object = object.lock().unwrap_or_else(PoisonError::into_inner);
-            run(&mut object, interface, mask, sending)
+            let object = object.lock().unwrap_or_else(PoisonError::into_inner);
+            run(&object, interface, mask, sending)
         })
     }
 }
 
-fn run(object: &mut Loaded, interface: u32, mask: u32, sending: Sending) -> Result<Duration> {
+fn run(object: &Loaded, interface: u32, mask: u32, sending: Sending) -> Result<Duration> {
     let every = sending.every.as_nanos() as u64 * u64::from(BURST);
     let mut plan = Vec::with_capacity(PLAN);
     for word in [sending.first, mask, 0, u32::from(sending.stamp)] {
@@ -95,7 +95,11 @@ fn run(object: &mut Loaded, interface: u32, mask: u32, sending: Sending) -> Resu
     output.context("live frames; the kernel must have them (5.18)")?;
     let plan = object.map("plan")?.lookup(&zero, MapFlags::ANY)?;
     let plan = plan.context("no plan")?;
-    let word = |at: usize| plan[at..].first_chunk().map_or(0, |w| u64::from_ne_bytes(*w));
+    let word = |at: usize| {
+        plan[at..]
+            .first_chunk()
+            .map_or(0, |w| u64::from_ne_bytes(*w))
+    };
     let (begun, ended) = (word(PLAN - 16), word(PLAN - 8));
     // The last burst takes as long as the others.
     let bursts = u64::from(sending.count / BURST);

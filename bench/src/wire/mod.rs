@@ -7,12 +7,15 @@ use crate::policies::scattered;
 use crate::results::Measured;
 use system::{ALL, Kept, Policy, System};
 
+pub(crate) use frames::{PORT, SERVER};
+
 mod blast;
+pub(crate) mod churn;
 mod connections;
 mod frames;
 mod generator;
 mod latency;
-mod rig;
+pub(crate) mod rig;
 mod system;
 
 /// Runs per scenario; systems take turns within one.
@@ -54,7 +57,7 @@ pub(crate) fn run(only: &str, systems: &[String]) -> Result<Vec<Measured>> {
         .collect();
     let mut results = Vec::new();
     let mut keep = |measured: Vec<Measured>| {
-        measured.iter().for_each(print);
+        measured.iter().for_each(Measured::print);
         results.extend(measured);
     };
     for (name, prefixes) in blast::DENY {
@@ -109,14 +112,4 @@ fn devices(setting: &Setting<'_>, metric: &str) -> Result<(Vec<Device>, Vec<Meas
 
 fn some_prefixes(count: usize, random: &mut fastrand::Rng) -> Vec<IpNet> {
     scattered(count, false, random)
-}
-
-fn print(result: &Measured) {
-    let names = format!("{:<20} {:<18} {:<20}", result.scenario, result.system, result.metric);
-    match (result.value, result.range()) {
-        (Some(value), Some((least, most))) => {
-            println!("{names} {value:>10.2}  ({least:.2} to {most:.2})");
-        }
-        _ => println!("{names} {:>10}", result.reason.as_deref().unwrap_or("–")),
-    }
 }

@@ -5,8 +5,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bailey_lab::wire::{LEFT, RIGHT, SIDES};
 use bailey_lab::namespace::Frames;
+use bailey_lab::wire::{LEFT, RIGHT, SIDES};
 use bailey_lab::{Namespace, Wire};
 use libbpf_rs::{MapCore, MapFlags, Xdp, XdpFlags};
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
@@ -108,7 +108,10 @@ impl Rig {
                     ))?;
                 }
                 let left = SIDES[0];
-                bump.ip(&format!("route add default via {} dev {left} onlink", LEFT[0]))
+                bump.ip(&format!(
+                    "route add default via {} dev {left} onlink",
+                    LEFT[0]
+                ))
             }
         }
     }
@@ -116,8 +119,8 @@ impl Rig {
     /// Attaches a program to an interface of a namespace.
     pub(crate) fn attach(namespace: &Namespace, interface: &str, program: OwnedFd) -> Result<()> {
         let index = index(namespace, interface)? as i32;
-        let attached = namespace
-            .run(move || Xdp::new(program.as_fd()).attach(index, XdpFlags::DRV_MODE));
+        let attached =
+            namespace.run(move || Xdp::new(program.as_fd()).attach(index, XdpFlags::DRV_MODE));
         attached.with_context(|| format!("XDP on {interface}"))
     }
 
@@ -210,7 +213,9 @@ impl Rig {
             let path = format!("/proc/{thread}/schedstat");
             let text = fs::read_to_string(&path).context(path)?;
             let ran = text.split_whitespace().next();
-            sum += ran.and_then(|ran| ran.parse::<u64>().ok()).context("schedstat")?;
+            sum += ran
+                .and_then(|ran| ran.parse::<u64>().ok())
+                .context("schedstat")?;
         }
         Ok(Duration::from_nanos(sum))
     }
@@ -242,7 +247,9 @@ pub(crate) fn index(namespace: &Namespace, interface: &str) -> Result<u32> {
 fn napi_threads() -> Vec<u32> {
     let ours = |id: &u32| {
         let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
-        SIDES.iter().any(|side| name.starts_with(&format!("napi/{side}")))
+        SIDES
+            .iter()
+            .any(|side| name.starts_with(&format!("napi/{side}")))
     };
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

@@ -3,18 +3,15 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use bailey_lab::daemon::{CONFIG, POLICIES};
+use anyhow::{Context, Result};
 use bailey_lab::wire::SIDES;
 use bailey_lab::{Daemon, Namespace};
 use ipnet::IpNet;
 use libbpf_rs::{MapCore, MapFlags};
-use serde_json::json;
 
-use super::frames::{PORT, SERVER};
 use super::rig::{Forwarding, Rig, index};
+use crate::device::{self, Options};
 use crate::object::{Loaded, image};
 use crate::xdp_filter::XdpFilter;
 
@@ -61,8 +58,6 @@ pub(crate) struct Policy<'a> {
     pub(crate) handshakes: bool,
 }
 
-/// How long a daemon may take for a million prefixes.
-const PATIENCE: Duration = Duration::from_secs(180);
 /// Addresses that a filter of addresses is given.
 const MOST_ADDRESSES: usize = 4 << 20;
 const LINEAR_RULES: usize = 1000;
@@ -152,10 +147,13 @@ impl System {
                 SIDES[0]
             )),
             Self::NftablesLinear => {
-                let rules = policy.denied.iter().fold(String::new(), |mut rules, prefix| {
-                    let _ = writeln!(rules, "ip saddr {prefix} drop");
-                    rules
-                });
+                let rules = policy
+                    .denied
+                    .iter()
+                    .fold(String::new(), |mut rules, prefix| {
+                        let _ = writeln!(rules, "ip saddr {prefix} drop");
+                        rules
+                    });
                 nft(format!(
                     "table netdev bench {{\nchain early {{\ntype filter hook ingress device \"{}\" \
                      priority -500; policy accept;\n{rules}}}\n}}\n",
@@ -253,56 +251,18 @@ fn redirect(bump: &Namespace) -> Result<Kept> {
     Ok(Kept::Objects { _object: object })
 }
 
-/// The daemon as people run it: its own configuration, policies in a file.
+/// The daemon as people run it.
 fn bailey(rig: &Rig, policy: &Policy<'_>) -> Result<Kept> {
-    let root = rig.wire.root();
-    fs::create_dir(root.join(POLICIES))?;
-    let workload = json!({
-        "apiVersion": "bailey.dev/v1", "kind": "Workload",
-        "metadata": {"name": "server", "namespace": "wire"},
-        "spec": {"addresses": [SERVER]},
-    });
-    let ports = ["TCP", "UDP"].map(|protocol| json!({"protocol": protocol, "port": PORT}));
-    let block = json!({"cidr": "0.0.0.0/0", "except": policy.denied});
-    let network_policy = json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": {"name": "denied", "namespace": "wire"},
-        "spec": {
-            "podSelector": {},
-            "ingress": [{"from": [{"ipBlock": block}], "ports": ports}],
+    let wire = &rig.wire;
+    device::configure(
+        wire,
+        &Options {
+            flows: policy.flows,
+            handshakes: policy.handshakes,
         },
-    });
-    fs::write(root.join(POLICIES).join("workload.json"), workload.to_string())?;
-    fs::write(root.join(POLICIES).join("policy.json"), network_policy.to_string())?;
-    let flood = if policy.handshakes {
-        "[flood]\nnew_flows = 4000000000\nsource_new_flows = 0\n"
-    } else {
-        ""
-    };
-    let [left, right] = SIDES;
-    let text = format!(
-        "policies = [\"{root}/{POLICIES}\"]\ntopology = \"bridge\"\n\
-         interfaces = [\"{left}\", \"{right}\"]\n\
-         [limits]\nclasses = {classes}\ntable_bytes = {table_bytes}\n\
-         [flow_table]\nflows = {flows}\nsource_flows = 0\n{flood}\
-         [paths]\npins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\nstate = \"{root}/state\"\n",
-        root = root.display(),
-        classes = 1 << 22,
-        table_bytes = 1_u32 << 30,
-        flows = policy.flows,
-    );
-    fs::write(root.join(CONFIG), text)?;
-    let binary = std::env::current_exe()?.with_file_name("bailey");
-    ensure!(
-        binary.exists(),
-        "{} does not exist; `make build` makes it",
-        binary.display()
-    );
-    let mut daemon = Daemon::launch(&rig.wire.bump, root, &binary, &[])?;
-    for side in SIDES {
-        daemon.wait_for(&format!("attached interface=\"{side}\""), PATIENCE)?;
-    }
+    )?;
+    device::protect_server(wire, policy.denied)?;
     Ok(Kept::Daemon {
-        _daemon: Box::new(daemon),
+        _daemon: Box::new(device::launch(wire, "attached")?),
     })
 }

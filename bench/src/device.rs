@@ -1,0 +1,109 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bailey_lab::daemon::{CONFIG, POLICIES};
+use bailey_lab::wire::SIDES;
+use bailey_lab::{Daemon, Wire};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use crate::wire::{PORT, SERVER};
+
+/// How a daemon is configured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// Flows that the table must hold.
+    pub(crate) flows: u32,
+    /// As many are opened at once as would be a flood.
+    pub(crate) handshakes: bool,
+}
+
+/// How long it may take for a million prefixes.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Writes the configuration of a bump in the wire, and makes a folder for its policies.
+pub(crate) fn configure(wire: &Wire, options: &Options) -> Result<()> {
+    let root = wire.root();
+    fs::create_dir(root.join(POLICIES))?;
+    let flood = if options.handshakes {
+        "[flood]\nnew_flows = 4000000000\nsource_new_flows = 0\n"
+    } else {
+        ""
+    };
+    let [left, right] = SIDES;
+    let text = format!(
+        "policies = [\"{root}/{POLICIES}\"]\ntopology = \"bridge\"\n\
+         interfaces = [\"{left}\", \"{right}\"]\n\
+         [limits]\nrules = {rules}\nclasses = {classes}\ntable_bytes = {table_bytes}\n\
+         [flow_table]\nflows = {flows}\nsource_flows = 0\n{flood}\
+         [paths]\npins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\nstate = \"{root}/state\"\n",
+        root = root.display(),
+        rules = 1 << 18,
+        classes = 1 << 22,
+        table_bytes = 1_u32 << 30,
+        flows = options.flows,
+    );
+    Ok(fs::write(root.join(CONFIG), text)?)
+}
+
+/// Where policies go.
+pub(crate) fn policies(wire: &Wire) -> PathBuf {
+    wire.root().join(POLICIES)
+}
+
+/// Lets everybody reach the server but those in these prefixes.
+pub(crate) fn protect_server(wire: &Wire, denied: &[IpNet]) -> Result<()> {
+    write_server(wire)?;
+    write_denied(&policies(wire), denied)
+}
+
+/// The server as a workload.
+pub(crate) fn write_server(wire: &Wire) -> Result<()> {
+    let workload = json!({
+        "apiVersion": "bailey.dev/v1", "kind": "Workload",
+        "metadata": {"name": "server", "namespace": "wire"},
+        "spec": {"addresses": [SERVER]},
+    });
+    Ok(fs::write(
+        policies(wire).join("server.json"),
+        workload.to_string(),
+    )?)
+}
+
+/// Who may not reach it.
+pub(crate) fn write_denied(folder: &Path, denied: &[IpNet]) -> Result<()> {
+    let ports = ["TCP", "UDP"].map(|protocol| json!({"protocol": protocol, "port": PORT}));
+    let block = json!({"cidr": "0.0.0.0/0", "except": denied});
+    let rule = json!({"from": [{"ipBlock": block}], "ports": ports});
+    write_policy(folder, "denied", &rule)
+}
+
+/// A policy of the server with one rule for what comes in.
+pub(crate) fn write_policy(folder: &Path, name: &str, rule: &Value) -> Result<()> {
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "wire"},
+        "spec": {"podSelector": {}, "ingress": [rule]},
+    });
+    Ok(fs::write(
+        folder.join(format!("{name}.json")),
+        policy.to_string(),
+    )?)
+}
+
+/// Starts the daemon, and waits until it says of both interfaces that they are `attached` or `adopted`.
+pub(crate) fn launch(wire: &Wire, until: &str) -> Result<Daemon> {
+    let binary = std::env::current_exe()?.with_file_name("bailey");
+    ensure!(
+        binary.exists(),
+        "{} does not exist; `make build` makes it",
+        binary.display()
+    );
+    let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary, &[])?;
+    for _ in SIDES {
+        daemon.wait_for(until, PATIENCE)?;
+    }
+    Ok(daemon)
+}

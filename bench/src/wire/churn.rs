@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::blast::establish_on;
+use super::frames::{self, Frame, Step};
+use super::generator::{BURST, Generator, Sending};
+use super::rig::{Passage, Rig};
+
+/// Segments of many established connections, in random order.
+pub(crate) struct Traffic {
+    generator: Generator,
+}
+
+/// From one segment to the next: no more than fits while the generator's CPU also compiles.
+const PACE: Duration = Duration::from_micros(4);
+
+impl Traffic {
+    /// Opens the connections.
+    pub(crate) fn establish(rig: &Rig, flows: u32, random: &mut fastrand::Rng) -> Result<Self> {
+        let clients = frames::clients(flows);
+        establish_on(&[rig], &clients, [Step::Syn, Step::SynAck, Step::Ack])?;
+        let segments = (0..flows)
+            .map(|_| frames::frame(Step::Ack, clients[random.usize(..clients.len())]))
+            .collect::<Result<Vec<Frame>>>()?;
+        Ok(Self {
+            generator: Generator::new(&segments)?,
+        })
+    }
+
+    /// Sends for a while.
+    pub(crate) fn pass(&self, rig: &Rig, time: Duration) -> Result<Passage> {
+        let sending = Sending {
+            first: 0,
+            count: (time.as_nanos() / PACE.as_nanos()) as u32 / BURST * BURST,
+            every: PACE,
+            stamp: false,
+        };
+        rig.pass(&self.generator, 0, sending)
+    }
+}
