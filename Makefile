@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_FRAMES ?= 10000000
 
 .PHONY: help setup build test test-kernels fuzz demo bench bench-program bench-check bench-setup \
-	bench-wire bench-control bench-edit bench-sweep abi abi-check lint deny
+	bench-wire bench-control bench-sweep abi abi-check lint deny
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -46,9 +46,6 @@ bench-check: setup ## fail if the programs have become slower than docs/performa
 
 bench-setup:
 	@.ci/setup bench
-
-bench-edit: setup ## measure an edit of one policy, small and large (root)
-	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench edit
 
 bench-sweep: setup ## measure a pass of the sweeper over a million flows (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench sweep

@@ -34,20 +34,7 @@ pub(crate) fn write(directory: &Path, workloads: usize, policies: usize) -> Resu
     list.push_str("]}");
     fs::write(directory.join("inventory.json"), &inventory)?;
     fs::write(directory.join("policies.json"), &list)?;
-    write_edited(directory, policies, workloads, 443)?;
     Ok((inventory.len() + list.len()) as u64)
-}
-
-/// Writes the policy that is edited, in a file of its own.
-pub(crate) fn write_edited(
-    directory: &Path,
-    policies: usize,
-    workloads: usize,
-    port: u16,
-) -> Result<()> {
-    let text = policy(policies, workloads, port);
-    fs::write(directory.join("edited.json"), text)?;
-    Ok(())
 }
 
 fn policy(n: usize, workloads: usize, port: u16) -> String {

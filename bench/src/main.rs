@@ -9,8 +9,6 @@ mod control;
 mod cpu;
 /// The daemon, on a wire.
 mod device;
-/// From an edited policy to the commit.
-mod edit;
 /// Fails if the programs have become slower.
 mod gate;
 /// What the numbers are to show.
@@ -99,15 +97,6 @@ enum What {
         #[arg(long)]
         docs: Option<PathBuf>,
     },
-    /// From an edited policy to the commit, at the size of a demo and of a large cluster.
-    Edit {
-        /// Workloads of the large cluster.
-        #[arg(long, default_value_t = 100_000)]
-        workloads: usize,
-        /// Its policies, each with a CIDR of its own.
-        #[arg(long, default_value_t = 10_000)]
-        policies: usize,
-    },
     /// Write a large cluster's files, for `bailey check`.
     Cluster {
         /// Where to; must exist.
@@ -138,10 +127,6 @@ fn main() -> Result<()> {
         What::Control { json, only } => Report::new(control::run(&only)?).write(&json),
         What::Check { record } => gate::run(&record),
         What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
-        What::Edit {
-            workloads,
-            policies,
-        } => edit::run(workloads, policies),
         What::Cluster {
             directory,
             workloads,

@@ -40,6 +40,7 @@ pub(crate) fn run(folder: &Path, docs: Option<&Path>) -> Result<()> {
     })?;
     let tables: Vec<Table> = [table::goals(&report)]
         .into_iter()
+        .chain(table::to_kernel(&report))
         .chain(
             GROUPS
                 .iter()

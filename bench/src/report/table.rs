@@ -46,6 +46,55 @@ pub(crate) fn goals(report: &Report) -> Table {
     }
 }
 
+/// What each system adds to a kernel without a firewall, where hosts are most of what is measured; nothing
+/// if that was not measured.
+pub(crate) fn to_kernel(report: &Report) -> Option<Table> {
+    const KERNEL: &str = "kernel";
+    const COLUMNS: [(&str, &str, &str, f64); 8] = [
+        ("latency-10", "p50_ns", "µs", 1e3),
+        ("latency-10", "p99_ns", "µs", 1e3),
+        ("latency-50", "p50_ns", "µs", 1e3),
+        ("latency-50", "p99_ns", "µs", 1e3),
+        ("latency-90", "p50_ns", "µs", 1e3),
+        ("latency-90", "p99_ns", "µs", 1e3),
+        ("connect-rate", "connections_per_s", "1/s", 1.0),
+        ("connect-rate", "test_device_us_per_connection", "µs", 1.0),
+    ];
+    let value = |system: &str, column: &(&str, &str, &str, f64)| {
+        let value = report.value(["wire", column.0, system, column.1]);
+        value.map(|value| value / column.3)
+    };
+    let mut systems = BTreeSet::new();
+    let measured = report.results.iter().filter(|result| {
+        let has_value = result.value.is_some() && result.system != KERNEL;
+        has_value && COLUMNS.iter().any(|column| column.0 == result.scenario)
+    });
+    systems.extend(measured.map(|result| result.system.as_str()));
+    let cell = |system: &str, column| {
+        let difference = value(system, column).zip(value(KERNEL, column));
+        difference.map_or_else(
+            || "–".to_owned(),
+            |(own, kernel)| format!("{:+.1}", own - kernel),
+        )
+    };
+    let rows: Vec<Vec<String>> = systems
+        .into_iter()
+        .map(|system| {
+            let cells = COLUMNS.iter().map(|column| cell(system, column));
+            [system.to_owned()].into_iter().chain(cells).collect()
+        })
+        .collect();
+    let header = COLUMNS.iter().map(|(scenario, metric, unit, _)| {
+        let metric = metric.trim_end_matches("_ns").replace('_', " ");
+        format!("{scenario}: {metric} [{unit}]")
+    });
+    (!rows.is_empty()).then(|| Table {
+        title: "wire: differences to a kernel without a firewall".into(),
+        header: [String::new()].into_iter().chain(header).collect(),
+        rows,
+    })
+}
+
 /// A table per metric of a group: scenarios by systems.
 pub(crate) fn of_group(report: &Report, group: &str) -> Vec<Table> {
     let results: Vec<&Measured> = report

@@ -7,24 +7,29 @@ use super::frames::{self, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
 use super::rig::{Passage, Rig};
 
-/// Segments of many established connections, in random order.
+/// Datagrams of many answered flows, in random order. Not TCP: a handshake that the machine was too slow
+/// for once would be denied ever after.
 pub(crate) struct Traffic {
     generator: Generator,
 }
 
-/// From one segment to the next: no more than fits while the generator's CPU also compiles.
+/// From one datagram to the next: no more than fits while the generator's CPU also compiles.
 const PACE: Duration = Duration::from_micros(4);
 
 impl Traffic {
-    /// Opens the connections.
+    /// Opens the flows.
     pub(crate) fn establish(rig: &Rig, flows: u32, random: &mut fastrand::Rng) -> Result<Self> {
         let clients = frames::clients(flows);
-        establish_on(&[rig], &clients, [Step::Syn, Step::SynAck, Step::Ack])?;
-        let segments = (0..flows)
-            .map(|_| frames::frame(Step::Ack, clients[random.usize(..clients.len())]))
+        establish_on(
+            &[rig],
+            &clients,
+            [Step::Datagram, Step::Answer, Step::Datagram],
+        )?;
+        let datagrams = (0..flows)
+            .map(|_| frames::frame(Step::Datagram, clients[random.usize(..clients.len())]))
             .collect::<Result<Vec<Frame>>>()?;
         Ok(Self {
-            generator: Generator::new(&segments)?,
+            generator: Generator::new(&datagrams)?,
         })
     }
 
