@@ -8,7 +8,7 @@ pub(crate) fn describe() -> BTreeMap<String, String> {
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
     [
         ("cpu", cpu_model()),
-        ("cpus", cpus().to_string()),
+        ("cpus", all_cpus().to_string()),
         ("last_level_cache", last_level_cache()),
         ("memory", line_of("/proc/meminfo", "MemTotal:")),
         ("kernel", text(system.release())),
@@ -21,6 +21,13 @@ pub(crate) fn describe() -> BTreeMap<String, String> {
     .into()
 }
 
+/// Of the machine; this thread may be kept on one.
+fn all_cpus() -> usize {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("processor")).count()
+}
+
+/// That this thread may run on.
 pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

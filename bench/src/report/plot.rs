@@ -54,7 +54,9 @@ pub(crate) fn lines([x, y]: [&str; 2], series: &[Series], scale: Scale) -> Resul
     let (bottom, top) = points().fold((f64::MAX, 1.0_f64), |(bottom, top), point| {
         (bottom.min(point.1), top.max(point.1))
     });
-    let across = (least.max(1.0)..most * 1.3).log_scale();
+    // Room for the names of the systems on the right.
+    let least = least.max(1.0);
+    let across = (least..most * (most / least).powf(0.4).max(1.3)).log_scale();
     draw(|root| {
         let mut chart = ChartBuilder::on(root);
         chart.margin(12).x_label_area_size(44).y_label_area_size(72);
@@ -64,8 +66,7 @@ pub(crate) fn lines([x, y]: [&str; 2], series: &[Series], scale: Scale) -> Resul
                 draw_lines(chart, [x, y], series)
             }
             Scale::Logarithmic => {
-                // Room for the names of many systems.
-                let up = (bottom.max(1.0) * 0.7..top * 4.0).log_scale();
+                let up = (bottom.max(1.0) * 0.7..top * 1.4).log_scale();
                 draw_lines(chart.build_cartesian_2d(across, up)?, [x, y], series)
             }
         }
@@ -103,7 +104,7 @@ where
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.8))
         .label_font((FONT, 13))
         .draw()?;
@@ -128,6 +129,7 @@ pub(crate) fn bars(y: &str, bars: &[(String, f64, (f64, f64))]) -> Result<String
             .disable_x_mesh()
             .y_desc(y)
             .x_labels(bars.len().max(1))
+            .y_label_formatter(&|at| short(*at))
             .x_label_formatter(&|at| match at {
                 SegmentValue::CenterOf(at) => bars
                     .get(*at as usize)
@@ -171,6 +173,7 @@ fn short(number: f64) -> String {
     match number {
         number if number >= 999_999.0 => format!("{:.0}M", number / 1e6),
         number if number >= 1000.0 => format!("{:.0}k", number / 1000.0),
+        number if number.fract() != 0.0 => format!("{number:.1}"),
         number => format!("{number:.0}"),
     }
 }
