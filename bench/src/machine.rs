@@ -24,7 +24,9 @@ pub(crate) fn describe() -> BTreeMap<String, String> {
 /// Of the machine; this thread may be kept on one.
 fn all_cpus() -> usize {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    text.lines().filter(|line| line.starts_with("processor")).count()
+    text.lines()
+        .filter(|line| line.starts_with("processor"))
+        .count()
 }
 
 /// That this thread may run on.
