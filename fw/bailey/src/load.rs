@@ -1,5 +1,6 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bailey_policy::Snapshot;
 use bailey_source::{Counts, Diagnostics, FileSet, ReadLimits, Strictness};
@@ -121,10 +122,28 @@ pub struct Selection(pub Vec<(String, usize)>);
 impl Selection {
     /// Counts.
     pub fn of(snapshot: &Snapshot) -> Self {
+        Self::after(snapshot, &Snapshot::default(), &Self::default())
+    }
+
+    /// The same, where that of another snapshot is known: a policy that selects the same of the same
+    /// endpoints is not counted again.
+    pub fn after(snapshot: &Snapshot, known: &Snapshot, counts: &Self) -> Self {
+        let (now, before) = (snapshot.endpoints(), known.endpoints());
+        let mut pairs = now.iter().zip(before);
+        let same = now.len() == before.len() && pairs.all(|(a, b)| Arc::ptr_eq(a, b));
+        let known = if same { known.policies() } else { &[] };
+        let mut known = known.iter().zip(&counts.0).peekable();
         let counted = snapshot.policies().iter().map(|policy| {
+            while known.next_if(|(other, _)| other.id < policy.id).is_some() {}
+            let found = known.next_if(|(other, _)| other.id == policy.id);
+            if let Some((other, (name, count))) = found
+                && other.pod_selector == policy.pod_selector
+            {
+                return (name.clone(), *count);
+            }
             let selected = snapshot.selected_by(policy);
-            let known = selected.filter(|endpoint| !endpoint.addresses.is_empty());
-            (policy.id.to_string(), known.count())
+            let addressed = selected.filter(|endpoint| !endpoint.addresses.is_empty());
+            (policy.id.to_string(), addressed.count())
         });
         Self(counted.collect())
     }

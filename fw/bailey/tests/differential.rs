@@ -7,12 +7,14 @@ mod scenario;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailey::engine::{Engine, Engines};
-use bailey_compile::{Limits, RuleIds, compile};
+use bailey_compile::{Compiler, Limits, RuleIds, compile};
 use bailey_policy::{
-    Connection, Decider, Direction, IpBlock, Peer, PortSpec, Protocol, Snapshot, Verdict,
+    Connection, Decider, Direction, IpBlock, Labels, NetworkPolicy, Peer, PortMatch, PortSpec,
+    Protocol, Rule, Snapshot, Verdict,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use scenario::{Scenario, at_edge, scenario};
@@ -314,6 +316,76 @@ fn oracle_and_tables_agree() {
 #[ignore = "needs root and BPF"]
 fn oracle_tables_and_kernel_agree() {
     compare(&[Engine::Oracle, Engine::Tables, Engine::Kernel], 1000);
+}
+
+/// What an operator, or a cluster, does to a snapshot: most objects stay the same ones.
+fn edited(from: &Snapshot, other: &Snapshot, edit: u8, at: usize) -> Snapshot {
+    let mut namespaces = from.namespaces().clone();
+    let mut endpoints = from.endpoints().to_vec();
+    let mut policies = from.policies().to_vec();
+    let change = |policies: &mut Vec<Arc<NetworkPolicy>>, how: fn(&mut Rule)| {
+        if !policies.is_empty() {
+            let index = at % policies.len();
+            let policy = Arc::make_mut(&mut policies[index]);
+            let rules = [&mut policy.ingress, &mut policy.egress];
+            rules.into_iter().flatten().flatten().for_each(how);
+        }
+    };
+    let drop_one = |length: usize| (length > 0).then(|| at % length);
+    match edit % 8 {
+        0 => change(&mut policies, |rule| rule.ports.clear()),
+        1 => change(&mut policies, |rule| rule.peers.clear()),
+        2 => change(&mut policies, |rule| {
+            rule.ports.push(PortMatch {
+                protocol: Protocol::TCP,
+                port: PortSpec::Named("http".into()),
+            });
+        }),
+        3 => {
+            drop_one(policies.len()).map(|index| policies.remove(index));
+        }
+        4 => {
+            drop_one(endpoints.len()).map(|index| endpoints.remove(index));
+        }
+        5 => {
+            let new = other.policies().get(at % other.policies().len().max(1));
+            let known = |new: &Arc<NetworkPolicy>| policies.iter().any(|p| p.id == new.id);
+            policies.extend(new.filter(|new| !known(new)).cloned());
+        }
+        6 => {
+            let name = namespaces.keys().nth(at % namespaces.len()).cloned();
+            namespaces.insert(name.unwrap_or_default(), Labels::from_iter([("k0", "v9")]));
+        }
+        _ => {}
+    }
+    let host_pods = from.host_pods().to_vec();
+    Snapshot::new(namespaces, endpoints, host_pods, policies).unwrap()
+}
+
+#[test]
+fn what_a_compiler_keeps_between_edits_changes_nothing() {
+    let mut runner = TestRunner::new(Config {
+        cases: 150,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let edits = proptest::collection::vec((0..8_u8, 0..64_usize), 12);
+    let result = runner.run(&(scenario(0), scenario(0), edits), |(one, two, edits)| {
+        let (mut now, other) = (one.snapshot(false), two.snapshot(false));
+        let mut compiler = Compiler::default();
+        let mut ids = RuleIds::default();
+        for (edit, at) in edits {
+            let kept = compiler.compile(&now, &ids, &Limits::default()).unwrap();
+            let anew = compile(&now, &ids, &Limits::default()).unwrap();
+            if kept != anew {
+                return Err(TestCaseError::fail("the tables differ"));
+            }
+            ids = anew.rules;
+            now = edited(&now, &other, edit, at);
+        }
+        Ok(())
+    });
+    result.unwrap();
 }
 
 #[test]

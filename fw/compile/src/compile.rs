@@ -1,23 +1,27 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bailey_bpf::abi;
-use bailey_policy::{Direction, EndpointKind, PortRange, Protocol, RuleRef, Snapshot};
+use bailey_policy::{
+    Direction, EndpointKind, Labels, NetworkPolicy, PortRange, Protocol, RuleRef, Snapshot,
+};
 use ipnet::IpNet;
 
 use crate::host_table::HostTable;
 use crate::intern::Interner;
 use crate::limits::{CompileError, Limits};
 use crate::matrix::{self, Matrix};
+use crate::memo::{Memo, Same, alike};
 use crate::peers::Peers;
 use crate::poptrie::{self, Prefix};
 use crate::ports::PortClasses;
 use crate::prefixes::{PrefixTree, TermSets};
 use crate::rate_limits::RateLimitTables;
 use crate::rule_ids::{RuleIds, RuleKey};
-use crate::subjects::{Subjects, ports_of};
+use crate::subjects::{Isolations, Names, Subjects, ports_of};
 use crate::tables::{LpmTables, Params, Stats, Tables, chunked};
-use crate::terms::{Groups, Term};
+use crate::terms::{Groups, Naming, Term, terms};
 
 /// Compiles a snapshot. `previous` is the numbering of the generation before, so that rules keep
 /// their ids; a first generation starts from the default.
@@ -29,56 +33,177 @@ pub fn compile(
     previous: &RuleIds,
     limits: &Limits,
 ) -> Result<Tables, CompileError> {
-    let groups = Groups::new(snapshot);
-    let terms = terms(snapshot);
-    let mut sets = TermSets::new();
-    let blocks = terms
-        .values()
-        .iter()
-        .enumerate()
-        .filter_map(|(id, term)| match term {
+    Compiler::default().compile(snapshot, previous, limits)
+}
+
+/// Compiles one snapshot after the other: what depends on nothing that has changed is not made again.
+/// The tables are those that [`compile`] makes.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    groups: Option<Arc<Groups>>,
+    terms: Memo<Naming, Interner<Term>>,
+    reached: Memo<(Same<Groups>, Peering), Reached>,
+    subjects: Memo<(Same<Groups>, Isolations), Subjects>,
+    keys: Memo<(Shapes, Same<Subjects>), BTreeSet<RuleKey>>,
+    addresses: Memo<(Same<Reached>, Same<Subjects>), Addresses>,
+}
+
+/// Policies as what has rules: equal to others of the same names with as many.
+#[derive(Debug)]
+struct Shapes(Vec<Arc<NetworkPolicy>>);
+
+impl PartialEq for Shapes {
+    fn eq(&self, other: &Self) -> bool {
+        let rules = |policy: &NetworkPolicy| {
+            Direction::BOTH.map(|direction| policy.rules(direction).map(<[_]>::len))
+        };
+        alike(&self.0, &other.0, |a, b| {
+            a.id == b.id && rules(a) == rules(b)
+        })
+    }
+}
+
+/// What peer classes are made of, beside the endpoints.
+#[derive(Debug, PartialEq)]
+struct Peering {
+    terms: Same<Interner<Term>>,
+    namespaces: BTreeMap<String, Labels>,
+    /// The port names that egress rules use.
+    names: Names,
+}
+
+/// Who is reached by which terms.
+#[derive(Debug)]
+struct Reached {
+    sets: TermSets,
+    prefixes: [PrefixTree; 2],
+    peers: Peers,
+}
+
+impl Reached {
+    fn new(snapshot: &Snapshot, groups: &Groups, peering: &Peering) -> Self {
+        let terms = &peering.terms.0;
+        let mut sets = TermSets::new();
+        let numbered = terms.values().iter().enumerate();
+        let blocks = numbered.filter_map(|(id, term)| match term {
             Term::Block(block) => Some((id as u32, block)),
             Term::Selected(..) => None,
         });
-    let prefixes = PrefixTree::both(blocks, &mut sets);
-    let terms_of_groups = groups.terms_of_groups(snapshot, &terms);
-    let peers = Peers::new(snapshot, &groups, &terms_of_groups, &prefixes, &mut sets);
-    let subjects = Subjects::new(snapshot, &groups);
-    let ports = PortClasses::new(port_ranges(snapshot, &subjects, &peers))?;
-    let ids = previous.next(rule_keys(snapshot, &subjects));
-    limits.check_rules(ids.end() as usize)?;
+        let prefixes = PrefixTree::both(blocks, &mut sets);
+        let terms_of_groups = groups.terms_of_groups(&peering.namespaces, terms);
+        let peers = Peers::new(
+            snapshot.endpoints(),
+            groups,
+            terms_of_groups,
+            &prefixes,
+            &peering.names,
+            &mut sets,
+        );
+        Self {
+            sets,
+            prefixes,
+            peers,
+        }
+    }
+}
 
-    let classes = Classes::new(snapshot, &subjects, &peers, &prefixes);
-    limits.check_classes(classes.records.len())?;
-    let matrix = matrix::build(matrix::Input {
-        snapshot,
-        terms: &terms,
-        sets: &sets,
-        peers: &peers,
-        ports: &ports,
-        subjects: &subjects,
-        ids: &ids,
-        limits,
-    })?;
-    let stats = Stats {
-        policies: snapshot.policies().len(),
-        rules: rule_refs(snapshot).count(),
-        endpoints: snapshot.endpoints().len(),
-        classes: classes.records.len(),
-        prefixes4: prefixes[0].len(),
-        prefixes6: prefixes[1].len(),
-        subjects: subjects.subjects.len(),
-        peers: peers.len(),
-        port_classes: ports.count(),
-        rows: matrix.rows,
-        bytes: 0,
-    };
-    let rate_limits = RateLimitTables::new(snapshot, &ids);
-    assemble(classes, ports, &matrix, rate_limits, ids, stats, limits)
+/// Address → class record, as tables.
+#[derive(Debug)]
+struct Addresses {
+    records: Vec<abi::class_record>,
+    /// Per family the class of an address without a prefix.
+    defaults: [u32; 2],
+    hosts: HostTable,
+    lpm: [LpmTables; 2],
+}
+
+impl Compiler {
+    /// As [`compile`].
+    ///
+    /// # Errors
+    /// If the snapshot does not fit the limits, with both numbers.
+    pub fn compile(
+        &mut self,
+        snapshot: &Snapshot,
+        previous: &RuleIds,
+        limits: &Limits,
+    ) -> Result<Tables, CompileError> {
+        let groups = self.groups(snapshot);
+        let policies = snapshot.policies();
+        let terms = self.terms.of(Naming(policies.to_vec()), terms);
+        let egress = policies
+            .iter()
+            .flat_map(|policy| ports_of(policy, Direction::Egress));
+        let peering = Peering {
+            terms: Same(Arc::clone(&terms)),
+            namespaces: snapshot.namespaces().clone(),
+            names: Names::used_by(egress),
+        };
+        let of_groups = || Same(Arc::clone(&groups));
+        let reached = self.reached.of((of_groups(), peering), |(_, peering)| {
+            Reached::new(snapshot, &groups, peering)
+        });
+        let isolations = Isolations(policies.to_vec());
+        let subjects = self
+            .subjects
+            .of((of_groups(), isolations), |(_, isolations)| {
+                Subjects::new(snapshot.endpoints(), &groups, isolations)
+            });
+        let peers = &reached.peers;
+        let ports = PortClasses::new(port_ranges(snapshot, &subjects, peers))?;
+        let shapes = Shapes(policies.to_vec());
+        let keyed = (shapes, Same(Arc::clone(&subjects)));
+        let keys = self.keys.of(keyed, |_| rule_keys(snapshot, &subjects));
+        let ids = previous.next(&keys);
+        limits.check_rules(ids.end() as usize)?;
+
+        let made_of = (Same(Arc::clone(&reached)), Same(Arc::clone(&subjects)));
+        let addresses = self.addresses.of(made_of, |_| {
+            Classes::new(snapshot, &subjects, peers, &reached.prefixes).into_tables()
+        });
+        limits.check_classes(addresses.records.len())?;
+        let matrix = matrix::build(matrix::Input {
+            snapshot,
+            terms: &terms,
+            sets: &reached.sets,
+            peers,
+            ports: &ports,
+            subjects: &subjects,
+            ids: &ids,
+            limits,
+        })?;
+        let stats = Stats {
+            policies: policies.len(),
+            rules: rule_refs(snapshot).count(),
+            endpoints: snapshot.endpoints().len(),
+            classes: addresses.records.len(),
+            prefixes4: reached.prefixes[0].len(),
+            prefixes6: reached.prefixes[1].len(),
+            subjects: subjects.subjects.len(),
+            peers: peers.len(),
+            port_classes: ports.count(),
+            rows: matrix.rows,
+            bytes: 0,
+        };
+        let rate_limits = RateLimitTables::new(snapshot, &ids);
+        assemble(&addresses, ports, &matrix, rate_limits, ids, stats, limits)
+    }
+
+    fn groups(&mut self, snapshot: &Snapshot) -> Arc<Groups> {
+        let endpoints = snapshot.endpoints();
+        match &self.groups {
+            Some(groups) if groups.are_of(endpoints) => Arc::clone(groups),
+            _ => {
+                let groups = Arc::new(Groups::new(endpoints));
+                self.groups = Some(Arc::clone(&groups));
+                groups
+            }
+        }
+    }
 }
 
 fn assemble(
-    classes: Classes,
+    addresses: &Addresses,
     ports: PortClasses,
     matrix: &Matrix,
     rate_limits: RateLimitTables,
@@ -86,13 +211,13 @@ fn assemble(
     stats: Stats,
     limits: &Limits,
 ) -> Result<Tables, CompileError> {
-    let hosts = HostTable::build(&classes.hosts);
-    let [lpm4, lpm6] = [0, 1].map(|family| classes.lpm(family));
+    let hosts = &addresses.hosts;
+    let [lpm4, lpm6] = addresses.lpm.clone();
     let mut params = Params {
         lpm4: !lpm4.direct.is_empty(),
         lpm6: !lpm6.direct.is_empty(),
-        default_class4: classes.defaults[0],
-        default_class6: classes.defaults[1],
+        default_class4: addresses.defaults[0],
+        default_class6: addresses.defaults[1],
         peer_pages: matrix.peer_pages as u32,
         port_pages: matrix.port_pages as u32,
         ..Params::default()
@@ -101,11 +226,11 @@ fn assemble(
     let page = |cells: &[u32; abi::PAGE_CELLS as usize]| abi::page { v: *cells };
     let mut tables = Tables {
         params,
-        host_tags: hosts.tags,
-        host_buckets: hosts.buckets,
+        host_tags: hosts.tags.clone(),
+        host_buckets: hosts.buckets.clone(),
         lpm4,
         lpm6,
-        classes: classes.records.values().to_vec(),
+        classes: addresses.records.clone(),
         port_classes: ports.chunks,
         subject_pages: chunked(&matrix.subject_pages),
         row_pages: matrix.row_pages.values().iter().map(page).collect(),
@@ -119,24 +244,6 @@ fn assemble(
     tables.stats.bytes = tables.images().values().map(|image| image.len()).sum();
     limits.check_table_bytes(tables.stats.bytes)?;
     Ok(tables)
-}
-
-/// The peers of all rules, in the order of policies, directions and rules.
-fn terms(snapshot: &Snapshot) -> Interner<Term> {
-    let mut terms = Interner::new();
-    for policy in snapshot.policies() {
-        for direction in Direction::BOTH {
-            for peer in policy
-                .rules(direction)
-                .unwrap_or_default()
-                .iter()
-                .flat_map(|rule| &rule.peers)
-            {
-                terms.intern(Term::of(policy, peer));
-            }
-        }
-    }
-    terms
 }
 
 /// Every range that a row may ask for: those of the rules, and what their names stand for at
@@ -191,7 +298,6 @@ struct Classes {
     records: Interner<abi::class_record>,
     hosts: Vec<([u64; 2], u32)>,
     prefixes: [Vec<(Prefix, u32)>; 2],
-    /// Per family the class of an address without a prefix.
     defaults: [u32; 2],
 }
 
@@ -291,6 +397,15 @@ impl Classes {
             },
             class,
         ));
+    }
+
+    fn into_tables(self) -> Addresses {
+        Addresses {
+            hosts: HostTable::build(&self.hosts),
+            lpm: [0, 1].map(|family| self.lpm(family)),
+            defaults: self.defaults,
+            records: self.records.values().to_vec(),
+        }
     }
 
     fn lpm(&self, family: usize) -> LpmTables {

@@ -20,6 +20,8 @@ mod host_table;
 mod intern;
 /// (subject, peer, port class) -> cell, in pages that are stored once.
 mod matrix;
+/// What a stage made, as long as what it is made of stays the same.
+mod memo;
 /// Terms that match an address -> peer class.
 mod peers;
 /// Prefixes -> class, in a poptrie.
@@ -38,7 +40,7 @@ mod terms;
 /// The Rust twin of `class.h`.
 mod lookup;
 
-pub use compile::compile;
+pub use compile::{Compiler, compile};
 pub use limits::{CompileError, Limits};
 pub use rule_ids::{RuleIds, RuleKey};
 pub use tables::{Params, Stats, Tables};

@@ -48,7 +48,14 @@ struct Rule<'a> {
     cell: u32,
     peers: Reach,
     ports: &'a [PortMatch],
-    named: bool,
+    /// What these are, unless a name among them means something else at every destination.
+    fixed: Option<Ports>,
+}
+
+impl Rule<'_> {
+    fn named(&self) -> bool {
+        self.fixed.is_none()
+    }
 }
 
 /// The peer classes that a rule reaches.
@@ -76,12 +83,42 @@ pub(crate) struct Input<'a> {
 
 struct Builder<'a> {
     input: Input<'a>,
+    numbers: Numbers,
     term_peers: Vec<PeerSet>,
     reaches: Interner<Vec<u32>>,
     reach_peers: Vec<PeerSet>,
     port_sets: Interner<PortSet>,
     rows: Interner<Row>,
     matrix: Matrix,
+}
+
+/// The ids of rules by their places: names are long, and compared slowly.
+struct Numbers {
+    ids: Vec<u32>,
+    /// By policy and direction, where its rules begin.
+    first: Vec<[usize; 2]>,
+}
+
+impl Numbers {
+    fn new(snapshot: &Snapshot, ids: &RuleIds) -> Self {
+        let mut first = Vec::with_capacity(snapshot.policies().len());
+        let mut count = 0;
+        for policy in snapshot.policies() {
+            first.push(Direction::BOTH.map(|direction| {
+                let begin = count;
+                count += policy.rules(direction).unwrap_or_default().len();
+                begin
+            }));
+        }
+        let ids: Vec<u32> = ids.of_rules().collect();
+        assert_eq!(ids.len(), count, "every rule has an id, and no other");
+        Self { ids, first }
+    }
+
+    fn id(&self, policy: u32, direction: Direction, rule: usize) -> u32 {
+        let side = usize::from(direction == Direction::BOTH[1]);
+        self.ids[self.first[policy as usize][side] + rule]
+    }
 }
 
 /// Fills the matrix subject by subject.
@@ -97,6 +134,7 @@ pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
         .check_table_bytes((subjects + 1) * peer_pages * size_of::<u32>())?;
     let term_peers = term_peers(&input);
     let mut builder = Builder {
+        numbers: Numbers::new(input.snapshot, input.ids),
         input,
         term_peers,
         reaches: Interner::new(),
@@ -170,14 +208,12 @@ impl<'a> Builder<'a> {
         }
         let mut done: FxHashMap<Vec<(usize, u64)>, u32> = FxHashMap::default();
         for (index, reaching) in pages.into_iter().enumerate() {
-            // A name means something else at every destination.
-            let shared = subject.direction == Direction::Ingress
-                || !reaching.iter().any(|&(at, _)| rules[at].named);
+            let shared = !reaching.iter().any(|&(at, _)| rules[at].named());
             if shared && let Some(&page) = done.get(&reaching) {
                 self.matrix.subject_pages.push(page);
                 continue;
             }
-            let page = self.row_page(subject, &rules, deny, index, &reaching);
+            let page = self.row_page(&rules, deny, index, &reaching);
             self.matrix.subject_pages.push(page);
             if shared {
                 done.insert(reaching, page);
@@ -189,23 +225,19 @@ impl<'a> Builder<'a> {
     fn rules(&mut self, subject: &Subject) -> Vec<Rule<'a>> {
         let snapshot = self.input.snapshot;
         let mut rules = Vec::new();
-        for &index in &subject.policies {
-            let policy = &snapshot.policies()[index as usize];
+        for &number in &subject.policies {
+            let policy = &snapshot.policies()[number as usize];
             let of_policy = policy.rules(subject.direction).unwrap_or_default();
             for (index, rule) in of_policy.iter().enumerate() {
-                let key = RuleKey::Rule(bailey_policy::RuleRef {
-                    policy: policy.id.clone(),
-                    direction: subject.direction,
-                    index,
-                });
+                let mut names = rule.ports.iter();
+                let varies = subject.direction == Direction::Egress
+                    && names.any(|port| matches!(port.port, PortSpec::Named(_)));
+                let fixed = (!varies).then(|| self.port_set(&rule.ports, &subject.named));
                 rules.push(Rule {
-                    cell: self.input.ids.id(&key).expect("every rule has an id"),
+                    cell: self.numbers.id(number, subject.direction, index),
                     peers: self.reach(policy, rule),
                     ports: &rule.ports,
-                    named: rule
-                        .ports
-                        .iter()
-                        .any(|p| matches!(p.port, PortSpec::Named(_))),
+                    fixed,
                 });
             }
         }
@@ -236,6 +268,10 @@ impl<'a> Builder<'a> {
         Reach::Set(self.reaches.intern(terms))
     }
 
+    fn port_set(&mut self, ports: &[PortMatch], named: &NamedPorts) -> Ports {
+        port_set(self.input.ports, &mut self.port_sets, ports, named)
+    }
+
     fn deny_cell(&self, subject: &Subject) -> u32 {
         let key = deny_key(self.input.snapshot, subject);
         self.input
@@ -248,47 +284,45 @@ impl<'a> Builder<'a> {
     /// The page of row ids for 64 peers.
     fn row_page(
         &mut self,
-        subject: &Subject,
         rules: &[Rule<'_>],
         deny: u32,
         index: usize,
         reaching: &[(usize, u64)],
     ) -> u32 {
         let mut page = [0; PAGE];
-        let uniform = index < self.input.peers.len() / PAGE
-            && reaching
-                .iter()
-                .all(|&(at, bits)| bits == u64::MAX && !rules[at].named);
+        let varies = reaching.iter().any(|&(at, _)| rules[at].named());
+        let mut last = None;
         for (bit, cell) in page.iter_mut().enumerate() {
             let peer = index * PAGE + bit;
             if peer >= self.input.peers.len() {
                 break;
             }
-            let matching = reaching.iter().filter(|(_, bits)| bits >> bit & 1 == 1);
-            let named = match subject.direction {
-                Direction::Ingress => &subject.named,
-                Direction::Egress => &self.input.peers.get(peer).named,
-            };
+            let reached = |bit: usize| reaching.iter().map(move |(_, bits)| bits >> bit & 1 == 1);
+            // Similar peers stand next to each other.
+            if let Some(last) = last
+                && !varies
+                && reached(bit).eq(reached(bit - 1))
+            {
+                *cell = last;
+                continue;
+            }
             let mut row = Row {
                 deny,
                 rules: Vec::new(),
             };
-            for &(at, _) in matching {
-                let ports = port_set(
-                    self.input.ports,
-                    &mut self.port_sets,
-                    rules[at].ports,
-                    named,
-                );
-                row.rules.push((rules[at].cell, ports));
+            for &(at, _) in reaching.iter().filter(|(_, bits)| bits >> bit & 1 == 1) {
+                let rule = &rules[at];
+                let ports = rule.fixed.unwrap_or_else(|| {
+                    let named = &self.input.peers.get(peer).named;
+                    port_set(self.input.ports, &mut self.port_sets, rule.ports, named)
+                });
+                row.rules.push((rule.cell, ports));
                 if ports == Ports::All {
                     break;
                 }
             }
             *cell = self.row(row);
-            if uniform {
-                return self.matrix.row_pages.intern([*cell; PAGE]);
-            }
+            last = Some(*cell);
         }
         self.matrix.row_pages.intern(page)
     }

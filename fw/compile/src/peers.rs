@@ -1,9 +1,10 @@
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use bailey_policy::{Direction, Snapshot};
+use bailey_policy::Endpoint;
 
+use crate::intern::Interner;
 use crate::prefixes::{PrefixTree, TermSets};
-use crate::subjects::{NamedPorts, Names, ports_of};
+use crate::subjects::{NamedPorts, Names};
 use crate::terms::Groups;
 
 /// What decides how an address is treated as a peer. Similar ones sort next to each other.
@@ -21,44 +22,59 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 pub(crate) struct Peers {
     peers: Vec<Peer>,
-    /// By endpoint, for each of its addresses.
-    of_endpoint: Vec<Vec<Peer>>,
+    /// The class of every address of every endpoint, in their order.
+    of_address: Vec<u32>,
+    /// By endpoint, where its addresses begin there.
+    first_address: Vec<u32>,
 }
 
 impl Peers {
+    /// `names` are the port names that egress rules use.
     pub(crate) fn new(
-        snapshot: &Snapshot,
-        groups: &Groups<'_>,
-        terms_of_groups: &[Vec<u32>],
+        endpoints: &[Arc<Endpoint>],
+        groups: &Groups,
+        terms_of_groups: Vec<Vec<u32>>,
         prefixes: &[PrefixTree; 2],
+        names: &Names,
         sets: &mut TermSets,
     ) -> Self {
-        let egress = snapshot
-            .policies()
-            .iter()
-            .flat_map(|p| ports_of(p, Direction::Egress));
-        let names = Names::used_by(egress);
-        let mut of_endpoint = Vec::with_capacity(snapshot.endpoints().len());
-        for (index, endpoint) in snapshot.endpoints().iter().enumerate() {
-            let selected = groups.of_endpoint(index).map_or(0, |group| {
-                sets.intern(terms_of_groups[group as usize].clone())
-            });
+        let selected: Vec<u32> = terms_of_groups
+            .into_iter()
+            .map(|terms| sets.intern(terms))
+            .collect();
+        let mut found = Interner::new();
+        found.intern(Peer::default());
+        let mut of_address = Vec::new();
+        let mut first_address = Vec::with_capacity(endpoints.len());
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            first_address.push(of_address.len() as u32);
+            let group = groups.of_endpoint(index);
             let named = names.at(endpoint);
-            let addresses = endpoint.addresses.iter().map(|&address| Peer {
-                selected,
-                blocks: prefixes[usize::from(address.is_ipv6())].set_of(address),
-                named: named.clone(),
-            });
-            of_endpoint.push(addresses.collect());
+            for &address in &endpoint.addresses {
+                of_address.push(found.intern(Peer {
+                    selected: group.map_or(0, |group| selected[group as usize]),
+                    blocks: prefixes[usize::from(address.is_ipv6())].set_of(address),
+                    named: named.clone(),
+                }));
+            }
         }
-        let mut peers: BTreeSet<Peer> = of_endpoint.iter().flatten().cloned().collect();
-        peers.insert(Peer::default());
-        for tree in prefixes {
-            peers.extend(tree.iter().map(|(_, set)| Peer::of_blocks(set)));
+        for (_, set) in prefixes.iter().flat_map(PrefixTree::iter) {
+            found.intern(Peer::of_blocks(set));
+        }
+        // From the order of their arrival to that in which similar ones stand together.
+        let mut order: Vec<u32> = (0..found.len() as u32).collect();
+        order.sort_unstable_by_key(|&id| found.value(id));
+        let mut class = vec![0; order.len()];
+        for (at, &id) in order.iter().enumerate() {
+            class[id as usize] = at as u32;
+        }
+        for id in &mut of_address {
+            *id = class[*id as usize];
         }
         Self {
-            peers: peers.into_iter().collect(),
-            of_endpoint,
+            peers: order.iter().map(|&id| found.value(id).clone()).collect(),
+            of_address,
+            first_address,
         }
     }
 
@@ -76,17 +92,13 @@ impl Peers {
 
     /// The class of an endpoint's n-th address.
     pub(crate) fn of_endpoint(&self, endpoint: usize, address: usize) -> u32 {
-        self.id(&self.of_endpoint[endpoint][address])
+        self.of_address[self.first_address[endpoint] as usize + address]
     }
 
     /// The class of an address without an endpoint.
     pub(crate) fn of_blocks(&self, set: u32) -> u32 {
-        self.id(&Peer::of_blocks(set))
-    }
-
-    fn id(&self, peer: &Peer) -> u32 {
         self.peers
-            .binary_search(peer)
+            .binary_search(&Peer::of_blocks(set))
             .expect("all peers were collected") as u32
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bailey_bpf::abi;
 use bailey_policy::{Decider, Direction, PolicyRef, RuleRef};
@@ -23,50 +24,75 @@ pub enum RuleKey {
 /// number again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleIds {
-    ids: BTreeMap<RuleKey, u32>,
-    keys: BTreeMap<u32, RuleKey>,
+    ids: BTreeMap<Arc<RuleKey>, u32>,
+    keys: BTreeMap<u32, Arc<RuleKey>>,
     /// With the key, where it is known.
-    resting: BTreeMap<u32, Option<RuleKey>>,
+    resting: BTreeMap<u32, Option<Arc<RuleKey>>>,
 }
 
 impl RuleIds {
-    /// The numbering for the next generation: these keys and no others.
-    pub(crate) fn next(&self, keys: BTreeSet<RuleKey>) -> Self {
-        let mut next = Self {
-            resting: self.resting.clone(),
-            ..Self::default()
-        };
-        for (key, &id) in &self.ids {
-            if keys.contains(key) {
-                next.insert(key.clone(), id);
-            } else {
-                next.resting.insert(id, Some(key.clone()));
-            }
-        }
-        for (&id, key) in &self.resting {
-            if let Some(key) = key
-                && keys.contains(key)
-                && !next.ids.contains_key(key)
-            {
-                next.resting.remove(&id);
-                next.insert(key.clone(), id);
-            }
-        }
-        let mut candidate = abi::RULE_FIRST;
+    /// The numbering for the next generation: these keys and no others. One pass over both, which are
+    /// sorted alike: there are as many as rules in the cluster, and comparing names is what it costs.
+    pub(crate) fn next(&self, keys: &BTreeSet<RuleKey>) -> Self {
+        let mut resting = self.resting.clone();
+        let mut rest = |key: &Arc<RuleKey>, id| resting.insert(id, Some(Arc::clone(key)));
+        let mut before = self.ids.iter().peekable();
+        let mut used: Vec<(Arc<RuleKey>, Option<u32>)> = Vec::with_capacity(keys.len());
         for key in keys {
-            if next.ids.contains_key(&key) {
-                continue;
+            while let Some((gone, &id)) = before.next_if(|(known, _)| ***known < *key) {
+                rest(gone, id);
             }
-            while next.keys.contains_key(&candidate) || next.resting.contains_key(&candidate) {
-                candidate += 1;
+            match before.next_if(|(known, _)| ***known == *key) {
+                Some((known, &id)) => used.push((Arc::clone(known), Some(id))),
+                None => used.push((Arc::new(key.clone()), None)),
             }
-            next.insert(key, candidate);
         }
-        next
+        before.for_each(|(gone, &id)| {
+            rest(gone, id);
+        });
+        let mut back: BTreeMap<&RuleKey, u32> = BTreeMap::new();
+        for (&id, key) in &self.resting {
+            if let Some(key) = key {
+                back.entry(key).or_insert(id);
+            }
+        }
+        for (key, id) in &mut used {
+            if id.is_none()
+                && let Some(&old) = back.get(&**key)
+            {
+                resting.remove(&old);
+                *id = Some(old);
+            }
+        }
+        let mut taken: Vec<u32> = used.iter().filter_map(|(_, id)| *id).collect();
+        taken.extend(resting.keys());
+        taken.sort_unstable();
+        let mut taken = taken.into_iter().peekable();
+        let mut candidate = abi::RULE_FIRST;
+        for (_, id) in &mut used {
+            id.get_or_insert_with(|| {
+                while let Some(id) = taken.next_if(|&id| id <= candidate) {
+                    candidate += u32::from(id == candidate);
+                }
+                candidate += 1;
+                candidate - 1
+            });
+        }
+        let used = used
+            .into_iter()
+            .map(|(key, id)| (key, id.unwrap_or(candidate)));
+        let ids: BTreeMap<Arc<RuleKey>, u32> = used.collect();
+        let keys = ids.iter().map(|(key, &id)| (id, Arc::clone(key)));
+        Self {
+            keys: keys.collect(),
+            ids,
+            resting,
+        }
     }
 
     fn insert(&mut self, key: RuleKey, id: u32) {
-        self.keys.insert(id, key.clone());
+        let key = Arc::new(key);
+        self.keys.insert(id, Arc::clone(&key));
         self.ids.insert(key, id);
     }
 
@@ -75,25 +101,32 @@ impl RuleIds {
         self.ids.get(key).copied()
     }
 
+    /// The numbers of all rules of policies: by policy, then direction, then place in its list.
+    pub(crate) fn of_rules(&self) -> impl Iterator<Item = u32> {
+        // Keys sort like this, those of default denies behind all rules.
+        let rules = |key: &RuleKey| matches!(key, RuleKey::Rule(_));
+        let ids = self.ids.iter().take_while(move |(key, _)| rules(key));
+        ids.map(|(_, &id)| id)
+    }
+
     /// The key of a number that is in use.
     pub fn key(&self, id: u32) -> Option<&RuleKey> {
-        self.keys.get(&id)
+        self.keys.get(&id).map(|key| &**key)
     }
 
     /// All numbers in use and their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &RuleKey)> {
-        self.keys.iter().map(|(&id, key)| (id, key))
+        self.keys.iter().map(|(&id, key)| (id, &**key))
     }
 
     /// The key that a number belongs to or, if it rests, belonged to.
     pub fn owner(&self, id: u32) -> Option<&RuleKey> {
-        self.key(id)
-            .or_else(|| self.resting.get(&id).and_then(Option::as_ref))
+        self.key(id).or_else(|| self.resting.get(&id)?.as_deref())
     }
 
     /// Numbers that rest, with their keys where they are known.
     pub fn resting(&self) -> impl Iterator<Item = (u32, Option<&RuleKey>)> {
-        self.resting.iter().map(|(&id, key)| (id, key.as_ref()))
+        self.resting.iter().map(|(&id, key)| (id, key.as_deref()))
     }
 
     /// A numbering as it was left by an earlier process: numbers in use, and numbers that rest.
@@ -105,7 +138,8 @@ impl RuleIds {
         for (id, key) in used {
             ids.insert(key, id);
         }
-        ids.resting = resting.into_iter().collect();
+        let resting = resting.into_iter();
+        ids.resting = resting.map(|(id, key)| (id, key.map(Arc::new))).collect();
         ids
     }
 
@@ -162,21 +196,21 @@ mod tests {
 
     #[test]
     fn a_number_stays_with_its_key_and_rests_after_it() {
-        let first = RuleIds::default().next([key("a"), key("b"), key("c")].into());
+        let first = RuleIds::default().next(&[key("a"), key("b"), key("c")].into());
         let b = first.id(&key("b")).unwrap();
-        let second = first.next([key("a"), key("c"), key("d")].into());
+        let second = first.next(&[key("a"), key("c"), key("d")].into());
         assert_eq!(second.id(&key("a")), first.id(&key("a")));
         assert_eq!(second.id(&key("c")), first.id(&key("c")));
         assert_ne!(second.id(&key("d")), Some(b), "the number of b rests");
-        let mut third = second.next([key("a"), key("c"), key("d")].into());
+        let mut third = second.next(&[key("a"), key("c"), key("d")].into());
         assert_eq!(third.resting().map(|(id, _)| id).collect::<Vec<_>>(), [b]);
-        let back = third.next([key("a"), key("b"), key("c"), key("d")].into());
+        let back = third.next(&[key("a"), key("b"), key("c"), key("d")].into());
         assert_eq!(back.id(&key("b")), Some(b), "the key is back");
         assert_eq!(back.resting().count(), 0);
         third.release(|_| true);
         assert_eq!(third.resting().count(), 1, "a flow still carries it");
         third.release(|_| false);
-        let fourth = third.next([key("a"), key("c"), key("d"), key("e")].into());
+        let fourth = third.next(&[key("a"), key("c"), key("d"), key("e")].into());
         assert_eq!(fourth.id(&key("e")), Some(b));
     }
 }

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use bailey_policy::{
-    Direction, Endpoint, NamedPort, NetworkPolicy, PortMatch, PortSpec, Protocol, Snapshot,
-};
+use bailey_policy::{Direction, Endpoint, NamedPort, NetworkPolicy, PortMatch, PortSpec, Protocol};
 
 use crate::intern::Interner;
+use crate::memo::alike;
 use crate::terms::Groups;
 
 /// What decides how an isolated endpoint is treated in one direction.
@@ -22,7 +22,7 @@ pub(crate) struct Subject {
 pub(crate) struct NamedPorts(pub(crate) Vec<NamedPort>);
 
 /// The port names that rules use.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Names(BTreeSet<(Protocol, String)>);
 
 impl Names {
@@ -66,13 +66,41 @@ pub(crate) struct Subjects {
     pub(crate) of_endpoint: Vec<[u32; 2]>,
 }
 
+/// Policies as what isolates: equal to others that isolate the same in the same order.
+#[derive(Debug)]
+pub(crate) struct Isolations(pub(crate) Vec<Arc<NetworkPolicy>>);
+
+impl PartialEq for Isolations {
+    fn eq(&self, other: &Self) -> bool {
+        alike(&self.0, &other.0, isolate_alike)
+    }
+}
+
+fn isolate_alike(a: &NetworkPolicy, b: &NetworkPolicy) -> bool {
+    a.id.namespace == b.id.namespace
+        && a.pod_selector == b.pod_selector
+        && Direction::BOTH
+            .into_iter()
+            .all(|direction| a.rules(direction).is_some() == b.rules(direction).is_some())
+        && ingress_names(a) == ingress_names(b)
+}
+
+fn ingress_names(policy: &NetworkPolicy) -> Names {
+    Names::used_by(ports_of(policy, Direction::Ingress))
+}
+
 impl Subjects {
-    pub(crate) fn new(snapshot: &Snapshot, groups: &Groups<'_>) -> Self {
+    pub(crate) fn new(
+        endpoints: &[Arc<Endpoint>],
+        groups: &Groups,
+        isolations: &Isolations,
+    ) -> Self {
         let mut isolating: [Vec<Vec<u32>>; 2] = [
             vec![Vec::new(); groups.len()],
             vec![Vec::new(); groups.len()],
         ];
-        for (index, policy) in snapshot.policies().iter().enumerate() {
+        let policies = &isolations.0;
+        for (index, policy) in policies.iter().enumerate() {
             for group in groups.matching(&policy.id.namespace, &policy.pod_selector) {
                 for (side, direction) in Direction::BOTH.into_iter().enumerate() {
                     if policy.rules(direction).is_some() {
@@ -81,14 +109,13 @@ impl Subjects {
                 }
             }
         }
-        let names: Vec<Names> = snapshot
-            .policies()
+        let names: Vec<Names> = policies
             .iter()
-            .map(|policy| Names::used_by(ports_of(policy, Direction::Ingress)))
+            .map(|policy| ingress_names(policy))
             .collect();
         let mut subjects = Interner::new();
-        let mut of_endpoint = Vec::with_capacity(snapshot.endpoints().len());
-        for (index, endpoint) in snapshot.endpoints().iter().enumerate() {
+        let mut of_endpoint = Vec::with_capacity(endpoints.len());
+        for (index, endpoint) in endpoints.iter().enumerate() {
             let mut ids = [0; 2];
             if let Some(group) = groups.of_endpoint(index) {
                 for (side, direction) in Direction::BOTH.into_iter().enumerate() {

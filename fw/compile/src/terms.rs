@@ -1,16 +1,47 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailey_policy::{Endpoint, IpBlock, Labels, NetworkPolicy, Peer, Selector, Snapshot};
+use bailey_policy::{Direction, Endpoint, IpBlock, Labels, NetworkPolicy, Peer, Selector};
 use rustc_hash::FxHashMap;
 
 use crate::intern::Interner;
+use crate::memo::alike;
 
 /// A peer with nothing relative in it: a selector without namespaces names its policy's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Term {
     Block(IpBlock),
     Selected(Namespaces, Selector),
+}
+
+/// Policies as what names peers: equal to others that name the same in the same order.
+#[derive(Debug)]
+pub(crate) struct Naming(pub(crate) Vec<Arc<NetworkPolicy>>);
+
+impl PartialEq for Naming {
+    fn eq(&self, other: &Self) -> bool {
+        alike(&self.0, &other.0, |a, b| {
+            a.id.namespace == b.id.namespace && peers_of(a).eq(peers_of(b))
+        })
+    }
+}
+
+fn peers_of(policy: &NetworkPolicy) -> impl Iterator<Item = &Peer> {
+    let rules = Direction::BOTH
+        .into_iter()
+        .filter_map(|direction| policy.rules(direction));
+    rules.flatten().flat_map(|rule| &rule.peers)
+}
+
+/// The peers of all rules, in the order of policies, directions and rules.
+pub(crate) fn terms(naming: &Naming) -> Interner<Term> {
+    let mut terms = Interner::new();
+    for policy in &naming.0 {
+        for peer in peers_of(policy) {
+            terms.intern(Term::of(policy, peer));
+        }
+    }
+    terms
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,53 +66,58 @@ impl Term {
     }
 }
 
-/// Selectable endpoints with one namespace and equal labels: selectors cannot tell them apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct GroupKey<'a> {
-    namespace: &'a str,
-    labels: &'a Labels,
-}
-
-/// All groups, numbered in the order of their first endpoints, and who is in which.
+/// Selectable endpoints with one namespace and equal labels, which selectors cannot tell apart: a group
+/// each, numbered in the order of their first endpoints, and who is in which.
 #[derive(Debug)]
-pub(crate) struct Groups<'a> {
-    groups: Interner<GroupKey<'a>>,
-    by_namespace: BTreeMap<&'a str, Vec<u32>>,
+pub(crate) struct Groups {
+    endpoints: Vec<Arc<Endpoint>>,
+    /// By group, the index of its first endpoint.
+    first: Vec<u32>,
+    by_namespace: BTreeMap<String, Vec<u32>>,
     /// By index of the endpoint in the snapshot.
     of_endpoint: Vec<Option<u32>>,
 }
 
-impl<'a> Groups<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
-        let mut groups = Interner::new();
-        let of_endpoint = snapshot
-            .endpoints()
-            .iter()
-            .map(|endpoint: &'a Arc<Endpoint>| {
-                endpoint.selectable().then(|| {
-                    groups.intern(GroupKey {
-                        namespace: &endpoint.id.namespace,
-                        labels: &endpoint.labels,
-                    })
-                })
-            })
-            .collect();
-        let mut by_namespace: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
-        for (id, group) in groups.values().iter().enumerate() {
-            by_namespace
-                .entry(group.namespace)
-                .or_default()
-                .push(id as u32);
+impl Groups {
+    pub(crate) fn new(endpoints: &[Arc<Endpoint>]) -> Self {
+        let mut known: FxHashMap<(&str, &Labels), u32> = FxHashMap::default();
+        let mut first = Vec::new();
+        let mut by_namespace: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        let mut of_endpoint = Vec::with_capacity(endpoints.len());
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            if !endpoint.selectable() {
+                of_endpoint.push(None);
+                continue;
+            }
+            let namespace = endpoint.id.namespace.as_str();
+            let next = first.len() as u32;
+            let group = *known.entry((namespace, &endpoint.labels)).or_insert(next);
+            if group == next {
+                first.push(index as u32);
+                match by_namespace.get_mut(namespace) {
+                    Some(groups) => groups.push(group),
+                    None => {
+                        by_namespace.insert(namespace.to_owned(), vec![group]);
+                    }
+                }
+            }
+            of_endpoint.push(Some(group));
         }
         Self {
-            groups,
+            endpoints: endpoints.to_vec(),
+            first,
             by_namespace,
             of_endpoint,
         }
     }
 
+    /// Are they of these very endpoints?
+    pub(crate) fn are_of(&self, endpoints: &[Arc<Endpoint>]) -> bool {
+        alike(&self.endpoints, endpoints, |_, _| false)
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.groups.len()
+        self.first.len()
     }
 
     pub(crate) fn of_endpoint(&self, index: usize) -> Option<u32> {
@@ -95,17 +131,20 @@ impl<'a> Groups<'a> {
             .into_iter()
             .flatten()
             .copied()
-            .filter(move |&id| pods.matches(self.groups.value(id).labels))
+            .filter(move |&id| {
+                let first = self.first[id as usize] as usize;
+                pods.matches(&self.endpoints[first].labels)
+            })
     }
 
     /// For every group the terms of `terms` that match it, ascending.
     pub(crate) fn terms_of_groups(
         &self,
-        snapshot: &Snapshot,
+        namespaces: &BTreeMap<String, Labels>,
         terms: &Interner<Term>,
     ) -> Vec<Vec<u32>> {
         let mut matched = vec![Vec::new(); self.len()];
-        let mut namespaces: FxHashMap<&Selector, Vec<&str>> = FxHashMap::default();
+        let mut matching: FxHashMap<&Selector, Vec<&str>> = FxHashMap::default();
         for (id, term) in terms.values().iter().enumerate() {
             let Term::Selected(scope, pods) = term else {
                 continue;
@@ -118,8 +157,8 @@ impl<'a> Groups<'a> {
             match scope {
                 Namespaces::Named(name) => add(name),
                 Namespaces::Matching(selector) => {
-                    let names = namespaces.entry(selector).or_insert_with(|| {
-                        let all = snapshot.namespaces().iter();
+                    let names = matching.entry(selector).or_insert_with(|| {
+                        let all = namespaces.iter();
                         all.filter(|(_, labels)| selector.matches(labels))
                             .map(|(name, _)| name.as_str())
                             .collect()

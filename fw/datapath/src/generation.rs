@@ -1,5 +1,7 @@
 use std::os::fd::AsFd;
+use std::thread;
 
+use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
 use bailey_compile::Tables;
@@ -10,7 +12,7 @@ use crate::frozen::write_and_freeze;
 use crate::globals::Globals;
 use crate::maps::map_shapes;
 use crate::settings::OnPolicyChange;
-use crate::shared::{Programs, Shared, classifier, map_data, xdp};
+use crate::shared::{Programs, Shared, map_data};
 
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.
@@ -82,17 +84,38 @@ impl Generation {
     }
 }
 
+/// All at once: most of a commit's time is the verifier's, which takes each program by itself.
 fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
-    xdp(policy, "policy_probe")?
-        .load()
-        .map_err(DatapathError::program("policy_probe"))?;
-    if programs == Programs::Probe {
-        return Ok(());
-    }
-    xdp(policy, "policy_xdp")?
-        .load()
-        .map_err(DatapathError::program("policy_xdp"))?;
-    classifier(policy, "policy_tc")?
-        .load()
-        .map_err(DatapathError::program("policy_tc"))
+    let wanted: &[&'static str] = match programs {
+        Programs::Probe => &[PROBE],
+        Programs::All => &[PROBE, "policy_xdp", "policy_tc"],
+    };
+    let found = policy.programs_mut().filter_map(|(name, program)| {
+        let name = wanted.iter().find(|known| **known == name)?;
+        Some((*name, program))
+    });
+    let found: Vec<(&str, &mut Program)> = found.collect();
+    debug_assert_eq!(found.len(), wanted.len(), "the object has them");
+    thread::scope(|scope| {
+        let load = |(name, program): (&'static str, &mut Program)| {
+            let loaded = match program {
+                Program::Xdp(program) => program.load(),
+                Program::SchedClassifier(program) => program.load(),
+                _ => Err(ProgramError::UnexpectedProgramType),
+            };
+            loaded.map_err(DatapathError::program(name))
+        };
+        let threads: Vec<_> = found
+            .into_iter()
+            .map(|one| scope.spawn(move || load(one)))
+            .collect();
+        let results = threads.into_iter().map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        results.collect()
+    })
 }
+
+const PROBE: &str = "policy_probe";

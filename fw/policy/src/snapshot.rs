@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::inventory::{Endpoint, EndpointKind, EndpointRef, HostPod};
@@ -78,26 +78,41 @@ impl Snapshot {
         let named = selectable
             .map(|endpoint| &endpoint.id.namespace)
             .chain(self.policies.iter().map(|policy| &policy.id.namespace));
+        // Those of one namespace stand together.
+        let mut last = None;
         for name in named {
-            if !self.namespaces.contains_key(name) {
+            if last != Some(name) && !self.namespaces.contains_key(name) {
                 self.namespaces.insert(name.clone(), Labels::default());
             }
+            last = Some(name);
         }
         for (name, labels) in &mut self.namespaces {
-            labels
-                .0
-                .insert(NAMESPACE_NAME_LABEL.to_owned(), name.clone());
+            if labels.get(NAMESPACE_NAME_LABEL) != Some(name) {
+                *labels = labels.with(NAMESPACE_NAME_LABEL, name);
+            }
         }
     }
 
     fn index_addresses(&mut self) -> Vec<Conflict> {
-        let endpoints = self.endpoints.iter().enumerate();
-        let addresses = endpoints.flat_map(|(index, endpoint)| {
-            let of_endpoint = endpoint.addresses.iter();
-            of_endpoint.map(move |&address| (address, index))
-        });
-        self.by_address = addresses.collect();
-        self.by_address.sort_unstable();
+        // By family: each is mostly in order already, and numbers are compared faster.
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            for address in &endpoint.addresses {
+                match address {
+                    IpAddr::V4(address) => v4.push((address.to_bits(), index)),
+                    IpAddr::V6(address) => v6.push((address.to_bits(), index)),
+                }
+            }
+        }
+        v4.sort_unstable();
+        v6.sort_unstable();
+        let v4 = v4
+            .into_iter()
+            .map(|(bits, index)| (Ipv4Addr::from_bits(bits).into(), index));
+        let v6 = v6
+            .into_iter()
+            .map(|(bits, index)| (Ipv6Addr::from_bits(bits).into(), index));
+        self.by_address = v4.chain(v6).collect();
         // An endpoint may name an address twice.
         self.by_address.dedup();
         let name = |index: usize| self.endpoints[index].id.clone();

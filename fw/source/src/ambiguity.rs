@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use bailey_policy::{
@@ -68,8 +67,10 @@ impl Whole<'_> {
             .iter()
             .filter(|endpoint| endpoint.selectable())
             .map(|endpoint| endpoint.id.namespace.as_str())
-            .filter(|namespace| !self.namespaces.contains_key(*namespace))
             .collect();
+        // Those of one namespace mostly stand together.
+        unknown.dedup();
+        unknown.retain(|namespace| !self.namespaces.contains_key(*namespace));
         unknown.sort_unstable();
         unknown.dedup();
         if selects_namespaces && !unknown.is_empty() {
@@ -85,12 +86,18 @@ impl Whole<'_> {
     /// An ipBlock matches by address, whoever has it. Other implementations leave pods out, so
     /// people may mean either.
     fn warn_about_blocks_over_endpoints(&mut self) {
-        let taken: BTreeSet<IpAddr> = self
+        let taken: Vec<IpAddr> = self
             .endpoints
             .iter()
             .filter(|endpoint| endpoint.selectable())
             .flat_map(|endpoint| endpoint.addresses.iter().copied())
             .collect();
+        // Each family is mostly in order already.
+        let (mut taken, mut v6): (Vec<IpAddr>, Vec<IpAddr>) =
+            taken.into_iter().partition(IpAddr::is_ipv4);
+        taken.sort_unstable();
+        v6.sort_unstable();
+        taken.append(&mut v6);
         let over = |policy: &&Arc<NetworkPolicy>| {
             let rules = Direction::BOTH
                 .into_iter()
@@ -142,18 +149,17 @@ impl Whole<'_> {
         let mut warnings = Vec::new();
         for endpoint in self.endpoints {
             for &(name, protocol) in &used {
-                let numbers: Vec<String> = endpoint
-                    .named_port(name, protocol)
-                    .map(|number| number.to_string())
-                    .collect();
-                if numbers.len() > 1 {
-                    warnings.push(format!(
-                        "{}: port name {name:?} stands for {protocol} {}; rules that use it allow \
-                         all of them",
-                        endpoint.id,
-                        numbers.join(", ")
-                    ));
+                let numbers = || endpoint.named_port(name, protocol);
+                if numbers().nth(1).is_none() {
+                    continue;
                 }
+                let numbers: Vec<String> = numbers().map(|number| number.to_string()).collect();
+                warnings.push(format!(
+                    "{}: port name {name:?} stands for {protocol} {}; rules that use it allow \
+                     all of them",
+                    endpoint.id,
+                    numbers.join(", ")
+                ));
             }
         }
         warnings
@@ -162,20 +168,18 @@ impl Whole<'_> {
     }
 }
 
-/// The first of these addresses that a block contains; whole exceptions are skipped at once.
-fn first_inside(block: &IpBlock, addresses: &BTreeSet<IpAddr>) -> Option<IpAddr> {
-    let mut from = Bound::Included(block.cidr.network());
+/// The first of these addresses, ascending, that a block contains; whole exceptions are skipped at once.
+fn first_inside(block: &IpBlock, addresses: &[IpAddr]) -> Option<IpAddr> {
+    let (first, last) = (block.cidr.network(), block.cidr.broadcast());
+    let mut at = addresses.partition_point(|address| *address < first);
     loop {
-        let last = block.cidr.broadcast();
-        if let Bound::Excluded(at) = from
-            && at >= last
-        {
-            return None;
-        }
-        let address = *addresses.range((from, Bound::Included(last))).next()?;
+        let address = *addresses.get(at).filter(|address| **address <= last)?;
         match block.except.iter().find(|net| net.contains(&address)) {
             None => return Some(address),
-            Some(net) => from = Bound::Excluded(net.broadcast()),
+            Some(net) => {
+                let rest = &addresses[at..];
+                at += rest.partition_point(|address| *address <= net.broadcast());
+            }
         }
     }
 }

@@ -97,6 +97,7 @@ impl Collector {
     pub(crate) fn absorb(&mut self, part: &Self) {
         self.diagnostics.extend(part.diagnostics.clone());
         let mut twice: HashSet<&str> = HashSet::new();
+        self.origins.reserve(part.origins.len());
         for (title, origin) in &part.origins {
             match self.origins.entry(Arc::clone(title)) {
                 Entry::Vacant(free) => {
@@ -110,19 +111,24 @@ impl Collector {
             }
         }
         self.counts.add(&part.counts);
-        let first = |title: String| twice.is_empty() || !twice.contains(title.as_str());
+        // Titles are made only where some object is there twice.
+        let first =
+            |title: &dyn Fn() -> String| twice.is_empty() || !twice.contains(title().as_str());
         let namespaces = part.namespaces.iter();
-        let namespaces = namespaces.filter(|(name, _)| first(format!("Namespace {name}")));
+        let namespaces = namespaces.filter(|(name, _)| first(&|| format!("Namespace {name}")));
         self.namespaces
             .extend(namespaces.map(|(name, labels)| (name.clone(), labels.clone())));
         let endpoints = part.endpoints.iter();
         self.endpoints
-            .extend(endpoints.filter(|e| first(title_of(&e.id))).cloned());
+            .extend(endpoints.filter(|e| first(&|| title_of(&e.id))).cloned());
         let host_pods = part.host_pods.iter();
-        self.host_pods
-            .extend(host_pods.filter(|pod| first(title_of(&pod.id))).cloned());
+        self.host_pods.extend(
+            host_pods
+                .filter(|pod| first(&|| title_of(&pod.id)))
+                .cloned(),
+        );
         let policies = part.policies.iter();
-        let policies = policies.filter(|policy| first(format!("NetworkPolicy {}", policy.id)));
+        let policies = policies.filter(|policy| first(&|| format!("NetworkPolicy {}", policy.id)));
         self.policies.extend(policies.cloned());
     }
 

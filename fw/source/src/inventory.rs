@@ -51,7 +51,10 @@ pub(crate) enum Pod {
 }
 
 pub(crate) fn labels(metadata: &ObjectMeta) -> Labels {
-    Labels(metadata.labels.clone().unwrap_or_default())
+    let labels = metadata.labels.iter().flatten();
+    labels
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
 }
 
 /// A terminating pod (`deletionTimestamp`) is a pod like others until it is finished or gone.

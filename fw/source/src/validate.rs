@@ -120,7 +120,7 @@ pub(crate) fn label_value(value: &str) -> Vec<String> {
 /// `metadata.labels`.
 pub(crate) fn labels(labels: &Labels, errors: &mut FieldErrors) {
     let path = FieldPath::of(&["metadata", "labels"]);
-    for (key, value) in &labels.0 {
+    for (key, value) in labels.iter() {
         errors.invalid_text(&path, key, label_key(key));
         errors.invalid_text(&path, value, label_value(value));
     }

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bailey_compile::{RuleIds, Stats, Tables, compile};
+use bailey_compile::{Compiler, RuleIds, Stats, Tables};
 use bailey_datapath::{Committed, Enforcer};
 use bailey_policy::Snapshot;
 use bailey_source::{Cache, Diagnostics, FileSet};
@@ -16,10 +16,13 @@ use crate::rule_names::RuleNames;
 pub struct Reloader {
     config: Config,
     cache: Cache,
+    compiler: Compiler,
     ids: RuleIds,
     in_force: Option<Snapshot>,
     /// Does the generation in force have policies?
     had_policies: bool,
+    /// Does the file of rule names say what is in force?
+    named: bool,
     selection: Selection,
     /// The files as they were when they were last read to an end, good or bad.
     read: Option<Listing>,
@@ -95,10 +98,12 @@ impl Reloader {
     pub fn new(config: Config, ids: RuleIds, enforcing: bool) -> Self {
         Self {
             cache: Cache::new(strictness(config.lenient), config.read_limits()),
+            compiler: Compiler::default(),
             had_policies: enforcing && ids.iter().next().is_some(),
             config,
             ids,
             in_force: None,
+            named: false,
             selection: Selection::default(),
             read: None,
         }
@@ -172,10 +177,15 @@ impl Reloader {
                  take them away)",
             )));
         }
-        let tables = compile(&snapshot, &self.ids, &self.config.compile_limits())
+        let tables = self
+            .compiler
+            .compile(&snapshot, &self.ids, &self.config.compile_limits())
             .map_err(|error| Outcome::Refused(Refusal::of(error.to_string())))?;
         stopwatch.lap("compile");
-        let selection = Selection::of(&snapshot);
+        let selection = match &self.in_force {
+            Some(before) => Selection::after(&snapshot, before, &self.selection),
+            None => Selection::of(&snapshot),
+        };
         warnings.extend(selection.warnings());
         Ok(Prepared {
             snapshot,
@@ -196,7 +206,15 @@ impl Reloader {
             mut stopwatch,
         } = prepared;
         stopwatch.lap("wait");
-        let written = RuleNames::of(&tables.rules).write(&self.config.paths.state);
+        let state = &self.config.paths.state;
+        // Many edits leave every rule where it was.
+        let known = self.named && tables.rules == self.ids && RuleNames::path(state).exists();
+        let written = if known {
+            Ok(())
+        } else {
+            RuleNames::of(&tables.rules).write(state)
+        };
+        self.named = false;
         let committed = match enforcer.install(&tables) {
             Ok(committed) => committed,
             Err(error) => {
@@ -208,6 +226,7 @@ impl Reloader {
             }
         };
         stopwatch.lap("install");
+        self.named = written.is_ok();
         if let Err(error) = written {
             let path = RuleNames::path(&self.config.paths.state);
             warnings.push(format!("{}: cannot write: {error}", path.display()));
