@@ -4,6 +4,7 @@ use anyhow::Result;
 use bailey_kernels::plan::Check;
 
 use crate::build::Programs;
+use crate::vm::Purpose;
 
 /// A driver whose cards are connected in pairs.
 pub(crate) struct Driver {
@@ -66,8 +67,19 @@ impl Driver {
     }
 }
 
+/// What a machine of this purpose does.
+pub(crate) fn of(purpose: Purpose, programs: &Programs) -> Result<Vec<Check>> {
+    if purpose == Purpose::Cost {
+        return Ok(vec![cost()]);
+    }
+    let on_cards = purpose == Purpose::Cards;
+    let mut checks = tests(programs)?;
+    checks.retain(|check| on_cards == DRIVERS.iter().any(|known| known.name == check.driver));
+    Ok(checks)
+}
+
 /// What every kernel does.
-pub(crate) fn checks(programs: &Programs) -> Result<Vec<Check>> {
+fn tests(programs: &Programs) -> Result<Vec<Check>> {
     let guest = "/init".to_owned();
     let mut checks = Vec::new();
     let mut add =
@@ -151,7 +163,7 @@ const LIMITS: [&str; 2] = ["--exact", "a_rule_opens_no_more_than_its_limit"];
 
 /// What every driver does: the feature, the program, and its test. Each in a process of its own: with the
 /// process goes what it has attached to a card.
-const ON_CARDS: [(&str, &str, &str); 6] = [
+const ON_CARDS: [(&str, &str, &str); 8] = [
     (
         "host: native XDP and tc",
         "real_packets",
@@ -181,6 +193,16 @@ const ON_CARDS: [(&str, &str, &str); 6] = [
         "path MTU from outside",
         "path",
         "path_mtu_discovery_works_from_outside",
+    ),
+    (
+        "AF_XDP tester: all whole, in order",
+        "links",
+        "a_cable_brings_everything_back_whole_and_in_order",
+    ),
+    (
+        "AF_XDP tester: RFC 2544",
+        "links",
+        "all_procedures_run_over_a_cable",
     ),
 ];
 
@@ -218,7 +240,7 @@ const ON_VETH: [(&str, &str, &str); 5] = [
 ];
 
 /// The check of a kernel whose clock counts instructions.
-pub(crate) fn cost() -> Check {
+fn cost() -> Check {
     Check {
         driver: "kernel".into(),
         feature: "instructions per packet".into(),

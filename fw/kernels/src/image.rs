@@ -64,9 +64,28 @@ pub(crate) fn build(
     let path = cache.join(format!("{}-{purpose:?}.cpio", kernel.suite));
     let mut archive = Archive::create(&path)?;
     archive.file("/init", &fs::read(programs.path("bailey-guest")?)?)?;
-    // With a clock that counts instructions, unpacking the others takes minutes.
-    let others = (purpose != Purpose::Cost).then(|| programs.paths());
-    for program in others.into_iter().flatten() {
+    for folder in [
+        "/proc", "/sys", "/dev", "/tmp", "/run", "/mnt", "/srv", "/media", "/etc",
+    ] {
+        archive.folder(folder)?;
+    }
+    let mut modules = Vec::new();
+    // With a clock that counts instructions, unpacking the rest takes minutes.
+    if purpose != Purpose::Cost {
+        add_tests(kernel, programs, &mut archive, &mut modules)?;
+    }
+    archive.finish()?;
+    Ok((modules, path))
+}
+
+/// What tests need: their programs and files, tools and modules, these in loading order.
+fn add_tests(
+    kernel: &Kernel,
+    programs: &Programs,
+    archive: &mut Archive,
+    modules: &mut Vec<String>,
+) -> Result<()> {
+    for program in programs.paths() {
         archive.file(
             program.to_str().context("a path that is no text")?,
             &fs::read(program)?,
@@ -80,21 +99,14 @@ pub(crate) fn build(
         archive.tree(&workspace.join(folder))?;
     }
     for tool in TOOLS {
-        add_tool(&mut archive, tool)?;
+        add_tool(archive, tool)?;
     }
-    for folder in [
-        "/proc", "/sys", "/dev", "/tmp", "/run", "/mnt", "/srv", "/media", "/etc",
-    ] {
-        archive.folder(folder)?;
-    }
-    let mut modules = Vec::new();
     let all = find_modules(&kernel.root)?;
     let mut done = BTreeSet::new();
     for module in MODULES {
-        add_module(module, &all, &mut archive, &mut modules, &mut done)?;
+        add_module(module, &all, archive, modules, &mut done)?;
     }
-    archive.finish()?;
-    Ok((modules, path))
+    Ok(())
 }
 
 /// An initramfs in the making.

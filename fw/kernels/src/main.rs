@@ -1,12 +1,13 @@
 //! Boots other kernels under qemu, runs the checks there, and writes the matrix.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
+use bailey_kernels::plan::{Outcome, Plan};
 use build::Programs;
 use image::Kernel;
 use vm::{Purpose, Run};
@@ -37,16 +38,25 @@ fn main() -> ExitCode {
 
 /// True if nothing is worse than the record.
 fn run() -> Result<bool> {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(cache), update) = (arguments.next(), arguments.next()) else {
-        bail!("usage: bailey-kernels CACHE-FOLDER [--record]");
+    const USAGE: &str = "usage: bailey-kernels CACHE-FOLDER [--record | --only TEXT]";
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (cache, update, only) = match arguments[..] {
+        [cache] => (cache, false, ""),
+        [cache, "--record"] => (cache, true, ""),
+        [cache, "--only", text] => (cache, false, text),
+        _ => bail!(USAGE),
     };
     let cache = PathBuf::from(cache);
-    let update = update.is_some_and(|flag| flag == "--record");
     let programs = build::programs()?;
     let kernels = image::kernels(&cache)?;
-    let runs = run_all(&kernels, &programs, &cache)?;
+    let runs = run_all(&kernels, &programs, &cache, only)?;
     let now = record::Record::of(&runs);
+    if !only.is_empty() {
+        report::print(&now);
+        println!("only some checks have run: nothing is compared");
+        return Ok(now.complete());
+    }
     let known = record::Record::read()?;
     if known.is_none() && !update {
         eprintln!("nothing is compared: there is no docs/kernels.json; --record writes it");
@@ -68,32 +78,56 @@ fn run() -> Result<bool> {
     Ok(worse.is_empty() && now.complete())
 }
 
-/// Virtual machines at a time: each has little to do for its second CPU.
-const AT_A_TIME: usize = 2;
+/// One machine, unless it has nothing to do.
+fn run_one(
+    kernel: &Kernel,
+    purpose: Purpose,
+    programs: &Programs,
+    cache: &Path,
+    only: &str,
+) -> Result<Vec<Outcome>> {
+    let mut checks = checks::of(purpose, programs)?;
+    checks.retain(|check| format!("{}: {}", check.driver, check.feature).contains(only));
+    if checks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (modules, initramfs) = image::build(kernel, purpose, programs, cache)?;
+    vm::run(kernel, purpose, Plan { modules, checks }, &initramfs)
+}
 
-/// All kernels, some machines at a time, the longest first: tests before counts, the newest kernel
-/// before older ones. In the order of the kernels.
-fn run_all(kernels: &[Kernel], programs: &Programs, cache: &Path) -> Result<Vec<Run>> {
-    let newest_first = (0..kernels.len()).rev();
-    let purposes = [Purpose::Kernel, Purpose::Cards, Purpose::Cost].into_iter();
-    let jobs: Vec<(usize, Purpose)> = purposes
-        .flat_map(|purpose| newest_first.clone().map(move |at| (at, purpose)))
-        .collect();
-    let next = AtomicUsize::new(0);
+/// Lanes for tests: these wait for most of their time, so that two kernels' go together.
+const TEST_LANES: usize = 2;
+
+/// All kernels, the newest first, which takes longest: tests in some lanes, and beside them, in what time
+/// they leave, counts. In the order of the kernels.
+fn run_all(kernels: &[Kernel], programs: &Programs, cache: &Path, only: &str) -> Result<Vec<Run>> {
+    let jobs = |purposes: &[Purpose]| {
+        let newest_first = (0..kernels.len()).rev();
+        let of = |&purpose| newest_first.clone().map(move |at| (at, purpose));
+        let jobs: VecDeque<(usize, Purpose)> = purposes.iter().flat_map(of).collect();
+        Mutex::new(jobs)
+    };
+    let tests = jobs(&[Purpose::Kernel, Purpose::Cards]);
+    let counts = jobs(&[Purpose::Cost]);
     let done = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(&(at, purpose)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+    let work = |jobs: &Mutex<VecDeque<(usize, Purpose)>>| {
+        let next = || {
+            jobs.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front()
+        };
+        while let Some((at, purpose)) = next() {
             let kernel = &kernels[at];
-            let result = image::build(kernel, purpose, programs, cache)
-                .and_then(|(modules, path)| vm::run(kernel, purpose, programs, (modules, &path)));
+            let result = run_one(kernel, purpose, programs, cache, only);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push((at, result));
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(work);
+        for _ in 0..TEST_LANES {
+            scope.spawn(|| work(&tests));
         }
+        scope.spawn(|| work(&counts));
     });
     let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut runs: Vec<Run> = kernels.iter().cloned().map(Run::new).collect();
