@@ -86,6 +86,8 @@ pub mod sweep;
 mod sys;
 /// Interfaces on top of others.
 mod uppers;
+/// AF_XDP sockets.
+pub mod xsk;
 
 pub use control::{Committed, ControlWord};
 pub use datapath::{Datapath, Enforcer};
@@ -96,3 +98,4 @@ pub use flood::Flood;
 pub use frames::{Frames, Tunnel, TunnelKind};
 pub use pins::PinDir;
 pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};
+pub use sys::{Queues, link_speed, queues};

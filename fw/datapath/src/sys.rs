@@ -69,7 +69,9 @@ pub(crate) struct InterfaceFacts {
     pub(crate) strips_tags: Option<bool>,
 }
 
+const ETHTOOL_GSET: u32 = 0x0000_0001;
 const ETHTOOL_GDRVINFO: u32 = 0x0000_0003;
+const ETHTOOL_GCHANNELS: u32 = 0x0000_003c;
 const ETHTOOL_GFLAGS: u32 = 0x0000_0025;
 const ETHTOOL_SFLAGS: u32 = 0x0000_0026;
 const ETH_FLAG_RXVLAN: u32 = 1 << 8;
@@ -79,8 +81,7 @@ const DRVINFO_LEN: usize = 196;
 /// Asks for the facts; an interface that does not exist is an error, a fact that is not known
 /// is absent.
 pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
-    use rustix::net::{AddressFamily, SocketType, socket};
-    let socket: OwnedFd = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let socket = any_socket()?;
     let mut request = ifreq(name)?;
     let mtu = ioctl(&socket, libc::SIOCGIFMTU, &mut request)
         .ok()
@@ -103,6 +104,53 @@ pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
     })
 }
 
+/// What an interface's line carries, in megabits a second; nothing if it does not tell.
+pub fn link_speed(name: &str) -> Option<u64> {
+    // `struct ethtool_cmd`, which the core of ethtool fills in for every driver.
+    const LENGTH: usize = 44;
+    const LOW: usize = 12;
+    const HIGH: usize = 28;
+    const UNKNOWN: u32 = u32::MAX;
+    let socket = any_socket().ok()?;
+    let mut settings = [0_u8; LENGTH];
+    settings[..4].copy_from_slice(&ETHTOOL_GSET.to_ne_bytes());
+    ethtool(&socket, name, &mut settings).ok()?;
+    let half = |at: usize| u32::from(u16::from_ne_bytes([settings[at], settings[at + 1]]));
+    match half(LOW) | half(HIGH) << 16 {
+        0 | UNKNOWN => None,
+        // What drivers that know 16 bits only say.
+        0xffff => None,
+        speed => Some(speed.into()),
+    }
+}
+
+/// The queues that an interface has in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queues {
+    /// To receive.
+    pub receiving: u32,
+    /// To send.
+    pub sending: u32,
+}
+
+/// The queues of an interface; nothing if its driver does not tell, and then it is one.
+pub fn queues(name: &str) -> Option<Queues> {
+    // `struct ethtool_channels`: the command, four limits, then what is in use.
+    const WORDS: usize = 9;
+    const IN_USE: usize = 5;
+    let socket = any_socket().ok()?;
+    let mut channels = [0_u8; WORDS * size_of::<u32>()];
+    channels[..4].copy_from_slice(&ETHTOOL_GCHANNELS.to_ne_bytes());
+    ethtool(&socket, name, &mut channels).ok()?;
+    let (words, _) = channels.as_chunks::<4>();
+    let word = |at: usize| u32::from_ne_bytes(words[IN_USE + at]);
+    let [receiving, sending, _others, combined] = [0, 1, 2, 3].map(word);
+    Some(Queues {
+        receiving: receiving + combined,
+        sending: sending + combined,
+    })
+}
+
 /// `struct ethtool_value`
 fn offload_flags(socket: &OwnedFd, name: &str) -> io::Result<u32> {
     let mut value = [0_u8; 8];
@@ -114,8 +162,7 @@ fn offload_flags(socket: &OwnedFd, name: &str) -> io::Result<u32> {
 
 /// As `ethtool -K NAME rxvlan on|off` does.
 pub(crate) fn set_tag_stripping(name: &str, on: bool) -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketType, socket};
-    let socket: OwnedFd = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let socket = any_socket()?;
     let before = offload_flags(&socket, name)?;
     let wanted = if on {
         before | ETH_FLAG_RXVLAN
@@ -137,8 +184,7 @@ pub(crate) fn set_tag_stripping(name: &str, on: bool) -> io::Result<()> {
 
 /// Sets or clears `IFF_PROMISC` as `ip link set NAME promisc on` does.
 pub(crate) fn set_promiscuous(name: &str, on: bool) -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketType, socket};
-    let socket: OwnedFd = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let socket = any_socket()?;
     let mut request = ifreq(name)?;
     ioctl(&socket, libc::SIOCGIFFLAGS, &mut request)?;
     // SAFETY: SIOCGIFFLAGS filled in this member of the union.
@@ -150,6 +196,12 @@ pub(crate) fn set_promiscuous(name: &str, on: bool) -> io::Result<()> {
         flags & !promiscuous
     };
     ioctl(&socket, libc::SIOCSIFFLAGS, &mut request)
+}
+
+/// Interfaces are asked about through a socket of whatever kind.
+fn any_socket() -> rustix::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    socket(AddressFamily::INET, SocketType::DGRAM, None)
 }
 
 fn ifreq(name: &str) -> io::Result<libc::ifreq> {

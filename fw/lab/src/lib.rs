@@ -18,6 +18,8 @@ pub mod bonded;
 pub mod daemon;
 /// A network namespace and the thread that lives in it.
 pub mod namespace;
+/// A tester with two NICs, and what it measures.
+pub mod rack;
 /// Packets from nowhere.
 pub mod spoof;
 /// Traffic that goes on meanwhile.
@@ -33,6 +35,7 @@ mod wiring;
 
 pub use daemon::Daemon;
 pub use namespace::Namespace;
+pub use rack::Rack;
 pub use spoof::Flood;
 pub use steady::Steady;
 pub use topology::{Lab, private_root};

@@ -1,0 +1,281 @@
+//! The tester on cables and devices whose limits are known: veth pairs, or the cards that
+//! `BAILEY_LAB_PAIRS` names.
+#![cfg(target_os = "linux")]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aya::programs::{Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
+use bailey_datapath::netlink::interface_by_name;
+use bailey_datapath::xsk::Copies;
+use bailey_lab::Rack;
+use bailey_lab::rack::PORTS;
+use bailey_lab::wire::SIDES;
+use bailey_nic::frame::{DESTINATION, ECHO, SOURCE};
+use bailey_nic::port::Port;
+use bailey_nic::rfc2544::{Plan, back_to_back, frame_loss, latency, throughput};
+use bailey_nic::tester::{Options, Tester};
+use bailey_nic::trial::{Link as _, Load, Outcome};
+
+const TIME: Duration = Duration::from_millis(400);
+
+/// A tester takes all the time there is: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn options() -> Options {
+    let [sending, receiving] = PORTS.map(str::to_owned);
+    Options {
+        sending,
+        receiving,
+        force: false,
+        copies: Copies::IfNeeded,
+        queues: 1,
+        cpus: Vec::new(),
+        flows: 256,
+        via: None,
+        via_back: None,
+        source: SOURCE,
+        destination: DESTINATION,
+        port: ECHO,
+        settle: Duration::from_millis(150),
+    }
+}
+
+/// What the device of a rack does to frames.
+#[derive(Clone, Copy, Default)]
+struct Device {
+    /// Frames a second, from a bucket of so many; 0 is all.
+    rate: u64,
+    bucket: u64,
+    lose_every: u64,
+    damage_every: u64,
+}
+
+/// Attaches a device's program; it stays as long as what is returned.
+fn between(rack: &Rack, device: Device) -> Vec<Ebpf> {
+    rack.device.run(move || {
+        let [left, right] = SIDES.map(|side| interface_by_name(side).unwrap().unwrap().index);
+        let interval = 1_000_000_000_u64.checked_div(device.rate).unwrap_or(0);
+        [(left, right), (right, left)]
+            .map(|(on, to)| {
+                let answers = on == right;
+                let device = if answers { Device::default() } else { device };
+                let interval = if answers { 0 } else { interval };
+                let mut object = EbpfLoader::new()
+                    .override_global("interval_ns", &interval, true)
+                    .override_global("bucket", &device.bucket, true)
+                    .override_global("lose_every", &device.lose_every, true)
+                    .override_global("damage_every", &device.damage_every, true)
+                    .override_global("to", &to, true)
+                    .load(aya::include_bytes_aligned!(concat!(
+                        env!("OUT_DIR"),
+                        "/police.bpf.o"
+                    )))
+                    .unwrap();
+                let program: &mut Xdp = object.program_mut("police").unwrap().try_into().unwrap();
+                program.load().unwrap();
+                program.attach_to_if_index(on, XdpMode::Driver).unwrap();
+                object
+            })
+            .into()
+    })
+}
+
+/// Measures from the tester of a rack.
+fn from<T: Send + 'static>(
+    rack: &Rack,
+    mix: &str,
+    job: impl FnOnce(&mut Tester) -> T + Send + 'static,
+) -> T {
+    let mix = mix.parse().unwrap();
+    rack.tester.run(move || {
+        let mut tester = Tester::open(options(), mix).unwrap();
+        eprintln!("{}", tester.describe());
+        tester.introduce().unwrap();
+        job(&mut tester)
+    })
+}
+
+fn steady(rack: &Rack, mix: &str, rate: f64) -> Outcome {
+    from(rack, mix, move |tester| {
+        tester.trial(Load::steady(rate, TIME)).unwrap()
+    })
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_cable_brings_everything_back_whole_and_in_order() {
+    let _alone = alone();
+    let rack = Rack::of_cable().unwrap();
+    let mixes = ["64", "1518", "imix", "edge"];
+    let outcomes = from(&rack, mixes[0], move |tester| {
+        mixes.map(|mix| {
+            tester.load(mix.parse().unwrap());
+            tester.introduce().unwrap();
+            tester.trial(Load::steady(500.0, TIME)).unwrap()
+        })
+    });
+    for (mix, outcome) in mixes.into_iter().zip(outcomes) {
+        assert!(outcome.sent >= 150, "{mix}: {outcome:?}");
+        assert_eq!(outcome.received, outcome.sent, "{mix}: {outcome:?}");
+        let odd = [outcome.reordered, outcome.duplicated, outcome.corrupted];
+        assert_eq!(odd, [0; 3], "{mix}: {outcome:?}");
+        assert_eq!(outcome.latency.len(), outcome.received);
+        // A frame takes longer than no time, and comes before the trial is over.
+        let (least, most) = (outcome.latency.min(), outcome.latency.max());
+        assert!(
+            least > 100 && most < 1_000_000_000,
+            "{mix}: {least} to {most}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn all_procedures_run_over_a_cable() {
+    let _alone = alone();
+    let rack = Rack::of_cable().unwrap();
+    let plan = Plan {
+        line: 2000.0,
+        duration: TIME,
+        resolution: 0.1,
+    };
+    from(&rack, "64", move |tester| {
+        let found = throughput(tester, &plan).unwrap();
+        assert!(found.rate > 0.0, "{found:?}");
+        assert_eq!(found.best.lost(), 0, "{found:?}");
+        let points = frame_loss(tester, &plan, &found.fastest).unwrap();
+        assert!(points.len() >= 2);
+        let bursts = back_to_back(tester, &plan, &found, 1).unwrap();
+        assert!(bursts.frames > 0.0, "{bursts:?}");
+        let outcome = latency(tester, &plan, &found, 0.5).unwrap();
+        assert!(outcome.latency.value_at_quantile(0.5) > 0);
+    });
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn throughput_is_what_a_device_forwards() {
+    let _alone = alone();
+    let rack = Rack::of_device().unwrap();
+    let device = Device {
+        rate: 10_000,
+        bucket: 1000,
+        ..Device::default()
+    };
+    let _device = between(&rack, device);
+    let plan = Plan {
+        line: 40_000.0,
+        duration: TIME,
+        resolution: 0.01,
+    };
+    let (found, bursts) = from(&rack, "64", move |tester| {
+        let found = throughput(tester, &plan).unwrap();
+        let bursts = back_to_back(tester, &plan, &found, 2).unwrap();
+        (found, bursts)
+    });
+    // The bucket forgives a sender that stalls for 100 ms, and adds 2500 frames a second to so short a
+    // trial.
+    let (rate, fastest) = (found.rate, &found.fastest);
+    assert!((9_000.0..=13_000.0).contains(&rate), "{rate}");
+    let through = fastest.received as f64 / fastest.elapsed.as_secs_f64();
+    assert!((11_000.0..=13_500.0).contains(&through), "{through}");
+    // At 40 000 a second the 1000 frames of the bucket last for 1333, and longer if the sender stalls.
+    assert!((900.0..=5_000.0).contains(&bursts.frames), "{bursts:?}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn every_lost_and_damaged_frame_is_told() {
+    let _alone = alone();
+    let rack = Rack::of_device().unwrap();
+    let losing = Device {
+        lose_every: 100,
+        ..Device::default()
+    };
+    let program = between(&rack, losing);
+    let outcome = steady(&rack, "64", 5000.0);
+    let expected = outcome.sent / 100;
+    assert!(outcome.sent > 1000, "{outcome:?}");
+    // Introductions count as well.
+    assert!(outcome.lost().abs_diff(expected) <= 1, "{outcome:?}");
+    drop(program);
+
+    let damaging = Device {
+        damage_every: 50,
+        ..Device::default()
+    };
+    let _program = between(&rack, damaging);
+    let outcome = steady(&rack, "64", 5000.0);
+    let expected = outcome.sent / 50;
+    assert!(outcome.corrupted.abs_diff(expected) <= 1, "{outcome:?}");
+    assert_eq!(outcome.lost(), outcome.corrupted, "{outcome:?}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_interface_that_is_used_is_refused_unless_forced() {
+    let _alone = alone();
+    let rack = Rack::of_cable().unwrap();
+    let tester = &rack.tester;
+    let open = |force: bool| {
+        let opened = tester.run(move || Port::open(PORTS[0], force));
+        opened.map_err(|error| error.to_string())
+    };
+    assert_eq!(open(false).unwrap().name, PORTS[0]);
+    tester.ip("address add 192.0.2.1/24 dev port1").unwrap();
+    let error = open(false).unwrap_err();
+    assert!(
+        error.contains("has the address 192.0.2.1") && error.contains("--force"),
+        "{error}"
+    );
+    tester.ip("route add default via 192.0.2.2").unwrap();
+    assert!(open(false).unwrap_err().contains("carries a default route"));
+    assert!(open(true).is_ok());
+    tester.ip("address del 192.0.2.1/24 dev port1").unwrap();
+    assert!(open(false).is_ok());
+    tester.ip("link set port1 down").unwrap();
+    assert!(open(true).unwrap_err().contains("ip link set port1 up"));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_cannot_be_measured_is_refused() {
+    let _alone = alone();
+    let rack = Rack::of_cable().unwrap();
+    let refused = |options: Options| {
+        let mix = "64".parse().unwrap();
+        let opened = rack
+            .tester
+            .run(move || Tester::open(options, mix).map(drop));
+        format!("{:#}", opened.unwrap_err())
+    };
+    let same = Options {
+        receiving: PORTS[0].into(),
+        ..options()
+    };
+    assert!(refused(same).contains("port1 is one"));
+    let none = Options {
+        flows: 0,
+        ..options()
+    };
+    assert!(refused(none).contains("flows can be told apart"));
+    if std::env::var_os("BAILEY_LAB_PAIRS").is_none() {
+        let never = Options {
+            copies: Copies::Never,
+            ..options()
+        };
+        // veth has nothing that a buffer could be read by.
+        let error = refused(never);
+        assert!(error.contains("queue 0 of port1"), "{error}");
+    }
+    // And all that is given back: it can be had again.
+    for _ in 0..2 {
+        assert_eq!(steady(&rack, "64", 500.0).lost(), 0);
+    }
+}
