@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_FRAMES ?= 10000000
 
 .PHONY: help setup build test test-kernels fuzz demo bench bench-program bench-check bench-setup \
-	bench-wire bench-control bench-sweep abi abi-check lint deny
+	bench-wire bench-control bench-nic bench-sweep abi abi-check lint deny
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,7 +29,7 @@ test-kernels: setup ## run the tests on Debian's 6.1, 6.12 and newest kernel, un
 demo: ## watch policies decide real packets in a lab of network namespaces
 	@.ci/demo
 
-bench: bench-program bench-wire bench-control ## measure, and write target/bench/report.html; RECORD=1 keeps it in docs/
+bench: bench-program bench-wire bench-control bench-nic ## measure, and write target/bench/report.html; RECORD=1 keeps it in docs/
 	target/release/bailey-bench report $(if $(RECORD),--docs docs)
 
 bench-program: setup bench-setup ## measure what a packet costs the programs, beside others (root)
@@ -40,6 +40,10 @@ bench-wire: setup bench-setup ## measure what gets over a wire, beside nftables,
 
 bench-control: setup ## measure edits, restarts, memory, and packets meanwhile, by the daemon (root)
 	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench control
+
+bench-nic: setup ## measure a lab of veth pairs as one measures NICs, RFC 2544; docs/nic.md has real ones (root)
+	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench nic --lab \
+		--frame 64,512,1518,imix,edge --flows 1000 --duration 0.5 --settle 0.1 --bursts 1
 
 bench-check: setup ## fail if the programs have become slower than docs/performance.json says (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench check

@@ -1,11 +1,12 @@
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bailey_lab::daemon::{CONFIG, POLICIES};
 use bailey_lab::wire::SIDES;
-use bailey_lab::{Daemon, Wire};
+use bailey_lab::{Daemon, Namespace, Rack, Wire};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -20,12 +21,37 @@ pub(crate) struct Options {
     pub(crate) handshakes: bool,
 }
 
+/// Where a daemon runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    namespace: &'a Namespace,
+    root: &'a Path,
+}
+
+impl<'a> From<&'a Wire> for Place<'a> {
+    fn from(wire: &'a Wire) -> Self {
+        Self {
+            namespace: &wire.bump,
+            root: wire.root(),
+        }
+    }
+}
+
+impl<'a> From<&'a Rack> for Place<'a> {
+    fn from(rack: &'a Rack) -> Self {
+        Self {
+            namespace: &rack.device,
+            root: rack.root(),
+        }
+    }
+}
+
 /// How long it may take for a million prefixes.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Writes the configuration of a bump in the wire, and makes a folder for its policies.
-pub(crate) fn configure(wire: &Wire, options: &Options) -> Result<()> {
-    let root = wire.root();
+pub(crate) fn configure<'a>(place: impl Into<Place<'a>>, options: &Options) -> Result<()> {
+    let root = place.into().root;
     fs::create_dir(root.join(POLICIES))?;
     let flood = if options.handshakes {
         "[flood]\nnew_flows = 4000000000\nsource_new_flows = 0\n"
@@ -49,25 +75,25 @@ pub(crate) fn configure(wire: &Wire, options: &Options) -> Result<()> {
 }
 
 /// Where policies go.
-pub(crate) fn policies(wire: &Wire) -> PathBuf {
-    wire.root().join(POLICIES)
+pub(crate) fn policies<'a>(place: impl Into<Place<'a>>) -> PathBuf {
+    place.into().root.join(POLICIES)
 }
 
 /// Lets everybody reach the server but those in these prefixes.
 pub(crate) fn protect_server(wire: &Wire, denied: &[IpNet]) -> Result<()> {
-    write_server(wire)?;
+    write_server(wire, &[SERVER.into()])?;
     write_denied(&policies(wire), denied)
 }
 
 /// The server as a workload.
-pub(crate) fn write_server(wire: &Wire) -> Result<()> {
+pub(crate) fn write_server<'a>(place: impl Into<Place<'a>>, addresses: &[IpAddr]) -> Result<()> {
     let workload = json!({
         "apiVersion": "bailey.dev/v1", "kind": "Workload",
         "metadata": {"name": "server", "namespace": "wire"},
-        "spec": {"addresses": [SERVER]},
+        "spec": {"addresses": addresses},
     });
     Ok(fs::write(
-        policies(wire).join("server.json"),
+        policies(place).join("server.json"),
         workload.to_string(),
     )?)
 }
@@ -94,16 +120,31 @@ pub(crate) fn write_policy(folder: &Path, name: &str, rule: &Value) -> Result<()
 }
 
 /// Starts the daemon, and waits until it says of both interfaces that they are `attached` or `adopted`.
-pub(crate) fn launch(wire: &Wire, until: &str) -> Result<Daemon> {
+pub(crate) fn launch<'a>(place: impl Into<Place<'a>>, until: &str) -> Result<Daemon> {
+    let Place { namespace, root } = place.into();
+    let binary = binary()?;
+    let mut daemon = Daemon::launch(namespace, root, &binary, &[])?;
+    for _ in SIDES {
+        daemon.wait_for(until, PATIENCE)?;
+    }
+    Ok(daemon)
+}
+
+/// Takes off and forgets what a daemon has left.
+pub(crate) fn detach<'a>(place: impl Into<Place<'a>>) -> Result<()> {
+    let Place { namespace, root } = place.into();
+    let output = bailey_lab::daemon::ask(namespace, root, &binary()?, "detach --yes-unfiltered")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cannot detach: {error}");
+    Ok(())
+}
+
+fn binary() -> Result<PathBuf> {
     let binary = std::env::current_exe()?.with_file_name("bailey");
     ensure!(
         binary.exists(),
         "{} does not exist; `make build` makes it",
         binary.display()
     );
-    let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary, &[])?;
-    for _ in SIDES {
-        daemon.wait_for(until, PATIENCE)?;
-    }
-    Ok(daemon)
+    Ok(binary)
 }

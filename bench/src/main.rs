@@ -5,8 +5,6 @@
 mod cluster;
 /// From a file to the packets that it is about.
 mod control;
-/// Where threads run.
-mod cpu;
 /// The daemon, on a wire.
 mod device;
 /// Fails if the programs have become slower.
@@ -17,6 +15,8 @@ mod goals;
 mod machine;
 /// What this process holds.
 mod memory;
+/// What is between two NICs.
+mod nic;
 /// BPF objects, but Bailey's own.
 mod object;
 /// Policies that several systems hold.
@@ -82,6 +82,8 @@ enum What {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// What is between two NICs, as RFC 2544 says: throughput, loss, bursts and latency.
+    Nic(Box<nic::Arguments>),
     /// Fail if the programs have become slower than a record, beside the reference.
     Check {
         /// What `report --docs` has written.
@@ -125,6 +127,7 @@ fn main() -> Result<()> {
             systems,
         } => Report::new(wire::run(&only, &systems)?).write(&json),
         What::Control { json, only } => Report::new(control::run(&only)?).write(&json),
+        What::Nic(arguments) => Report::new(nic::run(&arguments)?).write(&arguments.json),
         What::Check { record } => gate::run(&record),
         What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
         What::Cluster {

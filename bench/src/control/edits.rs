@@ -1,4 +1,6 @@
+use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
@@ -24,16 +26,16 @@ pub(crate) const SIZES: [(&str, usize); 4] = [
     ("policies-50k", 50_000),
 ];
 const WORKLOADS: usize = 100_000;
-const EDITS: u16 = 15;
-const RESTARTS: usize = 5;
+const ROUNDS: u16 = 5;
+/// In each of them.
+const EDITS: u16 = 5;
 /// Ports that edits open, one each.
 const FIRST_PORT: u16 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// From one probe to the next: what an edit's time is uncertain by.
 const PROBE: Duration = Duration::from_micros(100);
 
-/// One policy is edited while a cluster's others stay as they are; then the daemon is killed, and comes
-/// back.
+/// One policy is edited while a cluster's others stay as they are.
 pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measured>> {
     let rig = Rig::new()?;
     let wire = &rig.wire;
@@ -46,41 +48,59 @@ pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measured>> {
     )?;
     let folder = device::policies(wire);
     cluster::write(&folder, WORKLOADS.min(policies * 10), policies)?;
-    device::write_server(wire)?;
+    device::write_server(wire, &[SERVER.into()])?;
     open_port(wire, FIRST_PORT - 1)?;
-    let begun = Instant::now();
-    let mut daemon = device::launch(wire, "attached")?;
-    let started = begun.elapsed();
-    // Files that were just written are read once more, to be sure.
+    // Files that were just written would be read once more, to be sure.
     sleep(Duration::from_secs(3));
-    let edits = (FIRST_PORT..FIRST_PORT + EDITS).map(|port| edit(wire, port));
-    let edits = edits.collect::<Result<Vec<f64>>>()?;
-    let stages = stages(&mut daemon);
-    let process = daemon.pid().to_string();
-    let held = memory::of_process(&process, "VmRSS:");
-    let peak = memory::of_process(&process, "VmHWM:");
-    let maps = memory::maps_of_process(&process);
-    let mut restarts = Vec::new();
-    for _ in 0..RESTARTS {
-        daemon.signal(Signal::SIGKILL)?;
-        daemon.wait()?;
-        let begun = Instant::now();
-        daemon = device::launch(wire, "adopted")?;
-        restarts.push(milliseconds(begun.elapsed()));
+    let mut seen = Seen::default();
+    for round in 0..ROUNDS {
+        let first = FIRST_PORT + round * EDITS;
+        one_round(wire, first..first + EDITS, &mut seen)?;
     }
     let names = |metric| [GROUP, name, SYSTEM, metric];
-    let mut results = vec![
-        Measured::of(names("start_ms"), [milliseconds(started)]),
-        Measured::of(names("edit_to_packet_ms"), edits),
-        Measured::of(names("restart_to_adopted_ms"), restarts),
-        Measured::of(names("daemon_mib"), [held as f64]),
-        Measured::of(names("daemon_peak_mib"), [peak as f64]),
-        Measured::of(names("maps_mib"), [maps as f64]),
-    ];
-    for (stage, times) in stages {
-        results.push(Measured::of(names(stage), times));
+    let results = seen.0.into_iter();
+    Ok(results
+        .map(|(metric, values)| Measured::of(names(metric), values))
+        .collect())
+}
+
+/// What was measured so far.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<&'static str, Vec<f64>>);
+
+impl Seen {
+    fn add(&mut self, metric: &'static str, value: f64) {
+        self.0.entry(metric).or_default().push(value);
     }
-    Ok(results)
+}
+
+/// A daemon starts where nothing is loaded, reads edits, is killed, comes back, and leaves nothing.
+fn one_round(wire: &Wire, ports: Range<u16>, seen: &mut Seen) -> Result<()> {
+    let begun = Instant::now();
+    let mut daemon = device::launch(wire, "attached")?;
+    seen.add("start_ms", milliseconds(begun.elapsed()));
+    for port in ports {
+        seen.add("edit_to_packet_ms", edit(wire, port)?);
+    }
+    stages(&mut daemon, seen);
+    let process = daemon.pid().to_string();
+    let held = memory::of_process(&process, "VmRSS:");
+    seen.add("daemon_mib", held as f64);
+    let peak = memory::of_process(&process, "VmHWM:");
+    seen.add("daemon_peak_mib", peak as f64);
+    seen.add("maps_mib", memory::maps_of_process(&process) as f64);
+    kill(&mut daemon)?;
+    let begun = Instant::now();
+    daemon = device::launch(wire, "adopted")?;
+    seen.add("restart_to_adopted_ms", milliseconds(begun.elapsed()));
+    kill(&mut daemon)?;
+    device::detach(wire)
+}
+
+fn kill(daemon: &mut Daemon) -> Result<()> {
+    daemon.signal(Signal::SIGKILL)?;
+    daemon.wait()?;
+    Ok(())
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -122,22 +142,23 @@ fn edit(wire: &Wire, port: u16) -> Result<f64> {
 }
 
 /// What the daemon says of each of its edits.
-fn stages(daemon: &mut Daemon) -> Vec<(&'static str, Vec<f64>)> {
+fn stages(daemon: &mut Daemon, seen: &mut Seen) {
     let log = daemon.log();
-    let committed: Vec<&String> = log
+    let committed = log
         .iter()
         .filter(|line| line.contains("generation committed"))
-        .skip(1)
-        .collect();
-    ["read_ms", "compile_ms", "install_ms"]
-        .into_iter()
-        .map(|stage| {
-            let key = format!("{stage}=");
-            let value = |line: &&String| {
-                let rest = &line[line.find(&key)? + key.len()..];
-                rest.split_whitespace().next()?.parse().ok()
-            };
-            (stage, committed.iter().filter_map(value).collect())
-        })
-        .collect()
+        .skip(1);
+    for line in committed {
+        for (stage, key) in [
+            ("read_ms", "read_ms="),
+            ("compile_ms", "compile_ms="),
+            ("install_ms", "install_ms="),
+        ] {
+            let rest = line.find(key).map(|at| &line[at + key.len()..]);
+            let word = rest.and_then(|rest| rest.split_whitespace().next());
+            if let Some(value) = word.and_then(|word| word.parse().ok()) {
+                seen.add(stage, value);
+            }
+        }
+    }
 }

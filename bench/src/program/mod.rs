@@ -61,7 +61,7 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
 
 /// Net of XDP_DROP in the same round, called in the same way.
 pub(crate) fn measure(kind: Kind, ipv6: bool) -> Result<Vec<Measured>> {
-    crate::cpu::pin(crate::machine::cpus() - 1)?;
+    bailey_nic::cpu::pin(crate::machine::cpus() - 1)?;
     let mut scenario = kind.prepare(ipv6, SEED)?;
     let mut net: Vec<Vec<f64>> = vec![Vec::new(); scenario.subjects.len()];
     let mut gross = net.clone();

@@ -146,16 +146,13 @@ const TAIL: [(&str, f64); 5] = [
 pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
     let mut figures: Vec<Figure> = hot(report)?.into_iter().collect();
     figures.extend(wire(report)?);
+    figures.extend(nic(report)?);
     for sweep in &SWEEPS {
         for (suffix, family) in [("", "IPv4"), ("-ipv6", "IPv6")] {
-            let series: Vec<Series> = ["bailey", "reference", "xdp-filter"]
-                .into_iter()
-                .map(|system| Series {
-                    system: system.to_owned(),
-                    points: points(report, sweep, ["program", suffix, system]),
-                })
-                .filter(|series| !series.points.is_empty())
-                .collect();
+            let systems = ["bailey", "reference", "xdp-filter"].into_iter();
+            let series = series(systems, |system| {
+                points(report, sweep, ["program", suffix, system])
+            });
             if series.is_empty() {
                 continue;
             }
@@ -190,8 +187,10 @@ fn hot(report: &Report) -> Result<Option<Figure>> {
     }
     Ok(Some(Figure {
         title: "One packet, again and again".into(),
-        caption: "An established TCP connection, with state; xdp-filter: a denied address, without. Net                   of XDP_DROP; the thin line is from the least to the greatest run."
-            .into(),
+        caption:
+            "An established TCP connection, with state; xdp-filter: a denied address, without. Net \
+                  of XDP_DROP; the thin line is from the least to the greatest run."
+                .into(),
         svg: plot::bars("ns per packet", &bars)?,
     }))
 }
@@ -199,13 +198,9 @@ fn hot(report: &Report) -> Result<Option<Figure>> {
 /// What went over a wire.
 fn wire(report: &Report) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    let series: Vec<Series> = systems(report)
-        .map(|system| Series {
-            system: system.to_owned(),
-            points: points(report, &WIRE, ["wire", "", system]),
-        })
-        .filter(|series| !series.points.is_empty())
-        .collect();
+    let series = series(systems(report), |system| {
+        points(report, &WIRE, ["wire", "", system])
+    });
     if !series.is_empty() {
         figures.push(Figure {
             title: WIRE.title.to_owned(),
@@ -244,13 +239,7 @@ fn latency(report: &Report, scenario: &str, share: &str) -> Result<Option<Figure
         };
         TAIL.iter().filter_map(point).collect::<Vec<_>>()
     };
-    let series: Vec<Series> = systems(report)
-        .map(|system| Series {
-            system: system.to_owned(),
-            points: of_system(system),
-        })
-        .filter(|series| !series.points.is_empty())
-        .collect();
+    let series = series(systems(report), of_system);
     if series.is_empty() {
         return Ok(None);
     }
@@ -261,6 +250,48 @@ fn latency(report: &Report, scenario: &str, share: &str) -> Result<Option<Figure
             .into(),
         svg: plot::lines(["one frame in", "µs"], &series, Scale::Logarithmic)?,
     }))
+}
+
+/// Sizes of RFC 2544, section 9.1.
+const FRAMES: [u32; 7] = [64, 128, 256, 512, 1024, 1280, 1518];
+
+/// Throughput by the length of frames, as RFC 2544 wants it drawn.
+fn nic(report: &Report) -> Result<Option<Figure>> {
+    let of_system = |system: &str| {
+        let point = |size: &u32| {
+            let scenario = format!("throughput-{size}");
+            let value = report.value(["nic", &scenario, system, "mpps"]);
+            value.map(|mpps| (f64::from(*size), mpps))
+        };
+        FRAMES.iter().filter_map(point).collect::<Vec<_>>()
+    };
+    let series = series(systems(report), of_system);
+    if series.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Figure {
+        title: "RFC 2544: throughput".into(),
+        caption: "The greatest rate at which nothing is lost, by the length of frames. On veth the tester \
+                  is the limit: what lies between shows as the difference to a cable."
+            .into(),
+        svg: plot::lines(
+            ["bytes per frame", "million frames per second"],
+            &series,
+            Scale::Linear,
+        )?,
+    }))
+}
+
+/// A series for each system that has points.
+fn series<'a>(
+    systems: impl Iterator<Item = &'a str>,
+    points: impl Fn(&str) -> Vec<(f64, f64)>,
+) -> Vec<Series> {
+    let all = systems.map(|system| Series {
+        system: system.to_owned(),
+        points: points(system),
+    });
+    all.filter(|series| !series.points.is_empty()).collect()
 }
 
 /// All systems, in the order of their results.

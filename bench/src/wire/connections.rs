@@ -14,8 +14,8 @@ use rustix::net::sockopt;
 use super::frames::{PORT, SERVER};
 use super::system::System;
 use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
-use crate::cpu;
 use crate::results::Measured;
+use bailey_nic::cpu;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {

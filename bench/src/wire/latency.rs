@@ -71,6 +71,7 @@ pub(crate) fn run(systems: &[System]) -> Result<Vec<Measured>> {
         let mut told = vec![vec![Vec::new(); QUANTILES.len()]; devices.len()];
         let mut busy = vec![Vec::new(); devices.len()];
         let mut lost = busy.clone();
+        let mut offered = busy.clone();
         for round in 0..RUNS as u32 {
             for (at, device) in devices.iter().enumerate() {
                 let rate = capacities[at] * load;
@@ -83,6 +84,8 @@ pub(crate) fn run(systems: &[System]) -> Result<Vec<Measured>> {
                 };
                 device.rig.forget_latencies()?;
                 let passage = device.rig.pass(&generator, 0, sending)?;
+                let rate = f64::from(sending.count) / passage.elapsed.as_secs_f64();
+                offered[at].push(rate / 1e6);
                 let histogram = histogram(&device.rig.latencies()?)?;
                 for ((_, quantile), told) in QUANTILES.iter().zip(&mut told[at]) {
                     told.push(histogram.value_at_quantile(*quantile) as f64);
@@ -97,11 +100,13 @@ pub(crate) fn run(systems: &[System]) -> Result<Vec<Measured>> {
             for ((metric, _), told) in QUANTILES.iter().zip(&told[at]) {
                 results.push(Measured::of(names(metric), told.iter().copied()));
             }
-            for (metric, values) in [("busy_percent", &busy), ("lost_percent", &lost)] {
+            for (metric, values) in [
+                ("busy_percent", &busy),
+                ("lost_percent", &lost),
+                ("offered_mpps", &offered),
+            ] {
                 results.push(Measured::of(names(metric), values[at].iter().copied()));
             }
-            let offered = capacities[at] * load / 1e6;
-            results.push(Measured::of(names("offered_mpps"), [offered]));
         }
     }
     Ok(results)

@@ -13,8 +13,8 @@ use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 use super::frames::MACS;
 use super::generator::{Generator, Sending};
-use crate::cpu;
 use crate::object::{Loaded, image};
+use bailey_nic::cpu;
 
 /// Generators run here, and whatever stands for people.
 pub(crate) const GENERATOR_CPU: usize = 0;

@@ -1,0 +1,72 @@
+//! The same on veth pairs, with a cable between the ports and with Bailey.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::Result;
+use bailey_lab::Rack;
+use bailey_lab::rack::PORTS;
+use bailey_nic::mix::Mix;
+use bailey_nic::tester::Tester;
+use serde_json::json;
+
+use super::Arguments;
+use super::subject::{Lab, Subject};
+use crate::device::{self, Options};
+use crate::policies::scattered;
+
+/// Prefixes that Bailey denies; none of the tester's sources is in them.
+const DENIED: usize = 10_000;
+const SEED: u64 = 2544;
+/// Room for what mixes with new flows open before the first of them lapse.
+const FRESH_FLOWS: u32 = 1 << 20;
+
+pub(super) fn subjects(arguments: &Arguments, mix: &Mix) -> Result<Vec<Subject>> {
+    let cable = Lab {
+        _daemon: None,
+        rack: Rack::of_cable()?,
+    };
+    let rack = Rack::of_device()?;
+    device::configure(
+        &rack,
+        &Options {
+            flows: FRESH_FLOWS + 2 * arguments.flows,
+            // A tester opens its flows faster than anybody is meant to.
+            handshakes: true,
+        },
+    )?;
+    protect(&rack, arguments)?;
+    let bailey = Lab {
+        _daemon: Some(device::launch(&rack, "attached")?),
+        rack,
+    };
+    let labs = [("cable", cable), ("bailey", bailey)];
+    let subjects = labs.into_iter().map(|(name, lab)| {
+        let options = arguments.options(PORTS);
+        let mix = mix.clone();
+        let tester = lab.rack.tester.run(move || Tester::open(options, mix))?;
+        Ok(Subject::in_lab(name, tester, lab))
+    });
+    subjects.collect()
+}
+
+/// Everybody may send to where the tester's frames go, but for those in many prefixes.
+fn protect(rack: &Rack, arguments: &Arguments) -> Result<()> {
+    let v6: IpAddr = bailey_nic::frame::DESTINATION_V6.into();
+    device::write_server(rack, &[arguments.destination.into(), v6])?;
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let denied = scattered(DENIED, false, &mut random);
+    let own = ipnet::Ipv4Net::new_assert(arguments.source, 16).trunc();
+    let denied: Vec<_> = denied
+        .into_iter()
+        .filter(|prefix| !matches!(prefix.addr(), IpAddr::V4(address) if own.contains(&address)))
+        .collect();
+    let anywhere = Ipv4Addr::UNSPECIFIED;
+    let rule = json!({
+        "from": [
+            {"ipBlock": {"cidr": format!("{anywhere}/0"), "except": denied}},
+            {"ipBlock": {"cidr": "::/0"}},
+        ],
+        "ports": [{"protocol": "UDP", "port": arguments.port}],
+    });
+    device::write_policy(&device::policies(rack), "protected", &rule)
+}

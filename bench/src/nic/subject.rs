@@ -1,0 +1,66 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use bailey_lab::{Daemon, Rack};
+use bailey_nic::mix::Mix;
+use bailey_nic::tester::Tester;
+
+use super::Arguments;
+use super::series::{Number, measure};
+
+/// Whom a series is about, and the tester that measures it.
+pub(super) struct Subject {
+    pub(super) name: String,
+    tester: Arc<Mutex<Tester>>,
+    lab: Option<Lab>,
+}
+
+/// What must outlive the measurement: the daemon goes first.
+pub(super) struct Lab {
+    pub(super) _daemon: Option<Daemon>,
+    pub(super) rack: Rack,
+}
+
+impl Subject {
+    /// Between interfaces of this thread's network namespace.
+    pub(super) fn here(name: &str, tester: Tester) -> Self {
+        Self {
+            name: name.to_owned(),
+            tester: Arc::new(Mutex::new(tester)),
+            lab: None,
+        }
+    }
+
+    /// Between those of a lab's tester.
+    pub(super) fn in_lab(name: &str, tester: Tester, lab: Lab) -> Self {
+        Self {
+            lab: Some(lab),
+            ..Self::here(name, tester)
+        }
+    }
+
+    /// One line.
+    pub(super) fn describe(&self) -> String {
+        let tester = self.tester.lock().unwrap_or_else(PoisonError::into_inner);
+        tester.describe()
+    }
+
+    pub(super) fn load(&self, mix: Mix) {
+        let mut tester = self.tester.lock().unwrap_or_else(PoisonError::into_inner);
+        tester.load(mix);
+    }
+
+    /// All procedures once.
+    pub(super) fn measure(&self, arguments: &Arguments) -> Result<Vec<Number>> {
+        let tester = Arc::clone(&self.tester);
+        let arguments = arguments.clone();
+        let job = move || {
+            let mut tester = tester.lock().unwrap_or_else(PoisonError::into_inner);
+            measure(&mut tester, &arguments)
+        };
+        match &self.lab {
+            Some(lab) => lab.rack.tester.run(job),
+            None => job(),
+        }
+    }
+}
