@@ -31,6 +31,7 @@ demo: ## watch policies decide real packets in a lab of network namespaces
 
 bench: bench-program bench-wire bench-control bench-nic ## measure, and write target/bench/report.html; RECORD=1 keeps it in docs/
 	target/release/bailey-bench report $(if $(RECORD),--docs docs)
+	$(if $(RECORD),target/release/bailey-bench check --record)
 
 bench-program: setup bench-setup ## measure what a packet costs the programs, beside others (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench program
@@ -45,8 +46,8 @@ bench-nic: setup ## measure a lab of veth pairs as one measures NICs, RFC 2544; 
 	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench nic --lab \
 		--frame 64,512,1518,imix,edge --flows 1000 --duration 0.5 --settle 0.1 --bursts 1
 
-bench-check: setup ## fail if the programs have become slower than docs/performance.json says (root)
-	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench check
+bench-check: setup ## fail if the programs have become slower than docs/ratios.json says; RECORD=1 writes it (root)
+	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench check $(if $(RECORD),--record)
 
 bench-setup:
 	@.ci/setup bench

@@ -1,56 +1,106 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
+use crate::machine;
 use crate::program;
-use crate::results::{Measured, Report};
+use crate::results::{Measured, median};
+use records::Records;
+
+/// Ratios per kind of CPU, as they were when somebody kept them.
+mod records;
 
 /// How much worse than the record a ratio to the reference may be.
 const WORSE: f64 = 1.25;
 /// A machine that others use too is slow now and then, and not three times in the same place.
 const TRIES: usize = 3;
 
-/// Measures a part of the programs and compares it with a record: how long Bailey takes, in times of what
-/// the reference takes in the same run.
-pub(crate) fn run(record: &Path) -> Result<()> {
-    let record = Report::read(record)?;
-    let mut worse = Vec::new();
-    for kind in program::short() {
-        for ipv6 in [false, true] {
-            let name = kind.name(ipv6);
-            let Some(known) = ratio(&record.results, &name) else {
-                continue;
-            };
-            let mut tries = Vec::new();
-            while tries.len() < TRIES && tries.iter().all(|now| *now > known * WORSE) {
-                let now = ratio(&program::measure(kind, ipv6)?, &name);
-                tries.push(now.unwrap_or(f64::INFINITY));
-            }
-            let now = tries.iter().copied().fold(f64::INFINITY, f64::min);
-            println!("{name:<28} {now:>6.2} of the reference, recorded {known:.2}");
-            if now > known * WORSE {
-                worse.push(name);
-            }
+/// What Bailey takes, in times of what the reference takes in the same run, by scenario.
+type Ratios = BTreeMap<String, f64>;
+
+/// Measures a part of the programs and compares it with the record of this kind of CPU. One that has no
+/// record is held to the worst of all others.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let (records, cpu) = (Records::read(path)?, machine::cpu_model());
+    let (known, whose) = records.of(&cpu)?;
+    println!("{cpu}: compared with {whose}");
+    let mut best = Ratios::new();
+    for _ in 0..TRIES {
+        let again = |name: &str| worse(&best, &known, name);
+        for (name, now) in measure(again)? {
+            let least = best.entry(name).or_insert(f64::INFINITY);
+            *least = least.min(now);
         }
     }
+    for (name, now) in &best {
+        let known = known.get(name).copied().unwrap_or(f64::NAN);
+        println!("{name:<28} {now:>6.2} of the reference, recorded {known:.2}");
+    }
+    let slower: Vec<_> = best
+        .keys()
+        .filter(|name| worse(&best, &known, name))
+        .collect();
     ensure!(
-        worse.is_empty(),
-        "slower than recorded, by more than {:.0} % in {TRIES} runs: {}. If that is meant to be, \
-         `make bench RECORD=1` makes another record",
+        slower.is_empty(),
+        "slower than recorded, by more than {:.0} % in {TRIES} runs: {slower:?}. If that is meant to be, \
+         `make bench-check RECORD=1` makes another record",
         (WORSE - 1.0) * 100.0,
-        worse.join(", ")
     );
     Ok(())
 }
 
-/// Bailey over the reference.
-fn ratio(results: &[Measured], scenario: &str) -> Option<f64> {
+/// Measures as often as a check does at most, and keeps the median for this kind of CPU.
+pub(crate) fn record(path: &Path) -> Result<()> {
+    let mut runs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for _ in 0..TRIES {
+        for (name, now) in measure(|_| true)? {
+            runs.entry(name).or_default().push(now);
+        }
+    }
+    let ratios: Ratios = runs
+        .into_iter()
+        .filter_map(|(name, runs)| Some((name, median(&runs)?)))
+        .collect();
+    for (name, ratio) in &ratios {
+        println!("{name:<28} {ratio:>6.2} of the reference");
+    }
+    let mut records = Records::read(path)?;
+    records.keep(machine::cpu_model(), ratios);
+    records.write(path)
+}
+
+/// Is what was measured last too slow, or nothing known of it?
+fn worse(measured: &Ratios, known: &Ratios, name: &str) -> bool {
+    match (measured.get(name), known.get(name)) {
+        (Some(measured), Some(known)) => *measured > known * WORSE,
+        _ => true,
+    }
+}
+
+/// Each scenario of the short part that is wanted, once.
+fn measure(wanted: impl Fn(&str) -> bool) -> Result<Ratios> {
+    let mut ratios = Ratios::new();
+    for kind in program::short() {
+        for ipv6 in [false, true] {
+            let name = kind.name(ipv6);
+            if wanted(&name) {
+                let measured =
+                    ratio(&program::measure(kind, ipv6)?).with_context(|| name.clone())?;
+                ratios.insert(name, measured);
+            }
+        }
+    }
+    Ok(ratios)
+}
+
+/// Bailey over the reference, in the results of one scenario.
+fn ratio(results: &[Measured]) -> Result<f64> {
     let of = |system: &str| {
-        let found = results.iter().find(|result| {
-            (result.scenario.as_str(), result.system.as_str()) == (scenario, system)
-                && result.metric == program::METRIC
-        });
-        found.and_then(|result| result.value)
+        let mut of_system = results.iter().filter(|result| result.system == system);
+        let found = of_system.find(|result| result.metric == program::METRIC);
+        let value = found.and_then(|result| result.value);
+        value.with_context(|| format!("nothing measured of {system}"))
     };
-    Some(of("bailey")? / of("reference")?)
+    Ok(of("bailey")? / of("reference")?)
 }

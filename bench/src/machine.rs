@@ -45,7 +45,8 @@ fn line_of(path: &str, name: &str) -> String {
     line.unwrap_or_default().trim().to_owned()
 }
 
-fn cpu_model() -> String {
+/// As /proc/cpuinfo has it.
+pub(crate) fn cpu_model() -> String {
     let line = line_of("/proc/cpuinfo", "model name");
     line.trim_start_matches(':').trim().to_owned()
 }

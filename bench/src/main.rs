@@ -86,9 +86,12 @@ enum What {
     Nic(Box<nic::Arguments>),
     /// Fail if the programs have become slower than a record, beside the reference.
     Check {
-        /// What `report --docs` has written.
-        #[arg(default_value = "docs/performance.json")]
-        record: PathBuf,
+        /// What a kind of CPU is held to.
+        #[arg(default_value = "docs/ratios.json")]
+        records: PathBuf,
+        /// Write the record of this kind of CPU instead.
+        #[arg(long)]
+        record: bool,
     },
     /// Tables and figures of what was measured.
     Report {
@@ -128,7 +131,8 @@ fn main() -> Result<()> {
         } => Report::new(wire::run(&only, &systems)?).write(&json),
         What::Control { json, only } => Report::new(control::run(&only)?).write(&json),
         What::Nic(arguments) => Report::new(nic::run(&arguments)?).write(&arguments.json),
-        What::Check { record } => gate::run(&record),
+        What::Check { records, record } if record => gate::record(&records),
+        What::Check { records, .. } => gate::check(&records),
         What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
         What::Cluster {
             directory,
