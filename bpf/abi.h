@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a layout or of the meaning of a number below. */
-#define ABI_VERSION 5
+#define ABI_VERSION 6
 
 /* ---- control word --------------------------------------------------------
  * One 64-bit store of this word is the commit. It is read once per packet and
@@ -139,17 +139,17 @@ struct flow_entry {
 	__u32 ack[2];
 };
 
-struct flow_bucket {
-	struct flow_entry lane[FLOW_LANES];
-};
-
 struct flow_count {
 	__u64 packets;
 	__u64 bytes; /* layer 2 */
 };
 
-struct flow_counts {
-	struct flow_count lane[FLOW_LANES];
+/* What is counted is near the flow, most often in its page: one walk of the page
+ * table finds both. By sender (lower address, higher), so that the CPUs of the two
+ * directions share no line. */
+struct flow_bucket {
+	struct flow_entry lane[FLOW_LANES];
+	struct flow_count count[2][FLOW_LANES];
 };
 
 /* Live, replied flows that came in through a NIC, per source (/32, /64): two
@@ -189,7 +189,8 @@ struct flow_keys {
 	__u32 nh[FLOW_NH_WORDS];
 	__u64 mul[2]; /* odd */
 	__u64 proof[2]; /* of what clients get to see; no other hash shares them */
-	__u64 pad[6];
+	__u64 nh_v4;    /* the part of the hash that all IPv4 flows have in common */
+	__u64 pad[5];
 	__u64 abi;    /* ABI_VERSION; the last word */
 };
 

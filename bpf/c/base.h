@@ -19,6 +19,7 @@
 
 _Static_assert(sizeof(struct control) == 64, "control: one line");
 _Static_assert(sizeof(struct flow_entry) == 64, "flow_entry: one line");
+_Static_assert(sizeof(struct flow_bucket) % 64 == 0, "flow_bucket: whole lines");
 _Static_assert(sizeof(struct flow_key) == 40, "flow_key: no padding");
 _Static_assert(sizeof(struct flow_keys) == 128, "flow_keys: two lines");
 _Static_assert(sizeof(struct flood_cpu) == 64, "flood_cpu: one line");
@@ -56,9 +57,9 @@ struct pkt {
 	__u32 bucket[2];
 	__u32 tag;            /* fingerprint, 1..255 */
 	__u32 lane;           /* of bucket[0], where it would like to be */
-	__u32 bytes;
 
 	/* From here on cleared before a frame is read. */
+	__u32 bytes;
 	__u32 sequence; /* TCP; SCTP: verification tag */
 	__u32 ack;      /* TCP; SCTP: tag that an INIT or INIT ACK names */
 	__u32 zone;

@@ -32,42 +32,50 @@ static __always_inline struct pkt *frame_begin(__u32 hook)
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
 
 	if (pkt)
-		__builtin_memset(&pkt->sequence, 0,
+		__builtin_memset(&pkt->bytes, 0,
 				 __builtin_offsetof(struct pkt, control) -
-					 __builtin_offsetof(struct pkt, sequence));
+					 __builtin_offsetof(struct pkt, bytes));
 	return pkt;
 }
 
-/* What was read is to be judged. */
-static __always_inline bool pkt_begin(struct pkt *pkt, __u32 hook,
-				      void *control_map, __u32 ifindex)
-{
+/* What is in force where a frame came in. */
+struct scene {
 	struct control *control;
-	__u64 *interface, now;
+	__u64 interface; /* 0: not attached to */
+};
+
+static __always_inline bool scene_set(struct scene *scene, void *control_map,
+				      __u32 ifindex)
+{
+	__u64 *interface;
 	__u32 zero = 0;
 
-	control = bpf_map_lookup_elem(control_map, &zero);
-	if (!control)
-		return false;
+	scene->control = bpf_map_lookup_elem(control_map, &zero);
+	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	scene->interface = interface ? *interface : 0;
+	return scene->control;
+}
+
+/* What was read is to be judged. */
+static __always_inline void pkt_begin(struct pkt *pkt, __u32 hook,
+				      const struct scene *scene, __u32 ifindex)
+{
+	struct control *control = scene->control;
+	__u64 now = clock_nanoseconds();
+
 	__builtin_memset(&pkt->control, 0,
 			 sizeof(*pkt) - __builtin_offsetof(struct pkt, control));
 	pkt->control = READ_ONCE(control->word);
 	pkt->hook = hook;
 	pkt->packets = 1;
-	now = clock_nanoseconds();
 	pkt->now = clock_tick(now);
 	pkt->part = clock_part(now);
 	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
 	pkt->ifindex = ifindex;
 	pkt->warm = warm_at(READ_ONCE(control->warm_until), pkt->now);
-	pkt->mac = 0;
-	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	if (interface) {
-		pkt->mac = *interface >> INTERFACE_MAC_SHIFT;
-		pkt->slot = *interface & (INTERFACE_SLOTS - 1);
-		pkt->outside = !!(*interface & INTERFACE_OUTSIDE);
-	}
-	return true;
+	pkt->mac = scene->interface >> INTERFACE_MAC_SHIFT;
+	pkt->slot = scene->interface & (INTERFACE_SLOTS - 1);
+	pkt->outside = !!(scene->interface & INTERFACE_OUTSIDE);
 }
 
 static __always_inline enum step flow_answer(struct pkt *pkt)
@@ -182,25 +190,27 @@ int entry_xdp(struct xdp_md *ctx)
 	__u32 ifindex = ctx->ingress_ifindex;
 	enum step step = STEP_CONTINUE;
 	struct pkt *pkt = frame_begin(HOOK_XDP);
+	struct scene scene;
 	struct quick quick;
 	bool plain;
 	int action;
 
-	if (!pkt)
+	if (!pkt || !scene_set(&scene, &control, ifindex))
 		return XDP_DROP;
 	plain = read_plain_xdp(pkt, ctx);
 	/* A router has a route to find. */
-	if (plain && !ROUTER && quick_passes(pkt, ifindex, &quick)) {
+	if (plain && !ROUTER &&
+	    quick_passes(pkt, READ_ONCE(scene.control->word), scene.interface,
+			 &quick)) {
 		action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex,
 						   XDP_DROP)
 				: XDP_PASS;
 		if (action != XDP_DROP) {
-			quick_count(pkt, HOOK_XDP, 1, &quick);
+			quick_count(pkt, scene.interface, HOOK_XDP, 1, &quick);
 			return action;
 		}
 	}
-	if (!pkt_begin(pkt, HOOK_XDP, &control, ifindex))
-		return XDP_DROP;
+	pkt_begin(pkt, HOOK_XDP, &scene, ifindex);
 	pkt->plain = plain;
 	if (!plain)
 		step = parse_xdp(pkt, ctx);
@@ -263,9 +273,10 @@ int entry_tc(struct __sk_buff *skb)
 	struct pkt *pkt = frame_begin(HOOK_TC);
 	bool plain = false, seen = judged(skb);
 	enum step step = STEP_CONTINUE;
+	struct scene scene;
 	struct quick quick;
 
-	if (!pkt)
+	if (!pkt || !scene_set(&scene, &control, ifindex))
 		return TC_ACT_SHOT;
 	/* The outermost tag is not in the frame but beside it. */
 	if (skb->vlan_present)
@@ -277,12 +288,12 @@ int entry_tc(struct __sk_buff *skb)
 		plain = read_plain(pkt, (void *)(long)skb->data,
 				   (void *)(long)skb->data_end, skb->len);
 	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
-	if (plain && quick_passes(pkt, ifindex, &quick)) {
-		quick_count(pkt, HOOK_TC, packets, &quick);
+	if (plain && quick_passes(pkt, READ_ONCE(scene.control->word),
+				  scene.interface, &quick)) {
+		quick_count(pkt, scene.interface, HOOK_TC, packets, &quick);
 		return TC_ACT_UNSPEC;
 	}
-	if (!pkt_begin(pkt, HOOK_TC, &control, ifindex))
-		return TC_ACT_SHOT;
+	pkt_begin(pkt, HOOK_TC, &scene, ifindex);
 	pkt->packets = packets;
 	pkt->plain = plain;
 	if (seen) {
@@ -307,13 +318,13 @@ int entry_probe(struct xdp_md *ctx)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	struct pkt *pkt = frame_begin(HOOK_PROBE);
+	struct scene scene;
 	bool plain;
 
-	if (!pkt)
+	if (!pkt || !scene_set(&scene, &probe_control, ifindex))
 		return XDP_DROP;
 	plain = read_plain_xdp(pkt, ctx);
-	if (!pkt_begin(pkt, HOOK_PROBE, &probe_control, ifindex))
-		return XDP_DROP;
+	pkt_begin(pkt, HOOK_PROBE, &scene, ifindex);
 	pkt->plain = plain;
 	if (!plain && parse_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);

@@ -28,6 +28,19 @@ enum find {
  * collide with probability 2^-32 whatever the sender chooses. The multiplies
  * after it only spread the result over bucket and tag bits.
  */
+static __always_inline __u64 nh_pair(const __u32 *word,
+				     const struct flow_keys *keys, __u32 i)
+{
+	return (__u64)(word[i] + keys->nh[i]) * (word[i + 1] + keys->nh[i + 1]);
+}
+
+/* An IPv4 address, as it is held. */
+static __always_inline __u64 nh_v4_pair(__u32 address,
+					const struct flow_keys *keys, __u32 i)
+{
+	return (__u64)(V4_MAPPED_WORD + keys->nh[i]) * (address + keys->nh[i + 1]);
+}
+
 static __always_inline bool flow_hash(struct pkt *pkt)
 {
 	const __u32 *word = (const __u32 *)&pkt->key;
@@ -38,10 +51,16 @@ static __always_inline bool flow_hash(struct pkt *pkt)
 	keys = bpf_map_lookup_elem(&flow_keys, &zero);
 	if (!keys)
 		return false;
+	if (pkt->kind == KIND_IPV4) {
+		/* Where addresses have no bits, the sum is known before. */
+		hash = keys->nh_v4 + nh_pair(word, keys, 0) +
+		       nh_v4_pair(pkt->key.addr_lo_be[1] >> 32, keys, 4) +
+		       nh_v4_pair(pkt->key.addr_hi_be[1] >> 32, keys, 8);
+	} else {
 #pragma unroll
-	for (i = 0; i < FLOW_NH_WORDS; i += 2)
-		hash += (__u64)(__u32)(word[i] + keys->nh[i]) *
-			(__u32)(word[i + 1] + keys->nh[i + 1]);
+		for (i = 0; i < FLOW_NH_WORDS; i += 2)
+			hash += nh_pair(word, keys, i);
+	}
 	hash = (hash ^ hash >> 32) * keys->mul[0];
 	second = (hash ^ hash >> 32) * keys->mul[1];
 	pkt->bucket[0] = hash >> (64 - FLOW_BUCKET_BITS);
@@ -408,33 +427,27 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 	return step;
 }
 
-static __always_inline void flow_count_in(bool low, __u32 bucket, __u32 lane,
-					  __u32 packets, __u32 bytes)
+/* What the packet's sender has sent. */
+static __always_inline struct flow_count *
+flow_count_at(const struct pkt *pkt, struct flow_bucket *line, __u32 lane)
 {
-	struct flow_counts *counts;
-	struct flow_count *count;
-
-	/* A call that knows its map is no call but the access itself: the barrier
-	 * keeps the compiler from making one of the two. */
-	if (low) {
-		counts = bpf_map_lookup_elem(&flow_counts_low, &bucket);
-		asm volatile("" : "+r"(counts));
-	} else {
-		counts = bpf_map_lookup_elem(&flow_counts_high, &bucket);
-	}
-	if (!counts)
-		return;
-	count = &counts->lane[lane & (FLOW_LANES - 1)];
-	count->packets += packets;
-	count->bytes += bytes;
+	return &line->count[!pkt->from_low][lane & (FLOW_LANES - 1)];
 }
 
 static __always_inline void flow_count(struct pkt *pkt, __u32 bucket,
 				       __u32 lane)
 {
-	if (FLOW_COUNTERS && !pkt->related)
-		flow_count_in(pkt->from_low, bucket, lane, pkt->packets,
-			      pkt->bytes);
+	struct flow_bucket *line;
+	struct flow_count *count;
+
+	if (!FLOW_COUNTERS || pkt->related)
+		return;
+	line = bpf_map_lookup_elem(&flows, &bucket);
+	if (!line)
+		return;
+	count = flow_count_at(pkt, line, lane);
+	count->packets += pkt->packets;
+	count->bytes += pkt->bytes;
 }
 
 static __always_inline void flow_rules(struct pkt *pkt, __u64 rules)

@@ -300,19 +300,18 @@ static __always_inline void counts_restart(struct pkt *pkt)
 {
 	__u32 lane = pkt->found_lane & (FLOW_LANES - 1);
 	__u32 bucket = pkt->found_bucket; /* on the stack: 6.1 takes keys from there */
-	struct flow_counts *low, *high;
+	struct flow_bucket *line;
+	__u32 own = !pkt->from_low;
 
 	if (!FLOW_COUNTERS)
 		return;
-	low = bpf_map_lookup_elem(&flow_counts_low, &bucket);
-	high = bpf_map_lookup_elem(&flow_counts_high, &bucket);
-	if (!low || !high)
+	line = bpf_map_lookup_elem(&flows, &bucket);
+	if (!line)
 		return;
-	low->lane[lane].packets = 0;
-	low->lane[lane].bytes = 0;
-	high->lane[lane].packets = 0;
-	high->lane[lane].bytes = 0;
-	flow_count(pkt, bucket, lane);
+	line->count[own][lane].packets = pkt->packets;
+	line->count[own][lane].bytes = pkt->bytes;
+	line->count[!own][lane].packets = 0;
+	line->count[!own][lane].bytes = 0;
 }
 
 /* What the sender's first packet says of the sequence numbers, or tags. */

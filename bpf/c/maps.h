@@ -62,11 +62,6 @@ struct {
 
 ARRAY(flow_tags, __u64, 2);
 ARRAY(flows, struct flow_bucket, 2);
-
-/* Packets and bytes, a map per direction: the CPUs of the two directions share
- * no line. */
-ARRAY(flow_counts_low, struct flow_counts, 2);
-ARRAY(flow_counts_high, struct flow_counts, 2);
 ARRAY(flow_keys, struct flow_keys, 1);
 ARRAY(reason_counters, struct reason_counters, HOOKS);
 ARRAY(rule_counters, struct rule_counter, RULE_FIRST);

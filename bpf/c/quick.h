@@ -19,48 +19,51 @@
 /* An idle time is never scaled to less than 1/32 (SCALE_LEAST of the sweeper). */
 #define IDLE_LEAST_SHIFT 5
 
+/* Where the flow is, and its meta word as it was before the key was compared. */
 struct place {
-	__u32 bucket;
+	struct flow_bucket *line;
+	__u64 meta;
 	__u32 lane;
 };
 
-static __always_inline struct flow_entry *
-quick_match(const struct pkt *pkt, __u32 bucket, __u32 lane,
-	    struct place *place)
+static __always_inline bool quick_match(const struct pkt *pkt, __u32 bucket,
+					__u32 lane, struct place *place)
 {
-	struct flow_entry *entry = flow_entry_at(bucket, lane);
+	struct flow_bucket *line = bpf_map_lookup_elem(&flows, &bucket);
+	struct flow_entry *entry;
 
-	if (!entry || !key_equal(&entry->key, &pkt->key))
-		return NULL;
-	place->bucket = bucket;
+	if (!line)
+		return false;
+	lane &= FLOW_LANES - 1;
+	entry = &line->lane[lane];
+	/* What it counts is another line, which is to be on its way as well. */
+	if (FLOW_COUNTERS)
+		READ_ONCE(flow_count_at(pkt, line, lane)->packets);
+	place->line = line;
 	place->lane = lane;
-	return entry;
+	place->meta = READ_ONCE(entry->meta);
+	asm volatile("" ::: "memory");
+	return key_equal(&entry->key, &pkt->key);
 }
 
 /* At its first choice of lane, whatever the tags say: most are, and its line is on
  * its way while they are read. Else at the first lane of its tag in either bucket. */
-static __always_inline struct flow_entry *quick_find(const struct pkt *pkt,
-						     struct place *place)
+static __always_inline bool quick_find(const struct pkt *pkt,
+				       struct place *place)
 {
 	__u32 bucket = pkt->bucket[0];
-	struct flow_entry *entry;
 	__u64 *word, lanes;
 
-	entry = quick_match(pkt, bucket, pkt->lane, place);
-	if (entry)
-		return entry;
+	if (quick_match(pkt, bucket, pkt->lane, place))
+		return true;
 	word = flow_tag_word(bucket);
 	lanes = word ? lanes_matching(READ_ONCE(*word), pkt->tag) : 0;
-	if (lanes) {
-		entry = quick_match(pkt, bucket, lane_lowest(lanes), place);
-		if (entry)
-			return entry;
-	}
+	if (lanes && quick_match(pkt, bucket, lane_lowest(lanes), place))
+		return true;
 	bucket = pkt->bucket[1];
 	word = flow_tag_word(bucket);
 	lanes = word ? lanes_matching(READ_ONCE(*word), pkt->tag) : 0;
-	return lanes ? quick_match(pkt, bucket, lane_lowest(lanes), place)
-		     : NULL;
+	return lanes && quick_match(pkt, bucket, lane_lowest(lanes), place);
 }
 
 /* Can it be one of those at all? To look for the flow of a SYN is to wait for memory
@@ -72,11 +75,20 @@ static __always_inline bool quick_segment(const struct pkt *pkt)
 	return pkt->protocol != IPPROTO_TCP || (pkt->tcp_flags & flags) == TCP_ACK;
 }
 
-/* Does such a packet leave a flow in this state as it is? */
-static __always_inline bool quick_state(const struct pkt *pkt, __u32 state)
+/* Is the flow established, judged under what is in force, and nobody's at the
+ * moment? Then such a packet leaves it as it is. */
+static __always_inline bool quick_state(const struct pkt *pkt, __u64 meta,
+					__u64 control)
 {
-	return state == (pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
-							STATE_UDP_REPLIED);
+	const __u64 mask = META_LOCKED |
+			   (__u64)META_STATE_MASK << META_STATE_SHIFT |
+			   (__u64)FLOW_REPLIED << META_FLAGS_SHIFT;
+	__u64 state = pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
+						     STATE_UDP_REPLIED;
+
+	return (meta & mask) == (state << META_STATE_SHIFT |
+				 (__u64)FLOW_REPLIED << META_FLAGS_SHIFT) &&
+	       flow_current(meta, control);
 }
 
 /* The flow was there before and after what was read of it, and has been seen now. */
@@ -99,62 +111,54 @@ static __always_inline bool quick_seen(struct flow_entry *entry, __u64 meta,
 struct quick {
 	struct place place;
 	__u64 rules;
-	__u32 slot;
 	__u32 now;
 };
 
 /* Is the packet one of those? pkt is read and has its key. */
-static __always_inline bool quick_passes(struct pkt *pkt, __u32 ifindex,
-					 struct quick *quick)
+static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
+					 __u64 interface, struct quick *quick)
 {
-	struct control *in_force = control_in_force();
-	__u64 *interface, meta, rules;
 	struct flow_entry *entry;
 
 	if (!quick_segment(pkt))
 		return false;
-	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	if (!in_force || !interface)
-		return false;
-	if (INSIDE_COUNT && *interface & INTERFACE_OUTSIDE &&
+	if (INSIDE_COUNT && interface & INTERFACE_OUTSIDE &&
 	    inside_address(pkt->source_be[0], pkt->source_be[1]))
 		return false;
-	entry = quick_find(pkt, &quick->place);
-	if (!entry)
+	if (!quick_find(pkt, &quick->place))
 		return false;
-	meta = READ_ONCE(entry->meta);
-	rules = READ_ONCE(entry->rules);
-	if (meta & META_LOCKED || !(meta_flags(meta) & FLOW_REPLIED) ||
-	    rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
-	    !quick_state(pkt, meta_state(meta)) ||
-	    !flow_current(meta, READ_ONCE(in_force->word)))
+	entry = &quick->place.line->lane[quick->place.lane];
+	quick->rules = READ_ONCE(entry->rules);
+	if (quick->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
+	    !quick_state(pkt, quick->place.meta, control))
 		return false;
-	/* The line may have been another flow's when the key was compared first;
-	 * now it has been this one's since meta was read, or meta has changed. */
+	/* The line has been this flow's since its meta word was read, or that has
+	 * changed. */
 	asm volatile("" ::: "memory");
-	if (!key_equal(&entry->key, &pkt->key))
-		return false;
 	quick->now = clock_tick(clock_nanoseconds());
-	if (!quick_seen(entry, meta, quick->now))
+	if (!quick_seen(entry, quick->place.meta, quick->now))
 		return false;
 	if (pkt->protocol == IPPROTO_TCP)
 		tcp_note_ack(pkt, entry, false);
-	quick->rules = rules;
-	quick->slot = *interface & (INTERFACE_SLOTS - 1);
 	return true;
 }
 
-static __always_inline void quick_count(const struct pkt *pkt, __u32 hook,
-					__u32 packets, const struct quick *quick)
+static __always_inline void quick_count(const struct pkt *pkt, __u64 interface,
+					__u32 hook, __u32 packets,
+					const struct quick *quick)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), bytes = pkt->bytes;
 	__u32 egress = quick->rules >> RULES_EGRESS_SHIFT & RULES_MASK;
 	__u32 ingress = quick->rules >> RULES_INGRESS_SHIFT & RULES_MASK;
+	struct flow_count *count;
 
-	if (FLOW_COUNTERS)
-		flow_count_in(pkt->from_low, quick->place.bucket,
-			      quick->place.lane, packets, bytes);
-	reason_count_at(cpu, quick->slot, hook, REASON_PASS_FLOW, packets, bytes);
+	if (FLOW_COUNTERS) {
+		count = flow_count_at(pkt, quick->place.line, quick->place.lane);
+		count->packets += packets;
+		count->bytes += bytes;
+	}
+	reason_count_at(cpu, interface & (INTERFACE_SLOTS - 1), hook,
+			REASON_PASS_FLOW, packets, bytes);
 	rule_count_at(cpu, egress, 0, packets, bytes, quick->now);
 	if (ingress != egress)
 		rule_count_at(cpu, ingress, 0, packets, bytes, quick->now);

@@ -1,7 +1,7 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
 pub const CONTROL_GENERATION_SHIFT: u32 = 8;
 pub const CONTROL_EPOCH_SHIFT: u32 = 32;
@@ -197,17 +197,6 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
-pub struct flow_bucket {
-    pub lane: [flow_entry; 8usize],
-}
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of flow_bucket"][::core::mem::size_of::<flow_bucket>() - 512usize];
-    ["Alignment of flow_bucket"][::core::mem::align_of::<flow_bucket>() - 8usize];
-    ["Offset of field: flow_bucket::lane"][::core::mem::offset_of!(flow_bucket, lane) - 0usize];
-};
-#[repr(C)]
-#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_count {
     pub packets: __u64,
     pub bytes: __u64,
@@ -221,14 +210,16 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
-pub struct flow_counts {
-    pub lane: [flow_count; 8usize],
+pub struct flow_bucket {
+    pub lane: [flow_entry; 8usize],
+    pub count: [[flow_count; 8usize]; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of flow_counts"][::core::mem::size_of::<flow_counts>() - 128usize];
-    ["Alignment of flow_counts"][::core::mem::align_of::<flow_counts>() - 8usize];
-    ["Offset of field: flow_counts::lane"][::core::mem::offset_of!(flow_counts, lane) - 0usize];
+    ["Size of flow_bucket"][::core::mem::size_of::<flow_bucket>() - 768usize];
+    ["Alignment of flow_bucket"][::core::mem::align_of::<flow_bucket>() - 8usize];
+    ["Offset of field: flow_bucket::lane"][::core::mem::offset_of!(flow_bucket, lane) - 0usize];
+    ["Offset of field: flow_bucket::count"][::core::mem::offset_of!(flow_bucket, count) - 512usize];
 };
 pub const FLOW_INSERTED: flow_event = 0;
 pub const FLOW_EVICTED_EXPIRED: flow_event = 1;
@@ -265,7 +256,8 @@ pub struct flow_keys {
     pub nh: [__u32; 10usize],
     pub mul: [__u64; 2usize],
     pub proof: [__u64; 2usize],
-    pub pad: [__u64; 6usize],
+    pub nh_v4: __u64,
+    pub pad: [__u64; 5usize],
     pub abi: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -275,7 +267,8 @@ const _: () = {
     ["Offset of field: flow_keys::nh"][::core::mem::offset_of!(flow_keys, nh) - 0usize];
     ["Offset of field: flow_keys::mul"][::core::mem::offset_of!(flow_keys, mul) - 40usize];
     ["Offset of field: flow_keys::proof"][::core::mem::offset_of!(flow_keys, proof) - 56usize];
-    ["Offset of field: flow_keys::pad"][::core::mem::offset_of!(flow_keys, pad) - 72usize];
+    ["Offset of field: flow_keys::nh_v4"][::core::mem::offset_of!(flow_keys, nh_v4) - 72usize];
+    ["Offset of field: flow_keys::pad"][::core::mem::offset_of!(flow_keys, pad) - 80usize];
     ["Offset of field: flow_keys::abi"][::core::mem::offset_of!(flow_keys, abi) - 120usize];
 };
 pub const STATE_BUSY: flow_state = 0;

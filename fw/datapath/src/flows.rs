@@ -17,7 +17,6 @@ use crate::pins::PinDir;
 pub struct FlowTable {
     tags: Mapping,
     lines: Mapping,
-    counts: [Mapping; 2],
     buckets: usize,
 }
 
@@ -61,7 +60,21 @@ pub struct Flow {
 }
 
 const LANES: usize = abi::FLOW_LANES as usize;
-const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
+/// Words of a flow's line.
+pub(crate) const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
+const BUCKET_WORDS: usize = size_of::<abi::flow_bucket>() / 8;
+const COUNTS: usize = std::mem::offset_of!(abi::flow_bucket, count) / 8;
+const COUNT_WORDS: usize = size_of::<abi::flow_count>() / 8;
+
+/// Where a flow's line begins among the words of the map.
+pub(crate) fn line_at(bucket: usize, lane: usize) -> usize {
+    bucket * BUCKET_WORDS + lane * LINE_WORDS
+}
+
+/// Where its counters are: those of the lower address, 0, or the higher, 1.
+fn count_at(side: usize, bucket: usize, lane: usize) -> usize {
+    bucket * BUCKET_WORDS + COUNTS + (side * LANES + lane) * COUNT_WORDS
+}
 
 /// The layout that the pinned table was made with.
 pub(crate) fn layout_version(pins: &PinDir) -> Result<u64, DatapathError> {
@@ -122,15 +135,10 @@ impl FlowTable {
                 message: format!("layout {version}, this version reads {}", abi::ABI_VERSION),
             });
         }
-        let counts = size_of::<abi::flow_counts>();
         let (tags, buckets) = map_pinned(pins, "flow_tags", size_of::<u64>())?;
         Ok(Self {
             tags,
             lines: map_pinned(pins, "flows", size_of::<abi::flow_bucket>())?.0,
-            counts: [
-                map_pinned(pins, "flow_counts_low", counts)?.0,
-                map_pinned(pins, "flow_counts_high", counts)?.0,
-            ],
             buckets,
         })
     }
@@ -151,7 +159,7 @@ impl FlowTable {
     }
 
     fn state(&self, bucket: usize, lane: usize) -> u32 {
-        let meta = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
+        let meta = &self.lines.words()[line_at(bucket, lane)];
         (meta.load(Ordering::Relaxed) >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
     }
 
@@ -172,7 +180,7 @@ impl FlowTable {
     }
 
     fn flow(&self, bucket: usize, lane: usize) -> Option<Flow> {
-        let at = (bucket * LANES + lane) * LINE_WORDS;
+        let at = line_at(bucket, lane);
         let line = &self.lines.words()[at..at + LINE_WORDS];
         // A line that changed while it was read is read again, then left out.
         for _ in 0..4 {
@@ -193,13 +201,11 @@ impl FlowTable {
     }
 
     fn count(&self, side: usize, bucket: usize, lane: usize) -> Count {
-        let at = (bucket * LANES + lane) * 2;
-        match self.counts[side].words().get(at..at + 2) {
-            Some([packets, bytes]) => Count {
-                packets: packets.load(Ordering::Relaxed),
-                bytes: bytes.load(Ordering::Relaxed),
-            },
-            _ => Count::default(),
+        let at = count_at(side, bucket, lane);
+        let load = |at: usize| self.lines.words()[at].load(Ordering::Relaxed);
+        Count {
+            packets: load(at),
+            bytes: load(at + 1),
         }
     }
 }

@@ -16,13 +16,11 @@ pub(crate) const BUILD_MAPS: [&str; 5] = [
 ];
 
 /// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 24] = [
+pub(crate) const SHARED_MAPS: [&str; 22] = [
     "control",
     "probe_control",
     "flow_tags",
     "flows",
-    "flow_counts_low",
-    "flow_counts_high",
     "flow_keys",
     "flow_events",
     "source_flows",
@@ -76,7 +74,6 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         setting: None,
     };
     let flows = Some("flow_table.flows");
-    let counts = size_of::<abi::flow_counts>();
     let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
     let rules = cpus * globals.rule_stride;
     Ok(vec![
@@ -84,8 +81,6 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         array("probe_control", size_of::<abi::control>(), 1, None),
         array("flow_tags", 8, buckets, flows),
         array("flows", size_of::<abi::flow_bucket>(), buckets, flows),
-        array("flow_counts_low", counts, buckets, flows),
-        array("flow_counts_high", counts, buckets, flows),
         array("flow_keys", size_of::<abi::flow_keys>(), 1, None),
         array("flow_events", size_of::<abi::flow_events>(), cpus + 1, None),
         array("source_flows", 8, 1 << abi::SOURCE_BITS, None),

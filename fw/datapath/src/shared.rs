@@ -13,6 +13,7 @@ use crate::error::DatapathError;
 use crate::failsafe;
 use crate::frozen::write_and_freeze;
 use crate::globals::{Globals, build_number};
+use crate::hash;
 use crate::jiffies::Jiffies;
 use crate::layout::{self, Pinned};
 use crate::mapping::Mapping;
@@ -329,6 +330,7 @@ fn write_keys(entry: &Ebpf) -> Result<(), DatapathError> {
     })?;
     let mut keys: abi::flow_keys = bytemuck::pod_read_unaligned(&random);
     keys.mul = keys.mul.map(|multiplier| multiplier | 1);
+    keys.nh_v4 = hash::common_of_v4(&keys);
     keys.abi = u64::from(abi::ABI_VERSION);
     let mapping = writable(entry, "flow_keys", size_of::<abi::flow_keys>())?;
     let words: [u64; size_of::<abi::flow_keys>() / 8] = bytemuck::cast(keys);

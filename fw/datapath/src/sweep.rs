@@ -8,6 +8,7 @@ use crate::control::{self, ControlWord};
 use crate::counters::map_pinned_writable;
 use crate::error::DatapathError;
 use crate::flood;
+use crate::flows::{LINE_WORDS, line_at};
 use crate::hash::FlowHash;
 use crate::mapping::Mapping;
 use crate::pins::PinDir;
@@ -43,7 +44,6 @@ pub struct Sweeper {
 }
 
 const LANES: usize = abi::FLOW_LANES as usize;
-const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
 
 /// A stamp this many commits old is made "always stale", long before it could come round.
 const EPOCH_LAG: u32 = 1 << 16;
@@ -172,7 +172,7 @@ impl Sweeper {
         let scale = scale_for(self.live, self.flows);
         let tags = tags.to_le_bytes();
         for lane in (0..LANES).filter(|&lane| tags[lane] != 0) {
-            let word = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
+            let word = &self.lines.words()[line_at(bucket, lane)];
             let meta = word.load(Ordering::Acquire);
             let state = state_of(meta);
             if state == abi::STATE_BUSY {
@@ -198,7 +198,7 @@ impl Sweeper {
 
     /// Takes an expired flow out of the table; if a packet comes first, the flow stays.
     fn retire(&self, bucket: usize, lane: usize, meta: u64, now: Ticks) {
-        let at = (bucket * LANES + lane) * LINE_WORDS;
+        let at = line_at(bucket, lane);
         let line = &self.lines.words()[at..at + LINE_WORDS];
         let serial = u64::from(abi::META_SERIAL_MASK) << abi::META_SERIAL_SHIFT;
         let busy = u64::from(now.0) << abi::META_SEEN_SHIFT | meta & serial;
@@ -221,7 +221,7 @@ impl Sweeper {
     /// The first half of [`Self::retire`], whatever the flow.
     pub(crate) fn take(&self, (bucket, lane): (usize, usize)) {
         let now = self.now();
-        let word = &self.lines.words()[(bucket * LANES + lane) * LINE_WORDS];
+        let word = &self.lines.words()[line_at(bucket, lane)];
         let busy = u64::from(now.0) << abi::META_SEEN_SHIFT;
         word.store(busy, Ordering::Release);
     }

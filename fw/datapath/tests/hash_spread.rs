@@ -19,7 +19,8 @@ fn hash(secret: u64) -> FlowHash {
         nh,
         mul: [random.next() | 1, random.next() | 1],
         proof: [0; 2],
-        pad: [0; 6],
+        nh_v4: 0,
+        pad: [0; 5],
         abi: 0,
     };
     FlowHash::new(keys, BUCKET_BITS)
