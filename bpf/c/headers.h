@@ -222,9 +222,7 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 	pkt->end = pkt->at + payload;
 	pkt->kind = KIND_IPV6;
 	pkt->hop_limit = ip->hop_limit;
-	__builtin_memcpy(pkt->source_be, &ip->saddr, sizeof(pkt->source_be));
-	__builtin_memcpy(pkt->destination_be, &ip->daddr,
-			 sizeof(pkt->destination_be));
+	addresses_v6(pkt, ip);
 	if (martian_v6(pkt->source_be, pkt->destination_be))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	chain = ipv6_chain(pkt, headers, ip->nexthdr, false);

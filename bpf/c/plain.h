@@ -86,9 +86,7 @@ static __always_inline bool plain_v6(struct pkt *pkt, void *data,
 		return false;
 	pkt->kind = KIND_IPV6;
 	pkt->protocol = ip->nexthdr;
-	__builtin_memcpy(pkt->source_be, &ip->saddr, sizeof(pkt->source_be));
-	__builtin_memcpy(pkt->destination_be, &ip->daddr,
-			 sizeof(pkt->destination_be));
+	addresses_v6(pkt, ip);
 	/* ::, ::1 and IPv4-mapped begin with zeros, multicast with ff. */
 	if (!pkt->source_be[0] || !pkt->destination_be[0] ||
 	    (pkt->source_be[0] & 0xff) == 0xff)
