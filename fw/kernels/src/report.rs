@@ -36,7 +36,7 @@ pub(crate) fn write(record: &Record) -> Result<()> {
     ));
     text.push_str(&table(
         "Instructions per packet",
-        "The whole program, by `-icount shift=0`, with some 90 of the test run itself; 5 % more fails.",
+        "The whole program, by `-icount shift=0`, with some 90 of the test run itself; 5 % more fails. The `reference` is what benchmarks compare with (bench/bpf/reference.bpf.c), on the same frames.",
         &suites,
         |suite| suite.packets.iter().map(|(name, count)| (name.clone(), count.to_string())).collect(),
     ));

@@ -19,6 +19,9 @@ use bailey_policy::{
     PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
 };
 
+/// The same of a firewall in the common style.
+mod reference;
+
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
@@ -310,7 +313,7 @@ fn packets() -> Result<()> {
             fixture.name
         );
     }
-    Ok(())
+    reference::packets(REPEAT)
 }
 
 /// The interface in a PCI slot: its driver, and what it says it can.
