@@ -8,7 +8,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 use crate::attach::parse_link_pin;
 use crate::error::DatapathError;
 use crate::link::Link;
-use crate::maps::{BUILD_MAPS, SHARED_MAPS};
+use crate::maps::{BUILD_MAPS, FORMER_MAPS, SHARED_MAPS};
 
 /// Where maps are pinned: how objects of different generations come to share them.
 #[derive(Debug)]
@@ -142,5 +142,6 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(LINK)
         || name.starts_with(TRACE)
         || SHARED_MAPS.contains(&name)
+        || FORMER_MAPS.contains(&name)
         || BUILD_MAPS.iter().any(of_build)
 }

@@ -271,29 +271,31 @@ fn inside_addresses_do_not_come_from_outside() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
+    let pins = private();
+    let at = |clock_offset| Settings {
+        clock_offset,
+        ..small()
+    };
+    let h = on(&pins, at(0));
+    h.datapath.warm_up(60);
+    let rule = h.rule(0);
+    let opened = [NOT_ISOLATED_NEW, (rule, 1)];
+    let known = [NOT_ISOLATED, (rule, 0)];
+    let back = [0, 1].map(|family| tcp(POD[family], CLIENT[family], 80, 40000, ACK));
+    let to = [0, 1].map(|family| tcp(CLIENT[family], POD[family], 40000, 80, ACK));
+    let late = [0, 1].map(|family| tcp(STRANGER[family], POD[family], 40000, 80, ACK));
     for family in [0, 1] {
-        let pins = private();
-        let at = |clock_offset| Settings {
-            clock_offset,
-            ..small()
-        };
-        let h = on(&pins, at(0));
-        h.datapath.warm_up(60);
         let (client, pod, stranger) = (CLIENT[family], POD[family], STRANGER[family]);
-        let rule = h.rule(0);
-        let opened = [NOT_ISOLATED_NEW, (rule, 1)];
         // The server's segment comes first: who has opened it is told by the ports.
-        let back = tcp(pod, client, 80, 40000, ACK);
-        h.expect(Hook::Tc, &back, REASON_PASS_NEW, &opened);
-        let flow = h.flow();
-        assert_eq!((flow.source, flow.destination_port), (ip(client), 80));
+        h.expect(Hook::Tc, &back[family], REASON_PASS_NEW, &opened);
+        let flows = h.flows();
+        let flow = flows.iter().find(|flow| flow.source == ip(client)).unwrap();
+        assert_eq!(flow.destination_port, 80);
         assert_eq!(flow.flags & FLOW_MIDSTREAM, 0);
-        let to = tcp(client, pod, 40000, 80, ACK);
-        let known = [NOT_ISOLATED, (rule, 0)];
-        h.expect(Hook::Xdp, &to, REASON_PASS_FLOW, &known);
+        h.expect(Hook::Xdp, &to[family], REASON_PASS_FLOW, &known);
         // What policy denies passes, and is not taken up.
         for frame in [
-            tcp(stranger, pod, 40000, 80, ACK),
+            late[family].clone(),
             tcp(stranger, pod, 40000, 80, SYN),
             udp(stranger, pod, 40000, 80),
             echo(client, pod, false),
@@ -310,17 +312,20 @@ fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
             REASON_DROP_TCP_FLAGS,
             &[],
         );
-        assert_eq!(h.flows().len(), 1);
-        // It is over by itself; what was taken up lives, also under the next policy.
-        let h = after(h, &pins, at(70));
-        h.expect(Hook::Xdp, &to, REASON_PASS_FLOW, &known);
-        h.expect(Hook::Tc, &back, REASON_PASS_FLOW, &known);
-        let late = tcp(stranger, pod, 40000, 80, ACK);
-        h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
-        // Its tick comes round after 208 days, unless it is forgotten.
-        h.datapath.sweeper().unwrap().end_warm_up();
-        let h = after(h, &pins, at(TICK_MASK + 1));
-        h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
+        assert_eq!(h.flows().len(), family + 1);
+    }
+    // It is over by itself; what was taken up lives, also under the next policy.
+    let h = after(h, &pins, at(70));
+    for family in [0, 1] {
+        h.expect(Hook::Xdp, &to[family], REASON_PASS_FLOW, &known);
+        h.expect(Hook::Tc, &back[family], REASON_PASS_FLOW, &known);
+        h.expect(Hook::Xdp, &late[family], REASON_DROP_TCP_NO_FLOW, &[]);
+    }
+    // Its tick comes round after 208 days, unless it is forgotten.
+    h.datapath.sweeper().unwrap().end_warm_up();
+    let h = after(h, &pins, at(TICK_MASK + 1));
+    for late in &late {
+        h.expect(Hook::Xdp, late, REASON_DROP_TCP_NO_FLOW, &[]);
     }
 }
 
