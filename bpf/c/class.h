@@ -46,21 +46,19 @@ static __always_inline bool u32_at(void *map, __u32 index, __u32 *value)
 	return true;
 }
 
-/* The lanes of one bucket of the exact table whose tags match. */
-static __always_inline __u64 host_lanes(__u32 bucket, __u32 tag)
+/* One bucket of the exact table. A global function, as flow_find_in is. */
+__noinline int host_find(__u32 bucket, __u32 tag, __u64 first, __u64 second)
 {
 	__u64 *word = bpf_map_lookup_elem(&host_tags, &bucket);
-
-	return word ? lanes_matching(*word, tag) : 0;
-}
-
-/* The class of the address among these lanes. A global function, as flow_find_in
- * is. */
-__noinline int host_find(__u32 bucket, __u64 lanes, __u64 first, __u64 second)
-{
 	struct host_bucket *line;
+	__u64 lanes;
 	int i;
 
+	if (!word)
+		return -1;
+	lanes = lanes_matching(*word, tag);
+	if (!lanes)
+		return -1;
 	line = bpf_map_lookup_elem(&host_buckets, &bucket);
 	if (!line)
 		return -1;
@@ -81,8 +79,8 @@ static __always_inline int host_class(const __u64 address_be[2])
 	__u32 w0 = address_be[0], w1 = address_be[0] >> 32;
 	__u32 w2 = address_be[1], w3 = address_be[1] >> 32;
 	__u32 first, second, tag;
-	__u64 hash, more, lanes;
-	int class_id = -1;
+	__u64 hash, more;
+	int class_id;
 
 	hash = (__u64)(w0 + HOST_KEYS[0]) * (__u32)(w1 + HOST_KEYS[1]) +
 	       (__u64)(w2 + HOST_KEYS[2]) * (__u32)(w3 + HOST_KEYS[3]);
@@ -93,13 +91,10 @@ static __always_inline int host_class(const __u64 address_be[2])
 	if (first == second)
 		second ^= 1;
 	tag = (more >> 8 & 0xff) ?: 1;
-	lanes = host_lanes(first, tag);
-	if (lanes)
-		class_id = host_find(first, lanes, address_be[0], address_be[1]);
-	if (class_id >= 0)
-		return class_id;
-	lanes = host_lanes(second, tag);
-	return lanes ? host_find(second, lanes, address_be[0], address_be[1]) : -1;
+	class_id = host_find(first, tag, address_be[0], address_be[1]);
+	if (class_id < 0)
+		class_id = host_find(second, tag, address_be[0], address_be[1]);
+	return class_id;
 }
 
 static __always_inline __u32 popcount64(__u64 x)

@@ -158,22 +158,17 @@ static __always_inline void key_set(struct pkt *pkt)
 			   : source[1] != destination[1]
 				     ? source[1] < destination[1]
 				     : sport <= dport;
-	const __u64 *lower = source, *higher = destination;
-	__u32 ports = (__u32)sport | (__u32)dport << TUPLE_PORT_HI_SHIFT;
 
 	pkt->from_low = low;
-	if (!low) {
-		lower = destination;
-		higher = source;
-		ports = (__u32)dport | (__u32)sport << TUPLE_PORT_HI_SHIFT;
-	}
-	pkt->key.addr_lo_be[0] = lower[0];
-	pkt->key.addr_lo_be[1] = lower[1];
-	pkt->key.addr_hi_be[0] = higher[0];
-	pkt->key.addr_hi_be[1] = higher[1];
-	pkt->key.tuple = ports |
-			 (__u64)pkt->protocol << TUPLE_PROTOCOL_SHIFT |
-			 (__u64)pkt->zone << TUPLE_ZONE_SHIFT;
+	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
+	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
+	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
+	pkt->key.addr_hi_be[1] = low ? destination[1] : source[1];
+	pkt->key.tuple =
+		(__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
+		(__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
+		(__u64)pkt->protocol << TUPLE_PROTOCOL_SHIFT |
+		(__u64)pkt->zone << TUPLE_ZONE_SHIFT;
 }
 
 #endif

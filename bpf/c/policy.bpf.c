@@ -17,8 +17,8 @@ volatile const __u32 TCP_STRICT = 0; /* only a SYN opens a TCP flow */
 /* Who opens the connection to whom: of a flow that is judged again, its
  * original direction, whichever side sent this packet. */
 struct direction {
-	const __u64 *source_be;
-	const __u64 *destination_be;
+	__u64 source_be[2];
+	__u64 destination_be[2];
 	__u16 port; /* destination port */
 };
 
@@ -34,8 +34,10 @@ static __always_inline void direction_set(struct pkt *pkt,
 			      : pkt->from_low != pkt->reversed;
 	__u64 tuple = pkt->key.tuple;
 
-	direction->source_be = low ? pkt->key.addr_lo_be : pkt->key.addr_hi_be;
-	direction->destination_be = low ? pkt->key.addr_hi_be : pkt->key.addr_lo_be;
+	direction->source_be[0] = low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];
+	direction->source_be[1] = low ? pkt->key.addr_lo_be[1] : pkt->key.addr_hi_be[1];
+	direction->destination_be[0] = low ? pkt->key.addr_hi_be[0] : pkt->key.addr_lo_be[0];
+	direction->destination_be[1] = low ? pkt->key.addr_hi_be[1] : pkt->key.addr_lo_be[1];
 	direction->port = low ? tuple >> TUPLE_PORT_HI_SHIFT : tuple >> TUPLE_PORT_LO_SHIFT;
 }
 
