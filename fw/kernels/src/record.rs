@@ -90,7 +90,7 @@ impl Record {
     /// What is worse than in another record: a check that passed and does not, a program that costs the
     /// verifier a fifth more, a packet that costs a twentieth more.
     pub(crate) fn worse_than(&self, known: &Self) -> Vec<String> {
-        let mut worse = Vec::new();
+        let mut worse = self.dearer_than(known);
         for name in known.suites.keys() {
             if !self.suites.contains_key(name) {
                 worse.push(format!("{name}: was not run"));
@@ -109,6 +109,27 @@ impl Record {
                     worse.push(format!("{}: {check} passed before", suite.kernel));
                 }
             }
+            for (what, now, then) in [
+                ("verifier", &suite.verified, &before.verified),
+                ("packet", &suite.packets, &before.packets),
+            ] {
+                for name in then.keys().filter(|name| !now.contains_key(*name)) {
+                    worse.push(format!(
+                        "{}: {name}: no count ({what}) any more",
+                        suite.kernel
+                    ));
+                }
+            }
+        }
+        worse
+    }
+
+    /// The same of counts alone, and only of those that have been taken.
+    pub(crate) fn dearer_than(&self, known: &Self) -> Vec<String> {
+        let mut worse = Vec::new();
+        for (name, suite) in &self.suites {
+            let nothing = Suite::default();
+            let before = known.suites.get(name).unwrap_or(&nothing);
             for (program, &count) in &suite.verified {
                 if count > VERIFIER_MOST {
                     worse.push(format!(
@@ -131,9 +152,6 @@ impl Record {
                     5,
                 ),
             ] {
-                for name in then.keys().filter(|name| !now.contains_key(*name)) {
-                    worse.push(format!("{}: {name}: no {what} any more", suite.kernel));
-                }
                 for (name, &count) in now {
                     let known = then.get(name).copied().unwrap_or(count);
                     if count.saturating_mul(100) > known.saturating_mul(100 + percent) {
