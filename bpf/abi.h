@@ -343,10 +343,13 @@ struct proof {
 
 /* ---- policy tables (one generation) ---------------------------------------
  * address -> class record:  exact table for full-length addresses, poptrie
- *                           (Asai and Ohara, SIGCOMM 2015) for prefixes
+ *                           (Asai and Ohara, SIGCOMM 2015) for prefixes, which
+ *                           ends in ranges where few prefixes are left
  * (protocol, port) -> port class
  * (subject, peer class) -> row:   subject -> page index -> page of 64 row ids
- * (row, port class) -> cell:      row -> page index -> page of 64 cells
+ * (row, port class) -> cell:      rows lie one after the other; those of more
+ *                                 than 64 port classes in pages that are stored
+ *                                 once: row -> page index -> page of 64 cells
  */
 #define HOST_LANES 8
 struct host_entry {
@@ -361,17 +364,60 @@ struct host_bucket {
 
 #define HOST_NH_WORDS 4
 
-#define LPM_DIRECT_BITS 18
+#define LPM_DIRECT_BITS 17
 #define LPM_STRIDE 6
-#define LPM_LEVELS_V4 3  /* 18 + 3 * 6 >= 32 */
-#define LPM_LEVELS_V6 19 /* 18 + 19 * 6 >= 128 */
-#define LPM_LEAF 0x80000000U /* this direct entry is a class, not a node */
+#define LPM_LEVELS_V4 3  /* 17 + 3 * 6 >= 32 */
+#define LPM_LEVELS_V6 19 /* 17 + 19 * 6 >= 128 */
+
+/* A word of the first table: the index of a node, or with LPM_LEAF where the search
+ * ends, as all words of the leaves do: a class, or in one of the two forms below. */
+#define LPM_LEAF 0x80000000U
+#define LPM_RANGES 0x40000000U /* the index of ranges */
+#define LPM_ONE 0x20000000U    /* IPv4: below the slot there is one prefix */
+#define LPM_INDEX 0x1fffffffU
+
+/* One prefix: its bits after the slot, how many of those are the host's, and the
+ * index of a pair of classes. */
+#define ONE_BITS_MASK 0x7fff
+#define ONE_HOST_SHIFT 15
+#define ONE_HOST_MASK 0xf
+#define ONE_PAIR_SHIFT 19
+#define ONE_PAIRS 1024
+struct lpm_pair {
+	__u32 outside;
+	__u32 inside;
+};
 
 struct lpm_node {
 	__u64 children; /* bit v: slot v has a child node */
 	__u64 leaves;   /* bit v: slot v starts a new run of equal leaves */
 	__u32 child_base;
 	__u32 leaf_base;
+};
+
+/*
+ * What is below a slot with few prefixes, in one line: the bits of the address
+ * after the slot, as a number, lie in one of some ranges, each of a class. Which
+ * holds the class of each range in two bits, that of the first in the lowest.
+ */
+#define RANGES4_BITS 15
+#define RANGES4_WORDS 5
+#define RANGES4_LAST (RANGES4_WORDS * 4)
+#define RANGES4_CLASSES 4
+struct lpm_ranges4 {
+	__u64 last[RANGES4_WORDS]; /* four of 16 bits each: the last of all ranges but
+				    * one, ascending; the highest bit is set */
+	__u64 which;
+	__u32 classes[RANGES4_CLASSES];
+};
+
+#define RANGES6_BITS 63
+#define RANGES6_LAST 6
+#define RANGES6_CLASSES 3
+struct lpm_ranges6 {
+	__u64 last[RANGES6_LAST];
+	__u32 which;
+	__u32 classes[RANGES6_CLASSES];
 };
 
 /* u32 arrays are stored in chunks: a BPF array has a stride of 8 bytes. */

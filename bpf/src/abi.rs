@@ -89,11 +89,26 @@ pub const PROVEN_BY_RST: u32 = 8;
 pub const PROVEN_BY_COOKIE: u32 = 4096;
 pub const HOST_LANES: u32 = 8;
 pub const HOST_NH_WORDS: u32 = 4;
-pub const LPM_DIRECT_BITS: u32 = 18;
+pub const LPM_DIRECT_BITS: u32 = 17;
 pub const LPM_STRIDE: u32 = 6;
 pub const LPM_LEVELS_V4: u32 = 3;
 pub const LPM_LEVELS_V6: u32 = 19;
 pub const LPM_LEAF: u32 = 2147483648;
+pub const LPM_RANGES: u32 = 1073741824;
+pub const LPM_ONE: u32 = 536870912;
+pub const LPM_INDEX: u32 = 536870911;
+pub const ONE_BITS_MASK: u32 = 32767;
+pub const ONE_HOST_SHIFT: u32 = 15;
+pub const ONE_HOST_MASK: u32 = 15;
+pub const ONE_PAIR_SHIFT: u32 = 19;
+pub const ONE_PAIRS: u32 = 1024;
+pub const RANGES4_BITS: u32 = 15;
+pub const RANGES4_WORDS: u32 = 5;
+pub const RANGES4_LAST: u32 = 20;
+pub const RANGES4_CLASSES: u32 = 4;
+pub const RANGES6_BITS: u32 = 63;
+pub const RANGES6_LAST: u32 = 6;
+pub const RANGES6_CLASSES: u32 = 3;
 pub const U32_CHUNK: u32 = 16;
 pub const PAGE_CELLS: u32 = 64;
 pub const CLASS_NODE: u32 = 1;
@@ -492,6 +507,19 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct lpm_pair {
+    pub outside: __u32,
+    pub inside: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of lpm_pair"][::core::mem::size_of::<lpm_pair>() - 8usize];
+    ["Alignment of lpm_pair"][::core::mem::align_of::<lpm_pair>() - 4usize];
+    ["Offset of field: lpm_pair::outside"][::core::mem::offset_of!(lpm_pair, outside) - 0usize];
+    ["Offset of field: lpm_pair::inside"][::core::mem::offset_of!(lpm_pair, inside) - 4usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct lpm_node {
     pub children: __u64,
     pub leaves: __u64,
@@ -508,6 +536,38 @@ const _: () = {
         [::core::mem::offset_of!(lpm_node, child_base) - 16usize];
     ["Offset of field: lpm_node::leaf_base"]
         [::core::mem::offset_of!(lpm_node, leaf_base) - 20usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct lpm_ranges4 {
+    pub last: [__u64; 5usize],
+    pub which: __u64,
+    pub classes: [__u32; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of lpm_ranges4"][::core::mem::size_of::<lpm_ranges4>() - 64usize];
+    ["Alignment of lpm_ranges4"][::core::mem::align_of::<lpm_ranges4>() - 8usize];
+    ["Offset of field: lpm_ranges4::last"][::core::mem::offset_of!(lpm_ranges4, last) - 0usize];
+    ["Offset of field: lpm_ranges4::which"][::core::mem::offset_of!(lpm_ranges4, which) - 40usize];
+    ["Offset of field: lpm_ranges4::classes"]
+        [::core::mem::offset_of!(lpm_ranges4, classes) - 48usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct lpm_ranges6 {
+    pub last: [__u64; 6usize],
+    pub which: __u32,
+    pub classes: [__u32; 3usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of lpm_ranges6"][::core::mem::size_of::<lpm_ranges6>() - 64usize];
+    ["Alignment of lpm_ranges6"][::core::mem::align_of::<lpm_ranges6>() - 8usize];
+    ["Offset of field: lpm_ranges6::last"][::core::mem::offset_of!(lpm_ranges6, last) - 0usize];
+    ["Offset of field: lpm_ranges6::which"][::core::mem::offset_of!(lpm_ranges6, which) - 48usize];
+    ["Offset of field: lpm_ranges6::classes"]
+        [::core::mem::offset_of!(lpm_ranges6, classes) - 52usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

@@ -17,6 +17,7 @@ use crate::peers::Peers;
 use crate::poptrie::{self, Prefix};
 use crate::ports::PortClasses;
 use crate::prefixes::{PrefixTree, TermSets};
+use crate::ranges::Ranges;
 use crate::rate_limits::RateLimitTables;
 use crate::rule_ids::{RuleIds, RuleKey};
 use crate::subjects::{Isolations, Names, Subjects, ports_of};
@@ -114,7 +115,8 @@ struct Addresses {
     /// Per family the class of an address without a prefix.
     defaults: [u32; 2],
     hosts: HostTable,
-    lpm: [LpmTables; 2],
+    lpm4: LpmTables<abi::lpm_ranges4>,
+    lpm6: LpmTables<abi::lpm_ranges6>,
 }
 
 impl Compiler {
@@ -212,13 +214,13 @@ fn assemble(
     limits: &Limits,
 ) -> Result<Tables, CompileError> {
     let hosts = &addresses.hosts;
-    let [lpm4, lpm6] = addresses.lpm.clone();
     let mut params = Params {
-        lpm4: !lpm4.direct.is_empty(),
-        lpm6: !lpm6.direct.is_empty(),
+        lpm4: !addresses.lpm4.direct.is_empty(),
+        lpm6: !addresses.lpm6.direct.is_empty(),
         default_class4: addresses.defaults[0],
         default_class6: addresses.defaults[1],
         peer_pages: matrix.peer_pages as u32,
+        row_cells: matrix.row_cells as u32,
         port_pages: matrix.port_pages as u32,
         ..Params::default()
     };
@@ -228,12 +230,13 @@ fn assemble(
         params,
         host_tags: hosts.tags.clone(),
         host_buckets: hosts.buckets.clone(),
-        lpm4,
-        lpm6,
+        lpm4: addresses.lpm4.clone(),
+        lpm6: addresses.lpm6.clone(),
         classes: addresses.records.clone(),
         port_classes: ports.chunks,
         subject_pages: chunked(&matrix.subject_pages),
         row_pages: matrix.row_pages.values().iter().map(page).collect(),
+        cells: chunked(&matrix.cells),
         row_index: chunked(&matrix.row_index),
         cell_pages: matrix.cell_pages.values().iter().map(page).collect(),
         rule_limits: rate_limits.by_rule,
@@ -402,13 +405,14 @@ impl Classes {
     fn into_tables(self) -> Addresses {
         Addresses {
             hosts: HostTable::build(&self.hosts),
-            lpm: [0, 1].map(|family| self.lpm(family)),
+            lpm4: self.lpm(0),
+            lpm6: self.lpm(1),
             defaults: self.defaults,
             records: self.records.values().to_vec(),
         }
     }
 
-    fn lpm(&self, family: usize) -> LpmTables {
+    fn lpm<R: Ranges>(&self, family: usize) -> LpmTables<R> {
         if self.prefixes[family]
             .iter()
             .all(|(prefix, _)| prefix.len == 0)

@@ -30,6 +30,8 @@ mod poptrie;
 mod ports;
 /// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
 mod prefixes;
+/// A few prefixes -> ranges of classes, in one line.
+mod ranges;
 /// Limits of rules -> token buckets.
 mod rate_limits;
 /// Policies that isolate an endpoint -> subjects.

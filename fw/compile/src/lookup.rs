@@ -8,6 +8,7 @@ use bailey_policy::{Connection, Protocol, Verdict};
 
 use crate::compile::words;
 use crate::host_table;
+use crate::ranges::Ranges;
 use crate::tables::{LpmTables, Tables};
 
 impl Tables {
@@ -47,16 +48,24 @@ impl Tables {
     }
 
     fn class(&self, address: IpAddr) -> Option<&abi::class_record> {
-        let (lpm, has_prefixes, otherwise) = match address {
-            IpAddr::V4(_) => (&self.lpm4, self.params.lpm4, self.params.default_class4),
-            IpAddr::V6(_) => (&self.lpm6, self.params.lpm6, self.params.default_class6),
-        };
         let class = match self.host_class(words(address)) {
             Some(class) => class,
-            None if !has_prefixes => otherwise,
-            None => lpm.class(address)?,
+            None => self.prefix_class(address)?,
         };
         self.classes.get(class as usize)
+    }
+
+    fn prefix_class(&self, address: IpAddr) -> Option<u32> {
+        let params = &self.params;
+        match address {
+            IpAddr::V4(_) if !params.lpm4 => Some(params.default_class4),
+            IpAddr::V6(_) if !params.lpm6 => Some(params.default_class6),
+            IpAddr::V4(address) => {
+                let bits = u128::from(address.to_bits()) << 96;
+                longest_match(&self.lpm4, bits, abi::LPM_LEVELS_V4)
+            }
+            IpAddr::V6(address) => longest_match(&self.lpm6, address.to_bits(), abi::LPM_LEVELS_V6),
+        }
     }
 
     fn host_class(&self, address: [u64; 2]) -> Option<u32> {
@@ -93,35 +102,60 @@ impl Tables {
             subject * self.params.peer_pages + peer / page,
         )?;
         let row = self.row_pages.get(at as usize)?.v[(peer % page) as usize];
+        if self.params.row_cells > 0 {
+            return u32_at(&self.cells, row * self.params.row_cells + port);
+        }
         let at = u32_at(&self.row_index, row * self.params.port_pages + port / page)?;
         Some(self.cell_pages.get(at as usize)?.v[(port % page) as usize])
     }
 }
 
-impl LpmTables {
-    fn class(&self, address: IpAddr) -> Option<u32> {
-        let (mut bits, levels) = match address {
-            IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, abi::LPM_LEVELS_V4),
-            IpAddr::V6(address) => (address.to_bits(), abi::LPM_LEVELS_V6),
-        };
-        let mut at = u32_at(&self.direct, (bits >> (128 - abi::LPM_DIRECT_BITS)) as u32)?;
-        bits <<= abi::LPM_DIRECT_BITS;
-        for _ in 0..levels {
-            if at & abi::LPM_LEAF != 0 {
-                return Some(at & !abi::LPM_LEAF);
-            }
-            let node = self.nodes.get(at as usize)?;
-            let slot = (bits >> (128 - abi::LPM_STRIDE)) as u32;
-            let upto = u64::MAX >> (63 - slot);
-            if node.children >> slot & 1 == 0 {
-                let leaf = node.leaf_base + (node.leaves & upto).count_ones() - 1;
-                return u32_at(&self.leaves, leaf);
-            }
-            at = node.child_base + (node.children & upto).count_ones() - 1;
-            bits <<= abi::LPM_STRIDE;
+/// The class of an address, left-aligned in 128 bits; as `lpm_class` finds it.
+pub(crate) fn longest_match<R: Ranges>(
+    lpm: &LpmTables<R>,
+    mut bits: u128,
+    levels: u32,
+) -> Option<u32> {
+    let mut at = u32_at(&lpm.direct, (bits >> (128 - abi::LPM_DIRECT_BITS)) as u32)?;
+    bits <<= abi::LPM_DIRECT_BITS;
+    for _ in 0..levels {
+        if at & abi::LPM_LEAF != 0 {
+            break;
         }
-        None
+        let node = lpm.nodes.get(at as usize)?;
+        let slot = (bits >> (128 - abi::LPM_STRIDE)) as u32;
+        let upto = u64::MAX >> (63 - slot);
+        bits <<= abi::LPM_STRIDE;
+        if node.children >> slot & 1 == 0 {
+            let leaf = node.leaf_base + (node.leaves & upto).count_ones() - 1;
+            at = u32_at(&lpm.leaves, leaf)?;
+            break;
+        }
+        at = node.child_base + (node.children & upto).count_ones() - 1;
     }
+    if at & abi::LPM_LEAF == 0 {
+        return None;
+    }
+    let rest = (bits >> (128 - R::BITS)) as u64;
+    if at & abi::LPM_RANGES != 0 {
+        let ranges = lpm.ranges.get((at & abi::LPM_INDEX) as usize)?;
+        return ranges.class(rest);
+    }
+    if R::ONE && at & abi::LPM_ONE != 0 {
+        return one(&lpm.pairs, at, rest as u32);
+    }
+    Some(at & abi::LPM_INDEX)
+}
+
+fn one(pairs: &[abi::lpm_pair], word: u32, rest: u32) -> Option<u32> {
+    let host = word >> abi::ONE_HOST_SHIFT & abi::ONE_HOST_MASK;
+    let pair = pairs.get((word >> abi::ONE_PAIR_SHIFT & (abi::ONE_PAIRS - 1)) as usize)?;
+    let inside = (word ^ rest) & abi::ONE_BITS_MASK;
+    Some(if inside >> host == 0 {
+        pair.inside
+    } else {
+        pair.outside
+    })
 }
 
 fn u32_at(chunks: &[abi::u32_chunk], index: u32) -> Option<u32> {

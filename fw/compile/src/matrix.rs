@@ -21,9 +21,14 @@ const PAGE: usize = abi::PAGE_CELLS as usize;
 pub(crate) struct Matrix {
     pub(crate) subject_pages: Vec<u32>,
     pub(crate) row_pages: Interner<[u32; PAGE]>,
+    /// Rows one after the other, if one is no longer than a page; else `row_index` and
+    /// `cell_pages` hold them.
+    pub(crate) cells: Vec<u32>,
     pub(crate) row_index: Vec<u32>,
     pub(crate) cell_pages: Interner<[u32; PAGE]>,
     pub(crate) peer_pages: usize,
+    /// Cells of a whole row, or 0.
+    pub(crate) row_cells: usize,
     pub(crate) port_pages: usize,
     pub(crate) rows: usize,
 }
@@ -127,7 +132,9 @@ impl Numbers {
 /// If the index alone would exceed the limit on table bytes.
 pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
     let peer_pages = input.peers.len().div_ceil(PAGE);
-    let port_pages = input.ports.count().div_ceil(PAGE);
+    let ports = input.ports.count();
+    let row_cells = if ports <= PAGE { ports } else { 0 };
+    let port_pages = ports.div_ceil(PAGE);
     let subjects = input.subjects.subjects.len();
     input
         .limits
@@ -145,9 +152,11 @@ pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
             // Subject 0 is never looked up: it is not isolated.
             subject_pages: vec![0; peer_pages],
             row_pages: Interner::new(),
+            cells: Vec::new(),
             row_index: Vec::new(),
             cell_pages: Interner::new(),
             peer_pages,
+            row_cells,
             port_pages,
             rows: 0,
         },
@@ -332,21 +341,23 @@ impl<'a> Builder<'a> {
             return known;
         }
         let count = self.input.ports.count();
-        for page in 0..self.matrix.port_pages {
-            let mut cells = [0; PAGE];
-            for (at, cell) in cells.iter_mut().enumerate() {
-                let class = page * PAGE + at;
-                if class >= count {
-                    break;
-                }
-                let first = row.rules.iter().find(|(_, ports)| match ports {
-                    Ports::All => true,
-                    Ports::Set(set) => self.port_sets.value(*set).contains(class),
-                });
-                *cell = first.map_or(row.deny, |&(rule, _)| rule);
+        let cells = (0..count).map(|class| {
+            let first = row.rules.iter().find(|(_, ports)| match ports {
+                Ports::All => true,
+                Ports::Set(set) => self.port_sets.value(*set).contains(class),
+            });
+            first.map_or(row.deny, |&(rule, _)| rule)
+        });
+        if self.matrix.row_cells > 0 {
+            self.matrix.cells.extend(cells);
+        } else {
+            let cells: Vec<u32> = cells.collect();
+            for part in cells.chunks(PAGE) {
+                let mut page = [0; PAGE];
+                page[..part.len()].copy_from_slice(part);
+                let id = self.matrix.cell_pages.intern(page);
+                self.matrix.row_index.push(id);
             }
-            let id = self.matrix.cell_pages.intern(cells);
-            self.matrix.row_index.push(id);
         }
         self.rows.intern(row)
     }

@@ -1,5 +1,7 @@
 use bailey_bpf::abi;
 
+use crate::intern::Interner;
+use crate::ranges::{Few, Ranges, few};
 use crate::tables::{LpmTables, chunked};
 
 /// A prefix, left-aligned in 128 bits whatever its family.
@@ -9,39 +11,54 @@ pub(crate) struct Prefix {
     pub(crate) len: u8,
 }
 
+impl Prefix {
+    /// `count` bits from bit `depth` on, as a number; bits beyond the 128th are zero.
+    pub(crate) fn rest(&self, depth: u8, count: u8) -> u64 {
+        let rest = self.bits.checked_shl(u32::from(depth)).unwrap_or(0);
+        (rest >> (128 - count)) as u64
+    }
+}
+
 const DIRECT: u8 = abi::LPM_DIRECT_BITS as u8;
 const STRIDE: u8 = abi::LPM_STRIDE as u8;
+const SLOTS: usize = 1 << STRIDE;
 
 /// Builds the trie from prefixes in ascending order, each with the class of the addresses whose
 /// longest prefix it is; `otherwise` is the class of all others.
-pub(crate) fn build(prefixes: &[(Prefix, u32)], otherwise: u32) -> LpmTables {
+pub(crate) fn build<R: Ranges>(prefixes: &[(Prefix, u32)], otherwise: u32) -> LpmTables<R> {
     let mut trie = Trie {
         nodes: Vec::new(),
         leaves: Vec::new(),
+        ranges: Vec::new(),
+        pairs: Interner::new(),
     };
-    let mut direct = vec![otherwise | abi::LPM_LEAF; 1 << DIRECT];
+    let mut classes = vec![otherwise; 1 << DIRECT];
     // Ascending order paints ancestors before their descendants.
     for &(prefix, class) in prefixes.iter().filter(|(prefix, _)| prefix.len <= DIRECT) {
-        let first = (prefix.bits >> (128 - DIRECT)) as usize;
-        direct[first..first + (1 << (DIRECT - prefix.len))].fill(class | abi::LPM_LEAF);
+        let first = prefix.rest(0, DIRECT) as usize;
+        classes[first..first + (1 << (DIRECT - prefix.len))].fill(class);
     }
+    let mut direct: Vec<u32> = classes.iter().map(|class| class | abi::LPM_LEAF).collect();
     let longer: Vec<_> = prefixes
         .iter()
         .filter(|(prefix, _)| prefix.len > DIRECT)
         .copied()
         .collect();
-    for group in longer.chunk_by(|(a, _), (b, _)| slot(a, 0, DIRECT) == slot(b, 0, DIRECT)) {
-        let at = slot(&group[0].0, 0, DIRECT);
-        let inherited = direct[at] & !abi::LPM_LEAF;
-        let node = trie.nodes.len();
-        trie.nodes.push(EMPTY);
-        trie.fill(node, group, DIRECT, inherited);
-        direct[at] = node as u32;
+    for group in longer.chunk_by(|(a, _), (b, _)| a.rest(0, DIRECT) == b.rest(0, DIRECT)) {
+        let at = group[0].0.rest(0, DIRECT) as usize;
+        direct[at] = trie.leaf(group, DIRECT, classes[at]).unwrap_or_else(|| {
+            let node = trie.nodes.len();
+            trie.nodes.push(EMPTY);
+            trie.fill(node, group, DIRECT, classes[at]);
+            node as u32
+        });
     }
     LpmTables {
         direct: chunked(&direct),
         nodes: trie.nodes,
         leaves: chunked(&trie.leaves),
+        ranges: trie.ranges,
+        pairs: trie.pairs.values().to_vec(),
     }
 }
 
@@ -52,59 +69,238 @@ const EMPTY: abi::lpm_node = abi::lpm_node {
     leaf_base: 0,
 };
 
+/// The prefixes below a slot, and the class of what is between them.
+type Below = (Vec<(Prefix, u32)>, u32);
+
 #[derive(Debug)]
-struct Trie {
+struct Trie<R> {
     nodes: Vec<abi::lpm_node>,
     leaves: Vec<u32>,
+    ranges: Vec<R>,
+    pairs: Interner<abi::lpm_pair>,
 }
 
-impl Trie {
+impl<R: Ranges> Trie<R> {
+    /// The word of a slot that needs no node.
+    fn leaf(&mut self, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> Option<u32> {
+        let one = match prefixes {
+            [] => return Some(inherited | abi::LPM_LEAF),
+            [(prefix, class)] if R::ONE => self.one(*prefix, *class, depth, inherited),
+            _ => None,
+        };
+        let leaf = match one {
+            Some(one) => one,
+            None => match few(prefixes, depth, inherited)? {
+                Few::Class(class) => class,
+                Few::Ranges(ranges) => {
+                    self.ranges.push(ranges);
+                    (self.ranges.len() - 1) as u32 | abi::LPM_RANGES
+                }
+            },
+        };
+        Some(leaf | abi::LPM_LEAF)
+    }
+
+    /// A slot with one prefix, while there are pairs for it.
+    fn one(&mut self, prefix: Prefix, inside: u32, depth: u8, outside: u32) -> Option<u32> {
+        let host = (depth + R::BITS).checked_sub(prefix.len)?;
+        let pair = abi::lpm_pair { outside, inside };
+        let pair = match self.pairs.id(&pair) {
+            None if self.pairs.len() == abi::ONE_PAIRS as usize => return None,
+            _ => self.pairs.intern(pair),
+        };
+        let bits = prefix.rest(depth, R::BITS) as u32;
+        Some(
+            abi::LPM_ONE
+                | pair << abi::ONE_PAIR_SHIFT
+                | u32::from(host) << abi::ONE_HOST_SHIFT
+                | bits,
+        )
+    }
+
     /// Fills a node that stands for `depth` bits with the prefixes below it.
     fn fill(&mut self, node: usize, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) {
-        let mut classes = [inherited; 1 << abi::LPM_STRIDE];
-        let mut below: [Option<(usize, usize)>; 1 << abi::LPM_STRIDE] = [None; _];
-        for (index, (prefix, class)) in prefixes.iter().enumerate() {
-            let first = slot(prefix, depth, STRIDE);
-            if prefix.len <= depth + STRIDE {
-                let span = 1 << (depth + STRIDE - prefix.len);
-                classes[first..first + span].fill(*class);
-            } else {
-                below[first] = Some((below[first].map_or(index, |(from, _)| from), index + 1));
-            }
-        }
-        self.nodes[node].leaf_base = self.leaves.len() as u32;
+        let mut filled = abi::lpm_node {
+            leaf_base: self.leaves.len() as u32,
+            ..EMPTY
+        };
+        let mut children = Vec::new();
         let mut last = None;
-        for (at, &class) in classes.iter().enumerate() {
-            if below[at].is_some() {
-                self.nodes[node].children |= 1 << at;
-            } else if last != Some(class) {
-                self.nodes[node].leaves |= 1 << at;
-                self.leaves.push(class);
-                last = Some(class);
+        for (slot, (below, class)) in slots(prefixes, depth, inherited).into_iter().enumerate() {
+            let Some(leaf) = self.leaf(&below, depth + STRIDE, class) else {
+                filled.children |= 1 << slot;
+                children.push((below, class));
+                continue;
+            };
+            if last != Some(leaf) {
+                filled.leaves |= 1 << slot;
+                self.leaves.push(leaf);
+                last = Some(leaf);
             }
         }
         let first_child = self.nodes.len();
-        self.nodes[node].child_base = first_child as u32;
-        let children = below.iter().flatten().count();
-        self.nodes.resize(first_child + children, EMPTY);
-        let filled = below
-            .iter()
-            .enumerate()
-            .filter_map(|(at, part)| Some((at, (*part)?)));
-        for (child, (at, (from, to))) in filled.enumerate() {
-            // Shorter prefixes of the same slot stand before the longer ones; they are painted.
-            let longer: Vec<_> = prefixes[from..to]
-                .iter()
-                .filter(|(prefix, _)| prefix.len > depth + STRIDE)
-                .copied()
-                .collect();
-            self.fill(first_child + child, &longer, depth + STRIDE, classes[at]);
+        filled.child_base = first_child as u32;
+        self.nodes[node] = filled;
+        self.nodes.resize(first_child + children.len(), EMPTY);
+        for (child, (below, class)) in children.into_iter().enumerate() {
+            self.fill(first_child + child, &below, depth + STRIDE, class);
         }
     }
 }
 
-/// `count` bits of the prefix from bit `depth` on; bits beyond the 128th are zero.
-fn slot(prefix: &Prefix, depth: u8, count: u8) -> usize {
-    let rest = prefix.bits.checked_shl(u32::from(depth)).unwrap_or(0);
-    (rest >> (128 - count)) as usize
+/// What is below each slot of a node.
+fn slots(prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> [Below; SLOTS] {
+    let mut slots: [Below; SLOTS] = std::array::from_fn(|_| (Vec::new(), inherited));
+    for &(prefix, class) in prefixes {
+        let first = prefix.rest(depth, STRIDE) as usize;
+        match prefix.len.checked_sub(depth + STRIDE) {
+            None | Some(0) => {
+                let span = 1 << (depth + STRIDE - prefix.len);
+                for slot in &mut slots[first..first + span] {
+                    slot.1 = class;
+                }
+            }
+            Some(_) => slots[first].0.push((prefix, class)),
+        }
+    }
+    slots
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::lookup::longest_match;
+
+    const OTHERWISE: u32 = 7;
+
+    /// Prefixes of these lengths, whose first bits are `network`'s.
+    struct Shape {
+        count: usize,
+        network: (u128, u8),
+        lengths: std::ops::RangeInclusive<u8>,
+        classes: u32,
+    }
+
+    impl Shape {
+        fn prefixes(&self, random: &mut fastrand::Rng) -> BTreeMap<Prefix, u32> {
+            let (network, fixed) = self.network;
+            let mut prefixes = BTreeMap::new();
+            for _ in 0..self.count {
+                let len = random.u8(self.lengths.clone());
+                let free = random.u128(..).checked_shr(fixed.into()).unwrap_or(0);
+                let mask = u128::MAX.checked_shl(u32::from(128 - len)).unwrap_or(0);
+                let bits = (network | free) & mask;
+                prefixes.insert(Prefix { bits, len }, random.u32(..self.classes));
+            }
+            prefixes
+        }
+    }
+
+    /// The class of the longest prefix that the address is in, by trying all lengths.
+    fn naive(prefixes: &BTreeMap<Prefix, u32>, address: u128) -> u32 {
+        let of_length = |len: u8| {
+            let mask = u128::MAX.checked_shl(u32::from(128 - len)).unwrap_or(0);
+            let bits = address & mask;
+            prefixes.get(&Prefix { bits, len }).copied()
+        };
+        (0..=128).rev().find_map(of_length).unwrap_or(OTHERWISE)
+    }
+
+    /// Addresses at the edges of every prefix, and in it.
+    fn probes(prefix: &Prefix, width: u8, random: &mut fastrand::Rng) -> [u128; 5] {
+        let unit = 1_u128 << (128 - width);
+        let size = u128::MAX.checked_shr(prefix.len.into()).unwrap_or(0);
+        let last = prefix.bits | size;
+        [
+            prefix.bits,
+            last,
+            prefix.bits.wrapping_sub(unit),
+            last.wrapping_add(unit),
+            prefix.bits | (random.u128(..) & size),
+        ]
+        .map(|address| address & !(unit - 1))
+    }
+
+    fn agrees<R: Ranges>(shape: &Shape, width: u8, levels: u32, seed: u64) -> LpmTables<R> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let prefixes = shape.prefixes(&mut random);
+        let sorted: Vec<_> = prefixes
+            .iter()
+            .map(|(&prefix, &class)| (prefix, class))
+            .collect();
+        let tables = build::<R>(&sorted, OTHERWISE);
+        for prefix in prefixes.keys() {
+            for address in probes(prefix, width, &mut random) {
+                assert_eq!(
+                    longest_match(&tables, address, levels),
+                    Some(naive(&prefixes, address)),
+                    "{address:032x}, seed {seed}"
+                );
+            }
+        }
+        tables
+    }
+
+    const NET10: (u128, u8) = (10 << 120, 8);
+    const TWO: (u128, u8) = (1 << 125, 3);
+    const ONE_SITE: (u128, u8) = (0xfd01 << 112, 48);
+
+    #[test]
+    fn ipv4_as_by_trying_all_lengths() {
+        for (count, network, lengths, classes) in [
+            (3000, (0, 0), 24..=32, 2),
+            (3000, (0, 0), 0..=32, 50),
+            (5000, NET10, 16..=32, 3),
+            (3000, (10 << 120, 16), 17..=32, 5),
+            (300, (10 << 120, 22), 23..=32, 2),
+            (9000, (0, 0), 24..=32, 5000),
+        ] {
+            let shape = Shape {
+                count,
+                network,
+                lengths,
+                classes,
+            };
+            for seed in 0..4 {
+                agrees::<abi::lpm_ranges4>(&shape, 32, abi::LPM_LEVELS_V4, seed);
+            }
+        }
+    }
+
+    #[test]
+    fn ipv6_as_by_trying_all_lengths() {
+        for (count, network, lengths, classes) in [
+            (3000, TWO, 20..=64, 2),
+            (3000, TWO, 0..=128, 50),
+            (3000, ONE_SITE, 49..=64, 2),
+            (3000, ONE_SITE, 48..=128, 4),
+            (500, (0xfd01 << 112, 112), 113..=128, 3),
+        ] {
+            let shape = Shape {
+                count,
+                network,
+                lengths,
+                classes,
+            };
+            for seed in 0..4 {
+                agrees::<abi::lpm_ranges6>(&shape, 128, abi::LPM_LEVELS_V6, seed);
+            }
+        }
+    }
+
+    #[test]
+    fn scattered_prefixes_need_no_nodes() {
+        let shape = Shape {
+            count: 1000,
+            network: (0, 0),
+            lengths: 24..=32,
+            classes: 2,
+        };
+        let tables = agrees::<abi::lpm_ranges4>(&shape, 32, abi::LPM_LEVELS_V4, 1);
+        assert_eq!(tables.nodes.len(), 0);
+        assert_eq!(tables.pairs.len(), 2);
+        assert!(tables.ranges.len() < 20, "{}", tables.ranges.len());
+    }
 }

@@ -16,9 +16,9 @@ pub struct Tables {
     /// Buckets of the exact table.
     pub host_buckets: Vec<abi::host_bucket>,
     /// IPv4 prefixes.
-    pub lpm4: LpmTables,
+    pub lpm4: LpmTables<abi::lpm_ranges4>,
     /// IPv6 prefixes.
-    pub lpm6: LpmTables,
+    pub lpm6: LpmTables<abi::lpm_ranges6>,
     /// Class records, by class id; 0 is an address that nothing names.
     pub classes: Vec<abi::class_record>,
     /// Port classes of TCP, UDP and SCTP.
@@ -27,6 +27,8 @@ pub struct Tables {
     pub subject_pages: Vec<abi::u32_chunk>,
     /// Pages of row ids.
     pub row_pages: Vec<abi::page>,
+    /// row × port class → cell, if rows are whole; else the next two are.
+    pub cells: Vec<abi::u32_chunk>,
     /// row × port pages → cell page.
     pub row_index: Vec<abi::u32_chunk>,
     /// Pages of cells.
@@ -42,14 +44,30 @@ pub struct Tables {
 }
 
 /// A poptrie: see `poptrie.rs` and `lpm_class` in `class.h`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LpmTables {
-    /// 2^18 entries, or none if the family has no prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LpmTables<R> {
+    /// 2^17 entries, or none if the family has no prefix.
     pub direct: Vec<abi::u32_chunk>,
     /// Inner nodes.
     pub nodes: Vec<abi::lpm_node>,
-    /// Classes.
+    /// Classes, or where ranges are.
     pub leaves: Vec<abi::u32_chunk>,
+    /// What is below slots with few prefixes.
+    pub ranges: Vec<R>,
+    /// Classes outside and inside of prefixes that are alone below a slot (IPv4).
+    pub pairs: Vec<abi::lpm_pair>,
+}
+
+impl<R> Default for LpmTables<R> {
+    fn default() -> Self {
+        Self {
+            direct: Vec::new(),
+            nodes: Vec::new(),
+            leaves: Vec::new(),
+            ranges: Vec::new(),
+            pairs: Vec::new(),
+        }
+    }
 }
 
 /// Constants of the policy program, by their names there.
@@ -69,7 +87,9 @@ pub struct Params {
     pub default_class6: u32,
     /// `PEER_PAGES`: pages per subject.
     pub peer_pages: u32,
-    /// `PORT_PAGES`: pages per row.
+    /// `ROW_CELLS`: cells per row, if rows are whole; else 0.
+    pub row_cells: u32,
+    /// `PORT_PAGES`: pages per row, if they are not.
     pub port_pages: u32,
 }
 
@@ -109,13 +129,17 @@ impl Tables {
             ("lpm4_direct", bytemuck::cast_slice(&self.lpm4.direct)),
             ("lpm4_nodes", bytemuck::cast_slice(&self.lpm4.nodes)),
             ("lpm4_leaves", bytemuck::cast_slice(&self.lpm4.leaves)),
+            ("lpm4_ranges", bytemuck::cast_slice(&self.lpm4.ranges)),
+            ("lpm4_pairs", bytemuck::cast_slice(&self.lpm4.pairs)),
             ("lpm6_direct", bytemuck::cast_slice(&self.lpm6.direct)),
             ("lpm6_nodes", bytemuck::cast_slice(&self.lpm6.nodes)),
             ("lpm6_leaves", bytemuck::cast_slice(&self.lpm6.leaves)),
+            ("lpm6_ranges", bytemuck::cast_slice(&self.lpm6.ranges)),
             ("classes", bytemuck::cast_slice(&self.classes)),
             ("port_classes", bytemuck::cast_slice(&self.port_classes)),
             ("subject_pages", bytemuck::cast_slice(&self.subject_pages)),
             ("row_pages", bytemuck::cast_slice(&self.row_pages)),
+            ("cells", bytemuck::cast_slice(&self.cells)),
             ("row_index", bytemuck::cast_slice(&self.row_index)),
             ("cell_pages", bytemuck::cast_slice(&self.cell_pages)),
             ("rule_limits", bytemuck::cast_slice(&self.rule_limits)),

@@ -29,6 +29,9 @@ fn element(name: &str) -> usize {
         "host_tags" => size_of::<u64>(),
         "host_buckets" => size_of::<abi::host_bucket>(),
         "lpm4_nodes" | "lpm6_nodes" => size_of::<abi::lpm_node>(),
+        "lpm4_pairs" => size_of::<abi::lpm_pair>(),
+        "lpm4_ranges" => size_of::<abi::lpm_ranges4>(),
+        "lpm6_ranges" => size_of::<abi::lpm_ranges6>(),
         "classes" => size_of::<abi::class_record>(),
         "port_classes" => size_of::<abi::port_chunk>(),
         "row_pages" | "cell_pages" => size_of::<abi::page>(),
@@ -65,6 +68,7 @@ impl Generation {
             .override_global("DEFAULT_CLASS4", &params.default_class4, true)
             .override_global("DEFAULT_CLASS6", &params.default_class6, true)
             .override_global("PEER_PAGES", &params.peer_pages, true)
+            .override_global("ROW_CELLS", &params.row_cells, true)
             .override_global("PORT_PAGES", &params.port_pages, true)
             .override_global("LIMITS", &has_limits, true);
         for (&name, image) in &images {

@@ -1,0 +1,248 @@
+//! What small policies do not have: thousands of prefixes, scattered, nested and crowded; and more
+//! port classes than one page of cells holds. Oracle, compiled tables and loaded BPF program agree
+//! at the edges of all of them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bailey::engine::{Engine, Engines};
+use bailey_policy::{
+    Connection, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
+    PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
+};
+use ipnet::IpNet;
+
+const SEED: u64 = 20;
+const PORT: u16 = 1000;
+
+/// Prefixes of these lengths inside `network`.
+struct Prefixes {
+    count: usize,
+    network: &'static str,
+    lengths: std::ops::RangeInclusive<u8>,
+}
+
+const SHAPES: [Prefixes; 6] = [
+    Prefixes {
+        count: 1500,
+        network: "16.0.0.0/4",
+        lengths: 22..=32,
+    },
+    Prefixes {
+        count: 1000,
+        network: "16.1.0.0/16",
+        lengths: 17..=32,
+    },
+    Prefixes {
+        count: 200,
+        network: "17.2.3.0/24",
+        lengths: 24..=32,
+    },
+    Prefixes {
+        count: 1000,
+        network: "2000::/3",
+        lengths: 16..=64,
+    },
+    Prefixes {
+        count: 1000,
+        network: "2001:db8::/32",
+        lengths: 33..=128,
+    },
+    Prefixes {
+        count: 500,
+        network: "2001:db9:1:2::/64",
+        lengths: 65..=80,
+    },
+];
+
+impl Prefixes {
+    fn all(&self, random: &mut fastrand::Rng) -> Vec<IpNet> {
+        let network: IpNet = self.network.parse().unwrap();
+        let one = |_| {
+            let length = random.u8(self.lengths.clone());
+            net(inside(&network, random), length)
+        };
+        (0..self.count).map(one).collect()
+    }
+}
+
+fn net(address: IpAddr, length: u8) -> IpNet {
+    IpNet::new(address, length).unwrap().trunc()
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The address with this number, of the network's family.
+fn numbered(number: u128, network: &IpNet) -> IpAddr {
+    match network {
+        IpNet::V4(_) => Ipv4Addr::from_bits(number as u32).into(),
+        IpNet::V6(_) => Ipv6Addr::from_bits(number).into(),
+    }
+}
+
+fn inside(network: &IpNet, random: &mut fastrand::Rng) -> IpAddr {
+    let hosts = random.u128(..) & number(network.hostmask());
+    numbered(number(network.network()) | hosts, network)
+}
+
+/// The first and the last address of a prefix, those next to them, and one between.
+fn edges(prefix: &IpNet, random: &mut fastrand::Rng) -> [IpAddr; 5] {
+    let (first, last) = (number(prefix.network()), number(prefix.broadcast()));
+    let between = number(inside(prefix, random));
+    [first, last, first - 1, last + 1, between].map(|number| numbered(number, prefix))
+}
+
+fn pod() -> [IpAddr; 2] {
+    ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]
+}
+
+fn ports(port: u16) -> Vec<PortMatch> {
+    vec![PortMatch {
+        protocol: Protocol::TCP,
+        port: PortSpec::Range(PortRange::single(port)),
+    }]
+}
+
+fn rule(blocks: &[IpNet], ports: Vec<PortMatch>) -> Rule {
+    let block = |&cidr| {
+        Peer::IpBlock(IpBlock {
+            cidr,
+            except: Vec::new(),
+        })
+    };
+    Rule {
+        peers: blocks.iter().map(block).collect(),
+        ports,
+        ..Rule::default()
+    }
+}
+
+fn snapshot(rules: Vec<Rule>) -> Snapshot {
+    let policy = NetworkPolicy {
+        id: PolicyRef {
+            namespace: "ns".into(),
+            name: "many".into(),
+        },
+        pod_selector: Selector::default(),
+        ingress: Some(rules),
+        egress: None,
+    };
+    let pod = Endpoint {
+        id: EndpointRef {
+            kind: EndpointKind::Pod,
+            namespace: "ns".into(),
+            name: "pod".into(),
+        },
+        labels: Labels::default(),
+        addresses: pod().into(),
+        ports: Vec::new(),
+        node: None,
+    };
+    Snapshot::new([], vec![pod], Vec::new(), vec![policy]).unwrap()
+}
+
+fn from(source: IpAddr, port: u16) -> Connection {
+    let [v4, v6] = pod();
+    Connection {
+        source,
+        destination: if source.is_ipv4() { v4 } else { v6 },
+        protocol: Protocol::TCP,
+        port,
+    }
+}
+
+/// Returns how many of the connections are allowed.
+fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) -> usize {
+    let mut engines = Engines::new(engines).unwrap();
+    let prepared = engines.prepare(snapshot).unwrap();
+    let wanted = engines.wanted().to_vec();
+    let mut allowed = 0;
+    for connection in connections {
+        let judge = |engine| engines.judge(engine, &prepared, connection).unwrap();
+        let verdicts: Vec<_> = wanted.iter().copied().map(judge).collect();
+        for (engine, verdict) in wanted.iter().zip(&verdicts) {
+            assert_eq!(*verdict, verdicts[0], "{connection}, {}", engine.name());
+        }
+        allowed += usize::from(verdicts[0].allows());
+    }
+    allowed
+}
+
+/// Each shape: in rules of 25 prefixes, which are as many classes; and as the exceptions of one
+/// rule, which are two.
+fn many_prefixes(engines: &[Engine]) {
+    let mut random = fastrand::Rng::with_seed(SEED);
+    for shape in SHAPES {
+        let prefixes = shape.all(&mut random);
+        let probes: Vec<Connection> = prefixes
+            .iter()
+            .flat_map(|prefix| edges(prefix, &mut random))
+            .map(|source| from(source, PORT))
+            .collect();
+        let rules = prefixes
+            .chunks(25)
+            .map(|some| rule(some, ports(PORT)))
+            .collect();
+        let allowed = agree(engines, &snapshot(rules), &probes);
+        assert!(allowed >= probes.len() / 2, "{}: {allowed}", shape.network);
+
+        let but = IpBlock {
+            cidr: net(numbered(0, &prefixes[0]), 0),
+            except: prefixes,
+        };
+        let one = Rule {
+            peers: vec![Peer::IpBlock(but)],
+            ..Rule::default()
+        };
+        let denied = probes.len() - agree(engines, &snapshot(vec![one]), &probes);
+        assert!(denied >= probes.len() / 2, "{}: {denied}", shape.network);
+    }
+}
+
+/// More port classes than one page of cells holds, and of prefixes a few.
+fn many_ports(engines: &[Engine]) {
+    let blocks: Vec<IpNet> = (0..8)
+        .map(|at| net(Ipv4Addr::new(16, at, 0, 0).into(), 16))
+        .collect();
+    for rules in [60_u16, 200] {
+        let rule = |at: u16| {
+            let some = usize::from(at % 8);
+            rule(&blocks[some..=some], ports(PORT + at))
+        };
+        let snapshot = snapshot((0..rules).map(rule).collect());
+        let probes: Vec<Connection> = (0..rules + 2)
+            .flat_map(|at| (0..9).map(move |block| (PORT - 1 + at, block)))
+            .map(|(port, block)| from(Ipv4Addr::new(16, block, 0, 1).into(), port))
+            .collect();
+        assert_eq!(agree(engines, &snapshot, &probes), usize::from(rules));
+    }
+}
+
+const TWO: [Engine; 2] = [Engine::Oracle, Engine::Tables];
+const ALL: [Engine; 3] = [Engine::Oracle, Engine::Tables, Engine::Kernel];
+
+#[test]
+fn oracle_and_tables_agree_on_many_prefixes() {
+    many_prefixes(&TWO);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn oracle_tables_and_kernel_agree_on_many_prefixes() {
+    many_prefixes(&ALL);
+}
+
+#[test]
+fn oracle_and_tables_agree_on_many_ports() {
+    many_ports(&TWO);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn oracle_tables_and_kernel_agree_on_many_ports() {
+    many_ports(&ALL);
+}
