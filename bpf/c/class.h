@@ -155,6 +155,8 @@ __noinline int ranges6_class(__u32 index, __u64 rest)
 	for (i = 0; i < RANGES6_LAST; i++)
 		range -= mask_below(ranges->last[i], rest);
 	range = ranges->which >> (2 * range & 31) & 3;
+	/* 6.1 does not learn from a comparison with 3 alone. */
+	asm volatile("" : "+r"(range));
 	return ranges->classes[range < RANGES6_CLASSES ? range : 0];
 }
 

@@ -1,9 +1,24 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// The labels of a namespace, pod or workload: keys and values, ascending by key. There are many of
 /// them in a cluster, and a slice takes a third of what a tree would.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Box<[(Box<str>, Box<str>)]>);
+pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+
+/// Keys and values of many objects, each there once: most objects have the same.
+#[derive(Debug, Default)]
+pub struct LabelPool(HashSet<Arc<str>>);
+
+impl LabelPool {
+    fn shared(&mut self, text: Arc<str>) -> Arc<str> {
+        if let Some(known) = self.0.get(&text) {
+            return Arc::clone(known);
+        }
+        self.0.insert(Arc::clone(&text));
+        text
+    }
+}
 
 impl Labels {
     /// The value of a key.
@@ -22,13 +37,21 @@ impl Labels {
     pub fn with(&self, key: &str, value: &str) -> Self {
         self.iter().chain([(key, value)]).collect()
     }
+
+    /// The same, made of what is in the pool; what was not there is from now on.
+    #[must_use]
+    pub fn pooled(self, pool: &mut LabelPool) -> Self {
+        let pairs = self.0.into_iter();
+        let shared = pairs.map(|(key, value)| (pool.shared(key), pool.shared(value)));
+        Self(shared.collect())
+    }
 }
 
 /// Of equal keys the last counts.
-impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Labels {
+impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_iter();
-        let sorted: BTreeMap<Box<str>, Box<str>> = pairs
+        let sorted: BTreeMap<Arc<str>, Arc<str>> = pairs
             .map(|(key, value)| (key.into(), value.into()))
             .collect();
         Self(sorted.into_iter().collect())
@@ -111,6 +134,17 @@ mod tests {
         assert_eq!(all, [("a", "4"), ("b", "3"), ("c", "5")]);
         assert_eq!(more.get("c"), Some("5"));
         assert_eq!(more.get(""), None);
+    }
+
+    #[test]
+    fn labels_of_one_pool_share_their_texts() {
+        let mut pool = LabelPool::default();
+        let [a, b] = ["1", "2"]
+            .map(|n| Labels::from_iter([("app", "web"), ("n", n)]))
+            .map(|labels| (labels.clone(), labels.pooled(&mut pool)));
+        assert_eq!((&a.0, &b.0), (&a.1, &b.1));
+        assert!(Arc::ptr_eq(&a.1.0[0].1, &b.1.0[0].1));
+        assert!(Arc::ptr_eq(&a.1.0[1].0, &b.1.0[1].0));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub mod verdict;
 
 pub use connection::{Connection, Protocol};
 pub use inventory::{Endpoint, EndpointKind, EndpointRef, HostPod, NamedPort};
-pub use label::{Labels, Requirement, Selector};
+pub use label::{LabelPool, Labels, Requirement, Selector};
 pub use network_policy::{
     IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
 };

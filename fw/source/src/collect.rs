@@ -1,11 +1,10 @@
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use bailey_policy::{
-    Conflict, Endpoint, EndpointKind, EndpointRef, HostPod, Labels, NetworkPolicy, PolicyRef,
-    Snapshot,
+    Conflict, Endpoint, EndpointKind, EndpointRef, HostPod, LabelPool, Labels, NetworkPolicy,
+    PolicyRef, Snapshot,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1 as networking;
@@ -19,6 +18,7 @@ use crate::files::{self, FileSet};
 use crate::inventory::{self, Pod};
 use crate::network_policy;
 use crate::node::{FieldPath, Node, Pos, Value};
+use crate::origins::{Origin, Origins};
 use crate::text::{self, ReadLimits};
 use crate::validate::{self, FieldErrors};
 use crate::workload::{self, Workload};
@@ -58,18 +58,12 @@ pub struct Collector {
     endpoints: Vec<Arc<Endpoint>>,
     host_pods: Vec<HostPod>,
     policies: Vec<Arc<NetworkPolicy>>,
-    origins: HashMap<Arc<str>, Origin>,
+    origins: Origins,
+    /// The file that is being read.
+    file: Option<Arc<Path>>,
+    labels: LabelPool,
     /// Could a file not be read?
     unreadable: bool,
-}
-
-/// Where an object stands.
-#[derive(Debug, Clone)]
-struct Origin {
-    file: Arc<Path>,
-    pos: Pos,
-    /// Where its name stands.
-    name: Pos,
 }
 
 /// Reads all files of a set and makes a snapshot of them; `None` if there are errors.
@@ -96,20 +90,13 @@ impl Collector {
     /// Adds what another file says. An object that stands in both is an error, and the first counts.
     pub(crate) fn absorb(&mut self, part: &Self) {
         self.diagnostics.extend(part.diagnostics.clone());
-        let mut twice: HashSet<&str> = HashSet::new();
-        self.origins.reserve(part.origins.len());
-        for (title, origin) in &part.origins {
-            match self.origins.entry(Arc::clone(title)) {
-                Entry::Vacant(free) => {
-                    free.insert(origin.clone());
-                }
-                Entry::Occupied(taken) => {
-                    twice.insert(title);
-                    let duplicate = duplicate(title, taken.get(), &origin.file, origin.name);
-                    self.diagnostics.push(duplicate);
-                }
-            }
+        let twice = self.origins.absorb(&part.origins);
+        for object in &twice {
+            let name = object.again.name;
+            let duplicate = duplicate(&object.title, &object.first, &object.again.file, name);
+            self.diagnostics.push(duplicate);
         }
+        let twice: HashSet<&str> = twice.iter().map(|object| &*object.title).collect();
         self.counts.add(&part.counts);
         // Titles are made only where some object is there twice.
         let first =
@@ -139,6 +126,7 @@ impl Collector {
 
     /// For keeping: without the text, unless something is said about it.
     pub(crate) fn kept(mut self) -> Self {
+        self.labels = LabelPool::default();
         self.diagnostics.forget_idle_texts();
         self
     }
@@ -401,8 +389,9 @@ impl Collector {
         }
     }
 
-    fn add_endpoint(&mut self, endpoint: Endpoint) {
+    fn add_endpoint(&mut self, mut endpoint: Endpoint) {
         self.counts.read += 1;
+        endpoint.labels = endpoint.labels.pooled(&mut self.labels);
         self.endpoints.push(Arc::new(endpoint));
     }
 
@@ -572,12 +561,15 @@ impl Collector {
             self.diagnostics.push(duplicate(title, first, file, name));
             return false;
         }
+        if self.file.as_deref() != Some(file) {
+            self.file = Some(file.into());
+        }
         let origin = Origin {
-            file: file.into(),
+            file: self.file.clone().expect("set above"),
             pos: node.pos,
             name,
         };
-        self.origins.insert(title.into(), origin);
+        self.origins.insert(title, origin);
         true
     }
 
@@ -687,7 +679,7 @@ fn title_of(id: &EndpointRef) -> String {
     }
 }
 
-fn describe(conflict: &Conflict, origins: &HashMap<Arc<str>, Origin>) -> Diagnostic {
+fn describe(conflict: &Conflict, origins: &Origins) -> Diagnostic {
     let Conflict::Address { first, second, .. } = conflict;
     let at = origins.get(title_of(second).as_str());
     let other = origins

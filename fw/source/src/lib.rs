@@ -26,6 +26,8 @@ mod inventory;
 mod json;
 /// NetworkPolicy.
 mod network_policy;
+/// Where objects stand.
+mod origins;
 /// Limits of rules, in annotations.
 mod rate_limit;
 /// Kubernetes' rules for names, labels, ports, addresses; with its texts.

@@ -1,0 +1,161 @@
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::node::Pos;
+
+/// Where an object stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) file: Arc<Path>,
+    pub(crate) pos: Pos,
+    /// Where its name stands.
+    pub(crate) name: Pos,
+}
+
+/// Where objects stand, by their titles. What a large file says of that is shared with who has read
+/// it: a cluster's list would else be copied whenever another file is edited.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    own: Arc<HashMap<Arc<str>, Origin>>,
+    large: Vec<Arc<HashMap<Arc<str>, Origin>>>,
+}
+
+/// An object that stands in two files.
+#[derive(Debug)]
+pub(crate) struct Twice {
+    pub(crate) title: Arc<str>,
+    pub(crate) first: Origin,
+    pub(crate) again: Origin,
+}
+
+/// From so many objects on a file is large. Each title is looked for in every large file.
+const LARGE: usize = 4096;
+
+impl Origins {
+    /// Where an object stands first.
+    pub(crate) fn get(&self, title: &str) -> Option<&Origin> {
+        let mut large = self.large.iter();
+        self.own
+            .get(title)
+            .or_else(|| large.find_map(|origins| origins.get(title)))
+    }
+
+    /// Of an object that is not known yet.
+    pub(crate) fn insert(&mut self, title: &str, origin: Origin) {
+        Arc::make_mut(&mut self.own).insert(title.into(), origin);
+    }
+
+    /// Adds those of one file. Returns the objects that were known already; their first place stays.
+    pub(crate) fn absorb(&mut self, part: &Self) -> Vec<Twice> {
+        debug_assert!(part.large.is_empty(), "it is one file's");
+        if part.own.len() >= LARGE {
+            let twice = self.shared_with(&part.own);
+            self.large.push(Arc::clone(&part.own));
+            return twice;
+        }
+        let mut twice = Vec::new();
+        for (title, again) in part.own.iter() {
+            if let Some(first) = self.get(title) {
+                twice.push(Twice {
+                    title: Arc::clone(title),
+                    first: first.clone(),
+                    again: again.clone(),
+                });
+            } else {
+                Arc::make_mut(&mut self.own).insert(Arc::clone(title), again.clone());
+            }
+        }
+        twice
+    }
+
+    fn shared_with(&self, part: &HashMap<Arc<str>, Origin>) -> Vec<Twice> {
+        let mut seen: HashSet<&str> = HashSet::new();
+        let mut twice = Vec::new();
+        for known in std::iter::once(&self.own).chain(&self.large) {
+            let (less, more) = if known.len() < part.len() {
+                (&**known, part)
+            } else {
+                (part, &**known)
+            };
+            for (title, _) in less.iter().filter(|(title, _)| more.contains_key(*title)) {
+                if seen.insert(title) {
+                    twice.push(Twice {
+                        title: Arc::clone(title),
+                        first: known[title].clone(),
+                        again: part[title].clone(),
+                    });
+                }
+            }
+        }
+        twice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, titles: impl IntoIterator<Item = usize>) -> Origins {
+        let mut origins = Origins::default();
+        for number in titles {
+            let origin = Origin {
+                file: Path::new(name).into(),
+                pos: Pos::default(),
+                name: Pos::default(),
+            };
+            origins.insert(&format!("Pod ns/{number}"), origin);
+        }
+        origins
+    }
+
+    /// (title, first, again), in the order of titles.
+    fn read(files: &[&Origins]) -> Vec<(String, String, String)> {
+        let mut all = Origins::default();
+        let mut found: Vec<_> = files
+            .iter()
+            .flat_map(|part| all.absorb(part))
+            .map(|twice| {
+                let [first, again] =
+                    [&twice.first, &twice.again].map(|at| at.file.display().to_string());
+                (twice.title.to_string(), first, again)
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn an_object_in_two_files_is_found_whatever_their_size() {
+        for (a, b) in [(2, 3), (LARGE, 3), (3, LARGE), (LARGE, LARGE + 1)] {
+            let (one, two) = (file("a", 0..a), file("b", a - 1..a + b));
+            let title = format!("Pod ns/{}", a - 1);
+            let wanted = vec![(title, "a".to_owned(), "b".to_owned())];
+            assert_eq!(read(&[&one, &two]), wanted, "{a}, {b}");
+        }
+    }
+
+    #[test]
+    fn of_three_places_the_first_counts() {
+        for large in 0..8 {
+            let size = |bit: usize| if large >> bit & 1 == 1 { LARGE } else { 1 };
+            let [a, b, c] = [("a", 0), ("b", 1), ("c", 2)].map(|(name, bit)| {
+                let own = (1..size(bit)).map(|n| (bit + 1) * 100_000 + n);
+                file(name, std::iter::once(0).chain(own))
+            });
+            let places: Vec<_> = read(&[&a, &b, &c]);
+            let title = "Pod ns/0".to_owned();
+            let wanted = ["b", "c"].map(|again| (title.clone(), "a".to_owned(), again.to_owned()));
+            assert_eq!(places, wanted, "{large:b}");
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_shared() {
+        let part = file("a", 0..LARGE);
+        let mut all = Origins::default();
+        assert!(all.absorb(&part).is_empty());
+        assert_eq!(Arc::strong_count(&part.own), 2);
+        assert!(all.get("Pod ns/7").is_some());
+    }
+}
