@@ -21,7 +21,7 @@ use crate::ranges::Ranges;
 use crate::rate_limits::RateLimitTables;
 use crate::rule_ids::{RuleIds, RuleKey};
 use crate::subjects::{Isolations, Names, Subjects, ports_of};
-use crate::tables::{LpmTables, Params, Stats, Tables, chunked};
+use crate::tables::{AddressTables, LpmTables, Params, Stats, Tables, chunked};
 use crate::terms::{Groups, Naming, Term, terms};
 
 /// Compiles a snapshot. `previous` is the numbering of the generation before, so that rules keep
@@ -108,15 +108,11 @@ impl Reached {
     }
 }
 
-/// Address → class record, as tables.
+/// Address → class record, as tables, and what the programs must be told of them.
 #[derive(Debug)]
 struct Addresses {
-    records: Vec<abi::class_record>,
-    /// Per family the class of an address without a prefix.
-    defaults: [u32; 2],
-    hosts: HostTable,
-    lpm4: LpmTables<abi::lpm_ranges4>,
-    lpm6: LpmTables<abi::lpm_ranges6>,
+    tables: Arc<AddressTables>,
+    params: Params,
 }
 
 impl Compiler {
@@ -163,7 +159,7 @@ impl Compiler {
         let addresses = self.addresses.of(made_of, |_| {
             Classes::new(snapshot, &subjects, peers, &reached.prefixes).into_tables()
         });
-        limits.check_classes(addresses.records.len())?;
+        limits.check_classes(addresses.tables.classes.len())?;
         let matrix = matrix::build(matrix::Input {
             snapshot,
             terms: &terms,
@@ -178,7 +174,7 @@ impl Compiler {
             policies: policies.len(),
             rules: rule_refs(snapshot).count(),
             endpoints: snapshot.endpoints().len(),
-            classes: addresses.records.len(),
+            classes: addresses.tables.classes.len(),
             prefixes4: reached.prefixes[0].len(),
             prefixes6: reached.prefixes[1].len(),
             subjects: subjects.subjects.len(),
@@ -213,26 +209,16 @@ fn assemble(
     stats: Stats,
     limits: &Limits,
 ) -> Result<Tables, CompileError> {
-    let hosts = &addresses.hosts;
-    let mut params = Params {
-        lpm4: !addresses.lpm4.direct.is_empty(),
-        lpm6: !addresses.lpm6.direct.is_empty(),
-        default_class4: addresses.defaults[0],
-        default_class6: addresses.defaults[1],
+    let params = Params {
         peer_pages: matrix.peer_pages as u32,
         row_cells: matrix.row_cells as u32,
         port_pages: matrix.port_pages as u32,
-        ..Params::default()
+        ..addresses.params
     };
-    hosts.params(&mut params);
     let page = |cells: &[u32; abi::PAGE_CELLS as usize]| abi::page { v: *cells };
     let mut tables = Tables {
         params,
-        host_tags: hosts.tags.clone(),
-        host_buckets: hosts.buckets.clone(),
-        lpm4: addresses.lpm4.clone(),
-        lpm6: addresses.lpm6.clone(),
-        classes: addresses.records.clone(),
+        addresses: Arc::clone(&addresses.tables),
         port_classes: ports.chunks,
         subject_pages: chunked(&matrix.subject_pages),
         row_pages: matrix.row_pages.values().iter().map(page).collect(),
@@ -403,12 +389,26 @@ impl Classes {
     }
 
     fn into_tables(self) -> Addresses {
-        Addresses {
-            hosts: HostTable::build(&self.hosts),
+        let hosts = HostTable::build(&self.hosts);
+        let tables = AddressTables {
+            host_tags: hosts.tags,
+            host_buckets: hosts.buckets,
             lpm4: self.lpm(0),
             lpm6: self.lpm(1),
-            defaults: self.defaults,
-            records: self.records.values().to_vec(),
+            classes: self.records.values().to_vec(),
+        };
+        let params = Params {
+            host_bucket_bits: hosts.bucket_bits,
+            host_keys: hosts.keys,
+            lpm4: !tables.lpm4.direct.is_empty(),
+            lpm6: !tables.lpm6.direct.is_empty(),
+            default_class4: self.defaults[0],
+            default_class6: self.defaults[1],
+            ..Params::default()
+        };
+        Addresses {
+            tables: tables.into(),
+            params,
         }
     }
 

@@ -1,8 +1,6 @@
 use bailey_bpf::abi;
 use bytemuck::Zeroable;
 
-use crate::tables::Params;
-
 /// An exact table: every full-length address that has a class of its own.
 #[derive(Debug)]
 pub(crate) struct HostTable {
@@ -73,11 +71,6 @@ impl HostTable {
             }
             bucket_bits += 1;
         }
-    }
-
-    pub(crate) fn params(&self, params: &mut Params) {
-        params.host_bucket_bits = self.bucket_bits;
-        params.host_keys = self.keys;
     }
 }
 

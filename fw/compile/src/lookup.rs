@@ -52,7 +52,7 @@ impl Tables {
             Some(class) => class,
             None => self.prefix_class(address)?,
         };
-        self.classes.get(class as usize)
+        self.addresses.classes.get(class as usize)
     }
 
     fn prefix_class(&self, address: IpAddr) -> Option<u32> {
@@ -62,9 +62,11 @@ impl Tables {
             IpAddr::V6(_) if !params.lpm6 => Some(params.default_class6),
             IpAddr::V4(address) => {
                 let bits = u128::from(address.to_bits()) << 96;
-                longest_match(&self.lpm4, bits, abi::LPM_LEVELS_V4)
+                longest_match(&self.addresses.lpm4, bits, abi::LPM_LEVELS_V4)
             }
-            IpAddr::V6(address) => longest_match(&self.lpm6, address.to_bits(), abi::LPM_LEVELS_V6),
+            IpAddr::V6(address) => {
+                longest_match(&self.addresses.lpm6, address.to_bits(), abi::LPM_LEVELS_V6)
+            }
         }
     }
 
@@ -75,8 +77,8 @@ impl Tables {
             self.params.host_bucket_bits,
         );
         hash.buckets.iter().find_map(|&bucket| {
-            let tags = self.host_tags.get(bucket as usize)?.to_le_bytes();
-            let lanes = &self.host_buckets.get(bucket as usize)?.lane;
+            let tags = self.addresses.host_tags.get(bucket as usize)?.to_le_bytes();
+            let lanes = &self.addresses.host_buckets.get(bucket as usize)?.lane;
             tags.iter()
                 .zip(lanes)
                 .find(|(tag, lane)| **tag == hash.tag && lane.addr_be == address)

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bailey_bpf::abi;
 use bailey_policy::Verdict;
@@ -11,16 +12,8 @@ use crate::rule_ids::RuleIds;
 pub struct Tables {
     /// What the programs are told when they are loaded.
     pub params: Params,
-    /// Tag words of the exact table, one per bucket.
-    pub host_tags: Vec<u64>,
-    /// Buckets of the exact table.
-    pub host_buckets: Vec<abi::host_bucket>,
-    /// IPv4 prefixes.
-    pub lpm4: LpmTables<abi::lpm_ranges4>,
-    /// IPv6 prefixes.
-    pub lpm6: LpmTables<abi::lpm_ranges6>,
-    /// Class records, by class id; 0 is an address that nothing names.
-    pub classes: Vec<abi::class_record>,
+    /// Address → class record.
+    pub addresses: Arc<AddressTables>,
     /// Port classes of TCP, UDP and SCTP.
     pub port_classes: Vec<abi::port_chunk>,
     /// subject × peer pages → row page.
@@ -41,6 +34,21 @@ pub struct Tables {
     pub rules: RuleIds,
     /// How big everything became.
     pub stats: Stats,
+}
+
+/// Address → class record. Shared by the generations between which nothing of it changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressTables {
+    /// Tag words of the exact table, one per bucket.
+    pub host_tags: Vec<u64>,
+    /// Buckets of the exact table.
+    pub host_buckets: Vec<abi::host_bucket>,
+    /// IPv4 prefixes.
+    pub lpm4: LpmTables<abi::lpm_ranges4>,
+    /// IPv6 prefixes.
+    pub lpm6: LpmTables<abi::lpm_ranges6>,
+    /// Class records, by class id; 0 is an address that nothing names.
+    pub classes: Vec<abi::class_record>,
 }
 
 /// A poptrie: see `poptrie.rs` and `lpm_class` in `class.h`.
@@ -123,19 +131,23 @@ pub struct Stats {
 impl Tables {
     /// Every table by the name of its map, as bytes. An empty one is a map of one zero element.
     pub fn images(&self) -> BTreeMap<&'static str, &[u8]> {
+        let addresses = &self.addresses;
         BTreeMap::from([
-            ("host_tags", bytemuck::cast_slice(&self.host_tags)),
-            ("host_buckets", bytemuck::cast_slice(&self.host_buckets)),
-            ("lpm4_direct", bytemuck::cast_slice(&self.lpm4.direct)),
-            ("lpm4_nodes", bytemuck::cast_slice(&self.lpm4.nodes)),
-            ("lpm4_leaves", bytemuck::cast_slice(&self.lpm4.leaves)),
-            ("lpm4_ranges", bytemuck::cast_slice(&self.lpm4.ranges)),
-            ("lpm4_pairs", bytemuck::cast_slice(&self.lpm4.pairs)),
-            ("lpm6_direct", bytemuck::cast_slice(&self.lpm6.direct)),
-            ("lpm6_nodes", bytemuck::cast_slice(&self.lpm6.nodes)),
-            ("lpm6_leaves", bytemuck::cast_slice(&self.lpm6.leaves)),
-            ("lpm6_ranges", bytemuck::cast_slice(&self.lpm6.ranges)),
-            ("classes", bytemuck::cast_slice(&self.classes)),
+            ("host_tags", bytemuck::cast_slice(&addresses.host_tags)),
+            (
+                "host_buckets",
+                bytemuck::cast_slice(&addresses.host_buckets),
+            ),
+            ("lpm4_direct", bytemuck::cast_slice(&addresses.lpm4.direct)),
+            ("lpm4_nodes", bytemuck::cast_slice(&addresses.lpm4.nodes)),
+            ("lpm4_leaves", bytemuck::cast_slice(&addresses.lpm4.leaves)),
+            ("lpm4_ranges", bytemuck::cast_slice(&addresses.lpm4.ranges)),
+            ("lpm4_pairs", bytemuck::cast_slice(&addresses.lpm4.pairs)),
+            ("lpm6_direct", bytemuck::cast_slice(&addresses.lpm6.direct)),
+            ("lpm6_nodes", bytemuck::cast_slice(&addresses.lpm6.nodes)),
+            ("lpm6_leaves", bytemuck::cast_slice(&addresses.lpm6.leaves)),
+            ("lpm6_ranges", bytemuck::cast_slice(&addresses.lpm6.ranges)),
+            ("classes", bytemuck::cast_slice(&addresses.classes)),
             ("port_classes", bytemuck::cast_slice(&self.port_classes)),
             ("subject_pages", bytemuck::cast_slice(&self.subject_pages)),
             ("row_pages", bytemuck::cast_slice(&self.row_pages)),
