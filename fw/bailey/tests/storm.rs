@@ -30,7 +30,7 @@ fn traffic(lab: &Lab) -> Steady {
     Steady::start(&lab.outside, lab.workload("db"), parties).unwrap()
 }
 
-fn assert_undisturbed(outcome: Outcome, at_least: u64) {
+fn assert_undisturbed(outcome: Outcome, at_least: u64, lab: &Lab) {
     let Outcome {
         datagrams,
         datagrams_lost,
@@ -42,7 +42,8 @@ fn assert_undisturbed(outcome: Outcome, at_least: u64) {
     assert_eq!(
         (datagrams_lost, connection_broken, attempts_passed),
         (0, 0, 0),
-        "{outcome:?}"
+        "{outcome:?}, of all packets {:#?}",
+        counts(lab)
     );
     assert!(
         datagrams.min(segments).min(attempts) >= at_least,
@@ -113,7 +114,7 @@ fn under_traffic(mut trouble: impl FnMut(&Lab, Daemon, u32) -> Daemon) {
         assert_counters_went_on(&before, &after);
         before = after;
     }
-    assert_undisturbed(traffic.finish(), 500);
+    assert_undisturbed(traffic.finish(), 500, &lab);
     assert_whole_generations(&lab);
     assert_in_force(&lab);
 }
@@ -242,7 +243,7 @@ fn a_minute_of_commits_on_a_machine_that_stalls() {
     }
     stop.store(true, Ordering::Relaxed);
     neighbours.into_iter().for_each(|n| n.join().unwrap());
-    assert_undisturbed(traffic.finish(), 1000);
+    assert_undisturbed(traffic.finish(), 1000, &lab);
     let committed = daemon
         .log()
         .iter()
