@@ -3,6 +3,7 @@
 //! at the edges of all of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use bailey::engine::{Engine, Engines};
 use bailey_policy::{
@@ -14,55 +15,25 @@ use ipnet::IpNet;
 const SEED: u64 = 20;
 const PORT: u16 = 1000;
 
-/// Prefixes of these lengths inside `network`.
-struct Prefixes {
-    count: usize,
-    network: &'static str,
-    lengths: std::ops::RangeInclusive<u8>,
-}
+/// So many prefixes of these lengths inside a network.
+type Shape = (usize, &'static str, RangeInclusive<u8>);
 
-const SHAPES: [Prefixes; 6] = [
-    Prefixes {
-        count: 1500,
-        network: "16.0.0.0/4",
-        lengths: 22..=32,
-    },
-    Prefixes {
-        count: 1000,
-        network: "16.1.0.0/16",
-        lengths: 17..=32,
-    },
-    Prefixes {
-        count: 200,
-        network: "17.2.3.0/24",
-        lengths: 24..=32,
-    },
-    Prefixes {
-        count: 1000,
-        network: "2000::/3",
-        lengths: 16..=64,
-    },
-    Prefixes {
-        count: 1000,
-        network: "2001:db8::/32",
-        lengths: 33..=128,
-    },
-    Prefixes {
-        count: 500,
-        network: "2001:db9:1:2::/64",
-        lengths: 65..=80,
-    },
+const SHAPES: [Shape; 6] = [
+    (1500, "16.0.0.0/4", 22..=32),
+    (1000, "16.1.0.0/16", 17..=32),
+    (200, "17.2.3.0/24", 24..=32),
+    (1000, "2000::/3", 16..=64),
+    (1000, "2001:db8::/32", 33..=128),
+    (500, "2001:db9:1:2::/64", 65..=80),
 ];
 
-impl Prefixes {
-    fn all(&self, random: &mut fastrand::Rng) -> Vec<IpNet> {
-        let network: IpNet = self.network.parse().unwrap();
-        let one = |_| {
-            let length = random.u8(self.lengths.clone());
-            net(inside(&network, random), length)
-        };
-        (0..self.count).map(one).collect()
-    }
+fn prefixes((count, network, lengths): Shape, random: &mut fastrand::Rng) -> Vec<IpNet> {
+    let network: IpNet = network.parse().unwrap();
+    let one = |_| {
+        let length = random.u8(lengths.clone());
+        net(inside(&network, random), length)
+    };
+    (0..count).map(one).collect()
 }
 
 fn net(address: IpAddr, length: u8) -> IpNet {
@@ -177,7 +148,8 @@ fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) ->
 fn many_prefixes(engines: &[Engine]) {
     let mut random = fastrand::Rng::with_seed(SEED);
     for shape in SHAPES {
-        let prefixes = shape.all(&mut random);
+        let network = shape.1;
+        let prefixes = prefixes(shape, &mut random);
         let probes: Vec<Connection> = prefixes
             .iter()
             .flat_map(|prefix| edges(prefix, &mut random))
@@ -188,7 +160,7 @@ fn many_prefixes(engines: &[Engine]) {
             .map(|some| rule(some, ports(PORT)))
             .collect();
         let allowed = agree(engines, &snapshot(rules), &probes);
-        assert!(allowed >= probes.len() / 2, "{}: {allowed}", shape.network);
+        assert!(allowed >= probes.len() / 2, "{}: {allowed}", network);
 
         let but = IpBlock {
             cidr: net(numbered(0, &prefixes[0]), 0),
@@ -199,7 +171,7 @@ fn many_prefixes(engines: &[Engine]) {
             ..Rule::default()
         };
         let denied = probes.len() - agree(engines, &snapshot(vec![one]), &probes);
-        assert!(denied >= probes.len() / 2, "{}: {denied}", shape.network);
+        assert!(denied >= probes.len() / 2, "{}: {denied}", network);
     }
 }
 

@@ -152,8 +152,8 @@ pub(crate) fn longest_match<R: Ranges>(
 fn one(pairs: &[abi::lpm_pair], word: u32, rest: u32) -> Option<u32> {
     let host = word >> abi::ONE_HOST_SHIFT & abi::ONE_HOST_MASK;
     let pair = pairs.get((word >> abi::ONE_PAIR_SHIFT & (abi::ONE_PAIRS - 1)) as usize)?;
-    let inside = (word ^ rest) & abi::ONE_BITS_MASK;
-    Some(if inside >> host == 0 {
+    let differs = (word ^ rest) & abi::ONE_BITS_MASK;
+    Some(if differs >> host == 0 {
         pair.inside
     } else {
         pair.outside

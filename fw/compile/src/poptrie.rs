@@ -169,40 +169,37 @@ fn slots(prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> [Below; SLOTS
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::ops::RangeInclusive;
 
     use super::*;
     use crate::lookup::longest_match;
 
     const OTHERWISE: u32 = 7;
 
-    /// Prefixes of these lengths, whose first bits are `network`'s.
-    struct Shape {
-        count: usize,
-        network: (u128, u8),
-        lengths: std::ops::RangeInclusive<u8>,
-        classes: u32,
+    /// So many prefixes whose first bits are these, so many of them; of these lengths, and of so
+    /// many classes.
+    type Shape = (usize, (u128, u8), RangeInclusive<u8>, u32);
+
+    fn prefixes(shape: &Shape, random: &mut fastrand::Rng) -> BTreeMap<Prefix, u32> {
+        let (count, (network, fixed), lengths, classes) = shape;
+        let mut prefixes = BTreeMap::new();
+        for _ in 0..*count {
+            let len = random.u8(lengths.clone());
+            let free = random.u128(..) >> fixed;
+            let bits = (network | free) & mask(len);
+            prefixes.insert(Prefix { bits, len }, random.u32(..classes));
+        }
+        prefixes
     }
 
-    impl Shape {
-        fn prefixes(&self, random: &mut fastrand::Rng) -> BTreeMap<Prefix, u32> {
-            let (network, fixed) = self.network;
-            let mut prefixes = BTreeMap::new();
-            for _ in 0..self.count {
-                let len = random.u8(self.lengths.clone());
-                let free = random.u128(..).checked_shr(fixed.into()).unwrap_or(0);
-                let mask = u128::MAX.checked_shl(u32::from(128 - len)).unwrap_or(0);
-                let bits = (network | free) & mask;
-                prefixes.insert(Prefix { bits, len }, random.u32(..self.classes));
-            }
-            prefixes
-        }
+    fn mask(len: u8) -> u128 {
+        u128::MAX.checked_shl(u32::from(128 - len)).unwrap_or(0)
     }
 
     /// The class of the longest prefix that the address is in, by trying all lengths.
     fn naive(prefixes: &BTreeMap<Prefix, u32>, address: u128) -> u32 {
         let of_length = |len: u8| {
-            let mask = u128::MAX.checked_shl(u32::from(128 - len)).unwrap_or(0);
-            let bits = address & mask;
+            let bits = address & mask(len);
             prefixes.get(&Prefix { bits, len }).copied()
         };
         (0..=128).rev().find_map(of_length).unwrap_or(OTHERWISE)
@@ -211,7 +208,7 @@ mod tests {
     /// Addresses at the edges of every prefix, and in it.
     fn probes(prefix: &Prefix, width: u8, random: &mut fastrand::Rng) -> [u128; 5] {
         let unit = 1_u128 << (128 - width);
-        let size = u128::MAX.checked_shr(prefix.len.into()).unwrap_or(0);
+        let size = !mask(prefix.len);
         let last = prefix.bits | size;
         [
             prefix.bits,
@@ -225,7 +222,7 @@ mod tests {
 
     fn agrees<R: Ranges>(shape: &Shape, width: u8, levels: u32, seed: u64) -> LpmTables<R> {
         let mut random = fastrand::Rng::with_seed(seed);
-        let prefixes = shape.prefixes(&mut random);
+        let prefixes = prefixes(shape, &mut random);
         let sorted: Vec<_> = prefixes
             .iter()
             .map(|(&prefix, &class)| (prefix, class))
@@ -249,7 +246,7 @@ mod tests {
 
     #[test]
     fn ipv4_as_by_trying_all_lengths() {
-        for (count, network, lengths, classes) in [
+        for shape in [
             (3000, (0, 0), 24..=32, 2),
             (3000, (0, 0), 0..=32, 50),
             (5000, NET10, 16..=32, 3),
@@ -257,12 +254,6 @@ mod tests {
             (300, (10 << 120, 22), 23..=32, 2),
             (9000, (0, 0), 24..=32, 5000),
         ] {
-            let shape = Shape {
-                count,
-                network,
-                lengths,
-                classes,
-            };
             for seed in 0..4 {
                 agrees::<abi::lpm_ranges4>(&shape, 32, abi::LPM_LEVELS_V4, seed);
             }
@@ -271,19 +262,13 @@ mod tests {
 
     #[test]
     fn ipv6_as_by_trying_all_lengths() {
-        for (count, network, lengths, classes) in [
+        for shape in [
             (3000, TWO, 20..=64, 2),
             (3000, TWO, 0..=128, 50),
             (3000, ONE_SITE, 49..=64, 2),
             (3000, ONE_SITE, 48..=128, 4),
             (500, (0xfd01 << 112, 112), 113..=128, 3),
         ] {
-            let shape = Shape {
-                count,
-                network,
-                lengths,
-                classes,
-            };
             for seed in 0..4 {
                 agrees::<abi::lpm_ranges6>(&shape, 128, abi::LPM_LEVELS_V6, seed);
             }
@@ -292,12 +277,7 @@ mod tests {
 
     #[test]
     fn scattered_prefixes_need_no_nodes() {
-        let shape = Shape {
-            count: 1000,
-            network: (0, 0),
-            lengths: 24..=32,
-            classes: 2,
-        };
+        let shape = (1000, (0, 0), 24..=32, 2);
         let tables = agrees::<abi::lpm_ranges4>(&shape, 32, abi::LPM_LEVELS_V4, 1);
         assert_eq!(tables.nodes.len(), 0);
         assert_eq!(tables.pairs.len(), 2);

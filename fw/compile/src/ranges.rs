@@ -44,9 +44,7 @@ impl Ranges for abi::lpm_ranges4 {
         let lanes: [u16; Self::LAST] = bytemuck::cast(self.last);
         let last = |lane: u16| u64::from(lane & !(1 << Self::BITS));
         let range = lanes.iter().filter(|&&lane| last(lane) < rest).count();
-        self.classes
-            .get((self.which >> (2 * range) & 3) as usize)
-            .copied()
+        class_of(&self.classes, self.which, range)
     }
 }
 
@@ -67,9 +65,7 @@ impl Ranges for abi::lpm_ranges6 {
 
     fn class(&self, rest: u64) -> Option<u32> {
         let range = self.last.iter().filter(|&&last| last < rest).count();
-        self.classes
-            .get((self.which >> (2 * range) & 3) as usize)
-            .copied()
+        class_of(&self.classes, self.which.into(), range)
     }
 }
 
@@ -77,6 +73,10 @@ fn pairs(which: &[usize]) -> u64 {
     let bits = which.iter().enumerate();
     bits.map(|(range, &class)| (class as u64) << (2 * range))
         .sum()
+}
+
+fn class_of(classes: &[u32], which: u64, range: usize) -> Option<u32> {
+    classes.get((which >> (2 * range) & 3) as usize).copied()
 }
 
 fn padded<const N: usize>(classes: &[u32]) -> [u32; N] {

@@ -58,7 +58,7 @@ pub struct LpmTables<R> {
     pub direct: Vec<abi::u32_chunk>,
     /// Inner nodes.
     pub nodes: Vec<abi::lpm_node>,
-    /// Classes, or where ranges are.
+    /// Words as those of `direct`, none of them a node.
     pub leaves: Vec<abi::u32_chunk>,
     /// What is below slots with few prefixes.
     pub ranges: Vec<R>,
