@@ -1,5 +1,8 @@
 //! Builds the BPF programs of the bench.
 
 fn main() {
-    bailey_bpf_clang::build("bpf", &["generate", "mutate", "reference", "verdicts"]);
+    bailey_bpf_clang::build(
+        "bpf",
+        &["generate", "mutate", "pace", "reference", "verdicts"],
+    );
 }

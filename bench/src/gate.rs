@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::machine;
+use crate::pace::Pace;
 use crate::program;
 use crate::results::{Measured, median};
 use records::Records;
@@ -16,6 +18,9 @@ const WORSE: f64 = 1.25;
 /// A machine that others use too is slow now and then, and not five times in the same place.
 const TRIES: usize = 5;
 
+/// With others on the CPU, per scenario.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What Bailey takes, in times of what the reference takes in the same run, by scenario.
 type Ratios = BTreeMap<String, f64>;
 
@@ -23,12 +28,13 @@ type Ratios = BTreeMap<String, f64>;
 /// record is held to the worst of all others.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let (records, cpu) = (Records::read(path)?, machine::cpu_model());
+    let mut pace = program::pace(PATIENCE)?;
     let (known, whose) = records.of(&cpu)?;
     println!("{cpu}: compared with {whose}");
     let mut best = Ratios::new();
     for _ in 0..TRIES {
         let again = |name: &str| worse(&best, &known, name);
-        for (name, now) in measure(again)? {
+        for (name, now) in measure(&mut pace, again)? {
             let least = best.entry(name).or_insert(f64::INFINITY);
             *least = least.min(now);
         }
@@ -53,8 +59,9 @@ pub(crate) fn check(path: &Path) -> Result<()> {
 /// Measures as often as a check does at most, and keeps the median for this kind of CPU.
 pub(crate) fn record(path: &Path) -> Result<()> {
     let mut runs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut pace = program::pace(PATIENCE)?;
     for _ in 0..TRIES {
-        for (name, now) in measure(|_| true)? {
+        for (name, now) in measure(&mut pace, |_| true)? {
             runs.entry(name).or_default().push(now);
         }
     }
@@ -79,14 +86,14 @@ fn worse(measured: &Ratios, known: &Ratios, name: &str) -> bool {
 }
 
 /// Each scenario of the short part that is wanted, once.
-fn measure(wanted: impl Fn(&str) -> bool) -> Result<Ratios> {
+fn measure(pace: &mut Pace, wanted: impl Fn(&str) -> bool) -> Result<Ratios> {
     let mut ratios = Ratios::new();
     for kind in program::short() {
         for ipv6 in [false, true] {
             let name = kind.name(ipv6);
             if wanted(&name) {
                 let measured =
-                    ratio(&program::measure(kind, ipv6)?).with_context(|| name.clone())?;
+                    ratio(&program::measure(kind, ipv6, pace)?).with_context(|| name.clone())?;
                 ratios.insert(name, measured);
             }
         }

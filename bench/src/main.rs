@@ -19,6 +19,7 @@ mod memory;
 mod nic;
 /// BPF objects, but Bailey's own.
 mod object;
+mod pace;
 /// Policies that several systems hold.
 mod policies;
 /// What a packet costs a program.

@@ -1,7 +1,10 @@
 //! What a packet costs a program, by BPF_PROG_TEST_RUN.
 
-use anyhow::Result;
+use std::time::Duration;
 
+use anyhow::{Context, Result};
+
+use crate::pace::Pace;
 use crate::results::Measured;
 pub(crate) use scenario::Kind;
 
@@ -10,7 +13,12 @@ mod scenario;
 mod subject;
 
 /// Runs per scenario: systems take turns within one, so that what else the machine does hits all alike.
-const RUNS: u32 = 7;
+const RUNS: usize = 7;
+/// That are done, at most, until the CPU was undisturbed in so many.
+const MOST_RUNS: usize = 16;
+/// With others on the CPU, per scenario.
+const PATIENCE: Duration = Duration::from_secs(15);
+const XDP_DROP: &str = "xdp-drop";
 const GROUP: &str = "program";
 pub(crate) const METRIC: &str = "ns_per_packet";
 const SEED: u64 = 0x6261_696c_6579;
@@ -43,15 +51,21 @@ fn all() -> Vec<Kind> {
     kinds
 }
 
+/// Of the CPU that programs are measured on; this thread stays there.
+pub(crate) fn pace(patience: Duration) -> Result<Pace> {
+    bailey_nic::cpu::pin(crate::machine::cpus() - 1)?;
+    Pace::new(patience)
+}
+
 /// Scenarios with a text in their names, in both families.
 pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
-    let mut results = Vec::new();
+    let (mut results, mut pace) = (Vec::new(), pace(PATIENCE)?);
     for kind in all() {
         for ipv6 in [false, true] {
             if !kind.name(ipv6).contains(only) {
                 continue;
             }
-            let measured = measure(kind, ipv6)?;
+            let measured = measure(kind, ipv6, &mut pace)?;
             measured.iter().for_each(Measured::print);
             results.extend(measured);
         }
@@ -60,42 +74,44 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
 }
 
 /// Net of XDP_DROP in the same round, called in the same way.
-pub(crate) fn measure(kind: Kind, ipv6: bool) -> Result<Vec<Measured>> {
-    bailey_nic::cpu::pin(crate::machine::cpus() - 1)?;
+pub(crate) fn measure(kind: Kind, ipv6: bool, pace: &mut Pace) -> Result<Vec<Measured>> {
     let mut scenario = kind.prepare(ipv6, SEED)?;
-    let mut net: Vec<Vec<f64>> = vec![Vec::new(); scenario.subjects.len()];
-    let mut gross = net.clone();
-    for round in 0..RUNS {
-        let mut bare = [0.0; 2];
-        for at in 0..scenario.subjects.len() {
-            let nanoseconds = scenario.run(at, round)?;
+    let all = 0..scenario.subjects.len();
+    let rounds = pace.rounds(RUNS, MOST_RUNS, |round| {
+        let gross = all.clone().map(|at| scenario.run(at, round));
+        gross.collect::<Result<Vec<f64>>>()
+    })?;
+    let of = |at: usize| rounds.iter().map(move |(gross, _)| gross[at]);
+    let bare = |frags: bool| {
+        let found = all.clone().find(|&at| {
             let subject = &scenario.subjects[at];
-            let frags = usize::from(subject.callee().frags);
-            gross[at].push(nanoseconds);
-            if subject.name() == "xdp-drop" {
-                bare[frags] = nanoseconds;
-            }
-            net[at].push(nanoseconds - bare[frags]);
-        }
-    }
+            subject.name() == XDP_DROP && subject.callee().frags == frags
+        });
+        found.context("XDP_DROP was not measured")
+    };
     let mut results = Vec::new();
     if let Some((system, why)) = kind.cannot() {
         let names = [GROUP, &scenario.name, system, METRIC];
         results.push(Measured::missing(names, why));
     }
-    for ((subject, net), gross) in scenario.subjects.iter().zip(net).zip(gross) {
+    for (at, subject) in scenario.subjects.iter().enumerate() {
         let names = |metric| [GROUP, &scenario.name, subject.name(), metric];
-        if subject.name() == "xdp-drop" {
-            // The harness and the mutator: what was subtracted.
-            let metric = if subject.callee().frags {
+        let frags = subject.callee().frags;
+        if subject.name() == XDP_DROP {
+            // The harness and the mutator: what is subtracted.
+            let metric = if frags {
                 "harness_frags_ns"
             } else {
                 "harness_ns"
             };
-            results.push(Measured::of(names(metric), gross));
+            results.push(Measured::of(names(metric), of(at)));
         } else {
+            let net = of(at).zip(of(bare(frags)?)).map(|(all, bare)| all - bare);
             results.push(Measured::of(names(METRIC), net));
         }
     }
+    let names = [GROUP, &scenario.name, "cpu", "share_of_best_percent"];
+    let shares = rounds.iter().map(|&(_, share)| share);
+    results.push(Measured::of(names, shares));
     Ok(results)
 }

@@ -6,6 +6,7 @@ use bailey_datapath::{Failsafe, frame};
 use bailey_policy::Protocol;
 use ipnet::IpNet;
 
+use super::MOST_RUNS;
 use super::mutator::{Mutator, Pass};
 use super::subject::{Bailey, Came, Reference, Subject, XdpDrop};
 use crate::policies::{PolicySet, address_in, rule_prefix, scattered};
@@ -22,8 +23,6 @@ pub(crate) struct Scenario {
     pub(crate) came: Came,
     /// Packets per run.
     pub(crate) count: u32,
-    /// Does each run take tuples that no run has taken?
-    pub(crate) fresh: bool,
     pub(crate) subjects: Vec<Box<dyn Subject>>,
 }
 
@@ -51,12 +50,12 @@ const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
 /// Rules of scenarios that are not about rules.
 const SOME_RULES: usize = 10;
-/// Packets per run, where no run needs fresh ones.
-const MANY: u32 = 1 << 20;
+/// Packets per run, where no run needs fresh ones: a run is over before the machine changes.
+const MANY: u32 = 1 << 18;
 /// Packets per run, where all do.
-const FRESH: u32 = 1 << 17;
+const FRESH: u32 = 1 << 16;
 /// New packets of all runs.
-const ALL_FRESH: usize = 1 << 20;
+const ALL_FRESH: usize = FRESH as usize * MOST_RUNS;
 
 impl Kind {
     pub(crate) fn name(self, ipv6: bool) -> String {
@@ -107,7 +106,6 @@ impl Kind {
             no_ports: false,
             came: Came::Other,
             count: MANY,
-            fresh: false,
             subjects: drops()?.into(),
         };
         match self {
@@ -132,7 +130,7 @@ impl Kind {
                 let tuples = connections(ALL_FRESH, rules, ipv6, &mut random);
                 scenario.mutator = Mutator::new(&tuples)?;
                 scenario.came = Came::New;
-                (scenario.count, scenario.fresh) = (FRESH, true);
+                scenario.count = FRESH;
                 scenario.add(Bailey::new(&policy, flows, |_| {})?);
                 scenario.add(Reference::new(&policy, flows)?);
             }
@@ -312,7 +310,7 @@ impl Scenario {
     pub(crate) fn run(&mut self, subject: usize, round: u32) -> Result<f64> {
         let subject = &self.subjects[subject];
         let pass = Pass {
-            first: if self.fresh { round * self.count } else { 0 },
+            first: round * self.count,
             count: self.count,
             swap: false,
             no_ports: self.no_ports,

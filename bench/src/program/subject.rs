@@ -217,7 +217,7 @@ impl XdpDrop {
 
 impl Subject for XdpDrop {
     fn name(&self) -> &'static str {
-        "xdp-drop"
+        super::XDP_DROP
     }
 
     fn callee(&self) -> Callee<'_> {
