@@ -1,4 +1,4 @@
-//! Rounds in which the CPU was as fast as it ever is.
+//! Rounds in which the CPUs were as fast as they ever are.
 //!
 //! Who works on the other thread of a core takes up to half of it, a neighbour of a virtual machine
 //! too, for seconds at a time. What is measured then is another machine. So the same instructions are
@@ -8,11 +8,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use bailey_nic::cpu;
 use libbpf_rs::ProgramInput;
 
 use crate::object::{Loaded, image};
+use crate::results::Measured;
 
-/// How much slower than ever the CPU may be beside a round that counts.
+/// How much slower than ever a CPU may be beside a round that counts.
 const SLACK: f64 = 1.1;
 /// Some two milliseconds.
 const REPEAT: u32 = 1 << 14;
@@ -20,35 +22,37 @@ const FRAME: [u8; 64] = [0; 64];
 /// From one look to the next, while others are waited for.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How fast the CPU is that this thread is on.
+/// How fast some CPUs are.
 #[derive(Debug)]
 pub(crate) struct Pace {
     object: Loaded,
     /// How long others are waited for, in all rounds of one call.
     patience: Duration,
-    /// The least that the instructions have ever taken, in nanoseconds.
-    least: f64,
+    cpus: Vec<usize>,
+    /// The least that the instructions have ever taken, by CPU, in nanoseconds.
+    least: Vec<f64>,
 }
 
-/// What came of a round, and what the instructions took beside it.
+/// What came of a round, and what the instructions took beside it, by CPU.
 #[derive(Debug)]
 struct Round<T> {
     came: T,
-    beside: f64,
+    beside: Vec<f64>,
 }
 
 impl Pace {
     /// Waits at most so long for others, in all rounds of one call.
-    pub(crate) fn new(patience: Duration) -> Result<Self> {
+    pub(crate) fn new(cpus: &[usize], patience: Duration) -> Result<Self> {
         Ok(Self {
             object: Loaded::embedded(image!("pace"), &[])?,
             patience,
-            least: f64::INFINITY,
+            cpus: cpus.to_vec(),
+            least: vec![f64::INFINITY; cpus.len()],
         })
     }
 
-    /// Does rounds until `wanted` of them had the CPU at its fastest, or `most` are done. Gives back as
-    /// many as are wanted, those with the fastest CPU, each with the share of its speed in percent.
+    /// Does rounds until `wanted` of them had the CPUs at their fastest, or `most` are done. Gives back as
+    /// many as are wanted, those with the fastest CPUs, each with the share of their speed in percent.
     pub(crate) fn rounds<T>(
         &mut self,
         wanted: usize,
@@ -61,21 +65,24 @@ impl Pace {
             let before = self.settle(give_up)?;
             let came = round(rounds.len() as u32)?;
             let after = self.take()?;
-            rounds.push(Round {
-                came,
-                beside: before.max(after),
-            });
+            let beside = before.iter().zip(&after).map(|(a, b)| a.max(*b)).collect();
+            rounds.push(Round { came, beside });
         }
-        Ok(fastest(rounds, wanted)
-            .into_iter()
-            .map(|round| (round.came, 100.0 * self.least / round.beside))
-            .collect())
+        Ok(fastest(rounds, &self.least, wanted))
     }
 
-    /// Waits until the CPU is as fast as ever.
-    fn settle(&mut self, give_up: Instant) -> Result<f64> {
+    /// What a report says of the CPUs.
+    pub(crate) fn measured(
+        [group, scenario]: [&str; 2],
+        shares: impl IntoIterator<Item = f64>,
+    ) -> Measured {
+        Measured::of([group, scenario, "cpu", "share_of_best_percent"], shares)
+    }
+
+    /// Waits until the CPUs are as fast as ever.
+    fn settle(&mut self, give_up: Instant) -> Result<Vec<f64>> {
         let mut took = self.take()?;
-        while took > self.least * SLACK && Instant::now() < give_up {
+        while slowness(&took, &self.least) > SLACK && Instant::now() < give_up {
             sleep(LOOK);
             took = self.take()?;
         }
@@ -83,26 +90,49 @@ impl Pace {
     }
 
     fn undisturbed<T>(&self, rounds: &[Round<T>]) -> usize {
-        let most = self.least * SLACK;
-        rounds.iter().filter(|round| round.beside <= most).count()
+        let fast = |round: &&Round<T>| slowness(&round.beside, &self.least) <= SLACK;
+        rounds.iter().filter(fast).count()
     }
 
-    fn take(&mut self) -> Result<f64> {
-        let output = self.object.program_mut("pace")?.test_run(ProgramInput {
-            data_in: Some(&FRAME),
-            repeat: REPEAT,
-            ..ProgramInput::default()
-        })?;
-        let took = output.duration.as_secs_f64() * 1e9;
-        self.least = self.least.min(took);
+    /// What the instructions take, by CPU.
+    fn take(&mut self) -> Result<Vec<f64>> {
+        let mut took = Vec::with_capacity(self.cpus.len());
+        for (&cpu, least) in self.cpus.iter().zip(&mut self.least) {
+            let now = cpu::on(cpu, || time(&self.object))??;
+            *least = least.min(now);
+            took.push(now);
+        }
         Ok(took)
     }
 }
 
-fn fastest<T>(mut rounds: Vec<Round<T>>, wanted: usize) -> Vec<Round<T>> {
-    rounds.sort_by(|a, b| a.beside.total_cmp(&b.beside));
+fn time(object: &Loaded) -> Result<f64> {
+    let output = object.program_mut("pace")?.test_run(ProgramInput {
+        data_in: Some(&FRAME),
+        repeat: REPEAT,
+        ..ProgramInput::default()
+    })?;
+    Ok(output.duration.as_secs_f64() * 1e9)
+}
+
+/// How many times what they have ever taken the instructions took, where that is most.
+fn slowness(took: &[f64], least: &[f64]) -> f64 {
+    let of_each = took.iter().zip(least);
+    of_each
+        .map(|(took, least)| took / least)
+        .fold(1.0, f64::max)
+}
+
+/// So many of the rounds, and how fast the CPUs were beside them, in percent.
+fn fastest<T>(mut rounds: Vec<Round<T>>, least: &[f64], wanted: usize) -> Vec<(T, f64)> {
+    let slow = |round: &Round<T>| slowness(&round.beside, least);
+    rounds.sort_by(|a, b| slow(a).total_cmp(&slow(b)));
     rounds.truncate(wanted);
-    rounds
+    let chosen = rounds.into_iter().map(|round| {
+        let share = 100.0 / slow(&round);
+        (round.came, share)
+    });
+    chosen.collect()
 }
 
 #[cfg(test)]
@@ -110,13 +140,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_are_chosen_by_the_cpu_and_not_by_what_came() {
-        let rounds = [(1, 200.0), (2, 100.0), (3, 150.0), (4, 101.0)];
-        let rounds = rounds.map(|(came, beside)| Round { came, beside });
-        let chosen = fastest(rounds.into(), 3);
+    fn rounds_are_chosen_by_the_slower_cpu_and_not_by_what_came() {
+        let rounds = [
+            ("one CPU shared", [100.0, 400.0]),
+            ("whole", [100.0, 200.0]),
+            ("both shared", [200.0, 410.0]),
+            ("nearly whole", [110.0, 210.0]),
+        ];
+        let rounds = rounds.map(|(came, beside)| Round {
+            came,
+            beside: beside.to_vec(),
+        });
+        let chosen = fastest(rounds.into(), &[100.0, 200.0], 3);
+        let [(first, whole), (second, _), (third, shared)] = chosen[..] else {
+            panic!("{chosen:?}");
+        };
         assert_eq!(
-            chosen.iter().map(|round| round.came).collect::<Vec<_>>(),
-            [2, 4, 3]
+            [first, second, third],
+            ["whole", "nearly whole", "one CPU shared"]
         );
+        assert_eq!([whole, shared], [100.0, 50.0]);
     }
 }

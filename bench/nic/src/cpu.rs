@@ -1,6 +1,6 @@
 use anyhow::{Context, Result};
 use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Keeps this thread on one CPU.
 ///
@@ -8,6 +8,18 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 /// If there is no such CPU.
 pub fn pin(cpu: usize) -> Result<()> {
     set(None, cpu)
+}
+
+/// Does something on one CPU; afterwards this thread may be where it could be before.
+///
+/// # Errors
+/// If there is no such CPU.
+pub fn on<T>(cpu: usize, what: impl FnOnce() -> T) -> Result<T> {
+    let before = sched_getaffinity(None)?;
+    pin(cpu)?;
+    let done = what();
+    sched_setaffinity(None, &before)?;
+    Ok(done)
 }
 
 /// Keeps another thread there.

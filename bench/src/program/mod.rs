@@ -53,8 +53,9 @@ fn all() -> Vec<Kind> {
 
 /// Of the CPU that programs are measured on; this thread stays there.
 pub(crate) fn pace(patience: Duration) -> Result<Pace> {
-    bailey_nic::cpu::pin(crate::machine::cpus() - 1)?;
-    Pace::new(patience)
+    let cpu = crate::machine::cpus() - 1;
+    bailey_nic::cpu::pin(cpu)?;
+    Pace::new(&[cpu], patience)
 }
 
 /// Scenarios with a text in their names, in both families.
@@ -110,8 +111,7 @@ pub(crate) fn measure(kind: Kind, ipv6: bool, pace: &mut Pace) -> Result<Vec<Mea
             results.push(Measured::of(names(METRIC), net));
         }
     }
-    let names = [GROUP, &scenario.name, "cpu", "share_of_best_percent"];
     let shares = rounds.iter().map(|&(_, share)| share);
-    results.push(Measured::of(names, shares));
+    results.push(Pace::measured([GROUP, &scenario.name], shares));
     Ok(results)
 }

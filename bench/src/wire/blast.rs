@@ -3,13 +3,14 @@
 use std::slice;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::frames::{self, Client, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
-use super::rig::{Passage, Rig};
+use super::rig::{GENERATOR_CPU, Passage, Rig, TEST_CPU};
 use super::system::System;
 use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
+use crate::pace::Pace;
 use crate::results::Measured;
 
 /// Denied prefixes.
@@ -32,6 +33,8 @@ const WARM_UP: u32 = 1 << 14;
 /// Runs, at most, until none has lost frames of flows: a machine that stops for a moment loses them between
 /// two interfaces, and those of handshakes too.
 const TRIES: usize = 4;
+/// With others on the CPUs, per run.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Handshakes that are begun before the first of them goes on: more, and some find their bucket full of
 /// half-open ones.
 const MOST_AT_ONCE: u32 = 1 << 14;
@@ -125,9 +128,15 @@ fn measure(
         shake_hands(&devices)?;
     }
     let mut rates = vec![Vec::new(); devices.len()];
+    let mut pace = Pace::new(&[TEST_CPU, GENERATOR_CPU], PATIENCE)?;
+    let mut shares = Vec::new();
     for round in 0..RUNS as u32 {
         for (device, rates) in devices.iter().zip(&mut rates) {
-            let mut passage = full_speed(device, generator, round)?;
+            let mut run = || {
+                let runs = pace.rounds(1, TRIES, |_| full_speed(device, generator, round))?;
+                runs.into_iter().next().context("no run")
+            };
+            let (mut passage, mut share) = run()?;
             for tried in 1.. {
                 let came = came(passage.arrived, expected(device, &passage));
                 if came == Came::Right {
@@ -146,11 +155,13 @@ fn measure(
                 if setting.handshakes {
                     shake_hands(slice::from_ref(device))?;
                 }
-                passage = full_speed(device, generator, round)?;
+                (passage, share) = run()?;
             }
             rates.push(rate(&passage));
+            shares.push(share);
         }
     }
+    results.push(Pace::measured([GROUP, setting.name], shares));
     for (device, rates) in devices.iter().zip(rates) {
         let names = |metric| [GROUP, setting.name, device.system.name(), metric];
         let each = rates.iter().map(|rate| 1e3 / rate).collect::<Vec<_>>();
