@@ -9,6 +9,7 @@
 
 #define FRAME_WORDS 8
 #define BURST 64              /* TEST_XDP_BATCH of the kernel's net/bpf/test_run.c */
+#define SKIP 16               /* to the next cache line, see below */
 #define STAMP_AT 42           /* payload of a UDP datagram over IPv4 */
 #define LOOKS (1 << 20)       /* at the clock, at most: 20 ms and more */
 
@@ -67,13 +68,17 @@ static __always_inline void next_burst(struct plan *now)
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
-	__u64 *to = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
 	__u32 zero = 0, index;
 	struct plan *now = bpf_map_lookup_elem(&plan, &zero);
 	struct frame *frame;
+	__u64 *to;
 
-	if (!now || (void *)(to + FRAME_WORDS) > end)
+	/* A NIC's frames begin with a cache line; these would begin 48 bytes after
+	 * one (two struct xdp_buff and the headroom of 256), and headers be in two. */
+	if (!now || bpf_xdp_adjust_head(ctx, SKIP))
+		return XDP_ABORTED;
+	to = (void *)(long)ctx->data;
+	if ((void *)(to + FRAME_WORDS) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	if (now->sent++ % BURST == 0)
 		next_burst(now);

@@ -17,7 +17,7 @@ const RUNS: usize = 7;
 /// That are done, at most, until the CPU was undisturbed in so many.
 const MOST_RUNS: usize = 16;
 /// With others on the CPU, per scenario.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(8);
 const XDP_DROP: &str = "xdp-drop";
 const GROUP: &str = "program";
 pub(crate) const METRIC: &str = "ns_per_packet";

@@ -34,7 +34,7 @@ const WARM_UP: u32 = 1 << 14;
 /// two interfaces, and those of handshakes too.
 const TRIES: usize = 4;
 /// With others on the CPUs, per run.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Handshakes that are begun before the first of them goes on: more, and some find their bucket full of
 /// half-open ones.
 const MOST_AT_ONCE: u32 = 1 << 14;

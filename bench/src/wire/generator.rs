@@ -31,6 +31,8 @@ pub(crate) struct Sending {
 
 /// Frames that are transmitted together: BURST of generate.bpf.c.
 pub(crate) const BURST: u32 = 64;
+/// A frame, and what the program skips before it (SKIP).
+const ROOM: usize = FRAME + 16;
 /// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
 const LIVE_FRAMES: u32 = 1 << 1;
 /// Bytes of `struct plan`.
@@ -83,11 +85,11 @@ fn run(object: &Loaded, interface: u32, mask: u32, sending: Sending) -> Result<D
     let zero = 0_u32.to_ne_bytes();
     object.map("plan")?.update(&zero, &plan, MapFlags::ANY)?;
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
-    let context = [0, FRAME as u32, 0, interface, 0, 0];
+    let context = [0, ROOM as u32, 0, interface, 0, 0];
     let mut context: Vec<u8> = context.into_iter().flat_map(u32::to_ne_bytes).collect();
     let output = object.program_mut("generate")?.test_run(ProgramInput {
         context_in: Some(&mut context),
-        data_in: Some(&[0; FRAME]),
+        data_in: Some(&[0; ROOM]),
         flags: LIVE_FRAMES,
         repeat: sending.count,
         ..ProgramInput::default()
