@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::frames::{self, Client, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
@@ -33,6 +33,8 @@ const WARM_UP: u32 = 1 << 14;
 /// Runs, at most, until none has lost frames of flows: a machine that stops for a moment loses them between
 /// two interfaces, and those of handshakes too.
 const TRIES: usize = 4;
+/// Runs, at most, until the CPUs were undisturbed in one.
+const PACED: usize = 4;
 /// With others on the CPUs, per run.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Handshakes that are begun before the first of them goes on: more, and some find their bucket full of
@@ -132,33 +134,34 @@ fn measure(
     let mut shares = Vec::new();
     for round in 0..RUNS as u32 {
         for (device, rates) in devices.iter().zip(&mut rates) {
-            let mut run = || {
-                let runs = pace.rounds(1, TRIES, |_| full_speed(device, generator, round))?;
-                runs.into_iter().next().context("no run")
-            };
-            let (mut passage, mut share) = run()?;
-            for tried in 1.. {
-                let came = came(passage.arrived, expected(device, &passage));
-                if came == Came::Right {
-                    break;
+            let mut tries = 0;
+            let runs = pace.rounds(1, PACED, |_| {
+                loop {
+                    let passage = full_speed(device, generator, round)?;
+                    let came = came(passage.arrived, expected(device, &passage));
+                    if came == Came::Right {
+                        return Ok(passage);
+                    }
+                    let what = format!(
+                        "{}: {} of {} frames arrived behind {}",
+                        setting.name,
+                        passage.arrived,
+                        passage.processed,
+                        device.system.name()
+                    );
+                    tries += 1;
+                    // What arrived and should not have is not a matter of luck.
+                    ensure!(came == Came::Lost && tries < TRIES, what);
+                    println!("{what}; again");
+                    if setting.handshakes {
+                        shake_hands(slice::from_ref(device))?;
+                    }
                 }
-                let what = format!(
-                    "{}: {} of {} frames arrived behind {}",
-                    setting.name,
-                    passage.arrived,
-                    passage.processed,
-                    device.system.name()
-                );
-                // What arrived and should not have is not a matter of luck.
-                ensure!(came == Came::Lost && tried < TRIES, what);
-                println!("{what}; again");
-                if setting.handshakes {
-                    shake_hands(slice::from_ref(device))?;
-                }
-                (passage, share) = run()?;
+            })?;
+            for (passage, share) in runs {
+                rates.push(rate(&passage));
+                shares.push(share);
             }
-            rates.push(rate(&passage));
-            shares.push(share);
         }
     }
     results.push(Pace::measured([GROUP, setting.name], shares));
