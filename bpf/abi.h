@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 /* Raised by every change of a layout or of the meaning of a number below. */
-#define ABI_VERSION 6
+#define ABI_VERSION 7
 
 /* ---- control word --------------------------------------------------------
  * One 64-bit store of this word is the commit. It is read once per packet and
@@ -152,7 +152,7 @@ struct flow_bucket {
 	struct flow_count count[2][FLOW_LANES];
 };
 
-/* Live, replied flows that came in through a NIC, per source (/32, /64): two
+/* Live, replied flows per source (/32, /64), whichever side it is on: two
  * cells by two hashes, of which the lesser bounds the count from above. */
 #define SOURCE_BITS 16
 
@@ -223,6 +223,36 @@ enum flow_state {
 
 struct headers {
 	__u8 bytes[HEADERS_SIZE];
+};
+
+/* Groups that data may go to though policy isolates endpoints: prefixes, or addresses of
+ * broadcasts. */
+#define GROUPS_MAX 16
+struct group_prefix {
+	__u64 addr_be[2];
+	__u64 mask_be[2];
+	__u64 kind; /* KIND_IPV4 or KIND_IPV6 */
+};
+
+/* Services that link-local addresses of endpoints may use. */
+#define LINK_SERVICES_MAX 16
+struct link_service {
+	__u16 port;
+	__u8 protocol;
+	__u8 any; /* whatever the port */
+};
+
+/* The machine's own addresses: bit h(address) of the filter is set for each, with h the
+ * upper bits of the exclusive or of both words, multiplied. */
+#define OWN_ADDRESSES 65536
+#define OWN_FILTER_BITS 15
+#define OWN_FILTER_MUL 0x9e3779b97f4a7c15ULL
+struct own_address {
+	__u64 addr_be[2];
+};
+
+struct own_filter {
+	__u64 word[(1 << OWN_FILTER_BITS) / 64];
 };
 
 /* Ethertypes that the configuration lets through unread. */
@@ -432,6 +462,10 @@ struct page {
 };
 
 #define CLASS_NODE 0x1U /* the address is a node's own */
+#define CLASS_ALSO_SHIFT 8 /* flags: above it the class of the address's next owner */
+#define CLASS_OWNERS_MAX 4 /* of one address; with more it has no permission */
+#define CLASS_UNKNOWN 0x2U /* declared, and no endpoint's: no permission at all */
+#define SUBJECT_UNKNOWN 0xffffffffU /* its subject in both directions; has no cells */
 
 struct class_record {
 	__u32 egress_subject;  /* 0 = not isolated for egress */
@@ -475,6 +509,12 @@ struct limit_state {
 #define RULE_NOT_ISOLATED 1
 #define RULE_OWN_NODE 2
 #define RULE_SELF 3
+#define RULE_UNKNOWN_ADDRESS 4
+
+/* Whom a generation isolates. */
+#define ISOLATES_INGRESS 0x1U
+#define ISOLATES_EGRESS 0x2U
+#define ISOLATES_UNKNOWN 0x4U /* addresses of declared prefixes */
 #define RULE_FIRST 16 /* the first id that a policy rule can have */
 
 /* ---- counters -------------------------------------------------------------
@@ -564,6 +604,10 @@ enum reason {
 	REASON_DROP_FRAGMENT_NO_FIRST = 55,
 	REASON_DROP_TUNNEL_PEER = 56,
 	REASON_DROP_TUNNEL_HEADER = 57,
+	REASON_DROP_GROUP_MAC = 58,
+	REASON_DROP_GROUP = 59,
+	REASON_DROP_LINK_LOCAL = 60,
+	REASON_DROP_ND_SCOPE = 61,
 
 	REASON_MAX = 64, /* power of two, > every reason */
 };
@@ -585,6 +629,8 @@ struct reason_counters {
 #define INTERFACE_RXVLAN 0x800ULL  /* Bailey told it not to strip VLAN tags */
 #define INTERFACE_MAC_SHIFT 16 /* router: its own, in network byte order */
 #define INTERFACE_UPPER 0x1000ULL  /* stands on judged ones; has no slot */
+#define INTERFACE_RP_FILTER 0x2000ULL /* router: the kernel asks where a source is */
+#define INTERFACE_STACK 0x4000ULL /* router: all is the stack's, there is IPsec policy */
 
 /* By slot: the name, zero-padded; user space only. */
 struct interface_name {

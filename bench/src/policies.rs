@@ -1,6 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::Result;
 use bailey_policy::{
     Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef,
     PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
@@ -77,7 +76,7 @@ pub(crate) fn address_in(prefix: &IpNet, random: &mut fastrand::Rng) -> IpAddr {
 
 impl PolicySet {
     /// As Bailey reads it.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let ports = vec![PortMatch {
             protocol: Protocol::TCP,
             port: PortSpec::Range(PortRange::single(PORT)),
@@ -132,8 +131,7 @@ impl PolicySet {
             node: None,
         };
         let policies: Vec<NetworkPolicy> = policies.collect();
-        let snapshot = Snapshot::new([], vec![pod], Vec::new(), policies);
-        snapshot.map_err(|conflicts| anyhow::anyhow!("{conflicts:?}"))
+        Snapshot::new([], vec![pod], Vec::new(), policies)
     }
 
     /// Whether the peers of each prefix may reach the pod: what a trie of identities holds.

@@ -76,6 +76,7 @@ struct pkt {
 	__u8 tcp_flags;
 	__u8 joined;   /* offload left several segments in one frame */
 	__u8 tags;     /* VLAN */
+	__u8 link;     /* LINK_*: whom the frame goes to */
 
 	__u64 control; /* from here on cleared before it is judged; the word in force */
 	__u64 found;   /* meta word of the flow that matched, 0 = none */
@@ -112,9 +113,20 @@ struct pkt {
 	__u8 warm;     /* policy drops nothing yet */
 	__u8 reversed; /* taken up against the direction it was opened in */
 	__u8 outside;  /* came in where inside addresses never do */
+	__u8 judged;   /* tc: came in through a NIC where XDP judged it */
+	__u8 forwarded; /* tc: came in through some interface */
+	__u8 fib;      /* FIB_*: what the kernel's forwarding asks besides the route */
 	__u8 plain;    /* read by plain.h */
 	__u8 cookie;   /* brings back a SYN cookie of this machine */
 };
+
+#define FIB_RP_FILTER 1
+#define FIB_STACK 2
+
+/* Whom the frame goes to, by its MAC address. */
+#define LINK_NONE 0 /* a packet in a tunnel without a frame */
+#define LINK_STATION 1
+#define LINK_GROUP 2
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -209,6 +221,23 @@ static __always_inline __u64 mask_below(__u64 a, __u64 b)
 static __always_inline bool v4_mapped(__u64 first, __u64 second)
 {
 	return !first && (__u32)second == V4_MAPPED_WORD;
+}
+
+/* fe80::/10, 169.254.0.0/16 */
+static __always_inline bool link_local(const __u64 address_be[2])
+{
+	if (v4_mapped(address_be[0], address_be[1]))
+		return (address_be[1] >> 32 & 0xffff) == 0xfea9;
+	return (address_be[0] & 0xc0ff) == 0x80fe;
+}
+
+/* 224.0.0.0/4, 255.255.255.255, ff00::/8 */
+static __always_inline bool group_address(const __u64 address_be[2])
+{
+	if (v4_mapped(address_be[0], address_be[1]))
+		return (address_be[1] >> 32 & 0xf0) == 0xe0 ||
+		       address_be[1] >> 32 == 0xffffffff;
+	return (address_be[0] & 0xff) == 0xff;
 }
 
 #define TICKS_AHEAD 256 /* far more than two CPUs can differ */

@@ -217,14 +217,13 @@ static __always_inline int prefix_class(const __u64 address_be[2], __u8 kind)
 			  bpf_be64_to_cpu(address_be[1]), LPM_LEVELS_V6);
 }
 
-static __always_inline struct class_record *
-address_class(const __u64 address_be[2], __u8 kind)
+static __always_inline int address_class(const __u64 address_be[2], __u8 kind)
 {
 	int class_id = host_class(address_be);
 
 	if (class_id < 0)
 		class_id = prefix_class(address_be, kind);
-	return bpf_map_lookup_elem(&classes, &class_id);
+	return class_id;
 }
 
 static __always_inline __u32 port_class(__u8 protocol, __u16 port)

@@ -10,6 +10,7 @@
 #include "finish.h"
 #include "flow.h"
 #include "headers.h"
+#include "own.h"
 #include "plain.h"
 #include "quick.h"
 #include "spoof.h"
@@ -76,6 +77,8 @@ static __always_inline void pkt_begin(struct pkt *pkt, __u32 hook,
 	pkt->mac = scene->interface >> INTERFACE_MAC_SHIFT;
 	pkt->slot = scene->interface & (INTERFACE_SLOTS - 1);
 	pkt->outside = !!(scene->interface & INTERFACE_OUTSIDE);
+	pkt->fib = (scene->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
+		   (scene->interface & INTERFACE_STACK ? FIB_STACK : 0);
 }
 
 static __always_inline enum step flow_answer(struct pkt *pkt)
@@ -184,6 +187,27 @@ static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
 	return parse_copied(pkt, copy);
 }
 
+/* What comes in through a NIC never has this machine's address as its source. But the
+ * discovery of a duplicate of it has. */
+static __always_inline bool forged(const struct pkt *pkt)
+{
+	bool elsewhere = pkt->related || pkt->tunnel;
+
+	if (BRIDGE || (pkt->verdict == VERDICT_PASS && pkt->reason == REASON_PASS_ND))
+		return false;
+	return own_address(elsewhere ? pkt->sender_be : pkt->source_be) ||
+	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
+}
+
+/* What passes without policy is not past a block. */
+static __always_inline bool dhcp_blocked(struct pkt *pkt)
+{
+	if (pkt->verdict != VERDICT_PASS || pkt->reason != REASON_PASS_DHCP)
+		return false;
+	key_set(pkt);
+	return blocked(pkt);
+}
+
 SEC("xdp.frags")
 int entry_xdp(struct xdp_md *ctx)
 {
@@ -201,7 +225,7 @@ int entry_xdp(struct xdp_md *ctx)
 	/* A router has a route to find. */
 	if (plain && !ROUTER &&
 	    quick_passes(pkt, READ_ONCE(scene.control->word), scene.interface,
-			 &quick)) {
+			 HOOK_XDP, &quick)) {
 		action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex,
 						   XDP_DROP)
 				: XDP_PASS;
@@ -216,8 +240,10 @@ int entry_xdp(struct xdp_md *ctx)
 		step = parse_xdp(pkt, ctx);
 	/* Also of what passes without policy, if it is IP. */
 	if ((step == STEP_CONTINUE || pkt->verdict == VERDICT_PASS) && pkt->kind &&
-	    spoofed(pkt))
+	    (spoofed(pkt) || forged(pkt)))
 		step = drop(pkt, REASON_DROP_SPOOFED);
+	if (dhcp_blocked(pkt))
+		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step != STEP_CONTINUE)
 		return finish_xdp(ctx, pkt);
 	if (flow_step(pkt) != STEP_CONTINUE)
@@ -227,7 +253,10 @@ int entry_xdp(struct xdp_md *ctx)
 	return finish_xdp(ctx, pkt);
 }
 
-/* The packet came in through a NIC where XDP judged it. */
+/* Did the packet come in through a NIC where XDP judged it? So says a number of an
+ * interface: that of another network namespace may be the same, and the stack may have
+ * translated or unpacked the packet since. It is no reason to pass, but what it passed
+ * there is not counted again here. */
 static __always_inline bool judged(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ingress_ifindex;
@@ -271,7 +300,7 @@ int entry_tc(struct __sk_buff *skb)
 {
 	__u32 packets = segments(skb), ifindex = skb->ifindex, tags, zone;
 	struct pkt *pkt = frame_begin(HOOK_TC);
-	bool plain = false, seen = judged(skb);
+	bool plain, seen = judged(skb);
 	enum step step = STEP_CONTINUE;
 	struct scene scene;
 	struct quick quick;
@@ -284,24 +313,30 @@ int entry_tc(struct __sk_buff *skb)
 	tags = pkt->tags;
 	zone = pkt->zone;
 	pkt->joined = skb->gso_size != 0;
-	if (!seen)
-		plain = read_plain(pkt, (void *)(long)skb->data,
-				   (void *)(long)skb->data_end, skb->len);
+	plain = read_plain(pkt, (void *)(long)skb->data,
+			   (void *)(long)skb->data_end, skb->len);
 	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
-	if (plain && quick_passes(pkt, READ_ONCE(scene.control->word),
-				  scene.interface, &quick)) {
-		quick_count(pkt, scene.interface, HOOK_TC, packets, &quick);
+	if (plain && quick_passes(pkt, READ_ONCE(scene.control->word), 0, HOOK_TC,
+				  &quick)) {
+		if (seen)
+			reason_count_at(bpf_get_smp_processor_id(),
+					scene.interface & (INTERFACE_SLOTS - 1),
+					HOOK_TC, REASON_PASS_JUDGED, packets,
+					pkt->bytes);
+		else
+			quick_count(pkt, scene.interface, HOOK_TC, packets,
+				    &quick);
 		return TC_ACT_UNSPEC;
 	}
 	pkt_begin(pkt, HOOK_TC, &scene, ifindex);
 	pkt->packets = packets;
 	pkt->plain = plain;
-	if (seen) {
-		pass(pkt, REASON_PASS_JUDGED);
-		return finish_tc(pkt);
-	}
+	pkt->judged = seen;
+	pkt->forwarded = !!skb->ingress_ifindex;
 	if (!plain)
 		step = parse_skb(pkt, skb, tags, zone);
+	if (dhcp_blocked(pkt))
+		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step != STEP_CONTINUE)
 		return finish_tc(pkt);
 	if (flow_step(pkt) != STEP_CONTINUE)

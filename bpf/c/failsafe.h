@@ -47,8 +47,8 @@ __noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u32 port)
 }
 
 /*
- * What a NIC receives is the peer's leg, what leaves through tc is this side's;
- * a bridge sees both at XDP. This side's leg never opens a TCP connection:
+ * What a NIC receives is the peer's leg, what leaves through tc is this side's, or
+ * the peer's on its way to what is behind another NIC; a bridge sees both at XDP. This side's leg never opens a TCP connection:
  * otherwise its port as the source would be a way to everything of the peer.
  */
 static __always_inline bool failsafe_passes(struct pkt *pkt)
@@ -57,7 +57,7 @@ static __always_inline bool failsafe_passes(struct pkt *pkt)
 		return false;
 	if (pkt->protocol != IPPROTO_TCP && pkt->protocol != IPPROTO_UDP)
 		return false;
-	if (pkt->hook != HOOK_TC &&
+	if ((pkt->hook != HOOK_TC || pkt->judged) &&
 	    failsafe_entry_of(pkt, pkt->from_low, pkt->destination_port))
 		return true;
 	if (pkt->hook != HOOK_TC && !BRIDGE)

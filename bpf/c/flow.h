@@ -286,7 +286,9 @@ static __always_inline void tcp_note_ack(struct pkt *pkt,
  *   SYN_SENT -SYN,ACK-> SYN_RECV -ACK-> ESTABLISHED -FIN-> FIN_WAIT -FIN-> TIME_WAIT
  *       SYN_SENT, SYN_RECV -RST-> CLOSED
  *       ESTABLISHED -RST-> FIN_WAIT without a FIN -ACK-> ESTABLISHED
- * A SYN against the opener's direction of a live flow is nobody's reply; against
+ * After an RST or a FIN of either side a SYN, from whichever, asks for another
+ * connection (RFC 9293, 3.5.3); denied, it leaves the flow as it is. A SYN against the
+ * opener's direction of a live flow is nobody's reply; against
  * that of a flow in SYN_SENT it is the other half of a simultaneous open. An RST
  * or FIN that is not believed changes nothing. An RST that is closes an
  * established flow softly: it may expire sooner, is not evicted for it, and
@@ -301,12 +303,10 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 	bool plain_ack = (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
 	__u32 fin = pkt->from_low ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
 	bool ends = pkt->tcp_flags & (TCP_RST | TCP_FIN);
-	bool reused = *state == STATE_TCP_FIN_WAIT && opener && *flags & fin;
 	bool answers;
 
-	/* A SYN of who has said FIN is another connection. */
-	if (pkt->opens &&
-	    (flow_over(*state) || *flags & FLOW_MIDSTREAM || reused)) {
+	if (pkt->opens && (flow_over(*state) || *flags & FLOW_MIDSTREAM ||
+			   *state == STATE_TCP_FIN_WAIT)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
 	}
@@ -383,6 +383,14 @@ static __always_inline bool echo_collision(struct pkt *pkt, __u64 meta)
 	       meta_state(meta) != STATE_DENIED;
 }
 
+/* A tombstone stands for the direction that policy denies. What the other side sends is
+ * judged as its own; if that is allowed the flow is its. */
+static __always_inline bool other_direction(struct pkt *pkt, __u64 meta)
+{
+	return meta_state(meta) == STATE_DENIED && pkt->opens &&
+	       !flow_from_opener(pkt, meta);
+}
+
 /* Sets pkt->next, the meta word after this packet, or pkt->reopen. */
 static __always_inline enum step flow_advance(struct pkt *pkt,
 					      struct flow_entry *entry,
@@ -405,7 +413,7 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 	} else if (pkt->chunk == SCTP_CHUNK_INIT && state == STATE_SCTP_REPLIED &&
 		   !flow_from_opener(pkt, meta)) {
 		return drop(pkt, REASON_DROP_TCP_STATE);
-	} else if (echo_collision(pkt, meta)) {
+	} else if (echo_collision(pkt, meta) || other_direction(pkt, meta)) {
 		pkt->reopen = 1;
 		return STEP_CONTINUE;
 	} else if (!flow_from_opener(pkt, meta) && state != STATE_DENIED) {
@@ -416,8 +424,8 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 	if (pkt->chunk && state != STATE_DENIED)
 		sctp_advance(pkt, entry, meta_state(meta) == STATE_SCTP_NEW,
 			     &state);
-	if (step == STEP_CONTINUE && flags & FLOW_FROM_OUTSIDE &&
-	    flow_half_open(meta_state(meta)) && state_live(state) &&
+	if (step == STEP_CONTINUE && flow_half_open(meta_state(meta)) &&
+	    state_live(state) &&
 	    source_exhausted(&pkt->key, meta)) {
 		state = meta_state(meta); /* works, and stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
@@ -440,7 +448,7 @@ static __always_inline void flow_count(struct pkt *pkt, __u32 bucket,
 	struct flow_bucket *line;
 	struct flow_count *count;
 
-	if (!FLOW_COUNTERS || pkt->related)
+	if (!FLOW_COUNTERS || pkt->related || pkt->judged)
 		return;
 	line = bpf_map_lookup_elem(&flows, &bucket);
 	if (!line)
@@ -549,6 +557,12 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 		return STEP_CONTINUE;
 	if (meta_state(pkt->found) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
+	if (pkt->judged) {
+		/* Counted where it came in. */
+		pkt->egress = RULE_NONE;
+		pkt->ingress = RULE_NONE;
+		return pass(pkt, REASON_PASS_JUDGED);
+	}
 	flow_count(pkt, pkt->found_bucket, pkt->found_lane);
 	return pass(pkt, REASON_PASS_FLOW);
 }

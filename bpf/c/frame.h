@@ -25,8 +25,10 @@
 /* Types of SCTP chunks. */
 #define SCTP_CHUNK_INIT 1
 #define SCTP_CHUNK_INIT_ACK 2
+#define SCTP_CHUNK_HEARTBEAT 4
 #define SCTP_CHUNK_ABORT 6
 #define SCTP_CHUNK_SHUTDOWN_COMPLETE 14
+#define SCTP_CHUNK_ASCONF 0xc1 /* RFC 5061 */
 
 #define DHCP_SERVER 67
 #define DHCP_CLIENT 68
@@ -121,6 +123,12 @@ static __always_inline void packet_restart(struct pkt *pkt)
 	pkt->sequence = 0;
 	pkt->ack = 0;
 	pkt->opens = 0;
+}
+
+/* The first byte of a MAC address says it. */
+static __always_inline __u8 link_of(const struct ethhdr *eth)
+{
+	return eth->h_dest[0] & 1 ? LINK_GROUP : LINK_STATION;
 }
 
 static __always_inline bool dhcp_ports(__u16 source, __u16 destination,

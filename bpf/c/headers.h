@@ -13,6 +13,9 @@
 #include "layer4.h"
 
 #define LLC_SNAP 0xaa
+#define LLC_IP 0x06
+#define LLC_UI 0x03
+#define SNAP_HEADER 8
 #define IP_OPTIONS_MAX 40
 #define IP_OPTION_END 0
 #define IP_OPTION_NOP 1
@@ -26,6 +29,33 @@ static __always_inline bool link_local_control(const struct ethhdr *eth)
 
 	return d[0] == 0x01 && d[1] == 0x80 && d[2] == 0xc2 && !d[3] && !d[4] &&
 	       d[5] < 0x10;
+}
+
+/*
+ * LLC that a bridge hands on: spanning trees, IS-IS; and SNAP by which switches talk to
+ * each other (PVST+, CDP, UDLD, VTP, DTP, EDP): to a group, under the number of a
+ * vendor. Those of RFC 1042, of bridge tunnels and of bridged frames (802.1H, RFC 2684)
+ * carry what policy is about; so does IP under its ethertype or SAP, whoever's.
+ */
+static __always_inline bool llc_passes(const struct pkt *pkt,
+				       struct headers *headers)
+{
+	__u8 *llc = header_at(headers, pkt->at, 2, pkt->end);
+	__u32 vendor, type;
+
+	if (!llc || (llc[0] & 0xfe) == LLC_IP || (llc[1] & 0xfe) == LLC_IP)
+		return false;
+	if ((llc[0] & 0xfe) != LLC_SNAP)
+		return true;
+	llc = header_at(headers, pkt->at, SNAP_HEADER, pkt->end);
+	if (!llc || llc[0] != LLC_SNAP || llc[1] != LLC_SNAP ||
+	    llc[2] != LLC_UI || pkt->link != LINK_GROUP)
+		return false;
+	vendor = (__u32)llc[3] << 16 | (__u32)llc[4] << 8 | llc[5];
+	type = (__u32)llc[6] << 8 | llc[7];
+	return vendor && vendor != 0x0000f8 && vendor != 0x0080c2 &&
+	       type != ETH_P_IP && type != ETH_P_IPV6 && type != ETH_P_ARP &&
+	       !vlan_type(type);
 }
 
 static __always_inline bool ethertype_passes(__u32 type)
@@ -51,6 +81,7 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 	if (!eth)
 		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 	type = bpf_ntohs(eth->h_proto);
+	pkt->link = link_of(eth);
 	pkt->at += sizeof(*eth);
 	for (i = 0; i <= VLAN_TAGS_MAX && vlan_type(type); i++) {
 		if (pkt->tags == VLAN_TAGS_MAX)
@@ -71,13 +102,10 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 		return pass(pkt, REASON_PASS_LINK_LOCAL_CONTROL);
 	if (pkt->tunnel)
 		return drop(pkt, REASON_DROP_ETHERTYPE);
-	if (type < ETH_P_802_3_MIN) {
-		/* CDP, IS-IS, spanning trees of old. Not SNAP, which could carry IP. */
-		word = header_at(headers, pkt->at, 2, pkt->end);
-		if (BRIDGE && word && *(__u8 *)word != LLC_SNAP)
-			return pass(pkt, REASON_PASS_LLC);
-		return drop(pkt, REASON_DROP_ETHERTYPE);
-	}
+	if (type < ETH_P_802_3_MIN)
+		return BRIDGE && llc_passes(pkt, headers) ?
+			       pass(pkt, REASON_PASS_LLC) :
+			       drop(pkt, REASON_DROP_ETHERTYPE);
 	return ethertype_passes(type) ? pass(pkt, REASON_PASS_ETHERTYPE)
 				      : drop(pkt, REASON_DROP_ETHERTYPE);
 }
@@ -126,7 +154,22 @@ static __always_inline bool martian_v4(__be32 source, __be32 destination)
 	__u32 s = source & 0xff, d = destination & 0xff;
 
 	return (!s && source) || s == 127 || (s & 0xf0) == 224 ||
-	       source == 0xffffffff || !d || d == 127;
+	       source == 0xffffffff || !d || d == 127 ||
+	       source == destination;
+}
+
+/* RFC 1122, 3.3.6: a group's packet comes in a group's frame. Who sends it to one
+ * station alone means the sockets there that are bound to any address. */
+static __always_inline bool group_astray(const struct pkt *pkt)
+{
+	return pkt->link == LINK_STATION && group_address(pkt->destination_be);
+}
+
+/* Offload has left segments joined whose length no header can state (BIG TCP). No frame
+ * of that size comes from a wire. */
+static __always_inline bool big_frame(const struct pkt *pkt, __u32 bytes)
+{
+	return pkt->joined || bytes > IP_PACKET_MAX;
 }
 
 /* What follows the inner packet is no padding there, but further segments that
@@ -152,7 +195,7 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	if (ip->version != 4 || header < sizeof(*ip))
 		return drop(pkt, REASON_DROP_IP_HEADER);
 	total = bpf_ntohs(ip->tot_len);
-	if (pkt->joined && !total) /* BIG TCP */
+	if (!total && big_frame(pkt, pkt->end - start))
 		total = pkt->end - start;
 	if (total < header || total > pkt->end - start ||
 	    (joined_tunnel(pkt) && total != pkt->end - start))
@@ -160,6 +203,10 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	pkt->end = start + total;
 	if (martian_v4(ip->saddr, ip->daddr))
 		return drop(pkt, REASON_DROP_MARTIAN);
+	pkt->destination_be[0] = 0;
+	pkt->destination_be[1] = address_v4_mapped(ip->daddr);
+	if (group_astray(pkt))
+		return drop(pkt, REASON_DROP_GROUP_MAC);
 	if (header > sizeof(*ip)) {
 		pkt->at = start + sizeof(*ip);
 		if (parse_ipv4_options(pkt, headers, start + header))
@@ -171,8 +218,6 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	pkt->hop_limit = ip->ttl;
 	pkt->source_be[0] = 0;
 	pkt->source_be[1] = address_v4_mapped(ip->saddr);
-	pkt->destination_be[0] = 0;
-	pkt->destination_be[1] = address_v4_mapped(ip->daddr);
 	fragment = bpf_ntohs(ip->frag_off);
 	bytes = total - header;
 	if (fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) {
@@ -195,6 +240,7 @@ static __always_inline bool martian_v6(const __u64 source[2],
 	return (source[0] & 0xff) == 0xff || v4_mapped(source[0], source[1]) ||
 	       v4_mapped(destination[0], destination[1]) ||
 	       (!source[0] && source[1] == loopback) ||
+	       (source[0] == destination[0] && source[1] == destination[1]) ||
 	       (!destination[0] &&
 		(destination[1] == loopback || !destination[1]));
 }
@@ -214,7 +260,7 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 		return drop(pkt, REASON_DROP_IP_HEADER);
 	pkt->at += sizeof(*ip);
 	payload = bpf_ntohs(ip->payload_len);
-	if (pkt->joined && !payload) /* BIG TCP */
+	if (!payload && big_frame(pkt, pkt->end - pkt->at))
 		payload = pkt->end - pkt->at;
 	if (payload > pkt->end - pkt->at ||
 	    (joined_tunnel(pkt) && payload != pkt->end - pkt->at))
@@ -225,6 +271,8 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 	addresses_v6(pkt, ip);
 	if (martian_v6(pkt->source_be, pkt->destination_be))
 		return drop(pkt, REASON_DROP_MARTIAN);
+	if (group_astray(pkt))
+		return drop(pkt, REASON_DROP_GROUP_MAC);
 	chain = ipv6_chain(pkt, headers, ip->nexthdr, false);
 	if (chain < 0)
 		return drop(pkt, -chain);
@@ -258,6 +306,7 @@ static __always_inline enum step parse_headers(struct pkt *pkt,
 	packet_restart(pkt);
 	pkt->tags = 0;
 	pkt->zone = 0;
+	pkt->link = LINK_NONE;
 	step = STEP_CONTINUE;
 	if (pkt->ethertype == ETH_P_TEB)
 		step = parse_link(pkt, headers);

@@ -5,11 +5,13 @@
 #define BAILEY_LAYER4_H
 
 #include "icmp_error.h"
+#include "spoof.h"
 #include "tunnel.h"
 
 #define ND_HOP_LIMIT 255
-#define ND_FIRST 133 /* router solicitation */
-#define ND_LAST 137  /* redirect */
+#define ND_SOLICITATION 133 /* of routers */
+#define ND_ADVERTISEMENT 134
+#define ND_REDIRECT 137
 #define MLD_QUERY 130
 #define MLD_REPORT 131
 #define MLD_DONE 132
@@ -46,6 +48,31 @@ static __always_inline enum step parse_tcp(struct pkt *pkt,
 		       drop(pkt, REASON_DROP_TCP_FLAGS);
 }
 
+/* ff02::1:2, ff05::1:3: all DHCPv6 agents and servers. */
+static __always_inline bool dhcpv6_group(const __u64 address_be[2])
+{
+	return (address_be[0] == bpf_cpu_to_be64(0xff02ULL << 48) &&
+		address_be[1] == bpf_cpu_to_be64(0x10002)) ||
+	       (address_be[0] == bpf_cpu_to_be64(0xff05ULL << 48) &&
+		address_be[1] == bpf_cpu_to_be64(0x10003));
+}
+
+/* A client that has no address yet, or who speaks on the link; a renewal is judged as
+ * any other datagram. DHCPv6 begins with a link-local address, DHCP with none. */
+static __always_inline bool dhcp(const struct pkt *pkt)
+{
+	bool link = link_local(pkt->source_be) || link_local(pkt->destination_be);
+
+	if (pkt->fragment ||
+	    !dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
+		return false;
+	if (pkt->kind == KIND_IPV4)
+		return link || source_unspecified(pkt) ||
+		       pkt->destination_be[1] >> 32 == 0xffffffff;
+	return !source_unspecified(pkt) &&
+	       (link || dhcpv6_group(pkt->destination_be));
+}
+
 static __always_inline enum step parse_udp(struct pkt *pkt,
 					   struct headers *headers)
 {
@@ -62,10 +89,7 @@ static __always_inline enum step parse_udp(struct pkt *pkt,
 	pkt->source_port = bpf_ntohs(udp->source);
 	pkt->destination_port = bpf_ntohs(udp->dest);
 	pkt->opens = 1;
-	/* DHCPv6 begins with a link-local address, DHCP with none. */
-	if (!pkt->fragment &&
-	    (pkt->kind == KIND_IPV4 || !source_unspecified(pkt)) &&
-	    dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
+	if (dhcp(pkt))
 		return pass(pkt, REASON_PASS_DHCP);
 	tunnel = pkt->tunnel ? 0 : tunnel_of(pkt->destination_port);
 	if (!tunnel)
@@ -92,6 +116,14 @@ struct sctp_init {
 	__be32 rest[3];
 };
 
+/* An association begins with INIT; each further path of it with a HEARTBEAT (RFC 9260,
+ * 5.4), or with the chunk that names a new address (RFC 5061). */
+static __always_inline bool sctp_opens(__u8 chunk)
+{
+	return chunk == SCTP_CHUNK_INIT || chunk == SCTP_CHUNK_HEARTBEAT ||
+	       chunk == SCTP_CHUNK_ASCONF;
+}
+
 static __always_inline enum step parse_sctp(struct pkt *pkt,
 					    struct headers *headers)
 {
@@ -106,26 +138,45 @@ static __always_inline enum step parse_sctp(struct pkt *pkt,
 	pkt->sequence = sctp->tag;
 	pkt->chunk = sctp->chunk;
 	pkt->chunk_flags = sctp->chunk_flags;
-	pkt->opens = pkt->chunk == SCTP_CHUNK_INIT;
+	pkt->opens = sctp_opens(pkt->chunk);
 	init = header_at(headers, pkt->at, sizeof(*init), pkt->end);
-	if (pkt->opens && !init)
+	if (pkt->chunk == SCTP_CHUNK_INIT && !init)
 		return truncated(pkt, sizeof(*init));
-	if (pkt->opens && sctp->tag)
+	if (pkt->opens && !sctp->tag != (pkt->chunk == SCTP_CHUNK_INIT))
 		return drop(pkt, REASON_DROP_L4_HEADER);
-	if (init && (pkt->opens || pkt->chunk == SCTP_CHUNK_INIT_ACK))
+	if (init && (pkt->chunk == SCTP_CHUNK_INIT ||
+		     pkt->chunk == SCTP_CHUNK_INIT_ACK))
 		pkt->ack = init->tag;
 	return STEP_CONTINUE;
 }
 
 static __always_inline bool mld(const struct pkt *pkt, __u8 type)
 {
-	__u64 prefix = bpf_be64_to_cpu(pkt->source_be[0]) >> 54;
-	bool link_local = prefix == 0xfe80 >> 6;
-
 	return (type == MLD_QUERY || type == MLD_REPORT || type == MLD_DONE ||
 		type == MLD_REPORT_V2) &&
 	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
-	       (link_local || (!pkt->source_be[0] && !pkt->source_be[1]));
+	       (link_local(pkt->source_be) || source_unspecified(pkt));
+}
+
+/*
+ * Neighbour discovery ends on the link, but a router that has been handed such a packet
+ * for elsewhere forwards it. So: on the link by the destination, or from an address that
+ * nobody forwards; solicitations and advertisements of neighbours also between two
+ * addresses of one /64 (an on-link prefix is not shorter, RFC 7421) or one inside prefix.
+ */
+static __always_inline bool nd_on_link(const struct pkt *pkt, __u8 type)
+{
+	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
+	bool link = link_local(source);
+	bool to_link = link_local(destination) ||
+		       (destination[0] & 0xffff) == 0x02ff;
+
+	if (type == ND_ADVERTISEMENT || type == ND_REDIRECT)
+		return link && to_link;
+	if (type == ND_SOLICITATION || source_unspecified(pkt))
+		return to_link;
+	return to_link || link || source[0] == destination[0] ||
+	       inside_both(source, destination);
 }
 
 static __always_inline enum step parse_icmp(struct pkt *pkt,
@@ -150,12 +201,15 @@ static __always_inline enum step parse_icmp(struct pkt *pkt,
 	}
 	if (pkt->kind == KIND_IPV4)
 		return STEP_CONTINUE;
-	if (icmp->type >= ND_FIRST && icmp->type <= ND_LAST) {
+	if (icmp->type >= ND_SOLICITATION && icmp->type <= ND_REDIRECT) {
 		/* RFC 4861: a hop limit below 255 came through a router. */
 		if (pkt->hop_limit != ND_HOP_LIMIT)
 			return drop(pkt, REASON_DROP_ND_HOP_LIMIT);
-		return pkt->fragment ? drop(pkt, REASON_DROP_FRAGMENT)
-				     : pass(pkt, REASON_PASS_ND);
+		if (pkt->fragment)
+			return drop(pkt, REASON_DROP_FRAGMENT);
+		return nd_on_link(pkt, icmp->type) ?
+			       pass(pkt, REASON_PASS_ND) :
+			       drop(pkt, REASON_DROP_ND_SCOPE);
 	}
 	if (mld(pkt, icmp->type))
 		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);

@@ -43,12 +43,13 @@ static __always_inline bool plain_l4(struct pkt *pkt, void *data,
 	return false;
 }
 
-/* First bytes of addresses that may be martians. */
+/* First bytes of addresses that may be martians or groups. */
 static __always_inline bool odd_v4(__be32 source, __be32 destination)
 {
 	__u32 s = source & 0xff, d = destination & 0xff;
 
-	return !s || s == 127 || s >= 224 || !d || d == 127;
+	return !s || s == 127 || s >= 224 || !d || d == 127 || d >= 224 ||
+	       source == destination;
 }
 
 static __always_inline bool plain_v4(struct pkt *pkt, void *data,
@@ -89,7 +90,10 @@ static __always_inline bool plain_v6(struct pkt *pkt, void *data,
 	addresses_v6(pkt, ip);
 	/* ::, ::1 and IPv4-mapped begin with zeros, multicast with ff. */
 	if (!pkt->source_be[0] || !pkt->destination_be[0] ||
-	    (pkt->source_be[0] & 0xff) == 0xff)
+	    (pkt->source_be[0] & 0xff) == 0xff ||
+	    (pkt->destination_be[0] & 0xff) == 0xff ||
+	    !((pkt->source_be[0] ^ pkt->destination_be[0]) |
+	      (pkt->source_be[1] ^ pkt->destination_be[1])))
 		return false;
 	return plain_l4(pkt, ip + 1, data_end, payload);
 }
@@ -107,8 +111,10 @@ static __always_inline bool plain_frame(struct pkt *pkt, void *data,
 	void *next = eth + 1;
 	__u32 type, i;
 
-	if (next > data_end)
+	/* What goes to a group is the long way's. */
+	if (next > data_end || eth->h_dest[0] & 1)
 		return false;
+	pkt->link = LINK_STATION;
 	type = bpf_ntohs(eth->h_proto);
 #pragma unroll
 	for (i = 0; i < VLAN_TAGS_MAX; i++) {

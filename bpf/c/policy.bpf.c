@@ -9,6 +9,7 @@
 #include "finish.h"
 #include "flow_write.h"
 #include "rate_limit.h"
+#include "scope.h"
 
 volatile const __u32 GENERATION = 0;
 volatile const __u32 KEEP = 0; /* established flows outlive a policy change */
@@ -41,29 +42,107 @@ static __always_inline void direction_set(struct pkt *pkt,
 	direction->port = low ? tuple >> TUPLE_PORT_HI_SHIFT : tuple >> TUPLE_PORT_LO_SHIFT;
 }
 
-/* Egress at the source AND ingress at the destination; replies need no rule. */
-static __always_inline enum step judge(struct pkt *pkt,
-				       struct class_record *source,
-				       struct class_record *destination,
-				       __u32 port)
+/* Nobody is his own neighbour on a wire: what says that it comes from its receiver, or
+ * from the receiver's node, is that only where the machine itself sends; on a bridge a
+ * node's packets come in on the side of the inside. */
+static __always_inline bool may_be_self(const struct pkt *pkt)
 {
-	if (source->endpoint && source->endpoint == destination->endpoint) {
+	return pkt->hook == HOOK_TC ? !pkt->forwarded : pkt->hook == HOOK_PROBE;
+}
+
+static __always_inline bool may_be_own_node(const struct pkt *pkt)
+{
+	return may_be_self(pkt) || (BRIDGE && INSIDE_COUNT && !pkt->outside);
+}
+
+/* Egress at the source AND ingress at the destination; replies need no rule. */
+static __always_inline enum step judge_pair(struct pkt *pkt,
+					    const struct class_record *source,
+					    const struct class_record *destination,
+					    __u32 port)
+{
+	if (source->endpoint && source->endpoint == destination->endpoint &&
+	    may_be_self(pkt)) {
 		pkt->egress = RULE_SELF;
 		pkt->ingress = RULE_SELF;
 		return STEP_CONTINUE;
 	}
 	pkt->egress = RULE_NOT_ISOLATED;
-	if (source->egress_subject &&
+	if (source->flags & CLASS_UNKNOWN)
+		pkt->egress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
+	else if (source->egress_subject &&
 	    !cell_at(source->egress_subject, destination->peer, port,
 		     &pkt->egress))
 		return drop(pkt, REASON_DROP_MAP);
 	pkt->ingress = RULE_NOT_ISOLATED;
-	if (source->flags & CLASS_NODE && source->node == destination->node)
+	if (source->flags & CLASS_NODE && source->node == destination->node &&
+	    may_be_own_node(pkt))
 		pkt->ingress = RULE_OWN_NODE;
+	else if (destination->flags & CLASS_UNKNOWN)
+		pkt->ingress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
 	else if (destination->ingress_subject &&
 		 !cell_at(destination->ingress_subject, source->peer, port,
 			  &pkt->ingress))
 		return drop(pkt, REASON_DROP_MAP);
+	return STEP_CONTINUE;
+}
+
+static __always_inline __u32 first_deny(__u32 before, __u32 cell)
+{
+	return !(before & CELL_DENY) && cell & CELL_DENY ? cell : before;
+}
+
+/* Addresses with several owners: what every owner of the one may with every owner of
+ * the other. Global functions, verified once. */
+__noinline int judge_owner(struct pkt *pkt, __u32 source_class, __u32 class, __u32 port)
+{
+	struct class_record *source, *destination;
+	__u32 egress, ingress;
+	int j;
+
+	if (!pkt)
+		return STEP_DONE;
+	for (j = 0; j < CLASS_OWNERS_MAX; j++) {
+		source = bpf_map_lookup_elem(&classes, &source_class);
+		destination = bpf_map_lookup_elem(&classes, &class);
+		if (!source || !destination)
+			return drop(pkt, REASON_DROP_MAP);
+		egress = pkt->egress;
+		ingress = pkt->ingress;
+		if (judge_pair(pkt, source, destination, port) != STEP_CONTINUE)
+			return STEP_DONE;
+		if (egress != RULE_NONE) {
+			pkt->egress = first_deny(egress, pkt->egress);
+			pkt->ingress = first_deny(ingress, pkt->ingress);
+		}
+		class = destination->flags >> CLASS_ALSO_SHIFT;
+		if (!class)
+			break;
+	}
+	return STEP_CONTINUE;
+}
+
+__noinline int judge_owners(struct pkt *pkt, __u32 source_class, __u32 destination_class,
+			    __u32 port)
+{
+	struct class_record *source;
+	int i, step;
+
+	if (!pkt)
+		return STEP_DONE;
+	pkt->egress = RULE_NONE;
+	pkt->ingress = RULE_NONE;
+	for (i = 0; i < CLASS_OWNERS_MAX; i++) {
+		step = judge_owner(pkt, source_class, destination_class, port);
+		if (step != STEP_CONTINUE)
+			return step;
+		source = bpf_map_lookup_elem(&classes, &source_class);
+		if (!source)
+			return drop(pkt, REASON_DROP_MAP);
+		source_class = source->flags >> CLASS_ALSO_SHIFT;
+		if (!source_class)
+			break;
+	}
 	return STEP_CONTINUE;
 }
 
@@ -93,8 +172,10 @@ static __always_inline enum step may_open(struct pkt *pkt,
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
 	if (pkt->protocol == IPPROTO_ICMP || pkt->protocol == IPPROTO_ICMPV6)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
+	/* Of several owners the first one's subjects do not say it. */
 	if (TCP_STRICT || a->egress_subject | a->ingress_subject |
-				  b->egress_subject | b->ingress_subject)
+				  b->egress_subject | b->ingress_subject |
+				  (a->flags | b->flags) >> CLASS_ALSO_SHIFT)
 		return drop(pkt, pkt->protocol == IPPROTO_SCTP
 					 ? REASON_DROP_SCTP_NO_FLOW
 					 : REASON_DROP_TCP_NO_FLOW);
@@ -186,19 +267,30 @@ static __always_inline enum step keep(struct pkt *pkt)
 static __always_inline enum step ask(struct pkt *pkt)
 {
 	struct class_record *source, *destination;
+	int source_class, destination_class;
 	struct direction direction;
 	enum step step;
+	__u32 port;
 
 	direction_set(pkt, &direction);
-	source = address_class(direction.source_be, pkt->kind);
-	destination = address_class(direction.destination_be, pkt->kind);
+	step = scope_step(pkt, direction.port);
+	if (step != STEP_CONTINUE)
+		return step;
+	source_class = address_class(direction.source_be, pkt->kind);
+	destination_class = address_class(direction.destination_be, pkt->kind);
+	source = bpf_map_lookup_elem(&classes, &source_class);
+	destination = bpf_map_lookup_elem(&classes, &destination_class);
 	if (!source || !destination)
 		return drop(pkt, REASON_DROP_MAP);
+	if (!again(pkt) && !pkt->reversed && source_foreign(pkt, source))
+		return drop(pkt, REASON_DROP_SPOOFED);
 	step = may_open(pkt, source, destination);
 	if (step != STEP_CONTINUE)
 		return step;
-	return judge(pkt, source, destination,
-		     port_class(pkt->protocol, direction.port));
+	port = port_class(pkt->protocol, direction.port);
+	if ((source->flags | destination->flags) >> CLASS_ALSO_SHIFT)
+		return judge_owners(pkt, source_class, destination_class, port);
+	return judge_pair(pkt, source, destination, port);
 }
 
 #define EPHEMERAL_FIRST 32768 /* net.ipv4.ip_local_port_range */
@@ -246,10 +338,13 @@ static __always_inline enum step warm(struct pkt *pkt, enum step step)
 static __always_inline enum step policy_step(struct pkt *pkt)
 {
 	enum step step;
+	bool kept;
 
 	if (control_generation(pkt->control) != GENERATION)
 		return drop(pkt, REASON_DROP_GENERATION);
-	if (KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED)
+	kept = KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED;
+	/* A SYN asks for a connection, whatever became of the one before. */
+	if (kept && !(pkt->opens && pkt->protocol == IPPROTO_TCP))
 		return keep(pkt);
 	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
 	    pkt->protocol == IPPROTO_TCP && !pkt->found &&
@@ -259,7 +354,9 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 	step = warm_pickup(pkt) && !again(pkt) ? ask_warm(pkt) : ask(pkt);
 	if (step == STEP_CONTINUE) {
 		pkt->steps |= PROBE_JUDGED;
-		step = conclude(pkt);
+		step = !kept	   ? conclude(pkt) :
+		       denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
+				     keep(pkt);
 	}
 	return warm(pkt, step);
 }

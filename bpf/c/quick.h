@@ -116,7 +116,8 @@ struct quick {
 
 /* Is the packet one of those? pkt is read and has its key. */
 static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
-					 __u64 interface, struct quick *quick)
+					 __u64 interface, __u32 hook,
+					 struct quick *quick)
 {
 	struct flow_entry *entry;
 
@@ -131,6 +132,11 @@ static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
 	quick->rules = READ_ONCE(entry->rules);
 	if (quick->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
 	    !quick_state(pkt, quick->place.meta, control))
+		return false;
+	/* What was opened from behind the NIC does not come in by it, unless forged. */
+	if (hook == HOOK_XDP && !BRIDGE &&
+	    !(meta_flags(quick->place.meta) & FLOW_FROM_OUTSIDE) &&
+	    flow_from_opener(pkt, quick->place.meta))
 		return false;
 	/* The line has been this flow's since its meta word was read, or that has
 	 * changed. */

@@ -12,6 +12,7 @@
 
 #include "maps.h"
 
+#define IP_FRAGMENTED 0x3fff /* more follow, or it is not the first */
 #define AF_INET 2
 #define AF_INET6 10
 
@@ -37,6 +38,8 @@ static __always_inline bool routed_v4(struct iphdr *ip, void *data_end,
 	fib->tos = ip->tos;
 	fib->l4_protocol = ip->protocol;
 	fib->tot_len = bpf_ntohs(ip->tot_len);
+	if (ip->frag_off & bpf_htons(IP_FRAGMENTED))
+		return false;
 	fib->ipv4_src = ip->saddr;
 	fib->ipv4_dst = ip->daddr;
 	return true;
@@ -56,6 +59,27 @@ static __always_inline bool routed_v6(struct ipv6hdr *ip, void *data_end,
 	return true;
 }
 
+/* Strict reverse path (RFC 3704): the way back to the source is the way it came. What is
+ * not so the stack decides, which knows loose mode and its exceptions. */
+static __always_inline bool comes_back(struct xdp_md *ctx,
+				       const struct bpf_fib_lookup *there,
+				       __u32 ifindex)
+{
+	struct bpf_fib_lookup back = {};
+	int result;
+
+	back.family = AF_INET;
+	back.tos = there->tos;
+	back.tot_len = 0;
+	back.ipv4_src = there->ipv4_dst;
+	back.ipv4_dst = there->ipv4_src;
+	back.ifindex = ifindex;
+	result = bpf_fib_lookup(ctx, &back, sizeof(back), 0);
+	return (result == BPF_FIB_LKUP_RET_SUCCESS ||
+		result == BPF_FIB_LKUP_RET_NO_NEIGH) &&
+	       back.ifindex == ifindex;
+}
+
 /* The action for a packet that passes. */
 static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 {
@@ -66,11 +90,10 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	__u32 out;
 	bool v4;
 
-	/* Judged as a packet, not let through for the link's sake; no tag, whose
-	 * interface would be another one. */
-	if (!pkt->kind || pkt->tags || pkt->tunnel ||
+	/* Judged as a packet, not let through for the link's sake; no error, of which
+	 * the way depends on what it quotes; no tag, whose interface would be another. */
+	if (!pkt->kind || pkt->tags || pkt->tunnel || pkt->fib & FIB_STACK ||
 	    (pkt->reason != REASON_PASS_FLOW && pkt->reason != REASON_PASS_NEW &&
-	     pkt->reason != REASON_PASS_RELATED &&
 	     pkt->reason != REASON_PASS_FAILSAFE &&
 	     pkt->reason != REASON_PASS_WARM_UP))
 		return XDP_PASS;
@@ -85,8 +108,16 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	if (v4 && ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
 		return XDP_PASS;
 	fib.ifindex = pkt->ifindex;
+	/* Rules and the choice among several next hops may ask for ports. */
+	if (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP ||
+	    pkt->protocol == IPPROTO_SCTP) {
+		fib.sport = bpf_htons(pkt->source_port);
+		fib.dport = bpf_htons(pkt->destination_port);
+	}
 	if (!(v4 ? routed_v4((void *)(eth + 1), data_end, &fib)
 		 : routed_v6((void *)(eth + 1), data_end, &fib)) ||
+	    (v4 && pkt->fib & FIB_RP_FILTER &&
+	     !comes_back(ctx, &fib, pkt->ifindex)) ||
 	    bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
 		return XDP_PASS;
 	out = fib.ifindex;

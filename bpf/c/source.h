@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * How many live, replied flows one source (/32, /64) has opened through a NIC.
+ * How many live, replied flows one source (/32, /64) has opened, on either side of the NIC.
  * Completed handshakes cost an attacker little and are never evicted, so a
  * source that has enough of them gets no more that are protected: its next flows
  * work, and stay evictable.
@@ -26,8 +26,7 @@ static __always_inline bool state_live(__u32 state)
  * may be another one when the flow ends. */
 static __always_inline bool source_counts(__u64 meta)
 {
-	return meta_flags(meta) & FLOW_FROM_OUTSIDE &&
-	       state_live(meta_state(meta));
+	return state_live(meta_state(meta));
 }
 
 struct source_cells {

@@ -24,6 +24,24 @@ static __always_inline bool inside_address(__u64 a, __u64 b)
 	return false;
 }
 
+/* Are both in one of the inside's prefixes? */
+static __always_inline bool inside_both(const __u64 a[2], const __u64 b[2])
+{
+	__u32 i;
+
+	for (i = 0; i < INSIDE_MAX && i < INSIDE_COUNT; i++) {
+		const volatile struct inside_prefix *inside = &INSIDE[i];
+
+		if (inside->kind == KIND_IPV6 &&
+		    !(((a[0] & inside->mask_be[0]) ^ inside->addr_be[0]) |
+		      ((a[1] & inside->mask_be[1]) ^ inside->addr_be[1]) |
+		      ((b[0] & inside->mask_be[0]) ^ inside->addr_be[0]) |
+		      ((b[1] & inside->mask_be[1]) ^ inside->addr_be[1])))
+			return true;
+	}
+	return false;
+}
+
 static __always_inline bool spoofed(const struct pkt *pkt)
 {
 	bool elsewhere = pkt->related || pkt->tunnel;

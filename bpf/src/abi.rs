@@ -1,7 +1,7 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
 pub const CONTROL_GENERATION_SHIFT: u32 = 8;
 pub const CONTROL_EPOCH_SHIFT: u32 = 32;
@@ -58,6 +58,11 @@ pub const FLOW_NH_WORDS: u32 = 10;
 pub const HEADERS_MAX: u32 = 512;
 pub const HEADERS_SIZE: u32 = 1024;
 pub const EXTENSION_HEADERS_MAX: u32 = 8;
+pub const GROUPS_MAX: u32 = 16;
+pub const LINK_SERVICES_MAX: u32 = 16;
+pub const OWN_ADDRESSES: u32 = 65536;
+pub const OWN_FILTER_BITS: u32 = 15;
+pub const OWN_FILTER_MUL: i64 = -7046029254386353131;
 pub const ETHERTYPES_MAX: u32 = 16;
 pub const TUNNEL_VXLAN: u32 = 1;
 pub const TUNNEL_GENEVE: u32 = 2;
@@ -112,6 +117,10 @@ pub const RANGES6_CLASSES: u32 = 3;
 pub const U32_CHUNK: u32 = 16;
 pub const PAGE_CELLS: u32 = 64;
 pub const CLASS_NODE: u32 = 1;
+pub const CLASS_ALSO_SHIFT: u32 = 8;
+pub const CLASS_OWNERS_MAX: u32 = 4;
+pub const CLASS_UNKNOWN: u32 = 2;
+pub const SUBJECT_UNKNOWN: u32 = 4294967295;
 pub const PORT_TCP: u32 = 0;
 pub const PORT_UDP: u32 = 1;
 pub const PORT_SCTP: u32 = 2;
@@ -122,6 +131,10 @@ pub const RULE_NONE: u32 = 0;
 pub const RULE_NOT_ISOLATED: u32 = 1;
 pub const RULE_OWN_NODE: u32 = 2;
 pub const RULE_SELF: u32 = 3;
+pub const RULE_UNKNOWN_ADDRESS: u32 = 4;
+pub const ISOLATES_INGRESS: u32 = 1;
+pub const ISOLATES_EGRESS: u32 = 2;
+pub const ISOLATES_UNKNOWN: u32 = 4;
 pub const RULE_FIRST: u32 = 16;
 pub const HOOK_XDP: u32 = 0;
 pub const HOOK_TC: u32 = 1;
@@ -136,6 +149,8 @@ pub const INTERFACE_OUTSIDE: u32 = 1024;
 pub const INTERFACE_RXVLAN: u32 = 2048;
 pub const INTERFACE_MAC_SHIFT: u32 = 16;
 pub const INTERFACE_UPPER: u32 = 4096;
+pub const INTERFACE_RP_FILTER: u32 = 8192;
+pub const INTERFACE_STACK: u32 = 16384;
 pub const INSIDE_MAX: u32 = 16;
 pub const FAILSAFE_MAX: u32 = 64;
 pub const PROBE_MAGIC: u64 = 4774177671919239170;
@@ -314,6 +329,62 @@ const _: () = {
     ["Size of headers"][::core::mem::size_of::<headers>() - 1024usize];
     ["Alignment of headers"][::core::mem::align_of::<headers>() - 1usize];
     ["Offset of field: headers::bytes"][::core::mem::offset_of!(headers, bytes) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct group_prefix {
+    pub addr_be: [__u64; 2usize],
+    pub mask_be: [__u64; 2usize],
+    pub kind: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of group_prefix"][::core::mem::size_of::<group_prefix>() - 40usize];
+    ["Alignment of group_prefix"][::core::mem::align_of::<group_prefix>() - 8usize];
+    ["Offset of field: group_prefix::addr_be"]
+        [::core::mem::offset_of!(group_prefix, addr_be) - 0usize];
+    ["Offset of field: group_prefix::mask_be"]
+        [::core::mem::offset_of!(group_prefix, mask_be) - 16usize];
+    ["Offset of field: group_prefix::kind"][::core::mem::offset_of!(group_prefix, kind) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct link_service {
+    pub port: __u16,
+    pub protocol: __u8,
+    pub any: __u8,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of link_service"][::core::mem::size_of::<link_service>() - 4usize];
+    ["Alignment of link_service"][::core::mem::align_of::<link_service>() - 2usize];
+    ["Offset of field: link_service::port"][::core::mem::offset_of!(link_service, port) - 0usize];
+    ["Offset of field: link_service::protocol"]
+        [::core::mem::offset_of!(link_service, protocol) - 2usize];
+    ["Offset of field: link_service::any"][::core::mem::offset_of!(link_service, any) - 3usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct own_address {
+    pub addr_be: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of own_address"][::core::mem::size_of::<own_address>() - 16usize];
+    ["Alignment of own_address"][::core::mem::align_of::<own_address>() - 8usize];
+    ["Offset of field: own_address::addr_be"]
+        [::core::mem::offset_of!(own_address, addr_be) - 0usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct own_filter {
+    pub word: [__u64; 512usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of own_filter"][::core::mem::size_of::<own_filter>() - 4096usize];
+    ["Alignment of own_filter"][::core::mem::align_of::<own_filter>() - 8usize];
+    ["Offset of field: own_filter::word"][::core::mem::offset_of!(own_filter, word) - 0usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -750,6 +821,10 @@ pub const REASON_DROP_FRAGMENT_OVERLAP: reason = 54;
 pub const REASON_DROP_FRAGMENT_NO_FIRST: reason = 55;
 pub const REASON_DROP_TUNNEL_PEER: reason = 56;
 pub const REASON_DROP_TUNNEL_HEADER: reason = 57;
+pub const REASON_DROP_GROUP_MAC: reason = 58;
+pub const REASON_DROP_GROUP: reason = 59;
+pub const REASON_DROP_LINK_LOCAL: reason = 60;
+pub const REASON_DROP_ND_SCOPE: reason = 61;
 pub const REASON_MAX: reason = 64;
 pub type reason = ::core::ffi::c_uint;
 #[repr(C)]

@@ -31,7 +31,7 @@ pub const REASONS: &[Reason] = &[
     passes(
         abi::REASON_PASS_ND,
         "nd",
-        "IPv6 neighbour discovery with hop limit 255",
+        "IPv6 neighbour discovery on the link, with hop limit 255",
     ),
     passes(
         abi::REASON_PASS_LINK_LOCAL_CONTROL,
@@ -66,7 +66,7 @@ pub const REASONS: &[Reason] = &[
     passes(
         abi::REASON_PASS_DHCP,
         "dhcp",
-        "between the ports of DHCP clients and servers",
+        "DHCP of a client without an address, or on the link",
     ),
     passes(
         abi::REASON_PASS_ETHERTYPE,
@@ -265,6 +265,26 @@ pub const REASONS: &[Reason] = &[
         "VXLAN or Geneve header that cannot be",
     ),
     drops(
+        abi::REASON_DROP_GROUP_MAC,
+        "group-mac",
+        "packet to a group or broadcast address in a frame to one station",
+    ),
+    drops(
+        abi::REASON_DROP_GROUP,
+        "group",
+        "data to a group while policy isolates endpoints; frames.groups lists exceptions",
+    ),
+    drops(
+        abi::REASON_DROP_LINK_LOCAL,
+        "link-local",
+        "link-local data from or to another machine's endpoint; frames.link_local lists exceptions",
+    ),
+    drops(
+        abi::REASON_DROP_ND_SCOPE,
+        "nd-scope",
+        "neighbour discovery that would leave the link",
+    ),
+    drops(
         abi::REASON_DROP_TCP_FLAGS,
         "tcp-flags",
         "TCP flags that no stack sends together",
@@ -277,7 +297,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_SCTP_NO_FLOW,
         "sctp-no-flow",
-        "SCTP packet of no known flow, and not the INIT that opens one",
+        "SCTP packet of no known flow, and none that opens one",
     ),
 ];
 

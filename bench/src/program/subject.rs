@@ -67,7 +67,7 @@ impl Bailey {
             ..Settings::default()
         };
         adapt(&mut settings);
-        let tables = compile(&policy.snapshot()?, &RuleIds::default(), &limits)?;
+        let tables = compile(&policy.snapshot(), &RuleIds::default(), &limits)?;
         let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
             .context("root is needed")?;
         datapath.install(&tables)?;

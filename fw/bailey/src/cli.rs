@@ -180,6 +180,9 @@ pub struct Test {
     /// Look into sub-directories too.
     #[arg(short = 'R', long)]
     pub recursive: bool,
+    /// The configuration whose declared prefixes hold.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Which implementation is asked.
     #[arg(long, value_enum, default_value_t)]
     pub engine: EngineChoice,

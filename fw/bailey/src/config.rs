@@ -39,6 +39,8 @@ pub struct Config {
     pub limits: Limits,
     /// Seconds after the first attachment during which policy only observes.
     pub warm_up: u32,
+    /// What is declared of addresses beside the objects.
+    pub inventory: Inventory,
     /// How frames are read.
     pub frames: Frames,
     /// Where addresses of the inside must not come from.
@@ -181,6 +183,8 @@ pub struct Frames {
     pub vlan_zones: bool,
     pub dhcp: bool,
     pub ethertypes: Vec<u16>,
+    pub groups: Vec<Group>,
+    pub link_local: Vec<LinkService>,
     pub tunnels: Vec<Tunnel>,
 }
 
@@ -203,6 +207,110 @@ pub struct Tunnel {
 pub enum TunnelKind {
     Vxlan,
     Geneve,
+}
+
+/// A group's prefix or address: `"239.1.0.0/16"`, `"224.0.0.251"`, `"255.255.255.255"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Group(pub ipnet::IpNet);
+
+impl TryFrom<String> for Group {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let net = match text.parse::<std::net::IpAddr>() {
+            Ok(address) => address.into(),
+            Err(_) => text.parse::<ipnet::IpNet>().map_err(|_| {
+                format!("{text:?} is no address and no prefix, as \"224.0.0.251\" or \"ff05::/16\"")
+            })?,
+        };
+        no_host_bits(net)?;
+        Ok(Self(net))
+    }
+}
+
+impl From<Group> for String {
+    fn from(group: Group) -> Self {
+        group.0.to_string()
+    }
+}
+
+/// A service of link-local addresses: `"TCP/179"`, `"ICMPv6"`, `"89"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LinkService {
+    /// The protocol.
+    pub protocol: bailey_policy::Protocol,
+    /// The port of the side that is asked; any if absent.
+    pub port: Option<u16>,
+}
+
+impl TryFrom<String> for LinkService {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        use bailey_policy::Protocol;
+        let wrong = || {
+            format!(
+                "{text:?} is no service: write a protocol, and for TCP, UDP and SCTP a port, as in \
+                 \"TCP/179\" or \"ICMPv6\""
+            )
+        };
+        let (name, port) = match text.split_once('/') {
+            Some((name, port)) => (name, Some(port.parse::<u16>().map_err(|_| wrong())?)),
+            None => (text.as_str(), None),
+        };
+        let protocol = match name.to_ascii_uppercase().as_str() {
+            "TCP" => Protocol::TCP,
+            "UDP" => Protocol::UDP,
+            "SCTP" => Protocol::SCTP,
+            "ICMP" => Protocol::ICMP,
+            "ICMPV6" => Protocol::ICMPV6,
+            number => Protocol(number.parse().map_err(|_| wrong())?),
+        };
+        if port == Some(0) || (port.is_some() && !protocol.has_ports()) {
+            return Err(wrong());
+        }
+        Ok(Self { protocol, port })
+    }
+}
+
+impl From<LinkService> for String {
+    fn from(service: LinkService) -> Self {
+        match service.port {
+            Some(port) => format!("{}/{port}", service.protocol),
+            None => service.protocol.to_string(),
+        }
+    }
+}
+
+/// `[inventory]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Inventory {
+    pub isolated: Vec<ipnet::IpNet>,
+    pub pod_cidrs: bool,
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        let declared = bailey_source::Declared::default();
+        Self {
+            isolated: declared.isolated,
+            pod_cidrs: declared.pod_cidrs,
+        }
+    }
+}
+
+impl Inventory {
+    /// As the reader wants it.
+    pub fn declared(&self) -> bailey_source::Declared {
+        bailey_source::Declared {
+            isolated: self.isolated.clone(),
+            pod_cidrs: self.pod_cidrs,
+        }
+    }
 }
 
 /// `[sources]`
@@ -322,6 +430,7 @@ impl Default for Config {
             read: Read::default(),
             limits: Limits::default(),
             warm_up: 0,
+            inventory: Inventory::default(),
             frames: Frames::default(),
             sources: Sources::default(),
             flow_table: FlowTable::default(),
@@ -372,6 +481,8 @@ impl Default for Frames {
             vlan_zones: false,
             dhcp: true,
             ethertypes: Vec::new(),
+            groups: Vec::new(),
+            link_local: Vec::new(),
             tunnels: Vec::new(),
         }
     }
@@ -499,6 +610,9 @@ impl Config {
         for entry in &self.failsafe {
             no_host_bits(entry.cidr).map_err(|message| format!("failsafe: {message}"))?;
         }
+        for &net in &self.inventory.isolated {
+            no_host_bits(net).map_err(|message| format!("inventory.isolated: {message}"))?;
+        }
         self.frames.check()?;
         self.check_sources()?;
         const WARM_UP_MAX: u32 = 3600;
@@ -509,6 +623,13 @@ impl Config {
             ));
         }
         self.timeouts.check()?;
+        const CLASSES_MAX: usize = 1 << 24;
+        if self.limits.classes > CLASSES_MAX {
+            let classes = self.limits.classes;
+            return Err(format!(
+                "limits.classes = {classes}: must be at most {CLASSES_MAX}"
+            ));
+        }
         const RULES_MAX: usize = 1 << 22;
         if self.limits.rules > RULES_MAX {
             let rules = self.limits.rules;
@@ -658,6 +779,12 @@ impl Frames {
         let peers = self.tunnels.iter().map(|tunnel| tunnel.peers.len()).sum();
         for (what, count, most) in [
             ("ethertypes", self.ethertypes.len(), ETHERTYPES_MAX),
+            ("groups", self.groups.len(), abi::GROUPS_MAX as usize),
+            (
+                "services of link-local addresses",
+                self.link_local.len(),
+                abi::LINK_SERVICES_MAX as usize,
+            ),
             ("tunnels", self.tunnels.len(), TUNNELS_MAX),
             ("peers of tunnels", peers, PEERS_MAX),
         ] {
@@ -698,6 +825,12 @@ impl Frames {
             vlan_zones: self.vlan_zones,
             dhcp: self.dhcp,
             ethertypes: self.ethertypes.clone(),
+            groups: self.groups.iter().map(|group| group.0).collect(),
+            link_local: self
+                .link_local
+                .iter()
+                .map(|service| (service.protocol, service.port))
+                .collect(),
             tunnels: self.tunnels.iter().map(tunnel).collect(),
         }
     }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailey_policy::Snapshot;
-use bailey_source::{Counts, Diagnostics, FileSet, ReadLimits, Strictness};
+use bailey_source::{Counts, Declared, Diagnostics, FileSet, ReadLimits, Strictness};
 
 use crate::cli::Source;
 use crate::config::Config;
@@ -30,9 +30,10 @@ pub fn load(
     allow_empty: bool,
     strictness: Strictness,
     limits: ReadLimits,
+    declared: &Declared,
 ) -> Loaded {
     load_with(paths, recursive, allow_empty, |files| {
-        bailey_source::load(files, strictness, limits)
+        bailey_source::load(files, strictness, limits, declared)
     })
 }
 
@@ -94,6 +95,7 @@ pub fn load_source(source: &Source) -> Result<(Config, Loaded), Exit> {
         false,
         strictness(source.lenient || config.lenient),
         config.read_limits(),
+        &config.inventory.declared(),
     );
     Ok((config, loaded))
 }

@@ -137,6 +137,7 @@ mod tests {
             false,
             bailey_source::Strictness::Strict,
             bailey_source::ReadLimits::default(),
+            &bailey_source::Declared::default(),
         );
         loaded.snapshot.unwrap()
     }

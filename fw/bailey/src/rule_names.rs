@@ -222,6 +222,7 @@ impl RuleNames {
         match id {
             abi::RULE_NONE => "-".to_owned(),
             abi::RULE_NOT_ISOLATED => "not-isolated".to_owned(),
+            abi::RULE_UNKNOWN_ADDRESS => "unknown-address".to_owned(),
             abi::RULE_OWN_NODE => "own-node".to_owned(),
             abi::RULE_SELF => "self".to_owned(),
             _ => {

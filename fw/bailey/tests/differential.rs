@@ -32,7 +32,7 @@ struct Coverage {
     snapshots: u64,
 }
 
-const FEATURES: [&str; 22] = [
+const FEATURES: [&str; 24] = [
     "IPv4",
     "IPv6",
     "TCP",
@@ -55,6 +55,8 @@ const FEATURES: [&str; 22] = [
     "ingress deny",
     "own node",
     "self",
+    "unknown address",
+    "shared address",
 ];
 
 impl Coverage {
@@ -86,6 +88,11 @@ impl Coverage {
                 .any(|pod| pod.addresses.contains(&address))
             {
                 self.hit("host network");
+            }
+        }
+        for address in [connection.source, connection.destination] {
+            if snapshot.owners(address).nth(1).is_some() {
+                self.hit("shared address");
             }
         }
         for direction in Direction::BOTH {
@@ -120,6 +127,7 @@ impl Coverage {
             Decider::OwnNode => self.hit("own node"),
             Decider::SelfTraffic => self.hit("self"),
             Decider::NotIsolated => {}
+            Decider::UnknownAddress => self.hit("unknown address"),
             Decider::DefaultDeny(_) => self.hit(if egress {
                 "egress deny"
             } else {
@@ -359,7 +367,12 @@ fn edited(from: &Snapshot, other: &Snapshot, edit: u8, at: usize) -> Snapshot {
         _ => {}
     }
     let host_pods = from.host_pods().to_vec();
-    Snapshot::new(namespaces, endpoints, host_pods, policies).unwrap()
+    Snapshot::new(namespaces, endpoints, host_pods, policies).isolating(
+        from.isolated()
+            .iter()
+            .copied()
+            .skip(usize::from(edit % 8 == 7)),
+    )
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn snapshot(rules: Vec<Rule>) -> Snapshot {
         ports: Vec::new(),
         node: None,
     };
-    Snapshot::new([], vec![pod], Vec::new(), vec![policy]).unwrap()
+    Snapshot::new([], vec![pod], Vec::new(), vec![policy])
 }
 
 fn from(source: IpAddr, port: u16) -> Connection {

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use bailey_bpf::abi;
 use bailey_policy::{
-    Direction, EndpointKind, Labels, NetworkPolicy, PortRange, Protocol, RuleRef, Snapshot,
+    Direction, Endpoint, EndpointKind, Labels, NetworkPolicy, OWNERS_MAX, PortRange, Protocol,
+    RuleRef, Snapshot,
 };
+
+const _: () = assert!(OWNERS_MAX == abi::CLASS_OWNERS_MAX as usize);
+
 use ipnet::IpNet;
 
 use crate::host_table::HostTable;
@@ -71,6 +75,8 @@ struct Peering {
     namespaces: BTreeMap<String, Labels>,
     /// The port names that egress rules use.
     names: Names,
+    /// Declared prefixes.
+    isolated: Vec<IpNet>,
 }
 
 /// Who is reached by which terms.
@@ -90,7 +96,7 @@ impl Reached {
             Term::Block(block) => Some((id as u32, block)),
             Term::Selected(..) => None,
         });
-        let prefixes = PrefixTree::both(blocks, &mut sets);
+        let prefixes = PrefixTree::both(blocks, &peering.isolated, &mut sets);
         let terms_of_groups = groups.terms_of_groups(&peering.namespaces, terms);
         let peers = Peers::new(
             snapshot.endpoints(),
@@ -136,6 +142,7 @@ impl Compiler {
             terms: Same(Arc::clone(&terms)),
             namespaces: snapshot.namespaces().clone(),
             names: Names::used_by(egress),
+            isolated: snapshot.isolated().to_vec(),
         };
         let of_groups = || Same(Arc::clone(&groups));
         let reached = self.reached.of((of_groups(), peering), |(_, peering)| {
@@ -288,6 +295,7 @@ struct Classes {
     hosts: Vec<([u64; 2], u32)>,
     prefixes: [Vec<(Prefix, u32)>; 2],
     defaults: [u32; 2],
+    isolates: u32,
 }
 
 const NOBODY: abi::class_record = abi::class_record {
@@ -297,6 +305,14 @@ const NOBODY: abi::class_record = abi::class_record {
     node: 0,
     endpoint: 0,
     flags: 0,
+};
+
+/// Of an address that is declared and no endpoint's. What policy isolates it is not asked for cells.
+const UNKNOWN: abi::class_record = abi::class_record {
+    egress_subject: abi::SUBJECT_UNKNOWN,
+    ingress_subject: abi::SUBJECT_UNKNOWN,
+    flags: abi::CLASS_UNKNOWN,
+    ..NOBODY
 };
 
 impl Classes {
@@ -311,14 +327,27 @@ impl Classes {
             hosts: Vec::new(),
             prefixes: [Vec::new(), Vec::new()],
             defaults: [0; 2],
+            isolates: 0,
         };
+        for subject in subjects.subjects.values() {
+            classes.isolates |= match subject.direction {
+                Direction::Egress => abi::ISOLATES_EGRESS,
+                Direction::Ingress => abi::ISOLATES_INGRESS,
+            };
+        }
+        if !snapshot.isolated().is_empty() {
+            classes.isolates |=
+                abi::ISOLATES_EGRESS | abi::ISOLATES_INGRESS | abi::ISOLATES_UNKNOWN;
+        }
         classes.records.intern(NOBODY);
-        classes.add_endpoints(snapshot, subjects, peers);
+        classes.add_endpoints(snapshot, subjects, peers, trees);
         for (family, tree) in trees.iter().enumerate() {
             for (net, set) in tree.iter() {
-                let record = abi::class_record {
-                    peer: peers.of_blocks(set),
-                    ..NOBODY
+                let peer = peers.of_blocks(set);
+                let record = if snapshot.declares(net) {
+                    abi::class_record { peer, ..UNKNOWN }
+                } else {
+                    abi::class_record { peer, ..NOBODY }
                 };
                 classes.add_prefix(snapshot, family, net, record);
             }
@@ -326,7 +355,13 @@ impl Classes {
         classes
     }
 
-    fn add_endpoints(&mut self, snapshot: &Snapshot, subjects: &Subjects, peers: &Peers) {
+    fn add_endpoints(
+        &mut self,
+        snapshot: &Snapshot,
+        subjects: &Subjects,
+        peers: &Peers,
+        trees: &[PrefixTree; 2],
+    ) {
         let nodes: Vec<&str> = snapshot
             .endpoints()
             .iter()
@@ -334,7 +369,7 @@ impl Classes {
             .map(|node| node.id.name.as_str())
             .collect();
         let node_id = |name: &str| nodes.binary_search(&name).map_or(0, |at| at as u32 + 1);
-        for (index, endpoint) in snapshot.endpoints().iter().enumerate() {
+        let record = |index: usize, endpoint: &Endpoint, nth: usize| {
             let is_node = endpoint.id.kind == EndpointKind::Node;
             let node = if is_node {
                 Some(&endpoint.id.name)
@@ -342,17 +377,41 @@ impl Classes {
                 endpoint.node.as_ref()
             };
             let [egress_subject, ingress_subject] = subjects.of_endpoint[index];
+            abi::class_record {
+                egress_subject,
+                ingress_subject,
+                peer: peers.of_endpoint(index, nth),
+                node: node.map_or(0, |name| node_id(name)),
+                endpoint: index as u32 + 1,
+                flags: if is_node { abi::CLASS_NODE } else { 0 },
+            }
+        };
+        let shared: BTreeSet<IpAddr> = snapshot.shared_addresses().map(|s| s.address).collect();
+        for (index, endpoint) in snapshot.endpoints().iter().enumerate() {
             for (nth, &address) in endpoint.addresses.iter().enumerate() {
-                let class = self.records.intern(abi::class_record {
-                    egress_subject,
-                    ingress_subject,
-                    peer: peers.of_endpoint(index, nth),
-                    node: node.map_or(0, |name| node_id(name)),
-                    endpoint: index as u32 + 1,
-                    flags: if is_node { abi::CLASS_NODE } else { 0 },
-                });
+                if endpoint.addresses[..nth].contains(&address) || shared.contains(&address) {
+                    continue;
+                }
+                let class = self.records.intern(record(index, endpoint, nth));
                 self.hosts.push((words(address), class));
             }
+        }
+        for address in shared {
+            let owners: Vec<_> = snapshot.owners(address).collect();
+            let mut class = 0;
+            // The last one first: each names the class of the one after it.
+            for &(index, endpoint) in owners.iter().rev() {
+                let nth = endpoint.addresses.iter().position(|a| *a == address);
+                let mut record = record(index, endpoint, nth.expect("it owns the address"));
+                record.flags |= class << abi::CLASS_ALSO_SHIFT;
+                class = self.records.intern(record);
+            }
+            if owners.len() > OWNERS_MAX {
+                let blocks = trees[usize::from(address.is_ipv6())].set_of(address);
+                let peer = peers.of_blocks(blocks);
+                class = self.records.intern(abi::class_record { peer, ..UNKNOWN });
+            }
+            self.hosts.push((words(address), class));
         }
     }
 
@@ -404,6 +463,7 @@ impl Classes {
             lpm6: !tables.lpm6.direct.is_empty(),
             default_class4: self.defaults[0],
             default_class6: self.defaults[1],
+            isolates: self.isolates,
             ..Params::default()
         };
         Addresses {

@@ -26,13 +26,53 @@ impl Tables {
 
     /// The deciding cells, egress and ingress.
     pub fn cells(&self, connection: &Connection) -> Option<(u32, u32)> {
-        let source = self.class(connection.source)?;
-        let destination = self.class(connection.destination)?;
+        let port = self.port_class(connection.protocol, connection.port);
+        let mut decided: Option<(u32, u32)> = None;
+        let first_deny = |before: u32, cell: u32| {
+            if before & abi::CELL_DENY != 0 {
+                before
+            } else if cell & abi::CELL_DENY != 0 {
+                cell
+            } else {
+                before
+            }
+        };
+        for source in self.owners(connection.source) {
+            for destination in self.owners(connection.destination) {
+                let (egress, ingress) = self.pair(source?, destination?, port)?;
+                decided = Some(match decided {
+                    None => (egress, ingress),
+                    Some(before) => (first_deny(before.0, egress), first_deny(before.1, ingress)),
+                });
+            }
+        }
+        decided
+    }
+
+    /// The class records of an address, one per owner.
+    fn owners(&self, address: IpAddr) -> impl Iterator<Item = Option<&abi::class_record>> {
+        let first = self.class(address);
+        let next = |record: &Option<&abi::class_record>| {
+            let also = record.as_ref()?.flags >> abi::CLASS_ALSO_SHIFT;
+            (also != 0).then(|| self.addresses.classes.get(also as usize))
+        };
+        std::iter::successors(Some(first), next).take(abi::CLASS_OWNERS_MAX as usize)
+    }
+
+    /// One owner of the source, and one of the destination.
+    fn pair(
+        &self,
+        source: &abi::class_record,
+        destination: &abi::class_record,
+        port: u32,
+    ) -> Option<(u32, u32)> {
+        const UNKNOWN: u32 = abi::RULE_UNKNOWN_ADDRESS | abi::CELL_DENY;
+        let is_unknown = |record: &abi::class_record| record.flags & abi::CLASS_UNKNOWN != 0;
         if source.endpoint != 0 && source.endpoint == destination.endpoint {
             return Some((abi::RULE_SELF, abi::RULE_SELF));
         }
-        let port = self.port_class(connection.protocol, connection.port);
         let egress = match source.egress_subject {
+            _ if is_unknown(source) => UNKNOWN,
             0 => abi::RULE_NOT_ISOLATED,
             subject => self.cell(subject, destination.peer, port)?,
         };
@@ -40,6 +80,7 @@ impl Tables {
             abi::RULE_OWN_NODE
         } else {
             match destination.ingress_subject {
+                _ if is_unknown(destination) => UNKNOWN,
                 0 => abi::RULE_NOT_ISOLATED,
                 subject => self.cell(subject, source.peer, port)?,
             }

@@ -49,9 +49,11 @@ struct Edge {
 }
 
 impl PrefixTree {
-    /// Builds the trees of IPv4 and IPv6 from all blocks and their term ids.
+    /// Builds the trees of IPv4 and IPv6 from all blocks and their term ids, and of prefixes that are
+    /// to stand there whatever blocks there are.
     pub(crate) fn both<'a>(
         blocks: impl Iterator<Item = (u32, &'a IpBlock)>,
+        others: &[IpNet],
         sets: &mut TermSets,
     ) -> [Self; 2] {
         let mut edges: BTreeMap<IpNet, Edge> = BTreeMap::new();
@@ -60,6 +62,9 @@ impl PrefixTree {
             for &except in &block.except {
                 edges.entry(except).or_default().leave.push(term);
             }
+        }
+        for &net in others {
+            edges.entry(net).or_default();
         }
         // IpNet sorts IPv4 before IPv6, then by network, then by length.
         let (four, six): (Vec<_>, Vec<_>) = edges
@@ -141,7 +146,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(id, block)| (id as u32, block));
-        let [four, six] = PrefixTree::both(numbered, &mut sets);
+        let [four, six] = PrefixTree::both(numbered, &[], &mut sets);
         for address in [
             "10.0.0.1",
             "10.1.0.1",

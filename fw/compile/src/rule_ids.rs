@@ -171,6 +171,7 @@ impl RuleIds {
             abi::RULE_NOT_ISOLATED => Decider::NotIsolated,
             abi::RULE_OWN_NODE => Decider::OwnNode,
             abi::RULE_SELF => Decider::SelfTraffic,
+            abi::RULE_UNKNOWN_ADDRESS => Decider::UnknownAddress,
             _ => match self.key(id)? {
                 RuleKey::Rule(rule) => Decider::Rule(rule.clone()),
                 RuleKey::DefaultDeny { policies, .. } => Decider::DefaultDeny(policies.clone()),

@@ -93,6 +93,8 @@ pub struct Params {
     pub default_class4: u32,
     /// `DEFAULT_CLASS6`.
     pub default_class6: u32,
+    /// `ISOLATES`: whom the generation isolates.
+    pub isolates: u32,
     /// `PEER_PAGES`: pages per subject.
     pub peer_pages: u32,
     /// `ROW_CELLS`: cells per row, if rows are whole; else 0.

@@ -9,10 +9,12 @@ use crate::bridge;
 use crate::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
 use crate::change::{Change, Event, Interface, XdpMode};
 use crate::error::DatapathError;
+use crate::forwarding;
 use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::nic;
+use crate::own;
 use crate::pins::{LINK, PinDir};
 use crate::refusal;
 use crate::settings::{EgressHook, Topology};
@@ -134,6 +136,7 @@ impl Attachments {
             let sides: Vec<InterfaceState> = found.iter().map(|f| f.state.clone()).collect();
             bridge::check(&sides)?;
         }
+        own::refresh(shared)?;
         let result = self.attach_hooks(shared, &found, replace);
         let connected = result.and_then(|()| match shared.settings.topology {
             Topology::Host => Ok(()),
@@ -416,6 +419,11 @@ impl Attachments {
         replace: bool,
     ) -> Vec<Event> {
         let mut events = self.look(shared, wanted);
+        if let Err(error) = own::refresh(shared) {
+            events.extend(self.refused("own addresses", error));
+        } else {
+            self.absent.remove("own addresses");
+        }
         for interface in wanted {
             events.extend(self.attach_one(shared, interface, replace));
         }
@@ -439,6 +447,14 @@ impl Attachments {
     /// Notes what is known of the attached interfaces, and of what stands on them.
     fn mark(&self, shared: &Shared) {
         let judged = self.judged();
+        if shared.settings.topology == Topology::Router {
+            let ipsec = forwarding::has_ipsec_policy();
+            for &index in &judged {
+                let name = self.by_index.get(&index).map_or("", Attached::current_name);
+                let reverse_path = forwarding::filters_reverse_path(name);
+                interfaces::set_forwarding(shared, index, reverse_path, ipsec);
+            }
+        }
         if shared.settings.topology != Topology::Bridge {
             interfaces::set_macs(shared, &judged);
         }
@@ -539,6 +555,11 @@ impl Attachments {
 }
 
 impl Attached {
+    /// As it was last seen.
+    fn current_name(&self) -> &str {
+        self.seen.as_ref().map_or(&self.name, |(name, _)| name)
+    }
+
     /// The XDP program of its link.
     fn program(&self) -> Option<u32> {
         let info = self.xdp.as_ref()?.info().ok()?;

@@ -1,4 +1,5 @@
 use bailey_bpf::abi;
+use bailey_policy::Protocol;
 use bytemuck::Zeroable;
 use ipnet::IpNet;
 
@@ -13,6 +14,10 @@ pub struct Frames {
     pub dhcp: bool,
     /// Types that pass unread; at most [`abi::ETHERTYPES_MAX`].
     pub ethertypes: Vec<u16>,
+    /// Groups that data may go to though policy isolates endpoints.
+    pub groups: Vec<IpNet>,
+    /// Services, by protocol and port, that link-local addresses of endpoints may use.
+    pub link_local: Vec<(Protocol, Option<u16>)>,
     /// UDP ports whose payload is judged; at most [`abi::TUNNELS_MAX`], with at most
     /// [`abi::TUNNEL_PEERS_MAX`] peers together.
     pub tunnels: Vec<Tunnel>,
@@ -44,6 +49,8 @@ impl Default for Frames {
             vlan_zones: false,
             dhcp: true,
             ethertypes: Vec::new(),
+            groups: Vec::new(),
+            link_local: Vec::new(),
             tunnels: Vec::new(),
         }
     }
@@ -63,6 +70,10 @@ pub(crate) struct FrameGlobals {
     pub(crate) tunnel_peers: [abi::tunnel_peer; abi::TUNNEL_PEERS_MAX as usize],
     pub(crate) inside_count: u32,
     pub(crate) inside: [abi::inside_prefix; abi::INSIDE_MAX as usize],
+    pub(crate) group_count: u32,
+    pub(crate) groups: [abi::group_prefix; abi::GROUPS_MAX as usize],
+    pub(crate) link_service_count: u32,
+    pub(crate) link_services: [abi::link_service; abi::LINK_SERVICES_MAX as usize],
 }
 
 impl FrameGlobals {
@@ -79,7 +90,26 @@ impl FrameGlobals {
             tunnel_peers: Zeroable::zeroed(),
             inside_count: inside.len() as u32,
             inside: Zeroable::zeroed(),
+            group_count: frames.groups.len() as u32,
+            groups: Zeroable::zeroed(),
+            link_service_count: frames.link_local.len() as u32,
+            link_services: Zeroable::zeroed(),
         };
+        for (to, &group) in globals.groups.iter_mut().zip(&frames.groups) {
+            let words = CidrWords::from(group);
+            *to = abi::group_prefix {
+                addr_be: words.addr_be,
+                mask_be: words.mask_be,
+                kind: words.kind.into(),
+            };
+        }
+        for (to, &(protocol, port)) in globals.link_services.iter_mut().zip(&frames.link_local) {
+            *to = abi::link_service {
+                port: port.unwrap_or_default(),
+                protocol: protocol.0,
+                any: u8::from(port.is_none()),
+            };
+        }
         for (to, &prefix) in globals.inside.iter_mut().zip(inside) {
             let words = CidrWords::from(prefix);
             *to = abi::inside_prefix {

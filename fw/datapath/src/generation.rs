@@ -67,6 +67,7 @@ impl Generation {
             .override_global("LPM6", &lpm6, true)
             .override_global("DEFAULT_CLASS4", &params.default_class4, true)
             .override_global("DEFAULT_CLASS6", &params.default_class6, true)
+            .override_global("ISOLATES", &params.isolates, true)
             .override_global("PEER_PAGES", &params.peer_pages, true)
             .override_global("ROW_CELLS", &params.row_cells, true)
             .override_global("PORT_PAGES", &params.port_pages, true)

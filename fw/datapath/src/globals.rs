@@ -83,6 +83,19 @@ impl Globals {
                 false,
             );
         // Only the policy programs have these.
+        loader
+            .override_global("GROUP_COUNT", &frames.group_count, false)
+            .override_global(
+                "GROUPS",
+                bytemuck::cast_slice::<_, u8>(&frames.groups),
+                false,
+            )
+            .override_global("LINK_SERVICE_COUNT", &frames.link_service_count, false)
+            .override_global(
+                "LINK_SERVICES",
+                bytemuck::cast_slice::<_, u8>(&frames.link_services),
+                false,
+            );
         let flood = &self.flood;
         loader
             .override_global("FLOOD_LIMIT", &flood.limit, false)

@@ -88,9 +88,19 @@ pub(crate) fn set_macs(shared: &Shared, indices: &BTreeSet<u32>) {
 
 /// Notes whether inside addresses may come in through it.
 pub(crate) fn set_outside(shared: &Shared, index: u32, outside: bool) {
-    let flag = u64::from(abi::INTERFACE_OUTSIDE);
+    set_flag(shared, index, abi::INTERFACE_OUTSIDE, outside);
+}
+
+/// Router: what the kernel asks besides the route of what comes in here.
+pub(crate) fn set_forwarding(shared: &Shared, index: u32, reverse_path: bool, ipsec: bool) {
+    set_flag(shared, index, abi::INTERFACE_RP_FILTER, reverse_path);
+    set_flag(shared, index, abi::INTERFACE_STACK, ipsec);
+}
+
+fn set_flag(shared: &Shared, index: u32, flag: u32, on: bool) {
+    let flag = u64::from(flag);
     let word = load(shared, index) & !flag;
-    store(shared, index, if outside { word | flag } else { word });
+    store(shared, index, if on { word | flag } else { word });
 }
 
 /// Interfaces that have a word.

@@ -36,6 +36,8 @@ pub mod failsafe;
 pub mod flood;
 /// The flow table, read from outside.
 pub mod flows;
+/// What the kernel's forwarding asks besides the route.
+pub mod forwarding;
 /// Frames for the probe.
 pub mod frame;
 /// How frames are read.
@@ -66,6 +68,8 @@ mod namespace;
 pub mod netlink;
 /// Settings of NICs that are changed and given back.
 mod nic;
+/// The machine's own addresses.
+mod own;
 /// Where maps are pinned.
 pub mod pins;
 /// Verdicts from the loaded program, without side effects.

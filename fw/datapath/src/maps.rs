@@ -16,7 +16,7 @@ pub(crate) const BUILD_MAPS: [&str; 5] = [
 ];
 
 /// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 22] = [
+pub(crate) const SHARED_MAPS: [&str; 24] = [
     "control",
     "probe_control",
     "flow_tags",
@@ -39,6 +39,8 @@ pub(crate) const SHARED_MAPS: [&str; 22] = [
     "proven",
     "limit_states",
     "limit_sources",
+    "own_filter",
+    "own_addresses",
 ];
 
 /// What earlier layouts pinned and this one does not: to be removed with the rest.
@@ -140,6 +142,13 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
             MapType::LpmTrie,
             [size_of::<abi::block_prefix>(), size_of::<abi::block>()],
             abi::BLOCK_PREFIXES,
+        ),
+        array("own_filter", size_of::<abi::own_filter>(), 1, None),
+        keyed(
+            "own_addresses",
+            MapType::Hash,
+            [size_of::<abi::own_address>(), 4],
+            abi::OWN_ADDRESSES,
         ),
         keyed(
             "fragments",

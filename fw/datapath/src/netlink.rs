@@ -2,21 +2,29 @@
 //! going.
 
 use std::io;
+use std::net::IpAddr;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
     InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, State, XdpAttached,
 };
-use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
+use rustix::event::{PollFd, PollFlags};
 
 use crate::change::XdpMode;
 
 /// `RTNLGRP_LINK`, linux/rtnetlink.h.
 const GROUP_LINK: u32 = 1;
+const GROUP_IPV4_ADDRESS: u32 = 5;
+const GROUP_IPV6_ADDRESS: u32 = 9;
+const GROUP_IPV4_SETTINGS: u32 = 24;
+/// Of NETLINK_XFRM.
+const GROUP_IPSEC_POLICY: u32 = 3;
 
 /// What an interface is like at the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,8 +191,48 @@ pub(crate) struct Stacking {
 
 /// All interfaces of this network namespace.
 pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
+    dump(
+        RouteNetlinkMessage::GetLink(LinkMessage::default()),
+        |message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(stacking_of(&link)),
+            _ => None,
+        },
+    )
+}
+
+/// All addresses of all interfaces.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
+    let found = dump(
+        RouteNetlinkMessage::GetAddress(AddressMessage::default()),
+        |message| match message {
+            RouteNetlinkMessage::NewAddress(address) => Some(address),
+            _ => None,
+        },
+    )?;
+    // Of a point-to-point interface `Address` is the other end.
+    let own = |message: AddressMessage| {
+        let mut other = None;
+        for attribute in message.attributes {
+            match attribute {
+                AddressAttribute::Local(address) => return Some(address),
+                AddressAttribute::Address(address) => other = Some(address),
+                _ => {}
+            }
+        }
+        other
+    };
+    Ok(found.into_iter().filter_map(own).collect())
+}
+
+/// Asks for all of something.
+fn dump<T>(
+    message: RouteNetlinkMessage,
+    take: impl Fn(RouteNetlinkMessage) -> Option<T>,
+) -> io::Result<Vec<T>> {
     let socket = open()?;
-    let message = RouteNetlinkMessage::GetLink(LinkMessage::default());
     send(&socket, message, NLM_F_REQUEST | NLM_F_DUMP)?;
     let mut found = Vec::new();
     loop {
@@ -195,9 +243,7 @@ pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
             let length = (message.header.length as usize).next_multiple_of(4);
             match message.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                    found.push(stacking_of(&link));
-                }
+                NetlinkPayload::InnerMessage(message) => found.extend(take(message)),
                 NetlinkPayload::Done(_) => return Ok(found),
                 NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
                 _ => {}
@@ -249,31 +295,67 @@ pub(crate) fn remove_xdp(index: u32, flags: u32) -> io::Result<()> {
     .map(drop)
 }
 
-/// Hears of every change of any interface in this network namespace.
+/// Tells when something may have changed of interfaces, addresses, settings of forwarding or IPsec
+/// policy.
+#[derive(Debug)]
 pub struct Monitor {
-    socket: Socket,
+    routes: Socket,
+    /// Absent where the kernel has no IPsec.
+    ipsec: Option<Socket>,
 }
 
 impl Monitor {
-    /// Starts to listen.
+    /// Watches from now on.
     ///
     /// # Errors
-    /// If there is no rtnetlink.
+    /// If there are no netlink sockets.
     pub fn new() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.add_membership(GROUP_LINK)?;
-        Ok(Self { socket })
+        let mut routes = Socket::new(NETLINK_ROUTE)?;
+        routes.bind_auto()?;
+        for group in [
+            GROUP_LINK,
+            GROUP_IPV4_ADDRESS,
+            GROUP_IPV6_ADDRESS,
+            GROUP_IPV4_SETTINGS,
+        ] {
+            routes.add_membership(group)?;
+        }
+        let ipsec = Socket::new(NETLINK_XFRM).and_then(|mut socket| {
+            socket.bind_auto()?;
+            socket.add_membership(GROUP_IPSEC_POLICY)?;
+            Ok(socket)
+        });
+        Ok(Self {
+            routes,
+            ipsec: ipsec.ok(),
+        })
     }
 
-    /// Waits for the next change. What changed is to be looked up: messages can be lost.
+    /// Returns after a change; also if messages were lost, since then there were some.
     ///
     /// # Errors
-    /// If the socket fails; messages that did not fit into its buffer are none.
+    /// If a socket fails.
     pub fn wait(&self) -> io::Result<()> {
-        match self.socket.recv_from_full() {
-            Err(error) if error.raw_os_error() != Some(libc::ENOBUFS) => Err(error),
-            _ => Ok(()),
+        let sockets: Vec<&Socket> = [Some(&self.routes), self.ipsec.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let mut polled: Vec<PollFd<'_>> = sockets
+            .iter()
+            .map(|socket| PollFd::new(*socket, PollFlags::IN))
+            .collect();
+        while let Err(error) = rustix::event::poll(&mut polled, None) {
+            if error != rustix::io::Errno::INTR {
+                return Err(error.into());
+            }
         }
+        let ready = polled.iter().zip(&sockets);
+        for (_, socket) in ready.filter(|(polled, _)| !polled.revents().is_empty()) {
+            match socket.recv_from_full() {
+                Err(error) if error.raw_os_error() != Some(libc::ENOBUFS) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
-use aya::maps::{DevMapHash, Map, MapData, ProgramArray};
+use aya::maps::{DevMapHash, HashMap, Map, MapData, ProgramArray};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
@@ -44,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) rule_counters: Mapping,
     pub(crate) limit_states: Mapping,
     pub(crate) bridge_ports: DevMapHash<MapData>,
+    pub(crate) own_filter: Mapping,
+    pub(crate) own_addresses: HashMap<MapData, [u64; 2], u32>,
     pub(crate) policies: [ProgramArray<MapData>; 3],
 }
 
@@ -199,6 +201,7 @@ impl Parts {
         };
         let rule_counters = whole("rule_counters")?;
         let limit_states = whole("limit_states")?;
+        let own_filter = whole("own_filter")?;
         // Written and frozen before any program that reads it is loaded.
         let image = failsafe::image(&settings.failsafe);
         write_and_freeze(
@@ -209,6 +212,9 @@ impl Parts {
         let bridge_ports = entry.take_map("bridge_ports");
         let bridge_ports = bridge_ports.ok_or_else(|| missing("bridge_ports"))?;
         let bridge_ports = DevMapHash::try_from(bridge_ports).map_err(unusable("bridge_ports"))?;
+        let own_addresses = entry.take_map("own_addresses");
+        let own_addresses = own_addresses.ok_or_else(|| missing("own_addresses"))?;
+        let own_addresses = HashMap::try_from(own_addresses).map_err(unusable("own_addresses"))?;
         let policies = [
             program_array(&mut entry, "policies_xdp")?,
             program_array(&mut entry, "policies_tc")?,
@@ -224,6 +230,8 @@ impl Parts {
             rule_counters,
             limit_states,
             bridge_ports,
+            own_filter,
+            own_addresses,
             policies,
         })
     }

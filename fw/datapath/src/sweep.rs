@@ -276,7 +276,7 @@ fn is_far(epoch: u32, stamp: u32) -> bool {
 
 /// `source_counts` of source.h.
 fn counts_for_source(meta: u64) -> bool {
-    is_live(state_of(meta)) && flags_of(meta) & abi::FLOW_FROM_OUTSIDE != 0
+    is_live(state_of(meta))
 }
 
 /// `state_live` of source.h: live and replied, which is never evicted for another.

@@ -266,6 +266,8 @@ fn the_programs_read_frames_as_the_reference_does() {
         peers: peers(port),
     };
     let all = Frames {
+        groups: Vec::new(),
+        link_local: Vec::new(),
         vlan_zones: true,
         dhcp: false,
         ethertypes: vec![0x88f7],
@@ -282,6 +284,7 @@ fn the_programs_read_frames_as_the_reference_does() {
             (reference::TunnelKind::Vxlan, 40000),
         ];
         let frames = reference::Frames {
+            inside: Vec::new(),
             vlan_zones: true,
             dhcp: false,
             bridge,

@@ -24,7 +24,7 @@ fn limited(limits: RateLimits) -> Snapshot {
     let mut policies: Vec<_> = snapshot.policies().iter().map(|p| (**p).clone()).collect();
     policies[0].ingress.as_mut().unwrap()[0].limits = limits;
     let endpoints = snapshot.endpoints().to_vec();
-    Snapshot::new([], endpoints, Vec::new(), policies).unwrap()
+    Snapshot::new([], endpoints, Vec::new(), policies)
 }
 
 fn with(limits: RateLimits) -> Harness {

@@ -29,5 +29,5 @@ pub use network_policy::{
     IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
 };
 pub use rate_limit::{RateLimit, RateLimits};
-pub use snapshot::{Conflict, Snapshot};
+pub use snapshot::{OWNERS_MAX, Shared, Snapshot};
 pub use verdict::{Decider, Direction, RuleRef, Verdict};

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::connection::Connection;
 use crate::inventory::{Endpoint, EndpointKind};
 use crate::network_policy::{NetworkPolicy, Peer, PolicyRef, PortMatch, PortSpec, Rule};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{OWNERS_MAX, Snapshot};
 use crate::verdict::{Decider, Direction, RuleRef, Verdict};
 
 /// Judges the opening of a connection.
@@ -23,10 +23,35 @@ pub fn judge(snapshot: &Snapshot, connection: &Connection) -> Verdict {
     }
 }
 
+/// Where several endpoints have one address (a sandbox is made anew, a node restarts) a packet does not
+/// say whose it is: isolation is the union, and allowed is what all of them may with all of the others.
+/// Of the pairs, in the order of the inventory, the first that denies decides, else the first.
 fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) -> Decider {
-    let source = endpoint_with(snapshot, connection.source);
-    let destination = endpoint_with(snapshot, connection.destination);
+    let sources = endpoints_with(snapshot, connection.source);
+    let destinations = endpoints_with(snapshot, connection.destination);
+    let mut pairs = Vec::new();
+    for &source in &sources {
+        for &destination in &destinations {
+            pairs.push(decide_pair(
+                snapshot,
+                connection,
+                direction,
+                source,
+                destination,
+            ));
+        }
+    }
+    let denied = pairs.iter().position(|decider| !decider.allows());
+    pairs.swap_remove(denied.unwrap_or(0))
+}
 
+fn decide_pair(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    direction: Direction,
+    source: Option<&Endpoint>,
+    destination: Option<&Endpoint>,
+) -> Decider {
     // [doc] what policies cannot do: "The ability to prevent loopback [...] Pods cannot currently
     // block localhost access". A pod that talks to its own address is one endpoint.
     if let (Some(source), Some(destination)) = (source, destination)
@@ -39,12 +64,30 @@ fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) ->
     if direction == Direction::Ingress && from_own_node(source, destination) {
         return Decider::OwnNode;
     }
-    let (subject, peer_address, peer) = match direction {
-        Direction::Egress => (source, connection.destination, destination),
-        Direction::Ingress => (destination, connection.source, source),
+    let (subject, address, peer_address, peer) = match direction {
+        Direction::Egress => (
+            source,
+            connection.source,
+            connection.destination,
+            destination,
+        ),
+        Direction::Ingress => (
+            destination,
+            connection.destination,
+            connection.source,
+            source,
+        ),
     };
     let Some(subject) = subject else {
-        return Decider::NotIsolated;
+        // A policy can isolate whom the inventory knows. An address of a prefix that is declared to
+        // be of isolated endpoints is one that it does not know yet, or no more; one with too many
+        // owners is nobody's.
+        let declared = snapshot.isolated().iter().any(|net| net.contains(&address));
+        return if declared || snapshot.owners(address).next().is_some() {
+            Decider::UnknownAddress
+        } else {
+            Decider::NotIsolated
+        };
     };
     // [doc] "a pod is isolated for egress [ingress] if there is any NetworkPolicy that both
     // selects the pod and has Egress [Ingress] in its policyTypes".
@@ -85,12 +128,17 @@ fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) ->
     )
 }
 
-fn endpoint_with(snapshot: &Snapshot, address: IpAddr) -> Option<&Endpoint> {
-    snapshot
-        .endpoints()
-        .iter()
-        .map(|endpoint| &**endpoint)
-        .find(|endpoint| endpoint.addresses.contains(&address))
+/// All endpoints with an address; one `None` if there are none, or too many.
+fn endpoints_with(snapshot: &Snapshot, address: IpAddr) -> Vec<Option<&Endpoint>> {
+    let all = snapshot.endpoints().iter().map(|endpoint| &**endpoint);
+    let mut found: Vec<_> = all
+        .filter(|endpoint| endpoint.addresses.contains(&address))
+        .map(Some)
+        .collect();
+    if found.is_empty() || found.len() > OWNERS_MAX {
+        found = vec![None];
+    }
+    found
 }
 
 fn from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -> bool {

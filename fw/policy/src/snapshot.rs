@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use crate::inventory::{Endpoint, EndpointKind, EndpointRef, HostPod};
 use crate::label::Labels;
@@ -20,52 +23,70 @@ pub struct Snapshot {
     policies: Vec<Arc<NetworkPolicy>>,
     /// Sorted by address; which endpoint has it.
     by_address: Vec<(IpAddr, usize)>,
+    /// Sorted; none within another.
+    isolated: Vec<IpNet>,
 }
 
-/// Why objects do not make a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Conflict {
-    /// Two endpoints with one address: the datapath could not tell them apart.
-    #[error("address {address} belongs to both {first} and {second}")]
-    Address {
-        /// The address.
-        address: IpAddr,
-        /// The endpoint that sorts first.
-        first: EndpointRef,
-        /// The other one.
-        second: EndpointRef,
-    },
+/// Endpoints of one address that can be told apart; with more of them it has no permission.
+pub const OWNERS_MAX: usize = 4;
+
+/// Two endpoints with one address. A packet does not say which of them it means, so the address is
+/// isolated where either is, and may do what both may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The address.
+    pub address: IpAddr,
+    /// The endpoint that sorts first.
+    pub first: EndpointRef,
+    /// The other one.
+    pub second: EndpointRef,
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            address,
+            first,
+            second,
+        } = self;
+        write!(f, "address {address} belongs to both {first} and {second}")
+    }
 }
 
 impl Snapshot {
     /// Puts objects together. Names must be unique per kind; the reader sees to that, where it
     /// can say in which files they are.
-    ///
-    /// # Errors
-    /// All conflicts between the objects.
     pub fn new(
         namespaces: impl IntoIterator<Item = (String, Labels)>,
         endpoints: impl IntoIterator<Item: Into<Arc<Endpoint>>>,
         host_pods: Vec<HostPod>,
         policies: impl IntoIterator<Item: Into<Arc<NetworkPolicy>>>,
-    ) -> Result<Self, Vec<Conflict>> {
+    ) -> Self {
         let mut snapshot = Self {
             namespaces: namespaces.into_iter().collect(),
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             host_pods,
             policies: policies.into_iter().map(Into::into).collect(),
             by_address: Vec::new(),
+            isolated: Vec::new(),
         };
         snapshot.endpoints.sort_by(|a, b| a.id.cmp(&b.id));
         snapshot.host_pods.sort_by(|a, b| a.id.cmp(&b.id));
         snapshot.policies.sort_by(|a, b| a.id.cmp(&b.id));
         snapshot.complete_namespaces();
-        let conflicts = snapshot.index_addresses();
-        if conflicts.is_empty() {
-            Ok(snapshot)
-        } else {
-            Err(conflicts)
-        }
+        snapshot.index_addresses();
+        snapshot
+    }
+
+    /// The same with declared prefixes: an address within them that no endpoint has may neither send
+    /// nor be sent anything.
+    #[must_use]
+    pub fn isolating(mut self, prefixes: impl IntoIterator<Item = IpNet>) -> Self {
+        let mut prefixes: Vec<IpNet> = prefixes.into_iter().map(|net| net.trunc()).collect();
+        prefixes.sort_unstable_by_key(|net| (net.network(), net.prefix_len()));
+        prefixes.dedup_by(|net, before| before.contains(&*net));
+        self.isolated = prefixes;
+        self
     }
 
     /// Every namespace carries its name as a label, and a namespace that only other objects name
@@ -93,7 +114,7 @@ impl Snapshot {
         }
     }
 
-    fn index_addresses(&mut self) -> Vec<Conflict> {
+    fn index_addresses(&mut self) {
         // By family: each is mostly in order already, and numbers are compared faster.
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (index, endpoint) in self.endpoints.iter().enumerate() {
@@ -115,19 +136,20 @@ impl Snapshot {
         self.by_address = v4.chain(v6).collect();
         // An endpoint may name an address twice.
         self.by_address.dedup();
+    }
+
+    /// All addresses that several endpoints have.
+    pub fn shared_addresses(&self) -> impl Iterator<Item = Shared> {
         let name = |index: usize| self.endpoints[index].id.clone();
-        let mut conflicts = Vec::new();
-        for of_address in self.by_address.chunk_by(|a, b| a.0 == b.0) {
-            let [(address, first), others @ ..] = of_address else {
-                continue;
-            };
-            conflicts.extend(others.iter().map(|(_, other)| Conflict::Address {
-                address: *address,
-                first: name(*first),
-                second: name(*other),
-            }));
-        }
-        conflicts
+        let of_addresses = self.by_address.chunk_by(|a, b| a.0 == b.0);
+        of_addresses.flat_map(move |of_address| {
+            let (_, first) = of_address[0];
+            of_address[1..].iter().map(move |&(address, other)| Shared {
+                address,
+                first: name(first),
+                second: name(other),
+            })
+        })
     }
 
     /// The policies, by namespace and name.
@@ -150,10 +172,31 @@ impl Snapshot {
         &self.namespaces
     }
 
-    /// The endpoint with this address.
+    /// The endpoint with this address; of several the one that sorts first.
     pub fn endpoint_at(&self, address: IpAddr) -> Option<&Endpoint> {
-        let found = self.by_address.binary_search_by_key(&address, |(a, _)| *a);
-        found.ok().map(|at| &*self.endpoints[self.by_address[at].1])
+        self.owners(address).next().map(|(_, endpoint)| endpoint)
+    }
+
+    /// All endpoints with this address, and their places in [`Self::endpoints`], ascending.
+    pub fn owners(&self, address: IpAddr) -> impl Iterator<Item = (usize, &Endpoint)> {
+        let from = self.by_address.partition_point(|(a, _)| *a < address);
+        let owned = self.by_address[from..].iter();
+        owned
+            .take_while(move |(a, _)| *a == address)
+            .map(|&(_, index)| (index, &*self.endpoints[index]))
+    }
+
+    /// The declared prefixes, sorted, none within another.
+    pub fn isolated(&self) -> &[IpNet] {
+        &self.isolated
+    }
+
+    /// Is this prefix, or an address as the longest one, within a declared prefix?
+    pub fn declares(&self, net: IpNet) -> bool {
+        let after = self
+            .isolated
+            .partition_point(|d| d.network() <= net.network());
+        after > 0 && self.isolated[after - 1].contains(&net)
     }
 
     /// The endpoint of this name.

@@ -56,12 +56,14 @@ pub enum Decider {
     Rule(RuleRef),
     /// Denied: these policies isolate the endpoint, and none of their rules matches.
     DefaultDeny(Vec<PolicyRef>),
+    /// Denied: the address is within a declared prefix and no endpoint's.
+    UnknownAddress,
 }
 
 impl Decider {
     /// Does this direction allow the connection?
     pub fn allows(&self) -> bool {
-        !matches!(self, Self::DefaultDeny(_))
+        !matches!(self, Self::DefaultDeny(_) | Self::UnknownAddress)
     }
 }
 
@@ -73,6 +75,7 @@ impl fmt::Display for Decider {
             Self::NotIsolated => f.write_str("not-isolated"),
             Self::Rule(rule) => rule.fmt(f),
             Self::DefaultDeny(_) => f.write_str("default-deny"),
+            Self::UnknownAddress => f.write_str("unknown-address"),
         }
     }
 }

@@ -57,8 +57,9 @@ impl Generator {
     fn ethernet(&mut self, out: &mut Vec<u8>, depth: u8) {
         let destination = match self.random.below(12) {
             0 => [0x01, 0x80, 0xc2, 0, 0, self.random.byte() & 0x1f],
-            1 => [0xff; 6],
-            2 => [0x33, 0x33, 0, 0, 0, 1],
+            1 | 2 => [0xff; 6],
+            3 => [0x33, 0x33, 0, 0, 0, 1],
+            4 => [0x01, 0, 0x0c, 0xcc, 0xcc, 0xcd],
             _ => [0x02, 0, 0, 0, 0, 1],
         };
         out.extend(destination);

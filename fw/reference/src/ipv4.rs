@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use etherparse::Ipv4HeaderSlice;
 use etherparse::err::ipv4::HeaderSliceError;
 
-use crate::network::{self, Ip, Place};
+use crate::network::{self, Delivery, Ip, Place};
 use crate::window::Window;
 use crate::{Fragment, Frames, Parsed, fragment};
 
@@ -11,14 +11,20 @@ use crate::{Fragment, Frames, Parsed, fragment};
 const FIXED: usize = 20;
 
 /// Reads an IPv4 packet, and what follows it.
-pub(crate) fn read(packet: Window<'_>, zone: u32, frames: &Frames, place: Place) -> Parsed {
-    match header(packet) {
+pub(crate) fn read(
+    packet: Window<'_>,
+    delivery: Delivery,
+    zone: u32,
+    frames: &Frames,
+    place: Place,
+) -> Parsed {
+    match header(packet, delivery) {
         Ok(ip) => network::read(&ip, zone, frames, place),
         Err(reason) => Parsed::Drop(reason),
     }
 }
 
-fn header(packet: Window<'_>) -> Result<Ip<'_>, &'static str> {
+fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str> {
     packet.read(FIXED).ok_or("ip-truncated")?;
     let header = Ipv4HeaderSlice::from_slice(packet.bytes()).map_err(|error| match error {
         HeaderSliceError::Content(_) => "ip-header",
@@ -33,6 +39,9 @@ fn header(packet: Window<'_>) -> Result<Ip<'_>, &'static str> {
     let (source, destination) = (header.source_addr(), header.destination_addr());
     if is_martian(source, destination) {
         return Err("martian");
+    }
+    if !delivery.suits(destination.into()) {
+        return Err("group-mac");
     }
     options(packet, length)?;
 
@@ -62,6 +71,7 @@ fn is_martian(source: Ipv4Addr, destination: Ipv4Addr) -> bool {
         || source.is_broadcast()
         || nowhere(destination)
         || destination.is_loopback()
+        || source == destination
 }
 
 fn options(packet: Window<'_>, header: usize) -> Result<(), &'static str> {

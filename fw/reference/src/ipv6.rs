@@ -3,7 +3,7 @@ use std::net::Ipv6Addr;
 use etherparse::{IpNumber, Ipv6HeaderSlice};
 
 use crate::extension::{Chain, Extension, Fault};
-use crate::network::{self, Ip, Place};
+use crate::network::{self, Delivery, Ip, Place};
 use crate::window::Window;
 use crate::{Fragment, Frames, Parsed, fragment};
 
@@ -11,8 +11,14 @@ use crate::{Fragment, Frames, Parsed, fragment};
 const FIXED: usize = 40;
 
 /// Reads an IPv6 packet, and what follows it.
-pub(crate) fn read(packet: Window<'_>, zone: u32, frames: &Frames, place: Place) -> Parsed {
-    match header(packet) {
+pub(crate) fn read(
+    packet: Window<'_>,
+    delivery: Delivery,
+    zone: u32,
+    frames: &Frames,
+    place: Place,
+) -> Parsed {
+    match header(packet, delivery) {
         Ok(ip) => network::read(&ip, zone, frames, place),
         Err(reason) => Parsed::Drop(reason),
     }
@@ -23,7 +29,7 @@ pub(crate) fn is_mapped(address: Ipv6Addr) -> bool {
     address.to_ipv4_mapped().is_some()
 }
 
-fn header(packet: Window<'_>) -> Result<Ip<'_>, &'static str> {
+fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str> {
     let bytes = packet.read(FIXED).ok_or("ip-truncated")?;
     // The length is checked, what is left is the version.
     let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| "ip-header")?;
@@ -34,6 +40,9 @@ fn header(packet: Window<'_>) -> Result<Ip<'_>, &'static str> {
     let (source, destination) = (header.source_addr(), header.destination_addr());
     if is_martian(source, destination) {
         return Err("martian");
+    }
+    if !delivery.suits(destination.into()) {
+        return Err("group-mac");
     }
     let (protocol, fragment, payload) = extensions(Chain::new(
         header.next_header(),
@@ -51,7 +60,11 @@ fn header(packet: Window<'_>) -> Result<Ip<'_>, &'static str> {
 
 fn is_martian(source: Ipv6Addr, destination: Ipv6Addr) -> bool {
     let nobody = |address: Ipv6Addr| address.is_loopback() || is_mapped(address);
-    source.is_multicast() || nobody(source) || nobody(destination) || destination.is_unspecified()
+    source.is_multicast()
+        || nobody(source)
+        || nobody(destination)
+        || destination.is_unspecified()
+        || source == destination
 }
 
 fn extensions(mut chain: Chain<'_>) -> Result<(IpNumber, Fragment, Window<'_>), &'static str> {

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use etherparse::err::tcp::HeaderSliceError;
 use etherparse::{IpNumber, TcpHeaderSlice, UdpHeaderSlice};
@@ -7,6 +7,7 @@ use crate::icmp::Message;
 use crate::icmp_error::{self, Quoted};
 use crate::network::Ip;
 use crate::{Fragment, Frames};
+use ipnet::IpNet;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -28,6 +29,8 @@ const SENT: [u8; 9] = [
 ];
 
 const SCTP_INIT: u8 = 1;
+const SCTP_HEARTBEAT: u8 = 4;
+const SCTP_ASCONF: u8 = 0xc1;
 
 /// What layer 4 says about a packet.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub(crate) fn read(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str>
         (IpNumber::TCP, _) => tcp(ip),
         (IpNumber::UDP, _) => udp(ip, frames),
         (IpNumber::SCTP, _) => sctp(ip),
-        (IpNumber::ICMP, false) | (IpNumber::IPV6_ICMP, true) => icmp(ip),
+        (IpNumber::ICMP, false) | (IpNumber::IPV6_ICMP, true) => icmp(ip, frames),
         (IpNumber::IGMP, false) if is_igmp_of_the_link(ip) => Ok(Layer4::Pass("multicast-control")),
         _ => Ok(Layer4::Flow {
             source_port: 0,
@@ -97,12 +100,7 @@ fn udp(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
         return Err("l4-header");
     }
     let (source_port, destination_port) = (header.source_port(), header.destination_port());
-    let is_dhcp = match (source_port, destination_port) {
-        (67, 68) | (68, 67) => !ip.is_ipv6(),
-        (546, 547) | (547, 546) => ip.is_ipv6(),
-        _ => false,
-    };
-    if frames.dhcp && is_dhcp && ip.is_whole() {
+    if frames.dhcp && is_dhcp(ip, source_port, destination_port) && ip.is_whole() {
         return Ok(Layer4::Pass("dhcp"));
     }
     Ok(Layer4::Flow {
@@ -112,14 +110,42 @@ fn udp(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
     })
 }
 
+/// Between the ports of a client and a server, and of no other than those of one link.
+fn is_dhcp(ip: &Ip<'_>, source_port: u16, destination_port: u16) -> bool {
+    let ports = [source_port, destination_port];
+    match (ip.source, ip.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            (ports == [67, 68] || ports == [68, 67])
+                && (source.is_unspecified()
+                    || destination.is_broadcast()
+                    || source.is_link_local()
+                    || destination.is_link_local())
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let groups = [
+                Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2),
+                Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3),
+            ];
+            (ports == [546, 547] || ports == [547, 546])
+                && !source.is_unspecified()
+                && (source.is_unicast_link_local()
+                    || destination.is_unicast_link_local()
+                    || groups.contains(&destination))
+        }
+        _ => false,
+    }
+}
+
 fn sctp(ip: &Ip<'_>) -> Result<Layer4, &'static str> {
     let header = head(ip, 16)?;
-    let opens = header[12] == SCTP_INIT;
-    if opens {
+    let opens = [SCTP_INIT, SCTP_HEARTBEAT, SCTP_ASCONF].contains(&header[12]);
+    let has_tag = header[4..8] != [0; 4];
+    if header[12] == SCTP_INIT {
         head(ip, 32)?;
-        if header[4..8] != [0; 4] {
-            return Err("l4-header");
-        }
+    }
+    // The tag of an INIT is inside of it; whatever else opens knows that of its receiver.
+    if opens && has_tag == (header[12] == SCTP_INIT) {
+        return Err("l4-header");
     }
     Ok(Layer4::Flow {
         source_port: u16::from_be_bytes([header[0], header[1]]),
@@ -128,7 +154,7 @@ fn sctp(ip: &Ip<'_>) -> Result<Layer4, &'static str> {
     })
 }
 
-fn icmp(ip: &Ip<'_>) -> Result<Layer4, &'static str> {
+fn icmp(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
     let header = head(ip, 8)?;
     let message = Message::of(header[0], ip.is_ipv6());
     match message {
@@ -142,7 +168,10 @@ fn icmp(ip: &Ip<'_>) -> Result<Layer4, &'static str> {
         Message::Neighbour if matches!(ip.fragment, Fragment::First { .. }) => {
             return Err("fragment");
         }
-        Message::Neighbour => return Ok(Layer4::Pass("nd")),
+        Message::Neighbour if stays_on_the_link(ip, header[0], frames) => {
+            return Ok(Layer4::Pass("nd"));
+        }
+        Message::Neighbour => return Err("nd-scope"),
         Message::Listener if is_mld_of_the_link(ip) && ip.is_whole() => {
             return Ok(Layer4::Pass("multicast-control"));
         }
@@ -158,6 +187,29 @@ fn icmp(ip: &Ip<'_>) -> Result<Layer4, &'static str> {
 
 fn is_igmp_of_the_link(ip: &Ip<'_>) -> bool {
     ip.destination.is_multicast() && ip.hops == 1 && ip.is_whole()
+}
+
+/// Does neighbour discovery of this type go where only the link sees it?
+fn stays_on_the_link(ip: &Ip<'_>, kind: u8, frames: &Frames) -> bool {
+    const ROUTER_SOLICITATION: u8 = 133;
+    const ROUTER_ADVERTISEMENT: u8 = 134;
+    const REDIRECT: u8 = 137;
+    let (IpAddr::V6(source), IpAddr::V6(destination)) = (ip.source, ip.destination) else {
+        return false;
+    };
+    let from_link = source.is_unicast_link_local();
+    let to_link = destination.is_unicast_link_local() || destination.octets()[..2] == [0xff, 0x02];
+    let same_subnet = source.segments()[..4] == destination.segments()[..4];
+    let same_prefix = || {
+        let both = |net: &IpNet| net.contains(&ip.source) && net.contains(&ip.destination);
+        frames.inside.iter().any(both)
+    };
+    match kind {
+        ROUTER_SOLICITATION => to_link,
+        ROUTER_ADVERTISEMENT | REDIRECT => from_link && to_link,
+        _ if source.is_unspecified() => to_link,
+        _ => to_link || from_link || same_subnet || same_prefix(),
+    }
 }
 
 fn is_mld_of_the_link(ip: &Ip<'_>) -> bool {

@@ -49,6 +49,8 @@ pub struct Frames {
     pub ethertypes: Vec<u16>,
     /// The tunnels to look into.
     pub tunnels: Vec<Tunnel>,
+    /// Prefixes of the inside; neighbours may be in one of them.
+    pub inside: Vec<IpNet>,
 }
 
 impl Default for Frames {
@@ -59,6 +61,7 @@ impl Default for Frames {
             bridge: false,
             ethertypes: Vec::new(),
             tunnels: Vec::new(),
+            inside: Vec::new(),
         }
     }
 }

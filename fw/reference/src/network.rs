@@ -6,6 +6,28 @@ use crate::layer4::{self, Layer4};
 use crate::window::Window;
 use crate::{Fragment, Frames, Packet, Parsed, tunnel};
 
+/// Whom a frame goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// One station.
+    Station,
+    /// A group of stations, or all.
+    Group,
+    /// There is no frame, within a tunnel.
+    None,
+}
+
+impl Delivery {
+    /// May a packet to this address come so? RFC 1122, 3.3.6.
+    pub(crate) fn suits(self, destination: IpAddr) -> bool {
+        let group = match destination {
+            IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+            IpAddr::V6(address) => address.is_multicast(),
+        };
+        !(group && self == Self::Station)
+    }
+}
+
 /// Where a frame was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {

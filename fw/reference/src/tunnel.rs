@@ -1,6 +1,6 @@
 use etherparse::EtherType;
 
-use crate::network::{Ip, Place};
+use crate::network::{Delivery, Ip, Place};
 use crate::window::Window;
 use crate::{Frames, Parsed, Tunnel, TunnelKind, ethernet, ipv4, ipv6};
 
@@ -28,8 +28,12 @@ pub(crate) fn read(tunnel: &Tunnel, ip: &Ip<'_>, frames: &Frames) -> Parsed {
     let zone = 0;
     match inner {
         Some((ETHERNET, frame)) => ethernet::read(frame, frames, Place::Tunnel),
-        Some((EtherType::IPV4, packet)) => ipv4::read(packet, zone, frames, Place::Tunnel),
-        Some((EtherType::IPV6, packet)) => ipv6::read(packet, zone, frames, Place::Tunnel),
+        Some((EtherType::IPV4, packet)) => {
+            ipv4::read(packet, Delivery::None, zone, frames, Place::Tunnel)
+        }
+        Some((EtherType::IPV6, packet)) => {
+            ipv6::read(packet, Delivery::None, zone, frames, Place::Tunnel)
+        }
         _ => Parsed::Drop("tunnel-header"),
     }
 }

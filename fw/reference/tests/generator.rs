@@ -13,7 +13,7 @@ const PASSES: [&str; 7] = [
     "multicast-control",
     "dhcp",
 ];
-const DROPS: [&str; 18] = [
+const DROPS: [&str; 20] = [
     "eth-truncated",
     "vlan",
     "ethertype",
@@ -32,12 +32,15 @@ const DROPS: [&str; 18] = [
     "icmp-error-payload",
     "tunnel-peer",
     "tunnel-header",
+    "group-mac",
+    "nd-scope",
 ];
 const KINDS: [&str; 5] = ["whole", "first", "later", "related", "opens"];
 
 fn everything() -> Frames {
     let peers = vec!["10.1.0.0/24".parse().unwrap(), "fd01::/64".parse().unwrap()];
     Frames {
+        inside: vec!["fd00::/30".parse().unwrap()],
         vlan_zones: true,
         dhcp: true,
         bridge: true,

@@ -269,6 +269,53 @@ fn llc() {
         parse(&ethernet(0x0026, &[0x42]), &bridge),
         Parsed::Drop("ethertype")
     );
+    assert_eq!(
+        parse(&ethernet(0x0026, &[0x06, 0x06, 3]), &bridge),
+        Parsed::Drop("ethertype"),
+        "IP has a SAP, too"
+    );
+}
+
+/// PVST+, CDP, UDLD, EDP; and what would be another way for IP.
+#[test]
+fn snap() {
+    let bridge = Frames {
+        bridge: true,
+        ..Frames::default()
+    };
+    let group = [0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd];
+    let station = [0x02, 0, 0, 0, 0, 1];
+    let parsed = |to: [u8; 6], vendor: [u8; 3], kind: u16| {
+        let header = concat(&[&[0xaa, 0xaa, 3], &vendor, &kind.to_be_bytes()]);
+        parse(&ethernet_to(to, 0x0026, &header), &bridge)
+    };
+    for (vendor, kind) in [
+        ([0, 0, 0x0c], 0x010b),
+        ([0, 0, 0x0c], 0x2000),
+        ([0, 0, 0x0c], 0x0111),
+        ([0, 0xe0, 0x2b], 0x00bb),
+    ] {
+        assert_eq!(
+            parsed(group, vendor, kind),
+            Parsed::Pass("llc"),
+            "{kind:04x}"
+        );
+        assert_eq!(parsed(station, vendor, kind), Parsed::Drop("ethertype"));
+    }
+    for (vendor, kind) in [
+        ([0, 0, 0], 0x0800),
+        ([0, 0, 0], 0x88cc),
+        ([0, 0, 0xf8], 0x86dd),
+        ([0, 0x80, 0xc2], 0x0007),
+        ([0, 0, 0x0c], 0x0800),
+        ([0, 0, 0x0c], 0x8100),
+    ] {
+        assert_eq!(
+            parsed(group, vendor, kind),
+            Parsed::Drop("ethertype"),
+            "{kind:04x}"
+        );
+    }
 }
 
 #[test]
@@ -587,6 +634,52 @@ fn nd() {
         "nd",
     );
     drops(&ipv6(58).frame(&solicitation), "nd-hop-limit");
+    let between = |kind: u8, source: &str, destination: &str| {
+        let packet = Ipv6 {
+            hop_limit: 255,
+            source: address(source),
+            destination: address(destination),
+            ..ipv6(58)
+        };
+        let group = destination.starts_with("ff");
+        let to = if group {
+            [0x33, 0x33, 0, 0, 0, 1]
+        } else {
+            [2, 0, 0, 0, 0, 1]
+        };
+        ethernet_to(to, 0x86dd, &packet.packet(&icmp(kind, 0, &[])))
+    };
+    for (kind, source, destination) in [
+        (133, "::", "ff02::2"),
+        (133, "fd00::9", "fe80::1"),
+        (134, "fe80::1", "ff02::1"),
+        (135, "::", "ff02::1:ff00:9"),
+        (135, "fd00::9", "fd00::8"),
+        (135, "fe80::1", "fd00::8"),
+        (136, "fd00::8", "ff02::1"),
+        (137, "fe80::1", "fe80::9"),
+    ] {
+        passes(&between(kind, source, destination), "nd");
+    }
+    for (kind, source, destination) in [
+        (133, "fd00::9", "2001:db8::1"),
+        (133, "fd00::9", "ff05::2"),
+        (134, "fd00::1", "ff02::1"),
+        (135, "fd00::9", "2001:db8::1"),
+        (135, "::", "fd00::8"),
+        (136, "fd00::9", "ff0e::1"),
+        (137, "fd00::9", "2001:db8::1"),
+        (137, "fe80::1", "2001:db8::1"),
+    ] {
+        drops(&between(kind, source, destination), "nd-scope");
+    }
+    let wide = Frames {
+        inside: vec!["fd00::/48".parse().unwrap()],
+        ..Frames::default()
+    };
+    let neighbours = between(135, "fd00::9", "fd00:0:0:1::9");
+    drops(&neighbours, "nd-scope");
+    assert_eq!(parse(&neighbours, &wide), Parsed::Pass("nd"));
     let first = concat(&[&fragment_header(58, 1), &solicitation]);
     drops(
         &Ipv6 {
@@ -629,7 +722,9 @@ fn multicast_control() {
         destination: [224, 0, 0, 22],
         ..ipv4(2)
     };
-    passes(&igmp.frame(&[]), "multicast-control");
+    let report = ethernet_to([1, 0, 0x5e, 0, 0, 22], 0x0800, &igmp.packet(&[]));
+    passes(&report, "multicast-control");
+    drops(&igmp.frame(&[]), "group-mac");
     assert_eq!(packet(&Ipv4 { ttl: 1, ..ipv4(2) }.frame(&[])).protocol, 2);
 }
 
@@ -641,9 +736,38 @@ fn dhcp() {
         destination: [255; 4],
         ..ipv4(UDP)
     }
-    .frame(&udp(68, 67, &[]));
+    .packet(&udp(68, 67, &[]));
+    let discover = ethernet_to([0xff; 6], 0x0800, &discover);
     passes(&discover, "dhcp");
-    passes(&ipv6(UDP).frame(&udp(547, 546, &[])), "dhcp");
+    for (source, destination) in [("fe80::1", "fd00::2"), ("fd00::2", "fe80::1")] {
+        let packet = Ipv6 {
+            source: address(source),
+            destination: address(destination),
+            ..ipv6(UDP)
+        };
+        passes(&packet.frame(&udp(547, 546, &[])), "dhcp");
+    }
+    for group in ["ff02::1:2", "ff05::1:3"] {
+        let packet = Ipv6 {
+            destination: address(group),
+            ..ipv6(UDP)
+        };
+        let frame = ethernet_to(
+            [0x33, 0x33, 0, 1, 0, 2],
+            0x86dd,
+            &packet.packet(&udp(546, 547, &[])),
+        );
+        passes(&frame, "dhcp");
+    }
+    // With a server behind routers, or with anybody: what policy is about.
+    assert_eq!(
+        packet(&ipv6(UDP).frame(&udp(547, 546, &[]))).destination_port,
+        546
+    );
+    assert_eq!(
+        packet(&ipv4(UDP).frame(&udp(68, 67, &[]))).destination_port,
+        67
+    );
     assert_eq!(
         packet(&ipv6(UDP).frame(&udp(67, 68, &[]))).destination_port,
         68

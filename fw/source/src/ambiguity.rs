@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, IpBlock, Labels, NetworkPolicy, Peer, PortSpec,
 };
+use ipnet::IpNet;
 
 use crate::diagnostic::Diagnostics;
 
@@ -15,6 +16,7 @@ pub(crate) struct Whole<'a> {
     pub(crate) namespaces: &'a BTreeMap<String, Labels>,
     pub(crate) endpoints: &'a [Arc<Endpoint>],
     pub(crate) policies: &'a [Arc<NetworkPolicy>],
+    pub(crate) isolated: &'a [IpNet],
     pub(crate) diagnostics: &'a mut Diagnostics,
 }
 
@@ -23,6 +25,44 @@ impl Whole<'_> {
         self.warn_about_gaps();
         self.warn_about_ambiguous_ports();
         self.warn_about_blocks_over_endpoints();
+        self.warn_about_undeclared();
+    }
+
+    /// Endpoints that a policy isolates, and no declared prefix around them: who is beside them and not
+    /// in the inventory, or not yet, is not isolated.
+    fn warn_about_undeclared(&mut self) {
+        let mut declared: Vec<IpNet> = self.isolated.to_vec();
+        declared.sort_unstable_by_key(|net| (net.network(), net.prefix_len()));
+        declared.dedup_by(|net, before| before.contains(&*net));
+        let is_declared = |address: &IpAddr| {
+            let after = declared.partition_point(|net| net.network() <= *address);
+            after > 0 && declared[after - 1].contains(address)
+        };
+        let mut open: Vec<&Endpoint> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| &**endpoint)
+            .filter(|endpoint| endpoint.selectable())
+            .filter(|endpoint| !endpoint.addresses.iter().all(is_declared))
+            .collect();
+        let isolated = |endpoint: &&Endpoint| {
+            self.policies.iter().any(|policy| {
+                policy.id.namespace == endpoint.id.namespace
+                    && policy.pod_selector.matches(&endpoint.labels)
+            })
+        };
+        // One is enough, and of 100 000 not all need be asked about.
+        let Some(first) = open.iter().position(isolated) else {
+            return;
+        };
+        let example = open.swap_remove(first);
+        self.diagnostics.warning(format!(
+            "no declared prefix has the addresses of {}, which a policy isolates: an address beside it \
+             that the inventory does not know (a pod that is new, a second address) is not isolated; \
+             declare the prefixes that endpoints have, as in [inventory] isolated = \
+             [\"10.42.0.0/16\"], or add the output of `kubectl get nodes -o yaml` with podCIDRs",
+            example.id
+        ));
     }
 
     /// Objects that others refer to and that are not here.

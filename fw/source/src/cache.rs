@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bailey_policy::Snapshot;
 
-use crate::collect::{Collector, Counts, Strictness};
+use crate::collect::{Collector, Counts, Declared, Strictness};
 use crate::diagnostic::Diagnostics;
 use crate::files::{FileSet, Stamp};
 use crate::text::ReadLimits;
@@ -15,6 +15,7 @@ use crate::text::ReadLimits;
 pub struct Cache {
     strictness: Strictness,
     limits: ReadLimits,
+    declared: Declared,
     parts: HashMap<PathBuf, (Stamp, Arc<Collector>)>,
 }
 
@@ -24,10 +25,11 @@ const RACY: Duration = Duration::from_secs(2);
 
 impl Cache {
     /// Knows nothing yet.
-    pub fn new(strictness: Strictness, limits: ReadLimits) -> Self {
+    pub fn new(strictness: Strictness, limits: ReadLimits, declared: Declared) -> Self {
         Self {
             strictness,
             limits,
+            declared,
             parts: HashMap::new(),
         }
     }
@@ -57,6 +59,6 @@ impl Cache {
             }
         }
         self.parts = parts;
-        collector.finish()
+        collector.finish(&self.declared)
     }
 }

@@ -3,9 +3,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bailey_policy::{
-    Conflict, Endpoint, EndpointKind, EndpointRef, HostPod, LabelPool, Labels, NetworkPolicy,
-    PolicyRef, Snapshot,
+    Endpoint, EndpointKind, EndpointRef, HostPod, LabelPool, Labels, NetworkPolicy, PolicyRef,
+    Shared, Snapshot,
 };
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1 as networking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -34,6 +35,24 @@ pub enum Strictness {
     Lenient,
 }
 
+/// What is declared of addresses beside the objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Prefixes of endpoints: an address in them that no object has is isolated.
+    pub isolated: Vec<IpNet>,
+    /// Are the nodes' `podCIDRs` such prefixes, too?
+    pub pod_cidrs: bool,
+}
+
+impl Default for Declared {
+    fn default() -> Self {
+        Self {
+            isolated: Vec::new(),
+            pod_cidrs: true,
+        }
+    }
+}
+
 /// How many objects of which sort were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -58,6 +77,7 @@ pub struct Collector {
     endpoints: Vec<Arc<Endpoint>>,
     host_pods: Vec<HostPod>,
     policies: Vec<Arc<NetworkPolicy>>,
+    pod_cidrs: Vec<IpNet>,
     origins: Origins,
     /// The file that is being read.
     file: Option<Arc<Path>>,
@@ -71,12 +91,13 @@ pub fn load(
     files: &FileSet,
     strictness: Strictness,
     limits: ReadLimits,
+    declared: &Declared,
 ) -> (Option<Snapshot>, Diagnostics, Counts) {
     let mut collector = Collector::new(strictness, limits);
     for file in files.iter() {
         collector.absorb(&Collector::of_file(file, strictness, limits));
     }
-    collector.finish()
+    collector.finish(declared)
 }
 
 impl Collector {
@@ -117,6 +138,7 @@ impl Collector {
         let policies = part.policies.iter();
         let policies = policies.filter(|policy| first(&|| format!("NetworkPolicy {}", policy.id)));
         self.policies.extend(policies.cloned());
+        self.pod_cidrs.extend(&part.pod_cidrs);
     }
 
     /// Was everything there to be read?
@@ -382,9 +404,11 @@ impl Collector {
             return;
         };
         let mut errors = FieldErrors::default();
-        let endpoint = inventory::node(&named.name, &object, &mut errors);
+        let pod_cidrs = inventory::pod_cidrs(&object, &mut errors);
+        let endpoint = inventory::node(&named.name, &object, &pod_cidrs, &mut errors);
         self.report_fields(file, &node, &named.title, &errors);
         if self.register(file, &node, &named.title) && errors.0.is_empty() {
+            self.pod_cidrs.extend(pod_cidrs);
             self.add_endpoint(endpoint);
         }
     }
@@ -574,11 +598,16 @@ impl Collector {
     }
 
     /// Makes the snapshot, unless there are errors.
-    pub fn finish(mut self) -> (Option<Snapshot>, Diagnostics, Counts) {
+    pub fn finish(mut self, declared: &Declared) -> (Option<Snapshot>, Diagnostics, Counts) {
+        let mut prefixes = declared.isolated.clone();
+        if declared.pod_cidrs {
+            prefixes.append(&mut self.pod_cidrs);
+        }
         Whole {
             namespaces: &self.namespaces,
             endpoints: &self.endpoints,
             policies: &self.policies,
+            isolated: &prefixes,
             diagnostics: &mut self.diagnostics,
         }
         .warn();
@@ -587,19 +616,13 @@ impl Collector {
             self.endpoints,
             self.host_pods,
             self.policies,
-        );
-        match snapshot {
-            Ok(snapshot) => {
-                let usable = !self.diagnostics.has_errors();
-                (usable.then_some(snapshot), self.diagnostics, self.counts)
-            }
-            Err(conflicts) => {
-                for conflict in conflicts {
-                    self.diagnostics.push(describe(&conflict, &self.origins));
-                }
-                (None, self.diagnostics, self.counts)
-            }
+        )
+        .isolating(prefixes);
+        for shared in snapshot.shared_addresses() {
+            self.diagnostics.push(describe(&shared, &self.origins));
         }
+        let usable = !self.diagnostics.has_errors();
+        (usable.then_some(snapshot), self.diagnostics, self.counts)
     }
 }
 
@@ -679,8 +702,8 @@ fn title_of(id: &EndpointRef) -> String {
     }
 }
 
-fn describe(conflict: &Conflict, origins: &Origins) -> Diagnostic {
-    let Conflict::Address { first, second, .. } = conflict;
+fn describe(shared: &Shared, origins: &Origins) -> Diagnostic {
+    let Shared { first, second, .. } = shared;
     let at = origins.get(title_of(second).as_str());
     let other = origins
         .get(title_of(first).as_str())
@@ -693,10 +716,12 @@ fn describe(conflict: &Conflict, origins: &Origins) -> Diagnostic {
             )
         });
     Diagnostic {
-        severity: Severity::Error,
+        severity: Severity::Warning,
         file: at.map(|origin| origin.file.to_path_buf()),
         pos: at.map(|origin| origin.pos),
         object: Some(title_of(second)),
-        message: format!("{conflict}{other}"),
+        message: format!(
+            "{shared}{other}: it is isolated where either is, and may do what both may"
+        ),
     }
 }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use bailey_policy::{Endpoint, EndpointKind, EndpointRef, HostPod, Labels, NamedPort, Protocol};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -18,6 +19,8 @@ pub(crate) const NODE_FIELDS: &[&str] = &[
     "kind",
     "metadata.name",
     "metadata.labels",
+    "spec.podCIDR",
+    "spec.podCIDRs",
     "status.addresses",
 ];
 
@@ -154,8 +157,55 @@ pub(crate) fn protocol(name: &str) -> Option<Protocol> {
     }
 }
 
-/// A node by the addresses that its status lists; host names are not addresses.
-pub(crate) fn node(name: &str, object: &api::Node, errors: &mut FieldErrors) -> Endpoint {
+/// The ranges that a node's pods have their addresses from; `podCIDR` where a producer filled in only
+/// that.
+pub(crate) fn pod_cidrs(object: &api::Node, errors: &mut FieldErrors) -> Vec<IpNet> {
+    let spec = object.spec.clone().unwrap_or_default();
+    let path = FieldPath::of(&["spec"]);
+    let many = spec.pod_cidrs.unwrap_or_default();
+    let listed = many.iter().enumerate();
+    let mut texts: Vec<(FieldPath, &String)> = listed
+        .map(|(index, text)| (path.key("podCIDRs").index(index), text))
+        .collect();
+    if texts.is_empty() {
+        let one = spec.pod_cidr.iter().filter(|text| !text.is_empty());
+        texts.extend(one.map(|text| (path.key("podCIDR"), text)));
+    }
+    let mut found = Vec::new();
+    for (path, text) in texts {
+        match text.parse::<IpNet>() {
+            Ok(net) => found.push(net.trunc()),
+            Err(_) => errors.invalid_text(
+                &path,
+                text,
+                vec!["must be a prefix, as in 10.42.0.0/24".to_owned()],
+            ),
+        }
+    }
+    found
+}
+
+/// The addresses of a range that bridges and tunnels of its node have: its network address and the
+/// first after it.
+fn node_addresses_in(net: IpNet) -> impl Iterator<Item = IpAddr> {
+    let hosts = net.max_prefix_len() - net.prefix_len();
+    let first = match net.network() {
+        IpAddr::V4(address) => IpAddr::V4((address.to_bits() | 1).into()),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() | 1).into()),
+    };
+    // Of a range of four addresses or less pods have what they need.
+    let some = (hosts > 2).then_some([net.network(), first]);
+    some.into_iter().flatten()
+}
+
+/// A node by the addresses that its status lists, and by those that it has in its pods' ranges; host
+/// names are not addresses.
+pub(crate) fn node(
+    name: &str,
+    object: &api::Node,
+    pod_cidrs: &[IpNet],
+    errors: &mut FieldErrors,
+) -> Endpoint {
     let status = object.status.clone().unwrap_or_default();
     let path = FieldPath::of(&["status", "addresses"]);
     let listed = status
@@ -167,6 +217,7 @@ pub(crate) fn node(name: &str, object: &api::Node, errors: &mut FieldErrors) -> 
     let addresses = listed
         .filter(|(_, entry)| matches!(entry.type_.as_str(), "InternalIP" | "ExternalIP"))
         .filter_map(|(at, entry)| address(&path.index(at).key("address"), &entry.address, errors))
+        .chain(pod_cidrs.iter().copied().flat_map(node_addresses_in))
         .collect();
     let id = EndpointRef {
         kind: EndpointKind::Node,

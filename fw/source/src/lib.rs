@@ -38,7 +38,7 @@ mod workload;
 mod yaml;
 
 pub use cache::Cache;
-pub use collect::{Collector, Counts, Strictness, load};
+pub use collect::{Collector, Counts, Declared, Strictness, load};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileSet;
 pub use text::ReadLimits;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use bailey_source::{Cache, FileSet, ReadLimits, Strictness, load};
+use bailey_source::{Cache, Declared, FileSet, ReadLimits, Strictness, load};
 use tempfile::TempDir;
 
 const FILES: u64 = 6;
@@ -92,7 +92,7 @@ fn changed_files_give_what_all_files_give() {
     let paths: [PathBuf; 1] = [directory.path().to_owned()];
     let mut random = Random(3);
     let limits = ReadLimits::default();
-    let mut cache = Cache::new(Strictness::Strict, limits);
+    let mut cache = Cache::new(Strictness::Strict, limits, Declared::default());
     let (mut good, mut bad) = (0, 0);
     for round in 0..ROUNDS {
         change(directory.path(), &mut random);
@@ -100,7 +100,7 @@ fn changed_files_give_what_all_files_give() {
         // Long after the files were written: what did not change is not read again.
         let later = SystemTime::now() + Duration::from_secs(60);
         let cached = cache.load(&files, later);
-        let whole = load(&files, Strictness::Strict, limits);
+        let whole = load(&files, Strictness::Strict, limits, &Declared::default());
         assert_eq!(cached.0, whole.0, "round {round}");
         assert_eq!(cached.2, whole.2, "round {round}");
         let (mut a, mut b) = (described(&cached), described(&whole));
@@ -124,7 +124,11 @@ fn a_file_that_was_just_written_is_read_again() {
     let file = directory.path().join("a.yaml");
     let text =
         |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
-    let mut cache = Cache::new(Strictness::Strict, ReadLimits::default());
+    let mut cache = Cache::new(
+        Strictness::Strict,
+        ReadLimits::default(),
+        Declared::default(),
+    );
     for round in 0..200 {
         let name = ["one", "two"][round % 2];
         fs::write(&file, text(name)).unwrap();
@@ -142,7 +146,11 @@ fn a_file_that_becomes_readable_is_read() {
     let paths: [PathBuf; 1] = [directory.path().to_owned()];
     let file = directory.path().join("a.yaml");
     fs::write(&file, [0xff, b'\n']).unwrap();
-    let mut cache = Cache::new(Strictness::Strict, ReadLimits::default());
+    let mut cache = Cache::new(
+        Strictness::Strict,
+        ReadLimits::default(),
+        Declared::default(),
+    );
     let later = SystemTime::now() + Duration::from_secs(60);
     let mut load = || {
         let files = FileSet::list(&paths, false).unwrap();

@@ -97,7 +97,11 @@ impl Reloader {
     /// Starts with the rule ids of an earlier process, and whether its policies are still in force.
     pub fn new(config: Config, ids: RuleIds, enforcing: bool) -> Self {
         Self {
-            cache: Cache::new(strictness(config.lenient), config.read_limits()),
+            cache: Cache::new(
+                strictness(config.lenient),
+                config.read_limits(),
+                config.inventory.declared(),
+            ),
             compiler: Compiler::default(),
             had_policies: enforcing && ids.iter().next().is_some(),
             config,

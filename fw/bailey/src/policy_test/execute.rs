@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use bailey_policy::{Connection, Decider, Direction, Snapshot, Verdict};
-use bailey_source::{Collector, Diagnostics, FileSet, ReadLimits, Strictness};
+use bailey_source::{Collector, Declared, Diagnostics, FileSet, ReadLimits, Strictness};
 
 use crate::engine::{Engine, EngineError, Engines, Prepared};
 use crate::policy_test::format::{Case, Expect, Family, PolicyTest, Port, RuleName};
@@ -60,8 +60,12 @@ impl From<EngineError> for TestError {
 ///
 /// # Errors
 /// If the test is invalid, or an engine fails.
-pub fn execute(test: &PolicyTest, engines: &mut Engines) -> Result<Vec<CaseResult>, TestError> {
-    let snapshot = snapshot(test).map_err(|diagnostics| {
+pub fn execute(
+    test: &PolicyTest,
+    declared: &Declared,
+    engines: &mut Engines,
+) -> Result<Vec<CaseResult>, TestError> {
+    let snapshot = snapshot(test, declared).map_err(|diagnostics| {
         TestError::Invalid(diagnostics.errors().map(ToString::to_string).collect())
     })?;
     let mut asked = Vec::with_capacity(test.cases.len());
@@ -89,7 +93,7 @@ pub fn execute(test: &PolicyTest, engines: &mut Engines) -> Result<Vec<CaseResul
         .collect()
 }
 
-fn snapshot(test: &PolicyTest) -> Result<Snapshot, Diagnostics> {
+fn snapshot(test: &PolicyTest, declared: &Declared) -> Result<Snapshot, Diagnostics> {
     let mut collector = Collector::new(Strictness::Strict, ReadLimits::default());
     let mut missing = Diagnostics::default();
     match FileSet::list(&test.objects, false) {
@@ -104,7 +108,7 @@ fn snapshot(test: &PolicyTest) -> Result<Snapshot, Diagnostics> {
     for object in &test.inline {
         collector.add_object(&test.file, object);
     }
-    let (snapshot, mut diagnostics, _) = collector.finish();
+    let (snapshot, mut diagnostics, _) = collector.finish(declared);
     diagnostics.extend(missing);
     snapshot
         .filter(|_| !diagnostics.has_errors())

@@ -98,11 +98,17 @@ pub enum Expect {
 pub enum RuleName {
     /// Any rule of the policy `ns/name`.
     Policy(String),
-    /// `default-deny`, `not-isolated`, `own-node` or `self`.
+    /// `default-deny`, `not-isolated`, `own-node`, `self` or `unknown-address`.
     Fixed(&'static str),
 }
 
-const FIXED_RULES: [&str; 4] = ["default-deny", "not-isolated", "own-node", "self"];
+const FIXED_RULES: [&str; 5] = [
+    "default-deny",
+    "not-isolated",
+    "own-node",
+    "self",
+    "unknown-address",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -502,7 +508,7 @@ fn read_rule(text: String) -> Result<RuleName, String> {
         return Ok(RuleName::Policy(text));
     }
     Err(format!(
-        "Invalid value: {text:?}: must be NAMESPACE/POLICY, default-deny, not-isolated, own-node \
+        "Invalid value: {text:?}: must be NAMESPACE/POLICY, default-deny, not-isolated, own-node, unknown-address \
          or self"
     ))
 }

@@ -4,6 +4,7 @@ use bailey_source::{Diagnostic, FileSet};
 
 use crate::cli::{Test, TestFormat};
 use crate::clock::Stopwatch;
+use crate::config::Config;
 use crate::engine::{Engine, Engines};
 use crate::exit::Exit;
 use crate::policy_test::execute::{TestError, execute};
@@ -15,6 +16,14 @@ pub(crate) fn test(options: &Test) -> Exit {
     let mut stopwatch = Stopwatch::start();
     let mut results = Results::default();
     let tests = collect(options, &mut results);
+    let config = match options.config.as_deref().map(Config::read).transpose() {
+        Ok(config) => config.unwrap_or_default(),
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Exit::Invalid;
+        }
+    };
+    let declared = config.inventory.declared();
     let mut engines = match Engines::new(&Engine::of(options.engine)) {
         Ok(engines) => engines,
         Err(error) => {
@@ -23,7 +32,7 @@ pub(crate) fn test(options: &Test) -> Exit {
         }
     };
     for test in tests {
-        match execute(&test, &mut engines) {
+        match execute(&test, &declared, &mut engines) {
             Ok(cases) => match results.cases.last_mut() {
                 Some((file, known)) if *file == test.file => known.extend(cases),
                 _ => results.cases.push((test.file.clone(), cases)),

@@ -18,6 +18,8 @@ pub(crate) struct Scenario {
     endpoints: Vec<RandomEndpoint>,
     policies: Vec<RandomPolicy>,
     packets: Vec<RandomPacket>,
+    /// Declared prefixes.
+    isolated: Vec<(bool, u8, u8)>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ struct RandomEndpoint {
     labels: Vec<(u8, u8)>,
     families: u8,
     extra_address: bool,
+    /// Whose addresses it has instead of its own.
+    twin: Option<u8>,
     ports: Vec<(u8, u8, u16)>,
     node: Option<u8>,
 }
@@ -100,12 +104,14 @@ pub(crate) fn scenario(packets: usize) -> impl Strategy<Value = Scenario> {
         vec(endpoint(), 2..9),
         vec(policy(), 1..9),
         vec(packet(), packets),
+        prop_oneof![2 => Just(vec![]), 1 => vec((any::<bool>(), any::<u8>(), any::<u8>()), 1..4)],
     )
-        .prop_map(|(nodes, endpoints, policies, packets)| Scenario {
+        .prop_map(|(nodes, endpoints, policies, packets, isolated)| Scenario {
             nodes,
             endpoints,
             policies,
             packets,
+            isolated,
         })
 }
 
@@ -117,11 +123,12 @@ fn endpoint() -> impl Strategy<Value = RandomEndpoint> {
         vec((0_u8..2, 0_u8..3), 0..3),
         1_u8..4,
         prop::bool::weighted(0.3),
+        prop::option::weighted(0.15, 0_u8..4),
         vec((0_u8..3, 0_u8..3, port_number()), 0..4),
         prop::option::weighted(0.7, 0_u8..3),
     )
         .prop_map(
-            |(workload, host, namespace, labels, families, extra_address, ports, node)| {
+            |(workload, host, namespace, labels, families, extra_address, twin, ports, node)| {
                 RandomEndpoint {
                     workload,
                     host_network: host && !workload,
@@ -129,6 +136,7 @@ fn endpoint() -> impl Strategy<Value = RandomEndpoint> {
                     labels,
                     families,
                     extra_address,
+                    twin,
                     ports,
                     node,
                 }
@@ -325,7 +333,12 @@ impl RandomRule {
 
 impl RandomEndpoint {
     fn addresses(&self, number: u32) -> Vec<IpAddr> {
+        let number = self.twin.map_or(number, u32::from);
         let mut addresses = Vec::new();
+        if self.twin == Some(3) {
+            // That of a node.
+            addresses.push(address(false, 1));
+        }
         for (bit, v6) in [(1, false), (2, true)] {
             if self.families & bit != 0 {
                 addresses.push(address(v6, 16 + number * 5));
@@ -433,7 +446,9 @@ impl Scenario {
         }
         let namespaces =
             (0..2_u8).map(|n| (namespace(n), Labels::from_iter([("k0", format!("v{n}"))])));
-        Snapshot::new(namespaces, endpoints, host_pods, policies).unwrap()
+        let isolated = self.isolated.iter();
+        Snapshot::new(namespaces, endpoints, host_pods, policies)
+            .isolating(isolated.map(|&(v6, base, len)| net(v6, base, len)))
     }
 
     /// The packets, as openings of connections.

@@ -165,7 +165,7 @@ pub fn snapshot(client: bool) -> Snapshot {
         ports: Vec::new(),
         node: None,
     };
-    Snapshot::new([], vec![pod], Vec::new(), vec![policy]).unwrap()
+    Snapshot::new([], vec![pod], Vec::new(), vec![policy])
 }
 
 impl Harness {

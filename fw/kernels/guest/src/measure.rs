@@ -84,8 +84,7 @@ fn tables() -> Result<Tables> {
         ports: Vec::new(),
         node: None,
     };
-    let snapshot = Snapshot::new([], vec![pod], Vec::new(), vec![policy])
-        .map_err(|conflict| anyhow::anyhow!("{conflict:?}"))?;
+    let snapshot = Snapshot::new([], vec![pod], Vec::new(), vec![policy]);
     Ok(compile(&snapshot, &RuleIds::default(), &Limits::default())?)
 }
 
@@ -102,6 +101,8 @@ fn open(settings: Settings) -> Result<Datapath> {
 
 fn all_frames() -> Frames {
     Frames {
+        groups: Vec::new(),
+        link_local: Vec::new(),
         vlan_zones: true,
         dhcp: true,
         ethertypes: vec![0x88f7],

@@ -8,7 +8,8 @@ const IPV4: [Ipv4Addr; 4] = [
     Ipv4Addr::new(10, 2, 0, 9),
     Ipv4Addr::new(10, 3, 0, 9),
 ];
-const SPECIAL_IPV4: [Ipv4Addr; 8] = [
+const SPECIAL_IPV4: [Ipv4Addr; 9] = [
+    Ipv4Addr::new(169, 254, 0, 9),
     Ipv4Addr::UNSPECIFIED,
     Ipv4Addr::UNSPECIFIED,
     Ipv4Addr::new(0, 0, 0, 1),
@@ -24,7 +25,7 @@ const IPV6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0xfd02, 0, 0, 0, 0, 0, 0, 9),
     Ipv6Addr::new(0xfd03, 0, 0, 0, 0, 0, 0, 9),
 ];
-const SPECIAL_IPV6: [Ipv6Addr; 8] = [
+const SPECIAL_IPV6: [Ipv6Addr; 11] = [
     Ipv6Addr::UNSPECIFIED,
     Ipv6Addr::UNSPECIFIED,
     Ipv6Addr::LOCALHOST,
@@ -33,6 +34,9 @@ const SPECIAL_IPV6: [Ipv6Addr; 8] = [
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1),
     Ipv6Addr::new(0xfebf, 0, 0, 0, 0, 0, 0, 1),
     Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x0a00, 1),
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2),
+    Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3),
+    Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0xa),
 ];
 const PORTS: [u16; 10] = [80, 81, 53, 67, 68, 546, 547, 4789, 6081, 40000];
 /// Source and destination of DHCP, and nearly.

@@ -22,6 +22,9 @@ impl Generator {
         let is_igmp = matches!(content, Content::Igmp);
         let source = source.unwrap_or_else(|| self.ipv4_address());
         let mut destination = self.ipv4_address();
+        while destination == source && !self.random.one_in(16) {
+            destination = self.ipv4_address();
+        }
         if is_igmp && !self.random.one_in(3) {
             destination = Ipv4Addr::new(224, 0, 0, 1);
         }
@@ -64,7 +67,10 @@ impl Generator {
             None if content.is_listener() && !self.random.one_in(4) => self.listener_address(),
             None => self.ipv6_address(),
         };
-        let destination = self.ipv6_address();
+        let mut destination = self.ipv6_address();
+        while destination == source && !self.random.one_in(16) {
+            destination = self.ipv6_address();
+        }
 
         let start = out.len();
         out.extend([0x60, 0, 0, 0, 0, 0, 0, self.hops(&content)]);

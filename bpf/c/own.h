@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * The addresses of this machine, as the daemon reads them from the kernel: never the
+ * source of what comes in through a NIC, and not to be taken for those of an endpoint
+ * beside it. A filter in front answers for nearly all others without a hash lookup.
+ */
+#ifndef BAILEY_OWN_H
+#define BAILEY_OWN_H
+
+#include "maps.h"
+
+ARRAY(own_filter, struct own_filter, 1);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, OWN_ADDRESSES);
+	__type(key, struct own_address);
+	__type(value, __u32);
+} own_addresses SEC(".maps");
+
+static __always_inline bool own_address(const __u64 address_be[2])
+{
+	__u64 sum = address_be[0] ^ address_be[1];
+	struct own_filter *filter;
+	struct own_address key;
+	__u32 zero = 0, bit;
+
+	filter = bpf_map_lookup_elem(&own_filter, &zero);
+	if (!filter)
+		return false;
+	bit = sum * OWN_FILTER_MUL >> (64 - OWN_FILTER_BITS);
+	if (!(filter->word[bit / 64] >> (bit & 63) & 1))
+		return false;
+	key.addr_be[0] = address_be[0];
+	key.addr_be[1] = address_be[1];
+	return bpf_map_lookup_elem(&own_addresses, &key);
+}
+
+#endif

@@ -1,0 +1,93 @@
+//! What the kernel's forwarding asks besides the route: IPsec policy, and whether the way back to a
+//! source is the way that it came.
+
+use std::fs;
+use std::io;
+
+use netlink_sys::protocols::NETLINK_XFRM;
+use netlink_sys::{Socket, SocketAddr};
+
+/// Messages of `linux/xfrm.h`.
+const GET_SPD_INFO: u16 = 0x25;
+const GET_DEFAULT: u16 = 0x28;
+const SPD_INFO: u16 = 1;
+const DEFAULT_BLOCK: u8 = 1;
+const HEADER: usize = 16;
+const REQUEST: u16 = 1;
+const ERROR: u16 = 2;
+
+/// Has this network namespace any IPsec policy, or does it block what none matches? What cannot be
+/// found out counts as yes: then the stack forwards, and asks by itself.
+pub fn has_ipsec_policy() -> bool {
+    let socket = match open() {
+        Ok(socket) => socket,
+        // A kernel without IPsec has no policy of it.
+        Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => return false,
+        Err(_) => return true,
+    };
+    let counts = ask(&socket, GET_SPD_INFO);
+    let policies = counts.map_or(true, |answer| {
+        // Flags, then attributes; the first three counts are of policies in, out and forwarded.
+        let info = attribute(answer.get(4..).unwrap_or_default(), SPD_INFO);
+        info.and_then(|info| info.get(..12))
+            .is_none_or(|counts| counts.iter().any(|&byte| byte != 0))
+    });
+    // Linux before 5.14 has no default but to accept.
+    policies
+        || ask(&socket, GET_DEFAULT).is_ok_and(|answer| {
+            let defaults = answer.get(..3).unwrap_or_default();
+            defaults.contains(&DEFAULT_BLOCK)
+        })
+}
+
+/// Does the kernel look for the way back to IPv4 sources of what comes in here? The stricter of what
+/// is set for all interfaces and for this one (`Documentation/networking/ip-sysctl.rst`).
+pub(crate) fn filters_reverse_path(interface: &str) -> bool {
+    ["all", interface].iter().any(|name| {
+        let path = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
+        fs::read_to_string(path).map_or(true, |text| text.trim() != "0")
+    })
+}
+
+fn open() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_XFRM)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let patience = Some(std::time::Duration::from_secs(5));
+    rustix::net::sockopt::set_socket_timeout(
+        &socket,
+        rustix::net::sockopt::Timeout::Recv,
+        patience,
+    )?;
+    Ok(socket)
+}
+
+/// Sends a request of one word, and returns what follows the header of the answer.
+fn ask(socket: &Socket, kind: u16) -> io::Result<Vec<u8>> {
+    let length = HEADER as u32 + 4;
+    let mut message = Vec::with_capacity(length as usize);
+    message.extend(length.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(REQUEST.to_ne_bytes());
+    message.extend([0; 12]);
+    socket.send(&message, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let kind = answer
+        .get(4..6)
+        .map(|two| u16::from_ne_bytes([two[0], two[1]]));
+    if kind.is_none_or(|kind| kind == ERROR) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(answer.get(HEADER..).unwrap_or_default().to_vec())
+}
+
+fn attribute(mut rest: &[u8], wanted: u16) -> Option<&[u8]> {
+    while let [a, b, c, d, ..] = *rest {
+        let length = usize::from(u16::from_ne_bytes([a, b]));
+        if u16::from_ne_bytes([c, d]) == wanted {
+            return rest.get(4..length);
+        }
+        rest = rest.get(length.next_multiple_of(4).max(4)..)?;
+    }
+    None
+}
