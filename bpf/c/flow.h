@@ -383,12 +383,14 @@ static __always_inline bool echo_collision(struct pkt *pkt, __u64 meta)
 	       meta_state(meta) != STATE_DENIED;
 }
 
-/* A tombstone stands for the direction that policy denies. What the other side sends is
- * judged as its own; if that is allowed the flow is its. */
+/* A tombstone stands for the direction that policy denies, once it has been judged under
+ * what is in force. What the other side sends is judged as its own; if a rule allows that
+ * the flow is its. */
 static __always_inline bool other_direction(struct pkt *pkt, __u64 meta)
 {
 	return meta_state(meta) == STATE_DENIED && pkt->opens &&
-	       !flow_from_opener(pkt, meta);
+	       !flow_from_opener(pkt, meta) &&
+	       flow_current(meta, pkt->control);
 }
 
 /* Sets pkt->next, the meta word after this packet, or pkt->reopen. */

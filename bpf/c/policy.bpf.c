@@ -214,10 +214,40 @@ static __always_inline enum step conclude_again(struct pkt *pkt)
 			   : pass(pkt, pass_reason(pkt));
 }
 
+/* Against the direction that a tombstone stands for. A rule that allows this direction
+ * asks for it; that nobody is isolated in it is no such wish: then what a server still
+ * sends would open the flow of a client whose permission is gone. */
+static __always_inline bool stays_denied(const struct pkt *pkt)
+{
+	return pkt->protocol != IPPROTO_TCP && pkt->found &&
+	       meta_state(pkt->found) == STATE_DENIED &&
+	       !!(meta_flags(pkt->found) & FLOW_ORIG_LOW) != pkt->from_low &&
+	       (pkt->egress & CELL_RULE_MASK) < RULE_FIRST &&
+	       (pkt->ingress & CELL_RULE_MASK) < RULE_FIRST;
+}
+
+static __always_inline enum step deny_on(struct pkt *pkt)
+{
+	__u64 next = meta_make(meta_serial(pkt->found), STATE_DENIED,
+			       meta_flags(pkt->found), meta_epoch(pkt->found),
+			       pkt->now);
+	struct flow_entry *entry;
+
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!entry)
+		return drop(pkt, REASON_DROP_MAP);
+	flow_rules(pkt, READ_ONCE(entry->rules));
+	if (!(pkt->found & META_LOCKED))
+		__sync_val_compare_and_swap(&entry->meta, pkt->found, next);
+	return drop(pkt, REASON_DROP_FLOW_DENIED);
+}
+
 static __always_inline enum step conclude(struct pkt *pkt)
 {
 	if (again(pkt))
 		return conclude_again(pkt);
+	if (stays_denied(pkt) && !flow_expired(pkt, pkt->found))
+		return deny_on(pkt);
 	if (denied(pkt)) {
 		pkt->new_flow = 1; /* a hit of the rule that denies */
 		return drop(pkt, REASON_DROP_POLICY);

@@ -17,6 +17,7 @@ use crate::flows::FlowTable;
 use crate::generation::Generation;
 use crate::hash::FlowHash;
 use crate::interfaces;
+use crate::netlink;
 use crate::pins::PinDir;
 use crate::runner::Runner;
 use crate::settings::{Settings, Topology};
@@ -233,6 +234,7 @@ impl Datapath {
         interfaces: &[Interface],
         replace: bool,
     ) -> Result<Vec<Event>, DatapathError> {
+        let interfaces = &netlink::by_own_names(interfaces)[..];
         let foreign_build = !self.shared.is_attached_build() && !self.attachments.is_empty();
         let mut events = self
             .attachments
@@ -246,7 +248,8 @@ impl Datapath {
 
     /// Compares what is attached with what should be, and sets right what can be.
     pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<Event> {
-        self.attachments.tend(&mut self.shared, interfaces, false)
+        let interfaces = netlink::by_own_names(interfaces);
+        self.attachments.tend(&mut self.shared, &interfaces, false)
     }
 
     /// The sweeper of the flow table, for a thread of its own.

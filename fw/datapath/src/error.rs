@@ -66,6 +66,9 @@ pub enum DatapathError {
     /// The kernel or an interface lacks something.
     #[error("{0}")]
     Unsupported(String),
+    /// The process lacks a capability; the text names it.
+    #[error("{0}")]
+    NotPermitted(String),
     /// An interface does not exist.
     #[error("interface {interface}: there is no such interface; `ip link` lists those that exist")]
     NoInterface {
@@ -94,6 +97,17 @@ pub enum DatapathError {
 }
 
 impl DatapathError {
+    /// Is the cause, or what is below it, that this process may not?
+    pub fn is_permission(&self) -> bool {
+        if matches!(self, Self::NotPermitted(_)) {
+            return true;
+        }
+        let first: &dyn std::error::Error = self;
+        std::iter::successors(Some(first), |error| error.source())
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .any(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     pub(crate) fn map(
         name: &str,
         operation: &'static str,

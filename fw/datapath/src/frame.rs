@@ -81,7 +81,8 @@ pub fn echo(kind: u8) -> Vec<u8> {
 /// # Panics
 /// If the addresses are of different families.
 pub fn ip(source: IpAddr, destination: IpAddr, protocol: Protocol, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    let mut frame = station_of(destination).to_vec();
+    frame.extend([2, 0, 0, 0, 0, 1]);
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             frame.extend(ETHERTYPE_IPV4.to_be_bytes());
@@ -104,4 +105,21 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: Protocol, payload: &[u8
     }
     frame.extend(payload);
     frame
+}
+
+/// The MAC address that a packet to an address is sent to: a group's, everybody's (RFC 1112, 2464), or
+/// that of some station.
+fn station_of(destination: IpAddr) -> [u8; 6] {
+    match destination {
+        IpAddr::V4(address) if address.is_broadcast() => [0xff; 6],
+        IpAddr::V4(address) if address.is_multicast() => {
+            let [_, b, c, d] = address.octets();
+            [0x01, 0, 0x5e, b & 0x7f, c, d]
+        }
+        IpAddr::V6(address) if address.is_multicast() => {
+            let [.., a, b, c, d] = address.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+        _ => [2, 0, 0, 0, 0, 2],
+    }
 }

@@ -10,6 +10,8 @@ pub mod blocks;
 mod bridge;
 /// An interface before anything is attached to it.
 mod candidate;
+/// What a process must be permitted to do.
+mod capabilities;
 /// Interfaces that are wanted, and what happens to them.
 pub mod change;
 /// Prefixes, as the programs compare them.

@@ -8,6 +8,7 @@ use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use crate::capabilities;
 use crate::control::{self, ControlWord};
 use crate::error::DatapathError;
 use crate::failsafe;
@@ -90,6 +91,7 @@ impl Shared {
         settings: Settings,
         programs: Programs,
     ) -> Result<Self, DatapathError> {
+        capabilities::check()?;
         let shapes = map_shapes(&settings)?;
         let adopted = match layout::inspect(&pins, &settings) {
             Ok(Pinned::Fits) => true,

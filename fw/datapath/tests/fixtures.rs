@@ -318,6 +318,7 @@ fn malformed_ipv6_and_neighbour_discovery() {
     let (client, pod) = (CLIENT[1], POD[1]);
     let syn = tcp(client, pod, 40000, 80, SYN);
     let ping = echo(client, pod, true);
+    let nd = |kind, from, to| with(&with(&echo(from, to, true), 54, kind), 21, 255);
     let mut mapped = syn.clone();
     mapped[22..38].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 0, 9]);
     let mut mapped_destination = syn.clone();
@@ -331,9 +332,14 @@ fn malformed_ipv6_and_neighbour_discovery() {
         (mapped_destination, REASON_DROP_MARTIAN),
         // Neighbour discovery is for the link only.
         (with(&ping, 54, 135), REASON_DROP_ND_HOP_LIMIT),
-        (with(&with(&ping, 54, 135), 21, 255), REASON_PASS_ND),
-        (with(&with(&ping, 54, 133), 21, 255), REASON_PASS_ND),
-        (with(&with(&ping, 54, 137), 21, 255), REASON_PASS_ND),
+        (nd(135, "fe80::1", pod), REASON_PASS_ND),
+        (nd(133, client, "ff02::2"), REASON_PASS_ND),
+        (nd(137, "fe80::1", "fe80::9"), REASON_PASS_ND),
+        // A router would take these elsewhere.
+        (nd(135, client, pod), REASON_DROP_ND_SCOPE),
+        (nd(136, client, pod), REASON_DROP_ND_SCOPE),
+        (nd(133, client, pod), REASON_DROP_ND_SCOPE),
+        (nd(137, "fe80::1", pod), REASON_DROP_ND_SCOPE),
     ] {
         h.expect(Hook::Xdp, &frame, reason, &[]);
     }

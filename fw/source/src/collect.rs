@@ -242,7 +242,16 @@ impl Collector {
                 let named = format!("{kind} {}", name.unwrap_or("(unnamed)"));
                 self.report(Severity::Error, file, object.pos, Some(named), message);
             }
-            _ => self.skip(kind),
+            _ => {
+                if let Some(meant) = nearly(api_version, kind) {
+                    let message = format!(
+                        "no matches for kind {kind:?} in version {api_version:?}, it is skipped; did \
+                         you mean {meant}?"
+                    );
+                    self.report(Severity::Warning, file, object.pos, None, message);
+                }
+                self.skip(kind);
+            }
         }
     }
 
@@ -666,8 +675,19 @@ fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
         "k8s.ovn.org",
     ];
     const ENFORCING: [&str; 4] = ["tier", "profile", "hostendpoint", "egressfirewall"];
-    let kind = kind.to_ascii_lowercase();
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    // In a group that has policies whatever is not known may be a slip of the pen.
+    const BESIDE_POLICIES: [&str; 5] = [
+        "Ingress",
+        "IngressClass",
+        "IPAddress",
+        "ServiceCIDR",
+        "ClusterCIDR",
+    ];
+    if group == "networking.k8s.io" {
+        return !BESIDE_POLICIES.contains(&kind);
+    }
+    let kind = kind.to_ascii_lowercase();
     kind.contains("networkpolicy")
         || kind.contains("networkpolicies")
         || group == "bailey.dev"
@@ -675,6 +695,22 @@ fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
         || (matches!(group, "" | "networking.k8s.io") && READ.contains(&kind.as_str()))
         || (OTHERS.contains(&group)
             && (kind.contains("policy") || ENFORCING.contains(&kind.as_str())))
+}
+
+/// A kind of the core group that is read and spelt nearly so.
+fn nearly(api_version: &str, kind: &str) -> Option<&'static str> {
+    const KINDS: [&str; 3] = ["Namespace", "Pod", "Node"];
+    // What the API has of nearly the same name.
+    const OTHERS: [&str; 2] = ["NodeList", "PodList"];
+    if api_version.contains('/') || OTHERS.contains(&kind) {
+        return None;
+    }
+    let distance =
+        |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase());
+    KINDS
+        .into_iter()
+        .filter(|known| distance(known) <= 2.min(known.len() / 3))
+        .min_by_key(|known| distance(known))
 }
 
 /// Two objects of one name.

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The files that paths mean, and what identified each of them when it was listed.
 ///
 /// A directory means its `.yaml`, `.yml` and `.json` files, as in kubectl. Names that begin with
-/// `..` are left out: a mounted ConfigMap keeps its data behind them, and shows it by links.
+/// a dot are left out, files and directories: an editor keeps a lock or a copy there, git its own, and a
+/// mounted ConfigMap its data, which it shows by links. So is a link to nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileSet {
     files: BTreeMap<PathBuf, Stamp>,
@@ -98,13 +99,15 @@ impl FileSet {
                 .collect::<io::Result<_>>()?;
             entries.sort();
             for entry in entries {
-                if entry
-                    .file_name()
-                    .is_some_and(|name| name.as_encoded_bytes().starts_with(b".."))
-                {
+                if is_hidden(&entry) {
                     continue;
                 }
-                let is_dir = fs::metadata(&entry).is_ok_and(|metadata| metadata.is_dir());
+                let metadata = match fs::metadata(&entry) {
+                    // A link to nothing; or gone since the directory was read.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    metadata => metadata,
+                };
+                let is_dir = metadata.is_ok_and(|metadata| metadata.is_dir());
                 if if is_dir {
                     recursive
                 } else {
@@ -154,6 +157,12 @@ pub fn has_known_extension(path: &Path) -> bool {
         .is_some_and(|ext| EXTENSIONS.contains(&ext))
 }
 
+/// Does its name begin with a dot?
+pub fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name();
+    name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 /// Reads a file up to a limit.
 ///
 /// # Errors
@@ -169,10 +178,26 @@ pub fn read(path: &Path, limit: u64) -> Result<String, String> {
             "larger than {limit} bytes; the limit is read.file_bytes = {limit}"
         ));
     }
+    if let Some(encoding) = utf16(&bytes) {
+        return Err(format!(
+            "it is {encoding}; save it as UTF-8 (iconv -f {encoding} -t UTF-8)"
+        ));
+    }
     String::from_utf8(bytes).map_err(|error| {
         format!(
             "not UTF-8: invalid byte at offset {}",
             error.utf8_error().valid_up_to()
         )
     })
+}
+
+/// By its byte order mark; without one, by the zeros between ASCII characters.
+fn utf16(bytes: &[u8]) -> Option<&'static str> {
+    match *bytes {
+        [0xff, 0xfe, ..] => Some("UTF-16LE"),
+        [0xfe, 0xff, ..] => Some("UTF-16BE"),
+        [a, 0, b, 0, ..] if a != 0 && b != 0 => Some("UTF-16LE"),
+        [0, a, 0, b, ..] if a != 0 && b != 0 => Some("UTF-16BE"),
+        _ => None,
+    }
 }

@@ -1,34 +1,103 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use crate::node::{Key, Node, Pos, Value};
 use crate::text::{ReadLimits, SyntaxError, duplicate_key, too_deep};
 
 /// Parses a stream of YAML documents; empty ones are left out.
+///
+/// The parser wants what stands inside brackets indented further than the key before them, where
+/// go-yaml, and so the API server, does not. Where it says so of a line, that line is indented for it,
+/// and places in the line are those of the text as it was.
 pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
+    let mut indented = Indented::default();
+    loop {
+        let padded = indented.text(text);
+        match parse(padded.as_deref().unwrap_or(text), limits, &indented) {
+            Err(Failure::Indentation(error)) if indented.add(text, error.pos.line) => {}
+            Err(Failure::Indentation(error) | Failure::Other(error)) => return Err(error),
+            Ok(documents) => return Ok(documents),
+        }
+    }
+}
+
+enum Failure {
+    /// Inside brackets.
+    Indentation(SyntaxError),
+    Other(SyntaxError),
+}
+
+fn parse(text: &str, limits: &ReadLimits, indented: &Indented) -> Result<Vec<Node>, Failure> {
     let mut builder = Builder {
         limits,
+        indented,
         documents: Vec::new(),
         open: Vec::new(),
         anchors: HashMap::new(),
         alias_nodes: 0,
     };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| SyntaxError {
-            pos: Pos {
-                line: error.marker().line() as u32,
-                column: error.marker().col() as u32 + 1,
-            },
-            message: describe(error.info()),
+        let (event, span) = event.map_err(|error| {
+            let pos = indented.pos(error.marker());
+            let message = format!("not valid YAML: {}", error.info());
+            let of = match error.info() {
+                "invalid indentation" | "invalid indentation in flow construct" => {
+                    Failure::Indentation
+                }
+                _ => Failure::Other,
+            };
+            of(SyntaxError { pos, message })
         })?;
-        builder.event(event, span)?;
+        builder.event(event, span).map_err(Failure::Other)?;
     }
     Ok(builder.documents)
 }
 
+/// Lines that are indented for the parser.
+#[derive(Default)]
+struct Indented(BTreeSet<u32>);
+
+impl Indented {
+    /// Deeper than any key.
+    const BY: usize = 512;
+    /// Each is another reading of the whole text.
+    const MOST: usize = 1000;
+    const TEXT_MOST: usize = 1 << 20;
+
+    /// Takes in a line; false if nothing is won by it.
+    fn add(&mut self, text: &str, line: u32) -> bool {
+        self.0.len() < Self::MOST && text.len() <= Self::TEXT_MOST && self.0.insert(line)
+    }
+
+    fn text(&self, text: &str) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut padded = String::with_capacity(text.len() + self.0.len() * Self::BY);
+        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+            if self.0.contains(&number) {
+                padded.extend(std::iter::repeat_n(' ', Self::BY));
+            }
+            padded.push_str(line);
+        }
+        Some(padded)
+    }
+
+    /// Where something stands in the text as it was.
+    fn pos(&self, marker: &Marker) -> Pos {
+        let line = marker.line() as u32;
+        let by = if self.0.contains(&line) { Self::BY } else { 0 };
+        Pos {
+            line,
+            column: marker.col().saturating_sub(by) as u32 + 1,
+        }
+    }
+}
+
 struct Builder<'a> {
     limits: &'a ReadLimits,
+    indented: &'a Indented,
     documents: Vec<Node>,
     open: Vec<Open>,
     /// By anchor id, of the document that is being read.
@@ -76,10 +145,7 @@ const MERGE: &str = "<<";
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
-        let pos = Pos {
-            line: span.start.line() as u32,
-            column: span.start.col() as u32 + 1,
-        };
+        let pos = self.indented.pos(&span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref(), pos)?;
@@ -210,17 +276,6 @@ impl Builder<'_> {
         }
         Ok(())
     }
-}
-
-/// The parser wants items inside brackets indented further than the key before them, where YAML
-/// does not; it is worth a hint.
-fn describe(info: &str) -> String {
-    let hint = if info.contains("indentation") {
-        " (inside [ ] and { }, indent further than the key before them)"
-    } else {
-        ""
-    };
-    format!("not valid YAML: {info}{hint}")
 }
 
 /// Keys of every scalar type become text, as `sigs.k8s.io/yaml` makes JSON of them.

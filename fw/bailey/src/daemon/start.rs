@@ -216,13 +216,23 @@ pub(crate) fn not_locked(config: &Config, error: &LockError) -> Exit {
 }
 
 fn exit_of(error: &DatapathError) -> Exit {
+    if error.is_permission() {
+        return Exit::NotAuthorised;
+    }
     match error {
+        DatapathError::NotPermitted(_) => Exit::NotAuthorised,
         DatapathError::Unsupported(_)
         | DatapathError::NoInterface { .. }
         | DatapathError::Interface { .. } => Exit::Unsupported,
         DatapathError::Occupied { .. } => Exit::Negative,
         DatapathError::Pins { .. } | DatapathError::Layout { .. } => Exit::Invalid,
-        _ => Exit::Internal,
+        DatapathError::NotLoaded(_) => Exit::NotRunning,
+        DatapathError::Load { .. }
+        | DatapathError::Program { .. }
+        | DatapathError::Map { .. }
+        | DatapathError::ReadBack { .. }
+        | DatapathError::System { .. }
+        | DatapathError::Probe(_) => Exit::Internal,
     }
 }
 

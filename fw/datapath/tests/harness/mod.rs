@@ -312,7 +312,7 @@ impl Harness {
                 flow.state,
                 STATE_TCP_ESTABLISHED | STATE_TCP_FIN_WAIT | STATE_UDP_REPLIED | STATE_ICMP_REPLIED
             );
-            if counted && flow.flags & FLOW_FROM_OUTSIDE != 0 {
+            if counted {
                 let low = flow.flags & FLOW_ORIG_LOW != 0;
                 for cell in hash.source_cells(&flow.key, low) {
                     *live.entry(cell).or_default() += 1;
