@@ -5,6 +5,7 @@
 #define BAILEY_LAYER4_H
 
 #include "icmp_error.h"
+#include "own.h"
 #include "spoof.h"
 #include "tunnel.h"
 
@@ -162,8 +163,17 @@ static __always_inline bool mld(const struct pkt *pkt, __u8 type)
  * Neighbour discovery ends on the link, but a router that has been handed such a packet
  * for elsewhere forwards it. So: on the link by the destination, or from an address that
  * nobody forwards; solicitations and advertisements of neighbours also between two
- * addresses of one /64 (an on-link prefix is not shorter, RFC 7421) or one inside prefix.
+ * addresses of one /64 (an on-link prefix is not shorter, RFC 7421) or one inside prefix,
+ * and between anybody and this machine, which forwards none.
  */
+static __always_inline bool nd_of_machine(const struct pkt *pkt)
+{
+	if (BRIDGE)
+		return false;
+	return own_address(pkt->hook == HOOK_TC ? pkt->source_be
+						: pkt->destination_be);
+}
+
 static __always_inline bool nd_on_link(const struct pkt *pkt, __u8 type)
 {
 	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
@@ -176,7 +186,7 @@ static __always_inline bool nd_on_link(const struct pkt *pkt, __u8 type)
 	if (type == ND_SOLICITATION || source_unspecified(pkt))
 		return to_link;
 	return to_link || link || source[0] == destination[0] ||
-	       inside_both(source, destination);
+	       inside_both(source, destination) || nd_of_machine(pkt);
 }
 
 static __always_inline enum step parse_icmp(struct pkt *pkt,

@@ -33,6 +33,8 @@ pub struct Config {
     pub failsafe: Vec<FailsafeEntry>,
     /// Watching `policies`.
     pub watch: Watch,
+    /// The first start, and each after a reboot.
+    pub boot: Boot,
     /// Limits on what is read.
     pub read: Read,
     /// Limits on what is compiled.
@@ -153,6 +155,25 @@ pub struct Watch {
     pub settle_ms: u64,
     pub rescan_ms: u64,
     pub write_timeout_ms: u64,
+}
+
+/// `[boot]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
+pub struct Boot {
+    pub without_policy: WithoutPolicy,
+}
+
+/// What holds where nothing is in force and the policies are invalid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithoutPolicy {
+    /// Nothing is attached; every packet passes.
+    #[default]
+    Open,
+    /// Programs are attached, and nothing passes but the failsafe.
+    FailsafeOnly,
 }
 
 /// `[read]`
@@ -427,6 +448,7 @@ impl Default for Config {
             egress_hook: EgressHook::default(),
             failsafe: Vec::new(),
             watch: Watch::default(),
+            boot: Boot::default(),
             read: Read::default(),
             limits: Limits::default(),
             warm_up: 0,

@@ -168,6 +168,11 @@ impl Engines {
             Engine::Kernel => {
                 let kernel = self.kernel.as_mut();
                 let kernel = kernel.ok_or_else(|| contradiction("it was not set up".into()))?;
+                if connection.source == connection.destination {
+                    // No NIC ever sees it: the program takes it for forged, and is not asked.
+                    let verdict = tables()?.judge(connection);
+                    return verdict.ok_or_else(|| contradiction("damaged tables".into()));
+                }
                 let answer = kernel.probe(connection)?;
                 let Some((egress, ingress)) = answer.cells else {
                     return Err(contradiction(format!(

@@ -146,7 +146,7 @@ fn the_bump_forwards_what_policy_allows_and_nothing_else() {
 #[ignore = "needs root and BPF"]
 fn frames_for_nobody_and_everybody_cross_it() {
     let wire = Wire::new().unwrap();
-    let _daemon = start(&wire, "");
+    let _daemon = start(&wire, "[frames]\ngroups = [\"10.9.0.255\"]\n");
     ping(&wire, 0);
     wire.left
         .ip("neigh replace 10.9.0.77 lladdr 02:00:00:00:00:77 dev eth0")
@@ -164,7 +164,13 @@ fn frames_for_nobody_and_everybody_cross_it() {
         wire.right.frames("eth0").unwrap().received - before
     };
     assert!(send("10.9.0.77") >= 10, "unknown unicast");
-    assert!(send("10.9.0.255") >= 10, "broadcast");
+    assert!(send("10.9.0.255") >= 10, "a broadcast that is listed");
+    let before = counted(&wire, SIDES[0], "group");
+    send("255.255.255.255");
+    assert!(
+        counted(&wire, SIDES[0], "group") >= before + 10,
+        "another reaches who is isolated"
+    );
     // A bridge with spanning tree on the left says hello with LLC frames to 01:80:c2:00:00:00.
     wire.left
         .ip("link add br0 type bridge stp_state 1")

@@ -601,7 +601,12 @@ fn the_failsafe_passes_whatever_happens() {
     let web = |f: usize| at(WEB[f], 22);
     let from = |address: &str, f: usize| traffic::tcp(&lab.outside, ip(address), web(f));
     for f in [0, 1] {
-        assert_eq!(from(STRANGER[f], f), Observed::Allowed);
+        assert_eq!(
+            from(STRANGER[f], f),
+            Observed::Allowed,
+            "{}",
+            json(&lab, "counters")
+        );
         assert_eq!(from(BACKUP[f], f), Observed::Silent, "only the peers named");
     }
     let stats = json(&lab, "conntrack list");

@@ -154,6 +154,15 @@ impl RuleIds {
         self
     }
 
+    /// The same without numbers from `end` on.
+    #[must_use]
+    pub fn below(mut self, end: u32) -> Self {
+        self.resting.retain(|&id, _| id < end);
+        self.ids.retain(|_, id| *id < end);
+        self.keys.retain(|&id, _| id < end);
+        self
+    }
+
     /// Frees the resting numbers that nothing carries any more.
     pub fn release(&mut self, carried: impl Fn(u32) -> bool) {
         self.resting.retain(|&id, _| carried(id));

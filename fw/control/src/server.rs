@@ -1,6 +1,8 @@
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -10,11 +12,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::api::{self, path};
 
@@ -81,31 +85,58 @@ impl Server {
     }
 }
 
+/// A client that is connected.
+struct Waiting {
+    task: JoinHandle<()>,
+    /// Has it asked something?
+    asked: Arc<AtomicBool>,
+}
+
 async fn serve(listener: StdListener, source: Arc<dyn Source>) {
     let Ok(listener) = UnixListener::from_std(listener) else {
         return;
     };
     let clients = Arc::new(Semaphore::new(CLIENTS));
     let router = router(source);
+    let mut waiting: VecDeque<Waiting> = VecDeque::new();
     loop {
-        let Ok(permit) = Arc::clone(&clients).acquire_owned().await else {
-            return;
-        };
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: others will close some.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
+        waiting.retain(|client| !client.task.is_finished());
+        if clients.available_permits() == 0 {
+            // Who has asked nothing yet makes way, the oldest first.
+            let idle = waiting
+                .iter()
+                .position(|client| !client.asked.load(Ordering::Acquire));
+            if let Some(client) = idle.and_then(|at| waiting.remove(at)) {
+                client.task.abort();
+            }
+        }
+        let Ok(permit) = Arc::clone(&clients).acquire_owned().await else {
+            return;
+        };
+        let answering = TowerToHyperService::new(router.clone());
+        let asked = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&asked);
+        let task = tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                noted.store(true, Ordering::Release);
+                answering.call(request)
+            });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(ASKING)
+                // One question each: who keeps a connection keeps it from others.
+                .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that goes away or takes too long has no answer; nobody else is concerned.
             let _ = tokio::time::timeout(LASTING, connection).await;
             drop(permit);
         });
+        waiting.push_back(Waiting { task, asked });
     }
 }
 

@@ -28,6 +28,8 @@ pub mod counters;
 pub mod datapath;
 /// The way out: everything off, from the pins alone.
 mod detach;
+/// Directories that nobody else may change.
+pub mod directory;
 /// What kernel and NICs lack, and what to do.
 pub mod doctor;
 /// What can go wrong, by operation.

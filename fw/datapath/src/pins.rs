@@ -1,11 +1,11 @@
 use std::fs;
-use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::attach::parse_link_pin;
+use crate::directory;
 use crate::error::DatapathError;
 use crate::link::Link;
 use crate::maps::{BUILD_MAPS, FORMER_MAPS, SHARED_MAPS};
@@ -35,16 +35,12 @@ impl PinDir {
         let parent = path.parent().unwrap_or(path);
         if !Self::is_possible(path) {
             return Err(fail(format!(
-                "{} is not on a bpffs; mount one there first: mount -t bpf bpf {}",
+                "{} is not on a bpffs; mount one there first: mount -t bpf -o mode=0700 bpf {}",
                 parent.display(),
                 parent.display()
             )));
         }
-        match fs::create_dir(path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(fail(format!("cannot create it: {error}"))),
-        }
+        directory::make_private(path).map_err(fail)?;
         Ok(Self::Path(path.to_owned()))
     }
 

@@ -194,11 +194,11 @@ fn token_len(rest: &str) -> usize {
         .max(usize::from(!rest.is_empty()))
 }
 
-/// Replaces what could steer a terminal.
+/// Replaces what could steer a terminal, or look like a line of its own.
 pub fn printable(text: &str) -> String {
     let shown = |c: char| match c {
         '\t' => ' ',
-        c if c.is_control() && c != '\n' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
         c => c,
     };
     text.chars().map(shown).collect()

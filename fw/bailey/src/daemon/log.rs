@@ -18,12 +18,30 @@ pub fn start(config: &Log) {
         .with_ansi(false)
         // A log that nobody reads any more must not end enforcement.
         .log_internal_errors(false)
-        .with_writer(io::stderr);
+        .with_writer(|| OneLine(io::stderr()));
     let result = match config.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if let Err(error) = result {
         eprintln!("logging was started before: {error}");
+    }
+}
+
+/// An event is one line, whatever is in it: names and file names come from others.
+struct OneLine(io::Stderr);
+
+impl io::Write for OneLine {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let mut line = bailey_source::diagnostic::printable(line);
+        line.push('\n');
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }

@@ -1,5 +1,6 @@
 use std::thread;
 
+use bailey_datapath::directory::make_public;
 use bailey_datapath::netlink::Monitor;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -28,14 +29,16 @@ pub fn serve(config: Config, options: &Run) -> Exit {
         let message = format!("cannot handle signals: {error}");
         return not_started(&config, &message, Exit::Internal);
     }
+    for path in [&config.paths.run, &config.paths.state] {
+        if let Err(message) = make_public(path) {
+            let message = format!("{}: {message}", path.display());
+            return not_started(&config, &message, Exit::NotAuthorised);
+        }
+    }
     let _lock = match Lock::take(&config.paths.run) {
         Ok(lock) => lock,
         Err(error) => return not_locked(&config, &error),
     };
-    if let Err(error) = std::fs::create_dir_all(&config.paths.state) {
-        let message = format!("{}: {error}", config.paths.state.display());
-        return not_started(&config, &message, Exit::NotAuthorised);
-    }
     warn_without_failsafe(&config);
     if !wait_for_interfaces(&interfaces, options.wait_for_interfaces, &mut watching) {
         return not_started(&config, "asked to stop while waiting", Exit::Negative);
@@ -113,10 +116,25 @@ fn run_loop(watching: &mut Watching, started: &mut Started, health: &Health) {
         if wake == Wake::Stop {
             return;
         }
+        const WRITTEN: &str = "policy files";
+        match watching.written() {
+            Some(path) => health.problem(
+                WRITTEN,
+                &format!(
+                    "{} is being written, and no change is read until that ends, or for {} s from \
+                     its first write; SIGHUP reads now",
+                    path.display(),
+                    watching.patience().as_secs()
+                ),
+            ),
+            None => health.solved(WRITTEN),
+        }
         let events = started.datapath.tend(&started.interfaces);
         report::interfaces(&events, &started.interfaces, health);
         let current = || started.reloader.is_current();
-        if wake == Wake::Interfaces || (wake == Wake::Rescan && !again && current()) {
+        if matches!(wake, Wake::Interfaces | Wake::Postponed)
+            || (wake == Wake::Rescan && !again && current())
+        {
             continue;
         }
         watching.rewatch();

@@ -10,7 +10,7 @@ use bailey_datapath::status::Loaded;
 use bailey_datapath::{Datapath, DatapathError, PinDir, netlink};
 
 use crate::clock::now;
-use crate::config::Config;
+use crate::config::{Config, WithoutPolicy};
 use crate::daemon::health::Health;
 use crate::daemon::lock::{Lock, LockError};
 use crate::daemon::reload::{Outcome, Prepared, Refusal, Reloader};
@@ -59,8 +59,13 @@ pub(crate) fn start(
     let enforcing = Loaded::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
     let mut reloader = Reloader::new(config.clone(), known_ids(config), enforcing);
     let prepared = prepare(config, &mut reloader);
-    if !enforcing && let Err(refusal) = prepared {
-        return Err(refused(config, &refusal));
+    if !enforcing && let Err(refusal) = &prepared {
+        match config.boot.without_policy {
+            WithoutPolicy::Open => return Err(refused(config, refusal)),
+            WithoutPolicy::FailsafeOnly => tracing::error!(
+                "NO POLICY: only the failsafe passes (boot.without_policy), until the files are valid"
+            ),
+        }
     }
     let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
     let pins_lock =
@@ -149,7 +154,8 @@ fn known_ids(config: &Config) -> RuleIds {
             RuleIds::default()
         }
     };
-    ids.with_resting(&used)
+    // An id that no map has room for counted nothing, and no flow carries it.
+    ids.with_resting(&used).below(config.limits.rules as u32)
 }
 
 /// Ids that counted something or that a flow carries.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use bailey_source::files::has_known_extension;
+use bailey_source::files::{has_known_extension, is_hidden};
 
 use crate::clock::now;
 use crate::config::{Config, Watch};
@@ -25,6 +25,8 @@ pub enum Wake {
     Interfaces,
     /// A signal asks to stop.
     Stop,
+    /// A file is being written: nothing is read yet, but everything else goes on.
+    Postponed,
 }
 
 /// One thing that happened outside.
@@ -156,8 +158,11 @@ impl Watching {
                 if signal != signal_hook::consts::SIGHUP {
                     return Wake::Stop;
                 }
-                // Files that are being written are waited for all the same.
-                self.changed = Some(now());
+                // Whoever asks for it knows better than a deadline.
+                self.open.0.clear();
+                self.scanned = now();
+                self.changed = None;
+                return Wake::Changed;
             }
             // Deadlines do not move with events that mean nothing.
             let files = match self.changed {
@@ -183,7 +188,7 @@ impl Watching {
                     self.open
                         .give_up(now(), Duration::from_millis(self.timing.write_timeout_ms));
                     if !self.open.0.is_empty() {
-                        continue;
+                        return Wake::Postponed;
                     }
                     return match self.changed.take() {
                         Some(_) => Wake::Changed,
@@ -192,6 +197,20 @@ impl Watching {
                 }
             }
         }
+    }
+
+    /// The file that is being written since longest, and that reading waits for.
+    pub fn written(&self) -> Option<&Path> {
+        let oldest = self.open.0.iter().min_by_key(|(_, since)| **since);
+        let due = Duration::from_millis(self.timing.rescan_ms);
+        oldest
+            .filter(|(_, since)| now().saturating_duration_since(**since) >= due)
+            .map(|(path, _)| path.as_path())
+    }
+
+    /// How long a file that is being written is waited for.
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.timing.write_timeout_ms)
     }
 
     /// Has nothing happened to the files since the last wait? Asked before what was read is put
@@ -221,8 +240,10 @@ impl Watching {
     fn note(&mut self, event: &Event) {
         let concerned = event.paths.iter().any(|path| self.concerns(path));
         let paths = &self.paths;
-        let is_read =
-            |path: &Path| has_known_extension(path) || paths.iter().any(|watched| watched == path);
+        let is_read = |path: &Path| {
+            has_known_extension(path) && !is_hidden(path)
+                || paths.iter().any(|watched| watched == path)
+        };
         if event.need_rescan() || (concerned && self.open.note(event, now(), is_read)) {
             self.changed = Some(now());
         }
@@ -242,7 +263,10 @@ impl OpenFiles {
         match event.kind {
             EventKind::Modify(ModifyKind::Data(_)) => {
                 let written = event.paths.iter().filter(|path| is_read(path));
-                self.0.extend(written.map(|path| (path.clone(), at)));
+                for path in written {
+                    // From its first write: somebody who writes for ever is not waited for.
+                    self.0.entry(path.clone()).or_insert(at);
+                }
                 true
             }
             // A file that was created is being written; a link was there before under another
@@ -252,7 +276,10 @@ impl OpenFiles {
                     .paths
                     .iter()
                     .filter(|path| is_read(path) && is_fresh_file(path));
-                self.0.extend(written.map(|path| (path.clone(), at)));
+                for path in written {
+                    // From its first write: somebody who writes for ever is not waited for.
+                    self.0.entry(path.clone()).or_insert(at);
+                }
                 true
             }
             EventKind::Access(AccessKind::Close(AccessMode::Write))

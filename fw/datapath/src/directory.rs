@@ -1,0 +1,121 @@
+//! Directories that nobody else may change: whoever can, can remove what is pinned, hold a lock, or
+//! put something else in its place.
+
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+const OTHERS: u32 = 0o077;
+
+/// Makes the directory, for this user alone, unless it is there; and sees to it that nobody else can
+/// change it, or any directory above it, by then.
+///
+/// # Errors
+/// With what is wrong, where, and the command that corrects it.
+pub fn make_private(path: &Path) -> Result<(), String> {
+    make(path, 0o700)?;
+    let metadata = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+    if metadata.mode() & OTHERS != 0 {
+        // By a version that made it so; nobody else can have written to it.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(|error| format!("cannot make it private: {error}"))?;
+    }
+    Ok(())
+}
+
+/// The same, where others may look.
+///
+/// # Errors
+/// As [`make_private`].
+pub fn make_public(path: &Path) -> Result<(), String> {
+    make(path, 0o755)
+}
+
+fn make(path: &Path, mode: u32) -> Result<(), String> {
+    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+    // What is above is looked at before anything is made there.
+    check(&path)?;
+    let made = DirBuilder::new().recursive(true).mode(mode).create(&path);
+    made.map_err(|error| format!("cannot create it: {error}"))?;
+    check(&path)
+}
+
+/// Looks at every component that exists.
+fn check(path: &Path) -> Result<(), String> {
+    let mut at = PathBuf::new();
+    for component in path.components() {
+        if component == Component::ParentDir {
+            return Err(format!("{} leads up; write it without ..", path.display()));
+        }
+        at.push(component);
+        match fs::symlink_metadata(&at) {
+            Ok(metadata) => check_one(&at, &metadata, at == path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(format!("{}: {error}", at.display())),
+        }
+    }
+    Ok(())
+}
+
+fn check_one(path: &Path, metadata: &Metadata, is_last: bool) -> Result<(), String> {
+    let shown = path.display();
+    if metadata.file_type().is_symlink() {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        return Err(format!(
+            "{shown} is a link, which can be changed to lead elsewhere; name where it leads: {}",
+            target.display()
+        ));
+    }
+    let owner = metadata.uid();
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(format!(
+            "{shown} belongs to the user {owner}, who can change what is in it; correct it with: \
+             chown root: {shown}"
+        ));
+    }
+    // In a sticky directory others can make things, but not remove or rename ours.
+    let open = metadata.mode() & OTHERS_WRITE != 0;
+    if open && (is_last || metadata.mode() & STICKY == 0) {
+        return Err(format!(
+            "{shown} can be written to by others (mode {:04o}); correct it with: chmod go-w {shown}",
+            metadata.mode() & 0o7777
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_others_can_change_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(directory.path()).unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let own = base.join("a/b");
+        make_private(&own).unwrap();
+        assert_eq!(fs::metadata(&own).unwrap().mode() & 0o7777, 0o700);
+        mode(&own, 0o755);
+        make_private(&own).unwrap();
+        assert_eq!(fs::metadata(&own).unwrap().mode() & 0o7777, 0o700);
+        mode(&own, 0o770);
+        assert!(make_private(&own).unwrap_err().contains("chmod go-w"));
+        mode(&own, 0o700);
+        mode(&base.join("a"), 0o777);
+        assert!(make_private(&own).unwrap_err().contains("chmod go-w"));
+        mode(&base.join("a"), 0o1777);
+        make_private(&own).unwrap();
+        symlink(&own, base.join("link")).unwrap();
+        let error = make_public(&base.join("link/c")).unwrap_err();
+        assert!(error.contains("is a link"), "{error}");
+        assert!(make_public(&base.join("a/../a/b")).is_err());
+    }
+}
