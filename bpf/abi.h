@@ -617,12 +617,15 @@ struct reason_counters {
 };
 
 /* ---- interfaces -----------------------------------------------------------
- * By ifindex: slot:8 flags:8 MAC:48; 0 where Bailey is not attached. A slot goes with
- * a name, so that counters go on when an interface comes back under another
+ * By the low bits of the ifindex, which only grows: slot:5 high:3 flags:8 MAC:48; 0 where
+ * Bailey is not attached. Interfaces that are attached to differ in the low bits; another
+ * one's number is told from theirs by the next three. A slot goes with a name, so that counters go on when an interface comes back under another
  * index.
  */
 #define IFINDEX_MAX 65536
-#define INTERFACE_SLOT_MASK 0xffULL
+#define INTERFACE_SLOT_MASK 0x1fULL
+#define INTERFACE_HIGH_SHIFT 5 /* the bits of the ifindex above IFINDEX_MAX */
+#define INTERFACE_HIGH_MASK 0xe0ULL
 #define INTERFACE_JUDGED 0x100ULL  /* its packets are judged at XDP */
 #define INTERFACE_PROMISC 0x200ULL /* Bailey made it promiscuous */
 #define INTERFACE_OUTSIDE 0x400ULL /* inside addresses never come in here */
@@ -632,9 +635,12 @@ struct reason_counters {
 #define INTERFACE_RP_FILTER 0x2000ULL /* router: the kernel asks where a source is */
 #define INTERFACE_STACK 0x4000ULL /* router: all is the stack's, there is IPsec policy */
 
-/* By slot: the name, zero-padded; user space only. */
+/* By slot: the name, zero-padded, and the ifindex that it was last attached under; user
+ * space only. */
 struct interface_name {
 	__u64 word[2];
+	__u64 ifindex;
+	__u64 spare;
 };
 
 #define INSIDE_MAX 16

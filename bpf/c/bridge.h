@@ -38,7 +38,7 @@ static __always_inline void bridge_count_lost(const struct net_device *from,
 	if (frames <= 0 || from->nd_net.net->ns.inum != NETWORK_NAMESPACE)
 		return;
 	ifindex = from->ifindex;
-	word = bpf_map_lookup_elem(&interfaces, &ifindex);
+	word = interface_word(ifindex);
 	if (!word || !*word)
 		return;
 	slot = *word & (INTERFACE_SLOTS - 1);

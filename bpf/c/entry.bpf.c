@@ -52,7 +52,7 @@ static __always_inline bool scene_set(struct scene *scene, void *control_map,
 	__u32 zero = 0;
 
 	scene->control = bpf_map_lookup_elem(control_map, &zero);
-	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	interface = interface_word(ifindex);
 	scene->interface = interface ? *interface : 0;
 	return scene->control;
 }
@@ -264,8 +264,10 @@ static __always_inline bool judged(struct __sk_buff *skb)
 
 	if (!ifindex)
 		return false;
-	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	return interface && *interface & INTERFACE_JUDGED;
+	interface = interface_word(ifindex);
+	return interface && *interface & INTERFACE_JUDGED &&
+	       !((*interface ^ ifindex / IFINDEX_MAX << INTERFACE_HIGH_SHIFT) &
+		 INTERFACE_HIGH_MASK);
 }
 
 /* Guests leave the number of segments to be computed. */

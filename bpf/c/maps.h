@@ -109,6 +109,13 @@ volatile const __u32 INSIDE_COUNT = 0;     /* 0: no interface is known to be out
 volatile const __u32 BRIDGE = 0;           /* what passes XDP goes to the other side */
 volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
 
+static __always_inline __u64 *interface_word(__u32 ifindex)
+{
+	__u32 low = ifindex & (IFINDEX_MAX - 1);
+
+	return bpf_map_lookup_elem(&interfaces, &low);
+}
+
 static __always_inline struct control *control_in_force(void)
 {
 	__u32 zero = 0;

@@ -142,7 +142,9 @@ pub const HOOK_PROBE: u32 = 2;
 pub const HOOKS: u32 = 3;
 pub const INTERFACE_SLOTS: u32 = 32;
 pub const IFINDEX_MAX: u32 = 65536;
-pub const INTERFACE_SLOT_MASK: u32 = 255;
+pub const INTERFACE_SLOT_MASK: u32 = 31;
+pub const INTERFACE_HIGH_SHIFT: u32 = 5;
+pub const INTERFACE_HIGH_MASK: u32 = 224;
 pub const INTERFACE_JUDGED: u32 = 256;
 pub const INTERFACE_PROMISC: u32 = 512;
 pub const INTERFACE_OUTSIDE: u32 = 1024;
@@ -843,13 +845,19 @@ const _: () = {
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct interface_name {
     pub word: [__u64; 2usize],
+    pub ifindex: __u64,
+    pub spare: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of interface_name"][::core::mem::size_of::<interface_name>() - 16usize];
+    ["Size of interface_name"][::core::mem::size_of::<interface_name>() - 32usize];
     ["Alignment of interface_name"][::core::mem::align_of::<interface_name>() - 8usize];
     ["Offset of field: interface_name::word"]
         [::core::mem::offset_of!(interface_name, word) - 0usize];
+    ["Offset of field: interface_name::ifindex"]
+        [::core::mem::offset_of!(interface_name, ifindex) - 16usize];
+    ["Offset of field: interface_name::spare"]
+        [::core::mem::offset_of!(interface_name, spare) - 24usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 
-use aya::programs::loaded_programs;
+use aya::programs::{SchedClassifier, TcAttachType, loaded_programs};
 
 use crate::bridge;
 use crate::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
@@ -47,12 +48,12 @@ pub(crate) struct Attachments {
 }
 
 /// The pin of a link.
-fn link_pin(pins: &PinDir, hook: &str, index: u32) -> PathBuf {
+pub(crate) fn link_pin(pins: &PinDir, hook: &str, index: u32) -> PathBuf {
     pins.pin(&format!("{LINK}{hook}_{index}"))
 }
 
-const XDP: &str = "xdp";
-const TC: &str = "tc";
+pub(crate) const XDP: &str = "xdp";
+pub(crate) const TC: &str = "tc";
 
 /// Which hook and which interface a pin's name stands for.
 pub(crate) fn parse_link_pin(name: &str) -> Option<(&str, u32)> {
@@ -80,17 +81,17 @@ impl Attachments {
                 continue;
             }
             let attached = attachments.by_index.entry(index).or_default();
-            attached.name = interfaces::name_of(shared, index);
+            attached.name = interfaces::name_of(&shared.table, index);
             match hook {
                 XDP => attached.xdp = link,
                 _ => attached.tc = link,
             }
         }
-        for index in interfaces::known(shared) {
+        for index in interfaces::known(&shared.table) {
             match attachments.by_index.get(&index) {
-                None => interfaces::forget(shared, index),
+                None => interfaces::forget(&shared.table, index),
                 Some(attached) if attached.xdp.is_none() => {
-                    interfaces::set_judged(shared, index, false);
+                    interfaces::set_judged(&shared.table, index, false);
                 }
                 Some(_) => {}
             }
@@ -153,7 +154,7 @@ impl Attachments {
                 self.remove(shared, TC, index);
             }
             for found in &found {
-                interfaces::forget(shared, found.state.index);
+                interfaces::forget(&shared.table, found.state.index);
             }
             return Err(error);
         }
@@ -222,20 +223,15 @@ impl Attachments {
     /// True if it was not attached before; so is [`Self::attach_xdp`].
     fn attach_tc(&mut self, shared: &Shared, found: &Found<'_>) -> Result<bool, DatapathError> {
         let index = found.state.index;
-        interfaces::assign(shared, index, &found.interface.name)?;
-        interfaces::set_outside(shared, index, found.interface.outside);
+        interfaces::assign(&shared.table, index, &found.interface.name)?;
+        interfaces::set_outside(&shared.table, index, found.interface.outside);
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
             return Ok(false);
         }
         let program = self.program(shared, TC)?;
-        let (hook, created) = match shared.settings.egress_hook {
-            EgressHook::Tcx => ("tcx egress", Link::tcx_egress(program.as_fd(), index)),
-            EgressHook::Clsact => ("clsact egress", Link::clsact_egress(program.as_fd(), index)),
-        };
-        let link =
-            created.map_err(|error| refusal::of(found.interface, &found.facts, hook, &error))?;
-        pin(&link, link_pin(&shared.pins, TC, index))?;
+        let link = create_tc(shared.settings.egress_hook, program.as_fd(), found)?;
+        replace_pin(&link, link_pin(&shared.pins, TC, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&found.interface.name);
         attached.tc = Some(link);
@@ -266,8 +262,10 @@ impl Attachments {
                 });
             }
             if state.xdp.is_none_or(|xdp| xdp.mode == interface.mode) {
-                // Also what a process could not write that was killed between two steps.
-                interfaces::set_judged(shared, index, true);
+                // Also what a process could not write that was killed between two steps, and tags, which
+                // somebody may have told the NIC to strip again.
+                interfaces::set_judged(&shared.table, index, true);
+                nic::keep_tags(shared, found)?;
                 return Ok(false);
             }
             old_mode = state.xdp.map(|xdp| xdp.mode);
@@ -278,7 +276,7 @@ impl Attachments {
         let program = self.program(shared, XDP)?;
         if old_mode.is_some() {
             // A link cannot change its mode: for a moment nothing is judged here.
-            interfaces::set_judged(shared, index, false);
+            interfaces::set_judged(&shared.table, index, false);
             self.take(shared, XDP, index);
         }
         let created = create_xdp(program.as_fd(), found, replace);
@@ -291,13 +289,13 @@ impl Attachments {
                 Err(_) => return Err(error),
             },
         };
-        pin(&link, link_pin(&shared.pins, XDP, index))?;
+        replace_pin(&link, link_pin(&shared.pins, XDP, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&interface.name);
         attached.xdp = Some(link);
         attached.seen = Some((state.name.clone(), state.running));
         attached.told = true;
-        interfaces::set_judged(shared, index, true);
+        interfaces::set_judged(&shared.table, index, true);
         // Not before: an interface that refuses is asked again and again, and each change of a setting
         // is news that leads to asking.
         if let Err(error) = nic::keep_tags(shared, found) {
@@ -366,13 +364,13 @@ impl Attachments {
 
     fn remove(&mut self, shared: &Shared, hook: &str, index: u32) {
         if hook == XDP {
-            interfaces::set_judged(shared, index, false);
+            interfaces::set_judged(&shared.table, index, false);
         }
         self.take(shared, hook, index);
         let bare = |a: &Attached| a.xdp.is_none() && a.tc.is_none();
         if self.by_index.get(&index).is_none_or(bare) {
             self.by_index.remove(&index);
-            interfaces::forget(shared, index);
+            interfaces::forget(&shared.table, index);
         }
     }
 
@@ -418,7 +416,13 @@ impl Attachments {
         wanted: &[Interface],
         replace: bool,
     ) -> Vec<Event> {
+        let table = Arc::clone(&shared.table);
+        let changing = table.changing.lock();
+        let _changing = changing.unwrap_or_else(PoisonError::into_inner);
         let mut events = self.look(shared, wanted);
+        events.extend(self.adopt_new(shared));
+        events.extend(self.pin_again(shared));
+        events.extend(self.stay_first(shared));
         if let Err(error) = own::refresh(shared) {
             events.extend(self.refused("own addresses", error));
         } else {
@@ -439,6 +443,121 @@ impl Attachments {
         events
     }
 
+    /// Links that the guardian has made since.
+    fn adopt_new(&mut self, shared: &Shared) -> Vec<Event> {
+        let mut events = Vec::new();
+        for name in shared.pins.names() {
+            let Some((hook, index)) = parse_link_pin(&name) else {
+                continue;
+            };
+            let known = self.by_index.get(&index).and_then(|attached| match hook {
+                XDP => attached.xdp.as_ref(),
+                _ => attached.tc.as_ref(),
+            });
+            if alive(known, index) {
+                continue;
+            }
+            let link = Link::from_pin(&shared.pins.pin(&name), index).ok();
+            if !alive(link.as_ref(), index) {
+                continue;
+            }
+            let attached = self.by_index.entry(index).or_default();
+            attached.name = interfaces::name_of(&shared.table, index);
+            if hook == XDP {
+                attached.xdp = link;
+                attached.told = true;
+                events.push(attached.event(Change::Attached));
+                self.absent.remove(&attached.name);
+            } else {
+                attached.tc = link;
+            }
+        }
+        events
+    }
+
+    /// Has every link its pin?
+    pub(crate) fn are_pinned(&self, shared: &Shared) -> bool {
+        self.by_index.iter().all(|(&index, attached)| {
+            let pinned = |hook, link: &Option<Link>| {
+                link.is_none() || link_pin(&shared.pins, hook, index).exists()
+            };
+            pinned(XDP, &attached.xdp) && pinned(TC, &attached.tc)
+        })
+    }
+
+    /// Pins that somebody removed: without them what is attached would end with this process.
+    fn pin_again(&mut self, shared: &Shared) -> Option<Event> {
+        const PINS: &str = "pins";
+        let mut lost = shared.lost_pins();
+        let links = self.by_index.iter().flat_map(|(&index, attached)| {
+            [(XDP, attached.xdp.as_ref()), (TC, attached.tc.as_ref())]
+                .into_iter()
+                .filter_map(move |(hook, link)| Some((link_pin(&shared.pins, hook, index), link?)))
+        });
+        let links: Vec<_> = links.filter(|(path, _)| !path.exists()).collect();
+        lost += links.len();
+        if lost == 0 {
+            let known = self.absent.remove(PINS).is_some();
+            return known.then(|| Event::of(PINS, Change::Restored));
+        }
+        let made = shared.pin_again().and_then(|()| {
+            links.iter().try_for_each(|(path, link)| {
+                link.pin(path)
+                    .map_err(DatapathError::map(PINS, "pin a link again"))
+            })
+        });
+        match made {
+            Ok(()) => Some(Event::of(PINS, Change::PinnedAgain(lost))),
+            Err(error) => self.refused(PINS, error),
+        }
+    }
+
+    /// A program before ours decides what ours never sees.
+    fn stay_first(&mut self, shared: &Shared) -> Vec<Event> {
+        let mut events = Vec::new();
+        if shared.settings.egress_hook != EgressHook::Tcx {
+            return events;
+        }
+        for (&index, attached) in &mut self.by_index {
+            let Some(ours) = attached.tc.as_ref().and_then(|link| link.info().ok()) else {
+                continue;
+            };
+            let name = attached.current_name().to_owned();
+            let Ok((_, programs)) = SchedClassifier::query_tcx(&name, TcAttachType::Egress) else {
+                continue;
+            };
+            let before: Vec<String> = programs
+                .iter()
+                .take_while(|program| program.id() != ours.program)
+                .map(|program| {
+                    let name = program.name_as_str().unwrap_or("unnamed");
+                    format!("{name} (id {})", program.id())
+                })
+                .collect();
+            if before.is_empty() || before.len() == programs.len() {
+                continue;
+            }
+            let moved = self_program(shared).and_then(|program| {
+                let link = Link::tcx_egress(program.as_fd(), index);
+                let link = link.map_err(DatapathError::map(&name, "attach before others"))?;
+                replace_pin(&link, link_pin(&shared.pins, TC, index))?;
+                Ok(link)
+            });
+            match moved {
+                Ok(link) => {
+                    // Ours is in front; the one behind has nothing left to do.
+                    let behind = attached.tc.replace(link);
+                    if let Some(behind) = behind {
+                        let _ = behind.detach();
+                    }
+                    events.push(attached.event(Change::Overtaken(before.join(", "))));
+                }
+                Err(error) => events.push(attached.event(Change::Refused(error))),
+            }
+        }
+        events
+    }
+
     /// What is judged may be sent to from XDP.
     fn open_ports(&self, shared: &mut Shared) -> Result<(), DatapathError> {
         bridge::open_ports(shared, &self.judged())
@@ -452,11 +571,11 @@ impl Attachments {
             for &index in &judged {
                 let name = self.by_index.get(&index).map_or("", Attached::current_name);
                 let reverse_path = forwarding::filters_reverse_path(name);
-                interfaces::set_forwarding(shared, index, reverse_path, ipsec);
+                interfaces::set_forwarding(&shared.table, index, reverse_path, ipsec);
             }
         }
         if shared.settings.topology != Topology::Bridge {
-            interfaces::set_macs(shared, &judged);
+            interfaces::set_macs(&shared.table, &judged);
         }
         uppers::mark(shared, &judged);
     }
@@ -512,8 +631,14 @@ impl Attachments {
                 continue;
             };
             if !alive(attached.xdp.as_ref(), index) {
-                interfaces::set_judged(shared, index, false);
-                attached.xdp = None;
+                interfaces::set_judged(&shared.table, index, false);
+                if attached.xdp.take().is_some() {
+                    events.push(attached.event(Change::Detached("XDP")));
+                }
+            }
+            if attached.tc.is_some() && !alive(attached.tc.as_ref(), index) {
+                attached.tc = None;
+                events.push(attached.event(Change::Detached("egress")));
             }
             let now = (state.name.clone(), state.running);
             let before = attached.seen.replace(now);
@@ -526,7 +651,7 @@ impl Attachments {
                 // It has taken a name that is configured; its counters go with the name.
                 events.push(attached.event(Change::Restored));
                 attached.name.clone_from(&state.name);
-                let _ = interfaces::assign(shared, index, &state.name);
+                let _ = interfaces::assign(&shared.table, index, &state.name);
             } else if name != state.name {
                 events.push(attached.event(Change::Renamed(state.name.clone())));
             }
@@ -571,8 +696,12 @@ impl Attached {
     }
 }
 
+fn self_program(shared: &Shared) -> Result<OwnedFd, DatapathError> {
+    program_fd(&shared.entry, "entry_tc")
+}
+
 /// A link that cannot be pinned is closed, and its program comes off again.
-fn pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
+pub(crate) fn replace_pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
     let _ = std::fs::remove_file(&path);
     link.pin(&path).map_err(|source| {
         // A filter would stay.
@@ -583,6 +712,20 @@ fn pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
             source,
         }
     })
+}
+
+/// Attaches the program where what the machine sends is judged.
+pub(crate) fn create_tc(
+    hook: EgressHook,
+    program: BorrowedFd<'_>,
+    found: &Found<'_>,
+) -> Result<Link, DatapathError> {
+    let index = found.state.index;
+    let (name, created) = match hook {
+        EgressHook::Tcx => ("tcx egress", Link::tcx_egress(program, index)),
+        EgressHook::Clsact => ("clsact egress", Link::clsact_egress(program, index)),
+    };
+    created.map_err(|error| refusal::of(found.interface, &found.facts, name, &error))
 }
 
 /// A loaded program.

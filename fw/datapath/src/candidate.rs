@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use aya::util::KernelVersion;
-use bailey_bpf::abi;
 
 use crate::change::{Interface, XdpMode};
 use crate::error::DatapathError;
@@ -37,13 +36,6 @@ pub(crate) fn look_up(
             interface: interface.name.clone(),
         })?;
     let facts = sys::interface_facts(&interface.name).map_err(|error| fail(error.to_string()))?;
-    if state.index >= abi::IFINDEX_MAX {
-        return Err(fail(format!(
-            "its index {} is not below {}; reboot or re-create it",
-            state.index,
-            abi::IFINDEX_MAX
-        )));
-    }
     if interface.mode == XdpMode::Native && facts.lro == Some(true) {
         return Err(fail(format!(
             "large receive offload is on, and XDP cannot see joined packets; turn it off: \

@@ -62,6 +62,12 @@ pub enum Change {
     Up,
     /// What is lost behind it cannot be counted.
     Uncounted(DatapathError),
+    /// Somebody took a program off; which hook it was on.
+    Detached(&'static str),
+    /// Somebody put programs before Bailey's, named here; it is in front again.
+    Overtaken(String),
+    /// Somebody removed so many pins; they are made again.
+    PinnedAgain(usize),
     /// It cannot be attached to.
     Refused(DatapathError),
 }

@@ -15,6 +15,7 @@ use crate::counters::{Counters, map_pinned, map_pinned_writable, open_pinned};
 use crate::error::DatapathError;
 use crate::flows::FlowTable;
 use crate::generation::Generation;
+use crate::guardian::Guardian;
 use crate::hash::FlowHash;
 use crate::interfaces;
 use crate::netlink;
@@ -252,6 +253,22 @@ impl Datapath {
         self.attachments.tend(&mut self.shared, &interfaces, false)
     }
 
+    /// What attaches to interfaces that come back, for a thread of its own; none where it could not
+    /// attach the same.
+    ///
+    /// # Errors
+    /// If there are no more descriptors.
+    pub fn guardian(&self, interfaces: &[Interface]) -> Result<Option<Guardian>, DatapathError> {
+        Guardian::new(&self.shared, interfaces)
+    }
+
+    /// Would what is attached go on without this process?
+    pub fn outlives_process(&self) -> bool {
+        !self.attachments.is_empty()
+            && self.attachments.are_pinned(&self.shared)
+            && self.shared.lost_pins() == 0
+    }
+
     /// The sweeper of the flow table, for a thread of its own.
     ///
     /// # Errors
@@ -334,7 +351,7 @@ impl Datapath {
     #[doc(hidden)]
     pub fn set_test_interface_outside(&self, outside: bool) {
         const LOOPBACK: u32 = 1;
-        interfaces::set_outside(&self.shared, LOOPBACK, outside);
+        interfaces::set_outside(&self.shared.table, LOOPBACK, outside);
     }
 
     /// Empties the flow table and forgets fragments. For tests, while no packet is on its way.

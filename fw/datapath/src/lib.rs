@@ -52,6 +52,8 @@ mod frozen;
 mod generation;
 /// The constants of the programs.
 mod globals;
+/// Attaches at once to what comes back.
+mod guardian;
 /// Where flows belong: the hashes of the programs, once more.
 pub mod hash;
 /// Which interface has which counters.
@@ -104,6 +106,7 @@ pub use error::DatapathError;
 pub use failsafe::Failsafe;
 pub use flood::Flood;
 pub use frames::{Frames, Tunnel, TunnelKind};
+pub use guardian::Guardian;
 pub use pins::PinDir;
 pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};
 pub use sys::{Queues, link_speed, queues};

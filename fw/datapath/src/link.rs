@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -90,6 +90,17 @@ fn owned(fd: libc::c_long) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
+/// Pins a map, program or link.
+pub(crate) fn pin_descriptor(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = c_path(path)?;
+    let mut attribute = PathAttr {
+        path: path.as_ptr() as u64,
+        fd: fd.as_raw_fd() as u32,
+        ..PathAttr::default()
+    };
+    bpf(BPF_OBJ_PIN, &mut attribute).map(drop)
+}
+
 fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
@@ -165,13 +176,7 @@ impl Link {
     }
 
     pub(crate) fn pin(&self, path: &Path) -> io::Result<()> {
-        let path = c_path(path)?;
-        let mut attribute = PathAttr {
-            path: path.as_ptr() as u64,
-            fd: self.fd.as_raw_fd() as u32,
-            ..PathAttr::default()
-        };
-        bpf(BPF_OBJ_PIN, &mut attribute).map(drop)
+        pin_descriptor(self.fd.as_fd(), path)
     }
 
     /// `ifindex` is the interface that the pin's name says.

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -14,7 +15,7 @@ use netlink_packet_route::link::{
 };
 use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::change::{Interface, XdpMode};
 
@@ -88,7 +89,7 @@ pub(crate) fn ask(
     let socket = open()?;
     send(&socket, message, flags)?;
     // An answer that never comes is an error, and not the end of whoever asks.
-    let patience = Some(std::time::Duration::from_secs(5));
+    let patience = Some(Duration::from_secs(5));
     rustix::net::sockopt::set_socket_timeout(
         &socket,
         rustix::net::sockopt::Timeout::Recv,
@@ -343,11 +344,12 @@ impl Monitor {
         })
     }
 
-    /// Returns after a change; also if messages were lost, since then there were some.
+    /// Returns after a change, or after some time; also if messages were lost, since then there were
+    /// some.
     ///
     /// # Errors
     /// If a socket fails.
-    pub fn wait(&self) -> io::Result<()> {
+    pub fn wait(&self, at_most: Duration) -> io::Result<()> {
         let sockets: Vec<&Socket> = [Some(&self.routes), self.ipsec.as_ref()]
             .into_iter()
             .flatten()
@@ -356,7 +358,11 @@ impl Monitor {
             .iter()
             .map(|socket| PollFd::new(*socket, PollFlags::IN))
             .collect();
-        while let Err(error) = rustix::event::poll(&mut polled, None) {
+        let patience = Timespec {
+            tv_sec: at_most.as_secs() as i64,
+            tv_nsec: at_most.subsec_nanos().into(),
+        };
+        while let Err(error) = rustix::event::poll(&mut polled, Some(&patience)) {
             if error != rustix::io::Errno::INTR {
                 return Err(error.into());
             }

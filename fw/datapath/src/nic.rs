@@ -19,8 +19,8 @@ fn refused(state: &InterfaceState, message: String) -> DatapathError {
 }
 
 fn remember(shared: &Shared, index: u32, flag: u32) {
-    let word = interfaces::load(shared, index) | u64::from(flag);
-    interfaces::store(shared, index, word);
+    let word = interfaces::load(&shared.table, index) | u64::from(flag);
+    interfaces::store(&shared.table, index, word);
 }
 
 /// A NIC drops frames for others unless it is told not to.

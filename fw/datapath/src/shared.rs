@@ -1,6 +1,7 @@
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use aya::maps::{DevMapHash, HashMap, Map, MapData, ProgramArray};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
@@ -15,10 +16,12 @@ use crate::failsafe;
 use crate::frozen::write_and_freeze;
 use crate::globals::{Globals, build_number};
 use crate::hash;
+use crate::interfaces::InterfaceTable;
 use crate::jiffies::Jiffies;
 use crate::layout::{self, Pinned};
+use crate::link::pin_descriptor;
 use crate::mapping::Mapping;
-use crate::maps::{BUILD_MAPS, MapShape, build_pin, map_shapes};
+use crate::maps::{BUILD_MAPS, MapShape, SHARED_MAPS, build_pin, map_shapes};
 use crate::namespace;
 use crate::pins::PinDir;
 use crate::settings::Settings;
@@ -40,14 +43,15 @@ pub(crate) struct Parts {
     pub(crate) entry: Ebpf,
     pub(crate) control: Mapping,
     pub(crate) probe_control: Mapping,
-    pub(crate) interfaces: Mapping,
-    pub(crate) interface_names: Mapping,
+    pub(crate) table: Arc<InterfaceTable>,
     pub(crate) rule_counters: Mapping,
     pub(crate) limit_states: Mapping,
     pub(crate) bridge_ports: DevMapHash<MapData>,
     pub(crate) own_filter: Mapping,
     pub(crate) own_addresses: HashMap<MapData, [u64; 2], u32>,
     pub(crate) policies: [ProgramArray<MapData>; 3],
+    /// Every map that is pinned, by the name of its pin.
+    pinned: Vec<(String, OwnedFd)>,
 }
 
 /// Which programs are loaded: verifying those that nobody runs costs time.
@@ -130,7 +134,9 @@ impl Shared {
                 object: "entry.bpf.o",
                 source: Box::new(error),
             });
-        match entry.and_then(|entry| Parts::new(entry, &shapes, &settings, programs, adopted)) {
+        match entry
+            .and_then(|entry| Parts::new(entry, &shapes, &settings, programs, adopted, build))
+        {
             Ok(parts) => Ok(Self {
                 pins,
                 settings,
@@ -146,6 +152,29 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    /// How many maps have lost their pins.
+    pub(crate) fn lost_pins(&self) -> usize {
+        let pinned = self.pinned.iter();
+        pinned
+            .filter(|(name, _)| !self.pins.pin(name).exists())
+            .count()
+    }
+
+    /// Makes the pins of maps that have none any more.
+    pub(crate) fn pin_again(&self) -> Result<(), DatapathError> {
+        if let PinDir::Path(path) = &self.pins {
+            // The directory may be gone, too.
+            PinDir::at(path)?;
+        }
+        for (name, fd) in &self.pinned {
+            let path = self.pins.pin(name);
+            if !path.exists() {
+                pin_descriptor(fd.as_fd(), &path).map_err(DatapathError::map(name, "pin again"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Is the build that is attached this one?
@@ -178,6 +207,7 @@ impl Parts {
         settings: &Settings,
         programs: Programs,
         adopted: bool,
+        build: u64,
     ) -> Result<Self, DatapathError> {
         let control = writable(&entry, "control", size_of::<abi::control>())?;
         let probe_control = writable(&entry, "probe_control", size_of::<abi::control>())?;
@@ -203,6 +233,7 @@ impl Parts {
         };
         let rule_counters = whole("rule_counters")?;
         let limit_states = whole("limit_states")?;
+        let reason_counters = whole("reason_counters")?;
         let own_filter = whole("own_filter")?;
         // Written and frozen before any program that reads it is loaded.
         let image = failsafe::image(&settings.failsafe);
@@ -211,6 +242,7 @@ impl Parts {
             "failsafe",
             &image,
         )?;
+        let pinned = pinned_maps(&entry, build)?;
         let bridge_ports = entry.take_map("bridge_ports");
         let bridge_ports = bridge_ports.ok_or_else(|| missing("bridge_ports"))?;
         let bridge_ports = DevMapHash::try_from(bridge_ports).map_err(unusable("bridge_ports"))?;
@@ -227,16 +259,38 @@ impl Parts {
             entry,
             control,
             probe_control,
-            interfaces,
-            interface_names,
+            table: Arc::new(InterfaceTable {
+                words: interfaces,
+                names: interface_names,
+                counters: reason_counters,
+                changing: Mutex::new(()),
+            }),
             rule_counters,
             limit_states,
             bridge_ports,
             own_filter,
             own_addresses,
             policies,
+            pinned,
         })
     }
+}
+
+fn pinned_maps(entry: &Ebpf, build: u64) -> Result<Vec<(String, OwnedFd)>, DatapathError> {
+    let shared = SHARED_MAPS.iter().map(|&name| (name, name.to_owned()));
+    let own = BUILD_MAPS
+        .iter()
+        .map(|&name| (name, build_pin(name, build)));
+    shared
+        .chain(own)
+        // A program that uses a map brings it; the object may not have all.
+        .filter_map(|(name, pin)| Some((map_data(entry, name).ok()?, pin)))
+        .map(|(map, pin)| {
+            let fd = map.fd().as_fd().try_clone_to_owned();
+            fd.map(|fd| (pin, fd))
+                .map_err(DatapathError::map("pins", "keep a descriptor of"))
+        })
+        .collect()
 }
 
 fn load_entry_programs(entry: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {

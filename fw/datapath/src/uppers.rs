@@ -17,13 +17,17 @@ pub(crate) fn mark(shared: &Shared, judged: &BTreeSet<u32>) {
     };
     let uppers = uppers(&links, judged);
     let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_JUDGED);
-    for index in interfaces::uppers(shared) {
+    for index in interfaces::uppers(&shared.table) {
         if !uppers.contains(&index) {
-            interfaces::store(shared, index, 0);
+            interfaces::store(&shared.table, index, 0);
         }
     }
-    for index in uppers.into_iter().filter(|&index| index < abi::IFINDEX_MAX) {
-        interfaces::store(shared, index, flags);
+    // The place of one that is attached to is not for an upper of like number.
+    let slot = u64::from(abi::INTERFACE_SLOT_MASK);
+    let free = |index: &u32| interfaces::load(&shared.table, *index) & slot == 0;
+    for index in uppers.into_iter().filter(free) {
+        let word = flags | interfaces::high_bits(index);
+        interfaces::store(&shared.table, index, word);
     }
 }
 

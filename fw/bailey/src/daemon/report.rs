@@ -36,6 +36,19 @@ pub(crate) fn interfaces(events: &[Event], wanted: &[Interface], health: &Health
             Change::Down => tracing::warn!(interface, "down"),
             Change::Up => tracing::info!(interface, "up"),
             Change::Refused(error) => tracing::error!("{error}"),
+            Change::Detached(hook) => tracing::error!(
+                interface,
+                hook,
+                "somebody has detached Bailey's program; packets passed unjudged until it is back"
+            ),
+            Change::Overtaken(before) => tracing::error!(
+                interface,
+                before,
+                "programs were put before Bailey's and decided instead; it is in front again"
+            ),
+            Change::PinnedAgain(pins) => {
+                tracing::error!(pins, "somebody has removed pins; they are made again");
+            }
         }
         match change {
             Change::Gone => health.problem(&subject, "there is no such interface"),
@@ -43,7 +56,13 @@ pub(crate) fn interfaces(events: &[Event], wanted: &[Interface], health: &Health
             Change::Refused(error) | Change::Uncounted(error) => {
                 health.problem(&subject, &error.to_string());
             }
-            Change::Down | Change::Up => {}
+            Change::Detached(hook) => {
+                health.problem(
+                    &subject,
+                    &format!("somebody has detached the {hook} program"),
+                );
+            }
+            Change::Down | Change::Up | Change::Overtaken(_) | Change::PinnedAgain(_) => {}
             _ => health.solved(&subject),
         }
     }

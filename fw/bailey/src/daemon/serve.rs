@@ -1,4 +1,5 @@
 use std::thread;
+use std::time::Duration;
 
 use bailey_datapath::directory::make_public;
 use bailey_datapath::netlink::Monitor;
@@ -49,7 +50,7 @@ pub fn serve(config: Config, options: &Run) -> Exit {
         Err(exit) => return exit,
     };
     let _sweeping = sweep(&started, &health);
-    if let Err(error) = forward_interfaces(&watching) {
+    if let Err(error) = forward_interfaces(&watching, &started) {
         tracing::warn!(%error, "changes of interfaces are not reported; they are looked at instead");
     }
     if let Err(error) = control::start(&config, health.clone()) {
@@ -62,9 +63,16 @@ pub fn serve(config: Config, options: &Run) -> Exit {
     run_loop(&mut watching, &mut started, &health);
     let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
     let _ = std::fs::remove_file(config.paths.socket());
-    tracing::info!(
-        "stopped; what is attached stays in force, `bailey detach --yes-unfiltered` ends it"
-    );
+    if started.datapath.outlives_process() {
+        tracing::info!(
+            "stopped; what is attached stays in force, `bailey detach --yes-unfiltered` ends it"
+        );
+    } else {
+        tracing::error!(
+            "stopped, and what was attached ends with this process, since its pins are gone: the \
+             interfaces are UNPROTECTED"
+        );
+    }
     Exit::Success
 }
 
@@ -102,10 +110,27 @@ fn forward_signals(watching: &Watching) -> std::io::Result<()> {
     Ok(())
 }
 
-fn forward_interfaces(watching: &Watching) -> std::io::Result<()> {
+/// An interface that comes back is attached to here, before anything else is done; the loop is told
+/// afterwards. It is told every second all the same: what somebody takes off is no news of netlink.
+fn forward_interfaces(watching: &Watching, started: &Started) -> std::io::Result<()> {
+    const LOOK: Duration = Duration::from_millis(900);
     let monitor = Monitor::new()?;
     let changed = watching.interface_changes();
-    thread::spawn(move || while monitor.wait().is_ok() && changed() {});
+    let guardian = started.datapath.guardian(&started.interfaces);
+    let guardian = guardian.unwrap_or_else(|error| {
+        tracing::warn!(%error, "an interface that comes back is attached to later than it could be");
+        None
+    });
+    thread::spawn(move || {
+        while monitor.wait(LOOK).is_ok() {
+            if let Some(guardian) = &guardian {
+                guardian.protect();
+            }
+            if !changed() {
+                break;
+            }
+        }
+    });
     Ok(())
 }
 
