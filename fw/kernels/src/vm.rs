@@ -1,6 +1,7 @@
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,16 +60,48 @@ pub(crate) fn run(
     }
     // Instructions are as many however long they take; tests have timeouts.
     let niceness = if purpose == Purpose::Cost { "19" } else { "0" };
-    boot(kernel, &plan, initramfs, &arguments, niceness)
+    let mut outcomes = Vec::new();
+    let mut rest = plan;
+    for boots in 1.. {
+        let (done, ended) = boot(kernel, &rest, initramfs, &arguments, niceness)?;
+        rest.checks.drain(..done.len());
+        outcomes.extend(done);
+        let Some(signal) = ended else {
+            break;
+        };
+        let check = rest.checks.first();
+        let check = check.map_or("", |check| check.feature.as_str());
+        // That is a fault of the emulator's: a guest that panics ends it without one.
+        eprintln!(
+            "{}: qemu ended by signal {signal} in {check:?}; {}",
+            kernel.suite,
+            if boots > REBOOTS {
+                "given up"
+            } else {
+                "booted again, to go on there"
+            }
+        );
+        if boots > REBOOTS {
+            bail!(
+                "kernel {}: qemu ended by a signal {boots} times",
+                kernel.version
+            );
+        }
+    }
+    Ok(outcomes)
 }
 
+/// How often a machine whose emulator dies is booted again.
+const REBOOTS: u32 = 2;
+
+/// What was done, and the signal that ended the emulator before it was all.
 fn boot(
     kernel: &Kernel,
     plan: &Plan,
     initramfs: &Path,
     arguments: &[String],
     niceness: &str,
-) -> Result<Vec<Outcome>> {
+) -> Result<(Vec<Outcome>, Option<i32>)> {
     // The kernel unpacks archives that follow each other.
     let whole = initramfs.with_extension("whole");
     crate::image::append_plan(initramfs, plan, &whole)?;
@@ -99,15 +132,42 @@ fn boot(
         .stderr(Stdio::inherit())
         .spawn()
         .context("cannot run qemu-system-x86_64 by nice")?;
-    let result = follow(&mut child, kernel, plan);
+    let mut outcomes = Vec::new();
+    let result = follow(&mut child, kernel, plan, &mut outcomes);
+    // Before it is killed: it may have ended by itself, `nice` being qemu by then.
+    let ended = match &result {
+        Ok(()) => None,
+        Err(_) => wait_a_little(&mut child)?.and_then(|status| status.signal()),
+    };
     let _ = child.kill();
     let _ = child.wait();
     std::fs::remove_file(&whole)?;
-    result.with_context(|| format!("kernel {}", kernel.version))
+    match result {
+        Err(error) if ended.is_none() => {
+            Err(error).with_context(|| format!("kernel {}", kernel.version))
+        }
+        _ => Ok((outcomes, ended)),
+    }
+}
+
+/// A process that has closed its output ends a moment later.
+fn wait_a_little(child: &mut Child) -> Result<Option<ExitStatus>> {
+    for _ in 0..50 {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(None)
 }
 
 /// Reads the console until the guest says that it is through.
-fn follow(child: &mut Child, kernel: &Kernel, plan: &Plan) -> Result<Vec<Outcome>> {
+fn follow(
+    child: &mut Child,
+    kernel: &Kernel,
+    plan: &Plan,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<()> {
     let console = BufReader::new(child.stdout.take().context("no console")?);
     let (send, lines) = channel();
     thread::spawn(move || {
@@ -121,7 +181,6 @@ fn follow(child: &mut Child, kernel: &Kernel, plan: &Plan) -> Result<Vec<Outcome
     });
     let seconds: u64 = plan.checks.iter().map(|check| check.seconds).sum();
     let deadline = Instant::now() + BOOT + Duration::from_secs(seconds);
-    let mut outcomes: Vec<Outcome> = Vec::new();
     let mut last = Vec::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -129,7 +188,7 @@ fn follow(child: &mut Child, kernel: &Kernel, plan: &Plan) -> Result<Vec<Outcome
             Ok(line) => {
                 if let Some(told) = line.split_once(MARK).map(|(_, told)| told.trim()) {
                     if told == "end" {
-                        return Ok(outcomes);
+                        return Ok(());
                     }
                     let outcome: Outcome =
                         serde_json::from_str(told).context("what the guest told")?;
@@ -150,13 +209,10 @@ fn follow(child: &mut Child, kernel: &Kernel, plan: &Plan) -> Result<Vec<Outcome
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                bail!("the guest hangs {}", where_it_is(plan, &outcomes, &last))
+                bail!("the guest hangs {}", where_it_is(plan, outcomes, &last))
             }
             Err(RecvTimeoutError::Disconnected) => {
-                bail!(
-                    "the guest went away {}",
-                    where_it_is(plan, &outcomes, &last)
-                );
+                bail!("the guest went away {}", where_it_is(plan, outcomes, &last));
             }
         }
     }

@@ -1,0 +1,301 @@
+//! Ways past policy that packets have been found to take, each tried with real packets.
+#![cfg(target_os = "linux")]
+
+mod demo_lab;
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use bailey_lab::daemon::POLICIES;
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Daemon, Lab, Server, daemon};
+use demo_lab::*;
+use nix::sys::signal::Signal;
+
+const NODE: [&str; 2] = ["203.0.113.1", "2001:db8:a::1"];
+
+fn launch(lab: &Lab) -> Daemon {
+    Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap()
+}
+
+fn start_on(lab: &Lab, interfaces: &[&str], extra: &str) -> Daemon {
+    daemon::configure(lab.root(), &format!("interfaces = {interfaces:?}\n{extra}")).unwrap();
+    let mut daemon = launch(lab);
+    for interface in interfaces {
+        let line = format!("attached interface={interface:?}");
+        daemon.wait_for(&line, PATIENCE).unwrap();
+    }
+    daemon
+}
+
+/// The node translates a port of its own to a workload behind another NIC. XDP has seen a packet to the
+/// node, which nobody isolates; the workload's policy is asked where the packet leaves, and the answer of
+/// whom policy admits finds its flow.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_translated_port_is_no_way_around_policy_and_works_for_whom_policy_admits() {
+    for masquerade in [false, true] {
+        let lab = lab();
+        Server::tcp(lab.workload("db"), 5432).unwrap();
+        let rules = |nft: &'static str| lab.node.command("nft", nft).unwrap();
+        rules("add table inet nodeport");
+        rules("add chain inet nodeport pre { type nat hook prerouting priority -100 ; }");
+        for (family, to) in [("ip", DB[0].to_owned()), ("ip6", format!("[{}]", DB[1]))] {
+            let rule =
+                format!("add rule inet nodeport pre tcp dport 30432 dnat {family} to {to}:5432");
+            lab.node.command("nft", &rule).unwrap();
+        }
+        if masquerade {
+            rules("add chain inet nodeport post { type nat hook postrouting priority 100 ; }");
+            rules("add rule inet nodeport post oifname db masquerade");
+        }
+        for extra in ["", "tcp_strict = true"] {
+            let mut daemon = start_on(&lab, &["nic0", "db"], extra);
+            for f in [0, 1] {
+                let way = |from: &str| traffic::tcp(&lab.outside, ip(from), at(NODE[f], 30432));
+                // Masqueraded, it comes from the node, whose workload it is not.
+                let admitted = if masquerade {
+                    Observed::Silent
+                } else {
+                    Observed::Allowed
+                };
+                assert_eq!(way(BACKUP[f]), admitted, "{f} {masquerade} {extra}");
+                assert_eq!(
+                    way(STRANGER[f]),
+                    Observed::Silent,
+                    "{f} {masquerade} {extra}"
+                );
+            }
+            assert!(counted(&lab, "db", "tc", "policy") > 0);
+            daemon.signal(Signal::SIGTERM).unwrap();
+            daemon.wait().unwrap();
+            ask(&lab, "detach --yes-unfiltered");
+        }
+    }
+}
+
+/// What is forwarded from one attached NIC to another meets its flow where it leaves, and is counted once.
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_xdp_has_admitted_meets_its_flow_at_tc() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let _daemon = start_on(&lab, &["nic0", "db"], "");
+    for f in [0, 1] {
+        let got = traffic::tcp(&lab.outside, ip(BACKUP[f]), at(DB[f], 5432));
+        assert_eq!(got, Observed::Allowed);
+    }
+    assert!(counted(&lab, "db", "tc", "judged") > 0);
+    assert!(counted(&lab, "nic0", "tc", "judged") > 0);
+    for hook in ["new", "flow"] {
+        assert_eq!(
+            counted(&lab, "db", "tc", hook),
+            0,
+            "judged where it came in"
+        );
+    }
+}
+
+/// Linux takes an IPv6 packet with an address of its own as the source.
+#[test]
+#[ignore = "needs root and BPF"]
+fn this_machines_addresses_do_not_come_in() {
+    let lab = lab();
+    let _daemon = start(&lab, "");
+    let outside = &lab.outside;
+    outside
+        .ip("addr add 2001:db8:a::1/128 dev lo nodad")
+        .unwrap();
+    outside
+        .ip("addr add 2001:db8:c::1/128 dev lo nodad")
+        .unwrap();
+    let send = |from: &'static str| {
+        outside.run(move || {
+            let socket = UdpSocket::bind((ip(from), 0)).unwrap();
+            for _ in 0..5 {
+                let _ = socket.send_to(b"x", at(WEB[1], 9));
+            }
+        });
+        sleep(Duration::from_millis(300));
+        counted(&lab, "nic0", "xdp", "spoofed")
+    };
+    assert_eq!(send("2001:db8:c::1"), 0);
+    assert!(send("2001:db8:a::1") > 0);
+    // An address that the machine gets later is its own from then on.
+    let before = counted(&lab, "nic0", "xdp", "spoofed");
+    lab.node
+        .ip("addr add 2001:db8:c::1/128 dev lo nodad")
+        .unwrap();
+    sleep(Duration::from_secs(1));
+    assert!(send("2001:db8:c::1") > before);
+}
+
+/// An address in a declared prefix that the inventory does not know is a pod that is newer, or a second
+/// address of one that is older.
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_address_that_nobody_knows_is_closed() {
+    let lab = lab();
+    let web = lab.workload("web");
+    web.ip("addr add 10.42.0.77/32 dev eth0").unwrap();
+    lab.node.ip("route add 10.42.0.77 dev web").unwrap();
+    Server::udp(web, ip("10.42.0.77"), 7777).unwrap();
+    let mut daemon = start(&lab, "");
+    let reach = || traffic::udp(&lab.outside, ip(STRANGER[0]), at("10.42.0.77", 7777));
+    assert_eq!(reach(), Observed::Allowed, "nothing is declared");
+    daemon.signal(Signal::SIGTERM).unwrap();
+    daemon.wait().unwrap();
+    daemon::configure(
+        lab.root(),
+        "interfaces = [\"nic0\"]\n[inventory]\nisolated = [\"10.42.0.0/16\"]",
+    )
+    .unwrap();
+    let mut daemon = launch(&lab);
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    assert_eq!(reach(), Observed::Silent);
+    let rules = json(&lab, "rules");
+    let unknown = |row: &serde_json::Value| {
+        row["rule"] == "unknown-address" && row["packets"].as_u64() > Some(0)
+    };
+    assert!(
+        rules["rules"].as_array().unwrap().iter().any(unknown),
+        "{rules}"
+    );
+}
+
+/// A NIC comes back while packets arrive: how many get through before the link is there?
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_nic_that_comes_back_is_open_for_a_moment_only() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    lab.node.ip("link delete nic0").unwrap();
+    daemon.wait_for("the interface is gone", PATIENCE).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (sending, counting) = (Arc::clone(&stop), Arc::clone(&stop));
+    let arrivals = thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            lab.outside.run(move || {
+                let mut sent = 0_u32;
+                while !sending.load(Ordering::Relaxed) {
+                    // The address comes with the NIC.
+                    let Ok(socket) = UdpSocket::bind((ip(STRANGER[0]), 0)) else {
+                        continue;
+                    };
+                    sent += u32::from(socket.send_to(b"x", at(DB[0], 9)).is_ok());
+                    sleep(Duration::from_micros(200));
+                }
+                sent
+            })
+        });
+        let receiver = scope.spawn(|| {
+            lab.workload("db").run(move || {
+                let socket = UdpSocket::bind((ip(DB[0]), 9)).unwrap();
+                socket
+                    .set_read_timeout(Some(Duration::from_millis(100)))
+                    .unwrap();
+                let mut arrivals = Vec::new();
+                while !counting.load(Ordering::Relaxed) {
+                    if socket.recv(&mut [0; 8]).is_ok() {
+                        arrivals.push(Instant::now());
+                    }
+                }
+                arrivals
+            })
+        });
+        lab.reconnect().unwrap();
+        daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+        sleep(Duration::from_secs(1));
+        stop.store(true, Ordering::Relaxed);
+        assert!(sender.join().unwrap() > 100, "packets were sent");
+        receiver.join().unwrap()
+    });
+    let open = match (arrivals.first(), arrivals.last()) {
+        (Some(first), Some(last)) => last.duration_since(*first),
+        _ => Duration::ZERO,
+    };
+    println!("{} packets arrived within {open:?}", arrivals.len());
+    assert!(arrivals.len() < 100, "{} arrived", arrivals.len());
+    assert_in_force(&lab);
+}
+
+/// Without pins what is attached would end with the daemon.
+#[test]
+#[ignore = "needs root and BPF"]
+fn pins_that_somebody_removes_are_made_again() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let status = json(&lab, "status");
+    let pins = lab.root().join("bpf/bailey");
+    assert!(pins.exists(), "{status}");
+    fs::remove_dir_all(&pins).unwrap();
+    daemon.wait_for("they are made again", PATIENCE).unwrap();
+    daemon.signal(Signal::SIGTERM).unwrap();
+    daemon.wait_for("stays in force", PATIENCE).unwrap();
+    daemon.wait().unwrap();
+    assert_in_force(&lab);
+}
+
+/// A directory that others can write to is theirs.
+#[test]
+#[ignore = "needs root and BPF"]
+fn pins_are_kept_where_nobody_else_can_write() {
+    let lab = lab();
+    let pins = lab.root().join("bpf/bailey");
+    fs::create_dir(&pins).unwrap();
+    fs::set_permissions(&pins, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut refused = launch(&lab);
+    refused.wait_for("chmod go-w", PATIENCE).unwrap();
+    assert_ne!(refused.wait().unwrap().code(), Some(0));
+    fs::set_permissions(&pins, fs::Permissions::from_mode(0o755)).unwrap();
+    let _daemon = start(&lab, "");
+    let mode = fs::metadata(&pins).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+/// What editors and git keep beside policies is none of them.
+#[test]
+#[ignore = "needs root and BPF"]
+fn hidden_files_stop_no_policy() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let directory = lab.root().join(POLICIES);
+    symlink("user@host.1:2", directory.join(".#policies.yaml")).unwrap();
+    symlink("nowhere", directory.join("dangling.yaml")).unwrap();
+    fs::create_dir(directory.join(".git")).unwrap();
+    fs::write(directory.join(".git/a.yaml"), "{").unwrap();
+    sleep(Duration::from_secs(3));
+    set_backup(&lab, &mut daemon, false);
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+}
+
+/// With invalid files and nothing in force the failsafe alone may pass, if so configured, until the files
+/// are corrected.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_start_without_policy_can_be_closed() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let file = policies(&lab);
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "kind: {").unwrap();
+    daemon::configure(
+        lab.root(),
+        "interfaces = [\"nic0\"]\n[boot]\nwithout_policy = \"failsafe-only\"",
+    )
+    .unwrap();
+    let mut daemon = launch(&lab);
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    let reach = || traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432));
+    assert_eq!(reach(), Observed::Silent);
+    assert!(counted(&lab, "nic0", "xdp", "no-policy") > 0);
+    assert_eq!(ask(&lab, "status").status.code(), Some(9));
+    fs::write(&file, good).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    assert_eq!(reach(), Observed::Allowed);
+}
