@@ -73,18 +73,11 @@ async fn ask(socket: &Path, path: &str) -> Result<(StatusCode, Bytes), ClientErr
         .header("host", "bailey")
         .body(Empty::<Bytes>::new())
         .map_err(|error| ClientError::Garbled(error.to_string()))?;
-    let exchange = async {
-        let answer = sender.send_request(request).await.map_err(garbled)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
-        let body = body.map_err(|error| ClientError::Garbled(error.to_string()))?;
-        Ok((status, body.to_bytes()))
-    };
-    tokio::select! {
-        biased;
-        answer = exchange => answer,
-        ended = connection => Err(ClientError::Garbled(
-            ended.err().map_or_else(|| "the connection ended".into(), |error| error.to_string()),
-        )),
-    }
+    // What ends the connection early ends the exchange with an error; the daemon ends it after each.
+    tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(garbled)?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
+    let body = body.map_err(|error| ClientError::Garbled(error.to_string()))?;
+    Ok((status, body.to_bytes()))
 }
