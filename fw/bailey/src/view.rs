@@ -91,7 +91,12 @@ impl View {
     pub fn rules(&self) -> Result<api::Rules, DatapathError> {
         let counters = Counters::open(&self.pins)?;
         let names = self.names();
-        let fixed = [abi::RULE_NOT_ISOLATED, abi::RULE_OWN_NODE, abi::RULE_SELF];
+        let fixed = [
+            abi::RULE_NOT_ISOLATED,
+            abi::RULE_OWN_NODE,
+            abi::RULE_SELF,
+            abi::RULE_UNKNOWN_ADDRESS,
+        ];
         let now = Ticks::now();
         let ids = names.rules.iter().map(|rule| rule.id).chain(fixed);
         let rules = ids.map(|id| {

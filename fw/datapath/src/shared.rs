@@ -284,7 +284,19 @@ fn pinned_maps(entry: &Ebpf, build: u64) -> Result<Vec<(String, OwnedFd)>, Datap
     shared
         .chain(own)
         // A program that uses a map brings it; the object may not have all.
-        .filter_map(|(name, pin)| Some((map_data(entry, name).ok()?, pin)))
+        .filter_map(|(name, pin)| {
+            let (Map::Array(data)
+            | Map::PerCpuArray(data)
+            | Map::ProgramArray(data)
+            | Map::HashMap(data)
+            | Map::LruHashMap(data)
+            | Map::LpmTrie(data)
+            | Map::DevMapHash(data)) = entry.map(name)?
+            else {
+                return None;
+            };
+            Some((data, pin))
+        })
         .map(|(map, pin)| {
             let fd = map.fd().as_fd().try_clone_to_owned();
             fd.map(|fd| (pin, fd))
