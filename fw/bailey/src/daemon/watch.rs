@@ -154,7 +154,7 @@ impl Watching {
         let rescan = Duration::from_millis(self.timing.rescan_ms);
         let settle = Duration::from_millis(self.timing.settle_ms);
         loop {
-            while let Some(signal) = self.signals.pop_front() {
+            if let Some(signal) = self.signals.pop_front() {
                 if signal != signal_hook::consts::SIGHUP {
                     return Wake::Stop;
                 }
