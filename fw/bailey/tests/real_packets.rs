@@ -154,7 +154,7 @@ fn a_directory_for_pins_that_is_not_on_a_bpffs_is_named() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{log}");
     assert!(
-        log.contains(&format!("mount -t bpf bpf {}", pins.display())),
+        log.contains(&format!("mount -t bpf -o mode=0700 bpf {}", pins.display())),
         "{log}"
     );
     assert_eq!(fs::read_dir(&pins).unwrap().count(), 0);

@@ -28,10 +28,6 @@ pub(crate) struct InterfaceTable {
 }
 
 impl InterfaceTable {
-    fn ifindex(&self, slot: usize) -> u32 {
-        ifindex_at(&self.names, slot)
-    }
-
     /// Counters of the slot begin at zero, those of all CPUs and hooks.
     fn clear_counters(&self, slot: usize) {
         let words = size_of::<abi::reason_counters>() / 8;
@@ -93,8 +89,9 @@ pub(crate) fn assign(table: &InterfaceTable, index: u32, name: &str) -> Result<(
                 abi::INTERFACE_SLOTS - 1
             ))
         })?;
-    let other = load(table, index) & u64::from(abi::INTERFACE_SLOT_MASK);
-    if other != 0 && other != slot as u64 && table.ifindex(other as usize) != index {
+    let word = load(table, index);
+    let other = word & u64::from(abi::INTERFACE_SLOT_MASK);
+    if other != 0 && word & u64::from(abi::INTERFACE_HIGH_MASK) != high_bits(index) {
         return Err(DatapathError::Unsupported(format!(
             "its index {index} and that of {} differ by a multiple of {}; re-create it",
             name_at(names, other as usize),
