@@ -25,7 +25,7 @@ const GROUP_IPV4_ADDRESS: u32 = 5;
 const GROUP_IPV6_ADDRESS: u32 = 9;
 const GROUP_IPV4_SETTINGS: u32 = 24;
 /// Of NETLINK_XFRM.
-const GROUP_IPSEC_POLICY: u32 = 3;
+const GROUP_IPSEC_POLICY: u32 = 4;
 
 /// What an interface is like at the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
