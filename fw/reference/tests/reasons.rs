@@ -618,6 +618,7 @@ fn nd() {
     passes(
         &Ipv6 {
             hop_limit: 255,
+            destination: address("fe80::9"),
             ..ipv6(58)
         }
         .frame(&solicitation),
@@ -627,6 +628,7 @@ fn nd() {
     passes(
         &Ipv6 {
             hop_limit: 255,
+            destination: address("fe80::9"),
             source,
             ..ipv6(58)
         }
@@ -955,6 +957,7 @@ fn fragments() {
 fn tunnel_peer() {
     let frame = Ipv4 {
         source: B4,
+        destination: A4,
         ..ipv4(UDP)
     }
     .frame(&udp(1, 4789, &[]));
