@@ -537,7 +537,7 @@ impl Attachments {
             if before.is_empty() || before.len() == programs.len() {
                 continue;
             }
-            let moved = self_program(shared).and_then(|program| {
+            let moved = program_fd(&shared.entry, "entry_tc").and_then(|program| {
                 let link = Link::tcx_egress(program.as_fd(), index);
                 let link = link.map_err(DatapathError::map(&name, "attach before others"))?;
                 replace_pin(&link, link_pin(&shared.pins, TC, index))?;
@@ -694,10 +694,6 @@ impl Attached {
     fn event(&self, change: Change) -> Event {
         Event::of(&self.name, change)
     }
-}
-
-fn self_program(shared: &Shared) -> Result<OwnedFd, DatapathError> {
-    program_fd(&shared.entry, "entry_tc")
 }
 
 /// A link that cannot be pinned is closed, and its program comes off again.

@@ -1,11 +1,12 @@
 //! The machine's own addresses in the maps that the programs ask (`own.h`).
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
+use ipnet::IpNet;
 
+use crate::cidr::CidrWords;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
 use crate::netlink;
@@ -28,7 +29,7 @@ pub(crate) fn refresh(shared: &mut Shared) -> Result<(), DatapathError> {
         .into_iter()
         // On the wire they are martians.
         .filter(|address| !address.is_loopback())
-        .map(words)
+        .map(|address| CidrWords::from(IpNet::from(address)).addr_be)
         .take(abi::OWN_ADDRESSES as usize)
         .collect();
     let known: BTreeSet<[u64; 2]> = shared.own_addresses.keys().flatten().collect();
@@ -45,14 +46,6 @@ pub(crate) fn refresh(shared: &mut Shared) -> Result<(), DatapathError> {
     }
     store(&shared.own_filter, &filter_of(&wanted));
     Ok(())
-}
-
-fn words(address: IpAddr) -> [u64; 2] {
-    let octets = match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    };
-    bytemuck::cast(octets)
 }
 
 fn filter_of(addresses: &BTreeSet<[u64; 2]>) -> [u64; WORDS] {
