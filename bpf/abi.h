@@ -618,9 +618,9 @@ struct reason_counters {
 
 /* ---- interfaces -----------------------------------------------------------
  * By the low bits of the ifindex, which only grows: slot:5 high:3 flags:8 MAC:48; 0 where
- * Bailey is not attached. Interfaces that are attached to differ in the low bits; another
- * one's number is told from theirs by the next three. A slot goes with a name, so that counters go on when an interface comes back under another
- * index.
+ * Bailey is not attached. The low bits of attached interfaces differ; the three bits above
+ * them tell another interface from an attached one. A slot goes with a name, so that
+ * counters go on when an interface comes back under another index.
  */
 #define IFINDEX_MAX 65536
 #define INTERFACE_SLOT_MASK 0x1fULL

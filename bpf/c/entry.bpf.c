@@ -199,7 +199,7 @@ static __always_inline bool forged(const struct pkt *pkt)
 	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
 }
 
-/* What passes without policy is not past a block. */
+/* DHCP passes without policy, but not from or to a blocked address. */
 static __always_inline bool dhcp_blocked(struct pkt *pkt)
 {
 	if (pkt->verdict != VERDICT_PASS || pkt->reason != REASON_PASS_DHCP)

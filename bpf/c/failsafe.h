@@ -47,9 +47,10 @@ __noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u32 port)
 }
 
 /*
- * What a NIC receives is the peer's leg, what leaves through tc is this side's, or
- * the peer's on its way to what is behind another NIC; a bridge sees both at XDP. This side's leg never opens a TCP connection:
- * otherwise its port as the source would be a way to everything of the peer.
+ * A NIC receives the peer's leg. Through tc leaves this side's leg, and the peer's leg
+ * that is forwarded to another NIC. A bridge sees both at XDP. This side's leg never
+ * opens a TCP connection: otherwise its port as the source would be a way to everything
+ * of the peer.
  */
 static __always_inline bool failsafe_passes(struct pkt *pkt)
 {

@@ -288,8 +288,8 @@ static __always_inline void tcp_note_ack(struct pkt *pkt,
  *       ESTABLISHED -RST-> FIN_WAIT without a FIN -ACK-> ESTABLISHED
  * After an RST or a FIN of either side a SYN, from whichever, asks for another
  * connection (RFC 9293, 3.5.3); denied, it leaves the flow as it is. A SYN against the
- * opener's direction of a live flow is nobody's reply; against
- * that of a flow in SYN_SENT it is the other half of a simultaneous open. An RST
+ * opener's direction of a live flow is dropped; of a flow in SYN_SENT it is the other
+ * half of a simultaneous open. An RST
  * or FIN that is not believed changes nothing. An RST that is closes an
  * established flow softly: it may expire sooner, is not evicted for it, and
  * traffic that goes on revives it.
