@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bailey_policy::{
-    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef,
+    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place, PolicyRef,
     PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -117,6 +117,7 @@ impl PolicySet {
                     pod_selector: Selector::default(),
                     ingress: Some(rules.to_vec()),
                     egress: None,
+                    place: Place::default(),
                 }
             });
         let pod = Endpoint {

@@ -39,6 +39,12 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// The time as RFC 3339 has it, in UTC, to the second.
+pub fn rfc3339() -> String {
+    let now = jiff::Timestamp::now();
+    format!("{now:.0}")
+}
+
 /// A moment, for deadlines.
 pub fn now() -> Instant {
     Instant::now()

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::args::ConfigFile;
+use crate::nearest::nearest;
+
 /// `bailey.toml` as it is written. Every option has a default; the shipped
 /// `configs/bailey.toml` spells the defaults out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -569,6 +572,9 @@ impl Default for Paths {
     }
 }
 
+/// Where the configuration is, if nobody says another place.
+pub const DEFAULT_PATH: &str = "/etc/bailey/bailey.toml";
+
 impl Config {
     /// Reads a file.
     ///
@@ -577,6 +583,25 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         Self::parse(&text).map_err(|message| format!("{}: {message}", path.display()))
+    }
+
+    /// The configuration that a command line or `$BAILEY_CONFIG` names; else the one at its usual
+    /// place; else the defaults.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn find(file: &ConfigFile) -> Result<Self, String> {
+        match &file.config {
+            Some(file) => Self::read(file),
+            None if Path::new(DEFAULT_PATH).exists() => Self::read(Path::new(DEFAULT_PATH)),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Does the kernel let a node reach its own pods whatever policy says? A bridge cannot tell such a
+    /// packet from a forged one, unless it knows on which side the inside is.
+    pub fn knows_own_nodes(&self) -> bool {
+        self.topology != Topology::Bridge || !self.sources.outside.is_empty()
     }
 
     /// Parses a text.
@@ -634,6 +659,9 @@ impl Config {
         }
         for &net in &self.inventory.isolated {
             no_host_bits(net).map_err(|message| format!("inventory.isolated: {message}"))?;
+        }
+        if self.policies.iter().any(|path| path == Path::new("-")) {
+            return Err("policies: \"-\" is standard input, which is read once; name files".into());
         }
         self.frames.check()?;
         self.check_sources()?;
@@ -743,11 +771,6 @@ fn describe_unknown(unknown: &[String]) -> String {
     let known = known_keys();
     let mut message = String::new();
     for key in unknown {
-        let near = known
-            .iter()
-            .map(|candidate| (strsim::damerau_levenshtein(candidate, key), candidate))
-            .min()
-            .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);
         let suffix = known
             .iter()
             .find(|candidate| candidate.ends_with(&format!(".{key}")));
@@ -755,10 +778,11 @@ fn describe_unknown(unknown: &[String]) -> String {
             message.push_str("; ");
         }
         let _ = write!(message, "unknown key `{key}`");
-        if let Some((_, candidate)) = near {
-            let _ = write!(message, ", did you mean `{candidate}`?");
-        } else if let Some(candidate) = suffix {
-            let _ = write!(message, ", did you mean `{candidate}`?");
+        match suffix {
+            Some(candidate) => {
+                let _ = write!(message, ", did you mean `{candidate}`?");
+            }
+            None => message.push_str(&nearest(key, &known)),
         }
     }
     message

@@ -3,7 +3,7 @@ use bailey_compile::{Limits, RuleIds, Tables, compile};
 use bailey_datapath::{Datapath, DatapathError, Enforcer, PinDir, Settings};
 use bailey_policy::{Connection, Snapshot, Verdict, oracle};
 
-use crate::cli::EngineChoice;
+use crate::args::EngineChoice;
 
 /// One implementation of the policy semantics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,7 @@ pub enum EngineError {
 #[derive(Default)]
 pub struct Engines {
     wanted: Vec<Engine>,
+    limits: Limits,
     #[cfg(target_os = "linux")]
     kernel: Option<Datapath>,
 }
@@ -83,9 +84,10 @@ impl Engines {
     ///
     /// # Errors
     /// If the kernel engine is wanted and cannot be had.
-    pub fn new(wanted: &[Engine]) -> Result<Self, EngineError> {
+    pub fn new(wanted: &[Engine], limits: Limits) -> Result<Self, EngineError> {
         let mut engines = Self {
             wanted: wanted.to_vec(),
+            limits,
             ..Self::default()
         };
         if wanted.contains(&Engine::Kernel) {
@@ -127,7 +129,7 @@ impl Engines {
                 tables: None,
             });
         }
-        let tables = compile(snapshot, &RuleIds::default(), &Limits::default())?;
+        let tables = compile(snapshot, &RuleIds::default(), &self.limits)?;
         #[cfg(target_os = "linux")]
         if let Some(kernel) = &mut self.kernel {
             kernel.install(&tables)?;

@@ -1,27 +1,30 @@
 use std::process::ExitCode;
 
-/// Exit codes; the numbers are part of the interface.
+#[cfg(target_os = "linux")]
+use bailey_datapath::DatapathError;
+
+/// Exit codes; the numbers are part of the interface, and each means one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Yes, or done.
     Success = 0,
-    /// A negative answer.
+    /// A negative answer: denied, a test failed, there is none of that name, another one has it.
     Negative = 1,
     /// The command line is wrong.
     Usage = 2,
     /// Invalid policy, inventory, test or configuration.
     Invalid = 3,
-    /// Nothing is loaded.
+    /// No Bailey is here: no daemon answers and nothing is loaded.
     NotRunning = 4,
     /// Not permitted.
     NotAuthorised = 5,
     /// Refused: it would lock you out.
     LockOut = 6,
-    /// It works, and something is wrong.
+    /// It is here, and something is wrong; nothing enforced is one of it.
     Degraded = 9,
     /// The kernel or the NIC lacks a feature.
     Unsupported = 10,
-    /// A defect of Bailey.
+    /// A defect of Bailey, or of the kernel.
     Internal = 70,
 }
 
@@ -29,4 +32,41 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+#[cfg(target_os = "linux")]
+impl From<&DatapathError> for Exit {
+    fn from(error: &DatapathError) -> Self {
+        if error.is_permission() {
+            return Self::NotAuthorised;
+        }
+        match error {
+            DatapathError::NotPermitted(_) => Self::NotAuthorised,
+            DatapathError::Unsupported(_)
+            | DatapathError::NoInterface { .. }
+            | DatapathError::Interface { .. } => Self::Unsupported,
+            DatapathError::Occupied { .. } => Self::Negative,
+            DatapathError::Pins { .. } | DatapathError::Layout { .. } => Self::Invalid,
+            DatapathError::NotLoaded(_) => Self::NotRunning,
+            DatapathError::Load { .. }
+            | DatapathError::Program { .. }
+            | DatapathError::Map { .. }
+            | DatapathError::ReadBack { .. }
+            | DatapathError::System { .. }
+            | DatapathError::Probe(_) => Self::Internal,
+        }
+    }
+}
+
+/// The text of an error of the datapath; where this process may not, with the right that it lacks.
+#[cfg(target_os = "linux")]
+pub fn in_words(error: &DatapathError) -> String {
+    let named = matches!(error, DatapathError::NotPermitted(_));
+    if error.is_permission() && !named {
+        return format!(
+            "{error}: this process may not; it lacks CAP_BPF, or the directory is not its own: run \
+             as root"
+        );
+    }
+    error.to_string()
 }

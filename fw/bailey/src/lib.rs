@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 /// Command line: what can be asked for.
-pub mod cli;
+pub mod args;
 /// The clock, and stopwatches on it: nothing else asks for the time.
 pub mod clock;
 /// bailey.toml.
@@ -20,7 +20,9 @@ pub mod load;
 /// Would the caller lock themselves out?
 #[cfg(target_os = "linux")]
 pub mod lockout;
-/// Plain tables on standard output.
+/// The candidate that somebody may have meant.
+pub mod nearest;
+/// What is printed: lists, tables, JSON, YAML.
 pub mod output;
 /// PolicyTest: expected verdicts next to the policies.
 pub mod policy_test;
@@ -44,7 +46,7 @@ pub use exit::Exit;
 
 /// Parses the arguments and runs the verb.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    match cli::Cli::try_parse_from(arguments) {
+    match args::Cli::try_parse_from(arguments) {
         Ok(cli) => verbs::dispatch(cli),
         Err(error) => {
             let _ = error.print();

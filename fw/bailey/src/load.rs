@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailey_policy::Snapshot;
-use bailey_source::{Counts, Declared, Diagnostics, FileSet, ReadLimits, Strictness};
+use bailey_source::{Counts, Diagnostics, FileSet, Strictness};
 
-use crate::cli::Source;
+use crate::args::Source;
 use crate::config::Config;
 use crate::exit::Exit;
 
@@ -22,23 +22,9 @@ pub struct Loaded {
     pub files: FileSet,
 }
 
-/// Reads paths. One that does not exist is an error among the others; so is a directory without
-/// files, unless `allow_empty`.
+/// Reads paths, each file as `read` does. One that does not exist is an error among the others; so is a
+/// directory without files, unless `allow_empty`.
 pub fn load(
-    paths: &[PathBuf],
-    recursive: bool,
-    allow_empty: bool,
-    strictness: Strictness,
-    limits: ReadLimits,
-    declared: &Declared,
-) -> Loaded {
-    load_with(paths, recursive, allow_empty, |files| {
-        bailey_source::load(files, strictness, limits, declared)
-    })
-}
-
-/// The same, with another way to read the files.
-pub fn load_with(
     paths: &[PathBuf],
     recursive: bool,
     allow_empty: bool,
@@ -77,27 +63,59 @@ pub fn load_with(
     }
 }
 
-/// Reads what a command line names, within the limits of the configuration that it names, if any.
-/// A configuration that cannot be read is reported.
-///
-/// # Errors
-/// The exit code for it.
-pub fn load_source(source: &Source) -> Result<(Config, Loaded), Exit> {
-    let config = source.config.as_deref().map(Config::read).transpose();
-    let config = config.map_err(|message| {
-        eprintln!("error: {message}");
-        Exit::Invalid
-    })?;
-    let config = config.unwrap_or_default();
-    let loaded = load(
-        &source.paths,
-        source.recursive,
-        false,
-        strictness(source.lenient || config.lenient),
-        config.read_limits(),
-        &config.inventory.declared(),
-    );
-    Ok((config, loaded))
+/// What a command line names, and the settings that hold for it: those of the configuration, as `run`
+/// has them.
+#[derive(Debug)]
+pub struct Named {
+    /// The settings.
+    pub config: Config,
+    /// What to read.
+    pub paths: Vec<PathBuf>,
+    recursive: bool,
+    strictness: Strictness,
+    /// Does the command line name what to read?
+    pub explicit: bool,
+}
+
+impl Named {
+    /// Reads the configuration. What is wrong with it is reported.
+    ///
+    /// # Errors
+    /// The exit code for it.
+    pub fn by(source: &Source) -> Result<Self, Exit> {
+        let config = Config::find(&source.config).map_err(|message| {
+            eprintln!("error: {message}");
+            Exit::Invalid
+        })?;
+        let mut paths = source.paths.clone();
+        paths.extend_from_slice(&source.files);
+        let explicit = !paths.is_empty();
+        if !explicit {
+            paths.clone_from(&config.policies);
+        }
+        Ok(Self {
+            paths,
+            explicit,
+            recursive: source.recursive || config.recursive,
+            strictness: strictness(source.lenient || config.lenient),
+            config,
+        })
+    }
+
+    /// Reads the files.
+    pub fn load(&self) -> Loaded {
+        let allow_empty = !self.explicit && self.config.allow_empty;
+        let read = |files: &FileSet| {
+            let limits = self.config.read_limits();
+            let declared = self.config.inventory.declared();
+            bailey_source::load(files, self.strictness, limits, &declared)
+        };
+        let mut loaded = load(&self.paths, self.recursive, allow_empty, read);
+        if !self.config.knows_own_nodes() {
+            loaded.snapshot = loaded.snapshot.map(Snapshot::without_own_nodes);
+        }
+        loaded
+    }
 }
 
 /// The strictness that a switch means.

@@ -131,14 +131,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("p.yaml"), text).unwrap();
         let paths = [directory.path().to_owned()];
-        let loaded = crate::load::load(
-            &paths,
-            false,
-            false,
-            bailey_source::Strictness::Strict,
-            bailey_source::ReadLimits::default(),
-            &bailey_source::Declared::default(),
-        );
+        let loaded = crate::load::load(&paths, false, false, |files| {
+            bailey_source::load(
+                files,
+                bailey_source::Strictness::Strict,
+                bailey_source::ReadLimits::default(),
+                &bailey_source::Declared::default(),
+            )
+        });
         loaded.snapshot.unwrap()
     }
 

@@ -1,9 +1,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bailey_compile::{RuleIds, RuleKey};
-use bailey_policy::{Direction, PolicyRef, RuleRef};
+use bailey_policy::{Direction, NetworkPolicy, PolicyRef, RuleRef};
 use serde::{Deserialize, Serialize};
 
 /// Rule ids and what they mean: `rules.json` in the state directory. It is replaced as a whole
@@ -29,6 +30,50 @@ pub struct RuleName {
     /// What it stands for; absent of a resting id that nobody remembers.
     #[serde(flatten)]
     pub key: Option<Key>,
+    /// What the rule says, as far as that is known.
+    #[serde(flatten)]
+    pub text: RuleText,
+}
+
+/// What a rule of a policy says, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleText {
+    /// As `8080/TCP`; empty is every port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
+    /// As `10.0.0.0/8`; empty is everyone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
+    /// The file that it was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line in that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+impl RuleText {
+    fn of(key: &RuleKey, policies: &[Arc<NetworkPolicy>]) -> Self {
+        let RuleKey::Rule(rule) = key else {
+            return Self::default();
+        };
+        let found = policies.binary_search_by(|policy| policy.id.cmp(&rule.policy));
+        let Ok(policy) = found.map(|at| &policies[at]) else {
+            return Self::default();
+        };
+        let said = policy.rules(rule.direction).and_then(|r| r.get(rule.index));
+        let place = &policy.place;
+        Self {
+            ports: said.map_or_else(Vec::new, |said| texts(&said.ports)),
+            peers: said.map_or_else(Vec::new, |said| texts(&said.peers)),
+            file: place.file.as_ref().map(|file| file.display().to_string()),
+            line: place.rule(rule.direction, rule.index),
+        }
+    }
+}
+
+fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 /// What a rule id stands for.
@@ -62,6 +107,16 @@ pub enum Key {
 pub enum Way {
     Egress,
     Ingress,
+}
+
+impl Way {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+        }
+    }
 }
 
 impl From<Direction> for Way {
@@ -132,31 +187,108 @@ impl From<Key> for RuleKey {
     }
 }
 
+/// The longest short name, in characters.
+pub const SHORT_MAX: usize = 64;
+
 impl RuleName {
-    /// As one text: `ns/policy ingress[0]`, or `default-deny ingress (ns/policy)`.
-    pub fn label(&self) -> String {
+    /// At most [`SHORT_MAX`] characters: `ns/policy in[0] :8080/TCP`, or
+    /// `ns default-deny in (2 policies)`. A name that is too long loses its middle.
+    pub fn short(&self) -> String {
+        let (name, rest) = match self.key.clone().map(RuleKey::from) {
+            None => return format!("removed rule {}", self.id),
+            Some(RuleKey::Rule(rule)) => {
+                let (way, index) = (way(rule.direction), rule.index);
+                let ports = short_ports(&self.text.ports);
+                (rule.policy.to_string(), format!(" {way}[{index}]{ports}"))
+            }
+            Some(RuleKey::DefaultDeny {
+                direction,
+                policies,
+            }) => {
+                let namespace = policies.first().map(|policy| policy.namespace.clone());
+                let noun = if policies.len() == 1 {
+                    "policy"
+                } else {
+                    "policies"
+                };
+                let rest = format!(
+                    " default-deny {} ({} {noun})",
+                    way(direction),
+                    policies.len()
+                );
+                (namespace.unwrap_or_default(), rest)
+            }
+        };
+        clipped(&name, SHORT_MAX.saturating_sub(rest.chars().count())) + &rest
+    }
+
+    /// The whole name: `ns/policy ingress[0]`, or `default-deny ingress (ns/policy)`.
+    pub fn long(&self) -> String {
         match self.key.clone().map(RuleKey::from) {
             None => format!("removed rule {}", self.id),
             Some(RuleKey::Rule(rule)) => rule.to_string(),
             Some(RuleKey::DefaultDeny {
                 direction,
                 policies,
-            }) => {
-                let policies: Vec<String> = policies.iter().map(ToString::to_string).collect();
-                format!("default-deny {direction} ({})", policies.join(", "))
-            }
+            }) => format!("default-deny {direction} ({})", texts(&policies).join(", ")),
         }
     }
+}
+
+fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "in",
+        Direction::Egress => "out",
+    }
+}
+
+/// A text without its middle, if it has more characters than fit.
+fn clipped(text: &str, most: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(1);
+    let (front, back) = (kept - kept / 3, kept / 3);
+    let front: String = letters[..front].iter().collect();
+    let back: String = letters[letters.len() - back..].iter().collect();
+    format!("{front}\u{2026}{back}")
+}
+
+/// As ` :80,443/TCP`, or ` :80/TCP+7` where that would be long; empty for every port.
+fn short_ports(ports: &[String]) -> String {
+    const LONG: usize = 20;
+    let Some(first) = ports.first() else {
+        return String::new();
+    };
+    let mut joined = String::new();
+    let mut rest = ports.iter().peekable();
+    while let Some(port) = rest.next() {
+        let (number, protocol) = port.split_once('/').unwrap_or((port, ""));
+        let same = rest.peek().is_some_and(|next| {
+            let next = next.split_once('/').map(|(_, protocol)| protocol);
+            !protocol.is_empty() && next == Some(protocol)
+        });
+        joined.push_str(if same { number } else { port });
+        if rest.peek().is_some() {
+            joined.push(',');
+        }
+    }
+    if joined.chars().count() > LONG && ports.len() > 1 {
+        joined = format!("{first}+{}", ports.len() - 1);
+    }
+    format!(" :{joined}")
 }
 
 const FILE: &str = "rules.json";
 
 impl RuleNames {
-    /// The names of a numbering.
-    pub fn of(ids: &RuleIds) -> Self {
+    /// The names of a numbering, and what the rules say in these policies, which are sorted.
+    pub fn of(ids: &RuleIds, policies: &[Arc<NetworkPolicy>]) -> Self {
         let name = |id: u32, key: Option<&RuleKey>| RuleName {
             id,
             key: key.map(Key::from),
+            text: key.map_or_else(RuleText::default, |key| RuleText::of(key, policies)),
         };
         Self {
             schema_version: FORMAT,
@@ -216,7 +348,7 @@ impl RuleNames {
         state.join(FILE)
     }
 
-    /// What a rule id means in words, the fixed ones included.
+    /// The short name of a rule id, the fixed ones included.
     pub fn label(&self, id: u32) -> String {
         use bailey_bpf::abi;
         match id {
@@ -225,18 +357,25 @@ impl RuleNames {
             abi::RULE_UNKNOWN_ADDRESS => "unknown-address".to_owned(),
             abi::RULE_OWN_NODE => "own-node".to_owned(),
             abi::RULE_SELF => "self".to_owned(),
-            _ => {
-                let removed = || {
-                    let resting = find(&self.resting, id)?;
-                    resting.key.as_ref()?;
-                    Some(format!("{} (removed)", resting.label()))
-                };
-                find(&self.rules, id)
-                    .map(RuleName::label)
-                    .or_else(removed)
-                    .unwrap_or_else(|| format!("removed rule {id}"))
-            }
+            _ => match self.find(id) {
+                Some(rule) if rule.key.is_some() && !self.is_in_use(id) => {
+                    const REMOVED: &str = " (removed)";
+                    clipped(&rule.short(), SHORT_MAX - REMOVED.len()) + REMOVED
+                }
+                Some(rule) => rule.short(),
+                None => format!("removed rule {id}"),
+            },
         }
+    }
+
+    /// What is known of a rule id of a policy, in use or not.
+    pub fn find(&self, id: u32) -> Option<&RuleName> {
+        find(&self.rules, id).or_else(|| find(&self.resting, id))
+    }
+
+    /// Is it a rule of the generation in force?
+    pub fn is_in_use(&self, id: u32) -> bool {
+        find(&self.rules, id).is_some()
     }
 }
 
@@ -271,16 +410,52 @@ mod tests {
             [(18, Some(rule("c"))), (19, None)],
         );
         let directory = tempfile::tempdir().unwrap();
-        RuleNames::of(&ids).write(directory.path()).unwrap();
+        RuleNames::of(&ids, &[]).write(directory.path()).unwrap();
         let names = RuleNames::read(directory.path()).unwrap();
-        assert_eq!(names.label(16), "ns/a ingress[2]");
-        assert_eq!(names.label(17), "default-deny egress (ns/a, ns/b)");
-        assert_eq!(names.label(18), "ns/c ingress[2] (removed)");
+        assert_eq!(names.label(16), "ns/a in[2]");
+        assert_eq!(names.label(17), "ns default-deny out (2 policies)");
+        assert_eq!(names.label(18), "ns/c in[2] (removed)");
         assert_eq!(names.label(19), "removed rule 19");
         assert_eq!(names.label(99), "removed rule 99");
         assert_eq!(names.ids(), ids);
         fs::write(RuleNames::path(directory.path()), "{\"schema_version\":1}").unwrap();
         let error = RuleNames::read(directory.path()).unwrap_err();
         assert!(error.to_string().contains("format 1"), "{error}");
+    }
+
+    #[test]
+    fn short_names_have_at_most_64_characters_and_keep_their_ends() {
+        let name = |namespace: &str, policy: &str, ports: &[&str]| RuleName {
+            id: 16,
+            key: Some(Key::Rule {
+                direction: Way::Ingress,
+                namespace: namespace.into(),
+                name: policy.into(),
+                index: 0,
+            }),
+            text: RuleText {
+                ports: ports.iter().map(|&port| port.to_owned()).collect(),
+                ..RuleText::default()
+            },
+        };
+        let cases: [(&[&str], &str); 5] = [
+            (&[], "shop/web in[0]"),
+            (&["8080/TCP"], "shop/web in[0] :8080/TCP"),
+            (&["80/TCP", "443/TCP"], "shop/web in[0] :80,443/TCP"),
+            (&["53/TCP", "53/UDP"], "shop/web in[0] :53/TCP,53/UDP"),
+            (
+                &["30000-30100/TCP", "1/UDP", "2/UDP"],
+                "shop/web in[0] :30000-30100/TCP+2",
+            ),
+        ];
+        for (ports, short) in cases {
+            assert_eq!(name("shop", "web", ports).short(), short);
+        }
+        let long = name(&"n".repeat(63), &"p".repeat(253), &["8080/TCP"]).short();
+        assert_eq!(long.chars().count(), SHORT_MAX);
+        assert!(
+            long.starts_with("nnn") && long.ends_with("ppp in[0] :8080/TCP"),
+            "{long}"
+        );
     }
 }

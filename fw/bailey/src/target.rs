@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use bailey_policy::{Connection, EndpointKind, EndpointRef, Protocol, Snapshot};
 
+use crate::nearest::nearest;
+
 /// One side of a connection, as people name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -54,7 +56,10 @@ impl Target {
             let node = pod.node.as_ref().and_then(|name| snapshot.node(name));
             node.map_or_else(|| pod.addresses.clone(), |node| node.addresses.clone())
         } else {
-            return Err(format!("{id} is not in the inventory"));
+            return Err(format!(
+                "{id} is not in the inventory{}",
+                like(id, snapshot)
+            ));
         };
         if addresses.is_empty() {
             return Err(format!("{id} has no address"));
@@ -99,6 +104,14 @@ impl Target {
             )),
         }
     }
+}
+
+/// The endpoint of the same kind that may be meant.
+fn like(id: &EndpointRef, snapshot: &Snapshot) -> String {
+    let endpoints = snapshot.endpoints().iter().map(|endpoint| &endpoint.id);
+    let hosts = snapshot.host_pods().iter().map(|pod| &pod.id);
+    let same = endpoints.chain(hosts).filter(|other| other.kind == id.kind);
+    nearest(&id.to_string(), same.map(ToString::to_string))
 }
 
 impl FromStr for Target {

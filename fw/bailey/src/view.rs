@@ -1,14 +1,34 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
+use bailey_compile::RuleIds;
 use bailey_control::api::{self, Named, SCHEMA_VERSION};
-use bailey_datapath::clock::Ticks;
+use bailey_datapath::blocks::{self, Blocks};
+use bailey_datapath::control::ControlWord;
 use bailey_datapath::counters::Counters;
-use bailey_datapath::flows::{Census, Flow, FlowTable, state_name};
+use bailey_datapath::flows::{Census, FlowTable, state_name};
 use bailey_datapath::status::{Loaded, LoadedInterface};
+use bailey_datapath::sweep::SCALE_START;
 use bailey_datapath::{DatapathError, PinDir};
+use bailey_policy::NetworkPolicy;
+use ipnet::IpNet;
 
 use crate::config::{Config, Topology};
 use crate::rule_names::RuleNames;
+
+/// Words for what happens to flows.
+mod events;
+/// The flow table, as lines.
+mod flows;
+/// What is there beside policy.
+mod live;
+/// Rules and their names.
+mod rules;
+
+pub use flows::FlowList;
+
+use events::EVENTS;
 
 /// Reads what is pinned and says it in the words of the API; the daemon's server and the verbs that
 /// find no daemon use the same.
@@ -16,6 +36,27 @@ use crate::rule_names::RuleNames;
 pub struct View {
     pins: PinDir,
     config: Config,
+    /// The rules of the daemon's own memory; without a daemon they are in a file.
+    known: Option<KnownRules>,
+}
+
+/// The rules in force, as the daemon knows them. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownRules(Arc<Mutex<(Arc<RuleIds>, Vec<Arc<NetworkPolicy>>)>>);
+
+impl KnownRules {
+    /// These are in force from now on; `policies` are sorted.
+    pub fn set(&self, ids: Arc<RuleIds>, policies: Vec<Arc<NetworkPolicy>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (ids, policies);
+    }
+
+    /// Their names; nothing of what they say where an earlier process read that.
+    fn names(&self) -> (RuleNames, bool) {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ids, policies) = known.clone();
+        drop(known);
+        (RuleNames::of(&ids, &policies), !policies.is_empty())
+    }
 }
 
 impl View {
@@ -24,6 +65,16 @@ impl View {
         Self {
             pins: PinDir::Path(config.paths.pins.clone()),
             config,
+            known: None,
+        }
+    }
+
+    /// The same, where rules are known without their file.
+    #[must_use]
+    pub fn with_rules(self, known: KnownRules) -> Self {
+        Self {
+            known: Some(known),
+            ..self
         }
     }
 
@@ -31,9 +82,23 @@ impl View {
         Loaded::read(&self.config.paths.pins)
     }
 
+    fn stamp(&self) -> Result<api::Stamp, DatapathError> {
+        Ok(stamp(ControlWord::read(&self.pins)?.generation))
+    }
+
+    /// The stamp of an answer that needs no Bailey.
+    pub fn stamp_or_none(&self) -> api::Stamp {
+        self.stamp().unwrap_or_else(|_| stamp(0))
+    }
+
     /// Rule names; numbers, if the file cannot be read.
     fn names(&self) -> RuleNames {
-        RuleNames::read(&self.config.paths.state).unwrap_or_default()
+        let read = || RuleNames::read(&self.config.paths.state);
+        match self.known.as_ref().map(KnownRules::names) {
+            Some((names, true)) => names,
+            Some((names, false)) => read().unwrap_or(names),
+            None => read().unwrap_or_default(),
+        }
     }
 
     /// One screen of truth, without what only the daemon knows.
@@ -43,19 +108,46 @@ impl View {
     pub fn status(&self) -> Result<api::Status, DatapathError> {
         let loaded = self.loaded()?;
         let census = FlowTable::open(&self.pins)?.census();
+        let blocks = Blocks::open(&self.pins)?.list()?;
+        let shown = blocks.iter().take(api::STATUS_BLOCKS);
+        let interfaces = loaded.interfaces.iter().map(|i| self.interface(i));
+        let interfaces: Vec<api::Interface> = interfaces.collect();
         Ok(api::Status {
-            schema_version: SCHEMA_VERSION,
+            stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
-            generation: loaded.control.generation,
-            flow_table: self.flow_table(&loaded, &census),
+            flow_table: self.flow_table(loaded.scale, &census),
             flood_seconds: loaded.flood_seconds,
-            interfaces: loaded
-                .interfaces
-                .iter()
-                .map(|i| self.interface(i))
-                .collect(),
+            blocks: blocks.len() as u64,
+            blocked: shown.map(block).collect(),
+            problems: self.problems(&interfaces, loaded.control.generation),
+            interfaces,
             daemon: None,
         })
+    }
+
+    /// What is wrong with what is pinned and written.
+    fn problems(&self, interfaces: &[api::Interface], generation: u32) -> Vec<String> {
+        let mut problems = Vec::new();
+        for interface in interfaces {
+            let name = &interface.name;
+            if interface.link == "gone" {
+                problems.push(format!("interface {name}: there is no such interface"));
+            } else if !interface.complete {
+                problems.push(format!("interface {name}: a program is not attached"));
+            }
+        }
+        let state = &self.config.paths.state;
+        if generation > 0
+            && let Err(error) = RuleNames::read(state)
+        {
+            let path = RuleNames::path(state);
+            problems.push(format!(
+                "{}: {error}: after a restart counters and flows would have no names of rules; SIGHUP \
+                 makes the daemon write it again",
+                path.display()
+            ));
+        }
+        problems
     }
 
     fn interface(&self, loaded: &LoadedInterface) -> api::Interface {
@@ -78,60 +170,21 @@ impl View {
         }
     }
 
-    fn flow_table(&self, loaded: &Loaded, census: &Census) -> api::FlowTable {
+    /// The limit is that of the configuration, if that is the one that the table was made with.
+    fn flow_table(&self, scale: u64, census: &Census) -> api::FlowTable {
+        let configured = self.config.settings().flow_slots() == census.slots;
+        let limit = match configured {
+            true => u64::from(self.config.flow_table.flows),
+            false => census.slots / 2,
+        };
         api::FlowTable {
-            flows: census.taken,
-            limit: u64::from(self.config.flow_table.flows),
+            slots_used: census.taken,
             slots: census.slots,
-            idle_time_percent: loaded.scale * 100 / u64::from(abi::SCALE_ONE),
+            live: census.live(),
+            limit,
+            shrinking_from: limit * SCALE_START / 100,
+            idle_time_percent: scale * 100 / u64::from(abi::SCALE_ONE),
         }
-    }
-
-    /// Every rule of the generation in force.
-    pub fn rules(&self) -> Result<api::Rules, DatapathError> {
-        let counters = Counters::open(&self.pins)?;
-        let names = self.names();
-        let fixed = [
-            abi::RULE_NOT_ISOLATED,
-            abi::RULE_OWN_NODE,
-            abi::RULE_SELF,
-            abi::RULE_UNKNOWN_ADDRESS,
-        ];
-        let now = Ticks::now();
-        let ids = names.rules.iter().map(|rule| rule.id).chain(fixed);
-        let rules = ids.map(|id| {
-            let count = counters.rule(id);
-            api::Rule {
-                id,
-                rule: names.label(id),
-                hits: count.hits,
-                packets: count.packets,
-                bytes: count.bytes,
-                limited: count.limited,
-                idle_seconds: count.seen.map(|seen| now.seconds_since(seen)),
-            }
-        });
-        Ok(api::Rules {
-            schema_version: SCHEMA_VERSION,
-            generation: self.loaded()?.control.generation,
-            rules: rules.collect(),
-        })
-    }
-
-    /// Every flow, sorted.
-    pub fn flows(&self) -> Result<api::Flows, DatapathError> {
-        let table = FlowTable::open(&self.pins)?;
-        let names = self.names();
-        let now = Ticks::now();
-        let mut flows: Vec<api::Flow> = table.iter().map(|f| flow(&f, now, &names)).collect();
-        flows.sort_by(|a, b| {
-            let key = |f: &api::Flow| (f.protocol.clone(), f.source.clone(), f.destination.clone());
-            (key(a), a.source_port).cmp(&(key(b), b.source_port))
-        });
-        Ok(api::Flows {
-            schema_version: SCHEMA_VERSION,
-            flows,
-        })
     }
 
     /// Pressure on the flow table.
@@ -154,10 +207,19 @@ impl View {
             help: help.to_owned(),
         });
         Ok(api::FlowStats {
-            schema_version: SCHEMA_VERSION,
-            flow_table: self.flow_table(&self.loaded()?, &census),
+            stamp: self.stamp()?,
+            flow_table: self.flow_table(self.loaded()?.scale, &census),
             states,
             events: events.collect(),
+        })
+    }
+
+    /// All blocks.
+    pub fn blocks(&self) -> Result<api::Blocks, DatapathError> {
+        let blocks = Blocks::open(&self.pins)?.list()?;
+        Ok(api::Blocks {
+            stamp: self.stamp()?,
+            blocks: blocks.iter().map(block).collect(),
         })
     }
 
@@ -196,91 +258,41 @@ impl View {
             }
         }
         Ok(api::Counters {
-            schema_version: SCHEMA_VERSION,
+            stamp: self.stamp()?,
             counters: rows,
         })
     }
 }
 
-/// `enum flow_event`, in words.
-const EVENTS: &[(u32, &str, &str)] = &[
-    (abi::FLOW_INSERTED, "inserted", "flows opened"),
-    (
-        abi::FLOW_SWEPT,
-        "expired",
-        "idle for too long, and retired by the sweeper",
-    ),
-    (
-        abi::FLOW_EVICTED_EXPIRED,
-        "evicted-expired",
-        "idle for too long, and replaced by a new flow",
-    ),
-    (
-        abi::FLOW_EVICTED_OVER,
-        "evicted-over",
-        "closed or revoked, and replaced by a new flow",
-    ),
-    (
-        abi::FLOW_EVICTED_HALF_OPEN,
-        "evicted-half-open",
-        "unanswered or over its source's limit, and replaced by a new flow",
-    ),
-    (
-        abi::FLOW_EVICTED_IDLE,
-        "evicted-idle",
-        "live, idle for long, and replaced as the last resort",
-    ),
-    (
-        abi::FLOW_SOURCE_LIMITED,
-        "source-limited",
-        "packets of flows that stay evictable because their source has enough",
-    ),
-    (
-        abi::FLOW_REFUSED_FULL,
-        "refused-full",
-        "new flows that found no place: dropped",
-    ),
-    (
-        abi::FLOW_REFUSED_CONTENTION,
-        "refused-contention",
-        "new flows that lost a race again and again: dropped",
-    ),
-    (
-        abi::FLOW_RESTAMPED,
-        "restamped",
-        "idle flows whose epoch was so old that it could come round",
-    ),
-    (
-        abi::FLOW_RECOVERED,
-        "recovered",
-        "places that a killed process had left unusable",
-    ),
-    (
-        abi::FLOW_FLOOD_BEGAN,
-        "flood-began",
-        "times that a CPU saw more new flows than it may open",
-    ),
-    (
-        abi::FLOW_FLOOD_ENDED,
-        "flood-ended",
-        "times that this was over",
-    ),
-    (
-        abi::FLOW_PROVEN,
-        "proven",
-        "TCP clients that answered a challenge",
-    ),
-    (
-        abi::FLOW_RETRIED,
-        "retried",
-        "SYNs that were let through because they came again",
-    ),
-    (
-        abi::FLOW_COOKIE,
-        "cookie-returned",
-        "connections opened by the answer to a SYN cookie",
-    ),
-];
+fn stamp(generation: u32) -> api::Stamp {
+    api::Stamp {
+        schema_version: SCHEMA_VERSION,
+        time: crate::clock::rfc3339(),
+        node: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        generation,
+    }
+}
+
+fn block(block: &blocks::Block) -> api::Block {
+    api::Block {
+        prefix: short_prefix(&block.prefix),
+        seconds_left: block.seconds_left,
+        added: block.added,
+        reason: block.note.clone(),
+    }
+}
+
+/// A full-length prefix is an address.
+pub fn short_prefix(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() {
+        net.addr().to_string()
+    } else {
+        net.to_string()
+    }
+}
 
 fn protocol_of(state: u32) -> &'static str {
     match state {
@@ -290,23 +302,5 @@ fn protocol_of(state: u32) -> &'static str {
         abi::STATE_OTHER_NEW | abi::STATE_OTHER_REPLIED => "other ",
         abi::STATE_DENIED | abi::STATE_BUSY => "",
         _ => "TCP ",
-    }
-}
-
-fn flow(flow: &Flow, now: Ticks, names: &RuleNames) -> api::Flow {
-    api::Flow {
-        protocol: flow.protocol.to_string(),
-        source: flow.source.to_string(),
-        source_port: flow.source_port,
-        destination: flow.destination.to_string(),
-        destination_port: flow.destination_port,
-        state: state_name(flow.state).to_owned(),
-        idle_seconds: now.seconds_since(flow.seen),
-        packets: flow.original.packets,
-        bytes: flow.original.bytes,
-        reply_packets: flow.reply.packets,
-        reply_bytes: flow.reply.bytes,
-        egress_rule: names.label(flow.egress_rule),
-        ingress_rule: names.label(flow.ingress_rule),
     }
 }

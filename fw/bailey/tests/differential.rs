@@ -233,7 +233,7 @@ fn compare(engines: &[Engine], cases: u32) {
         text.parse().expect("BAILEY_FUZZ_SECONDS is a number")
     });
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    let engines = RefCell::new(Engines::new(engines).unwrap());
+    let engines = RefCell::new(Engines::new(engines, Limits::default()).unwrap());
     let coverage = RefCell::new(Coverage::default());
     let mut seed = seed();
     loop {

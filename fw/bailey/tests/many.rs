@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use bailey::engine::{Engine, Engines};
+use bailey_compile::Limits;
 use bailey_policy::{
-    Connection, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
+    Connection, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
 };
 use ipnet::IpNet;
@@ -101,6 +102,7 @@ fn snapshot(rules: Vec<Rule>) -> Snapshot {
         pod_selector: Selector::default(),
         ingress: Some(rules),
         egress: None,
+        place: Place::default(),
     };
     let pod = Endpoint {
         id: EndpointRef {
@@ -128,7 +130,7 @@ fn from(source: IpAddr, port: u16) -> Connection {
 
 /// Returns how many of the connections are allowed.
 fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) -> usize {
-    let mut engines = Engines::new(engines).unwrap();
+    let mut engines = Engines::new(engines, Limits::default()).unwrap();
     let prepared = engines.prepare(snapshot).unwrap();
     let wanted = engines.wanted().to_vec();
     let mut allowed = 0;

@@ -240,7 +240,7 @@ fn rule_names_are_left_for_readers_and_ids_are_stable() {
         names
             .rules
             .iter()
-            .find(|rule| rule.label() == "x/b ingress[0]")
+            .find(|rule| rule.long() == "x/b ingress[0]")
             .map(|rule| rule.id)
             .unwrap()
     };

@@ -3,18 +3,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::server::Problem;
+use crate::api::{FlowQuery, Stamp, path};
+use crate::server::{Problem, STAMP_HEADER};
 
 /// The longest wait for an answer: a daemon that is stopped accepts and says nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer: a full table of 2^24 flows is some gigabytes and read in another way.
+/// The longest answer in one piece: some millions of rules.
 const ANSWER_MAX: usize = 1 << 30;
 
 /// Why there is no answer.
@@ -29,6 +31,9 @@ pub enum ClientError {
     /// The daemon has a reason.
     #[error("bailey answers: {0}")]
     Refused(String),
+    /// The question is wrong.
+    #[error("{0}")]
+    Question(String),
     /// What came is no answer.
     #[error("bailey's answer cannot be read: {0}")]
     Garbled(String),
@@ -41,41 +46,106 @@ pub enum ClientError {
 ///
 /// # Errors
 /// If there is no daemon, it does not answer, or not in this version's words.
-pub fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, ClientError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ClientError::Unreachable)?;
-    let (status, body) = runtime
-        .block_on(async { tokio::time::timeout(PATIENCE, ask(socket, path)).await })
-        .map_err(|_| ClientError::Silent)??;
+pub fn get<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    query: &impl Serialize,
+) -> Result<T, ClientError> {
+    let whole = async {
+        let answer = ask(socket, path, query).await?;
+        read_whole(answer).await
+    };
+    let (status, body) = block_on(async { patiently(whole).await? })?;
     if status != StatusCode::OK {
-        let problem = serde_json::from_slice::<Problem>(&body);
-        return Err(ClientError::Refused(
-            problem.map_or_else(|_| status.to_string(), |problem| problem.error),
-        ));
+        return Err(refusal(status, &body));
     }
     serde_json::from_slice(&body).map_err(|error| ClientError::Garbled(error.to_string()))
 }
 
-async fn ask(socket: &Path, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+/// Asks for flows: says when and where they were read, then hands over pieces of their lines, until
+/// all came or the function says false.
+///
+/// # Errors
+/// As [`get`]; also if the daemon falls silent under way.
+pub fn flows(
+    socket: &Path,
+    query: &FlowQuery,
+    begin: impl FnOnce(Stamp),
+    mut piece: impl FnMut(&[u8]) -> bool,
+) -> Result<(), ClientError> {
+    block_on(async {
+        let answer = patiently(ask(socket, path::FLOWS, query)).await??;
+        if answer.status() != StatusCode::OK {
+            let (status, body) = patiently(read_whole(answer)).await??;
+            return Err(refusal(status, &body));
+        }
+        let stamp = answer.headers().get(STAMP_HEADER);
+        let stamp = stamp.and_then(|stamp| serde_json::from_slice(stamp.as_bytes()).ok());
+        begin(stamp.ok_or_else(|| ClientError::Garbled("it has no stamp".into()))?);
+        let mut body = answer.into_body();
+        while let Some(frame) = patiently(body.frame()).await? {
+            let frame = frame.map_err(garbled)?;
+            if let Some(data) = frame.data_ref()
+                && !piece(data)
+            {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ClientError::Unreachable)?;
+    runtime.block_on(work)
+}
+
+async fn patiently<T>(work: impl Future<Output = T>) -> Result<T, ClientError> {
+    let waited = tokio::time::timeout(PATIENCE, work).await;
+    waited.map_err(|_| ClientError::Silent)
+}
+
+fn garbled(error: hyper::Error) -> ClientError {
+    ClientError::Garbled(error.to_string())
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) if problem.question => ClientError::Question(problem.error),
+        Ok(problem) => ClientError::Refused(problem.error),
+        Err(_) => ClientError::Refused(status.to_string()),
+    }
+}
+
+async fn ask(
+    socket: &Path,
+    path: &str,
+    query: &impl Serialize,
+) -> Result<Response<Incoming>, ClientError> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => ClientError::Denied,
             _ => ClientError::Unreachable(error),
         })?;
-    let garbled = |error: hyper::Error| ClientError::Garbled(error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(garbled)?;
-    let request = Request::get(path)
+    let query = serde_urlencoded::to_string(query)
+        .map_err(|error| ClientError::Garbled(error.to_string()))?;
+    let request = Request::get(format!("{path}?{query}"))
         .header("host", "bailey")
         .body(Empty::<Bytes>::new())
         .map_err(|error| ClientError::Garbled(error.to_string()))?;
     // What ends the connection early ends the exchange with an error; the daemon ends it after each.
     tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(garbled)?;
+    sender.send_request(request).await.map_err(garbled)
+}
+
+async fn read_whole(answer: Response<Incoming>) -> Result<(StatusCode, Bytes), ClientError> {
     let status = answer.status();
     let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
     let body = body.map_err(|error| ClientError::Garbled(error.to_string()))?;

@@ -13,4 +13,4 @@ pub mod client;
 pub mod server;
 
 pub use client::ClientError;
-pub use server::{Problem, Server, Source};
+pub use server::{FlowLines, Problem, Server, Source};

@@ -1,23 +1,29 @@
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use http_body::Frame;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, path};
@@ -29,36 +35,87 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// If what is pinned cannot be read; likewise below.
     fn status(&self) -> Result<api::Status, Problem>;
-    /// Every rule.
-    fn rules(&self) -> Result<api::Rules, Problem>;
-    /// Every flow.
-    fn flows(&self) -> Result<api::Flows, Problem>;
+    /// Every rule, or those that a query names.
+    fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem>;
+    /// Flows, to be read one after the other.
+    fn flows(&self, query: api::FlowQuery) -> Result<FlowLines, Problem>;
     /// Pressure on the flow table.
     fn flow_stats(&self) -> Result<api::FlowStats, Problem>;
     /// Packets by reason.
     fn counters(&self) -> Result<api::Counters, Problem>;
+    /// What is blocked.
+    fn blocks(&self) -> Result<api::Blocks, Problem>;
+    /// What is there beside policy for a connection.
+    fn live(&self, query: api::LiveQuery) -> Result<api::Live, Problem>;
 }
+
+/// Flows that are written when they are asked for.
+pub struct FlowLines {
+    /// When and where.
+    pub stamp: api::Stamp,
+    /// Hands over lines of JSON in pieces, until all are or the function says false.
+    pub write: Box<dyn FnOnce(&mut dyn FnMut(Vec<u8>) -> bool) + Send>,
+}
+
+/// The header that says when and where flows were read: their lines do not have one place for it.
+pub(crate) const STAMP_HEADER: &str = "bailey-stamp";
 
 /// An answer that is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// What is wrong.
     pub error: String,
+    /// Is it the question that is wrong?
+    #[serde(default)]
+    pub question: bool,
+}
+
+impl Problem {
+    /// With the question.
+    pub fn question(error: impl Into<String>) -> Self {
+        Self {
+            error: error.into(),
+            question: true,
+        }
+    }
+
+    fn defect() -> Self {
+        Self {
+            error: "a defect: the answer could not be made".to_owned(),
+            question: false,
+        }
+    }
 }
 
 impl<E: std::error::Error> From<E> for Problem {
     fn from(error: E) -> Self {
         Self {
             error: error.to_string(),
+            question: false,
         }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = if self.question {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        (status, Json(self)).into_response()
     }
 }
 
 /// Clients served at one time; more wait in the socket's queue.
 const CLIENTS: usize = 16;
-/// Answers that are made at one time, also for clients that have gone away: each may be as large as
-/// the flow table.
+/// Answers that are made at one time, also for clients that have gone away.
 const ANSWERS: usize = 2;
+/// Lists of flows that are written at one time. A client that reads slowly holds one up, and no other
+/// answer.
+const LISTS: usize = 2;
+/// Pieces of a list that wait for the client.
+const PIECES: usize = 4;
 /// The longest a client may take to ask.
 const ASKING: Duration = Duration::from_secs(5);
 /// The longest a connection may last.
@@ -143,17 +200,20 @@ async fn serve(listener: StdListener, source: Arc<dyn Source>) {
 fn router(source: Arc<dyn Source>) -> Router {
     Router::new()
         .route(path::STATUS, get(|s| answer(s, |s| s.status())))
-        .route(path::RULES, get(|s| answer(s, |s| s.rules())))
-        .route(path::FLOWS, get(|s| answer(s, |s| s.flows())))
+        .route(path::RULES, get(|q, s| answer_to(s, q, |s, q| s.rules(q))))
+        .route(path::FLOWS, get(flows))
         .route(path::FLOW_STATS, get(|s| answer(s, |s| s.flow_stats())))
         .route(path::COUNTERS, get(|s| answer(s, |s| s.counters())))
+        .route(path::BLOCKS, get(|s| answer(s, |s| s.blocks())))
+        .route(path::LIVE, get(|q, s| answer_to(s, q, |s, q| s.live(q))))
         .fallback(|| async {
-            let error = "there is no such path; /v1/status is one".to_owned();
-            (StatusCode::NOT_FOUND, Json(Problem { error }))
+            let problem = Problem::question("there is no such path; /v1/status is one");
+            (StatusCode::NOT_FOUND, Json(problem))
         })
         .with_state(Answering {
             source,
             permits: Arc::new(Semaphore::new(ANSWERS)),
+            lists: Arc::new(Semaphore::new(LISTS)),
         })
 }
 
@@ -161,24 +221,86 @@ fn router(source: Arc<dyn Source>) -> Router {
 struct Answering {
     source: Arc<dyn Source>,
     permits: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
+}
+
+type Asked<Q> = Result<Query<Q>, QueryRejection>;
+
+/// Answers a question that says more than its path.
+async fn answer_to<Q: Send + 'static, T: Serialize + Send + 'static>(
+    state: State<Answering>,
+    query: Asked<Q>,
+    read: impl FnOnce(&dyn Source, Q) -> Result<T, Problem> + Send + 'static,
+) -> Response {
+    match query {
+        Ok(Query(query)) => answer(state, |source| read(source, query)).await,
+        Err(rejection) => Problem::question(rejection.body_text()).into_response(),
+    }
 }
 
 /// Reading maps takes a while, so it happens on a thread of its own.
 async fn answer<T: Serialize + Send + 'static>(
-    State(Answering { source, permits }): State<Answering>,
+    State(answering): State<Answering>,
     read: impl FnOnce(&dyn Source) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
-    let permit = permits.acquire_owned().await;
+    let permit = answering.permits.acquire_owned().await;
     let work = move || {
         let _permit = permit;
-        read(&*source)
+        read(&*answering.source)
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Json(value).into_response(),
-        Ok(Err(problem)) => (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response(),
-        Err(_) => {
-            let error = "a defect: the answer could not be made".to_owned();
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(Problem { error })).into_response()
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => Problem::defect().into_response(),
+    }
+}
+
+/// Flows as lines, written while they are read: the client's pace is that of the thread that reads them.
+async fn flows(query: Asked<api::FlowQuery>, State(answering): State<Answering>) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return Problem::question(rejection.body_text()).into_response(),
+    };
+    let permit = answering.lists.acquire_owned().await;
+    let (begin, began) = oneshot::channel();
+    let (sender, receiver) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        match answering.source.flows(query) {
+            Err(problem) => drop(begin.send(Err(problem))),
+            Ok(FlowLines { stamp, write }) => {
+                if begin.send(Ok(stamp)).is_ok() {
+                    write(&mut |piece| sender.blocking_send(Bytes::from(piece)).is_ok());
+                }
+            }
         }
+    });
+    match began.await {
+        Ok(Ok(stamp)) => {
+            let stamp = serde_json::to_string(&stamp).unwrap_or_default();
+            let headers = [
+                ("content-type", "application/x-ndjson".to_owned()),
+                (STAMP_HEADER, stamp),
+            ];
+            (headers, Body::new(Pieces(receiver))).into_response()
+        }
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => Problem::defect().into_response(),
+    }
+}
+
+/// An answer that comes piece by piece.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.poll_recv(context);
+        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }

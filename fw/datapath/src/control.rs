@@ -2,7 +2,10 @@ use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
+use crate::counters::map_pinned;
+use crate::error::DatapathError;
 use crate::mapping::Mapping;
+use crate::pins::PinDir;
 
 /// The word whose store is the commit: which slot, which generation, which epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,15 @@ pub(crate) const BLOCKS: usize = 5;
 pub(crate) const RECEIVERS: usize = 7;
 
 impl ControlWord {
+    /// The word that is pinned.
+    ///
+    /// # Errors
+    /// If nothing is pinned, or another version's.
+    pub fn read(pins: &PinDir) -> Result<Self, DatapathError> {
+        let (control, _) = map_pinned(pins, "control", size_of::<abi::control>())?;
+        Ok(Self::load(&control))
+    }
+
     /// What is in force before the first commit: an empty slot, so every packet is dropped with
     /// the reason `no-policy`.
     pub(crate) const NONE: Self = Self {

@@ -74,7 +74,21 @@ pub(crate) fn open_pinned(
         return Err(DatapathError::NotLoaded(directory));
     }
     let layout = |message: String| DatapathError::Layout { name, message };
-    let map = MapData::from_pin(&path).map_err(|error| layout(error.to_string()))?;
+    let map = MapData::from_pin(&path).map_err(|error| {
+        let first: &dyn std::error::Error = &error;
+        let mut causes = std::iter::successors(Some(first), |cause| cause.source());
+        let denied = causes.any(|cause| {
+            let cause = cause.downcast_ref::<std::io::Error>();
+            cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
+        });
+        match denied {
+            true => DatapathError::NotPermitted(format!(
+                "{}: this process may not open it: it lacks CAP_BPF; run as root",
+                path.display()
+            )),
+            false => layout(error.to_string()),
+        }
+    })?;
     let info = map.info().map_err(|error| layout(error.to_string()))?;
     if info.value_size() as usize != value_size {
         return Err(layout(format!(
@@ -128,6 +142,11 @@ impl Counters {
             cpus,
             stride: entries / cpus,
         })
+    }
+
+    /// How many rule ids have a counter.
+    pub fn rule_count(&self) -> u32 {
+        self.stride as u32
     }
 
     /// By hook and reason number, those that counted anything, on all interfaces.

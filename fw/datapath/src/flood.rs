@@ -53,7 +53,7 @@ impl FloodGlobals {
                 source: TokenBucket::default(),
             };
         }
-        let slots = u64::from(abi::FLOW_LANES) << settings.bucket_bits();
+        let slots = settings.flow_slots();
         let rate = match flood.new_flows {
             0 => (slots / 8).max(AUTOMATIC_MIN),
             rate => u64::from(rate),

@@ -10,6 +10,7 @@ use crate::counters::{Count, map_pinned};
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
 use crate::pins::PinDir;
+use crate::sweep::is_live;
 
 /// The flow table, read while the programs write it: each flow is whole, the set of them is not
 /// of one moment.
@@ -59,6 +60,13 @@ pub struct Flow {
     pub key: abi::flow_key,
 }
 
+impl Flow {
+    /// Its place in the table, for [`FlowTable::at`].
+    pub fn place(&self) -> usize {
+        self.slot.0 * LANES + self.slot.1
+    }
+}
+
 const LANES: usize = abi::FLOW_LANES as usize;
 /// Words of a flow's line.
 pub(crate) const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
@@ -92,6 +100,15 @@ pub struct Census {
     pub taken: u64,
     /// Lanes that there are.
     pub slots: u64,
+}
+
+impl Census {
+    /// Flows that both sides have spoken in: those that idle times depend on.
+    pub fn live(&self) -> u64 {
+        let states = (0..).zip(&self.by_state);
+        let live = states.filter(|(state, _)| is_live(*state));
+        live.map(|(_, count)| count).sum()
+    }
 }
 
 impl FlowTable {
@@ -179,6 +196,15 @@ impl FlowTable {
         })
     }
 
+    /// The flow at a place, if one is there.
+    pub fn at(&self, place: usize) -> Option<Flow> {
+        let (bucket, lane) = (place / LANES, place % LANES);
+        let tags = self.tags.words().get(bucket)?.load(Ordering::Relaxed);
+        let tag = tags.to_le_bytes()[lane];
+        let flow = self.flow(bucket, lane).filter(|_| tag != 0)?;
+        Some(Flow { tag, ..flow })
+    }
+
     fn flow(&self, bucket: usize, lane: usize) -> Option<Flow> {
         let at = line_at(bucket, lane);
         let line = &self.lines.words()[at..at + LINE_WORDS];
@@ -260,6 +286,19 @@ fn address(words: [u64; 2]) -> IpAddr {
     let octets: [u8; 16] = bytemuck::cast(words);
     Ipv6Addr::from(octets).to_canonical()
 }
+
+/// The names of states, each once.
+pub const STATES: [&str; 9] = [
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT",
+    "TIME_WAIT",
+    "CLOSED",
+    "UNREPLIED",
+    "REPLIED",
+    "DENIED",
+];
 
 /// The name of a flow state in output.
 pub fn state_name(state: u32) -> &'static str {

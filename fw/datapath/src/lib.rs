@@ -80,6 +80,8 @@ mod own;
 pub mod pins;
 /// Verdicts from the loaded program, without side effects.
 pub mod probe;
+/// Whose programs judge packets, as the kernel tells.
+mod protectors;
 /// What an interface's refusal means.
 pub mod refusal;
 /// The attached programs, run on frames of one's own.
@@ -108,5 +110,6 @@ pub use flood::Flood;
 pub use frames::{Frames, Tunnel, TunnelKind};
 pub use guardian::Guardian;
 pub use pins::PinDir;
+pub use protectors::{Process, Protector, protectors};
 pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};
 pub use sys::{Queues, link_speed, queues};

@@ -191,6 +191,17 @@ pub(crate) struct Stacking {
 }
 
 /// All interfaces of this network namespace.
+pub(crate) fn interfaces() -> io::Result<Vec<InterfaceState>> {
+    dump(
+        RouteNetlinkMessage::GetLink(LinkMessage::default()),
+        |message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(state_of(&link)),
+            _ => None,
+        },
+    )
+}
+
+/// How all interfaces of this network namespace stand on each other.
 pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
     dump(
         RouteNetlinkMessage::GetLink(LinkMessage::default()),

@@ -187,6 +187,11 @@ impl Settings {
         (slots / abi::FLOW_LANES).ilog2().max(1)
     }
 
+    /// Places in the flow table.
+    pub fn flow_slots(&self) -> u64 {
+        u64::from(abi::FLOW_LANES) << self.bucket_bits()
+    }
+
     /// Rule counters per CPU: whole pages of them, so that two CPUs share none.
     pub(crate) fn rule_stride(&self) -> u32 {
         const PER_PAGE: u32 = 4096 / size_of::<abi::rule_counter>() as u32;

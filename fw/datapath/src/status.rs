@@ -1,10 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 use bailey_bpf::abi;
 
-use crate::attach::parse_link_pin;
+use crate::attach::{TC, XDP, parse_link_pin};
 use crate::change::XdpMode;
 use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
@@ -15,6 +16,7 @@ use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, Which};
 use crate::pins::PinDir;
+use crate::protectors;
 
 /// What enforces at the moment, as the kernel tells it: no daemon is asked.
 #[derive(Debug, Clone)]
@@ -76,41 +78,57 @@ impl Loaded {
         let (control, _) = map_pinned(&pins, "control", size_of::<abi::control>())?;
         let names = interfaces::slot_names(&pins)?;
         let words: BTreeMap<u32, u64> = interfaces::attached(&pins)?.into_iter().collect();
-        let mut found: BTreeMap<u32, LoadedInterface> = BTreeMap::new();
-        for pin in pins.names() {
-            let Some((hook, index)) = parse_link_pin(&pin) else {
-                continue;
-            };
-            let info = Link::from_pin(&pins.pin(&pin), index).and_then(|link| link.info());
-            let program = info.ok().filter(|info| info.ifindex == index);
-            let program = program.map(|info| info.program);
-            let interface = found.entry(index).or_insert_with(|| {
-                let slot = words.get(&index).unwrap_or(&0) & u64::from(abi::INTERFACE_SLOT_MASK);
-                let state = netlink::interface(Which::Index(index)).ok().flatten();
-                LoadedInterface {
-                    name: names.get(slot as usize).cloned().unwrap_or_default(),
-                    index,
-                    running: state.as_ref().is_some_and(|state| state.running),
-                    xdp_mode: state
-                        .as_ref()
-                        .and_then(|state| state.xdp)
-                        .map_or(XdpMode::Generic, |xdp| xdp.mode),
-                    name_now: state.map(|state| state.name),
-                    xdp_program: None,
-                    tc_program: None,
-                }
+        // By its pin, or as the kernel has it where somebody has removed the pin.
+        let pinned: BTreeMap<(String, u32), u32> = pins
+            .names()
+            .iter()
+            .filter_map(|pin| {
+                let (hook, index) = parse_link_pin(pin)?;
+                let link = Link::from_pin(&pins.pin(pin), index).ok()?;
+                let info = link.info().ok().filter(|info| info.ifindex == index)?;
+                Some(((hook.to_owned(), index), info.program))
+            })
+            .collect();
+        let judged = words.iter().filter(|(_, word)| **word != 0);
+        let mut indices: BTreeSet<u32> = judged.map(|(&index, _)| index).collect();
+        indices.extend(
+            pins.names()
+                .iter()
+                .filter_map(|pin| Some(parse_link_pin(pin)?.1)),
+        );
+        let mut ours: Option<BTreeSet<u32>> = None;
+        let mut is_ours = |program: &u32| {
+            let ours = ours.get_or_insert_with(protectors::programs);
+            ours.contains(program)
+        };
+        let mut found = Vec::new();
+        for index in indices {
+            let slot = words.get(&index).unwrap_or(&0) & u64::from(abi::INTERFACE_SLOT_MASK);
+            let state = netlink::interface(Which::Index(index)).ok().flatten();
+            let xdp = state.as_ref().and_then(|state| state.xdp);
+            let hook = |hook: &str| pinned.get(&(hook.to_owned(), index)).copied();
+            let attached = xdp.map(|xdp| xdp.program);
+            let name_now = state.as_ref().map(|state| state.name.clone());
+            found.push(LoadedInterface {
+                name: names.get(slot as usize).cloned().unwrap_or_default(),
+                index,
+                running: state.as_ref().is_some_and(|state| state.running),
+                xdp_mode: xdp.map_or(XdpMode::Generic, |xdp| xdp.mode),
+                xdp_program: hook(XDP).or_else(|| attached.filter(&mut is_ours)),
+                tc_program: hook(TC).or_else(|| {
+                    let name = name_now.as_deref()?;
+                    let queried = SchedClassifier::query_tcx(name, TcAttachType::Egress).ok()?;
+                    let mut programs = queried.1.iter().map(ProgramInfo::id);
+                    programs.find(&mut is_ours)
+                }),
+                name_now,
             });
-            if hook == "xdp" {
-                interface.xdp_program = program;
-            } else {
-                interface.tc_program = program;
-            }
         }
         Ok(Self {
             control: ControlWord::load(&control),
             scale: scale_in_force(control.words()[control::SCALE].load(Ordering::Relaxed)),
             flood_seconds: flood::seconds(&pins)?,
-            interfaces: found.into_values().collect(),
+            interfaces: found,
         })
     }
 

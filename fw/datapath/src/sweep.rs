@@ -280,7 +280,7 @@ fn counts_for_source(meta: u64) -> bool {
 }
 
 /// `state_live` of source.h: live and replied, which is never evicted for another.
-fn is_live(state: u32) -> bool {
+pub(crate) fn is_live(state: u32) -> bool {
     matches!(
         state,
         abi::STATE_TCP_ESTABLISHED

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// The labels of a namespace, pod or workload: keys and values, ascending by key. There are many of
@@ -86,9 +87,39 @@ impl Requirement {
     }
 }
 
+impl fmt::Display for Requirement {
+    /// As kubectl's `--selector` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |values: &BTreeSet<String>| {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            values.join(",")
+        };
+        match self {
+            Self::In(key, values) if values.len() == 1 => write!(f, "{key}={}", list(values)),
+            Self::In(key, values) => write!(f, "{key} in ({})", list(values)),
+            Self::NotIn(key, values) => write!(f, "{key} notin ({})", list(values)),
+            Self::Exists(key) => f.write_str(key),
+            Self::DoesNotExist(key) => write!(f, "!{key}"),
+        }
+    }
+}
+
 /// A label selector: all requirements must hold. The empty selector matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(pub BTreeSet<Requirement>);
+
+impl fmt::Display for Selector {
+    /// As kubectl's `--selector` takes it; `(all)` where that is empty.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("(all)");
+        }
+        for (index, requirement) in self.0.iter().enumerate() {
+            write!(f, "{}{requirement}", if index == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
 
 impl Selector {
     /// Does the selector match an object with these labels?

@@ -15,6 +15,8 @@ pub mod label;
 pub mod network_policy;
 /// The naive evaluator, written from the specification.
 pub mod oracle;
+/// Where policies were read from.
+pub mod place;
 /// What a rule lets open in a time.
 pub mod rate_limit;
 /// Everything that is known at one moment.
@@ -28,6 +30,7 @@ pub use label::{LabelPool, Labels, Requirement, Selector};
 pub use network_policy::{
     IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
 };
+pub use place::Place;
 pub use rate_limit::{RateLimit, RateLimits};
 pub use snapshot::{OWNERS_MAX, Shared, Snapshot};
 pub use verdict::{Decider, Direction, RuleRef, Verdict};

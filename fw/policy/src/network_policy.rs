@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use crate::connection::Protocol;
 use crate::label::Selector;
+use crate::place::Place;
 use crate::rate_limit::RateLimits;
 use crate::verdict::Direction;
 
@@ -35,6 +36,8 @@ pub struct NetworkPolicy {
     pub ingress: Option<Vec<Rule>>,
     /// The egress rules if it isolates for egress.
     pub egress: Option<Vec<Rule>>,
+    /// Where it was read.
+    pub place: Place,
 }
 
 impl NetworkPolicy {
@@ -80,6 +83,22 @@ pub enum Peer {
     },
 }
 
+impl fmt::Display for Peer {
+    /// As `10.0.0.0/8 except 10.1.0.0/16`, or `pods app=web in namespaces team=a`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IpBlock(block) => block.fmt(f),
+            Self::Selected { namespaces, pods } => {
+                write!(f, "pods {pods}")?;
+                match namespaces {
+                    None => Ok(()),
+                    Some(namespaces) => write!(f, " in namespaces {namespaces}"),
+                }
+            }
+        }
+    }
+}
+
 /// A prefix without some of its sub-prefixes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IpBlock {
@@ -96,6 +115,16 @@ impl IpBlock {
     }
 }
 
+impl fmt::Display for IpBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cidr.fmt(f)?;
+        for (index, net) in self.except.iter().enumerate() {
+            write!(f, "{}{net}", if index == 0 { " except " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 /// One element of `ports`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortMatch {
@@ -103,6 +132,19 @@ pub struct PortMatch {
     pub protocol: Protocol,
     /// Which ports.
     pub port: PortSpec,
+}
+
+impl fmt::Display for PortMatch {
+    /// As `8080/TCP`, `http/TCP`, `30000-32767/UDP`, or `SCTP` for all its ports.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.port {
+            PortSpec::Any => {}
+            PortSpec::Range(range) if range.first == range.last => write!(f, "{}/", range.first)?,
+            PortSpec::Range(range) => write!(f, "{}-{}/", range.first, range.last)?,
+            PortSpec::Named(name) => write!(f, "{name}/")?,
+        }
+        self.protocol.fmt(f)
+    }
 }
 
 /// The ports of a [`PortMatch`].

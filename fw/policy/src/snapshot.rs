@@ -89,6 +89,17 @@ impl Snapshot {
         self
     }
 
+    /// The same where no node reaches its own pods whatever policy says.
+    #[must_use]
+    pub fn without_own_nodes(mut self) -> Self {
+        for endpoint in &mut self.endpoints {
+            if endpoint.node.is_some() {
+                Arc::make_mut(endpoint).node = None;
+            }
+        }
+        self
+    }
+
     /// Every namespace carries its name as a label, and a namespace that only other objects name
     /// exists with that label alone.
     fn complete_namespaces(&mut self) {

@@ -3,8 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bailey_policy::{
-    Endpoint, EndpointKind, EndpointRef, HostPod, LabelPool, Labels, NetworkPolicy, PolicyRef,
-    Shared, Snapshot,
+    Direction, Endpoint, EndpointKind, EndpointRef, HostPod, LabelPool, Labels, NetworkPolicy,
+    Place, PolicyRef, Shared, Snapshot,
 };
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
@@ -342,7 +342,12 @@ impl Collector {
         let valid = self.fields(file, &node, &named.title, &decoded, &read.errors);
         if self.register(file, &node, &named.title) && valid && decoded.wrong.is_empty() {
             self.counts.read += 1;
-            self.policies.push(Arc::new(read.policy));
+            let place = place(self.file.clone(), &node, &read.policy);
+            let policy = NetworkPolicy {
+                place,
+                ..read.policy
+            };
+            self.policies.push(Arc::new(policy));
         }
     }
 
@@ -714,6 +719,22 @@ fn nearly(api_version: &str, kind: &str) -> Option<&'static str> {
 }
 
 /// Two objects of one name.
+/// The lines of a policy and its rules.
+fn place(file: Option<Arc<Path>>, node: &Node, policy: &NetworkPolicy) -> Place {
+    let line = |path: &FieldPath| node.locate(path, false).line;
+    let rules = |direction: Direction, key: &str| {
+        let path = FieldPath::of(&["spec", key]);
+        let rules = policy.rules(direction).map_or(0, <[_]>::len);
+        (0..rules).map(|at| line(&path.index(at))).collect()
+    };
+    Place {
+        file,
+        line: line(&FieldPath::of(&["metadata", "name"])),
+        ingress: rules(Direction::Ingress, "ingress"),
+        egress: rules(Direction::Egress, "egress"),
+    }
+}
+
 fn duplicate(title: &str, first: &Origin, file: &Path, name: Pos) -> Diagnostic {
     let message = format!(
         "metadata.name: Duplicate value: an object of this name stands at {}:{}:{}",

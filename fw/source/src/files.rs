@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 ///
 /// A directory means its `.yaml`, `.yml` and `.json` files, as in kubectl. Names that begin with
 /// a dot are left out, files and directories: an editor keeps a lock or a copy there, git its own, and a
-/// mounted ConfigMap its data, which it shows by links. So is a link to nothing.
+/// mounted ConfigMap its data, which it shows by links. So is a link to nothing. `-` is standard input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileSet {
     files: BTreeMap<PathBuf, Stamp>,
@@ -19,7 +19,7 @@ pub struct FileSet {
 }
 
 /// Differs whenever a file was replaced or written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,
@@ -51,6 +51,8 @@ impl Stamp {
     }
 }
 
+/// Stands for standard input; a file of this name is `./-`.
+const STDIN: &str = "-";
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 /// Deeper than any sane tree: a symbolic link that leads back up.
 const DEPTH_MAX: usize = 64;
@@ -84,6 +86,10 @@ impl FileSet {
         depth: usize,
         errors: &mut Vec<(PathBuf, io::Error)>,
     ) {
+        if path == Path::new(STDIN) {
+            self.files.insert(path.to_owned(), Stamp::default());
+            return;
+        }
         let result = fs::metadata(path).and_then(|metadata| {
             if !metadata.is_dir() {
                 self.files.insert(path.to_owned(), Stamp::of(&metadata));
@@ -168,9 +174,14 @@ pub fn is_hidden(path: &Path) -> bool {
 /// # Errors
 /// If it cannot be read, is longer than the limit, or is not UTF-8; the message says which.
 pub fn read(path: &Path, limit: u64) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| format!("cannot open: {error}"))?;
+    let from: Box<dyn Read> = if path == Path::new(STDIN) {
+        Box::new(io::stdin())
+    } else {
+        let file = File::open(path).map_err(|error| format!("cannot open: {error}"))?;
+        Box::new(file)
+    };
     let mut bytes = Vec::new();
-    file.take(limit + 1)
+    from.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot read: {error}"))?;
     if bytes.len() as u64 > limit {

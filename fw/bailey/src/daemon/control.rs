@@ -5,20 +5,20 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use bailey_control::{Problem, Server, Source, api};
+use bailey_control::{FlowLines, Problem, Server, Source, api};
 use nix::unistd::Group;
 use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::config::Config;
-use crate::daemon::health::Health;
-use crate::view::View;
+use crate::daemon::health::{self, Health};
+use crate::view::{KnownRules, View};
 
 /// Answers on the control socket from now on.
 ///
 /// # Errors
 /// If the socket cannot be made.
-pub(crate) fn start(config: &Config, health: Health) -> io::Result<()> {
+pub(crate) fn start(config: &Config, health: Health, rules: KnownRules) -> io::Result<()> {
     let path = config.paths.socket();
     // Whoever holds the lock is the only daemon, so what is there is nobody's.
     let _ = fs::remove_file(&path);
@@ -28,7 +28,7 @@ pub(crate) fn start(config: &Config, health: Health) -> io::Result<()> {
     umask(before);
     let listener = bound?;
     admit(&path, &config.control.group)?;
-    let view = View::new(config.clone());
+    let view = View::new(config.clone()).with_rules(rules);
     Server::start(listener, Arc::new(Answers { view, health }))
 }
 
@@ -54,16 +54,30 @@ struct Answers {
 impl Source for Answers {
     fn status(&self) -> Result<api::Status, Problem> {
         let mut status = self.view.status()?;
-        status.daemon = Some(self.health.report());
+        let daemon = self.health.report();
+        let found = std::mem::take(&mut status.problems);
+        // Both may see the same.
+        let subject = |problem: &str| problem.split(": ").next().unwrap_or_default().to_owned();
+        let known: Vec<String> = daemon.problems.iter().map(|p| subject(p)).collect();
+        let news = found.into_iter().filter(|p| !known.contains(&subject(p)));
+        status.problems = daemon.problems.iter().cloned().chain(news).collect();
+        status.daemon = Some(daemon);
         Ok(status)
     }
 
-    fn rules(&self) -> Result<api::Rules, Problem> {
-        Ok(self.view.rules()?)
+    fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem> {
+        match query.name {
+            None => Ok(self.view.rules()?),
+            Some(name) => self.view.rules_named(&name)?.map_err(Problem::question),
+        }
     }
 
-    fn flows(&self) -> Result<api::Flows, Problem> {
-        Ok(self.view.flows()?)
+    fn flows(&self, query: api::FlowQuery) -> Result<FlowLines, Problem> {
+        let list = self.view.flow_list(query)?.map_err(Problem::question)?;
+        Ok(FlowLines {
+            stamp: list.stamp().clone(),
+            write: Box::new(move |sink| list.write(sink)),
+        })
     }
 
     fn flow_stats(&self) -> Result<api::FlowStats, Problem> {
@@ -72,5 +86,16 @@ impl Source for Answers {
 
     fn counters(&self) -> Result<api::Counters, Problem> {
         Ok(self.view.counters()?)
+    }
+
+    fn blocks(&self) -> Result<api::Blocks, Problem> {
+        Ok(self.view.blocks()?)
+    }
+
+    fn live(&self, query: api::LiveQuery) -> Result<api::Live, Problem> {
+        let daemon = self.health.report();
+        let mut live = self.view.live(&query, daemon.failsafe.is_some())?;
+        live.policy_problem = self.health.of(health::POLICY);
+        Ok(live)
     }
 }

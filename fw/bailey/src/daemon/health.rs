@@ -17,6 +17,7 @@ struct State {
     started: Instant,
     committed: Option<Instant>,
     problems: BTreeMap<String, String>,
+    warnings: Vec<String>,
     failsafe: Option<Vec<String>>,
 }
 
@@ -37,6 +38,7 @@ impl Health {
                 started: now(),
                 committed: None,
                 problems: BTreeMap::new(),
+                warnings: Vec::new(),
                 failsafe: None,
             })),
         }
@@ -47,9 +49,11 @@ impl Health {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A generation was committed.
-    pub fn committed(&self) {
-        self.state().committed = Some(now());
+    /// A generation was committed, with these warnings about its policies.
+    pub fn committed(&self, warnings: &[String]) {
+        let mut state = self.state();
+        state.committed = Some(now());
+        state.warnings = warnings.to_vec();
     }
 
     /// What passes whatever policy says; `None` if that is not known.
@@ -68,6 +72,11 @@ impl Health {
         self.state().problems.remove(subject);
     }
 
+    /// What is wrong with a subject.
+    pub fn of(&self, subject: &str) -> Option<String> {
+        self.state().problems.get(subject).cloned()
+    }
+
     /// In the words of the API.
     pub fn report(&self) -> api::Daemon {
         let state = self.state();
@@ -77,6 +86,12 @@ impl Health {
             uptime_seconds: (now() - state.started).as_secs(),
             committed_seconds_ago: state.committed.map(|at| (now() - at).as_secs()),
             problems: state.problems.values().cloned().collect(),
+            warnings: state
+                .warnings
+                .iter()
+                .take(api::STATUS_WARNINGS)
+                .cloned()
+                .collect(),
             failsafe: state.failsafe.clone(),
         }
     }

@@ -14,12 +14,16 @@ pub struct Lock {
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another daemon has it.
-    #[error("another bailey holds {0}; stop it first, or give this one other [paths]")]
-    Held(String),
+    /// Another process has it.
+    #[error("bailey is running already{}: it holds {}; stop it first, or give this one other [paths]", pid(*.1), .0)]
+    Held(String, Option<u32>),
     /// The file cannot be used.
     #[error("{0}: {1}")]
     File(String, #[source] io::Error),
+}
+
+fn pid(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
 impl Lock {
@@ -29,7 +33,10 @@ impl Lock {
     /// If another process has it, or the file cannot be created.
     pub fn take(directory: &Path) -> Result<Self, LockError> {
         let (file, shown) = Self::open(directory, "lock")?;
-        let mut lock = Self::of(file, shown.clone())?;
+        let mut lock = Self::of(file, shown.clone()).map_err(|error| match error {
+            LockError::Held(shown, _) => LockError::Held(shown, Self::holder(directory)),
+            other => other,
+        })?;
         let written = lock
             .file
             .set_len(0)
@@ -76,7 +83,10 @@ impl Lock {
     fn of(file: File, shown: String) -> Result<Self, LockError> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held(shown)),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let holder = holder_by_table(Path::new(&shown));
+                Err(LockError::Held(shown, holder))
+            }
             Err(error) => Err(LockError::File(shown, error.into())),
         }
     }

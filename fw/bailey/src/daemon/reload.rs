@@ -1,15 +1,17 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_compile::{Compiler, RuleIds, Stats, Tables};
 use bailey_datapath::{Committed, Enforcer};
-use bailey_policy::Snapshot;
+use bailey_policy::{NetworkPolicy, Snapshot};
 use bailey_source::{Cache, Diagnostics, FileSet};
 
 use crate::clock::{Stopwatch, wall};
 use crate::config::Config;
-use crate::load::{Loaded, Selection, load_with, strictness};
+use crate::load::{Loaded, Selection, load, strictness};
 use crate::rule_names::RuleNames;
+use crate::view::KnownRules;
 
 /// Keeps what is in force in step with the files.
 #[derive(Debug)]
@@ -17,7 +19,9 @@ pub struct Reloader {
     config: Config,
     cache: Cache,
     compiler: Compiler,
-    ids: RuleIds,
+    ids: Arc<RuleIds>,
+    /// Whoever shows rules knows them from here.
+    known: KnownRules,
     in_force: Option<Snapshot>,
     /// Does the generation in force have policies?
     had_policies: bool,
@@ -96,6 +100,9 @@ impl Refusal {
 impl Reloader {
     /// Starts with the rule ids of an earlier process, and whether its policies are still in force.
     pub fn new(config: Config, ids: RuleIds, enforcing: bool) -> Self {
+        let ids = Arc::new(ids);
+        let known = KnownRules::default();
+        known.set(Arc::clone(&ids), Vec::new());
         Self {
             cache: Cache::new(
                 strictness(config.lenient),
@@ -106,6 +113,7 @@ impl Reloader {
             had_policies: enforcing && ids.iter().next().is_some(),
             config,
             ids,
+            known,
             in_force: None,
             named: false,
             selection: Selection::default(),
@@ -116,6 +124,15 @@ impl Reloader {
     /// Per policy in force, how many endpoints it selects.
     pub fn selection(&self) -> &Selection {
         &self.selection
+    }
+
+    /// The rules in force, for whoever shows them.
+    pub fn known_rules(&self) -> KnownRules {
+        self.known.clone()
+    }
+
+    fn policies(&self) -> &[Arc<NetworkPolicy>] {
+        self.in_force.as_ref().map_or(&[], Snapshot::policies)
     }
 
     /// The rule ids of the generation in force.
@@ -146,6 +163,21 @@ impl Reloader {
         is_quiet: impl FnOnce() -> bool,
     ) -> Outcome {
         self.release_ids(enforcer);
+        let outcome = self.reload_files(enforcer, is_quiet);
+        if matches!(outcome, Outcome::Unchanged)
+            && !RuleNames::path(&self.config.paths.state).exists()
+        {
+            // Somebody took it away. If it cannot be written, `status` goes on saying so.
+            let _ = RuleNames::of(&self.ids, self.policies()).write(&self.config.paths.state);
+        }
+        outcome
+    }
+
+    fn reload_files(
+        &mut self,
+        enforcer: &mut impl Enforcer,
+        is_quiet: impl FnOnce() -> bool,
+    ) -> Outcome {
         match self.prepare() {
             Ok(_) if !is_quiet() => {
                 self.read = None;
@@ -211,31 +243,33 @@ impl Reloader {
         } = prepared;
         stopwatch.lap("wait");
         let state = &self.config.paths.state;
-        // Many edits leave every rule where it was.
-        let known = self.named && tables.rules == self.ids && RuleNames::path(state).exists();
-        let written = if known {
-            Ok(())
-        } else {
-            RuleNames::of(&tables.rules).write(state)
-        };
+        // Many edits leave every rule where it was; then what the file says of them can wait.
+        let known = self.named && tables.rules == *self.ids && RuleNames::path(state).exists();
+        let names = || RuleNames::of(&tables.rules, snapshot.policies()).write(state);
+        let mut written = if known { Ok(()) } else { names() };
         self.named = false;
         let committed = match enforcer.install(&tables) {
             Ok(committed) => committed,
             Err(error) => {
                 // The names of what stays in force; if that fails too, it was told at the commit.
-                let _ = RuleNames::of(&self.ids).write(&self.config.paths.state);
+                let _ = RuleNames::of(&self.ids, self.policies()).write(state);
                 // About the kernel, not the files: the same files may be taken the next time.
                 self.read = None;
                 return Outcome::Refused(Refusal::of(error.to_string()));
             }
         };
         stopwatch.lap("install");
+        if known && self.policies() != snapshot.policies() {
+            written = names();
+        }
         self.named = written.is_ok();
         if let Err(error) = written {
             let path = RuleNames::path(&self.config.paths.state);
             warnings.push(format!("{}: cannot write: {error}", path.display()));
         }
-        self.ids = tables.rules;
+        self.ids = Arc::new(tables.rules);
+        let policies = snapshot.policies().to_vec();
+        self.known.set(Arc::clone(&self.ids), policies);
         self.had_policies = !snapshot.policies().is_empty();
         self.in_force = Some(snapshot);
         self.selection = selection;
@@ -264,7 +298,7 @@ impl Reloader {
             diagnostics,
             files,
             ..
-        } = load_with(&paths, config.recursive, config.allow_empty, |files| {
+        } = load(&paths, config.recursive, config.allow_empty, |files| {
             self.cache.load(files, wall())
         });
         match FileSet::list(&paths, config.recursive) {
@@ -295,7 +329,7 @@ impl Reloader {
             return;
         }
         if let Ok(carried) = enforcer.carried(&self.ids) {
-            self.ids.release(|id| carried.binary_search(&id).is_ok());
+            Arc::make_mut(&mut self.ids).release(|id| carried.binary_search(&id).is_ok());
         }
     }
 }

@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::Run;
+use crate::args::Run;
 use crate::config::Config;
 use crate::daemon::health::{self, Health};
 use crate::daemon::lock::Lock;
@@ -53,7 +53,7 @@ pub fn serve(config: Config, options: &Run) -> Exit {
     if let Err(error) = forward_interfaces(&watching, &started) {
         tracing::warn!(%error, "changes of interfaces are not reported; they are looked at instead");
     }
-    if let Err(error) = control::start(&config, health.clone()) {
+    if let Err(error) = control::start(&config, health.clone(), started.reloader.known_rules()) {
         let socket = config.paths.socket();
         tracing::error!("{}: {error}; no control socket", socket.display());
         health.problem("control socket", &error.to_string());
@@ -182,7 +182,7 @@ fn apply(started: &mut Started, watching: &mut Watching, health: &Health) -> Out
             report::interfaces(&generation.committed.events, interfaces, health);
             report::generation(generation);
             report::selected(&before, reloader.selection());
-            health.committed();
+            health.committed(&generation.warnings);
             health.solved(health::POLICY);
             report::failsafe(datapath, health);
         }

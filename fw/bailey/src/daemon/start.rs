@@ -7,7 +7,7 @@ use bailey_datapath::change::Interface;
 use bailey_datapath::counters::Counters;
 use bailey_datapath::flows::FlowTable;
 use bailey_datapath::status::Loaded;
-use bailey_datapath::{Datapath, DatapathError, PinDir, netlink};
+use bailey_datapath::{Datapath, DatapathError, PinDir, netlink, protectors};
 
 use crate::clock::now;
 use crate::config::{Config, WithoutPolicy};
@@ -30,18 +30,46 @@ pub(crate) struct Started {
     pub(crate) _pins_lock: Lock,
 }
 
-/// Nothing was started, and why; says what that means for the interfaces.
+/// Nothing was started, and why; says who protects each interface of the configuration, as the kernel
+/// tells.
 pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
     tracing::error!("{message}");
-    match Loaded::read(&config.paths.pins) {
-        Ok(loaded) if loaded.is_enforcing() => tracing::error!(
+    if let Ok(loaded) = Loaded::read(&config.paths.pins)
+        && loaded.is_enforcing()
+    {
+        tracing::error!(
             generation = loaded.control.generation,
             "bailey did not start; what was in force before goes on: `bailey status`"
-        ),
-        Ok(_) | Err(DatapathError::NotLoaded(_)) => {
-            tracing::error!("nothing was attached: the interfaces are UNPROTECTED");
+        );
+    }
+    let interfaces = config.interfaces().unwrap_or_default();
+    let protectors = match protectors() {
+        Ok(protectors) => protectors,
+        Err(error) => {
+            tracing::error!("{error}; whether anything is enforced is not known");
+            return exit;
         }
-        Err(error) => tracing::error!("{error}; whether anything is enforced is not known"),
+    };
+    // An interface may be named by another of its names.
+    let names: Vec<String> = interfaces
+        .iter()
+        .filter_map(|(name, _)| netlink::interface_by_name(name).ok().flatten())
+        .map(|state| state.name)
+        .collect();
+    let (guarded, open): (Vec<_>, Vec<_>) = names
+        .iter()
+        .partition(|name| protectors.iter().any(|p| p.interface == **name));
+    for protector in protectors
+        .iter()
+        .filter(|p| guarded.contains(&&p.interface))
+    {
+        tracing::error!("{protector}");
+    }
+    if interfaces.is_empty() {
+        tracing::error!("no interface is named, so none is protected by this configuration");
+    } else if !open.is_empty() {
+        let open: Vec<&str> = open.into_iter().map(String::as_str).collect();
+        tracing::error!("UNPROTECTED: {}", open.join(", "));
     }
     exit
 }
@@ -54,7 +82,8 @@ pub(crate) fn start(
     replace: bool,
     health: &Health,
 ) -> Result<Started, Exit> {
-    let fail = |error: &DatapathError| not_started(config, &explain(config, error), exit_of(error));
+    let fail =
+        |error: &DatapathError| not_started(config, &explain(config, error), Exit::from(error));
     // Files first: an invalid policy is found without touching the kernel.
     let enforcing = Loaded::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
     let mut reloader = Reloader::new(config.clone(), known_ids(config), enforcing);
@@ -80,7 +109,7 @@ pub(crate) fn start(
                     report::interfaces(&generation.committed.events, &interfaces, health);
                     report::generation(&generation);
                     report::selected(&Selection::default(), reloader.selection());
-                    health.committed();
+                    health.committed(&generation.warnings);
                 }
                 Outcome::Refused(refusal) if datapath.is_attached() => keep(&refusal, health),
                 Outcome::Refused(refusal) => {
@@ -213,32 +242,11 @@ fn refused(config: &Config, refusal: &Refusal) -> Exit {
 /// Another daemon may well protect the interfaces, so nothing is said of them.
 pub(crate) fn not_locked(config: &Config, error: &LockError) -> Exit {
     match error {
-        LockError::Held(_) => {
+        LockError::Held(..) => {
             tracing::error!("{error}");
             Exit::Negative
         }
         LockError::File(..) => not_started(config, &error.to_string(), Exit::NotAuthorised),
-    }
-}
-
-fn exit_of(error: &DatapathError) -> Exit {
-    if error.is_permission() {
-        return Exit::NotAuthorised;
-    }
-    match error {
-        DatapathError::NotPermitted(_) => Exit::NotAuthorised,
-        DatapathError::Unsupported(_)
-        | DatapathError::NoInterface { .. }
-        | DatapathError::Interface { .. } => Exit::Unsupported,
-        DatapathError::Occupied { .. } => Exit::Negative,
-        DatapathError::Pins { .. } | DatapathError::Layout { .. } => Exit::Invalid,
-        DatapathError::NotLoaded(_) => Exit::NotRunning,
-        DatapathError::Load { .. }
-        | DatapathError::Program { .. }
-        | DatapathError::Map { .. }
-        | DatapathError::ReadBack { .. }
-        | DatapathError::System { .. }
-        | DatapathError::Probe(_) => Exit::Internal,
     }
 }
 
@@ -249,7 +257,7 @@ fn explain(config: &Config, error: &DatapathError) -> String {
              --yes-unfiltered` and start again (pins: {})",
             config.paths.pins.display()
         ),
-        _ => error.to_string(),
+        _ => crate::exit::in_words(error),
     }
 }
 

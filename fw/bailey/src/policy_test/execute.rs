@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
 use bailey_policy::{Connection, Decider, Direction, Snapshot, Verdict};
-use bailey_source::{Collector, Declared, Diagnostics, FileSet, ReadLimits, Strictness};
+use bailey_source::{Collector, Diagnostics, FileSet};
 
+use crate::config::Config;
 use crate::engine::{Engine, EngineError, Engines, Prepared};
+use crate::load::strictness;
 use crate::policy_test::format::{Case, Expect, Family, PolicyTest, Port, RuleName};
 use crate::target::connections;
 
@@ -62,10 +64,10 @@ impl From<EngineError> for TestError {
 /// If the test is invalid, or an engine fails.
 pub fn execute(
     test: &PolicyTest,
-    declared: &Declared,
+    config: &Config,
     engines: &mut Engines,
 ) -> Result<Vec<CaseResult>, TestError> {
-    let snapshot = snapshot(test, declared).map_err(|diagnostics| {
+    let snapshot = snapshot(test, config).map_err(|diagnostics| {
         TestError::Invalid(diagnostics.errors().map(ToString::to_string).collect())
     })?;
     let mut asked = Vec::with_capacity(test.cases.len());
@@ -93,10 +95,10 @@ pub fn execute(
         .collect()
 }
 
-fn snapshot(test: &PolicyTest, declared: &Declared) -> Result<Snapshot, Diagnostics> {
-    let mut collector = Collector::new(Strictness::Strict, ReadLimits::default());
+fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics> {
+    let mut collector = Collector::new(strictness(config.lenient), config.read_limits());
     let mut missing = Diagnostics::default();
-    match FileSet::list(&test.objects, false) {
+    match FileSet::list(&test.objects, config.recursive) {
         Ok(files) => files.iter().for_each(|file| collector.add_file(file)),
         Err(errors) => errors.iter().for_each(|(path, error)| {
             missing.file_error(
@@ -108,9 +110,14 @@ fn snapshot(test: &PolicyTest, declared: &Declared) -> Result<Snapshot, Diagnost
     for object in &test.inline {
         collector.add_object(&test.file, object);
     }
-    let (snapshot, mut diagnostics, _) = collector.finish(declared);
+    let (snapshot, mut diagnostics, _) = collector.finish(&config.inventory.declared());
     diagnostics.extend(missing);
+    let own_nodes = config.knows_own_nodes();
     snapshot
+        .map(|snapshot| match own_nodes {
+            true => snapshot,
+            false => snapshot.without_own_nodes(),
+        })
         .filter(|_| !diagnostics.has_errors())
         .ok_or(diagnostics)
 }

@@ -1,73 +1,145 @@
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use bailey_control::ClientError;
 use bailey_control::client;
 use bailey_datapath::DatapathError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::{Format, Read};
-use crate::config::Config;
-use crate::exit::Exit;
-use crate::output::{json, line};
+use crate::args::{ConfigFile, Format, Listing, Screen};
+use crate::config::{Config, DEFAULT_PATH};
+use crate::exit::{Exit, in_words};
+use crate::output::listing::{self, Kind, watched};
+use crate::output::{json, line, yaml};
 use crate::view::View;
 
-/// The configuration that a reading verb names; the defaults if it names none.
-pub(crate) fn config(file: Option<&std::path::Path>) -> Result<Config, Exit> {
-    match file {
-        None => Ok(Config::default()),
-        Some(file) => Config::read(file).map_err(|message| {
-            eprintln!("error: {message}");
-            Exit::Invalid
-        }),
+/// The configuration of the Bailey to ask. Who may ask it and not read that file has the defaults.
+pub(crate) fn config(file: &ConfigFile) -> Result<Config, Exit> {
+    let unreadable = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    if file.config.is_none() && File::open(Path::new(DEFAULT_PATH)).is_err_and(unreadable) {
+        eprintln!("note: {DEFAULT_PATH} cannot be read; its usual paths are taken");
+        return Ok(Config::default());
     }
+    Config::find(file).map_err(|message| {
+        eprintln!("error: {message}");
+        Exit::Invalid
+    })
 }
 
-/// Asks the daemon and, if there is none or it says nothing, reads what is pinned.
+/// Asks the daemon and, if there is none or it says nothing, reads what is pinned; where that has
+/// nothing to the question, it says why.
 pub(crate) fn ask<T: DeserializeOwned>(
-    options: &Read,
+    config: &Config,
     path: &str,
-    read: impl FnOnce(&View) -> Result<T, DatapathError>,
+    query: &impl Serialize,
+    read: impl FnOnce(&View) -> Result<Result<T, String>, DatapathError>,
 ) -> Result<T, Exit> {
-    let config = config(options.config.as_deref())?;
-    match client::get(&config.paths.socket(), path) {
+    match client::get(&config.paths.socket(), path, query) {
         Ok(answer) => return Ok(answer),
-        Err(ClientError::Denied) => {
-            eprintln!("error: {}", ClientError::Denied);
-            return Err(Exit::NotAuthorised);
-        }
-        Err(ClientError::Unreachable(_)) if matches!(config.paths.pins.try_exists(), Ok(false)) => {
-            return Err(fail(&DatapathError::NotLoaded(config.paths.pins)));
-        }
-        Err(error) => {
-            eprintln!("warning: {error}; this is read from what is pinned");
-        }
+        Err(error) => go_on_without_daemon(config, &error)?,
     }
-    read(&View::new(config)).map_err(|error| fail(&error))
+    match read(&View::new(config.clone())) {
+        Ok(answer) => answer.map_err(question),
+        Err(error) => Err(fail(&error)),
+    }
 }
 
-/// Asks and prints: as JSON, or as a text for people.
+/// Says why the daemon did not answer, if what is pinned may.
+///
+/// # Errors
+/// If it is no use to look there.
+pub(crate) fn go_on_without_daemon(config: &Config, error: &ClientError) -> Result<(), Exit> {
+    match error {
+        ClientError::Question(message) => Err(question(message.clone())),
+        ClientError::Denied => {
+            eprintln!("error: {error}");
+            Err(Exit::NotAuthorised)
+        }
+        ClientError::Unreachable(_) if matches!(config.paths.pins.try_exists(), Ok(false)) => {
+            Err(fail(&DatapathError::NotLoaded(config.paths.pins.clone())))
+        }
+        _ => {
+            eprintln!("warning: {error}; this is read from what is pinned");
+            Ok(())
+        }
+    }
+}
+
+/// The command line asks for what there is not.
+fn question(message: String) -> Exit {
+    eprintln!("error: {message}");
+    Exit::Usage
+}
+
+/// Asks and prints, as often as is wanted.
 pub(crate) fn show<T: DeserializeOwned + Serialize>(
-    options: &Read,
+    options: &Screen,
     path: &str,
-    read: impl FnOnce(&View) -> Result<T, DatapathError>,
-    text: impl FnOnce(&T) -> String,
+    read: impl Fn(&View) -> Result<T, DatapathError>,
+    text: impl Fn(&T) -> String,
+    exit: impl Fn(&T) -> Exit,
 ) -> Exit {
-    let answer = match ask(options, path, read) {
-        Ok(answer) => answer,
+    let config = match config(&options.config) {
+        Ok(config) => config,
         Err(exit) => return exit,
     };
-    match options.output {
-        Format::Json => json(&answer),
-        Format::Table => line(&text(&answer)),
+    watched(&options.watch, || {
+        let answer = match ask(&config, path, &(), |view| read(view).map(Ok)) {
+            Ok(answer) => answer,
+            Err(exit) => return exit,
+        };
+        match options.output {
+            Format::Json => json(&answer),
+            Format::Yaml => yaml(&answer),
+            Format::Table => line(&text(&answer)),
+        }
+        exit(&answer)
+    })
+}
+
+/// Asks and lists, as often as is wanted.
+pub(crate) fn list<A, T>(
+    options: &Listing,
+    path: &str,
+    read: impl Fn(&View) -> Result<A, DatapathError>,
+    key: &str,
+    items: impl Fn(&mut A) -> &mut Vec<T>,
+    kind: &Kind<T>,
+) -> Exit
+where
+    A: DeserializeOwned + Serialize,
+    T: Serialize,
+{
+    let config = match config(&options.config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    watched(&options.watch, || {
+        let answer = match ask(&config, path, &(), |view| read(view).map(Ok)) {
+            Ok(answer) => answer,
+            Err(exit) => return exit,
+        };
+        printed(listing::print(options, answer, key, &items, kind))
+    })
+}
+
+/// The exit code of printing a list.
+pub(crate) fn printed(result: Result<(), String>) -> Exit {
+    match result {
+        Ok(()) => Exit::Success,
+        Err(message) => question(message),
     }
-    Exit::Success
 }
 
 /// Prints an error of the datapath and picks the exit code.
 pub(crate) fn fail(error: &DatapathError) -> Exit {
-    eprintln!("error: {error}");
-    match error {
-        DatapathError::NotLoaded(_) => Exit::NotRunning,
-        DatapathError::Layout { .. } => Exit::Internal,
-        _ => Exit::NotAuthorised,
+    eprintln!("error: {}", in_words(error));
+    if matches!(error, DatapathError::NotLoaded(_)) {
+        for protector in bailey_datapath::protectors().unwrap_or_default() {
+            eprintln!("note: {protector}; --config names the Bailey to ask");
+        }
     }
+    Exit::from(error)
 }

@@ -4,25 +4,28 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bailey_control::api::{self, path};
 use bailey_datapath::PinDir;
 use bailey_datapath::blocks::Blocks;
 use bailey_policy::Protocol;
 use ipnet::IpNet;
-use serde::Serialize;
 
-use crate::cli::{Block, Format, Read, Unblock};
+use crate::args::{Block, Listing, Unblock};
 use crate::clock::now;
 use crate::config::{Config, no_host_bits};
 use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::lockout::Session;
-use crate::output::{json, line, table};
+use crate::output::line;
+use crate::output::listing::Kind;
+use crate::output::table::{Cell, Column};
 use crate::ttl;
-use crate::verbs::ask::{config, fail};
+use crate::verbs::ask::{self, config, fail};
+use crate::view::{View, short_prefix};
 
 /// Blocks addresses and prefixes.
 pub(crate) fn block(options: &Block) -> Exit {
-    let (config, wanted) = match (config(options.config.as_deref()), wanted(options)) {
+    let (config, wanted) = match (config(&options.config), wanted(options)) {
         (Ok(config), Ok(wanted)) => (config, wanted),
         (Err(exit), _) => return exit,
         (_, Err(message)) => {
@@ -52,7 +55,7 @@ pub(crate) fn block(options: &Block) -> Exit {
         Ok(()) => {
             let time = ttl::show(options.ttl);
             for net in wanted.iter().take(SHOWN) {
-                line(&format!("{} blocked for {time}", short(net)));
+                line(&format!("{} blocked for {time}", short_prefix(net)));
             }
             if wanted.len() > SHOWN {
                 line(&format!("and {} more", wanted.len() - SHOWN));
@@ -67,7 +70,7 @@ const SHOWN: usize = 20;
 
 /// Lifts blocks.
 pub(crate) fn unblock(options: &Unblock) -> Exit {
-    let config = match config(options.config.as_deref()) {
+    let config = match config(&options.config) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -99,12 +102,12 @@ pub(crate) fn unblock(options: &Unblock) -> Exit {
         Err(error) => return fail(&error),
     };
     for net in lifted.iter().take(SHOWN) {
-        line(&format!("{} is no longer blocked", short(net)));
+        line(&format!("{} is no longer blocked", short_prefix(net)));
     }
     let missing: Vec<String> = wanted
         .iter()
         .filter(|net| !lifted.contains(net))
-        .map(short)
+        .map(short_prefix)
         .collect();
     if missing.is_empty() {
         return Exit::Success;
@@ -113,65 +116,41 @@ pub(crate) fn unblock(options: &Unblock) -> Exit {
     Exit::Negative
 }
 
-#[derive(Serialize)]
-struct Listed {
-    schema_version: u32,
-    blocks: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    prefix: String,
-    seconds_left: u64,
-    added: u64,
-    reason: String,
-}
-
 /// Shows what is blocked.
-pub(crate) fn list(options: &Read) -> Exit {
-    let config = match config(options.config.as_deref()) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    let found = open(&config).and_then(|blocks| blocks.list().map_err(|error| fail(&error)));
-    let found = match found {
-        Ok(found) => found,
-        Err(exit) => return exit,
-    };
-    match options.output {
-        Format::Json => json(&Listed {
-            schema_version: bailey_control::api::SCHEMA_VERSION,
-            blocks: found
-                .into_iter()
-                .map(|block| Row {
-                    prefix: short(&block.prefix),
-                    seconds_left: block.seconds_left,
-                    added: block.added,
-                    reason: block.note,
-                })
-                .collect(),
-        }),
-        Format::Table if found.is_empty() => line("nothing is blocked"),
-        Format::Table => {
-            let rows = found.into_iter().map(|block| {
-                vec![
-                    short(&block.prefix),
-                    ttl::show(block.seconds_left),
-                    block.note,
-                ]
-            });
-            line(&table(&["BLOCKED", "LEFT", "REASON"], rows.collect(), &[1]));
-        }
-    }
-    Exit::Success
+pub(crate) fn list(options: &Listing) -> Exit {
+    ask::list(
+        options,
+        path::BLOCKS,
+        View::blocks,
+        "blocks",
+        |blocks: &mut api::Blocks| &mut blocks.blocks,
+        &BLOCKS,
+    )
 }
+
+const BLOCKS: Kind<api::Block> = Kind {
+    columns: &[
+        Column::text("BLOCKED", 0, |row| row.prefix.clone()),
+        Column {
+            header: "LEFT",
+            rank: 0,
+            cell: Cell::Scale(
+                |row| ttl::show(row.seconds_left),
+                |row| Some(row.seconds_left),
+            ),
+        },
+        Column::text("REASON", 1, |row| row.reason.clone()),
+    ],
+    name: |row| row.prefix.clone(),
+    none: "nothing is blocked",
+};
 
 /// Held by who changes blocks.
 fn lock(config: &Config) -> Result<Lock, Exit> {
     let deadline = now() + PATIENCE;
     loop {
         match Lock::for_blocks(&config.paths.run) {
-            Err(LockError::Held(_)) if now() < deadline => sleep(Duration::from_millis(20)),
+            Err(LockError::Held(..)) if now() < deadline => sleep(Duration::from_millis(20)),
             Err(error) => {
                 eprintln!("error: {error}");
                 return Err(Exit::NotAuthorised);
@@ -235,15 +214,6 @@ fn parse(text: &str) -> Result<IpNet, String> {
         .map_err(|_| format!("{text:?} is neither an address nor a prefix"))?;
     no_host_bits(net)?;
     Ok(net)
-}
-
-/// A full-length prefix is an address.
-fn short(net: &IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() {
-        net.addr().to_string()
-    } else {
-        net.to_string()
-    }
 }
 
 /// The one that would cut off who asks.

@@ -1,27 +1,31 @@
+use std::sync::Arc;
+
 use bailey_compile::{RuleIds, Stats, compile};
-use bailey_policy::Snapshot;
+use bailey_policy::{NetworkPolicy, Rule, Snapshot};
 use bailey_source::{Counts, Diagnostics};
 use serde::Serialize;
 
-use crate::cli::{Check, Format};
+use crate::args::{Check, FailOn, Format};
 use crate::clock::Stopwatch;
 use crate::exit::Exit;
-use crate::load::{Loaded, Selection, load_source, print_diagnostics};
-use crate::output::{grouped, json, line, table};
+use crate::load::{Loaded, Named, Selection, print_diagnostics};
+use crate::output::table::{Column, Table, terminal_columns};
+use crate::output::{grouped, json, line, raw, yaml};
 
 /// Reads, validates and compiles; prints what it came to.
 pub(crate) fn check(options: &Check) -> Exit {
     let mut stopwatch = Stopwatch::start();
-    let (config, loaded) = match load_source(&options.source) {
-        Ok(loaded) => loaded,
+    let named = match Named::by(&options.source) {
+        Ok(named) => named,
         Err(exit) => return exit,
     };
+    let config = &named.config;
     let Loaded {
         snapshot,
         mut diagnostics,
         counts,
         files,
-    } = loaded;
+    } = named.load();
     stopwatch.lap("read");
     let compiled = snapshot.map(|snapshot| {
         let result = compile(&snapshot, &RuleIds::default(), &config.compile_limits());
@@ -31,7 +35,7 @@ pub(crate) fn check(options: &Check) -> Exit {
     let outcome = match compiled {
         Some((snapshot, Ok(tables))) => Some((snapshot, tables.stats)),
         Some((_, Err(error))) => {
-            let path = options.source.paths.first().cloned().unwrap_or_default();
+            let path = named.paths.first().cloned().unwrap_or_default();
             diagnostics.file_error(&path, error.to_string());
             None
         }
@@ -69,16 +73,25 @@ pub(crate) fn check(options: &Check) -> Exit {
                 None => eprintln!("refused: {} error(s)", diagnostics.errors().count()),
             }
         }
-        Format::Json => {
-            json(&report(
+        Format::Json | Format::Yaml => {
+            let report = report(
                 outcome.as_ref(),
                 &selection,
                 &diagnostics,
                 &counts,
                 files.len(),
                 &stopwatch,
-            ));
+            );
+            match options.output {
+                Format::Yaml => yaml(&report),
+                _ => json(&report),
+            }
         }
+    }
+    let warnings = diagnostics.warnings().count();
+    if options.fail_on == FailOn::Warnings && warnings > 0 && outcome.is_some() {
+        eprintln!("refused: {warnings} warning(s), and --fail-on warnings");
+        return Exit::Invalid;
     }
     match outcome {
         Some(_) => Exit::Success,
@@ -93,25 +106,15 @@ fn print(
     counts: &Counts,
     stopwatch: &Stopwatch,
 ) {
-    let rows = snapshot
-        .policies()
-        .iter()
-        .zip(&selection.0)
-        .map(|(policy, (_, count))| {
-            let rules = |rules: &Option<Vec<_>>| {
-                rules
-                    .as_ref()
-                    .map_or_else(|| "-".to_owned(), |rules| rules.len().to_string())
-            };
-            vec![
-                policy.id.to_string(),
-                count.to_string(),
-                rules(&policy.ingress),
-                rules(&policy.egress),
-            ]
-        });
-    let headers = ["POLICY", "ENDPOINTS", "INGRESS RULES", "EGRESS RULES"];
-    line(&table(&headers, rows.collect(), &[1, 2, 3]));
+    let policies = snapshot.policies().iter().zip(&selection.0);
+    let rows: Vec<Row> = policies
+        .map(|(policy, (_, endpoints))| Row {
+            policy: Arc::clone(policy),
+            endpoints: *endpoints,
+        })
+        .collect();
+    let mut table = Table::new(POLICIES, terminal_columns(), true);
+    raw(table.rows(&rows).as_bytes());
     line("");
     let facts = [
         ("policies", stats.policies),
@@ -150,6 +153,25 @@ fn print(
             counts.finished_pods, counts.pending_pods
         ));
     }
+}
+
+struct Row {
+    policy: Arc<NetworkPolicy>,
+    /// How many it selects.
+    endpoints: usize,
+}
+
+const POLICIES: &[Column<Row>] = &[
+    Column::text("POLICY", 0, |row| row.policy.id.to_string()),
+    Column::number("ENDPOINTS", 0, |row| row.endpoints as u64),
+    Column::count("INGRESS RULES", 1, |row| {
+        count(row.policy.ingress.as_deref())
+    }),
+    Column::count("EGRESS RULES", 1, |row| count(row.policy.egress.as_deref())),
+];
+
+fn count(rules: Option<&[Rule]>) -> Option<u64> {
+    rules.map(|rules| rules.len() as u64)
 }
 
 #[derive(Debug, Serialize)]

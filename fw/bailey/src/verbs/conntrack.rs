@@ -1,86 +1,160 @@
-use bailey_control::api::{self, path};
+use std::cell::RefCell;
 
-use crate::cli::Read;
+use bailey_control::api::{self, FlowColumn, FlowQuery, FlowStats, path};
+use bailey_control::client;
+
+use crate::args::{Flows, Listing, Screen};
+use crate::config::Config;
 use crate::exit::Exit;
-use crate::output::table;
-use crate::verbs::ask::show;
+use crate::output::listing::{no_column, watched};
+use crate::output::table::{Column, Table, terminal_columns};
+use crate::verbs::ask::{config, fail, go_on_without_daemon, show};
+use crate::verbs::flow_printer::Printer;
 use crate::view::View;
 
-/// All flows in the table.
-pub(crate) fn list(options: &Read) -> Exit {
-    show(options, path::FLOWS, View::flows, |flows: &api::Flows| {
-        table(
-            &[
-                "PROTO", "SRC", "DST", "STATE", "IDLE", "PKTS", "REPLY", "EGRESS", "INGRESS",
-            ],
-            flows.flows.iter().map(cells).collect(),
-            &[4, 5, 6],
-        )
+/// The columns to sort by, which the daemon does: it need not send what is cut off.
+const SORTED: [(&str, FlowColumn); 10] = [
+    ("PROTO", FlowColumn::Proto),
+    ("SRC", FlowColumn::Src),
+    ("DST", FlowColumn::Dst),
+    ("STATE", FlowColumn::State),
+    ("IDLE", FlowColumn::Idle),
+    ("PKTS", FlowColumn::Pkts),
+    ("REPLY", FlowColumn::Reply),
+    ("BYTES", FlowColumn::Bytes),
+    ("EGRESS", FlowColumn::Egress),
+    ("INGRESS", FlowColumn::Ingress),
+];
+
+/// The flows of the table.
+pub(crate) fn list(options: &Flows) -> Exit {
+    let listing = &options.listing;
+    let query = match query(options) {
+        Ok(query) => query,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Exit::Usage;
+        }
+    };
+    let config = match config(&listing.config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    watched(&listing.watch, || once(&config, listing, &query))
+}
+
+fn query(options: &Flows) -> Result<FlowQuery, String> {
+    let listing = &options.listing;
+    let column = |name: &String| {
+        let mut known = SORTED.iter();
+        let found = known.find(|(header, _)| header.eq_ignore_ascii_case(name));
+        found
+            .map(|(_, column)| *column)
+            .ok_or_else(|| no_column(name, SORTED.iter().map(|(header, _)| *header)))
+    };
+    Ok(FlowQuery {
+        src: options.src,
+        dst: options.dst,
+        port: options.port,
+        protocol: options.protocol.clone(),
+        state: options.state.clone(),
+        rule: options.rule.clone(),
+        sort: listing.sort.as_ref().map(column).transpose()?,
+        reverse: listing.reverse,
+        limit: listing.limit,
     })
 }
 
-fn cells(row: &api::Flow) -> Vec<String> {
-    let side = |address: &str, port: u16| match (port, address.contains(':')) {
-        (0, _) => address.to_owned(),
-        (port, true) => format!("[{address}]:{port}"),
-        (port, false) => format!("{address}:{port}"),
+fn once(config: &Config, listing: &Listing, query: &FlowQuery) -> Exit {
+    let mut printer = Printer::new(listing);
+    let answered = {
+        let printer = RefCell::new(&mut printer);
+        client::flows(
+            &config.paths.socket(),
+            query,
+            |stamp| printer.borrow_mut().begin(&stamp),
+            |piece| printer.borrow_mut().take(piece),
+        )
     };
-    vec![
-        row.protocol.clone(),
-        side(&row.source, row.source_port),
-        side(&row.destination, row.destination_port),
-        row.state.clone(),
-        format!("{} s", row.idle_seconds),
-        row.packets.to_string(),
-        row.reply_packets.to_string(),
-        row.egress_rule.clone(),
-        row.ingress_rule.clone(),
-    ]
+    if let Err(error) = answered {
+        if printer.began() {
+            // Half a list must not look like a whole one.
+            eprintln!("error: {error}; the list is not complete");
+            return Exit::Internal;
+        }
+        if let Err(exit) = go_on_without_daemon(config, &error) {
+            return exit;
+        }
+        match View::new(config.clone()).flow_list(query.clone()) {
+            Ok(Ok(list)) => {
+                printer.begin(list.stamp());
+                list.write(|piece| printer.take(&piece));
+            }
+            Ok(Err(message)) => {
+                eprintln!("error: {message}");
+                return Exit::Usage;
+            }
+            Err(error) => return fail(&error),
+        }
+    }
+    printer.end();
+    Exit::Success
 }
 
 /// How full the table is, and what happened to flows.
-pub(crate) fn stats(options: &Read) -> Exit {
-    show(options, path::FLOW_STATS, View::flow_stats, stats_text)
+pub(crate) fn stats(options: &Screen) -> Exit {
+    show(
+        options,
+        path::FLOW_STATS,
+        View::flow_stats,
+        stats_text,
+        |_| Exit::Success,
+    )
 }
 
-fn stats_text(stats: &api::FlowStats) -> String {
-    let states = stats.states.iter();
-    let states = table(
-        &["STATE", "FLOWS"],
-        states
-            .map(|state| vec![state.name.clone(), state.count.to_string()])
-            .collect(),
-        &[1],
-    );
-    let events = stats.events.iter();
-    let events = table(
-        &["EVENT", "COUNT", "MEANING"],
-        events
-            .map(|event| {
-                vec![
-                    event.name.clone(),
-                    event.count.to_string(),
-                    event.help.clone(),
-                ]
-            })
-            .collect(),
-        &[1],
-    );
-    [fill(&stats.flow_table), states, events].join("\n\n")
+fn stats_text(stats: &FlowStats) -> String {
+    let width = terminal_columns();
+    let states = Table::new(STATES, width, true).rows(&stats.states);
+    let events = Table::new(EVENTS, width, true).rows(&stats.events);
+    let fill = fill(&stats.flow_table).join("\n");
+    format!("{fill}\n\n{states}\n{events}")
+        .trim_end()
+        .to_owned()
 }
 
-/// The fill in one line.
-pub(crate) fn fill(flow_table: &api::FlowTable) -> String {
+const STATES: &[Column<api::Named>] = &[
+    Column::text("STATE", 0, |row| row.name.clone()),
+    Column::number("FLOWS", 0, |row| row.count),
+];
+
+const EVENTS: &[Column<api::Named>] = &[
+    Column::text("EVENT", 0, |row| row.name.clone()),
+    Column::number("COUNT", 0, |row| row.count),
+    Column::text("MEANING", 1, |row| row.help.clone()),
+];
+
+/// The fill: of places, and of what idle times depend on.
+pub(crate) fn fill(flow_table: &api::FlowTable) -> [String; 2] {
     let api::FlowTable {
-        flows,
-        limit,
+        slots_used,
         slots,
+        live,
+        limit,
+        shrinking_from,
         idle_time_percent,
     } = flow_table;
-    let percent = flows * 100 / (*limit).max(1);
-    let mut text = format!("{flows} flows, {percent} % of {limit} ({slots} places)");
-    if *idle_time_percent < 100 {
-        text.push_str(&format!("; idle times are scaled to {idle_time_percent} %"));
-    }
-    text
+    let percent = |part: u64, of: u64| part * 100 / of.max(1);
+    let mut lines = [
+        format!(
+            "{slots_used} of {slots} slots used, {} %",
+            percent(*slots_used, *slots)
+        ),
+        format!("{live} live flows of {limit}, {} %", percent(*live, *limit)),
+    ];
+    lines[1].push_str(&if *idle_time_percent < 100 {
+        format!("; idle times are scaled to {idle_time_percent} %")
+    } else {
+        format!("; idle times shrink from {shrinking_from} on")
+    });
+    lines
 }

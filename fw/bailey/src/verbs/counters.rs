@@ -1,39 +1,42 @@
 use bailey_control::api::{self, path};
 
-use crate::cli::Read;
+use crate::args::Listing;
 use crate::exit::Exit;
-use crate::output::table;
-use crate::verbs::ask::show;
+use crate::output::listing::Kind;
+use crate::output::table::Column;
+use crate::verbs::ask::list;
 use crate::view::View;
 
 /// Packets by interface, hook, verdict and reason.
-pub(crate) fn counters(options: &Read) -> Exit {
-    let text = |counters: &api::Counters| {
-        table(
-            &[
-                "INTERFACE",
-                "HOOK",
-                "VERDICT",
-                "REASON",
-                "PKTS",
-                "BYTES",
-                "MEANING",
-            ],
-            counters.counters.iter().map(cells).collect(),
-            &[4, 5],
-        )
-    };
-    show(options, path::COUNTERS, View::counters, text)
+pub(crate) fn counters(options: &Listing) -> Exit {
+    list(
+        options,
+        path::COUNTERS,
+        View::counters,
+        "counters",
+        |counters: &mut api::Counters| &mut counters.counters,
+        &COUNTERS,
+    )
 }
 
-fn cells(row: &api::Counter) -> Vec<String> {
-    vec![
-        row.interface.clone(),
-        row.hook.clone(),
-        row.verdict.clone(),
-        row.reason.clone(),
-        row.packets.to_string(),
-        row.bytes.to_string(),
-        row.help.clone(),
-    ]
-}
+const COUNTERS: Kind<api::Counter> = Kind {
+    columns: &[
+        Column::text("INTERFACE", 0, |row| row.interface.clone()),
+        Column::text("HOOK", 3, |row| row.hook.clone()),
+        Column::text("VERDICT", 0, |row| row.verdict.clone()),
+        Column::text("REASON", 0, |row| row.reason.clone()),
+        Column::number("PKTS", 0, |row| row.packets),
+        Column::number("BYTES", 2, |row| row.bytes),
+        Column::text("MEANING", 4, |row| row.help.clone()),
+    ],
+    name: |row| {
+        let api::Counter {
+            interface,
+            hook,
+            reason,
+            ..
+        } = row;
+        format!("{interface}/{hook}/{reason}")
+    },
+    none: "nothing is counted yet",
+};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cli::Detach;
+use crate::args::Detach;
 use crate::clock::now;
 use crate::config::Paths;
 use crate::daemon::lock::{Lock, LockError};
@@ -14,7 +14,7 @@ use crate::verbs::ask::{config, fail};
 /// Ends the daemon, if there is one, and takes everything off.
 pub(crate) fn detach(options: &Detach) -> Exit {
     debug_assert!(options.yes_unfiltered, "the command line requires it");
-    let paths = match config(options.config.as_deref()) {
+    let paths = match config(&options.config) {
         Ok(config) => config.paths,
         Err(exit) => return exit,
     };
@@ -37,8 +37,8 @@ pub(crate) fn detach(options: &Detach) -> Exit {
     let locks = Lock::take(&paths.run).and_then(|run| Ok((run, Lock::on_directory(&paths.pins)?)));
     let _locks = match locks {
         Ok(locks) => Some(locks),
-        Err(LockError::Held(what)) => {
-            eprintln!("error: another bailey holds {what}, and was not ended");
+        Err(error @ LockError::Held(..)) => {
+            eprintln!("error: {error}; it was not ended");
             return Exit::Negative;
         }
         // A run directory that cannot be written to must not keep the operator out.

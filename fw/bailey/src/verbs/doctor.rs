@@ -1,14 +1,20 @@
+use bailey_control::api::Stamp;
 use bailey_datapath::doctor::{Finding, Grade, examine};
 use serde::Serialize;
 
-use crate::cli::{Format, Read};
+use crate::args::{ListFormat, Listing};
+use crate::config::Config;
 use crate::exit::Exit;
-use crate::output::{json, line, table};
-use crate::verbs::ask::config;
+use crate::output::line;
+use crate::output::listing::{self, Kind, watched};
+use crate::output::table::Column;
+use crate::verbs::ask::{config, printed};
+use crate::view::View;
 
 #[derive(Serialize)]
 struct Report {
-    schema_version: u32,
+    #[serde(flatten)]
+    stamp: Stamp,
     findings: Vec<Row>,
 }
 
@@ -21,11 +27,15 @@ struct Row {
 }
 
 /// Looks at the kernel and the NICs.
-pub(crate) fn doctor(options: &Read) -> Exit {
-    let config = match config(options.config.as_deref()) {
+pub(crate) fn doctor(options: &Listing) -> Exit {
+    let config = match config(&options.config) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    watched(&options.watch, || look(&config, options))
+}
+
+fn look(config: &Config, options: &Listing) -> Exit {
     let interfaces = match config.wanted_interfaces() {
         Ok(interfaces) => interfaces,
         // Without interfaces there is still a kernel to look at.
@@ -37,12 +47,38 @@ pub(crate) fn doctor(options: &Read) -> Exit {
     };
     let findings = examine(&config.settings(), &config.paths.pins, &interfaces);
     let worst = findings.iter().map(|finding| finding.grade).max();
-    match options.output {
-        Format::Json => json(&Report {
-            schema_version: bailey_control::api::SCHEMA_VERSION,
-            findings: findings.into_iter().map(row).collect(),
-        }),
-        Format::Table => print(&findings, interfaces.is_empty()),
+    let remedies: Vec<String> = findings
+        .iter()
+        .filter(|finding| !finding.remedy.is_empty())
+        .map(|finding| {
+            let Finding {
+                subject,
+                found,
+                remedy,
+                ..
+            } = finding;
+            format!("\n{subject}: {found}\n  {remedy}")
+        })
+        .collect();
+    let report = Report {
+        stamp: View::new(config.clone()).stamp_or_none(),
+        findings: findings.into_iter().map(row).collect(),
+    };
+    let result = listing::print(
+        options,
+        report,
+        "findings",
+        |report: &mut Report| &mut report.findings,
+        &FINDINGS,
+    );
+    if result.is_err() {
+        return printed(result);
+    }
+    if matches!(options.output, ListFormat::Table | ListFormat::Wide) {
+        remedies.iter().for_each(|remedy| line(remedy));
+        if interfaces.is_empty() {
+            line("\nThe configuration names no interfaces, so none was looked at.");
+        }
     }
     match worst {
         Some(Grade::Missing) => Exit::Unsupported,
@@ -50,6 +86,16 @@ pub(crate) fn doctor(options: &Read) -> Exit {
         _ => Exit::Success,
     }
 }
+
+const FINDINGS: Kind<Row> = Kind {
+    columns: &[
+        Column::text("WHAT", 0, |row| row.subject.clone()),
+        Column::text("IS", 0, |row| row.grade.to_owned()),
+        Column::text("FOUND", 0, |row| row.found.clone()),
+    ],
+    name: |row| row.subject.clone(),
+    none: "there is nothing to look at",
+};
 
 fn word(grade: Grade) -> &'static str {
     match grade {
@@ -65,22 +111,5 @@ fn row(finding: Finding) -> Row {
         subject: finding.subject,
         found: finding.found,
         remedy: finding.remedy,
-    }
-}
-
-fn print(findings: &[Finding], no_interfaces: bool) {
-    let rows = findings.iter().map(|finding| {
-        vec![
-            finding.subject.clone(),
-            word(finding.grade).to_owned(),
-            finding.found.clone(),
-        ]
-    });
-    line(&table(&["WHAT", "IS", "FOUND"], rows.collect(), &[]));
-    for finding in findings.iter().filter(|finding| !finding.remedy.is_empty()) {
-        line(&format!("\n{}: {}", finding.subject, finding.remedy));
-    }
-    if no_interfaces {
-        line("\nThe configuration names no interfaces, so none was looked at.");
     }
 }

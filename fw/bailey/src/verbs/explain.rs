@@ -1,51 +1,114 @@
 use bailey_policy::{Connection, Decider, Direction, Protocol, Snapshot, Verdict};
 use serde::Serialize;
 
-use crate::cli::{Explain, Format};
+use crate::args::{Explain, Format};
 use crate::engine::{Engine, Engines};
 use crate::exit::Exit;
-use crate::load::{load_source, print_diagnostics};
-use crate::output::{json, line};
+use crate::load::{Named, print_diagnostics};
+use crate::output::{json, line, yaml};
 use crate::target::{self, connections};
 
-/// Judges a connection on the compiled tables and says what decided.
+/// Judges a connection on the compiled tables and says what decided; without paths, also what a
+/// Bailey that runs here has to say of it.
 pub(crate) fn explain(options: &Explain) -> Exit {
-    let loaded = match load_source(&options.source) {
-        Ok((_, loaded)) => loaded,
+    let named = match Named::by(&options.source) {
+        Ok(named) => named,
         Err(exit) => return exit,
     };
+    let loaded = named.load();
     print_diagnostics(&loaded.diagnostics);
     let Some(snapshot) = loaded.snapshot else {
         return Exit::Invalid;
     };
-    let judged = asked(&snapshot, options)
-        .and_then(|asked| judge(&snapshot, asked).map_err(|error| error.to_string()));
-    let answers = match judged {
-        Ok(answers) => answers,
+    let asked = match asked(&snapshot, options) {
+        Ok(asked) => asked,
         Err(message) => {
             eprintln!("error: {message}");
+            return Exit::Usage;
+        }
+    };
+    let answers = match judge(&snapshot, asked, &named) {
+        Ok(answers) => answers,
+        Err(error) => {
+            eprintln!("error: {error}");
             return Exit::Invalid;
         }
     };
-    let allowed = answers.iter().all(|(_, verdict)| verdict.allows());
+    let here = match here(&named, &answers) {
+        Ok(here) => here,
+        Err(exit) => return exit,
+    };
+    let allows = |at: usize, verdict: &Verdict| match here.get(at) {
+        Some(here) => here.allows(verdict.allows()),
+        None => verdict.allows(),
+    };
+    let verdicts: Vec<bool> = answers
+        .iter()
+        .enumerate()
+        .map(|(at, (_, verdict))| allows(at, verdict))
+        .collect();
+    let allowed = verdicts.iter().all(|&allowed| allowed);
     match options.output {
-        Format::Table => answers
-            .iter()
-            .for_each(|(c, verdict)| print(&snapshot, c, verdict)),
-        Format::Json => json(&Report {
-            schema_version: 1,
-            verdict: word(allowed),
-            connections: answers
-                .iter()
-                .map(|(c, verdict)| connection(c, verdict))
-                .collect(),
-        }),
+        Format::Table => {
+            for (at, (connection, verdict)) in answers.iter().enumerate() {
+                print(&snapshot, connection, verdict, verdicts[at]);
+                if let Some(here) = here.get(at) {
+                    here.print();
+                }
+            }
+            if here.is_empty() {
+                line(UNKNOWN);
+            }
+        }
+        Format::Json | Format::Yaml => {
+            let connections = answers.iter().enumerate();
+            let report = Report {
+                schema_version: SCHEMA_VERSION,
+                verdict: word(allowed),
+                connections: connections
+                    .map(|(at, (c, verdict))| connection(c, verdict, verdicts[at], here.get(at)))
+                    .collect(),
+            };
+            match options.output {
+                Format::Yaml => yaml(&report),
+                _ => json(&report),
+            }
+        }
     }
     if allowed {
         Exit::Success
     } else {
         Exit::Negative
     }
+}
+
+/// The version of what is printed as JSON.
+const SCHEMA_VERSION: u32 = 2;
+
+/// Said where only files were asked.
+const UNKNOWN: &str = "\
+these files alone: blocks, failsafe, floods and flows of a running bailey are not known to them";
+
+#[cfg(target_os = "linux")]
+use super::explain_live::{Here, here};
+
+/// Nothing runs here.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug, Serialize)]
+struct Here {}
+
+#[cfg(not(target_os = "linux"))]
+impl Here {
+    fn allows(&self, policy: bool) -> bool {
+        policy
+    }
+
+    fn print(&self) {}
+}
+
+#[cfg(not(target_os = "linux"))]
+fn here(_: &Named, _: &[(Connection, Verdict)]) -> Result<Vec<Here>, Exit> {
+    Ok(Vec::new())
 }
 
 fn asked(snapshot: &Snapshot, options: &Explain) -> Result<Vec<Connection>, String> {
@@ -79,8 +142,9 @@ fn port(
 fn judge(
     snapshot: &Snapshot,
     connections: Vec<Connection>,
+    named: &Named,
 ) -> Result<Vec<(Connection, Verdict)>, crate::engine::EngineError> {
-    let mut engines = Engines::new(&[Engine::Tables])?;
+    let mut engines = Engines::new(&[Engine::Tables], named.config.compile_limits())?;
     let prepared = engines.prepare(snapshot)?;
     connections
         .into_iter()
@@ -96,7 +160,7 @@ fn word(allowed: bool) -> &'static str {
     if allowed { "allow" } else { "deny" }
 }
 
-fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
+fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict, allowed: bool) {
     let who = |address| {
         snapshot
             .endpoint_at(address)
@@ -104,7 +168,7 @@ fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
     };
     line(&format!(
         "{}  {}{} -> {}{} {}",
-        word(verdict.allows()).to_uppercase(),
+        word(allowed).to_uppercase(),
         connection.source,
         who(connection.source),
         connection.destination,
@@ -132,14 +196,14 @@ fn describe(connection: &Connection) -> String {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct Report<'a> {
     schema_version: u32,
     verdict: &'static str,
-    connections: Vec<ConnectionReport>,
+    connections: Vec<ConnectionReport<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct ConnectionReport {
+struct ConnectionReport<'a> {
     source: String,
     destination: String,
     protocol: String,
@@ -148,6 +212,9 @@ struct ConnectionReport {
     verdict: &'static str,
     egress: SideReport,
     ingress: SideReport,
+    /// What a running Bailey knows; absent where only files were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<&'a Here>,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,7 +225,12 @@ struct SideReport {
     isolated_by: Vec<String>,
 }
 
-fn connection(connection: &Connection, verdict: &Verdict) -> ConnectionReport {
+fn connection<'a>(
+    connection: &Connection,
+    verdict: &Verdict,
+    allowed: bool,
+    live: Option<&'a Here>,
+) -> ConnectionReport<'a> {
     let side = |direction| {
         let decider = verdict.side(direction);
         let isolated_by = match decider {
@@ -176,7 +248,8 @@ fn connection(connection: &Connection, verdict: &Verdict) -> ConnectionReport {
         destination: connection.destination.to_string(),
         protocol: connection.protocol.to_string(),
         port: connection.protocol.has_ports().then_some(connection.port),
-        verdict: word(verdict.allows()),
+        verdict: word(allowed),
+        live,
         egress: side(Direction::Egress),
         ingress: side(Direction::Ingress),
     }

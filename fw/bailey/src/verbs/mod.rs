@@ -15,13 +15,17 @@ mod detach;
 #[cfg(target_os = "linux")]
 mod doctor;
 #[cfg(target_os = "linux")]
+mod explain_live;
+#[cfg(target_os = "linux")]
+mod flow_printer;
+#[cfg(target_os = "linux")]
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]
 mod status;
 
-use crate::cli::{Cli, Verb};
+use crate::args::{Cli, Verb};
 use crate::exit::Exit;
 
 /// Runs the verb that was asked for.
@@ -42,11 +46,11 @@ pub(crate) fn dispatch(cli: Cli) -> Exit {
         Verb::Rules(options) => rules::rules(&options),
         #[cfg(target_os = "linux")]
         Verb::Conntrack {
-            verb: crate::cli::Conntrack::List(options),
+            verb: crate::args::Conntrack::List(options),
         } => conntrack::list(&options),
         #[cfg(target_os = "linux")]
         Verb::Conntrack {
-            verb: crate::cli::Conntrack::Stats(options),
+            verb: crate::args::Conntrack::Stats(options),
         } => conntrack::stats(&options),
         #[cfg(target_os = "linux")]
         Verb::Counters(options) => counters::counters(&options),

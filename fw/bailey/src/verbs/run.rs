@@ -1,11 +1,15 @@
-use crate::cli::Run;
-use crate::config::Config;
+use std::path::Path;
+
+use crate::args::Run;
+use crate::config::{Config, DEFAULT_PATH};
 use crate::daemon;
 use crate::exit::Exit;
 
 /// Reads the configuration and enforces until told to stop.
 pub(crate) fn run(options: &Run) -> Exit {
-    let config = match Config::read(&options.config) {
+    let usual = || Path::new(DEFAULT_PATH).to_owned();
+    let file = options.config.config.clone().unwrap_or_else(usual);
+    let config = match Config::read(&file) {
         Ok(config) => config,
         Err(message) => {
             eprintln!("error: {message}");

@@ -1,57 +1,53 @@
 use bailey_control::api::{self, path};
+use bailey_source::diagnostic::printable;
 
-use crate::cli::{Format, Read};
+use crate::args::Screen;
 use crate::exit::Exit;
-use crate::output::{json, line, table};
-use crate::verbs::ask::ask;
+use crate::output::table::{Column, Table, terminal_columns};
+use crate::ttl;
+use crate::verbs::ask::show;
 use crate::verbs::conntrack::fill;
 use crate::view::View;
 
 /// One screen of truth.
-pub(crate) fn status(options: &Read) -> Exit {
-    let status: api::Status = match ask(options, path::STATUS, View::status) {
-        Ok(status) => status,
-        Err(exit) => return exit,
-    };
-    match options.output {
-        Format::Json => json(&status),
-        Format::Table => print(&status),
-    }
-    if !status.enforcing {
-        return Exit::NotRunning;
-    }
-    match &status.daemon {
-        Some(daemon) if daemon.problems.is_empty() && all_attached(&status) => Exit::Success,
-        _ => Exit::Degraded,
-    }
+pub(crate) fn status(options: &Screen) -> Exit {
+    show(options, path::STATUS, View::status, text, exit)
 }
 
-fn all_attached(status: &api::Status) -> bool {
-    status
-        .interfaces
-        .iter()
-        .all(|interface| interface.complete && interface.link != "gone")
+fn exit(status: &api::Status) -> Exit {
+    let well = status.enforcing
+        && status.generation() > 0
+        && status.daemon.is_some()
+        && status.problems.is_empty()
+        && status.flood_seconds.is_none();
+    if well { Exit::Success } else { Exit::Degraded }
 }
 
-fn print(status: &api::Status) {
-    line(if !status.enforcing {
-        "NOT ENFORCING: no program is attached, the interfaces are UNPROTECTED"
-    } else if status.generation == 0 {
-        "ENFORCING WITHOUT POLICY: everything that policy decides is dropped"
-    } else {
-        "ENFORCING"
-    });
+fn text(status: &api::Status) -> String {
+    let mut lines = vec![headline(status).to_owned()];
     let mut facts = vec![
-        ("generation", status.generation.to_string()),
-        ("flow table", fill(&status.flow_table)),
+        ("node", status.stamp.node.clone()),
+        ("generation", status.generation().to_string()),
     ];
+    let [slots, live] = fill(&status.flow_table);
+    facts.extend([("flow table", slots), ("", live)]);
     if let Some(seconds) = status.flood_seconds {
-        facts.push((
-            "FLOOD",
-            format!(
-                "for {seconds} s: new TCP clients prove themselves, other new flows share a rate"
-            ),
-        ));
+        let what = "new TCP clients prove themselves, other new flows share a rate";
+        facts.push(("FLOOD", format!("for {seconds} s: {what}")));
+    }
+    for (at, block) in status.blocked.iter().enumerate() {
+        let left = ttl::show(block.seconds_left);
+        let reason = if block.reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", block.reason)
+        };
+        let name = if at == 0 { "BLOCKED" } else { "" };
+        facts.push((name, format!("{}, {left} left{reason}", block.prefix)));
+    }
+    let more = status.blocks.saturating_sub(status.blocked.len() as u64);
+    if more > 0 {
+        facts.push(("", format!("and {more} more; `bailey blocks` lists them")));
     }
     match &status.daemon {
         None => facts.push((
@@ -59,15 +55,16 @@ fn print(status: &api::Status) {
             "none answers; what is attached goes on as it is, and policy edits wait".into(),
         )),
         Some(daemon) => {
-            facts.push((
-                "daemon",
-                format!(
-                    "version {}, pid {}, up {} s",
-                    daemon.version, daemon.pid, daemon.uptime_seconds
-                ),
-            ));
+            let api::Daemon {
+                version,
+                pid,
+                uptime_seconds,
+                ..
+            } = daemon;
+            let up = ttl::show(*uptime_seconds);
+            facts.push(("daemon", format!("version {version}, pid {pid}, up {up}")));
             if let Some(ago) = daemon.committed_seconds_ago {
-                facts.push(("last commit", format!("{ago} s ago")));
+                facts.push(("last commit", format!("{} ago", ttl::show(ago))));
             }
             let failsafe = match daemon.failsafe.as_deref() {
                 None => "as an earlier start had it".to_owned(),
@@ -78,35 +75,47 @@ fn print(status: &api::Status) {
         }
     }
     for (name, value) in facts {
-        line(&format!("  {name:<12} {value}"));
+        lines.push(
+            format!("  {name:<12} {}", printable(&value))
+                .trim_end()
+                .to_owned(),
+        );
     }
-    line("");
-    line(&table(
-        &["INTERFACE", "LINK", "XDP", "PROGRAM", "EGRESS PROGRAM"],
-        status.interfaces.iter().map(cells).collect(),
-        &[3, 4],
-    ));
-    let problems = status.daemon.iter().flat_map(|daemon| &daemon.problems);
-    for problem in problems {
-        line("");
-        line(&format!(
-            "PROBLEM: {}",
-            bailey_source::diagnostic::printable(problem)
-        ));
+    lines.push(String::new());
+    let mut table = Table::new(INTERFACES, terminal_columns(), true);
+    lines.push(table.rows(&status.interfaces).trim_end().to_owned());
+    for problem in &status.problems {
+        lines.push(format!("\nPROBLEM: {}", printable(problem)));
+    }
+    for warning in status.daemon.iter().flat_map(|daemon| &daemon.warnings) {
+        lines.push(format!("\nwarning: {}", printable(warning)));
+    }
+    lines.join("\n")
+}
+
+fn headline(status: &api::Status) -> &'static str {
+    if !status.enforcing {
+        "NOT ENFORCING: no program is attached, the interfaces are UNPROTECTED"
+    } else if status.generation() == 0 {
+        "ENFORCING WITHOUT POLICY: everything that policy decides is dropped"
+    } else if status.flood_seconds.is_some() {
+        "ENFORCING, UNDER A FLOOD of new flows"
+    } else {
+        "ENFORCING"
     }
 }
 
-fn cells(interface: &api::Interface) -> Vec<String> {
-    let program = |id: Option<u32>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-    let name = match &interface.renamed_to {
+const INTERFACES: &[Column<api::Interface>] = &[
+    Column::text("INTERFACE", 0, |interface| match &interface.renamed_to {
         Some(now) => format!("{} (now {now})", interface.name),
         None => interface.name.clone(),
-    };
-    vec![
-        name,
-        interface.link.clone(),
-        interface.xdp_mode.clone(),
-        program(interface.xdp_program),
-        program(interface.tc_program),
-    ]
-}
+    }),
+    Column::text("LINK", 0, |interface| interface.link.clone()),
+    Column::text("XDP", 0, |interface| interface.xdp_mode.clone()),
+    Column::count("PROGRAM", 1, |interface| {
+        interface.xdp_program.map(u64::from)
+    }),
+    Column::count("EGRESS PROGRAM", 1, |interface| {
+        interface.tc_program.map(u64::from)
+    }),
+];

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use bailey_source::{Diagnostic, FileSet};
 
-use crate::cli::{Test, TestFormat};
+use crate::args::{Test, TestFormat};
 use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::engine::{Engine, Engines};
@@ -15,16 +15,15 @@ use crate::policy_test::report::Results;
 pub(crate) fn test(options: &Test) -> Exit {
     let mut stopwatch = Stopwatch::start();
     let mut results = Results::default();
-    let tests = collect(options, &mut results);
-    let config = match options.config.as_deref().map(Config::read).transpose() {
-        Ok(config) => config.unwrap_or_default(),
+    let config = match Config::find(&options.config) {
+        Ok(config) => config,
         Err(message) => {
             eprintln!("error: {message}");
             return Exit::Invalid;
         }
     };
-    let declared = config.inventory.declared();
-    let mut engines = match Engines::new(&Engine::of(options.engine)) {
+    let tests = collect(options, &config, &mut results);
+    let mut engines = match Engines::new(&Engine::of(options.engine), config.compile_limits()) {
         Ok(engines) => engines,
         Err(error) => {
             eprintln!("error: {error}; run as root, or use --engine tables");
@@ -32,7 +31,7 @@ pub(crate) fn test(options: &Test) -> Exit {
         }
     };
     for test in tests {
-        match execute(&test, &declared, &mut engines) {
+        match execute(&test, &config, &mut engines) {
             Ok(cases) => match results.cases.last_mut() {
                 Some((file, known)) if *file == test.file => known.extend(cases),
                 _ => results.cases.push((test.file.clone(), cases)),
@@ -65,10 +64,11 @@ pub(crate) fn test(options: &Test) -> Exit {
 }
 
 /// Reads all files; what cannot be run becomes an error of the results.
-fn collect(options: &Test, results: &mut Results) -> Vec<PolicyTest> {
+fn collect(options: &Test, config: &Config, results: &mut Results) -> Vec<PolicyTest> {
     let mut tests = Vec::new();
-    for path in &options.paths {
-        let files = match FileSet::list(std::slice::from_ref(path), options.recursive) {
+    let recursive = options.recursive || config.recursive;
+    for path in options.paths.iter().chain(&options.files) {
+        let files = match FileSet::list(std::slice::from_ref(path), recursive) {
             Ok(files) => files,
             Err(errors) => {
                 results

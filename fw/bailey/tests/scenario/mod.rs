@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bailey_policy::{
     Connection, Endpoint, EndpointKind, EndpointRef, HostPod, IpBlock, Labels, NamedPort,
-    NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Requirement, Rule,
-    Selector, Snapshot,
+    NetworkPolicy, Peer, Place, PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Requirement,
+    Rule, Selector, Snapshot,
 };
 use ipnet::IpNet;
 use proptest::collection::vec;
@@ -436,6 +436,7 @@ impl Scenario {
                     pod_selector: random.selector.build(),
                     ingress: rules(&random.ingress),
                     egress: rules(&random.egress),
+                    place: Place::default(),
                 }
             })
             .collect();

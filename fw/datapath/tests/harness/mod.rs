@@ -22,7 +22,7 @@ use bailey_datapath::flows::Flow;
 use bailey_datapath::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings, frame};
 use bailey_policy::{
-    Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
+    Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,
 };
 
@@ -153,6 +153,7 @@ pub fn snapshot(client: bool) -> Snapshot {
         pod_selector: Selector::default(),
         ingress: Some(vec![if client { web } else { nobody }, friends]),
         egress: None,
+        place: Place::default(),
     };
     let pod = Endpoint {
         id: EndpointRef {

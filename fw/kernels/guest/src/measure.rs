@@ -15,7 +15,7 @@ use bailey_datapath::{
 use bailey_kernels::plan::VALUE;
 use bailey_lab::interface_of_slot;
 use bailey_policy::{
-    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef,
+    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place, PolicyRef,
     PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
 };
 
@@ -72,6 +72,7 @@ fn tables() -> Result<Tables> {
         pod_selector: Selector::default(),
         ingress: Some(vec![rule]),
         egress: None,
+        place: Place::default(),
     };
     let pod = Endpoint {
         id: EndpointRef {

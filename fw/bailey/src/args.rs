@@ -17,10 +17,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Parse, validate and compile policies; offline, no root.
-    Check(Check),
-    /// Say whether a connection is allowed, and which rules decide; offline, no root.
     ///
-    /// Exits 0 if it is allowed, 1 if it is denied.
+    /// Without a path: those of the configuration. Exits 0 if they are valid, 3 if not.
+    Check(Check),
+    /// Say whether a connection is allowed, and which rules decide; no root.
+    ///
+    /// With paths: what these files say. Without: what the files of the configuration say, and what a
+    /// Bailey that runs here knows of it: blocks, failsafe, a flood, the live flow. Exits 0 if it is
+    /// allowed, 1 if it is denied.
     Explain(Explain),
     /// Run PolicyTest files: expected verdicts next to the policies.
     ///
@@ -31,21 +35,21 @@ pub enum Verb {
     Run(Run),
     /// One screen of truth: what enforces, on which interfaces, and what is wrong.
     ///
-    /// Exits 0 if all is well, 4 if nothing is enforced, 9 if it is and something is wrong. Works
-    /// without the daemon.
+    /// Exits 0 if all is well, 4 if no Bailey is here, 9 if something is wrong: nothing is enforced, a flood,
+    /// a problem, no daemon. Works without the daemon.
     #[cfg(target_os = "linux")]
-    Status(Read),
+    Status(Screen),
     /// Look at the kernel and the NICs: what is missing, what it costs, what to do.
     ///
     /// Exits 0 if all is well, 9 if a feature is degraded, 10 if something is missing that Bailey needs.
     #[cfg(target_os = "linux")]
-    Doctor(Read),
+    Doctor(Listing),
     /// Take Bailey off all interfaces, and forget flows and counters. Works without the daemon.
     #[cfg(target_os = "linux")]
     Detach(Detach),
-    /// Show hits, packets and bytes of every rule.
+    /// Show hits, packets and bytes of every rule, or all there is to say of some.
     #[cfg(target_os = "linux")]
-    Rules(Read),
+    Rules(Rules),
     /// Show the flow table.
     #[cfg(target_os = "linux")]
     Conntrack {
@@ -55,7 +59,7 @@ pub enum Verb {
     },
     /// Show how many packets passed or were dropped, by reason.
     #[cfg(target_os = "linux")]
-    Counters(Read),
+    Counters(Listing),
     /// Let nothing from or to an address pass for a while, established flows included.
     ///
     /// The block lapses by itself, also with the daemon dead; it is never saved, and gone after a
@@ -69,36 +73,159 @@ pub enum Verb {
     Unblock(Unblock),
     /// Show what is blocked, for how long still, and why.
     #[cfg(target_os = "linux")]
-    Blocks(Read),
+    Blocks(Listing),
 }
 
 /// Verbs on the flow table.
 #[derive(Debug, Subcommand)]
 pub enum Conntrack {
-    /// List all flows.
-    List(Read),
+    /// List flows, in the order of the table unless --sort says another.
+    List(Flows),
     /// How full the table is, and what happened to flows.
-    Stats(Read),
+    Stats(Screen),
+}
+
+/// Which configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigFile {
+    /// The configuration [default: /etc/bailey/bailey.toml, if it is there].
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BAILEY_CONFIG",
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
 }
 
 /// Where policies and inventory are, and how they are read.
 #[derive(Debug, Clone, Args)]
 pub struct Source {
-    /// Files and directories with policies, pods, namespaces, nodes and workloads.
-    #[arg(required = true, value_name = "PATH")]
+    /// Files and directories with policies, pods, namespaces, nodes and workloads; `-` is standard input
+    /// [default: `policies` of the configuration].
+    #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// More of them, as kubectl has it.
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    pub files: Vec<PathBuf>,
     /// Look into sub-directories too.
     #[arg(short = 'R', long)]
     pub recursive: bool,
     /// Warn about unknown fields and CIDRs with host bits instead of refusing them.
     #[arg(long)]
     pub lenient: bool,
-    /// Take limits and leniency from this configuration, as `run` would.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// Whose settings hold.
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
-/// How answers are printed.
+/// Again and again.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Watch {
+    /// Show it again every so many seconds.
+    #[arg(
+        short = 'w',
+        long = "watch",
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+    )]
+    pub seconds: Option<u64>,
+}
+
+/// How lists are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people; as wide as the terminal.
+    #[default]
+    Table,
+    /// For people, with all columns.
+    Wide,
+    /// For programs, in one piece.
+    Json,
+    /// For programs, one line each.
+    Ndjson,
+    /// For programs, in one piece.
+    Yaml,
+    /// Names alone.
+    Name,
+}
+
+/// A list.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Listing {
+    /// The Bailey to ask.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: ListFormat,
+    /// By this column: numbers from the greatest, texts from a to z.
+    #[arg(long, value_name = "COLUMN")]
+    pub sort: Option<String>,
+    /// The other way round.
+    #[arg(short, long)]
+    pub reverse: bool,
+    /// No more than so many.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Leave the headers out.
+    #[arg(long)]
+    pub no_headers: bool,
+    /// Again and again.
+    #[command(flatten)]
+    pub watch: Watch,
+}
+
+/// `rules`.
+#[derive(Debug, Clone, Args)]
+pub struct Rules {
+    /// Say all there is to say of this rule, or of the rules of this policy (NAMESPACE/NAME).
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// How they are listed.
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+/// `conntrack list`.
+#[derive(Debug, Clone, Args)]
+pub struct Flows {
+    /// Opened from this address or prefix.
+    #[arg(long, value_name = "CIDR", value_parser = net)]
+    pub src: Option<ipnet::IpNet>,
+    /// Opened to this address or prefix.
+    #[arg(long, value_name = "CIDR", value_parser = net)]
+    pub dst: Option<ipnet::IpNet>,
+    /// Opened to this port.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Of this protocol: TCP, UDP, SCTP, ICMP, ICMPv6 or a number.
+    #[arg(long)]
+    pub protocol: Option<String>,
+    /// In this state, such as ESTABLISHED.
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Decided by this rule, or by a rule of this policy, on one side.
+    #[arg(long, value_name = "NAME")]
+    pub rule: Option<String>,
+    /// How they are listed.
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+/// An address, or a prefix: bits behind it are no mistake in a filter.
+fn net(text: &str) -> Result<ipnet::IpNet, String> {
+    if let Ok(address) = text.parse::<std::net::IpAddr>() {
+        return Ok(address.to_canonical().into());
+    }
+    let net: Result<ipnet::IpNet, _> = text.parse();
+    net.map(|net| net.trunc())
+        .map_err(|_| format!("{text:?} is neither an address nor a prefix"))
+}
+
+/// How an answer is printed that is no list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -106,6 +233,18 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
+    /// For programs.
+    Yaml,
+}
+
+/// What makes `check` fail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// What `run` would refuse.
+    #[default]
+    Errors,
+    /// Also what it would warn about.
+    Warnings,
 }
 
 /// `check`.
@@ -117,6 +256,9 @@ pub struct Check {
     /// Look at this machine too: would these policies cut off the SSH session of the caller?
     #[arg(long)]
     pub live: bool,
+    /// What makes it fail, with exit code 3.
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub fail_on: FailOn,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
@@ -174,15 +316,18 @@ pub enum TestFormat {
 /// `test`.
 #[derive(Debug, Args)]
 pub struct Test {
-    /// PolicyTest files, and directories of them.
-    #[arg(required = true, value_name = "PATH")]
+    /// PolicyTest files, and directories of them; `-` is standard input.
+    #[arg(required_unless_present = "files", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// More of them, as kubectl has it.
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    pub files: Vec<PathBuf>,
     /// Look into sub-directories too.
     #[arg(short = 'R', long)]
     pub recursive: bool,
-    /// The configuration whose declared prefixes hold.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// Whose settings hold.
+    #[command(flatten)]
+    pub config: ConfigFile,
     /// Which implementation is asked.
     #[arg(long, value_enum, default_value_t)]
     pub engine: EngineChoice,
@@ -195,8 +340,8 @@ pub struct Test {
 #[derive(Debug, Args)]
 pub struct Run {
     /// The configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/bailey/bailey.toml")]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigFile,
     /// Take the place of another's XDP program instead of refusing an interface that has one.
     #[arg(long)]
     pub replace: bool,
@@ -211,9 +356,9 @@ pub struct Detach {
     /// Says that you know: afterwards nothing is filtered.
     #[arg(long, required = true)]
     pub yes_unfiltered: bool,
-    /// The configuration of the Bailey to detach: where its pins are.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// The Bailey to tell.
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// `block`.
@@ -234,9 +379,9 @@ pub struct Block {
     /// Block the address that you are logged in from all the same.
     #[arg(long)]
     pub even_myself: bool,
-    /// The configuration of the Bailey to tell: where its pins are.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// The Bailey to tell.
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// `unblock`.
@@ -248,18 +393,21 @@ pub struct Unblock {
     /// All there are.
     #[arg(long)]
     pub all: bool,
-    /// The configuration of the Bailey to tell: where its pins are.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// The Bailey to tell.
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
-/// Verbs that read what a running Bailey has pinned.
-#[derive(Debug, Args)]
-pub struct Read {
-    /// The configuration of the Bailey to ask: where its socket, its pins and its state are.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+/// One screen.
+#[derive(Debug, Clone, Args)]
+pub struct Screen {
+    /// The Bailey to ask.
+    #[command(flatten)]
+    pub config: ConfigFile,
     /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
+    /// Again and again.
+    #[command(flatten)]
+    pub watch: Watch,
 }

@@ -1,0 +1,37 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::verdict::Direction;
+
+/// The lines that a policy and its rules were read from. A place means nothing: any two are equal, so
+/// that a policy that only moved within its file is the policy that it was.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The file; absent of a policy that no file has.
+    pub file: Option<Arc<Path>>,
+    /// The line of the policy's name, from 1.
+    pub line: u32,
+    /// The lines of its ingress rules.
+    pub ingress: Box<[u32]>,
+    /// The lines of its egress rules.
+    pub egress: Box<[u32]>,
+}
+
+impl Place {
+    /// The line of a rule.
+    pub fn rule(&self, direction: Direction, index: usize) -> Option<u32> {
+        let lines = match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        };
+        lines.get(index).copied()
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
