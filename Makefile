@@ -19,8 +19,9 @@ build: setup ## build target/release/bailey
 test: setup ## run all tests; without root, those that need none
 	@.ci/test
 
-fuzz: setup ## compare oracle, tables and kernel on random policies, and parsers on FUZZ_FRAMES frames (root)
+fuzz: setup ## compare oracle, tables and kernel, and parsers, at random; send a million frames past policy (root)
 	BAILEY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test -p bailey --test differential -- --include-ignored agree
+	BAILEY_FUZZ_TIMES=10 $(CARGO) test -p bailey --test no_way_around -- --include-ignored --nocapture
 	BAILEY_FUZZ_FRAMES=$(FUZZ_FRAMES) BAILEY_FUZZ_SEED=$$(date +%s) $(CARGO) test -p bailey-datapath --test parse_fuzz -- --include-ignored
 
 test-kernels: setup ## run the tests on Debian's 6.1, 6.12 and newest kernel, under qemu (root)

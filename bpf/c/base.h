@@ -104,7 +104,7 @@ struct pkt {
 	__u8 steps;
 	__u8 slot;     /* of the interface, for counters */
 	__u8 fragment; /* FRAGMENT_* */
-	__u8 related;  /* an ICMP error: all else is of an answer to what it quotes */
+	__u8 related;  /* RELATED_*: all else is of an answer to what the error quotes */
 	__u8 tunnel;   /* that the packet came in, from 1 */
 	__u8 hop_limit;
 	__u8 chunk;    /* SCTP: type of the first chunk */
@@ -113,12 +113,17 @@ struct pkt {
 	__u8 warm;     /* policy drops nothing yet */
 	__u8 reversed; /* taken up against the direction it was opened in */
 	__u8 outside;  /* came in where inside addresses never do */
+	__u8 foreign;  /* comes from the inside, and not from one of its prefixes */
 	__u8 judged;   /* tc: came in through a NIC where XDP judged it */
 	__u8 forwarded; /* tc: came in through some interface */
 	__u8 fib;      /* FIB_*: what the kernel's forwarding asks besides the route */
 	__u8 plain;    /* read by plain.h */
 	__u8 cookie;   /* brings back a SYN cookie of this machine */
 };
+
+/* An ICMP error from the destination of what it quotes, or from somebody on the way. */
+#define RELATED_END 1
+#define RELATED_WAY 2
 
 #define FIB_RP_FILTER 1
 #define FIB_STACK 2

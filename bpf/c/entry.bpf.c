@@ -104,6 +104,11 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 {
 	enum step step;
 
+	pkt->foreign = foreign(pkt->related && !pkt->tunnel ? pkt->sender_be
+							    : pkt->source_be,
+			       pkt->hook == HOOK_TC ? !pkt->judged
+						    : !pkt->outside);
+
 	if (carrier_blocked(pkt))
 		return drop(pkt, REASON_DROP_BLOCKED);
 	step = flow_answer(pkt);
@@ -187,15 +192,16 @@ static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
 	return parse_copied(pkt, copy);
 }
 
-/* What comes in through a NIC never has this machine's address as its source. But the
- * discovery of a duplicate of it has. */
+/* What comes in through a NIC never has this machine's address as its source, nor does
+ * anything have that of a broadcast. But the discovery of a duplicate of it has. */
 static __always_inline bool forged(const struct pkt *pkt)
 {
 	bool elsewhere = pkt->related || pkt->tunnel;
 
 	if (BRIDGE || (pkt->verdict == VERDICT_PASS && pkt->reason == REASON_PASS_ND))
 		return false;
-	return own_address(elsewhere ? pkt->sender_be : pkt->source_be) ||
+	return own_kind(elsewhere ? pkt->sender_be : pkt->source_be) &
+		       (OWN_HOST | OWN_BROADCAST) ||
 	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
 }
 
@@ -225,7 +231,8 @@ int entry_xdp(struct xdp_md *ctx)
 	/* A router has a route to find. */
 	if (plain && !ROUTER &&
 	    quick_passes(pkt, READ_ONCE(scene.control->word), scene.interface,
-			 HOOK_XDP, &quick)) {
+			 HOOK_XDP, !(scene.interface & INTERFACE_OUTSIDE),
+			 &quick)) {
 		action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex,
 						   XDP_DROP)
 				: XDP_PASS;
@@ -319,7 +326,7 @@ int entry_tc(struct __sk_buff *skb)
 			   (void *)(long)skb->data_end, skb->len);
 	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
 	if (plain && quick_passes(pkt, READ_ONCE(scene.control->word), 0, HOOK_TC,
-				  &quick)) {
+				  !seen, &quick)) {
 		if (seen)
 			reason_count_at(bpf_get_smp_processor_id(),
 					scene.interface & (INTERFACE_SLOTS - 1),

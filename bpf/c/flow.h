@@ -478,11 +478,24 @@ static __always_inline enum step flow_related(struct pkt *pkt,
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
 	if (meta_state(pkt->found) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
+	/* An error is one host's affair, and no group's. */
+	if (pkt->link == LINK_GROUP)
+		return drop(pkt, REASON_DROP_GROUP);
 	pkt->next = pkt->found;
-	if (!flow_current(pkt->found, pkt->control))
+	/* Who sends it has a policy too, unless the flow is its own. */
+	if (!flow_current(pkt->found, pkt->control) ||
+	    (pkt->related == RELATED_WAY && !pkt->tunnel) || pkt->foreign)
 		return STEP_CONTINUE;
 	flow_rules(pkt, READ_ONCE(entry->rules));
 	return pass(pkt, REASON_PASS_RELATED);
+}
+
+/* A packet to one host in a frame for a group, as to the broadcast address of a subnet
+ * that nobody has told: it is asked about each time, since the frame before may have gone
+ * to one station. */
+static __always_inline bool to_all(const struct pkt *pkt)
+{
+	return pkt->link == LINK_GROUP && !group_address(pkt->destination_be);
 }
 
 enum hit {
@@ -500,7 +513,8 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 
 	if (flow_advance(pkt, entry, meta) != STEP_CONTINUE)
 		return HIT_DROPPED;
-	if (pkt->reopen || !flow_current(meta, pkt->control))
+	if (pkt->reopen || !flow_current(meta, pkt->control) || to_all(pkt) ||
+	    pkt->foreign)
 		return HIT_CONTINUE;
 	flow_rules(pkt, READ_ONCE(entry->rules));
 	if (pkt->next == meta || meta & META_LOCKED)

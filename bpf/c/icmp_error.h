@@ -142,7 +142,10 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 	/* Asked here: from now on the source is the quoted destination. */
 	if (source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
-	pkt->related = 1;
+	pkt->related = pkt->source_be[0] == destination[0] &&
+				       pkt->source_be[1] == destination[1]
+			       ? RELATED_END
+			       : RELATED_WAY;
 	if (!pkt->tunnel) {
 		pkt->sender_be[0] = pkt->source_be[0];
 		pkt->sender_be[1] = pkt->source_be[1];

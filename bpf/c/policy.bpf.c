@@ -23,7 +23,7 @@ struct direction {
 	__u16 port; /* destination port */
 };
 
-static __always_inline bool again(struct pkt *pkt)
+static __always_inline bool again(const struct pkt *pkt)
 {
 	return pkt->found && !pkt->reopen;
 }
@@ -312,8 +312,6 @@ static __always_inline enum step ask(struct pkt *pkt)
 	destination = bpf_map_lookup_elem(&classes, &destination_class);
 	if (!source || !destination)
 		return drop(pkt, REASON_DROP_MAP);
-	if (!again(pkt) && !pkt->reversed && source_foreign(pkt, source))
-		return drop(pkt, REASON_DROP_SPOOFED);
 	step = may_open(pkt, source, destination);
 	if (step != STEP_CONTINUE)
 		return step;
@@ -365,6 +363,54 @@ static __always_inline enum step warm(struct pkt *pkt, enum step step)
 	return pass(pkt, REASON_PASS_WARM_UP);
 }
 
+/* What comes from the inside has a source that somebody there has: an endpoint or node, the
+ * machine itself, or an address of a declared prefix. Without `sources` the inside is what
+ * leaves through tc and no attached NIC has brought in. */
+static __always_inline bool forges_source(const struct pkt *pkt,
+					  const struct class_record *sender)
+{
+	bool asked = pkt->foreign ||
+		     (pkt->hook == HOOK_TC && !pkt->judged && !again(pkt) &&
+		      !INSIDE_COUNT && ISOLATES & ISOLATES_UNKNOWN &&
+		      !pkt->related &&
+		      !own_address(pkt->source_be));
+
+	return asked && !sender->endpoint && !(sender->flags & CLASS_UNKNOWN);
+}
+
+/* An endpoint that may not send at will, or an unknown one, that reports an error of a
+ * flow that is not its own: its policy has not been asked, and what the error quotes could
+ * be any message. Routers and nodes report errors of others' flows. */
+static __always_inline bool forges_error(const struct pkt *pkt,
+					 const struct class_record *sender)
+{
+	return pkt->related == RELATED_WAY && !pkt->tunnel &&
+	       (sender->egress_subject || sender->flags & CLASS_UNKNOWN ||
+		sender->flags >> CLASS_ALSO_SHIFT);
+}
+
+/* Who sends the packet, which of an ICMP error is not who the flow is of. */
+static __always_inline enum step sender_step(struct pkt *pkt)
+{
+	bool apart = pkt->related && !pkt->tunnel;
+	struct class_record *sender;
+	int class_id;
+
+	if (pkt->hook == HOOK_PROBE ||
+	    (!pkt->foreign && pkt->related != RELATED_WAY &&
+	     !(pkt->hook == HOOK_TC && !INSIDE_COUNT &&
+	       ISOLATES & ISOLATES_UNKNOWN)))
+		return STEP_CONTINUE;
+	class_id = address_class(apart ? pkt->sender_be : pkt->source_be, pkt->kind);
+	sender = bpf_map_lookup_elem(&classes, &class_id);
+	if (!sender)
+		return drop(pkt, REASON_DROP_MAP);
+	if (forges_source(pkt, sender))
+		return drop(pkt, REASON_DROP_SPOOFED);
+	return forges_error(pkt, sender) ? drop(pkt, REASON_DROP_ICMP_ERROR) :
+					   STEP_CONTINUE;
+}
+
 static __always_inline enum step policy_step(struct pkt *pkt)
 {
 	enum step step;
@@ -372,7 +418,10 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 
 	if (control_generation(pkt->control) != GENERATION)
 		return drop(pkt, REASON_DROP_GENERATION);
-	kept = KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED;
+	if (sender_step(pkt) != STEP_CONTINUE)
+		return STEP_DONE;
+	kept = KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED &&
+	       !to_all(pkt);
 	/* A SYN asks for a connection, whatever became of the one before. */
 	if (kept && !(pkt->opens && pkt->protocol == IPPROTO_TCP))
 		return keep(pkt);

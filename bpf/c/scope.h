@@ -145,23 +145,13 @@ static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 				       group_listed(pkt) ?
 			       STEP_CONTINUE :
 			       drop(pkt, REASON_DROP_GROUP);
+	/* To all of a subnet of this machine, in a frame to one station. */
+	if (!BRIDGE && pkt->hook == HOOK_XDP &&
+	    own_kind(pkt->destination_be) & OWN_BROADCAST)
+		return drop(pkt, REASON_DROP_GROUP);
 	return !link_local_elsewhere(pkt) || link_serves(pkt, port) ?
 		       STEP_CONTINUE :
 		       drop(pkt, REASON_DROP_LINK_LOCAL);
-}
-
-/* What leaves through tc has a source that somebody behind this machine has: an
- * endpoint or node, the machine itself, or an address of a declared prefix. Asked where
- * prefixes are declared. What an attached NIC brought in is the outside's. */
-static __always_inline bool source_foreign(const struct pkt *pkt,
-					   const struct class_record *source)
-{
-	if (pkt->hook != HOOK_TC || pkt->judged ||
-	    (!INSIDE_COUNT && !(ISOLATES & ISOLATES_UNKNOWN)))
-		return false;
-	return !source->endpoint && !(source->flags & CLASS_UNKNOWN) &&
-	       !inside_address(pkt->source_be[0], pkt->source_be[1]) &&
-	       !own_address(pkt->source_be);
 }
 
 #endif

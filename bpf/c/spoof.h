@@ -5,7 +5,7 @@
 #ifndef BAILEY_SPOOF_H
 #define BAILEY_SPOOF_H
 
-#include "maps.h"
+#include "own.h"
 
 volatile const struct inside_prefix INSIDE[INSIDE_MAX] = {};
 
@@ -40,6 +40,17 @@ static __always_inline bool inside_both(const __u64 a[2], const __u64 b[2])
 			return true;
 	}
 	return false;
+}
+
+/* Where the configuration tells which NICs are outside, everything else is inside. What
+ * comes from there has an address of its prefixes, of this machine or of the link. Any
+ * other is asked about with every packet, however current its flow: the classes tell
+ * whether an endpoint or a node has it. */
+static __always_inline bool foreign(const __u64 sender_be[2], bool inside)
+{
+	return INSIDE_COUNT && inside &&
+	       !inside_address(sender_be[0], sender_be[1]) &&
+	       !link_local(sender_be) && !own_address(sender_be);
 }
 
 static __always_inline bool spoofed(const struct pkt *pkt)

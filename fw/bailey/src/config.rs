@@ -34,6 +34,8 @@ pub struct Config {
     pub egress_hook: EgressHook,
     /// What passes whatever policy says.
     pub failsafe: Vec<FailsafeEntry>,
+    /// What closes an interface that carries no program.
+    pub guard: Guard,
     /// Watching `policies`.
     pub watch: Watch,
     /// The first start, and each after a reboot.
@@ -158,6 +160,17 @@ pub struct Watch {
     pub settle_ms: u64,
     pub rescan_ms: u64,
     pub write_timeout_ms: u64,
+}
+
+/// What closes an interface of the configuration while it carries no program.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A table of nftables.
+    Nftables,
 }
 
 /// `[boot]`
@@ -450,6 +463,7 @@ impl Default for Config {
             tcp_strict: false,
             egress_hook: EgressHook::default(),
             failsafe: Vec::new(),
+            guard: Guard::default(),
             watch: Watch::default(),
             boot: Boot::default(),
             read: Read::default(),

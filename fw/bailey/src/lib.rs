@@ -15,6 +15,9 @@ pub mod daemon;
 pub mod engine;
 /// Exit codes.
 pub mod exit;
+/// A table of netfilter that closes what carries no program.
+#[cfg(target_os = "linux")]
+pub mod guard;
 /// Files to a compiled policy set.
 pub mod load;
 /// Would the caller lock themselves out?

@@ -98,7 +98,13 @@ impl Target {
         numbers.dedup();
         match numbers[..] {
             [number] => Ok(number),
-            [] => Err(format!("{self} has no {protocol} port named {name:?}")),
+            [] => {
+                let names = ports.into_iter().flatten().map(|port| port.name.as_str());
+                let near = nearest(name, names);
+                Err(format!(
+                    "{self} has no {protocol} port named {name:?}{near}"
+                ))
+            }
             _ => Err(format!(
                 "{protocol} port name {name:?} of {self} stands for {numbers:?}"
             )),

@@ -123,10 +123,25 @@ pub struct Daemon {
     pub committed_seconds_ago: Option<u64>,
     /// What it finds wrong; empty if nothing is.
     pub problems: Vec<String>,
+    /// What others did to Bailey's programs and pins since it started, each set right.
+    pub interference: Vec<Interference>,
     /// What may not be meant in the policies in force; the first [`STATUS_WARNINGS`].
     pub warnings: Vec<String>,
     /// What passes whatever policy says; absent if programs of another start are attached.
     pub failsafe: Option<Vec<String>>,
+}
+
+/// What others did, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interference {
+    /// `detached`, `overtaken` or `unpinned`.
+    pub kind: String,
+    /// How often.
+    pub count: u64,
+    /// Seconds since the last time.
+    pub last_seconds_ago: u64,
+    /// The last time: which interface, and which programs where the kernel says so.
+    pub last: String,
 }
 
 /// Every rule and what it decided.
@@ -175,8 +190,9 @@ pub struct Rule {
     /// Its name.
     #[serde(flatten)]
     pub name: RuleName,
-    /// Its whole name, however long.
-    pub full_name: String,
+    /// Its whole name, where it was asked for by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
     /// Of a default deny: how many policies isolate its endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolating: Option<usize>,
@@ -204,6 +220,7 @@ pub struct Rule {
     /// Packets that its rate limit did not let open a connection.
     pub limited: u64,
     /// Seconds since the last packet; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u64>,
 }
 
@@ -249,6 +266,9 @@ pub struct FlowQuery {
     /// At most so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Of rules the names alone, and no stamp in each line: half as long.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub brief: bool,
 }
 
 /// What flows can be ordered by.

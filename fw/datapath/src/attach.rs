@@ -137,7 +137,8 @@ impl Attachments {
             let sides: Vec<InterfaceState> = found.iter().map(|f| f.state.clone()).collect();
             bridge::check(&sides)?;
         }
-        own::refresh(shared)?;
+        let indices = found.iter().map(|f| f.state.index).collect();
+        own::refresh(shared, &indices)?;
         let result = self.attach_hooks(shared, &found, replace);
         let connected = result.and_then(|()| match shared.settings.topology {
             Topology::Host => Ok(()),
@@ -423,7 +424,8 @@ impl Attachments {
         events.extend(self.adopt_new(shared));
         events.extend(self.pin_again(shared));
         events.extend(self.stay_first(shared));
-        if let Err(error) = own::refresh(shared) {
+        let indices = self.by_index.keys().copied().collect();
+        if let Err(error) = own::refresh(shared, &indices) {
             events.extend(self.refused("own addresses", error));
         } else {
             self.absent.remove("own addresses");
@@ -581,7 +583,7 @@ impl Attachments {
     }
 
     /// The interfaces that XDP judges.
-    fn judged(&self) -> BTreeSet<u32> {
+    pub(crate) fn judged(&self) -> BTreeSet<u32> {
         let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
         judged.map(|(&index, _)| index).collect()
     }

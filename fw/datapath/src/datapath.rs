@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::maps::{HashMap, Map};
@@ -25,6 +26,7 @@ use crate::settings::{Settings, Topology};
 use crate::shared::{Programs, Shared, classifier, cpus, program_fd, unusable, xdp};
 use crate::sweep::Sweeper;
 use crate::sys;
+use crate::uppers;
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
 pub trait Enforcer {
@@ -235,7 +237,7 @@ impl Datapath {
         interfaces: &[Interface],
         replace: bool,
     ) -> Result<Vec<Event>, DatapathError> {
-        let interfaces = &netlink::by_own_names(interfaces)[..];
+        let interfaces = &self.as_they_are(interfaces)[..];
         let foreign_build = !self.shared.is_attached_build() && !self.attachments.is_empty();
         let mut events = self
             .attachments
@@ -247,9 +249,18 @@ impl Datapath {
         Ok(events)
     }
 
+    /// By the names that they have now, and with the other members of their bonds.
+    fn as_they_are(&self, interfaces: &[Interface]) -> Vec<Interface> {
+        let interfaces = netlink::by_own_names(interfaces);
+        match self.shared.settings.topology {
+            Topology::Bridge => interfaces,
+            _ => uppers::with_bonds(&interfaces),
+        }
+    }
+
     /// Compares what is attached with what should be, and sets right what can be.
     pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<Event> {
-        let interfaces = netlink::by_own_names(interfaces);
+        let interfaces = self.as_they_are(interfaces);
         self.attachments.tend(&mut self.shared, &interfaces, false)
     }
 
@@ -260,6 +271,16 @@ impl Datapath {
     /// If there are no more descriptors.
     pub fn guardian(&self, interfaces: &[Interface]) -> Result<Option<Guardian>, DatapathError> {
         Guardian::new(&self.shared, interfaces)
+    }
+
+    /// The numbers of interfaces whose packets are judged.
+    pub fn protected(&self) -> BTreeSet<u32> {
+        self.attachments.judged()
+    }
+
+    /// Seconds since a flood of new flows began, if there is one.
+    pub fn flood_seconds(&self) -> Option<u64> {
+        crate::flood::seconds(&self.shared.pins).ok().flatten()
     }
 
     /// Would what is attached go on without this process?

@@ -16,6 +16,7 @@ use crate::netlink;
 use crate::pins::PinDir;
 use crate::settings::{EgressHook, Topology};
 use crate::shared::{Shared, program_fd};
+use crate::uppers;
 
 /// What it takes to attach: the programs that are attached, and where they stand.
 pub struct Guardian {
@@ -57,7 +58,12 @@ impl Guardian {
         if self.topology == Topology::Router && forwarding::has_ipsec_policy() {
             self.table.hand_to_stack();
         }
-        for interface in &netlink::by_own_names(&self.wanted) {
+        let named = netlink::by_own_names(&self.wanted);
+        let wanted = match self.topology {
+            Topology::Bridge => named,
+            _ => uppers::with_bonds(&named),
+        };
+        for interface in &wanted {
             let bare = netlink::interface_by_name(&interface.name);
             if bare.is_ok_and(|state| state.is_some_and(|state| state.xdp.is_none())) {
                 let _ = self.attach(interface);

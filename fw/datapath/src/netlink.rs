@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
@@ -180,11 +181,14 @@ fn xdp_of(attributes: &[LinkXdp]) -> Option<XdpState> {
 }
 
 /// How an interface stands on others, or under one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stacking {
     pub(crate) index: u32,
+    pub(crate) name: String,
     /// What a VLAN stands on.
     pub(crate) lower: Option<u32>,
+    /// The interface whose link a macvlan shares.
+    pub(crate) shares: Option<u32>,
     /// The bond, bridge or VRF that it is a member of.
     pub(crate) master: Option<u32>,
     pub(crate) is_bond: bool,
@@ -212,11 +216,20 @@ pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
     )
 }
 
+/// An address of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// With the length of its prefix.
+    pub(crate) net: IpNet,
+    /// The index of the interface.
+    pub(crate) interface: u32,
+}
+
 /// All addresses of all interfaces.
 ///
 /// # Errors
 /// If the kernel does not tell.
-pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
+pub(crate) fn addresses() -> io::Result<Vec<Address>> {
     let found = dump(
         RouteNetlinkMessage::GetAddress(AddressMessage::default()),
         |message| match message {
@@ -226,11 +239,16 @@ pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
     )?;
     // Of a point-to-point interface `Address` is the other end.
     let own = |message: AddressMessage| {
+        let (bits, interface) = (message.header.prefix_len, message.header.index);
+        let with_length = |address: IpAddr| {
+            let net = IpNet::new(address, bits).ok()?;
+            Some(Address { net, interface })
+        };
         let mut other = None;
         for attribute in message.attributes {
             match attribute {
-                AddressAttribute::Local(address) => return Some(address),
-                AddressAttribute::Address(address) => other = Some(address),
+                AddressAttribute::Local(address) => return with_length(address),
+                AddressAttribute::Address(address) => other = with_length(address),
                 _ => {}
             }
         }
@@ -268,18 +286,22 @@ fn dump<T>(
 fn stacking_of(link: &LinkMessage) -> Stacking {
     let mut stacking = Stacking {
         index: link.header.index,
+        name: String::new(),
         lower: None,
+        shares: None,
         master: None,
         is_bond: false,
     };
-    let (mut is_vlan, mut elsewhere) = (false, false);
+    let (mut is_vlan, mut is_macvlan, mut elsewhere) = (false, false, false);
     for attribute in &link.attributes {
         match attribute {
+            LinkAttribute::IfName(name) => stacking.name.clone_from(name),
             LinkAttribute::Link(lower) => stacking.lower = Some(*lower),
             LinkAttribute::Controller(master) => stacking.master = Some(*master),
             LinkAttribute::LinkInfo(info) => {
                 let is = |kind: &InfoKind| info.contains(&LinkInfo::Kind(kind.clone()));
                 is_vlan = is(&InfoKind::Vlan);
+                is_macvlan = is(&InfoKind::MacVlan) || is(&InfoKind::IpVlan);
                 stacking.is_bond = is(&InfoKind::Bond);
             }
             LinkAttribute::LinkNetNsId(_) => elsewhere = true,
@@ -288,6 +310,9 @@ fn stacking_of(link: &LinkMessage) -> Stacking {
     }
     // For a veth it is the other end, and macvlans talk to each other above the NIC. In another
     // namespace the number means another interface.
+    if is_macvlan && !elsewhere {
+        stacking.shares = stacking.lower;
+    }
     if !is_vlan || elsewhere {
         stacking.lower = None;
     }

@@ -1,6 +1,7 @@
 //! The machine's own addresses in the maps that the programs ask (`own.h`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
@@ -9,46 +10,80 @@ use ipnet::IpNet;
 use crate::cidr::CidrWords;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
-use crate::netlink;
+use crate::netlink::{self, Address};
 use crate::shared::{Shared, unusable};
+use crate::uppers;
 
 const WORDS: usize = size_of::<abi::own_filter>() / 8;
 
-/// Reads the addresses of this network namespace and writes those that have changed. A new address is
+/// Reads the addresses of this network namespace and writes those that have changed; of link-local ones
+/// those of links that are judged. A new address is
 /// in the filter before it is in the table, and an old one in neither.
 ///
 /// # Errors
 /// If the kernel does not tell, or a map cannot be written.
-pub(crate) fn refresh(shared: &mut Shared) -> Result<(), DatapathError> {
-    let addresses = netlink::addresses().map_err(|source| DatapathError::Map {
+pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(), DatapathError> {
+    let unknown = |source| DatapathError::Map {
         name: "own_addresses".into(),
         operation: "read the machine's addresses for",
         source,
-    })?;
-    let wanted: BTreeSet<[u64; 2]> = addresses
+    };
+    let addresses = netlink::addresses().map_err(unknown)?;
+    let near = uppers::near(&netlink::stacking().map_err(unknown)?, judged);
+    let words = |address: IpAddr| CidrWords::from(IpNet::from(address)).addr_be;
+    let mut wanted: BTreeMap<[u64; 2], u32> = BTreeMap::new();
+    let mut add = |address: IpAddr, kind: u32| *wanted.entry(words(address)).or_default() |= kind;
+    for Address { net, interface } in addresses {
+        let address = net.addr();
+        // On the wire the one is a martian; the other is one of another link.
+        if address.is_loopback() || is_link_local(address) && !near.contains(&interface) {
+            continue;
+        }
+        add(address, abi::OWN_HOST);
+        match net {
+            // The address by which all of a subnet are meant (RFC 919); RFC 3021 has none for two hosts.
+            IpNet::V4(net) if net.prefix_len() < 31 => {
+                add(net.broadcast().into(), abi::OWN_BROADCAST);
+            }
+            IpNet::V6(net) if net.prefix_len() <= 64 && !is_link_local(address) => {
+                let subnet = net.addr().to_bits() >> 64 << 64;
+                add(Ipv6Addr::from_bits(subnet).into(), abi::OWN_SUBNET);
+            }
+            _ => {}
+        }
+    }
+    let wanted: BTreeMap<_, _> = wanted
         .into_iter()
-        // On the wire they are martians.
-        .filter(|address| !address.is_loopback())
-        .map(|address| CidrWords::from(IpNet::from(address)).addr_be)
         .take(abi::OWN_ADDRESSES as usize)
         .collect();
-    let known: BTreeSet<[u64; 2]> = shared.own_addresses.keys().flatten().collect();
-    let both: BTreeSet<[u64; 2]> = known.union(&wanted).copied().collect();
-    store(&shared.own_filter, &filter_of(&both));
-    for &address in wanted.difference(&known) {
-        shared
-            .own_addresses
-            .insert(address, 1, 0)
-            .map_err(unusable("own_addresses"))?;
+    let known: BTreeMap<[u64; 2], u32> = shared.own_addresses.iter().flatten().collect();
+    store(
+        &shared.own_filter,
+        &filter_of(known.keys().chain(wanted.keys())),
+    );
+    for (&address, &kind) in &wanted {
+        if known.get(&address) != Some(&kind) {
+            shared
+                .own_addresses
+                .insert(address, kind, 0)
+                .map_err(unusable("own_addresses"))?;
+        }
     }
-    for address in known.difference(&wanted) {
+    for address in known.keys().filter(|known| !wanted.contains_key(*known)) {
         let _ = shared.own_addresses.remove(address);
     }
-    store(&shared.own_filter, &filter_of(&wanted));
+    store(&shared.own_filter, &filter_of(wanted.keys()));
     Ok(())
 }
 
-fn filter_of(addresses: &BTreeSet<[u64; 2]>) -> [u64; WORDS] {
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+fn filter_of<'a>(addresses: impl Iterator<Item = &'a [u64; 2]>) -> [u64; WORDS] {
     let mut filter = [0; WORDS];
     for [first, second] in addresses {
         let product = (first ^ second).wrapping_mul(abi::OWN_FILTER_MUL as u64);

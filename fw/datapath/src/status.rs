@@ -132,6 +132,12 @@ impl Loaded {
         })
     }
 
+    /// The numbers of interfaces whose packets are judged.
+    pub fn protected(&self) -> BTreeSet<u32> {
+        let judged = self.interfaces.iter().filter(|i| i.xdp_program.is_some());
+        judged.map(|interface| interface.index).collect()
+    }
+
     /// Is any packet judged?
     pub fn is_enforcing(&self) -> bool {
         self.interfaces

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailey_bpf::abi;
 
+use crate::change::Interface;
 use crate::interfaces;
 use crate::netlink::{self, Stacking};
 use crate::shared::Shared;
@@ -62,6 +63,63 @@ fn uppers(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
     }
 }
 
+/// Interfaces of which some packets come through those that are judged: these, and what stands on any
+/// of them.
+pub(crate) fn near(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut near = judged.clone();
+    loop {
+        let before = near.len();
+        for link in links {
+            let below = link.lower.or(link.shares);
+            if below.is_some_and(|below| near.contains(&below)) {
+                near.insert(link.index);
+            }
+            if let Some(master) = link.master.filter(|_| near.contains(&link.index)) {
+                near.insert(master);
+            }
+        }
+        if near.len() == before {
+            return near;
+        }
+    }
+}
+
+/// The interfaces that are wanted, and the other members of their bonds: what arrives through one
+/// member may as well arrive through another.
+pub(crate) fn with_bonds(wanted: &[Interface]) -> Vec<Interface> {
+    let mut all = wanted.to_vec();
+    if let Ok(links) = netlink::stacking() {
+        all.extend(siblings(&links, wanted));
+    }
+    all
+}
+
+fn siblings(links: &[Stacking], wanted: &[Interface]) -> Vec<Interface> {
+    let bond_of = |link: &Stacking| {
+        let master = link.master?;
+        let is_bond = |other: &&Stacking| other.index == master && other.is_bond;
+        links.iter().find(is_bond).map(|bond| bond.index)
+    };
+    let mut found: Vec<Interface> = Vec::new();
+    for interface in wanted {
+        let link = links.iter().find(|link| link.name == interface.name);
+        let Some(bond) = link.and_then(bond_of) else {
+            continue;
+        };
+        let members = links.iter().filter(|link| bond_of(link) == Some(bond));
+        for member in members {
+            let known = |other: &Interface| other.name == member.name;
+            if !wanted.iter().any(known) && !found.iter().any(known) {
+                found.push(Interface {
+                    name: member.name.clone(),
+                    ..interface.clone()
+                });
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,10 +127,39 @@ mod tests {
     fn link(index: u32, lower: Option<u32>, master: Option<u32>) -> Stacking {
         Stacking {
             index,
+            name: format!("eth{index}"),
             lower,
+            shares: None,
             master,
             is_bond: index == 4,
         }
+    }
+
+    #[test]
+    fn members_of_a_bond_go_together() {
+        // 2 and 3 in bond 4; 5 in bridge 6.
+        let links = [
+            link(2, None, Some(4)),
+            link(3, None, Some(4)),
+            link(4, None, None),
+            link(5, None, Some(6)),
+            link(6, None, None),
+            link(7, None, Some(6)),
+        ];
+        let wanted = |name: &str| Interface {
+            name: name.to_owned(),
+            mode: crate::change::XdpMode::Native,
+            outside: true,
+        };
+        let names = |wanted: &[Interface]| {
+            let found = siblings(&links, wanted);
+            assert!(found.iter().all(|interface| interface.outside));
+            found.into_iter().map(|i| i.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[wanted("eth2")]), ["eth3"]);
+        assert!(names(&[wanted("eth2"), wanted("eth3")]).is_empty());
+        assert!(names(&[wanted("eth4"), wanted("eth5")]).is_empty());
+        assert_eq!(near(&links, &[2].into()), BTreeSet::from([2, 4]));
     }
 
     #[test]

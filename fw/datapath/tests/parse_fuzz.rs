@@ -285,6 +285,7 @@ fn the_programs_read_frames_as_the_reference_does() {
         ];
         let frames = reference::Frames {
             inside: Vec::new(),
+            subnets: Vec::new(),
             vlan_zones: true,
             dhcp: false,
             bridge,

@@ -41,4 +41,4 @@ pub use steady::Steady;
 pub use topology::{Lab, private_root};
 pub use traffic::{Observed, Server};
 pub use wire::Wire;
-pub use wiring::{connect, interface_of_slot};
+pub use wiring::{connect, interface_of_slot, move_macvlan};

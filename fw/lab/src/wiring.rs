@@ -39,6 +39,18 @@ pub fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str) -> Resu
     b.ip(&format!("link set {b_name} up"))
 }
 
+/// A macvlan on an interface, which another namespace has.
+///
+/// # Errors
+/// If a name is taken, or the kernel has none.
+pub fn move_macvlan(host: &Namespace, on: &str, guest: &Namespace, name: &str) -> Result<()> {
+    host.ip(&format!(
+        "link add link {on} name {name} netns {} type macvlan mode bridge",
+        guest.id()
+    ))?;
+    guest.ip(&format!("link set {name} up"))
+}
+
 /// Moves the card of a slot into a namespace, under a name of its own there.
 fn plug(slot: &str, (namespace, name): End<'_>) -> Result<()> {
     let card = wait_for(slot)?;

@@ -12,6 +12,8 @@ mod mutate;
 /// Numbers.
 mod random;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::{Frames, TunnelKind};
 
 use random::Random;
@@ -26,15 +28,47 @@ const DEEPEST: u8 = 2;
 pub struct Generator {
     random: Random,
     frames: Frames,
+    pools: Pools,
+}
+
+/// What addresses are taken from, beside those that no host has.
+#[derive(Debug, Clone)]
+pub struct Pools {
+    /// Destinations of frames that go to a station.
+    pub stations: Vec<[u8; 6]>,
+    /// The source of all frames.
+    pub from: [u8; 6],
+    /// Sources and destinations.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// Sources and destinations.
+    pub ipv6: Vec<Ipv6Addr>,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self {
+            stations: vec![[0x02, 0, 0, 0, 0, 1]],
+            from: [0x02, 0, 0, 0, 0, 2],
+            ipv4: address::IPV4.to_vec(),
+            ipv6: address::IPV6.to_vec(),
+        }
+    }
 }
 
 impl Generator {
     /// A generator that knows the configuration, so that it finds its tunnels and types.
     #[must_use]
     pub fn new(seed: u64, frames: Frames) -> Self {
+        Self::among(seed, frames, Pools::default())
+    }
+
+    /// The same between other hosts; no pool is empty.
+    #[must_use]
+    pub fn among(seed: u64, frames: Frames, pools: Pools) -> Self {
         Self {
             random: Random::new(seed),
             frames,
+            pools,
         }
     }
 
@@ -60,10 +94,10 @@ impl Generator {
             1 | 2 => [0xff; 6],
             3 => [0x33, 0x33, 0, 0, 0, 1],
             4 => [0x01, 0, 0x0c, 0xcc, 0xcc, 0xcd],
-            _ => [0x02, 0, 0, 0, 0, 1],
+            _ => self.random.pick(&self.pools.stations),
         };
         out.extend(destination);
-        out.extend([0x02, 0, 0, 0, 0, 2]);
+        out.extend(self.pools.from);
         let tags = self.random.pick(&[0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3]);
         for _ in 0..tags {
             let kind: u16 = self.random.pick(&[0x8100, 0x8100, 0x88a8, 0x9100]);

@@ -199,11 +199,10 @@ fn stays_on_the_link(ip: &Ip<'_>, kind: u8, frames: &Frames) -> bool {
     };
     let from_link = source.is_unicast_link_local();
     let to_link = destination.is_unicast_link_local() || destination.octets()[..2] == [0xff, 0x02];
-    let same_subnet = source.segments()[..4] == destination.segments()[..4];
-    let same_prefix = || {
-        let both = |net: &IpNet| net.contains(&ip.source) && net.contains(&ip.destination);
-        frames.inside.iter().any(both)
-    };
+    let both = |net: &IpNet| net.contains(&ip.source) && net.contains(&ip.destination);
+    let same_subnet = source.segments()[..4] == destination.segments()[..4]
+        && (frames.bridge || frames.subnets.iter().any(both));
+    let same_prefix = || frames.inside.iter().any(both);
     match kind {
         ROUTER_SOLICITATION => to_link,
         ROUTER_ADVERTISEMENT | REDIRECT => from_link && to_link,

@@ -34,7 +34,7 @@ mod tunnel;
 /// The part of a frame that a header may take.
 mod window;
 
-pub use generate::Generator;
+pub use generate::{Generator, Pools};
 
 /// What the configuration says about frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Frames {
     pub tunnels: Vec<Tunnel>,
     /// Prefixes of the inside; neighbours may be in one of them.
     pub inside: Vec<IpNet>,
+    /// The subnets that the machine is in; of a bridge, any /64 may be one.
+    pub subnets: Vec<IpNet>,
 }
 
 impl Default for Frames {
@@ -62,6 +64,7 @@ impl Default for Frames {
             ethertypes: Vec::new(),
             tunnels: Vec::new(),
             inside: Vec::new(),
+            subnets: Vec::new(),
         }
     }
 }

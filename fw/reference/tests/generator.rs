@@ -40,6 +40,7 @@ const KINDS: [&str; 5] = ["whole", "first", "later", "related", "opens"];
 fn everything() -> Frames {
     let peers = vec!["10.1.0.0/24".parse().unwrap(), "fd01::/64".parse().unwrap()];
     Frames {
+        subnets: Vec::new(),
         inside: vec!["fd00::/30".parse().unwrap()],
         vlan_zones: true,
         dhcp: true,

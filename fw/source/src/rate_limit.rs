@@ -141,6 +141,7 @@ mod tests {
             pod_selector: Selector::default(),
             ingress: Some(vec![Rule::default(), Rule::default()]),
             egress: None,
+            place: bailey_policy::Place::default(),
         }
     }
 

@@ -18,6 +18,7 @@ struct State {
     committed: Option<Instant>,
     problems: BTreeMap<String, String>,
     warnings: Vec<String>,
+    interference: BTreeMap<&'static str, (u64, Instant, String)>,
     failsafe: Option<Vec<String>>,
 }
 
@@ -39,6 +40,7 @@ impl Health {
                 committed: None,
                 problems: BTreeMap::new(),
                 warnings: Vec::new(),
+                interference: BTreeMap::new(),
                 failsafe: None,
             })),
         }
@@ -59,6 +61,13 @@ impl Health {
     /// What passes whatever policy says; `None` if that is not known.
     pub fn set_failsafe(&self, failsafe: Option<Vec<String>>) {
         self.state().failsafe = failsafe;
+    }
+
+    /// Somebody did this to what is attached or pinned, and it is set right.
+    pub fn interfered(&self, kind: &'static str, what: String) {
+        let mut state = self.state();
+        let count = state.interference.get(kind).map_or(0, |(count, ..)| *count);
+        state.interference.insert(kind, (count + 1, now(), what));
     }
 
     /// Something is wrong with a subject until [`Self::solved`].
@@ -86,6 +95,16 @@ impl Health {
             uptime_seconds: (now() - state.started).as_secs(),
             committed_seconds_ago: state.committed.map(|at| (now() - at).as_secs()),
             problems: state.problems.values().cloned().collect(),
+            interference: state
+                .interference
+                .iter()
+                .map(|(kind, (count, at, what))| api::Interference {
+                    kind: (*kind).to_owned(),
+                    count: *count,
+                    last_seconds_ago: (now() - *at).as_secs(),
+                    last: what.clone(),
+                })
+                .collect(),
             warnings: state
                 .warnings
                 .iter()

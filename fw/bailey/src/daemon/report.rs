@@ -5,6 +5,7 @@ use bailey_datapath::change::{Change, Event, Interface};
 
 use crate::daemon::health::{self, Health};
 use crate::daemon::reload::{Generation, Refusal};
+use crate::guard::Guard;
 use crate::load::Selection;
 
 /// Logs what happened to interfaces, and keeps the health in step.
@@ -51,6 +52,16 @@ pub(crate) fn interfaces(events: &[Event], wanted: &[Interface], health: &Health
             }
         }
         match change {
+            Change::Detached(hook) => {
+                health.interfered("detached", format!("{hook} program of {interface}"));
+            }
+            Change::Overtaken(before) => {
+                health.interfered("overtaken", format!("{interface}, by {before}"));
+            }
+            Change::PinnedAgain(pins) => health.interfered("unpinned", format!("{pins} pins")),
+            _ => {}
+        }
+        match change {
             Change::Gone => health.problem(&subject, "there is no such interface"),
             Change::Renamed(now) => health.problem(&subject, &format!("it is now named {now}")),
             Change::Refused(error) | Change::Uncounted(error) => {
@@ -64,6 +75,35 @@ pub(crate) fn interfaces(events: &[Event], wanted: &[Interface], health: &Health
             }
             Change::Down | Change::Up | Change::Overtaken(_) | Change::PinnedAgain(_) => {}
             _ => health.solved(&subject),
+        }
+    }
+}
+
+/// Logs when a flood of new flows begins and ends. `known` is what was told last.
+pub(crate) fn flood(seconds: Option<u64>, known: &mut bool) {
+    if seconds.is_some() == *known {
+        return;
+    }
+    *known = seconds.is_some();
+    if *known {
+        tracing::warn!(
+            "FLOOD: more new flows than the table can take; new TCP clients prove themselves, other \
+             new flows share a rate"
+        );
+    } else {
+        tracing::info!("the flood is over");
+    }
+}
+
+/// Keeps the guard in step with what is attached: what has a program is no longer closed by it.
+pub(crate) fn guard(datapath: &Datapath, guard: Option<&mut Guard>, health: &Health) {
+    const SUBJECT: &str = "guard";
+    let Some(guard) = guard else { return };
+    match guard.protect(datapath.protected()) {
+        Ok(()) => health.solved(SUBJECT),
+        Err(error) => {
+            tracing::error!(%error, "the guard is as it was: interfaces that it closes stay closed");
+            health.problem(SUBJECT, &error.to_string());
         }
     }
 }

@@ -12,11 +12,12 @@ use crate::config::Config;
 use crate::daemon::health::{self, Health};
 use crate::daemon::lock::Lock;
 use crate::daemon::reload::Outcome;
-use crate::daemon::start::{Started, not_locked, not_started, start, wait_for_interfaces};
+use crate::daemon::start::{Started, guard, not_locked, not_started, start, wait_for_interfaces};
 use crate::daemon::sweep::Sweeping;
 use crate::daemon::watch::{Input, Wake, Watching};
 use crate::daemon::{control, report};
 use crate::exit::Exit;
+use crate::guard::Guard;
 
 /// Enforces, and keeps what is enforced in step with the files, until a signal asks to stop. What is
 /// attached stays attached.
@@ -44,6 +45,10 @@ pub fn serve(config: Config, options: &Run) -> Exit {
     if !wait_for_interfaces(&interfaces, options.wait_for_interfaces, &mut watching) {
         return not_started(&config, "asked to stop while waiting", Exit::Negative);
     }
+    let mut guard = match guard(&config, &interfaces) {
+        Ok(guard) => guard,
+        Err(message) => return not_started(&config, &message, Exit::Unsupported),
+    };
     let health = Health::new();
     let mut started = match start(&config, interfaces, options.replace, &health) {
         Ok(started) => started,
@@ -60,7 +65,7 @@ pub fn serve(config: Config, options: &Run) -> Exit {
     }
     // Without a service manager there is nobody to tell.
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    run_loop(&mut watching, &mut started, &health);
+    run_loop(&mut watching, &mut started, &health, guard.as_mut());
     let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
     let _ = std::fs::remove_file(config.paths.socket());
     if started.datapath.outlives_process() {
@@ -134,8 +139,15 @@ fn forward_interfaces(watching: &Watching, started: &Started) -> std::io::Result
     Ok(())
 }
 
-fn run_loop(watching: &mut Watching, started: &mut Started, health: &Health) {
+fn run_loop(
+    watching: &mut Watching,
+    started: &mut Started,
+    health: &Health,
+    mut guard: Option<&mut Guard>,
+) {
+    report::guard(&started.datapath, guard.as_deref_mut(), health);
     let mut again = false;
+    let mut flooded = false;
     loop {
         let wake = watching.wait();
         if wake == Wake::Stop {
@@ -154,8 +166,10 @@ fn run_loop(watching: &mut Watching, started: &mut Started, health: &Health) {
             ),
             None => health.solved(WRITTEN),
         }
+        report::flood(started.datapath.flood_seconds(), &mut flooded);
         let events = started.datapath.tend(&started.interfaces);
         report::interfaces(&events, &started.interfaces, health);
+        report::guard(&started.datapath, guard.as_deref_mut(), health);
         let current = || started.reloader.is_current();
         if matches!(wake, Wake::Interfaces | Wake::Postponed)
             || (wake == Wake::Rescan && !again && current())

@@ -10,13 +10,14 @@ use bailey_datapath::status::Loaded;
 use bailey_datapath::{Datapath, DatapathError, PinDir, netlink, protectors};
 
 use crate::clock::now;
-use crate::config::{Config, WithoutPolicy};
+use crate::config::{Config, Guard, WithoutPolicy};
 use crate::daemon::health::Health;
 use crate::daemon::lock::{Lock, LockError};
 use crate::daemon::reload::{Outcome, Prepared, Refusal, Reloader};
 use crate::daemon::report;
 use crate::daemon::watch::Watching;
 use crate::exit::Exit;
+use crate::guard;
 use crate::load::{Selection, print_diagnostics};
 use crate::lockout;
 use crate::rule_names::RuleNames;
@@ -65,13 +66,50 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
     {
         tracing::error!("{protector}");
     }
+    let closed = config.guard == Guard::Nftables && guard::is_there(&config.paths.pins);
     if interfaces.is_empty() {
         tracing::error!("no interface is named, so none is protected by this configuration");
     } else if !open.is_empty() {
         let open: Vec<&str> = open.into_iter().map(String::as_str).collect();
-        tracing::error!("UNPROTECTED: {}", open.join(", "));
+        let open = open.join(", ");
+        if closed {
+            tracing::error!("closed by the guard, but for the failsafe: {open}");
+        } else {
+            tracing::error!("UNPROTECTED: {open}");
+        }
     }
     exit
+}
+
+/// Makes the guard, if the configuration asks for one: before anything is attached all interfaces are
+/// closed that have no program. Without it, the one that an earlier start made is removed.
+pub(crate) fn guard(
+    config: &Config,
+    interfaces: &[Interface],
+) -> Result<Option<guard::Guard>, String> {
+    if config.guard == Guard::Off {
+        if guard::is_there(&config.paths.pins) {
+            guard::remove(&config.paths.pins).map_err(|error| format!("guard: {error}"))?;
+            tracing::warn!("the guard of an earlier start is removed: guard = \"off\"");
+        }
+        return Ok(None);
+    }
+    // Packets come by the name that an interface has now.
+    let now = |interface: &Interface| {
+        let state = netlink::interface_by_name(&interface.name).ok().flatten();
+        [Some(interface.name.clone()), state.map(|state| state.name)]
+    };
+    let names = interfaces.iter().flat_map(now).flatten().collect();
+    let failsafe = config.settings().failsafe;
+    let mut guard = guard::Guard::new(&config.paths.pins, names, failsafe);
+    let attached = Loaded::read(&config.paths.pins).map(|loaded| loaded.protected());
+    let attached = attached.unwrap_or_default();
+    let made = match attached.is_empty() {
+        true => guard.install(),
+        false => guard.protect(attached),
+    };
+    made.map_err(|error| format!("guard = \"nftables\": {error}"))?;
+    Ok(Some(guard))
 }
 
 /// Loads or adopts, installs a generation, and attaches; in this order, so that no packet ever meets

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use bailey_control::api::{self, FlowColumn, FlowQuery, FlowStats, path};
 use bailey_control::client;
 
-use crate::args::{Flows, Listing, Screen};
+use crate::args::{Flows, ListFormat, Listing, Screen};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::output::listing::{no_column, watched};
@@ -62,6 +62,10 @@ fn query(options: &Flows) -> Result<FlowQuery, String> {
         sort: listing.sort.as_ref().map(column).transpose()?,
         reverse: listing.reverse,
         limit: listing.limit,
+        brief: matches!(
+            listing.output,
+            ListFormat::Table | ListFormat::Wide | ListFormat::Name
+        ),
     })
 }
 

@@ -8,6 +8,7 @@ use crate::clock::now;
 use crate::config::Paths;
 use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
+use crate::guard;
 use crate::output::line;
 use crate::verbs::ask::{config, fail};
 
@@ -21,6 +22,10 @@ pub(crate) fn detach(options: &Detach) -> Exit {
     // It would attach again.
     if let Some(pid) = Lock::holder(&paths.run) {
         end_daemon(&paths, pid);
+    }
+    if let Err(error) = guard::remove(&paths.pins) {
+        eprintln!("error: the guard cannot be removed: {error}; by hand: nft list tables");
+        return Exit::Internal;
     }
     match paths.pins.try_exists() {
         Ok(true) => {}

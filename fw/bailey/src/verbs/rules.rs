@@ -89,8 +89,8 @@ fn describe(rule: &api::Rule) {
     line(&printable(&rule.name.rule));
     let fact = |name: &str, value: String| line(&format!("  {name:<12} {}", printable(&value)));
     fact("id", rule.name.id.to_string());
-    if rule.full_name != rule.name.rule && rule.isolating.is_none() {
-        fact("full name", rule.full_name.clone());
+    if let Some(name) = rule.full_name.clone().filter(|_| rule.isolating.is_none()) {
+        fact("full name", name);
     }
     if let Some(verdict) = &rule.name.verdict {
         fact("verdict", verdict.clone());

@@ -74,6 +74,21 @@ fn text(status: &api::Status) -> String {
             facts.push(("failsafe", failsafe));
         }
     }
+    let interference = status.daemon.iter().flat_map(|daemon| &daemon.interference);
+    for (at, done) in interference.enumerate() {
+        let api::Interference {
+            kind,
+            count,
+            last_seconds_ago,
+            last,
+        } = done;
+        let name = if at == 0 { "interference" } else { "" };
+        let ago = ttl::show(*last_seconds_ago);
+        facts.push((
+            name,
+            format!("{kind} {count} times, set right; last {ago} ago: {last}"),
+        ));
+    }
     for (name, value) in facts {
         lines.push(
             format!("  {name:<12} {}", printable(&value))

@@ -6,7 +6,7 @@ use bailey_datapath::clock::Ticks;
 use bailey_datapath::flows::{Flow, FlowTable, STATES, state_name};
 use bailey_policy::Protocol;
 use rustc_hash::FxHashMap;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::View;
 use super::rules::{matching, name_of};
@@ -85,7 +85,7 @@ impl FlowList {
     /// Writes the flows, one line of JSON each, in pieces of whole lines; until all are written or
     /// `sink` says false.
     pub fn write(&self, mut sink: impl FnMut(Vec<u8>) -> bool) {
-        let mut lines = Lines::new(&self.names, &self.stamp);
+        let mut lines = Lines::new(&self.names, &self.stamp, self.query.brief);
         let limit = self.query.limit.unwrap_or(usize::MAX);
         let now = Ticks::now();
         let mut take = |flow: &Flow| {
@@ -144,9 +144,10 @@ impl FlowList {
     fn sorted(&self, column: FlowColumn, limit: usize, now: Ticks) -> Vec<u32> {
         let ranks = self.ranks(column);
         let descending = is_number(column) != self.query.reverse;
-        let mut found: Vec<(u128, u32)> = Vec::new();
         // More than are wanted are cut off now and then, so that a short list needs little memory.
         let most = limit.saturating_mul(2).max(PIECE);
+        let taken = self.table.census().taken as usize;
+        let mut found: Vec<(u128, u32)> = Vec::with_capacity(most.min(taken));
         for flow in self.table.iter().filter(|flow| self.is_meant(flow)) {
             let key = sort_key(column, &flow, now, &ranks);
             let key = if descending { !key } else { key };
@@ -202,7 +203,8 @@ fn sort_key(column: FlowColumn, flow: &Flow, now: Ticks, ranks: &FxHashMap<u32, 
 /// Flows as lines of JSON. Each line says when and where, too: it is read alone.
 struct Lines<'a> {
     names: &'a RuleNames,
-    /// The stamp as JSON, without its end.
+    brief: bool,
+    /// The stamp as JSON, without its end; nothing in brief lines.
     start: Vec<u8>,
     bytes: Vec<u8>,
     /// Names as JSON: few rules have many flows.
@@ -210,10 +212,14 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(names: &'a RuleNames, stamp: &api::Stamp) -> Self {
-        let mut start = serde_json::to_vec(stamp).unwrap_or_default();
-        start.pop();
+    fn new(names: &'a RuleNames, stamp: &api::Stamp, brief: bool) -> Self {
+        let mut start = Vec::new();
+        if !brief {
+            start = serde_json::to_vec(stamp).unwrap_or_default();
+            start.pop();
+        }
         Self {
+            brief,
             names,
             start,
             bytes: Vec::new(),
@@ -227,9 +233,12 @@ impl<'a> Lines<'a> {
 
     fn add(&mut self, flow: &Flow, now: Ticks) {
         for id in [flow.egress_rule, flow.ingress_rule] {
-            let names = self.names;
+            let (names, brief) = (self.names, self.brief);
             self.rules.entry(id).or_insert_with(|| {
-                let name = serde_json::value::to_raw_value(&name_of(names, id));
+                let name = match brief {
+                    true => to_raw_value(&serde_json::json!({ "rule": names.label(id) })),
+                    false => to_raw_value(&name_of(names, id)),
+                };
                 name.unwrap_or_default()
             });
         }
@@ -241,7 +250,9 @@ impl<'a> Lines<'a> {
         match serde_json::to_writer(&mut self.bytes, &line) {
             Ok(()) => {
                 // Of two objects one: the brace that opens the second becomes the comma between.
-                self.bytes[joint] = b',';
+                if !self.brief {
+                    self.bytes[joint] = b',';
+                }
                 self.bytes.push(b'\n');
             }
             Err(_) => self.bytes.truncate(before),

@@ -169,10 +169,7 @@ fn rule(names: &RuleNames, counters: &Counters, id: u32, in_list: bool) -> api::
         .map(|rule| rule.text.clone())
         .filter(|text| text.line.is_some());
     let name = name_of(names, id);
-    let full_name = match named {
-        Some(rule) if !in_list || policies.is_none() => rule.long(),
-        _ => name.rule.clone(),
-    };
+    let full_name = named.filter(|_| !in_list).map(RuleName::long);
     api::Rule {
         full_name,
         name,

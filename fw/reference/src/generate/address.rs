@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Generator;
 
-const IPV4: [Ipv4Addr; 4] = [
+pub(super) const IPV4: [Ipv4Addr; 4] = [
     Ipv4Addr::new(10, 0, 0, 1),
     Ipv4Addr::new(10, 1, 0, 9),
     Ipv4Addr::new(10, 2, 0, 9),
@@ -19,7 +19,7 @@ const SPECIAL_IPV4: [Ipv4Addr; 9] = [
     Ipv4Addr::new(240, 0, 0, 1),
     Ipv4Addr::BROADCAST,
 ];
-const IPV6: [Ipv6Addr; 4] = [
+pub(super) const IPV6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1),
     Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 9),
     Ipv6Addr::new(0xfd02, 0, 0, 0, 0, 0, 0, 9),
@@ -47,7 +47,7 @@ impl Generator {
         match self.random.below(32) {
             0 => Ipv4Addr::from_bits((self.random.next() >> 32) as u32),
             1..3 => self.random.pick(&SPECIAL_IPV4),
-            _ => self.random.pick(&IPV4),
+            _ => self.random.pick(&self.pools.ipv4),
         }
     }
 
@@ -57,7 +57,7 @@ impl Generator {
                 u128::from(self.random.next()) << 64 | u128::from(self.random.next()),
             ),
             1..3 => self.random.pick(&SPECIAL_IPV6),
-            _ => self.random.pick(&IPV6),
+            _ => self.random.pick(&self.pools.ipv6),
         }
     }
 
