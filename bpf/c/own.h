@@ -19,24 +19,29 @@ struct {
 	__type(value, __u32);
 } own_addresses SEC(".maps");
 
-/* Bits OWN_*, or 0 of an address that is nothing to this machine. */
-static __always_inline __u32 own_kind(const __u64 address_be[2])
+/* Bits OWN_*, or 0 of an address that is nothing to this machine. A global function,
+ * verified once. */
+__noinline int own_bits(const struct own_address *key)
 {
-	__u64 sum = address_be[0] ^ address_be[1];
 	struct own_filter *filter;
-	struct own_address key;
 	__u32 zero = 0, bit, *kind;
 
+	if (!key)
+		return 0;
 	filter = bpf_map_lookup_elem(&own_filter, &zero);
 	if (!filter)
 		return 0;
-	bit = sum * OWN_FILTER_MUL >> (64 - OWN_FILTER_BITS);
+	bit = (key->addr_be[0] ^ key->addr_be[1]) * OWN_FILTER_MUL >>
+	      (64 - OWN_FILTER_BITS);
 	if (!(filter->word[bit / 64] >> (bit & 63) & 1))
 		return 0;
-	key.addr_be[0] = address_be[0];
-	key.addr_be[1] = address_be[1];
-	kind = bpf_map_lookup_elem(&own_addresses, &key);
+	kind = bpf_map_lookup_elem(&own_addresses, key);
 	return kind ? *kind : 0;
+}
+
+static __always_inline __u32 own_kind(const __u64 address_be[2])
+{
+	return own_bits((const struct own_address *)address_be);
 }
 
 static __always_inline bool own_address(const __u64 address_be[2])
