@@ -299,3 +299,60 @@ fn a_start_without_policy_can_be_closed() {
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
     assert_eq!(reach(), Observed::Allowed);
 }
+
+/// A NIC that is made anew while no daemon lives carries no program, and the guard closes it; but for the
+/// failsafe. With the next start it is open to whom policy admits, and `detach` takes the guard away.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_guard_closes_a_nic_without_a_program() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    Server::tcp(lab.workload("db"), 2222).unwrap();
+    let failsafe = "failsafe = [{ cidr = \"203.0.113.10/32\", port = 2222 }]";
+    daemon::configure(
+        lab.root(),
+        &format!("interfaces = [\"nic0\"]\nguard = \"nftables\"\n{failsafe}"),
+    )
+    .unwrap();
+    let reach = |port| traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], port));
+    let mut daemon = launch(&lab);
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    lab.wait_for_carrier();
+    let allowed_soon = || {
+        let deadline = Instant::now() + PATIENCE;
+        while reach(5432) != Observed::Allowed && Instant::now() < deadline {
+            sleep(Duration::from_millis(50));
+        }
+        assert_eq!(reach(5432), Observed::Allowed);
+    };
+    allowed_soon();
+    assert_in_force(&lab);
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(reach(5432), Observed::Allowed, "what is attached goes on");
+    lab.node.ip("link del nic0").unwrap();
+    lab.reconnect().unwrap();
+    lab.wait_for_carrier();
+    assert_eq!(reach(5432), Observed::Silent, "it carries no program");
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(STRANGER[0]), ip(NODE[0])),
+        Observed::Silent
+    );
+    assert_eq!(reach(2222), Observed::Allowed, "the failsafe");
+    let mut daemon = launch(&lab);
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    lab.wait_for_carrier();
+    allowed_soon();
+    ask(&lab, "detach --yes-unfiltered");
+    assert_detached(&lab);
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(STRANGER[0]), ip(DB[0])),
+        Observed::Allowed,
+        "everything passes"
+    );
+    assert!(
+        lab.node
+            .command("nft", "list table inet bailey_guard")
+            .is_err()
+    );
+}

@@ -26,7 +26,10 @@ pub enum ClientError {
     #[error("no bailey answers: {0}")]
     Unreachable(#[source] io::Error),
     /// The socket is not for this user.
-    #[error("not permitted; members of the group of the socket and root may ask")]
+    #[error(
+        "not permitted: the control socket answers root (who has CAP_DAC_OVERRIDE) and members of its \
+         group; see [control] group"
+    )]
     Denied,
     /// The daemon has a reason.
     #[error("bailey answers: {0}")]

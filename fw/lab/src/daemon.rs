@@ -182,10 +182,25 @@ impl Daemon {
 /// # Errors
 /// If it cannot be run.
 pub fn ask(namespace: &Namespace, root: &Path, binary: &Path, verb: &str) -> Result<Output> {
-    let (binary, config, verb) = (binary.to_owned(), root.join(CONFIG), verb.to_owned());
+    let words: Vec<&str> = verb.split_whitespace().collect();
+    ask_words(namespace, root, binary, &words)
+}
+
+/// The same, where words may have blanks.
+///
+/// # Errors
+/// If it cannot be run.
+pub fn ask_words(
+    namespace: &Namespace,
+    root: &Path,
+    binary: &Path,
+    words: &[&str],
+) -> Result<Output> {
+    let (binary, config) = (binary.to_owned(), root.join(CONFIG));
+    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
     let output = namespace.run(move || {
         Command::new(binary)
-            .args(verb.split_whitespace())
+            .args(words)
             .arg("--config")
             .arg(config)
             .output()
