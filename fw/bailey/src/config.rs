@@ -612,6 +612,16 @@ impl Config {
         }
     }
 
+    /// What may go to groups and link-local addresses.
+    pub fn link_scope(&self) -> bailey_policy::LinkScope {
+        let services = self.frames.link_local.iter();
+        bailey_policy::LinkScope {
+            bridge: self.topology == Topology::Bridge,
+            groups: self.frames.groups.iter().map(|group| group.0).collect(),
+            services: services.map(|known| (known.protocol, known.port)).collect(),
+        }
+    }
+
     /// Does the kernel let a node reach its own pods whatever policy says? A bridge cannot tell such a
     /// packet from a forged one, unless it knows on which side the inside is.
     pub fn knows_own_nodes(&self) -> bool {

@@ -531,4 +531,23 @@ fn every_verb_reads_the_same_files_with_the_same_settings() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(expected), "{topology}: {said}");
     }
+    // Groups and link-local addresses are nobody's, and closed on a bridge while somebody is isolated.
+    for (to, more, expected) in [
+        ("224.0.0.251 --protocol udp --port 5353", "", 1),
+        (
+            "224.0.0.251 --protocol udp --port 5353",
+            "groups = [\"224.0.0.251\"]",
+            0,
+        ),
+        ("224.0.0.5 --protocol 89", "", 0),
+        ("169.254.3.4 --port 179", "", 1),
+        ("169.254.3.4 --port 179", "link_local = [\"TCP/179\"]", 0),
+    ] {
+        let text = format!("topology = \"bridge\"\n[frames]\n{more}\n");
+        fs::write(&config, text).unwrap();
+        let asked = format!("explain {} --from 192.0.2.1 --to {to}", policies.display());
+        let output = by_option(&asked);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(expected), "{to} {more}: {said}");
+    }
 }

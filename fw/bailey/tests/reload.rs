@@ -245,7 +245,7 @@ fn rule_names_are_left_for_readers_and_ids_are_stable() {
             .unwrap()
     };
     assert_eq!(id(&before), id(&after));
-    assert_eq!(after.label(id(&after)), "x/b ingress[0]");
+    assert_eq!(after.label(id(&after)), "x/b in[0]");
 }
 
 #[test]

@@ -93,3 +93,27 @@ fn xdp_on_an_lacp_bond() {
 fn xdp_on_the_members_of_an_lacp_bond() {
     bond("802.3ad", &["nic0", "nic1"]);
 }
+
+/// What arrives through one member of a bond may as well arrive through another: one that joins is
+/// attached to, though the configuration does not name it.
+#[test]
+#[ignore = "needs root, BPF, bonding and 8021q"]
+fn a_member_that_joins_a_bond_is_attached() {
+    let lab = Bonded::new("active-backup").unwrap();
+    Server::tcp(&lab.node, 80).unwrap();
+    Server::tcp(&lab.node, 81).unwrap();
+    Server::tcp(&lab.outside, 443).unwrap();
+    lab.node.ip("link set nic1 nomaster").unwrap();
+    let mut daemon = start(&lab, &["nic0"]);
+    lab.node.ip("link set nic1 down").unwrap();
+    lab.node.ip("link set nic1 master bond0").unwrap();
+    daemon
+        .wait_for("attached interface=\"nic1\"", PATIENCE)
+        .unwrap();
+    assert_in_force(&lab);
+    // It alone carries.
+    lab.outside.ip("link set port0 down").unwrap();
+    lab.node.ip("link set nic0 down").unwrap();
+    sleep(Duration::from_secs(5));
+    assert_in_force(&lab);
+}

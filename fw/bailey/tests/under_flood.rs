@@ -331,7 +331,7 @@ fn an_annotation_limits_what_each_source_may_open() {
     assert_eq!(try_ten(1), 5, "another source has its own");
     let rules = json(&lab, "rules");
     let rule = &rules["rules"].as_array().unwrap()[0];
-    assert_eq!(rule["rule"], "shop/web ingress[0]");
+    assert_eq!(rule["rule"], "shop/web in[0] :80/TCP,80/UDP");
     assert_eq!(rule["hits"], 10);
     assert!(rule["limited"].as_u64().unwrap() >= 10, "{rule}");
     assert!(counted(&lab, NIC, "xdp", "rate-limit") >= 10);

@@ -218,7 +218,7 @@ const ONLY_CARDS: [(&str, &str, &str); 1] = [(
 
 /// Over veth: a NIC's MTU is its own affair, and a bond wants its two cables to end in one switch, and to lose their carrier together, which
 /// qemu's hubs do not.
-const ON_VETH: [(&str, &str, &str); 5] = [
+const ON_VETH: [(&str, &str, &str); 6] = [
     (
         "clsact: outlives the daemon",
         "clsact",
@@ -239,6 +239,11 @@ const ON_VETH: [(&str, &str, &str); 5] = [
         "members of an LACP bond, VLAN",
         "stacked",
         "xdp_on_the_members_of_an_lacp_bond",
+    ),
+    (
+        "a member that joins a bond",
+        "stacked",
+        "a_member_that_joins_a_bond_is_attached",
     ),
 ];
 

@@ -11,6 +11,8 @@ pub mod connection;
 pub mod inventory;
 /// Labels and the selectors over them.
 pub mod label;
+/// Groups and link-local addresses, which no inventory lists.
+pub mod link_scope;
 /// NetworkPolicy as types that cannot be invalid.
 pub mod network_policy;
 /// The naive evaluator, written from the specification.
@@ -27,6 +29,7 @@ pub mod verdict;
 pub use connection::{Connection, Protocol};
 pub use inventory::{Endpoint, EndpointKind, EndpointRef, HostPod, NamedPort};
 pub use label::{LabelPool, Labels, Requirement, Selector};
+pub use link_scope::{LinkScope, OutOfScope};
 pub use network_policy::{
     IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
 };

@@ -15,7 +15,7 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("bailey is running already{}: it holds {}; stop it first, or give this one other [paths]", pid(*.1), .0)]
+    #[error("bailey is running already{}: another bailey holds {}; stop it first, or give this one other [paths]", pid(*.1), .0)]
     Held(String, Option<u32>),
     /// The file cannot be used.
     #[error("{0}: {1}")]

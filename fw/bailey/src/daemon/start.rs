@@ -52,11 +52,11 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
         }
     };
     // An interface may be named by another of its names.
-    let names: Vec<String> = interfaces
-        .iter()
-        .filter_map(|(name, _)| netlink::interface_by_name(name).ok().flatten())
-        .map(|state| state.name)
-        .collect();
+    let now = |name: &String| {
+        let state = netlink::interface_by_name(name).ok().flatten();
+        state.map_or_else(|| name.clone(), |state| state.name)
+    };
+    let names: Vec<String> = interfaces.iter().map(|(name, _)| now(name)).collect();
     let (guarded, open): (Vec<_>, Vec<_>) = names
         .iter()
         .partition(|name| protectors.iter().any(|p| p.interface == **name));
@@ -68,7 +68,7 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
     }
     let closed = config.guard == Guard::Nftables && guard::is_there(&config.paths.pins);
     if interfaces.is_empty() {
-        tracing::error!("no interface is named, so none is protected by this configuration");
+        tracing::error!("bailey did not start; the configuration names no interface to protect");
     } else if !open.is_empty() {
         let open: Vec<&str> = open.into_iter().map(String::as_str).collect();
         let open = open.join(", ");

@@ -1,4 +1,4 @@
-use bailey_policy::{Connection, Decider, Direction, Protocol, Snapshot, Verdict};
+use bailey_policy::{Connection, Decider, Direction, OutOfScope, Protocol, Snapshot, Verdict};
 use serde::Serialize;
 
 use crate::args::{Explain, Format};
@@ -38,9 +38,14 @@ pub(crate) fn explain(options: &Explain) -> Exit {
         Ok(here) => here,
         Err(exit) => return exit,
     };
-    let allows = |at: usize, verdict: &Verdict| match here.get(at) {
-        Some(here) => here.allows(verdict.allows()),
-        None => verdict.allows(),
+    let scope = named.config.link_scope();
+    let scopes: Vec<Option<OutOfScope>> = answers
+        .iter()
+        .map(|(connection, _)| scope.excludes(&snapshot, connection))
+        .collect();
+    let allows = |at: usize, verdict: &Verdict| {
+        let policy = verdict.allows() && (scopes[at].is_none() || !scope.bridge);
+        here.get(at).map_or(policy, |here| here.allows(policy))
     };
     let verdicts: Vec<bool> = answers
         .iter()
@@ -52,6 +57,9 @@ pub(crate) fn explain(options: &Explain) -> Exit {
         Format::Table => {
             for (at, (connection, verdict)) in answers.iter().enumerate() {
                 print(&snapshot, connection, verdict, verdicts[at]);
+                if let Some(out) = scopes[at] {
+                    line(&describe_scope(out, scope.bridge));
+                }
                 if let Some(here) = here.get(at) {
                     here.print();
                 }
@@ -66,7 +74,10 @@ pub(crate) fn explain(options: &Explain) -> Exit {
                 schema_version: SCHEMA_VERSION,
                 verdict: word(allowed),
                 connections: connections
-                    .map(|(at, (c, verdict))| connection(c, verdict, verdicts[at], here.get(at)))
+                    .map(|(at, (c, verdict))| ConnectionReport {
+                        link: scopes[at].map(OutOfScope::name),
+                        ..connection(c, verdict, verdicts[at], here.get(at))
+                    })
                     .collect(),
             };
             match options.output {
@@ -188,6 +199,18 @@ fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict, allowe
     }
 }
 
+fn describe_scope(out: OutOfScope, bridge: bool) -> String {
+    let name = out.name();
+    if bridge {
+        return format!("  link     deny   {name}");
+    }
+    let rest = match out {
+        OutOfScope::Group => "of what comes in through a NIC; what leaves has its sender's leave",
+        OutOfScope::LinkLocal => "unless this machine itself is meant",
+    };
+    format!("  link     deny   {name}, {rest}")
+}
+
 fn describe(connection: &Connection) -> String {
     match connection.protocol.has_ports() {
         true => format!("{}/{}", connection.protocol, connection.port),
@@ -212,6 +235,10 @@ struct ConnectionReport<'a> {
     verdict: &'static str,
     egress: SideReport,
     ingress: SideReport,
+    /// Why a group or a link-local address closes it on a bridge, and elsewhere where the machine itself
+    /// is not meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'static str>,
     /// What a running Bailey knows; absent where only files were asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<&'a Here>,
@@ -249,6 +276,7 @@ fn connection<'a>(
         protocol: connection.protocol.to_string(),
         port: connection.protocol.has_ports().then_some(connection.port),
         verdict: word(allowed),
+        link: None,
         live,
         egress: side(Direction::Egress),
         ingress: side(Direction::Ingress),

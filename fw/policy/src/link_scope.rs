@@ -1,0 +1,198 @@
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::connection::{Connection, Protocol};
+use crate::snapshot::Snapshot;
+use crate::verdict::Direction;
+
+/// What may go to groups and to link-local addresses while policy isolates somebody, for packets that come
+/// in through a NIC: docs/packets.md, *Groups* and *Link-local addresses*. Policies speak of listed
+/// endpoints, so this is asked beside them, and before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkScope {
+    /// Does every packet come in for another machine, as on a bridge?
+    pub bridge: bool,
+    /// Groups that data may go to.
+    pub groups: Vec<IpNet>,
+    /// Protocols, and ports of the side that is asked, that link-local addresses may use.
+    pub services: Vec<(Protocol, Option<u16>)>,
+}
+
+/// Why such a packet does not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfScope {
+    /// Data to a group.
+    Group,
+    /// From or to a link-local address.
+    LinkLocal,
+}
+
+impl OutOfScope {
+    /// The reason that the packet is counted under.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::LinkLocal => "link-local",
+        }
+    }
+}
+
+const EIGRP: u8 = 88;
+const OSPF: u8 = 89;
+const PIM: u8 = 103;
+const VRRP: u8 = 112;
+const UDP: u8 = 17;
+
+/// Routing and redundancy: protocol, port, and the last byte of 224.0.0.x and of ff02::x.
+const CONTROL: [(u8, u16, Option<u8>, Option<u8>); 12] = [
+    (OSPF, 0, Some(5), Some(0x05)),
+    (OSPF, 0, Some(6), Some(0x06)),
+    (EIGRP, 0, Some(10), Some(0x0a)),
+    (PIM, 0, Some(13), Some(0x0d)),
+    (VRRP, 0, Some(18), Some(0x12)),
+    (UDP, 520, Some(9), None),
+    (UDP, 521, None, Some(0x09)),
+    (UDP, 646, Some(2), Some(0x02)),
+    (UDP, 1985, Some(2), None),
+    (UDP, 1985, Some(102), None),
+    (UDP, 2029, None, Some(0x66)),
+    (UDP, 3222, Some(102), Some(0x66)),
+];
+
+impl LinkScope {
+    /// Why the first packet of a connection does not pass on a bridge whatever policies say, if it does
+    /// not. Elsewhere that depends on what the machine itself is asked, and this is what holds for what
+    /// it is not.
+    pub fn excludes(&self, snapshot: &Snapshot, connection: &Connection) -> Option<OutOfScope> {
+        let Connection {
+            source,
+            destination,
+            protocol,
+            port,
+        } = *connection;
+        if is_group(destination) {
+            let listed = self.groups.iter().any(|net| net.contains(&destination));
+            let control = controls(destination, protocol, port);
+            let closed = isolates(snapshot, Direction::Ingress) && !listed && !control;
+            return closed.then_some(OutOfScope::Group);
+        }
+        let local = is_link_local(source) || is_link_local(destination);
+        let any = || {
+            Direction::BOTH
+                .into_iter()
+                .any(|way| isolates(snapshot, way))
+        };
+        if !local || !any() {
+            return None;
+        }
+        let routing = matches!(protocol.0, OSPF | EIGRP | PIM | VRRP)
+            || protocol == Protocol::UDP && matches!(port, 3784 | 3785);
+        let mut services = self.services.iter();
+        let listed =
+            services.any(|&(known, of)| known == protocol && of.is_none_or(|of| of == port));
+        (!routing && !listed).then_some(OutOfScope::LinkLocal)
+    }
+}
+
+fn isolates(snapshot: &Snapshot, direction: Direction) -> bool {
+    let mut policies = snapshot.policies().iter();
+    let declared = !snapshot.isolated().is_empty();
+    declared
+        || policies.any(|policy| {
+            let selected = || snapshot.selected_by(policy).next().is_some();
+            policy.rules(direction).is_some() && selected()
+        })
+}
+
+fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+fn controls(group: IpAddr, protocol: Protocol, port: u16) -> bool {
+    let (four, six) = match group {
+        IpAddr::V4(group) => match group.octets() {
+            [224, 0, 0, last] => (Some(last), None),
+            _ => return false,
+        },
+        IpAddr::V6(group) => match group.octets() {
+            [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last] => (None, Some(last)),
+            _ => return false,
+        },
+    };
+    CONTROL.iter().any(|&(known, of, v4, v6)| {
+        let here = four.is_some() && four == v4 || six.is_some() && six == v6;
+        known == protocol.0 && of == port && here
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excluded(scope: &LinkScope, isolating: bool, text: &str) -> Option<&'static str> {
+        let mut words = text.split_whitespace();
+        let mut word = || words.next().unwrap();
+        let connection = Connection {
+            source: word().parse().unwrap(),
+            destination: word().parse().unwrap(),
+            protocol: Protocol(word().parse().unwrap()),
+            port: word().parse().unwrap(),
+        };
+        let mut snapshot = Snapshot::default();
+        if isolating {
+            snapshot = snapshot.isolating(["192.0.2.0/24".parse().unwrap()]);
+        }
+        scope.excludes(&snapshot, &connection).map(OutOfScope::name)
+    }
+
+    #[test]
+    fn groups_and_links_are_for_control_and_what_is_listed() {
+        let closed = LinkScope::default();
+        let open = LinkScope {
+            groups: vec!["224.0.0.251/32".parse().unwrap()],
+            services: vec![(Protocol::TCP, Some(179))],
+            bridge: true,
+        };
+        for (text, by_default, listed) in [
+            ("10.0.0.1 224.0.0.251 17 5353", Some("group"), None),
+            (
+                "10.0.0.1 255.255.255.255 17 9",
+                Some("group"),
+                Some("group"),
+            ),
+            ("fe80::1 ff02::5 89 0", None, None),
+            ("10.0.0.1 224.0.0.5 89 0", None, None),
+            ("10.0.0.1 224.0.0.6 88 0", Some("group"), Some("group")),
+            ("fe80::1 ff02::66 17 1985", Some("group"), Some("group")),
+            ("10.0.0.1 224.0.1.5 89 0", Some("group"), Some("group")),
+            ("fe80::1 fe80::2 6 179", Some("link-local"), None),
+            (
+                "fe80::1 fe80::2 6 80",
+                Some("link-local"),
+                Some("link-local"),
+            ),
+            (
+                "169.254.1.1 10.0.0.1 17 53",
+                Some("link-local"),
+                Some("link-local"),
+            ),
+            ("fe80::1 fe80::2 17 3784", None, None),
+            ("10.0.0.1 10.0.0.2 6 80", None, None),
+        ] {
+            assert_eq!(excluded(&closed, true, text), by_default, "{text}");
+            assert_eq!(excluded(&open, true, text), listed, "{text}");
+            assert_eq!(excluded(&closed, false, text), None, "{text}");
+        }
+    }
+}
