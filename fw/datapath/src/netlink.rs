@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    DefaultNla, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
@@ -110,7 +110,7 @@ pub(crate) fn ask(
 pub(crate) fn interface(which: Which<'_>) -> io::Result<Option<InterfaceState>> {
     let mut link = LinkMessage::default();
     match which {
-        Which::Name(name) => link.attributes.push(LinkAttribute::IfName(name.to_owned())),
+        Which::Name(name) => link.attributes.push(named(name)),
         Which::Index(index) => link.header.index = index,
     }
     match ask(RouteNetlinkMessage::GetLink(link), NLM_F_REQUEST) {
@@ -119,6 +119,16 @@ pub(crate) fn interface(which: Which<'_>) -> io::Result<Option<InterfaceState>> 
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Asks by name. What is longer than the name of an interface can be is one of its others.
+fn named(name: &str) -> LinkAttribute {
+    if name.len() < libc::IFNAMSIZ {
+        return LinkAttribute::IfName(name.to_owned());
+    }
+    let mut text = name.as_bytes().to_vec();
+    text.push(0);
+    LinkAttribute::Other(DefaultNla::new(libc::IFLA_ALT_IFNAME, text))
 }
 
 /// The state of the interface of this name.

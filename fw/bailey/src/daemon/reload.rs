@@ -28,6 +28,8 @@ pub struct Reloader {
     /// Does the file of rule names say what is in force?
     named: bool,
     selection: Selection,
+    /// Are files taken that change while they are read?
+    insists: bool,
     /// The files as they were when they were last read to an end, good or bad.
     read: Option<Listing>,
 }
@@ -117,6 +119,7 @@ impl Reloader {
             in_force: None,
             named: false,
             selection: Selection::default(),
+            insists: false,
             read: None,
         }
     }
@@ -163,6 +166,22 @@ impl Reloader {
         is_quiet: impl FnOnce() -> bool,
     ) -> Outcome {
         self.release_ids(enforcer);
+        self.insists = false;
+        self.reload_named(enforcer, is_quiet)
+    }
+
+    /// The same, where somebody insists: files are taken as they are, also while they are written.
+    pub fn reload_at_once(&mut self, enforcer: &mut impl Enforcer) -> Outcome {
+        self.release_ids(enforcer);
+        self.insists = true;
+        self.reload_named(enforcer, || true)
+    }
+
+    fn reload_named(
+        &mut self,
+        enforcer: &mut impl Enforcer,
+        is_quiet: impl FnOnce() -> bool,
+    ) -> Outcome {
         let outcome = self.reload_files(enforcer, is_quiet);
         if matches!(outcome, Outcome::Unchanged)
             && !RuleNames::path(&self.config.paths.state).exists()
@@ -303,6 +322,7 @@ impl Reloader {
         });
         match FileSet::list(&paths, config.recursive) {
             Ok(after) if after == files => {}
+            _ if self.insists => {}
             // A path that cannot be listed is an error that `load` has found too, or will find.
             Ok(_) if !files.is_empty() => return Err(Outcome::Moving),
             _ => {}

@@ -177,12 +177,18 @@ fn run_loop(
             continue;
         }
         watching.rewatch();
-        again = matches!(apply(started, watching, health), Outcome::Moving);
+        let at_once = wake == Wake::Asked;
+        again = matches!(apply(started, watching, health, at_once), Outcome::Moving);
     }
 }
 
 /// Reloads once, and says what it came to.
-fn apply(started: &mut Started, watching: &mut Watching, health: &Health) -> Outcome {
+fn apply(
+    started: &mut Started,
+    watching: &mut Watching,
+    health: &Health,
+    at_once: bool,
+) -> Outcome {
     let Started {
         datapath,
         reloader,
@@ -190,7 +196,11 @@ fn apply(started: &mut Started, watching: &mut Watching, health: &Health) -> Out
         ..
     } = started;
     let before = reloader.selection().clone();
-    let outcome = reloader.reload(datapath, || watching.is_quiet());
+    let outcome = if at_once {
+        reloader.reload_at_once(datapath)
+    } else {
+        reloader.reload(datapath, || watching.is_quiet())
+    };
     match &outcome {
         Outcome::Committed(generation) => {
             report::interfaces(&generation.committed.events, interfaces, health);

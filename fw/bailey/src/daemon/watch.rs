@@ -19,6 +19,8 @@ use crate::config::{Config, Watch};
 pub enum Wake {
     /// The policy files changed and have settled.
     Changed,
+    /// A signal asks to read them now, whoever writes them at the moment.
+    Asked,
     /// Time to compare files that nobody reported.
     Rescan,
     /// An interface changed.
@@ -162,7 +164,7 @@ impl Watching {
                 self.open.0.clear();
                 self.scanned = now();
                 self.changed = None;
-                return Wake::Changed;
+                return Wake::Asked;
             }
             // Deadlines do not move with events that mean nothing.
             let files = match self.changed {
