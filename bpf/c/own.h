@@ -20,22 +20,24 @@ struct {
 } own_addresses SEC(".maps");
 
 /* Bits OWN_*, or 0 of an address that is nothing to this machine. A global function,
- * verified once. */
-__noinline int own_bits(const struct own_address *key)
+ * verified once. Linux 6.1 takes a key from the stack, not from an argument. */
+__noinline int own_bits(const struct own_address *address)
 {
 	struct own_filter *filter;
 	__u32 zero = 0, bit, *kind;
+	struct own_address key;
 
-	if (!key)
+	if (!address)
 		return 0;
+	key = *address;
 	filter = bpf_map_lookup_elem(&own_filter, &zero);
 	if (!filter)
 		return 0;
-	bit = (key->addr_be[0] ^ key->addr_be[1]) * OWN_FILTER_MUL >>
+	bit = (key.addr_be[0] ^ key.addr_be[1]) * OWN_FILTER_MUL >>
 	      (64 - OWN_FILTER_BITS);
 	if (!(filter->word[bit / 64] >> (bit & 63) & 1))
 		return 0;
-	kind = bpf_map_lookup_elem(&own_addresses, key);
+	kind = bpf_map_lookup_elem(&own_addresses, &key);
 	return kind ? *kind : 0;
 }
 
