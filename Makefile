@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_FRAMES ?= 10000000
 
 .PHONY: help setup build test test-kernels fuzz demo bench bench-program bench-check bench-setup \
-	bench-wire bench-control bench-nic bench-sweep abi abi-check lint deny
+	bench-wire bench-control bench-nic bench-sweep bench-egress abi abi-check lint deny
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -54,6 +54,9 @@ bench-check: setup ## fail if the programs have become slower than docs/ratios.j
 
 bench-setup:
 	@.ci/setup bench
+
+bench-egress: setup ## measure the look-up of a forwarded packet at the egress hook (root)
+	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench egress
 
 bench-sweep: setup ## measure a pass of the sweeper over a million flows (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench sweep

@@ -7,6 +7,8 @@ mod cluster;
 mod control;
 /// The daemon, on a wire.
 mod device;
+/// A packet at the egress hook.
+mod egress;
 /// Fails if the programs have become slower.
 mod gate;
 /// What the numbers are to show.
@@ -114,6 +116,8 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         policies: usize,
     },
+    /// The egress hook's look-up of a packet that XDP has judged already.
+    Egress,
     /// One pass of the sweeper over a table with live flows.
     Sweep {
         /// Flows in it.
@@ -144,6 +148,7 @@ fn main() -> Result<()> {
             println!("{bytes} bytes in {}", directory.display());
             Ok(())
         }
+        What::Egress => egress::run(),
         What::Sweep { flows } => sweep::run(flows),
     }
 }

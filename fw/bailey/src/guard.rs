@@ -166,6 +166,16 @@ pub fn is_there(pins: &Path) -> bool {
     listed.is_ok_and(|status| status.success())
 }
 
+/// Is there an nft?
+pub fn is_possible() -> bool {
+    let mut version = Command::new("nft");
+    version
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
+}
+
 /// The name of the table: of each directory of pins another.
 fn table(pins: &Path) -> String {
     let letters = pins.to_string_lossy();

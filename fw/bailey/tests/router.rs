@@ -95,3 +95,41 @@ fn the_last_hop_is_the_stacks() {
     assert_eq!(told, 1, "time exceeded, about the flow");
     tally.assert(&lab);
 }
+
+/// IPsec policy takes forwarding from XDP, from the kernel's word on, and `doctor` says so.
+#[test]
+#[ignore = "needs root and BPF"]
+fn ipsec_policy_leaves_forwarding_to_the_stack() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let _daemon = start_router(&lab);
+    let backup = ip(BACKUP[0]);
+    let connect = || traffic::tcp_connect(&lab.outside, backup, at(DB[0], 5432)).ok();
+    let mut stream = (0..8).find_map(|_| connect()).expect("policy allows it");
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    let before = forwarded_by_stack(&lab);
+    assert_eq!(traffic::tcp_transfer(&stream, 1 << 16), Observed::Allowed);
+    assert_eq!(forwarded_by_stack(&lab), before, "XDP forwards");
+    assert!(!doctor(&lab).contains("DEGRADED  there is IPsec policy"));
+    // About others, so that nothing else changes.
+    lab.node
+        .ip("xfrm policy add src 192.0.2.1/32 dst 192.0.2.2/32 dir out action block")
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(traffic::tcp_transfer(&stream, 1 << 16), Observed::Allowed);
+    assert!(forwarded_by_stack(&lab) > before, "the stack forwards");
+    assert!(
+        doctor(&lab).contains("there is IPsec policy"),
+        "{}",
+        doctor(&lab)
+    );
+    lab.node.ip("xfrm policy flush").unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let before = forwarded_by_stack(&lab);
+    assert_eq!(traffic::tcp_transfer(&stream, 1 << 16), Observed::Allowed);
+    assert_eq!(forwarded_by_stack(&lab), before, "XDP forwards again");
+}
+
+fn doctor(lab: &Lab) -> String {
+    String::from_utf8(ask(lab, "doctor").stdout).unwrap()
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::candidate::{check_kernel, look_up};
 use crate::change::{Interface, XdpMode};
+use crate::forwarding::{filters_reverse_path, has_ipsec_policy};
 use crate::pins::PinDir;
 use crate::settings::{EgressHook, Settings, Topology};
 use crate::status::xdp_program_of;
@@ -56,6 +57,10 @@ pub fn examine(settings: &Settings, pins: &Path, interfaces: &[Interface]) -> Ve
         membarrier(),
         bpffs(pins),
     ];
+    if settings.topology == Topology::Router {
+        findings.push(ipsec());
+        findings.extend(interfaces.iter().filter_map(reverse_path));
+    }
     findings.extend(
         interfaces
             .iter()
@@ -166,6 +171,32 @@ fn membarrier() -> Finding {
     }
 }
 
+/// Of a router: does the stack have to forward everything?
+fn ipsec() -> Finding {
+    if !has_ipsec_policy() {
+        return Finding::new("IPsec", Grade::Fine, "there is no policy", "");
+    }
+    Finding::new(
+        "IPsec",
+        Grade::Degraded,
+        "there is IPsec policy: the stack forwards every packet, which asks it, and XDP forwards none",
+        "ip xfrm policy; take policies away that nothing needs, or have IPsec on another machine",
+    )
+}
+
+/// What the reverse path filter costs a router.
+fn reverse_path(interface: &Interface) -> Option<Finding> {
+    let name = &interface.name;
+    filters_reverse_path(name).then(|| {
+        Finding::new(
+            &format!("{name}: rp_filter"),
+            Grade::Fine,
+            "on: each forwarded IPv4 packet costs a second look-up of the route",
+            "",
+        )
+    })
+}
+
 fn bpffs(pins: &Path) -> Finding {
     if PinDir::is_possible(pins) {
         return Finding::new(
@@ -182,7 +213,7 @@ fn bpffs(pins: &Path) -> Finding {
             "{} is on no bpffs: nothing could outlive the daemon",
             pins.display()
         ),
-        "mount -t bpf bpf /sys/fs/bpf",
+        "mount -t bpf -o mode=0700 bpf /sys/fs/bpf",
     )
 }
 

@@ -3,7 +3,7 @@ use bailey_datapath::doctor::{Finding, Grade, examine};
 use serde::Serialize;
 
 use crate::args::{ListFormat, Listing};
-use crate::config::Config;
+use crate::config::{Config, Guard};
 use crate::exit::Exit;
 use crate::output::line;
 use crate::output::listing::{self, Kind, watched};
@@ -45,7 +45,8 @@ fn look(config: &Config, options: &Listing) -> Exit {
             return Exit::Invalid;
         }
     };
-    let findings = examine(&config.settings(), &config.paths.pins, &interfaces);
+    let mut findings = examine(&config.settings(), &config.paths.pins, &interfaces);
+    findings.extend(guard(config));
     let worst = findings.iter().map(|finding| finding.grade).max();
     let remedies: Vec<String> = findings
         .iter()
@@ -96,6 +97,31 @@ const FINDINGS: Kind<Row> = Kind {
     name: |row| row.subject.clone(),
     none: "there is nothing to look at",
 };
+
+/// What the guard of the configuration needs.
+fn guard(config: &Config) -> Option<Finding> {
+    if config.guard == Guard::Off {
+        return None;
+    }
+    let subject = "guard".to_owned();
+    let grade = match crate::guard::is_possible() {
+        true => Grade::Fine,
+        false => Grade::Missing,
+    };
+    let (found, remedy) = match grade {
+        Grade::Fine => ("nft is there", ""),
+        _ => (
+            "nft cannot be run, and `run` would refuse",
+            "apt install nftables",
+        ),
+    };
+    Some(Finding {
+        subject,
+        grade,
+        found: found.to_owned(),
+        remedy: remedy.to_owned(),
+    })
+}
 
 fn word(grade: Grade) -> &'static str {
     match grade {
