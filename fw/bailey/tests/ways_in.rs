@@ -45,9 +45,15 @@ fn a_translated_port_is_no_way_around_policy_and_works_for_whom_policy_admits() 
         rules("add table inet nodeport");
         rules("add chain inet nodeport pre { type nat hook prerouting priority -100 ; }");
         for (family, to) in [("ip", DB[0].to_owned()), ("ip6", format!("[{}]", DB[1]))] {
-            let rule =
-                format!("add rule inet nodeport pre tcp dport 30432 dnat {family} to {to}:5432");
-            lab.node.command("nft", &rule).unwrap();
+            for (protocol, port) in [("tcp", 30432), ("udp", 30433)] {
+                let rule = format!(
+                    "add rule inet nodeport pre {protocol} dport {port} dnat {family} to {to}:5432"
+                );
+                lab.node.command("nft", &rule).unwrap();
+            }
+        }
+        for address in DB {
+            Server::udp(lab.workload("db"), ip(address), 5432).unwrap();
         }
         if masquerade {
             rules("add chain inet nodeport post { type nat hook postrouting priority 100 ; }");
@@ -68,6 +74,18 @@ fn a_translated_port_is_no_way_around_policy_and_works_for_whom_policy_admits() 
                     way(STRANGER[f]),
                     Observed::Silent,
                     "{f} {masquerade} {extra}"
+                );
+                let datagram =
+                    |from: &str| traffic::udp(&lab.outside, ip(from), at(NODE[f], 30433));
+                assert_eq!(
+                    datagram(BACKUP[f]),
+                    admitted,
+                    "UDP {f} {masquerade} {extra}"
+                );
+                assert_eq!(
+                    datagram(STRANGER[f]),
+                    Observed::Silent,
+                    "UDP {f} {masquerade}"
                 );
             }
             assert!(counted(&lab, "db", "tc", "policy") > 0);
