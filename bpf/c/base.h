@@ -132,6 +132,7 @@ struct pkt {
 #define LINK_NONE 0 /* a packet in a tunnel without a frame */
 #define LINK_STATION 1
 #define LINK_GROUP 2
+#define LINK_OTHER 3 /* a station that is known not to be this NIC */
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02

@@ -104,10 +104,10 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 {
 	enum step step;
 
-	pkt->foreign = foreign(pkt->related && !pkt->tunnel ? pkt->sender_be
-							    : pkt->source_be,
-			       pkt->hook == HOOK_TC ? !pkt->judged
-						    : !pkt->outside);
+	/* Who sends an error in a tunnel is not kept. */
+	pkt->foreign = !(pkt->related && pkt->tunnel) &&
+		       foreign(pkt->related ? pkt->sender_be : pkt->source_be,
+			       pkt->hook, pkt->outside);
 
 	if (carrier_blocked(pkt))
 		return drop(pkt, REASON_DROP_BLOCKED);
@@ -231,8 +231,7 @@ int entry_xdp(struct xdp_md *ctx)
 	/* A router has a route to find. */
 	if (plain && !ROUTER &&
 	    quick_passes(pkt, READ_ONCE(scene.control->word), scene.interface,
-			 HOOK_XDP, !(scene.interface & INTERFACE_OUTSIDE),
-			 &quick)) {
+			 HOOK_XDP, &quick)) {
 		action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex,
 						   XDP_DROP)
 				: XDP_PASS;
@@ -326,7 +325,7 @@ int entry_tc(struct __sk_buff *skb)
 			   (void *)(long)skb->data_end, skb->len);
 	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
 	if (plain && quick_passes(pkt, READ_ONCE(scene.control->word), 0, HOOK_TC,
-				  !seen, &quick)) {
+				  &quick)) {
 		if (seen)
 			reason_count_at(bpf_get_smp_processor_id(),
 					scene.interface & (INTERFACE_SLOTS - 1),

@@ -125,10 +125,15 @@ static __always_inline void packet_restart(struct pkt *pkt)
 	pkt->opens = 0;
 }
 
-/* The first byte of a MAC address says it. */
-static __always_inline __u8 link_of(const struct ethhdr *eth)
+/* mac: of the NIC, 0 = not known. */
+static __always_inline __u8 link_of(const struct ethhdr *eth, __u64 mac)
 {
-	return eth->h_dest[0] & 1 ? LINK_GROUP : LINK_STATION;
+	__u64 to = 0;
+
+	if (eth->h_dest[0] & 1)
+		return LINK_GROUP;
+	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
+	return mac && to != mac ? LINK_OTHER : LINK_STATION;
 }
 
 static __always_inline bool dhcp_ports(__u16 source, __u16 destination,

@@ -81,7 +81,7 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 	if (!eth)
 		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 	type = bpf_ntohs(eth->h_proto);
-	pkt->link = link_of(eth);
+	pkt->link = link_of(eth, pkt->mac);
 	pkt->at += sizeof(*eth);
 	for (i = 0; i <= VLAN_TAGS_MAX && vlan_type(type); i++) {
 		if (pkt->tags == VLAN_TAGS_MAX)
@@ -162,7 +162,8 @@ static __always_inline bool martian_v4(__be32 source, __be32 destination)
  * station alone means the sockets there that are bound to any address. */
 static __always_inline bool group_astray(const struct pkt *pkt)
 {
-	return pkt->link == LINK_STATION && group_address(pkt->destination_be);
+	return (pkt->link == LINK_STATION || pkt->link == LINK_OTHER) &&
+	       group_address(pkt->destination_be);
 }
 
 /* Offload has left segments joined whose length no header can state (BIG TCP). No frame

@@ -163,9 +163,9 @@ static __always_inline bool mld(const struct pkt *pkt, __u8 type)
  * Neighbour discovery ends on the link, but a router that has been handed such a packet
  * for elsewhere forwards it. So: on the link by the destination, or from an address that
  * nobody forwards; solicitations and advertisements of neighbours also between two
- * addresses of one /64 (an on-link prefix is not shorter, RFC 7421) that is a subnet of
- * this machine or on a bridge, or of one inside prefix; and between anybody and this
- * machine, which forwards none.
+ * addresses of one /64 (an on-link prefix is not shorter, RFC 7421) or of one inside
+ * prefix, and between anybody and this machine, which forwards none. A frame to the
+ * machine would be routed on, so there the /64 is one of the machine's subnets.
  */
 static __always_inline bool nd_of_machine(const struct pkt *pkt)
 {
@@ -180,7 +180,8 @@ static __always_inline bool nd_in_subnet(const struct pkt *pkt)
 	const __u64 subnet[2] = { pkt->source_be[0], 0 };
 
 	return pkt->source_be[0] == pkt->destination_be[0] &&
-	       (BRIDGE || own_kind(subnet) & OWN_SUBNET);
+	       (BRIDGE || pkt->link == LINK_NONE || pkt->link == LINK_OTHER ||
+		own_kind(subnet) & OWN_SUBNET);
 }
 
 static __always_inline bool nd_on_link(const struct pkt *pkt, __u8 type)

@@ -106,6 +106,7 @@ volatile const __u32 FLOW_COUNTERS = 1;    /* count packets and bytes per flow *
 volatile const __u32 SOURCE_LIMIT = 0;     /* flows per source, 0 = no limit */
 volatile const __u32 LAST_RESORT = ~0U;    /* ticks of idleness, see flow_scan */
 volatile const __u32 INSIDE_COUNT = 0;     /* 0: no interface is known to be outside */
+volatile const __u32 ROUTER = 0;           /* what passes XDP is forwarded by the kernel's routes */
 volatile const __u32 BRIDGE = 0;           /* what passes XDP goes to the other side */
 volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
 

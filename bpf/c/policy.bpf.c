@@ -293,6 +293,41 @@ static __always_inline enum step keep(struct pkt *pkt)
 	return pass(pkt, pass_reason(pkt));
 }
 
+/* To a group, what its own rule says. */
+static __always_inline enum step all_step(struct pkt *pkt)
+{
+	struct direction direction;
+
+	if (!to_all(pkt))
+		return STEP_CONTINUE;
+	direction_set(pkt, &direction);
+	return scope_step(pkt, direction.port);
+}
+
+/* A packet that was asked about though its flow is judged: it leaves the flow's verdict as
+ * it is. */
+static __always_inline enum step current_step(struct pkt *pkt)
+{
+	struct flow_entry *entry;
+
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	if (!entry)
+		return drop(pkt, REASON_DROP_MAP);
+	flow_rules(pkt, READ_ONCE(entry->rules));
+	if (meta_state(pkt->found) == STATE_DENIED)
+		return drop(pkt, REASON_DROP_FLOW_DENIED);
+	if (all_step(pkt) != STEP_CONTINUE)
+		return STEP_DONE;
+	if (pkt->related)
+		return pass(pkt, REASON_PASS_RELATED);
+	if (pkt->judged) {
+		pkt->egress = RULE_NONE;
+		pkt->ingress = RULE_NONE;
+		return pass(pkt, REASON_PASS_JUDGED);
+	}
+	return keep(pkt);
+}
+
 /* What policy says of the packet, in its direction or reversed. */
 static __always_inline enum step ask(struct pkt *pkt)
 {
@@ -371,8 +406,8 @@ static __always_inline bool forges_source(const struct pkt *pkt,
 {
 	bool asked = pkt->foreign ||
 		     (pkt->hook == HOOK_TC && !pkt->judged && !again(pkt) &&
-		      !INSIDE_COUNT && ISOLATES & ISOLATES_UNKNOWN &&
 		      !pkt->related &&
+		      !inside_address(pkt->source_be[0], pkt->source_be[1]) &&
 		      !own_address(pkt->source_be));
 
 	return asked && !sender->endpoint && !(sender->flags & CLASS_UNKNOWN);
@@ -385,6 +420,7 @@ static __always_inline bool forges_error(const struct pkt *pkt,
 					 const struct class_record *sender)
 {
 	return pkt->related == RELATED_WAY && !pkt->tunnel &&
+	       !(pkt->hook == HOOK_TC && own_address(pkt->sender_be)) &&
 	       (sender->egress_subject || sender->flags & CLASS_UNKNOWN ||
 		sender->flags >> CLASS_ALSO_SHIFT);
 }
@@ -396,10 +432,11 @@ static __always_inline enum step sender_step(struct pkt *pkt)
 	struct class_record *sender;
 	int class_id;
 
+	bool leaves = pkt->hook == HOOK_TC &&
+		      (INSIDE_COUNT || ISOLATES & ISOLATES_UNKNOWN);
+
 	if (pkt->hook == HOOK_PROBE ||
-	    (!pkt->foreign && pkt->related != RELATED_WAY &&
-	     !(pkt->hook == HOOK_TC && !INSIDE_COUNT &&
-	       ISOLATES & ISOLATES_UNKNOWN)))
+	    (!pkt->foreign && pkt->related != RELATED_WAY && !leaves))
 		return STEP_CONTINUE;
 	class_id = address_class(apart ? pkt->sender_be : pkt->source_be, pkt->kind);
 	sender = bpf_map_lookup_elem(&classes, &class_id);
@@ -420,11 +457,13 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 		return drop(pkt, REASON_DROP_GENERATION);
 	if (sender_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
-	kept = KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED &&
-	       !to_all(pkt);
+	/* Judged under what is in force: it was the packet that was asked about. */
+	if (again(pkt) && flow_current(pkt->found, pkt->control))
+		return current_step(pkt);
+	kept = KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED;
 	/* A SYN asks for a connection, whatever became of the one before. */
 	if (kept && !(pkt->opens && pkt->protocol == IPPROTO_TCP))
-		return keep(pkt);
+		return all_step(pkt) == STEP_CONTINUE ? keep(pkt) : STEP_DONE;
 	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
 	    pkt->protocol == IPPROTO_TCP && !pkt->found &&
 	    pkt->tcp_flags & TCP_RST && flooded_within(pkt, PROOF_TICKS) &&

@@ -116,7 +116,7 @@ struct quick {
 
 /* Is the packet one of those? pkt is read and has its key. */
 static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
-					 __u64 interface, __u32 hook, bool inside,
+					 __u64 interface, __u32 hook,
 					 struct quick *quick)
 {
 	struct flow_entry *entry;
@@ -126,7 +126,7 @@ static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
 	if (INSIDE_COUNT && interface & INTERFACE_OUTSIDE &&
 	    inside_address(pkt->source_be[0], pkt->source_be[1]))
 		return false;
-	if (foreign(pkt->source_be, inside))
+	if (foreign(pkt->source_be, hook, interface & INTERFACE_OUTSIDE))
 		return false;
 	if (!quick_find(pkt, &quick->place))
 		return false;

@@ -42,15 +42,14 @@ static __always_inline bool inside_both(const __u64 a[2], const __u64 b[2])
 	return false;
 }
 
-/* Where the configuration tells which NICs are outside, everything else is inside. What
- * comes from there has an address of its prefixes, of this machine or of the link. Any
+/* Where the configuration tells which NICs of a bridge or router are outside, the others are
+ * inside. What comes in there has an address of the inside's prefixes, or of the link. Any
  * other is asked about with every packet, however current its flow: the classes tell
  * whether an endpoint or a node has it. */
-static __always_inline bool foreign(const __u64 sender_be[2], bool inside)
+static __always_inline bool foreign(const __u64 sender_be[2], __u32 hook, bool outside)
 {
-	return INSIDE_COUNT && inside &&
-	       !inside_address(sender_be[0], sender_be[1]) &&
-	       !link_local(sender_be) && !own_address(sender_be);
+	return INSIDE_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP && !outside &&
+	       !inside_address(sender_be[0], sender_be[1]) && !link_local(sender_be);
 }
 
 static __always_inline bool spoofed(const struct pkt *pkt)

@@ -541,7 +541,8 @@ fn assail_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
             ..Frames::default()
         },
         isolated,
-        told: true,
+        // At the egress hook of a host only what opens a flow is asked for its source.
+        told: name == "router",
         unseen: addresses(&lab.node),
         broadcasts: BROADCASTS.map(|text| text.parse().unwrap()).to_vec(),
         pools: pools(

@@ -424,14 +424,14 @@ impl Attachments {
         events.extend(self.adopt_new(shared));
         events.extend(self.pin_again(shared));
         events.extend(self.stay_first(shared));
+        for interface in wanted {
+            events.extend(self.attach_one(shared, interface, replace));
+        }
         let indices = self.by_index.keys().copied().collect();
         if let Err(error) = own::refresh(shared, &indices) {
             events.extend(self.refused("own addresses", error));
         } else {
             self.absent.remove("own addresses");
-        }
-        for interface in wanted {
-            events.extend(self.attach_one(shared, interface, replace));
         }
         if shared.settings.topology == Topology::Bridge {
             events.extend(self.tend_bridge(shared, wanted));

@@ -2,7 +2,7 @@
 //! going.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -231,6 +231,10 @@ pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
 pub(crate) struct Address {
     /// With the length of its prefix.
     pub(crate) net: IpNet,
+    /// By its prefix (of the other end, where there is one), the address of all in the subnet.
+    pub(crate) subnet: Option<Ipv4Addr>,
+    /// The one that was set.
+    pub(crate) broadcast: Option<Ipv4Addr>,
     /// The index of the interface.
     pub(crate) interface: u32,
 }
@@ -250,19 +254,26 @@ pub(crate) fn addresses() -> io::Result<Vec<Address>> {
     // Of a point-to-point interface `Address` is the other end.
     let own = |message: AddressMessage| {
         let (bits, interface) = (message.header.prefix_len, message.header.index);
-        let with_length = |address: IpAddr| {
-            let net = IpNet::new(address, bits).ok()?;
-            Some(Address { net, interface })
-        };
-        let mut other = None;
+        let (mut local, mut other, mut broadcast) = (None, None, None);
         for attribute in message.attributes {
             match attribute {
-                AddressAttribute::Local(address) => return with_length(address),
-                AddressAttribute::Address(address) => other = with_length(address),
+                AddressAttribute::Local(address) => local = Some(address),
+                AddressAttribute::Address(address) => other = Some(address),
+                AddressAttribute::Broadcast(address) => broadcast = Some(address),
                 _ => {}
             }
         }
-        other
+        let address = local.or(other)?;
+        let subnet = match IpNet::new(other.unwrap_or(address), bits) {
+            Ok(IpNet::V4(net)) if bits < 31 => Some(net.broadcast()),
+            _ => None,
+        };
+        Some(Address {
+            net: IpNet::new(address, bits).ok()?,
+            interface,
+            subnet,
+            broadcast,
+        })
     };
     Ok(found.into_iter().filter_map(own).collect())
 }

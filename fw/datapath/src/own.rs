@@ -33,17 +33,28 @@ pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(),
     let words = |address: IpAddr| CidrWords::from(IpNet::from(address)).addr_be;
     let mut wanted: BTreeMap<[u64; 2], u32> = BTreeMap::new();
     let mut add = |address: IpAddr, kind: u32| *wanted.entry(words(address)).or_default() |= kind;
-    for Address { net, interface } in addresses {
+    for Address {
+        net,
+        interface,
+        subnet,
+        broadcast,
+    } in addresses
+    {
         let address = net.addr();
-        // On the wire the one is a martian; the other is one of another link.
-        if address.is_loopback() || is_link_local(address) && !near.contains(&interface) {
+        // On the wire the one is a martian; the other is one of another link. Those of IPv4 are answered
+        // for on every link.
+        let elsewhere = address.is_ipv6() && is_link_local(address) && !near.contains(&interface);
+        if address.is_loopback() || elsewhere {
             continue;
         }
         add(address, abi::OWN_HOST);
         match net {
-            // The address by which all of a subnet are meant (RFC 919); RFC 3021 has none for two hosts.
-            IpNet::V4(net) if net.prefix_len() < 31 => {
-                add(net.broadcast().into(), abi::OWN_BROADCAST);
+            // The address by which all of a subnet are meant (RFC 919), as `fib_add_ifaddr` has it; RFC 3021
+            // has none for two hosts.
+            IpNet::V4(_) => {
+                for all in subnet.into_iter().chain(broadcast) {
+                    add(all.into(), abi::OWN_BROADCAST);
+                }
             }
             IpNet::V6(net) if net.prefix_len() <= 64 && !is_link_local(address) => {
                 let subnet = net.addr().to_bits() >> 64 << 64;
