@@ -168,8 +168,8 @@ pub struct Listing {
     #[arg(short, long)]
     pub reverse: bool,
     /// No more than so many.
-    #[arg(short = 'n', long, value_name = "N")]
-    pub limit: Option<usize>,
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Leave the headers out.
     #[arg(long)]
     pub no_headers: bool,

@@ -8,9 +8,9 @@ use bailey_datapath::DatapathError;
 pub enum Exit {
     /// Yes, or done.
     Success = 0,
-    /// A negative answer: denied, a test failed, there is none of that name, another one has it.
+    /// A negative answer: denied, a test failed, another Bailey runs or has the NIC, a list that was cut.
     Negative = 1,
-    /// The command line is wrong.
+    /// The command line is wrong, or names what there is not.
     Usage = 2,
     /// Invalid policy, inventory, test or configuration.
     Invalid = 3,

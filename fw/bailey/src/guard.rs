@@ -7,9 +7,13 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bailey_datapath::Failsafe;
 use bailey_policy::Protocol;
+use serde_json::Value;
+
+use crate::clock::now;
 
 /// Before connection tracking and everything that could accept (`NF_IP_PRI_RAW` is -300).
 const FIRST: i32 = -350;
@@ -21,47 +25,71 @@ pub struct Guard {
     names: BTreeSet<String>,
     protected: BTreeSet<u32>,
     failsafe: Vec<Failsafe>,
+    /// When the table was last there.
+    looked: Instant,
 }
 
+/// `IFNAMSIZ`
+const NAME_SIZE: usize = 16;
+
+/// How often is looked whether somebody has taken the table away: each look starts a process.
+const LOOK: Duration = Duration::from_secs(5);
+
 impl Guard {
-    /// Closes these interfaces, whether they exist or not; `pins` tells one Bailey from another.
-    pub fn new(pins: &Path, names: BTreeSet<String>, failsafe: Vec<Failsafe>) -> Self {
+    /// Closes these interfaces, whether they exist or not, but for those with programs; `pins` tells one
+    /// Bailey from another.
+    pub fn new(
+        pins: &Path,
+        names: BTreeSet<String>,
+        protected: BTreeSet<u32>,
+        failsafe: Vec<Failsafe>,
+    ) -> Self {
+        // Packets come by names that fit; of what does not, the kernel has another.
+        let fits = |name: &String| name.len() < NAME_SIZE;
         Self {
             table: table(pins),
-            names,
-            protected: BTreeSet::new(),
+            names: names.into_iter().filter(fits).collect(),
+            protected,
             failsafe,
+            looked: now(),
         }
-    }
-
-    /// The names that it closes.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
     }
 
     /// Makes the table as it is to be, by one transaction.
     ///
     /// # Errors
     /// If nft is not there, or refuses.
-    pub fn install(&self) -> io::Result<()> {
+    pub fn install(&mut self) -> io::Result<()> {
+        self.looked = now();
         nft(&self.script())
     }
 
-    /// The same where these interfaces have programs now. Nothing is done if they had.
+    /// The same for these names, where these interfaces have programs now. Nothing is done if that was so,
+    /// but a look from time to time. True if somebody had taken the table away.
     ///
     /// # Errors
     /// As [`Self::install`]; the table stays as it was.
-    pub fn protect(&mut self, protected: BTreeSet<u32>) -> io::Result<()> {
-        if protected == self.protected {
-            return Ok(());
-        }
-        let next = Self {
-            protected,
-            ..self.clone()
+    pub fn keep(&mut self, names: BTreeSet<String>, protected: BTreeSet<u32>) -> io::Result<bool> {
+        let names: BTreeSet<String> = names.union(&self.names).cloned().collect();
+        let names = names
+            .into_iter()
+            .filter(|name| name.len() < NAME_SIZE)
+            .collect();
+        let changed = protected != self.protected || names != self.names;
+        let lost = now() - self.looked >= LOOK && {
+            self.looked = now();
+            list(&self.table).is_none()
         };
-        next.install()?;
-        *self = next;
-        Ok(())
+        if changed || lost {
+            let mut next = Self {
+                names,
+                protected,
+                ..self.clone()
+            };
+            next.install()?;
+            *self = next;
+        }
+        Ok(lost)
     }
 
     fn script(&self) -> String {
@@ -70,6 +98,7 @@ impl Guard {
             names,
             protected,
             failsafe,
+            ..
         } = self;
         let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
         let numbers: Vec<String> = protected.iter().map(u32::to_string).collect();
@@ -89,48 +118,35 @@ impl Guard {
             }
             add("}");
         }
-        // The last word has the one who drops; what others accept is asked here all the same.
-        for (chain, hook, priority, name, number, peer, port) in [
-            (
-                "in",
-                "prerouting",
-                FIRST,
-                "iifname",
-                "iif",
-                "saddr",
-                "dport",
-            ),
-            (
-                "out",
-                "postrouting",
-                -FIRST,
-                "oifname",
-                "oif",
-                "daddr",
-                "sport",
-            ),
+        for (chain, hook, priority, name, number) in [
+            ("in", "prerouting", FIRST, "iifname", "iif"),
+            ("out", "postrouting", -FIRST, "oifname", "oif"),
         ] {
             add(&format!(
                 "chain {chain} {{\ntype filter hook {hook} priority {priority}; policy accept;"
             ));
+            // Both legs in both chains: what a router forwards goes through both. The answering leg opens
+            // nothing, as in XDP.
             for entry in failsafe {
                 let family = if entry.cidr.addr().is_ipv4() {
                     "ip"
                 } else {
                     "ip6"
                 };
-                let protocol = if entry.protocol == Protocol::UDP {
-                    "udp"
+                let (cidr, port) = (entry.cidr, entry.port);
+                if entry.protocol == Protocol::UDP {
+                    add(&format!("{family} saddr {cidr} udp dport {port} accept"));
+                    add(&format!("{family} daddr {cidr} udp sport {port} accept"));
                 } else {
-                    "tcp"
-                };
-                add(&format!(
-                    "{family} {peer} {} {protocol} {port} {} accept",
-                    entry.cidr, entry.port
-                ));
+                    add(&format!("{family} saddr {cidr} tcp dport {port} accept"));
+                    add(&format!(
+                        "{family} daddr {cidr} tcp sport {port} tcp flags & (syn | ack) != syn accept"
+                    ));
+                }
             }
             add(
-                "meta l4proto ipv6-icmp icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+                "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, \
+                 nd-neighbor-advert } accept",
             );
             add(&format!(
                 "{name} @names {number} != @protected counter drop\n}}"
@@ -147,23 +163,51 @@ impl Guard {
 /// If nft refuses. Where there is no nft, there is no table.
 pub fn remove(pins: &Path) -> io::Result<()> {
     let table = table(pins);
-    let removed = nft(&format!(
-        "add table inet {table}\ndelete table inet {table}\n"
-    ));
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
+    if list(&table).is_none() {
+        return Ok(());
     }
+    nft(&format!(
+        "add table inet {table}\ndelete table inet {table}\n"
+    ))
 }
 
 /// Is the table of a Bailey there?
 pub fn is_there(pins: &Path) -> bool {
+    list(&table(pins)).is_some()
+}
+
+/// Does the table of a Bailey close this interface?
+pub fn closes(pins: &Path, name: &str, index: Option<u32>) -> bool {
+    let Some(listed) = list(&table(pins)) else {
+        return false;
+    };
+    let elements = |set: &str| -> Vec<&Value> {
+        let objects = listed["nftables"].as_array().into_iter().flatten();
+        let found = objects.map(|object| &object["set"]);
+        let mut found = found.filter(|found| found["name"] == set);
+        let list = found.next().and_then(|found| found["elem"].as_array());
+        list.into_iter().flatten().collect()
+    };
+    // An interface that is there is listed by its name.
+    let is_protected = |element: &&Value| {
+        **element == *name || index.is_some_and(|index| element.as_u64() == Some(index.into()))
+    };
+    elements("names").iter().any(|element| **element == *name)
+        && !elements("protected").iter().any(is_protected)
+}
+
+/// A table as JSON.
+fn list(table: &str) -> Option<Value> {
     let listed = Command::new("nft")
-        .args(["list", "table", "inet", &table(pins)])
-        .stdout(Stdio::null())
+        .args(["-j", "list", "table", "inet", table])
         .stderr(Stdio::null())
-        .status();
-    listed.is_ok_and(|status| status.success())
+        .output()
+        .ok()?;
+    listed
+        .status
+        .success()
+        .then(|| serde_json::from_slice(&listed.stdout).ok())
+        .flatten()
 }
 
 /// Is there an nft?
@@ -221,16 +265,15 @@ mod tests {
             port: 22,
         };
         let pins = Path::new("/sys/fs/bpf/bailey");
-        let mut guard = Guard::new(pins, ["eth0".to_owned()].into(), vec![failsafe]);
-        assert!(!guard.script().contains("elements = { 7 }"));
-        guard.protected = [7].into();
+        let names = ["eth0", "a-name-that-is-too-long-for-one"].map(str::to_owned);
+        let guard = Guard::new(pins, names.into(), [7].into(), vec![failsafe]);
         let script = guard.script();
         for part in [
             "delete table inet bailey_guard_sys_fs_bpf_bailey",
             "elements = { \"eth0\" }",
             "elements = { 7 }",
             "ip saddr 192.0.2.0/24 tcp dport 22 accept",
-            "ip daddr 192.0.2.0/24 tcp sport 22 accept",
+            "ip daddr 192.0.2.0/24 tcp sport 22 tcp flags & (syn | ack) != syn accept",
             "iifname @names iif != @protected counter drop",
         ] {
             assert!(script.contains(part), "{part}: {script}");

@@ -14,7 +14,8 @@ use bailey_datapath::{DatapathError, PinDir};
 use bailey_policy::NetworkPolicy;
 use ipnet::IpNet;
 
-use crate::config::{Config, Topology};
+use crate::config::{Config, Guard, Topology};
+use crate::guard;
 use crate::rule_names::RuleNames;
 
 /// Words for what happens to flows.
@@ -115,6 +116,7 @@ impl View {
         Ok(api::Status {
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
+            guard: self.is_guarded(),
             flow_table: self.flow_table(loaded.scale, &census),
             flood_seconds: loaded.flood_seconds,
             blocks: blocks.len() as u64,
@@ -123,6 +125,11 @@ impl View {
             interfaces,
             daemon: None,
         })
+    }
+
+    /// Is there a guard? Asked where there may be one.
+    fn is_guarded(&self) -> bool {
+        self.config.guard != Guard::Off && guard::is_there(&self.config.paths.pins)
     }
 
     /// What is wrong with what is pinned and written.
@@ -135,6 +142,10 @@ impl View {
             } else if !interface.complete {
                 problems.push(format!("interface {name}: a program is not attached"));
             }
+        }
+        if self.config.guard != Guard::Off && !self.is_guarded() {
+            problems
+                .push("guard: its table is not there; a start of the daemon makes it".to_owned());
         }
         let state = &self.config.paths.state;
         if generation > 0

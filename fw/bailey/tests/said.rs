@@ -171,6 +171,23 @@ fn rules_have_short_names_and_fields_and_outlive_their_file() {
     let wrong = ask(&lab, "rules shop/wbe-public");
     assert_eq!(code(&wrong), Some(2));
     assert!(said(&wrong).contains("did you mean"), "{}", said(&wrong));
+    // Edits that only move a policy are no new generation, but its place is another.
+    let path = rule["file"].as_str().unwrap();
+    fs::write(path, format!("# one\n# two\n{text}")).unwrap();
+    daemon.signal(Signal::SIGHUP).unwrap();
+    let id = &rule["id"];
+    let line_of = |rules: &Value| {
+        let rows = rules["rules"].as_array().unwrap();
+        let found = rows.iter().find(|row| row["id"] == *id).unwrap();
+        found["line"].as_u64().unwrap() as usize
+    };
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while line_of(&json(&lab, "rules")) != line + 2 && std::time::Instant::now() < deadline {
+        sleep(Duration::from_millis(50));
+    }
+    let moved = json(&lab, "rules");
+    assert_eq!(line_of(&moved), line + 2);
+    assert_eq!(moved["generation"], rules["generation"]);
     // Somebody takes the file away.
     let file = lab.root().join("state/rules.json");
     fs::remove_file(&file).unwrap();
@@ -245,6 +262,8 @@ fn lists_come_in_every_format_and_are_filtered_and_sorted() {
             2
         );
         assert_eq!(lines("conntrack list -o name").len(), all.len());
+        let none = lines("conntrack list -o yaml --dst 192.0.2.1");
+        assert_eq!(none.last().unwrap(), "flows: []");
         for verb in ["rules", "counters", "conntrack list"] {
             let table = lines(verb);
             assert_eq!(
@@ -267,6 +286,8 @@ fn lists_come_in_every_format_and_are_filtered_and_sorted() {
             ("conntrack list --state sleeping", "SYN_SENT"),
             ("conntrack list --rule shop/db-backpu", "did you mean"),
             ("rules --sort hit", "did you mean `hits`?"),
+            ("conntrack list -r", "--sort"),
+            ("blocks -n 0", "0"),
         ] {
             let output = ask(&lab, verb);
             assert_eq!(code(&output), Some(2), "{verb}");

@@ -345,6 +345,9 @@ fn the_guard_closes_a_nic_without_a_program() {
     };
     allowed_soon();
     assert_in_force(&lab);
+    // Somebody reloads the rules of the machine.
+    lab.node.command("nft", "flush ruleset").unwrap();
+    daemon.wait_for("it is made again", PATIENCE).unwrap();
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     assert_eq!(reach(5432), Observed::Allowed, "what is attached goes on");
@@ -357,6 +360,13 @@ fn the_guard_closes_a_nic_without_a_program() {
         Observed::Silent
     );
     assert_eq!(reach(2222), Observed::Allowed, "the failsafe");
+    let status = ask(&lab, "status");
+    let shown = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert_eq!(status.status.code(), Some(9));
+    assert!(
+        shown.contains("guard") && !shown.contains("UNPROTECTED"),
+        "{shown}"
+    );
     let mut daemon = launch(&lab);
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     lab.wait_for_carrier();
@@ -368,9 +378,11 @@ fn the_guard_closes_a_nic_without_a_program() {
         Observed::Allowed,
         "everything passes"
     );
-    assert!(
-        lab.node
-            .command("nft", "list table inet bailey_guard")
-            .is_err()
-    );
+    let tables = lab.node.run(|| {
+        let output = std::process::Command::new("nft")
+            .args(["list", "tables"])
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    });
+    assert!(!tables.contains("bailey_guard"), "{tables}");
 }

@@ -43,6 +43,8 @@ pub struct Status {
     pub stamp: Stamp,
     /// Is any packet judged?
     pub enforcing: bool,
+    /// Does a table of netfilter close configured interfaces that carry no program?
+    pub guard: bool,
     /// Interfaces with programs on them.
     pub interfaces: Vec<Interface>,
     /// How full the flow table is.
@@ -363,6 +365,10 @@ pub struct Live {
     pub stamp: Stamp,
     /// Is any packet judged?
     pub enforcing: bool,
+    /// Does a table of netfilter close configured interfaces that carry no program?
+    pub guard: bool,
+    /// Does policy only observe yet, so that what it would drop passes?
+    pub warm_up: bool,
     /// Blocks that hold one of its ends.
     pub blocks: Vec<Block>,
     /// The entries of the failsafe that let it pass; absent if nobody knows, as programs of another start

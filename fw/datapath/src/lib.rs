@@ -113,3 +113,4 @@ pub use pins::PinDir;
 pub use protectors::{Process, Protector, protectors};
 pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};
 pub use sys::{Queues, link_speed, queues};
+pub use uppers::with_uppers;

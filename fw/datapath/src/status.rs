@@ -25,6 +25,8 @@ pub struct Loaded {
     pub control: ControlWord,
     /// What idle times are multiplied with, in 1/256.
     pub scale: u64,
+    /// Does policy only observe yet?
+    pub warming_up: bool,
     /// Seconds since a flood of new flows began, if there is one.
     pub flood_seconds: Option<u64>,
     /// Interfaces with programs on them.
@@ -58,6 +60,12 @@ fn scale_in_force(word: u64) -> u64 {
     } else {
         u64::from(abi::SCALE_ONE)
     }
+}
+
+/// `warm_at` of entry.bpf.c.
+fn warm_until(until: u64) -> bool {
+    let left = (until as u32).wrapping_sub(Ticks::now().0) & abi::TICK_MASK;
+    until != 0 && left <= abi::WARM_TICKS_MAX
 }
 
 /// The XDP program that is pinned for an interface of this name, if one is.
@@ -127,6 +135,7 @@ impl Loaded {
         Ok(Self {
             control: ControlWord::load(&control),
             scale: scale_in_force(control.words()[control::SCALE].load(Ordering::Relaxed)),
+            warming_up: warm_until(control.words()[control::WARM_UNTIL].load(Ordering::Relaxed)),
             flood_seconds: flood::seconds(&pins)?,
             interfaces: found,
         })

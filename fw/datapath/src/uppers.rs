@@ -2,6 +2,7 @@
 //! judged below it, if all that is below it is attached to, and is not judged again at egress.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use bailey_bpf::abi;
 
@@ -82,6 +83,18 @@ pub(crate) fn near(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> 
             return near;
         }
     }
+}
+
+/// The interfaces of these numbers and what stands on them (bonds, VLANs, bridges, macvlans): numbers and
+/// names. The stack has packets come in through these.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn with_uppers(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>> {
+    let links = netlink::stacking()?;
+    let near = near(&links, indices);
+    let links = links.into_iter().filter(|link| near.contains(&link.index));
+    Ok(links.map(|link| (link.index, link.name)).collect())
 }
 
 /// The interfaces that are wanted, and the other members of their bonds: what arrives through one

@@ -18,6 +18,13 @@ pub struct Place {
 }
 
 impl Place {
+    /// Is it the same place? Unlike `==`, which says that no two places mean different policies.
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.file, self.line) == (&other.file, other.line)
+            && self.ingress == other.ingress
+            && self.egress == other.egress
+    }
+
     /// The line of a rule.
     pub fn rule(&self, direction: Direction, index: usize) -> Option<u32> {
         let lines = match direction {

@@ -224,6 +224,7 @@ impl Reloader {
         let (snapshot, mut warnings) = self.read()?;
         stopwatch.lap("read");
         if self.in_force.as_ref() == Some(&snapshot) {
+            self.note_moves(snapshot);
             return Err(Outcome::Unchanged);
         }
         if snapshot.policies().is_empty() && self.had_policies && !self.config.allow_empty {
@@ -249,6 +250,19 @@ impl Reloader {
             warnings,
             stopwatch,
         })
+    }
+
+    /// The same policies may stand elsewhere: in other lines, in other files.
+    fn note_moves(&mut self, snapshot: Snapshot) {
+        let mut pairs = snapshot.policies().iter().zip(self.policies());
+        if pairs.all(|(a, b)| a.place.is(&b.place)) {
+            return;
+        }
+        let policies = snapshot.policies().to_vec();
+        // If it cannot be written now, the next commit tries again.
+        let _ = RuleNames::of(&self.ids, &policies).write(&self.config.paths.state);
+        self.known.set(Arc::clone(&self.ids), policies);
+        self.in_force = Some(snapshot);
     }
 
     /// Puts into force what was prepared.
@@ -278,7 +292,11 @@ impl Reloader {
             }
         };
         stopwatch.lap("install");
-        if known && self.policies() != snapshot.policies() {
+        let moved = || {
+            let mut pairs = self.policies().iter().zip(snapshot.policies());
+            pairs.any(|(a, b)| !a.place.is(&b.place))
+        };
+        if known && (self.policies() != snapshot.policies() || moved()) {
             written = names();
         }
         self.named = written.is_ok();

@@ -1,10 +1,11 @@
 use std::collections::HashSet;
 
-use bailey_datapath::Datapath;
 use bailey_datapath::change::{Change, Event, Interface};
+use bailey_datapath::{Datapath, with_uppers};
 
 use crate::daemon::health::{self, Health};
 use crate::daemon::reload::{Generation, Refusal};
+use crate::daemon::start::{Started, closable};
 use crate::guard::Guard;
 use crate::load::Selection;
 
@@ -96,11 +97,22 @@ pub(crate) fn flood(seconds: Option<u64>, known: &mut bool) {
 }
 
 /// Keeps the guard in step with what is attached: what has a program is no longer closed by it.
-pub(crate) fn guard(datapath: &Datapath, guard: Option<&mut Guard>, health: &Health) {
+pub(crate) fn guard(started: &Started, guard: Option<&mut Guard>, health: &Health) {
     const SUBJECT: &str = "guard";
     let Some(guard) = guard else { return };
-    match guard.protect(datapath.protected()) {
-        Ok(()) => health.solved(SUBJECT),
+    let protected = with_uppers(&started.datapath.protected());
+    let kept = protected.and_then(|near| {
+        let protected = near.into_keys().collect();
+        guard.keep(closable(&started.interfaces), protected)
+    });
+    match kept {
+        Ok(lost) => {
+            if lost {
+                tracing::error!("somebody has removed the table of the guard; it is made again");
+                health.interfered("guard removed", "nftables".to_owned());
+            }
+            health.solved(SUBJECT);
+        }
         Err(error) => {
             tracing::error!(%error, "the guard is as it was: interfaces that it closes stay closed");
             health.problem(SUBJECT, &error.to_string());

@@ -42,13 +42,13 @@ pub fn serve(config: Config, options: &Run) -> Exit {
         Err(error) => return not_locked(&config, &error),
     };
     warn_without_failsafe(&config);
-    if !wait_for_interfaces(&interfaces, options.wait_for_interfaces, &mut watching) {
-        return not_started(&config, "asked to stop while waiting", Exit::Negative);
-    }
     let mut guard = match guard(&config, &interfaces) {
         Ok(guard) => guard,
         Err(message) => return not_started(&config, &message, Exit::Unsupported),
     };
+    if !wait_for_interfaces(&interfaces, options.wait_for_interfaces, &mut watching) {
+        return not_started(&config, "asked to stop while waiting", Exit::Negative);
+    }
     let health = Health::new();
     let mut started = match start(&config, interfaces, options.replace, &health) {
         Ok(started) => started,
@@ -145,7 +145,7 @@ fn run_loop(
     health: &Health,
     mut guard: Option<&mut Guard>,
 ) {
-    report::guard(&started.datapath, guard.as_deref_mut(), health);
+    report::guard(started, guard.as_deref_mut(), health);
     let mut again = false;
     let mut flooded = false;
     loop {
@@ -169,7 +169,7 @@ fn run_loop(
         report::flood(started.datapath.flood_seconds(), &mut flooded);
         let events = started.datapath.tend(&started.interfaces);
         report::interfaces(&events, &started.interfaces, health);
-        report::guard(&started.datapath, guard.as_deref_mut(), health);
+        report::guard(started, guard.as_deref_mut(), health);
         let current = || started.reloader.is_current();
         if matches!(wake, Wake::Interfaces | Wake::Postponed)
             || (wake == Wake::Rescan && !again && current())

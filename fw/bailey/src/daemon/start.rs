@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use bailey_datapath::change::Interface;
 use bailey_datapath::counters::Counters;
 use bailey_datapath::flows::FlowTable;
 use bailey_datapath::status::Loaded;
-use bailey_datapath::{Datapath, DatapathError, PinDir, netlink, protectors};
+use bailey_datapath::{Datapath, DatapathError, PinDir, netlink, protectors, with_uppers};
 
 use crate::clock::now;
 use crate::config::{Config, Guard, WithoutPolicy};
@@ -66,16 +67,25 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
     {
         tracing::error!("{protector}");
     }
-    let closed = config.guard == Guard::Nftables && guard::is_there(&config.paths.pins);
     if interfaces.is_empty() {
         tracing::error!("bailey did not start; the configuration names no interface to protect");
     } else if !open.is_empty() {
-        let open: Vec<&str> = open.into_iter().map(String::as_str).collect();
-        let open = open.join(", ");
-        if closed {
-            tracing::error!("closed by the guard, but for the failsafe: {open}");
-        } else {
-            tracing::error!("UNPROTECTED: {open}");
+        let index = |name: &str| {
+            netlink::interface_by_name(name)
+                .ok()
+                .flatten()
+                .map(|s| s.index)
+        };
+        let (closed, open): (Vec<&str>, Vec<&str>) = open
+            .into_iter()
+            .map(String::as_str)
+            .partition(|name| guard::closes(&config.paths.pins, name, index(name)));
+        if !closed.is_empty() {
+            let closed = closed.join(", ");
+            tracing::error!("closed by the guard, but for the failsafe: {closed}");
+        }
+        if !open.is_empty() {
+            tracing::error!("UNPROTECTED: {}", open.join(", "));
         }
     }
     exit
@@ -94,22 +104,40 @@ pub(crate) fn guard(
         }
         return Ok(None);
     }
-    // Packets come by the name that an interface has now.
-    let now = |interface: &Interface| {
-        let state = netlink::interface_by_name(&interface.name).ok().flatten();
-        [Some(interface.name.clone()), state.map(|state| state.name)]
+    let protected = match Loaded::read(&config.paths.pins) {
+        Ok(loaded) => loaded.protected(),
+        Err(DatapathError::NotLoaded(_)) => BTreeSet::new(),
+        // Another version's, perhaps: the kernel still says what it protects.
+        Err(_) => indices(
+            protectors()
+                .unwrap_or_default()
+                .iter()
+                .map(|p| p.interface.as_str()),
+        ),
     };
-    let names = interfaces.iter().flat_map(now).flatten().collect();
-    let failsafe = config.settings().failsafe;
-    let mut guard = guard::Guard::new(&config.paths.pins, names, failsafe);
-    let attached = Loaded::read(&config.paths.pins).map(|loaded| loaded.protected());
-    let attached = attached.unwrap_or_default();
-    let made = match attached.is_empty() {
-        true => guard.install(),
-        false => guard.protect(attached),
-    };
+    let mut guard = guard::Guard::new(
+        &config.paths.pins,
+        closable(interfaces),
+        with_uppers(&protected).map_or(protected, |near| near.into_keys().collect()),
+        config.settings().failsafe,
+    );
+    let made = guard.install();
     made.map_err(|error| format!("guard = \"nftables\": {error}"))?;
     Ok(Some(guard))
+}
+
+fn indices<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<u32> {
+    let states = names.filter_map(|name| netlink::interface_by_name(name).ok().flatten());
+    states.map(|state| state.index).collect()
+}
+
+/// The names that packets of these interfaces come in by: those of the configuration, those that they have
+/// now, and those of what stands on them.
+pub(crate) fn closable(interfaces: &[Interface]) -> BTreeSet<String> {
+    let configured = interfaces.iter().map(|interface| interface.name.clone());
+    let there = indices(interfaces.iter().map(|interface| interface.name.as_str()));
+    let near = with_uppers(&there).unwrap_or_default();
+    configured.chain(near.into_values()).collect()
 }
 
 /// Loads or adopts, installs a generation, and attaches; in this order, so that no packet ever meets

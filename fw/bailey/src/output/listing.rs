@@ -2,6 +2,7 @@ use std::cmp::Reverse;
 use std::thread;
 use std::time::Duration;
 
+use bailey_source::diagnostic::printable;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -72,14 +73,16 @@ pub fn print<A: Serialize, T: Serialize>(
     if options.reverse {
         list.reverse();
     }
-    list.truncate(options.limit.unwrap_or(usize::MAX));
+    list.truncate(options.limit.map_or(usize::MAX, |limit| limit as usize));
     match options.output {
         ListFormat::Table | ListFormat::Wide if list.is_empty() => line(kind.none),
         ListFormat::Table | ListFormat::Wide => {
             let mut table = Table::new(kind.columns, options.width(), !options.no_headers);
             raw(table.rows(list).as_bytes());
         }
-        ListFormat::Name => list.iter().for_each(|item| line(&(kind.name)(item))),
+        ListFormat::Name => list
+            .iter()
+            .for_each(|item| line(&printable(&(kind.name)(item)))),
         ListFormat::Json => json(&answer),
         ListFormat::Yaml => yaml(&answer),
         ListFormat::Ndjson => lines(&answer, key),

@@ -5,6 +5,7 @@ use std::path::Path;
 use bailey_control::ClientError;
 use bailey_control::client;
 use bailey_datapath::DatapathError;
+use bailey_source::diagnostic::printable;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -138,6 +139,7 @@ pub(crate) fn fail(error: &DatapathError) -> Exit {
     eprintln!("error: {}", in_words(error));
     if matches!(error, DatapathError::NotLoaded(_)) {
         for protector in bailey_datapath::protectors().unwrap_or_default() {
+            let protector = printable(&protector.to_string());
             eprintln!("note: {protector}; --config names the Bailey to ask");
         }
     }

@@ -52,6 +52,9 @@ fn query(options: &Flows) -> Result<FlowQuery, String> {
             .map(|(_, column)| *column)
             .ok_or_else(|| no_column(name, SORTED.iter().map(|(header, _)| *header)))
     };
+    if listing.reverse && listing.sort.is_none() {
+        return Err("--reverse: the table has no order; --sort COLUMN gives it one".to_owned());
+    }
     Ok(FlowQuery {
         src: options.src,
         dst: options.dst,
@@ -61,7 +64,7 @@ fn query(options: &Flows) -> Result<FlowQuery, String> {
         rule: options.rule.clone(),
         sort: listing.sort.as_ref().map(column).transpose()?,
         reverse: listing.reverse,
-        limit: listing.limit,
+        limit: listing.limit.map(|limit| limit as usize),
         brief: matches!(
             listing.output,
             ListFormat::Table | ListFormat::Wide | ListFormat::Name
@@ -84,7 +87,7 @@ fn once(config: &Config, listing: &Listing, query: &FlowQuery) -> Exit {
         if printer.began() {
             // Half a list must not look like a whole one.
             eprintln!("error: {error}; the list is not complete");
-            return Exit::Internal;
+            return Exit::Negative;
         }
         if let Err(exit) = go_on_without_daemon(config, &error) {
             return exit;

@@ -23,15 +23,11 @@ pub(crate) fn detach(options: &Detach) -> Exit {
     if let Some(pid) = Lock::holder(&paths.run) {
         end_daemon(&paths, pid);
     }
-    if let Err(error) = guard::remove(&paths.pins) {
-        eprintln!("error: the guard cannot be removed: {error}; by hand: nft list tables");
-        return Exit::Internal;
-    }
     match paths.pins.try_exists() {
         Ok(true) => {}
         Ok(false) => {
             line("nothing is attached: no pins are there");
-            return Exit::Success;
+            return without_guard(&paths);
         }
         Err(error) => {
             eprintln!("error: {}: {error}", paths.pins.display());
@@ -66,7 +62,20 @@ pub(crate) fn detach(options: &Detach) -> Exit {
             } else {
                 "the interfaces are UNPROTECTED"
             });
-            Exit::Success
+            without_guard(&paths)
+        }
+    }
+}
+
+/// Removes the guard, where there is one.
+fn without_guard(paths: &Paths) -> Exit {
+    match guard::remove(&paths.pins) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            eprintln!(
+                "error: the guard stays: {error}; by hand: nft list tables, nft delete table inet …"
+            );
+            Exit::NotAuthorised
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn explain(options: &Explain) -> Exit {
             return Exit::Invalid;
         }
     };
-    let here = match here(&named, &answers) {
+    let here = match here(&named, &snapshot, &answers) {
         Ok(here) => here,
         Err(exit) => return exit,
     };
@@ -118,7 +118,7 @@ impl Here {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn here(_: &Named, _: &[(Connection, Verdict)]) -> Result<Vec<Here>, Exit> {
+fn here(_: &Named, _: &Snapshot, _: &[(Connection, Verdict)]) -> Result<Vec<Here>, Exit> {
     Ok(Vec::new())
 }
 

@@ -1,5 +1,5 @@
 use bailey_control::api::{self, LiveQuery, path};
-use bailey_policy::{Connection, Verdict};
+use bailey_policy::{Connection, Snapshot, Verdict};
 use bailey_source::diagnostic::printable;
 use serde::Serialize;
 
@@ -11,14 +11,23 @@ use crate::verbs::ask::ask;
 
 /// What a running Bailey has to say of a connection.
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(super) struct Here(api::Live);
+pub(super) struct Here {
+    #[serde(flatten)]
+    live: api::Live,
+    /// The failsafe is for what comes in through a NIC, and this may come from behind one.
+    #[serde(skip)]
+    from_inside: bool,
+}
 
 /// Asks about each connection; nothing, where files were named. Where no Bailey runs, that is said.
 ///
 /// # Errors
 /// The exit code, if a Bailey is here and may not be asked.
-pub(super) fn here(named: &Named, answers: &[(Connection, Verdict)]) -> Result<Vec<Here>, Exit> {
+pub(super) fn here(
+    named: &Named,
+    snapshot: &Snapshot,
+    answers: &[(Connection, Verdict)],
+) -> Result<Vec<Here>, Exit> {
     if named.explicit {
         return Ok(Vec::new());
     }
@@ -34,7 +43,15 @@ pub(super) fn here(named: &Named, answers: &[(Connection, Verdict)]) -> Result<V
         })
     });
     match asked.collect::<Result<Vec<api::Live>, Exit>>() {
-        Ok(all) => Ok(all.into_iter().map(Here).collect()),
+        Ok(all) => {
+            let asked = all.into_iter().zip(answers);
+            Ok(asked
+                .map(|(live, (connection, _))| Here {
+                    live,
+                    from_inside: snapshot.endpoint_at(connection.source).is_some(),
+                })
+                .collect())
+        }
         Err(Exit::NotRunning) => Ok(Vec::new()),
         Err(exit) => Err(exit),
     }
@@ -43,25 +60,40 @@ pub(super) fn here(named: &Named, answers: &[(Connection, Verdict)]) -> Result<V
 impl Here {
     /// Would the connection be let through, where policy says so or not?
     pub(super) fn allows(&self, policy: bool) -> bool {
-        let api::Live {
-            enforcing,
-            failsafe,
-            blocks,
-            ..
-        } = &self.0;
-        let saved = failsafe.as_ref().is_some_and(|entries| !entries.is_empty());
-        !enforcing || saved || (blocks.is_empty() && policy)
+        let live = &self.live;
+        if !live.enforcing {
+            return !live.guard;
+        }
+        let entries = live.failsafe.as_deref().unwrap_or_default();
+        if !entries.is_empty() && !self.from_inside {
+            return true;
+        }
+        let policy = live.warm_up || policy && live.stamp.generation > 0;
+        live.blocks.is_empty() && policy
     }
 
     /// Prints it, below what policy says.
     pub(super) fn print(&self) {
         let fact = |name: &str, text: &str| line(&format!("  {name:<8} {}", printable(text)));
-        let live = &self.0;
-        if !live.enforcing {
+        let live = &self.live;
+        if !live.enforcing && live.guard {
+            fact(
+                "here",
+                "NOT ENFORCING: no program is attached; the guard drops what comes in by a NIC",
+            );
+        } else if !live.enforcing {
             fact(
                 "here",
                 "NOT ENFORCING: no program is attached, every packet passes",
             );
+        } else if live.stamp.generation == 0 {
+            fact(
+                "here",
+                "no policy is in force: nothing passes but the failsafe",
+            );
+        }
+        if live.warm_up {
+            fact("warm-up", "policy only observes: what it would drop passes");
         }
         match live.failsafe.as_deref() {
             None => fact(
@@ -71,10 +103,11 @@ impl Here {
             Some([]) => {}
             Some(entries) => {
                 let entries = entries.join("; ");
-                fact(
-                    "failsafe",
-                    &format!("{entries}: passes whatever else is said"),
-                );
+                let whether = match self.from_inside {
+                    false => "passes whatever else is said",
+                    true => "passes if it comes in through a NIC; not if it leaves from behind one",
+                };
+                fact("failsafe", &format!("{entries}: {whether}"));
             }
         }
         for block in &live.blocks {

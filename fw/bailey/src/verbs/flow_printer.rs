@@ -104,7 +104,7 @@ impl Printer {
                 raw(serde_saphyr::to_string(stamp)
                     .unwrap_or_default()
                     .as_bytes());
-                line("flows:");
+                raw(b"flows:");
             }
             _ => {}
         }
@@ -125,6 +125,8 @@ impl Printer {
     pub(super) fn end(&mut self) {
         match self.output {
             ListFormat::Json => line("\n]}"),
+            ListFormat::Yaml if self.any => {}
+            ListFormat::Yaml => line(" []"),
             ListFormat::Table | ListFormat::Wide if !self.any => line("there is no such flow"),
             _ => self.print_rows(),
         }
@@ -144,6 +146,9 @@ impl Printer {
                     out.push_str(&String::from_utf8_lossy(bytes));
                 }
                 ListFormat::Yaml => {
+                    if !self.any {
+                        out.push('\n');
+                    }
                     let value: Option<Value> = serde_json::from_slice(bytes).ok();
                     out.push_str(&serde_saphyr::to_string(&[value]).unwrap_or_default());
                 }

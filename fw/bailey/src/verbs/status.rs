@@ -109,7 +109,9 @@ fn text(status: &api::Status) -> String {
 }
 
 fn headline(status: &api::Status) -> &'static str {
-    if !status.enforcing {
+    if !status.enforcing && status.guard {
+        "NOT ENFORCING: no program is attached; the guard closes the interfaces, but for the failsafe"
+    } else if !status.enforcing {
         "NOT ENFORCING: no program is attached, the interfaces are UNPROTECTED"
     } else if status.generation() == 0 {
         "ENFORCING WITHOUT POLICY: everything that policy decides is dropped"

@@ -180,6 +180,15 @@ fn is_number(column: FlowColumn) -> bool {
     matches!(column, Bytes | Idle | Pkts | Reply)
 }
 
+/// The first letters of a text, which order as the text does.
+fn text_key(text: &str) -> u128 {
+    let mut letters = [0; 16];
+    for (to, from) in letters.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    u128::from_be_bytes(letters)
+}
+
 fn sort_key(column: FlowColumn, flow: &Flow, now: Ticks, ranks: &FxHashMap<u32, usize>) -> u128 {
     let rank = |id: u32| ranks.get(&id).map_or(u128::MAX, |&rank| rank as u128);
     let address = |address: std::net::IpAddr| match address {
@@ -187,10 +196,10 @@ fn sort_key(column: FlowColumn, flow: &Flow, now: Ticks, ranks: &FxHashMap<u32, 
         std::net::IpAddr::V6(address) => address.to_bits(),
     };
     match column {
-        FlowColumn::Proto => flow.protocol.0.into(),
+        FlowColumn::Proto => text_key(&flow.protocol.to_string()),
         FlowColumn::Src => address(flow.source),
         FlowColumn::Dst => address(flow.destination),
-        FlowColumn::State => flow.state.into(),
+        FlowColumn::State => text_key(state_name(flow.state)),
         FlowColumn::Idle => now.seconds_since(flow.seen).into(),
         FlowColumn::Pkts => flow.original.packets.into(),
         FlowColumn::Bytes => (flow.original.bytes + flow.reply.bytes).into(),

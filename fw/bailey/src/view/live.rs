@@ -42,6 +42,8 @@ impl View {
         Ok(api::Live {
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
+            guard: self.is_guarded(),
+            warm_up: loaded.warming_up,
             blocks: blocks
                 .iter()
                 .filter(|block| holds(&block.prefix))
@@ -50,7 +52,9 @@ impl View {
             failsafe: failsafe.then(|| entries.map(|entry| entry.to_string()).collect()),
             flood_seconds: loaded.flood_seconds,
             flows: flows.collect(),
-            policy_problem: None,
+            policy_problem: (!failsafe).then(|| {
+                "no daemon answers: edits since the last commit are not in force".to_owned()
+            }),
         })
     }
 }
