@@ -43,7 +43,10 @@ pub struct View {
 
 /// The rules in force, as the daemon knows them. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct KnownRules(Arc<Mutex<(Arc<RuleIds>, Vec<Arc<NetworkPolicy>>)>>);
+pub struct KnownRules(Arc<Mutex<InForce>>);
+
+/// Rule ids, and the policies that have the rules.
+type InForce = (Arc<RuleIds>, Vec<Arc<NetworkPolicy>>);
 
 impl KnownRules {
     /// These are in force from now on; `policies` are sorted.

@@ -49,12 +49,17 @@ pub trait Source: Send + Sync + 'static {
     fn live(&self, query: api::LiveQuery) -> Result<api::Live, Problem>;
 }
 
+/// Writes pieces, until all are written or it says false.
+type Write = Box<dyn FnOnce(&mut Sink<'_>) + Send>;
+/// Takes a piece of whole lines; false if nobody wants more.
+type Sink<'a> = dyn FnMut(Vec<u8>) -> bool + 'a;
+
 /// Flows that are written when they are asked for.
 pub struct FlowLines {
     /// When and where.
     pub stamp: api::Stamp,
     /// Hands over lines of JSON in pieces, until all are or the function says false.
-    pub write: Box<dyn FnOnce(&mut dyn FnMut(Vec<u8>) -> bool) + Send>,
+    pub write: Write,
 }
 
 /// The header that says when and where flows were read: their lines do not have one place for it.

@@ -93,7 +93,7 @@ pub fn print<A: Serialize, T: Serialize>(
 fn sort<T>(list: &mut [T], column: &Column<T>) {
     match &column.cell {
         Cell::Number(number) => list.sort_by_key(|item| Reverse(number(item))),
-        Cell::Text(text) => list.sort_by_cached_key(|item| text(item)),
+        Cell::Text(text) => list.sort_by_cached_key(text),
         Cell::Count(number) | Cell::Scale(_, number) => {
             list.sort_by_key(|item| Reverse(number(item)))
         }
