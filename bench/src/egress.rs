@@ -12,8 +12,8 @@ const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
 
-/// What the program of the egress hook takes for a packet of an established flow: every forwarded packet is
-/// looked up there once more, since the stack may have made another of it. Prints medians, in nanoseconds,
+/// Measures the program of the egress hook for a packet of an established flow: this program looks every
+/// forwarded packet up once more, since the stack may have rewritten the packet. Prints medians, in nanoseconds,
 /// beside the time of the XDP program for the same packet.
 pub(crate) fn run() -> Result<()> {
     let settings = Settings {

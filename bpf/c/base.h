@@ -121,7 +121,7 @@ struct pkt {
 	__u8 cookie;   /* brings back a SYN cookie of this machine */
 };
 
-/* An ICMP error from the destination of what it quotes, or from somebody on the way. */
+/* The sender of an ICMP error: the destination of the quoted packet, or a router on its path. */
 #define RELATED_END 1
 #define RELATED_WAY 2
 

@@ -192,8 +192,8 @@ static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
 	return parse_copied(pkt, copy);
 }
 
-/* What comes in through a NIC never has this machine's address as its source, nor does
- * anything have that of a broadcast. But the discovery of a duplicate of it has. */
+/* A packet that comes in through a NIC never has this machine's address as its source, and
+ * no packet has a broadcast address there. Duplicate address detection is the exception. */
 static __always_inline bool forged(const struct pkt *pkt)
 {
 	bool elsewhere = pkt->related || pkt->tunnel;

@@ -398,8 +398,8 @@ static __always_inline enum step warm(struct pkt *pkt, enum step step)
 	return pass(pkt, REASON_PASS_WARM_UP);
 }
 
-/* What comes from the inside has a source that somebody there has: an endpoint or node, the
- * machine itself, or an address of a declared prefix. Without `sources` the inside is what
+/* A packet from the inside has the source of an endpoint or a node, of the machine itself,
+ * or of a declared prefix. Without `sources` the inside is what
  * leaves through tc and no attached NIC has brought in. */
 static __always_inline bool forges_source(const struct pkt *pkt,
 					  const struct class_record *sender)
@@ -425,7 +425,7 @@ static __always_inline bool forges_error(const struct pkt *pkt,
 		sender->flags >> CLASS_ALSO_SHIFT);
 }
 
-/* Who sends the packet, which of an ICMP error is not who the flow is of. */
+/* The sender of the packet. The sender of an ICMP error need not be an end of the flow. */
 static __always_inline enum step sender_step(struct pkt *pkt)
 {
 	bool apart = pkt->related && !pkt->tunnel;
