@@ -137,8 +137,8 @@ static __always_inline bool group_data(const struct pkt *pkt)
 
 static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 {
-	/* The probe asks what policy says. */
-	if (!ISOLATES || pkt->hook == HOOK_PROBE)
+	/* The probe is of no machine, but may be of a bridge. */
+	if (!ISOLATES || (pkt->hook == HOOK_PROBE && !BRIDGE))
 		return STEP_CONTINUE;
 	if (group_address(pkt->destination_be) || pkt->link == LINK_GROUP)
 		return !group_data(pkt) || group_controls(pkt) ||
@@ -146,7 +146,7 @@ static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 			       STEP_CONTINUE :
 			       drop(pkt, REASON_DROP_GROUP);
 	/* To all of a subnet of this machine, in a frame to one station. */
-	if (!BRIDGE && pkt->hook == HOOK_XDP &&
+	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE && pkt->hook == HOOK_XDP &&
 	    own_kind(pkt->destination_be) & OWN_BROADCAST)
 		return drop(pkt, REASON_DROP_GROUP);
 	return !link_local_elsewhere(pkt) || link_serves(pkt, port) ?

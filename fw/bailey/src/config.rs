@@ -612,13 +612,15 @@ impl Config {
         }
     }
 
-    /// What may go to groups and link-local addresses.
+    /// What may go to groups and link-local addresses. The addresses of the machine are not in the
+    /// configuration.
     pub fn link_scope(&self) -> bailey_policy::LinkScope {
         let services = self.frames.link_local.iter();
         bailey_policy::LinkScope {
             bridge: self.topology == Topology::Bridge,
             groups: self.frames.groups.iter().map(|group| group.0).collect(),
             services: services.map(|known| (known.protocol, known.port)).collect(),
+            ..bailey_policy::LinkScope::default()
         }
     }
 

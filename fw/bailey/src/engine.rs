@@ -1,7 +1,9 @@
+#[cfg(target_os = "linux")]
+use bailey_bpf::abi;
 use bailey_compile::{Limits, RuleIds, Tables, compile};
 #[cfg(target_os = "linux")]
-use bailey_datapath::{Datapath, DatapathError, Enforcer, PinDir, Settings};
-use bailey_policy::{Connection, Snapshot, Verdict, oracle};
+use bailey_datapath::{Datapath, DatapathError, Enforcer, Frames, PinDir, Settings, Topology};
+use bailey_policy::{Connection, Isolates, LinkScope, Snapshot, Verdict, oracle};
 
 use crate::args::EngineChoice;
 
@@ -67,6 +69,8 @@ pub enum EngineError {
 pub struct Engines {
     wanted: Vec<Engine>,
     limits: Limits,
+    /// Of the bridge that connections come through.
+    scope: Option<LinkScope>,
     #[cfg(target_os = "linux")]
     kernel: Option<Datapath>,
 }
@@ -79,15 +83,21 @@ pub struct Prepared<'a> {
 }
 
 impl Engines {
-    /// Sets engines up. The kernel engine loads its programs with maps that no other process can
-    /// see, and attaches nothing.
+    /// Sets engines up that are asked about policies, or about what passes a bridge with a scope of its
+    /// own. The kernel engine loads its programs with maps that no other process can see, and attaches
+    /// nothing.
     ///
     /// # Errors
     /// If the kernel engine is wanted and cannot be had.
-    pub fn new(wanted: &[Engine], limits: Limits) -> Result<Self, EngineError> {
+    pub fn new(
+        wanted: &[Engine],
+        limits: Limits,
+        bridge: Option<LinkScope>,
+    ) -> Result<Self, EngineError> {
         let mut engines = Self {
             wanted: wanted.to_vec(),
             limits,
+            scope: bridge,
             ..Self::default()
         };
         if wanted.contains(&Engine::Kernel) {
@@ -99,10 +109,18 @@ impl Engines {
     #[cfg(target_os = "linux")]
     fn start_kernel(&mut self) -> Result<(), EngineError> {
         let unavailable = |error: DatapathError| EngineError::Unavailable(error.to_string());
-        let settings = Settings {
+        let mut settings = Settings {
             flows: 8,
             ..Settings::default()
         };
+        if let Some(scope) = &self.scope {
+            settings.topology = Topology::Bridge;
+            settings.frames = Frames {
+                groups: scope.groups.clone(),
+                link_local: scope.services.clone(),
+                ..Frames::default()
+            };
+        }
         let pins = PinDir::private().map_err(unavailable)?;
         self.kernel = Some(Datapath::open_probe(pins, settings).map_err(unavailable)?);
         Ok(())
@@ -162,10 +180,16 @@ impl Engines {
                 .ok_or_else(|| contradiction("nothing was compiled".into()))
         };
         match engine {
-            Engine::Oracle => Ok(oracle::judge(prepared.snapshot, connection)),
-            Engine::Tables => tables()?
-                .judge(connection)
-                .ok_or_else(|| contradiction("damaged tables".into())),
+            Engine::Oracle => {
+                let excluded = self.excludes(Isolates::of(prepared.snapshot), connection);
+                Ok(excluded.unwrap_or_else(|| oracle::judge(prepared.snapshot, connection)))
+            }
+            Engine::Tables => {
+                let tables = tables()?;
+                self.excludes(tables.isolates(), connection)
+                    .or_else(|| tables.judge(connection))
+                    .ok_or_else(|| contradiction("damaged tables".into()))
+            }
             #[cfg(target_os = "linux")]
             Engine::Kernel => {
                 let kernel = self.kernel.as_mut();
@@ -176,6 +200,14 @@ impl Engines {
                     return verdict.ok_or_else(|| contradiction("damaged tables".into()));
                 }
                 let answer = kernel.probe(connection)?;
+                let out = match answer.reason {
+                    abi::REASON_DROP_GROUP => Some(bailey_policy::OutOfScope::Group),
+                    abi::REASON_DROP_LINK_LOCAL => Some(bailey_policy::OutOfScope::LinkLocal),
+                    _ => None,
+                };
+                if let Some(out) = out {
+                    return Ok(Verdict::out_of_scope(out));
+                }
                 let Some((egress, ingress)) = answer.cells else {
                     return Err(contradiction(format!(
                         "dropped as {}",
@@ -196,5 +228,10 @@ impl Engines {
             #[cfg(not(target_os = "linux"))]
             Engine::Kernel => Err(EngineError::Unavailable("it needs Linux".into())),
         }
+    }
+
+    fn excludes(&self, isolates: Isolates, connection: &Connection) -> Option<Verdict> {
+        let excluded = self.scope.as_ref()?.excludes(isolates, connection);
+        excluded.map(Verdict::out_of_scope)
     }
 }

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use bailey::engine::{Engine, Engines};
 use bailey_compile::{Compiler, Limits, RuleIds, compile};
+use bailey_policy::link_scope::is_link_local;
 use bailey_policy::{
-    Connection, Decider, Direction, IpBlock, Labels, NetworkPolicy, Peer, PortMatch, PortSpec,
-    Protocol, Rule, Snapshot, Verdict,
+    Connection, Decider, Direction, IpBlock, Labels, LinkScope, NetworkPolicy, OutOfScope, Peer,
+    PortMatch, PortSpec, Protocol, Rule, Snapshot, Verdict,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use scenario::{Scenario, at_edge, scenario};
@@ -32,7 +33,7 @@ struct Coverage {
     snapshots: u64,
 }
 
-const FEATURES: [&str; 24] = [
+const FEATURES: [&str; 28] = [
     "IPv4",
     "IPv6",
     "TCP",
@@ -57,6 +58,10 @@ const FEATURES: [&str; 24] = [
     "self",
     "unknown address",
     "shared address",
+    "to a group",
+    "from or to a link",
+    "group deny",
+    "link-local deny",
 ];
 
 impl Coverage {
@@ -95,6 +100,14 @@ impl Coverage {
                 self.hit("shared address");
             }
         }
+        if connection.destination.is_multicast() {
+            self.hit("to a group");
+        } else if [connection.source, connection.destination]
+            .into_iter()
+            .any(is_link_local)
+        {
+            self.hit("from or to a link");
+        }
         for direction in Direction::BOTH {
             self.note_side(snapshot, connection, direction, verdict.side(direction));
         }
@@ -128,6 +141,11 @@ impl Coverage {
             Decider::SelfTraffic => self.hit("self"),
             Decider::NotIsolated => {}
             Decider::UnknownAddress => self.hit("unknown address"),
+            Decider::OutOfScope(out) => match out {
+                OutOfScope::Group => self.hit("group deny"),
+                OutOfScope::LinkLocal => self.hit("link-local deny"),
+                OutOfScope::Spoofed => panic!("a bridge has no addresses"),
+            },
             Decider::DefaultDeny(_) => self.hit(if egress {
                 "egress deny"
             } else {
@@ -226,15 +244,27 @@ fn seed() -> u64 {
     }
 }
 
-/// Compares engines on `cases` snapshots, and goes on with further seeds if asked to.
+/// Compares engines on `cases` snapshots, once by policies alone and once on a bridge, and goes on with
+/// further seeds if asked to.
 fn compare(engines: &[Engine], cases: u32) {
+    let coverage = RefCell::new(Coverage::default());
+    compare_by(engines, cases - cases / 3, None, &coverage);
+    compare_by(engines, cases / 3, Some(bridge()), &coverage);
+    coverage.borrow().check();
+}
+
+fn compare_by(
+    engines: &[Engine],
+    cases: u32,
+    bridge: Option<LinkScope>,
+    coverage: &RefCell<Coverage>,
+) {
     let seconds = std::env::var("BAILEY_FUZZ_SECONDS").ok();
     let seconds = seconds.map_or(0, |text| {
         text.parse().expect("BAILEY_FUZZ_SECONDS is a number")
     });
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    let engines = RefCell::new(Engines::new(engines, Limits::default()).unwrap());
-    let coverage = RefCell::new(Coverage::default());
+    let deadline = Instant::now() + Duration::from_secs(seconds / 2);
+    let engines = RefCell::new(Engines::new(engines, Limits::default(), bridge).unwrap());
     let mut seed = seed();
     loop {
         let _ = writeln!(std::io::stderr(), "seed: BAILEY_SEED={seed}");
@@ -262,7 +292,6 @@ fn compare(engines: &[Engine], cases: u32) {
         }
         seed = seed.wrapping_add(1);
     }
-    coverage.borrow().check();
 }
 
 /// What never is on the wire the kernel drops before policy is asked: 0.0.0.0, the other end of ::/0.
@@ -315,9 +344,23 @@ fn judge(
     Ok(())
 }
 
+/// A bridge that lets some groups and services of a link through.
+fn bridge() -> LinkScope {
+    LinkScope {
+        bridge: true,
+        groups: vec![
+            "224.0.0.251/32".parse().unwrap(),
+            "ff02::fb/128".parse().unwrap(),
+            "ff05::/16".parse().unwrap(),
+        ],
+        services: vec![(Protocol::TCP, Some(179)), (Protocol::SCTP, None)],
+        ..LinkScope::default()
+    }
+}
+
 #[test]
 fn oracle_and_tables_agree() {
-    compare(&[Engine::Oracle, Engine::Tables], 400);
+    compare(&[Engine::Oracle, Engine::Tables], 450);
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn from(source: IpAddr, port: u16) -> Connection {
 
 /// Returns how many of the connections are allowed.
 fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) -> usize {
-    let mut engines = Engines::new(engines, Limits::default()).unwrap();
+    let mut engines = Engines::new(engines, Limits::default(), None).unwrap();
     let prepared = engines.prepare(snapshot).unwrap();
     let wanted = engines.wanted().to_vec();
     let mut allowed = 0;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailey_bpf::abi;
-use bailey_policy::Verdict;
+use bailey_policy::{Isolates, Verdict};
 use bytemuck::Zeroable;
 
 use crate::rule_ids::RuleIds;
@@ -131,6 +131,15 @@ pub struct Stats {
 }
 
 impl Tables {
+    /// In which directions the generation isolates anybody.
+    pub fn isolates(&self) -> Isolates {
+        let any = |bit| self.params.isolates & bit != 0;
+        Isolates {
+            ingress: any(abi::ISOLATES_INGRESS),
+            egress: any(abi::ISOLATES_EGRESS),
+        }
+    }
+
     /// Every table by the name of its map, as bytes. An empty one is a map of one zero element.
     pub fn images(&self) -> BTreeMap<&'static str, &[u8]> {
         let addresses = &self.addresses;

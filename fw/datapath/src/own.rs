@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
+use bailey_policy::link_scope::is_link_local;
 use ipnet::IpNet;
 
 use crate::cidr::CidrWords;
@@ -85,13 +86,6 @@ pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(),
     }
     store(&shared.own_filter, &filter_of(wanted.keys()));
     Ok(())
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
 }
 
 fn filter_of<'a>(addresses: impl Iterator<Item = &'a [u64; 2]>) -> [u64; WORDS] {

@@ -29,7 +29,7 @@ pub mod verdict;
 pub use connection::{Connection, Protocol};
 pub use inventory::{Endpoint, EndpointKind, EndpointRef, HostPod, NamedPort};
 pub use label::{LabelPool, Labels, Requirement, Selector};
-pub use link_scope::{LinkScope, OutOfScope};
+pub use link_scope::{Isolates, LinkScope, OutOfScope};
 pub use network_policy::{
     IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
 };

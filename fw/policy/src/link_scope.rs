@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -6,22 +6,47 @@ use crate::connection::{Connection, Protocol};
 use crate::snapshot::Snapshot;
 use crate::verdict::Direction;
 
-/// What may go to groups and to link-local addresses while policy isolates somebody, for packets that come
-/// in through a NIC: docs/packets.md, *Groups* and *Link-local addresses*. Policies speak of listed
-/// endpoints, so this is asked beside them, and before.
+/// What comes in through a NIC and does not pass whatever policies say: docs/packets.md, *Groups*,
+/// *Link-local addresses* and *Who may say so*. Policies speak of listed endpoints, so this is asked
+/// beside them, and before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkScope {
     /// Does every packet come in for another machine, as on a bridge?
     pub bridge: bool,
+    /// The addresses of the machine. A bridge has none that matter.
+    pub own: Vec<IpAddr>,
+    /// The broadcast addresses of the subnets that the machine is in. A bridge does not know them.
+    pub broadcasts: Vec<Ipv4Addr>,
     /// Groups that data may go to.
     pub groups: Vec<IpNet>,
     /// Protocols, and ports of the side that is asked, that link-local addresses may use.
     pub services: Vec<(Protocol, Option<u16>)>,
 }
 
+/// In which directions policies isolate anybody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Isolates {
+    /// From what others open to it.
+    pub ingress: bool,
+    /// From what it opens to others.
+    pub egress: bool,
+}
+
+impl Isolates {
+    /// Those of a snapshot: of policies that select somebody, and of declared prefixes.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            ingress: isolates(snapshot, Direction::Ingress),
+            egress: isolates(snapshot, Direction::Egress),
+        }
+    }
+}
+
 /// Why such a packet does not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutOfScope {
+    /// From an address of the machine that it comes to.
+    Spoofed,
     /// Data to a group.
     Group,
     /// From or to a link-local address.
@@ -32,6 +57,7 @@ impl OutOfScope {
     /// The reason that the packet is counted under.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Spoofed => "spoofed",
             Self::Group => "group",
             Self::LinkLocal => "link-local",
         }
@@ -61,29 +87,27 @@ const CONTROL: [(u8, u16, Option<u8>, Option<u8>); 12] = [
 ];
 
 impl LinkScope {
-    /// Why the first packet of a connection does not pass on a bridge whatever policies say, if it does
-    /// not. Elsewhere that depends on what the machine itself is asked, and this is what holds for what
-    /// it is not.
-    pub fn excludes(&self, snapshot: &Snapshot, connection: &Connection) -> Option<OutOfScope> {
+    /// Why the first packet of a connection does not pass, if it does not.
+    pub fn excludes(&self, isolates: Isolates, connection: &Connection) -> Option<OutOfScope> {
         let Connection {
             source,
             destination,
             protocol,
             port,
         } = *connection;
-        if is_group(destination) {
+        if !self.bridge && self.own.contains(&source) {
+            return Some(OutOfScope::Spoofed);
+        }
+        let to_all = |all: &Ipv4Addr| !self.bridge && *all == destination;
+        if is_group(destination) || self.broadcasts.iter().any(to_all) {
             let listed = self.groups.iter().any(|net| net.contains(&destination));
             let control = controls(destination, protocol, port);
-            let closed = isolates(snapshot, Direction::Ingress) && !listed && !control;
+            let closed = isolates.ingress && !listed && !control;
             return closed.then_some(OutOfScope::Group);
         }
+        let to_machine = !self.bridge && self.own.contains(&destination);
         let local = is_link_local(source) || is_link_local(destination);
-        let any = || {
-            Direction::BOTH
-                .into_iter()
-                .any(|way| isolates(snapshot, way))
-        };
-        if !local || !any() {
+        if !local || to_machine || !(isolates.ingress || isolates.egress) {
             return None;
         }
         let routing = matches!(protocol.0, OSPF | EIGRP | PIM | VRRP)
@@ -112,7 +136,8 @@ fn is_group(address: IpAddr) -> bool {
     }
 }
 
-fn is_link_local(address: IpAddr) -> bool {
+/// Is an address one of a link alone: fe80::/10, 169.254.0.0/16?
+pub fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
@@ -153,7 +178,9 @@ mod tests {
         if isolating {
             snapshot = snapshot.isolating(["192.0.2.0/24".parse().unwrap()]);
         }
-        scope.excludes(&snapshot, &connection).map(OutOfScope::name)
+        scope
+            .excludes(Isolates::of(&snapshot), &connection)
+            .map(OutOfScope::name)
     }
 
     #[test]
@@ -163,6 +190,7 @@ mod tests {
             groups: vec!["224.0.0.251/32".parse().unwrap()],
             services: vec![(Protocol::TCP, Some(179))],
             bridge: true,
+            ..LinkScope::default()
         };
         for (text, by_default, listed) in [
             ("10.0.0.1 224.0.0.251 17 5353", Some("group"), None),
@@ -194,5 +222,36 @@ mod tests {
             assert_eq!(excluded(&open, true, text), listed, "{text}");
             assert_eq!(excluded(&closed, false, text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_machine_knows_its_own_addresses_and_a_bridge_none() {
+        let host = LinkScope {
+            own: vec!["10.0.0.1".parse().unwrap(), "fe80::1".parse().unwrap()],
+            broadcasts: vec!["10.0.0.255".parse().unwrap()],
+            ..LinkScope::default()
+        };
+        let bridge = LinkScope {
+            bridge: true,
+            ..host.clone()
+        };
+        for (text, on_host, on_bridge) in [
+            ("10.0.0.1 10.0.0.2 6 80", Some("spoofed"), None),
+            ("10.0.0.2 10.0.0.255 17 9", Some("group"), None),
+            ("10.0.0.2 10.0.1.255 17 9", None, None),
+            ("fe80::2 fe80::1 6 80", None, Some("link-local")),
+            ("169.254.0.1 10.0.0.1 6 80", None, Some("link-local")),
+            (
+                "fe80::2 fe80::3 6 80",
+                Some("link-local"),
+                Some("link-local"),
+            ),
+        ] {
+            assert_eq!(excluded(&host, true, text), on_host, "{text}");
+            assert_eq!(excluded(&bridge, true, text), on_bridge, "{text}");
+        }
+        let open = |text| excluded(&host, false, text);
+        assert_eq!(open("10.0.0.1 10.0.0.2 6 80"), Some("spoofed"));
+        assert_eq!(open("10.0.0.2 10.0.0.255 17 9"), None);
     }
 }

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use crate::link_scope::OutOfScope;
 use crate::network_policy::PolicyRef;
 
 /// The side of a connection at which a policy applies.
@@ -58,12 +59,17 @@ pub enum Decider {
     DefaultDeny(Vec<PolicyRef>),
     /// Denied: the address is within a declared prefix and no endpoint's.
     UnknownAddress,
+    /// Denied at the NIC, before policies are asked.
+    OutOfScope(OutOfScope),
 }
 
 impl Decider {
     /// Does this direction allow the connection?
     pub fn allows(&self) -> bool {
-        !matches!(self, Self::DefaultDeny(_) | Self::UnknownAddress)
+        !matches!(
+            self,
+            Self::DefaultDeny(_) | Self::UnknownAddress | Self::OutOfScope(_)
+        )
     }
 }
 
@@ -76,6 +82,7 @@ impl fmt::Display for Decider {
             Self::Rule(rule) => rule.fmt(f),
             Self::DefaultDeny(_) => f.write_str("default-deny"),
             Self::UnknownAddress => f.write_str("unknown-address"),
+            Self::OutOfScope(reason) => f.write_str(reason.name()),
         }
     }
 }
@@ -90,6 +97,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Of a packet that does not reach policies.
+    pub fn out_of_scope(reason: OutOfScope) -> Self {
+        Self {
+            egress: Decider::OutOfScope(reason),
+            ingress: Decider::OutOfScope(reason),
+        }
+    }
+
     /// May the connection be opened?
     pub fn allows(&self) -> bool {
         self.egress.allows() && self.ingress.allows()

@@ -102,8 +102,10 @@ pub enum RuleName {
     Fixed(&'static str),
 }
 
-const FIXED_RULES: [&str; 5] = [
+const FIXED_RULES: [&str; 7] = [
     "default-deny",
+    "group",
+    "link-local",
     "not-isolated",
     "own-node",
     "self",
@@ -508,7 +510,7 @@ fn read_rule(text: String) -> Result<RuleName, String> {
         return Ok(RuleName::Policy(text));
     }
     Err(format!(
-        "Invalid value: {text:?}: must be NAMESPACE/POLICY, default-deny, not-isolated, own-node, unknown-address \
-         or self"
+        "Invalid value: {text:?}: must be NAMESPACE/POLICY or one of {}",
+        FIXED_RULES.join(", ")
     ))
 }

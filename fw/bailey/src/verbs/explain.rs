@@ -1,4 +1,6 @@
-use bailey_policy::{Connection, Decider, Direction, OutOfScope, Protocol, Snapshot, Verdict};
+use bailey_policy::{
+    Connection, Decider, Direction, Isolates, OutOfScope, Protocol, Snapshot, Verdict,
+};
 use serde::Serialize;
 
 use crate::args::{Explain, Format};
@@ -39,9 +41,10 @@ pub(crate) fn explain(options: &Explain) -> Exit {
         Err(exit) => return exit,
     };
     let scope = named.config.link_scope();
+    let isolates = Isolates::of(&snapshot);
     let scopes: Vec<Option<OutOfScope>> = answers
         .iter()
-        .map(|(connection, _)| scope.excludes(&snapshot, connection))
+        .map(|(connection, _)| scope.excludes(isolates, connection))
         .collect();
     let allows = |at: usize, verdict: &Verdict| {
         let policy = verdict.allows() && (scopes[at].is_none() || !scope.bridge);
@@ -155,7 +158,7 @@ fn judge(
     connections: Vec<Connection>,
     named: &Named,
 ) -> Result<Vec<(Connection, Verdict)>, crate::engine::EngineError> {
-    let mut engines = Engines::new(&[Engine::Tables], named.config.compile_limits())?;
+    let mut engines = Engines::new(&[Engine::Tables], named.config.compile_limits(), None)?;
     let prepared = engines.prepare(snapshot)?;
     connections
         .into_iter()
@@ -206,7 +209,7 @@ fn describe_scope(out: OutOfScope, bridge: bool) -> String {
     }
     let rest = match out {
         OutOfScope::Group => "of what comes in through a NIC; what leaves has its sender's leave",
-        OutOfScope::LinkLocal => "unless this machine itself is meant",
+        OutOfScope::LinkLocal | OutOfScope::Spoofed => "unless this machine itself is meant",
     };
     format!("  link     deny   {name}, {rest}")
 }

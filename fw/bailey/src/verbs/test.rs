@@ -23,7 +23,10 @@ pub(crate) fn test(options: &Test) -> Exit {
         }
     };
     let tests = collect(options, &config, &mut results);
-    let mut engines = match Engines::new(&Engine::of(options.engine), config.compile_limits()) {
+    // Elsewhere that depends on which machine is meant, and policies alone are asked.
+    let bridge = Some(config.link_scope()).filter(|scope| scope.bridge);
+    let wanted = Engine::of(options.engine);
+    let mut engines = match Engines::new(&wanted, config.compile_limits(), bridge) {
         Ok(engines) => engines,
         Err(error) => {
             eprintln!("error: {error}; run as root, or use --engine tables");

@@ -91,7 +91,27 @@ enum RandomAddress {
     Edge(u16, u8),
     /// Anywhere in the addresses that the scenario uses.
     Any(u8),
+    /// One of [`SPECIAL4`] and [`SPECIAL6`].
+    Special(u8),
 }
+
+/// Groups and addresses of one link; the last are a machine's.
+pub(crate) const SPECIAL4: [&str; 8] = [
+    "224.0.0.2",
+    "224.0.0.5",
+    "224.0.0.251",
+    "239.1.1.1",
+    "255.255.255.255",
+    "169.254.7.7",
+    "10.0.0.255",
+    "169.254.9.9",
+];
+pub(crate) const SPECIAL6: [&str; 7] = [
+    "ff02::5", "ff02::66", "ff02::fb", "ff05::2", "fe80::2", "fe80::3", "fe80::1",
+];
+
+/// Ports that mean something there.
+const SPECIAL_PORTS: [u16; 10] = [179, 520, 521, 646, 1985, 2029, 3222, 3784, 3785, 5353];
 
 const NAMES: [&str; 3] = ["http", "dns", "db"];
 const PROTOCOLS: [Protocol; 3] = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
@@ -198,28 +218,29 @@ fn peer() -> impl Strategy<Value = RandomPeer> {
 
 fn port() -> impl Strategy<Value = RandomPort> {
     prop_oneof![
-        (0_u8..3).prop_map(RandomPort::Any),
-        (0_u8..3, port_number(), 0_u16..200).prop_map(|(p, first, more)| {
+        1 => (0_u8..3).prop_map(RandomPort::Any),
+        1 => (0_u8..3, port_number(), 0_u16..200).prop_map(|(p, first, more)| {
             RandomPort::Range(p, first, first.saturating_add(more))
         }),
-        (0_u8..3, port_number()).prop_map(|(p, first)| RandomPort::Range(p, first, first)),
-        (0_u8..3, 0_u8..3).prop_map(|(p, name)| RandomPort::Named(p, name)),
+        1 => (0_u8..3, port_number()).prop_map(|(p, first)| RandomPort::Range(p, first, first)),
+        2 => (0_u8..3, 0_u8..3).prop_map(|(p, name)| RandomPort::Named(p, name)),
     ]
 }
 
 fn packet() -> impl Strategy<Value = RandomPacket> {
-    let address = || {
+    let address = |special: u32| {
         prop_oneof![
-            9 => any::<u16>().prop_map(RandomAddress::Endpoint),
-            5 => (any::<u16>(), 0_u8..4).prop_map(|(which, edge)| RandomAddress::Edge(which, edge)),
-            1 => any::<u8>().prop_map(RandomAddress::Any),
+            18 => any::<u16>().prop_map(RandomAddress::Endpoint),
+            10 => (any::<u16>(), 0_u8..4).prop_map(|(which, edge)| RandomAddress::Edge(which, edge)),
+            2 => any::<u8>().prop_map(RandomAddress::Any),
+            special => any::<u8>().prop_map(RandomAddress::Special),
         ]
     };
     (
         any::<bool>(),
-        address(),
-        address(),
-        0_u8..8,
+        address(1),
+        address(4),
+        0_u8..16,
         (any::<u16>(), 0_u8..4),
     )
         .prop_map(|(v6, source, destination, protocol, port)| RandomPacket {
@@ -461,17 +482,21 @@ impl Scenario {
             .map(|packet| {
                 let source = self.address(&packet.source, packet.v6, snapshot, &blocks);
                 let destination = self.address(&packet.destination, packet.v6, snapshot, &blocks);
+                let special = [source, destination].iter().any(is_special);
                 let protocol = match packet.protocol {
-                    0..=2 => Protocol::TCP,
-                    3 => Protocol::UDP,
-                    4 => Protocol::SCTP,
-                    5 if packet.v6 => Protocol::ICMPV6,
-                    5 => Protocol::ICMP,
-                    6 => Protocol::UDP,
+                    0..=5 => Protocol::TCP,
+                    6..=9 => Protocol::UDP,
+                    10 | 11 => Protocol::SCTP,
+                    12 | 13 if packet.v6 => Protocol::ICMPV6,
+                    12 | 13 => Protocol::ICMP,
+                    14 if special => Protocol(89),
                     _ => Protocol(47),
                 };
                 let (which, random) = packet.port;
                 let port = match (random, edges.len()) {
+                    (0 | 1, _) if special => {
+                        SPECIAL_PORTS[usize::from(which) % SPECIAL_PORTS.len()]
+                    }
                     (0, _) | (_, 0) => which.max(1),
                     (_, count) => edges[usize::from(which) % count],
                 };
@@ -515,8 +540,17 @@ impl Scenario {
                 }
             }
             RandomAddress::Any(number) => address(v6, u32::from(number)),
+            RandomAddress::Special(which) => {
+                let all: &[&str] = if v6 { &SPECIAL6 } else { &SPECIAL4 };
+                all[usize::from(which) % all.len()].parse().unwrap()
+            }
         }
     }
+}
+
+fn is_special(address: &IpAddr) -> bool {
+    let mut all = SPECIAL4.iter().chain(&SPECIAL6);
+    all.any(|text| text.parse() == Ok(*address))
 }
 
 /// Is one of the addresses, or the port, just inside or just outside of something that a policy
