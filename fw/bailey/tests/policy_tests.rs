@@ -48,6 +48,84 @@ fn regressions_hold_in_all_engines() {
     }
 }
 
+/// Groups and links as a bridge closes them, and as its configuration opens them again.
+fn a_bridge_closes_groups_and_links(engine: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let (test, config) = (
+        directory.path().join("t.yaml"),
+        directory.path().join("c.toml"),
+    );
+    let cases = [
+        ("10.0.0.9", "224.0.0.252", 5355, "UDP", "deny, rule: group"),
+        (
+            "10.0.0.9",
+            "224.0.0.251",
+            5353,
+            "UDP",
+            "allow, rule: not-isolated",
+        ),
+        ("10.0.0.9", "255.255.255.255", 9, "UDP", "deny, rule: group"),
+        ("fe80::1", "fe80::2", 80, "TCP", "deny, rule: link-local"),
+        (
+            "fe80::1",
+            "fe80::2",
+            179,
+            "TCP",
+            "allow, rule: not-isolated",
+        ),
+        (
+            "169.254.0.9",
+            "10.0.0.1",
+            80,
+            "TCP",
+            "deny, rule: link-local",
+        ),
+        (
+            "10.0.0.9",
+            "10.0.0.1",
+            80,
+            "TCP",
+            "deny, rule: default-deny",
+        ),
+    ];
+    let lines = cases.map(|(from, to, port, protocol, expect)| {
+        format!(
+            "  - {{from: {{ip: \"{from}\"}}, to: {{ip: \"{to}\"}}, port: {port}, protocol: {protocol}, \
+             expect: {expect}}}\n"
+        )
+    });
+    let policy = "  - {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
+                  metadata: {name: closed, namespace: ns}, spec: {podSelector: {}}}\n  cases:\n";
+    let text = BASE.replace("  cases:\n", policy) + &lines.concat();
+    fs::write(&test, text).unwrap();
+    let bridge = "topology = \"bridge\"\ninterfaces = [\"a\", \"b\"]\n\
+                  [frames]\ngroups = [\"224.0.0.251/32\"]\nlink_local = [\"TCP/179\"]\n";
+    fs::write(&config, bridge).unwrap();
+    let arguments = [
+        "test",
+        "--engine",
+        engine,
+        "--config",
+        config.to_str().unwrap(),
+    ];
+    let output = bailey(&arguments, &[&test]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{errors}");
+}
+
+#[test]
+fn groups_and_links_hold_in_oracle_and_tables() {
+    a_bridge_closes_groups_and_links("oracle");
+    a_bridge_closes_groups_and_links("tables");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn groups_and_links_hold_in_all_engines() {
+    a_bridge_closes_groups_and_links("all");
+}
+
 /// The suites of the folder that `BAILEY_CONFORMANCE` names. A file without cases is invalid by
 /// the format, so such files are told from the others first.
 #[test]

@@ -45,7 +45,7 @@ impl Isolates {
 /// Why such a packet does not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutOfScope {
-    /// From an address of the machine that it comes to.
+    /// From an address of the machine that it comes to, or of all in a subnet of that.
     Spoofed,
     /// Data to a group.
     Group,
@@ -95,11 +95,17 @@ impl LinkScope {
             protocol,
             port,
         } = *connection;
-        if !self.bridge && self.own.contains(&source) {
+        let is_broadcast = |address: IpAddr| {
+            !self.bridge
+                && self
+                    .broadcasts
+                    .iter()
+                    .any(|all| IpAddr::V4(*all) == address)
+        };
+        if !self.bridge && self.own.contains(&source) || is_broadcast(source) {
             return Some(OutOfScope::Spoofed);
         }
-        let to_all = |all: &Ipv4Addr| !self.bridge && *all == destination;
-        if is_group(destination) || self.broadcasts.iter().any(to_all) {
+        if is_group(destination) || is_broadcast(destination) {
             let listed = self.groups.iter().any(|net| net.contains(&destination));
             let control = controls(destination, protocol, port);
             let closed = isolates.ingress && !listed && !control;
@@ -239,6 +245,7 @@ mod tests {
             ("10.0.0.1 10.0.0.2 6 80", Some("spoofed"), None),
             ("10.0.0.2 10.0.0.255 17 9", Some("group"), None),
             ("10.0.0.2 10.0.1.255 17 9", None, None),
+            ("10.0.0.255 10.0.0.1 17 9", Some("spoofed"), None),
             ("fe80::2 fe80::1 6 80", None, Some("link-local")),
             ("169.254.0.1 10.0.0.1 6 80", None, Some("link-local")),
             (

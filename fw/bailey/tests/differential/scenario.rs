@@ -95,18 +95,22 @@ enum RandomAddress {
     Special(u8),
 }
 
-/// Groups and addresses of one link; the last are a machine's.
-pub(crate) const SPECIAL4: [&str; 8] = [
+/// Addresses of the machine, where there is one; those of the first node, and of its link.
+pub(crate) const OWN: [&str; 4] = ["10.0.0.1", "fd00:0:0:1::1", "169.254.9.9", "fe80::1"];
+pub(crate) const OWN_BROADCAST: &str = "10.0.0.255";
+
+/// Groups, and addresses of one link, known and unknown to it.
+const SPECIAL4: [&str; 8] = [
     "224.0.0.2",
     "224.0.0.5",
     "224.0.0.251",
     "239.1.1.1",
     "255.255.255.255",
     "169.254.7.7",
-    "10.0.0.255",
-    "169.254.9.9",
+    OWN_BROADCAST,
+    OWN[2],
 ];
-pub(crate) const SPECIAL6: [&str; 7] = [
+const SPECIAL6: [&str; 7] = [
     "ff02::5", "ff02::66", "ff02::fb", "ff05::2", "fe80::2", "fe80::3", "fe80::1",
 ];
 

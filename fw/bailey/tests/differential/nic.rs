@@ -1,0 +1,192 @@
+//! What comes in through a NIC of a machine: its own addresses, groups and links before policies, and
+//! policies without the rules `self` and `own-node`, which hold for what the machine itself sends. The
+//! oracle and the attached program agree on the reason.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Arc;
+
+use bailey_bpf::abi;
+use bailey_compile::{Limits, RuleIds, compile};
+use bailey_datapath::change::{Interface, XdpMode};
+use bailey_datapath::datapath::Hook;
+use bailey_datapath::runner::Runner;
+use bailey_datapath::{Datapath, Enforcer, Flood, Frames, PinDir, Settings, Topology, frame};
+use bailey_lab::Namespace;
+use bailey_policy::{Connection, Endpoint, Isolates, LinkScope, OutOfScope, Snapshot, oracle};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::scenario::{OWN, OWN_BROADCAST, scenario};
+use crate::{PACKETS, begin_with, bridge, on_the_wire, seed};
+
+/// Of each topology.
+const SNAPSHOTS: usize = 30;
+
+/// A machine with the addresses that the scenario calls its own.
+fn machine() -> Namespace {
+    let node = Namespace::new().unwrap();
+    for line in [
+        "link add nic type veth peer name other",
+        "link set lo up",
+        "link set nic up",
+        "link set other up",
+    ] {
+        node.ip(line).unwrap();
+    }
+    for address in OWN {
+        let length = if address.contains(':') { 64 } else { 24 };
+        node.ip(&format!("address add {address}/{length} dev nic nodad"))
+            .unwrap();
+    }
+    node
+}
+
+/// Takes the link of this namespace down: what the kernel sends by itself would be counted, too.
+fn quieten() {
+    let down = ["link", "set", "other", "down"];
+    let status = Command::new("ip").args(down).status().unwrap();
+    assert!(status.success(), "{down:?}");
+}
+
+/// The same endpoints, each with one address: none is its own peer.
+fn without_self(snapshot: &Snapshot) -> Snapshot {
+    let mut endpoints = Vec::new();
+    for endpoint in snapshot.endpoints() {
+        for (number, &address) in endpoint.addresses.iter().enumerate() {
+            let mut one = Endpoint::clone(endpoint);
+            one.id.name = format!("{}-{number}", one.id.name);
+            one.addresses = vec![address];
+            endpoints.push(Arc::new(one));
+        }
+    }
+    let host_pods = snapshot.host_pods().to_vec();
+    let policies = snapshot.policies().to_vec();
+    Snapshot::new(
+        snapshot.namespaces().clone(),
+        endpoints,
+        host_pods,
+        policies,
+    )
+    .isolating(snapshot.isolated().iter().copied())
+    .without_own_nodes()
+}
+
+/// The reason of a packet, by the oracle.
+fn expected(snapshot: &Snapshot, scope: &LinkScope, connection: &Connection) -> u32 {
+    match scope.excludes(Isolates::of(snapshot), connection) {
+        Some(OutOfScope::Spoofed) => abi::REASON_DROP_SPOOFED,
+        Some(OutOfScope::Group) => abi::REASON_DROP_GROUP,
+        Some(OutOfScope::LinkLocal) => abi::REASON_DROP_LINK_LOCAL,
+        None if oracle::judge(snapshot, connection).allows() => abi::REASON_PASS_NEW,
+        None => abi::REASON_DROP_POLICY,
+    }
+}
+
+/// The reason under which the attached program counts a packet.
+fn counted(datapath: &Datapath, runner: &Runner, frame: &[u8]) -> u32 {
+    datapath.forget_flows().unwrap();
+    let packets = || {
+        let reasons = datapath.counters().unwrap().reasons();
+        let xdp = reasons
+            .into_iter()
+            .filter(|((hook, _), _)| *hook == abi::HOOK_XDP);
+        xdp.map(|((_, reason), count)| (reason, count.packets))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let before = packets();
+    runner.run(Hook::Xdp, frame, 1).unwrap();
+    let grown: Vec<u32> = packets()
+        .into_iter()
+        .filter(|(reason, count)| before.get(reason) != Some(count))
+        .map(|(reason, _)| reason)
+        .collect();
+    assert_eq!(grown.len(), 1, "counted under {grown:?}");
+    grown[0]
+}
+
+fn compare(topology: Topology) {
+    let scope = LinkScope {
+        own: OWN.map(|text| text.parse().unwrap()).into(),
+        broadcasts: vec![OWN_BROADCAST.parse().unwrap()],
+        ..LinkScope {
+            bridge: false,
+            ..bridge()
+        }
+    };
+    let settings = Settings {
+        flows: 64,
+        topology,
+        frames: Frames {
+            groups: scope.groups.clone(),
+            link_local: scope.services.clone(),
+            ..Frames::default()
+        },
+        flood: Flood {
+            defend: false,
+            ..Flood::default()
+        },
+        ..Settings::default()
+    };
+    let pins = PinDir::private().unwrap();
+    let mut datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
+    let runner = datapath.runner().unwrap();
+    let mut random = TestRunner::new_with_rng(Config::default(), begin_with(seed()));
+    let mut met: BTreeMap<u32, usize> = BTreeMap::new();
+    for number in 0..SNAPSHOTS {
+        let scenario = scenario(PACKETS).new_tree(&mut random).unwrap().current();
+        let snapshot = scenario.snapshot(false);
+        let on_wire = without_self(&snapshot);
+        let tables = compile(&snapshot, &RuleIds::default(), &Limits::default()).unwrap();
+        datapath.install(&tables).unwrap();
+        if number == 0 {
+            let nic = Interface {
+                name: "nic".into(),
+                mode: XdpMode::Generic,
+                outside: false,
+            };
+            datapath.attach(&[nic], false).unwrap();
+            quieten();
+        }
+        for connection in scenario
+            .connections(&snapshot)
+            .iter()
+            .filter(|c| on_the_wire(c))
+        {
+            let mut frame = frame::opening(connection);
+            if scope
+                .broadcasts
+                .iter()
+                .any(|all| *all == connection.destination)
+            {
+                // As all hosts of a subnet are sent to; to one station nothing for them all passes.
+                frame[..6].fill(0xff);
+            }
+            let wanted = expected(&on_wire, &scope, connection);
+            let got = counted(&datapath, &runner, &frame);
+            assert_eq!(
+                got, wanted,
+                "{topology:?}, {connection}: reason, and the oracle's\n{snapshot:#?}"
+            );
+            *met.entry(got).or_default() += 1;
+        }
+    }
+    println!("{topology:?}: {met:?} packets by reason");
+    for reason in [
+        abi::REASON_PASS_NEW,
+        abi::REASON_DROP_POLICY,
+        abi::REASON_DROP_SPOOFED,
+        abi::REASON_DROP_GROUP,
+        abi::REASON_DROP_LINK_LOCAL,
+    ] {
+        assert!(met.contains_key(&reason), "reason {reason} was never met");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn oracle_and_kernel_agree_at_the_nic_of_a_machine() {
+    for topology in [Topology::Host, Topology::Router] {
+        machine().run(move || compare(topology));
+    }
+}
