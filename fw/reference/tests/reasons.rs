@@ -651,6 +651,14 @@ fn nd() {
         };
         ethernet_to(to, 0x86dd, &packet.packet(&icmp(kind, 0, &[])))
     };
+    let machine = Frames {
+        subnets: vec!["fd00::/64".parse().unwrap()],
+        ..Frames::default()
+    };
+    let bridge = Frames {
+        bridge: true,
+        ..Frames::default()
+    };
     for (kind, source, destination) in [
         (133, "::", "ff02::2"),
         (133, "fd00::9", "fe80::1"),
@@ -661,8 +669,12 @@ fn nd() {
         (136, "fd00::8", "ff02::1"),
         (137, "fe80::1", "fe80::9"),
     ] {
-        passes(&between(kind, source, destination), "nd");
+        let frame = between(kind, source, destination);
+        assert_eq!(parse(&frame, &machine), Parsed::Pass("nd"), "{kind}");
+        assert_eq!(parse(&frame, &bridge), Parsed::Pass("nd"), "{kind}");
     }
+    // Two in one /64 are neighbours of a machine only if it is in that subnet.
+    drops(&between(135, "fd00::9", "fd00::8"), "nd-scope");
     for (kind, source, destination) in [
         (133, "fd00::9", "2001:db8::1"),
         (133, "fd00::9", "ff05::2"),
@@ -673,7 +685,8 @@ fn nd() {
         (137, "fd00::9", "2001:db8::1"),
         (137, "fe80::1", "2001:db8::1"),
     ] {
-        drops(&between(kind, source, destination), "nd-scope");
+        let frame = between(kind, source, destination);
+        assert_eq!(parse(&frame, &machine), Parsed::Drop("nd-scope"), "{kind}");
     }
     let wide = Frames {
         inside: vec!["fd00::/48".parse().unwrap()],
