@@ -20,6 +20,8 @@ pub mod daemon;
 pub mod namespace;
 /// A tester with two NICs, and what it measures.
 pub mod rack;
+/// SCTP without the kernel's.
+pub mod sctp;
 /// Packets from nowhere.
 pub mod spoof;
 /// Traffic that goes on meanwhile.

@@ -119,7 +119,7 @@ impl Namespace {
     }
 
     /// A thread id by which `ip link … netns` finds the namespace.
-    pub(crate) fn id(&self) -> i32 {
+    pub fn id(&self) -> i32 {
         self.tid
     }
 }

@@ -32,7 +32,7 @@ impl fmt::Display for Observed {
 }
 
 /// How long silence lasts before it counts as a drop: a hundred times what an answer takes here.
-const PATIENCE: Duration = Duration::from_millis(700);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(700);
 const GREETING: &[u8] = b"bailey";
 
 /// Echo servers in a namespace, for as long as the process lives.
@@ -205,7 +205,7 @@ pub fn ping(namespace: &Namespace, source: IpAddr, destination: IpAddr) -> Obser
     observed(result)
 }
 
-fn observed(result: std::io::Result<()>) -> Observed {
+pub(crate) fn observed(result: std::io::Result<()>) -> Observed {
     match result {
         Ok(()) => Observed::Allowed,
         Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {

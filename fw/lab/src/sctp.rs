@@ -1,0 +1,136 @@
+//! SCTP by hand, RFC 9260: kernels without the protocol have raw sockets, too.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::namespace::Namespace;
+use crate::traffic::{Observed, PATIENCE, observed};
+
+const SCTP: i32 = 132;
+const INIT: u8 = 1;
+const INIT_ACK: u8 = 2;
+/// Common header, chunk header, initiate tag.
+const NEEDED: usize = 20;
+
+/// Answers every INIT for a port of one address with an INIT ACK, for as long as the process lives.
+///
+/// # Errors
+/// Without CAP_NET_RAW.
+pub fn serve(namespace: &Namespace, address: IpAddr, port: u16) -> Result<()> {
+    let socket = namespace.run(move || raw(address));
+    let socket = socket.with_context(|| format!("raw socket on {address}"))?;
+    thread::spawn(move || {
+        while let Ok((packet, from)) = receive(&socket) {
+            if let Some(init) = Chunk::read(&packet, INIT).filter(|chunk| chunk.to == port) {
+                let answer = chunk_packet(INIT_ACK, port, init.from, init.tag);
+                let _ = socket.send_to(&answer, SocketAddr::new(from, 0));
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Sends an INIT and waits for the INIT ACK.
+pub fn open(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
+    const PORT: u16 = 36_412;
+    let result = namespace.run(move || {
+        let socket = raw(source)?;
+        let deadline = Instant::now() + PATIENCE;
+        let init = chunk_packet(INIT, PORT, destination.port(), 0);
+        socket.send_to(&init, SocketAddr::new(destination.ip(), 0))?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            socket.set_read_timeout(Some(left))?;
+            let (packet, from) = receive(&socket)?;
+            let answers = |chunk: Chunk| chunk.to == PORT && chunk.from == destination.port();
+            if from == destination.ip() && Chunk::read(&packet, INIT_ACK).is_some_and(answers) {
+                return Ok(());
+            }
+        }
+    });
+    observed(result)
+}
+
+/// A raw socket; as one of datagrams it has all that is needed here.
+fn raw(address: IpAddr) -> std::io::Result<UdpSocket> {
+    let at = SocketAddr::new(address, 0);
+    let protocol = Some(Protocol::from(SCTP));
+    let socket = Socket::new(Domain::for_address(at), Type::RAW, protocol)?;
+    socket.bind(&at.into())?;
+    Ok(socket.into())
+}
+
+/// A packet without its IP header, and its sender.
+fn receive(socket: &UdpSocket) -> std::io::Result<(Vec<u8>, IpAddr)> {
+    let mut packet = vec![0; 2048];
+    let (length, from) = socket.recv_from(&mut packet)?;
+    packet.truncate(length);
+    if from.is_ipv4() && length > 0 {
+        let header = usize::from(packet[0] & 0x0f) * 4;
+        packet.drain(..header.min(length));
+    }
+    Ok((packet, from.ip()))
+}
+
+/// What an INIT and its answer say.
+struct Chunk {
+    from: u16,
+    to: u16,
+    tag: u32,
+}
+
+impl Chunk {
+    fn read(packet: &[u8], kind: u8) -> Option<Self> {
+        let port = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+        (packet.len() >= NEEDED && packet[12] == kind).then(|| Self {
+            from: port(0),
+            to: port(2),
+            tag: u32::from_be_bytes([packet[16], packet[17], packet[18], packet[19]]),
+        })
+    }
+}
+
+/// A packet of one INIT or INIT ACK.
+fn chunk_packet(kind: u8, from: u16, to: u16, tag: u32) -> Vec<u8> {
+    let mut packet = Vec::new();
+    packet.extend(from.to_be_bytes());
+    packet.extend(to.to_be_bytes());
+    packet.extend(tag.to_be_bytes());
+    packet.extend([0; 4]);
+    // The chunk: tag, window, streams out and in, first TSN.
+    packet.extend([kind, 0, 0, 20]);
+    packet.extend(0x0b1e_u32.to_be_bytes());
+    packet.extend(65_536_u32.to_be_bytes());
+    packet.extend([0, 1, 0, 1]);
+    packet.extend(1_u32.to_be_bytes());
+    let checksum = crc32c(&packet).to_le_bytes();
+    packet[8..12].copy_from_slice(&checksum);
+    packet
+}
+
+/// CRC32c, RFC 9260 appendix A, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0x82f6_3b78;
+    let by_bit = |crc: u32| (crc >> 1) ^ (POLYNOMIAL * (crc & 1));
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| by_bit(crc))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_the_catalogue() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+    }
+}
