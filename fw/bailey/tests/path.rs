@@ -3,10 +3,15 @@
 
 mod demo_lab;
 
+use std::mem::MaybeUninit;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
 use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Lab, Namespace, Server, connect};
 use demo_lab::*;
+use socket2::{Domain, Protocol, Socket, Type};
 
 #[test]
 #[ignore = "needs root and BPF"]
@@ -58,6 +63,63 @@ fn jumbo_frames_are_read_in_many_buffers() {
     }
     assert_eq!(counted(&lab, NIC, "xdp", "ip-length"), 0);
     tally.assert(&lab);
+}
+
+/// The longest frame that an interface receives until the deadline or a longer one than is asked for.
+fn longest_frame(namespace: &Namespace, enough: usize, deadline: Instant) -> JoinHandle<usize> {
+    const AF_PACKET: i32 = 17;
+    const ETH_P_ALL: u16 = 3;
+    const MSG_TRUNC: i32 = 0x20; // tells the length of what does not fit
+    let socket = namespace.run(|| {
+        let protocol = Protocol::from(i32::from(ETH_P_ALL.to_be()));
+        Socket::new(Domain::from(AF_PACKET), Type::RAW, Some(protocol)).unwrap()
+    });
+    socket
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
+    thread::spawn(move || {
+        let mut longest = 0;
+        while longest <= enough && Instant::now() < deadline {
+            let received = socket.recv_with_flags(&mut [MaybeUninit::uninit(); 64], MSG_TRUNC);
+            longest = longest.max(received.unwrap_or_default());
+        }
+        longest
+    })
+}
+
+/// Segments that offload has joined to more than an IP header can state: in generic mode they reach XDP as
+/// one packet whose length field is 0.
+#[test]
+#[ignore = "needs root and BPF"]
+fn joined_segments_beyond_64_kib_pass_generic_mode() {
+    const BYTES: usize = 1 << 24;
+    const FRAME_MAX: usize = 14 + 40 + 65_535;
+    let lab = lab();
+    for (namespace, device) in [(&lab.outside, "eth0"), (&lab.node, NIC)] {
+        let line = format!("link set {device} gso_max_size 196608 gro_max_size 196608");
+        namespace.ip(&line).unwrap();
+    }
+    // Whatever the rate, the sender hands over as many at once.
+    lab.outside
+        .sysctl("net.ipv4.tcp_min_tso_segs", "100")
+        .unwrap();
+    Server::tcp(&lab.node, 5432).unwrap();
+    let _daemon = start(&lab, "xdp_mode = \"generic\"");
+    let to = at("2001:db8:a::1", 5432);
+    let longest = longest_frame(&lab.node, FRAME_MAX, Instant::now() + PATIENCE);
+    let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[1]), to).unwrap();
+    while !longest.is_finished() {
+        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        assert_eq!(traffic::tcp_transfer(&stream, BYTES), Observed::Allowed);
+    }
+    let longest = longest.join().unwrap();
+    assert!(
+        longest > FRAME_MAX,
+        "no frame was longer than {longest} bytes"
+    );
+    for reason in ["ip-length", "extension-header"] {
+        assert_eq!(counted(&lab, NIC, "xdp", reason), 0, "{reason}");
+    }
 }
 
 const FAR: [&str; 2] = ["192.0.2.10", "2001:db8:f::10"];

@@ -1357,6 +1357,27 @@ fn frames_of_many_buffers_are_read_to_their_end() {
     }
 }
 
+/// What offload has joined to more than a header can state, as BIG TCP over IPv4 does (Linux 6.3), reaches
+/// XDP in generic mode.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_length_of_zero_is_that_of_more_than_64_kib() {
+    const IPV4: usize = 0;
+    let h = Harness::lent();
+    let rule = h.rule(0);
+    let mut segments = frame::tcp(40000, 80, SYN);
+    segments.resize(68_000, 0);
+    let mut joined = frame::ip(ip(CLIENT[IPV4]), ip(POD[IPV4]), Protocol::TCP, &segments);
+    joined[16..18].fill(0);
+    let admitted = [NOT_ISOLATED_NEW, (rule, 1)];
+    h.expect(Hook::Xdp, &joined, REASON_PASS_NEW, &admitted);
+    assert_eq!(h.flow().original.bytes, joined.len() as u64);
+    h.forget();
+    // Shorter ones state their length.
+    let longest = &joined[..14 + 65_535];
+    h.expect(Hook::Xdp, longest, REASON_DROP_IP_LENGTH, &[]);
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn padding_and_trailers_are_no_payload() {
