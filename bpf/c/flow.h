@@ -265,7 +265,8 @@ static __always_inline bool tcp_answers(struct pkt *pkt,
 	return !own || pkt->ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
 }
 
-/* Another flow may have come to the line meanwhile; then its first RST may be
+/* Of who may send: the line is written at once, whatever becomes of the packet.
+ * Another flow may have come to the line meanwhile; then its first RST may be
  * taken for a stray one. */
 static __always_inline void tcp_note_ack(struct pkt *pkt,
 					 struct flow_entry *entry,
@@ -327,7 +328,8 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		return STEP_CONTINUE;
 	}
 	answers = tcp_answers(pkt, entry);
-	tcp_note_ack(pkt, entry, flow_half_open(*state));
+	if (!pkt->foreign)
+		tcp_note_ack(pkt, entry, flow_half_open(*state));
 	if (!(*flags & FLOW_REPLIED))
 		return STEP_CONTINUE; /* one side alone cannot make it last */
 	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->tcp_flags & TCP_SYN)
@@ -354,6 +356,33 @@ static __always_inline bool sctp_ends(const struct pkt *pkt)
 	       pkt->chunk == SCTP_CHUNK_SHUTDOWN_COMPLETE;
 }
 
+/* Once there was an answer they would be a stranger's. */
+static __always_inline void sctp_note_tag(struct pkt *pkt,
+					  struct flow_entry *entry, bool opening)
+{
+	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+
+	if (opening && (pkt->chunk == SCTP_CHUNK_INIT ||
+			(pkt->chunk == SCTP_CHUNK_INIT_ACK &&
+			 pkt->sequence == READ_ONCE(*other))))
+		WRITE_ONCE(*own, pkt->ack);
+}
+
+/* What a sender that had to be asked about tells of itself, once it may. */
+static __always_inline void flow_note_late(struct pkt *pkt,
+					   struct flow_entry *entry)
+{
+	__u32 state = meta_state(pkt->found);
+
+	if (!pkt->foreign)
+		return;
+	if (pkt->protocol != IPPROTO_TCP)
+		sctp_note_tag(pkt, entry, state == STATE_SCTP_NEW);
+	else if (!(pkt->tcp_flags & (TCP_RST | TCP_FIN)))
+		tcp_note_ack(pkt, entry, flow_half_open(state));
+}
+
 /* ABORT and SHUTDOWN COMPLETE end an association, for who knows its tag (RFC 9260,
  * 8.5.1). */
 static __always_inline void sctp_advance(struct pkt *pkt,
@@ -366,11 +395,8 @@ static __always_inline void sctp_advance(struct pkt *pkt,
 
 	if (sctp_ends(pkt) && tag && pkt->sequence == tag)
 		*state = STATE_CLOSED;
-	/* Later they would be a stranger's. */
-	else if (opening && (pkt->chunk == SCTP_CHUNK_INIT ||
-			     (pkt->chunk == SCTP_CHUNK_INIT_ACK &&
-			      pkt->sequence == READ_ONCE(*other))))
-		WRITE_ONCE(*own, pkt->ack);
+	else if (!pkt->foreign)
+		sctp_note_tag(pkt, entry, opening);
 }
 
 /* Requests with the identifier 0 of both sides have one key; so have all ICMP

@@ -289,6 +289,7 @@ static __always_inline enum step keep(struct pkt *pkt)
 		    pkt->found) {
 		source_account(&pkt->key, pkt->found, next);
 		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+		flow_note_late(pkt, entry);
 	}
 	return pass(pkt, pass_reason(pkt));
 }
