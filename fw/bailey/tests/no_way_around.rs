@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -165,11 +165,32 @@ fn pools(ipv4: &[&str], ipv6: &[&str], local: &[Ipv6Addr]) -> (Vec<Ipv4Addr>, Ve
     )
 }
 
+/// Protocols of raw sockets: ICMP, TCP, GRE, OSPF, SCTP. Of UDP and ICMPv6 some passes without policy.
+const RAW: [i32; 5] = [1, 6, 47, 89, 132];
+
 /// What a namespace sees on its interfaces, and what its sockets are given.
 struct Listener {
     stop: Arc<AtomicBool>,
     frames: JoinHandle<Vec<Vec<u8>>>,
+    /// UDP and raw ones; that they are all of one type means receiving only.
     datagrams: Vec<UdpSocket>,
+    streams: Vec<TcpListener>,
+}
+
+/// A socket for what comes to any address of a family.
+fn any(family: Domain, kind: Type, protocol: Option<Protocol>, port: u16) -> Socket {
+    let address: IpAddr = match family {
+        Domain::IPV4 => Ipv4Addr::UNSPECIFIED.into(),
+        _ => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = Socket::new(family, kind, protocol).unwrap();
+    if family == Domain::IPV6 && kind != Type::RAW {
+        socket.set_only_v6(true).unwrap();
+    }
+    let at = std::net::SocketAddr::new(address, port);
+    socket.bind(&at.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
 }
 
 impl Listener {
@@ -177,32 +198,28 @@ impl Listener {
         const AF_PACKET: i32 = 17;
         const ETH_P_ALL: u16 = 3;
         let stop = Arc::new(AtomicBool::new(false));
-        let (socket, datagrams) = namespace.run(|| {
+        let (socket, datagrams, streams) = namespace.run(|| {
             let protocol = Protocol::from(i32::from(ETH_P_ALL.to_be()));
             let socket = Socket::new(Domain::from(AF_PACKET), Type::RAW, Some(protocol)).unwrap();
             socket.set_recv_buffer_size(1 << 24).unwrap();
             socket
                 .set_read_timeout(Some(Duration::from_millis(50)))
                 .unwrap();
-            let any = |port: u16| {
-                ["0.0.0.0", "::"].map(|address| {
-                    let address: IpAddr = address.parse().unwrap();
-                    let domain = if address.is_ipv4() {
-                        Domain::IPV4
-                    } else {
-                        Domain::IPV6
-                    };
-                    let socket = Socket::new(domain, Type::DGRAM, None).unwrap();
-                    if address.is_ipv6() {
-                        socket.set_only_v6(true).unwrap();
-                    }
-                    let at = std::net::SocketAddr::new(address, port);
-                    socket.bind(&at.into()).unwrap();
-                    socket.set_nonblocking(true).unwrap();
-                    UdpSocket::from(socket)
-                })
-            };
-            (socket, PORTS.into_iter().flat_map(any).collect())
+            let mut datagrams: Vec<UdpSocket> = Vec::new();
+            let mut streams: Vec<TcpListener> = Vec::new();
+            for family in [Domain::IPV4, Domain::IPV6] {
+                for port in PORTS {
+                    datagrams.push(any(family, Type::DGRAM, None, port).into());
+                    let stream = any(family, Type::STREAM, None, port);
+                    stream.listen(16).unwrap();
+                    streams.push(stream.into());
+                }
+                for protocol in RAW {
+                    let protocol = Some(Protocol::from(protocol));
+                    datagrams.push(any(family, Type::RAW, protocol, 0).into());
+                }
+            }
+            (socket, datagrams, streams)
         });
         let stopped = Arc::clone(&stop);
         let frames = thread::spawn(move || {
@@ -224,10 +241,11 @@ impl Listener {
             stop,
             frames,
             datagrams,
+            streams,
         }
     }
 
-    /// All frames that came in, and datagrams that a socket was given.
+    /// All frames that came in, and packets and connections that a socket was given.
     fn end(self) -> (Vec<Vec<u8>>, Vec<String>) {
         sleep(Duration::from_millis(300));
         self.stop.store(true, Ordering::Release);
@@ -238,6 +256,12 @@ impl Listener {
             while let Ok((length, from)) = socket.recv_from(&mut buffer) {
                 let local = socket.local_addr().unwrap();
                 given.push(format!("{from} -> {local}: {length} bytes"));
+            }
+        }
+        for stream in &self.streams {
+            while let Ok((_, from)) = stream.accept() {
+                let local = stream.local_addr().unwrap();
+                given.push(format!("{from} -> {local}: a connection"));
             }
         }
         (frames, given)
@@ -355,8 +379,11 @@ fn may_pass(packet: &Packet, frame: &[u8], arena: &Arena<'_>, end: usize) -> boo
     if to_group && (arena.frames.bridge || end == 0) {
         return is_control(packet);
     }
-    // To the machine itself anybody on the link may send, and this may be of such a flow.
-    let to_machine = !arena.told && arena.unseen.contains(&packet.destination);
+    // To the machine itself anybody on the link may send, and this may be of such a flow, or an error about
+    // one.
+    let of_machine = |end: &IpAddr| !arena.told && arena.unseen.contains(end);
+    let to_machine =
+        of_machine(&packet.destination) || packet.related && of_machine(&packet.source);
     !ends[..2].iter().any(local) || routing || to_machine
 }
 
