@@ -32,6 +32,12 @@ pub struct Guard {
 /// `IFNAMSIZ`
 const NAME_SIZE: usize = 16;
 
+/// Packets come by names that fit; of what does not, the kernel has another.
+fn that_fit(mut names: BTreeSet<String>) -> BTreeSet<String> {
+    names.retain(|name| name.len() < NAME_SIZE);
+    names
+}
+
 /// How often is looked whether somebody has taken the table away: each look starts a process.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -44,11 +50,9 @@ impl Guard {
         protected: BTreeSet<u32>,
         failsafe: Vec<Failsafe>,
     ) -> Self {
-        // Packets come by names that fit; of what does not, the kernel has another.
-        let fits = |name: &String| name.len() < NAME_SIZE;
         Self {
             table: table(pins),
-            names: names.into_iter().filter(fits).collect(),
+            names: that_fit(names),
             protected,
             failsafe,
             looked: now(),
@@ -70,11 +74,8 @@ impl Guard {
     /// # Errors
     /// As [`Self::install`]; the table stays as it was.
     pub fn keep(&mut self, names: BTreeSet<String>, protected: BTreeSet<u32>) -> io::Result<bool> {
-        let names: BTreeSet<String> = names.union(&self.names).cloned().collect();
-        let names = names
-            .into_iter()
-            .filter(|name| name.len() < NAME_SIZE)
-            .collect();
+        let mut names = that_fit(names);
+        names.extend(self.names.iter().cloned());
         let changed = protected != self.protected || names != self.names;
         let lost = now() - self.looked >= LOOK && {
             self.looked = now();

@@ -116,15 +116,16 @@ impl View {
         let shown = blocks.iter().take(api::STATUS_BLOCKS);
         let interfaces = loaded.interfaces.iter().map(|i| self.interface(i));
         let interfaces: Vec<api::Interface> = interfaces.collect();
+        let guard = self.is_guarded();
         Ok(api::Status {
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
-            guard: self.is_guarded(),
+            guard,
             flow_table: self.flow_table(loaded.scale, &census),
             flood_seconds: loaded.flood_seconds,
             blocks: blocks.len() as u64,
             blocked: shown.map(block).collect(),
-            problems: self.problems(&interfaces, loaded.control.generation),
+            problems: self.problems(&interfaces, loaded.control.generation, guard),
             interfaces,
             daemon: None,
         })
@@ -136,7 +137,12 @@ impl View {
     }
 
     /// What is wrong with what is pinned and written.
-    fn problems(&self, interfaces: &[api::Interface], generation: u32) -> Vec<String> {
+    fn problems(
+        &self,
+        interfaces: &[api::Interface],
+        generation: u32,
+        guarded: bool,
+    ) -> Vec<String> {
         let mut problems = Vec::new();
         for interface in interfaces {
             let name = &interface.name;
@@ -146,7 +152,7 @@ impl View {
                 problems.push(format!("interface {name}: a program is not attached"));
             }
         }
-        if self.config.guard != Guard::Off && !self.is_guarded() {
+        if self.config.guard != Guard::Off && !guarded {
             problems
                 .push("guard: its table is not there; a start of the daemon makes it".to_owned());
         }

@@ -6,7 +6,7 @@ use aya::maps::MapData;
 use bailey_bpf::abi;
 
 use crate::clock::Ticks;
-use crate::error::DatapathError;
+use crate::error::{DatapathError, is_denied};
 use crate::interfaces;
 use crate::mapping::Mapping;
 use crate::pins::PinDir;
@@ -74,20 +74,12 @@ pub(crate) fn open_pinned(
         return Err(DatapathError::NotLoaded(directory));
     }
     let layout = |message: String| DatapathError::Layout { name, message };
-    let map = MapData::from_pin(&path).map_err(|error| {
-        let first: &dyn std::error::Error = &error;
-        let mut causes = std::iter::successors(Some(first), |cause| cause.source());
-        let denied = causes.any(|cause| {
-            let cause = cause.downcast_ref::<std::io::Error>();
-            cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
-        });
-        match denied {
-            true => DatapathError::NotPermitted(format!(
-                "{}: this process may not open it: it lacks CAP_BPF; run as root",
-                path.display()
-            )),
-            false => layout(error.to_string()),
-        }
+    let map = MapData::from_pin(&path).map_err(|error| match is_denied(&error) {
+        true => DatapathError::NotPermitted(format!(
+            "{}: this process may not open it: it lacks CAP_BPF; run as root",
+            path.display()
+        )),
+        false => layout(error.to_string()),
     })?;
     let info = map.info().map_err(|error| layout(error.to_string()))?;
     if info.value_size() as usize != value_size {

@@ -19,7 +19,6 @@ use crate::generation::Generation;
 use crate::guardian::Guardian;
 use crate::hash::FlowHash;
 use crate::interfaces;
-use crate::netlink;
 use crate::pins::PinDir;
 use crate::runner::Runner;
 use crate::settings::{Settings, Topology};
@@ -237,7 +236,7 @@ impl Datapath {
         interfaces: &[Interface],
         replace: bool,
     ) -> Result<Vec<Event>, DatapathError> {
-        let interfaces = &self.as_they_are(interfaces)[..];
+        let interfaces = &uppers::to_attach(interfaces, self.shared.settings.topology)[..];
         let foreign_build = !self.shared.is_attached_build() && !self.attachments.is_empty();
         let mut events = self
             .attachments
@@ -249,18 +248,9 @@ impl Datapath {
         Ok(events)
     }
 
-    /// By the names that they have now, and with the other members of their bonds.
-    fn as_they_are(&self, interfaces: &[Interface]) -> Vec<Interface> {
-        let interfaces = netlink::by_own_names(interfaces);
-        match self.shared.settings.topology {
-            Topology::Bridge => interfaces,
-            _ => uppers::with_bonds(&interfaces),
-        }
-    }
-
     /// Compares what is attached with what should be, and sets right what can be.
     pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<Event> {
-        let interfaces = self.as_they_are(interfaces);
+        let interfaces = uppers::to_attach(interfaces, self.shared.settings.topology);
         self.attachments.tend(&mut self.shared, &interfaces, false)
     }
 

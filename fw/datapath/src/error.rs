@@ -96,16 +96,20 @@ pub enum DatapathError {
     Probe(String),
 }
 
+/// Is an error, or a cause of it, that this process may not?
+pub(crate) fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
 impl DatapathError {
     /// Is the cause, or what is below it, that this process may not?
     pub fn is_permission(&self) -> bool {
         if matches!(self, Self::NotPermitted(_)) {
             return true;
         }
-        let first: &dyn std::error::Error = self;
-        std::iter::successors(Some(first), |error| error.source())
-            .filter_map(|error| error.downcast_ref::<io::Error>())
-            .any(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        is_denied(self)
     }
 
     pub(crate) fn map(

@@ -58,12 +58,7 @@ impl Guardian {
         if self.topology == Topology::Router && forwarding::has_ipsec_policy() {
             self.table.hand_to_stack();
         }
-        let named = netlink::by_own_names(&self.wanted);
-        let wanted = match self.topology {
-            Topology::Bridge => named,
-            _ => uppers::with_bonds(&named),
-        };
-        for interface in &wanted {
+        for interface in &uppers::to_attach(&self.wanted, self.topology) {
             let bare = netlink::interface_by_name(&interface.name);
             if bare.is_ok_and(|state| state.is_some_and(|state| state.xdp.is_none())) {
                 let _ = self.attach(interface);

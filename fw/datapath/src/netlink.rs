@@ -206,21 +206,20 @@ pub(crate) struct Stacking {
 
 /// All interfaces of this network namespace.
 pub(crate) fn interfaces() -> io::Result<Vec<InterfaceState>> {
-    dump(
-        RouteNetlinkMessage::GetLink(LinkMessage::default()),
-        |message| match message {
-            RouteNetlinkMessage::NewLink(link) => Some(state_of(&link)),
-            _ => None,
-        },
-    )
+    links(state_of)
 }
 
 /// How all interfaces of this network namespace stand on each other.
 pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
+    links(stacking_of)
+}
+
+/// Reads something of all interfaces.
+fn links<T>(read: fn(&LinkMessage) -> T) -> io::Result<Vec<T>> {
     dump(
         RouteNetlinkMessage::GetLink(LinkMessage::default()),
         |message| match message {
-            RouteNetlinkMessage::NewLink(link) => Some(stacking_of(&link)),
+            RouteNetlinkMessage::NewLink(link) => Some(read(&link)),
             _ => None,
         },
     )
@@ -329,11 +328,11 @@ fn stacking_of(link: &LinkMessage) -> Stacking {
             _ => {}
         }
     }
-    // For a veth it is the other end, and macvlans talk to each other above the NIC. In another
-    // namespace the number means another interface.
+    // Macvlans talk to each other above the NIC. In another namespace the number means another interface.
     if is_macvlan && !elsewhere {
         stacking.shares = stacking.lower;
     }
+    // For a veth the number is that of its other end.
     if !is_vlan || elsewhere {
         stacking.lower = None;
     }

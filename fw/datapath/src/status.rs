@@ -87,23 +87,27 @@ impl Loaded {
         let names = interfaces::slot_names(&pins)?;
         let words: BTreeMap<u32, u64> = interfaces::attached(&pins)?.into_iter().collect();
         // By its pin, or as the kernel has it where somebody has removed the pin.
-        let pinned: BTreeMap<(String, u32), u32> = pins
+        let pins_of_links: Vec<(String, (String, u32))> = pins
             .names()
-            .iter()
+            .into_iter()
             .filter_map(|pin| {
-                let (hook, index) = parse_link_pin(pin)?;
+                let (hook, index) = parse_link_pin(&pin)?;
+                let place = (hook.to_owned(), index);
+                Some((pin, place))
+            })
+            .collect();
+        let pinned: BTreeMap<(String, u32), u32> = pins_of_links
+            .iter()
+            .filter_map(|(pin, place)| {
+                let index = place.1;
                 let link = Link::from_pin(&pins.pin(pin), index).ok()?;
                 let info = link.info().ok().filter(|info| info.ifindex == index)?;
-                Some(((hook.to_owned(), index), info.program))
+                Some((place.clone(), info.program))
             })
             .collect();
         let judged = words.iter().filter(|(_, word)| **word != 0);
         let mut indices: BTreeSet<u32> = judged.map(|(&index, _)| index).collect();
-        indices.extend(
-            pins.names()
-                .iter()
-                .filter_map(|pin| Some(parse_link_pin(pin)?.1)),
-        );
+        indices.extend(pins_of_links.iter().map(|(_, (_, index))| index));
         let mut ours: Option<BTreeSet<u32>> = None;
         let mut is_ours = |program: &u32| {
             let ours = ours.get_or_insert_with(protectors::programs);

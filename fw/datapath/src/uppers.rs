@@ -9,6 +9,7 @@ use bailey_bpf::abi;
 use crate::change::Interface;
 use crate::interfaces;
 use crate::netlink::{self, Stacking};
+use crate::settings::Topology;
 use crate::shared::Shared;
 
 /// Marks them in the map of interfaces, and unmarks what is none any more. Without an answer of the
@@ -97,12 +98,16 @@ pub fn with_uppers(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>>
     Ok(links.map(|link| (link.index, link.name)).collect())
 }
 
-/// The interfaces that are wanted, and the other members of their bonds: what arrives through one
-/// member may as well arrive through another.
-pub(crate) fn with_bonds(wanted: &[Interface]) -> Vec<Interface> {
-    let mut all = wanted.to_vec();
-    if let Ok(links) = netlink::stacking() {
-        all.extend(siblings(&links, wanted));
+/// The interfaces that are wanted, by the names that they have now; and the other members of their bonds,
+/// as a packet that arrives through one member may as well arrive through another. (A bridge has two
+/// interfaces, whatever they are members of.)
+pub(crate) fn to_attach(wanted: &[Interface], topology: Topology) -> Vec<Interface> {
+    let mut all = netlink::by_own_names(wanted);
+    if topology != Topology::Bridge
+        && let Ok(links) = netlink::stacking()
+    {
+        let siblings = siblings(&links, &all);
+        all.extend(siblings);
     }
     all
 }

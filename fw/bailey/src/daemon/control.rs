@@ -96,9 +96,6 @@ impl Source for Answers {
         let daemon = self.health.report();
         let mut live = self.view.live(&query, daemon.failsafe.is_some())?;
         live.policy_problem = self.health.of(health::POLICY);
-        if daemon.failsafe.is_none() {
-            live.failsafe = None;
-        }
         Ok(live)
     }
 }

@@ -28,10 +28,17 @@ pub struct Reloader {
     /// Does the file of rule names say what is in force?
     named: bool,
     selection: Selection,
-    /// Are files taken that change while they are read?
-    insists: bool,
     /// The files as they were when they were last read to an end, good or bad.
     read: Option<Listing>,
+}
+
+/// Files that change while they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changing {
+    /// Are read again.
+    Wait,
+    /// Are taken as they are.
+    Take,
 }
 
 /// What listing the policy paths came to.
@@ -119,7 +126,6 @@ impl Reloader {
             in_force: None,
             named: false,
             selection: Selection::default(),
-            insists: false,
             read: None,
         }
     }
@@ -165,24 +171,22 @@ impl Reloader {
         enforcer: &mut impl Enforcer,
         is_quiet: impl FnOnce() -> bool,
     ) -> Outcome {
-        self.release_ids(enforcer);
-        self.insists = false;
-        self.reload_named(enforcer, is_quiet)
+        self.reload_named(enforcer, Changing::Wait, is_quiet)
     }
 
     /// The same, where somebody insists: files are taken as they are, also while they are written.
     pub fn reload_at_once(&mut self, enforcer: &mut impl Enforcer) -> Outcome {
-        self.release_ids(enforcer);
-        self.insists = true;
-        self.reload_named(enforcer, || true)
+        self.reload_named(enforcer, Changing::Take, || true)
     }
 
     fn reload_named(
         &mut self,
         enforcer: &mut impl Enforcer,
+        changing: Changing,
         is_quiet: impl FnOnce() -> bool,
     ) -> Outcome {
-        let outcome = self.reload_files(enforcer, is_quiet);
+        self.release_ids(enforcer);
+        let outcome = self.reload_files(enforcer, changing, is_quiet);
         if matches!(outcome, Outcome::Unchanged)
             && !RuleNames::path(&self.config.paths.state).exists()
         {
@@ -195,9 +199,10 @@ impl Reloader {
     fn reload_files(
         &mut self,
         enforcer: &mut impl Enforcer,
+        changing: Changing,
         is_quiet: impl FnOnce() -> bool,
     ) -> Outcome {
-        match self.prepare() {
+        match self.prepare_as(changing) {
             Ok(_) if !is_quiet() => {
                 self.read = None;
                 Outcome::Moving
@@ -212,16 +217,20 @@ impl Reloader {
     /// # Errors
     /// The outcome, if there is nothing to install.
     pub fn prepare(&mut self) -> Result<Prepared, Outcome> {
+        self.prepare_as(Changing::Wait)
+    }
+
+    fn prepare_as(&mut self, changing: Changing) -> Result<Prepared, Outcome> {
         let listing = self.listing();
-        let result = self.try_prepare();
+        let result = self.try_prepare(changing);
         let moving = matches!(result, Err(Outcome::Moving));
         self.read = (!moving).then_some(listing);
         result
     }
 
-    fn try_prepare(&mut self) -> Result<Prepared, Outcome> {
+    fn try_prepare(&mut self, changing: Changing) -> Result<Prepared, Outcome> {
         let mut stopwatch = Stopwatch::start();
-        let (snapshot, mut warnings) = self.read()?;
+        let (snapshot, mut warnings) = self.read(changing)?;
         stopwatch.lap("read");
         if self.in_force.as_ref() == Some(&snapshot) {
             self.note_moves(snapshot);
@@ -252,10 +261,15 @@ impl Reloader {
         })
     }
 
+    /// Do the policies in force, which are those of the snapshot, stand in the same lines of the same files?
+    fn stand_where(&self, snapshot: &Snapshot) -> bool {
+        let mut pairs = self.policies().iter().zip(snapshot.policies());
+        pairs.all(|(a, b)| a.place.is(&b.place))
+    }
+
     /// The same policies may stand elsewhere: in other lines, in other files.
     fn note_moves(&mut self, snapshot: Snapshot) {
-        let mut pairs = snapshot.policies().iter().zip(self.policies());
-        if pairs.all(|(a, b)| a.place.is(&b.place)) {
+        if self.stand_where(&snapshot) {
             return;
         }
         let policies = snapshot.policies().to_vec();
@@ -292,11 +306,8 @@ impl Reloader {
             }
         };
         stopwatch.lap("install");
-        let moved = || {
-            let mut pairs = self.policies().iter().zip(snapshot.policies());
-            pairs.any(|(a, b)| !a.place.is(&b.place))
-        };
-        if known && (self.policies() != snapshot.policies() || moved()) {
+        let same = || self.policies() == snapshot.policies() && self.stand_where(&snapshot);
+        if known && !same() {
             written = names();
         }
         self.named = written.is_ok();
@@ -319,7 +330,7 @@ impl Reloader {
     }
 
     /// Reads the files, and makes sure that they were the same before and after.
-    fn read(&mut self) -> Result<(Snapshot, Vec<String>), Outcome> {
+    fn read(&mut self, changing: Changing) -> Result<(Snapshot, Vec<String>), Outcome> {
         let config = &self.config;
         let paths: Vec<_> = match config.allow_empty {
             true => config
@@ -340,7 +351,7 @@ impl Reloader {
         });
         match FileSet::list(&paths, config.recursive) {
             Ok(after) if after == files => {}
-            _ if self.insists => {}
+            _ if changing == Changing::Take => {}
             // A path that cannot be listed is an error that `load` has found too, or will find.
             Ok(_) if !files.is_empty() => return Err(Outcome::Moving),
             _ => {}

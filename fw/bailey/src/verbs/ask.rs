@@ -9,7 +9,7 @@ use bailey_source::diagnostic::printable;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{ConfigFile, Format, Listing, Screen};
+use crate::args::{ConfigFile, Format, Listing, Screen, Watch};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::exit::{Exit, in_words};
 use crate::output::listing::{self, Kind, watched};
@@ -69,7 +69,7 @@ pub(crate) fn go_on_without_daemon(config: &Config, error: &ClientError) -> Resu
 }
 
 /// The command line asks for what there is not.
-fn question(message: String) -> Exit {
+pub(crate) fn question(message: String) -> Exit {
     eprintln!("error: {message}");
     Exit::Usage
 }
@@ -82,15 +82,7 @@ pub(crate) fn show<T: DeserializeOwned + Serialize>(
     text: impl Fn(&T) -> String,
     exit: impl Fn(&T) -> Exit,
 ) -> Exit {
-    let config = match config(&options.config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    watched(&options.watch, || {
-        let answer = match ask(&config, path, &(), |view| read(view).map(Ok)) {
-            Ok(answer) => answer,
-            Err(exit) => return exit,
-        };
+    repeat(&options.config, &options.watch, path, read, |answer| {
         match options.output {
             Format::Json => json(&answer),
             Format::Yaml => yaml(&answer),
@@ -113,16 +105,28 @@ where
     A: DeserializeOwned + Serialize,
     T: Serialize,
 {
-    let config = match config(&options.config) {
+    repeat(&options.config, &options.watch, path, read, |answer| {
+        printed(listing::print(options, answer, key, &items, kind))
+    })
+}
+
+/// Asks and hands over the answer, as often as is wanted.
+fn repeat<A: DeserializeOwned>(
+    file: &ConfigFile,
+    watch: &Watch,
+    path: &str,
+    read: impl Fn(&View) -> Result<A, DatapathError>,
+    print: impl Fn(A) -> Exit,
+) -> Exit {
+    let config = match config(file) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    watched(&options.watch, || {
-        let answer = match ask(&config, path, &(), |view| read(view).map(Ok)) {
-            Ok(answer) => answer,
-            Err(exit) => return exit,
-        };
-        printed(listing::print(options, answer, key, &items, kind))
+    watched(watch, || {
+        match ask(&config, path, &(), |view| read(view).map(Ok)) {
+            Ok(answer) => print(answer),
+            Err(exit) => exit,
+        }
     })
 }
 

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::output::listing::{no_column, watched};
 use crate::output::table::{Column, Table, terminal_columns};
-use crate::verbs::ask::{config, fail, go_on_without_daemon, show};
+use crate::verbs::ask::{config, fail, go_on_without_daemon, question, show};
 use crate::verbs::flow_printer::Printer;
 use crate::view::View;
 
@@ -31,10 +31,7 @@ pub(crate) fn list(options: &Flows) -> Exit {
     let listing = &options.listing;
     let query = match query(options) {
         Ok(query) => query,
-        Err(message) => {
-            eprintln!("error: {message}");
-            return Exit::Usage;
-        }
+        Err(message) => return question(message),
     };
     let config = match config(&listing.config) {
         Ok(config) => config,
@@ -97,10 +94,7 @@ fn once(config: &Config, listing: &Listing, query: &FlowQuery) -> Exit {
                 printer.begin(list.stamp());
                 list.write(|piece| printer.take(&piece));
             }
-            Ok(Err(message)) => {
-                eprintln!("error: {message}");
-                return Exit::Usage;
-            }
+            Ok(Err(message)) => return question(message),
             Err(error) => return fail(&error),
         }
     }

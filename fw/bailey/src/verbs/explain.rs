@@ -9,6 +9,8 @@ use crate::exit::Exit;
 use crate::load::{Named, print_diagnostics};
 use crate::output::{json, line, yaml};
 use crate::target::{self, connections};
+#[cfg(target_os = "linux")]
+use crate::verbs::explain_live::{Here, here};
 
 /// Judges a connection on the compiled tables and says what decided; without paths, also what a
 /// Bailey that runs here has to say of it.
@@ -102,9 +104,6 @@ const SCHEMA_VERSION: u32 = 2;
 /// Said where only files were asked.
 const UNKNOWN: &str = "\
 these files alone: blocks, failsafe, floods and flows of a running bailey are not known to them";
-
-#[cfg(target_os = "linux")]
-use super::explain_live::{Here, here};
 
 /// Nothing runs here.
 #[cfg(not(target_os = "linux"))]

@@ -28,15 +28,17 @@ impl View {
         let holds = |net: &ipnet::IpNet| net.contains(&src) || net.contains(&dst);
         let entries = self.config.settings().failsafe.into_iter();
         let entries = entries.filter(|entry| entry.covers(src, protocol, port));
-        let (names, now) = (self.names(), Ticks::now());
         let table = FlowTable::open(&self.pins)?;
         let flows = table.iter().filter(|flow| {
             (flow.source, flow.destination) == (src, dst)
                 && flow.protocol == protocol
                 && (flow.destination_port == port || !protocol.has_ports())
         });
+        let (mut names, now) = (None, Ticks::now());
         let flows = flows.take(api::LIVE_FLOWS).map(|flow| {
-            let rules = [flow.egress_rule, flow.ingress_rule].map(|id| name_of(&names, id));
+            // Read if there is a flow to name rules of.
+            let names = names.get_or_insert_with(|| self.names());
+            let rules = [flow.egress_rule, flow.ingress_rule].map(|id| name_of(names, id));
             in_words(&flow, now, rules)
         });
         Ok(api::Live {
