@@ -242,14 +242,15 @@ struct link_service {
 	__u8 any; /* whatever the port */
 };
 
-/* The machine's own addresses: bit h(address) of the filter is set for each, with h the
- * upper bits of the exclusive or of both words, multiplied. */
-/* Bits of values: an address of this machine, the broadcast address of a subnet that it is
- * in, and such a subnet of IPv6, a /64, by its first address. */
+/* Bits of values of own_addresses: an address of this machine, the broadcast address of a
+ * subnet that it is in, and such a subnet of IPv6, a /64, by its first address. */
 #define OWN_HOST 1
 #define OWN_BROADCAST 2
 #define OWN_SUBNET 4
 #define OWN_ADDRESSES 65536
+
+/* The filter before own_addresses: bit h(address) is set for each, with h the upper bits of
+ * the exclusive or of both words, multiplied. */
 #define OWN_FILTER_BITS 15
 #define OWN_FILTER_MUL 0x9e3779b97f4a7c15ULL
 struct own_address {

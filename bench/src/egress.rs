@@ -1,10 +1,11 @@
 use std::net::IpAddr;
 
-use anyhow::{Context, Result, ensure};
-use bailey_compile::{Limits, RuleIds, compile};
+use anyhow::{Result, ensure};
 use bailey_datapath::datapath::Hook;
-use bailey_datapath::{Datapath, Enforcer, PinDir, Settings, frame};
-use bailey_policy::{Protocol, Snapshot};
+use bailey_datapath::{Settings, frame};
+use bailey_policy::Protocol;
+
+use crate::datapath::without_policies;
 
 const SAMPLES: usize = 15;
 const REPEAT: u32 = 1 << 18;
@@ -20,14 +21,7 @@ pub(crate) fn run() -> Result<()> {
         rules: 256,
         ..Settings::default()
     };
-    let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
-        .context("root is needed")?;
-    let nothing = compile(
-        &Snapshot::default(),
-        &RuleIds::default(),
-        &Limits::default(),
-    )?;
-    datapath.install(&nothing)?;
+    let datapath = without_policies(settings)?;
     let runner = datapath.runner()?;
     for (family, [client, server]) in [
         ("IPv4", ["10.0.0.1", "192.0.2.1"]),

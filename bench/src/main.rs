@@ -5,6 +5,8 @@
 mod cluster;
 /// From a file to the packets that it is about.
 mod control;
+/// The programs, with nothing to judge by.
+mod datapath;
 /// The daemon, on a wire.
 mod device;
 /// A packet at the egress hook.

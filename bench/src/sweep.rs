@@ -1,12 +1,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use bailey_compile::{Limits, RuleIds, compile};
+use anyhow::Result;
 use bailey_datapath::datapath::Hook;
-use bailey_datapath::{Datapath, Enforcer, PinDir, Settings, frame};
-use bailey_policy::{Protocol, Snapshot};
+use bailey_datapath::{Settings, frame};
+use bailey_policy::Protocol;
 
+use crate::datapath::without_policies;
 use crate::memory::mebibytes;
 
 const PASSES: u32 = 5;
@@ -19,14 +19,7 @@ pub(crate) fn run(flows: u32) -> Result<()> {
         rules: 256,
         ..Settings::default()
     };
-    let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
-        .context("root is needed")?;
-    let nothing = compile(
-        &Snapshot::default(),
-        &RuleIds::default(),
-        &Limits::default(),
-    )?;
-    datapath.install(&nothing)?;
+    let datapath = without_policies(settings)?;
     let runner = datapath.runner()?;
     let begun = Instant::now();
     for n in 0..flows {

@@ -516,9 +516,9 @@ static __always_inline enum step flow_related(struct pkt *pkt,
 	return pass(pkt, REASON_PASS_RELATED);
 }
 
-/* A packet to one host in a frame for a group, as to the broadcast address of a subnet
- * that nobody has told: it is asked about each time, since the frame before may have gone
- * to one station. */
+/* A packet to one host in a frame for a group, such as to the broadcast address of a
+ * subnet that the configuration does not name. Policy judges each such packet: an earlier
+ * packet of the flow may have gone to one station. */
 static __always_inline bool to_all(const struct pkt *pkt)
 {
 	return pkt->link == LINK_GROUP && !group_address(pkt->destination_be);

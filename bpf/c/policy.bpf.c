@@ -432,7 +432,6 @@ static __always_inline enum step sender_step(struct pkt *pkt)
 	bool apart = pkt->related && !pkt->tunnel;
 	struct class_record *sender;
 	int class_id;
-
 	bool leaves = pkt->hook == HOOK_TC &&
 		      (INSIDE_COUNT || ISOLATES & ISOLATES_UNKNOWN);
 

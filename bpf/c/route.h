@@ -16,7 +16,6 @@
 #define AF_INET 2
 #define AF_INET6 10
 
-
 /* The sum of a header of which the byte before the protocol, the TTL, was lowered
  * by one (RFC 1141). */
 static __always_inline void ttl_lower(struct iphdr *ip)

@@ -42,10 +42,10 @@ static __always_inline bool inside_both(const __u64 a[2], const __u64 b[2])
 	return false;
 }
 
-/* Where the configuration tells which NICs of a bridge or router are outside, the others are
- * inside. What comes in there has an address of the inside's prefixes, or of the link. Any
- * other is asked about with every packet, however current its flow: the classes tell
- * whether an endpoint or a node has it. */
+/* Where the configuration names the outside NICs of a bridge or router, the others are
+ * inside. The sources of packets from there are addresses of the inside's prefixes, or
+ * link-local ones. The policy program looks up any other source, with every packet and
+ * also for a current flow: the class says whether an endpoint or a node has the address. */
 static __always_inline bool foreign(const __u64 sender_be[2], __u32 hook, bool outside)
 {
 	return INSIDE_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP && !outside &&

@@ -240,10 +240,10 @@ pub enum Format {
 /// What makes `check` fail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// What `run` would refuse.
+    /// Errors: `run` would refuse these files.
     #[default]
     Errors,
-    /// Also what it would warn about.
+    /// Warnings too: `run` would only log them.
     Warnings,
 }
 
@@ -253,10 +253,10 @@ pub struct Check {
     /// What to read.
     #[command(flatten)]
     pub source: Source,
-    /// Look at this machine too: would these policies cut off the SSH session of the caller?
+    /// Check this machine too: would these policies cut off the SSH session of the caller?
     #[arg(long)]
     pub live: bool,
-    /// What makes it fail, with exit code 3.
+    /// The findings that make `check` fail, with exit code 3.
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub fail_on: FailOn,
     /// Output format.

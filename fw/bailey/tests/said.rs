@@ -8,8 +8,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::thread::sleep;
-use std::time::Duration;
 
 use bailey_lab::daemon::{self, CONFIG};
 use bailey_lab::traffic::{self, Observed};
@@ -181,12 +179,10 @@ fn rules_have_short_names_and_fields_and_outlive_their_file() {
         let found = rows.iter().find(|row| row["id"] == *id).unwrap();
         found["line"].as_u64().unwrap() as usize
     };
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while line_of(&json(&lab, "rules")) != line + 2 && std::time::Instant::now() < deadline {
-        sleep(Duration::from_millis(50));
-    }
+    soon("the rule stands two lines below", || {
+        line_of(&json(&lab, "rules")) == line + 2
+    });
     let moved = json(&lab, "rules");
-    assert_eq!(line_of(&moved), line + 2);
     assert_eq!(moved["generation"], rules["generation"]);
     // Somebody takes the file away.
     let file = lab.root().join("state/rules.json");
@@ -200,10 +196,7 @@ fn rules_have_short_names_and_fields_and_outlive_their_file() {
         "the daemon knows them"
     );
     daemon.signal(Signal::SIGHUP).unwrap();
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !file.exists() && std::time::Instant::now() < deadline {
-        sleep(Duration::from_millis(50));
-    }
+    soon("the file is there again", || file.exists());
     assert_eq!(code(&ask(&lab, "status")), Some(0));
     daemon.signal(Signal::SIGTERM).unwrap();
     daemon.wait().unwrap();

@@ -447,13 +447,7 @@ fn the_guard_closes_a_nic_without_a_program() {
     let mut daemon = launch(&lab);
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     lab.wait_for_carrier();
-    let allowed_soon = || {
-        let deadline = Instant::now() + PATIENCE;
-        while reach(5432) != Observed::Allowed && Instant::now() < deadline {
-            sleep(Duration::from_millis(50));
-        }
-        assert_eq!(reach(5432), Observed::Allowed);
-    };
+    let allowed_soon = || soon("allowed", || reach(5432) == Observed::Allowed);
     allowed_soon();
     assert_in_force(&lab);
     // Somebody reloads the rules of the machine.

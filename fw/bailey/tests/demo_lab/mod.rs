@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailey_lab::daemon::POLICIES;
 use bailey_lab::topology::NIC;
@@ -52,6 +52,15 @@ pub fn lab() -> Lab {
         fs::copy(demo().join(file), policies.join(file)).unwrap();
     }
     lab
+}
+
+/// Asks until it is so, as long as there is patience.
+pub fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        sleep(Duration::from_millis(50));
+    }
 }
 
 pub fn start(lab: &Lab, extra: &str) -> Daemon {

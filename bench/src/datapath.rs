@@ -1,0 +1,17 @@
+use anyhow::{Context, Result};
+use bailey_compile::{Limits, RuleIds, compile};
+use bailey_datapath::{Datapath, Enforcer, PinDir, Settings};
+use bailey_policy::Snapshot;
+
+/// A datapath with maps of its own in which no policy isolates anybody.
+pub(crate) fn without_policies(settings: Settings) -> Result<Datapath> {
+    let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
+        .context("root is needed")?;
+    let nothing = compile(
+        &Snapshot::default(),
+        &RuleIds::default(),
+        &Limits::default(),
+    )?;
+    datapath.install(&nothing)?;
+    Ok(datapath)
+}
