@@ -172,7 +172,6 @@ fn rules_have_short_names_and_fields_and_outlive_their_file() {
     // Edits that only move a policy are no new generation, but its place is another.
     let path = rule["file"].as_str().unwrap();
     fs::write(path, format!("# one\n# two\n{text}")).unwrap();
-    daemon.signal(Signal::SIGHUP).unwrap();
     let id = &rule["id"];
     let line_of = |rules: &Value| {
         let rows = rules["rules"].as_array().unwrap();
