@@ -112,5 +112,5 @@ pub use guardian::Guardian;
 pub use pins::PinDir;
 pub use protectors::{Process, Protector, protectors};
 pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};
-pub use sys::{Queues, link_speed, queues};
+pub use sys::{Queues, link_speed, queues, run_first};
 pub use uppers::with_uppers;

@@ -31,6 +31,19 @@ pub(crate) fn bpf<T>(command: libc::c_long, attribute: &mut T) -> io::Result<lib
     }
 }
 
+/// The kernel runs the calling thread before all ordinary ones, of whatever process (`SCHED_FIFO`,
+/// sched(7)). For a thread that mostly waits.
+///
+/// # Errors
+/// EPERM without CAP_SYS_NICE where RLIMIT_RTPRIO is 0.
+pub fn run_first() -> io::Result<()> {
+    const THIS_THREAD: libc::pid_t = 0;
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    let parameter = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameter is a live value of the type that the call reads.
+    check(unsafe { libc::sched_setscheduler(THIS_THREAD, policy, &raw const parameter) }.into())
+}
+
 /// Makes a map read-only for system calls, for good.
 ///
 /// # Errors

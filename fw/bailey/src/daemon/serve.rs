@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use bailey_datapath::directory::make_public;
 use bailey_datapath::netlink::Monitor;
+use bailey_datapath::run_first;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -127,6 +128,12 @@ fn forward_interfaces(watching: &Watching, started: &Started) -> std::io::Result
         None
     });
     thread::spawn(move || {
+        if let Err(error) = run_first() {
+            tracing::info!(
+                %error,
+                "no real-time priority: on a busy machine an interface that comes back stays open for longer"
+            );
+        }
         while monitor.wait(LOOK).is_ok() {
             if let Some(guardian) = &guardian {
                 guardian.protect();
