@@ -11,11 +11,11 @@ use bailey_bpf::abi;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::control::{self, ControlWord};
-use crate::counters::{map_pinned_writable, open_pinned};
 use crate::error::DatapathError;
+use crate::error::unusable;
 use crate::mapping::Mapping;
+use crate::pinned::{map_pinned_writable, open_pinned};
 use crate::pins::PinDir;
-use crate::shared::unusable;
 use crate::sys::boot_nanoseconds;
 
 const HOSTS: &str = "block_hosts";

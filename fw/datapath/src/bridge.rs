@@ -5,10 +5,11 @@ use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
 
 use crate::error::DatapathError;
+use crate::error::unusable;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::nic;
 use crate::pins::TRACE;
-use crate::shared::{Shared, unusable};
+use crate::shared::Shared;
 
 /// Two sides must take the same frames.
 pub(crate) fn check(sides: &[InterfaceState]) -> Result<(), DatapathError> {

@@ -2,9 +2,9 @@ use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
+use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 
 /// The word whose store is the commit: which slot, which generation, which epoch.

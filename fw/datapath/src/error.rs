@@ -133,3 +133,25 @@ impl DatapathError {
         }
     }
 }
+
+/// An object lacks a map or program that it should have.
+pub(crate) fn missing(name: &str) -> DatapathError {
+    let source = io::Error::from(io::ErrorKind::NotFound);
+    DatapathError::Map {
+        name: name.to_owned(),
+        operation: "find in the object",
+        source,
+    }
+}
+
+/// A map of an object is of another kind than it should be, or refuses.
+pub(crate) fn unusable<E>(name: &'static str) -> impl FnOnce(E) -> DatapathError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |error| DatapathError::Map {
+        name: name.to_owned(),
+        operation: "use",
+        source: io::Error::other(error),
+    }
+}

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bailey_bpf::{TokenBucket, abi};
 
 use crate::clock::{Ticks, coarse_nanoseconds};
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
+use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 use crate::settings::Settings;
 

@@ -6,9 +6,10 @@ use bailey_bpf::abi;
 use bailey_policy::Protocol;
 
 use crate::clock::Ticks;
-use crate::counters::{Count, map_pinned};
+use crate::counters::Count;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
+use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 use crate::sweep::is_live;
 

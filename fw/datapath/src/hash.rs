@@ -2,8 +2,8 @@ use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
+use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 
 /// The secret of a flow table: where its flows are. `flow_hash` in flow.h and `source_find` in

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
 use crate::netlink::{self, Which};
 use crate::nic;
+use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 
 /// The two maps as memory. Words are written whole: two threads may.

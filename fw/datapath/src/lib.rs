@@ -24,6 +24,8 @@ mod clsact;
 pub mod control;
 /// Counters by reason and by rule.
 pub mod counters;
+/// How many CPUs there may be.
+mod cpu;
 /// Generations installed one after the other.
 pub mod datapath;
 /// The way out: everything off, from the pins alone.
@@ -76,6 +78,8 @@ pub mod netlink;
 mod nic;
 /// The machine's own addresses.
 mod own;
+/// Pinned maps, opened in the shape that this binary expects.
+mod pinned;
 /// Where maps are pinned.
 pub mod pins;
 /// Verdicts from the loaded program, without side effects.

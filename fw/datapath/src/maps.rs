@@ -1,10 +1,10 @@
 use aya::maps::MapType;
 use bailey_bpf::abi;
 
+use crate::cpu::cpus;
 use crate::error::DatapathError;
 use crate::globals::Globals;
 use crate::settings::Settings;
-use crate::shared::cpus;
 
 /// Maps of one build of the programs, pinned under a name that ends with the build's number.
 pub(crate) const BUILD_MAPS: [&str; 5] = [

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::control;
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
+use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 
 /// The number of this thread's network namespace.

@@ -10,9 +10,10 @@ use ipnet::IpNet;
 
 use crate::cidr::CidrWords;
 use crate::error::DatapathError;
+use crate::error::unusable;
 use crate::mapping::Mapping;
 use crate::netlink::{self, Address};
-use crate::shared::{Shared, unusable};
+use crate::shared::Shared;
 use crate::uppers;
 
 const WORDS: usize = size_of::<abi::own_filter>() / 8;

@@ -11,7 +11,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::capabilities;
 use crate::control::{self, ControlWord};
-use crate::error::DatapathError;
+use crate::error::{DatapathError, missing, unusable};
 use crate::failsafe;
 use crate::frozen::write_and_freeze;
 use crate::globals::{Globals, build_number};
@@ -61,16 +61,6 @@ pub(crate) enum Programs {
     All,
     /// The probe and what it calls.
     Probe,
-}
-
-pub(crate) fn cpus() -> Result<u32, DatapathError> {
-    aya::util::nr_cpus()
-        .map(|count| count as u32)
-        .map_err(|(path, source)| DatapathError::Map {
-            name: path.to_owned(),
-            operation: "count CPUs",
-            source,
-        })
 }
 
 impl Deref for Shared {
@@ -356,31 +346,11 @@ where
     program.try_into().map_err(DatapathError::program(name))
 }
 
-fn missing(name: &str) -> DatapathError {
-    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-    DatapathError::Map {
-        name: name.to_owned(),
-        operation: "find in the object",
-        source,
-    }
-}
-
 /// The raw map of an array; aya has typed views only of maps that it reads by system call.
 pub(crate) fn map_data<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a MapData, DatapathError> {
     match ebpf.map(name) {
         Some(Map::Array(data)) => Ok(data),
         _ => Err(missing(name)),
-    }
-}
-
-pub(crate) fn unusable<E>(name: &'static str) -> impl FnOnce(E) -> DatapathError
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    move |error| DatapathError::Map {
-        name: name.to_owned(),
-        operation: "use",
-        source: std::io::Error::other(error),
     }
 }
 

@@ -9,12 +9,12 @@ use crate::attach::{TC, XDP, parse_link_pin};
 use crate::change::XdpMode;
 use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
-use crate::counters::map_pinned;
 use crate::error::DatapathError;
 use crate::flood;
 use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, Which};
+use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 use crate::protectors;
 

@@ -5,15 +5,15 @@ use bailey_bpf::abi;
 
 use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
-use crate::counters::map_pinned_writable;
+use crate::cpu::cpus;
 use crate::error::DatapathError;
 use crate::flood;
 use crate::flows::{LINE_WORDS, line_at};
 use crate::hash::FlowHash;
 use crate::mapping::Mapping;
+use crate::pinned::map_pinned_writable;
 use crate::pins::PinDir;
 use crate::settings::Settings;
-use crate::shared::cpus;
 
 /// Walks the flow table while packets use it, by the protocol of `flow_write.h`: whoever exchanges
 /// a line's meta word for BUSY owns the line.
