@@ -4,13 +4,13 @@
 mod harness;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bailey_bpf::abi::*;
 use bailey_bpf::reason::{REASONS, Reason};
 use bailey_datapath::datapath::Hook;
 use bailey_datapath::{Frames, Settings, Topology, Tunnel, TunnelKind};
-use bailey_policy::{Connection, Protocol};
+use bailey_policy::{Connection, Isolates, LinkScope, OutOfScope, Protocol};
 use bailey_reference as reference;
 use bailey_reference::{Fragment, Generator, Packet, Parsed};
 use harness::*;
@@ -55,10 +55,42 @@ fn key(packet: &Packet) -> (flow_key, bool) {
     (key, low)
 }
 
+/// What a bridge keeps from groups and links, also a packet to one host in a frame for a group.
+fn out_of_scope(
+    connection: &Connection,
+    for_group: bool,
+    snapshot: &bailey_policy::Snapshot,
+) -> Option<u32> {
+    let scope = LinkScope {
+        bridge: true,
+        ..LinkScope::default()
+    };
+    let isolates = Isolates::of(snapshot);
+    let to_group = connection.destination.is_multicast()
+        || connection.destination == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if for_group && !to_group {
+        return isolates.ingress.then_some(REASON_DROP_GROUP);
+    }
+    match scope.excludes(isolates, connection) {
+        Some(OutOfScope::LinkLocal) => Some(REASON_DROP_LINK_LOCAL),
+        Some(_) => Some(REASON_DROP_GROUP),
+        None => None,
+    }
+}
+
 /// What becomes of a packet that is the first of all.
-fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot) -> u32 {
+fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot, bridge: bool) -> u32 {
     if let Fragment::Later { .. } = packet.fragment {
         return REASON_DROP_FRAGMENT_NO_FIRST;
+    }
+    let connection = Connection {
+        source: packet.source,
+        destination: packet.destination,
+        protocol: Protocol(packet.protocol),
+        port: packet.destination_port,
+    };
+    if bridge && let Some(reason) = out_of_scope(&connection, packet.for_group, snapshot) {
+        return reason;
     }
     if packet.related {
         return REASON_DROP_ICMP_ERROR;
@@ -76,12 +108,6 @@ fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot) -> u32 {
             REASON_DROP_TCP_NO_FLOW
         };
     }
-    let connection = Connection {
-        source: packet.source,
-        destination: packet.destination,
-        protocol,
-        port: packet.destination_port,
-    };
     if bailey_policy::oracle::judge(snapshot, &connection).allows() {
         REASON_PASS_NEW
     } else {
@@ -101,7 +127,10 @@ fn compare(h: &Harness, snapshot: &bailey_policy::Snapshot, frame: &[u8], parsed
     };
     let expected = match parsed {
         Parsed::Pass(name) | Parsed::Drop(name) => reason_number(name),
-        Parsed::Packet(packet) => first_of_all(packet, snapshot),
+        Parsed::Packet(packet) => {
+            let bridge = h.datapath.settings().topology == Topology::Bridge;
+            first_of_all(packet, snapshot, bridge)
+        }
     };
     assert_eq!(answer.reason, expected, "{}", told());
     let passes = Reason::of(expected).is_some_and(|reason| reason.passes);

@@ -54,6 +54,7 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
         Fragment::Whole
     };
     Ok(Ip {
+        delivery,
         source: source.into(),
         destination: destination.into(),
         hops: header.ttl(),

@@ -49,6 +49,7 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
         packet.after(FIXED).first(length),
     ))?;
     Ok(Ip {
+        delivery,
         source: source.into(),
         destination: destination.into(),
         hops: header.hop_limit(),

@@ -122,6 +122,8 @@ pub struct Packet {
     pub related: bool,
     /// Which part of a packet it is.
     pub fragment: Fragment,
+    /// Is its frame (within a tunnel, that frame) for a group of stations, or for all?
+    pub for_group: bool,
 }
 
 /// Which part of a packet was received.

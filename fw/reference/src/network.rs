@@ -40,6 +40,7 @@ pub(crate) enum Place {
 /// An IP packet whose headers up to layer 4 are read.
 #[derive(Debug)]
 pub(crate) struct Ip<'a> {
+    pub(crate) delivery: Delivery,
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     /// The TTL or hop limit.
@@ -76,6 +77,7 @@ pub(crate) fn read(ip: &Ip<'_>, zone: u32, frames: &Frames, place: Place) -> Par
     if ip.source.is_unspecified() && !may_be_unspecified(&layer4, ip.is_ipv6()) {
         return Parsed::Drop("martian");
     }
+    let for_group = ip.delivery == Delivery::Group;
     match layer4 {
         Layer4::Pass(reason) => Parsed::Pass(reason),
         Layer4::Related(quoted) => Parsed::Packet(Packet {
@@ -88,6 +90,7 @@ pub(crate) fn read(ip: &Ip<'_>, zone: u32, frames: &Frames, place: Place) -> Par
             opens: false,
             related: true,
             fragment: Fragment::Whole,
+            for_group,
         }),
         Layer4::Flow {
             source_port,
@@ -111,6 +114,7 @@ pub(crate) fn read(ip: &Ip<'_>, zone: u32, frames: &Frames, place: Place) -> Par
                 opens,
                 related: false,
                 fragment: ip.fragment.clone(),
+                for_group,
             })
         }
     }

@@ -822,6 +822,7 @@ fn related() {
             opens: false,
             related: true,
             fragment: Fragment::Whole,
+            for_group: false,
         }
     );
     let sent = Ipv6 {
