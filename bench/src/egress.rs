@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
-use bailey_datapath::datapath::Hook;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::{Settings, frame};
 use bailey_policy::Protocol;
 

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use anyhow::Result;
-use bailey_datapath::datapath::Hook;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::{Settings, frame};
 use bailey_policy::Protocol;
 

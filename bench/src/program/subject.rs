@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use bailey_compile::{Limits, RuleIds, compile};
-use bailey_datapath::datapath::Hook;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
 use ipnet::IpNet;

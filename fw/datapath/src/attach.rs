@@ -11,12 +11,13 @@ use crate::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
 use crate::change::{Change, Event, Interface, XdpMode};
 use crate::error::DatapathError;
 use crate::forwarding;
+use crate::hook::Hook;
 use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::nic;
 use crate::own;
-use crate::pins::{LINK, PinDir};
+use crate::pins::{link_pin, parse_link_pin};
 use crate::refusal;
 use crate::settings::{EgressHook, Topology};
 use crate::shared::{Shared, program_fd};
@@ -47,20 +48,6 @@ pub(crate) struct Attachments {
     strips: BTreeSet<String>,
 }
 
-/// The pin of a link.
-pub(crate) fn link_pin(pins: &PinDir, hook: &str, index: u32) -> PathBuf {
-    pins.pin(&format!("{LINK}{hook}_{index}"))
-}
-
-pub(crate) const XDP: &str = "xdp";
-pub(crate) const TC: &str = "tc";
-
-/// Which hook and which interface a pin's name stands for.
-pub(crate) fn parse_link_pin(name: &str) -> Option<(&str, u32)> {
-    let (hook, index) = name.strip_prefix(LINK)?.split_once('_')?;
-    Some((hook, index.parse().ok()?))
-}
-
 fn alive(link: Option<&Link>, index: u32) -> bool {
     link.is_some_and(|link| link.info().is_ok_and(|info| info.ifindex == index))
 }
@@ -83,8 +70,8 @@ impl Attachments {
             let attached = attachments.by_index.entry(index).or_default();
             attached.name = interfaces::name_of(&shared.table, index);
             match hook {
-                XDP => attached.xdp = link,
-                _ => attached.tc = link,
+                Hook::Xdp => attached.xdp = link,
+                Hook::Tc => attached.tc = link,
             }
         }
         for index in interfaces::known(&shared.table) {
@@ -151,8 +138,8 @@ impl Attachments {
         if let Err(error) = connected {
             let indices: Vec<u32> = self.by_index.keys().copied().collect();
             for index in indices {
-                self.remove(shared, XDP, index);
-                self.remove(shared, TC, index);
+                self.remove(shared, Hook::Xdp, index);
+                self.remove(shared, Hook::Tc, index);
             }
             for found in &found {
                 interfaces::forget(&shared.table, found.state.index);
@@ -205,7 +192,7 @@ impl Attachments {
             Err(error) => {
                 // A hook alone is of no use: what the other one feeds is missing.
                 if self.by_index.get(&index).is_none_or(|a| a.xdp.is_none()) {
-                    self.remove(shared, TC, index);
+                    self.remove(shared, Hook::Tc, index);
                 }
                 return self.refused(&interface.name, error);
             }
@@ -230,9 +217,9 @@ impl Attachments {
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
             return Ok(false);
         }
-        let program = self.program(shared, TC)?;
+        let program = self.program(shared, Hook::Tc)?;
         let link = create_tc(shared.settings.egress_hook, program.as_fd(), found)?;
-        replace_pin(&link, link_pin(&shared.pins, TC, index))?;
+        replace_pin(&link, link_pin(&shared.pins, Hook::Tc, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&found.interface.name);
         attached.tc = Some(link);
@@ -274,11 +261,11 @@ impl Attachments {
         if self.strips.contains(&interface.name) && found.facts.strips_tags == Some(true) {
             return Err(nic::strips_tags(state, "asked before"));
         }
-        let program = self.program(shared, XDP)?;
+        let program = self.program(shared, Hook::Xdp)?;
         if old_mode.is_some() {
             // A link cannot change its mode: for a moment nothing is judged here.
             interfaces::set_judged(&shared.table, index, false);
-            self.take(shared, XDP, index);
+            self.take(shared, Hook::Xdp, index);
         }
         let created = create_xdp(program.as_fd(), found, replace);
         let (link, refusal) = match (created, old_mode) {
@@ -290,7 +277,7 @@ impl Attachments {
                 Err(_) => return Err(error),
             },
         };
-        replace_pin(&link, link_pin(&shared.pins, XDP, index))?;
+        replace_pin(&link, link_pin(&shared.pins, Hook::Xdp, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&interface.name);
         attached.xdp = Some(link);
@@ -301,7 +288,7 @@ impl Attachments {
         // is news that leads to asking.
         if let Err(error) = nic::keep_tags(shared, found) {
             self.strips.insert(interface.name.clone());
-            self.remove(shared, XDP, index);
+            self.remove(shared, Hook::Xdp, index);
             return Err(error);
         }
         let attached = self.by_index.entry(index).or_default();
@@ -313,11 +300,11 @@ impl Attachments {
     }
 
     /// Takes a program off, and its pin away.
-    fn take(&mut self, shared: &Shared, hook: &str, index: u32) {
+    fn take(&mut self, shared: &Shared, hook: Hook, index: u32) {
         let attached = self.by_index.get_mut(&index);
         let link = attached.and_then(|attached| match hook {
-            XDP => attached.xdp.take(),
-            _ => attached.tc.take(),
+            Hook::Xdp => attached.xdp.take(),
+            Hook::Tc => attached.tc.take(),
         });
         if let Some(link) = link {
             let _ = link.detach();
@@ -327,19 +314,18 @@ impl Attachments {
 
     /// The program for a hook. While programs of another build are attached elsewhere, theirs: this
     /// build has no policy yet.
-    fn program(&self, shared: &Shared, hook: &str) -> Result<OwnedFd, DatapathError> {
+    fn program(&self, shared: &Shared, hook: Hook) -> Result<OwnedFd, DatapathError> {
         if !shared.is_attached_build() {
             let links = self.by_index.values().filter_map(|attached| match hook {
-                XDP => attached.xdp.as_ref(),
-                _ => attached.tc.as_ref(),
+                Hook::Xdp => attached.xdp.as_ref(),
+                Hook::Tc => attached.tc.as_ref(),
             });
             let running = links.filter_map(|link| link.info().ok()).map(|i| i.program);
             if let Some(fd) = running.filter_map(|id| program_by_id(id).ok()).next() {
                 return Ok(fd);
             }
         }
-        let name = if hook == XDP { "entry_xdp" } else { "entry_tc" };
-        program_fd(&shared.entry, name)
+        program_fd(&shared.entry, hook.entry_program())
     }
 
     /// Names what is attached to interfaces that are in no configuration, and takes it off. One
@@ -356,15 +342,15 @@ impl Attachments {
         }
         gone.into_iter()
             .map(|(index, interface)| {
-                self.remove(shared, XDP, index);
-                self.remove(shared, TC, index);
+                self.remove(shared, Hook::Xdp, index);
+                self.remove(shared, Hook::Tc, index);
                 Event::of(interface, Change::Unconfigured)
             })
             .collect()
     }
 
-    fn remove(&mut self, shared: &Shared, hook: &str, index: u32) {
-        if hook == XDP {
+    fn remove(&mut self, shared: &Shared, hook: Hook, index: u32) {
+        if hook == Hook::Xdp {
             interfaces::set_judged(&shared.table, index, false);
         }
         self.take(shared, hook, index);
@@ -389,7 +375,10 @@ impl Attachments {
                 interface: name.clone(),
                 message: format!("cannot replace the attached program: {source}"),
             };
-            let pairs = [(TC, &mut attached.tc, &tc), (XDP, &mut attached.xdp, &xdp)];
+            let pairs = [
+                (Hook::Tc, &mut attached.tc, &tc),
+                (Hook::Xdp, &mut attached.xdp, &xdp),
+            ];
             for (hook, link, program) in pairs {
                 let pin = link_pin(&shared.pins, hook, index);
                 let updated = link.as_mut().map(|link| link.update(program.as_fd(), &pin));
@@ -453,8 +442,8 @@ impl Attachments {
                 continue;
             };
             let known = self.by_index.get(&index).and_then(|attached| match hook {
-                XDP => attached.xdp.as_ref(),
-                _ => attached.tc.as_ref(),
+                Hook::Xdp => attached.xdp.as_ref(),
+                Hook::Tc => attached.tc.as_ref(),
             });
             if alive(known, index) {
                 continue;
@@ -465,7 +454,7 @@ impl Attachments {
             }
             let attached = self.by_index.entry(index).or_default();
             attached.name = interfaces::name_of(&shared.table, index);
-            if hook == XDP {
+            if hook == Hook::Xdp {
                 attached.xdp = link;
                 attached.told = true;
                 events.push(attached.event(Change::Attached));
@@ -483,7 +472,7 @@ impl Attachments {
             let pinned = |hook, link: &Option<Link>| {
                 link.is_none() || link_pin(&shared.pins, hook, index).exists()
             };
-            pinned(XDP, &attached.xdp) && pinned(TC, &attached.tc)
+            pinned(Hook::Xdp, &attached.xdp) && pinned(Hook::Tc, &attached.tc)
         })
     }
 
@@ -492,9 +481,12 @@ impl Attachments {
         const PINS: &str = "pins";
         let mut lost = shared.lost_pins();
         let links = self.by_index.iter().flat_map(|(&index, attached)| {
-            [(XDP, attached.xdp.as_ref()), (TC, attached.tc.as_ref())]
-                .into_iter()
-                .filter_map(move |(hook, link)| Some((link_pin(&shared.pins, hook, index), link?)))
+            [
+                (Hook::Xdp, attached.xdp.as_ref()),
+                (Hook::Tc, attached.tc.as_ref()),
+            ]
+            .into_iter()
+            .filter_map(move |(hook, link)| Some((link_pin(&shared.pins, hook, index), link?)))
         });
         let links: Vec<_> = links.filter(|(path, _)| !path.exists()).collect();
         lost += links.len();
@@ -542,7 +534,7 @@ impl Attachments {
             let moved = program_fd(&shared.entry, "entry_tc").and_then(|program| {
                 let link = Link::tcx_egress(program.as_fd(), index);
                 let link = link.map_err(DatapathError::map(&name, "attach before others"))?;
-                replace_pin(&link, link_pin(&shared.pins, TC, index))?;
+                replace_pin(&link, link_pin(&shared.pins, Hook::Tc, index))?;
                 Ok(link)
             });
             match moved {
@@ -667,8 +659,8 @@ impl Attachments {
             }
         }
         for index in gone {
-            self.remove(shared, XDP, index);
-            self.remove(shared, TC, index);
+            self.remove(shared, Hook::Xdp, index);
+            self.remove(shared, Hook::Tc, index);
         }
         events
     }

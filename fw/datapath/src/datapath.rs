@@ -55,15 +55,6 @@ pub struct Datapath {
     pub(crate) shared: Shared,
 }
 
-/// The hook whose program a test run executes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    /// `entry_xdp`.
-    Xdp,
-    /// `entry_tc`.
-    Tc,
-}
-
 impl Datapath {
     /// Adopts what is pinned there, or creates it, and loads the entry programs. Nothing that is
     /// attached is touched. `known` are the rule ids that adopted counters belong to.

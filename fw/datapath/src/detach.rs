@@ -1,20 +1,20 @@
 use std::path::Path;
 
-use crate::attach::parse_link_pin;
 use crate::clsact;
 use crate::error::DatapathError;
+use crate::hook::Hook;
 use crate::interfaces;
 use crate::link::Link;
 use crate::namespace;
 use crate::netlink::{self, Which};
 use crate::nic;
-use crate::pins::PinDir;
+use crate::pins::{PinDir, parse_link_pin};
 
 /// A program that was taken off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detached {
-    /// `xdp` or `tc`.
-    pub hook: String,
+    /// Where it was.
+    pub hook: Hook,
     /// The interface, by name if it still exists.
     pub interface: String,
 }
@@ -28,7 +28,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     let pins = PinDir::Path(directory.to_owned());
     let mut names = pins.names();
     // XDP goes before the egress hook that feeds its flows.
-    names.sort_by_key(|name| name.contains("_tc_"));
+    names.sort_by_key(|name| parse_link_pin(name).map(|(hook, _)| hook));
     let filter = |name: &String| {
         let index = parse_link_pin(name).map(|(_, index)| index)?;
         let link = Link::from_pin(&pins.pin(name), index).ok()?;
@@ -59,10 +59,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
         let state = netlink::interface(Which::Index(index)).ok().flatten();
         let interface = state.map_or_else(|| format!("#{index}"), |state| state.name);
         match result {
-            Ok(()) => detached.push(Detached {
-                hook: hook.to_owned(),
-                interface,
-            }),
+            Ok(()) => detached.push(Detached { hook, interface }),
             Err(error) => {
                 failed = Some(DatapathError::Interface {
                     interface,

@@ -5,15 +5,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use crate::attach::{TC, XDP, create_tc, link_pin, replace_pin};
+use crate::attach::{create_tc, replace_pin};
 use crate::candidate::{create_xdp, look_up};
 use crate::change::Interface;
 use crate::error::DatapathError;
 use crate::forwarding;
+use crate::hook::Hook;
 use crate::interfaces::{self, InterfaceTable};
 use crate::link::Link;
 use crate::netlink;
-use crate::pins::PinDir;
+use crate::pins::{PinDir, link_pin};
 use crate::settings::{EgressHook, Topology};
 use crate::shared::{Shared, program_fd};
 use crate::uppers;
@@ -77,14 +78,14 @@ impl Guardian {
         interfaces::assign(&self.table, index, &interface.name)?;
         interfaces::set_outside(&self.table, index, interface.outside);
         // Egress first: a flow that the node opens must be known before its reply meets XDP.
-        let pin = link_pin(&pins, TC, index);
+        let pin = link_pin(&pins, Hook::Tc, index);
         let known = Link::from_pin(&pin, index).and_then(|link| link.info());
         let alive = known.is_ok_and(|info| info.ifindex == index);
         if self.topology != Topology::Bridge && !alive {
             replace_pin(&create_tc(self.egress_hook, self.tc.as_fd(), &found)?, pin)?;
         }
         let link = create_xdp(self.xdp.as_fd(), &found, false)?;
-        replace_pin(&link, link_pin(&pins, XDP, index))?;
+        replace_pin(&link, link_pin(&pins, Hook::Xdp, index))?;
         interfaces::set_judged(&self.table, index, true);
         Ok(())
     }

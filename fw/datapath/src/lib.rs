@@ -58,6 +58,8 @@ mod globals;
 mod guardian;
 /// Where flows belong: the hashes of the programs, once more.
 pub mod hash;
+/// The hooks that programs are attached to.
+pub mod hook;
 /// Which interface has which counters.
 mod interfaces;
 /// What the programs make of jiffies.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
-use crate::attach::parse_link_pin;
 use crate::directory;
 use crate::error::DatapathError;
+use crate::hook::Hook;
 use crate::link::Link;
 use crate::maps::{BUILD_MAPS, FORMER_MAPS, SHARED_MAPS};
 
@@ -124,9 +124,20 @@ impl PinDir {
 }
 
 /// How the names of pinned links on interfaces begin.
-pub(crate) const LINK: &str = "link_";
+const LINK: &str = "link_";
 /// How the names of pinned links on tracepoints begin.
 pub(crate) const TRACE: &str = "trace_";
+
+/// The pin of the link that holds the program of a hook on an interface.
+pub(crate) fn link_pin(pins: &PinDir, hook: Hook, index: u32) -> PathBuf {
+    pins.pin(&format!("{LINK}{hook}_{index}"))
+}
+
+/// Which hook and which interface a pin's name stands for.
+pub(crate) fn parse_link_pin(name: &str) -> Option<(Hook, u32)> {
+    let (hook, index) = name.strip_prefix(LINK)?.split_once('_')?;
+    Some((Hook::of_name(hook)?, index.parse().ok()?))
+}
 
 fn is_ours(name: &str) -> bool {
     let of_build = |map: &&str| {

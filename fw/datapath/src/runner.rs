@@ -1,8 +1,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::datapath::Hook;
 use crate::error::DatapathError;
+use crate::hook::Hook;
 use crate::sys::bpf;
 
 /// Runs the attached programs on frames, with all their effects on flows and counters; for tests and

@@ -5,17 +5,17 @@ use std::sync::atomic::Ordering;
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 use bailey_bpf::abi;
 
-use crate::attach::{TC, XDP, parse_link_pin};
 use crate::change::XdpMode;
 use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
 use crate::error::DatapathError;
 use crate::flood;
+use crate::hook::Hook;
 use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, Which};
 use crate::pinned::map_pinned;
-use crate::pins::PinDir;
+use crate::pins::{PinDir, parse_link_pin};
 use crate::protectors;
 
 /// What enforces at the moment, as the kernel tells it: no daemon is asked.
@@ -87,22 +87,21 @@ impl Loaded {
         let names = interfaces::slot_names(&pins)?;
         let words: BTreeMap<u32, u64> = interfaces::attached(&pins)?.into_iter().collect();
         // By its pin, or as the kernel has it where somebody has removed the pin.
-        let pins_of_links: Vec<(String, (String, u32))> = pins
+        let pins_of_links: Vec<(String, (Hook, u32))> = pins
             .names()
             .into_iter()
             .filter_map(|pin| {
                 let (hook, index) = parse_link_pin(&pin)?;
-                let place = (hook.to_owned(), index);
-                Some((pin, place))
+                Some((pin, (hook, index)))
             })
             .collect();
-        let pinned: BTreeMap<(String, u32), u32> = pins_of_links
+        let pinned: BTreeMap<(Hook, u32), u32> = pins_of_links
             .iter()
             .filter_map(|(pin, place)| {
                 let index = place.1;
                 let link = Link::from_pin(&pins.pin(pin), index).ok()?;
                 let info = link.info().ok().filter(|info| info.ifindex == index)?;
-                Some((place.clone(), info.program))
+                Some((*place, info.program))
             })
             .collect();
         let judged = words.iter().filter(|(_, word)| **word != 0);
@@ -118,7 +117,7 @@ impl Loaded {
             let slot = words.get(&index).unwrap_or(&0) & u64::from(abi::INTERFACE_SLOT_MASK);
             let state = netlink::interface(Which::Index(index)).ok().flatten();
             let xdp = state.as_ref().and_then(|state| state.xdp);
-            let hook = |hook: &str| pinned.get(&(hook.to_owned(), index)).copied();
+            let hook = |hook: Hook| pinned.get(&(hook, index)).copied();
             let attached = xdp.map(|xdp| xdp.program);
             let name_now = state.as_ref().map(|state| state.name.clone());
             found.push(LoadedInterface {
@@ -126,8 +125,8 @@ impl Loaded {
                 index,
                 running: state.as_ref().is_some_and(|state| state.running),
                 xdp_mode: xdp.map_or(XdpMode::Generic, |xdp| xdp.mode),
-                xdp_program: hook(XDP).or_else(|| attached.filter(&mut is_ours)),
-                tc_program: hook(TC).or_else(|| {
+                xdp_program: hook(Hook::Xdp).or_else(|| attached.filter(&mut is_ours)),
+                tc_program: hook(Hook::Tc).or_else(|| {
                     let name = name_now.as_deref()?;
                     let queried = SchedClassifier::query_tcx(name, TcAttachType::Egress).ok()?;
                     let mut programs = queried.1.iter().map(ProgramInfo::id);

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_bpf::abi::*;
-use bailey_datapath::datapath::Hook;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::{Failsafe, Flood, Settings, frame};
 use bailey_policy::Protocol;
 use harness::*;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bailey_bpf::abi::*;
-use bailey_datapath::datapath::Hook;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::sweep::Sweeper;
 use bailey_datapath::{Datapath, PinDir, Settings, Timeouts};
 use harness::*;

@@ -6,11 +6,11 @@ mod harness;
 use std::net::IpAddr;
 
 use bailey_bpf::abi::*;
-use bailey_datapath::datapath::Hook;
 use bailey_datapath::frame;
 use bailey_datapath::frame::odd::{
     Fragment, TcpSegment, ethernet, fragment, ipv6_chain, sctp_chunk, tagged,
 };
+use bailey_datapath::hook::Hook;
 use bailey_datapath::{Frames, Settings, Timeouts, Topology, Tunnel, TunnelKind};
 use bailey_policy::{Protocol, Snapshot};
 use harness::*;

@@ -7,9 +7,9 @@ mod harness;
 use std::sync::Arc;
 
 use bailey_bpf::abi::*;
-use bailey_datapath::datapath::Hook;
 use bailey_datapath::frame;
 use bailey_datapath::frame::odd::sctp_chunk;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::{OnPolicyChange, Settings, Topology};
 use bailey_policy::{NetworkPolicy, Protocol, Rule, Snapshot};
 use harness::*;

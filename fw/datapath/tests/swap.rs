@@ -8,7 +8,7 @@ use std::thread;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, compile};
-use bailey_datapath::datapath::Hook;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::runner::Runner;
 use bailey_datapath::{Enforcer, OnPolicyChange, Settings};
 use harness::*;

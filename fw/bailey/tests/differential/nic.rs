@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bailey_bpf::abi;
 use bailey_compile::{Limits, RuleIds, compile};
 use bailey_datapath::change::{Interface, XdpMode};
-use bailey_datapath::datapath::Hook;
+use bailey_datapath::hook::Hook;
 use bailey_datapath::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, Flood, Frames, PinDir, Settings, Topology, frame};
 use bailey_lab::Namespace;

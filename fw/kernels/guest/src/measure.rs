@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail, ensure};
 use bailey_bpf::reason::Reason;
 use bailey_compile::{Limits, RuleIds, Tables, compile};
-use bailey_datapath::datapath::Hook;
 use bailey_datapath::frame::odd::{Fragment, fragment, ipv6_chain, tagged};
+use bailey_datapath::hook::Hook;
 use bailey_datapath::runner::Runner;
 use bailey_datapath::{
     Datapath, Enforcer, Frames, OnPolicyChange, PinDir, Settings, Topology, Tunnel, TunnelKind,
