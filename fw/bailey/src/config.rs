@@ -957,8 +957,8 @@ impl Config {
     pub fn wanted_interfaces(&self) -> Result<Vec<bailey_datapath::change::Interface>, String> {
         let interface = |(name, mode): (String, XdpMode)| bailey_datapath::change::Interface {
             mode: match mode {
-                XdpMode::Native => bailey_datapath::change::XdpMode::Native,
-                XdpMode::Generic => bailey_datapath::change::XdpMode::Generic,
+                XdpMode::Native => bailey_datapath::xdp_mode::XdpMode::Native,
+                XdpMode::Generic => bailey_datapath::xdp_mode::XdpMode::Generic,
             },
             outside: self.sources.outside.contains(&name),
             name,

@@ -8,7 +8,7 @@ use aya::programs::{SchedClassifier, TcAttachType, loaded_programs};
 
 use crate::bridge;
 use crate::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
-use crate::change::{Change, Event, Interface, XdpMode};
+use crate::change::{Change, Event, Interface};
 use crate::error::DatapathError;
 use crate::forwarding;
 use crate::hook::Hook;
@@ -16,12 +16,14 @@ use crate::interfaces;
 use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::nic;
+use crate::object::program_fd;
 use crate::own;
 use crate::pins::{link_pin, parse_link_pin};
 use crate::refusal;
 use crate::settings::{EgressHook, Topology};
-use crate::shared::{Shared, program_fd};
+use crate::shared::Shared;
 use crate::uppers;
+use crate::xdp_mode::XdpMode;
 
 /// Programs on one interface.
 #[derive(Debug, Default)]
@@ -76,7 +78,7 @@ impl Attachments {
         }
         for index in interfaces::known(&shared.table) {
             match attachments.by_index.get(&index) {
-                None => interfaces::forget(&shared.table, index),
+                None => nic::forget(&shared.table, index),
                 Some(attached) if attached.xdp.is_none() => {
                     interfaces::set_judged(&shared.table, index, false);
                 }
@@ -142,7 +144,7 @@ impl Attachments {
                 self.remove(shared, Hook::Tc, index);
             }
             for found in &found {
-                interfaces::forget(&shared.table, found.state.index);
+                nic::forget(&shared.table, found.state.index);
             }
             return Err(error);
         }
@@ -357,7 +359,7 @@ impl Attachments {
         let bare = |a: &Attached| a.xdp.is_none() && a.tc.is_none();
         if self.by_index.get(&index).is_none_or(bare) {
             self.by_index.remove(&index);
-            interfaces::forget(&shared.table, index);
+            nic::forget(&shared.table, index);
         }
     }
 

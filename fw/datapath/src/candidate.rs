@@ -5,12 +5,13 @@ use std::os::fd::BorrowedFd;
 
 use aya::util::KernelVersion;
 
-use crate::change::{Interface, XdpMode};
+use crate::change::Interface;
 use crate::error::DatapathError;
 use crate::link::Link;
 use crate::netlink::{self, InterfaceState, Which};
 use crate::refusal;
 use crate::sys::{self, InterfaceFacts};
+use crate::xdp_mode::XdpMode;
 
 /// An interface that is wanted, as it was found.
 pub(crate) struct Found<'a> {

@@ -1,32 +1,5 @@
 use crate::error::DatapathError;
-use crate::link::{XDP_GENERIC, XDP_NATIVE};
-
-/// How XDP runs on an interface; what is asked for is what happens, or attaching fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum XdpMode {
-    /// In the driver, before the kernel allocates a packet.
-    #[default]
-    Native,
-    /// After the kernel allocated the packet: any interface, slower.
-    Generic,
-}
-
-impl XdpMode {
-    /// Its name in configuration and output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-
-    pub(crate) fn flags(self) -> u32 {
-        match self {
-            Self::Native => XDP_NATIVE,
-            Self::Generic => XDP_GENERIC,
-        }
-    }
-}
+use crate::xdp_mode::XdpMode;
 
 /// An interface to attach to.
 #[derive(Debug, Clone, PartialEq, Eq)]

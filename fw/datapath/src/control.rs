@@ -18,17 +18,6 @@ pub struct ControlWord {
     pub epoch: u32,
 }
 
-/// What a commit made current.
-#[derive(Debug)]
-pub struct Committed {
-    /// Counts installs of this datapath, from 1.
-    pub generation: u32,
-    /// Slot of the program arrays.
-    pub slot: u32,
-    /// Attached programs that were replaced on the way.
-    pub events: Vec<crate::change::Event>,
-}
-
 /// Words of `struct control` after the control word itself.
 pub(crate) const SCALE: usize = 1;
 pub(crate) const BUILD: usize = 2;

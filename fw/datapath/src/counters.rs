@@ -4,21 +4,13 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::clock::Ticks;
+use crate::count::Count;
 use crate::cpu::cpus;
 use crate::error::DatapathError;
 use crate::interfaces;
 use crate::mapping::Mapping;
 use crate::pinned::map_pinned;
 use crate::pins::PinDir;
-
-/// Packets and their bytes at layer 2.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Packets; a frame that offload joined counts as its segments.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
 
 /// What one rule decided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

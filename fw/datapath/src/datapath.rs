@@ -11,7 +11,7 @@ use crate::blocks::Blocks;
 use crate::bridge;
 use crate::change::{Change, Event, Interface};
 use crate::clock::{Ticks, ticks_of_seconds};
-use crate::control::{self, Committed, ControlWord};
+use crate::control::{self, ControlWord};
 use crate::counters::Counters;
 use crate::cpu::cpus;
 use crate::error::DatapathError;
@@ -21,11 +21,12 @@ use crate::generation::Generation;
 use crate::guardian::Guardian;
 use crate::hash::FlowHash;
 use crate::interfaces;
+use crate::object::{classifier, program_fd, xdp};
 use crate::pinned::{map_pinned, map_pinned_writable, open_pinned};
 use crate::pins::PinDir;
 use crate::runner::Runner;
 use crate::settings::{Settings, Topology};
-use crate::shared::{Programs, Shared, classifier, program_fd, xdp};
+use crate::shared::{Programs, Shared};
 use crate::sweep::Sweeper;
 use crate::sys;
 use crate::uppers;
@@ -53,6 +54,17 @@ pub struct Datapath {
     /// Ids whose counters belong to the generation in force.
     counted: RuleIds,
     pub(crate) shared: Shared,
+}
+
+/// What a commit made current.
+#[derive(Debug)]
+pub struct Committed {
+    /// Counts installs of this datapath, from 1.
+    pub generation: u32,
+    /// Slot of the program arrays.
+    pub slot: u32,
+    /// Attached programs that were replaced on the way.
+    pub events: Vec<Event>,
 }
 
 impl Datapath {

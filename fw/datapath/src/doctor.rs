@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use crate::candidate::{check_kernel, look_up};
-use crate::change::{Interface, XdpMode};
+use crate::change::Interface;
 use crate::forwarding::{filters_reverse_path, has_ipsec_policy};
 use crate::pins::PinDir;
 use crate::settings::{EgressHook, Settings, Topology};
 use crate::status::xdp_program_of;
 use crate::sys;
+use crate::xdp_mode::XdpMode;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

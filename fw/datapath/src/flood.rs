@@ -2,74 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bailey_bpf::{TokenBucket, abi};
+use bailey_bpf::abi;
 
 use crate::clock::{Ticks, coarse_nanoseconds};
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
 use crate::pinned::map_pinned;
 use crate::pins::PinDir;
-use crate::settings::Settings;
-
-/// What new flows may come in through NICs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Flood {
-    /// Do clients prove themselves while there are more than that?
-    pub defend: bool,
-    /// New flows per second, on all CPUs together; 0: an eighth of the table's slots.
-    pub new_flows: u32,
-    /// New flows per second of one source (/32, /64), during a flood; 0: any.
-    pub source_new_flows: u32,
-}
-
-impl Default for Flood {
-    fn default() -> Self {
-        Self {
-            defend: true,
-            new_flows: 0,
-            source_new_flows: 1000,
-        }
-    }
-}
-
-/// A small table is for a small machine, not for one that may be asked nothing.
-const AUTOMATIC_MIN: u64 = 1000;
-
-/// The numbers of `flood.h`, for all CPUs together.
-#[derive(Debug)]
-pub(crate) struct FloodGlobals {
-    pub(crate) limit: u32,
-    pub(crate) unproven: TokenBucket,
-    pub(crate) source: TokenBucket,
-}
-
-impl FloodGlobals {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let flood = &settings.flood;
-        if !flood.defend {
-            return Self {
-                limit: 0,
-                unproven: TokenBucket::default(),
-                source: TokenBucket::default(),
-            };
-        }
-        let slots = settings.flow_slots();
-        let rate = match flood.new_flows {
-            0 => (slots / 8).max(AUTOMATIC_MIN),
-            rate => u64::from(rate),
-        };
-        let window = 1 << abi::FLOOD_WINDOW_SHIFT;
-        let source = match u64::from(flood.source_new_flows) {
-            0 => TokenBucket::default(),
-            rate => TokenBucket::new(rate, 1, rate),
-        };
-        Self {
-            limit: (rate * window / 1_000_000_000).max(1) as u32,
-            unproven: TokenBucket::new(rate, 1, rate / 4),
-            source,
-        }
-    }
-}
 
 /// Bytes of a line of `flood_cpus`.
 const LINE: usize = size_of::<abi::flood_cpu>();

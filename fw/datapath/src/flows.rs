@@ -6,10 +6,10 @@ use bailey_bpf::abi;
 use bailey_policy::Protocol;
 
 use crate::clock::Ticks;
-use crate::counters::Count;
+use crate::count::Count;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
-use crate::pinned::map_pinned;
+use crate::pinned::{layout_version, map_pinned};
 use crate::pins::PinDir;
 use crate::sweep::is_live;
 
@@ -83,13 +83,6 @@ pub(crate) fn line_at(bucket: usize, lane: usize) -> usize {
 /// Where its counters are: those of the lower address, 0, or the higher, 1.
 fn count_at(side: usize, bucket: usize, lane: usize) -> usize {
     bucket * BUCKET_WORDS + COUNTS + (side * LANES + lane) * COUNT_WORDS
-}
-
-/// The layout that the pinned table was made with.
-pub(crate) fn layout_version(pins: &PinDir) -> Result<u64, DatapathError> {
-    let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
-    let word = keys.words().last();
-    Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)))
 }
 
 /// How many flows there are, and how they are spread over states.

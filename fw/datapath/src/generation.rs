@@ -11,8 +11,9 @@ use crate::error::DatapathError;
 use crate::frozen::write_and_freeze;
 use crate::globals::Globals;
 use crate::maps::map_shapes;
+use crate::object::map_data;
 use crate::settings::OnPolicyChange;
-use crate::shared::{Programs, Shared, map_data};
+use crate::shared::{Programs, Shared};
 
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.

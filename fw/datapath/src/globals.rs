@@ -3,11 +3,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use aya::EbpfLoader;
 use bailey_bpf::{abi, object};
 
-use crate::flood::FloodGlobals;
-use crate::frames::FrameGlobals;
+use crate::flood_constants::FloodGlobals;
+use crate::frame_constants::FrameGlobals;
 use crate::maps::{BUILD_MAPS, MapShape, build_pin};
 use crate::pins::PinDir;
 use crate::settings::{Settings, Topology};
+use crate::timeout_constants::by_state;
 
 /// The numbers that every program is told, as loader globals want them: borrowed.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Globals {
             bridge: u32::from(settings.topology == Topology::Bridge),
             router: u32::from(settings.topology == Topology::Router),
             clock_offset: settings.clock_offset,
-            timeouts: settings.timeouts.by_state(),
+            timeouts: by_state(&settings.timeouts),
             frames: FrameGlobals::new(&settings.frames, &settings.inside),
             flood: FloodGlobals::new(settings),
         }

@@ -14,9 +14,10 @@ use crate::hook::Hook;
 use crate::interfaces::{self, InterfaceTable};
 use crate::link::Link;
 use crate::netlink;
+use crate::object::program_fd;
 use crate::pins::{PinDir, link_pin};
 use crate::settings::{EgressHook, Topology};
-use crate::shared::{Shared, program_fd};
+use crate::shared::Shared;
 use crate::uppers;
 
 /// What it takes to attach: the programs that are attached, and where they stand.

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
+use crate::flow_keys::nh_pair;
 use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 
@@ -93,14 +94,4 @@ impl FlowHash {
         let second = (first ^ first >> 32).wrapping_mul(self.keys.mul[1]);
         (first, second)
     }
-}
-
-fn nh_pair(a: u32, key_a: u32, b: u32, key_b: u32) -> u64 {
-    u64::from(a.wrapping_add(key_a)) * u64::from(b.wrapping_add(key_b))
-}
-
-/// What the words that are zero in every IPv4 flow's key add to its hash: the first of each address.
-pub(crate) fn common_of_v4(keys: &abi::flow_keys) -> u64 {
-    let nh = &keys.nh;
-    nh_pair(0, nh[2], 0, nh[3]).wrapping_add(nh_pair(0, nh[6], 0, nh[7]))
 }

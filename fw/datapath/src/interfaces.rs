@@ -10,7 +10,6 @@ use bailey_bpf::abi;
 use crate::error::DatapathError;
 use crate::mapping::Mapping;
 use crate::netlink::{self, Which};
-use crate::nic;
 use crate::pinned::map_pinned;
 use crate::pins::PinDir;
 
@@ -216,11 +215,6 @@ fn set_words(words: &Mapping) -> Vec<(u32, u64)> {
         .map(|(index, word)| (index as u32, word.load(Ordering::Relaxed)))
         .filter(|(_, word)| *word != 0)
         .collect()
-}
-
-pub(crate) fn forget(table: &InterfaceTable, index: u32) {
-    nic::restore(index, load(table, index));
-    store(table, index, 0);
 }
 
 /// The name that an interface was attached under.

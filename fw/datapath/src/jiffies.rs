@@ -3,8 +3,8 @@ use bailey_bpf::object;
 use rustix::time::{ClockId, clock_getres};
 
 use crate::error::DatapathError;
+use crate::object::{program_fd, xdp};
 use crate::runner::run_once;
-use crate::shared::{program_fd, xdp};
 
 /// The constants of `clock.h`: how jiffies become nanoseconds of the coarse monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use bailey_bpf::abi;
 
 use crate::error::DatapathError;
 use crate::maps::{MapShape, map_shapes};
+use crate::pinned::layout_version;
 use crate::pins::PinDir;
 use crate::settings::Settings;
 
@@ -40,7 +41,7 @@ pub(crate) fn inspect(pins: &PinDir, settings: &Settings) -> Result<Pinned, Data
 }
 
 fn check_version(pins: &PinDir) -> Result<(), DatapathError> {
-    let found = crate::flows::layout_version(pins)?;
+    let found = layout_version(pins)?;
     if found == u64::from(abi::ABI_VERSION) {
         return Ok(());
     }

@@ -22,6 +22,8 @@ pub mod clock;
 mod clsact;
 /// The control word.
 pub mod control;
+/// Packets and bytes.
+pub mod count;
 /// Counters by reason and by rule.
 pub mod counters;
 /// How many CPUs there may be.
@@ -38,14 +40,22 @@ pub mod doctor;
 pub mod error;
 /// What passes whatever policy says.
 pub mod failsafe;
+/// [`Failsafe`] entries as the programs read them.
+mod failsafe_image;
 /// New flows, while there are too many of them.
 pub mod flood;
+/// [`Flood`] as constants.
+mod flood_constants;
+/// The secret of the flow table.
+mod flow_keys;
 /// The flow table, read from outside.
 pub mod flows;
 /// What the kernel's forwarding asks besides the route.
 pub mod forwarding;
 /// Frames for the probe.
 pub mod frame;
+/// [`Frames`] as constants.
+mod frame_constants;
 /// How frames are read.
 pub mod frames;
 /// Tables that are written once, read back and frozen.
@@ -78,6 +88,8 @@ mod namespace;
 pub mod netlink;
 /// Settings of NICs that are changed and given back.
 mod nic;
+/// Programs and maps of a loaded object.
+mod object;
 /// The machine's own addresses.
 mod own;
 /// Pinned maps, opened in the shape that this binary expects.
@@ -94,6 +106,8 @@ pub mod refusal;
 pub mod runner;
 /// Sizes, timeouts and modes: what is fixed when the maps are created.
 pub mod settings;
+/// Floods of new flows: the settings.
+mod settings_flood;
 /// The maps that all generations share, and the attached programs.
 mod shared;
 /// What is loaded and attached, without a daemon.
@@ -102,21 +116,25 @@ pub mod status;
 pub mod sweep;
 /// System calls that no library wraps safely.
 mod sys;
+/// [`Timeouts`] as constants.
+mod timeout_constants;
 /// Interfaces on top of others.
 mod uppers;
+/// Native or generic XDP.
+pub mod xdp_mode;
 /// AF_XDP sockets.
 pub mod xsk;
 
-pub use control::{Committed, ControlWord};
-pub use datapath::{Datapath, Enforcer};
+pub use control::ControlWord;
+pub use datapath::{Committed, Datapath, Enforcer};
 pub use detach::{Detached, detach};
 pub use error::DatapathError;
 pub use failsafe::Failsafe;
-pub use flood::Flood;
 pub use frames::{Frames, Tunnel, TunnelKind};
 pub use guardian::Guardian;
 pub use pins::PinDir;
 pub use protectors::{Process, Protector, protectors};
 pub use settings::{EgressHook, OnPolicyChange, Settings, Timeouts, Topology};
+pub use settings_flood::Flood;
 pub use sys::{Queues, link_speed, queues, run_first};
 pub use uppers::with_uppers;

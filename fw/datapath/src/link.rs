@@ -24,11 +24,6 @@ const BPF_XDP: u32 = 37;
 const BPF_TCX_EGRESS: u32 = 47;
 const BPF_F_BEFORE: u32 = 1 << 3;
 const LINK_TYPE_XDP: u32 = 6;
-/// `XDP_FLAGS_SKB_MODE`
-pub(crate) const XDP_GENERIC: u32 = 1 << 1;
-/// `XDP_FLAGS_DRV_MODE`
-pub(crate) const XDP_NATIVE: u32 = 1 << 2;
-
 /// A program on a hook. Closing it detaches the program, unless it is pinned or a filter.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -106,7 +101,7 @@ fn c_path(path: &Path) -> io::Result<CString> {
 }
 
 impl Link {
-    /// Attaches an XDP program; `mode` is [`XDP_NATIVE`] or [`XDP_GENERIC`].
+    /// Attaches an XDP program; `mode` is that of [`XdpMode::flags`](crate::xdp_mode::XdpMode::flags).
     pub(crate) fn xdp(program: BorrowedFd<'_>, ifindex: u32, mode: u32) -> io::Result<Self> {
         Self::create(program, ifindex, BPF_XDP, mode)
     }

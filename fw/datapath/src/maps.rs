@@ -3,7 +3,6 @@ use bailey_bpf::abi;
 
 use crate::cpu::cpus;
 use crate::error::DatapathError;
-use crate::globals::Globals;
 use crate::settings::Settings;
 
 /// Maps of one build of the programs, pinned under a name that ends with the build's number.
@@ -59,9 +58,8 @@ pub(crate) struct MapShape {
 
 /// [`SHARED_MAPS`] as these settings want them.
 pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathError> {
-    let globals = Globals::new(settings);
     let cpus = cpus()?;
-    let buckets = 1 << globals.bucket_bits;
+    let buckets = 1 << settings.bucket_bits();
     let array = |name, value_size: usize, entries, setting| MapShape {
         name,
         kind: MapType::Array,
@@ -80,7 +78,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
     };
     let flows = Some("flow_table.flows");
     let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
-    let rules = cpus * globals.rule_stride;
+    let rules = cpus * settings.rule_stride();
     Ok(vec![
         array("control", size_of::<abi::control>(), 1, None),
         array("probe_control", size_of::<abi::control>(), 1, None),
@@ -107,7 +105,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         array(
             "limit_states",
             size_of::<abi::limit_state>(),
-            globals.rule_stride,
+            settings.rule_stride(),
             Some("limits.rules"),
         ),
         array("limit_sources", 8, 1 << abi::SOURCE_BITS, None),

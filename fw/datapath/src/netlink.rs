@@ -18,7 +18,7 @@ use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::change::{Interface, XdpMode};
+use crate::xdp_mode::XdpMode;
 
 /// `RTNLGRP_LINK`, linux/rtnetlink.h.
 const GROUP_LINK: u32 = 1;
@@ -350,18 +350,6 @@ pub(crate) fn remove_xdp(index: u32, flags: u32) -> io::Result<()> {
         NLM_F_REQUEST | NLM_F_ACK,
     )
     .map(drop)
-}
-
-/// The same interfaces by their own names: the configuration may know one by an alternative name
-/// (`ip link property add`). What is not there keeps the name that it was given.
-pub(crate) fn by_own_names(wanted: &[Interface]) -> Vec<Interface> {
-    let mut own = wanted.to_vec();
-    for interface in &mut own {
-        if let Ok(Some(state)) = self::interface(Which::Name(&interface.name)) {
-            interface.name = state.name;
-        }
-    }
-    own
 }
 
 /// Tells when something may have changed of interfaces, addresses, settings of forwarding or IPsec

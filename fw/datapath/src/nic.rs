@@ -5,7 +5,7 @@ use bailey_bpf::abi;
 
 use crate::candidate::Found;
 use crate::error::DatapathError;
-use crate::interfaces;
+use crate::interfaces::{self, InterfaceTable};
 use crate::netlink::{self, InterfaceState, Which};
 use crate::settings::Topology;
 use crate::shared::Shared;
@@ -80,4 +80,10 @@ pub(crate) fn restore(index: u32, word: u64) {
     if word & u64::from(abi::INTERFACE_RXVLAN) != 0 {
         let _ = sys::set_tag_stripping(&state.name, true);
     }
+}
+
+/// Forgets an interface, and gives it back what was changed.
+pub(crate) fn forget(table: &InterfaceTable, index: u32) {
+    restore(index, interfaces::load(table, index));
+    interfaces::store(table, index, 0);
 }

@@ -1,6 +1,8 @@
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 
 use aya::maps::MapData;
+use bailey_bpf::abi;
 
 use crate::error::{DatapathError, is_denied};
 use crate::mapping::Mapping;
@@ -57,4 +59,11 @@ pub(crate) fn map_pinned(
     let mapping = Mapping::readable(map.fd().as_fd(), entries * value_size)
         .map_err(DatapathError::map(name, "map into memory"))?;
     Ok((mapping, entries))
+}
+
+/// The layout that the pinned table was made with.
+pub(crate) fn layout_version(pins: &PinDir) -> Result<u64, DatapathError> {
+    let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
+    let word = keys.words().last();
+    Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)))
 }

@@ -6,7 +6,7 @@ use bailey_policy::Connection;
 use crate::datapath::Datapath;
 use crate::error::DatapathError;
 use crate::frame;
-use crate::shared::program;
+use crate::object::program;
 
 /// What the loaded program says of the opening of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

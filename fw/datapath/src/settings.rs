@@ -2,10 +2,9 @@ use aya::util::KernelVersion;
 use bailey_bpf::abi;
 use ipnet::IpNet;
 
-use crate::clock::ticks_of_seconds;
 use crate::failsafe::Failsafe;
-use crate::flood::Flood;
 use crate::frames::Frames;
+use crate::settings_flood::Flood;
 
 /// Where the machine stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -148,35 +147,6 @@ impl Default for Timeouts {
             other: 600,
             denied: 60,
         }
-    }
-}
-
-impl Timeouts {
-    /// By `enum flow_state`, in ticks.
-    pub(crate) fn by_state(&self) -> [u32; abi::STATE_COUNT as usize] {
-        let mut ticks = [0; abi::STATE_COUNT as usize];
-        // A line that is being written is nobody's to expire.
-        ticks[abi::STATE_BUSY as usize] = u32::MAX;
-        for (state, seconds) in [
-            (abi::STATE_TCP_SYN_SENT, self.tcp_syn_sent),
-            (abi::STATE_TCP_SYN_RECV, self.tcp_syn_recv),
-            (abi::STATE_TCP_ESTABLISHED, self.tcp_established),
-            (abi::STATE_TCP_FIN_WAIT, self.tcp_fin_wait),
-            (abi::STATE_TCP_TIME_WAIT, self.tcp_time_wait),
-            (abi::STATE_CLOSED, self.tcp_closed),
-            (abi::STATE_UDP_NEW, self.udp_new),
-            (abi::STATE_UDP_REPLIED, self.udp_replied),
-            (abi::STATE_ICMP_NEW, self.icmp),
-            (abi::STATE_ICMP_REPLIED, self.icmp),
-            (abi::STATE_SCTP_NEW, self.sctp_new),
-            (abi::STATE_SCTP_REPLIED, self.sctp_replied),
-            (abi::STATE_OTHER_NEW, self.other),
-            (abi::STATE_OTHER_REPLIED, self.other),
-            (abi::STATE_DENIED, self.denied),
-        ] {
-            ticks[state as usize] = ticks_of_seconds(seconds);
-        }
-        ticks
     }
 }
 

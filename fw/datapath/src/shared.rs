@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use aya::maps::{DevMapHash, HashMap, Map, MapData, ProgramArray};
-use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -12,10 +11,10 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::capabilities;
 use crate::control::{self, ControlWord};
 use crate::error::{DatapathError, missing, unusable};
-use crate::failsafe;
+use crate::failsafe_image;
+use crate::flow_keys::common_of_v4;
 use crate::frozen::write_and_freeze;
 use crate::globals::{Globals, build_number};
-use crate::hash;
 use crate::interfaces::InterfaceTable;
 use crate::jiffies::Jiffies;
 use crate::layout::{self, Pinned};
@@ -23,6 +22,7 @@ use crate::link::pin_descriptor;
 use crate::mapping::Mapping;
 use crate::maps::{BUILD_MAPS, MapShape, SHARED_MAPS, build_pin, map_shapes};
 use crate::namespace;
+use crate::object::{classifier, map_data, xdp};
 use crate::pins::PinDir;
 use crate::settings::Settings;
 
@@ -226,7 +226,7 @@ impl Parts {
         let reason_counters = whole("reason_counters")?;
         let own_filter = whole("own_filter")?;
         // Written and frozen before any program that reads it is loaded.
-        let image = failsafe::image(&settings.failsafe);
+        let image = failsafe_image::image(&settings.failsafe);
         write_and_freeze(
             map_data(&entry, "failsafe")?.fd().as_fd(),
             "failsafe",
@@ -310,50 +310,6 @@ fn load_entry_programs(entry: &mut Ebpf, programs: Programs) -> Result<(), Datap
         .map_err(DatapathError::program("entry_tc"))
 }
 
-pub(crate) fn xdp<'a>(
-    ebpf: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<&'a mut Xdp, DatapathError> {
-    let program = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
-    program.try_into().map_err(DatapathError::program(name))
-}
-
-pub(crate) fn classifier<'a>(
-    ebpf: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<&'a mut SchedClassifier, DatapathError> {
-    let program = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
-    program.try_into().map_err(DatapathError::program(name))
-}
-
-/// The descriptor of a loaded program, to be kept.
-pub(crate) fn program_fd(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, DatapathError> {
-    let program = ebpf.program(name).ok_or_else(|| missing(name))?;
-    let fd = program.fd().map_err(DatapathError::program(name))?;
-    let owned = fd.as_fd().try_clone_to_owned();
-    owned.map_err(|source| DatapathError::System {
-        operation: "dup",
-        source,
-    })
-}
-
-/// A program of an object, to be looked at or run.
-pub(crate) fn program<'a, T>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a T, DatapathError>
-where
-    &'a T: TryFrom<&'a Program, Error = ProgramError>,
-{
-    let program = ebpf.program(name).ok_or_else(|| missing(name))?;
-    program.try_into().map_err(DatapathError::program(name))
-}
-
-/// The raw map of an array; aya has typed views only of maps that it reads by system call.
-pub(crate) fn map_data<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a MapData, DatapathError> {
-    match ebpf.map(name) {
-        Some(Map::Array(data)) => Ok(data),
-        _ => Err(missing(name)),
-    }
-}
-
 fn writable(ebpf: &Ebpf, name: &str, bytes: usize) -> Result<Mapping, DatapathError> {
     let map = map_data(ebpf, name)?;
     Mapping::writable(map.fd().as_fd(), bytes).map_err(DatapathError::map(name, "map into memory"))
@@ -376,7 +332,7 @@ fn write_keys(entry: &Ebpf) -> Result<(), DatapathError> {
     })?;
     let mut keys: abi::flow_keys = bytemuck::pod_read_unaligned(&random);
     keys.mul = keys.mul.map(|multiplier| multiplier | 1);
-    keys.nh_v4 = hash::common_of_v4(&keys);
+    keys.nh_v4 = common_of_v4(&keys);
     keys.abi = u64::from(abi::ABI_VERSION);
     let mapping = writable(entry, "flow_keys", size_of::<abi::flow_keys>())?;
     let words: [u64; size_of::<abi::flow_keys>() / 8] = bytemuck::cast(keys);

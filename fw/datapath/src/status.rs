@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 use bailey_bpf::abi;
 
-use crate::change::XdpMode;
 use crate::clock::Ticks;
 use crate::control::{self, ControlWord};
 use crate::error::DatapathError;
@@ -17,6 +16,7 @@ use crate::netlink::{self, Which};
 use crate::pinned::map_pinned;
 use crate::pins::{PinDir, parse_link_pin};
 use crate::protectors;
+use crate::xdp_mode::XdpMode;
 
 /// What enforces at the moment, as the kernel tells it: no daemon is asked.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use crate::mapping::Mapping;
 use crate::pinned::map_pinned_writable;
 use crate::pins::PinDir;
 use crate::settings::Settings;
+use crate::timeout_constants::by_state;
 
 /// Walks the flow table while packets use it, by the protocol of `flow_write.h`: whoever exchanges
 /// a line's meta word for BUSY owns the line.
@@ -83,7 +84,7 @@ impl Sweeper {
             control: map_pinned_writable(pins, "control", size_of::<abi::control>())?,
             events: map_pinned_writable(pins, "flow_events", size_of::<abi::flow_events>())?,
             hash: FlowHash::open(pins)?,
-            timeouts: settings.timeouts.by_state(),
+            timeouts: by_state(&settings.timeouts),
             flows: u64::from(settings.flows),
             clock_offset: settings.clock_offset,
             cpus: cpus()? as usize,

@@ -8,7 +8,7 @@ use bailey_bpf::abi;
 
 use crate::change::Interface;
 use crate::interfaces;
-use crate::netlink::{self, Stacking};
+use crate::netlink::{self, Stacking, Which};
 use crate::settings::Topology;
 use crate::shared::Shared;
 
@@ -102,7 +102,7 @@ pub fn with_uppers(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>>
 /// as a packet that arrives through one member may as well arrive through another. (A bridge has two
 /// interfaces, whatever they are members of.)
 pub(crate) fn to_attach(wanted: &[Interface], topology: Topology) -> Vec<Interface> {
-    let mut all = netlink::by_own_names(wanted);
+    let mut all = by_own_names(wanted);
     if topology != Topology::Bridge
         && let Ok(links) = netlink::stacking()
     {
@@ -110,6 +110,18 @@ pub(crate) fn to_attach(wanted: &[Interface], topology: Topology) -> Vec<Interfa
         all.extend(siblings);
     }
     all
+}
+
+/// The same interfaces by their own names: the configuration may know one by an alternative name
+/// (`ip link property add`). What is not there keeps the name that it was given.
+fn by_own_names(wanted: &[Interface]) -> Vec<Interface> {
+    let mut own = wanted.to_vec();
+    for interface in &mut own {
+        if let Ok(Some(state)) = netlink::interface(Which::Name(&interface.name)) {
+            interface.name = state.name;
+        }
+    }
+    own
 }
 
 fn siblings(links: &[Stacking], wanted: &[Interface]) -> Vec<Interface> {
@@ -166,7 +178,7 @@ mod tests {
         ];
         let wanted = |name: &str| Interface {
             name: name.to_owned(),
-            mode: crate::change::XdpMode::Native,
+            mode: crate::xdp_mode::XdpMode::Native,
             outside: true,
         };
         let names = |wanted: &[Interface]| {

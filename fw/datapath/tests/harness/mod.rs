@@ -16,7 +16,8 @@ use std::thread::panicking;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
-use bailey_datapath::counters::{Count, RuleCount};
+use bailey_datapath::count::Count;
+use bailey_datapath::counters::RuleCount;
 use bailey_datapath::flows::Flow;
 use bailey_datapath::hook::Hook;
 use bailey_datapath::runner::Runner;

@@ -1,0 +1,8 @@
+/// Packets and their bytes at layer 2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets; a frame that offload joined counts as its segments.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}

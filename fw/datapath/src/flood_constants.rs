@@ -1,0 +1,42 @@
+use bailey_bpf::{TokenBucket, abi};
+
+use crate::settings::Settings;
+
+/// A small table is for a small machine, not for one that may be asked nothing.
+const AUTOMATIC_MIN: u64 = 1000;
+
+/// The numbers of `flood.h`, for all CPUs together.
+#[derive(Debug)]
+pub(crate) struct FloodGlobals {
+    pub(crate) limit: u32,
+    pub(crate) unproven: TokenBucket,
+    pub(crate) source: TokenBucket,
+}
+
+impl FloodGlobals {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let flood = &settings.flood;
+        if !flood.defend {
+            return Self {
+                limit: 0,
+                unproven: TokenBucket::default(),
+                source: TokenBucket::default(),
+            };
+        }
+        let slots = settings.flow_slots();
+        let rate = match flood.new_flows {
+            0 => (slots / 8).max(AUTOMATIC_MIN),
+            rate => u64::from(rate),
+        };
+        let window = 1 << abi::FLOOD_WINDOW_SHIFT;
+        let source = match u64::from(flood.source_new_flows) {
+            0 => TokenBucket::default(),
+            rate => TokenBucket::new(rate, 1, rate),
+        };
+        Self {
+            limit: (rate * window / 1_000_000_000).max(1) as u32,
+            unproven: TokenBucket::new(rate, 1, rate / 4),
+            source,
+        }
+    }
+}
