@@ -11,7 +11,6 @@ use crate::error::DatapathError;
 use crate::mapping::Mapping;
 use crate::pinned::{layout_version, map_pinned};
 use crate::pins::PinDir;
-use crate::sweep::is_live;
 
 /// The flow table, read while the programs write it: each flow is whole, the set of them is not
 /// of one moment.
@@ -83,6 +82,19 @@ pub(crate) fn line_at(bucket: usize, lane: usize) -> usize {
 /// Where its counters are: those of the lower address, 0, or the higher, 1.
 fn count_at(side: usize, bucket: usize, lane: usize) -> usize {
     bucket * BUCKET_WORDS + COUNTS + (side * LANES + lane) * COUNT_WORDS
+}
+
+/// `state_live` of source.h: live and replied, which is never evicted for another.
+pub(crate) fn is_live(state: u32) -> bool {
+    matches!(
+        state,
+        abi::STATE_TCP_ESTABLISHED
+            | abi::STATE_TCP_FIN_WAIT
+            | abi::STATE_UDP_REPLIED
+            | abi::STATE_ICMP_REPLIED
+            | abi::STATE_SCTP_REPLIED
+            | abi::STATE_OTHER_REPLIED
+    )
 }
 
 /// How many flows there are, and how they are spread over states.

@@ -8,7 +8,7 @@ use crate::control::{self, ControlWord};
 use crate::cpu::cpus;
 use crate::error::DatapathError;
 use crate::flood;
-use crate::flows::{LINE_WORDS, line_at};
+use crate::flows::{LINE_WORDS, is_live, line_at};
 use crate::hash::FlowHash;
 use crate::mapping::Mapping;
 use crate::pinned::map_pinned_writable;
@@ -278,19 +278,6 @@ fn is_far(epoch: u32, stamp: u32) -> bool {
 /// `source_counts` of source.h.
 fn counts_for_source(meta: u64) -> bool {
     is_live(state_of(meta))
-}
-
-/// `state_live` of source.h: live and replied, which is never evicted for another.
-pub(crate) fn is_live(state: u32) -> bool {
-    matches!(
-        state,
-        abi::STATE_TCP_ESTABLISHED
-            | abi::STATE_TCP_FIN_WAIT
-            | abi::STATE_UDP_REPLIED
-            | abi::STATE_ICMP_REPLIED
-            | abi::STATE_SCTP_REPLIED
-            | abi::STATE_OTHER_REPLIED
-    )
 }
 
 #[cfg(test)]
