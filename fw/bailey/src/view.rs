@@ -7,7 +7,7 @@ use bailey_control::api::{self, Named, SCHEMA_VERSION};
 use bailey_datapath::blocks::{self, Blocks};
 use bailey_datapath::control::ControlWord;
 use bailey_datapath::counters::Counters;
-use bailey_datapath::flows::{Census, FlowTable, state_name};
+use bailey_datapath::flow_table::{Census, FlowTable, state_name};
 use bailey_datapath::status::{Loaded, LoadedInterface};
 use bailey_datapath::sweep::SCALE_START;
 use bailey_datapath::{DatapathError, PinDir};

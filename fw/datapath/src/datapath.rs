@@ -16,7 +16,7 @@ use crate::counters::Counters;
 use crate::cpu::cpus;
 use crate::error::DatapathError;
 use crate::error::unusable;
-use crate::flows::FlowTable;
+use crate::flow_table::FlowTable;
 use crate::generation::Generation;
 use crate::guardian::Guardian;
 use crate::hash::FlowHash;

@@ -10,7 +10,7 @@ use crate::control::ControlWord;
 use crate::error::DatapathError;
 use crate::frozen::write_and_freeze;
 use crate::globals::Globals;
-use crate::maps::map_shapes;
+use crate::map_table::map_shapes;
 use crate::object::map_data;
 use crate::settings::OnPolicyChange;
 use crate::shared::{Programs, Shared};

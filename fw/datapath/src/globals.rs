@@ -5,7 +5,7 @@ use bailey_bpf::{abi, object};
 
 use crate::flood_constants::FloodGlobals;
 use crate::frame_constants::FrameGlobals;
-use crate::maps::{BUILD_MAPS, MapShape, build_pin};
+use crate::map_table::{BUILD_MAPS, MapShape, build_pin};
 use crate::pins::PinDir;
 use crate::settings::{Settings, Topology};
 use crate::timeout_constants::by_state;

@@ -5,7 +5,7 @@ use aya::maps::{MapInfo, MapType};
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::maps::{MapShape, map_shapes};
+use crate::map_table::{MapShape, map_shapes};
 use crate::pinned::layout_version;
 use crate::pins::PinDir;
 use crate::settings::Settings;

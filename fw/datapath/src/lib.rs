@@ -49,7 +49,7 @@ mod flood_constants;
 /// The secret of the flow table.
 mod flow_keys;
 /// The flow table, read from outside.
-pub mod flows;
+pub mod flow_table;
 /// What the kernel's forwarding asks besides the route.
 pub mod forwarding;
 /// Frames for the probe.
@@ -78,10 +78,10 @@ mod jiffies;
 mod layout;
 /// Programs on hooks.
 mod link;
+/// The maps and their shapes.
+mod map_table;
 /// A BPF map as memory.
 mod mapping;
-/// The maps and their shapes.
-mod maps;
 /// Which network namespace numbers of interfaces belong to.
 mod namespace;
 /// Interfaces, as rtnetlink sees them.

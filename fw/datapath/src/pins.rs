@@ -8,7 +8,7 @@ use crate::directory;
 use crate::error::DatapathError;
 use crate::hook::Hook;
 use crate::link::Link;
-use crate::maps::{BUILD_MAPS, FORMER_MAPS, SHARED_MAPS};
+use crate::map_table::{BUILD_MAPS, FORMER_MAPS, SHARED_MAPS};
 
 /// Where maps are pinned: how objects of different generations come to share them.
 #[derive(Debug)]

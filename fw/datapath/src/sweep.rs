@@ -8,7 +8,7 @@ use crate::control::{self, ControlWord};
 use crate::cpu::cpus;
 use crate::error::DatapathError;
 use crate::flood;
-use crate::flows::{LINE_WORDS, is_live, line_at};
+use crate::flow_table::{LINE_WORDS, is_live, line_at};
 use crate::hash::FlowHash;
 use crate::mapping::Mapping;
 use crate::pinned::map_pinned_writable;

@@ -210,7 +210,8 @@ fn counters_are_exact_or_short_by_a_known_share() {
             2 * PACKETS,
             "of the rule"
         );
-        let flow = |flow: &bailey_datapath::flows::Flow| flow.original.packets + flow.reply.packets;
+        let flow =
+            |flow: &bailey_datapath::flow_table::Flow| flow.original.packets + flow.reply.packets;
         flow(&after.0) - flow(&before.0)
     };
     assert_eq!(count(false), 2 * PACKETS, "a CPU per direction");

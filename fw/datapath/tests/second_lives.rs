@@ -138,7 +138,7 @@ fn the_limit_of_a_source_holds_for_the_inside_too() {
         }
         let flows = h.flows();
         let established = |flow: &&_| -> bool {
-            let flow: &bailey_datapath::flows::Flow = flow;
+            let flow: &bailey_datapath::flow_table::Flow = flow;
             flow.state == STATE_TCP_ESTABLISHED
         };
         assert_eq!(flows.len(), 100, "all of them work");

@@ -6,7 +6,7 @@ use bailey_bpf::abi;
 use bailey_compile::RuleIds;
 use bailey_datapath::change::Interface;
 use bailey_datapath::counters::Counters;
-use bailey_datapath::flows::FlowTable;
+use bailey_datapath::flow_table::FlowTable;
 use bailey_datapath::status::Loaded;
 use bailey_datapath::{Datapath, DatapathError, PinDir, netlink, protectors, with_uppers};
 

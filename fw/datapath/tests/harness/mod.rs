@@ -18,7 +18,7 @@ use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
 use bailey_datapath::count::Count;
 use bailey_datapath::counters::RuleCount;
-use bailey_datapath::flows::Flow;
+use bailey_datapath::flow_table::Flow;
 use bailey_datapath::hook::Hook;
 use bailey_datapath::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings, frame};
