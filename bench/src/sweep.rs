@@ -2,8 +2,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use anyhow::Result;
-use bailey_datapath::hook::Hook;
-use bailey_datapath::{Settings, frame};
+use bailey_datapath::Settings;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::frame;
 use bailey_policy::Protocol;
 
 use crate::datapath::without_policies;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bailey_datapath::Queues;
-use bailey_datapath::netlink::interface_by_name;
+use bailey_datapath::kernel::netlink::interface_by_name;
 use nix::ifaddrs::getifaddrs;
 
 /// An interface that frames leave through, or come back by.

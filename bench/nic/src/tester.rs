@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
 use aya::maps::XskMap;
 use aya::programs::{Xdp, XdpMode};
-use bailey_datapath::xsk::{BATCH, Copies, Lost, Socket};
+use bailey_datapath::kernel::xsk::{BATCH, Copies, Lost, Socket};
 
 use crate::cpu;
 use crate::frame::{Addressing, Flows, MOST_FLOWS, Stream};

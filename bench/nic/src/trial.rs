@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
-use bailey_datapath::xsk::Lost;
+use bailey_datapath::kernel::xsk::Lost;
 use hdrhistogram::Histogram;
 
 /// What a trial offers.

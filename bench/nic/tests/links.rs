@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
-use bailey_datapath::netlink::interface_by_name;
-use bailey_datapath::xsk::Copies;
+use bailey_datapath::kernel::netlink::interface_by_name;
+use bailey_datapath::kernel::xsk::Copies;
 use bailey_lab::Rack;
 use bailey_lab::rack::PORTS;
 use bailey_lab::wire::SIDES;

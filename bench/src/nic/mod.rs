@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bailey_datapath::xsk::Copies;
+use bailey_datapath::kernel::xsk::Copies;
 use bailey_nic::frame::{DESTINATION, ECHO, SOURCE};
 use bailey_nic::mix::Mix;
 use bailey_nic::rfc2544::Plan;

@@ -1,8 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, ensure};
-use bailey_datapath::frame::odd::{Fragment, fragment};
-use bailey_datapath::{Failsafe, frame};
+use bailey_datapath::Failsafe;
+use bailey_datapath::program::frame;
+use bailey_datapath::program::frame::odd::{Fragment, fragment};
 use bailey_policy::Protocol;
 use ipnet::IpNet;
 

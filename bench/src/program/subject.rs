@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use bailey_compile::{Limits, RuleIds, compile};
-use bailey_datapath::hook::Hook;
-use bailey_datapath::runner::Runner;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
 use ipnet::IpNet;
 use libbpf_rs::{MapCore, MapFlags};

@@ -954,15 +954,18 @@ impl Config {
     ///
     /// # Errors
     /// As [`Self::interfaces`].
-    pub fn wanted_interfaces(&self) -> Result<Vec<bailey_datapath::change::Interface>, String> {
-        let interface = |(name, mode): (String, XdpMode)| bailey_datapath::change::Interface {
-            mode: match mode {
-                XdpMode::Native => bailey_datapath::xdp_mode::XdpMode::Native,
-                XdpMode::Generic => bailey_datapath::xdp_mode::XdpMode::Generic,
-            },
-            outside: self.sources.outside.contains(&name),
-            name,
-        };
+    pub fn wanted_interfaces(
+        &self,
+    ) -> Result<Vec<bailey_datapath::attach::change::Interface>, String> {
+        let interface =
+            |(name, mode): (String, XdpMode)| bailey_datapath::attach::change::Interface {
+                mode: match mode {
+                    XdpMode::Native => bailey_datapath::kernel::xdp_mode::XdpMode::Native,
+                    XdpMode::Generic => bailey_datapath::kernel::xdp_mode::XdpMode::Generic,
+                },
+                outside: self.sources.outside.contains(&name),
+                name,
+            };
         Ok(self.interfaces()?.into_iter().map(interface).collect())
     }
 

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
-use bailey_datapath::netlink;
-use bailey_datapath::xsk::{BATCH, Copies};
+use bailey_datapath::kernel::netlink;
+use bailey_datapath::kernel::xsk::{BATCH, Copies};
 use bailey_lab::daemon::{self, POLICIES};
 use bailey_lab::wire::SIDES;
 use bailey_lab::{Daemon, Lab, Namespace, Wire};
@@ -276,7 +276,8 @@ fn send(namespace: &Namespace, interface: &'static str, mut generator: Generator
             .unwrap()
             .unwrap()
             .index;
-        let mut socket = bailey_datapath::xsk::Socket::open(index, 0, Copies::Always).unwrap();
+        let mut socket =
+            bailey_datapath::kernel::xsk::Socket::open(index, 0, Copies::Always).unwrap();
         let mut left = frames;
         while left > 0 {
             let sent = socket.send(BATCH.min(left), |room| {

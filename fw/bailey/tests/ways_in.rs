@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use bailey_datapath::netlink;
+use bailey_datapath::kernel::netlink;
 use bailey_lab::daemon::POLICIES;
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, Lab, Namespace, Server, connect, daemon, sctp};

@@ -10,13 +10,13 @@ use aya::maps::{HashMap, Map, MapData};
 use bailey_bpf::abi;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::control::{self, ControlWord};
 use crate::error::DatapathError;
 use crate::error::unusable;
-use crate::mapping::Mapping;
-use crate::pinned::{map_pinned_writable, open_pinned};
-use crate::pins::PinDir;
-use crate::sys::boot_nanoseconds;
+use crate::kernel::mapping::Mapping;
+use crate::kernel::sys::boot_nanoseconds;
+use crate::maps::control::{self, ControlWord};
+use crate::maps::pinned::{map_pinned_writable, open_pinned};
+use crate::maps::pins::PinDir;
 
 const HOSTS: &str = "block_hosts";
 const PREFIXES: &str = "block_prefixes";

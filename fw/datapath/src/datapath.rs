@@ -6,30 +6,30 @@ use aya::programs::ProgramFd;
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
 
-use crate::attach::Attachments;
+use crate::attach::attachments::Attachments;
+use crate::attach::bridge;
+use crate::attach::change::{Change, Event, Interface};
+use crate::attach::guardian::Guardian;
+use crate::attach::uppers;
 use crate::blocks::Blocks;
-use crate::bridge;
-use crate::change::{Change, Event, Interface};
-use crate::clock::{Ticks, ticks_of_seconds};
-use crate::control::{self, ControlWord};
-use crate::counters::Counters;
-use crate::cpu::cpus;
 use crate::error::DatapathError;
 use crate::error::unusable;
-use crate::flow_table::FlowTable;
-use crate::generation::Generation;
-use crate::guardian::Guardian;
-use crate::hash::FlowHash;
-use crate::interfaces;
-use crate::object::{classifier, program_fd, xdp};
-use crate::pinned::{map_pinned, map_pinned_writable, open_pinned};
-use crate::pins::PinDir;
-use crate::runner::Runner;
+use crate::flows::hash::FlowHash;
+use crate::flows::sweep::Sweeper;
+use crate::flows::table::FlowTable;
+use crate::kernel::clock::{Ticks, ticks_of_seconds};
+use crate::kernel::cpu::cpus;
+use crate::kernel::sys;
+use crate::maps::control::{self, ControlWord};
+use crate::maps::interfaces;
+use crate::maps::pinned::{map_pinned, map_pinned_writable, open_pinned};
+use crate::maps::pins::PinDir;
+use crate::observe::counters::Counters;
+use crate::program::entry::{Programs, Shared};
+use crate::program::generation::Generation;
+use crate::program::object::{classifier, program_fd, xdp};
+use crate::program::runner::Runner;
 use crate::settings::{Settings, Topology};
-use crate::shared::{Programs, Shared};
-use crate::sweep::Sweeper;
-use crate::sys;
-use crate::uppers;
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
 pub trait Enforcer {
@@ -276,7 +276,9 @@ impl Datapath {
 
     /// Seconds since a flood of new flows began, if there is one.
     pub fn flood_seconds(&self) -> Option<u64> {
-        crate::flood::seconds(&self.shared.pins).ok().flatten()
+        crate::flows::flood::seconds(&self.shared.pins)
+            .ok()
+            .flatten()
     }
 
     /// Would what is attached go on without this process?

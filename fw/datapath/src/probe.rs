@@ -5,8 +5,8 @@ use bailey_policy::Connection;
 
 use crate::datapath::Datapath;
 use crate::error::DatapathError;
-use crate::frame;
-use crate::object::program;
+use crate::program::frame;
+use crate::program::object::program;
 
 /// What the loaded program says of the opening of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

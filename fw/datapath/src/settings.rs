@@ -1,10 +1,17 @@
+/// Peers and ports that pass whatever policy says.
+mod failsafe;
+/// Floods of new flows.
+mod flood;
+/// How frames are read.
+mod frames;
+
 use aya::util::KernelVersion;
 use bailey_bpf::abi;
 use ipnet::IpNet;
 
-use crate::failsafe::Failsafe;
-use crate::frames::Frames;
-use crate::settings_flood::Flood;
+pub use failsafe::Failsafe;
+pub use flood::Flood;
+pub use frames::{Frames, Tunnel, TunnelKind};
 
 /// Where the machine stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bailey_bpf::abi::*;
 use bailey_compile::RuleIds;
-use bailey_datapath::clock::Ticks;
-use bailey_datapath::frame;
-use bailey_datapath::hook::Hook;
+use bailey_datapath::kernel::clock::Ticks;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::frame;
 use bailey_policy::Protocol;
 use harness::*;
 

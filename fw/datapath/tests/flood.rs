@@ -6,8 +6,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_bpf::abi::*;
-use bailey_datapath::hook::Hook;
-use bailey_datapath::{Failsafe, Flood, Settings, frame};
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::frame;
+use bailey_datapath::{Failsafe, Flood, Settings};
 use bailey_policy::Protocol;
 use harness::*;
 

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bailey_bpf::abi::*;
-use bailey_datapath::hook::Hook;
-use bailey_datapath::sweep::Sweeper;
+use bailey_datapath::flows::sweep::Sweeper;
+use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::{Datapath, PinDir, Settings, Timeouts};
 use harness::*;
 
@@ -211,7 +211,7 @@ fn counters_are_exact_or_short_by_a_known_share() {
             "of the rule"
         );
         let flow =
-            |flow: &bailey_datapath::flow_table::Flow| flow.original.packets + flow.reply.packets;
+            |flow: &bailey_datapath::flows::table::Flow| flow.original.packets + flow.reply.packets;
         flow(&after.0) - flow(&before.0)
     };
     assert_eq!(count(false), 2 * PACKETS, "a CPU per direction");

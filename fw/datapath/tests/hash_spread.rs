@@ -3,7 +3,7 @@
 mod harness;
 
 use bailey_bpf::abi::{FLOW_NH_WORDS, flow_key, flow_keys};
-use bailey_datapath::hash::FlowHash;
+use bailey_datapath::flows::hash::FlowHash;
 use harness::Random;
 
 const BUCKET_BITS: u32 = 14;

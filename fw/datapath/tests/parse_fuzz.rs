@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bailey_bpf::abi::*;
 use bailey_bpf::reason::{REASONS, Reason};
-use bailey_datapath::hook::Hook;
+use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::{Frames, Settings, Topology, Tunnel, TunnelKind};
 use bailey_policy::{Connection, Isolates, LinkScope, OutOfScope, Protocol};
 use bailey_reference as reference;

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_bpf::abi::*;
-use bailey_datapath::hook::Hook;
+use bailey_datapath::maps::hook::Hook;
 use bailey_policy::{RateLimit, RateLimits, Snapshot};
 use harness::*;
 

@@ -4,8 +4,8 @@ mod harness;
 
 use bailey_bpf::abi::*;
 use bailey_compile::RuleIds;
-use bailey_datapath::frame;
-use bailey_datapath::hook::Hook;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::frame;
 use bailey_datapath::{Datapath, Failsafe, Frames, PinDir, Settings, Tunnel, TunnelKind};
 use bailey_policy::Protocol;
 use harness::*;

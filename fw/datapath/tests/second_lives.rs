@@ -7,9 +7,9 @@ mod harness;
 use std::sync::Arc;
 
 use bailey_bpf::abi::*;
-use bailey_datapath::frame;
-use bailey_datapath::frame::odd::sctp_chunk;
-use bailey_datapath::hook::Hook;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::frame;
+use bailey_datapath::program::frame::odd::sctp_chunk;
 use bailey_datapath::{OnPolicyChange, Settings, Topology};
 use bailey_policy::{NetworkPolicy, Protocol, Rule, Snapshot};
 use harness::*;
@@ -138,7 +138,7 @@ fn the_limit_of_a_source_holds_for_the_inside_too() {
         }
         let flows = h.flows();
         let established = |flow: &&_| -> bool {
-            let flow: &bailey_datapath::flow_table::Flow = flow;
+            let flow: &bailey_datapath::flows::table::Flow = flow;
             flow.state == STATE_TCP_ESTABLISHED
         };
         assert_eq!(flows.len(), 100, "all of them work");

@@ -8,8 +8,8 @@ use std::thread;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, compile};
-use bailey_datapath::hook::Hook;
-use bailey_datapath::runner::Runner;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::runner::Runner;
 use bailey_datapath::{Enforcer, OnPolicyChange, Settings};
 use harness::*;
 

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use bailey_datapath::change::{Change, Event, Interface};
+use bailey_datapath::attach::change::{Change, Event, Interface};
 use bailey_datapath::{Datapath, with_uppers};
 
 use crate::daemon::health::{self, Health};

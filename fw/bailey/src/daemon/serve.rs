@@ -1,8 +1,8 @@
 use std::thread;
 use std::time::Duration;
 
-use bailey_datapath::directory::make_public;
-use bailey_datapath::netlink::Monitor;
+use bailey_datapath::kernel::directory::make_public;
+use bailey_datapath::kernel::netlink::Monitor;
 use bailey_datapath::run_first;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

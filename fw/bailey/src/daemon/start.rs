@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bailey_bpf::abi;
 use bailey_compile::RuleIds;
-use bailey_datapath::change::Interface;
-use bailey_datapath::counters::Counters;
-use bailey_datapath::flow_table::FlowTable;
-use bailey_datapath::status::Loaded;
-use bailey_datapath::{Datapath, DatapathError, PinDir, netlink, protectors, with_uppers};
+use bailey_datapath::attach::change::Interface;
+use bailey_datapath::flows::table::FlowTable;
+use bailey_datapath::kernel::netlink;
+use bailey_datapath::observe::counters::Counters;
+use bailey_datapath::observe::status::Loaded;
+use bailey_datapath::{Datapath, DatapathError, PinDir, protectors, with_uppers};
 
 use crate::clock::now;
 use crate::config::{Config, Guard, WithoutPolicy};

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bailey_datapath::sweep::Sweeper;
+use bailey_datapath::flows::sweep::Sweeper;
 
 /// A thread that walks the flow table, a slice at a time.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 use bailey_control::api::Stamp;
-use bailey_datapath::doctor::{Finding, Grade, examine};
+use bailey_datapath::observe::doctor::{Finding, Grade, examine};
 use serde::Serialize;
 
 use crate::args::{ListFormat, Listing};

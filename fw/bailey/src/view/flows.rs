@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use bailey_control::api::{self, FlowColumn, FlowQuery};
 use bailey_datapath::DatapathError;
-use bailey_datapath::clock::Ticks;
-use bailey_datapath::flow_table::{Flow, FlowTable, STATES, state_name};
+use bailey_datapath::flows::table::{Flow, FlowTable, STATES, state_name};
+use bailey_datapath::kernel::clock::Ticks;
 use bailey_policy::Protocol;
 use rustc_hash::FxHashMap;
 use serde_json::value::{RawValue, to_raw_value};

@@ -1,8 +1,8 @@
 use bailey_control::api::{self, LiveQuery};
 use bailey_datapath::DatapathError;
 use bailey_datapath::blocks::Blocks;
-use bailey_datapath::clock::Ticks;
-use bailey_datapath::flow_table::FlowTable;
+use bailey_datapath::flows::table::FlowTable;
+use bailey_datapath::kernel::clock::Ticks;
 use bailey_policy::Protocol;
 
 use super::flows::in_words;

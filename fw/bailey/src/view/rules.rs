@@ -1,8 +1,8 @@
 use bailey_bpf::abi;
 use bailey_control::api;
 use bailey_datapath::DatapathError;
-use bailey_datapath::clock::Ticks;
-use bailey_datapath::counters::Counters;
+use bailey_datapath::kernel::clock::Ticks;
+use bailey_datapath::observe::counters::Counters;
 
 use super::View;
 use crate::nearest::nearest;

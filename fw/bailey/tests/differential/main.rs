@@ -91,7 +91,7 @@ fn compare_by(
 /// What never is on the wire the kernel drops before policy is asked: 0.0.0.0, the other end of ::/0.
 #[cfg(target_os = "linux")]
 fn on_the_wire(connection: &Connection) -> bool {
-    let frame = bailey_datapath::frame::opening(connection);
+    let frame = bailey_datapath::program::frame::opening(connection);
     let parsed = bailey_reference::parse(&frame, &bailey_reference::Frames::default());
     matches!(parsed, bailey_reference::Parsed::Packet(_))
 }

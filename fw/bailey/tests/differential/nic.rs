@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bailey_bpf::abi;
 use bailey_compile::{Limits, RuleIds, compile};
-use bailey_datapath::change::Interface;
-use bailey_datapath::hook::Hook;
-use bailey_datapath::runner::Runner;
-use bailey_datapath::xdp_mode::XdpMode;
-use bailey_datapath::{Datapath, Enforcer, Flood, Frames, PinDir, Settings, Topology, frame};
+use bailey_datapath::attach::change::Interface;
+use bailey_datapath::kernel::xdp_mode::XdpMode;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::frame;
+use bailey_datapath::program::runner::Runner;
+use bailey_datapath::{Datapath, Enforcer, Flood, Frames, PinDir, Settings, Topology};
 use bailey_lab::Namespace;
 use bailey_policy::{Connection, Endpoint, Isolates, LinkScope, OutOfScope, Snapshot, oracle};
 use proptest::strategy::{Strategy, ValueTree};

@@ -16,12 +16,13 @@ use std::thread::panicking;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
-use bailey_datapath::count::Count;
-use bailey_datapath::counters::RuleCount;
-use bailey_datapath::flow_table::Flow;
-use bailey_datapath::hook::Hook;
-use bailey_datapath::runner::Runner;
-use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings, frame};
+use bailey_datapath::flows::count::Count;
+use bailey_datapath::flows::table::Flow;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::observe::counters::RuleCount;
+use bailey_datapath::program::frame;
+use bailey_datapath::program::runner::Runner;
+use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,

@@ -5,7 +5,8 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{HashMap, LpmTrie, MapData, lpm_trie::Key};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
-use bailey_datapath::{frame, runner};
+use bailey_datapath::program::frame;
+use bailey_datapath::program::runner;
 use bailey_policy::Protocol;
 
 use super::{ACK, CLIENT, POD, STRANGER, SYN, ip, record};

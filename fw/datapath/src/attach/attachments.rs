@@ -1,0 +1,731 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use aya::programs::{SchedClassifier, TcAttachType, loaded_programs};
+
+use crate::attach::bridge;
+use crate::attach::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
+use crate::attach::change::{Change, Event, Interface};
+use crate::attach::nic;
+use crate::attach::own;
+use crate::attach::refusal;
+use crate::attach::uppers;
+use crate::error::DatapathError;
+use crate::kernel::forwarding;
+use crate::kernel::link::Link;
+use crate::kernel::netlink::{self, InterfaceState, Which};
+use crate::kernel::xdp_mode::XdpMode;
+use crate::maps::hook::Hook;
+use crate::maps::interfaces;
+use crate::maps::pins::{link_pin, parse_link_pin};
+use crate::program::entry::Shared;
+use crate::program::object::program_fd;
+use crate::settings::{EgressHook, Topology};
+
+/// Programs on one interface.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    /// The name that it was attached under.
+    name: String,
+    tc: Option<Link>,
+    xdp: Option<Link>,
+    /// As it was last seen.
+    seen: Option<(String, bool)>,
+    /// The driver does not take this mode; asked once.
+    refused: Option<XdpMode>,
+    /// Was it told that it is attached?
+    told: bool,
+}
+
+/// Programs on interfaces, by ifindex. The links are pinned: closing them detaches nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Attachments {
+    by_index: BTreeMap<u32, Attached>,
+    /// Configured, and last seen to be missing or refusing, and why.
+    absent: BTreeMap<String, String>,
+    /// Known to strip VLAN tags whatever they are told, where that cannot be.
+    strips: BTreeSet<String>,
+}
+
+fn alive(link: Option<&Link>, index: u32) -> bool {
+    link.is_some_and(|link| link.info().is_ok_and(|info| info.ifindex == index))
+}
+
+impl Attachments {
+    /// Takes over what is pinned. Links of interfaces that are gone are forgotten, and so is what the
+    /// map of interfaces says of any that is not judged: another may have its number now.
+    pub(crate) fn adopt(shared: &Shared) -> Self {
+        let mut attachments = Self::default();
+        for name in shared.pins.names() {
+            let Some((hook, index)) = parse_link_pin(&name) else {
+                continue;
+            };
+            let path = shared.pins.pin(&name);
+            let link = Link::from_pin(&path, index).ok();
+            if !alive(link.as_ref(), index) {
+                let _ = std::fs::remove_file(path);
+                continue;
+            }
+            let attached = attachments.by_index.entry(index).or_default();
+            attached.name = interfaces::name_of(&shared.table, index);
+            match hook {
+                Hook::Xdp => attached.xdp = link,
+                Hook::Tc => attached.tc = link,
+            }
+        }
+        for index in interfaces::known(&shared.table) {
+            match attachments.by_index.get(&index) {
+                None => nic::forget(&shared.table, index),
+                Some(attached) if attached.xdp.is_none() => {
+                    interfaces::set_judged(&shared.table, index, false);
+                }
+                Some(_) => {}
+            }
+        }
+        attachments
+    }
+
+    /// Attaches what is missing, and takes off what is no longer configured. Where nothing was
+    /// attached before, an interface that refuses is an error, and nothing of this call stays; where
+    /// something was, it must be tended whatever another interface lacks.
+    pub(crate) fn attach(
+        &mut self,
+        shared: &mut Shared,
+        wanted: &[Interface],
+        replace: bool,
+    ) -> Result<Vec<Event>, DatapathError> {
+        check_kernel()?;
+        let mut events = if self.by_index.is_empty() {
+            self.attach_all(shared, wanted, replace)?
+        } else {
+            self.tend(shared, wanted, replace)
+        };
+        // What replaces it may have been refused: then it is all there is.
+        let refused = |event: &Event| matches!(event.change, Change::Refused(_));
+        if !events.iter().any(refused) {
+            events.extend(self.drop_unconfigured(shared, wanted));
+        }
+        Ok(events)
+    }
+
+    /// All or nothing.
+    fn attach_all(
+        &mut self,
+        shared: &mut Shared,
+        wanted: &[Interface],
+        replace: bool,
+    ) -> Result<Vec<Event>, DatapathError> {
+        let mut found = Vec::new();
+        for interface in wanted {
+            found.push(look_up(interface, None, replace)?);
+        }
+        if shared.settings.topology == Topology::Bridge {
+            let sides: Vec<InterfaceState> = found.iter().map(|f| f.state.clone()).collect();
+            bridge::check(&sides)?;
+        }
+        let indices = found.iter().map(|f| f.state.index).collect();
+        own::refresh(shared, &indices)?;
+        let result = self.attach_hooks(shared, &found, replace);
+        let connected = result.and_then(|()| match shared.settings.topology {
+            Topology::Host => Ok(()),
+            Topology::Router => self.open_ports(shared),
+            Topology::Bridge => {
+                let indices: Vec<u32> = found.iter().map(|f| f.state.index).collect();
+                bridge::connect(shared, &indices)
+            }
+        });
+        if let Err(error) = connected {
+            let indices: Vec<u32> = self.by_index.keys().copied().collect();
+            for index in indices {
+                self.remove(shared, Hook::Xdp, index);
+                self.remove(shared, Hook::Tc, index);
+            }
+            for found in &found {
+                nic::forget(&shared.table, found.state.index);
+            }
+            return Err(error);
+        }
+        self.mark(shared);
+        Ok(found
+            .iter()
+            .map(|f| Event::of(&f.interface.name, Change::Attached))
+            .collect())
+    }
+
+    fn attach_hooks(
+        &mut self,
+        shared: &Shared,
+        found: &[Found<'_>],
+        replace: bool,
+    ) -> Result<(), DatapathError> {
+        // Egress first: a flow that the node opens must be known before its reply meets XDP.
+        for found in found {
+            self.attach_tc(shared, found)?;
+        }
+        for found in found {
+            self.attach_xdp(shared, found, replace)?;
+        }
+        Ok(())
+    }
+
+    /// Completes one interface, if it can be.
+    fn attach_one(
+        &mut self,
+        shared: &Shared,
+        interface: &Interface,
+        replace: bool,
+    ) -> Option<Event> {
+        let ours = self.by_index.iter().find(|(_, a)| a.name == interface.name);
+        let ours = ours.map(|(&index, attached)| (index, attached.program()));
+        let found = match look_up(interface, ours.and_then(|(_, program)| program), replace) {
+            Ok(found) => found,
+            // Renamed, it is tended under its index.
+            Err(DatapathError::NoInterface { .. }) if ours.is_some() => return None,
+            Err(error) => return self.refused(&interface.name, error),
+        };
+        let index = found.state.index;
+        let result = self.attach_tc(shared, &found);
+        let result = result.and_then(|tc| Ok(tc | self.attach_xdp(shared, &found, replace)?));
+        let changed = match result {
+            Ok(changed) => changed,
+            Err(error) => {
+                // A hook alone is of no use: what the other one feeds is missing.
+                if self.by_index.get(&index).is_none_or(|a| a.xdp.is_none()) {
+                    self.remove(shared, Hook::Tc, index);
+                }
+                return self.refused(&interface.name, error);
+            }
+        };
+        let was_absent = self.absent.remove(&interface.name).is_some();
+        if changed {
+            return Some(Event::of(&interface.name, Change::Attached));
+        }
+        let attached = self.by_index.get_mut(&index);
+        if attached.is_some_and(|attached| !std::mem::replace(&mut attached.told, true)) {
+            return Some(Event::of(&interface.name, Change::Adopted));
+        }
+        was_absent.then(|| Event::of(&interface.name, Change::Restored))
+    }
+
+    /// True if it was not attached before; so is [`Self::attach_xdp`].
+    fn attach_tc(&mut self, shared: &Shared, found: &Found<'_>) -> Result<bool, DatapathError> {
+        let index = found.state.index;
+        interfaces::assign(&shared.table, index, &found.interface.name)?;
+        interfaces::set_outside(&shared.table, index, found.interface.outside);
+        let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
+        if shared.settings.topology == Topology::Bridge || alive(known, index) {
+            return Ok(false);
+        }
+        let program = self.program(shared, Hook::Tc)?;
+        let link = create_tc(shared.settings.egress_hook, program.as_fd(), found)?;
+        replace_pin(&link, link_pin(&shared.pins, Hook::Tc, index))?;
+        let attached = self.by_index.entry(index).or_default();
+        attached.name.clone_from(&found.interface.name);
+        attached.tc = Some(link);
+        Ok(true)
+    }
+
+    fn attach_xdp(
+        &mut self,
+        shared: &Shared,
+        found: &Found<'_>,
+        replace: bool,
+    ) -> Result<bool, DatapathError> {
+        let Found {
+            interface, state, ..
+        } = found;
+        let index = state.index;
+        let known = self.by_index.get(&index).and_then(|a| a.xdp.as_ref());
+        let mut old_mode = None;
+        if alive(known, index) {
+            let refused = self.by_index.get(&index).and_then(|a| a.refused);
+            if refused == Some(interface.mode) {
+                return Err(DatapathError::Interface {
+                    interface: interface.name.clone(),
+                    message: format!(
+                        "{} was refused; it stays in the other mode",
+                        xdp_name(interface.mode)
+                    ),
+                });
+            }
+            if state.xdp.is_none_or(|xdp| xdp.mode == interface.mode) {
+                // Also what a process could not write that was killed between two steps, and tags, which
+                // somebody may have told the NIC to strip again.
+                interfaces::set_judged(&shared.table, index, true);
+                nic::keep_tags(shared, found)?;
+                return Ok(false);
+            }
+            old_mode = state.xdp.map(|xdp| xdp.mode);
+        }
+        if self.strips.contains(&interface.name) && found.facts.strips_tags == Some(true) {
+            return Err(nic::strips_tags(state, "asked before"));
+        }
+        let program = self.program(shared, Hook::Xdp)?;
+        if old_mode.is_some() {
+            // A link cannot change its mode: for a moment nothing is judged here.
+            interfaces::set_judged(&shared.table, index, false);
+            self.take(shared, Hook::Xdp, index);
+        }
+        let created = create_xdp(program.as_fd(), found, replace);
+        let (link, refusal) = match (created, old_mode) {
+            (Ok(link), _) => (link, None),
+            (Err(error), None) => return Err(error),
+            // Back to what it was, which is slower but there.
+            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, mode.flags()) {
+                Ok(link) => (link, Some(error)),
+                Err(_) => return Err(error),
+            },
+        };
+        replace_pin(&link, link_pin(&shared.pins, Hook::Xdp, index))?;
+        let attached = self.by_index.entry(index).or_default();
+        attached.name.clone_from(&interface.name);
+        attached.xdp = Some(link);
+        attached.seen = Some((state.name.clone(), state.running));
+        attached.told = true;
+        interfaces::set_judged(&shared.table, index, true);
+        // Not before: an interface that refuses is asked again and again, and each change of a setting
+        // is news that leads to asking.
+        if let Err(error) = nic::keep_tags(shared, found) {
+            self.strips.insert(interface.name.clone());
+            self.remove(shared, Hook::Xdp, index);
+            return Err(error);
+        }
+        let attached = self.by_index.entry(index).or_default();
+        if let Some(error) = refusal {
+            attached.refused = Some(interface.mode);
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    /// Takes a program off, and its pin away.
+    fn take(&mut self, shared: &Shared, hook: Hook, index: u32) {
+        let attached = self.by_index.get_mut(&index);
+        let link = attached.and_then(|attached| match hook {
+            Hook::Xdp => attached.xdp.take(),
+            Hook::Tc => attached.tc.take(),
+        });
+        if let Some(link) = link {
+            let _ = link.detach();
+        }
+        let _ = std::fs::remove_file(link_pin(&shared.pins, hook, index));
+    }
+
+    /// The program for a hook. While programs of another build are attached elsewhere, theirs: this
+    /// build has no policy yet.
+    fn program(&self, shared: &Shared, hook: Hook) -> Result<OwnedFd, DatapathError> {
+        if !shared.is_attached_build() {
+            let links = self.by_index.values().filter_map(|attached| match hook {
+                Hook::Xdp => attached.xdp.as_ref(),
+                Hook::Tc => attached.tc.as_ref(),
+            });
+            let running = links.filter_map(|link| link.info().ok()).map(|i| i.program);
+            if let Some(fd) = running.filter_map(|id| program_by_id(id).ok()).next() {
+                return Ok(fd);
+            }
+        }
+        program_fd(&shared.entry, hook.entry_program())
+    }
+
+    /// Names what is attached to interfaces that are in no configuration, and takes it off. One
+    /// that was attached under a configured name was renamed, and stays.
+    fn drop_unconfigured(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<Event> {
+        let configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
+        let mut gone: Vec<(u32, String)> = Vec::new();
+        for (&index, attached) in &self.by_index {
+            let now = netlink::interface(Which::Index(index)).ok().flatten();
+            let now = now.map_or_else(String::new, |state| state.name);
+            if !configured(&attached.name) && !configured(&now) {
+                gone.push((index, attached.name.clone()));
+            }
+        }
+        gone.into_iter()
+            .map(|(index, interface)| {
+                self.remove(shared, Hook::Xdp, index);
+                self.remove(shared, Hook::Tc, index);
+                Event::of(interface, Change::Unconfigured)
+            })
+            .collect()
+    }
+
+    fn remove(&mut self, shared: &Shared, hook: Hook, index: u32) {
+        if hook == Hook::Xdp {
+            interfaces::set_judged(&shared.table, index, false);
+        }
+        self.take(shared, hook, index);
+        let bare = |a: &Attached| a.xdp.is_none() && a.tc.is_none();
+        if self.by_index.get(&index).is_none_or(bare) {
+            self.by_index.remove(&index);
+            nic::forget(&shared.table, index);
+        }
+    }
+
+    /// Puts this build's programs in the place of those that are attached.
+    pub(crate) fn replace_programs(
+        &mut self,
+        shared: &Shared,
+    ) -> Result<Vec<Event>, DatapathError> {
+        let tc = program_fd(&shared.entry, "entry_tc")?;
+        let xdp = program_fd(&shared.entry, "entry_xdp")?;
+        let mut events = Vec::new();
+        for (&index, attached) in &mut self.by_index {
+            let name = attached.name.clone();
+            let failed = |source: io::Error| DatapathError::Interface {
+                interface: name.clone(),
+                message: format!("cannot replace the attached program: {source}"),
+            };
+            let pairs = [
+                (Hook::Tc, &mut attached.tc, &tc),
+                (Hook::Xdp, &mut attached.xdp, &xdp),
+            ];
+            for (hook, link, program) in pairs {
+                let pin = link_pin(&shared.pins, hook, index);
+                let updated = link.as_mut().map(|link| link.update(program.as_fd(), &pin));
+                match updated {
+                    None | Some(Ok(())) => {}
+                    // The interface is gone, and its programs with it.
+                    Some(Err(error)) if error.raw_os_error() == Some(libc::ENOLINK) => {}
+                    Some(Err(error)) => return Err(failed(error)),
+                }
+            }
+            events.push(attached.event(Change::Replaced));
+        }
+        Ok(events)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_index.is_empty()
+    }
+
+    /// Compares what is attached with what should be, and sets right what can be. Called when an
+    /// interface changed, and from time to time.
+    pub(crate) fn tend(
+        &mut self,
+        shared: &mut Shared,
+        wanted: &[Interface],
+        replace: bool,
+    ) -> Vec<Event> {
+        let table = Arc::clone(&shared.table);
+        let changing = table.changing.lock();
+        let _changing = changing.unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.look(shared, wanted);
+        events.extend(self.adopt_new(shared));
+        events.extend(self.pin_again(shared));
+        events.extend(self.stay_first(shared));
+        for interface in wanted {
+            events.extend(self.attach_one(shared, interface, replace));
+        }
+        let indices = self.by_index.keys().copied().collect();
+        if let Err(error) = own::refresh(shared, &indices) {
+            events.extend(self.refused("own addresses", error));
+        } else {
+            self.absent.remove("own addresses");
+        }
+        if shared.settings.topology == Topology::Bridge {
+            events.extend(self.tend_bridge(shared, wanted));
+        }
+        if shared.settings.topology == Topology::Router
+            && let Err(error) = self.open_ports(shared)
+        {
+            events.extend(self.refused("router", error));
+        }
+        self.mark(shared);
+        events
+    }
+
+    /// Links that the guardian has made since.
+    fn adopt_new(&mut self, shared: &Shared) -> Vec<Event> {
+        let mut events = Vec::new();
+        for name in shared.pins.names() {
+            let Some((hook, index)) = parse_link_pin(&name) else {
+                continue;
+            };
+            let known = self.by_index.get(&index).and_then(|attached| match hook {
+                Hook::Xdp => attached.xdp.as_ref(),
+                Hook::Tc => attached.tc.as_ref(),
+            });
+            if alive(known, index) {
+                continue;
+            }
+            let link = Link::from_pin(&shared.pins.pin(&name), index).ok();
+            if !alive(link.as_ref(), index) {
+                continue;
+            }
+            let attached = self.by_index.entry(index).or_default();
+            attached.name = interfaces::name_of(&shared.table, index);
+            if hook == Hook::Xdp {
+                attached.xdp = link;
+                attached.told = true;
+                events.push(attached.event(Change::Attached));
+                self.absent.remove(&attached.name);
+            } else {
+                attached.tc = link;
+            }
+        }
+        events
+    }
+
+    /// Has every link its pin?
+    pub(crate) fn are_pinned(&self, shared: &Shared) -> bool {
+        self.by_index.iter().all(|(&index, attached)| {
+            let pinned = |hook, link: &Option<Link>| {
+                link.is_none() || link_pin(&shared.pins, hook, index).exists()
+            };
+            pinned(Hook::Xdp, &attached.xdp) && pinned(Hook::Tc, &attached.tc)
+        })
+    }
+
+    /// Pins that somebody removed: without them what is attached would end with this process.
+    fn pin_again(&mut self, shared: &Shared) -> Option<Event> {
+        const PINS: &str = "pins";
+        let mut lost = shared.lost_pins();
+        let links = self.by_index.iter().flat_map(|(&index, attached)| {
+            [
+                (Hook::Xdp, attached.xdp.as_ref()),
+                (Hook::Tc, attached.tc.as_ref()),
+            ]
+            .into_iter()
+            .filter_map(move |(hook, link)| Some((link_pin(&shared.pins, hook, index), link?)))
+        });
+        let links: Vec<_> = links.filter(|(path, _)| !path.exists()).collect();
+        lost += links.len();
+        if lost == 0 {
+            let known = self.absent.remove(PINS).is_some();
+            return known.then(|| Event::of(PINS, Change::Restored));
+        }
+        let made = shared.pin_again().and_then(|()| {
+            links.iter().try_for_each(|(path, link)| {
+                link.pin(path)
+                    .map_err(DatapathError::map(PINS, "pin a link again"))
+            })
+        });
+        match made {
+            Ok(()) => Some(Event::of(PINS, Change::PinnedAgain(lost))),
+            Err(error) => self.refused(PINS, error),
+        }
+    }
+
+    /// A program before ours decides what ours never sees.
+    fn stay_first(&mut self, shared: &Shared) -> Vec<Event> {
+        let mut events = Vec::new();
+        if shared.settings.egress_hook != EgressHook::Tcx {
+            return events;
+        }
+        for (&index, attached) in &mut self.by_index {
+            let Some(ours) = attached.tc.as_ref().and_then(|link| link.info().ok()) else {
+                continue;
+            };
+            let name = attached.current_name().to_owned();
+            let Ok((_, programs)) = SchedClassifier::query_tcx(&name, TcAttachType::Egress) else {
+                continue;
+            };
+            let before: Vec<String> = programs
+                .iter()
+                .take_while(|program| program.id() != ours.program)
+                .map(|program| {
+                    let name = program.name_as_str().unwrap_or("unnamed");
+                    format!("{name} (id {})", program.id())
+                })
+                .collect();
+            if before.is_empty() || before.len() == programs.len() {
+                continue;
+            }
+            let moved = program_fd(&shared.entry, "entry_tc").and_then(|program| {
+                let link = Link::tcx_egress(program.as_fd(), index);
+                let link = link.map_err(DatapathError::map(&name, "attach before others"))?;
+                replace_pin(&link, link_pin(&shared.pins, Hook::Tc, index))?;
+                Ok(link)
+            });
+            match moved {
+                Ok(link) => {
+                    // Ours is in front; the one behind has nothing left to do.
+                    let behind = attached.tc.replace(link);
+                    if let Some(behind) = behind {
+                        let _ = behind.detach();
+                    }
+                    events.push(attached.event(Change::Overtaken(before.join(", "))));
+                }
+                Err(error) => events.push(attached.event(Change::Refused(error))),
+            }
+        }
+        events
+    }
+
+    /// What is judged may be sent to from XDP.
+    fn open_ports(&self, shared: &mut Shared) -> Result<(), DatapathError> {
+        bridge::open_ports(shared, &self.judged())
+    }
+
+    /// Notes what is known of the attached interfaces, and of what stands on them.
+    fn mark(&self, shared: &Shared) {
+        let judged = self.judged();
+        if shared.settings.topology == Topology::Router {
+            let ipsec = forwarding::has_ipsec_policy();
+            for &index in &judged {
+                let name = self.by_index.get(&index).map_or("", Attached::current_name);
+                let reverse_path = forwarding::filters_reverse_path(name);
+                interfaces::set_forwarding(&shared.table, index, reverse_path, ipsec);
+            }
+        }
+        if shared.settings.topology != Topology::Bridge {
+            interfaces::set_macs(&shared.table, &judged);
+        }
+        uppers::mark(shared, &judged);
+    }
+
+    /// The interfaces that XDP judges.
+    pub(crate) fn judged(&self) -> BTreeSet<u32> {
+        let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
+        judged.map(|(&index, _)| index).collect()
+    }
+
+    fn tend_bridge(&mut self, shared: &mut Shared, wanted: &[Interface]) -> Option<Event> {
+        const BRIDGE: &str = "bridge";
+        // One side per name: who has it now, before who had it once.
+        let side_of = |interface: &Interface| {
+            let named = |attached: &Attached| {
+                let now = attached.seen.as_ref().map(|(name, _)| name);
+                now == Some(&interface.name)
+            };
+            let judged = || self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
+            judged()
+                .find(|(_, attached)| named(attached))
+                .or_else(|| judged().find(|(_, attached)| attached.name == interface.name))
+                .map(|(&index, _)| index)
+        };
+        let sides: Vec<u32> = wanted.iter().filter_map(side_of).collect();
+        match bridge::connect(shared, &sides) {
+            Err(error) => self.refused(BRIDGE, error),
+            Ok(()) => {
+                let was_absent = self.absent.remove(BRIDGE).is_some();
+                was_absent.then(|| Event::of(BRIDGE, Change::Restored))
+            }
+        }
+    }
+
+    /// What became of the interfaces that are attached.
+    fn look(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut gone = Vec::new();
+        let mut names: BTreeMap<String, u32> = BTreeMap::new();
+        for attached in self.by_index.values() {
+            *names.entry(attached.name.clone()).or_default() += 1;
+        }
+        for (&index, attached) in &mut self.by_index {
+            let Ok(state) = netlink::interface(Which::Index(index)) else {
+                continue;
+            };
+            let Some(state) = state else {
+                // Unless another has taken its name.
+                if names.get(&attached.name) == Some(&1) {
+                    events.push(attached.event(Change::Gone));
+                }
+                gone.push(index);
+                continue;
+            };
+            if !alive(attached.xdp.as_ref(), index) {
+                interfaces::set_judged(&shared.table, index, false);
+                if attached.xdp.take().is_some() {
+                    events.push(attached.event(Change::Detached("XDP")));
+                }
+            }
+            if attached.tc.is_some() && !alive(attached.tc.as_ref(), index) {
+                attached.tc = None;
+                events.push(attached.event(Change::Detached("egress")));
+            }
+            let now = (state.name.clone(), state.running);
+            let before = attached.seen.replace(now);
+            let (name, running) = before.unwrap_or_else(|| (attached.name.clone(), state.running));
+            if name != state.name && state.name == attached.name {
+                events.push(attached.event(Change::Restored));
+            } else if state.name != attached.name
+                && wanted.iter().any(|interface| interface.name == state.name)
+            {
+                // It has taken a name that is configured; its counters go with the name.
+                events.push(attached.event(Change::Restored));
+                attached.name.clone_from(&state.name);
+                let _ = interfaces::assign(&shared.table, index, &state.name);
+            } else if name != state.name {
+                events.push(attached.event(Change::Renamed(state.name.clone())));
+            }
+            if running != state.running {
+                let change = if state.running {
+                    Change::Up
+                } else {
+                    Change::Down
+                };
+                events.push(attached.event(change));
+            }
+        }
+        for index in gone {
+            self.remove(shared, Hook::Xdp, index);
+            self.remove(shared, Hook::Tc, index);
+        }
+        events
+    }
+
+    /// Told once, until it is another refusal.
+    fn refused(&mut self, interface: &str, error: DatapathError) -> Option<Event> {
+        let text = error.to_string();
+        let known = self.absent.insert(interface.to_owned(), text.clone());
+        (known != Some(text)).then(|| Event::of(interface, Change::Refused(error)))
+    }
+}
+
+impl Attached {
+    /// As it was last seen.
+    fn current_name(&self) -> &str {
+        self.seen.as_ref().map_or(&self.name, |(name, _)| name)
+    }
+
+    /// The XDP program of its link.
+    fn program(&self) -> Option<u32> {
+        let info = self.xdp.as_ref()?.info().ok()?;
+        Some(info.program)
+    }
+
+    fn event(&self, change: Change) -> Event {
+        Event::of(&self.name, change)
+    }
+}
+
+/// A link that cannot be pinned is closed, and its program comes off again.
+pub(crate) fn replace_pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
+    let _ = std::fs::remove_file(&path);
+    link.pin(&path).map_err(|source| {
+        // A filter would stay.
+        let _ = link.detach();
+        DatapathError::Map {
+            name: path.display().to_string(),
+            operation: "pin the link",
+            source,
+        }
+    })
+}
+
+/// Attaches the program where what the machine sends is judged.
+pub(crate) fn create_tc(
+    hook: EgressHook,
+    program: BorrowedFd<'_>,
+    found: &Found<'_>,
+) -> Result<Link, DatapathError> {
+    let index = found.state.index;
+    let (name, created) = match hook {
+        EgressHook::Tcx => ("tcx egress", Link::tcx_egress(program, index)),
+        EgressHook::Clsact => ("clsact egress", Link::clsact_egress(program, index)),
+    };
+    created.map_err(|error| refusal::of(found.interface, &found.facts, name, &error))
+}
+
+/// A loaded program.
+fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    let found = loaded_programs()
+        .flatten()
+        .find(|info| info.id() == id)
+        .ok_or(io::ErrorKind::NotFound)?;
+    let fd = found.fd().map_err(io::Error::other)?;
+    fd.as_fd().try_clone_to_owned()
+}

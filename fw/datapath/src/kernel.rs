@@ -1,0 +1,26 @@
+//! System calls and objects of the kernel. Knows Linux, and nothing of Bailey's.
+
+/// What a process must be permitted to do.
+pub(crate) mod capabilities;
+/// The coarse monotonic clock in ticks, as the programs read it.
+pub mod clock;
+/// The egress hook of kernels without tcx.
+pub(crate) mod clsact;
+/// How many CPUs there may be.
+pub(crate) mod cpu;
+/// Directories that nobody else may change.
+pub mod directory;
+/// What the kernel's forwarding asks besides the route.
+pub mod forwarding;
+/// Programs on hooks.
+pub(crate) mod link;
+/// A BPF map as memory.
+pub(crate) mod mapping;
+/// Interfaces, as rtnetlink sees them.
+pub mod netlink;
+/// System calls that no library wraps safely.
+pub(crate) mod sys;
+/// Native or generic XDP.
+pub mod xdp_mode;
+/// AF_XDP sockets.
+pub mod xsk;

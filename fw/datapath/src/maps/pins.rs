@@ -1,0 +1,154 @@
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+
+use crate::error::DatapathError;
+use crate::kernel::directory;
+use crate::kernel::link::Link;
+use crate::maps::hook::Hook;
+use crate::maps::table::{BUILD_MAPS, FORMER_MAPS, SHARED_MAPS};
+
+/// Where maps are pinned: how objects of different generations come to share them.
+#[derive(Debug)]
+pub enum PinDir {
+    /// A directory on a mounted bpffs.
+    Path(PathBuf),
+    /// A bpffs of this process alone, mounted nowhere; it vanishes with the process.
+    Private(OwnedFd),
+}
+
+/// linux/magic.h
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+
+impl PinDir {
+    /// Uses a directory on bpffs, creating it if its parent is on bpffs.
+    ///
+    /// # Errors
+    /// If it is not on a bpffs, or cannot be created.
+    pub fn at(path: &Path) -> Result<Self, DatapathError> {
+        let fail = |message: String| DatapathError::Pins {
+            path: path.to_owned(),
+            message,
+        };
+        let parent = path.parent().unwrap_or(path);
+        if !Self::is_possible(path) {
+            return Err(fail(format!(
+                "{} is not on a bpffs; mount one there first: mount -t bpf -o mode=0700 bpf {}",
+                parent.display(),
+                parent.display()
+            )));
+        }
+        directory::make_private(path).map_err(fail)?;
+        Ok(Self::Path(path.to_owned()))
+    }
+
+    /// A bpffs that no other process sees.
+    ///
+    /// # Errors
+    /// Without CAP_SYS_ADMIN.
+    pub fn private() -> Result<Self, DatapathError> {
+        let mount = || -> rustix::io::Result<OwnedFd> {
+            let context = fsopen("bpf", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_create(&context)?;
+            fsmount(
+                &context,
+                FsMountFlags::FSMOUNT_CLOEXEC,
+                MountAttrFlags::empty(),
+            )
+        };
+        mount()
+            .map(Self::Private)
+            .map_err(|error| DatapathError::System {
+                operation: "mount a private bpffs",
+                source: error.into(),
+            })
+    }
+
+    /// The path of a pin. A private directory is reached through this process's descriptor.
+    pub(crate) fn pin(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Path(path) => path.join(name),
+            Self::Private(fd) => format!("/proc/self/fd/{}/{name}", fd.as_raw_fd()).into(),
+        }
+    }
+
+    /// Names of all pins.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let directory = match self {
+            Self::Path(path) => path.clone(),
+            Self::Private(fd) => format!("/proc/self/fd/{}", fd.as_raw_fd()).into(),
+        };
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.collect()
+    }
+
+    /// Is a directory, or the one that it would be made in, on a bpffs?
+    pub(crate) fn is_possible(path: &Path) -> bool {
+        let places = [Some(path), path.parent()];
+        places.into_iter().flatten().any(|path| {
+            rustix::fs::statfs(path).is_ok_and(|fs| i64::from(fs.f_type as u32) == BPF_FS_MAGIC)
+        })
+    }
+
+    /// Is any program attached through a pinned link?
+    pub(crate) fn has_links(&self) -> bool {
+        self.names().iter().any(|name| {
+            let link =
+                parse_link_pin(name).map(|(_, index)| Link::from_pin(&self.pin(name), index));
+            // One whose interface is gone holds nothing.
+            matches!(link, Some(Ok(link)) if link.info().is_ok_and(|info| info.ifindex != 0))
+        })
+    }
+
+    /// Removes the pins whose names are chosen.
+    pub(crate) fn remove_where(&self, chosen: impl Fn(&str) -> bool) {
+        for name in self.names().iter().filter(|name| chosen(name)) {
+            let _ = fs::remove_file(self.pin(name));
+        }
+    }
+
+    /// Removes the directory, if it is empty.
+    pub(crate) fn remove_directory(&self) {
+        if let Self::Path(path) = self {
+            let _ = fs::remove_dir(path);
+        }
+    }
+
+    /// Removes every pin of Bailey's; what others have pinned there stays.
+    pub(crate) fn remove_all(&self) {
+        self.remove_where(is_ours);
+    }
+}
+
+/// How the names of pinned links on interfaces begin.
+const LINK: &str = "link_";
+/// How the names of pinned links on tracepoints begin.
+pub(crate) const TRACE: &str = "trace_";
+
+/// The pin of the link that holds the program of a hook on an interface.
+pub(crate) fn link_pin(pins: &PinDir, hook: Hook, index: u32) -> PathBuf {
+    pins.pin(&format!("{LINK}{hook}_{index}"))
+}
+
+/// Which hook and which interface a pin's name stands for.
+pub(crate) fn parse_link_pin(name: &str) -> Option<(Hook, u32)> {
+    let (hook, index) = name.strip_prefix(LINK)?.split_once('_')?;
+    Some((Hook::of_name(hook)?, index.parse().ok()?))
+}
+
+fn is_ours(name: &str) -> bool {
+    let of_build = |map: &&str| {
+        let number = name
+            .strip_prefix(*map)
+            .and_then(|rest| rest.strip_prefix('-'));
+        number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok())
+    };
+    name.starts_with(LINK)
+        || name.starts_with(TRACE)
+        || SHARED_MAPS.contains(&name)
+        || FORMER_MAPS.contains(&name)
+        || BUILD_MAPS.iter().any(of_build)
+}

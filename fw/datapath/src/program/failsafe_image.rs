@@ -1,0 +1,26 @@
+use bailey_bpf::abi;
+
+use crate::maps::cidr::CidrWords;
+use crate::settings::Failsafe;
+
+/// The table as the programs read it.
+pub(crate) fn image(entries: &[Failsafe]) -> Vec<u8> {
+    let mut table: abi::failsafe = bytemuck::Zeroable::zeroed();
+    for (slot, failsafe) in table.entry.iter_mut().zip(entries) {
+        *slot = entry(failsafe);
+        table.ports[usize::from(failsafe.port / 64)] |= 1 << (failsafe.port % 64);
+    }
+    bytemuck::bytes_of(&table).to_vec()
+}
+
+fn entry(failsafe: &Failsafe) -> abi::failsafe_entry {
+    let words = CidrWords::from(failsafe.cidr);
+    abi::failsafe_entry {
+        addr_be: words.addr_be,
+        mask_be: words.mask_be,
+        port: failsafe.port,
+        protocol: failsafe.protocol.0,
+        kind: words.kind as u8,
+        pad: [0; 4],
+    }
+}

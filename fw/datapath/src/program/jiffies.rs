@@ -1,0 +1,50 @@
+use aya::Ebpf;
+use bailey_bpf::object;
+use rustix::time::{ClockId, clock_getres};
+
+use crate::error::DatapathError;
+use crate::program::object::{program_fd, xdp};
+use crate::program::runner::run_once;
+
+/// The constants of `clock.h`: how jiffies become nanoseconds of the coarse monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Jiffies {
+    /// Of one.
+    pub(crate) nanoseconds: u64,
+    /// What the clock showed at jiffy 0, modulo 2^64.
+    pub(crate) begin: u64,
+}
+
+/// Readings, of which one may fall between the two clocks' moving on.
+const READINGS: usize = 5;
+
+impl Jiffies {
+    /// Measures them, to a jiffy.
+    pub(crate) fn measure() -> Result<Self, DatapathError> {
+        let mut programs = Ebpf::load(object::CLOCK).map_err(|error| DatapathError::Load {
+            object: "clock.bpf.o",
+            source: Box::new(error),
+        })?;
+        xdp(&mut programs, "clocks")?
+            .load()
+            .map_err(DatapathError::program("clocks"))?;
+        let program = program_fd(&programs, "clocks")?;
+        // The coarse clock moves on once per jiffy.
+        let resolution = clock_getres(ClockId::MonotonicCoarse);
+        let nanoseconds = resolution.tv_nsec as u64;
+        let mut begins = Vec::with_capacity(READINGS);
+        for _ in 0..READINGS {
+            let mut reading = [0; 16];
+            run_once(&program, &[0; 16], &mut reading)?;
+            let [jiffies, clock]: [u64; 2] = bytemuck::cast(reading);
+            begins.push(clock.wrapping_sub(jiffies.wrapping_mul(nanoseconds)));
+        }
+        // They differ by a jiffy at most, wherever on the circle they are.
+        let first = begins[0];
+        begins.sort_by_key(|begin| begin.wrapping_sub(first).cast_signed());
+        Ok(Self {
+            nanoseconds,
+            begin: begins[READINGS / 2],
+        })
+    }
+}
