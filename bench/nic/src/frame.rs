@@ -1,13 +1,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::mix::{CHECK_SEQUENCE, Family, Mix, Part};
+use crate::mix::{CHECK_SEQUENCE, ETHERNET, Family, Mix, Part, STAMP, UDP};
 
-/// What the tester writes behind the UDP header: tag, number of the trial, number of the frame, queue that
-/// sent it, and when it was due. As much as fits into 64 bytes.
-pub const STAMP: usize = 18;
 const TAG: u16 = 0xba11;
-const ETHERNET: usize = 14;
-const UDP: usize = 8;
 /// A port for what answers, as RFC 2544, C.2.3 says.
 pub const ECHO: u16 = 7;
 
@@ -168,7 +163,7 @@ impl Template {
         bytes.extend(destination);
         bytes.extend(source);
         let ip_length = length - ETHERNET;
-        let header = header_length(part.family);
+        let header = part.family.header_length();
         let udp_length = (ip_length - header) as u16;
         match part.family {
             Family::V4 => {
@@ -210,7 +205,7 @@ impl Template {
         let length = self.bytes.len();
         let frame = &mut room[..length];
         frame.copy_from_slice(&self.bytes);
-        let header = header_length(self.family);
+        let header = self.family.header_length();
         let udp = ETHERNET + header;
         let (address, port) = source_of(flow);
         // The last two bytes of the source address.
@@ -239,7 +234,7 @@ fn turn_round(frame: &mut [u8], family: Family) {
     let (to, from) = frame.split_at_mut(6);
     to.swap_with_slice(&mut from[..6]);
     let length = address_length(family);
-    let udp = ETHERNET + header_length(family);
+    let udp = ETHERNET + family.header_length();
     let (source, destination) = frame[udp - 2 * length..udp].split_at_mut(length);
     source.swap_with_slice(destination);
     let (source, destination) = frame[udp..udp + 4].split_at_mut(2);
@@ -268,7 +263,7 @@ pub fn read(frame: &[u8], port: u16) -> Arrival {
         Family::V4 => frame.get(ETHERNET + 9),
         Family::V6 => frame.get(ETHERNET + 6),
     };
-    let udp = ETHERNET + header_length(family);
+    let udp = ETHERNET + family.header_length();
     if protocol != Some(&17) || frame.get(udp + 2..udp + 4) != Some(&port.to_be_bytes()[..]) {
         return Arrival::Foreign;
     }
@@ -314,18 +309,6 @@ impl Stamp {
 fn word(bytes: &[u8], at: usize) -> u16 {
     let pair = bytes.get(at..at + 2).and_then(<[u8]>::first_chunk);
     pair.map_or(0, |pair| u16::from_be_bytes(*pair))
-}
-
-/// What there is of every frame, without the check sequence.
-pub(crate) fn shortest(family: Family) -> usize {
-    ETHERNET + header_length(family) + UDP + STAMP
-}
-
-fn header_length(family: Family) -> usize {
-    match family {
-        Family::V4 => 20,
-        Family::V6 => 40,
-    }
 }
 
 fn address_length(family: Family) -> usize {

@@ -1,13 +1,19 @@
 use std::str::FromStr;
 
-use crate::frame::shortest;
-
 /// Preamble, start of frame and the gap between two frames, in bytes (IEEE 802.3).
 pub const BETWEEN_FRAMES: u32 = 20;
 /// The check sequence of a frame, which NICs add: sizes of RFC 2544 include it.
 pub const CHECK_SEQUENCE: u32 = 4;
 /// The longest frame of Ethernet without tags.
 pub const LONGEST: u32 = 1518;
+
+/// What the tester writes behind the UDP header: tag, number of the trial, number of the frame, queue that
+/// sent it, and when it was due. As much as fits into 64 bytes.
+pub const STAMP: usize = 18;
+/// Bytes of the header of a frame.
+pub(crate) const ETHERNET: usize = 14;
+/// Bytes of the header of UDP.
+pub(crate) const UDP: usize = 8;
 
 /// IP's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +27,15 @@ pub enum Family {
 impl Family {
     /// The shortest frame that has room for what the tester writes into it.
     pub fn shortest(self) -> u32 {
-        shortest(self) as u32 + CHECK_SEQUENCE
+        (ETHERNET + self.header_length() + UDP + STAMP) as u32 + CHECK_SEQUENCE
+    }
+
+    /// Bytes of its IP header.
+    pub(crate) fn header_length(self) -> usize {
+        match self {
+            Self::V4 => 20,
+            Self::V6 => 40,
+        }
     }
 }
 

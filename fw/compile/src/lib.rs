@@ -28,6 +28,8 @@ mod peers;
 mod poptrie;
 /// (protocol, port) -> port class.
 mod ports;
+/// A prefix of either family.
+mod prefix;
 /// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
 mod prefixes;
 /// A few prefixes -> ranges of classes, in one line.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use bailey_kernels::plan::Check;
 
 use crate::build::Programs;
-use crate::vm::Purpose;
+use crate::purpose::Purpose;
 
 /// A driver whose cards are connected in pairs.
 pub(crate) struct Driver {

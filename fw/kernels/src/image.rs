@@ -9,7 +9,7 @@ use bailey_kernels::plan::Plan;
 use cpio::newc;
 
 use crate::build::Programs;
-use crate::vm::Purpose;
+use crate::purpose::Purpose;
 
 /// One of the kernels in the cache.
 #[derive(Debug, Clone)]

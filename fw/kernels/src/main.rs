@@ -10,7 +10,8 @@ use anyhow::{Result, bail};
 use bailey_kernels::plan::{Outcome, Plan};
 use build::Programs;
 use image::Kernel;
-use vm::{Purpose, Run};
+use purpose::Purpose;
+use vm::Run;
 
 /// The programs that guests run, built to need nothing.
 mod build;
@@ -18,6 +19,8 @@ mod build;
 mod checks;
 /// What a guest runs from.
 mod image;
+/// Why a virtual machine is booted.
+mod purpose;
 /// The numbers and outcomes of a run, as they are kept and compared.
 mod record;
 /// docs/kernels.md.

@@ -11,6 +11,7 @@ use bailey_kernels::plan::{Check, MARK, Outcome, Plan};
 
 use crate::checks::DRIVERS;
 use crate::image::Kernel;
+use crate::purpose::Purpose;
 
 /// What became of one kernel.
 #[derive(Debug)]
@@ -29,17 +30,6 @@ impl Run {
             outcomes: Vec::new(),
         }
     }
-}
-
-/// What a virtual machine is booted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The tests that need no cards, with two CPUs.
-    Kernel,
-    /// The tests on cards, likewise.
-    Cards,
-    /// Instruction counts, with a clock that counts instructions.
-    Cost,
 }
 
 /// Boots a kernel and does what is planned.

@@ -7,6 +7,8 @@
 
 /// Protocols and connections: what is judged.
 pub mod connection;
+/// Egress and ingress.
+pub mod direction;
 /// Pods, workloads and nodes: who has which address, labels and named ports.
 pub mod inventory;
 /// Labels and the selectors over them.
@@ -27,6 +29,7 @@ pub mod snapshot;
 pub mod verdict;
 
 pub use connection::{Connection, Protocol};
+pub use direction::Direction;
 pub use inventory::{Endpoint, EndpointKind, EndpointRef, HostPod, NamedPort};
 pub use label::{LabelPool, Labels, Requirement, Selector};
 pub use link_scope::{Isolates, LinkScope, OutOfScope};
@@ -36,4 +39,4 @@ pub use network_policy::{
 pub use place::Place;
 pub use rate_limit::{RateLimit, RateLimits};
 pub use snapshot::{OWNERS_MAX, Shared, Snapshot};
-pub use verdict::{Decider, Direction, RuleRef, Verdict};
+pub use verdict::{Decider, RuleRef, Verdict};

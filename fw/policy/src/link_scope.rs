@@ -3,8 +3,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::connection::{Connection, Protocol};
+use crate::direction::Direction;
 use crate::snapshot::Snapshot;
-use crate::verdict::Direction;
 
 /// What comes in through a NIC and does not pass whatever policies say: docs/packets.md, *Groups*,
 /// *Link-local addresses* and *Who may say so*. Policies speak of listed endpoints, so this is asked

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::connection::Protocol;
+use crate::direction::Direction;
 use crate::label::Selector;
 use crate::place::Place;
 use crate::rate_limit::RateLimits;
-use crate::verdict::Direction;
 
 /// Names a policy; prints as `namespace/name`, and sorts by namespace, then name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

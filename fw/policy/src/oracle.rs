@@ -5,10 +5,11 @@
 use std::net::IpAddr;
 
 use crate::connection::Connection;
+use crate::direction::Direction;
 use crate::inventory::{Endpoint, EndpointKind};
 use crate::network_policy::{NetworkPolicy, Peer, PolicyRef, PortMatch, PortSpec, Rule};
 use crate::snapshot::{OWNERS_MAX, Snapshot};
-use crate::verdict::{Decider, Direction, RuleRef, Verdict};
+use crate::verdict::{Decider, RuleRef, Verdict};
 
 /// Judges the opening of a connection.
 ///

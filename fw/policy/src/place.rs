@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::verdict::Direction;
+use crate::direction::Direction;
 
 /// The lines that a policy and its rules were read from. A place means nothing: any two are equal, so
 /// that a policy that only moved within its file is the policy that it was.

@@ -8,7 +8,7 @@ use bailey_policy::Snapshot;
 use crate::collect::{Collector, Counts, Declared, Strictness};
 use crate::diagnostic::Diagnostics;
 use crate::files::{FileSet, Stamp};
-use crate::text::ReadLimits;
+use crate::syntax::ReadLimits;
 
 /// What files said when they were last read. A file that is as it was then is not read again.
 #[derive(Debug)]

@@ -20,7 +20,8 @@ use crate::inventory::{self, Pod};
 use crate::network_policy;
 use crate::node::{FieldPath, Node, Pos, Value};
 use crate::origins::{Origin, Origins};
-use crate::text::{self, ReadLimits};
+use crate::syntax::ReadLimits;
+use crate::text;
 use crate::validate::{self, FieldErrors};
 use crate::workload::{self, Workload};
 

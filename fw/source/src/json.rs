@@ -5,7 +5,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::node::{Key, Node, Pos, Value};
-use crate::text::{ReadLimits, SyntaxError, duplicate_key, too_deep};
+use crate::syntax::{ReadLimits, SyntaxError, duplicate_key, too_deep};
 
 /// Parses a stream of JSON documents; `None` if the text is not JSON (it may still be YAML).
 ///

@@ -13,6 +13,8 @@ pub mod diagnostic;
 pub mod files;
 /// A parsed document that knows where each of its values stands.
 pub mod node;
+/// What is wrong with a text, and how much of it there may be.
+pub mod syntax;
 /// Text to documents: YAML or JSON.
 pub mod text;
 
@@ -41,4 +43,4 @@ pub use cache::Cache;
 pub use collect::{Collector, Counts, Declared, Strictness, load};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileSet;
-pub use text::ReadLimits;
+pub use syntax::ReadLimits;

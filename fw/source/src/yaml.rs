@@ -3,7 +3,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use crate::node::{Key, Node, Pos, Value};
-use crate::text::{ReadLimits, SyntaxError, duplicate_key, too_deep};
+use crate::syntax::{ReadLimits, SyntaxError, duplicate_key, too_deep};
 
 /// Parses a stream of YAML documents; empty ones are left out.
 ///

@@ -11,6 +11,8 @@ pub mod reload;
 /// Changes of the policy paths.
 pub mod watch;
 
+/// The names that the guard closes.
+mod closable;
 mod control;
 mod report;
 mod serve;

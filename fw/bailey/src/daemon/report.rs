@@ -3,9 +3,9 @@ use std::collections::HashSet;
 use bailey_datapath::attach::change::{Change, Event, Interface};
 use bailey_datapath::{Datapath, with_uppers};
 
+use crate::daemon::closable::closable;
 use crate::daemon::health::{self, Health};
 use crate::daemon::reload::{Generation, Refusal};
-use crate::daemon::start::{Started, closable};
 use crate::guard::Guard;
 use crate::load::Selection;
 
@@ -97,13 +97,18 @@ pub(crate) fn flood(seconds: Option<u64>, known: &mut bool) {
 }
 
 /// Keeps the guard in step with what is attached: what has a program is no longer closed by it.
-pub(crate) fn guard(started: &Started, guard: Option<&mut Guard>, health: &Health) {
+pub(crate) fn guard(
+    datapath: &Datapath,
+    interfaces: &[Interface],
+    guard: Option<&mut Guard>,
+    health: &Health,
+) {
     const SUBJECT: &str = "guard";
     let Some(guard) = guard else { return };
-    let protected = with_uppers(&started.datapath.protected());
+    let protected = with_uppers(&datapath.protected());
     let kept = protected.and_then(|near| {
         let protected = near.into_keys().collect();
-        guard.keep(closable(&started.interfaces), protected)
+        guard.keep(closable(interfaces), protected)
     });
     match kept {
         Ok(lost) => {

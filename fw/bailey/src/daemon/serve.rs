@@ -152,7 +152,12 @@ fn run_loop(
     health: &Health,
     mut guard: Option<&mut Guard>,
 ) {
-    report::guard(started, guard.as_deref_mut(), health);
+    report::guard(
+        &started.datapath,
+        &started.interfaces,
+        guard.as_deref_mut(),
+        health,
+    );
     let mut again = false;
     let mut flooded = false;
     loop {
@@ -176,7 +181,12 @@ fn run_loop(
         report::flood(started.datapath.flood_seconds(), &mut flooded);
         let events = started.datapath.tend(&started.interfaces);
         report::interfaces(&events, &started.interfaces, health);
-        report::guard(started, guard.as_deref_mut(), health);
+        report::guard(
+            &started.datapath,
+            &started.interfaces,
+            guard.as_deref_mut(),
+            health,
+        );
         let current = || started.reloader.is_current();
         if matches!(wake, Wake::Interfaces | Wake::Postponed)
             || (wake == Wake::Rescan && !again && current())

@@ -13,6 +13,7 @@ use bailey_datapath::{Datapath, DatapathError, PinDir, protectors, with_uppers};
 
 use crate::clock::now;
 use crate::config::{Config, Guard, WithoutPolicy};
+use crate::daemon::closable::{closable, indices};
 use crate::daemon::health::Health;
 use crate::daemon::lock::{Lock, LockError};
 use crate::daemon::reload::{Outcome, Prepared, Refusal, Reloader};
@@ -125,20 +126,6 @@ pub(crate) fn guard(
     let made = guard.install();
     made.map_err(|error| format!("guard = \"nftables\": {error}"))?;
     Ok(Some(guard))
-}
-
-fn indices<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<u32> {
-    let states = names.filter_map(|name| netlink::interface_by_name(name).ok().flatten());
-    states.map(|state| state.index).collect()
-}
-
-/// The names that packets of these interfaces come in by: those of the configuration, those that they have
-/// now, and those of what stands on them.
-pub(crate) fn closable(interfaces: &[Interface]) -> BTreeSet<String> {
-    let configured = interfaces.iter().map(|interface| interface.name.clone());
-    let there = indices(interfaces.iter().map(|interface| interface.name.as_str()));
-    let near = with_uppers(&there).unwrap_or_default();
-    configured.chain(near.into_values()).collect()
 }
 
 /// Loads or adopts, installs a generation, and attaches; in this order, so that no packet ever meets
