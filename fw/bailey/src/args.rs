@@ -193,10 +193,10 @@ pub struct Rules {
 #[derive(Debug, Clone, Args)]
 pub struct Flows {
     /// Opened from this address or prefix.
-    #[arg(long, value_name = "CIDR", value_parser = net)]
+    #[arg(long, value_name = "CIDR", value_parser = crate::prefix::parse_or_address)]
     pub src: Option<ipnet::IpNet>,
     /// Opened to this address or prefix.
-    #[arg(long, value_name = "CIDR", value_parser = net)]
+    #[arg(long, value_name = "CIDR", value_parser = crate::prefix::parse_or_address)]
     pub dst: Option<ipnet::IpNet>,
     /// Opened to this port.
     #[arg(long)]
@@ -213,16 +213,6 @@ pub struct Flows {
     /// How they are listed.
     #[command(flatten)]
     pub listing: Listing,
-}
-
-/// An address, or a prefix: bits behind it are no mistake in a filter.
-fn net(text: &str) -> Result<ipnet::IpNet, String> {
-    if let Ok(address) = text.parse::<std::net::IpAddr>() {
-        return Ok(address.to_canonical().into());
-    }
-    let net: Result<ipnet::IpNet, _> = text.parse();
-    net.map(|net| net.trunc())
-        .map_err(|_| format!("{text:?} is neither an address nor a prefix"))
 }
 
 /// How an answer is printed that is no list.

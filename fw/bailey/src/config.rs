@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::ConfigFile;
 use crate::nearest::nearest;
+use crate::prefix::parse_or_address;
 
 /// `bailey.toml` as it is written. Every option has a default; the shipped
 /// `configs/bailey.toml` spells the defaults out.
@@ -123,6 +124,7 @@ pub enum EgressHook {
 #[serde(deny_unknown_fields)]
 pub struct FailsafeEntry {
     /// The peers.
+    #[serde(with = "crate::prefix::one")]
     pub cidr: ipnet::IpNet,
     /// The port of this side.
     pub port: u16,
@@ -234,6 +236,7 @@ pub struct Tunnel {
     /// The destination port.
     pub port: u16,
     /// Where it may come from.
+    #[serde(with = "crate::prefix::many")]
     pub peers: Vec<ipnet::IpNet>,
 }
 
@@ -255,14 +258,7 @@ impl TryFrom<String> for Group {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let net = match text.parse::<std::net::IpAddr>() {
-            Ok(address) => address.into(),
-            Err(_) => text.parse::<ipnet::IpNet>().map_err(|_| {
-                format!("{text:?} is no address and no prefix, as \"224.0.0.251\" or \"ff05::/16\"")
-            })?,
-        };
-        no_host_bits(net)?;
-        Ok(Self(net))
+        parse_or_address(&text).map(Self)
     }
 }
 
@@ -326,6 +322,7 @@ impl From<LinkService> for String {
 #[serde(default)]
 #[expect(missing_docs, reason = "explained in configs/bailey.toml")]
 pub struct Inventory {
+    #[serde(with = "crate::prefix::many")]
     pub isolated: Vec<ipnet::IpNet>,
     pub pod_cidrs: bool,
 }
@@ -356,6 +353,7 @@ impl Inventory {
 #[expect(missing_docs, reason = "explained in configs/bailey.toml")]
 pub struct Sources {
     pub outside: Vec<String>,
+    #[serde(with = "crate::prefix::many")]
     pub inside: Vec<ipnet::IpNet>,
 }
 
@@ -680,12 +678,6 @@ impl Config {
         if let Some(entry) = self.failsafe.iter().find(|entry| entry.port == 0) {
             return Err(format!("failsafe: port 0 for {}", entry.cidr));
         }
-        for entry in &self.failsafe {
-            no_host_bits(entry.cidr).map_err(|message| format!("failsafe: {message}"))?;
-        }
-        for &net in &self.inventory.isolated {
-            no_host_bits(net).map_err(|message| format!("inventory.isolated: {message}"))?;
-        }
         if self.policies.iter().any(|path| path == Path::new("-")) {
             return Err("policies: \"-\" is standard input, which is read once; name files".into());
         }
@@ -724,9 +716,6 @@ impl Config {
             return Err(format!(
                 "sources.inside: {prefixes} prefixes, at most {INSIDE_MAX} fit"
             ));
-        }
-        for &prefix in inside {
-            no_host_bits(prefix).map_err(|message| format!("sources.inside: {message}"))?;
         }
         if outside.is_empty() != inside.is_empty() {
             return Err("sources: inside and outside go together, one of them is empty".into());
@@ -782,15 +771,6 @@ impl Config {
         }
         Ok(interfaces)
     }
-}
-
-/// A prefix is written as its network, or two readings of it are possible.
-pub(crate) fn no_host_bits(net: ipnet::IpNet) -> Result<(), String> {
-    let network = net.trunc();
-    if net == network {
-        return Ok(());
-    }
-    Err(format!("{net} has host bits; {network} is meant?"))
 }
 
 fn describe_unknown(unknown: &[String]) -> String {
@@ -866,9 +846,6 @@ impl Frames {
         }
         for (at, tunnel) in self.tunnels.iter().enumerate() {
             let port = tunnel.port;
-            for &peer in &tunnel.peers {
-                no_host_bits(peer).map_err(|message| format!("frames.tunnels: {message}"))?;
-            }
             if tunnel.peers.is_empty() {
                 return Err(format!(
                     "frames.tunnels: port {port} has no peers, so nothing could come through it"

@@ -29,6 +29,8 @@ pub mod nearest;
 pub mod output;
 /// PolicyTest: expected verdicts next to the policies.
 pub mod policy_test;
+/// Prefixes, as they are written.
+mod prefix;
 /// What the daemon leaves for other processes: rule ids and their names.
 pub mod rule_names;
 /// Names of endpoints on the command line and in tests.
@@ -50,14 +52,26 @@ pub use exit::Exit;
 /// Parses the arguments and runs the verb.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match args::Cli::try_parse_from(arguments) {
-        Ok(cli) => verbs::dispatch(cli),
+        Ok(cli) => {
+            let exit = verbs::dispatch(cli);
+            match output::failure() {
+                Some(error) => {
+                    output::complain!(
+                        "error: standard output: {error}; what was printed is not whole"
+                    );
+                    Exit::Negative
+                }
+                None => exit,
+            }
+        }
+        Err(error) if error.use_stderr() => {
+            // It repeats what was typed.
+            output::message(error.render().to_string().trim_end());
+            Exit::Usage
+        }
         Err(error) => {
             let _ = error.print();
-            if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Success
-            }
+            Exit::Success
         }
     }
 }

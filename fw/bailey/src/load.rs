@@ -8,6 +8,7 @@ use bailey_source::{Counts, Diagnostics, FileSet, Strictness};
 use crate::args::Source;
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::output::complain;
 
 /// What reading a set of paths came to.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Named {
     /// The exit code for it.
     pub fn by(source: &Source) -> Result<Self, Exit> {
         let config = Config::find(&source.config).map_err(|message| {
-            eprintln!("error: {message}");
+            complain!("error: {message}");
             Exit::Invalid
         })?;
         let mut paths = source.paths.clone();

@@ -1,6 +1,8 @@
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bailey_source::diagnostic::printable;
 use serde::Serialize;
 
 /// Lists of things, in every format.
@@ -8,22 +10,51 @@ pub mod listing;
 /// Columns.
 pub mod table;
 
-/// Nobody reads standard output any more.
+/// Nothing more is written to standard output: nobody reads it, or it failed.
 static CLOSED: AtomicBool = AtomicBool::new(false);
+/// The error of a standard output that failed, as a full disk does.
+static FAILED: OnceLock<String> = OnceLock::new();
 
-/// Prints a line to standard output; a reader that has gone away is no error.
+/// Prints a message for people to standard error, as `eprintln!` does, but for control characters of names
+/// and files in it; nothing happens if nobody reads it.
+macro_rules! complain {
+    ($($arguments:tt)*) => {
+        $crate::output::message(&format!($($arguments)*))
+    };
+}
+pub(crate) use complain;
+
+/// Prints the lines of a message, as [`complain`].
+pub fn message(text: &str) {
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
+}
+
+/// What is wrong with standard output, if it failed; a reader that has gone away is no failure.
+pub fn failure() -> Option<&'static str> {
+    note(io::stdout().flush());
+    FAILED.get().map(String::as_str)
+}
+
+fn note(result: io::Result<()>) {
+    let Err(error) = result else { return };
+    CLOSED.store(true, Ordering::Relaxed);
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let _ = FAILED.set(error.to_string());
+    }
+}
+
+/// Prints a line to standard output; [`failure`] tells whether that succeeded.
 pub fn line(text: &str) {
     raw(format!("{text}\n").as_bytes());
 }
 
 /// Prints bytes to standard output, as [`line`].
 pub fn raw(bytes: &[u8]) {
-    if io::stdout().write_all(bytes).is_err() {
-        CLOSED.store(true, Ordering::Relaxed);
-    }
+    note(io::stdout().write_all(bytes));
 }
 
-/// Has the reader of standard output gone away?
+/// Has the reader of standard output gone away, or did it fail?
 pub fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
@@ -32,15 +63,21 @@ pub fn is_closed() -> bool {
 pub fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => line(&text),
-        Err(error) => eprintln!("cannot write JSON: {error}"),
+        Err(error) => complain!("cannot write JSON: {error}"),
     }
 }
 
-/// Prints a value as one document of YAML.
+/// Prints a value as a document of YAML; one that follows another begins with the line `---`.
 pub fn yaml(value: &impl Serialize) {
+    static FOLLOWS: AtomicBool = AtomicBool::new(false);
     match serde_saphyr::to_string(value) {
-        Ok(text) => line(text.trim_end()),
-        Err(error) => eprintln!("cannot write YAML: {error}"),
+        Ok(text) => {
+            if FOLLOWS.swap(true, Ordering::Relaxed) {
+                line("---");
+            }
+            line(text.trim_end());
+        }
+        Err(error) => complain!("cannot write YAML: {error}"),
     }
 }
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::output;
+use crate::output::complain;
 use crate::policy_test::execute::{CaseResult, Got};
 use crate::policy_test::format::Expect;
+use bailey_source::diagnostic::printable;
 
 /// Everything a run of tests came to.
 #[derive(Debug, Default)]
@@ -39,18 +41,17 @@ impl Results {
     /// Failures and a summary, for people.
     pub fn print_table(&self) {
         for (file, message) in &self.errors {
-            output::line(&format!("INVALID  {}\n         {message}", file.display()));
+            output::line(&printable(&format!("INVALID  {}", file.display())));
+            for line in message.lines() {
+                output::line(&printable(&format!("         {line}")));
+            }
         }
         for (file, cases) in &self.cases {
             for case in cases {
                 if let Some(failure) = &case.failure {
-                    let text = format!(
-                        "FAILED   {}: {}: {}\n         {failure}",
-                        file.display(),
-                        case.test,
-                        case.name
-                    );
-                    output::line(&bailey_source::diagnostic::printable(&text));
+                    let case = format!("FAILED   {}: {}: {}", file.display(), case.test, case.name);
+                    output::line(&printable(&case));
+                    output::line(&printable(&format!("         {failure}")));
                 }
             }
         }
@@ -111,7 +112,7 @@ impl Results {
         }
         match report.to_string() {
             Ok(text) => output::line(&text),
-            Err(error) => eprintln!("cannot write JUnit: {error}"),
+            Err(error) => complain!("cannot write JUnit: {error}"),
         }
     }
 }

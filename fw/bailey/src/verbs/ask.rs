@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::args::{ConfigFile, Format, Listing, Screen, Watch};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::exit::{Exit, in_words};
+use crate::output::complain;
 use crate::output::listing::{self, Kind, watched};
 use crate::output::{json, line, yaml};
 use crate::view::View;
@@ -20,11 +21,11 @@ use crate::view::View;
 pub(crate) fn config(file: &ConfigFile) -> Result<Config, Exit> {
     let unreadable = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
     if file.config.is_none() && File::open(Path::new(DEFAULT_PATH)).is_err_and(unreadable) {
-        eprintln!("note: {DEFAULT_PATH} cannot be read; its usual paths are taken");
+        complain!("note: {DEFAULT_PATH} cannot be read; its usual paths are taken");
         return Ok(Config::default());
     }
     Config::find(file).map_err(|message| {
-        eprintln!("error: {message}");
+        complain!("error: {message}");
         Exit::Invalid
     })
 }
@@ -55,14 +56,14 @@ pub(crate) fn go_on_without_daemon(config: &Config, error: &ClientError) -> Resu
     match error {
         ClientError::Question(message) => Err(question(message.clone())),
         ClientError::Denied => {
-            eprintln!("error: {error}");
+            complain!("error: {error}");
             Err(Exit::NotAuthorised)
         }
         ClientError::Unreachable(_) if matches!(config.paths.pins.try_exists(), Ok(false)) => {
             Err(fail(&DatapathError::NotLoaded(config.paths.pins.clone())))
         }
         _ => {
-            eprintln!("warning: {error}; this is read from what is pinned");
+            complain!("warning: {error}; this is read from what is pinned");
             Ok(())
         }
     }
@@ -70,7 +71,7 @@ pub(crate) fn go_on_without_daemon(config: &Config, error: &ClientError) -> Resu
 
 /// The command line asks for what there is not.
 pub(crate) fn question(message: String) -> Exit {
-    eprintln!("error: {message}");
+    complain!("error: {message}");
     Exit::Usage
 }
 
@@ -140,11 +141,11 @@ pub(crate) fn printed(result: Result<(), String>) -> Exit {
 
 /// Prints an error of the datapath and picks the exit code.
 pub(crate) fn fail(error: &DatapathError) -> Exit {
-    eprintln!("error: {}", in_words(error));
+    complain!("error: {}", in_words(error));
     if matches!(error, DatapathError::NotLoaded(_)) {
         for protector in bailey_datapath::protectors().unwrap_or_default() {
             let protector = printable(&protector.to_string());
-            eprintln!("note: {protector}; --config names the Bailey to ask");
+            complain!("note: {protector}; --config names the Bailey to ask");
         }
     }
     Exit::from(error)

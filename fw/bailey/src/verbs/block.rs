@@ -1,5 +1,4 @@
 use std::io::Read as _;
-use std::net::IpAddr;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,13 +11,15 @@ use ipnet::IpNet;
 
 use crate::args::{Block, Listing, Unblock};
 use crate::clock::now;
-use crate::config::{Config, no_host_bits};
+use crate::config::Config;
 use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::lockout::Session;
+use crate::output::complain;
 use crate::output::line;
 use crate::output::listing::Kind;
 use crate::output::table::{Cell, Column};
+use crate::prefix::parse_or_address;
 use crate::ttl;
 use crate::verbs::ask::{self, config, fail};
 use crate::view::{View, short_prefix};
@@ -29,14 +30,14 @@ pub(crate) fn block(options: &Block) -> Exit {
         (Ok(config), Ok(wanted)) => (config, wanted),
         (Err(exit), _) => return exit,
         (_, Err(message)) => {
-            eprintln!("error: {message}");
+            complain!("error: {message}");
             return Exit::Usage;
         }
     };
     if !options.even_myself
         && let Some(net) = locks_out(&config, &wanted)
     {
-        eprintln!(
+        complain!(
             "error: {net} holds an end of your own SSH session, and no failsafe entry keeps it in; \
              --even-myself blocks it all the same"
         );
@@ -89,7 +90,7 @@ pub(crate) fn unblock(options: &Unblock) -> Exit {
             .map_err(|error| fail(&error))
     } else {
         parse_all(options.addresses.iter().map(String::as_str)).map_err(|message| {
-            eprintln!("error: {message}");
+            complain!("error: {message}");
             Exit::Usage
         })
     };
@@ -112,7 +113,7 @@ pub(crate) fn unblock(options: &Unblock) -> Exit {
     if missing.is_empty() {
         return Exit::Success;
     }
-    eprintln!("not blocked: {}", missing.join(", "));
+    complain!("not blocked: {}", missing.join(", "));
     Exit::Negative
 }
 
@@ -152,7 +153,7 @@ fn lock(config: &Config) -> Result<Lock, Exit> {
         match Lock::for_blocks(&config.paths.run) {
             Err(LockError::Held(..)) if now() < deadline => sleep(Duration::from_millis(20)),
             Err(error) => {
-                eprintln!("error: {error}");
+                complain!("error: {error}");
                 return Err(Exit::NotAuthorised);
             }
             Ok(lock) => return Ok(lock),
@@ -176,8 +177,8 @@ fn wanted(options: &Block) -> Result<Vec<IpNet>, String> {
             (!entry.is_empty()).then_some((at + 1, entry))
         });
         for (number, entry) in lines {
-            let net =
-                parse(entry).map_err(|error| format!("{}:{number}: {error}", file.display()))?;
+            let net = parse_or_address(entry)
+                .map_err(|error| format!("{}:{number}: {error}", file.display()))?;
             wanted.push(net);
         }
     }
@@ -197,23 +198,7 @@ fn read(file: &Path) -> std::io::Result<String> {
 }
 
 fn parse_all<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<IpNet>, String> {
-    texts.map(parse).collect()
-}
-
-fn parse(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address.to_canonical()));
-    }
-    if let Ok(IpNet::V6(net)) = text.parse()
-        && net.addr().to_ipv4_mapped().is_some()
-    {
-        return Err(format!("{net} holds IPv4 addresses; write it as IPv4"));
-    }
-    let net: IpNet = text
-        .parse()
-        .map_err(|_| format!("{text:?} is neither an address nor a prefix"))?;
-    no_host_bits(net)?;
-    Ok(net)
+    texts.map(parse_or_address).collect()
 }
 
 /// The one that would cut off who asks.

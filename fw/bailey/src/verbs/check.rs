@@ -9,6 +9,7 @@ use crate::args::{Check, FailOn, Format};
 use crate::clock::Stopwatch;
 use crate::exit::Exit;
 use crate::load::{Loaded, Named, Selection, print_diagnostics};
+use crate::output::complain;
 use crate::output::table::{Column, Table, terminal_columns};
 use crate::output::{grouped, json, line, raw, yaml};
 
@@ -55,7 +56,7 @@ pub(crate) fn check(options: &Check) -> Exit {
         let settings = config.settings();
         let session = crate::lockout::Session::of_caller();
         if session.is_none() {
-            eprintln!("note: nobody's SSH session was found above this process");
+            complain!("note: nobody's SSH session was found above this process");
         }
         let warning = session.and_then(|session| {
             let (failsafe, strict) = (&settings.failsafe, settings.tcp_strict);
@@ -70,7 +71,7 @@ pub(crate) fn check(options: &Check) -> Exit {
             print_diagnostics(&diagnostics);
             match &outcome {
                 Some((snapshot, stats)) => print(snapshot, stats, &selection, &counts, &stopwatch),
-                None => eprintln!("refused: {} error(s)", diagnostics.errors().count()),
+                None => complain!("refused: {} error(s)", diagnostics.errors().count()),
             }
         }
         Format::Json | Format::Yaml => {
@@ -90,7 +91,7 @@ pub(crate) fn check(options: &Check) -> Exit {
     }
     let warnings = diagnostics.warnings().count();
     if options.fail_on == FailOn::Warnings && warnings > 0 && outcome.is_some() {
-        eprintln!("refused: {warnings} warning(s), and --fail-on warnings");
+        complain!("refused: {warnings} warning(s), and --fail-on warnings");
         return Exit::Invalid;
     }
     match outcome {

@@ -6,6 +6,7 @@ use bailey_control::client;
 use crate::args::{Flows, ListFormat, Listing, Screen};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::output::complain;
 use crate::output::listing::{no_column, watched};
 use crate::output::table::{Column, Table, terminal_columns};
 use crate::verbs::ask::{config, fail, go_on_without_daemon, question, show};
@@ -83,7 +84,7 @@ fn once(config: &Config, listing: &Listing, query: &FlowQuery) -> Exit {
     if let Err(error) = answered {
         if printer.began() {
             // Half a list must not look like a whole one.
-            eprintln!("error: {error}; the list is not complete");
+            complain!("error: {error}; the list is not complete");
             return Exit::Negative;
         }
         if let Err(exit) = go_on_without_daemon(config, &error) {

@@ -9,6 +9,7 @@ use crate::config::Paths;
 use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::guard;
+use crate::output::complain;
 use crate::output::line;
 use crate::verbs::ask::{config, fail};
 
@@ -30,7 +31,7 @@ pub(crate) fn detach(options: &Detach) -> Exit {
             return without_guard(&paths);
         }
         Err(error) => {
-            eprintln!("error: {}: {error}", paths.pins.display());
+            complain!("error: {}: {error}", paths.pins.display());
             return Exit::NotAuthorised;
         }
     }
@@ -39,12 +40,12 @@ pub(crate) fn detach(options: &Detach) -> Exit {
     let _locks = match locks {
         Ok(locks) => Some(locks),
         Err(error @ LockError::Held(..)) => {
-            eprintln!("error: {error}; it was not ended");
+            complain!("error: {error}; it was not ended");
             return Exit::Negative;
         }
         // A run directory that cannot be written to must not keep the operator out.
         Err(error) => {
-            eprintln!("warning: {error}");
+            complain!("warning: {error}");
             None
         }
     };
@@ -72,7 +73,7 @@ fn without_guard(paths: &Paths) -> Exit {
     match guard::remove(&paths.pins) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            eprintln!(
+            complain!(
                 "error: the guard stays: {error}; by hand: nft list tables, nft delete table inet …"
             );
             Exit::NotAuthorised
@@ -100,7 +101,7 @@ fn end_daemon(paths: &Paths, pid: u32) {
         if !Lock::is_held(&paths.run) {
             line(&format!("the daemon (pid {pid}) has ended"));
             if signals.contains(&Signal::KILL) {
-                eprintln!(
+                complain!(
                     "warning: it had to be killed; a service manager may start it again: \
                      systemctl stop bailey"
                 );

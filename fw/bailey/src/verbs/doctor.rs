@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::args::{ListFormat, Listing};
 use crate::config::{Config, Guard};
 use crate::exit::Exit;
+use crate::output::complain;
 use crate::output::line;
 use crate::output::listing::{self, Kind, watched};
 use crate::output::table::Column;
@@ -41,7 +42,7 @@ fn look(config: &Config, options: &Listing) -> Exit {
         // Without interfaces there is still a kernel to look at.
         Err(_) if config.interfaces.is_empty() => Vec::new(),
         Err(message) => {
-            eprintln!("error: {message}");
+            complain!("error: {message}");
             return Exit::Invalid;
         }
     };

@@ -7,6 +7,7 @@ use crate::args::{Explain, Format};
 use crate::engine::{Engine, Engines};
 use crate::exit::Exit;
 use crate::load::{Named, print_diagnostics};
+use crate::output::complain;
 use crate::output::{json, line, yaml};
 use crate::target::{self, connections};
 #[cfg(target_os = "linux")]
@@ -27,14 +28,14 @@ pub(crate) fn explain(options: &Explain) -> Exit {
     let asked = match asked(&snapshot, options) {
         Ok(asked) => asked,
         Err(message) => {
-            eprintln!("error: {message}");
+            complain!("error: {message}");
             return Exit::Usage;
         }
     };
     let answers = match judge(&snapshot, asked, &named) {
         Ok(answers) => answers,
         Err(error) => {
-            eprintln!("error: {error}");
+            complain!("error: {error}");
             return Exit::Invalid;
         }
     };

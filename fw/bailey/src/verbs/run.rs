@@ -4,6 +4,7 @@ use crate::args::Run;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::daemon;
 use crate::exit::Exit;
+use crate::output::complain;
 
 /// Reads the configuration and enforces until told to stop.
 pub(crate) fn run(options: &Run) -> Exit {
@@ -12,9 +13,9 @@ pub(crate) fn run(options: &Run) -> Exit {
     let config = match Config::read(&file) {
         Ok(config) => config,
         Err(message) => {
-            eprintln!("error: {message}");
+            complain!("error: {message}");
             // Where its pins are is not known either.
-            eprintln!("bailey did not start; `bailey status` tells what is enforced");
+            complain!("bailey did not start; `bailey status` tells what is enforced");
             return Exit::Invalid;
         }
     };

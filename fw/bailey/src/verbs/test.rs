@@ -7,6 +7,7 @@ use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::engine::{Engine, Engines};
 use crate::exit::Exit;
+use crate::output::complain;
 use crate::policy_test::execute::{TestError, execute};
 use crate::policy_test::format::{PolicyTest, read};
 use crate::policy_test::report::Results;
@@ -18,7 +19,7 @@ pub(crate) fn test(options: &Test) -> Exit {
     let config = match Config::find(&options.config) {
         Ok(config) => config,
         Err(message) => {
-            eprintln!("error: {message}");
+            complain!("error: {message}");
             return Exit::Invalid;
         }
     };
@@ -29,7 +30,7 @@ pub(crate) fn test(options: &Test) -> Exit {
     let mut engines = match Engines::new(&wanted, config.compile_limits(), bridge) {
         Ok(engines) => engines,
         Err(error) => {
-            eprintln!("error: {error}; run as root, or use --engine tables");
+            complain!("error: {error}; run as root, or use --engine tables");
             return Exit::NotAuthorised;
         }
     };
@@ -45,7 +46,7 @@ pub(crate) fn test(options: &Test) -> Exit {
                     .extend(messages.into_iter().map(|m| (test.file.clone(), m)));
             }
             Err(TestError::Engine(error)) => {
-                eprintln!("error: {}: {error}", test.file.display());
+                complain!("error: {}: {error}", test.file.display());
                 return Exit::Internal;
             }
         }

@@ -1,0 +1,128 @@
+//! Prefixes as people write them. What can be read in two ways, or would match nothing, is an error:
+//! leading zeros, bits behind the length, IPv4 addresses in the form of IPv6.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// Reads a prefix.
+///
+/// # Errors
+/// What is wrong, and what is meant instead where that can be told.
+pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
+    let Some((address, length)) = text.split_once('/') else {
+        return Err(match text.parse::<IpAddr>() {
+            Ok(address) => format!(
+                "{text:?} has no length; one address is {}",
+                IpNet::from(address)
+            ),
+            Err(_) => format!("{text:?} is not a prefix, as 192.0.2.0/24 or 2001:db8::/32"),
+        });
+    };
+    // Of the standard library: it refuses leading zeros, which others read as octal.
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return Err(format!("{text:?}: {address:?} is not an IP address"));
+    };
+    let plain =
+        length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let length = length
+        .parse::<u8>()
+        .ok()
+        .filter(|&length| plain && length <= bits);
+    let Some(net) = length.and_then(|length| IpNet::new(address, length).ok()) else {
+        return Err(format!("{text:?}: the length is not between 0 and {bits}"));
+    };
+    if let (IpAddr::V6(v6), true) = (address, net.prefix_len() >= 96)
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        let length = net.prefix_len() - 96;
+        return Err(format!(
+            "{text:?} holds IPv4 addresses; write it as IPv4: {v4}/{length}"
+        ));
+    }
+    let network = net.trunc();
+    if net != network {
+        return Err(format!("{net} has host bits; {network} is meant?"));
+    }
+    Ok(net)
+}
+
+/// The same; an address alone is the prefix of itself.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_or_address(text: &str) -> Result<IpNet, String> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_canonical().into()),
+        Err(_) if !text.contains('/') => {
+            Err(format!("{text:?} is neither an address nor a prefix"))
+        }
+        Err(_) => parse(text),
+    }
+}
+
+/// One prefix of a configuration.
+pub(crate) mod one {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{IpNet, parse};
+
+    pub(crate) fn serialize<S: Serializer>(net: &IpNet, to: S) -> Result<S::Ok, S::Error> {
+        net.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
+        parse(&String::deserialize(from)?).map_err(Error::custom)
+    }
+}
+
+/// A list of them.
+pub(crate) mod many {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{IpNet, parse};
+
+    pub(crate) fn serialize<S: Serializer>(nets: &[IpNet], to: S) -> Result<S::Ok, S::Error> {
+        nets.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts
+            .iter()
+            .map(|text| parse(text).map_err(Error::custom))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_an_error() {
+        for (text, part) in [
+            ("192.0.2.0", "one address is 192.0.2.0/32"),
+            ("eth0", "is not a prefix"),
+            ("010.0.0.0/8", "is not an IP address"),
+            ("10.0.0.0/33", "between 0 and 32"),
+            ("10.0.0.0/08", "between 0 and 32"),
+            ("10.0.0.0/+8", "between 0 and 32"),
+            ("10.0.0.1/8", "10.0.0.0/8 is meant"),
+            ("::ffff:192.0.2.0/120", "write it as IPv4: 192.0.2.0/24"),
+            ("2001:db8::/129", "between 0 and 128"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        for text in ["0.0.0.0/0", "::/0", "10.0.0.0/8", "2001:db8::/32"] {
+            assert_eq!(parse(text).unwrap().to_string(), text);
+        }
+        let one = |text| parse_or_address(text).unwrap().to_string();
+        assert_eq!(one("::ffff:192.0.2.1"), "192.0.2.1/32");
+        assert_eq!(one("2001:db8::1"), "2001:db8::1/128");
+    }
+}
