@@ -285,11 +285,12 @@ struct tunnel_peer {
 #define FRAGMENT_FIRST 1
 #define FRAGMENT_LATER 2
 
+#define FRAGMENT_HOOK_SHIFT 8
 struct fragment_key {
 	__u64 source_be[2];
 	__u64 destination_be[2];
 	__u32 id;       /* as on the wire */
-	__u32 protocol; /* IPv4; 0 over IPv6 */
+	__u32 protocol; /* IPv4; 0 over IPv6; and the hook from FRAGMENT_HOOK_SHIFT on */
 	__u64 zone;
 };
 
@@ -640,6 +641,7 @@ struct reason_counters {
 #define INTERFACE_UPPER 0x1000ULL  /* stands on judged ones; has no slot */
 #define INTERFACE_RP_FILTER 0x2000ULL /* router: the kernel asks where a source is */
 #define INTERFACE_STACK 0x4000ULL /* router: all is the stack's, there is IPsec policy */
+#define INTERFACE_STACK6 0x8000ULL /* router: IPv6 is, the kernel does not forward it */
 
 /* By slot: the name, zero-padded, and the ifindex that it was last attached under; user
  * space only. */

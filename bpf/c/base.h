@@ -116,6 +116,7 @@ struct pkt {
 	__u8 foreign;  /* comes from the inside, and not from one of its prefixes */
 	__u8 judged;   /* tc: came in through a NIC where XDP judged it */
 	__u8 forwarded; /* tc: came in through some interface */
+	__u8 by_machine; /* tc: the frame has the NIC's own address as its source */
 	__u8 fib;      /* FIB_*: what the kernel's forwarding asks besides the route */
 	__u8 plain;    /* read by plain.h */
 	__u8 cookie;   /* brings back a SYN cookie of this machine */
@@ -127,6 +128,7 @@ struct pkt {
 
 #define FIB_RP_FILTER 1
 #define FIB_STACK 2
+#define FIB_STACK6 4
 
 /* Whom the frame goes to, by its MAC address. */
 #define LINK_NONE 0 /* a packet in a tunnel without a frame */

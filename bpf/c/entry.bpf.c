@@ -78,7 +78,8 @@ static __always_inline void pkt_begin(struct pkt *pkt, __u32 hook,
 	pkt->slot = scene->interface & (INTERFACE_SLOTS - 1);
 	pkt->outside = !!(scene->interface & INTERFACE_OUTSIDE);
 	pkt->fib = (scene->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
-		   (scene->interface & INTERFACE_STACK ? FIB_STACK : 0);
+		   (scene->interface & INTERFACE_STACK ? FIB_STACK : 0) |
+		   (scene->interface & INTERFACE_STACK6 ? FIB_STACK6 : 0);
 }
 
 static __always_inline enum step flow_answer(struct pkt *pkt)
@@ -205,13 +206,20 @@ static __always_inline bool forged(const struct pkt *pkt)
 	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
 }
 
-/* DHCP passes without policy, but not from or to a blocked address. */
-static __always_inline bool dhcp_blocked(struct pkt *pkt)
+/* DHCP, IGMP and MLD pass without policy, but not from or to a blocked address. */
+static __always_inline bool control_blocked(struct pkt *pkt)
 {
-	if (pkt->verdict != VERDICT_PASS || pkt->reason != REASON_PASS_DHCP)
+	if (pkt->verdict != VERDICT_PASS ||
+	    (pkt->reason != REASON_PASS_DHCP &&
+	     pkt->reason != REASON_PASS_MULTICAST_CONTROL))
 		return false;
 	key_set(pkt);
 	return blocked(pkt);
+}
+
+static __always_inline bool eth_readable(const struct xdp_md *ctx)
+{
+	return (void *)(long)ctx->data + ETH_HLEN <= (void *)(long)ctx->data_end;
 }
 
 SEC("xdp.frags")
@@ -244,11 +252,13 @@ int entry_xdp(struct xdp_md *ctx)
 	pkt->plain = plain;
 	if (!plain)
 		step = parse_xdp(pkt, ctx);
+	else if (eth_readable(ctx))
+		pkt->link = link_of((void *)(long)ctx->data, pkt->mac);
 	/* Also of what passes without policy, if it is IP. */
 	if ((step == STEP_CONTINUE || pkt->verdict == VERDICT_PASS) && pkt->kind &&
 	    (spoofed(pkt) || forged(pkt)))
 		step = drop(pkt, REASON_DROP_SPOOFED);
-	if (dhcp_blocked(pkt))
+	if (control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step != STEP_CONTINUE)
 		return finish_xdp(ctx, pkt);
@@ -274,6 +284,21 @@ static __always_inline bool judged(struct __sk_buff *skb)
 	return interface && *interface & INTERFACE_JUDGED &&
 	       !((*interface ^ ifindex / IFINDEX_MAX << INTERFACE_HIGH_SHIFT) &
 		 INTERFACE_HIGH_MASK);
+}
+
+/* Does the machine send the frame, and no station beside it (a macvlan)? Only then does
+ * the packet come from where the machine says it came in, and an address of the machine
+ * is the machine's. Interfaces on the NIC that share its address, such as VLANs, cannot be
+ * told from it. */
+static __always_inline bool by_machine(struct __sk_buff *skb, __u64 mac)
+{
+	struct ethhdr *eth = (void *)(long)skb->data;
+	__u64 from = 0;
+
+	if (!mac || (void *)(eth + 1) > (void *)(long)skb->data_end)
+		return true;
+	__builtin_memcpy(&from, eth->h_source, ETH_ALEN);
+	return from == mac;
 }
 
 /* Guests leave the number of segments to be computed. */
@@ -341,9 +366,10 @@ int entry_tc(struct __sk_buff *skb)
 	pkt->plain = plain;
 	pkt->judged = seen;
 	pkt->forwarded = !!skb->ingress_ifindex;
+	pkt->by_machine = by_machine(skb, pkt->mac);
 	if (!plain)
 		step = parse_skb(pkt, skb, tags, zone);
-	if (dhcp_blocked(pkt))
+	if (control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step != STEP_CONTINUE)
 		return finish_tc(pkt);

@@ -58,7 +58,7 @@ static __always_inline bool failsafe_passes(struct pkt *pkt)
 		return false;
 	if (pkt->protocol != IPPROTO_TCP && pkt->protocol != IPPROTO_UDP)
 		return false;
-	if ((pkt->hook != HOOK_TC || pkt->judged) &&
+	if ((pkt->hook != HOOK_TC || (pkt->judged && pkt->by_machine)) &&
 	    failsafe_entry_of(pkt, pkt->from_low, pkt->destination_port))
 		return true;
 	if (pkt->hook != HOOK_TC && !BRIDGE)

@@ -23,7 +23,9 @@ static __always_inline void fragment_key_set(const struct pkt *pkt,
 	key->destination_be[0] = pkt->destination_be[0];
 	key->destination_be[1] = pkt->destination_be[1];
 	key->id = pkt->fragment_id;
-	key->protocol = pkt->kind == KIND_IPV4 ? pkt->protocol : 0;
+	/* Each hook has its own: between them the machine may fragment anew. */
+	key->protocol = (pkt->kind == KIND_IPV4 ? pkt->protocol : 0) |
+			(__u32)pkt->hook << FRAGMENT_HOOK_SHIFT;
 	key->zone = pkt->zone;
 }
 
@@ -38,9 +40,10 @@ __noinline int fragment_remember(struct pkt *pkt)
 	fragment_key_set(pkt, &key);
 	record.seen = pkt->now;
 	record.bytes = pkt->fragment_bytes;
-	/* Of two first ones the longer counts. */
+	/* Of two first ones the longer counts, as long as both are remembered. */
 	before = bpf_map_lookup_elem(&fragments, &key);
-	if (before && before->bytes > record.bytes)
+	if (before && ticks_since(before->seen, pkt->now) <= FRAGMENT_TICKS &&
+	    before->bytes > record.bytes)
 		record.bytes = before->bytes;
 	record.source_port = pkt->source_port;
 	record.destination_port = pkt->destination_port;

@@ -62,16 +62,18 @@ static __always_inline bool dhcpv6_group(const __u64 address_be[2])
  * any other datagram. DHCPv6 begins with a link-local address, DHCP with none. */
 static __always_inline bool dhcp(const struct pkt *pkt)
 {
-	bool link = link_local(pkt->source_be) || link_local(pkt->destination_be);
+	bool from_link = link_local(pkt->source_be);
+	bool to_link = link_local(pkt->destination_be);
 
 	if (pkt->fragment ||
 	    !dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
 		return false;
+	/* Linux forwards link-local packets of IPv4. */
 	if (pkt->kind == KIND_IPV4)
-		return link || source_unspecified(pkt) ||
+		return (from_link && to_link) || source_unspecified(pkt) ||
 		       pkt->destination_be[1] >> 32 == 0xffffffff;
 	return !source_unspecified(pkt) &&
-	       (link || dhcpv6_group(pkt->destination_be));
+	       (from_link || to_link || dhcpv6_group(pkt->destination_be));
 }
 
 static __always_inline enum step parse_udp(struct pkt *pkt,

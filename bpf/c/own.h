@@ -19,23 +19,31 @@ struct {
 	__type(value, __u32);
 } own_addresses SEC(".maps");
 
+/* Can an address be something to this machine? False of nearly all that are not. */
+static __always_inline bool own_perhaps(const __u64 address_be[2])
+{
+	struct own_filter *filter;
+	__u32 zero = 0, bit;
+
+	filter = bpf_map_lookup_elem(&own_filter, &zero);
+	if (!filter)
+		return true;
+	bit = (address_be[0] ^ address_be[1]) * OWN_FILTER_MUL >>
+	      (64 - OWN_FILTER_BITS);
+	return filter->word[bit / 64] >> (bit & 63) & 1;
+}
+
 /* Bits OWN_*, or 0 of an address that is nothing to this machine. A global function,
  * verified once. Linux 6.1 takes a key from the stack, not from an argument. */
 __noinline int own_bits(const struct own_address *address)
 {
-	struct own_filter *filter;
-	__u32 zero = 0, bit, *kind;
 	struct own_address key;
+	__u32 *kind;
 
 	if (!address)
 		return 0;
 	key = *address;
-	filter = bpf_map_lookup_elem(&own_filter, &zero);
-	if (!filter)
-		return 0;
-	bit = (key.addr_be[0] ^ key.addr_be[1]) * OWN_FILTER_MUL >>
-	      (64 - OWN_FILTER_BITS);
-	if (!(filter->word[bit / 64] >> (bit & 63) & 1))
+	if (!own_perhaps(key.addr_be))
 		return 0;
 	kind = bpf_map_lookup_elem(&own_addresses, &key);
 	return kind ? *kind : 0;

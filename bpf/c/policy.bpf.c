@@ -406,10 +406,11 @@ static __always_inline bool forges_source(const struct pkt *pkt,
 					  const struct class_record *sender)
 {
 	bool asked = pkt->foreign ||
-		     (pkt->hook == HOOK_TC && !pkt->judged && !again(pkt) &&
+		     (pkt->hook == HOOK_TC &&
+		      !(pkt->judged && pkt->by_machine) && !again(pkt) &&
 		      !pkt->related &&
 		      !inside_address(pkt->source_be[0], pkt->source_be[1]) &&
-		      !own_address(pkt->source_be));
+		      !sent_by_machine(pkt, pkt->source_be));
 
 	return asked && !sender->endpoint && !(sender->flags & CLASS_UNKNOWN);
 }
@@ -421,7 +422,7 @@ static __always_inline bool forges_error(const struct pkt *pkt,
 					 const struct class_record *sender)
 {
 	return pkt->related == RELATED_WAY && !pkt->tunnel &&
-	       !(pkt->hook == HOOK_TC && own_address(pkt->sender_be)) &&
+	       !sent_by_machine(pkt, pkt->sender_be) &&
 	       (sender->egress_subject || sender->flags & CLASS_UNKNOWN ||
 		sender->flags >> CLASS_ALSO_SHIFT);
 }

@@ -128,6 +128,9 @@ static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
 		return false;
 	if (foreign(pkt->source_be, hook, interface & INTERFACE_OUTSIDE))
 		return false;
+	/* An address of this machine does not come in, whatever flow it would be of. */
+	if (hook == HOOK_XDP && !BRIDGE && own_perhaps(pkt->source_be))
+		return false;
 	if (!quick_find(pkt, &quick->place))
 		return false;
 	entry = &quick->place.line->lane[quick->place.lane];

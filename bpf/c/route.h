@@ -43,10 +43,12 @@ static __always_inline bool routed_v4(struct iphdr *ip, void *data_end,
 	return true;
 }
 
+/* Extension headers, fragments among them, are the stack's. */
 static __always_inline bool routed_v6(struct ipv6hdr *ip, void *data_end,
-				      struct bpf_fib_lookup *fib)
+				      struct bpf_fib_lookup *fib, __u8 protocol)
 {
-	if ((void *)(ip + 1) > data_end || ip->hop_limit <= 1)
+	if ((void *)(ip + 1) > data_end || ip->hop_limit <= 1 ||
+	    ip->nexthdr != protocol)
 		return false;
 	fib->family = AF_INET6;
 	fib->flowinfo = *(__be32 *)ip & bpf_htonl(0x0fffffff);
@@ -69,6 +71,9 @@ static __always_inline bool comes_back(struct xdp_md *ctx,
 	back.family = AF_INET;
 	back.tos = there->tos;
 	back.tot_len = 0;
+	back.l4_protocol = there->l4_protocol;
+	back.sport = there->dport;
+	back.dport = there->sport;
 	back.ipv4_src = there->ipv4_dst;
 	back.ipv4_dst = there->ipv4_src;
 	back.ifindex = ifindex;
@@ -95,6 +100,12 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	     pkt->reason != REASON_PASS_FAILSAFE &&
 	     pkt->reason != REASON_PASS_WARM_UP))
 		return XDP_PASS;
+	/* The stack may have translated what was opened through tc, and translates its
+	 * answers back. Protocols of which rules may ask for ports that are not read here
+	 * are its affair, too. */
+	if ((pkt->found && !(meta_flags(pkt->found) & FLOW_FROM_OUTSIDE)) ||
+	    pkt->protocol == IPPROTO_DCCP || pkt->protocol == IPPROTO_UDPLITE)
+		return XDP_PASS;
 	if ((void *)(eth + 1) > data_end)
 		return XDP_PASS;
 	/* Only what is addressed to this NIC: it may be promiscuous. */
@@ -102,6 +113,8 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	if (!to || to != pkt->mac)
 		return XDP_PASS;
 	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
+	if (!v4 && pkt->fib & FIB_STACK6)
+		return XDP_PASS;
 	/* IP options are the stack's. */
 	if (v4 && ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
 		return XDP_PASS;
@@ -113,7 +126,8 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 		fib.dport = bpf_htons(pkt->destination_port);
 	}
 	if (!(v4 ? routed_v4((void *)(eth + 1), data_end, &fib)
-		 : routed_v6((void *)(eth + 1), data_end, &fib)) ||
+		 : routed_v6((void *)(eth + 1), data_end, &fib,
+			     pkt->protocol)) ||
 	    (v4 && pkt->fib & FIB_RP_FILTER &&
 	     !comes_back(ctx, &fib, pkt->ifindex)) ||
 	    bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)

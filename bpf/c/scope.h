@@ -106,6 +106,13 @@ __noinline int link_serves(struct pkt *pkt, __u32 port)
 	return 0;
 }
 
+/* tc: is this sender the machine itself? */
+static __always_inline bool sent_by_machine(const struct pkt *pkt,
+					    const __u64 sender_be[2])
+{
+	return pkt->hook == HOOK_TC && pkt->by_machine && own_address(sender_be);
+}
+
 /* Is it link-local traffic of an endpoint and not of this machine? On a bridge none is
  * the machine's. What the machine forwards comes from a network that it routes. */
 static __always_inline bool link_local_elsewhere(const struct pkt *pkt)
@@ -116,8 +123,10 @@ static __always_inline bool link_local_elsewhere(const struct pkt *pkt)
 		return from || to;
 	if (pkt->hook == HOOK_TC)
 		return (from || (to && !pkt->forwarded)) &&
-		       !own_address(pkt->source_be);
-	return (from || to) && !own_address(pkt->destination_be);
+		       !sent_by_machine(pkt, pkt->source_be);
+	/* An endpoint beside the machine may have taken its address. */
+	return (from || to) && (pkt->link == LINK_OTHER ||
+				!own_address(pkt->destination_be));
 }
 
 /* What goes to a group, or to all: with a frame for a group also what has no group's
@@ -131,7 +140,7 @@ static __always_inline bool group_data(const struct pkt *pkt)
 	if (pkt->hook == HOOK_TC)
 		return ISOLATES & ISOLATES_EGRESS &&
 		       link_local(pkt->source_be) &&
-		       !own_address(pkt->source_be);
+		       !sent_by_machine(pkt, pkt->source_be);
 	return ISOLATES & ISOLATES_INGRESS;
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Lab, Namespace, Server, connect};
+use bailey_lab::{Daemon, Lab, Namespace, Server, connect, daemon};
 use demo_lab::*;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -41,6 +41,27 @@ fn large_datagrams_come_through_in_fragments() {
         );
     }
     tally.assert(&lab);
+}
+
+/// Between its two hooks the machine fragments anew: the first fragments there are shorter.
+#[test]
+#[ignore = "needs root and BPF"]
+fn fragments_that_are_fragmented_again_arrive() {
+    let lab = lab();
+    lab.node.ip("link set db mtu 1400").unwrap();
+    lab.workload("db").ip("link set eth0 mtu 1400").unwrap();
+    Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
+    let text = format!("interfaces = [{NIC:?}, \"db\"]");
+    daemon::configure(lab.root(), &text).unwrap();
+    let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
+    daemon
+        .wait_for("attached interface=\"db\"", PATIENCE)
+        .unwrap();
+    for _ in 0..2 {
+        let seen = traffic::udp_of(&lab.outside, ip(BACKUP[0]), at(DB[0], 161), 4000);
+        assert_eq!(seen, Observed::Allowed);
+    }
+    assert_eq!(counted(&lab, "db", "tc", "fragment-overlap"), 0);
 }
 
 #[test]

@@ -4,16 +4,18 @@
 mod demo_lab;
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddrV6, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use bailey_datapath::kernel::netlink;
+use bailey_datapath::program::frame;
 use bailey_lab::daemon::POLICIES;
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, Lab, Namespace, Server, connect, daemon, sctp};
+use bailey_policy::Protocol;
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
@@ -61,7 +63,7 @@ fn a_translated_port_is_no_way_around_policy_and_works_for_whom_policy_admits() 
             rules("add chain inet nodeport post { type nat hook postrouting priority 100 ; }");
             rules("add rule inet nodeport post oifname db masquerade");
         }
-        for extra in ["", "tcp_strict = true"] {
+        for extra in ["", "tcp_strict = true", "topology = \"router\""] {
             let mut daemon = start_on(&lab, &["nic0", "db"], extra);
             for f in [0, 1] {
                 let way = |from: &str| traffic::tcp(&lab.outside, ip(from), at(NODE[f], 30432));
@@ -205,6 +207,127 @@ fn what_comes_through_another_namespace_is_judged() {
     assert_eq!(way(BACKUP[0]), Observed::Allowed);
     daemon.signal(Signal::SIGTERM).unwrap();
     daemon.wait().unwrap();
+}
+
+/// An address of this machine does not come in as the source of a packet, also if the machine itself has
+/// a flow that the packet would be of.
+#[test]
+#[ignore = "needs root and BPF"]
+fn this_machines_flows_are_continued_by_nobody_else() {
+    const PORT: u16 = 5353;
+    let lab = lab();
+    Server::udp(lab.workload("db"), ip(DB[1]), 5432).unwrap();
+    let _daemon = start_on(&lab, &["nic0", "db"], "");
+    let answered = lab.node.run(|| {
+        let socket = UdpSocket::bind((ip(NODE[1]), PORT)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        (0..3).all(|_| {
+            socket.send_to(b"x", at(DB[1], 5432)).unwrap();
+            socket.recv(&mut [0; 8]).is_ok()
+        })
+    });
+    assert!(answered, "the node reaches its own workload");
+    let datagram = frame::udp(PORT, 5432);
+    let mut forged = frame::ip(ip(NODE[1]), ip(DB[1]), Protocol::UDP, &datagram);
+    forged[..6].copy_from_slice(&mac_of(&lab.node, "nic0"));
+    send_frames(&lab.outside, "eth0", vec![forged]);
+    assert_eq!(counted(&lab, "nic0", "xdp", "spoofed"), 1);
+    assert_eq!(counted(&lab, "nic0", "xdp", "flow"), 0);
+}
+
+/// Neighbour discovery for a subnet behind another interface would be routed there.
+#[test]
+#[ignore = "needs root and BPF"]
+fn neighbour_discovery_is_not_routed_on() {
+    let lab = lab();
+    lab.node
+        .ip("address add fd42::ffff/64 dev db nodad")
+        .unwrap();
+    let _daemon = start(&lab, "");
+    let advertisement = [136, 0, 0, 0, 0, 0, 0, 0]
+        .into_iter()
+        .chain([0; 16])
+        .collect::<Vec<u8>>();
+    let send = |from: &str, to: &str| {
+        let mut frame = frame::ip(ip(from), ip(to), Protocol::ICMPV6, &advertisement);
+        frame[..6].copy_from_slice(&mac_of(&lab.node, "nic0"));
+        frame[14 + 7] = 255;
+        send_frames(&lab.outside, "eth0", vec![frame]);
+        counted(&lab, "nic0", "xdp", "nd-scope")
+    };
+    assert_eq!(send("2001:db8:a::10", "2001:db8:a::20"), 0, "on the link");
+    assert_eq!(send("fd42::99", DB[1]), 1);
+}
+
+/// An endpoint beside the machine (a macvlan) that takes an address which the machine has on another NIC is not
+/// the machine.
+#[test]
+#[ignore = "needs root and BPF"]
+fn who_takes_the_machines_address_is_not_the_machine() {
+    let lab = lab();
+    let pod = Namespace::new().unwrap();
+    bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
+    // The lab's node has it on the interfaces to its workloads.
+    pod.ip("address add fe80::1/64 dev eth0 nodad").unwrap();
+    Server::tcp(&pod, 8080).unwrap();
+    let mac = mac_of(&pod, "eth0")
+        .map(|byte| format!("{byte:02x}"))
+        .join(":");
+    lab.outside
+        .ip(&format!(
+            "-6 neigh replace fe80::1 lladdr {mac} dev eth0 nud permanent"
+        ))
+        .unwrap();
+    let index = lab.outside.run(|| netlink::interface_by_name("eth0"));
+    let index = index.unwrap().unwrap().index;
+    let to = SocketAddrV6::new("fe80::1".parse().unwrap(), 8080, 0, index).into();
+    let reach = || traffic::tcp(&lab.outside, ip("::"), to);
+    soon("reachable without Bailey", || reach() == Observed::Allowed);
+    let _daemon = start_on(&lab, &["nic0", "db"], "");
+    lab.wait_for_carrier();
+    assert_eq!(reach(), Observed::Silent);
+    assert!(counted(&lab, "nic0", "xdp", "link-local") > 0);
+}
+
+/// What a macvlan endpoint forwards came in through an interface of its namespace, whatever the number.
+#[test]
+#[ignore = "needs root and BPF"]
+fn forged_sources_leave_through_no_number_of_an_interface() {
+    let lab = lab();
+    let (pod, beyond) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+    let nic = lab.node.run(|| netlink::interface_by_name("nic0"));
+    let nic = nic.unwrap().unwrap().index;
+    // Before the macvlan takes that number.
+    let pair = format!(
+        "link add in index {nic} type veth peer name out netns {}",
+        beyond.id()
+    );
+    pod.ip(&pair).unwrap();
+    bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
+    pod.sysctl("net.ipv4.ip_forward", "1").unwrap();
+    for (namespace, line) in [
+        (&pod, "address add 203.0.113.50/24 dev eth0"),
+        (&pod, "link set in up"),
+        (&pod, "address add 192.0.2.5/30 dev in"),
+        (&beyond, "link set out up"),
+        (&beyond, "address add 192.0.2.6/30 dev out"),
+        (&beyond, "address add 198.18.0.9/32 dev lo"),
+        (&beyond, "route add default via 192.0.2.5"),
+    ] {
+        namespace.ip(line).unwrap();
+    }
+    let declared = "[inventory]\nisolated = [\"10.42.0.0/16\"]";
+    let _daemon = start_on(&lab, &["nic0"], declared);
+    lab.wait_for_carrier();
+    beyond.run(|| {
+        let socket = UdpSocket::bind((ip("198.18.0.9"), 0)).unwrap();
+        for _ in 0..5 {
+            socket.send_to(b"x", at(BACKUP[0], 9)).unwrap();
+        }
+    });
+    soon("forged packets are counted", || {
+        counted(&lab, "nic0", "tc", "spoofed") >= 4
+    });
 }
 
 /// What is forwarded from one attached NIC to another meets its flow where it leaves, and is counted once.

@@ -1095,7 +1095,8 @@ fn dhcp_mld_and_igmp_pass_by_default_and_only_as_they_are() {
     };
     for (frame, reason) in [
         (udp("0.0.0.0", "255.255.255.255", 68, 67), REASON_PASS_DHCP),
-        (udp("169.254.0.9", POD[0], 67, 68), REASON_PASS_DHCP),
+        (udp("169.254.0.9", POD[0], 67, 68), REASON_DROP_LINK_LOCAL),
+        (udp("169.254.0.9", "169.254.0.8", 67, 68), REASON_PASS_DHCP),
         (udp("10.3.0.1", "255.255.255.255", 67, 68), REASON_PASS_DHCP),
         (udp("fe80::1", "ff02::1:2", 546, 547), REASON_PASS_DHCP),
         (udp("fe80::1", POD[1], 547, 546), REASON_PASS_DHCP),

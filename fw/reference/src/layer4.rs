@@ -118,8 +118,7 @@ fn is_dhcp(ip: &Ip<'_>, source_port: u16, destination_port: u16) -> bool {
             (ports == [67, 68] || ports == [68, 67])
                 && (source.is_unspecified()
                     || destination.is_broadcast()
-                    || source.is_link_local()
-                    || destination.is_link_local())
+                    || (source.is_link_local() && destination.is_link_local()))
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let groups = [

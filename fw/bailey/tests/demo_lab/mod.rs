@@ -13,10 +13,11 @@ use std::process::Output;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use bailey_datapath::kernel::{netlink, xsk};
 use bailey_lab::daemon::POLICIES;
 use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Daemon, Lab, daemon};
+use bailey_lab::{Daemon, Lab, Namespace, daemon};
 use serde_json::Value;
 
 pub const WEB: [&str; 2] = ["10.42.0.11", "fd42::11"];
@@ -52,6 +53,31 @@ pub fn lab() -> Lab {
         fs::copy(demo().join(file), policies.join(file)).unwrap();
     }
     lab
+}
+
+/// Puts frames on the link of an interface, as they are.
+pub fn send_frames(namespace: &Namespace, interface: &'static str, frames: Vec<Vec<u8>>) {
+    namespace.run(move || {
+        let found = netlink::interface_by_name(interface).unwrap().unwrap();
+        let mut socket = xsk::Socket::open(found.index, 0, xsk::Copies::Always).unwrap();
+        let mut left = frames.iter();
+        let sent = socket.send(frames.len(), |room| {
+            let frame = left.next().unwrap();
+            room[..frame.len()].copy_from_slice(frame);
+            frame.len()
+        });
+        assert_eq!(sent.unwrap(), frames.len());
+        while !socket.flush().unwrap() {
+            std::thread::yield_now();
+        }
+    });
+    sleep(Duration::from_millis(300));
+}
+
+/// The hardware address of an interface.
+pub fn mac_of(namespace: &Namespace, interface: &'static str) -> [u8; 6] {
+    let found = namespace.run(move || netlink::interface_by_name(interface));
+    found.unwrap().unwrap().mac.unwrap()
 }
 
 /// Asks until it is so, as long as there is patience.

@@ -19,7 +19,7 @@ use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::kernel::xdp_mode::XdpMode;
 use crate::maps::hook::Hook;
-use crate::maps::interfaces;
+use crate::maps::interfaces::{self, Forwarding};
 use crate::maps::pins::{link_pin, parse_link_pin};
 use crate::program::entry::Shared;
 use crate::program::object::program_fd;
@@ -566,8 +566,12 @@ impl Attachments {
             let ipsec = forwarding::has_ipsec_policy();
             for &index in &judged {
                 let name = self.by_index.get(&index).map_or("", Attached::current_name);
-                let reverse_path = forwarding::filters_reverse_path(name);
-                interfaces::set_forwarding(&shared.table, index, reverse_path, ipsec);
+                let asked = Forwarding {
+                    reverse_path: forwarding::filters_reverse_path(name),
+                    ipsec,
+                    ipv6: forwarding::forwards_ipv6(name),
+                };
+                interfaces::set_forwarding(&shared.table, index, asked);
             }
         }
         if shared.settings.topology != Topology::Bridge {

@@ -58,7 +58,12 @@ pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(),
                     add(all.into(), abi::OWN_BROADCAST);
                 }
             }
-            IpNet::V6(net) if net.prefix_len() <= 64 && !is_link_local(address) => {
+            // What comes in for a subnet behind another interface would be routed there.
+            IpNet::V6(net)
+                if net.prefix_len() <= 64
+                    && !is_link_local(address)
+                    && near.contains(&interface) =>
+            {
                 let subnet = net.addr().to_bits() >> 64 << 64;
                 add(Ipv6Addr::from_bits(subnet).into(), abi::OWN_SUBNET);
             }

@@ -49,6 +49,16 @@ pub(crate) fn filters_reverse_path(interface: &str) -> bool {
     })
 }
 
+/// Does the kernel forward IPv6 that comes in here? `bpf_fib_lookup` asks neither for the switch of all
+/// interfaces nor whether this one has IPv6.
+pub(crate) fn forwards_ipv6(interface: &str) -> bool {
+    let set = |path: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{path}"));
+        text.is_ok_and(|text| text.trim() != "0")
+    };
+    set("all/forwarding") && !set(&format!("{interface}/disable_ipv6"))
+}
+
 fn open() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_XFRM)?;
     socket.bind_auto()?;

@@ -25,6 +25,7 @@ const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 5;
 const GROUP_IPV6_ADDRESS: u32 = 9;
 const GROUP_IPV4_SETTINGS: u32 = 24;
+const GROUP_IPV6_SETTINGS: u32 = 25;
 /// Of NETLINK_XFRM.
 const GROUP_IPSEC_POLICY: u32 = 4;
 
@@ -374,6 +375,7 @@ impl Monitor {
             GROUP_IPV4_ADDRESS,
             GROUP_IPV6_ADDRESS,
             GROUP_IPV4_SETTINGS,
+            GROUP_IPV6_SETTINGS,
         ] {
             routes.add_membership(group)?;
         }

@@ -160,9 +160,21 @@ pub(crate) fn set_outside(table: &InterfaceTable, index: u32, outside: bool) {
 }
 
 /// Router: what the kernel asks besides the route of what comes in here.
-pub(crate) fn set_forwarding(table: &InterfaceTable, index: u32, reverse_path: bool, ipsec: bool) {
-    set_flag(table, index, abi::INTERFACE_RP_FILTER, reverse_path);
-    set_flag(table, index, abi::INTERFACE_STACK, ipsec);
+pub(crate) fn set_forwarding(table: &InterfaceTable, index: u32, asked: Forwarding) {
+    set_flag(table, index, abi::INTERFACE_RP_FILTER, asked.reverse_path);
+    set_flag(table, index, abi::INTERFACE_STACK, asked.ipsec);
+    set_flag(table, index, abi::INTERFACE_STACK6, !asked.ipv6);
+}
+
+/// What the kernel's forwarding asks besides the route, of what comes in through one interface.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forwarding {
+    /// Does it look for the way back to IPv4 sources?
+    pub(crate) reverse_path: bool,
+    /// Is there IPsec policy?
+    pub(crate) ipsec: bool,
+    /// Does it forward IPv6 at all?
+    pub(crate) ipv6: bool,
 }
 
 fn set_flag(table: &InterfaceTable, index: u32, flag: u32, on: bool) {
