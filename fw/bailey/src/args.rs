@@ -351,6 +351,15 @@ pub struct Detach {
     pub config: ConfigFile,
 }
 
+/// The reason of a block, as long as its place in the map is.
+fn reason(text: &str) -> Result<String, String> {
+    const BYTES: usize = bailey_bpf::abi::BLOCK_NOTE as usize;
+    match text.len() {
+        0..=BYTES => Ok(text.to_owned()),
+        bytes => Err(format!("{bytes} bytes, and at most {BYTES} are kept")),
+    }
+}
+
 /// `block`.
 #[derive(Debug, Args)]
 pub struct Block {
@@ -364,7 +373,7 @@ pub struct Block {
     #[arg(long, value_name = "TIME", value_parser = crate::ttl::parse)]
     pub ttl: u64,
     /// Why; shown by `blocks`.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = reason)]
     pub reason: String,
     /// Block the address that you are logged in from all the same.
     #[arg(long)]
@@ -378,7 +387,11 @@ pub struct Block {
 #[derive(Debug, Args)]
 pub struct Unblock {
     /// Addresses and prefixes, as they were blocked.
-    #[arg(value_name = "ADDRESS", required_unless_present = "all")]
+    #[arg(
+        value_name = "ADDRESS",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
     pub addresses: Vec<String>,
     /// All there are.
     #[arg(long)]

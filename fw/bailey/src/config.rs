@@ -633,6 +633,7 @@ impl Config {
     /// # Errors
     /// As [`Self::read`].
     pub fn parse(text: &str) -> Result<Self, String> {
+        check_shapes(text)?;
         let mut unknown = Vec::new();
         let deserializer = toml::Deserializer::parse(text).map_err(|e| e.to_string())?;
         let config: Self =
@@ -678,6 +679,7 @@ impl Config {
         if let Some(entry) = self.failsafe.iter().find(|entry| entry.port == 0) {
             return Err(format!("failsafe: port 0 for {}", entry.cidr));
         }
+        self.check_places()?;
         if self.policies.iter().any(|path| path == Path::new("-")) {
             return Err("policies: \"-\" is standard input, which is read once; name files".into());
         }
@@ -704,6 +706,28 @@ impl Config {
             return Err(format!(
                 "limits.rules = {rules}: must be at most {RULES_MAX}"
             ));
+        }
+        Ok(())
+    }
+
+    /// Paths that do not depend on where the daemon is started, and names that an interface can have.
+    fn check_places(&self) -> Result<(), String> {
+        let Paths { pins, run, state } = &self.paths;
+        for (key, path) in [("pins", pins), ("run", run), ("state", state)] {
+            if !path.is_absolute() {
+                return Err(format!(
+                    "paths.{key} = {path:?}: must be absolute, as in \"/run/bailey\""
+                ));
+            }
+        }
+        // ALTIFNAMSIZ, linux/if.h: names by which the kernel knows an interface too.
+        const NAME_MAX: usize = 127;
+        for entry in &self.interfaces {
+            let (InterfaceEntry::Name(name) | InterfaceEntry::Full { name, .. }) = entry;
+            let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+            if name.is_empty() || name.len() > NAME_MAX || name.contains(odd) {
+                return Err(format!("interfaces: {name:?} is no name of an interface"));
+            }
         }
         Ok(())
     }
@@ -771,6 +795,66 @@ impl Config {
         }
         Ok(interfaces)
     }
+}
+
+/// Tables are tables, texts are texts: serde would also read a list as a table's values in their order, and
+/// a table as the name of a choice. What is no TOML is told by who reads it next.
+fn check_shapes(text: &str) -> Result<(), String> {
+    let (Ok(given), Ok(toml::Value::Table(known))) = (
+        text.parse::<toml::Table>(),
+        toml::Value::try_from(Config::default()),
+    ) else {
+        return Ok(());
+    };
+    check_table("", &given, &known)?;
+    for (key, entries) in &given {
+        let (Some(entries), "interfaces" | "failsafe") = (entries.as_array(), key.as_str()) else {
+            continue;
+        };
+        let example = match key.as_str() {
+            "failsafe" => "{ cidr = \"192.0.2.0/24\", port = 22 }",
+            _ => "\"eth0\" or { name = \"eth0\", xdp_mode = \"generic\" }",
+        };
+        let fits =
+            |entry: &&toml::Value| entry.is_table() || (key == "interfaces" && entry.is_str());
+        if let Some(entry) = entries.iter().find(|entry| !fits(entry)) {
+            return Err(format!("{key}: {entry} is no entry; one is {example}"));
+        }
+        let named =
+            |entry: &&toml::Value| entry.as_table().is_some_and(|t| !t.contains_key("name"));
+        if key == "interfaces"
+            && let Some(entry) = entries.iter().find(named)
+        {
+            return Err(format!("{key}: {entry} has no name; an entry is {example}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_table(path: &str, given: &toml::Table, known: &toml::Table) -> Result<(), String> {
+    for (key, value) in given {
+        let Some(default) = known.get(key) else {
+            continue;
+        };
+        let name = format!("{path}{key}");
+        match (value, default) {
+            (toml::Value::Table(value), toml::Value::Table(default)) => {
+                check_table(&format!("{name}."), value, default)?;
+            }
+            (_, toml::Value::Table(_)) => {
+                return Err(format!(
+                    "{name} = {value}: is a table; write [{name}] and its keys"
+                ));
+            }
+            (_, toml::Value::String(default)) if !value.is_str() => {
+                return Err(format!(
+                    "{name} = {value}: is a text, as in {name} = {default:?}"
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn describe_unknown(unknown: &[String]) -> String {

@@ -21,7 +21,9 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
     };
     // Of the standard library: it refuses leading zeros, which others read as octal.
     let Ok(address) = address.parse::<IpAddr>() else {
-        return Err(format!("{text:?}: {address:?} is not an IP address"));
+        return Err(format!(
+            "{text:?} is neither an address nor a prefix: {address:?} is not an IP address"
+        ));
     };
     let plain =
         length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));

@@ -77,6 +77,8 @@ impl Target {
         name: &str,
         protocol: Protocol,
     ) -> Result<u16, String> {
+        // One that there is not has no ports either; that is the worse mistake.
+        self.addresses(snapshot)?;
         let endpoint = match self {
             Self::Address(address) => snapshot.endpoint_at(*address),
             Self::Endpoint(id) => snapshot.endpoint(id),
@@ -171,15 +173,18 @@ pub fn address(text: &str) -> Result<IpAddr, String> {
 /// # Errors
 /// If it is neither.
 pub fn protocol(text: &str) -> Result<Protocol, String> {
+    const NAMES: [&str; 5] = ["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"];
     match text.to_ascii_uppercase().as_str() {
         "TCP" => Ok(Protocol::TCP),
         "UDP" => Ok(Protocol::UDP),
         "SCTP" => Ok(Protocol::SCTP),
         "ICMP" => Ok(Protocol::ICMP),
-        number => number
-            .parse()
-            .map(Protocol)
-            .map_err(|_| format!("{text:?} is not TCP, UDP, SCTP, ICMP or a number from 0 to 255")),
+        "ICMPV6" => Ok(Protocol::ICMPV6),
+        number => number.parse().map(Protocol).map_err(|_| {
+            let near = nearest(&text.to_uppercase(), NAMES);
+            let names = NAMES.join(", ");
+            format!("{text:?} is not {names} or a number from 0 to 255{near}")
+        }),
     }
 }
 

@@ -233,8 +233,9 @@ impl Collector {
             _ if enforces_elsewhere(api_version, kind) => {
                 let message = format!(
                     "no matches for kind {kind:?} in version {api_version:?}: it may decide what is \
-                     allowed, so it is not skipped; correct it, leave it out, or express it as \
-                     networking.k8s.io/v1 NetworkPolicy"
+                     allowed, so it is not skipped; correct it{}, leave it out, or express it as \
+                     networking.k8s.io/v1 NetworkPolicy",
+                    meant(kind)
                 );
                 let name = object
                     .get("metadata")
@@ -694,7 +695,8 @@ fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
         return !BESIDE_POLICIES.contains(&kind);
     }
     let kind = kind.to_ascii_lowercase();
-    kind.contains("networkpolicy")
+    misspelt_policy(group, &kind)
+        || kind.contains("networkpolicy")
         || kind.contains("networkpolicies")
         || group == "bailey.dev"
         || group == "policy.networking.k8s.io"
@@ -703,20 +705,64 @@ fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
             && (kind.contains("policy") || ENFORCING.contains(&kind.as_str())))
 }
 
-/// A kind of the core group that is read and spelt nearly so.
+/// The kind that is read under nearly this name, in words.
+fn meant(kind: &str) -> String {
+    let known = ["NetworkPolicy", "Workload", "PolicyTest"];
+    let distance =
+        |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase());
+    let nearest = known.into_iter().min_by_key(|known| distance(known));
+    nearest
+        .filter(|known| (1..=3).contains(&distance(known)))
+        .map_or_else(String::new, |known| format!(" (did you mean {known}?)"))
+}
+
+/// Is a kind, in small letters, that of a policy but for a slip of the pen? In the groups of other systems
+/// that have policies, and wherever it is nearly a NetworkPolicy.
+fn misspelt_policy(group: &str, kind: &str) -> bool {
+    const POLICIES: [&str; 11] = [
+        "networkpolicy",
+        "adminnetworkpolicy",
+        "baselineadminnetworkpolicy",
+        "clusternetworkpolicy",
+        "ciliumnetworkpolicy",
+        "ciliumclusterwidenetworkpolicy",
+        "globalnetworkpolicy",
+        "stagednetworkpolicy",
+        "stagedglobalnetworkpolicy",
+        "stagedkubernetesnetworkpolicy",
+        "egressfirewall",
+    ];
+    let of_system = ["cilium.io", "projectcalico.org", "antrea.io", "ovn.org"]
+        .iter()
+        .any(|system| group.ends_with(system));
+    let near = |policy: &str| strsim::damerau_levenshtein(policy, kind) <= 3;
+    POLICIES
+        .iter()
+        .any(|policy| (of_system || policy.ends_with("networkpolicy")) && near(policy))
+}
+
+/// The kind that is read, and meant by one that is spelt nearly so, or that stands in another group.
 fn nearly(api_version: &str, kind: &str) -> Option<&'static str> {
-    const KINDS: [&str; 3] = ["Namespace", "Pod", "Node"];
+    const CORE: [&str; 3] = ["Namespace", "Pod", "Node"];
     // What the API has of nearly the same name.
     const OTHERS: [&str; 2] = ["NodeList", "PodList"];
-    if api_version.contains('/') || OTHERS.contains(&kind) {
+    if OTHERS.contains(&kind) {
         return None;
     }
     let distance =
         |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase());
-    KINDS
+    let near = |known: &&str| distance(known) <= 2.min(known.len() / 3);
+    let kinds: &[&'static str] = match api_version {
+        // The core group and those of other workloads.
+        "v1" | "apps/v1" | "batch/v1" => &CORE,
+        _ if api_version.contains('/') => &[],
+        _ => &CORE,
+    };
+    let workload = ["Workload"]
         .into_iter()
-        .filter(|known| distance(known) <= 2.min(known.len() / 3))
-        .min_by_key(|known| distance(known))
+        .filter(|_| !api_version.contains('/'));
+    let known = kinds.iter().copied().chain(workload);
+    known.filter(near).min_by_key(|known| distance(known))
 }
 
 /// Two objects of one name.

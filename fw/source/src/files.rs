@@ -67,7 +67,7 @@ impl FileSet {
         let mut errors = Vec::new();
         for path in paths {
             let before = (set.files.len(), errors.len());
-            set.add(path, recursive, 0, &mut errors);
+            set.add(path, recursive, &mut Vec::new(), &mut errors);
             if before == (set.files.len(), errors.len()) && path.is_dir() {
                 set.empty.push(path.clone());
             }
@@ -83,23 +83,28 @@ impl FileSet {
         &mut self,
         path: &Path,
         recursive: bool,
-        depth: usize,
+        above: &mut Vec<(u64, u64)>,
         errors: &mut Vec<(PathBuf, io::Error)>,
     ) {
         if path == Path::new(STDIN) {
             self.files.insert(path.to_owned(), Stamp::default());
             return;
         }
+        let depth = above.len();
         let result = fs::metadata(path).and_then(|metadata| {
             if !metadata.is_dir() {
                 self.files.insert(path.to_owned(), Stamp::of(&metadata));
                 return Ok(());
             }
-            if depth > DEPTH_MAX {
-                return Err(io::Error::other(
-                    "directories nested too deep; a link that loops?",
-                ));
+            if above.len() > DEPTH_MAX {
+                return Err(io::Error::other("directories nested too deep"));
             }
+            // A link to a directory above is that directory again.
+            let directory = (metadata.dev(), metadata.ino());
+            if above.contains(&directory) {
+                return Ok(());
+            }
+            above.push(directory);
             let mut entries: Vec<PathBuf> = fs::read_dir(path)?
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<io::Result<_>>()?;
@@ -119,11 +124,12 @@ impl FileSet {
                 } else {
                     has_known_extension(&entry)
                 } {
-                    self.add(&entry, recursive, depth + 1, errors);
+                    self.add(&entry, recursive, above, errors);
                 }
             }
             Ok(())
         });
+        above.truncate(depth);
         if let Err(error) = result {
             errors.push((path.to_owned(), error));
         }

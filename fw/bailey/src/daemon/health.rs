@@ -72,7 +72,11 @@ impl Health {
 
     /// Something is wrong with a subject until [`Self::solved`].
     pub fn problem(&self, subject: &str, message: &str) {
-        let text = format!("{subject}: {message}");
+        // Errors of the datapath name their interface themselves.
+        let text = match message.strip_prefix(subject) {
+            Some(rest) if rest.starts_with(':') => message.to_owned(),
+            _ => format!("{subject}: {message}"),
+        };
         self.state().problems.insert(subject.to_owned(), text);
     }
 

@@ -69,7 +69,7 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
     {
         tracing::error!("{protector}");
     }
-    if interfaces.is_empty() {
+    if config.interfaces.is_empty() {
         tracing::error!("bailey did not start; the configuration names no interface to protect");
     } else if !open.is_empty() {
         let index = |name: &str| {
@@ -165,7 +165,9 @@ pub(crate) fn start(
                     report::selected(&Selection::default(), reloader.selection());
                     health.committed(&generation.warnings);
                 }
-                Outcome::Refused(refusal) if datapath.is_attached() => keep(&refusal, health),
+                Outcome::Refused(refusal) if datapath.is_attached() => {
+                    keep(&refusal, enforcing, health)
+                }
                 Outcome::Refused(refusal) => {
                     datapath.abandon();
                     // About the kernel: what is about files was found before.
@@ -175,7 +177,7 @@ pub(crate) fn start(
                 Outcome::Unchanged | Outcome::Moving => {}
             }
         }
-        Err(refusal) => keep(&refusal, health),
+        Err(refusal) => keep(&refusal, enforcing, health),
     }
     if config.warm_up > 0 && !datapath.is_attached() {
         datapath.warm_up(config.warm_up);
@@ -282,10 +284,12 @@ fn warn_of_lockout(prepared: &Prepared, config: &Config) {
 }
 
 /// Invalid files do not end what is in force.
-fn keep(refusal: &Refusal, health: &Health) {
+fn keep(refusal: &Refusal, enforcing: bool, health: &Health) {
     print_diagnostics(&refusal.diagnostics);
     report::refusal(refusal, health);
-    tracing::error!("the generation of the process before stays in force");
+    if enforcing {
+        tracing::error!("the generation of the process before stays in force");
+    }
 }
 
 fn refused(config: &Config, refusal: &Refusal) -> Exit {

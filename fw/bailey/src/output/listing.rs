@@ -77,7 +77,8 @@ pub fn print<A: Serialize, T: Serialize>(
     match options.output {
         ListFormat::Table | ListFormat::Wide if list.is_empty() => line(kind.none),
         ListFormat::Table | ListFormat::Wide => {
-            let mut table = Table::new(kind.columns, options.width(), !options.no_headers);
+            let mut table = Table::new(kind.columns, options.width(), !options.no_headers)
+                .sorted_by(options.sort.as_ref());
             raw(table.rows(list).as_bytes());
         }
         ListFormat::Name => list
@@ -90,10 +91,29 @@ pub fn print<A: Serialize, T: Serialize>(
     Ok(())
 }
 
+/// A text in parts by which it sorts: numbers in it count as such.
+fn natural(text: &str) -> Vec<(String, u64)> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let word = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let after = &rest[word..];
+        let digits = after
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(after.len());
+        let number = after[..digits].parse().unwrap_or(u64::MAX);
+        parts.push((rest[..word].to_owned(), number));
+        rest = &after[digits..];
+    }
+    parts
+}
+
 fn sort<T>(list: &mut [T], column: &Column<T>) {
     match &column.cell {
         Cell::Number(number) => list.sort_by_key(|item| Reverse(number(item))),
-        Cell::Text(text) => list.sort_by_cached_key(text),
+        Cell::Text(text) => list.sort_by_cached_key(|item| natural(&text(item))),
         Cell::Count(number) | Cell::Scale(_, number) => {
             list.sort_by_key(|item| Reverse(number(item)))
         }

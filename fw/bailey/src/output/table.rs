@@ -80,6 +80,8 @@ pub struct Table<'a, T> {
     limit: Option<usize>,
     headers: bool,
     began: bool,
+    /// The column that rows are sorted by, which stays.
+    sorted: Option<String>,
 }
 
 impl<'a, T> Table<'a, T> {
@@ -91,6 +93,16 @@ impl<'a, T> Table<'a, T> {
             limit,
             headers,
             began: false,
+            sorted: None,
+        }
+    }
+
+    /// The same; the column of this name stays, however narrow the terminal is.
+    #[must_use]
+    pub fn sorted_by(self, column: Option<&String>) -> Self {
+        Self {
+            sorted: column.cloned(),
+            ..self
         }
     }
 
@@ -125,7 +137,12 @@ impl<'a, T> Table<'a, T> {
             widths.iter().sum::<usize>() + BETWEEN.len() * widths.len().saturating_sub(1)
         };
         while total(&self.widths) > limit {
+            let is_sorted = |column: &Column<T>| {
+                let sorted = self.sorted.as_ref();
+                sorted.is_some_and(|name| column.header.eq_ignore_ascii_case(name))
+            };
             let ranked = self.columns.iter().enumerate();
+            let ranked = ranked.filter(|(_, column)| !is_sorted(column));
             let least = ranked.max_by_key(|(at, column)| (column.rank, *at));
             let Some((at, column)) = least.filter(|(_, column)| column.rank > 0) else {
                 break;

@@ -28,7 +28,8 @@ pub(super) fn here(
     snapshot: &Snapshot,
     answers: &[(Connection, Verdict)],
 ) -> Result<Vec<Here>, Exit> {
-    if named.explicit {
+    let pins = &named.config.paths.pins;
+    if named.explicit || matches!(pins.try_exists(), Ok(false)) {
         return Ok(Vec::new());
     }
     let asked = answers.iter().map(|(connection, _)| {

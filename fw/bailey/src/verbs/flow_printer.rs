@@ -78,7 +78,8 @@ impl Printer {
     pub(super) fn new(listing: &Listing) -> Self {
         Self {
             output: listing.output,
-            table: Table::new(COLUMNS, listing.width(), !listing.no_headers),
+            table: Table::new(COLUMNS, listing.width(), !listing.no_headers)
+                .sorted_by(listing.sort.as_ref()),
             began: false,
             any: false,
             waiting: Vec::new(),

@@ -60,6 +60,16 @@ fn check(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// A path as an argument of a command.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 fn check_one(path: &Path, metadata: &Metadata, is_last: bool) -> Result<(), String> {
     let shown = path.display();
     if metadata.file_type().is_symlink() {
@@ -73,15 +83,17 @@ fn check_one(path: &Path, metadata: &Metadata, is_last: bool) -> Result<(), Stri
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
         return Err(format!(
             "{shown} belongs to the user {owner}, who can change what is in it; correct it with: \
-             chown root: {shown}"
+             chown root: {}",
+            quoted(path)
         ));
     }
     // In a sticky directory others can make things, but not remove or rename ours.
     let open = metadata.mode() & OTHERS_WRITE != 0;
     if open && (is_last || metadata.mode() & STICKY == 0) {
         return Err(format!(
-            "{shown} can be written to by others (mode {:04o}); correct it with: chmod go-w {shown}",
-            metadata.mode() & 0o7777
+            "{shown} can be written to by others (mode {:04o}); correct it with: chmod go-w {}",
+            metadata.mode() & 0o7777,
+            quoted(path)
         ));
     }
     Ok(())
