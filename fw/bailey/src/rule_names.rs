@@ -330,7 +330,12 @@ impl RuleNames {
         struct Version {
             schema_version: u32,
         }
-        let bytes = fs::read(Self::path(state))?;
+        let path = Self::path(state);
+        // What is no file might never end, as a pipe.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        let bytes = fs::read(path)?;
         let Version { schema_version } = serde_json::from_slice(&bytes)?;
         if schema_version != FORMAT {
             return Err(io::Error::other(format!(

@@ -163,7 +163,7 @@ impl View {
             let path = RuleNames::path(state);
             problems.push(format!(
                 "{}: {error}: after a restart counters and flows would have no names of rules; SIGHUP \
-                 makes the daemon write it again",
+                 makes the daemon write it again, where the directory can be written to",
                 path.display()
             ));
         }

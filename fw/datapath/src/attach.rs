@@ -16,7 +16,7 @@ pub(crate) mod guardian;
 /// Settings of NICs that are changed and given back.
 pub(crate) mod nic;
 /// The machine's own addresses.
-pub(crate) mod own;
+pub mod own;
 /// What an interface's refusal means.
 pub mod refusal;
 /// Interfaces on top of others.

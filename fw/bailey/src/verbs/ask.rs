@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::args::{ConfigFile, Format, Listing, Screen, Watch};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::exit::{Exit, in_words};
+use crate::guard;
 use crate::output::complain;
 use crate::output::listing::{self, Kind, watched};
 use crate::output::{json, line, yaml};
@@ -142,7 +143,13 @@ pub(crate) fn printed(result: Result<(), String>) -> Exit {
 /// Prints an error of the datapath and picks the exit code.
 pub(crate) fn fail(error: &DatapathError) -> Exit {
     complain!("error: {}", in_words(error));
-    if matches!(error, DatapathError::NotLoaded(_)) {
+    if let DatapathError::NotLoaded(pins) = error {
+        if guard::is_there(pins) {
+            complain!(
+                "note: the guard is there: it drops what goes through the interfaces of the \
+                 configuration, but for the failsafe; `bailey detach --yes-unfiltered` removes it"
+            );
+        }
         for protector in bailey_datapath::protectors().unwrap_or_default() {
             let protector = printable(&protector.to_string());
             complain!("note: {protector}; --config names the Bailey to ask");

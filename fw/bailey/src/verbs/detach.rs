@@ -31,7 +31,10 @@ pub(crate) fn detach(options: &Detach) -> Exit {
             return without_guard(&paths);
         }
         Err(error) => {
-            complain!("error: {}: {error}", paths.pins.display());
+            let pins = paths.pins.display();
+            complain!(
+                "error: {pins}: {error}; it takes CAP_DAC_READ_SEARCH and CAP_BPF, run as root"
+            );
             return Exit::NotAuthorised;
         }
     }

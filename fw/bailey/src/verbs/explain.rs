@@ -43,7 +43,11 @@ pub(crate) fn explain(options: &Explain) -> Exit {
         Ok(here) => here,
         Err(exit) => return exit,
     };
-    let scope = named.config.link_scope();
+    let mut scope = named.config.link_scope();
+    #[cfg(target_os = "linux")]
+    if !here.is_empty() {
+        super::explain_live::know_machine(&mut scope);
+    }
     let isolates = Isolates::of(&snapshot);
     let scopes: Vec<Option<OutOfScope>> = answers
         .iter()
@@ -209,7 +213,8 @@ fn describe_scope(out: OutOfScope, bridge: bool) -> String {
     }
     let rest = match out {
         OutOfScope::Group => "of what comes in through a NIC; what leaves has its sender's leave",
-        OutOfScope::LinkLocal | OutOfScope::Spoofed => "unless this machine itself is meant",
+        OutOfScope::LinkLocal => "unless this machine itself is meant",
+        OutOfScope::Spoofed => "where it comes in through a NIC: the source is this machine's own",
     };
     format!("  link     deny   {name}, {rest}")
 }

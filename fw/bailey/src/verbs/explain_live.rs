@@ -1,5 +1,6 @@
 use bailey_control::api::{self, LiveQuery, path};
-use bailey_policy::{Connection, Snapshot, Verdict};
+use bailey_datapath::attach::own::own_addresses;
+use bailey_policy::{Connection, LinkScope, Snapshot, Verdict};
 use bailey_source::diagnostic::printable;
 use serde::Serialize;
 
@@ -151,5 +152,16 @@ impl Here {
                 &format!("{problem}; what is in force may differ from these files"),
             );
         }
+    }
+}
+
+/// Adds the addresses of this machine to what is asked at its NICs, as far as the kernel tells them.
+pub(super) fn know_machine(scope: &mut LinkScope) {
+    if scope.bridge {
+        return;
+    }
+    if let Ok((own, broadcasts)) = own_addresses() {
+        scope.own = own;
+        scope.broadcasts = broadcasts;
     }
 }

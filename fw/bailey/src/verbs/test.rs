@@ -30,7 +30,10 @@ pub(crate) fn test(options: &Test) -> Exit {
     let mut engines = match Engines::new(&wanted, config.compile_limits(), bridge) {
         Ok(engines) => engines,
         Err(error) => {
-            complain!("error: {error}; run as root, or use --engine tables");
+            complain!(
+                "error: {error}; the kernel engine takes CAP_SYS_ADMIN and CAP_BPF: run as root, or use \
+                 --engine tables"
+            );
             return Exit::NotAuthorised;
         }
     };

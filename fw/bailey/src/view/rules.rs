@@ -23,7 +23,12 @@ impl View {
     /// If what is pinned cannot be read.
     pub fn rules(&self) -> Result<api::Rules, DatapathError> {
         let counters = Counters::open(&self.pins)?;
-        let names = self.names();
+        let stamp = self.stamp()?;
+        let names = match stamp.generation {
+            // Nothing has been put into force: what the file names was in force before a detach.
+            0 => RuleNames::default(),
+            _ => self.names(),
+        };
         let ids = names.rules.iter().map(|rule| rule.id).chain(FIXED);
         let mut ids: Vec<u32> = ids.collect();
         if names.rules.is_empty() {
@@ -32,7 +37,7 @@ impl View {
         }
         let rules = ids.into_iter();
         Ok(api::Rules {
-            stamp: self.stamp()?,
+            stamp,
             rules: rules.map(|id| rule(&names, &counters, id, true)).collect(),
         })
     }
@@ -56,7 +61,8 @@ impl View {
     }
 }
 
-/// The rules that a name means: in either form, a number, or a policy for all of its rules.
+/// The rules that a name means: in either form, a number, or a policy for all of its rules and for the denials
+/// of whom it isolates.
 ///
 /// # Errors
 /// If it means none, with the nearest name.
@@ -70,7 +76,10 @@ pub(super) fn matching(names: &RuleNames, wanted: &str) -> Result<Vec<u32>, Stri
         Some(Key::Rule {
             namespace, name, ..
         }) => wanted.split_once('/') == Some((namespace, name)),
-        _ => false,
+        Some(Key::DefaultDeny { policies, .. }) => policies
+            .iter()
+            .any(|(namespace, name)| wanted.split_once('/') == Some((namespace, name))),
+        None => false,
     };
     let mut ids: Vec<u32> = known
         .clone()
@@ -86,11 +95,15 @@ pub(super) fn matching(names: &RuleNames, wanted: &str) -> Result<Vec<u32>, Stri
     if !ids.is_empty() {
         return Ok(ids);
     }
-    let policies = known.clone().filter_map(|rule| match &rule.key {
+    let policies = known.clone().flat_map(|rule| match &rule.key {
         Some(Key::Rule {
             namespace, name, ..
-        }) => Some(format!("{namespace}/{name}")),
-        _ => None,
+        }) => vec![format!("{namespace}/{name}")],
+        Some(Key::DefaultDeny { policies, .. }) => policies
+            .iter()
+            .map(|(namespace, name)| format!("{namespace}/{name}"))
+            .collect(),
+        None => Vec::new(),
     });
     let labels = known.map(RuleName::short).chain(policies);
     let labels = labels.chain(FIXED.map(|id| names.label(id)));

@@ -1,7 +1,8 @@
 //! The machine's own addresses in the maps that the programs ask (`own.h`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
@@ -92,6 +93,22 @@ pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(),
     }
     store(&shared.own_filter, &filter_of(wanted.keys()));
     Ok(())
+}
+
+/// The addresses of this network namespace, and those of all in the subnets that it is in (IPv4).
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn own_addresses() -> io::Result<(Vec<IpAddr>, Vec<Ipv4Addr>)> {
+    let all = netlink::addresses()?;
+    let own = all.iter().map(|address| address.net.addr());
+    let own = own.filter(|address| !address.is_loopback()).collect();
+    let broadcasts = all
+        .iter()
+        .filter(|address| !address.net.addr().is_loopback())
+        .flat_map(|address| address.subnet.into_iter().chain(address.broadcast))
+        .collect();
+    Ok((own, broadcasts))
 }
 
 fn filter_of<'a>(addresses: impl Iterator<Item = &'a [u64; 2]>) -> [u64; WORDS] {
