@@ -4,7 +4,7 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 600
 FUZZ_FRAMES ?= 10000000
 
-.PHONY: help setup build test test-kernels fuzz demo bench bench-program bench-check bench-setup \
+.PHONY: help setup build check ci test test-kernels fuzz demo bench bench-program bench-check bench-setup \
 	bench-wire bench-control bench-nic bench-sweep bench-egress abi abi-check lint deny
 
 help: ## list the commands
@@ -15,6 +15,13 @@ setup: ## install what building and testing need (Debian, Ubuntu)
 
 build: setup ## build target/release/bailey
 	$(CARGO) build --release
+
+check: ## format, clippy, imports, and the tests of what is pure: a minute, without root
+	@$(MAKE) -s lint
+	$(CARGO) test -q -p bailey-architecture -p bailey-policy -p bailey-compile -p bailey-source -p bailey-reference
+
+ci: ## all of CI, from a clean checkout (root)
+	.ci/run
 
 test: setup ## run all tests; without root, those that need none
 	@.ci/test

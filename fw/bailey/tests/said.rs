@@ -67,6 +67,12 @@ fn explain_without_paths_knows_what_runs_here() {
         "{}",
         out(&saved)
     );
+    // The node is in this subnet.
+    let all = ask(
+        &lab,
+        "explain --from 203.0.113.10 --to 203.0.113.255 --port 9 --protocol udp",
+    );
+    assert!(out(&all).contains("deny   group"), "{}", out(&all));
     ask(&lab, &format!("block {} --ttl 5m --reason scan", BACKUP[0]));
     let blocked = explain(BACKUP[0]);
     assert_eq!(code(&blocked), Some(1), "{}", out(&blocked));
@@ -166,6 +172,14 @@ fn rules_have_short_names_and_fields_and_outlive_their_file() {
         assert_eq!(code(&one), Some(0), "{name}: {}", said(&one));
         assert!(out(&one).contains("peers"), "{name}: {}", out(&one));
     }
+    // A policy that only isolates is in the denials of whom it isolates.
+    let isolating = ask(&lab, "rules shop/default-deny");
+    assert_eq!(code(&isolating), Some(0), "{}", said(&isolating));
+    assert!(
+        out(&isolating).contains("default-deny"),
+        "{}",
+        out(&isolating)
+    );
     let wrong = ask(&lab, "rules shop/wbe-public");
     assert_eq!(code(&wrong), Some(2));
     assert!(said(&wrong).contains("did you mean"), "{}", said(&wrong));
