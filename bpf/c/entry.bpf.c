@@ -3,17 +3,17 @@
  * What is attached: parse, look the flow up, act. A packet that the flow table
  * does not answer goes on to the policy program of the current generation.
  */
-#include "block.h"
-#include "bridge.h"
-#include "clock.h"
-#include "failsafe.h"
-#include "finish.h"
-#include "flow.h"
-#include "headers.h"
-#include "own.h"
-#include "plain.h"
-#include "quick.h"
-#include "spoof.h"
+#include "guard/block.h"
+#include "forward/bridge.h"
+#include "core/clock.h"
+#include "guard/failsafe.h"
+#include "verdict/finish.h"
+#include "flow/flow.h"
+#include "parse/headers.h"
+#include "address/own.h"
+#include "parse/plain.h"
+#include "verdict/quick.h"
+#include "address/spoof.h"
 
 static __always_inline __u32 scale_at(__u64 word, __u32 now)
 {

@@ -4,12 +4,12 @@
  * answer, and writes the answer there. One instance per generation, with tables
  * of its own; reached only by tail call.
  */
-#include "class.h"
-#include "cookie.h"
-#include "finish.h"
-#include "flow_write.h"
-#include "rate_limit.h"
-#include "scope.h"
+#include "policy/class.h"
+#include "guard/cookie.h"
+#include "verdict/finish.h"
+#include "flow/flow_write.h"
+#include "policy/rate_limit.h"
+#include "policy/scope.h"
 
 volatile const __u32 GENERATION = 0;
 volatile const __u32 KEEP = 0; /* established flows outlive a policy change */

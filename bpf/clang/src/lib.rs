@@ -58,7 +58,7 @@ fn compile(clang: &str, folder: &str, name: &str, out: &Path) {
     command
         .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g"])
         .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"])
-        .args(["-I", "/usr/include/x86_64-linux-gnu"])
+        .args(["-I", folder, "-I", "/usr/include/x86_64-linux-gnu"])
         .args(
             env::var("BAILEY_BPF_FLAGS")
                 .iter()

@@ -12,6 +12,11 @@ const DATAPATH: [&str; 11] = [
     "datapath", "probe",
 ];
 
+/// Folders of `bpf/c`; each may include those before it.
+const BPF: [&str; 8] = [
+    "core", "address", "parse", "flow", "forward", "policy", "guard", "verdict",
+];
+
 /// Circles that are meant: a packet may be in a tunnel, whose packet is read by the same parser.
 const CIRCLES: [&str; 1] = ["fw/reference/src"];
 
@@ -144,32 +149,37 @@ fn no_files_of_a_crate_know_each_other_in_a_circle() {
     assert!(found.is_empty(), "in circles:\n{}", found.join("\n"));
 }
 
-#[test]
-fn no_folder_of_the_datapath_knows_one_above_it() {
-    let source = root().join("fw/datapath/src");
+/// Imports of files below a folder that go against an order of its folders and files.
+fn upward(graph: &Graph, source: &Path, order: &[&str]) -> Vec<String> {
     let layer = |file: &Path| {
-        let module = module_of(&source, file);
-        let first = module.first()?.clone();
-        let known = DATAPATH.iter().position(|folder| *folder == first);
+        let first = module_of(source, file).first()?.clone();
+        let known = order.iter().position(|folder| *folder == first);
         Some(known.unwrap_or_else(|| panic!("{first} has no place in the order")))
     };
-    let graph = graph(&source);
-    assert!(graph.len() > 40);
-    let mut upward = Vec::new();
-    for (file, known) in &graph {
+    let mut found = Vec::new();
+    for (file, known) in graph {
         for other in known {
             if let (Some(from), Some(to)) = (layer(file), layer(other))
                 && from < to
             {
-                upward.push(format!("{} knows {}", file.display(), other.display()));
+                found.push(format!("{} knows {}", file.display(), other.display()));
             }
         }
     }
+    found
+}
+
+#[test]
+fn no_folder_of_the_datapath_knows_one_above_it() {
+    let source = root().join("fw/datapath/src");
+    let graph = graph(&source);
+    assert!(graph.len() > 40);
+    let upward = upward(&graph, &source, &DATAPATH);
     assert!(upward.is_empty(), "upward:\n{}", upward.join("\n"));
 }
 
 #[test]
-fn no_header_includes_itself_through_others() {
+fn no_folder_of_the_programs_includes_one_above_it() {
     let source = root().join("bpf/c");
     let included = |line: &str| {
         let name = line.trim().strip_prefix("#include \"")?.strip_suffix('"')?;
@@ -187,4 +197,6 @@ fn no_header_includes_itself_through_others() {
     assert!(graph.len() > 20);
     let found = circles(&graph);
     assert!(found.is_empty(), "in circles:\n{}", found.join("\n"));
+    let upward = upward(&graph, &source, &BPF);
+    assert!(upward.is_empty(), "upward:\n{}", upward.join("\n"));
 }

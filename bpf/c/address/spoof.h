@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Strict sources: an address of the inside is never the sender of what arrives on
+ * an outside interface. Asked before the flow table: a forged packet must not pass
+ * as one of a flow that the inside has opened. */
+#ifndef BAILEY_SPOOF_H
+#define BAILEY_SPOOF_H
+
+#include "address/own.h"
+
+volatile const struct inside_prefix INSIDE[INSIDE_MAX] = {};
+
+static __always_inline bool inside_address(__u64 a, __u64 b)
+{
+	__u32 i;
+
+	for (i = 0; i < INSIDE_MAX && i < INSIDE_COUNT; i++) {
+		const volatile struct inside_prefix *inside = &INSIDE[i];
+
+		if ((a & inside->mask_be[0]) == inside->addr_be[0] &&
+		    (b & inside->mask_be[1]) == inside->addr_be[1] &&
+		    (inside->kind == KIND_IPV4) == v4_mapped(a, b))
+			return true;
+	}
+	return false;
+}
+
+/* Are both in one of the inside's prefixes? */
+static __always_inline bool inside_both(const __u64 a[2], const __u64 b[2])
+{
+	__u32 i;
+
+	for (i = 0; i < INSIDE_MAX && i < INSIDE_COUNT; i++) {
+		const volatile struct inside_prefix *inside = &INSIDE[i];
+
+		if (inside->kind == KIND_IPV6 &&
+		    !(((a[0] & inside->mask_be[0]) ^ inside->addr_be[0]) |
+		      ((a[1] & inside->mask_be[1]) ^ inside->addr_be[1]) |
+		      ((b[0] & inside->mask_be[0]) ^ inside->addr_be[0]) |
+		      ((b[1] & inside->mask_be[1]) ^ inside->addr_be[1])))
+			return true;
+	}
+	return false;
+}
+
+/* Where the configuration names the outside NICs of a bridge or router, the others are
+ * inside. The sources of packets from there are addresses of the inside's prefixes, or
+ * link-local ones. The policy program looks up any other source, with every packet and
+ * also for a current flow: the class says whether an endpoint or a node has the address. */
+static __always_inline bool foreign(const __u64 sender_be[2], __u32 hook, bool outside)
+{
+	return INSIDE_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP && !outside &&
+	       !inside_address(sender_be[0], sender_be[1]) && !link_local(sender_be);
+}
+
+static __always_inline bool spoofed(const struct pkt *pkt)
+{
+	bool elsewhere = pkt->related || pkt->tunnel;
+
+	if (!INSIDE_COUNT || !pkt->outside)
+		return false;
+	return elsewhere ? inside_address(pkt->sender_be[0], pkt->sender_be[1])
+			 : inside_address(pkt->source_be[0], pkt->source_be[1]);
+}
+
+#endif

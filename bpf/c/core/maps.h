@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Maps that all programs of all generations share, by pin. User space sets the
+ * sizes when it creates them; the ones given here are the smallest that load.
+ * The program arrays and the scratch belong to one build of the programs: a
+ * packet in the making has no layout that another build must know. */
+#ifndef BAILEY_MAPS_H
+#define BAILEY_MAPS_H
+
+#include "core/base.h"
+
+/* Memory that user space maps. */
+#define ARRAY(name, value_type, entries)               \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY);      \
+		__uint(map_flags, BPF_F_MMAPABLE);     \
+		__uint(max_entries, entries);          \
+		__type(key, __u32);                    \
+		__type(value, value_type);             \
+	} name SEC(".maps")
+
+ARRAY(control, struct control, 1);
+
+/* The generation that the probe is to use: a control word. */
+ARRAY(probe_control, struct control, 1);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, POLICY_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} policies_xdp SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, POLICY_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} policies_tc SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, POLICY_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} policies_probe SEC(".maps");
+
+/* Each hook has a packet of its own: a probe never disturbs live traffic. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HOOKS);
+	__type(key, __u32);
+	__type(value, struct pkt);
+} scratch SEC(".maps");
+
+/* The first bytes of a frame, likewise. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HOOKS);
+	__type(key, __u32);
+	__type(value, struct headers);
+} headers SEC(".maps");
+
+ARRAY(flow_tags, __u64, 2);
+ARRAY(flows, struct flow_bucket, 2);
+ARRAY(flow_keys, struct flow_keys, 1);
+ARRAY(reason_counters, struct reason_counters, HOOKS);
+ARRAY(rule_counters, struct rule_counter, RULE_FIRST);
+ARRAY(interfaces, __u64, IFINDEX_MAX);
+ARRAY(interface_names, struct interface_name, INTERFACE_SLOTS);
+
+/* Bridge: the other side, by the ifindex that a frame came in through. Router: the
+ * interfaces that are attached to, by their own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, INTERFACE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct bpf_devmap_val);
+} bridge_ports SEC(".maps");
+
+/* Frames that were handed to the other side and not sent, by the slot of the
+ * interface that they came in through. */
+ARRAY(bridge_lost, __u64, INTERFACE_SLOTS);
+ARRAY(source_flows, __u64, 1 << SOURCE_BITS);
+ARRAY(flow_events, struct flow_events, 1);
+
+/* Floods and limits of rules, see flood.h, proof.h and rate_limit.h. */
+ARRAY(flood_cpus, struct flood_cpu, 1);
+ARRAY(source_rates, __u64, 1 << SOURCE_BITS);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, PROVEN_CLIENTS);
+	__type(key, struct client);
+	__type(value, struct proof);
+} proven SEC(".maps");
+
+/* Two records a word: {hash:16, time:16}. */
+ARRAY(syn_records, __u64, 1 << SYN_RECORD_BITS);
+ARRAY(limit_states, struct limit_state, RULE_FIRST);
+ARRAY(limit_sources, __u64, 1 << SOURCE_BITS);
+
+/* Set by the loader, the same in every program that shares the maps above. */
+volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
+volatile const __u32 RULE_STRIDE = RULE_FIRST;
+volatile const __u32 FLOW_COUNTERS = 1;    /* count packets and bytes per flow */
+volatile const __u32 SOURCE_LIMIT = 0;     /* flows per source, 0 = no limit */
+volatile const __u32 LAST_RESORT = ~0U;    /* ticks of idleness, see flow_scan */
+volatile const __u32 INSIDE_COUNT = 0;     /* 0: no interface is known to be outside */
+volatile const __u32 ROUTER = 0;           /* what passes XDP is forwarded by the kernel's routes */
+volatile const __u32 BRIDGE = 0;           /* what passes XDP goes to the other side */
+volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
+
+static __always_inline __u64 *interface_word(__u32 ifindex)
+{
+	__u32 low = ifindex & (IFINDEX_MAX - 1);
+
+	return bpf_map_lookup_elem(&interfaces, &low);
+}
+
+static __always_inline struct control *control_in_force(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Token buckets that several CPUs share; see BUCKET_DRY in abi.h. */
+#ifndef BAILEY_BUCKET_H
+#define BAILEY_BUCKET_H
+
+#include "flow/source.h"
+
+/*
+ * Takes one token. interval: nanoseconds in which one comes back; burst: those in
+ * which all do; both even. A global function, verified once.
+ */
+__noinline int bucket_take(__u64 *word, __u64 now, __u64 interval, __u64 burst)
+{
+	__u64 before, room = burst;
+
+	if (!word)
+		return 0;
+	now &= ~BUCKET_DRY;
+	before = READ_ONCE(*word);
+	/* One token at least, or a small bucket would stay dry. */
+	if (before & BUCKET_DRY)
+		room = burst / 2 < interval ? interval : burst / 2;
+	/* Full, and for longer than it counts. */
+	if ((__s64)(before - now) < 0)
+		__sync_val_compare_and_swap(word, before,
+					    now | (before & BUCKET_DRY));
+	before = __sync_fetch_and_add(word, interval);
+	if ((__s64)((before & ~BUCKET_DRY) + interval - now) > (__s64)room) {
+		__sync_fetch_and_sub(word, interval);
+		if (!(before & BUCKET_DRY))
+			__sync_fetch_and_or(word, BUCKET_DRY);
+		return 0;
+	}
+	if (before & BUCKET_DRY)
+		__sync_fetch_and_and(word, ~BUCKET_DRY);
+	return 1;
+}
+
+/* The same of a source's cells, see source_cells; no interval is no limit. It has a
+ * token if one of the two has: the other may be somebody else's, too. */
+static __always_inline bool source_takes(void *map, const struct flow_key *key,
+					 bool low, __u32 more, __u64 now,
+					 __u64 interval, __u64 burst)
+{
+	struct source_cells cells;
+	int first, second;
+
+	if (!interval || !source_cells(map, key, low, more, &cells))
+		return true;
+	first = bucket_take(cells.first, now, interval, burst);
+	second = bucket_take(cells.second, now, interval, burst);
+	return first || second;
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * Router: what passes and is for somebody else goes straight out of another
+ * attached NIC. Whatever needs more than a route and a known neighbour is the
+ * stack's: it resolves, answers, fragments, or forwards to where XDP does not go.
+ */
+#ifndef BAILEY_ROUTE_H
+#define BAILEY_ROUTE_H
+
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include "core/maps.h"
+
+#define IP_FRAGMENTED 0x3fff /* more follow, or it is not the first */
+#define AF_INET 2
+#define AF_INET6 10
+
+/* The sum of a header of which the byte before the protocol, the TTL, was lowered
+ * by one (RFC 1141). */
+static __always_inline void ttl_lower(struct iphdr *ip)
+{
+	__u32 sum = ip->check;
+
+	sum += bpf_htons(0x0100);
+	ip->check = sum + (sum >= 0xffff);
+	ip->ttl--;
+}
+
+static __always_inline bool routed_v4(struct iphdr *ip, void *data_end,
+				      struct bpf_fib_lookup *fib)
+{
+	if ((void *)(ip + 1) > data_end || ip->ttl <= 1)
+		return false;
+	fib->family = AF_INET;
+	fib->tos = ip->tos;
+	fib->l4_protocol = ip->protocol;
+	fib->tot_len = bpf_ntohs(ip->tot_len);
+	if (ip->frag_off & bpf_htons(IP_FRAGMENTED))
+		return false;
+	fib->ipv4_src = ip->saddr;
+	fib->ipv4_dst = ip->daddr;
+	return true;
+}
+
+/* Extension headers, fragments among them, are the stack's. */
+static __always_inline bool routed_v6(struct ipv6hdr *ip, void *data_end,
+				      struct bpf_fib_lookup *fib, __u8 protocol)
+{
+	if ((void *)(ip + 1) > data_end || ip->hop_limit <= 1 ||
+	    ip->nexthdr != protocol)
+		return false;
+	fib->family = AF_INET6;
+	fib->flowinfo = *(__be32 *)ip & bpf_htonl(0x0fffffff);
+	fib->l4_protocol = ip->nexthdr;
+	fib->tot_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	__builtin_memcpy(fib->ipv6_src, &ip->saddr, sizeof(fib->ipv6_src));
+	__builtin_memcpy(fib->ipv6_dst, &ip->daddr, sizeof(fib->ipv6_dst));
+	return true;
+}
+
+/* Strict reverse path (RFC 3704): the way back to the source is the way it came. What is
+ * not so the stack decides, which knows loose mode and its exceptions. */
+static __always_inline bool comes_back(struct xdp_md *ctx,
+				       const struct bpf_fib_lookup *there,
+				       __u32 ifindex)
+{
+	struct bpf_fib_lookup back = {};
+	int result;
+
+	back.family = AF_INET;
+	back.tos = there->tos;
+	back.tot_len = 0;
+	back.l4_protocol = there->l4_protocol;
+	back.sport = there->dport;
+	back.dport = there->sport;
+	back.ipv4_src = there->ipv4_dst;
+	back.ipv4_dst = there->ipv4_src;
+	back.ifindex = ifindex;
+	result = bpf_fib_lookup(ctx, &back, sizeof(back), 0);
+	return (result == BPF_FIB_LKUP_RET_SUCCESS ||
+		result == BPF_FIB_LKUP_RET_NO_NEIGH) &&
+	       back.ifindex == ifindex;
+}
+
+/* The action for a packet that passes. */
+static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct bpf_fib_lookup fib = {};
+	__u64 to = 0;
+	__u32 out;
+	bool v4;
+
+	/* Judged as a packet, not let through for the link's sake; no error, of which
+	 * the way depends on what it quotes; no tag, whose interface would be another. */
+	if (!pkt->kind || pkt->tags || pkt->tunnel || pkt->fib & FIB_STACK ||
+	    (pkt->reason != REASON_PASS_FLOW && pkt->reason != REASON_PASS_NEW &&
+	     pkt->reason != REASON_PASS_FAILSAFE &&
+	     pkt->reason != REASON_PASS_WARM_UP))
+		return XDP_PASS;
+	/* The stack may have translated what was opened through tc, and translates its
+	 * answers back. Protocols of which rules may ask for ports that are not read here
+	 * are its affair, too. */
+	if ((pkt->found && !(meta_flags(pkt->found) & FLOW_FROM_OUTSIDE)) ||
+	    pkt->protocol == IPPROTO_DCCP || pkt->protocol == IPPROTO_UDPLITE)
+		return XDP_PASS;
+	if ((void *)(eth + 1) > data_end)
+		return XDP_PASS;
+	/* Only what is addressed to this NIC: it may be promiscuous. */
+	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
+	if (!to || to != pkt->mac)
+		return XDP_PASS;
+	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
+	if (!v4 && pkt->fib & FIB_STACK6)
+		return XDP_PASS;
+	/* IP options are the stack's. */
+	if (v4 && ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
+		return XDP_PASS;
+	fib.ifindex = pkt->ifindex;
+	/* Rules and the choice among several next hops may ask for ports. */
+	if (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP ||
+	    pkt->protocol == IPPROTO_SCTP) {
+		fib.sport = bpf_htons(pkt->source_port);
+		fib.dport = bpf_htons(pkt->destination_port);
+	}
+	if (!(v4 ? routed_v4((void *)(eth + 1), data_end, &fib)
+		 : routed_v6((void *)(eth + 1), data_end, &fib,
+			     pkt->protocol)) ||
+	    (v4 && pkt->fib & FIB_RP_FILTER &&
+	     !comes_back(ctx, &fib, pkt->ifindex)) ||
+	    bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+		return XDP_PASS;
+	out = fib.ifindex;
+	/* Back where it came from: the stack may want to send a redirect. */
+	if (out == pkt->ifindex || !bpf_map_lookup_elem(&bridge_ports, &out))
+		return XDP_PASS;
+	if (v4)
+		ttl_lower((void *)(eth + 1));
+	else
+		((struct ipv6hdr *)(eth + 1))->hop_limit--;
+	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, fib.dmac, ETH_ALEN);
+	return bpf_redirect_map(&bridge_ports, out, XDP_DROP);
+}
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * Emergency blocks: addresses and prefixes that nothing passes from or to until an
+ * absolute time, whoever is alive by then. Asked of what the flow table does not
+ * answer; a change of the tables is a new epoch, so it does not answer for any
+ * flow that has not been asked about again.
+ */
+#ifndef BAILEY_BLOCK_H
+#define BAILEY_BLOCK_H
+
+#include "core/maps.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BLOCK_HOSTS);
+	__type(key, struct block_host);
+	__type(value, struct block);
+} block_hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BLOCK_PREFIXES);
+	__type(key, struct block_prefix);
+	__type(value, struct block);
+} block_prefixes SEC(".maps");
+
+static __always_inline bool block_holds(const struct block *block)
+{
+	return block && bpf_ktime_get_boot_ns() < block->until;
+}
+
+/* One address. A global function, verified once. */
+__noinline int address_blocked(__u64 first, __u64 second, __u32 which)
+{
+	struct block_prefix prefix = { .bits = 160 };
+	struct block_host host;
+
+	host.addr_be[0] = first;
+	host.addr_be[1] = second;
+	if (which & BLOCKS_HOSTS &&
+	    block_holds(bpf_map_lookup_elem(&block_hosts, &host)))
+		return 1;
+	if (!(which & BLOCKS_PREFIXES))
+		return 0;
+	prefix.kind = v4_mapped(first, second) ? KIND_IPV4 : KIND_IPV6;
+	/* The key is not aligned to 8 bytes. */
+	prefix.addr[0] = first;
+	prefix.addr[1] = first >> 32;
+	prefix.addr[2] = second;
+	prefix.addr[3] = second >> 32;
+	return block_holds(bpf_map_lookup_elem(&block_prefixes, &prefix));
+}
+
+static __always_inline void blocks_read(struct pkt *pkt)
+{
+	struct control *in_force = control_in_force();
+
+	if (in_force)
+		pkt->blocks = READ_ONCE(in_force->blocks);
+}
+
+/* Both ends of the flow. */
+static __always_inline bool blocked(struct pkt *pkt)
+{
+	const struct flow_key *key = &pkt->key;
+	__u32 which;
+
+	blocks_read(pkt);
+	which = pkt->blocks;
+	return which &&
+	       (address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
+		address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which));
+}
+
+/* Who sends an ICMP error, and the ends of a tunnel, are not in the flow: however
+ * current it is, they are asked about with every packet. */
+static __always_inline bool carrier_blocked(struct pkt *pkt)
+{
+	const __u64 *from = pkt->sender_be, *to = pkt->receiver_be;
+	__u32 which;
+
+	if (!pkt->related && !pkt->tunnel)
+		return false;
+	blocks_read(pkt);
+	which = pkt->blocks;
+	return which && (address_blocked(from[0], from[1], which) ||
+			 (pkt->tunnel && address_blocked(to[0], to[1], which)));
+}
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * SYN cookies of the machine's own listeners: the kernel makes them and takes them
+ * back (net.ipv4.tcp_syncookies must be 2), so its sockets accept what they open.
+ * Where it makes none, and for whatever is behind this machine, the challenge does.
+ */
+#ifndef BAILEY_COOKIE_H
+#define BAILEY_COOKIE_H
+
+#include "guard/answer.h"
+#include "guard/flood.h"
+#include "forward/route.h"
+
+#define TCP_LISTEN 10
+#define TCP_HEADER_MAX 60
+#define COOKIE_TICKS 112 /* 2 min: as long as the kernel takes one back */
+#define CHALLENGE_MSS 536
+
+/* IP and TCP headers, where helpers can read them. */
+struct socket_headers {
+	void *ip;
+	struct tcphdr *tcp;
+	__u32 ip_size;
+	__u32 tcp_size;
+};
+
+static __always_inline bool socket_headers(struct xdp_md *ctx, struct pkt *pkt,
+					   struct socket_headers *at)
+{
+	__u32 hook = HOOK_XDP, before = layer2_size(pkt), size;
+	struct headers *copy = bpf_map_lookup_elem(&headers, &hook);
+
+	if (!copy)
+		return false;
+	at->ip_size = pkt->kind == KIND_IPV4 ? sizeof(struct iphdr)
+					     : sizeof(struct ipv6hdr);
+	at->ip = copy->bytes;
+	at->tcp = (void *)copy->bytes + at->ip_size;
+	if (bpf_xdp_load_bytes(ctx, before, copy->bytes,
+			       at->ip_size + sizeof(struct tcphdr)))
+		return false;
+	size = at->tcp->doff * 4;
+	if (size < sizeof(struct tcphdr) || size > TCP_HEADER_MAX)
+		return false;
+	at->tcp_size = size;
+	return !bpf_xdp_load_bytes(ctx, before + at->ip_size,
+				   copy->bytes + at->ip_size, size);
+}
+
+/* Is the packet for this machine itself? A listener on any address would else be
+ * found for everybody's. Where nothing is forwarded the route is not told; then it
+ * is the frame that says so, if it has no tag, whose interface may forward. */
+static __always_inline bool for_this_machine(struct xdp_md *ctx,
+					     struct pkt *pkt,
+					     const struct socket_headers *at)
+{
+	struct bpf_fib_lookup fib = { .ifindex = pkt->ifindex };
+	__u64 to = 0;
+	int found;
+
+	if (bpf_xdp_load_bytes(ctx, 0, &to, ETH_ALEN) || !to || to != pkt->mac)
+		return false;
+	fib.l4_protocol = IPPROTO_TCP;
+	if (pkt->kind == KIND_IPV4) {
+		struct iphdr *ip = at->ip;
+
+		fib.family = AF_INET;
+		fib.ipv4_src = ip->saddr;
+		fib.ipv4_dst = ip->daddr;
+	} else {
+		struct ipv6hdr *ip = at->ip;
+
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, &ip->saddr, sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_dst, &ip->daddr, sizeof(fib.ipv6_dst));
+	}
+	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	return found == BPF_FIB_LKUP_RET_NOT_FWDED ||
+	       (found == BPF_FIB_LKUP_RET_FWD_DISABLED && !pkt->tags);
+}
+
+/* The socket that the packet is for, to be released; or NULL. */
+static __always_inline struct bpf_sock *
+listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *at)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *socket;
+	__u32 size;
+
+	if (pkt->kind == KIND_IPV4) {
+		struct iphdr *ip = at->ip;
+
+		tuple.ipv4.saddr = ip->saddr;
+		tuple.ipv4.daddr = ip->daddr;
+		tuple.ipv4.sport = at->tcp->source;
+		tuple.ipv4.dport = at->tcp->dest;
+		size = sizeof(tuple.ipv4);
+	} else {
+		struct ipv6hdr *ip = at->ip;
+
+		__builtin_memcpy(tuple.ipv6.saddr, &ip->saddr,
+				 sizeof(tuple.ipv6.saddr));
+		__builtin_memcpy(tuple.ipv6.daddr, &ip->daddr,
+				 sizeof(tuple.ipv6.daddr));
+		tuple.ipv6.sport = at->tcp->source;
+		tuple.ipv6.dport = at->tcp->dest;
+		size = sizeof(tuple.ipv6);
+	}
+	socket = size == sizeof(tuple.ipv4) ?
+			 bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4),
+					    BPF_F_CURRENT_NETNS, 0) :
+			 bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6),
+					    BPF_F_CURRENT_NETNS, 0);
+	if (!socket)
+		return NULL;
+	if (socket->state == TCP_LISTEN)
+		return socket;
+	bpf_sk_release(socket);
+	return NULL;
+}
+
+/* A SYN cookie from the kernel, if it is a listener of its own that is asked. */
+static __always_inline bool cookie_make(struct xdp_md *ctx, struct pkt *pkt,
+					struct syn_ack *syn_ack)
+{
+	__u32 headers = sizeof(struct tcphdr), mtu = 0;
+	struct socket_headers at;
+	struct bpf_sock *socket;
+	__s64 cookie;
+
+	if (BRIDGE || !socket_headers(ctx, pkt, &at) ||
+	    !for_this_machine(ctx, pkt, &at))
+		return false;
+	socket = listener(ctx, pkt, &at);
+	if (!socket)
+		return false;
+	headers += at.ip_size;
+	cookie = bpf_tcp_gen_syncookie(socket, at.ip, at.ip_size, at.tcp,
+				       at.tcp_size);
+	bpf_sk_release(socket);
+	if (cookie < 0)
+		return false;
+	syn_ack->sequence = cookie;
+	syn_ack->ack = pkt->sequence + 1;
+	syn_ack->mss = cookie >> 32;
+	/* That is the client's; this side may take less. */
+	if (!bpf_check_mtu(ctx, 0, &mtu, 0, 0) && mtu > headers &&
+	    mtu - headers < syn_ack->mss)
+		syn_ack->mss = mtu - headers;
+	return true;
+}
+
+/* A group does not answer. */
+static __always_inline bool to_group(struct xdp_md *ctx)
+{
+	__u8 first = 1;
+
+	return bpf_xdp_load_bytes(ctx, 0, &first, sizeof(first)) || first & 1;
+}
+
+/* Sends a SYN back as its answer. A global function, verified apart from what
+ * everybody else's packets do. */
+__noinline int syn_answer(struct xdp_md *ctx)
+{
+	__u32 hook = HOOK_XDP;
+	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
+	struct syn_ack syn_ack = { .mss = CHALLENGE_MSS };
+
+	if (!pkt)
+		return STEP_DONE;
+	if (to_group(ctx))
+		return drop(pkt, REASON_DROP_FLOOD);
+	if (cookie_make(ctx, pkt, &syn_ack))
+		answer(pkt, REASON_SYN_COOKIE);
+	else
+		syn_ack.ack = challenge(pkt);
+	return answer_frame(ctx, pkt, &syn_ack) ? STEP_DONE :
+						  drop(pkt, REASON_DROP_FLOOD);
+}
+
+/* Of an ACK of no flow: does it bring a cookie back that the kernel has made? */
+__noinline int cookie_returned(struct xdp_md *ctx)
+{
+	__u32 hook = HOOK_XDP;
+	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
+	struct socket_headers at;
+	struct bpf_sock *socket;
+	int valid;
+
+	if (!pkt || !flooded_within(pkt, COOKIE_TICKS) ||
+	    !socket_headers(ctx, pkt, &at) || !for_this_machine(ctx, pkt, &at))
+		return 0;
+	socket = listener(ctx, pkt, &at);
+	if (!socket)
+		return 0;
+	valid = bpf_tcp_check_syncookie(socket, at.ip, at.ip_size, at.tcp,
+					at.tcp_size);
+	bpf_sk_release(socket);
+	if (valid)
+		return 0;
+	client_prove(pkt, PROVEN_BY_COOKIE);
+	return 1;
+}
+
+/* The ACK that ends a handshake of which there is no flow. */
+static __always_inline bool may_return_cookie(const struct pkt *pkt)
+{
+	return FLOOD_LIMIT && !BRIDGE && pkt->protocol == IPPROTO_TCP &&
+	       !pkt->found && pkt->plain && !pkt->tunnel &&
+	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_ACK;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * Traffic that no policy, no full table and no missing generation may cut off:
+ * a peer inside a CIDR and one port of this side, both legs, without state.
+ * The table is a constant of the entry programs.
+ */
+#ifndef BAILEY_FAILSAFE_H
+#define BAILEY_FAILSAFE_H
+
+#include "core/maps.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct failsafe);
+} failsafe SEC(".maps");
+
+volatile const __u32 FAILSAFE_COUNT = 0;
+
+/* Does an entry name the peer (the lower address or the higher) and port? A
+ * global function, verified once. */
+__noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u32 port)
+{
+	struct failsafe *table;
+	__u32 zero = 0, i;
+	__u64 a, b;
+
+	if (!pkt || port > 65535)
+		return 0;
+	table = bpf_map_lookup_elem(&failsafe, &zero);
+	if (!table || !(table->ports[port / 64] >> (port & 63) & 1))
+		return 0;
+	a = peer_low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];
+	b = peer_low ? pkt->key.addr_lo_be[1] : pkt->key.addr_hi_be[1];
+	for (i = 0; i < FAILSAFE_MAX && i < FAILSAFE_COUNT; i++) {
+		struct failsafe_entry *entry = &table->entry[i];
+
+		if (entry->port == port && entry->protocol == pkt->protocol &&
+		    entry->kind == pkt->kind &&
+		    (a & entry->mask_be[0]) == entry->addr_be[0] &&
+		    (b & entry->mask_be[1]) == entry->addr_be[1])
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * A NIC receives the peer's leg. Through tc leaves this side's leg, and the peer's leg
+ * that is forwarded to another NIC. A bridge sees both at XDP. This side's leg never
+ * opens a TCP connection: otherwise its port as the source would be a way to everything
+ * of the peer.
+ */
+static __always_inline bool failsafe_passes(struct pkt *pkt)
+{
+	if (!FAILSAFE_COUNT)
+		return false;
+	if (pkt->protocol != IPPROTO_TCP && pkt->protocol != IPPROTO_UDP)
+		return false;
+	if ((pkt->hook != HOOK_TC || (pkt->judged && pkt->by_machine)) &&
+	    failsafe_entry_of(pkt, pkt->from_low, pkt->destination_port))
+		return true;
+	if (pkt->hook != HOOK_TC && !BRIDGE)
+		return false;
+	if (pkt->protocol == IPPROTO_TCP && pkt->tcp_flags & TCP_SYN &&
+	    !(pkt->tcp_flags & TCP_ACK))
+		return false;
+	return failsafe_entry_of(pkt, !pkt->from_low, pkt->source_port);
+}
+
+#endif

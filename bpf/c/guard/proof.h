@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * TCP clients that show that they are where their address says, before they cost
+ * an entry.
+ *
+ * A SYN is answered by a SYN ACK that acknowledges what was never sent. The client
+ * says so in an RST with the number that it was told (RFC 9293, 3.5.2), which it
+ * can only have if the answer reached it, and sends its SYN again. Nothing is kept
+ * until then: the number is a keyed hash of the connection and the time.
+ *
+ * A client behind a NAT that hides such an answer sends its SYN again too, later:
+ * a short record of each SYN is enough to see that.
+ */
+#ifndef BAILEY_PROOF_H
+#define BAILEY_PROOF_H
+
+#include "flow/source.h"
+
+#define SIP_ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
+
+#define SIP_ROUND(a, b, c, d)                                                  \
+	do {                                                                   \
+		a += b;                                                        \
+		b = SIP_ROTATE(b, 13) ^ a;                                     \
+		a = SIP_ROTATE(a, 32);                                         \
+		c += d;                                                        \
+		d = SIP_ROTATE(d, 16) ^ c;                                     \
+		a += d;                                                        \
+		d = SIP_ROTATE(d, 21) ^ a;                                     \
+		c += b;                                                        \
+		b = SIP_ROTATE(b, 17) ^ c;                                     \
+		c = SIP_ROTATE(c, 32);                                         \
+	} while (0)
+
+/*
+ * SipHash-2-4 (Aumasson and Bernstein, INDOCRYPT 2012) of a flow key and one word.
+ * The hash of the flow table would do no good here: who sees some of its results
+ * can work out its keys.
+ */
+__noinline __u64 proof_hash(struct pkt *pkt, __u64 more)
+{
+	__u64 word[6], a, b, c, d;
+	struct flow_keys *keys;
+	__u32 zero = 0, i;
+
+	keys = bpf_map_lookup_elem(&flow_keys, &zero);
+	if (!pkt || !keys)
+		return 0;
+	word[0] = pkt->key.tuple;
+	word[1] = pkt->key.addr_lo_be[0];
+	word[2] = pkt->key.addr_lo_be[1];
+	word[3] = pkt->key.addr_hi_be[0];
+	word[4] = pkt->key.addr_hi_be[1];
+	word[5] = more;
+	a = keys->proof[0] ^ 0x736f6d6570736575ULL;
+	b = keys->proof[1] ^ 0x646f72616e646f6dULL;
+	c = keys->proof[0] ^ 0x6c7967656e657261ULL;
+	d = keys->proof[1] ^ 0x7465646279746573ULL;
+#pragma unroll
+	for (i = 0; i < 6; i++) {
+		d ^= word[i];
+		SIP_ROUND(a, b, c, d);
+		SIP_ROUND(a, b, c, d);
+		a ^= word[i];
+	}
+	d ^= sizeof(word) << 56;
+	SIP_ROUND(a, b, c, d);
+	SIP_ROUND(a, b, c, d);
+	a ^= sizeof(word) << 56;
+	c ^= 0xff;
+	SIP_ROUND(a, b, c, d);
+	SIP_ROUND(a, b, c, d);
+	SIP_ROUND(a, b, c, d);
+	SIP_ROUND(a, b, c, d);
+	return a ^ b ^ c ^ d;
+}
+
+#define PROOF_OF_RECORD (1ULL << 63) /* what is hashed is not told to anybody */
+#define PROOF_OTHER 0x80000000U
+
+/* The number that a client is told in a slot of time, but for its upper bit. */
+static __always_inline __u32 challenge_number(struct pkt *pkt, __u32 ago)
+{
+	__u32 slot = ((pkt->now >> PROOF_SLOT_SHIFT) - ago) &
+		     TICK_MASK >> PROOF_SLOT_SHIFT;
+
+	return (proof_hash(pkt, (__u64)slot << 1 | pkt->from_low) &
+		~PROOF_OTHER) ?: 1;
+}
+
+/* What a SYN is answered with. Not what would acknowledge it, with any data that
+ * it may carry. */
+static __always_inline __u32 challenge(struct pkt *pkt)
+{
+	__u32 number = challenge_number(pkt, 0);
+
+	return number - pkt->sequence < 1U << 17 ? number | PROOF_OTHER : number;
+}
+
+static __always_inline void client_of(struct pkt *pkt, struct client *client)
+{
+	const __u64 *addr = pkt->from_low ? pkt->key.addr_lo_be :
+					    pkt->key.addr_hi_be;
+
+	client->addr_be[0] = addr[0];
+	client->addr_be[1] = v4_mapped(addr[0], addr[1]) ? addr[1] : 0;
+}
+
+/* Takes one of the flows that a proof is worth. */
+static __always_inline bool client_proven(struct pkt *pkt)
+{
+	struct client client;
+	struct proof *proof;
+
+	client_of(pkt, &client);
+	proof = bpf_map_lookup_elem(&proven, &client);
+	if (!proof || ticks_since(proof->since, pkt->now) >= PROVEN_TICKS ||
+	    READ_ONCE(proof->flows) <= 0)
+		return false;
+	return (__s32)__sync_fetch_and_sub(&proof->flows, 1) > 0;
+}
+
+/*
+ * An RST says only that somebody is there: a machine that knows of no connection
+ * answers like that, too. So it is worth few flows, and a cookie that comes back
+ * many.
+ */
+static __always_inline void client_prove(struct pkt *pkt, __s32 flows)
+{
+	struct proof proof = { .since = pkt->now, .flows = flows };
+	struct client client;
+	struct proof *known;
+
+	client_of(pkt, &client);
+	known = bpf_map_lookup_elem(&proven, &client);
+	if (known && ticks_since(known->since, pkt->now) < PROVEN_TICKS &&
+	    READ_ONCE(known->flows) > flows)
+		return;
+	bpf_map_update_elem(&proven, &client, &proof, BPF_ANY);
+}
+
+/* Is this RST, of no flow, the answer to a challenge? */
+static __always_inline bool challenge_answered(struct pkt *pkt)
+{
+	__u32 number = pkt->sequence & ~PROOF_OTHER;
+
+	if ((pkt->tcp_flags & (TCP_RST | TCP_SYN | TCP_FIN)) != TCP_RST ||
+	    (number != challenge_number(pkt, 0) &&
+	     number != challenge_number(pkt, 1)))
+		return false;
+	client_prove(pkt, PROVEN_BY_RST);
+	flow_event(FLOW_PROVEN);
+	return true;
+}
+
+/* Has this SYN been here before, some time ago? Else it is noted, in the place of
+ * the older record of the two. */
+static __always_inline bool syn_retried(struct pkt *pkt, __u64 now)
+{
+	__u64 hash = proof_hash(pkt, PROOF_OF_RECORD |
+					     (__u64)pkt->sequence << 1 |
+					     pkt->from_low);
+	__u32 at = hash >> (64 - SYN_RECORD_BITS);
+	__u32 time = now >> SYN_RETRY_SHIFT & 0xffff;
+	__u32 record, i;
+	__u64 *word, old;
+
+	word = bpf_map_lookup_elem(&syn_records, &at);
+	if (!word)
+		return false;
+	old = READ_ONCE(*word);
+#pragma unroll
+	for (i = 0; i < 2; i++) {
+		record = old >> 32 * i;
+		if (record && record >> 16 == (hash & 0xffff)) {
+			__u32 age = (time - record) & 0xffff;
+
+			if (age < SYN_RETRY_MAX)
+				return age >= SYN_RETRY_MIN;
+		}
+	}
+	record = (__u32)(hash & 0xffff) << 16 | time;
+	if (((time - (__u32)old) & 0xffff) >= ((time - (__u32)(old >> 32)) & 0xffff))
+		WRITE_ONCE(*word, (old & ~0xffffffffULL) | record);
+	else
+		WRITE_ONCE(*word, (old & 0xffffffffULL) | (__u64)record << 32);
+	return false;
+}
+
+#endif

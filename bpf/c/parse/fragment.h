@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * Fragments after the first go where the first went. Only a first fragment that
+ * passed leaves a record; the kernel's LRU table keeps the newest of them.
+ */
+#ifndef BAILEY_FRAGMENT_H
+#define BAILEY_FRAGMENT_H
+
+#include "parse/frame.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FRAGMENT_RECORDS);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment_record);
+} fragments SEC(".maps");
+
+static __always_inline void fragment_key_set(const struct pkt *pkt,
+					     struct fragment_key *key)
+{
+	key->source_be[0] = pkt->source_be[0];
+	key->source_be[1] = pkt->source_be[1];
+	key->destination_be[0] = pkt->destination_be[0];
+	key->destination_be[1] = pkt->destination_be[1];
+	key->id = pkt->fragment_id;
+	/* Each hook has its own: between them the machine may fragment anew. */
+	key->protocol = (pkt->kind == KIND_IPV4 ? pkt->protocol : 0) |
+			(__u32)pkt->hook << FRAGMENT_HOOK_SHIFT;
+	key->zone = pkt->zone;
+}
+
+/* Global functions: on no fast path, and their stack is theirs alone. */
+__noinline int fragment_remember(struct pkt *pkt)
+{
+	struct fragment_record record = {}, *before;
+	struct fragment_key key;
+
+	if (!pkt)
+		return 0;
+	fragment_key_set(pkt, &key);
+	record.seen = pkt->now;
+	record.bytes = pkt->fragment_bytes;
+	/* Of two first ones the longer counts, as long as both are remembered. */
+	before = bpf_map_lookup_elem(&fragments, &key);
+	if (before && ticks_since(before->seen, pkt->now) <= FRAGMENT_TICKS &&
+	    before->bytes > record.bytes)
+		record.bytes = before->bytes;
+	record.source_port = pkt->source_port;
+	record.destination_port = pkt->destination_port;
+	record.protocol = pkt->protocol;
+	record.opens = pkt->opens && pkt->protocol != IPPROTO_TCP;
+	bpf_map_update_elem(&fragments, &key, &record, BPF_ANY);
+	return 0;
+}
+
+/* Gives a later fragment what its first one said. */
+__noinline int fragment_follow(struct pkt *pkt)
+{
+	struct fragment_record *record;
+	struct fragment_key key;
+
+	if (!pkt)
+		return STEP_DONE;
+	fragment_key_set(pkt, &key);
+	record = bpf_map_lookup_elem(&fragments, &key);
+	if (!record || ticks_since(record->seen, pkt->now) > FRAGMENT_TICKS)
+		return drop(pkt, REASON_DROP_FRAGMENT_NO_FIRST);
+	if (pkt->fragment_bytes < record->bytes)
+		return drop(pkt, REASON_DROP_FRAGMENT_OVERLAP);
+	pkt->protocol = record->protocol;
+	pkt->source_port = record->source_port;
+	pkt->destination_port = record->destination_port;
+	pkt->opens = record->opens;
+	return STEP_CONTINUE;
+}
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * A frame on its way to becoming a packet, and what all readers of headers need.
+ * docs/packets.md says what becomes of every frame. There are two readers: plain.h
+ * knows plain TCP and UDP and reads them where they are; headers.h knows the
+ * rest, and reads a copy. What plain.h declines, headers.h reads from the start.
+ */
+#ifndef BAILEY_FRAME_H
+#define BAILEY_FRAME_H
+
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include "core/maps.h"
+
+#define ETH_P_QINQ_OLD 0x9100
+#define VLAN_TAGS_MAX 2
+#define VLAN_ID 0xfff
+#define IP_MORE_FRAGMENTS 0x2000
+#define IP_FRAGMENT_OFFSET 0x1fff
+#define IP_PACKET_MAX 65535
+
+/* Types of SCTP chunks. */
+#define SCTP_CHUNK_INIT 1
+#define SCTP_CHUNK_INIT_ACK 2
+#define SCTP_CHUNK_HEARTBEAT 4
+#define SCTP_CHUNK_ABORT 6
+#define SCTP_CHUNK_SHUTDOWN_COMPLETE 14
+#define SCTP_CHUNK_ASCONF 0xc1 /* RFC 5061 */
+
+#define DHCP_SERVER 67
+#define DHCP_CLIENT 68
+#define DHCPV6_CLIENT 546
+#define DHCPV6_SERVER 547
+
+volatile const __u32 VLAN_ZONES = 0; /* a VLAN's flows are its own */
+volatile const __u32 DHCP = 1;       /* passes without policy */
+volatile const __u32 ETHERTYPE_COUNT = 0;
+volatile const __u16 ETHERTYPES[ETHERTYPES_MAX] = {}; /* pass unread */
+volatile const __u32 TUNNEL_COUNT = 0;
+volatile const __u16 TUNNEL_PORTS[TUNNELS_MAX] = {};
+volatile const __u8 TUNNEL_KINDS[TUNNELS_MAX] = {};
+volatile const __u32 TUNNEL_PEER_COUNT = 0;
+volatile const struct tunnel_peer TUNNEL_PEERS[TUNNEL_PEERS_MAX] = {};
+
+static __always_inline bool vlan_type(__u32 ethertype)
+{
+	return ethertype == ETH_P_8021Q || ethertype == ETH_P_8021AD ||
+	       ethertype == ETH_P_QINQ_OLD;
+}
+
+/* Outer tags come first; the number 0 is that of no VLAN. */
+static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
+{
+	__u32 id = tci & VLAN_ID;
+
+	pkt->tags++;
+	if (VLAN_ZONES && id)
+		pkt->zone = pkt->zone << 12 | id;
+}
+
+static __always_inline __u64 address_v4_mapped(__be32 address)
+{
+	return (__u64)address << 32 | V4_MAPPED_WORD;
+}
+
+/* In the words that they are used in: what is stored in halves is slow to load as
+ * a whole. Headers are not aligned to 8 bytes, which x86 does not mind. */
+static __always_inline void addresses_v6(struct pkt *pkt,
+					 const struct ipv6hdr *ip)
+{
+	const __u64 *source = (const void *)&ip->saddr;
+	const __u64 *destination = (const void *)&ip->daddr;
+
+	pkt->source_be[0] = source[0];
+	pkt->source_be[1] = source[1];
+	pkt->destination_be[0] = destination[0];
+	pkt->destination_be[1] = destination[1];
+}
+
+/* 0.0.0.0 and :: have no address yet; what they may send has passed by now. */
+static __always_inline bool source_unspecified(const struct pkt *pkt)
+{
+	if (pkt->source_be[0])
+		return false;
+	return pkt->kind == KIND_IPV4 ? !(pkt->source_be[1] >> 32)
+				      : !pkt->source_be[1];
+}
+
+/* The table of nf_conntrack: what a stack sends. PSH says nothing. */
+static __always_inline bool tcp_flags_valid(__u32 flags)
+{
+	const __u64 valid = 1ULL << TCP_SYN | 1ULL << (TCP_SYN | TCP_URG) |
+			    1ULL << (TCP_SYN | TCP_ACK) | 1ULL << TCP_RST |
+			    1ULL << (TCP_RST | TCP_ACK) |
+			    1ULL << (TCP_FIN | TCP_ACK) |
+			    1ULL << (TCP_FIN | TCP_ACK | TCP_URG) |
+			    1ULL << TCP_ACK | 1ULL << (TCP_ACK | TCP_URG);
+
+	flags &= TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG;
+	return valid >> flags & 1;
+}
+
+static __always_inline void tcp_read(struct pkt *pkt, const struct tcphdr *tcp)
+{
+	pkt->source_port = bpf_ntohs(tcp->source);
+	pkt->destination_port = bpf_ntohs(tcp->dest);
+	pkt->tcp_flags = ((const __u8 *)tcp)[13];
+	pkt->sequence = bpf_ntohl(tcp->seq);
+	pkt->ack = bpf_ntohl(tcp->ack_seq);
+	pkt->opens = (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
+		     TCP_SYN;
+}
+
+/* Of what was read so far nothing holds for what will be read. */
+static __always_inline void packet_restart(struct pkt *pkt)
+{
+	pkt->source_port = 0;
+	pkt->destination_port = 0;
+	pkt->tcp_flags = 0;
+	pkt->sequence = 0;
+	pkt->ack = 0;
+	pkt->opens = 0;
+}
+
+/* mac: of the NIC, 0 = not known. */
+static __always_inline __u8 link_of(const struct ethhdr *eth, __u64 mac)
+{
+	__u64 to = 0;
+
+	if (eth->h_dest[0] & 1)
+		return LINK_GROUP;
+	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
+	return mac && to != mac ? LINK_OTHER : LINK_STATION;
+}
+
+static __always_inline bool dhcp_ports(__u16 source, __u16 destination,
+				       __u32 kind)
+{
+	__u16 client = kind == KIND_IPV4 ? DHCP_CLIENT : DHCPV6_CLIENT;
+	__u16 server = kind == KIND_IPV4 ? DHCP_SERVER : DHCPV6_SERVER;
+
+	return DHCP && ((source == client && destination == server) ||
+			(source == server && destination == client));
+}
+
+/* Which tunnel's port it is, from 1; or 0. */
+static __always_inline __u32 tunnel_of(__u16 port)
+{
+	__u32 i;
+
+	if (!TUNNEL_COUNT)
+		return 0;
+#pragma unroll
+	for (i = 0; i < TUNNELS_MAX; i++)
+		if (i < TUNNEL_COUNT && TUNNEL_PORTS[i] == port)
+			return i + 1;
+	return 0;
+}
+
+/* The key is the same for both directions: the lower address, then the lower
+ * port, comes first. Any total order does; this one needs no byte swaps. */
+static __always_inline void key_set(struct pkt *pkt)
+{
+	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
+	__u16 sport = pkt->source_port, dport = pkt->destination_port;
+	bool low = source[0] != destination[0]
+			   ? source[0] < destination[0]
+			   : source[1] != destination[1]
+				     ? source[1] < destination[1]
+				     : sport <= dport;
+
+	pkt->from_low = low;
+	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
+	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
+	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
+	pkt->key.addr_hi_be[1] = low ? destination[1] : source[1];
+	pkt->key.tuple =
+		(__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
+		(__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
+		(__u64)pkt->protocol << TUPLE_PROTOCOL_SHIFT |
+		(__u64)pkt->zone << TUPLE_ZONE_SHIFT;
+}
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Access to the copied headers; fragments; IPv6 extension headers. */
+#ifndef BAILEY_IPV6_CHAIN_H
+#define BAILEY_IPV6_CHAIN_H
+
+#include "parse/frame.h"
+
+/* size bytes at an offset of the frame, or NULL if they reach beyond end, or
+ * beyond what was copied. The mask is for the verifier; the compiler, which knows
+ * that it changes nothing, would leave it out. */
+static __always_inline void *header_at(struct headers *headers, __u32 at,
+				       __u32 size, __u32 end)
+{
+	if (at > HEADERS_MAX - size || at + size > end)
+		return NULL;
+	asm volatile("%0 &= %1" : "+r"(at) : "i"(HEADERS_MAX - 1));
+	return headers->bytes + at;
+}
+
+/* Notes what the header of a fragment says; most: bytes that all of the packet's
+ * fragments may have. */
+static __always_inline enum step fragment_set(struct pkt *pkt, __u32 offset,
+					      bool more, __u32 bytes,
+					      __u32 most)
+{
+	if (!bytes || (more && bytes % 8) ||
+	    offset + bytes > most)
+		return drop(pkt, REASON_DROP_FRAGMENT);
+	pkt->fragment = offset ? FRAGMENT_LATER : FRAGMENT_FIRST;
+	pkt->fragment_bytes = offset ?: bytes;
+	return STEP_CONTINUE;
+}
+
+/* What comes first after the fixed header of all extension headers. */
+struct extension {
+	__u8 next;
+	__u8 length;   /* in 8 bytes after the first 8; AH: in 4 bytes, less 2 */
+	__u8 type;     /* routing */
+	__u8 segments; /* routing: left */
+	__be32 id;     /* fragment */
+};
+
+struct fragment_extension {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset; /* and more-fragments in the lowest bit */
+	__be32 id;
+};
+
+static __always_inline bool extension_header(__u32 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
+	       next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
+	       next == IPPROTO_FRAGMENT;
+}
+
+/*
+ * Walks the extension headers from pkt->at on and leaves pkt->at behind them.
+ * The protocol that follows, or the reason to drop the packet, negative. Stops at
+ * the header of a later fragment. Of a packet that an ICMP error quotes, only
+ * that it is no later fragment matters.
+ */
+__noinline int ipv6_chain(struct pkt *pkt, struct headers *headers, __u32 next,
+			  int quoted)
+{
+	bool fragmented = false;
+	__u32 i, size;
+
+	if (!pkt || !headers)
+		return -REASON_DROP_MAP;
+	for (i = 0; i <= EXTENSION_HEADERS_MAX; i++) {
+		struct fragment_extension *fragment;
+		struct extension *header;
+		__u32 offset;
+
+		if (!extension_header(next))
+			return next & 0xff;
+		if (i == EXTENSION_HEADERS_MAX ||
+		    (i && next == IPPROTO_HOPOPTS) ||
+		    (fragmented && next == IPPROTO_FRAGMENT))
+			return -REASON_DROP_EXTENSION_HEADER;
+		if (pkt->at + sizeof(*header) > pkt->end)
+			break;
+		header = header_at(headers, pkt->at, sizeof(*header), pkt->end);
+		if (!header)
+			return -REASON_DROP_EXTENSION_HEADER;
+		if (next != IPPROTO_FRAGMENT) {
+			size = next == IPPROTO_AH ? (header->length + 2) * 4
+						  : (header->length + 1) * 8;
+			if (size > pkt->end - pkt->at)
+				break;
+			if (next == IPPROTO_ROUTING &&
+			    (!header->type || header->segments))
+				return -REASON_DROP_SOURCE_ROUTE;
+			pkt->at += size;
+			next = header->next;
+			continue;
+		}
+		fragmented = true;
+		fragment = (struct fragment_extension *)header;
+		offset = bpf_ntohs(fragment->offset);
+		pkt->at += sizeof(*fragment);
+		next = fragment->next;
+		if (quoted && offset & 0xfff8)
+			return -REASON_DROP_ICMP_ERROR_PAYLOAD;
+		if (quoted || !(offset & 0xfff9)) /* RFC 6946: alone */
+			continue;
+		pkt->fragment_id = fragment->id;
+		if (fragment_set(pkt, offset & 0xfff8, offset & 1,
+				 pkt->end - pkt->at, IP_PACKET_MAX))
+			return -REASON_DROP_FRAGMENT;
+		if (pkt->fragment == FRAGMENT_LATER)
+			return 0;
+	}
+	return pkt->fragment == FRAGMENT_FIRST ? -REASON_DROP_FRAGMENT_TINY
+					       : -REASON_DROP_EXTENSION_HEADER;
+}
+
+#endif

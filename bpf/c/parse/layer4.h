@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Layer 4, from pkt->at to pkt->end: ports, what may open a flow, what passes
+ * because the network needs it. */
+#ifndef BAILEY_LAYER4_H
+#define BAILEY_LAYER4_H
+
+#include "parse/icmp_error.h"
+#include "address/own.h"
+#include "address/spoof.h"
+#include "parse/tunnel.h"
+
+#define ND_HOP_LIMIT 255
+#define ND_SOLICITATION 133 /* of routers */
+#define ND_ADVERTISEMENT 134
+#define ND_REDIRECT 137
+#define MLD_QUERY 130
+#define MLD_REPORT 131
+#define MLD_DONE 132
+#define MLD_REPORT_V2 143
+#define LINK_ONLY 1 /* hop limit */
+
+/* A header of this size cannot be read. */
+static __always_inline enum step truncated(struct pkt *pkt, __u32 size)
+{
+	return drop(pkt, pkt->fragment == FRAGMENT_FIRST &&
+					 pkt->at + size > pkt->end
+				 ? REASON_DROP_FRAGMENT_TINY
+				 : REASON_DROP_L4_TRUNCATED);
+}
+
+static __always_inline enum step parse_tcp(struct pkt *pkt,
+					   struct headers *headers)
+{
+	struct tcphdr *tcp = header_at(headers, pkt->at, sizeof(*tcp), pkt->end);
+	__u32 header;
+
+	if (!tcp)
+		return truncated(pkt, sizeof(*tcp));
+	header = tcp->doff * 4;
+	if (header < sizeof(*tcp))
+		return drop(pkt, REASON_DROP_L4_HEADER);
+	if (header > pkt->end - pkt->at)
+		return drop(pkt, pkt->fragment == FRAGMENT_FIRST
+					 ? REASON_DROP_FRAGMENT_TINY
+					 : REASON_DROP_L4_HEADER);
+	tcp_read(pkt, tcp);
+	return tcp_flags_valid(pkt->tcp_flags) ?
+		       STEP_CONTINUE :
+		       drop(pkt, REASON_DROP_TCP_FLAGS);
+}
+
+/* ff02::1:2, ff05::1:3: all DHCPv6 agents and servers. */
+static __always_inline bool dhcpv6_group(const __u64 address_be[2])
+{
+	return (address_be[0] == bpf_cpu_to_be64(0xff02ULL << 48) &&
+		address_be[1] == bpf_cpu_to_be64(0x10002)) ||
+	       (address_be[0] == bpf_cpu_to_be64(0xff05ULL << 48) &&
+		address_be[1] == bpf_cpu_to_be64(0x10003));
+}
+
+/* A client that has no address yet, or who speaks on the link; a renewal is judged as
+ * any other datagram. DHCPv6 begins with a link-local address, DHCP with none. */
+static __always_inline bool dhcp(const struct pkt *pkt)
+{
+	bool from_link = link_local(pkt->source_be);
+	bool to_link = link_local(pkt->destination_be);
+
+	if (pkt->fragment ||
+	    !dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
+		return false;
+	/* Linux forwards link-local packets of IPv4. */
+	if (pkt->kind == KIND_IPV4)
+		return (from_link && to_link) || source_unspecified(pkt) ||
+		       pkt->destination_be[1] >> 32 == 0xffffffff;
+	return !source_unspecified(pkt) &&
+	       (from_link || to_link || dhcpv6_group(pkt->destination_be));
+}
+
+static __always_inline enum step parse_udp(struct pkt *pkt,
+					   struct headers *headers)
+{
+	struct udphdr *udp = header_at(headers, pkt->at, sizeof(*udp), pkt->end);
+	__u32 stated, tunnel;
+
+	if (!udp)
+		return truncated(pkt, sizeof(*udp));
+	stated = bpf_ntohs(udp->len);
+	if (!pkt->joined &&
+	    (stated < sizeof(*udp) || (pkt->fragment != FRAGMENT_FIRST &&
+				       stated > pkt->end - pkt->at)))
+		return drop(pkt, REASON_DROP_L4_HEADER);
+	pkt->source_port = bpf_ntohs(udp->source);
+	pkt->destination_port = bpf_ntohs(udp->dest);
+	pkt->opens = 1;
+	if (dhcp(pkt))
+		return pass(pkt, REASON_PASS_DHCP);
+	tunnel = pkt->tunnel ? 0 : tunnel_of(pkt->destination_port);
+	if (!tunnel)
+		return STEP_CONTINUE;
+	if (!pkt->joined)
+		pkt->end = pkt->at + stated;
+	pkt->at += sizeof(*udp);
+	return tunnel_enter(pkt, headers, tunnel);
+}
+
+struct sctp_head {
+	__be16 source;
+	__be16 destination;
+	__be32 tag;
+	__be32 checksum;
+	__u8 chunk;
+	__u8 chunk_flags;
+	__be16 chunk_length;
+};
+
+struct sctp_init {
+	struct sctp_head head;
+	__be32 tag;
+	__be32 rest[3];
+};
+
+/* An association begins with INIT; each further path of it with a HEARTBEAT (RFC 9260,
+ * 5.4), or with the chunk that names a new address (RFC 5061). */
+static __always_inline bool sctp_opens(__u8 chunk)
+{
+	return chunk == SCTP_CHUNK_INIT || chunk == SCTP_CHUNK_HEARTBEAT ||
+	       chunk == SCTP_CHUNK_ASCONF;
+}
+
+static __always_inline enum step parse_sctp(struct pkt *pkt,
+					    struct headers *headers)
+{
+	struct sctp_head *sctp;
+	struct sctp_init *init;
+
+	sctp = header_at(headers, pkt->at, sizeof(*sctp), pkt->end);
+	if (!sctp)
+		return truncated(pkt, sizeof(*sctp));
+	pkt->source_port = bpf_ntohs(sctp->source);
+	pkt->destination_port = bpf_ntohs(sctp->destination);
+	pkt->sequence = sctp->tag;
+	pkt->chunk = sctp->chunk;
+	pkt->chunk_flags = sctp->chunk_flags;
+	pkt->opens = sctp_opens(pkt->chunk);
+	init = header_at(headers, pkt->at, sizeof(*init), pkt->end);
+	if (pkt->chunk == SCTP_CHUNK_INIT && !init)
+		return truncated(pkt, sizeof(*init));
+	if (pkt->opens && !sctp->tag != (pkt->chunk == SCTP_CHUNK_INIT))
+		return drop(pkt, REASON_DROP_L4_HEADER);
+	if (init && (pkt->chunk == SCTP_CHUNK_INIT ||
+		     pkt->chunk == SCTP_CHUNK_INIT_ACK))
+		pkt->ack = init->tag;
+	return STEP_CONTINUE;
+}
+
+static __always_inline bool mld(const struct pkt *pkt, __u8 type)
+{
+	return (type == MLD_QUERY || type == MLD_REPORT || type == MLD_DONE ||
+		type == MLD_REPORT_V2) &&
+	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
+	       (link_local(pkt->source_be) || source_unspecified(pkt));
+}
+
+/*
+ * Neighbour discovery ends on the link, but a router that has been handed such a packet
+ * for elsewhere forwards it. So: on the link by the destination, or from an address that
+ * nobody forwards; solicitations and advertisements of neighbours also between two
+ * addresses of one /64 (an on-link prefix is not shorter, RFC 7421) or of one inside
+ * prefix, and between anybody and this machine, which forwards none. A frame to the
+ * machine would be routed on, so there the /64 is one of the machine's subnets.
+ */
+static __always_inline bool nd_of_machine(const struct pkt *pkt)
+{
+	if (BRIDGE)
+		return false;
+	return own_address(pkt->hook == HOOK_TC ? pkt->source_be
+						: pkt->destination_be);
+}
+
+static __always_inline bool nd_in_subnet(const struct pkt *pkt)
+{
+	const __u64 subnet[2] = { pkt->source_be[0], 0 };
+
+	return pkt->source_be[0] == pkt->destination_be[0] &&
+	       (BRIDGE || pkt->link == LINK_NONE || pkt->link == LINK_OTHER ||
+		own_kind(subnet) & OWN_SUBNET);
+}
+
+static __always_inline bool nd_on_link(const struct pkt *pkt, __u8 type)
+{
+	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
+	bool link = link_local(source);
+	bool to_link = link_local(destination) ||
+		       (destination[0] & 0xffff) == 0x02ff;
+
+	if (type == ND_ADVERTISEMENT || type == ND_REDIRECT)
+		return link && to_link;
+	if (type == ND_SOLICITATION || source_unspecified(pkt))
+		return to_link;
+	return to_link || link || nd_in_subnet(pkt) ||
+	       inside_both(source, destination) || nd_of_machine(pkt);
+}
+
+static __always_inline enum step parse_icmp(struct pkt *pkt,
+					    struct headers *headers)
+{
+	struct icmp_header *icmp;
+	bool request;
+
+	icmp = header_at(headers, pkt->at, sizeof(*icmp), pkt->end);
+	if (!icmp)
+		return truncated(pkt, sizeof(*icmp));
+	pkt->opens = 1;
+	if (icmp_error(pkt->kind, icmp->type)) {
+		pkt->at += sizeof(*icmp);
+		return parse_icmp_error(pkt, headers);
+	}
+	if (icmp_echo(pkt->kind, icmp->type, &request)) {
+		pkt->source_port = request ? bpf_ntohs(icmp->id_be) : 0;
+		pkt->destination_port = request ? 0 : bpf_ntohs(icmp->id_be);
+		pkt->opens = request;
+		return STEP_CONTINUE;
+	}
+	if (pkt->kind == KIND_IPV4)
+		return STEP_CONTINUE;
+	if (icmp->type >= ND_SOLICITATION && icmp->type <= ND_REDIRECT) {
+		/* RFC 4861: a hop limit below 255 came through a router. */
+		if (pkt->hop_limit != ND_HOP_LIMIT)
+			return drop(pkt, REASON_DROP_ND_HOP_LIMIT);
+		if (pkt->fragment)
+			return drop(pkt, REASON_DROP_FRAGMENT);
+		return nd_on_link(pkt, icmp->type) ?
+			       pass(pkt, REASON_PASS_ND) :
+			       drop(pkt, REASON_DROP_ND_SCOPE);
+	}
+	if (mld(pkt, icmp->type))
+		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
+	return STEP_CONTINUE;
+}
+
+static __always_inline bool igmp(const struct pkt *pkt)
+{
+	return pkt->protocol == IPPROTO_IGMP && pkt->kind == KIND_IPV4 &&
+	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
+	       (pkt->destination_be[1] >> 32 & 0xf0) == 224;
+}
+
+__noinline int parse_layer4(struct pkt *pkt, struct headers *headers)
+{
+	if (!pkt || !headers)
+		return STEP_DONE;
+	if (pkt->protocol == IPPROTO_TCP)
+		return parse_tcp(pkt, headers);
+	if (pkt->protocol == IPPROTO_UDP)
+		return parse_udp(pkt, headers);
+	if (pkt->protocol == IPPROTO_SCTP)
+		return parse_sctp(pkt, headers);
+	if (pkt->protocol == icmp_protocol(pkt->kind))
+		return parse_icmp(pkt, headers);
+	if (igmp(pkt))
+		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
+	pkt->opens = 1; /* any other protocol: one flow per pair of addresses */
+	return STEP_CONTINUE;
+}
+
+#endif

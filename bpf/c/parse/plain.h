@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * The short way: TCP and UDP over IP without options, extension headers or
+ * fragments, behind at most two VLAN tags. Declines everything else, and every
+ * header that is not as it should be, without a word: headers.h names the reason.
+ */
+#ifndef BAILEY_PLAIN_H
+#define BAILEY_PLAIN_H
+
+#include "parse/frame.h"
+
+static __always_inline bool plain_l4(struct pkt *pkt, void *data,
+				     void *data_end, __u32 len)
+{
+	if (pkt->protocol == IPPROTO_TCP) {
+		struct tcphdr *tcp = data;
+		__u32 header;
+
+		if (len < sizeof(*tcp) || (void *)(tcp + 1) > data_end)
+			return false;
+		header = tcp->doff * 4;
+		if (header < sizeof(*tcp) || header > len)
+			return false;
+		tcp_read(pkt, tcp);
+		return tcp_flags_valid(pkt->tcp_flags);
+	}
+	if (pkt->protocol == IPPROTO_UDP) {
+		struct udphdr *udp = data;
+		__u32 stated;
+
+		if (len < sizeof(*udp) || (void *)(udp + 1) > data_end)
+			return false;
+		stated = bpf_ntohs(udp->len);
+		if (!pkt->joined && (stated < sizeof(*udp) || stated > len))
+			return false;
+		pkt->source_port = bpf_ntohs(udp->source);
+		pkt->destination_port = bpf_ntohs(udp->dest);
+		pkt->opens = 1;
+		return !tunnel_of(pkt->destination_port) &&
+		       !dhcp_ports(pkt->source_port, pkt->destination_port,
+				   pkt->kind);
+	}
+	return false;
+}
+
+/* First bytes of addresses that may be martians or groups. */
+static __always_inline bool odd_v4(__be32 source, __be32 destination)
+{
+	__u32 s = source & 0xff, d = destination & 0xff;
+
+	return !s || s == 127 || s >= 224 || !d || d == 127 || d >= 224 ||
+	       source == destination;
+}
+
+static __always_inline bool plain_v4(struct pkt *pkt, void *data,
+				     void *data_end, __u32 len)
+{
+	struct iphdr *ip = data;
+	__u32 total;
+
+	if ((void *)(ip + 1) > data_end)
+		return false;
+	total = bpf_ntohs(ip->tot_len);
+	if (*(__u8 *)ip != 0x45 || total < sizeof(*ip) || total > len ||
+	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET) ||
+	    odd_v4(ip->saddr, ip->daddr))
+		return false;
+	pkt->kind = KIND_IPV4;
+	pkt->protocol = ip->protocol;
+	pkt->source_be[0] = 0;
+	pkt->source_be[1] = address_v4_mapped(ip->saddr);
+	pkt->destination_be[0] = 0;
+	pkt->destination_be[1] = address_v4_mapped(ip->daddr);
+	return plain_l4(pkt, ip + 1, data_end, total - sizeof(*ip));
+}
+
+static __always_inline bool plain_v6(struct pkt *pkt, void *data,
+				     void *data_end, __u32 len)
+{
+	struct ipv6hdr *ip = data;
+	__u32 payload;
+
+	if ((void *)(ip + 1) > data_end || len < sizeof(*ip))
+		return false;
+	payload = bpf_ntohs(ip->payload_len);
+	if (ip->version != 6 || payload > len - sizeof(*ip))
+		return false;
+	pkt->kind = KIND_IPV6;
+	pkt->protocol = ip->nexthdr;
+	addresses_v6(pkt, ip);
+	/* ::, ::1 and IPv4-mapped begin with zeros, multicast with ff. */
+	if (!pkt->source_be[0] || !pkt->destination_be[0] ||
+	    (pkt->source_be[0] & 0xff) == 0xff ||
+	    (pkt->destination_be[0] & 0xff) == 0xff ||
+	    !((pkt->source_be[0] ^ pkt->destination_be[0]) |
+	      (pkt->source_be[1] ^ pkt->destination_be[1])))
+		return false;
+	return plain_l4(pkt, ip + 1, data_end, payload);
+}
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 next;
+};
+
+/* len: bytes of the frame, of which [data, data_end) can be read here. */
+static __always_inline bool plain_frame(struct pkt *pkt, void *data,
+					void *data_end, __u32 len)
+{
+	struct ethhdr *eth = data;
+	void *next = eth + 1;
+	__u32 type, i;
+
+	/* What goes to a group is the long way's. */
+	if (next > data_end || eth->h_dest[0] & 1)
+		return false;
+	pkt->link = LINK_STATION;
+	type = bpf_ntohs(eth->h_proto);
+#pragma unroll
+	for (i = 0; i < VLAN_TAGS_MAX; i++) {
+		struct vlan_tag *tag = next;
+
+		if (!vlan_type(type))
+			break;
+		if (pkt->tags == VLAN_TAGS_MAX || (void *)(tag + 1) > data_end)
+			return false;
+		vlan_enter(pkt, bpf_ntohs(tag->tci));
+		type = bpf_ntohs(tag->next);
+		next = tag + 1;
+	}
+	len -= next - data;
+	if (type == ETH_P_IP)
+		return plain_v4(pkt, next, data_end, len);
+	if (type == ETH_P_IPV6)
+		return plain_v6(pkt, next, data_end, len);
+	return false;
+}
+
+#endif

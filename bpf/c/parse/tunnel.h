@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* VXLAN (RFC 7348) and Geneve (RFC 8926): policy is about the packet inside. */
+#ifndef BAILEY_TUNNEL_H
+#define BAILEY_TUNNEL_H
+
+#include "parse/ipv6_chain.h"
+
+#define ETH_P_TEB 0x6558 /* an Ethernet frame inside */
+#define VXLAN_VNI_VALID 0x08
+#define GENEVE_VERSION 0xc0
+#define GENEVE_OPTIONS 0x3f /* in 4 bytes */
+#define GENEVE_CONTROL 0x80
+
+/* The eight bytes that both begin with. */
+struct tunnel_head {
+	__u8 first;  /* VXLAN: flags. Geneve: version, length of the options */
+	__u8 second; /* Geneve: flags */
+	__be16 type; /* Geneve */
+	__be32 vni;
+};
+
+static __always_inline bool tunnel_peer(const struct pkt *pkt, __u32 tunnel)
+{
+	__u32 i;
+
+	for (i = 0; i < TUNNEL_PEERS_MAX && i < TUNNEL_PEER_COUNT; i++) {
+		const volatile struct tunnel_peer *peer = &TUNNEL_PEERS[i];
+
+		if (peer->kind == pkt->kind && peer->tunnel == tunnel &&
+		    (pkt->source_be[0] & peer->mask_be[0]) == peer->addr_be[0] &&
+		    (pkt->source_be[1] & peer->mask_be[1]) == peer->addr_be[1])
+			return true;
+	}
+	return false;
+}
+
+/* Leaves pkt->at at the inner frame or packet and its type in pkt->ethertype. */
+static __always_inline enum step tunnel_enter(struct pkt *pkt,
+					      struct headers *headers,
+					      __u32 tunnel)
+{
+	struct tunnel_head *head;
+	__u32 size = sizeof(*head);
+
+	if (source_unspecified(pkt))
+		return drop(pkt, REASON_DROP_MARTIAN);
+	if (pkt->fragment)
+		return drop(pkt, REASON_DROP_FRAGMENT);
+	if (!tunnel_peer(pkt, tunnel))
+		return drop(pkt, REASON_DROP_TUNNEL_PEER);
+	head = header_at(headers, pkt->at, sizeof(*head), pkt->end);
+	if (!head)
+		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
+	pkt->ethertype = ETH_P_TEB;
+	if (TUNNEL_KINDS[(tunnel - 1) & (TUNNELS_MAX - 1)] == TUNNEL_VXLAN) {
+		if (!(head->first & VXLAN_VNI_VALID))
+			return drop(pkt, REASON_DROP_TUNNEL_HEADER);
+	} else {
+		size += (head->first & GENEVE_OPTIONS) * 4;
+		pkt->ethertype = bpf_ntohs(head->type);
+		if (head->first & GENEVE_VERSION ||
+		    head->second & GENEVE_CONTROL ||
+		    (pkt->ethertype != ETH_P_TEB && pkt->ethertype != ETH_P_IP &&
+		     pkt->ethertype != ETH_P_IPV6))
+			return drop(pkt, REASON_DROP_TUNNEL_HEADER);
+	}
+	if (size > pkt->end - pkt->at)
+		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
+	pkt->at += size;
+	pkt->tunnel = tunnel;
+	pkt->sender_be[0] = pkt->source_be[0];
+	pkt->sender_be[1] = pkt->source_be[1];
+	pkt->receiver_be[0] = pkt->destination_be[0];
+	pkt->receiver_be[1] = pkt->destination_be[1];
+	return STEP_AGAIN;
+}
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* Limits of rules: how many flows they let open in a time, of everybody together
+ * and of each source. */
+#ifndef BAILEY_RATE_LIMIT_H
+#define BAILEY_RATE_LIMIT_H
+
+#include "flow/bucket.h"
+#include "policy/class.h"
+
+ARRAY(rule_limits, struct u32_chunk, 1); /* rule -> limit, 0 = none */
+ARRAY(limits, struct rule_limit, 1);
+
+volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
+
+/* May the rule of this cell open one more flow? */
+static __always_inline bool rule_admits(struct pkt *pkt, __u32 cell, __u64 now)
+{
+	__u32 rule = cell & CELL_RULE_MASK, index = 0;
+	bool low = pkt->from_low != pkt->reversed;
+	struct limit_state *state;
+	struct rule_limit *limit;
+
+	if (!u32_at(&rule_limits, rule, &index) || !index)
+		return true;
+	limit = bpf_map_lookup_elem(&limits, &index);
+	state = bpf_map_lookup_elem(&limit_states, &rule);
+	if (!limit || !state)
+		return true;
+	if (source_takes(&limit_sources, &pkt->key, low, rule, now,
+			 limit->source_interval, limit->source_burst) &&
+	    (!limit->interval || bucket_take(&state->bucket, now,
+					     limit->interval, limit->burst)))
+		return true;
+	__sync_fetch_and_add(&state->limited, pkt->packets);
+	return false;
+}
+
+/* Both rules of a packet that policy allows and that would open a flow. */
+__noinline int limits_step(struct pkt *pkt)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	if (!pkt || pkt->warm)
+		return STEP_CONTINUE;
+	if (rule_admits(pkt, pkt->egress, now) &&
+	    rule_admits(pkt, pkt->ingress, now))
+		return STEP_CONTINUE;
+	return drop(pkt, REASON_DROP_RATE_LIMIT);
+}
+
+#endif

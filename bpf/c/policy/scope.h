@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * Groups, and addresses of one link. Policy speaks of endpoints by their listed
+ * addresses; what goes to a group reaches endpoints that it does not name, and a
+ * link-local address is an endpoint's that nobody has listed. While policy isolates
+ * somebody, only what keeps the network working and what the configuration lists may
+ * pass there; docs/packets.md has the table.
+ */
+#ifndef BAILEY_SCOPE_H
+#define BAILEY_SCOPE_H
+
+#include "address/own.h"
+#include "address/spoof.h"
+
+volatile const __u32 ISOLATES = 0; /* ISOLATES_*: whom this generation isolates */
+volatile const __u32 GROUP_COUNT = 0;
+volatile const struct group_prefix GROUPS[GROUPS_MAX] = {};
+volatile const __u32 LINK_SERVICE_COUNT = 0;
+volatile const struct link_service LINK_SERVICES[LINK_SERVICES_MAX] = {};
+
+#define IPPROTO_EIGRP 88
+#define IPPROTO_OSPF 89
+#ifndef IPPROTO_PIM
+#define IPPROTO_PIM 103
+#endif
+#define IPPROTO_VRRP 112
+#define BFD_CONTROL 3784
+#define BFD_ECHO 3785
+
+/* Routing and redundancy on a link: protocol, port, and the last byte of the group,
+ * 224.0.0.x or ff02::x. 224.0.0.102 is that of HSRP version 2 and GLBP. */
+struct control_group {
+	__u8 protocol;
+	__u8 v4;
+	__u8 v6;
+	__u16 port;
+};
+
+static const struct control_group CONTROL_GROUPS[] = {
+	{ IPPROTO_OSPF, 5, 0x05, 0 },	 { IPPROTO_OSPF, 6, 0x06, 0 },
+	{ IPPROTO_EIGRP, 10, 0x0a, 0 },	 { IPPROTO_PIM, 13, 0x0d, 0 },
+	{ IPPROTO_VRRP, 18, 0x12, 0 },	 { IPPROTO_UDP, 9, 0, 520 },
+	{ IPPROTO_UDP, 0, 0x09, 521 },	 { IPPROTO_UDP, 2, 0x02, 646 },
+	{ IPPROTO_UDP, 2, 0, 1985 },	 { IPPROTO_UDP, 102, 0, 1985 },
+	{ IPPROTO_UDP, 0, 0x66, 2029 },	 { IPPROTO_UDP, 102, 0x66, 3222 },
+};
+
+/* A global function, verified once. */
+__noinline int group_controls(struct pkt *pkt)
+{
+	__u32 last, i;
+	bool v4;
+
+	if (!pkt)
+		return 0;
+	last = pkt->destination_be[1] >> 56;
+	v4 = pkt->kind == KIND_IPV4;
+	if (v4 ? (pkt->destination_be[1] >> 32 & 0xffffff) != 0x0000e0
+	       : pkt->destination_be[0] != bpf_cpu_to_be64(0xff02ULL << 48) ||
+			 pkt->destination_be[1] << 8)
+		return 0;
+	for (i = 0; i < sizeof(CONTROL_GROUPS) / sizeof(CONTROL_GROUPS[0]); i++) {
+		const struct control_group *group = &CONTROL_GROUPS[i];
+
+		if (pkt->protocol == group->protocol && last &&
+		    last == (v4 ? group->v4 : group->v6) &&
+		    pkt->destination_port == group->port)
+			return 1;
+	}
+	return 0;
+}
+
+__noinline int group_listed(struct pkt *pkt)
+{
+	__u32 i;
+
+	if (!pkt)
+		return 0;
+	for (i = 0; i < GROUPS_MAX && i < GROUP_COUNT; i++) {
+		const volatile struct group_prefix *group = &GROUPS[i];
+
+		if (group->kind == pkt->kind &&
+		    (pkt->destination_be[0] & group->mask_be[0]) == group->addr_be[0] &&
+		    (pkt->destination_be[1] & group->mask_be[1]) == group->addr_be[1])
+			return 1;
+	}
+	return 0;
+}
+
+/* port: that of the side that is asked. */
+__noinline int link_serves(struct pkt *pkt, __u32 port)
+{
+	__u32 i;
+
+	if (!pkt)
+		return 0;
+	if (pkt->protocol == IPPROTO_OSPF || pkt->protocol == IPPROTO_EIGRP ||
+	    pkt->protocol == IPPROTO_PIM || pkt->protocol == IPPROTO_VRRP ||
+	    (pkt->protocol == IPPROTO_UDP &&
+	     (port == BFD_CONTROL || port == BFD_ECHO)))
+		return 1;
+	for (i = 0; i < LINK_SERVICES_MAX && i < LINK_SERVICE_COUNT; i++)
+		if (LINK_SERVICES[i].protocol == pkt->protocol &&
+		    (LINK_SERVICES[i].any || LINK_SERVICES[i].port == port))
+			return 1;
+	return 0;
+}
+
+/* tc: is this sender the machine itself? */
+static __always_inline bool sent_by_machine(const struct pkt *pkt,
+					    const __u64 sender_be[2])
+{
+	return pkt->hook == HOOK_TC && pkt->by_machine && own_address(sender_be);
+}
+
+/* Is it link-local traffic of an endpoint and not of this machine? On a bridge none is
+ * the machine's. What the machine forwards comes from a network that it routes. */
+static __always_inline bool link_local_elsewhere(const struct pkt *pkt)
+{
+	bool from = link_local(pkt->source_be), to = link_local(pkt->destination_be);
+
+	if (BRIDGE)
+		return from || to;
+	if (pkt->hook == HOOK_TC)
+		return (from || (to && !pkt->forwarded)) &&
+		       !sent_by_machine(pkt, pkt->source_be);
+	/* An endpoint beside the machine may have taken its address. */
+	return (from || to) && (pkt->link == LINK_OTHER ||
+				!own_address(pkt->destination_be));
+}
+
+/* What goes to a group, or to all: with a frame for a group also what has no group's
+ * address, as the broadcasts of a subnet. What leaves a machine has its senders' leave. */
+static __always_inline bool group_data(const struct pkt *pkt)
+{
+	bool group = pkt->link == LINK_GROUP || group_address(pkt->destination_be);
+
+	if (!group)
+		return false;
+	if (pkt->hook == HOOK_TC)
+		return ISOLATES & ISOLATES_EGRESS &&
+		       link_local(pkt->source_be) &&
+		       !sent_by_machine(pkt, pkt->source_be);
+	return ISOLATES & ISOLATES_INGRESS;
+}
+
+static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
+{
+	/* The probe is of no machine, but may be of a bridge. */
+	if (!ISOLATES || (pkt->hook == HOOK_PROBE && !BRIDGE))
+		return STEP_CONTINUE;
+	if (group_address(pkt->destination_be) || pkt->link == LINK_GROUP)
+		return !group_data(pkt) || group_controls(pkt) ||
+				       group_listed(pkt) ?
+			       STEP_CONTINUE :
+			       drop(pkt, REASON_DROP_GROUP);
+	/* To all of a subnet of this machine, in a frame to one station. */
+	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE && pkt->hook == HOOK_XDP &&
+	    own_kind(pkt->destination_be) & OWN_BROADCAST)
+		return drop(pkt, REASON_DROP_GROUP);
+	return !link_local_elsewhere(pkt) || link_serves(pkt, port) ?
+		       STEP_CONTINUE :
+		       drop(pkt, REASON_DROP_LINK_LOCAL);
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* The one exit: counts a packet under one verdict and one reason, counts its
+ * rules and its flow, and gives the hook its return code. */
+#ifndef BAILEY_FINISH_H
+#define BAILEY_FINISH_H
+
+#include "parse/fragment.h"
+#include "forward/route.h"
+
+static __always_inline void rule_count_at(__u32 cpu, __u32 rule, __u32 hits,
+					  __u32 packets, __u32 bytes, __u32 now)
+{
+	__u32 index = cpu * RULE_STRIDE + rule;
+	struct rule_counter *counter;
+
+	if (rule == RULE_NONE || rule >= RULE_STRIDE)
+		return;
+	counter = bpf_map_lookup_elem(&rule_counters, &index);
+	if (!counter)
+		return;
+	counter->hits += hits;
+	counter->packets += packets;
+	counter->bytes += bytes;
+	counter->seen = now;
+}
+
+static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
+{
+	rule_count_at(bpf_get_smp_processor_id(), rule, pkt->new_flow,
+		      pkt->packets, pkt->bytes, pkt->now);
+}
+
+/* On a deny only the side that denies is counted; a packet that was dropped for
+ * another reason than policy counts under no rule. */
+static __always_inline void rules_count(struct pkt *pkt)
+{
+	bool denied = pkt->verdict != VERDICT_PASS;
+
+	if (denied && pkt->reason != REASON_DROP_POLICY &&
+	    pkt->reason != REASON_DROP_FLOW_DENIED)
+		return;
+	if (!denied || pkt->egress & CELL_DENY)
+		rule_count(pkt, pkt->egress & CELL_RULE_MASK);
+	/* The fixed rules have one id on both sides, and count a packet once. */
+	if (denied ? pkt->ingress & CELL_DENY : pkt->ingress != pkt->egress)
+		rule_count(pkt, pkt->ingress & CELL_RULE_MASK);
+}
+
+static __always_inline void reason_count_at(__u32 cpu, __u32 slot, __u32 hook,
+					    __u32 reason, __u32 packets,
+					    __u32 bytes)
+{
+	__u32 index = (cpu * INTERFACE_SLOTS + slot) * HOOKS + hook;
+	struct reason_counters *counters;
+
+	counters = bpf_map_lookup_elem(&reason_counters, &index);
+	if (!counters)
+		return;
+	counters->reason[reason & (REASON_MAX - 1)].packets += packets;
+	counters->reason[reason & (REASON_MAX - 1)].bytes += bytes;
+}
+
+static __always_inline void packet_count(struct pkt *pkt)
+{
+	reason_count_at(bpf_get_smp_processor_id(), pkt->slot, pkt->hook,
+			pkt->reason, pkt->packets, pkt->bytes);
+	rules_count(pkt);
+	if (pkt->fragment == FRAGMENT_FIRST && pkt->verdict == VERDICT_PASS)
+		fragment_remember(pkt);
+}
+
+static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
+{
+	int action = pkt->verdict == VERDICT_PASS   ? XDP_PASS :
+		     pkt->verdict == VERDICT_ANSWER ? XDP_TX :
+						      XDP_DROP;
+
+	/* Never to the stack instead: a bridge's frames are not the machine's. */
+	if (BRIDGE && action == XDP_PASS) {
+		action = bpf_redirect_map(&bridge_ports, pkt->ifindex, XDP_DROP);
+		if (action != XDP_REDIRECT)
+			drop(pkt, REASON_DROP_BRIDGE_PORT);
+	}
+	if (ROUTER && action == XDP_PASS) {
+		action = route(ctx, pkt);
+		if (action == XDP_DROP)
+			drop(pkt, REASON_DROP_BRIDGE_PORT);
+	}
+	packet_count(pkt);
+	return action;
+}
+
+static __always_inline int finish_tc(struct pkt *pkt)
+{
+	packet_count(pkt);
+	/* UNSPEC: the packet goes on to other programs, then to the NIC. */
+	return pkt->verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+/* Counts nothing; the answer travels in front of the packet. */
+static __always_inline int finish_probe(struct xdp_md *ctx, struct pkt *pkt)
+{
+	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+	struct probe_answer *answer;
+
+	if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*answer)))
+		return action;
+	answer = (void *)(long)ctx->data;
+	if ((void *)(answer + 1) > (void *)(long)ctx->data_end)
+		return action;
+	__builtin_memset(answer, 0, sizeof(*answer));
+	answer->magic = PROBE_MAGIC;
+	answer->key = pkt->key;
+	answer->verdict = pkt->verdict;
+	answer->reason = pkt->reason;
+	answer->egress = pkt->egress;
+	answer->ingress = pkt->ingress;
+	answer->steps = pkt->steps;
+	answer->fragment = pkt->fragment;
+	answer->fragment_bytes = pkt->fragment_bytes;
+	answer->from_low = pkt->from_low;
+	answer->opens = pkt->opens;
+	answer->related = pkt->related;
+	return action;
+}
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * The packet that nearly all packets are: plain TCP or UDP of a flow that is
+ * established, judged under what is in force, and that this packet does not change
+ * but for when it was seen last. Found, counted and passed in a straight line,
+ * without the scratch that judgement needs; whatever is not exactly so is declined
+ * before anything has been counted, and goes the whole way.
+ *
+ * For these packets it does what flow_hit does, see flow.h.
+ */
+#ifndef BAILEY_QUICK_H
+#define BAILEY_QUICK_H
+
+#include "core/clock.h"
+#include "verdict/finish.h"
+#include "flow/flow.h"
+#include "address/spoof.h"
+
+/* An idle time is never scaled to less than 1/32 (SCALE_LEAST of the sweeper). */
+#define IDLE_LEAST_SHIFT 5
+
+/* Where the flow is, and its meta word as it was before the key was compared. */
+struct place {
+	struct flow_bucket *line;
+	__u64 meta;
+	__u32 lane;
+};
+
+static __always_inline bool quick_match(const struct pkt *pkt, __u32 bucket,
+					__u32 lane, struct place *place)
+{
+	struct flow_bucket *line = bpf_map_lookup_elem(&flows, &bucket);
+	struct flow_entry *entry;
+
+	if (!line)
+		return false;
+	lane &= FLOW_LANES - 1;
+	entry = &line->lane[lane];
+	/* What it counts is another line, which is to be on its way as well. */
+	if (FLOW_COUNTERS)
+		READ_ONCE(flow_count_at(pkt, line, lane)->packets);
+	place->line = line;
+	place->lane = lane;
+	place->meta = READ_ONCE(entry->meta);
+	asm volatile("" ::: "memory");
+	return key_equal(&entry->key, &pkt->key);
+}
+
+/* At its first choice of lane, whatever the tags say: most are, and its line is on
+ * its way while they are read. Else at the first lane of its tag in either bucket. */
+static __always_inline bool quick_find(const struct pkt *pkt,
+				       struct place *place)
+{
+	__u32 bucket = pkt->bucket[0];
+	__u64 *word, lanes;
+
+	if (quick_match(pkt, bucket, pkt->lane, place))
+		return true;
+	word = flow_tag_word(bucket);
+	lanes = word ? lanes_matching(READ_ONCE(*word), pkt->tag) : 0;
+	if (lanes && quick_match(pkt, bucket, lane_lowest(lanes), place))
+		return true;
+	bucket = pkt->bucket[1];
+	word = flow_tag_word(bucket);
+	lanes = word ? lanes_matching(READ_ONCE(*word), pkt->tag) : 0;
+	return lanes && quick_match(pkt, bucket, lane_lowest(lanes), place);
+}
+
+/* Can it be one of those at all? To look for the flow of a SYN is to wait for memory
+ * in vain. */
+static __always_inline bool quick_segment(const struct pkt *pkt)
+{
+	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
+
+	return pkt->protocol != IPPROTO_TCP || (pkt->tcp_flags & flags) == TCP_ACK;
+}
+
+/* Is the flow established, judged under what is in force, and nobody's at the
+ * moment? Then such a packet leaves it as it is. */
+static __always_inline bool quick_state(const struct pkt *pkt, __u64 meta,
+					__u64 control)
+{
+	const __u64 mask = META_LOCKED |
+			   (__u64)META_STATE_MASK << META_STATE_SHIFT |
+			   (__u64)FLOW_REPLIED << META_FLAGS_SHIFT;
+	__u64 state = pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
+						     STATE_UDP_REPLIED;
+
+	return (meta & mask) == (state << META_STATE_SHIFT |
+				 (__u64)FLOW_REPLIED << META_FLAGS_SHIFT) &&
+	       flow_current(meta, control);
+}
+
+/* The flow was there before and after what was read of it, and has been seen now. */
+static __always_inline bool quick_seen(struct flow_entry *entry, __u64 meta,
+				       __u32 now)
+{
+	__u32 state = meta_state(meta);
+	__u64 next, idle = ticks_since(meta_seen(meta), now);
+
+	if (meta_seen(meta) == now)
+		return READ_ONCE(entry->meta) == meta;
+	if (idle << IDLE_LEAST_SHIFT > TIMEOUTS[state & (STATE_COUNT - 1)])
+		return false;
+	next = meta_make(meta_serial(meta), state, meta_flags(meta),
+			 meta_epoch(meta), now);
+	return __sync_val_compare_and_swap(&entry->meta, meta, next) == meta;
+}
+
+/* What is to be counted. */
+struct quick {
+	struct place place;
+	__u64 rules;
+	__u32 now;
+};
+
+/* Is the packet one of those? pkt is read and has its key. */
+static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
+					 __u64 interface, __u32 hook,
+					 struct quick *quick)
+{
+	struct flow_entry *entry;
+
+	if (!quick_segment(pkt))
+		return false;
+	if (INSIDE_COUNT && interface & INTERFACE_OUTSIDE &&
+	    inside_address(pkt->source_be[0], pkt->source_be[1]))
+		return false;
+	if (foreign(pkt->source_be, hook, interface & INTERFACE_OUTSIDE))
+		return false;
+	/* An address of this machine does not come in, whatever flow it would be of. */
+	if (hook == HOOK_XDP && !BRIDGE && own_perhaps(pkt->source_be))
+		return false;
+	if (!quick_find(pkt, &quick->place))
+		return false;
+	entry = &quick->place.line->lane[quick->place.lane];
+	quick->rules = READ_ONCE(entry->rules);
+	if (quick->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
+	    !quick_state(pkt, quick->place.meta, control))
+		return false;
+	/* What was opened from behind the NIC does not come in by it, unless forged. */
+	if (hook == HOOK_XDP && !BRIDGE &&
+	    !(meta_flags(quick->place.meta) & FLOW_FROM_OUTSIDE) &&
+	    flow_from_opener(pkt, quick->place.meta))
+		return false;
+	/* The line has been this flow's since its meta word was read, or that has
+	 * changed. */
+	asm volatile("" ::: "memory");
+	quick->now = clock_tick(clock_nanoseconds());
+	if (!quick_seen(entry, quick->place.meta, quick->now))
+		return false;
+	if (pkt->protocol == IPPROTO_TCP)
+		tcp_note_ack(pkt, entry, false);
+	return true;
+}
+
+static __always_inline void quick_count(const struct pkt *pkt, __u64 interface,
+					__u32 hook, __u32 packets,
+					const struct quick *quick)
+{
+	__u32 cpu = bpf_get_smp_processor_id(), bytes = pkt->bytes;
+	__u32 egress = quick->rules >> RULES_EGRESS_SHIFT & RULES_MASK;
+	__u32 ingress = quick->rules >> RULES_INGRESS_SHIFT & RULES_MASK;
+	struct flow_count *count;
+
+	if (FLOW_COUNTERS) {
+		count = flow_count_at(pkt, quick->place.line, quick->place.lane);
+		count->packets += packets;
+		count->bytes += bytes;
+	}
+	reason_count_at(cpu, interface & (INTERFACE_SLOTS - 1), hook,
+			REASON_PASS_FLOW, packets, bytes);
+	rule_count_at(cpu, egress, 0, packets, bytes, quick->now);
+	if (ingress != egress)
+		rule_count_at(cpu, ingress, 0, packets, bytes, quick->now);
+}
+
+#endif
