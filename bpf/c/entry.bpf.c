@@ -206,15 +206,30 @@ static __always_inline bool forged(const struct pkt *pkt)
 	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
 }
 
-/* DHCP, IGMP and MLD pass without policy, but not from or to a blocked address. */
+/* DHCP, IGMP and MLD pass without policy. */
+static __always_inline bool control_passes(const struct pkt *pkt)
+{
+	return pkt->verdict == VERDICT_PASS &&
+	       (pkt->reason == REASON_PASS_DHCP ||
+		pkt->reason == REASON_PASS_MULTICAST_CONTROL);
+}
+
+/* But not from or to a blocked address, */
 static __always_inline bool control_blocked(struct pkt *pkt)
 {
-	if (pkt->verdict != VERDICT_PASS ||
-	    (pkt->reason != REASON_PASS_DHCP &&
-	     pkt->reason != REASON_PASS_MULTICAST_CONTROL))
+	if (!control_passes(pkt))
 		return false;
 	key_set(pkt);
 	return blocked(pkt);
+}
+
+/* nor, from the inside, with a source that nobody there has. The policy program knows who
+ * has it. */
+static __always_inline bool control_foreign(struct pkt *pkt)
+{
+	pkt->foreign = control_passes(pkt) && !source_unspecified(pkt) &&
+		       foreign(pkt->source_be, pkt->hook, pkt->outside);
+	return pkt->foreign;
 }
 
 static __always_inline bool eth_readable(const struct xdp_md *ctx)
@@ -260,9 +275,11 @@ int entry_xdp(struct xdp_md *ctx)
 		step = drop(pkt, REASON_DROP_SPOOFED);
 	if (control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
+	if (step == STEP_CONTINUE)
+		step = flow_step(pkt);
+	else if (control_foreign(pkt))
+		step = STEP_CONTINUE;
 	if (step != STEP_CONTINUE)
-		return finish_xdp(ctx, pkt);
-	if (flow_step(pkt) != STEP_CONTINUE)
 		return finish_xdp(ctx, pkt);
 	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->control));
 	drop(pkt, REASON_DROP_NO_POLICY);

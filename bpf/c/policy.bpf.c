@@ -458,6 +458,9 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 		return drop(pkt, REASON_DROP_GENERATION);
 	if (sender_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
+	/* It passes without policy, but for its sender. */
+	if (pkt->verdict == VERDICT_PASS)
+		return STEP_DONE;
 	/* Judged under what is in force: it was the packet that was asked about. */
 	if (again(pkt) && flow_current(pkt->found, pkt->control))
 		return current_step(pkt);

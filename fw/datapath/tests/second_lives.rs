@@ -176,6 +176,37 @@ fn a_forged_acknowledgement_moves_nothing() {
     }
 }
 
+/// What passes without policy has a sender, too: from the inside one of its prefixes, an endpoint, a link-local
+/// address, or none yet.
+#[test]
+#[ignore = "needs root and BPF"]
+fn control_from_the_inside_has_a_sender_there() {
+    let h = Harness::new(Settings {
+        topology: Topology::Router,
+        inside: vec!["172.16.0.0/12".parse().unwrap()],
+        ..settings()
+    });
+    let igmp = |from: &str| {
+        let report = [0x22, 0, 0, 0, 0, 0, 0, 0];
+        let mut frame = frame::ip(ip(from), ip("224.0.0.22"), Protocol(2), &report);
+        frame[14 + 8] = 1;
+        frame
+    };
+    let dhcp = |from: &str| udp(from, "255.255.255.255", 68, 67);
+    for (frame, reason) in [
+        (igmp("172.16.0.9"), REASON_PASS_MULTICAST_CONTROL),
+        (igmp(POD[0]), REASON_PASS_MULTICAST_CONTROL),
+        (igmp("169.254.0.9"), REASON_PASS_MULTICAST_CONTROL),
+        (igmp("0.0.0.0"), REASON_PASS_MULTICAST_CONTROL),
+        (igmp(STRANGER[0]), REASON_DROP_SPOOFED),
+        (dhcp("0.0.0.0"), REASON_PASS_DHCP),
+        (dhcp("172.16.0.9"), REASON_PASS_DHCP),
+        (dhcp(STRANGER[0]), REASON_DROP_SPOOFED),
+    ] {
+        h.expect(Hook::Xdp, &frame, reason, &[]);
+    }
+}
+
 /// A segment with its numbers.
 fn numbered(family: usize, mut frame: Vec<u8>, sequence: u32, ack: u32) -> Vec<u8> {
     let header = 14 + [20, 40][family];
