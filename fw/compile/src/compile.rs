@@ -238,7 +238,7 @@ fn assemble(
         rules,
         stats,
     };
-    tables.stats.bytes = tables.images().values().map(|image| image.len()).sum();
+    tables.stats.bytes = tables.images().iter().map(|image| image.bytes.len()).sum();
     limits.check_table_bytes(tables.stats.bytes)?;
     Ok(tables)
 }

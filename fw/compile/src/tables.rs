@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailey_bpf::abi;
 use bailey_policy::{Isolates, Verdict};
-use bytemuck::Zeroable;
+use bytemuck::{NoUninit, Zeroable};
 
 use crate::rule_ids::RuleIds;
 
@@ -140,34 +139,31 @@ impl Tables {
         }
     }
 
-    /// Every table by the name of its map, as bytes. An empty one is a map of one zero element.
-    pub fn images(&self) -> BTreeMap<&'static str, &[u8]> {
+    /// Every table as the image of a map.
+    pub fn images(&self) -> Vec<Image<'_>> {
         let addresses = &self.addresses;
-        BTreeMap::from([
-            ("host_tags", bytemuck::cast_slice(&addresses.host_tags)),
-            (
-                "host_buckets",
-                bytemuck::cast_slice(&addresses.host_buckets),
-            ),
-            ("lpm4_direct", bytemuck::cast_slice(&addresses.lpm4.direct)),
-            ("lpm4_nodes", bytemuck::cast_slice(&addresses.lpm4.nodes)),
-            ("lpm4_leaves", bytemuck::cast_slice(&addresses.lpm4.leaves)),
-            ("lpm4_ranges", bytemuck::cast_slice(&addresses.lpm4.ranges)),
-            ("lpm4_pairs", bytemuck::cast_slice(&addresses.lpm4.pairs)),
-            ("lpm6_direct", bytemuck::cast_slice(&addresses.lpm6.direct)),
-            ("lpm6_nodes", bytemuck::cast_slice(&addresses.lpm6.nodes)),
-            ("lpm6_leaves", bytemuck::cast_slice(&addresses.lpm6.leaves)),
-            ("lpm6_ranges", bytemuck::cast_slice(&addresses.lpm6.ranges)),
-            ("classes", bytemuck::cast_slice(&addresses.classes)),
-            ("port_classes", bytemuck::cast_slice(&self.port_classes)),
-            ("subject_pages", bytemuck::cast_slice(&self.subject_pages)),
-            ("row_pages", bytemuck::cast_slice(&self.row_pages)),
-            ("cells", bytemuck::cast_slice(&self.cells)),
-            ("row_index", bytemuck::cast_slice(&self.row_index)),
-            ("cell_pages", bytemuck::cast_slice(&self.cell_pages)),
-            ("rule_limits", bytemuck::cast_slice(&self.rule_limits)),
-            ("limits", bytemuck::cast_slice(&self.limits)),
-        ])
+        vec![
+            Image::of("host_tags", &addresses.host_tags),
+            Image::of("host_buckets", &addresses.host_buckets),
+            Image::of("lpm4_direct", &addresses.lpm4.direct),
+            Image::of("lpm4_nodes", &addresses.lpm4.nodes),
+            Image::of("lpm4_leaves", &addresses.lpm4.leaves),
+            Image::of("lpm4_ranges", &addresses.lpm4.ranges),
+            Image::of("lpm4_pairs", &addresses.lpm4.pairs),
+            Image::of("lpm6_direct", &addresses.lpm6.direct),
+            Image::of("lpm6_nodes", &addresses.lpm6.nodes),
+            Image::of("lpm6_leaves", &addresses.lpm6.leaves),
+            Image::of("lpm6_ranges", &addresses.lpm6.ranges),
+            Image::of("classes", &addresses.classes),
+            Image::of("port_classes", &self.port_classes),
+            Image::of("subject_pages", &self.subject_pages),
+            Image::of("row_pages", &self.row_pages),
+            Image::of("cells", &self.cells),
+            Image::of("row_index", &self.row_index),
+            Image::of("cell_pages", &self.cell_pages),
+            Image::of("rule_limits", &self.rule_limits),
+            Image::of("limits", &self.limits),
+        ]
     }
 
     /// The deciders of two cells.
@@ -178,6 +174,27 @@ impl Tables {
             egress: self.rules.decider(egress & abi::CELL_RULE_MASK)?,
             ingress: self.rules.decider(ingress & abi::CELL_RULE_MASK)?,
         })
+    }
+}
+
+/// A table as a map has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Image<'a> {
+    /// The name of the map.
+    pub name: &'static str,
+    /// Its elements, one after the other; of an empty table none, whose map has one of zeros.
+    pub bytes: &'a [u8],
+    /// How many there are.
+    pub elements: usize,
+}
+
+impl<'a> Image<'a> {
+    fn of<T: NoUninit>(name: &'static str, table: &'a [T]) -> Self {
+        Self {
+            name,
+            bytes: bytemuck::cast_slice(table),
+            elements: table.len(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
 use bailey_compile::Tables;
+use bailey_compile::tables::Image;
 
 use crate::error::DatapathError;
 use crate::maps::control::ControlWord;
@@ -21,24 +22,6 @@ use crate::settings::OnPolicyChange;
 pub(crate) struct Generation {
     pub(crate) word: ControlWord,
     pub(crate) programs: Ebpf,
-}
-
-/// Bytes of one element of each table.
-fn element(name: &str) -> usize {
-    use bailey_bpf::abi;
-    match name {
-        "host_tags" => size_of::<u64>(),
-        "host_buckets" => size_of::<abi::host_bucket>(),
-        "lpm4_nodes" | "lpm6_nodes" => size_of::<abi::lpm_node>(),
-        "lpm4_pairs" => size_of::<abi::lpm_pair>(),
-        "lpm4_ranges" => size_of::<abi::lpm_ranges4>(),
-        "lpm6_ranges" => size_of::<abi::lpm_ranges6>(),
-        "classes" => size_of::<abi::class_record>(),
-        "port_classes" => size_of::<abi::port_chunk>(),
-        "row_pages" | "cell_pages" => size_of::<abi::page>(),
-        "limits" => size_of::<abi::rule_limit>(),
-        _ => size_of::<abi::u32_chunk>(),
-    }
 }
 
 impl Generation {
@@ -73,8 +56,8 @@ impl Generation {
             .override_global("ROW_CELLS", &params.row_cells, true)
             .override_global("PORT_PAGES", &params.port_pages, true)
             .override_global("LIMITS", &has_limits, true);
-        for (&name, image) in &images {
-            loader.map_max_entries(name, (image.len() / element(name)).max(1) as u32);
+        for image in &images {
+            loader.map_max_entries(image.name, image.elements.max(1) as u32);
         }
         let mut programs = loader
             .load(object::POLICY)
@@ -82,8 +65,8 @@ impl Generation {
                 object: "policy.bpf.o",
                 source: Box::new(error),
             })?;
-        for (name, image) in images {
-            write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, image)?;
+        for Image { name, bytes, .. } in images {
+            write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, bytes)?;
         }
         load_programs(&mut programs, shared.programs)?;
         Ok(Self { word, programs })
