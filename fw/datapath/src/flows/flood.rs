@@ -1,12 +1,13 @@
 //! What becomes of new flows while more of them come than the table can take: `flood.h`.
 
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
 use crate::kernel::clock::{Ticks, coarse_nanoseconds};
-use crate::kernel::mapping::Mapping;
+use crate::kernel::mapping::{Mapping, word_at};
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::PinDir;
 
@@ -44,7 +45,10 @@ fn cpus(lines: &Mapping) -> impl Iterator<Item = Cpu> {
     let window = coarse_nanoseconds() >> abi::FLOOD_WINDOW_SHIFT;
     let lines = lines.words().chunks_exact(LINE / 8);
     lines.filter_map(move |line: &[AtomicU64]| {
-        let [last, _, calm, flood] = [0, 1, 2, 3].map(|at| line[at].load(Ordering::Relaxed));
+        let field = |offset: usize| line[word_at(offset)].load(Ordering::Relaxed);
+        let last = field(offset_of!(abi::flood_cpu, window));
+        let calm = field(offset_of!(abi::flood_cpu, calm));
+        let flood = field(offset_of!(abi::flood_cpu, flood));
         // A CPU that nothing reaches any more has not noticed that a flood is over.
         let quiet_for = window.saturating_sub(calm.max(last));
         let begun = flood.checked_sub(1);

@@ -25,6 +25,11 @@ unsafe impl Sync for Mapping {}
 
 const PAGE: usize = 4096;
 
+/// The number of the word at an offset in bytes, as `offset_of!` tells of a field.
+pub(crate) const fn word_at(offset: usize) -> usize {
+    offset / size_of::<u64>()
+}
+
 impl Mapping {
     /// Maps `bytes` of values for reading and writing. The map cannot be frozen while it lives.
     pub(crate) fn writable(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {

@@ -1,9 +1,10 @@
+use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::kernel::mapping::Mapping;
+use crate::kernel::mapping::{Mapping, word_at};
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::PinDir;
 
@@ -18,13 +19,14 @@ pub struct ControlWord {
     pub epoch: u32,
 }
 
-/// Words of `struct control` after the control word itself.
-pub(crate) const SCALE: usize = 1;
-pub(crate) const BUILD: usize = 2;
-pub(crate) const NAMESPACE: usize = 3;
-pub(crate) const WARM_UNTIL: usize = 4;
-pub(crate) const BLOCKS: usize = 5;
-pub(crate) const RECEIVERS: usize = 7;
+/// Words of `struct control`, by their places.
+const WORD: usize = word_at(offset_of!(abi::control, word));
+pub(crate) const SCALE: usize = word_at(offset_of!(abi::control, scale));
+pub(crate) const BUILD: usize = word_at(offset_of!(abi::control, build));
+pub(crate) const NAMESPACE: usize = word_at(offset_of!(abi::control, namespace));
+pub(crate) const WARM_UNTIL: usize = word_at(offset_of!(abi::control, warm_until));
+pub(crate) const BLOCKS: usize = word_at(offset_of!(abi::control, blocks));
+pub(crate) const RECEIVERS: usize = word_at(offset_of!(abi::control, receivers));
 
 impl ControlWord {
     /// The word that is pinned.
@@ -71,11 +73,11 @@ impl ControlWord {
     }
 
     pub(crate) fn load(mapping: &Mapping) -> Self {
-        Self::decode(mapping.words()[0].load(Ordering::Acquire))
+        Self::decode(mapping.words()[WORD].load(Ordering::Acquire))
     }
 
     pub(crate) fn store(self, mapping: &Mapping) {
-        mapping.words()[0].store(self.encode(), Ordering::Release);
+        mapping.words()[WORD].store(self.encode(), Ordering::Release);
     }
 
     /// The commit, where `mapping` is the control map: this slot and generation under a new epoch.
@@ -100,7 +102,7 @@ impl ControlWord {
     }
 
     fn exchange(mapping: &Mapping, next: impl Fn(Self) -> Self) -> Self {
-        let word = &mapping.words()[0];
+        let word = &mapping.words()[WORD];
         let mut before = word.load(Ordering::Acquire);
         loop {
             let after = next(Self::decode(before));

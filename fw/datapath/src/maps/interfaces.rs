@@ -2,13 +2,14 @@
 //! which slot.
 
 use std::collections::BTreeSet;
+use std::mem::offset_of;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::kernel::mapping::Mapping;
+use crate::kernel::mapping::{Mapping, word_at};
 use crate::kernel::netlink::{self, Which};
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::PinDir;
@@ -51,7 +52,7 @@ impl InterfaceTable {
 
 const NAME_WORDS: usize = size_of::<abi::interface_name>() / 8;
 /// The word after the name.
-const IFINDEX: usize = 2;
+const IFINDEX: usize = word_at(offset_of!(abi::interface_name, ifindex));
 
 fn name_at(names: &Mapping, slot: usize) -> String {
     let at = slot * NAME_WORDS;
