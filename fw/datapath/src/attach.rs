@@ -13,11 +13,15 @@ pub mod change;
 pub(crate) mod detach;
 /// Attaches at once to what comes back.
 pub(crate) mod guardian;
+/// Links, made and pinned.
+pub(crate) mod links;
 /// Settings of NICs that are changed and given back.
 pub(crate) mod nic;
 /// The machine's own addresses.
 pub mod own;
 /// What an interface's refusal means.
 pub mod refusal;
+/// What is attached, compared with what should be.
+mod tend;
 /// Interfaces on top of others.
 pub(crate) mod uppers;

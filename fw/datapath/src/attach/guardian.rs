@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use crate::attach::attachments::{create_tc, replace_pin};
 use crate::attach::candidate::{create_xdp, look_up};
 use crate::attach::change::Interface;
+use crate::attach::links::{create_tc, replace_pin};
 use crate::attach::uppers;
 use crate::error::DatapathError;
 use crate::kernel::forwarding;
