@@ -26,6 +26,8 @@ mod cache;
 mod inventory;
 /// JSON to nodes.
 mod json;
+/// Kinds that are not read.
+mod kinds;
 /// NetworkPolicy.
 mod network_policy;
 /// Where objects stand.
