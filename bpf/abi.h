@@ -247,6 +247,9 @@ struct link_service {
 #define OWN_HOST 1
 #define OWN_BROADCAST 2
 #define OWN_SUBNET 4
+/* The hardware address of an interface of this machine on an attached one (bridge, bond,
+ * VLAN, macvlan), under the address { all ones, hardware address }, which no packet has. */
+#define OWN_STATION 8
 #define OWN_ADDRESSES 65536
 
 /* The filter before own_addresses: bit h(address) is set for each, with h the upper bits of

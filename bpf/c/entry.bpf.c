@@ -305,8 +305,8 @@ static __always_inline bool judged(struct __sk_buff *skb)
 
 /* Does the machine send the frame, and no station beside it (a macvlan)? Only then does
  * the packet come from where the machine says it came in, and an address of the machine
- * is the machine's. Interfaces on the NIC that share its address, such as VLANs, cannot be
- * told from it. */
+ * is the machine's. Interfaces of another network namespace that share its address, such as
+ * VLANs, cannot be told from it. */
 static __always_inline bool by_machine(struct __sk_buff *skb, __u64 mac)
 {
 	struct ethhdr *eth = (void *)(long)skb->data;
@@ -315,7 +315,7 @@ static __always_inline bool by_machine(struct __sk_buff *skb, __u64 mac)
 	if (!mac || (void *)(eth + 1) > (void *)(long)skb->data_end)
 		return true;
 	__builtin_memcpy(&from, eth->h_source, ETH_ALEN);
-	return from == mac;
+	return from == mac || own_station(from);
 }
 
 /* Guests leave the number of segments to be computed. */

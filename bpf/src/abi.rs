@@ -63,6 +63,7 @@ pub const LINK_SERVICES_MAX: u32 = 16;
 pub const OWN_HOST: u32 = 1;
 pub const OWN_BROADCAST: u32 = 2;
 pub const OWN_SUBNET: u32 = 4;
+pub const OWN_STATION: u32 = 8;
 pub const OWN_ADDRESSES: u32 = 65536;
 pub const OWN_FILTER_BITS: u32 = 15;
 pub const OWN_FILTER_MUL: i64 = -7046029254386353131;

@@ -54,6 +54,14 @@ static __always_inline __u32 own_kind(const __u64 address_be[2])
 	return own_bits((const struct own_address *)address_be);
 }
 
+/* Has an interface of this machine on an attached one this hardware address? */
+static __always_inline bool own_station(__u64 mac)
+{
+	const __u64 address_be[2] = { ~0ULL, mac };
+
+	return own_kind(address_be) & OWN_STATION;
+}
+
 static __always_inline bool own_address(const __u64 address_be[2])
 {
 	return own_kind(address_be) & OWN_HOST;

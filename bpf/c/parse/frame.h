@@ -13,6 +13,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+#include "address/own.h"
 #include "core/maps.h"
 
 #define ETH_P_QINQ_OLD 0x9100
@@ -133,7 +134,7 @@ static __always_inline __u8 link_of(const struct ethhdr *eth, __u64 mac)
 	if (eth->h_dest[0] & 1)
 		return LINK_GROUP;
 	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
-	return mac && to != mac ? LINK_OTHER : LINK_STATION;
+	return mac && to != mac && !own_station(to) ? LINK_OTHER : LINK_STATION;
 }
 
 static __always_inline bool dhcp_ports(__u16 source, __u16 destination,

@@ -4,7 +4,7 @@
 mod demo_lab;
 
 use std::fs;
-use std::net::{SocketAddrV6, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
@@ -287,6 +287,45 @@ fn who_takes_the_machines_address_is_not_the_machine() {
     lab.wait_for_carrier();
     assert_eq!(reach(), Observed::Silent);
     assert!(counted(&lab, "nic0", "xdp", "link-local") > 0);
+}
+
+/// A NIC in a bridge of the machine, whose hardware address is another: what the machine sends by it is the
+/// machine's.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_machine_speaks_through_a_bridge_on_its_nic() {
+    let lab = lab();
+    for line in [
+        "link add br0 address 02:00:00:00:00:77 type bridge",
+        "link set nic0 master br0",
+        "address flush dev nic0",
+        "link set br0 up",
+        "address add 203.0.113.1/24 dev br0",
+        "address add 2001:db8:a::1/64 dev br0 nodad",
+    ] {
+        lab.node.ip(line).unwrap();
+    }
+    Server::udp(&lab.outside, ip(BACKUP[0]), 7000).unwrap();
+    Server::tcp(&lab.node, 7001).unwrap();
+    let declared = "[inventory]\nisolated = [\"10.42.0.0/16\"]";
+    let _daemon = start_on(&lab, &["nic0"], declared);
+    lab.wait_for_carrier();
+    let own = || traffic::udp(&lab.node, ip("203.0.113.1"), at(BACKUP[0], 7000));
+    soon("the machine's datagrams leave", || {
+        own() == Observed::Allowed
+    });
+    // By link-local addresses, too: they are the machine's, whatever endpoints are isolated.
+    let index = lab.outside.run(|| netlink::interface_by_name("eth0"));
+    let index = index.unwrap().unwrap().index;
+    let [a, b, c, d, e, f] = [2_u8, 0, 0, 0, 0, 0x77];
+    let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+    let words = [pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f)];
+    let local = Ipv6Addr::new(0xfe80, 0, 0, 0, words[0], words[1], words[2], words[3]);
+    let to = SocketAddrV6::new(local, 7001, 0, index).into();
+    soon("the machine answers at its link-local address", || {
+        traffic::tcp(&lab.outside, ip("::"), to) == Observed::Allowed
+    });
+    assert_eq!(counted(&lab, "nic0", "tc", "spoofed"), 0);
 }
 
 /// What a macvlan endpoint forwards came in through an interface of its namespace, whatever the number.

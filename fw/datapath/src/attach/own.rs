@@ -71,6 +71,13 @@ pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(),
             _ => {}
         }
     }
+    // Bridges, bonds and others that stand on judged interfaces may have hardware addresses of their own.
+    let stations = netlink::interfaces().map_err(unknown)?;
+    let stations = stations.iter().filter(|state| near.contains(&state.index));
+    for [a, b, c, d, e, f] in stations.filter_map(|state| state.mac) {
+        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        *wanted.entry([u64::MAX, mac]).or_default() |= abi::OWN_STATION;
+    }
     let wanted: BTreeMap<_, _> = wanted
         .into_iter()
         .take(abi::OWN_ADDRESSES as usize)
