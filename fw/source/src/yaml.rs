@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
@@ -9,14 +9,18 @@ use crate::syntax::{ReadLimits, SyntaxError, duplicate_key, too_deep};
 ///
 /// The parser wants what stands inside brackets indented further than the key before them, where
 /// go-yaml, and so the API server, does not. Where it says so of a line, that line is indented for it,
-/// and places in the line are those of the text as it was.
+/// and places in the line are those of the text as it was. It also wants a space between a key's colon and a
+/// value on the same line; where tabs stand there, they become spaces for it.
 pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
     let mut indented = Indented::default();
     loop {
         let padded = indented.text(text);
         match parse(padded.as_deref().unwrap_or(text), limits, &indented) {
             Err(Failure::Indentation(error)) if indented.add(text, error.pos.line) => {}
-            Err(Failure::Indentation(error) | Failure::Other(error)) => return Err(error),
+            Err(Failure::Tabs(error)) if indented.add_tabs(text, error.pos) => {}
+            Err(Failure::Indentation(error) | Failure::Tabs(error) | Failure::Other(error)) => {
+                return Err(error);
+            }
             Ok(documents) => return Ok(documents),
         }
     }
@@ -25,6 +29,8 @@ pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, Sy
 enum Failure {
     /// Inside brackets.
     Indentation(SyntaxError),
+    /// Between a colon and its value.
+    Tabs(SyntaxError),
     Other(SyntaxError),
 }
 
@@ -45,6 +51,7 @@ fn parse(text: &str, limits: &ReadLimits, indented: &Indented) -> Result<Vec<Nod
                 "invalid indentation" | "invalid indentation in flow construct" => {
                     Failure::Indentation
                 }
+                "':' must be followed by a valid YAML whitespace" => Failure::Tabs,
                 _ => Failure::Other,
             };
             of(SyntaxError { pos, message })
@@ -54,9 +61,14 @@ fn parse(text: &str, limits: &ReadLimits, indented: &Indented) -> Result<Vec<Nod
     Ok(builder.documents)
 }
 
-/// Lines that are indented for the parser.
+/// What is changed of a text for the parser.
 #[derive(Default)]
-struct Indented(BTreeSet<u32>);
+struct Indented {
+    /// Lines that are indented.
+    lines: BTreeSet<u32>,
+    /// By line, the columns that blanks end before in which tabs become spaces.
+    tabs: BTreeMap<u32, Vec<u32>>,
+}
 
 impl Indented {
     /// Deeper than any key.
@@ -67,19 +79,37 @@ impl Indented {
 
     /// Takes in a line; false if nothing is won by it.
     fn add(&mut self, text: &str, line: u32) -> bool {
-        self.0.len() < Self::MOST && text.len() <= Self::TEXT_MOST && self.0.insert(line)
+        self.has_room(text) && self.lines.insert(line)
+    }
+
+    /// Takes in the blanks before a place; false if nothing is won by it.
+    fn add_tabs(&mut self, text: &str, end: Pos) -> bool {
+        let ends = self.tabs.get(&end.line);
+        let known = ends.is_some_and(|ends| ends.contains(&end.column));
+        if known || !self.has_room(text) {
+            return false;
+        }
+        self.tabs.entry(end.line).or_default().push(end.column);
+        true
+    }
+
+    fn has_room(&self, text: &str) -> bool {
+        self.lines.len() + self.tabs.len() < Self::MOST && text.len() <= Self::TEXT_MOST
     }
 
     fn text(&self, text: &str) -> Option<String> {
-        if self.0.is_empty() {
+        if self.lines.is_empty() && self.tabs.is_empty() {
             return None;
         }
-        let mut padded = String::with_capacity(text.len() + self.0.len() * Self::BY);
+        let mut padded = String::with_capacity(text.len() + self.lines.len() * Self::BY);
         for (number, line) in (1..).zip(text.split_inclusive('\n')) {
-            if self.0.contains(&number) {
+            if self.lines.contains(&number) {
                 padded.extend(std::iter::repeat_n(' ', Self::BY));
             }
-            padded.push_str(line);
+            match self.tabs.get(&number) {
+                Some(ends) => padded.push_str(&without_tabs(line, ends)),
+                None => padded.push_str(line),
+            }
         }
         Some(padded)
     }
@@ -87,12 +117,32 @@ impl Indented {
     /// Where something stands in the text as it was.
     fn pos(&self, marker: &Marker) -> Pos {
         let line = marker.line() as u32;
-        let by = if self.0.contains(&line) { Self::BY } else { 0 };
+        let by = if self.lines.contains(&line) {
+            Self::BY
+        } else {
+            0
+        };
         Pos {
             line,
             column: marker.col().saturating_sub(by) as u32 + 1,
         }
     }
+}
+
+/// A line with spaces for the tabs of the blanks that end before these columns, counted from 1.
+fn without_tabs(line: &str, ends: &[u32]) -> String {
+    let mut chars: Vec<char> = line.chars().collect();
+    for &end in ends {
+        let before = (end as usize).saturating_sub(1).min(chars.len());
+        for c in chars[..before].iter_mut().rev() {
+            match c {
+                '\t' => *c = ' ',
+                ' ' => {}
+                _ => break,
+            }
+        }
+    }
+    chars.into_iter().collect()
 }
 
 struct Builder<'a> {
@@ -555,5 +605,18 @@ mod tests {
     fn empty_documents_are_left_out() {
         let text = "---\n---\na: 1\n---\n# nothing\n---\nb: 2\n";
         assert_eq!(documents(text, &ReadLimits::default()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn tabs_between_a_colon_and_its_value_are_blanks() {
+        let read = |text: &str| {
+            let nodes = documents(text, &ReadLimits::default()).unwrap();
+            format!("{nodes:?}")
+        };
+        let tabs = "a:\tone\nb: \t two\nc: {d:\t\"e:\tf\"}\n";
+        let spaces = "a: one\nb:   two\nc: {d: \"e:\tf\"}\n";
+        assert_eq!(read(tabs), read(spaces));
+        // Where a block begins they stay an error.
+        assert!(documents("a:\n\tb: c\n", &ReadLimits::default()).is_err());
     }
 }
