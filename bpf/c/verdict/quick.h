@@ -128,9 +128,6 @@ static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
 		return false;
 	if (foreign(pkt->source_be, hook, interface & INTERFACE_OUTSIDE))
 		return false;
-	/* An address of this machine does not come in, whatever flow it would be of. */
-	if (hook == HOOK_XDP && !BRIDGE && own_perhaps(pkt->source_be))
-		return false;
 	if (!quick_find(pkt, &quick->place))
 		return false;
 	entry = &quick->place.line->lane[quick->place.lane];
@@ -138,11 +135,17 @@ static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
 	if (quick->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
 	    !quick_state(pkt, quick->place.meta, control))
 		return false;
-	/* What was opened from behind the NIC does not come in by it, unless forged. */
-	if (hook == HOOK_XDP && !BRIDGE &&
-	    !(meta_flags(quick->place.meta) & FLOW_FROM_OUTSIDE) &&
-	    flow_from_opener(pkt, quick->place.meta))
-		return false;
+	/* What was opened from behind the NIC does not come in by it, unless forged. Nor does
+	 * what answers come from this machine; who opened it was no address of the machine
+	 * when it did. */
+	if (hook == HOOK_XDP && !BRIDGE) {
+		if (!flow_from_opener(pkt, quick->place.meta)) {
+			if (own_perhaps(pkt->source_be))
+				return false;
+		} else if (!(meta_flags(quick->place.meta) & FLOW_FROM_OUTSIDE)) {
+			return false;
+		}
+	}
 	/* The line has been this flow's since its meta word was read, or that has
 	 * changed. */
 	asm volatile("" ::: "memory");
