@@ -206,7 +206,7 @@ static __always_inline bool forged(const struct pkt *pkt)
 	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
 }
 
-/* DHCP, IGMP and MLD pass without policy. */
+/* Is the packet DHCP, IGMP or MLD that passes without policy? */
 static __always_inline bool control_passes(const struct pkt *pkt)
 {
 	return pkt->verdict == VERDICT_PASS &&
@@ -214,7 +214,7 @@ static __always_inline bool control_passes(const struct pkt *pkt)
 		pkt->reason == REASON_PASS_MULTICAST_CONTROL);
 }
 
-/* But not from or to a blocked address, */
+/* Blocks hold for control packets too. */
 static __always_inline bool control_blocked(struct pkt *pkt)
 {
 	if (!control_passes(pkt))
@@ -223,8 +223,8 @@ static __always_inline bool control_blocked(struct pkt *pkt)
 	return blocked(pkt);
 }
 
-/* nor, from the inside, with a source that nobody there has. The policy program knows who
- * has it. */
+/* Does a control packet from the inside have a source outside its prefixes? The policy
+ * program then asks whether an endpoint or a node has the address. */
 static __always_inline bool control_foreign(struct pkt *pkt)
 {
 	pkt->foreign = control_passes(pkt) && !source_unspecified(pkt) &&

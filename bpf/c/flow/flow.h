@@ -369,7 +369,7 @@ static __always_inline void sctp_note_tag(struct pkt *pkt,
 		WRITE_ONCE(*own, pkt->ack);
 }
 
-/* What a sender that had to be asked about tells of itself, once it may. */
+/* Notes the numbers of a foreign sender, after the policy program has let the packet pass. */
 static __always_inline void flow_note_late(struct pkt *pkt,
 					   struct flow_entry *entry)
 {

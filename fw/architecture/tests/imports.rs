@@ -20,7 +20,7 @@ const BPF: [&str; 8] = [
 /// Circles that are meant: a packet may be in a tunnel, whose packet is read by the same parser.
 const CIRCLES: [&str; 1] = ["fw/reference/src"];
 
-/// Who knows whom, by file.
+/// The files that each file imports.
 type Graph = BTreeMap<PathBuf, BTreeSet<PathBuf>>;
 
 fn root() -> PathBuf {

@@ -42,7 +42,7 @@ pub struct Config {
     pub interfaces: Vec<InterfaceEntry>,
     /// XDP mode of interfaces that name none.
     pub xdp_mode: XdpMode,
-    /// Where the interfaces stand in the network.
+    /// Topology: host, bridge or router.
     pub topology: Topology,
     /// Files and directories with policies and inventory.
     pub policies: Vec<PathBuf>,
@@ -151,7 +151,7 @@ impl Config {
         }
     }
 
-    /// What may go to groups and link-local addresses. The addresses of the machine are not in the
+    /// Exceptions for groups and link-local addresses. The addresses of the machine are not in the
     /// configuration.
     pub fn link_scope(&self) -> bailey_policy::LinkScope {
         let services = self.frames.link_local.iter();

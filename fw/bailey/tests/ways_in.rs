@@ -66,43 +66,22 @@ fn a_translated_port_is_no_way_around_policy_and_works_for_whom_policy_admits() 
         for extra in ["", "tcp_strict = true", "topology = \"router\""] {
             let mut daemon = start_on(&lab, &["nic0", "db"], extra);
             for f in [0, 1] {
-                let way = |from: &str| traffic::tcp(&lab.outside, ip(from), at(NODE[f], 30432));
+                let outside = &lab.outside;
+                let tcp = |from: &str| traffic::tcp(outside, ip(from), at(NODE[f], 30432));
+                let udp = |from: &str| traffic::udp(outside, ip(from), at(NODE[f], 30433));
+                let sctp = |from: &str| sctp::open(outside, ip(from), at(NODE[f], 30434));
                 // Masqueraded, it comes from the node, whose workload it is not.
                 let admitted = if masquerade {
                     Observed::Silent
                 } else {
                     Observed::Allowed
                 };
-                assert_eq!(way(BACKUP[f]), admitted, "{f} {masquerade} {extra}");
-                assert_eq!(
-                    way(STRANGER[f]),
-                    Observed::Silent,
-                    "{f} {masquerade} {extra}"
-                );
-                let datagram =
-                    |from: &str| traffic::udp(&lab.outside, ip(from), at(NODE[f], 30433));
-                assert_eq!(
-                    datagram(BACKUP[f]),
-                    admitted,
-                    "UDP {f} {masquerade} {extra}"
-                );
-                assert_eq!(
-                    datagram(STRANGER[f]),
-                    Observed::Silent,
-                    "UDP {f} {masquerade}"
-                );
-                let association =
-                    |from: &str| sctp::open(&lab.outside, ip(from), at(NODE[f], 30434));
-                assert_eq!(
-                    association(BACKUP[f]),
-                    admitted,
-                    "SCTP {f} {masquerade} {extra}"
-                );
-                assert_eq!(
-                    association(STRANGER[f]),
-                    Observed::Silent,
-                    "SCTP {f} {masquerade}"
-                );
+                for (from, expected) in [(BACKUP[f], admitted), (STRANGER[f], Observed::Silent)] {
+                    let case = format!("{from} {masquerade} {extra}");
+                    assert_eq!(tcp(from), expected, "TCP {case}");
+                    assert_eq!(udp(from), expected, "UDP {case}");
+                    assert_eq!(sctp(from), expected, "SCTP {case}");
+                }
             }
             assert!(counted(&lab, "db", "tc", "policy") > 0);
             daemon.signal(Signal::SIGTERM).unwrap();

@@ -4,12 +4,13 @@
 mod harness;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use bailey_bpf::abi::*;
 use bailey_bpf::reason::{REASONS, Reason};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::{Frames, Settings, Topology, Tunnel, TunnelKind};
+use bailey_policy::link_scope::is_group;
 use bailey_policy::{Connection, Isolates, LinkScope, OutOfScope, Protocol};
 use bailey_reference as reference;
 use bailey_reference::{Fragment, Generator, Packet, Parsed};
@@ -66,9 +67,7 @@ fn out_of_scope(
         ..LinkScope::default()
     };
     let isolates = Isolates::of(snapshot);
-    let to_group = connection.destination.is_multicast()
-        || connection.destination == IpAddr::V4(Ipv4Addr::BROADCAST);
-    if for_group && !to_group {
+    if for_group && !is_group(connection.destination) {
         return isolates.ingress.then_some(REASON_DROP_GROUP);
     }
     match scope.excludes(isolates, connection) {

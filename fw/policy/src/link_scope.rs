@@ -135,7 +135,8 @@ fn isolates(snapshot: &Snapshot, direction: Direction) -> bool {
         })
 }
 
-fn is_group(address: IpAddr) -> bool {
+/// Is an address that of a group, or of all: 224.0.0.0/4, 255.255.255.255, ff00::/8?
+pub fn is_group(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
         IpAddr::V6(address) => address.is_multicast(),

@@ -45,8 +45,7 @@ pub(crate) fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
 /// The kind that is read under nearly this name, in words.
 pub(crate) fn meant(kind: &str) -> String {
     let known = ["NetworkPolicy", "Workload", "PolicyTest"];
-    let distance =
-        |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase());
+    let distance = |known: &str| distance(known, kind);
     let nearest = known.into_iter().min_by_key(|known| distance(known));
     nearest
         .filter(|known| (1..=3).contains(&distance(known)))
@@ -72,7 +71,7 @@ fn misspelt_policy(group: &str, kind: &str) -> bool {
     let of_system = ["cilium.io", "projectcalico.org", "antrea.io", "ovn.org"]
         .iter()
         .any(|system| group.ends_with(system));
-    let near = |policy: &str| strsim::damerau_levenshtein(policy, kind) <= 3;
+    let near = |policy: &str| distance(policy, kind) <= 3;
     POLICIES
         .iter()
         .any(|policy| (of_system || policy.ends_with("networkpolicy")) && near(policy))
@@ -86,8 +85,7 @@ pub(crate) fn nearly(api_version: &str, kind: &str) -> Option<&'static str> {
     if OTHERS.contains(&kind) {
         return None;
     }
-    let distance =
-        |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase());
+    let distance = |known: &str| distance(known, kind);
     let near = |known: &&str| distance(known) <= 2.min(known.len() / 3);
     let kinds: &[&'static str] = match api_version {
         // The core group and those of other workloads.
@@ -100,4 +98,9 @@ pub(crate) fn nearly(api_version: &str, kind: &str) -> Option<&'static str> {
         .filter(|_| !api_version.contains('/'));
     let known = kinds.iter().copied().chain(workload);
     known.filter(near).min_by_key(|known| distance(known))
+}
+
+/// How many slips of the pen lie between two kinds, whatever their case.
+fn distance(known: &str, kind: &str) -> usize {
+    strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase())
 }

@@ -19,11 +19,11 @@ pub struct Frames {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tunnel {
-    /// What follows the UDP header.
+    /// The encapsulation.
     pub kind: TunnelKind,
     /// The destination port.
     pub port: u16,
-    /// Where it may come from.
+    /// Prefixes of the tunnel's remote ends.
     #[serde(with = "crate::prefix::many")]
     pub peers: Vec<ipnet::IpNet>,
 }

@@ -72,19 +72,10 @@ pub(super) fn matching(names: &RuleNames, wanted: &str) -> Result<Vec<u32>, Stri
         return Ok(vec![id]);
     }
     let known = names.rules.iter().chain(&names.resting);
-    let of_policy = |rule: &RuleName| match &rule.key {
-        Some(Key::Rule {
-            namespace, name, ..
-        }) => wanted.split_once('/') == Some((namespace, name)),
-        Some(Key::DefaultDeny { policies, .. }) => policies
-            .iter()
-            .any(|(namespace, name)| wanted.split_once('/') == Some((namespace, name))),
-        None => false,
-    };
     let mut ids: Vec<u32> = known
         .clone()
         .filter(|rule| {
-            of_policy(rule)
+            policies_of(rule).iter().any(|policy| policy == wanted)
                 || rule.long() == wanted
                 || names.label(rule.id) == wanted
                 || rule.short() == wanted
@@ -95,7 +86,18 @@ pub(super) fn matching(names: &RuleNames, wanted: &str) -> Result<Vec<u32>, Stri
     if !ids.is_empty() {
         return Ok(ids);
     }
-    let policies = known.clone().flat_map(|rule| match &rule.key {
+    let policies = known.clone().flat_map(policies_of);
+    let labels = known.map(RuleName::short).chain(policies);
+    let labels = labels.chain(FIXED.map(|id| names.label(id)));
+    Err(format!(
+        "no rule is named {wanted:?}{}; `bailey rules` lists them",
+        nearest(wanted, labels)
+    ))
+}
+
+/// The policies of a rule, as `namespace/name`: its own, or those that isolate.
+fn policies_of(rule: &RuleName) -> Vec<String> {
+    match &rule.key {
         Some(Key::Rule {
             namespace, name, ..
         }) => vec![format!("{namespace}/{name}")],
@@ -104,13 +106,7 @@ pub(super) fn matching(names: &RuleNames, wanted: &str) -> Result<Vec<u32>, Stri
             .map(|(namespace, name)| format!("{namespace}/{name}"))
             .collect(),
         None => Vec::new(),
-    });
-    let labels = known.map(RuleName::short).chain(policies);
-    let labels = labels.chain(FIXED.map(|id| names.label(id)));
-    Err(format!(
-        "no rule is named {wanted:?}{}; `bailey rules` lists them",
-        nearest(wanted, labels)
-    ))
+    }
 }
 
 /// The name of a rule id in the words of the API.

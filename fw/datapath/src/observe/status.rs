@@ -15,7 +15,7 @@ use crate::maps::control::{self, ControlWord};
 use crate::maps::hook::Hook;
 use crate::maps::interfaces;
 use crate::maps::pinned::map_pinned;
-use crate::maps::pins::{PinDir, parse_link_pin};
+use crate::maps::pins::{PinDir, link_pin, parse_link_pin};
 use crate::observe::protectors;
 
 /// What enforces at the moment, as the kernel tells it: no daemon is asked.
@@ -87,26 +87,22 @@ impl Loaded {
         let names = interfaces::slot_names(&pins)?;
         let words: BTreeMap<u32, u64> = interfaces::attached(&pins)?.into_iter().collect();
         // By its pin, or as the kernel has it where somebody has removed the pin.
-        let pins_of_links: Vec<(String, (Hook, u32))> = pins
+        let places: Vec<(Hook, u32)> = pins
             .names()
-            .into_iter()
-            .filter_map(|pin| {
-                let (hook, index) = parse_link_pin(&pin)?;
-                Some((pin, (hook, index)))
-            })
-            .collect();
-        let pinned: BTreeMap<(Hook, u32), u32> = pins_of_links
             .iter()
-            .filter_map(|(pin, place)| {
-                let index = place.1;
-                let link = Link::from_pin(&pins.pin(pin), index).ok()?;
+            .filter_map(|pin| parse_link_pin(pin))
+            .collect();
+        let pinned: BTreeMap<(Hook, u32), u32> = places
+            .iter()
+            .filter_map(|&(hook, index)| {
+                let link = Link::from_pin(&link_pin(&pins, hook, index), index).ok()?;
                 let info = link.info().ok().filter(|info| info.ifindex == index)?;
-                Some((*place, info.program))
+                Some(((hook, index), info.program))
             })
             .collect();
         let judged = words.iter().filter(|(_, word)| **word != 0);
         let mut indices: BTreeSet<u32> = judged.map(|(&index, _)| index).collect();
-        indices.extend(pins_of_links.iter().map(|(_, (_, index))| index));
+        indices.extend(places.iter().map(|(_, index)| index));
         let mut ours: Option<BTreeSet<u32>> = None;
         let mut is_ours = |program: &u32| {
             let ours = ours.get_or_insert_with(protectors::programs);
