@@ -1,6 +1,7 @@
 use anyhow::{Context, Result};
 use bailey_compile::{Limits, RuleIds, compile};
-use bailey_datapath::{Datapath, Enforcer, PinDir, Settings};
+use bailey_config::Settings;
+use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_policy::Snapshot;
 
 /// A datapath with maps of its own in which no policy isolates anybody.

@@ -54,7 +54,7 @@ pub(crate) fn configure<'a>(place: impl Into<Place<'a>>, options: &Options) -> R
     let root = place.into().root;
     fs::create_dir(root.join(POLICIES))?;
     let flood = if options.handshakes {
-        "[flood]\nnew_flows = 4000000000\nsource_new_flows = 0\n"
+        "[flood]\nnew_flows_per_second = 4000000000\nnew_flows_per_second_per_source = 0\n"
     } else {
         ""
     };
@@ -63,7 +63,7 @@ pub(crate) fn configure<'a>(place: impl Into<Place<'a>>, options: &Options) -> R
         "policies = [\"{root}/{POLICIES}\"]\ntopology = \"bridge\"\n\
          interfaces = [\"{left}\", \"{right}\"]\n\
          [limits]\nrules = {rules}\nclasses = {classes}\ntable_bytes = {table_bytes}\n\
-         [flow_table]\nflows = {flows}\nsource_flows = 0\n{flood}\
+         [flow_table]\nflows = {flows}\nflows_per_source = 0\n{flood}\
          [paths]\npins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\nstate = \"{root}/state\"\n",
         root = root.display(),
         rules = 1 << 18,

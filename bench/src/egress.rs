@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
-use bailey_datapath::Settings;
+use bailey_config::Settings;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_policy::Protocol;

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use anyhow::Result;
-use bailey_datapath::Settings;
+use bailey_config::Settings;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_policy::Protocol;

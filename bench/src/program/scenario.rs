@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, ensure};
-use bailey_datapath::Failsafe;
+use bailey_config::Failsafe;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::frame::odd::{Fragment, fragment};
 use bailey_policy::Protocol;
@@ -117,7 +117,7 @@ impl Kind {
                 scenario.came = Came::Flow;
                 let size = (flows as u32).max(1024);
                 scenario.add(Bailey::new(&ten, size, |settings| {
-                    settings.source_flows = 0
+                    settings.flows_per_source = 0
                 })?);
                 scenario.add(Reference::new(&ten, size)?);
                 scenario.establish(ipv6, flows as u32)?;

@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result};
 use bailey_compile::{Limits, RuleIds, compile};
+use bailey_config::{Flood, Settings};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::runner::Runner;
-use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
+use bailey_datapath::{Datapath, Enforcer, PinDir};
 use ipnet::IpNet;
 use libbpf_rs::{MapCore, MapFlags};
 
@@ -60,8 +61,8 @@ impl Bailey {
             rules: limits.rules.max(1 << 16) as u32,
             // As many as are opened here are a flood.
             flood: Flood {
-                new_flows: u32::MAX,
-                source_new_flows: 0,
+                new_flows_per_second: u32::MAX,
+                new_flows_per_second_per_source: 0,
                 ..Flood::default()
             },
             ..Settings::default()

@@ -193,10 +193,10 @@ pub struct Rules {
 #[derive(Debug, Clone, Args)]
 pub struct Flows {
     /// Opened from this address or prefix.
-    #[arg(long, value_name = "CIDR", value_parser = crate::prefix::parse_or_address)]
+    #[arg(long, value_name = "CIDR", value_parser = bailey_config::prefix::parse_or_address)]
     pub src: Option<ipnet::IpNet>,
     /// Opened to this address or prefix.
-    #[arg(long, value_name = "CIDR", value_parser = crate::prefix::parse_or_address)]
+    #[arg(long, value_name = "CIDR", value_parser = bailey_config::prefix::parse_or_address)]
     pub dst: Option<ipnet::IpNet>,
     /// Opened to this port.
     #[arg(long)]

@@ -2,7 +2,8 @@
 use bailey_bpf::abi;
 use bailey_compile::{Limits, RuleIds, Tables, compile};
 #[cfg(target_os = "linux")]
-use bailey_datapath::{Datapath, DatapathError, Enforcer, Frames, PinDir, Settings, Topology};
+use bailey_config::{Frames, Settings, Topology};
+use bailey_datapath::{Datapath, DatapathError, Enforcer, PinDir};
 use bailey_policy::{Connection, Isolates, LinkScope, Snapshot, Verdict, oracle};
 
 use crate::args::EngineChoice;

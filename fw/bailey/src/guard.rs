@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bailey_datapath::Failsafe;
+use bailey_config::Failsafe;
 use bailey_policy::Protocol;
 use serde_json::Value;
 

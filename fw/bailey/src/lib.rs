@@ -6,8 +6,6 @@
 pub mod args;
 /// The clock, and stopwatches on it: nothing else asks for the time.
 pub mod clock;
-/// bailey.toml.
-pub mod config;
 /// The daemon.
 #[cfg(target_os = "linux")]
 pub mod daemon;
@@ -23,14 +21,10 @@ pub mod load;
 /// Would the caller lock themselves out?
 #[cfg(target_os = "linux")]
 pub mod lockout;
-/// The candidate that somebody may have meant.
-pub mod nearest;
 /// What is printed: lists, tables, JSON, YAML.
 pub mod output;
 /// PolicyTest: expected verdicts next to the policies.
 pub mod policy_test;
-/// Prefixes, as they are written.
-mod prefix;
 /// What the daemon leaves for other processes: rule ids and their names.
 pub mod rule_names;
 /// Names of endpoints on the command line and in tests.

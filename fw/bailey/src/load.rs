@@ -6,9 +6,9 @@ use bailey_policy::Snapshot;
 use bailey_source::{Counts, Diagnostics, FileSet, Strictness};
 
 use crate::args::Source;
-use crate::config::Config;
 use crate::exit::Exit;
 use crate::output::complain;
+use bailey_config::Config;
 
 /// What reading a set of paths came to.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Named {
     /// # Errors
     /// The exit code for it.
     pub fn by(source: &Source) -> Result<Self, Exit> {
-        let config = Config::find(&source.config).map_err(|message| {
+        let config = Config::find(source.config.config.as_deref()).map_err(|message| {
             complain!("error: {message}");
             Exit::Invalid
         })?;
@@ -107,8 +107,8 @@ impl Named {
     pub fn load(&self) -> Loaded {
         let allow_empty = !self.explicit && self.config.allow_empty;
         let read = |files: &FileSet| {
-            let limits = self.config.read_limits();
-            let declared = self.config.inventory.declared();
+            let limits = self.config.read;
+            let declared = self.config.inventory.clone();
             bailey_source::load(files, self.strictness, limits, &declared)
         };
         let mut loaded = load(&self.paths, self.recursive, allow_empty, read);

@@ -2,7 +2,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use bailey_datapath::Failsafe;
+use bailey_config::Failsafe;
 use bailey_policy::{Connection, Decider, Protocol, Snapshot, oracle};
 
 /// An SSH session into this machine.

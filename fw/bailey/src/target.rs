@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use bailey_policy::{Connection, EndpointKind, EndpointRef, Protocol, Snapshot};
 
-use crate::nearest::nearest;
+use bailey_config::nearest::nearest;
 
 /// One side of a connection, as people name it.
 #[derive(Debug, Clone, PartialEq, Eq)]

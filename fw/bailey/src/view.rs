@@ -10,13 +10,13 @@ use bailey_datapath::flows::table::{Census, FlowTable, state_name};
 use bailey_datapath::maps::control::ControlWord;
 use bailey_datapath::observe::counters::Counters;
 use bailey_datapath::observe::status::{Loaded, LoadedInterface};
-use bailey_datapath::{DatapathError, PinDir};
+use bailey_datapath::{DatapathError, PinDir, flow_slots};
 use bailey_policy::NetworkPolicy;
 use ipnet::IpNet;
 
-use crate::config::{Config, Guard, Topology};
 use crate::guard;
 use crate::rule_names::RuleNames;
+use bailey_config::{Config, Guard, Topology};
 
 /// Words for what happens to flows.
 mod events;
@@ -192,7 +192,7 @@ impl View {
 
     /// The limit is that of the configuration, if that is the one that the table was made with.
     fn flow_table(&self, scale: u64, census: &Census) -> api::FlowTable {
-        let configured = self.config.settings().flow_slots() == census.slots;
+        let configured = flow_slots(&self.config.settings()) == census.slots;
         let limit = match configured {
             true => u64::from(self.config.flow_table.flows),
             false => census.slots / 2,

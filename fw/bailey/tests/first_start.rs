@@ -58,7 +58,7 @@ fn an_inside_address_does_not_come_in_from_outside() {
     lab.node
         .ip("route add 10.42.0.99/32 via 203.0.113.10")
         .unwrap();
-    let sources = "[sources]\noutside = [\"nic0\"]\ninside = [\"10.42.0.0/16\", \"fd42::/64\"]";
+    let sources = "[sources]\nexternal = [\"nic0\"]\ninternal = [\"10.42.0.0/16\", \"fd42::/64\"]";
     let _daemon = start(&lab, sources);
     let tally = Tally::begin(&lab);
     let forged = traffic::udp(&lab.outside, ip("10.42.0.99"), at(DB[0], 161));

@@ -95,7 +95,7 @@ fn launch(
     let isolated: Vec<String> = isolated.iter().map(ToString::to_string).collect();
     let text = format!(
         "interfaces = {interfaces:?}\n{settings}\n[inventory]\nisolated = {isolated:?}\n\
-         [flood]\ndefend = false\n"
+         [flood]\nenabled = false\n"
     );
     daemon::configure(root, &text).unwrap();
     let mut daemon = Daemon::launch(node, root, &binary(), &[]).unwrap();
@@ -493,8 +493,8 @@ fn there_is_no_way_around_policy_on_a_bridge() {
     let _daemon = launch(
         &wire.bump,
         wire.root(),
-        "topology = \"bridge\"\n[sources]\noutside = [\"left0\"]\n\
-         inside = [\"10.9.0.0/24\", \"fd09::/64\"]",
+        "topology = \"bridge\"\n[sources]\nexternal = [\"left0\"]\n\
+         internal = [\"10.9.0.0/24\", \"fd09::/64\"]",
         &SIDES,
         "10.9.0.2, \"fd09::2\"",
         &isolated,
@@ -523,7 +523,8 @@ fn there_is_no_way_around_policy_on_a_bridge() {
 }
 
 /// Where the inside of the lab is.
-const INSIDE: &str = "[sources]\noutside = [\"nic0\"]\ninside = [\"10.42.0.0/24\", \"fd42::/64\"]";
+const INSIDE: &str =
+    "[sources]\nexternal = [\"nic0\"]\ninternal = [\"10.42.0.0/24\", \"fd42::/64\"]";
 /// Of the subnets of the lab's NIC.
 const BROADCASTS: [&str; 2] = ["203.0.113.255", "198.51.100.255"];
 

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bailey::config::Config;
 use bailey::daemon::reload::{Generation, Outcome, Refusal, Reloader};
 use bailey::rule_names::RuleNames;
 use bailey_compile::{RuleIds, Tables};
+use bailey_config::Config;
 use bailey_datapath::{Committed, DatapathError, Enforcer};
 use tempfile::TempDir;
 

@@ -357,7 +357,7 @@ fn clients_prove_themselves_to_what_is_behind_and_to_the_node() {
     lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
     Server::tcp(lab.workload("web"), PORT).unwrap();
     Server::tcp(&lab.node, PORT).unwrap();
-    let _daemon = start(&lab, "[flood]\nnew_flows = 50\n");
+    let _daemon = start(&lab, "[flood]\nnew_flows_per_second = 50\n");
     let tally = Tally::begin(&lab);
     let targets = [WEB[0], WEB[1], NODE[0], NODE[1]];
     for target in targets {

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bailey_bpf::abi;
+use bailey_config::Limits;
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, Labels, NetworkPolicy, OWNERS_MAX, PortRange, Protocol,
     RuleRef, Snapshot,
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 
 use crate::host_table::HostTable;
 use crate::intern::Interner;
-use crate::limits::{CompileError, Limits};
+use crate::limits::{CompileError, check_classes, check_rules, check_table_bytes};
 use crate::matrix::{self, Matrix};
 use crate::memo::{Memo, Same, alike};
 use crate::peers::Peers;
@@ -161,13 +162,13 @@ impl Compiler {
         let keyed = (shapes, Same(Arc::clone(&subjects)));
         let keys = self.keys.of(keyed, |_| rule_keys(snapshot, &subjects));
         let ids = previous.next(&keys);
-        limits.check_rules(ids.end() as usize)?;
+        check_rules(limits, ids.end() as usize)?;
 
         let made_of = (Same(Arc::clone(&reached)), Same(Arc::clone(&subjects)));
         let addresses = self.addresses.of(made_of, |_| {
             Classes::new(snapshot, &subjects, peers, &reached.prefixes).into_tables()
         });
-        limits.check_classes(addresses.tables.classes.len())?;
+        check_classes(limits, addresses.tables.classes.len())?;
         let matrix = matrix::build(matrix::Input {
             snapshot,
             terms: &terms,
@@ -239,7 +240,7 @@ fn assemble(
         stats,
     };
     tables.stats.bytes = tables.images().iter().map(|image| image.bytes.len()).sum();
-    limits.check_table_bytes(tables.stats.bytes)?;
+    check_table_bytes(limits, tables.stats.bytes)?;
     Ok(tables)
 }
 

@@ -44,7 +44,8 @@ mod terms;
 /// The Rust twin of `class.h`.
 mod lookup;
 
+pub use bailey_config::Limits;
 pub use compile::{Compiler, compile};
-pub use limits::{CompileError, Limits};
+pub use limits::CompileError;
 pub use rule_ids::{RuleIds, RuleKey};
 pub use tables::{Params, Stats, Tables};

@@ -1,23 +1,4 @@
-/// What one generation may need at most. Exceeding a limit refuses the snapshot; nothing is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Rule ids, the implicit default-deny rules among them; the counters are sized by it.
-    pub rules: usize,
-    /// Distinct address classes: about one per endpoint address and per prefix.
-    pub classes: usize,
-    /// Bytes of all tables of one generation.
-    pub table_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            rules: 1 << 16,
-            classes: 1 << 20,
-            table_bytes: 256 << 20,
-        }
-    }
-}
+use bailey_config::Limits;
 
 /// Why a snapshot cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,23 +29,21 @@ pub enum CompileError {
     },
 }
 
-impl Limits {
-    pub(crate) fn check_rules(&self, needed: usize) -> Result<(), CompileError> {
-        check("rule ids", needed, self.rules, "limits.rules")
-    }
+pub(crate) fn check_rules(limits: &Limits, needed: usize) -> Result<(), CompileError> {
+    check("rule ids", needed, limits.rules, "limits.rules")
+}
 
-    pub(crate) fn check_classes(&self, needed: usize) -> Result<(), CompileError> {
-        check("address classes", needed, self.classes, "limits.classes")
-    }
+pub(crate) fn check_classes(limits: &Limits, needed: usize) -> Result<(), CompileError> {
+    check("address classes", needed, limits.classes, "limits.classes")
+}
 
-    pub(crate) fn check_table_bytes(&self, needed: usize) -> Result<(), CompileError> {
-        check(
-            "bytes of tables",
-            needed,
-            self.table_bytes,
-            "limits.table_bytes",
-        )
-    }
+pub(crate) fn check_table_bytes(limits: &Limits, needed: usize) -> Result<(), CompileError> {
+    check(
+        "bytes of tables",
+        needed,
+        limits.table_bytes,
+        "limits.table_bytes",
+    )
 }
 
 fn check(

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use bailey_bpf::abi;
+use bailey_config::Limits;
 use bailey_policy::{Direction, NetworkPolicy, PortMatch, PortRange, PortSpec, Protocol, Snapshot};
 use rustc_hash::FxHashMap;
 
 use crate::intern::Interner;
-use crate::limits::{CompileError, Limits};
+use crate::limits::{CompileError, check_table_bytes};
 use crate::peers::Peers;
 use crate::ports::{PortClasses, PortSet};
 use crate::prefixes::TermSets;
@@ -136,9 +137,7 @@ pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
     let row_cells = if ports <= PAGE { ports } else { 0 };
     let port_pages = ports.div_ceil(PAGE);
     let subjects = input.subjects.subjects.len();
-    input
-        .limits
-        .check_table_bytes((subjects + 1) * peer_pages * size_of::<u32>())?;
+    check_table_bytes(input.limits, (subjects + 1) * peer_pages * size_of::<u32>())?;
     let term_peers = term_peers(&input);
     let mut builder = Builder {
         numbers: Numbers::new(input.snapshot, input.ids),

@@ -5,10 +5,11 @@ use aya::maps::{HashMap, Map};
 use aya::programs::ProgramFd;
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
+use bailey_config::{Interface, Settings, Topology};
 
 use crate::attach::attachments::Attachments;
 use crate::attach::bridge;
-use crate::attach::change::{Change, Event, Interface};
+use crate::attach::change::{Change, Event};
 use crate::attach::guardian::Guardian;
 use crate::attach::uppers;
 use crate::blocks::Blocks;
@@ -24,12 +25,12 @@ use crate::maps::control::{self, ControlWord};
 use crate::maps::interfaces;
 use crate::maps::pinned::{map_pinned, map_pinned_writable, open_pinned};
 use crate::maps::pins::PinDir;
+use crate::maps::shape::rule_stride;
 use crate::observe::counters::Counters;
 use crate::program::entry::{Programs, Shared};
 use crate::program::generation::Generation;
 use crate::program::object::{classifier, program_fd, xdp};
 use crate::program::runner::Runner;
-use crate::settings::{Settings, Topology};
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
 pub trait Enforcer {
@@ -207,7 +208,7 @@ impl Datapath {
 
     /// Counters of ids that the new generation gives to other rules begin at zero.
     fn clear_new_counters(&mut self, rules: &RuleIds) -> Result<(), DatapathError> {
-        let stride = self.shared.settings.rule_stride() as usize;
+        let stride = rule_stride(&self.shared.settings) as usize;
         let words = size_of::<abi::rule_counter>() / 8;
         let counters = self.shared.rule_counters.words();
         let limit_words = size_of::<abi::limit_state>() / 8;
@@ -464,7 +465,7 @@ fn clone_fd(fd: &ProgramFd) -> Result<ProgramFd, DatapathError> {
 impl Enforcer for Datapath {
     fn install(&mut self, tables: &Tables) -> Result<Committed, DatapathError> {
         let needed = tables.rules.end();
-        let held = self.shared.settings.rule_stride();
+        let held = rule_stride(&self.shared.settings);
         if needed > held {
             return Err(DatapathError::Unsupported(format!(
                 "the tables need {needed} rule counters, {held} were created"

@@ -10,6 +10,8 @@ pub(crate) mod clsact;
 pub(crate) mod cpu;
 /// Directories that nobody else may change.
 pub mod directory;
+/// Which mechanism carries the egress program: tcx or clsact.
+pub(crate) mod egress;
 /// What the kernel's forwarding asks besides the route.
 pub mod forwarding;
 /// Programs on hooks.
@@ -20,7 +22,7 @@ pub(crate) mod mapping;
 pub mod netlink;
 /// System calls that no library wraps safely.
 pub(crate) mod sys;
-/// Native or generic XDP.
-pub mod xdp_mode;
+/// Attach flags of the XDP modes.
+pub(crate) mod xdp_mode;
 /// AF_XDP sockets.
 pub mod xsk;

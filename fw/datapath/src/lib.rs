@@ -22,8 +22,6 @@ pub mod observe;
 pub mod probe;
 /// Objects that are loaded: entry programs, generations, constants.
 pub mod program;
-/// Sizes, timeouts and modes: what is fixed when the maps are created.
-pub mod settings;
 
 pub use attach::detach::{Detached, detach};
 pub use attach::guardian::Guardian;
@@ -33,8 +31,5 @@ pub use error::DatapathError;
 pub use kernel::sys::{Queues, link_speed, queues, run_first};
 pub use maps::control::ControlWord;
 pub use maps::pins::PinDir;
+pub use maps::shape::flow_slots;
 pub use observe::protectors::{Process, Protector, protectors};
-pub use settings::{
-    EgressHook, Failsafe, Flood, Frames, OnPolicyChange, Settings, Timeouts, Topology, Tunnel,
-    TunnelKind,
-};

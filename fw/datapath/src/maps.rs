@@ -1,4 +1,4 @@
-//! Maps: their names and shapes, where they are pinned, and what stands in them. Uses `kernel` and `settings`.
+//! Maps: their names and shapes, where they are pinned, and what stands in them. Uses `kernel`.
 
 /// Prefixes, as the programs compare them.
 pub(crate) mod cidr;
@@ -20,5 +20,7 @@ pub(crate) mod namespace;
 pub(crate) mod pinned;
 /// Where maps are pinned.
 pub mod pins;
+/// Sizes of maps that follow from settings.
+pub(crate) mod shape;
 /// The maps and their shapes.
 pub(crate) mod table;

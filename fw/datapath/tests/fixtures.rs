@@ -361,7 +361,8 @@ fn an_ipv6_packet_never_meets_an_ipv4_flow() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
-    use bailey_datapath::{Datapath, PinDir, Settings};
+    use bailey_config::Settings;
+    use bailey_datapath::{Datapath, PinDir};
     let mut h = Harness::small();
     let settings = Settings {
         flows: 1024,
@@ -448,7 +449,7 @@ fn the_sum_of_verdicts_is_the_number_of_frames() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn the_failsafe_lets_its_peers_through_and_nobody_else() {
-    use bailey_datapath::{Failsafe, Settings};
+    use bailey_config::{Failsafe, Settings};
     let entry = |cidr: &str, protocol, port| Failsafe {
         cidr: cidr.parse().unwrap(),
         protocol,
@@ -513,7 +514,8 @@ fn the_failsafe_lets_its_peers_through_and_nobody_else() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn the_failsafe_needs_no_policy() {
-    use bailey_datapath::{Datapath, Failsafe, PinDir, Settings};
+    use bailey_config::{Failsafe, Settings};
+    use bailey_datapath::{Datapath, PinDir};
     let mut h = Harness::small();
     let settings = Settings {
         flows: 1024,

@@ -6,9 +6,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_bpf::abi::*;
+use bailey_config::{Failsafe, Flood, Settings};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
-use bailey_datapath::{Failsafe, Flood, Settings};
 use bailey_policy::Protocol;
 use harness::*;
 
@@ -24,9 +24,9 @@ fn settings() -> Settings {
         flows: 4096,
         rules: 256,
         flood: Flood {
-            defend: true,
-            new_flows: RATE,
-            source_new_flows: SOURCE,
+            enabled: true,
+            new_flows_per_second: RATE,
+            new_flows_per_second_per_source: SOURCE,
         },
         ..calm()
     }
@@ -373,7 +373,7 @@ fn prove(h: &Harness, port: u16) {
 #[ignore = "needs root and BPF"]
 fn an_answer_is_worth_a_few_flows() {
     let mut wide = settings();
-    wide.flood.source_new_flows = 0;
+    wide.flood.new_flows_per_second_per_source = 0;
     let h = Harness::new(wide);
     begin(&h, 0);
     prove(&h, 1);
@@ -396,7 +396,7 @@ fn an_answer_is_worth_a_few_flows() {
 #[ignore = "needs root and BPF"]
 fn where_the_outside_is_known_the_inside_opens_what_it_likes() {
     let mut known = settings();
-    known.inside = vec!["10.0.0.0/24".parse().unwrap()];
+    known.internal = vec!["10.0.0.0/24".parse().unwrap()];
     let h = Harness::new(known);
     pin_to(0);
     // The interface of test runs is none that is outside.

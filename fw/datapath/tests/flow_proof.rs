@@ -9,9 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bailey_bpf::abi::*;
+use bailey_config::{Settings, Timeouts};
 use bailey_datapath::flows::sweep::Sweeper;
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::{Datapath, PinDir, Settings, Timeouts};
+use bailey_datapath::{Datapath, PinDir};
 use harness::*;
 
 fn settings(flows: u32) -> Settings {
@@ -229,7 +230,7 @@ fn at_half_fill_a_new_flow_finds_its_place() {
     const FLOWS: u32 = 1 << 16;
     const NEW: u32 = 300_000;
     let h = Harness::new(Settings {
-        source_flows: 0,
+        flows_per_source: 0,
         ..settings(FLOWS)
     });
     for n in 0..FLOWS {
@@ -309,7 +310,7 @@ fn a_source_that_has_enough_gets_no_more_protected_flows() {
     for (greedy, other) in [("10.2.0.9", "10.2.0.10"), ("fd02::9", "fd02:0:0:1::9")] {
         let family = usize::from(greedy.contains(':'));
         let h = Harness::new(Settings {
-            source_flows: LIMIT,
+            flows_per_source: LIMIT,
             ..settings(4096)
         });
         let pod = POD[family];
@@ -361,7 +362,7 @@ const IDLE: Duration = Duration::from_millis(3300);
 #[ignore = "needs root and BPF"]
 fn the_idlest_flow_makes_way_before_a_new_one_is_refused() {
     let h = Harness::new(Settings {
-        last_resort: 1,
+        evict_live_after_seconds: 1,
         ..settings(8)
     });
     for n in 0..16 {
@@ -386,7 +387,7 @@ fn the_idlest_flow_makes_way_before_a_new_one_is_refused() {
 #[ignore = "needs root and BPF"]
 fn a_full_table_does_not_touch_the_failsafe() {
     let h = Harness::new(Settings {
-        failsafe: vec![bailey_datapath::Failsafe {
+        failsafe: vec![bailey_config::Failsafe {
             cidr: "10.2.99.0/24".parse().unwrap(),
             protocol: bailey_policy::Protocol::TCP,
             port: 22,
@@ -547,7 +548,7 @@ fn an_upgrade_finds_every_flow() {
         h,
         &pins,
         Settings {
-            last_resort: 77,
+            evict_live_after_seconds: 77,
             ..settings(4096)
         },
     );

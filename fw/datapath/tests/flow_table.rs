@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use bailey_bpf::abi::*;
+use bailey_config::{OnPolicyChange, Settings, Timeouts};
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::{OnPolicyChange, Settings, Timeouts};
 use bailey_policy::Snapshot;
 use harness::*;
 

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 use bailey_bpf::abi::*;
 use bailey_bpf::reason::{REASONS, Reason};
+use bailey_config::{Frames, Settings, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::{Frames, Settings, Topology, Tunnel, TunnelKind};
 use bailey_policy::link_scope::is_group;
 use bailey_policy::{Connection, Isolates, LinkScope, OutOfScope, Protocol};
 use bailey_reference as reference;

@@ -4,9 +4,10 @@ mod harness;
 
 use bailey_bpf::abi::*;
 use bailey_compile::RuleIds;
+use bailey_config::{Failsafe, Frames, Settings, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
-use bailey_datapath::{Datapath, Failsafe, Frames, PinDir, Settings, Tunnel, TunnelKind};
+use bailey_datapath::{Datapath, PinDir};
 use bailey_policy::Protocol;
 use harness::*;
 use ipnet::IpNet;
@@ -238,7 +239,10 @@ fn the_ends_of_a_tunnel_can_be_blocked() {
 #[ignore = "needs root and BPF"]
 fn inside_addresses_do_not_come_from_outside() {
     let inside = ["10.0.0.0/24", "fd00::/64"].map(net).to_vec();
-    let h = Harness::new(Settings { inside, ..small() });
+    let h = Harness::new(Settings {
+        internal: inside,
+        ..small()
+    });
     for family in [0, 1] {
         let (pod, stranger) = (POD[family], STRANGER[family]);
         let forged = udp(pod, stranger, 1, 53);

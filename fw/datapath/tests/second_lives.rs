@@ -7,10 +7,10 @@ mod harness;
 use std::sync::Arc;
 
 use bailey_bpf::abi::*;
+use bailey_config::{OnPolicyChange, Settings, Topology};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::frame::odd::sctp_chunk;
-use bailey_datapath::{OnPolicyChange, Settings, Topology};
 use bailey_policy::{NetworkPolicy, Protocol, Rule, Snapshot};
 use harness::*;
 
@@ -127,7 +127,7 @@ fn the_limit_of_a_source_holds_for_the_inside_too() {
     const LIMIT: u32 = 20;
     for family in [0, 1] {
         let h = Harness::new(Settings {
-            source_flows: LIMIT,
+            flows_per_source: LIMIT,
             ..settings()
         });
         let (pod, server) = (POD[family], ["203.0.113.9", "2001:db8:1::9"][family]);
@@ -153,7 +153,7 @@ fn the_limit_of_a_source_holds_for_the_inside_too() {
 fn a_forged_acknowledgement_moves_nothing() {
     let h = Harness::new(Settings {
         topology: Topology::Router,
-        inside: vec!["172.16.0.0/12".parse().unwrap()],
+        internal: vec!["172.16.0.0/12".parse().unwrap()],
         ..settings()
     });
     for family in [0, 1] {
@@ -183,7 +183,7 @@ fn a_forged_acknowledgement_moves_nothing() {
 fn control_from_the_inside_has_a_sender_there() {
     let h = Harness::new(Settings {
         topology: Topology::Router,
-        inside: vec!["172.16.0.0/12".parse().unwrap()],
+        internal: vec!["172.16.0.0/12".parse().unwrap()],
         ..settings()
     });
     let igmp = |from: &str| {

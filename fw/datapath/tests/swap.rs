@@ -8,9 +8,10 @@ use std::thread;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, compile};
+use bailey_config::{OnPolicyChange, Settings};
+use bailey_datapath::Enforcer;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::runner::Runner;
-use bailey_datapath::{Enforcer, OnPolicyChange, Settings};
 use harness::*;
 
 const COMMITS: u32 = 1000;

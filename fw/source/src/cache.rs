@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bailey_config::{Declared, ReadLimits};
 use bailey_policy::Snapshot;
 
-use crate::collect::{Collector, Counts, Declared, Strictness};
+use crate::collect::{Collector, Counts, Strictness};
 use crate::diagnostic::Diagnostics;
 use crate::files::{FileSet, Stamp};
-use crate::syntax::ReadLimits;
 
 /// What files said when they were last read. A file that is as it was then is not read again.
 #[derive(Debug)]

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use bailey_config::{Declared, ReadLimits};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, HostPod, LabelPool, Labels, NetworkPolicy,
     Place, PolicyRef, Shared, Snapshot,
@@ -21,7 +22,6 @@ use crate::kinds::{enforces_elsewhere, meant, nearly};
 use crate::network_policy;
 use crate::node::{FieldPath, Node, Pos, Value};
 use crate::origins::{Origin, Origins};
-use crate::syntax::ReadLimits;
 use crate::text;
 use crate::validate::{self, FieldErrors};
 use crate::workload::{self, Workload};
@@ -35,24 +35,6 @@ pub enum Strictness {
     /// Unknown fields and CIDRs with host bits or leading zeros are warnings; the CIDRs are
     /// masked.
     Lenient,
-}
-
-/// What is declared of addresses beside the objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
-    /// Prefixes of endpoints: an address in them that no object has is isolated.
-    pub isolated: Vec<IpNet>,
-    /// Are the nodes' `podCIDRs` such prefixes, too?
-    pub pod_cidrs: bool,
-}
-
-impl Default for Declared {
-    fn default() -> Self {
-        Self {
-            isolated: Vec::new(),
-            pod_cidrs: true,
-        }
-    }
 }
 
 /// How many objects of which sort were read.

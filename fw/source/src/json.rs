@@ -5,7 +5,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::node::{Key, Node, Pos, Value};
-use crate::syntax::{ReadLimits, SyntaxError, duplicate_key, too_deep};
+use crate::syntax::{SyntaxError, duplicate_key, too_deep};
+use bailey_config::ReadLimits;
 
 /// Parses a stream of JSON documents; `None` if the text is not JSON (it may still be YAML).
 ///

@@ -41,8 +41,8 @@ mod workload;
 /// YAML events to nodes.
 mod yaml;
 
+pub use bailey_config::{Declared, ReadLimits};
 pub use cache::Cache;
-pub use collect::{Collector, Counts, Declared, Strictness, load};
+pub use collect::{Collector, Counts, Strictness, load};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileSet;
-pub use syntax::ReadLimits;

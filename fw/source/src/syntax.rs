@@ -1,25 +1,6 @@
+use bailey_config::ReadLimits;
+
 use crate::node::Pos;
-
-/// What a file may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadLimits {
-    /// Bytes of one file.
-    pub file_bytes: u64,
-    /// Nesting of lists and mappings.
-    pub depth: usize,
-    /// Values that the aliases of one file stand for, all together.
-    pub alias_nodes: usize,
-}
-
-impl Default for ReadLimits {
-    fn default() -> Self {
-        Self {
-            file_bytes: 1 << 30,
-            depth: 100,
-            alias_nodes: 1_000_000,
-        }
-    }
-}
 
 /// Why a text is not a sequence of documents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,8 @@
 use crate::json;
 use crate::node::Node;
-use crate::syntax::{ReadLimits, SyntaxError};
+use crate::syntax::SyntaxError;
 use crate::yaml;
+use bailey_config::ReadLimits;
 
 /// Parses all documents of a text; empty ones are left out. A text that begins with a brace is
 /// read as JSON, and as YAML if it is none, as kubectl does.

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use crate::node::{Key, Node, Pos, Value};
-use crate::syntax::{ReadLimits, SyntaxError, duplicate_key, too_deep};
+use crate::syntax::{SyntaxError, duplicate_key, too_deep};
+use bailey_config::ReadLimits;
 
 /// Parses a stream of YAML documents; empty ones are left out.
 ///

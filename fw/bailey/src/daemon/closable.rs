@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use bailey_datapath::attach::change::Interface;
+use bailey_config::Interface;
 use bailey_datapath::kernel::netlink;
 use bailey_datapath::with_uppers;
 

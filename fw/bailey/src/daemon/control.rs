@@ -10,9 +10,9 @@ use nix::unistd::Group;
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-use crate::config::Config;
 use crate::daemon::health::{self, Health};
 use crate::view::{KnownRules, View};
+use bailey_config::Config;
 
 /// Answers on the control socket from now on.
 ///

@@ -2,7 +2,7 @@ use std::io;
 
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::{Log, LogFormat, LogLevel};
+use bailey_config::{Log, LogFormat, LogLevel};
 
 /// Sends log lines to standard error.
 pub fn start(config: &Log) {

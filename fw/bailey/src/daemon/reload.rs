@@ -8,10 +8,10 @@ use bailey_policy::{NetworkPolicy, Snapshot};
 use bailey_source::{Cache, Diagnostics, FileSet};
 
 use crate::clock::{Stopwatch, wall};
-use crate::config::Config;
 use crate::load::{Loaded, Selection, load, strictness};
 use crate::rule_names::RuleNames;
 use crate::view::KnownRules;
+use bailey_config::Config;
 
 /// Keeps what is in force in step with the files.
 #[derive(Debug)]
@@ -115,8 +115,8 @@ impl Reloader {
         Self {
             cache: Cache::new(
                 strictness(config.lenient),
-                config.read_limits(),
-                config.inventory.declared(),
+                config.read,
+                config.inventory.clone(),
             ),
             compiler: Compiler::default(),
             had_policies: enforcing && ids.iter().next().is_some(),
@@ -244,7 +244,7 @@ impl Reloader {
         }
         let tables = self
             .compiler
-            .compile(&snapshot, &self.ids, &self.config.compile_limits())
+            .compile(&snapshot, &self.ids, &self.config.limits)
             .map_err(|error| Outcome::Refused(Refusal::of(error.to_string())))?;
         stopwatch.lap("compile");
         let selection = match &self.in_force {

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
-use bailey_datapath::attach::change::{Change, Event, Interface};
+use bailey_config::Interface;
+use bailey_datapath::attach::change::{Change, Event};
 use bailey_datapath::{Datapath, with_uppers};
 
 use crate::daemon::closable::closable;

@@ -9,7 +9,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::args::Run;
-use crate::config::Config;
 use crate::daemon::health::{self, Health};
 use crate::daemon::lock::Lock;
 use crate::daemon::reload::Outcome;
@@ -19,11 +18,12 @@ use crate::daemon::watch::{Input, Wake, Watching};
 use crate::daemon::{control, report};
 use crate::exit::Exit;
 use crate::guard::Guard;
+use bailey_config::Config;
 
 /// Enforces, and keeps what is enforced in step with the files, until a signal asks to stop. What is
 /// attached stays attached.
 pub fn serve(config: Config, options: &Run) -> Exit {
-    let interfaces = match config.wanted_interfaces() {
+    let interfaces = match config.interfaces() {
         Ok(interfaces) => interfaces,
         Err(message) => return not_started(&config, &message, Exit::Invalid),
     };

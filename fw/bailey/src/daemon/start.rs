@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bailey_bpf::abi;
 use bailey_compile::RuleIds;
-use bailey_datapath::attach::change::Interface;
 use bailey_datapath::flows::table::FlowTable;
 use bailey_datapath::kernel::netlink;
 use bailey_datapath::observe::counters::Counters;
@@ -12,7 +11,6 @@ use bailey_datapath::observe::status::Loaded;
 use bailey_datapath::{Datapath, DatapathError, PinDir, protectors, with_uppers};
 
 use crate::clock::now;
-use crate::config::{Config, Guard, WithoutPolicy};
 use crate::daemon::closable::{closable, indices};
 use crate::daemon::health::Health;
 use crate::daemon::lock::{Lock, LockError};
@@ -24,6 +22,7 @@ use crate::guard;
 use crate::load::{Selection, print_diagnostics};
 use crate::lockout;
 use crate::rule_names::RuleNames;
+use bailey_config::{Config, Guard, Interface, WithoutPolicy};
 
 /// What the loop works with.
 pub(crate) struct Started {
@@ -59,7 +58,7 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
         let state = netlink::interface_by_name(name).ok().flatten();
         state.map_or_else(|| name.clone(), |state| state.name)
     };
-    let names: Vec<String> = interfaces.iter().map(|(name, _)| now(name)).collect();
+    let names: Vec<String> = interfaces.iter().map(|wanted| now(&wanted.name)).collect();
     let (guarded, open): (Vec<_>, Vec<_>) = names
         .iter()
         .partition(|name| protectors.iter().any(|p| p.interface == **name));

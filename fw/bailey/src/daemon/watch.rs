@@ -12,7 +12,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use bailey_source::files::{has_known_extension, is_hidden};
 
 use crate::clock::now;
-use crate::config::{Config, Watch};
+use bailey_config::{Config, Watch};
 
 /// What the daemon's loop waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

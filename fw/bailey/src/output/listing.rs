@@ -10,7 +10,7 @@ use super::table::{Cell, Column, Table, terminal_columns};
 use super::{is_closed, json, line, raw, yaml};
 use crate::args::{ListFormat, Listing, Watch};
 use crate::exit::Exit;
-use crate::nearest::nearest;
+use bailey_config::nearest::nearest;
 
 /// How things of one kind are listed.
 pub struct Kind<T: 'static> {

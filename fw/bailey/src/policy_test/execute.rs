@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use bailey_policy::{Connection, Decider, Direction, Snapshot, Verdict};
 use bailey_source::{Collector, Diagnostics, FileSet};
 
-use crate::config::Config;
 use crate::engine::{Engine, EngineError, Engines, Prepared};
 use crate::load::strictness;
 use crate::policy_test::format::{Case, Expect, Family, PolicyTest, Port, RuleName};
 use crate::target::connections;
+use bailey_config::Config;
 
 /// What became of one case.
 #[derive(Debug, Clone)]
@@ -96,7 +96,7 @@ pub fn execute(
 }
 
 fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics> {
-    let mut collector = Collector::new(strictness(config.lenient), config.read_limits());
+    let mut collector = Collector::new(strictness(config.lenient), config.read);
     let mut missing = Diagnostics::default();
     match FileSet::list(&test.objects, config.recursive) {
         Ok(files) => files.iter().for_each(|file| collector.add_file(file)),
@@ -110,7 +110,7 @@ fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics>
     for object in &test.inline {
         collector.add_object(&test.file, object);
     }
-    let (snapshot, mut diagnostics, _) = collector.finish(&config.inventory.declared());
+    let (snapshot, mut diagnostics, _) = collector.finish(&config.inventory.clone());
     diagnostics.extend(missing);
     let own_nodes = config.knows_own_nodes();
     snapshot

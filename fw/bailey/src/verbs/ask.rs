@@ -10,13 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{ConfigFile, Format, Listing, Screen, Watch};
-use crate::config::{Config, DEFAULT_PATH};
 use crate::exit::{Exit, in_words};
 use crate::guard;
 use crate::output::complain;
 use crate::output::listing::{self, Kind, watched};
 use crate::output::{json, line, yaml};
 use crate::view::View;
+use bailey_config::{Config, DEFAULT_PATH};
 
 /// The configuration of the Bailey to ask. Who may ask it and not read that file has the defaults.
 pub(crate) fn config(file: &ConfigFile) -> Result<Config, Exit> {
@@ -25,7 +25,7 @@ pub(crate) fn config(file: &ConfigFile) -> Result<Config, Exit> {
         complain!("note: {DEFAULT_PATH} cannot be read; its usual paths are taken");
         return Ok(Config::default());
     }
-    Config::find(file).map_err(|message| {
+    Config::find(file.config.as_deref()).map_err(|message| {
         complain!("error: {message}");
         Exit::Invalid
     })

@@ -11,7 +11,6 @@ use ipnet::IpNet;
 
 use crate::args::{Block, Listing, Unblock};
 use crate::clock::now;
-use crate::config::Config;
 use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::lockout::Session;
@@ -19,10 +18,11 @@ use crate::output::complain;
 use crate::output::line;
 use crate::output::listing::Kind;
 use crate::output::table::{Cell, Column};
-use crate::prefix::parse_or_address;
 use crate::ttl;
 use crate::verbs::ask::{self, config, fail};
 use crate::view::{View, short_prefix};
+use bailey_config::Config;
+use bailey_config::prefix::parse_or_address;
 
 /// Blocks addresses and prefixes.
 pub(crate) fn block(options: &Block) -> Exit {

@@ -29,7 +29,7 @@ pub(crate) fn check(options: &Check) -> Exit {
     } = named.load();
     stopwatch.lap("read");
     let compiled = snapshot.map(|snapshot| {
-        let result = compile(&snapshot, &RuleIds::default(), &config.compile_limits());
+        let result = compile(&snapshot, &RuleIds::default(), &config.limits);
         (snapshot, result)
     });
     stopwatch.lap("compile");

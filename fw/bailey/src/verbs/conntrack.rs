@@ -4,7 +4,6 @@ use bailey_control::api::{self, FlowColumn, FlowQuery, FlowStats, path};
 use bailey_control::client;
 
 use crate::args::{Flows, ListFormat, Listing, Screen};
-use crate::config::Config;
 use crate::exit::Exit;
 use crate::output::complain;
 use crate::output::listing::{no_column, watched};
@@ -12,6 +11,7 @@ use crate::output::table::{Column, Table, terminal_columns};
 use crate::verbs::ask::{config, fail, go_on_without_daemon, question, show};
 use crate::verbs::flow_printer::Printer;
 use crate::view::View;
+use bailey_config::Config;
 
 /// The columns to sort by, which the daemon does: it need not send what is cut off.
 const SORTED: [(&str, FlowColumn); 10] = [

@@ -5,13 +5,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::args::Detach;
 use crate::clock::now;
-use crate::config::Paths;
 use crate::daemon::lock::{Lock, LockError};
 use crate::exit::Exit;
 use crate::guard;
 use crate::output::complain;
 use crate::output::line;
 use crate::verbs::ask::{config, fail};
+use bailey_config::Paths;
 
 /// Ends the daemon, if there is one, and takes everything off.
 pub(crate) fn detach(options: &Detach) -> Exit {

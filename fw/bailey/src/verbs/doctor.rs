@@ -3,7 +3,6 @@ use bailey_datapath::observe::doctor::{Finding, Grade, examine};
 use serde::Serialize;
 
 use crate::args::{ListFormat, Listing};
-use crate::config::{Config, Guard};
 use crate::exit::Exit;
 use crate::output::complain;
 use crate::output::line;
@@ -11,6 +10,7 @@ use crate::output::listing::{self, Kind, watched};
 use crate::output::table::Column;
 use crate::verbs::ask::{config, printed};
 use crate::view::View;
+use bailey_config::{Config, Guard};
 
 #[derive(Serialize)]
 struct Report {
@@ -37,7 +37,7 @@ pub(crate) fn doctor(options: &Listing) -> Exit {
 }
 
 fn look(config: &Config, options: &Listing) -> Exit {
-    let interfaces = match config.wanted_interfaces() {
+    let interfaces = match config.interfaces() {
         Ok(interfaces) => interfaces,
         // Without interfaces there is still a kernel to look at.
         Err(_) if config.interfaces.is_empty() => Vec::new(),

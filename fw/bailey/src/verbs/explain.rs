@@ -162,7 +162,7 @@ fn judge(
     connections: Vec<Connection>,
     named: &Named,
 ) -> Result<Vec<(Connection, Verdict)>, crate::engine::EngineError> {
-    let mut engines = Engines::new(&[Engine::Tables], named.config.compile_limits(), None)?;
+    let mut engines = Engines::new(&[Engine::Tables], named.config.limits, None)?;
     let prepared = engines.prepare(snapshot)?;
     connections
         .into_iter()

@@ -1,10 +1,10 @@
 use std::path::Path;
 
 use crate::args::Run;
-use crate::config::{Config, DEFAULT_PATH};
 use crate::daemon;
 use crate::exit::Exit;
 use crate::output::complain;
+use bailey_config::{Config, DEFAULT_PATH};
 
 /// Reads the configuration and enforces until told to stop.
 pub(crate) fn run(options: &Run) -> Exit {

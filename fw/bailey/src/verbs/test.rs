@@ -4,19 +4,19 @@ use bailey_source::{Diagnostic, FileSet};
 
 use crate::args::{Test, TestFormat};
 use crate::clock::Stopwatch;
-use crate::config::Config;
 use crate::engine::{Engine, Engines};
 use crate::exit::Exit;
 use crate::output::complain;
 use crate::policy_test::execute::{TestError, execute};
 use crate::policy_test::format::{PolicyTest, read};
 use crate::policy_test::report::Results;
+use bailey_config::Config;
 
 /// Runs PolicyTests; an invalid file does not keep the others from running.
 pub(crate) fn test(options: &Test) -> Exit {
     let mut stopwatch = Stopwatch::start();
     let mut results = Results::default();
-    let config = match Config::find(&options.config) {
+    let config = match Config::find(options.config.config.as_deref()) {
         Ok(config) => config,
         Err(message) => {
             complain!("error: {message}");
@@ -27,7 +27,7 @@ pub(crate) fn test(options: &Test) -> Exit {
     // Elsewhere that depends on which machine is meant, and policies alone are asked.
     let bridge = Some(config.link_scope()).filter(|scope| scope.bridge);
     let wanted = Engine::of(options.engine);
-    let mut engines = match Engines::new(&wanted, config.compile_limits(), bridge) {
+    let mut engines = match Engines::new(&wanted, config.limits, bridge) {
         Ok(engines) => engines,
         Err(error) => {
             complain!(

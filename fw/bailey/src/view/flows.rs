@@ -10,9 +10,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::View;
 use super::rules::{matching, name_of};
-use crate::nearest::nearest;
 use crate::rule_names::RuleNames;
 use crate::target;
+use bailey_config::nearest::nearest;
 
 /// The flows that a query means. They are read while they are written out: a table of millions is
 /// never there as a whole.

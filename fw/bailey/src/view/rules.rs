@@ -5,8 +5,8 @@ use bailey_datapath::kernel::clock::Ticks;
 use bailey_datapath::observe::counters::Counters;
 
 use super::View;
-use crate::nearest::nearest;
 use crate::rule_names::{Key, RuleName, RuleNames};
+use bailey_config::nearest::nearest;
 
 /// The rules that are always there.
 const FIXED: [u32; 4] = [

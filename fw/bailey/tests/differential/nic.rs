@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use bailey_bpf::abi;
 use bailey_compile::{Limits, RuleIds, compile};
-use bailey_datapath::attach::change::Interface;
-use bailey_datapath::kernel::xdp_mode::XdpMode;
+use bailey_config::{Flood, Frames, Settings, Topology};
+use bailey_config::{Interface, XdpMode};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::runner::Runner;
-use bailey_datapath::{Datapath, Enforcer, Flood, Frames, PinDir, Settings, Topology};
+use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_lab::Namespace;
 use bailey_policy::{Connection, Endpoint, Isolates, LinkScope, OutOfScope, Snapshot, oracle};
 use proptest::strategy::{Strategy, ValueTree};
@@ -125,7 +125,7 @@ fn compare(topology: Topology) {
             ..Frames::default()
         },
         flood: Flood {
-            defend: false,
+            enabled: false,
             ..Flood::default()
         },
         ..Settings::default()
@@ -145,7 +145,7 @@ fn compare(topology: Topology) {
             let nic = Interface {
                 name: "nic".into(),
                 mode: XdpMode::Generic,
-                outside: false,
+                external: false,
             };
             datapath.attach(&[nic], false).unwrap();
             quieten();

@@ -2,24 +2,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use bailey_config::{Interface, Topology, XdpMode};
+
 use crate::attach::bridge;
 use crate::attach::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
-use crate::attach::change::{Change, Event, Interface};
+use crate::attach::change::{Change, Event};
 use crate::attach::links::{alive, create_tc, program_by_id, replace_pin};
 use crate::attach::nic;
 use crate::attach::own;
 use crate::attach::uppers;
 use crate::error::DatapathError;
+use crate::kernel::egress;
 use crate::kernel::forwarding;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
-use crate::kernel::xdp_mode::XdpMode;
+use crate::kernel::xdp_mode::xdp_flags;
 use crate::maps::hook::Hook;
 use crate::maps::interfaces::{self, Forwarding};
 use crate::maps::pins::{link_pin, parse_link_pin};
 use crate::program::entry::Shared;
 use crate::program::object::program_fd;
-use crate::settings::Topology;
 
 /// Programs on one interface.
 #[derive(Debug, Default)]
@@ -210,13 +212,17 @@ impl Attachments {
     ) -> Result<bool, DatapathError> {
         let index = found.state.index;
         interfaces::assign(&shared.table, index, &found.interface.name)?;
-        interfaces::set_outside(&shared.table, index, found.interface.outside);
+        interfaces::set_outside(&shared.table, index, found.interface.external);
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
             return Ok(false);
         }
         let program = self.program(shared, Hook::Tc)?;
-        let link = create_tc(shared.settings.egress_hook, program.as_fd(), found)?;
+        let link = create_tc(
+            egress::resolve(shared.settings.egress_hook),
+            program.as_fd(),
+            found,
+        )?;
         replace_pin(&link, link_pin(&shared.pins, Hook::Tc, index))?;
         let attached = self.by_index.entry(index).or_default();
         attached.name.clone_from(&found.interface.name);
@@ -270,7 +276,7 @@ impl Attachments {
             (Ok(link), _) => (link, None),
             (Err(error), None) => return Err(error),
             // Back to what it was, which is slower but there.
-            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, mode.flags()) {
+            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, xdp_flags(mode)) {
                 Ok(link) => (link, Some(error)),
                 Err(_) => return Err(error),
             },

@@ -4,14 +4,14 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use aya::util::KernelVersion;
+use bailey_config::{Interface, XdpMode};
 
-use crate::attach::change::Interface;
 use crate::attach::refusal;
 use crate::error::DatapathError;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::kernel::sys::{self, InterfaceFacts};
-use crate::kernel::xdp_mode::XdpMode;
+use crate::kernel::xdp_mode::xdp_flags;
 
 /// An interface that is wanted, as it was found.
 pub(crate) struct Found<'a> {
@@ -90,7 +90,7 @@ pub(crate) fn create_xdp(
         state,
         facts,
     } = found;
-    let create = || Link::xdp(program, state.index, interface.mode.flags());
+    let create = || Link::xdp(program, state.index, xdp_flags(interface.mode));
     let link = match create() {
         Err(error) if replace && is_occupied(&error) => {
             remove_foreign(state).map_err(|error| {
@@ -129,5 +129,5 @@ fn remove_foreign(state: &InterfaceState) -> io::Result<()> {
     if let Some(link) = Link::xdp_of(xdp.program, state.index)? {
         return link.detach();
     }
-    netlink::remove_xdp(state.index, xdp.mode.flags())
+    netlink::remove_xdp(state.index, xdp_flags(xdp.mode))
 }

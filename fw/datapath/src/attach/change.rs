@@ -1,16 +1,4 @@
 use crate::error::DatapathError;
-use crate::kernel::xdp_mode::XdpMode;
-
-/// An interface to attach to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// Its name in this network namespace.
-    pub name: String,
-    /// Its XDP mode.
-    pub mode: XdpMode,
-    /// Is an inside address as the source of what it receives forged?
-    pub outside: bool,
-}
 
 /// What happened to an interface.
 #[derive(Debug)]

@@ -5,11 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use bailey_config::{Interface, Topology};
+
 use crate::attach::candidate::{create_xdp, look_up};
-use crate::attach::change::Interface;
 use crate::attach::links::{create_tc, replace_pin};
 use crate::attach::uppers;
 use crate::error::DatapathError;
+use crate::kernel::egress::{self, EgressKind};
 use crate::kernel::forwarding;
 use crate::kernel::link::Link;
 use crate::kernel::netlink;
@@ -18,7 +20,6 @@ use crate::maps::interfaces::{self, InterfaceTable};
 use crate::maps::pins::{PinDir, link_pin};
 use crate::program::entry::Shared;
 use crate::program::object::program_fd;
-use crate::settings::{EgressHook, Topology};
 
 /// What it takes to attach: the programs that are attached, and where they stand.
 pub struct Guardian {
@@ -26,7 +27,7 @@ pub struct Guardian {
     tc: OwnedFd,
     pins: PathBuf,
     topology: Topology,
-    egress_hook: EgressHook,
+    egress: EgressKind,
     table: Arc<InterfaceTable>,
     wanted: Vec<Interface>,
 }
@@ -48,7 +49,7 @@ impl Guardian {
             tc: program_fd(&shared.entry, "entry_tc")?,
             pins: pins.clone(),
             topology: shared.settings.topology,
-            egress_hook: shared.settings.egress_hook,
+            egress: egress::resolve(shared.settings.egress_hook),
             table: Arc::clone(&shared.table),
             wanted: wanted.to_vec(),
         }))
@@ -77,13 +78,13 @@ impl Guardian {
             return Ok(());
         }
         interfaces::assign(&self.table, index, &interface.name)?;
-        interfaces::set_outside(&self.table, index, interface.outside);
+        interfaces::set_outside(&self.table, index, interface.external);
         // Egress first: a flow that the node opens must be known before its reply meets XDP.
         let pin = link_pin(&pins, Hook::Tc, index);
         let known = Link::from_pin(&pin, index).and_then(|link| link.info());
         let alive = known.is_ok_and(|info| info.ifindex == index);
         if self.topology != Topology::Bridge && !alive {
-            replace_pin(&create_tc(self.egress_hook, self.tc.as_fd(), &found)?, pin)?;
+            replace_pin(&create_tc(self.egress, self.tc.as_fd(), &found)?, pin)?;
         }
         let link = create_xdp(self.xdp.as_fd(), &found, false)?;
         replace_pin(&link, link_pin(&pins, Hook::Xdp, index))?;

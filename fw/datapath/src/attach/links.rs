@@ -7,8 +7,8 @@ use aya::programs::loaded_programs;
 use crate::attach::candidate::Found;
 use crate::attach::refusal;
 use crate::error::DatapathError;
+use crate::kernel::egress::EgressKind;
 use crate::kernel::link::Link;
-use crate::settings::EgressHook;
 
 /// Does a link hold a program on this interface?
 pub(crate) fn alive(link: Option<&Link>, index: u32) -> bool {
@@ -31,14 +31,14 @@ pub(crate) fn replace_pin(link: &Link, path: PathBuf) -> Result<(), DatapathErro
 
 /// Attaches the program where what the machine sends is judged.
 pub(crate) fn create_tc(
-    hook: EgressHook,
+    kind: EgressKind,
     program: BorrowedFd<'_>,
     found: &Found<'_>,
 ) -> Result<Link, DatapathError> {
     let index = found.state.index;
-    let (name, created) = match hook {
-        EgressHook::Tcx => ("tcx egress", Link::tcx_egress(program, index)),
-        EgressHook::Clsact => ("clsact egress", Link::clsact_egress(program, index)),
+    let (name, created) = match kind {
+        EgressKind::Tcx => ("tcx egress", Link::tcx_egress(program, index)),
+        EgressKind::Clsact => ("clsact egress", Link::clsact_egress(program, index)),
     };
     created.map_err(|error| refusal::of(found.interface, &found.facts, name, &error))
 }

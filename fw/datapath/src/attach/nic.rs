@@ -2,6 +2,7 @@
 //! process, and given back when it is detached.
 
 use bailey_bpf::abi;
+use bailey_config::Topology;
 
 use crate::attach::candidate::Found;
 use crate::error::DatapathError;
@@ -9,7 +10,6 @@ use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::kernel::sys;
 use crate::maps::interfaces::{self, InterfaceTable};
 use crate::program::entry::Shared;
-use crate::settings::Topology;
 
 fn refused(state: &InterfaceState, message: String) -> DatapathError {
     DatapathError::Interface {

@@ -3,8 +3,8 @@
 use std::io;
 
 use aya::programs::loaded_programs;
+use bailey_config::Interface;
 
-use crate::attach::change::Interface;
 use crate::error::DatapathError;
 use crate::kernel::netlink::{self, Which};
 use crate::kernel::sys::InterfaceFacts;

@@ -5,13 +5,15 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 
 use aya::programs::{SchedClassifier, TcAttachType};
+use bailey_config::{Interface, Topology};
 
 use crate::attach::attachments::{Attached, Attachments};
 use crate::attach::bridge;
-use crate::attach::change::{Change, Event, Interface};
+use crate::attach::change::{Change, Event};
 use crate::attach::links::{alive, replace_pin};
 use crate::attach::own;
 use crate::error::DatapathError;
+use crate::kernel::egress::{self, EgressKind};
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, Which};
 use crate::maps::hook::Hook;
@@ -19,7 +21,6 @@ use crate::maps::interfaces;
 use crate::maps::pins::{link_pin, parse_link_pin};
 use crate::program::entry::Shared;
 use crate::program::object::program_fd;
-use crate::settings::{EgressHook, Topology};
 
 impl Attachments {
     /// Compares what is attached with what should be, and sets right what can be. Called when an
@@ -133,7 +134,7 @@ impl Attachments {
     /// A program before ours decides what ours never sees.
     pub(super) fn stay_first(&mut self, shared: &Shared) -> Vec<Event> {
         let mut events = Vec::new();
-        if shared.settings.egress_hook != EgressHook::Tcx {
+        if egress::resolve(shared.settings.egress_hook) != EgressKind::Tcx {
             return events;
         }
         for (&index, attached) in &mut self.by_index {

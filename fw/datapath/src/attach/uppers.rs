@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use bailey_bpf::abi;
+use bailey_config::{Interface, Topology};
 
-use crate::attach::change::Interface;
 use crate::kernel::netlink::{self, Stacking, Which};
 use crate::maps::interfaces;
 use crate::program::entry::Shared;
-use crate::settings::Topology;
 
 /// Marks them in the map of interfaces, and unmarks what is none any more. Without an answer of the
 /// kernel nothing changes: a packet that is judged twice meets its flow.
@@ -178,12 +177,12 @@ mod tests {
         ];
         let wanted = |name: &str| Interface {
             name: name.to_owned(),
-            mode: crate::kernel::xdp_mode::XdpMode::Native,
-            outside: true,
+            mode: bailey_config::XdpMode::Native,
+            external: true,
         };
         let names = |wanted: &[Interface]| {
             let found = siblings(&links, wanted);
-            assert!(found.iter().all(|interface| interface.outside));
+            assert!(found.iter().all(|interface| interface.external));
             found.into_iter().map(|i| i.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[wanted("eth2")]), ["eth3"]);

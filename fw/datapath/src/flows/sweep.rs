@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailey_bpf::abi;
+use bailey_config::Settings;
 
 use crate::error::DatapathError;
 use crate::flows::flood;
@@ -14,7 +15,6 @@ use crate::maps::control::{self, ControlWord};
 use crate::maps::pinned::map_pinned_writable;
 use crate::maps::pins::PinDir;
 use crate::program::timeout_constants::by_state;
-use crate::settings::Settings;
 
 /// Walks the flow table while packets use it, by the protocol of `flow_write.h`: whoever exchanges
 /// a line's meta word for BUSY owns the line.

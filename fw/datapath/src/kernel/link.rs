@@ -101,7 +101,7 @@ fn c_path(path: &Path) -> io::Result<CString> {
 }
 
 impl Link {
-    /// Attaches an XDP program; `mode` is that of [`XdpMode::flags`](crate::kernel::xdp_mode::XdpMode::flags).
+    /// Attaches an XDP program; `mode` is that of [`xdp_flags`](crate::kernel::xdp_mode::xdp_flags).
     pub(crate) fn xdp(program: BorrowedFd<'_>, ifindex: u32, mode: u32) -> io::Result<Self> {
         Self::create(program, ifindex, BPF_XDP, mode)
     }

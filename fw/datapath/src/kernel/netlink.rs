@@ -5,6 +5,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use bailey_config::XdpMode;
 use ipnet::IpNet;
 use netlink_packet_core::{
     DefaultNla, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -17,8 +18,6 @@ use netlink_packet_route::link::{
 use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
 use rustix::event::{PollFd, PollFlags, Timespec};
-
-use crate::kernel::xdp_mode::XdpMode;
 
 /// `RTNLGRP_LINK`, linux/rtnetlink.h.
 const GROUP_LINK: u32 = 1;

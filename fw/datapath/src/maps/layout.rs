@@ -3,12 +3,12 @@
 
 use aya::maps::{MapInfo, MapType};
 use bailey_bpf::abi;
+use bailey_config::Settings;
 
 use crate::error::DatapathError;
 use crate::maps::pinned::layout_version;
 use crate::maps::pins::PinDir;
 use crate::maps::table::{MapShape, map_shapes};
-use crate::settings::Settings;
 
 /// What stands in the pin directory.
 #[derive(Debug, PartialEq, Eq)]

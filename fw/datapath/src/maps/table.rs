@@ -1,9 +1,10 @@
 use aya::maps::MapType;
 use bailey_bpf::abi;
+use bailey_config::Settings;
 
 use crate::error::DatapathError;
 use crate::kernel::cpu::cpus;
-use crate::settings::Settings;
+use crate::maps::shape::{bucket_bits, rule_stride};
 
 /// Maps of one build of the programs, pinned under a name that ends with the build's number.
 pub(crate) const BUILD_MAPS: [&str; 5] = [
@@ -59,7 +60,7 @@ pub(crate) struct MapShape {
 /// [`SHARED_MAPS`] as these settings want them.
 pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathError> {
     let cpus = cpus()?;
-    let buckets = 1 << settings.bucket_bits();
+    let buckets = 1 << bucket_bits(settings);
     let array = |name, value_size: usize, entries, setting| MapShape {
         name,
         kind: MapType::Array,
@@ -78,7 +79,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
     };
     let flows = Some("flow_table.flows");
     let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
-    let rules = cpus * settings.rule_stride();
+    let rules = cpus * rule_stride(settings);
     Ok(vec![
         array("control", size_of::<abi::control>(), 1, None),
         array("probe_control", size_of::<abi::control>(), 1, None),
@@ -105,7 +106,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
         array(
             "limit_states",
             size_of::<abi::limit_state>(),
-            settings.rule_stride(),
+            rule_stride(settings),
             Some("limits.rules"),
         ),
         array("limit_sources", 8, 1 << abi::SOURCE_BITS, None),

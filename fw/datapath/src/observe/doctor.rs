@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use bailey_config::{EgressHook, Interface, Settings, Topology, XdpMode};
+
 use crate::attach::candidate::{check_kernel, look_up};
-use crate::attach::change::Interface;
+use crate::kernel::egress;
 use crate::kernel::forwarding::{filters_reverse_path, has_ipsec_policy};
 use crate::kernel::sys;
-use crate::kernel::xdp_mode::XdpMode;
 use crate::maps::pins::PinDir;
 use crate::observe::status::xdp_program_of;
-use crate::settings::{EgressHook, Settings, Topology};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,17 +88,19 @@ fn kernel() -> Finding {
 
 fn egress(settings: &Settings) -> Finding {
     let subject = "egress hook";
-    let has_tcx = EgressHook::default() == EgressHook::Tcx;
+    let has_tcx = egress::has_tcx();
     match (settings.topology, settings.egress_hook) {
         (Topology::Bridge, _) => Finding::new(subject, Grade::Fine, "a bridge needs none", ""),
-        (_, EgressHook::Tcx) if has_tcx => Finding::new(subject, Grade::Fine, "tcx", ""),
+        (_, EgressHook::Tcx | EgressHook::Auto) if has_tcx => {
+            Finding::new(subject, Grade::Fine, "tcx", "")
+        }
         (_, EgressHook::Tcx) => Finding::new(
             subject,
             Grade::Missing,
             "tcx is asked for, and this kernel has none (Linux 6.6)",
             "egress_hook = \"auto\"",
         ),
-        (_, EgressHook::Clsact) => Finding::new(
+        (_, EgressHook::Clsact | EgressHook::Auto) => Finding::new(
             subject,
             Grade::Degraded,
             "a filter of clsact: anyone who may use tc can take it off; Bailey puts it back within \
@@ -115,7 +117,7 @@ fn egress(settings: &Settings) -> Finding {
 /// The kernel makes cookies for a program only where it makes them for every SYN.
 fn syn_cookies(settings: &Settings) -> Finding {
     let subject = "SYN cookies";
-    if settings.topology == Topology::Bridge || !settings.flood.defend {
+    if settings.topology == Topology::Bridge || !settings.flood.enabled {
         return Finding::new(subject, Grade::Fine, "not asked for", "");
     }
     let path = "/proc/sys/net/ipv4/tcp_syncookies";
@@ -300,7 +302,7 @@ mod tests {
         let wanted = [Interface {
             name: "no-such-nic".into(),
             mode: XdpMode::Native,
-            outside: false,
+            external: false,
         }];
         let settings = Settings {
             egress_hook: EgressHook::Clsact,

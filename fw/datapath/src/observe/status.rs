@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 use bailey_bpf::abi;
+use bailey_config::XdpMode;
 
 use crate::error::DatapathError;
 use crate::flows::flood;
 use crate::kernel::clock::Ticks;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, Which};
-use crate::kernel::xdp_mode::XdpMode;
 use crate::maps::control::{self, ControlWord};
 use crate::maps::hook::Hook;
 use crate::maps::interfaces;

@@ -2,13 +2,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use aya::EbpfLoader;
 use bailey_bpf::{abi, object};
+use bailey_config::{Settings, Topology};
 
 use crate::maps::pins::PinDir;
+use crate::maps::shape::{bucket_bits, rule_stride};
 use crate::maps::table::{BUILD_MAPS, MapShape, build_pin};
 use crate::program::flood_constants::FloodGlobals;
 use crate::program::frame_constants::FrameGlobals;
 use crate::program::timeout_constants::by_state;
-use crate::settings::{Settings, Topology};
 
 /// The numbers that every program is told, as loader globals want them: borrowed.
 #[derive(Debug)]
@@ -29,16 +30,16 @@ pub(crate) struct Globals {
 impl Globals {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            bucket_bits: settings.bucket_bits(),
-            rule_stride: settings.rule_stride(),
+            bucket_bits: bucket_bits(settings),
+            rule_stride: rule_stride(settings),
             flow_counters: u32::from(settings.flow_counters),
-            source_limit: settings.source_flows,
-            last_resort: crate::kernel::clock::ticks_of_seconds(settings.last_resort),
+            source_limit: settings.flows_per_source,
+            last_resort: crate::kernel::clock::ticks_of_seconds(settings.evict_live_after_seconds),
             bridge: u32::from(settings.topology == Topology::Bridge),
             router: u32::from(settings.topology == Topology::Router),
             clock_offset: settings.clock_offset,
             timeouts: by_state(&settings.timeouts),
-            frames: FrameGlobals::new(&settings.frames, &settings.inside),
+            frames: FrameGlobals::new(&settings.frames, &settings.internal),
             flood: FloodGlobals::new(settings),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use aya::maps::{DevMapHash, HashMap, Map, MapData, ProgramArray};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
+use bailey_config::Settings;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::error::{DatapathError, missing, unusable};
@@ -24,7 +25,6 @@ use crate::program::constants::{Globals, build_number};
 use crate::program::failsafe_image;
 use crate::program::jiffies::Jiffies;
 use crate::program::object::{classifier, map_data, xdp};
-use crate::settings::Settings;
 
 /// The entry object and the maps that it shares with others.
 pub(crate) struct Shared {

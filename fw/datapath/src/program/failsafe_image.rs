@@ -1,7 +1,7 @@
 use bailey_bpf::abi;
+use bailey_config::Failsafe;
 
 use crate::maps::cidr::CidrWords;
-use crate::settings::Failsafe;
 
 /// The table as the programs read it.
 pub(crate) fn image(entries: &[Failsafe]) -> Vec<u8> {

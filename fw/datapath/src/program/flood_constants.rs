@@ -1,6 +1,7 @@
 use bailey_bpf::{TokenBucket, abi};
+use bailey_config::Settings;
 
-use crate::settings::Settings;
+use crate::maps::shape::flow_slots;
 
 /// A small table is for a small machine, not for one that may be asked nothing.
 const AUTOMATIC_MIN: u64 = 1000;
@@ -16,20 +17,20 @@ pub(crate) struct FloodGlobals {
 impl FloodGlobals {
     pub(crate) fn new(settings: &Settings) -> Self {
         let flood = &settings.flood;
-        if !flood.defend {
+        if !flood.enabled {
             return Self {
                 limit: 0,
                 unproven: TokenBucket::default(),
                 source: TokenBucket::default(),
             };
         }
-        let slots = settings.flow_slots();
-        let rate = match flood.new_flows {
+        let slots = flow_slots(settings);
+        let rate = match flood.new_flows_per_second {
             0 => (slots / 8).max(AUTOMATIC_MIN),
             rate => u64::from(rate),
         };
         let window = 1 << abi::FLOOD_WINDOW_SHIFT;
-        let source = match u64::from(flood.source_new_flows) {
+        let source = match u64::from(flood.new_flows_per_second_per_source) {
             0 => TokenBucket::default(),
             rate => TokenBucket::new(rate, 1, rate),
         };

@@ -1,9 +1,9 @@
 use bailey_bpf::abi;
+use bailey_config::{Frames, TunnelKind};
 use bytemuck::Zeroable;
 use ipnet::IpNet;
 
 use crate::maps::cidr::CidrWords;
-use crate::settings::{Frames, TunnelKind};
 
 /// [`Frames`] as constants of the programs.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
 use bailey_compile::Tables;
 use bailey_compile::tables::Image;
+use bailey_config::OnPolicyChange;
 
 use crate::error::DatapathError;
 use crate::maps::control::ControlWord;
@@ -14,7 +15,6 @@ use crate::maps::table::map_shapes;
 use crate::program::constants::Globals;
 use crate::program::entry::{Programs, Shared};
 use crate::program::object::map_data;
-use crate::settings::OnPolicyChange;
 
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.

@@ -1,7 +1,7 @@
 use bailey_bpf::abi;
+use bailey_config::Timeouts;
 
 use crate::kernel::clock::ticks_of_seconds;
-use crate::settings::Timeouts;
 
 /// Idle times by `enum flow_state`, in ticks.
 pub(crate) fn by_state(timeouts: &Timeouts) -> [u32; abi::STATE_COUNT as usize] {

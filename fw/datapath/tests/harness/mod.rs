@@ -16,13 +16,14 @@ use std::thread::panicking;
 
 use bailey_bpf::abi::*;
 use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
+use bailey_config::{Flood, Settings};
 use bailey_datapath::flows::count::Count;
 use bailey_datapath::flows::table::Flow;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::observe::counters::RuleCount;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::runner::Runner;
-use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
+use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,
@@ -85,7 +86,7 @@ impl Drop for Lent {
 pub fn calm() -> Settings {
     Settings {
         flood: Flood {
-            defend: false,
+            enabled: false,
             ..Flood::default()
         },
         ..Settings::default()

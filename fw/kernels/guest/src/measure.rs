@@ -5,13 +5,12 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail, ensure};
 use bailey_bpf::reason::Reason;
 use bailey_compile::{Limits, RuleIds, Tables, compile};
+use bailey_config::{Frames, OnPolicyChange, Settings, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::frame::odd::{Fragment, fragment, ipv6_chain, tagged};
 use bailey_datapath::program::runner::Runner;
-use bailey_datapath::{
-    Datapath, Enforcer, Frames, OnPolicyChange, PinDir, Settings, Topology, Tunnel, TunnelKind,
-};
+use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_kernels::plan::VALUE;
 use bailey_lab::interface_of_slot;
 use bailey_policy::{

@@ -1,4 +1,6 @@
-/// A comma and "did you mean …?" with the candidate that is most like a text; empty if none is.
+//! Suggestions for misspelt names.
+
+/// Returns `, did you mean …?` with the candidate closest to `text`, or an empty string if none is close.
 pub fn nearest<T: AsRef<str>>(text: &str, candidates: impl IntoIterator<Item = T>) -> String {
     let near = candidates
         .into_iter()
@@ -18,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_like_it_is_offered() {
+    fn only_similar_names_are_suggested() {
         let known = ["shop/web", "shop/database"];
         assert_eq!(nearest("shop/wbe", known), ", did you mean `shop/web`?");
         assert_eq!(nearest("payments/api", known), "");

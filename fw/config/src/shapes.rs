@@ -1,18 +1,17 @@
+//! Checks of TOML shapes before serde reads values, and suggestions for unknown keys.
+
 use std::fmt::Write as _;
 
-use super::Config;
 use crate::nearest::nearest;
 
-/// Tables are tables, texts are texts: serde would also read a list as a table's values in their order, and
-/// a table as the name of a choice. What is no TOML is told by who reads it next.
-pub(super) fn check_shapes(text: &str) -> Result<(), String> {
-    let (Ok(given), Ok(toml::Value::Table(known))) = (
-        text.parse::<toml::Table>(),
-        toml::Value::try_from(Config::default()),
-    ) else {
+/// Requires a table where a table belongs, and a string where a string belongs: serde would also accept a
+/// list as the values of a table in their order, and a table as the name of an enum variant. Text that is
+/// not TOML passes; the deserializer reports it.
+pub(crate) fn check_shapes(text: &str, known: &toml::Table) -> Result<(), String> {
+    let Ok(given) = text.parse::<toml::Table>() else {
         return Ok(());
     };
-    check_table("", &given, &known)?;
+    check_table("", &given, known)?;
     for (key, entries) in &given {
         let (Some(entries), "interfaces" | "failsafe") = (entries.as_array(), key.as_str()) else {
             continue;
@@ -24,14 +23,14 @@ pub(super) fn check_shapes(text: &str) -> Result<(), String> {
         let fits =
             |entry: &&toml::Value| entry.is_table() || (key == "interfaces" && entry.is_str());
         if let Some(entry) = entries.iter().find(|entry| !fits(entry)) {
-            return Err(format!("{key}: {entry} is no entry; one is {example}"));
+            return Err(format!("{key}: {entry} is not an entry; write {example}"));
         }
         let named =
             |entry: &&toml::Value| entry.as_table().is_some_and(|t| !t.contains_key("name"));
         if key == "interfaces"
             && let Some(entry) = entries.iter().find(named)
         {
-            return Err(format!("{key}: {entry} has no name; an entry is {example}"));
+            return Err(format!("{key}: {entry} has no name; write {example}"));
         }
     }
     Ok(())
@@ -49,12 +48,12 @@ fn check_table(path: &str, given: &toml::Table, known: &toml::Table) -> Result<(
             }
             (_, toml::Value::Table(_)) => {
                 return Err(format!(
-                    "{name} = {value}: is a table; write [{name}] and its keys"
+                    "{name} = {value}: {name} is a table; write [{name}] and its keys"
                 ));
             }
             (_, toml::Value::String(default)) if !value.is_str() => {
                 return Err(format!(
-                    "{name} = {value}: is a text, as in {name} = {default:?}"
+                    "{name} = {value}: must be a string, as in {name} = {default:?}"
                 ));
             }
             _ => {}
@@ -63,8 +62,9 @@ fn check_table(path: &str, given: &toml::Table, known: &toml::Table) -> Result<(
     Ok(())
 }
 
-pub(super) fn describe_unknown(unknown: &[String]) -> String {
-    let known = known_keys();
+/// Names unknown keys, each with the closest known one.
+pub(crate) fn describe_unknown(unknown: &[String], known: &toml::Table) -> String {
+    let known = known_keys(known);
     let mut message = String::new();
     for key in unknown {
         let suffix = known
@@ -84,17 +84,14 @@ pub(super) fn describe_unknown(unknown: &[String]) -> String {
     message
 }
 
-/// All keys, `table.key` for those of tables.
-pub(super) fn known_keys() -> Vec<String> {
-    let Ok(toml::Value::Table(top)) = toml::Value::try_from(Config::default()) else {
-        return Vec::new();
-    };
+/// All known keys; those inside tables as `table.key`.
+pub(crate) fn known_keys(known: &toml::Table) -> Vec<String> {
     let mut keys = Vec::new();
-    for (key, value) in top {
+    for (key, value) in known {
         if let toml::Value::Table(inner) = value {
             keys.extend(inner.keys().map(|name| format!("{key}.{name}")));
         }
-        keys.push(key);
+        keys.push(key.clone());
     }
     keys
 }

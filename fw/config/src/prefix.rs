@@ -1,15 +1,15 @@
-//! Prefixes as people write them. What can be read in two ways, or would match nothing, is an error:
-//! leading zeros, bits behind the length, IPv4 addresses in the form of IPv6.
+//! Parsing of IP prefixes from configuration and command line. Ambiguous texts and prefixes that match no
+//! packet are errors: leading zeros, host bits, IPv4 addresses in IPv6 form.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Reads a prefix.
+/// Parses a prefix with its length, as `192.0.2.0/24`.
 ///
 /// # Errors
-/// What is wrong, and what is meant instead where that can be told.
-pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
+/// The defect, and the prefix that was probably meant.
+pub fn parse(text: &str) -> Result<IpNet, String> {
     let Some((address, length)) = text.split_once('/') else {
         return Err(match text.parse::<IpAddr>() {
             Ok(address) => format!(
@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
             Err(_) => format!("{text:?} is not a prefix, as 192.0.2.0/24 or 2001:db8::/32"),
         });
     };
-    // Of the standard library: it refuses leading zeros, which others read as octal.
+    // The standard library refuses leading zeros, which other parsers read as octal.
     let Ok(address) = address.parse::<IpAddr>() else {
         return Err(format!(
             "{text:?} is neither an address nor a prefix: {address:?} is not an IP address"
@@ -45,16 +45,16 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
     }
     let network = net.trunc();
     if net != network {
-        return Err(format!("{net} has host bits; {network} is meant?"));
+        return Err(format!("{net} has host bits set; did you mean {network}?"));
     }
     Ok(net)
 }
 
-/// The same; an address alone is the prefix of itself.
+/// Parses a prefix or a single address, which stands for its full-length prefix.
 ///
 /// # Errors
 /// As [`parse`].
-pub(crate) fn parse_or_address(text: &str) -> Result<IpNet, String> {
+pub fn parse_or_address(text: &str) -> Result<IpNet, String> {
     match text.parse::<IpAddr>() {
         Ok(address) => Ok(address.to_canonical().into()),
         Err(_) if !text.contains('/') => {
@@ -64,7 +64,7 @@ pub(crate) fn parse_or_address(text: &str) -> Result<IpNet, String> {
     }
 }
 
-/// One prefix of a configuration.
+/// serde form of one prefix.
 pub(crate) mod one {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -80,7 +80,7 @@ pub(crate) mod one {
     }
 }
 
-/// A list of them.
+/// serde form of a list of prefixes.
 pub(crate) mod many {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -100,12 +100,30 @@ pub(crate) mod many {
     }
 }
 
+/// serde form of a list of prefixes or addresses.
+pub(crate) mod many_or_addresses {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer};
+
+    use super::{IpNet, parse_or_address};
+
+    pub(crate) use super::many::serialize;
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts
+            .iter()
+            .map(|text| parse_or_address(text).map_err(Error::custom))
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_an_error() {
+    fn ambiguous_prefix_is_an_error() {
         for (text, part) in [
             ("192.0.2.0", "one address is 192.0.2.0/32"),
             ("eth0", "is not a prefix"),
@@ -113,7 +131,7 @@ mod tests {
             ("10.0.0.0/33", "between 0 and 32"),
             ("10.0.0.0/08", "between 0 and 32"),
             ("10.0.0.0/+8", "between 0 and 32"),
-            ("10.0.0.1/8", "10.0.0.0/8 is meant"),
+            ("10.0.0.1/8", "did you mean 10.0.0.0/8?"),
             ("::ffff:192.0.2.0/120", "write it as IPv4: 192.0.2.0/24"),
             ("2001:db8::/129", "between 0 and 128"),
         ] {

@@ -5,31 +5,34 @@ use serde::{Deserialize, Serialize};
 /// `[control]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
 pub struct Control {
+    /// The group whose members may use the control socket.
     pub group: String,
 }
 
 /// `[paths]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
 pub struct Paths {
+    /// Directory on a bpffs for pinned maps and links.
     pub pins: PathBuf,
+    /// Directory of the control socket and the lock.
     pub run: PathBuf,
+    /// Directory of the rule ids.
     pub state: PathBuf,
 }
 
 /// `[log]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "explained in configs/bailey.toml")]
 pub struct Log {
+    /// Text or JSON.
     pub format: LogFormat,
+    /// The least severe level that is written.
     pub level: LogLevel,
 }
 
-/// Shape of log lines.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -39,7 +42,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The least important lines that are logged.
+/// Severity of log lines, in descending order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -70,8 +73,21 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// The control socket.
+    /// Path of the control socket.
     pub fn socket(&self) -> PathBuf {
         self.run.join("bailey.sock")
+    }
+
+    /// Relative paths would depend on the daemon's working directory.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self { pins, run, state } = self;
+        for (key, path) in [("pins", pins), ("run", run), ("state", state)] {
+            if !path.is_absolute() {
+                return Err(format!(
+                    "paths.{key} = {path:?}: must be absolute, as in \"/run/bailey\""
+                ));
+            }
+        }
+        Ok(())
     }
 }
