@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::engine::Engine;
 use crate::target::Target;
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
@@ -289,6 +290,18 @@ pub enum EngineChoice {
     Kernel,
     /// All three; a difference is a failure.
     All,
+}
+
+impl EngineChoice {
+    /// The engines of the choice, in the order of their answers.
+    pub fn engines(self) -> Vec<Engine> {
+        match self {
+            Self::Oracle => vec![Engine::Oracle],
+            Self::Tables => vec![Engine::Tables],
+            Self::Kernel => vec![Engine::Kernel],
+            Self::All => vec![Engine::Oracle, Engine::Tables, Engine::Kernel],
+        }
+    }
 }
 
 /// How test results are printed.

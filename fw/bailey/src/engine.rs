@@ -6,8 +6,6 @@ use bailey_config::{Frames, Settings, Topology};
 use bailey_datapath::{Datapath, DatapathError, Enforcer, PinDir};
 use bailey_policy::{Connection, Isolates, LinkScope, Snapshot, Verdict, oracle};
 
-use crate::args::EngineChoice;
-
 /// One implementation of the policy semantics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Engine {
@@ -26,16 +24,6 @@ impl Engine {
             Self::Oracle => "oracle",
             Self::Tables => "tables",
             Self::Kernel => "kernel",
-        }
-    }
-
-    /// The engines of a choice.
-    pub fn of(choice: EngineChoice) -> Vec<Self> {
-        match choice {
-            EngineChoice::Oracle => vec![Self::Oracle],
-            EngineChoice::Tables => vec![Self::Tables],
-            EngineChoice::Kernel => vec![Self::Kernel],
-            EngineChoice::All => vec![Self::Oracle, Self::Tables, Self::Kernel],
         }
     }
 }

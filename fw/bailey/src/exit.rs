@@ -3,6 +3,11 @@ use std::process::ExitCode;
 #[cfg(target_os = "linux")]
 use bailey_datapath::DatapathError;
 
+#[cfg(target_os = "linux")]
+use crate::daemon::ServeError;
+#[cfg(target_os = "linux")]
+use crate::daemon::lock::LockError;
+
 /// Exit codes; the numbers are part of the interface, and each means one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -58,15 +63,18 @@ impl From<&DatapathError> for Exit {
     }
 }
 
-/// The text of an error of the datapath; where this process may not, with the right that it lacks.
 #[cfg(target_os = "linux")]
-pub fn in_words(error: &DatapathError) -> String {
-    let named = matches!(error, DatapathError::NotPermitted(_));
-    if error.is_permission() && !named {
-        return format!(
-            "{error}: this process may not; it lacks CAP_BPF, or the directory is not its own: run \
-             as root"
-        );
+impl From<&ServeError> for Exit {
+    fn from(error: &ServeError) -> Self {
+        match error {
+            ServeError::Configuration(_) | ServeError::Policies(_) => Self::Invalid,
+            ServeError::Locked(LockError::Held(..)) | ServeError::Stopped => Self::Negative,
+            ServeError::Locked(LockError::File(..)) | ServeError::Directory(_) => {
+                Self::NotAuthorised
+            }
+            ServeError::Guard(_) => Self::Unsupported,
+            ServeError::Signals(_) | ServeError::Install(_) => Self::Internal,
+            ServeError::Datapath { error, .. } => Self::from(error),
+        }
     }
-    error.to_string()
 }

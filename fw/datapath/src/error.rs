@@ -112,6 +112,18 @@ impl DatapathError {
         is_denied(self)
     }
 
+    /// The error's text; where the process lacks a right, with the right that it lacks.
+    pub fn with_missing_right(&self) -> String {
+        let is_named = matches!(self, Self::NotPermitted(_));
+        if self.is_permission() && !is_named {
+            return format!(
+                "{self}: not permitted; the process lacks CAP_BPF, or the directory belongs to another \
+                 user: run as root"
+            );
+        }
+        self.to_string()
+    }
+
     pub(crate) fn map(
         name: &str,
         operation: &'static str,

@@ -5,7 +5,10 @@ use tracing_subscriber::filter::LevelFilter;
 use bailey_config::{Log, LogFormat, LogLevel};
 
 /// Sends log lines to standard error.
-pub fn start(config: &Log) {
+///
+/// # Errors
+/// If this process has a logger already.
+pub fn start(config: &Log) -> Result<(), String> {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -23,9 +26,7 @@ pub fn start(config: &Log) {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    if let Err(error) = result {
-        eprintln!("logging was started before: {error}");
-    }
+    result.map_err(|error| error.to_string())
 }
 
 /// An event is one line, whatever is in it: names and file names come from others.

@@ -14,9 +14,13 @@ pub mod watch;
 /// The names that the guard closes.
 mod closable;
 mod control;
+mod error;
 mod report;
 mod serve;
+mod serve_options;
 mod start;
 mod sweep;
 
+pub use error::ServeError;
 pub use serve::serve;
+pub use serve_options::RunOptions;

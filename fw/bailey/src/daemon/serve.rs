@@ -8,58 +8,54 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::args::Run;
+use crate::daemon::error::ServeError;
 use crate::daemon::health::{self, Health};
 use crate::daemon::lock::Lock;
 use crate::daemon::reload::Outcome;
-use crate::daemon::start::{Started, guard, not_locked, not_started, start, wait_for_interfaces};
+use crate::daemon::serve_options::RunOptions;
+use crate::daemon::start::{Started, guard, report_not_started, start, wait_for_interfaces};
 use crate::daemon::sweep::Sweeping;
 use crate::daemon::watch::{Input, Wake, Watching};
 use crate::daemon::{control, report};
-use crate::exit::Exit;
 use crate::guard::Guard;
 use bailey_config::Config;
 
-/// Enforces, and keeps what is enforced in step with the files, until a signal asks to stop. What is
-/// attached stays attached.
-pub fn serve(config: Config, options: &Run) -> Exit {
-    let interfaces = match config.interfaces() {
-        Ok(interfaces) => interfaces,
-        Err(message) => return not_started(&config, &message, Exit::Invalid),
-    };
-    let mut watching = Watching::start(&config);
-    if let Err(error) = forward_signals(&watching) {
-        let message = format!("cannot handle signals: {error}");
-        return not_started(&config, &message, Exit::Internal);
-    }
+/// Enforces the policies and follows their files until a signal asks to stop. Attached programs stay
+/// attached.
+///
+/// # Errors
+/// If the daemon could not start; the log says why, and which programs protect the interfaces meanwhile.
+pub fn serve(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
+    run(config, options).inspect_err(|error| report_not_started(config, error))
+}
+
+fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
+    // Configuration, signals and directories: nothing here touches the kernel's network.
+    let interfaces = config.interfaces().map_err(ServeError::Configuration)?;
+    let mut watching = Watching::start(config);
+    forward_signals(&watching).map_err(ServeError::Signals)?;
     for path in [&config.paths.run, &config.paths.state] {
-        if let Err(message) = make_public(path) {
-            let message = format!("{}: {message}", path.display());
-            return not_started(&config, &message, Exit::NotAuthorised);
-        }
+        make_public(path)
+            .map_err(|message| ServeError::Directory(format!("{}: {message}", path.display())))?;
     }
-    let _lock = match Lock::take(&config.paths.run) {
-        Ok(lock) => lock,
-        Err(error) => return not_locked(&config, &error),
-    };
-    warn_without_failsafe(&config);
-    let mut guard = match guard(&config, &interfaces) {
-        Ok(guard) => guard,
-        Err(message) => return not_started(&config, &message, Exit::Unsupported),
-    };
-    if !wait_for_interfaces(&interfaces, options.wait_for_interfaces, &mut watching) {
-        return not_started(&config, "asked to stop while waiting", Exit::Negative);
+    let _lock = Lock::take(&config.paths.run)?;
+    warn_without_failsafe(config);
+
+    // The guard closes the interfaces before the daemon waits for them.
+    let mut guard = guard(config, &interfaces).map_err(ServeError::Guard)?;
+    let seconds = options.wait_for_interfaces_seconds;
+    if !wait_for_interfaces(&interfaces, seconds, &mut watching) {
+        return Err(ServeError::Stopped);
     }
     let health = Health::new();
-    let mut started = match start(&config, interfaces, options.replace, &health) {
-        Ok(started) => started,
-        Err(exit) => return exit,
-    };
+    let mut started = start(config, interfaces, options, &health)?;
+
+    // Helpers of the loop; enforcement goes on without any of them.
     let _sweeping = sweep(&started, &health);
     if let Err(error) = forward_interfaces(&watching, &started) {
-        tracing::warn!(%error, "changes of interfaces are not reported; they are looked at instead");
+        tracing::warn!(%error, "no interface events; interfaces are polled instead");
     }
-    if let Err(error) = control::start(&config, health.clone(), started.reloader.known_rules()) {
+    if let Err(error) = control::start(config, health.clone(), started.reloader.known_rules()) {
         let socket = config.paths.socket();
         tracing::error!("{}: {error}; no control socket", socket.display());
         health.problem("control socket", &error.to_string());
@@ -79,7 +75,7 @@ pub fn serve(config: Config, options: &Run) -> Exit {
              interfaces are UNPROTECTED"
         );
     }
-    Exit::Success
+    Ok(())
 }
 
 /// Without the sweeper expired flows go when their places are needed.

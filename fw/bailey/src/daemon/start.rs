@@ -12,14 +12,15 @@ use bailey_datapath::{Datapath, DatapathError, PinDir, protectors, with_uppers};
 
 use crate::clock::now;
 use crate::daemon::closable::{closable, indices};
+use crate::daemon::error::ServeError;
 use crate::daemon::health::Health;
 use crate::daemon::lock::{Lock, LockError};
 use crate::daemon::reload::{Outcome, Prepared, Refusal, Reloader};
 use crate::daemon::report;
+use crate::daemon::serve_options::RunOptions;
 use crate::daemon::watch::Watching;
-use crate::exit::Exit;
 use crate::guard;
-use crate::load::{Selection, print_diagnostics};
+use crate::load::Selection;
 use crate::lockout;
 use crate::rule_names::RuleNames;
 use bailey_config::{Config, Guard, Interface, WithoutPolicy};
@@ -33,10 +34,13 @@ pub(crate) struct Started {
     pub(crate) _pins_lock: Lock,
 }
 
-/// Nothing was started, and why; says who protects each interface of the configuration, as the kernel
-/// tells.
-pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
-    tracing::error!("{message}");
+/// Logs why the daemon did not start, and which program protects each configured interface meanwhile.
+pub(crate) fn report_not_started(config: &Config, error: &ServeError) {
+    tracing::error!("{error}");
+    // The other daemon may well protect the interfaces.
+    if matches!(error, ServeError::Locked(LockError::Held(..))) {
+        return;
+    }
     if let Ok(loaded) = Loaded::read(&config.paths.pins)
         && loaded.is_enforcing()
     {
@@ -50,7 +54,7 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
         Ok(protectors) => protectors,
         Err(error) => {
             tracing::error!("{error}; whether anything is enforced is not known");
-            return exit;
+            return;
         }
     };
     // An interface may be named by another of its names.
@@ -89,7 +93,6 @@ pub(crate) fn not_started(config: &Config, message: &str, exit: Exit) -> Exit {
             tracing::error!("UNPROTECTED: {}", open.join(", "));
         }
     }
-    exit
 }
 
 /// Makes the guard, if the configuration asks for one: before anything is attached all interfaces are
@@ -132,28 +135,32 @@ pub(crate) fn guard(
 pub(crate) fn start(
     config: &Config,
     interfaces: Vec<Interface>,
-    replace: bool,
+    options: &RunOptions,
     health: &Health,
-) -> Result<Started, Exit> {
-    let fail =
-        |error: &DatapathError| not_started(config, &explain(config, error), Exit::from(error));
+) -> Result<Started, ServeError> {
+    let fail = |error: DatapathError| ServeError::Datapath {
+        message: explain(config, &error),
+        error,
+    };
     // Files first: an invalid policy is found without touching the kernel.
     let enforcing = Loaded::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
     let mut reloader = Reloader::new(config.clone(), known_ids(config), enforcing);
     let prepared = prepare(config, &mut reloader);
     if !enforcing && let Err(refusal) = &prepared {
         match config.boot.without_policy {
-            WithoutPolicy::Open => return Err(refused(config, refusal)),
+            WithoutPolicy::Open => {
+                (options.show_diagnostics)(&refusal.diagnostics);
+                return Err(ServeError::Policies(report::first(&refusal.messages)));
+            }
             WithoutPolicy::FailsafeOnly => tracing::error!(
                 "NO POLICY: only the failsafe passes (boot.without_policy), until the files are valid"
             ),
         }
     }
-    let pins = PinDir::at(&config.paths.pins).map_err(|error| fail(&error))?;
-    let pins_lock =
-        Lock::on_directory(&config.paths.pins).map_err(|error| not_locked(config, &error))?;
-    let mut datapath = Datapath::open(pins, config.settings(), reloader.ids().clone())
-        .map_err(|error| fail(&error))?;
+    let pins = PinDir::at(&config.paths.pins).map_err(fail)?;
+    let pins_lock = Lock::on_directory(&config.paths.pins)?;
+    let mut datapath =
+        Datapath::open(pins, config.settings(), reloader.ids().clone()).map_err(fail)?;
     match prepared {
         Ok(prepared) => {
             warn_of_lockout(&prepared, config);
@@ -165,18 +172,18 @@ pub(crate) fn start(
                     health.committed(&generation.warnings);
                 }
                 Outcome::Refused(refusal) if datapath.is_attached() => {
-                    keep(&refusal, enforcing, health)
+                    keep(&refusal, enforcing, options, health)
                 }
                 Outcome::Refused(refusal) => {
                     datapath.abandon();
                     // About the kernel: what is about files was found before.
                     let message = refusal.messages.join("; ");
-                    return Err(not_started(config, &message, Exit::Internal));
+                    return Err(ServeError::Install(message));
                 }
                 Outcome::Unchanged | Outcome::Moving => {}
             }
         }
-        Err(refusal) => keep(&refusal, enforcing, health),
+        Err(refusal) => keep(&refusal, enforcing, options, health),
     }
     if config.warm_up > 0 && !datapath.is_attached() {
         datapath.warm_up(config.warm_up);
@@ -186,11 +193,11 @@ pub(crate) fn start(
         );
         warm_up_ends(config.warm_up, health);
     }
-    let events = match datapath.attach(&interfaces, replace) {
+    let events = match datapath.attach(&interfaces, options.replace) {
         Ok(events) => events,
         Err(error) => {
             datapath.abandon();
-            return Err(fail(&error));
+            return Err(fail(error));
         }
     };
     report::interfaces(&events, &interfaces, health);
@@ -283,27 +290,11 @@ fn warn_of_lockout(prepared: &Prepared, config: &Config) {
 }
 
 /// Invalid files do not end what is in force.
-fn keep(refusal: &Refusal, enforcing: bool, health: &Health) {
-    print_diagnostics(&refusal.diagnostics);
+fn keep(refusal: &Refusal, enforcing: bool, options: &RunOptions, health: &Health) {
+    (options.show_diagnostics)(&refusal.diagnostics);
     report::refusal(refusal, health);
     if enforcing {
         tracing::error!("the generation of the process before stays in force");
-    }
-}
-
-fn refused(config: &Config, refusal: &Refusal) -> Exit {
-    print_diagnostics(&refusal.diagnostics);
-    not_started(config, &report::first(&refusal.messages), Exit::Invalid)
-}
-
-/// Another daemon may well protect the interfaces, so nothing is said of them.
-pub(crate) fn not_locked(config: &Config, error: &LockError) -> Exit {
-    match error {
-        LockError::Held(..) => {
-            tracing::error!("{error}");
-            Exit::Negative
-        }
-        LockError::File(..) => not_started(config, &error.to_string(), Exit::NotAuthorised),
     }
 }
 
@@ -314,7 +305,7 @@ fn explain(config: &Config, error: &DatapathError) -> String {
              --yes-unfiltered` and start again (pins: {})",
             config.paths.pins.display()
         ),
-        _ => crate::exit::in_words(error),
+        _ => error.with_missing_right(),
     }
 }
 

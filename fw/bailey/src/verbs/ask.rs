@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{ConfigFile, Format, Listing, Screen, Watch};
-use crate::exit::{Exit, in_words};
+use crate::exit::Exit;
 use crate::guard;
 use crate::output::complain;
 use crate::output::listing::{self, Kind, watched};
@@ -142,7 +142,7 @@ pub(crate) fn printed(result: Result<(), String>) -> Exit {
 
 /// Prints an error of the datapath and picks the exit code.
 pub(crate) fn fail(error: &DatapathError) -> Exit {
-    complain!("error: {}", in_words(error));
+    complain!("error: {}", error.with_missing_right());
     if let DatapathError::NotLoaded(pins) = error {
         if guard::is_there(pins) {
             complain!(

@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use crate::args::Run;
-use crate::daemon;
+use crate::daemon::{self, RunOptions};
 use crate::exit::Exit;
+use crate::load::print_diagnostics;
 use crate::output::complain;
 use bailey_config::{Config, DEFAULT_PATH};
 
@@ -19,6 +20,17 @@ pub(crate) fn run(options: &Run) -> Exit {
             return Exit::Invalid;
         }
     };
-    daemon::log::start(&config.log);
-    daemon::serve(config, options)
+    if let Err(error) = daemon::log::start(&config.log) {
+        complain!("error: cannot log: {error}");
+        return Exit::Internal;
+    }
+    let options = RunOptions {
+        replace: options.replace,
+        wait_for_interfaces_seconds: options.wait_for_interfaces,
+        show_diagnostics: print_diagnostics,
+    };
+    match daemon::serve(&config, &options) {
+        Ok(()) => Exit::Success,
+        Err(error) => Exit::from(&error),
+    }
 }

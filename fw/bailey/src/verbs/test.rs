@@ -4,7 +4,7 @@ use bailey_source::{Diagnostic, FileSet};
 
 use crate::args::{Test, TestFormat};
 use crate::clock::Stopwatch;
-use crate::engine::{Engine, Engines};
+use crate::engine::Engines;
 use crate::exit::Exit;
 use crate::output::complain;
 use crate::policy_test::execute::{TestError, execute};
@@ -26,7 +26,7 @@ pub(crate) fn test(options: &Test) -> Exit {
     let tests = collect(options, &config, &mut results);
     // Elsewhere that depends on which machine is meant, and policies alone are asked.
     let bridge = Some(config.link_scope()).filter(|scope| scope.bridge);
-    let wanted = Engine::of(options.engine);
+    let wanted = options.engine.engines();
     let mut engines = match Engines::new(&wanted, config.limits, bridge) {
         Ok(engines) => engines,
         Err(error) => {
