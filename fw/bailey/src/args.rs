@@ -1,9 +1,8 @@
 use std::path::PathBuf;
 
+use bailey_policytest::engine::Engine;
+use bailey_policytest::target::Target;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::engine::Engine;
-use crate::target::Target;
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
 #[derive(Debug, Parser)]

@@ -1,12 +1,11 @@
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
+use bailey_daemon::ServeError;
+#[cfg(target_os = "linux")]
 use bailey_datapath::DatapathError;
-
 #[cfg(target_os = "linux")]
-use crate::daemon::ServeError;
-#[cfg(target_os = "linux")]
-use crate::daemon::lock::LockError;
+use bailey_state::lock::LockError;
 
 /// Exit codes; the numbers are part of the interface, and each means one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

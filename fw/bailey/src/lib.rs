@@ -1,41 +1,19 @@
-//! The verbs of the one binary. Offline verbs (`check`, `explain`, `test`) work on any system;
-//! those that touch a kernel only on Linux.
+//! The command line: arguments, output and exit codes. `check`, `explain` and `test` work on any system;
+//! the other commands need Linux.
 #![forbid(unsafe_code)]
 
-/// Command line: what can be asked for.
+/// Arguments of all commands.
 pub mod args;
-/// The clock, and stopwatches on it: nothing else asks for the time.
-pub mod clock;
-/// The daemon.
-#[cfg(target_os = "linux")]
-pub mod daemon;
-/// Three ways to a verdict.
-pub mod engine;
-/// Exit codes.
+/// One file per command.
+mod commands;
+/// Exit codes, and the map from errors to them.
 pub mod exit;
-/// A table of netfilter that closes what carries no program.
-#[cfg(target_os = "linux")]
-pub mod guard;
-/// Files to a compiled policy set.
-pub mod load;
-/// Would the caller lock themselves out?
-#[cfg(target_os = "linux")]
-pub mod lockout;
-/// What is printed: lists, tables, JSON, YAML.
-pub mod output;
-/// PolicyTest: expected verdicts next to the policies.
-pub mod policy_test;
-/// What the daemon leaves for other processes: rule ids and their names.
-pub mod rule_names;
-/// Names of endpoints on the command line and in tests.
-pub mod target;
-/// Times to live, as people write them.
-pub mod ttl;
-/// One file per verb.
-pub mod verbs;
-/// What is pinned, as answers.
-#[cfg(target_os = "linux")]
-pub mod view;
+/// Reads the policies that a command line or the configuration names.
+mod input;
+/// Tables, JSON, YAML and diagnostics on the terminal.
+mod output;
+/// Durations as `90s`, `15m`, `2h` or `7d`.
+mod ttl;
 
 use std::ffi::OsString;
 
@@ -47,7 +25,7 @@ pub use exit::Exit;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match args::Cli::try_parse_from(arguments) {
         Ok(cli) => {
-            let exit = verbs::dispatch(cli);
+            let exit = commands::dispatch(cli);
             match output::failure() {
                 Some(error) => {
                     output::complain!(

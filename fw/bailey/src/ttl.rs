@@ -7,7 +7,7 @@ const LONGEST: u64 = 30 * 86_400;
 ///
 /// # Errors
 /// If it is none of these, is 0, or is longer than 30 days.
-pub fn parse(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {
         "s" => 1,
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
 }
 
 /// Seconds as people read them: the two largest units.
-pub fn show(seconds: u64) -> String {
+pub(crate) fn show(seconds: u64) -> String {
     let (d, h, m, s) = (
         seconds / 86_400,
         seconds / 3600 % 24,

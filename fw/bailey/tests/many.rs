@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use bailey::engine::{Engine, Engines};
+use bailey_policytest::engine::{Engine, Engines};
 use bailey_compile::Limits;
 use bailey_policy::{
     Connection, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,

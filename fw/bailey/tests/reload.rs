@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bailey::daemon::reload::{Generation, Outcome, Refusal, Reloader};
-use bailey::rule_names::RuleNames;
+use bailey_daemon::reconciler::{CommitReport, Outcome, Refusal, Reconciler};
+use bailey_state::rule_ids::RuleNames;
 use bailey_compile::{RuleIds, Tables};
 use bailey_config::Config;
 use bailey_datapath::{Committed, DatapathError, Enforcer};
@@ -43,7 +43,7 @@ impl Enforcer for Fake {
 
 struct Setup {
     directory: TempDir,
-    reloader: Reloader,
+    reloader: Reconciler,
     fake: Fake,
 }
 
@@ -66,7 +66,7 @@ impl Setup {
         let config = Config::parse(&text).unwrap();
         let setup = Self {
             directory,
-            reloader: Reloader::new(config, RuleIds::default(), false),
+            reloader: Reconciler::new(config, RuleIds::default(), false),
             fake: Fake::default(),
         };
         setup.write("pod.yaml", POD);
@@ -85,7 +85,7 @@ impl Setup {
         self.reloader.reload(&mut self.fake, || true)
     }
 
-    fn committed(&mut self) -> Box<Generation> {
+    fn committed(&mut self) -> Box<CommitReport> {
         match self.reload() {
             Outcome::Committed(generation) => generation,
             other => panic!("{other:?}"),
@@ -281,7 +281,7 @@ fn what_changes_while_it_is_read_is_read_again() {
     setup.write("a.yaml", &policy("a"));
     assert!(matches!(
         setup.reloader.reload(&mut setup.fake, || false),
-        Outcome::Moving
+        Outcome::FilesChanged
     ));
     assert!(setup.fake.installed.is_empty());
     assert!(!setup.reloader.is_current());

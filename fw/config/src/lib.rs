@@ -27,6 +27,8 @@ pub mod nearest;
 mod paths;
 /// Parsing of IP prefixes.
 pub mod prefix;
+/// Parsing of protocol names and numbers.
+mod protocol;
 /// Settings that are fixed when maps are created and programs loaded.
 mod settings;
 /// Shapes of TOML tables, and unknown keys.
@@ -49,6 +51,7 @@ pub use frames::Frames;
 pub use interfaces::{EgressHook, Interface, InterfaceEntry, Topology, XdpMode};
 pub use limits::{Limits, ReadLimits};
 pub use paths::{Control, Log, LogFormat, LogLevel, Paths};
+pub use protocol::parse_protocol;
 pub use settings::Settings;
 pub use sources::Sources;
 pub use start::{Boot, Guard, Watch, WithoutPolicy};

@@ -92,7 +92,7 @@ pub struct Interface {
     /// Id of the egress program; absent if it is not attached, as on a bridge.
     pub tc_program: Option<u32>,
     /// Is everything attached that this topology needs?
-    pub complete: bool,
+    pub fully_attached: bool,
 }
 
 /// How full the flow table is: places, and what idle times depend on.
@@ -103,13 +103,13 @@ pub struct FlowTable {
     /// Places that there are.
     pub slots: u64,
     /// Flows that both sides have spoken in.
-    pub live: u64,
+    pub live_flows: u64,
     /// Flows that the table was configured for.
     pub limit: u64,
     /// From so many live flows on, idle times shrink.
-    pub shrinking_from: u64,
+    pub timeout_scaling_from: u64,
     /// What idle times are multiplied with at this fill, in percent.
-    pub idle_time_percent: u64,
+    pub timeout_percent: u64,
 }
 
 /// What only the daemon knows.
@@ -197,7 +197,7 @@ pub struct Rule {
     pub full_name: Option<String>,
     /// Of a default deny: how many policies isolate its endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub isolating: Option<usize>,
+    pub isolating_policies: Option<usize>,
     /// Of a default deny: these policies, `namespace/name`; the first [`ISOLATED_BY`] in a list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub isolated_by: Vec<String>,
@@ -220,7 +220,7 @@ pub struct Rule {
     /// Their bytes at layer 2.
     pub bytes: u64,
     /// Packets that its rate limit did not let open a connection.
-    pub limited: u64,
+    pub rate_limited: u64,
     /// Seconds since the last packet; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u64>,
@@ -337,7 +337,7 @@ pub struct Block {
     /// Which.
     pub prefix: String,
     /// When it lapses by itself.
-    pub seconds_left: u64,
+    pub remaining_seconds: u64,
     /// When it was added, in seconds since 1970.
     pub added: u64,
     /// Why.

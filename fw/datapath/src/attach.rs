@@ -1,5 +1,5 @@
 //! Programs on interfaces: what an interface lacks, what is attached, what stands on it, and the way back.
-//! Uses `program`, `maps`, `kernel`, `settings`.
+//! Uses `program`, `maps`, `kernel`.
 
 /// Programs on interfaces.
 pub(crate) mod attachments;
@@ -15,6 +15,8 @@ pub(crate) mod detach;
 pub(crate) mod guardian;
 /// Links, made and pinned.
 pub(crate) mod links;
+/// nftables table that closes configured interfaces without an attached program.
+pub mod nft_guard;
 /// Settings of NICs that are changed and given back.
 pub(crate) mod nic;
 /// The machine's own addresses.

@@ -42,7 +42,14 @@ mod workload;
 mod yaml;
 
 pub use bailey_config::{Declared, ReadLimits};
+/// Paths to a snapshot with findings and counts.
+mod paths;
+/// How many endpoints each policy selects.
+mod selection;
+
 pub use cache::Cache;
 pub use collect::{Collector, Counts, Strictness, load};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileSet;
+pub use paths::{LoadResult, load_paths, strictness};
+pub use selection::Selection;

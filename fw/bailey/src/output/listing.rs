@@ -2,6 +2,7 @@ use std::cmp::Reverse;
 use std::thread;
 use std::time::Duration;
 
+use bailey_config::nearest::nearest;
 use bailey_source::diagnostic::printable;
 use serde::Serialize;
 use serde_json::Value;
@@ -10,10 +11,9 @@ use super::table::{Cell, Column, Table, terminal_columns};
 use super::{is_closed, json, line, raw, yaml};
 use crate::args::{ListFormat, Listing, Watch};
 use crate::exit::Exit;
-use bailey_config::nearest::nearest;
 
 /// How things of one kind are listed.
-pub struct Kind<T: 'static> {
+pub(crate) struct Kind<T: 'static> {
     /// The columns, the name first.
     pub columns: &'static [Column<T>],
     /// Names one, for `-o name`.
@@ -27,7 +27,7 @@ impl<T> Kind<T> {
     ///
     /// # Errors
     /// If there is none, with the nearest one.
-    pub fn column(&self, name: &str) -> Result<&Column<T>, String> {
+    pub(crate) fn column(&self, name: &str) -> Result<&Column<T>, String> {
         let mut columns = self.columns.iter();
         let found = columns.find(|column| column.header.eq_ignore_ascii_case(name));
         found.ok_or_else(|| no_column(name, self.columns.iter().map(|column| column.header)))
@@ -35,7 +35,7 @@ impl<T> Kind<T> {
 }
 
 /// Says which columns there are.
-pub fn no_column(name: &str, known: impl Iterator<Item = &'static str> + Clone) -> String {
+pub(crate) fn no_column(name: &str, known: impl Iterator<Item = &'static str> + Clone) -> String {
     let lower = |header: &str| header.to_lowercase();
     let all: Vec<String> = known.clone().map(lower).collect();
     format!(
@@ -59,7 +59,7 @@ impl Listing {
 ///
 /// # Errors
 /// If the column to sort by does not exist.
-pub fn print<A: Serialize, T: Serialize>(
+pub(crate) fn print<A: Serialize, T: Serialize>(
     options: &Listing,
     mut answer: A,
     key: &str,
@@ -138,7 +138,7 @@ fn lines(answer: &impl Serialize, key: &str) {
 }
 
 /// Does something once, or again and again until standard output is closed or it makes no sense.
-pub fn watched(watch: &Watch, mut once: impl FnMut() -> Exit) -> Exit {
+pub(crate) fn watched(watch: &Watch, mut once: impl FnMut() -> Exit) -> Exit {
     loop {
         if watch.seconds.is_some() && terminal_columns().is_some() {
             // As `clear` does: home, then everything below, then what was scrolled away.

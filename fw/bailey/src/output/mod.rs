@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bailey_source::diagnostic::printable;
 use serde::Serialize;
 
+/// Findings in policy files.
+pub(crate) mod diagnostics;
 /// Lists of things, in every format.
-pub mod listing;
+pub(crate) mod listing;
 /// Columns.
-pub mod table;
+pub(crate) mod table;
+/// Results of PolicyTests.
+pub(crate) mod test_report;
 
 /// Nothing more is written to standard output: nobody reads it, or it failed.
 static CLOSED: AtomicBool = AtomicBool::new(false);
@@ -25,13 +29,13 @@ macro_rules! complain {
 pub(crate) use complain;
 
 /// Prints the lines of a message, as [`complain`].
-pub fn message(text: &str) {
+pub(crate) fn message(text: &str) {
     let lines: Vec<String> = text.lines().map(printable).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
 /// What is wrong with standard output, if it failed; a reader that has gone away is no failure.
-pub fn failure() -> Option<&'static str> {
+pub(crate) fn failure() -> Option<&'static str> {
     note(io::stdout().flush());
     FAILED.get().map(String::as_str)
 }
@@ -45,22 +49,22 @@ fn note(result: io::Result<()>) {
 }
 
 /// Prints a line to standard output; [`failure`] tells whether that succeeded.
-pub fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     raw(format!("{text}\n").as_bytes());
 }
 
 /// Prints bytes to standard output, as [`line`].
-pub fn raw(bytes: &[u8]) {
+pub(crate) fn raw(bytes: &[u8]) {
     note(io::stdout().write_all(bytes));
 }
 
 /// Has the reader of standard output gone away, or did it fail?
-pub fn is_closed() -> bool {
+pub(crate) fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
 
 /// Prints a value as JSON.
-pub fn json(value: &impl Serialize) {
+pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => line(&text),
         Err(error) => complain!("cannot write JSON: {error}"),
@@ -68,7 +72,7 @@ pub fn json(value: &impl Serialize) {
 }
 
 /// Prints a value as a document of YAML; one that follows another begins with the line `---`.
-pub fn yaml(value: &impl Serialize) {
+pub(crate) fn yaml(value: &impl Serialize) {
     static FOLLOWS: AtomicBool = AtomicBool::new(false);
     match serde_saphyr::to_string(value) {
         Ok(text) => {
@@ -82,7 +86,7 @@ pub fn yaml(value: &impl Serialize) {
 }
 
 /// A count with separators, as `1 234 567`.
-pub fn grouped(value: u64) -> String {
+pub(crate) fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

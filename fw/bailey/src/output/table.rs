@@ -5,7 +5,7 @@ use bailey_source::diagnostic::printable;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// One column of a table of `T`.
-pub struct Column<T> {
+pub(crate) struct Column<T> {
     /// Its name.
     pub header: &'static str,
     /// 0 stays; of the others the greatest goes first where a terminal is too narrow.
@@ -15,7 +15,7 @@ pub struct Column<T> {
 }
 
 /// What stands in a column.
-pub enum Cell<T> {
+pub(crate) enum Cell<T> {
     /// A number; to the right, and sorted from the greatest.
     Number(fn(&T) -> u64),
     /// A text; to the left, and sorted from a to z.
@@ -28,19 +28,19 @@ pub enum Cell<T> {
 
 impl<T> Column<T> {
     /// A column of numbers.
-    pub const fn number(header: &'static str, rank: u8, cell: fn(&T) -> u64) -> Self {
+    pub(crate) const fn number(header: &'static str, rank: u8, cell: fn(&T) -> u64) -> Self {
         let cell = Cell::Number(cell);
         Self { header, rank, cell }
     }
 
     /// A column of numbers that may be absent.
-    pub const fn count(header: &'static str, rank: u8, cell: fn(&T) -> Option<u64>) -> Self {
+    pub(crate) const fn count(header: &'static str, rank: u8, cell: fn(&T) -> Option<u64>) -> Self {
         let cell = Cell::Count(cell);
         Self { header, rank, cell }
     }
 
     /// A column of texts.
-    pub const fn text(header: &'static str, rank: u8, cell: fn(&T) -> String) -> Self {
+    pub(crate) const fn text(header: &'static str, rank: u8, cell: fn(&T) -> String) -> Self {
         let cell = Cell::Text(cell);
         Self { header, rank, cell }
     }
@@ -59,7 +59,7 @@ impl<T> Column<T> {
 }
 
 /// Columns that a terminal has, if standard output is one and they are all to be on it.
-pub fn terminal_columns() -> Option<usize> {
+pub(crate) fn terminal_columns() -> Option<usize> {
     let (width, _) = io::stdout()
         .is_terminal()
         .then(terminal_size::terminal_size)
@@ -73,7 +73,7 @@ const BETWEEN: &str = "  ";
 
 /// A table that is written block by block: the first decides how wide columns are, so that a long list
 /// is never there as a whole.
-pub struct Table<'a, T> {
+pub(crate) struct Table<'a, T> {
     columns: Vec<&'a Column<T>>,
     widths: Vec<usize>,
     /// The most columns of a terminal that a line may take.
@@ -86,7 +86,7 @@ pub struct Table<'a, T> {
 
 impl<'a, T> Table<'a, T> {
     /// A table that is to fit, and begins with its headers or not.
-    pub fn new(columns: &'a [Column<T>], limit: Option<usize>, headers: bool) -> Self {
+    pub(crate) fn new(columns: &'a [Column<T>], limit: Option<usize>, headers: bool) -> Self {
         Self {
             columns: columns.iter().collect(),
             widths: Vec::new(),
@@ -99,7 +99,7 @@ impl<'a, T> Table<'a, T> {
 
     /// The same; the column of this name stays, however narrow the terminal is.
     #[must_use]
-    pub fn sorted_by(self, column: Option<&String>) -> Self {
+    pub(crate) fn sorted_by(self, column: Option<&String>) -> Self {
         Self {
             sorted: column.cloned(),
             ..self
@@ -107,7 +107,7 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// The lines of more rows, each with its end.
-    pub fn rows(&mut self, rows: &[T]) -> String {
+    pub(crate) fn rows(&mut self, rows: &[T]) -> String {
         let mut out = String::new();
         if !self.began {
             self.began = true;

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailey::engine::{Engine, Engines};
+use bailey_policytest::engine::{Engine, Engines};
 use bailey_compile::{Compiler, Limits, RuleIds, compile};
 use bailey_policy::{
     Connection, Labels, LinkScope, NetworkPolicy, PortMatch, PortSpec, Protocol, Rule, Snapshot,

@@ -1,0 +1,47 @@
+use std::io;
+
+use bailey_config::{Log, LogFormat, LogLevel};
+use tracing_subscriber::filter::LevelFilter;
+
+/// Sends log lines to standard error.
+///
+/// # Errors
+/// If this process has a logger already.
+pub fn start(config: &Log) -> Result<(), String> {
+    let level = match config.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(false)
+        // A log that nobody reads any more must not end enforcement.
+        .log_internal_errors(false)
+        .with_writer(|| OneLine(io::stderr()));
+    let result = match config.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    result.map_err(|error| error.to_string())
+}
+
+/// An event is one line, whatever is in it: names and file names come from others.
+struct OneLine(io::Stderr);
+
+impl io::Write for OneLine {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let mut line = bailey_source::diagnostic::printable(line);
+        line.push('\n');
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}

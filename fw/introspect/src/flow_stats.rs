@@ -1,0 +1,52 @@
+use bailey_bpf::abi;
+use bailey_control::api::{self, Named};
+use bailey_datapath::DatapathError;
+use bailey_datapath::flows::table::{FlowTable, state_name};
+use bailey_datapath::observe::counters::Counters;
+
+use crate::events::EVENTS;
+use crate::live_state::LiveState;
+
+impl LiveState {
+    /// Fill of the flow table, flows by state, and flow events.
+    ///
+    /// # Errors
+    /// If a pinned map cannot be read.
+    pub fn flow_stats(&self) -> Result<api::FlowStats, DatapathError> {
+        let census = FlowTable::open(&self.pins)?.census();
+        let counted = Counters::open(&self.pins)?.events();
+        let mut states: Vec<Named> = Vec::new();
+        for (state, &count) in (0..).zip(&census.by_state) {
+            let protocol = protocol_of(state);
+            states.push(Named {
+                name: format!("{protocol}{}", state_name(state)),
+                count,
+                help: String::new(),
+            });
+        }
+        states.retain(|state| state.count > 0);
+        let events = EVENTS.iter().map(|&(event, name, help)| Named {
+            name: name.to_owned(),
+            count: counted[event as usize],
+            help: help.to_owned(),
+        });
+        Ok(api::FlowStats {
+            stamp: self.stamp()?,
+            flow_table: self.flow_table(self.loaded()?.scale, &census),
+            states,
+            events: events.collect(),
+        })
+    }
+}
+
+/// Prefix of a state's name; empty for states of every protocol.
+fn protocol_of(state: u32) -> &'static str {
+    match state {
+        abi::STATE_UDP_NEW | abi::STATE_UDP_REPLIED => "UDP ",
+        abi::STATE_ICMP_NEW | abi::STATE_ICMP_REPLIED => "ICMP ",
+        abi::STATE_SCTP_NEW | abi::STATE_SCTP_REPLIED => "SCTP ",
+        abi::STATE_OTHER_NEW | abi::STATE_OTHER_REPLIED => "other ",
+        abi::STATE_DENIED | abi::STATE_BUSY => "",
+        _ => "TCP ",
+    }
+}

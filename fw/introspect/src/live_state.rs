@@ -1,0 +1,98 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bailey_compile::RuleIds;
+use bailey_config::Config;
+use bailey_control::api::{self, SCHEMA_VERSION};
+use bailey_datapath::maps::control::ControlWord;
+use bailey_datapath::observe::status::Loaded;
+use bailey_datapath::{DatapathError, PinDir};
+use bailey_policy::NetworkPolicy;
+use bailey_state::rule_ids::RuleNames;
+
+/// The pinned maps of one Bailey, read as answers of the control API. The daemon's server uses this type,
+/// and so do commands that find no daemon.
+#[derive(Debug)]
+pub struct LiveState {
+    pub(crate) pins: PinDir,
+    pub(crate) config: Config,
+    /// Rules in the daemon's memory; without a daemon `rules.json` has them.
+    known: Option<KnownRules>,
+}
+
+/// The rules of the active generation in the daemon's memory. Clones share the content.
+#[derive(Debug, Clone, Default)]
+pub struct KnownRules(Arc<Mutex<ActiveRules>>);
+
+/// Rule ids, and the policies that have the rules.
+type ActiveRules = (Arc<RuleIds>, Vec<Arc<NetworkPolicy>>);
+
+impl KnownRules {
+    /// Replaces the content after a commit; `policies` are sorted.
+    pub fn set(&self, ids: Arc<RuleIds>, policies: Vec<Arc<NetworkPolicy>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (ids, policies);
+    }
+
+    /// The names; the flag is false while the policies were read by an earlier process only.
+    fn names(&self) -> (RuleNames, bool) {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ids, policies) = known.clone();
+        drop(known);
+        (RuleNames::of(&ids, &policies), !policies.is_empty())
+    }
+}
+
+impl LiveState {
+    /// The state of the Bailey with this configuration.
+    pub fn new(config: Config) -> Self {
+        Self {
+            pins: PinDir::Path(config.paths.pins.clone()),
+            config,
+            known: None,
+        }
+    }
+
+    /// Takes rules from the daemon's memory instead of `rules.json`.
+    #[must_use]
+    pub fn with_rules(self, known: KnownRules) -> Self {
+        Self {
+            known: Some(known),
+            ..self
+        }
+    }
+
+    pub(crate) fn loaded(&self) -> Result<Loaded, DatapathError> {
+        Loaded::read(&self.config.paths.pins)
+    }
+
+    pub(crate) fn stamp(&self) -> Result<api::Stamp, DatapathError> {
+        Ok(stamp(ControlWord::read(&self.pins)?.generation))
+    }
+
+    /// The stamp; generation 0 if nothing is pinned.
+    pub fn stamp_or_none(&self) -> api::Stamp {
+        self.stamp().unwrap_or_else(|_| stamp(0))
+    }
+
+    /// Rule names; empty if `rules.json` cannot be read, so that rules appear by id.
+    pub(crate) fn names(&self) -> RuleNames {
+        let read = || RuleNames::read(&self.config.paths.state);
+        match self.known.as_ref().map(KnownRules::names) {
+            Some((names, true)) => names,
+            Some((names, false)) => read().unwrap_or(names),
+            None => read().unwrap_or_default(),
+        }
+    }
+}
+
+/// The stamp of an answer about this generation, taken now.
+pub(crate) fn stamp(generation: u32) -> api::Stamp {
+    api::Stamp {
+        schema_version: SCHEMA_VERSION,
+        time: bailey_clock::rfc3339(),
+        node: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        generation,
+    }
+}
