@@ -70,7 +70,7 @@ const INTERFACES_SETTLE: Duration = Duration::from_millis(50);
 struct OpenFiles(BTreeMap<PathBuf, Instant>);
 
 impl EventQueue {
-    /// Starts queue the policy paths of a configuration.
+    /// Starts watching the policy paths of a configuration.
     pub fn start(config: &Config) -> Self {
         let (sender, inputs) = channel();
         let mut queue = Self {
@@ -231,7 +231,7 @@ impl EventQueue {
             }
             Input::File(Ok(event)) => self.note(&event),
             Input::File(Err(error)) => {
-                tracing::warn!(%error, "queue files failed; reading them again");
+                tracing::warn!(%error, "watching files failed; reading them again");
                 self.changed = Some(now());
             }
         }
