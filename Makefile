@@ -4,34 +4,60 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 600
 FUZZ_FRAMES ?= 10000000
 
-.PHONY: help setup build check ci test test-kernels fuzz demo bench bench-program bench-check bench-setup \
-	bench-wire bench-control bench-nic bench-sweep bench-egress abi abi-check lint deny
+# Crates without system calls: their tests need no root and no BPF.
+PURE := -p bailey-architecture -p bailey-policy -p bailey-config -p bailey-compile -p bailey-source -p bailey-reference
+
+.PHONY: help setup setup-build setup-test setup-bench build check ci test test-unit test-kernels soak fuzz verify \
+	disasm demo bench bench-program bench-check bench-wire bench-control bench-nic bench-sweep bench-egress \
+	abi abi-check lint deny
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-setup: ## install what building and testing need (Debian, Ubuntu)
-	@.ci/setup
+setup: setup-build setup-test setup-bench ## install all packages that building, testing and measuring need (Debian, Ubuntu)
 
-build: setup ## build target/release/bailey
-	$(CARGO) build --release
+setup-build: ## install only what building needs: clang, a C compiler, headers
+	@.ci/setup build
 
-check: ## format, clippy, imports, and the tests of what is pure: a minute, without root
+setup-test: ## install what the tests need
+	@.ci/setup test
+
+setup-bench: ## install what the benchmarks compare with
+	@.ci/setup bench
+
+build: setup-build ## build target/release/bailey
+	$(CARGO) build --release -p bailey
+
+check: ## format, clippy, imports, sizes, and the tests of the pure crates: a minute, without root
 	@$(MAKE) -s lint
-	$(CARGO) test -q -p bailey-architecture -p bailey-policy -p bailey-compile -p bailey-source -p bailey-reference
+	$(CARGO) test -q $(PURE)
 
-ci: ## all of CI, from a clean checkout (root)
+test-unit: ## run the unit tests of all crates, without root
+	$(CARGO) test -q --workspace --exclude bailey-abi-gen --lib --bins
+
+ci: ## run all of CI, from a clean checkout (root)
 	.ci/run
 
-test: setup ## run all tests; without root, those that need none
+test: setup-test ## run all tests; without root, those that need none
 	@.ci/test
 
-fuzz: setup ## compare oracle, tables and kernel, and parsers, at random; send a million frames past policy (root)
+soak: setup-test ## run the storms under traffic at full size: an hour (root)
+	BAILEY_SOAK=1 $(CARGO) test -p bailey-datapath --test swap -- --include-ignored --nocapture
+	BAILEY_SOAK=1 $(CARGO) test -p bailey --test storm --test under_flood --test held_up -- --include-ignored --nocapture
+
+fuzz: setup-test ## compare oracle, tables and kernel, and parsers, at random; send a million frames past policy (root)
 	BAILEY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test -p bailey --test differential -- --include-ignored agree
 	BAILEY_FUZZ_TIMES=10 $(CARGO) test -p bailey --test no_way_around -- --include-ignored --nocapture
 	BAILEY_FUZZ_FRAMES=$(FUZZ_FRAMES) BAILEY_FUZZ_SEED=$$(date +%s) $(CARGO) test -p bailey-datapath --test parse_fuzz -- --include-ignored
 
-test-kernels: setup ## run the tests on Debian's 6.1, 6.12 and newest kernel, under qemu (root)
+verify: setup-build ## load every program on the running kernel and print the verifier's instruction counts (root)
+	@$(CARGO) build -q -p bailey-guest
+	@"$${CARGO_TARGET_DIR:-target}/debug/bailey-guest" measure programs | sed -n 's/^@@value //p' | column -t -s=
+
+disasm: ## print the BPF instructions of a function: make disasm FUNC=tcp_advance [OBJECT=entry]
+	@.ci/disasm "$(FUNC)" $(OBJECT)
+
+test-kernels: setup-test ## run the full matrix on Debian's 6.1, 6.12 and newest kernel, under qemu; before a release (root)
 	@.ci/test-kernels $(RECORD)
 
 demo: ## watch policies decide real packets in a lab of network namespaces
@@ -41,31 +67,28 @@ bench: bench-program bench-wire bench-control bench-nic ## measure, and write ta
 	target/release/bailey-bench report $(if $(RECORD),--docs docs)
 	$(if $(RECORD),target/release/bailey-bench check --record)
 
-bench-program: setup bench-setup ## measure what a packet costs the programs, beside others (root)
+bench-program: setup-bench ## measure what a packet costs the programs, beside others (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench program
 
-bench-wire: setup bench-setup ## measure what gets over a wire, beside nftables, ipset, xdp-filter (root)
+bench-wire: setup-bench ## measure throughput over a wire, beside nftables, ipset, xdp-filter (root)
 	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench wire
 
-bench-control: setup ## measure edits, restarts, memory, and packets meanwhile, by the daemon (root)
+bench-control: setup-bench ## measure edits, restarts, memory, and packets during them, with the daemon (root)
 	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench control
 
-bench-nic: setup ## measure a lab of veth pairs as one measures NICs, RFC 2544; docs/nic.md has real ones (root)
+bench-nic: setup-bench ## measure a lab of veth pairs by RFC 2544; docs/nic.md has real NICs (root)
 	$(CARGO) build --release -q -p bailey -p bailey-bench && target/release/bailey-bench nic --lab \
 		--frame 64,512,1518,imix,edge --flows 1000 --duration 0.5 --settle 0.1 --bursts 1
 
-bench-check: setup ## fail if the programs have become slower than docs/ratios.json says; RECORD=1 writes it (root)
-	@# What is measured runs in the kernel: the binary that tests have built will do.
+bench-check: setup-test ## fail if the programs are slower than docs/ratios.json says; RECORD=1 writes the file (root)
+	@# The measured code runs in the kernel, so the unoptimised binary of the tests measures the same.
 	$(CARGO) build -q --workspace --exclude bailey-abi-gen --bin bailey-bench --profile test
 	"$${CARGO_TARGET_DIR:-target}/debug/bailey-bench" check $(if $(RECORD),--record)
 
-bench-setup:
-	@.ci/setup bench
-
-bench-egress: setup ## measure the look-up of a forwarded packet at the egress hook (root)
+bench-egress: setup-bench ## measure the lookup of a forwarded packet at the egress hook (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench egress
 
-bench-sweep: setup ## measure a pass of the sweeper over a million flows (root)
+bench-sweep: setup-bench ## measure a pass of the sweeper over a million flows (root)
 	$(CARGO) build --release -q -p bailey-bench && target/release/bailey-bench sweep
 
 abi: ## generate bpf/src/abi.rs from bpf/abi.h (needs libclang)
