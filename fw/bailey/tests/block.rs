@@ -30,7 +30,7 @@ fn told(output: &Output) -> String {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_block_cuts_a_live_connection_and_lapses_with_the_daemon_dead() {
+fn block_drops_live_connection_and_expires_without_daemon() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
@@ -91,7 +91,7 @@ fn a_block_cuts_a_live_connection_and_lapses_with_the_daemon_dead() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_cannot_be_blocked_is_told_and_nothing_is_blocked() {
+fn invalid_block_is_reported_and_changes_nothing() {
     let lab = lab();
     let _daemon = start(&lab, "failsafe = [{ cidr = \"192.0.2.0/24\", port = 22 }]");
     for (arguments, code, told) in [
@@ -137,7 +137,7 @@ fn what_cannot_be_blocked_is_told_and_nothing_is_blocked() {
 /// Who is logged in by SSH is not cut off by accident.
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_caller_is_not_locked_out_by_accident() {
+fn block_of_callers_ssh_session_is_refused() {
     let lab = lab();
     let _daemon = start(&lab, "failsafe = [{ cidr = \"192.0.2.0/24\", port = 22 }]");
     let as_session = |session: &str, arguments: &str| {

@@ -106,7 +106,7 @@ fn promiscuous(wire: &Wire) -> bool {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_bump_forwards_what_policy_allows_and_nothing_else() {
+fn bridge_forwards_only_frames_that_policy_allows() {
     let wire = Wire::new().unwrap();
     servers(&wire);
     assert_ne!(tcp(&wire, 0, 80), Observed::Allowed, "no bridge, no wire");
@@ -144,7 +144,7 @@ fn the_bump_forwards_what_policy_allows_and_nothing_else() {
 /// IP is judged like any other packet.
 #[test]
 #[ignore = "needs root and BPF"]
-fn frames_for_nobody_and_everybody_cross_it() {
+fn unknown_unicast_and_broadcast_frames_cross_bridge() {
     let wire = Wire::new().unwrap();
     let _daemon = start(&wire, "[frames]\ngroups = [\"10.9.0.255\"]\n");
     ping(&wire, 0);
@@ -193,7 +193,7 @@ fn frames_for_nobody_and_everybody_cross_it() {
 /// Every frame that comes in is sent on the other side, or counted under the reason why not.
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_one_side_takes_in_the_other_sends_or_a_counter_tells() {
+fn bridge_frames_in_equal_frames_out_plus_counted() {
     let wire = Wire::new().unwrap();
     servers(&wire);
     let mut daemon = start(&wire, "");
@@ -252,7 +252,7 @@ fn what_one_side_takes_in_the_other_sends_or_a_counter_tells() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_side_that_is_replaced_is_bridged_again() {
+fn replaced_bridge_port_is_attached_again() {
     let wire = Wire::new().unwrap();
     servers(&wire);
     let mut daemon = start(&wire, "");
@@ -279,7 +279,7 @@ fn a_side_that_is_replaced_is_bridged_again() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn sides_with_unequal_mtu_are_refused() {
+fn bridge_ports_with_unequal_mtu_are_refused() {
     let wire = Wire::new().unwrap();
     wire.bump
         .ip(&format!("link set {} mtu 1400", SIDES[1]))

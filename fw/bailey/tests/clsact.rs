@@ -49,7 +49,7 @@ fn filtered_lab() -> (Lab, Daemon) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_filter_outlives_the_daemon_is_adopted_and_taken_off() {
+fn clsact_filter_outlives_daemon_and_is_detached() {
     let (lab, mut daemon) = filtered_lab();
     let first = filters(&lab);
     assert_eq!(first.len(), 1, "{first:?}");
@@ -77,7 +77,7 @@ fn a_filter_outlives_the_daemon_is_adopted_and_taken_off() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn another_build_takes_the_place_of_a_filter() {
+fn clsact_filter_is_replaced_by_another_build() {
     let upgrade = std::env::var("BAILEY_UPGRADE").expect("BAILEY_UPGRADE names another build");
     let (lab, mut daemon) = filtered_lab();
     let first = filters(&lab);

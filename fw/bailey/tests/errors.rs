@@ -40,7 +40,7 @@ fn error_of(spec: &str) -> String {
 }
 
 #[test]
-fn validation_errors_are_the_api_servers() {
+fn validation_errors_match_api_server() {
     let port = |port: &str| error_of(&format!("  ingress: [{{ports: [{{{port}}}]}}]"));
     let at = "spec.ingress[0].ports[0]";
     let cases = [
@@ -204,7 +204,7 @@ fn validation_errors_are_the_api_servers() {
 }
 
 #[test]
-fn all_errors_of_a_run_have_their_place() {
+fn all_errors_have_file_and_position() {
     let text = "\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -245,7 +245,7 @@ metadata: {name: a, namespace: ns}
 }
 
 #[test]
-fn other_policies_and_slips_are_errors_and_other_kinds_are_counted() {
+fn unknown_policy_kinds_are_errors_others_are_ignored() {
     for (version, kind) in [
         ("cilium.io/v2", "CiliumNetworkPolicy"),
         ("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
@@ -282,7 +282,7 @@ fn other_policies_and_slips_are_errors_and_other_kinds_are_counted() {
 }
 
 #[test]
-fn what_the_api_server_accepts_is_accepted() {
+fn input_accepted_by_api_server_is_accepted() {
     for spec in [
         "  podSelector:\n  policyTypes: []\n  ingress:\n  -\n",
         "  ingress: [{from: [], ports: []}]",
@@ -309,7 +309,7 @@ fn what_the_api_server_accepts_is_accepted() {
 }
 
 #[test]
-fn lenient_masks_and_warns() {
+fn lenient_mode_masks_and_warns() {
     let text = policy(
         "  ingress:\n  - from:\n    - ipBlock: {cidr: 192.168.1.5/24}\n    \
          - ipBlock: {cidr: 010.0.0.0/8}\n  novel: 1",
@@ -331,7 +331,7 @@ fn lenient_masks_and_warns() {
 }
 
 #[test]
-fn two_endpoints_with_one_address_are_both_named() {
+fn shared_address_warning_names_both_endpoints() {
     let pod = |name: &str| {
         format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: ns}}\nstatus: {{podIP: 10.0.0.1}}\n---\n"
@@ -351,7 +351,7 @@ fn two_endpoints_with_one_address_are_both_named() {
 }
 
 #[test]
-fn one_line_of_json_has_columns() {
+fn single_line_json_errors_have_columns() {
     let text = "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\"},\"spec\":{\"ingress\":[{\"ports\":[{\"port\":0}]}]}}";
     let column = text.find(":0").unwrap() + 2;
     assert!(errors(text)[0].starts_with(&format!(
@@ -360,7 +360,7 @@ fn one_line_of_json_has_columns() {
 }
 
 #[test]
-fn a_depth_that_aliases_add_up_to_is_refused() {
+fn alias_depth_beyond_limit_is_refused() {
     let mut text = String::from("a0: &a0 {x: 1}\n");
     for level in 1..30 {
         let (open, close) = ("[".repeat(50), "]".repeat(50));

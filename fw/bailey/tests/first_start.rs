@@ -13,7 +13,7 @@ fn problems(lab: &Lab) -> String {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn live_connections_survive_a_warm_up_and_policy_holds_after_it() {
+fn live_connections_survive_warm_up_then_policy_applies() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let connect =
@@ -48,7 +48,7 @@ fn live_connections_survive_a_warm_up_and_policy_holds_after_it() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_inside_address_does_not_come_in_from_outside() {
+fn internal_source_from_external_interface_is_spoofed() {
     let lab = lab();
     Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
     // The outside says that it is a workload.

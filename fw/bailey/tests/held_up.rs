@@ -63,7 +63,7 @@ fn revoke(lab: &Lab) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_file_that_is_written_for_ever_is_waited_for_so_long_and_no_longer() {
+fn endless_file_write_delays_reload_until_timeout() {
     let lab = lab();
     let mut daemon = start(&lab, "[watch]\nwrite_timeout_ms = 4000");
     let writer = Writer::start(&lab);
@@ -86,7 +86,7 @@ fn a_file_that_is_written_for_ever_is_waited_for_so_long_and_no_longer() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_signal_reads_what_is_being_written() {
+fn sighup_reloads_despite_open_writer() {
     let lab = lab();
     let mut daemon = start(&lab, "[watch]\nwrite_timeout_ms = 120000");
     let _writer = Writer::start(&lab);
@@ -99,7 +99,7 @@ fn a_signal_reads_what_is_being_written() {
 /// Ids that no map has room for are nobody's, whoever wrote them down.
 #[test]
 #[ignore = "needs root and BPF"]
-fn rule_ids_beyond_all_limits_stop_nothing() {
+fn rule_ids_beyond_limits_are_ignored() {
     let lab = lab();
     fs::create_dir_all(lab.root().join("state")).unwrap();
     let rule = |id: u64| {
@@ -120,7 +120,7 @@ fn rule_ids_beyond_all_limits_stop_nothing() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn idle_clients_keep_nobody_from_asking() {
+fn idle_clients_do_not_block_status() {
     let lab = lab();
     let _daemon = start(&lab, "");
     let socket = lab.root().join("run/bailey.sock");
@@ -147,7 +147,7 @@ fn idle_clients_keep_nobody_from_asking() {
 /// A name is text of whoever writes files; it makes no line of its own.
 #[test]
 #[ignore = "needs root and BPF"]
-fn no_name_forges_a_line_of_the_log() {
+fn object_name_cannot_forge_log_lines() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let forged = "2026-01-01T00:00:00.000000Z  INFO forged";
@@ -172,7 +172,7 @@ fn no_name_forges_a_line_of_the_log() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_interface_may_be_named_by_another_of_its_names() {
+fn interface_altname_is_accepted_in_configuration() {
     let lab = lab();
     lab.node
         .ip("link property add dev nic0 altname a-name-of-more-than-fifteen-letters")

@@ -46,7 +46,7 @@ fn attached(lab: &Lab) -> serde_json::Value {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_is_attached_outlives_the_daemon_and_is_adopted() {
+fn attached_programs_outlive_daemon_and_are_adopted() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
@@ -115,7 +115,7 @@ fn get_me_out_commands(lab: &Lab, pid: u32) -> Vec<String> {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn get_me_out() {
+fn readme_detach_commands_remove_everything() {
     let lab = lab();
     Server::tcp(lab.workload("web"), 9090).unwrap();
     let open = || traffic::tcp(&lab.outside, ip(STRANGER[0]), at(WEB[0], 9090));
@@ -152,7 +152,7 @@ fn get_me_out() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_second_daemon_is_refused() {
+fn second_daemon_on_same_pins_is_refused() {
     let lab = lab();
     let _daemon = start(&lab, "");
     let mut second = Daemon::start(&lab, &binary(), "").unwrap();
@@ -170,7 +170,7 @@ fn a_second_daemon_is_refused() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn invalid_input_at_a_restart_leaves_what_is_in_force() {
+fn restart_with_invalid_policies_keeps_active_generation() {
     let lab = lab();
     drop(start(&lab, ""));
     let good = fs::read_to_string(policies(&lab)).unwrap();
@@ -200,7 +200,7 @@ fn invalid_input_at_a_restart_leaves_what_is_in_force() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn another_table_size_is_refused_with_the_reason_and_changes_nothing() {
+fn other_flow_table_size_is_refused_with_reason() {
     let lab = lab();
     drop(start(&lab, ""));
     edit_config(&lab, "flows = 4096", "flows = 8192");
@@ -222,7 +222,7 @@ fn another_table_size_is_refused_with_the_reason_and_changes_nothing() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn lost_rule_names_cost_names_and_nothing_else() {
+fn lost_rule_id_file_only_resets_counts() {
     let lab = lab();
     let daemon = start(&lab, "");
     assert_in_force(&lab);
@@ -243,7 +243,7 @@ fn lost_rule_names_cost_names_and_nothing_else() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_foreign_program_is_named_and_makes_way_if_told_to() {
+fn foreign_program_is_replaced_only_with_replace_option() {
     let lab = lab();
     drop(start(&lab, ""));
     // Another Bailey, with pins of its own, is as foreign as any other program.
@@ -283,7 +283,7 @@ fn a_foreign_program_is_named_and_makes_way_if_told_to() {
 /// stopping it leaves enforcement.
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_shipped_unit_runs_it() {
+fn shipped_systemd_unit_runs_daemon() {
     use std::os::unix::net::UnixDatagram;
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd/bailey.service");
     let text = fs::read_to_string(unit).unwrap();
@@ -366,7 +366,7 @@ fn the_shipped_unit_runs_it() {
 /// and the line that prevents it.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_lock_out_is_warned_of_before_it_happens() {
+fn policy_that_blocks_ssh_session_is_warned() {
     let lab = lab();
     let me = "apiVersion: bailey.dev/v1\nkind: Workload\nmetadata: {name: me, namespace: shop}\n\
               spec: {addresses: [203.0.113.2]}\n";
@@ -413,7 +413,7 @@ fn a_lock_out_is_warned_of_before_it_happens() {
 /// As `ip link set … xdp` and xdp-loader's old mode do it.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_foreign_program_without_a_link_makes_way_too() {
+fn foreign_program_without_link_is_replaced() {
     let lab = lab();
     drop(start(&lab, ""));
     let program = attached(&lab)[0]["xdp_program"].to_string();
@@ -458,7 +458,7 @@ fn a_foreign_program_without_a_link_makes_way_too() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn programs_of_another_build_are_replaced_in_place() {
+fn programs_of_other_build_are_replaced_in_place() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     drop(start(&lab, ""));
@@ -491,7 +491,7 @@ fn programs_of_another_build_are_replaced_in_place() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn another_xdp_mode_is_taken_at_a_restart() {
+fn changed_xdp_mode_is_applied_at_restart() {
     let lab = lab();
     drop(start(&lab, "xdp_mode = \"native\""));
     for (from, to) in [("native", "generic"), ("generic", "native")] {
@@ -507,7 +507,7 @@ fn another_xdp_mode_is_taken_at_a_restart() {
 /// Names mean nothing to the kernel: programs stay where they are, and counters go with the names.
 #[test]
 #[ignore = "needs root and BPF"]
-fn interfaces_that_swap_their_names_stay_protected() {
+fn interfaces_that_swap_names_stay_protected() {
     let lab = lab();
     daemon::configure(lab.root(), "interfaces = [\"nic0\", \"web\"]").unwrap();
     let mut daemon = relaunch(&lab, &[]);
@@ -550,7 +550,7 @@ fn interfaces_that_swap_their_names_stay_protected() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn pins_of_another_network_namespace_are_left_alone() {
+fn pins_of_other_network_namespace_are_refused() {
     let lab = lab();
     drop(start(&lab, ""));
     let mut stray = Daemon::launch(&lab.outside, lab.root(), &binary(), &[]).unwrap();
@@ -564,7 +564,7 @@ fn pins_of_another_network_namespace_are_left_alone() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_interface_that_comes_back_is_attached_again() {
+fn recreated_interface_is_attached_again() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     lab.node.ip("link set nic0 down").unwrap();
@@ -590,7 +590,7 @@ fn an_interface_that_comes_back_is_attached_again() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_failsafe_passes_whatever_happens() {
+fn failsafe_passes_despite_policy_and_dead_daemon() {
     let lab = lab();
     Server::tcp(lab.workload("web"), 22).unwrap();
     let failsafe = format!(
@@ -634,7 +634,7 @@ fn the_failsafe_passes_whatever_happens() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn without_a_failsafe_run_says_which_line_to_add() {
+fn run_without_failsafe_suggests_configuration_line() {
     let lab = lab();
     let mut daemon = Daemon::start(&lab, &binary(), "").unwrap();
     let line = daemon.wait_for("no failsafe", PATIENCE).unwrap();
@@ -643,7 +643,7 @@ fn without_a_failsafe_run_says_which_line_to_add() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_socket_is_for_the_group_or_for_root() {
+fn control_socket_is_restricted_to_group_or_root() {
     use std::os::unix::fs::PermissionsExt;
     let lab = lab();
     let mode = |lab: &Lab| {
@@ -717,7 +717,7 @@ fn the_socket_is_for_the_group_or_for_root() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_daemon_that_is_stopped_does_not_keep_readers_waiting() {
+fn stopped_daemon_does_not_block_readers() {
     let lab = lab();
     let daemon = start(&lab, "");
     wait_for_socket(&lab);
@@ -734,7 +734,7 @@ fn a_daemon_that_is_stopped_does_not_keep_readers_waiting() {
 /// Through another name of the file, so that nobody reports the change, and long before a rescan.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_hang_up_reads_the_files_again() {
+fn sighup_rereads_policy_files() {
     let lab = lab();
     let elsewhere = lab.root().join("elsewhere.yaml");
     fs::hard_link(policies(&lab), &elsewhere).unwrap();
@@ -762,7 +762,7 @@ fn strips_tags(lab: &Lab) -> bool {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_nic_stops_stripping_tags_until_it_is_detached() {
+fn vlan_rx_offload_is_disabled_until_detach() {
     for before in [true, false] {
         let lab = lab();
         let set = if before { "on" } else { "off" };
@@ -783,7 +783,7 @@ fn a_nic_stops_stripping_tags_until_it_is_detached() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_doctor_tells_what_is_well_degraded_and_missing() {
+fn doctor_grades_good_degraded_and_missing_setups() {
     let lab = lab();
     lab.node.sysctl("net.ipv4.tcp_syncookies", "1").unwrap();
     daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();

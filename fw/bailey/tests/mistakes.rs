@@ -507,7 +507,7 @@ fn files(directory: &Path) {
 }
 
 #[test]
-fn every_mistake_has_its_code_and_says_what_is_wrong() {
+fn each_mistake_has_exit_code_and_explanation() {
     assert!(MISTAKES.len() >= 60);
     let directory = tempfile::tempdir().unwrap();
     files(directory.path());
@@ -538,7 +538,7 @@ fn every_mistake_has_its_code_and_says_what_is_wrong() {
 }
 
 #[test]
-fn a_file_in_utf16_is_named_as_such() {
+fn utf16_file_is_reported_as_utf16() {
     let directory = tempfile::tempdir().unwrap();
     files(directory.path());
     let path = directory.path().join("utf16.yaml");
@@ -554,7 +554,7 @@ fn a_file_in_utf16_is_named_as_such() {
 /// The settings of the configuration hold for whatever verb reads policies, and standard input is read as a
 /// file is.
 #[test]
-fn every_verb_reads_the_same_files_with_the_same_settings() {
+fn all_verbs_read_files_with_same_settings() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     fs::create_dir_all(root.join("policies/deeper")).unwrap();

@@ -487,7 +487,7 @@ fn nets(texts: &[&str]) -> Vec<IpNet> {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn there_is_no_way_around_policy_on_a_bridge() {
+fn random_frames_cannot_bypass_policy_on_bridge() {
     let wire = Wire::new().unwrap();
     let isolated = nets(&["10.9.0.0/24", "fd09::/64"]);
     let _daemon = launch(
@@ -585,13 +585,13 @@ fn assail_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn there_is_no_way_around_policy_through_a_host() {
+fn random_frames_cannot_bypass_policy_through_host() {
     assail_lab("host", INSIDE, &["nic0"]);
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn there_is_no_way_around_policy_through_a_router() {
+fn random_frames_cannot_bypass_policy_through_router() {
     assail_lab(
         "router",
         &format!("topology = \"router\"\n{INSIDE}"),
@@ -601,7 +601,7 @@ fn there_is_no_way_around_policy_through_a_router() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn there_is_no_way_around_policy_to_a_macvlan() {
+fn random_frames_cannot_bypass_policy_to_macvlan() {
     let lab = Lab::new().unwrap();
     let pod = Namespace::new().unwrap();
     bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();

@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn large_datagrams_come_through_in_fragments() {
+fn large_datagrams_arrive_in_fragments() {
     let lab = lab();
     for family in [0, 1] {
         Server::udp(lab.workload("db"), ip(DB[family]), 161).unwrap();
@@ -46,7 +46,7 @@ fn large_datagrams_come_through_in_fragments() {
 /// Between its two hooks the machine fragments anew: the first fragments there are shorter.
 #[test]
 #[ignore = "needs root and BPF"]
-fn fragments_that_are_fragmented_again_arrive() {
+fn refragmented_datagrams_arrive() {
     let lab = lab();
     lab.node.ip("link set db mtu 1400").unwrap();
     lab.workload("db").ip("link set eth0 mtu 1400").unwrap();
@@ -112,7 +112,7 @@ fn longest_frame(namespace: &Namespace, enough: usize, deadline: Instant) -> Joi
 /// one packet whose length field is 0.
 #[test]
 #[ignore = "needs root and BPF"]
-fn joined_segments_beyond_64_kib_pass_generic_mode() {
+fn gro_frames_beyond_64_kib_pass_generic_mode() {
     const BYTES: usize = 1 << 24;
     const FRAME_MAX: usize = 14 + 40 + 65_535;
     let lab = lab();
@@ -180,7 +180,7 @@ fn far_host(lab: &Lab) -> Namespace {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn path_mtu_discovery_works_from_inside() {
+fn path_mtu_discovery_works_from_internal_side() {
     let lab = lab();
     let far = far_host(&lab);
     Server::tcp(lab.workload("web"), 8080).unwrap();
@@ -205,7 +205,7 @@ fn path_mtu_discovery_works_from_inside() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn path_mtu_discovery_works_from_outside() {
+fn path_mtu_discovery_works_from_external_side() {
     let lab = lab();
     Server::tcp(lab.workload("web"), 8080).unwrap();
     // From here on the way to the workload is narrow, and it does not say so.

@@ -177,7 +177,7 @@ fn run(case: &str) -> (i32, Value) {
 }
 
 #[test]
-fn verdicts_rules_and_names() {
+fn policy_test_checks_verdict_rule_and_name() {
     let outside = "from: {ip: 203.0.113.1}, to: {pod: ns/p}";
     for (case, code) in [
         (format!("{{{outside}, port: 80, expect: allow}}"), 0),
@@ -218,7 +218,7 @@ fn verdicts_rules_and_names() {
 }
 
 #[test]
-fn invalid_tests_are_invalid() {
+fn invalid_policy_tests_are_reported() {
     let outside = "from: {ip: 203.0.113.1}, to: {pod: ns/p}";
     for (case, expected) in [
         (
@@ -296,7 +296,7 @@ fn invalid_tests_are_invalid() {
 }
 
 #[test]
-fn files_that_cannot_be_run_do_not_keep_others_from_running() {
+fn invalid_test_files_do_not_stop_valid_ones() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
     let good = format!(
@@ -340,7 +340,7 @@ fn files_that_cannot_be_run_do_not_keep_others_from_running() {
 }
 
 #[test]
-fn check_and_explain_say_yes_and_no_by_exit_code() {
+fn check_and_explain_report_verdict_by_exit_code() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo");
     let output = bailey(&["check", "-o", "json"], &[&demo]);
     let report = json(&output);
@@ -398,7 +398,7 @@ fn check_and_explain_say_yes_and_no_by_exit_code() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_configuration_that_cannot_be_is_refused_before_anything_is_touched() {
+fn invalid_configuration_is_refused_before_any_change() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("bailey.toml");
     for (text, expected) in [
@@ -428,7 +428,7 @@ fn a_configuration_that_cannot_be_is_refused_before_anything_is_touched() {
 /// The kernel engine is never skipped: without permission it is refused.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_kernel_engine_without_permission_exits_5() {
+fn kernel_engine_without_permission_exits_5() {
     let output = Command::new("setpriv")
         .args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"])
         .arg(env!("CARGO_BIN_EXE_bailey"))
@@ -447,7 +447,7 @@ fn the_kernel_engine_without_permission_exits_5() {
 }
 
 #[test]
-fn limits_come_from_a_configuration() {
+fn configured_limits_are_enforced() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("bailey.toml");
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo");

@@ -17,7 +17,7 @@ use demo_lab::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn allowed_both_ways_denied_silently_and_every_packet_counted() {
+fn allowed_traffic_passes_denied_is_dropped_all_counted() {
     let lab = lab();
     Server::tcp(lab.workload("web"), 8080).unwrap();
     Server::tcp(lab.workload("web"), 9090).unwrap();
@@ -87,7 +87,7 @@ fn allowed_both_ways_denied_silently_and_every_packet_counted() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_revoked_connection_dies_and_a_kept_one_lives() {
+fn revoked_connection_ends_unless_mode_is_keep() {
     for (mode, survives) in [("revalidate", false), ("keep", true)] {
         let lab = lab();
         Server::tcp(lab.workload("db"), 5432).unwrap();
@@ -123,7 +123,7 @@ fn a_revoked_connection_dies_and_a_kept_one_lives() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn generic_mode_enforces_the_same_if_it_is_asked_for() {
+fn generic_xdp_mode_enforces_policy() {
     let lab = lab();
     let mut daemon = Daemon::start(&lab, &binary(), "xdp_mode = \"generic\"").unwrap();
     let line = daemon.wait_for("attached", PATIENCE).unwrap();
@@ -133,7 +133,7 @@ fn generic_mode_enforces_the_same_if_it_is_asked_for() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_directory_for_pins_that_is_not_on_a_bpffs_is_named() {
+fn pin_directory_outside_bpffs_is_refused() {
     let lab = lab();
     let pins = lab.root().join("not-bpffs");
     fs::create_dir(&pins).unwrap();
@@ -162,7 +162,7 @@ fn a_directory_for_pins_that_is_not_on_a_bpffs_is_named() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn bad_input_later_leaves_the_last_good_generation() {
+fn invalid_edit_keeps_last_good_generation() {
     const KEPT: &str = "the last good generation stays";
     let lab = lab();
     let mut daemon = start(&lab, "");
@@ -202,7 +202,7 @@ fn bad_input_later_leaves_the_last_good_generation() {
 /// `bailey run 2>&1 | tee log`, and tee dies.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_log_that_nobody_reads_does_not_end_enforcement() {
+fn closed_log_pipe_does_not_end_enforcement() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let good = fs::read_to_string(policies(&lab)).unwrap();
@@ -222,7 +222,7 @@ fn a_log_that_nobody_reads_does_not_end_enforcement() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_half_written_file_is_never_enforced() {
+fn half_written_file_is_never_enforced() {
     use std::io::Write;
     let lab = lab();
     let mut daemon = start(&lab, "");
@@ -249,7 +249,7 @@ fn a_half_written_file_is_never_enforced() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_mounted_configmap_is_read_whole_and_swapped_whole() {
+fn mounted_configmap_swap_is_read_atomically() {
     let lab = Lab::new().unwrap();
     let mount = lab.root().join(POLICIES);
     let first = mount.join("..2026_01");
@@ -280,7 +280,7 @@ fn a_mounted_configmap_is_read_whole_and_swapped_whole() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn invalid_input_at_the_start_attaches_nothing() {
+fn invalid_policies_at_start_attach_nothing() {
     let lab = lab();
     fs::write(policies(&lab), "kind: NetworkPolicy\n").unwrap();
     let mut daemon = Daemon::start(&lab, &binary(), "").unwrap();
@@ -291,7 +291,7 @@ fn invalid_input_at_the_start_attaches_nothing() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_interface_that_refuses_names_the_cause_and_the_setting() {
+fn refused_interface_names_cause_and_setting() {
     let lab = lab();
     let refused = |interface: &str, expected: &[&str]| {
         let config = lab.root().join("refused.toml");

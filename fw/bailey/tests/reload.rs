@@ -105,7 +105,7 @@ impl Setup {
 }
 
 #[test]
-fn what_does_not_change_is_not_committed() {
+fn unchanged_policies_are_not_committed() {
     let mut setup = Setup::new("");
     setup.write("a.yaml", &policy("a"));
     assert_eq!(setup.committed().stats.policies, 1);
@@ -124,7 +124,7 @@ fn what_does_not_change_is_not_committed() {
 }
 
 #[test]
-fn errors_of_all_files_are_reported_and_nothing_is_installed() {
+fn all_file_errors_are_reported_nothing_is_installed() {
     let mut setup = Setup::new("");
     setup.write("a.yaml", &policy("a").replace("podSelector", "podSelektor"));
     setup.write("b.yaml", "a: [");
@@ -145,7 +145,7 @@ fn errors_of_all_files_are_reported_and_nothing_is_installed() {
 }
 
 #[test]
-fn policies_that_go_from_some_to_none_stay_in_force() {
+fn removing_all_policies_needs_allow_empty() {
     let mut setup = Setup::new("");
     setup.write("a.yaml", &policy("a"));
     setup.committed();
@@ -169,7 +169,7 @@ fn policies_that_go_from_some_to_none_stay_in_force() {
 }
 
 #[test]
-fn a_policy_that_selects_nobody_is_warned_about() {
+fn policy_without_endpoints_is_warned_about() {
     let mut setup = Setup::new("");
     setup.write(
         "a.yaml",
@@ -189,7 +189,7 @@ fn a_policy_that_selects_nobody_is_warned_about() {
 }
 
 #[test]
-fn what_the_datapath_refuses_stays_out_of_force() {
+fn generation_refused_by_datapath_is_retried() {
     let mut setup = Setup::new("");
     setup.write("a.yaml", &policy("a"));
     setup.fake.fails = true;
@@ -200,7 +200,7 @@ fn what_the_datapath_refuses_stays_out_of_force() {
 }
 
 #[test]
-fn limits_refuse_with_both_numbers() {
+fn exceeded_limit_names_setting_and_value() {
     let mut setup = Setup::new("[limits]\nrules = 17\n");
     setup.write("a.yaml", &policy("a"));
     setup.committed();
@@ -222,7 +222,7 @@ fn limits_refuse_with_both_numbers() {
 }
 
 #[test]
-fn rule_names_are_left_for_readers_and_ids_are_stable() {
+fn rule_ids_are_stable_and_readable_from_disk() {
     let mut setup = Setup::new("");
     setup.write(
         "b.yaml",
@@ -249,7 +249,7 @@ fn rule_names_are_left_for_readers_and_ids_are_stable() {
 }
 
 #[test]
-fn ids_of_removed_rules_rest_while_flows_carry_them() {
+fn ids_in_use_by_flows_are_not_reused() {
     let mut setup = Setup::new("[limits]\nrules = 64\n");
     let mut seen = std::collections::BTreeSet::new();
     // Every round brings a new policy and takes the old one away; without releasing ids the
@@ -276,7 +276,7 @@ fn ids_of_removed_rules_rest_while_flows_carry_them() {
 }
 
 #[test]
-fn what_changes_while_it_is_read_is_read_again() {
+fn files_that_change_during_read_are_reread() {
     let mut setup = Setup::new("");
     setup.write("a.yaml", &policy("a"));
     assert!(matches!(

@@ -36,7 +36,7 @@ fn start_router(lab: &Lab) -> Daemon {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_is_forwarded_between_nics_leaves_in_xdp() {
+fn packets_between_nics_are_forwarded_in_xdp() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     Server::tcp(lab.workload("web"), 8080).unwrap();
@@ -70,7 +70,7 @@ fn what_is_forwarded_between_nics_leaves_in_xdp() {
 /// A hop is a hop: who sends with one left gets told so, by the stack.
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_last_hop_is_the_stacks() {
+fn expired_ttl_is_answered_by_network_stack() {
     let lab = lab();
     Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
     let _daemon = start_router(&lab);
@@ -99,7 +99,7 @@ fn the_last_hop_is_the_stacks() {
 /// IPsec policy takes forwarding from XDP, from the kernel's word on, and `doctor` says so.
 #[test]
 #[ignore = "needs root and BPF"]
-fn ipsec_policy_leaves_forwarding_to_the_stack() {
+fn ipsec_policy_moves_forwarding_to_network_stack() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let _daemon = start_router(&lab);

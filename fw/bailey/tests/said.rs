@@ -37,7 +37,7 @@ fn connected(lab: &Lab) -> std::net::TcpStream {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn explain_without_paths_knows_what_runs_here() {
+fn explain_without_paths_uses_running_datapath() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let mut daemon = start(
@@ -115,7 +115,7 @@ fn explain_without_paths_knows_what_runs_here() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn rules_have_short_names_and_fields_and_outlive_their_file() {
+fn rules_have_names_and_survive_lost_file() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let mut daemon = start(&lab, "");
@@ -222,7 +222,7 @@ fn rules_have_short_names_and_fields_and_outlive_their_file() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn lists_come_in_every_format_and_are_filtered_and_sorted() {
+fn lists_support_all_formats_filters_and_sorting() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let mut daemon = start(&lab, "");
@@ -309,7 +309,7 @@ fn lists_come_in_every_format_and_are_filtered_and_sorted() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_start_beside_another_names_who_protects() {
+fn second_start_names_protecting_daemon() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let pid = format!("pid {}", daemon.pid());
@@ -363,7 +363,7 @@ fn a_start_beside_another_names_who_protects() {
 /// Without the right to read maps that is said, by its name, and it is no defect.
 #[test]
 #[ignore = "needs root and BPF"]
-fn who_may_not_is_told_which_right_is_missing() {
+fn missing_capability_is_named() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     daemon.signal(Signal::SIGKILL).unwrap();
@@ -416,7 +416,7 @@ fn readme_test(readme: &str) -> &str {
 /// of files, which are the lab's.
 #[test]
 #[ignore = "needs root and BPF"]
-fn every_command_of_the_readme_works() {
+fn readme_commands_work_as_written() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let _daemon = start(&lab, "");

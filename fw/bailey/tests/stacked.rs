@@ -78,19 +78,19 @@ fn bond(mode: &str, interfaces: &[&str]) {
 
 #[test]
 #[ignore = "needs root, BPF, bonding and 8021q"]
-fn xdp_on_an_active_backup_bond() {
+fn policy_holds_on_active_backup_bond() {
     bond("active-backup", &["bond0"]);
 }
 
 #[test]
 #[ignore = "needs root, BPF, bonding and 8021q"]
-fn xdp_on_an_lacp_bond() {
+fn policy_holds_on_lacp_bond() {
     bond("802.3ad", &["bond0"]);
 }
 
 #[test]
 #[ignore = "needs root, BPF, bonding and 8021q"]
-fn xdp_on_the_members_of_an_lacp_bond() {
+fn policy_holds_on_lacp_bond_members() {
     bond("802.3ad", &["nic0", "nic1"]);
 }
 
@@ -98,7 +98,7 @@ fn xdp_on_the_members_of_an_lacp_bond() {
 /// attached to, though the configuration does not name it.
 #[test]
 #[ignore = "needs root, BPF, bonding and 8021q"]
-fn a_member_that_joins_a_bond_is_attached() {
+fn joining_bond_member_is_attached() {
     let lab = Bonded::new("active-backup").unwrap();
     Server::tcp(&lab.node, 80).unwrap();
     Server::tcp(&lab.node, 81).unwrap();

@@ -121,7 +121,7 @@ fn under_traffic(mut trouble: impl FnMut(&Lab, Daemon, u32) -> Daemon) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn fifty_kills() {
+fn traffic_survives_fifty_kills() {
     under_traffic(|lab, daemon, round| {
         // At whatever moment: also while it starts, and while it commits.
         sleep(Duration::from_millis(u64::from(round) * 7 % 50));
@@ -135,7 +135,7 @@ fn fifty_kills() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn fifty_restarts() {
+fn traffic_survives_fifty_restarts() {
     under_traffic(|lab, daemon, _| {
         end(daemon, Signal::SIGTERM);
         relaunch(lab, &binary())
@@ -144,7 +144,7 @@ fn fifty_restarts() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn fifty_stops() {
+fn traffic_survives_fifty_stops() {
     under_traffic(|lab, mut daemon, round| {
         daemon.signal(Signal::SIGSTOP).unwrap();
         // A policy edit that nobody reads yet.
@@ -159,7 +159,7 @@ fn fifty_stops() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn fifty_upgrades() {
+fn traffic_survives_fifty_upgrades() {
     let other = PathBuf::from(
         std::env::var_os("BAILEY_UPGRADE")
             .expect("BAILEY_UPGRADE names a bailey with other BPF programs; .ci/test builds it"),
@@ -195,7 +195,7 @@ fn fifty_upgrades() {
 /// take the CPUs away from everybody.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_minute_of_commits_on_a_machine_that_stalls() {
+fn commits_on_stalling_machine_drop_no_packet() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let mut daemon = start(&lab, "");

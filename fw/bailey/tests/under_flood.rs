@@ -174,7 +174,7 @@ fn segments(namespace: &Namespace, port: u16) -> (u64, u64) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_minute_of_flood_is_not_noticed() {
+fn clients_connect_during_minute_of_flood() {
     let lab = flooded_lab();
     lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
     let web = lab.workload("web");
@@ -262,7 +262,7 @@ fn a_minute_of_flood_is_not_noticed() {
 /// As with a NAT that throws away what belongs to no connection.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_client_that_never_sees_the_challenge_gets_in_at_its_next_syn() {
+fn client_without_challenge_connects_by_retransmitted_syn() {
     on_one_cpu();
     let lab = flooded_lab();
     Server::tcp(lab.workload("web"), PORT).unwrap();
@@ -309,7 +309,7 @@ fn a_client_that_never_sees_the_challenge_gets_in_at_its_next_syn() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_annotation_limits_what_each_source_may_open() {
+fn annotation_limits_flows_per_source() {
     let lab = flooded_lab();
     let annotated = POLICY.replace(
         "{name: web, namespace: shop}\nspec:\n  podSelector",
@@ -352,7 +352,7 @@ fn an_annotation_limits_what_each_source_may_open() {
 /// On any driver: few packets are a flood here, and machines that are emulated may take their time.
 #[test]
 #[ignore = "needs root and BPF"]
-fn clients_prove_themselves_to_what_is_behind_and_to_the_node() {
+fn clients_pass_challenges_to_workload_and_node() {
     let lab = flooded_lab();
     lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
     Server::tcp(lab.workload("web"), PORT).unwrap();
@@ -388,7 +388,7 @@ fn clients_prove_themselves_to_what_is_behind_and_to_the_node() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_bridge_challenges_too() {
+fn bridge_challenges_clients_in_flood() {
     on_one_cpu();
     let wire = Wire::new().unwrap();
     receive_with_xdp(&wire.left, wire.root());

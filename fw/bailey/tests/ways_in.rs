@@ -40,7 +40,7 @@ fn start_on(lab: &Lab, interfaces: &[&str], extra: &str) -> Daemon {
 /// whom policy admits finds its flow.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_translated_port_is_no_way_around_policy_and_works_for_whom_policy_admits() {
+fn dnat_port_is_evaluated_as_workload_traffic() {
     for masquerade in [false, true] {
         let lab = lab();
         Server::tcp(lab.workload("db"), 5432).unwrap();
@@ -95,7 +95,7 @@ fn a_translated_port_is_no_way_around_policy_and_works_for_whom_policy_admits() 
 /// it is judged as what it is where it leaves.
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_the_machine_unpacks_is_judged_as_what_it_is() {
+fn decapsulated_packets_are_evaluated_at_egress() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     for address in DB {
@@ -140,7 +140,7 @@ fn what_the_machine_unpacks_is_judged_as_what_it_is() {
 /// there comes here through an interface that nobody judges.
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_comes_through_another_namespace_is_judged() {
+fn packets_from_other_namespace_are_evaluated() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let (between, beyond) = (Namespace::new().unwrap(), Namespace::new().unwrap());
@@ -192,7 +192,7 @@ fn what_comes_through_another_namespace_is_judged() {
 /// a flow that the packet would be of.
 #[test]
 #[ignore = "needs root and BPF"]
-fn this_machines_flows_are_continued_by_nobody_else() {
+fn spoofed_machine_address_cannot_continue_flow() {
     const PORT: u16 = 5353;
     let lab = lab();
     Server::udp(lab.workload("db"), ip(DB[1]), 5432).unwrap();
@@ -217,7 +217,7 @@ fn this_machines_flows_are_continued_by_nobody_else() {
 /// Neighbour discovery for a subnet behind another interface would be routed there.
 #[test]
 #[ignore = "needs root and BPF"]
-fn neighbour_discovery_is_not_routed_on() {
+fn neighbour_discovery_is_not_routed() {
     let lab = lab();
     lab.node
         .ip("address add fd42::ffff/64 dev db nodad")
@@ -242,7 +242,7 @@ fn neighbour_discovery_is_not_routed_on() {
 /// the machine.
 #[test]
 #[ignore = "needs root and BPF"]
-fn who_takes_the_machines_address_is_not_the_machine() {
+fn macvlan_with_machine_address_is_not_machine() {
     let lab = lab();
     let pod = Namespace::new().unwrap();
     bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
@@ -272,7 +272,7 @@ fn who_takes_the_machines_address_is_not_the_machine() {
 /// machine's.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_machine_speaks_through_a_bridge_on_its_nic() {
+fn machine_traffic_passes_bridge_on_its_nic() {
     let lab = lab();
     for line in [
         "link add br0 address 02:00:00:00:00:77 type bridge",
@@ -310,7 +310,7 @@ fn a_machine_speaks_through_a_bridge_on_its_nic() {
 /// What a macvlan endpoint forwards came in through an interface of its namespace, whatever the number.
 #[test]
 #[ignore = "needs root and BPF"]
-fn forged_sources_leave_through_no_number_of_an_interface() {
+fn spoofed_source_cannot_hide_behind_ifindex_collision() {
     let lab = lab();
     let (pod, beyond) = (Namespace::new().unwrap(), Namespace::new().unwrap());
     let nic = lab.node.run(|| netlink::interface_by_name("nic0"));
@@ -351,7 +351,7 @@ fn forged_sources_leave_through_no_number_of_an_interface() {
 /// What is forwarded from one attached NIC to another meets its flow where it leaves, and is counted once.
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_xdp_has_admitted_meets_its_flow_at_tc() {
+fn packet_admitted_in_xdp_matches_flow_at_tc() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let _daemon = start_on(&lab, &["nic0", "db"], "");
@@ -373,7 +373,7 @@ fn what_xdp_has_admitted_meets_its_flow_at_tc() {
 /// Linux takes an IPv6 packet with an address of its own as the source.
 #[test]
 #[ignore = "needs root and BPF"]
-fn this_machines_addresses_do_not_come_in() {
+fn own_addresses_from_outside_are_spoofed() {
     let lab = lab();
     let _daemon = start(&lab, "");
     let outside = &lab.outside;
@@ -412,7 +412,7 @@ fn this_machines_addresses_do_not_come_in() {
 /// address of one that is older.
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_address_that_nobody_knows_is_closed() {
+fn unknown_address_in_declared_prefix_is_denied() {
     let lab = lab();
     let web = lab.workload("web");
     web.ip("addr add 10.42.0.77/32 dev eth0").unwrap();
@@ -444,7 +444,7 @@ fn an_address_that_nobody_knows_is_closed() {
 /// A NIC comes back while packets arrive: how many get through before the link is there?
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_nic_that_comes_back_is_open_for_a_moment_only() {
+fn recreated_nic_is_unprotected_only_briefly() {
     let lab = lab();
     // Sockets belong to the namespace that they were made in, whoever uses them.
     let bind = |address: &'static str, port| move || UdpSocket::bind(at(address, port)).unwrap();
@@ -496,7 +496,7 @@ fn a_nic_that_comes_back_is_open_for_a_moment_only() {
 /// Without pins what is attached would end with the daemon.
 #[test]
 #[ignore = "needs root and BPF"]
-fn pins_that_somebody_removes_are_made_again() {
+fn removed_pins_are_recreated() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let status = json(&lab, "status");
@@ -513,7 +513,7 @@ fn pins_that_somebody_removes_are_made_again() {
 /// A directory that others can write to is theirs.
 #[test]
 #[ignore = "needs root and BPF"]
-fn pins_are_kept_where_nobody_else_can_write() {
+fn world_writable_pin_directory_is_refused() {
     let lab = lab();
     daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     let pins = lab.root().join("bpf/bailey");
@@ -531,7 +531,7 @@ fn pins_are_kept_where_nobody_else_can_write() {
 /// What editors and git keep beside policies is none of them.
 #[test]
 #[ignore = "needs root and BPF"]
-fn hidden_files_stop_no_policy() {
+fn hidden_files_are_ignored() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let directory = lab.root().join(POLICIES);
@@ -548,7 +548,7 @@ fn hidden_files_stop_no_policy() {
 /// are corrected.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_start_without_policy_can_be_closed() {
+fn failsafe_only_start_drops_until_valid_policy() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let file = policies(&lab);
@@ -574,7 +574,7 @@ fn a_start_without_policy_can_be_closed() {
 /// failsafe. With the next start it is open to whom policy admits, and `detach` takes the guard away.
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_guard_closes_a_nic_without_a_program() {
+fn guard_closes_nic_without_program() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     Server::tcp(lab.workload("db"), 2222).unwrap();

@@ -213,7 +213,7 @@ fn edited(from: &Snapshot, other: &Snapshot, edit: u8, at: usize) -> Snapshot {
 }
 
 #[test]
-fn what_a_compiler_keeps_between_edits_changes_nothing() {
+fn incremental_compile_equals_full_compile() {
     let mut runner = TestRunner::new(Config {
         cases: 150,
         failure_persistence: None,
@@ -239,7 +239,7 @@ fn what_a_compiler_keeps_between_edits_changes_nothing() {
 }
 
 #[test]
-fn equal_snapshots_make_equal_tables_whatever_their_order() {
+fn tables_do_not_depend_on_object_order() {
     let mut runner = TestRunner::new(Config {
         cases: 200,
         failure_persistence: None,

@@ -187,7 +187,7 @@ fn compare(topology: Topology) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn oracle_and_kernel_agree_at_the_nic_of_a_machine() {
+fn oracle_and_kernel_agree_at_host_nic() {
     for topology in [Topology::Host, Topology::Router] {
         machine().run(move || compare(topology));
     }
