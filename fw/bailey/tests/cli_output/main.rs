@@ -2,6 +2,7 @@
 //! code that means it.
 #![cfg(target_os = "linux")]
 
+#[path = "../demo_lab/mod.rs"]
 mod demo_lab;
 
 use std::collections::BTreeSet;

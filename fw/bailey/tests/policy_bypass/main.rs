@@ -1,6 +1,7 @@
 //! Ways past policy that packets have been found to take, each tried with real packets.
 #![cfg(target_os = "linux")]
 
+#[path = "../demo_lab/mod.rs"]
 mod demo_lab;
 
 use std::fs;

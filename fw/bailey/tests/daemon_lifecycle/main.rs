@@ -1,6 +1,7 @@
 //! The life of the daemon: it comes and goes, and what is attached goes on.
 #![cfg(target_os = "linux")]
 
+#[path = "../demo_lab/mod.rs"]
 mod demo_lab;
 
 use std::fs;
