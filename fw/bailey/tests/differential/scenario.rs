@@ -1,13 +1,12 @@
 //! Random policy sets and packets, made of small choices so that proptest can shrink them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+/// Snapshots and connections from the random choices.
+mod build;
+/// Edges of prefixes and port ranges.
+mod edges;
 
-use bailey_policy::{
-    Connection, Endpoint, EndpointKind, EndpointRef, HostPod, IpBlock, Labels, NamedPort,
-    NetworkPolicy, Peer, Place, PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Requirement,
-    Rule, Selector, Snapshot,
-};
-use ipnet::IpNet;
+use bailey_policy::Protocol;
+pub(crate) use edges::at_edge;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -97,6 +96,7 @@ enum RandomAddress {
 
 /// Addresses of the machine, where there is one; those of the first node, and of its link.
 pub(crate) const OWN: [&str; 4] = ["10.0.0.1", "fd00:0:0:1::1", "169.254.9.9", "fe80::1"];
+
 pub(crate) const OWN_BROADCAST: &str = "10.0.0.255";
 
 /// Groups, and addresses of one link, known and unknown to it.
@@ -110,6 +110,7 @@ const SPECIAL4: [&str; 8] = [
     OWN_BROADCAST,
     OWN[2],
 ];
+
 const SPECIAL6: [&str; 7] = [
     "ff02::5", "ff02::66", "ff02::fb", "ff05::2", "fe80::2", "fe80::3", "fe80::1",
 ];
@@ -118,8 +119,11 @@ const SPECIAL6: [&str; 7] = [
 const SPECIAL_PORTS: [u16; 10] = [179, 520, 521, 646, 1985, 2029, 3222, 3784, 3785, 5353];
 
 const NAMES: [&str; 3] = ["http", "dns", "db"];
+
 const PROTOCOLS: [Protocol; 3] = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
+
 const LENS4: [u8; 12] = [0, 8, 17, 18, 19, 24, 25, 26, 29, 30, 31, 32];
+
 const LENS6: [u8; 14] = [0, 16, 18, 19, 24, 48, 63, 64, 66, 96, 120, 126, 127, 128];
 
 pub(crate) fn scenario(packets: usize) -> impl Strategy<Value = Scenario> {
@@ -254,401 +258,4 @@ fn packet() -> impl Strategy<Value = RandomPacket> {
             protocol,
             port,
         })
-}
-
-fn namespace(number: u8) -> String {
-    format!("ns{number}")
-}
-
-/// Addresses lie close together, so that prefixes of every length split them.
-fn address(v6: bool, number: u32) -> IpAddr {
-    if v6 {
-        IpAddr::V6(Ipv6Addr::from_bits(
-            0xfd00_0000_0000_0001_u128 << 64 | u128::from(number),
-        ))
-    } else {
-        IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number))
-    }
-}
-
-fn net(v6: bool, base: u8, len: u8) -> IpNet {
-    let lens: &[u8] = if v6 { &LENS6 } else { &LENS4 };
-    let len = lens[usize::from(len) % lens.len()];
-    IpNet::new(address(v6, u32::from(base)), len)
-        .unwrap()
-        .trunc()
-}
-
-impl RandomSelector {
-    fn build(&self) -> Selector {
-        let requirements = self.0.iter().map(|(operator, key, values)| {
-            let key = format!("k{key}");
-            let values = values.iter().map(|value| format!("v{value}")).collect();
-            match operator {
-                0 => Requirement::In(key, values),
-                1 => Requirement::NotIn(key, values),
-                2 => Requirement::Exists(key),
-                _ => Requirement::DoesNotExist(key),
-            }
-        });
-        Selector(requirements.collect())
-    }
-}
-
-impl RandomPeer {
-    fn build(&self) -> Peer {
-        match self {
-            Self::Block {
-                base,
-                v6,
-                len,
-                except,
-            } => {
-                let cidr = net(*v6, *base, *len);
-                let except = except.iter().filter_map(|&(base, longer)| {
-                    let room = cidr.max_prefix_len() - cidr.prefix_len();
-                    let len = cidr.prefix_len() + 1 + longer.checked_rem(room)?;
-                    let net = IpNet::new(address(*v6, u32::from(base)), len)
-                        .unwrap()
-                        .trunc();
-                    cidr.contains(&net).then_some(net)
-                });
-                Peer::IpBlock(IpBlock {
-                    cidr,
-                    except: except.collect(),
-                })
-            }
-            Self::Selected { namespaces, pods } => Peer::Selected {
-                namespaces: namespaces.as_ref().map(RandomSelector::build),
-                pods: pods.build(),
-            },
-        }
-    }
-}
-
-impl RandomRule {
-    fn build(&self) -> Rule {
-        let ports = self.ports.iter().map(|port| {
-            let (protocol, port) = match port {
-                RandomPort::Any(protocol) => (protocol, PortSpec::Any),
-                RandomPort::Range(protocol, first, last) => (
-                    protocol,
-                    PortSpec::Range(PortRange {
-                        first: *first,
-                        last: *last,
-                    }),
-                ),
-                RandomPort::Named(protocol, name) => (
-                    protocol,
-                    PortSpec::Named(NAMES[usize::from(*name)].to_owned()),
-                ),
-            };
-            PortMatch {
-                protocol: PROTOCOLS[usize::from(*protocol)],
-                port,
-            }
-        });
-        Rule {
-            peers: self.peers.iter().map(RandomPeer::build).collect(),
-            ports: ports.collect(),
-            ..Rule::default()
-        }
-    }
-}
-
-impl RandomEndpoint {
-    fn addresses(&self, number: u32) -> Vec<IpAddr> {
-        let number = self.twin.map_or(number, u32::from);
-        let mut addresses = Vec::new();
-        if self.twin == Some(3) {
-            // That of a node.
-            addresses.push(address(false, 1));
-        }
-        for (bit, v6) in [(1, false), (2, true)] {
-            if self.families & bit != 0 {
-                addresses.push(address(v6, 16 + number * 5));
-                if self.extra_address {
-                    addresses.push(address(v6, 128 + number * 7));
-                }
-            }
-        }
-        addresses
-    }
-
-    fn ports(&self) -> Vec<NamedPort> {
-        let ports = self
-            .ports
-            .iter()
-            .map(|&(name, protocol, number)| NamedPort {
-                name: NAMES[usize::from(name)].to_owned(),
-                protocol: PROTOCOLS[usize::from(protocol)],
-                number,
-            });
-        ports.collect()
-    }
-}
-
-impl Scenario {
-    /// The snapshot; `reversed` gives the same objects in another order.
-    pub(crate) fn snapshot(&self, reversed: bool) -> Snapshot {
-        let mut endpoints = Vec::new();
-        let mut host_pods = Vec::new();
-        for node in 0..self.nodes {
-            endpoints.push(Endpoint {
-                id: EndpointRef {
-                    kind: EndpointKind::Node,
-                    namespace: String::new(),
-                    name: format!("n{node}"),
-                },
-                labels: Labels::from_iter([("k0", "v0")]),
-                addresses: [false, true].map(|v6| address(v6, node as u32 + 1)).into(),
-                ports: Vec::new(),
-                node: None,
-            });
-        }
-        for (number, random) in self.endpoints.iter().enumerate() {
-            let kind = if random.workload {
-                EndpointKind::Workload
-            } else {
-                EndpointKind::Pod
-            };
-            let id = EndpointRef {
-                kind,
-                namespace: namespace(random.namespace),
-                name: format!("e{number}"),
-            };
-            let node = random
-                .node
-                .map(|node| format!("n{node}"))
-                .filter(|_| !random.workload);
-            if random.host_network {
-                let node_addresses = [false, true].map(|v6| address(v6, 1)).into();
-                host_pods.push(HostPod {
-                    id,
-                    node,
-                    addresses: node_addresses,
-                    ports: random.ports(),
-                });
-                continue;
-            }
-            let labels = random
-                .labels
-                .iter()
-                .map(|(k, v)| (format!("k{k}"), format!("v{v}")));
-            endpoints.push(Endpoint {
-                id,
-                labels: labels.collect(),
-                addresses: random.addresses(number as u32),
-                ports: random.ports(),
-                node,
-            });
-        }
-        let mut policies: Vec<NetworkPolicy> = self
-            .policies
-            .iter()
-            .enumerate()
-            .map(|(number, random)| {
-                let rules = |rules: &Option<Vec<RandomRule>>| {
-                    rules
-                        .as_ref()
-                        .map(|rules| rules.iter().map(RandomRule::build).collect())
-                };
-                NetworkPolicy {
-                    id: PolicyRef {
-                        namespace: namespace(random.namespace),
-                        name: format!("p{number}"),
-                    },
-                    pod_selector: random.selector.build(),
-                    ingress: rules(&random.ingress),
-                    egress: rules(&random.egress),
-                    place: Place::default(),
-                }
-            })
-            .collect();
-        if reversed {
-            endpoints.reverse();
-            host_pods.reverse();
-            policies.reverse();
-        }
-        let namespaces =
-            (0..2_u8).map(|n| (namespace(n), Labels::from_iter([("k0", format!("v{n}"))])));
-        let isolated = self.isolated.iter();
-        Snapshot::new(namespaces, endpoints, host_pods, policies)
-            .isolating(isolated.map(|&(v6, base, len)| net(v6, base, len)))
-    }
-
-    /// The packets, as openings of connections.
-    pub(crate) fn connections(&self, snapshot: &Snapshot) -> Vec<Connection> {
-        let blocks = blocks(snapshot);
-        let edges = edge_ports(snapshot);
-        self.packets
-            .iter()
-            .map(|packet| {
-                let source = self.address(&packet.source, packet.v6, snapshot, &blocks);
-                let destination = self.address(&packet.destination, packet.v6, snapshot, &blocks);
-                let special = [source, destination].iter().any(is_special);
-                let protocol = match packet.protocol {
-                    0..=5 => Protocol::TCP,
-                    6..=9 => Protocol::UDP,
-                    10 | 11 => Protocol::SCTP,
-                    12 | 13 if packet.v6 => Protocol::ICMPV6,
-                    12 | 13 => Protocol::ICMP,
-                    14 if special => Protocol(89),
-                    _ => Protocol(47),
-                };
-                let (which, random) = packet.port;
-                let port = match (random, edges.len()) {
-                    (0 | 1, _) if special => {
-                        SPECIAL_PORTS[usize::from(which) % SPECIAL_PORTS.len()]
-                    }
-                    (0, _) | (_, 0) => which.max(1),
-                    (_, count) => edges[usize::from(which) % count],
-                };
-                let port = if protocol.has_ports() { port } else { 0 };
-                Connection {
-                    source,
-                    destination,
-                    protocol,
-                    port,
-                }
-            })
-            .collect()
-    }
-
-    fn address(
-        &self,
-        random: &RandomAddress,
-        v6: bool,
-        snapshot: &Snapshot,
-        blocks: &[IpNet],
-    ) -> IpAddr {
-        match *random {
-            RandomAddress::Endpoint(which) => {
-                let all: Vec<IpAddr> = snapshot
-                    .endpoints()
-                    .iter()
-                    .flat_map(|endpoint| &endpoint.addresses)
-                    .filter(|address| address.is_ipv6() == v6)
-                    .copied()
-                    .collect();
-                all[usize::from(which) % all.len()]
-            }
-            RandomAddress::Edge(which, edge) => {
-                let nets: Vec<&IpNet> = blocks
-                    .iter()
-                    .filter(|net| net.addr().is_ipv6() == v6)
-                    .collect();
-                match nets.len() {
-                    0 => address(v6, u32::from(which) & 0xff),
-                    count => edge_of(nets[usize::from(which) % count], edge),
-                }
-            }
-            RandomAddress::Any(number) => address(v6, u32::from(number)),
-            RandomAddress::Special(which) => {
-                let all: &[&str] = if v6 { &SPECIAL6 } else { &SPECIAL4 };
-                all[usize::from(which) % all.len()].parse().unwrap()
-            }
-        }
-    }
-}
-
-fn is_special(address: &IpAddr) -> bool {
-    let mut all = SPECIAL4.iter().chain(&SPECIAL6);
-    all.any(|text| text.parse() == Ok(*address))
-}
-
-/// Is one of the addresses, or the port, just inside or just outside of something that a policy
-/// names?
-pub(crate) fn at_edge(snapshot: &Snapshot, connection: &Connection) -> bool {
-    let edges: Vec<IpAddr> = blocks(snapshot)
-        .iter()
-        .flat_map(|net| (0..4).map(|edge| edge_of(net, edge)))
-        .collect();
-    edges.contains(&connection.source)
-        || edges.contains(&connection.destination)
-        || (connection.protocol.has_ports() && edge_ports(snapshot).contains(&connection.port))
-}
-
-/// Every prefix of every ipBlock, `except` included.
-pub(crate) fn blocks(snapshot: &Snapshot) -> Vec<IpNet> {
-    let rules = snapshot
-        .policies()
-        .iter()
-        .flat_map(|policy| [&policy.ingress, &policy.egress]);
-    let peers = rules.flatten().flatten().flat_map(|rule| &rule.peers);
-    let nets = peers.flat_map(|peer| match peer {
-        Peer::IpBlock(block) => std::iter::once(block.cidr)
-            .chain(block.except.clone())
-            .collect(),
-        Peer::Selected { .. } => Vec::new(),
-    });
-    nets.collect()
-}
-
-fn edge_of(net: &IpNet, edge: u8) -> IpAddr {
-    match net {
-        IpNet::V4(net) => {
-            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
-            let bits = match edge {
-                0 => first.wrapping_sub(1),
-                1 => first,
-                2 => last,
-                _ => last.wrapping_add(1),
-            };
-            IpAddr::V4(Ipv4Addr::from_bits(bits))
-        }
-        IpNet::V6(net) => {
-            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
-            let bits = match edge {
-                0 => first.wrapping_sub(1),
-                1 => first,
-                2 => last,
-                _ => last.wrapping_add(1),
-            };
-            let address = Ipv6Addr::from_bits(bits);
-            // Never on the wire: dropped as martian before policy.
-            let mapped = address.to_ipv4_mapped().is_some();
-            IpAddr::V6(if mapped {
-                Ipv6Addr::UNSPECIFIED
-            } else {
-                address
-            })
-        }
-    }
-}
-
-/// Ports around every range and named port.
-fn edge_ports(snapshot: &Snapshot) -> Vec<u16> {
-    let rules = snapshot
-        .policies()
-        .iter()
-        .flat_map(|policy| [&policy.ingress, &policy.egress]);
-    let ranges = rules
-        .flatten()
-        .flatten()
-        .flat_map(|rule| &rule.ports)
-        .filter_map(|port| match &port.port {
-            PortSpec::Range(range) => Some(*range),
-            PortSpec::Any | PortSpec::Named(_) => None,
-        });
-    let named = snapshot
-        .endpoints()
-        .iter()
-        .flat_map(|endpoint| &endpoint.ports);
-    let named = named.map(|port| PortRange::single(port.number));
-    let mut ports: Vec<u16> = ranges
-        .chain(named)
-        .flat_map(|range| {
-            [
-                range.first.saturating_sub(1).max(1),
-                range.first,
-                range.last,
-            ]
-            .into_iter()
-            .chain([range.last.saturating_add(1)])
-        })
-        .collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
 }

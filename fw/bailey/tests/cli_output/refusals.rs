@@ -1,0 +1,95 @@
+//! Refused starts and missing capabilities: the message names the cause.
+
+use std::fs;
+use std::process::Command;
+
+use bailey_lab::Daemon;
+use bailey_lab::daemon::{self, CONFIG};
+use nix::sys::signal::Signal;
+
+use crate::demo_lab::*;
+use crate::{code, out, said};
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn second_start_names_protecting_daemon() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let pid = format!("pid {}", daemon.pid());
+    // With the same paths: it is running already.
+    let mut second = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
+    second.wait_for(&pid, PATIENCE).unwrap();
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    // With other paths: another one's program is on the interface, and it is a Bailey's.
+    let other = lab.root().join("other");
+    fs::create_dir(&other).unwrap();
+    let text = fs::read_to_string(lab.root().join(CONFIG)).unwrap();
+    let text = text
+        .replace("/bpf/bailey", "/bpf/other")
+        .replace("/run\"", "/other/run\"");
+    fs::write(
+        other.join(CONFIG),
+        text.replace("/state\"", "/other/state\""),
+    )
+    .unwrap();
+    let mut third = Daemon::launch(&lab.node, &other, &binary(), &[]).unwrap();
+    third.wait_for(&pid, PATIENCE).unwrap();
+    assert_eq!(third.wait().unwrap().code(), Some(1));
+    assert!(
+        !third.log().iter().any(|line| line.contains("UNPROTECTED")),
+        "{:?}",
+        third.log()
+    );
+    let asked = daemon::ask(&lab.node, &other, &binary(), "status").unwrap();
+    assert_eq!(code(&asked), Some(4));
+    assert!(
+        said(&asked).contains("protected by a bailey"),
+        "{}",
+        said(&asked)
+    );
+    // Invalid files beside one that enforces.
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    let dead = ask(&lab, "status");
+    assert_eq!(code(&dead), Some(9), "it enforces, and nobody tends it");
+    assert!(out(&dead).starts_with("ENFORCING"), "{}", out(&dead));
+    // Programs that somebody takes off meanwhile: nothing is enforced.
+    lab.node.ip("link set dev nic0 xdp off").ok();
+    let off = ask(&lab, "status");
+    if out(&off).contains("NOT ENFORCING") {
+        assert_eq!(code(&off), Some(9));
+    }
+    ask(&lab, "detach --yes-unfiltered");
+    assert_eq!(code(&ask(&lab, "status")), Some(4));
+}
+
+/// Without the right to read maps that is said, by its name, and it is no defect.
+#[test]
+#[ignore = "needs root and BPF"]
+fn missing_capability_is_named() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    let config = lab.root().join(CONFIG);
+    for verb in [
+        "status",
+        "rules",
+        "conntrack list",
+        "counters",
+        "blocks",
+        "block 192.0.2.1 --ttl 5m",
+    ] {
+        let arguments = format!("{verb} --config {}", config.display());
+        let output = lab.node.run(move || {
+            Command::new("setpriv")
+                .args(["--reuid=65534", "--clear-groups", "--inh-caps=-all"])
+                .arg(binary())
+                .args(arguments.split_whitespace())
+                .output()
+                .unwrap()
+        });
+        assert_eq!(code(&output), Some(5), "{verb}: {}", said(&output));
+        assert!(said(&output).contains("CAP_"), "{verb}: {}", said(&output));
+    }
+}

@@ -1,0 +1,139 @@
+//! The shipped systemd unit, and `bailey doctor`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use bailey_lab::daemon;
+use bailey_lab::daemon::CONFIG;
+use nix::sys::signal::Signal;
+
+use crate::demo_lab::*;
+
+/// The shipped unit: what it lets the daemon do is enough, it hears when the daemon is ready, and
+/// stopping it leaves enforcement.
+#[test]
+#[ignore = "needs root and BPF"]
+fn shipped_systemd_unit_runs_daemon() {
+    use std::os::unix::net::UnixDatagram;
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd/bailey.service");
+    let text = fs::read_to_string(unit).unwrap();
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.unwrap_or_else(|| panic!("{key}")).to_owned()
+    };
+    assert_eq!(value("Type="), "notify");
+    assert_eq!(
+        value("Before=").split_whitespace().next(),
+        Some("network-pre.target")
+    );
+    assert!(!text.contains("ExecStop"), "stopping detaches nothing");
+    let lab = lab();
+    // systemd itself finds nothing wrong with it.
+    let copy = lab.root().join("bailey.service");
+    let here = binary().display().to_string();
+    fs::write(&copy, text.replace("/usr/bin/bailey", &here)).unwrap();
+    let verified = Command::new("systemd-analyze")
+        .arg("verify")
+        .arg(&copy)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(
+        verified.status.success() && !said.contains("bailey.service"),
+        "{said}"
+    );
+
+    drop(start(&lab, ""));
+    let socket = lab.root().join("notify");
+    let notified = UnixDatagram::bind(&socket).unwrap();
+    notified.set_read_timeout(Some(PATIENCE)).unwrap();
+    let capabilities: Vec<String> = value("CapabilityBoundingSet=")
+        .split_whitespace()
+        .map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()))
+        .collect();
+    let arguments: Vec<String> = value("ExecStart=")
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    let config = lab.root().join(CONFIG);
+    let mut child = lab.node.run(move || {
+        Command::new("setpriv")
+            .arg(format!("--bounding-set=-all,{}", capabilities.join(",")))
+            .args(["--no-new-privs", "--pdeathsig", "INT"])
+            .arg(binary())
+            .args(
+                arguments
+                    .iter()
+                    .skip(1)
+                    .map(|argument| match argument.as_str() {
+                        "/etc/bailey/bailey.toml" => config.display().to_string(),
+                        other => other.to_owned(),
+                    }),
+            )
+            .env("NOTIFY_SOCKET", socket)
+            .spawn()
+            .unwrap()
+    });
+    let mut buffer = [0; 256];
+    let mut heard = || {
+        let len = notified.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..len]).into_owned()
+    };
+    assert!(heard().contains("READY=1"));
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+    assert_in_force(&lab);
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert!(heard().contains("STOPPING=1"));
+    assert!(child.wait().unwrap().success());
+    assert_in_force(&lab);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn doctor_grades_good_degraded_and_missing_setups() {
+    let lab = lab();
+    lab.node.sysctl("net.ipv4.tcp_syncookies", "1").unwrap();
+    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    let output = ask(&lab, "doctor");
+    assert_eq!(output.status.code(), Some(9));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("sysctl -w net.ipv4.tcp_syncookies=2"),
+        "{text}"
+    );
+    lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
+    for (top, code, told) in [
+        ("interfaces = [\"nic0\"]", 0, "native XDP asked for"),
+        (
+            "interfaces = [\"nic0\"]\negress_hook = \"clsact\"",
+            9,
+            "egress_hook = \"auto\"",
+        ),
+        (
+            "interfaces = [\"nic0\"]\nxdp_mode = \"generic\"",
+            9,
+            "xdp_mode = \"native\"",
+        ),
+        ("interfaces = [\"nope\"]", 10, "there is no such interface"),
+        ("", 0, "no interfaces"),
+    ] {
+        daemon::configure(lab.root(), top).unwrap();
+        let output = ask(&lab, "doctor");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{top}: {text}");
+        assert!(text.contains(told), "{top}: {text}");
+    }
+    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    lab.node.ip("link set nic0 down").unwrap();
+    let findings = ask(&lab, "doctor -o json");
+    let json: serde_json::Value = serde_json::from_slice(&findings.stdout).unwrap();
+    let down = json["findings"].as_array().unwrap().iter();
+    let down =
+        down.filter(|finding| finding["subject"] == "nic0" && finding["grade"] == "DEGRADED");
+    assert_eq!(down.count(), 1, "{json}");
+}

@@ -1,0 +1,317 @@
+//! Builds the snapshot and the connections of a scenario.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bailey_policy::{
+    Connection, Endpoint, EndpointKind, EndpointRef, HostPod, IpBlock, Labels, NamedPort,
+    NetworkPolicy, Peer, Place, PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Requirement,
+    Rule, Selector, Snapshot,
+};
+use ipnet::IpNet;
+
+use super::edges::{blocks, edge_of, edge_ports};
+use super::{
+    LENS4, LENS6, NAMES, PROTOCOLS, RandomAddress, RandomEndpoint, RandomPeer, RandomPort,
+    RandomRule, RandomSelector, SPECIAL_PORTS, SPECIAL4, SPECIAL6, Scenario,
+};
+
+fn namespace(number: u8) -> String {
+    format!("ns{number}")
+}
+
+/// Addresses lie close together, so that prefixes of every length split them.
+fn address(v6: bool, number: u32) -> IpAddr {
+    if v6 {
+        IpAddr::V6(Ipv6Addr::from_bits(
+            0xfd00_0000_0000_0001_u128 << 64 | u128::from(number),
+        ))
+    } else {
+        IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number))
+    }
+}
+
+fn net(v6: bool, base: u8, len: u8) -> IpNet {
+    let lens: &[u8] = if v6 { &LENS6 } else { &LENS4 };
+    let len = lens[usize::from(len) % lens.len()];
+    IpNet::new(address(v6, u32::from(base)), len)
+        .unwrap()
+        .trunc()
+}
+
+impl RandomSelector {
+    fn build(&self) -> Selector {
+        let requirements = self.0.iter().map(|(operator, key, values)| {
+            let key = format!("k{key}");
+            let values = values.iter().map(|value| format!("v{value}")).collect();
+            match operator {
+                0 => Requirement::In(key, values),
+                1 => Requirement::NotIn(key, values),
+                2 => Requirement::Exists(key),
+                _ => Requirement::DoesNotExist(key),
+            }
+        });
+        Selector(requirements.collect())
+    }
+}
+
+impl RandomPeer {
+    fn build(&self) -> Peer {
+        match self {
+            Self::Block {
+                base,
+                v6,
+                len,
+                except,
+            } => {
+                let cidr = net(*v6, *base, *len);
+                let except = except.iter().filter_map(|&(base, longer)| {
+                    let room = cidr.max_prefix_len() - cidr.prefix_len();
+                    let len = cidr.prefix_len() + 1 + longer.checked_rem(room)?;
+                    let net = IpNet::new(address(*v6, u32::from(base)), len)
+                        .unwrap()
+                        .trunc();
+                    cidr.contains(&net).then_some(net)
+                });
+                Peer::IpBlock(IpBlock {
+                    cidr,
+                    except: except.collect(),
+                })
+            }
+            Self::Selected { namespaces, pods } => Peer::Selected {
+                namespaces: namespaces.as_ref().map(RandomSelector::build),
+                pods: pods.build(),
+            },
+        }
+    }
+}
+
+impl RandomRule {
+    fn build(&self) -> Rule {
+        let ports = self.ports.iter().map(|port| {
+            let (protocol, port) = match port {
+                RandomPort::Any(protocol) => (protocol, PortSpec::Any),
+                RandomPort::Range(protocol, first, last) => (
+                    protocol,
+                    PortSpec::Range(PortRange {
+                        first: *first,
+                        last: *last,
+                    }),
+                ),
+                RandomPort::Named(protocol, name) => (
+                    protocol,
+                    PortSpec::Named(NAMES[usize::from(*name)].to_owned()),
+                ),
+            };
+            PortMatch {
+                protocol: PROTOCOLS[usize::from(*protocol)],
+                port,
+            }
+        });
+        Rule {
+            peers: self.peers.iter().map(RandomPeer::build).collect(),
+            ports: ports.collect(),
+            ..Rule::default()
+        }
+    }
+}
+
+impl RandomEndpoint {
+    fn addresses(&self, number: u32) -> Vec<IpAddr> {
+        let number = self.twin.map_or(number, u32::from);
+        let mut addresses = Vec::new();
+        if self.twin == Some(3) {
+            // That of a node.
+            addresses.push(address(false, 1));
+        }
+        for (bit, v6) in [(1, false), (2, true)] {
+            if self.families & bit != 0 {
+                addresses.push(address(v6, 16 + number * 5));
+                if self.extra_address {
+                    addresses.push(address(v6, 128 + number * 7));
+                }
+            }
+        }
+        addresses
+    }
+
+    fn ports(&self) -> Vec<NamedPort> {
+        let ports = self
+            .ports
+            .iter()
+            .map(|&(name, protocol, number)| NamedPort {
+                name: NAMES[usize::from(name)].to_owned(),
+                protocol: PROTOCOLS[usize::from(protocol)],
+                number,
+            });
+        ports.collect()
+    }
+}
+
+impl Scenario {
+    /// The snapshot; `reversed` gives the same objects in another order.
+    pub(crate) fn snapshot(&self, reversed: bool) -> Snapshot {
+        let mut endpoints = Vec::new();
+        let mut host_pods = Vec::new();
+        for node in 0..self.nodes {
+            endpoints.push(Endpoint {
+                id: EndpointRef {
+                    kind: EndpointKind::Node,
+                    namespace: String::new(),
+                    name: format!("n{node}"),
+                },
+                labels: Labels::from_iter([("k0", "v0")]),
+                addresses: [false, true].map(|v6| address(v6, node as u32 + 1)).into(),
+                ports: Vec::new(),
+                node: None,
+            });
+        }
+        for (number, random) in self.endpoints.iter().enumerate() {
+            let kind = if random.workload {
+                EndpointKind::Workload
+            } else {
+                EndpointKind::Pod
+            };
+            let id = EndpointRef {
+                kind,
+                namespace: namespace(random.namespace),
+                name: format!("e{number}"),
+            };
+            let node = random
+                .node
+                .map(|node| format!("n{node}"))
+                .filter(|_| !random.workload);
+            if random.host_network {
+                let node_addresses = [false, true].map(|v6| address(v6, 1)).into();
+                host_pods.push(HostPod {
+                    id,
+                    node,
+                    addresses: node_addresses,
+                    ports: random.ports(),
+                });
+                continue;
+            }
+            let labels = random
+                .labels
+                .iter()
+                .map(|(k, v)| (format!("k{k}"), format!("v{v}")));
+            endpoints.push(Endpoint {
+                id,
+                labels: labels.collect(),
+                addresses: random.addresses(number as u32),
+                ports: random.ports(),
+                node,
+            });
+        }
+        let mut policies: Vec<NetworkPolicy> = self
+            .policies
+            .iter()
+            .enumerate()
+            .map(|(number, random)| {
+                let rules = |rules: &Option<Vec<RandomRule>>| {
+                    rules
+                        .as_ref()
+                        .map(|rules| rules.iter().map(RandomRule::build).collect())
+                };
+                NetworkPolicy {
+                    id: PolicyRef {
+                        namespace: namespace(random.namespace),
+                        name: format!("p{number}"),
+                    },
+                    pod_selector: random.selector.build(),
+                    ingress: rules(&random.ingress),
+                    egress: rules(&random.egress),
+                    place: Place::default(),
+                }
+            })
+            .collect();
+        if reversed {
+            endpoints.reverse();
+            host_pods.reverse();
+            policies.reverse();
+        }
+        let namespaces =
+            (0..2_u8).map(|n| (namespace(n), Labels::from_iter([("k0", format!("v{n}"))])));
+        let isolated = self.isolated.iter();
+        Snapshot::new(namespaces, endpoints, host_pods, policies)
+            .isolating(isolated.map(|&(v6, base, len)| net(v6, base, len)))
+    }
+
+    /// The packets, as openings of connections.
+    pub(crate) fn connections(&self, snapshot: &Snapshot) -> Vec<Connection> {
+        let blocks = blocks(snapshot);
+        let edges = edge_ports(snapshot);
+        self.packets
+            .iter()
+            .map(|packet| {
+                let source = self.address(&packet.source, packet.v6, snapshot, &blocks);
+                let destination = self.address(&packet.destination, packet.v6, snapshot, &blocks);
+                let special = [source, destination].iter().any(is_special);
+                let protocol = match packet.protocol {
+                    0..=5 => Protocol::TCP,
+                    6..=9 => Protocol::UDP,
+                    10 | 11 => Protocol::SCTP,
+                    12 | 13 if packet.v6 => Protocol::ICMPV6,
+                    12 | 13 => Protocol::ICMP,
+                    14 if special => Protocol(89),
+                    _ => Protocol(47),
+                };
+                let (which, random) = packet.port;
+                let port = match (random, edges.len()) {
+                    (0 | 1, _) if special => {
+                        SPECIAL_PORTS[usize::from(which) % SPECIAL_PORTS.len()]
+                    }
+                    (0, _) | (_, 0) => which.max(1),
+                    (_, count) => edges[usize::from(which) % count],
+                };
+                let port = if protocol.has_ports() { port } else { 0 };
+                Connection {
+                    source,
+                    destination,
+                    protocol,
+                    port,
+                }
+            })
+            .collect()
+    }
+
+    fn address(
+        &self,
+        random: &RandomAddress,
+        v6: bool,
+        snapshot: &Snapshot,
+        blocks: &[IpNet],
+    ) -> IpAddr {
+        match *random {
+            RandomAddress::Endpoint(which) => {
+                let all: Vec<IpAddr> = snapshot
+                    .endpoints()
+                    .iter()
+                    .flat_map(|endpoint| &endpoint.addresses)
+                    .filter(|address| address.is_ipv6() == v6)
+                    .copied()
+                    .collect();
+                all[usize::from(which) % all.len()]
+            }
+            RandomAddress::Edge(which, edge) => {
+                let nets: Vec<&IpNet> = blocks
+                    .iter()
+                    .filter(|net| net.addr().is_ipv6() == v6)
+                    .collect();
+                match nets.len() {
+                    0 => address(v6, u32::from(which) & 0xff),
+                    count => edge_of(nets[usize::from(which) % count], edge),
+                }
+            }
+            RandomAddress::Any(number) => address(v6, u32::from(number)),
+            RandomAddress::Special(which) => {
+                let all: &[&str] = if v6 { &SPECIAL6 } else { &SPECIAL4 };
+                all[usize::from(which) % all.len()].parse().unwrap()
+            }
+        }
+    }
+}
+
+fn is_special(address: &IpAddr) -> bool {
+    let mut all = SPECIAL4.iter().chain(&SPECIAL6);
+    all.any(|text| text.parse() == Ok(*address))
+}

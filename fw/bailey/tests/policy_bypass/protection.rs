@@ -1,0 +1,208 @@
+//! Moments and states in which a NIC could be without a program or without policies.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use bailey_lab::daemon::POLICIES;
+use bailey_lab::traffic::{self, Observed};
+use bailey_lab::{Server, daemon};
+use nix::sys::signal::Signal;
+
+use crate::demo_lab::*;
+use crate::{NODE, launch};
+
+/// A NIC comes back while packets arrive: how many get through before the link is there?
+#[test]
+#[ignore = "needs root and BPF"]
+fn recreated_nic_is_unprotected_only_briefly() {
+    let lab = lab();
+    // Sockets belong to the namespace that they were made in, whoever uses them.
+    let bind = |address: &'static str, port| move || UdpSocket::bind(at(address, port)).unwrap();
+    let from = lab.outside.run(bind(STRANGER[0], 0));
+    let to = lab.workload("db").run(bind(DB[0], 9));
+    to.set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    let mut daemon = start(&lab, "");
+    lab.node.ip("link delete nic0").unwrap();
+    daemon.wait_for("the interface is gone", PATIENCE).unwrap();
+    let stop = AtomicBool::new(false);
+    // Also if what is waited for meanwhile never comes.
+    let end = Instant::now() + PATIENCE + PATIENCE;
+    let goes_on = || !stop.load(Ordering::Relaxed) && Instant::now() < end;
+    let arrivals = thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0_u32;
+            while goes_on() {
+                sent += u32::from(from.send_to(b"x", at(DB[0], 9)).is_ok());
+                sleep(Duration::from_micros(200));
+            }
+            sent
+        });
+        let receiver = scope.spawn(|| {
+            let mut arrivals = Vec::new();
+            while goes_on() {
+                if to.recv(&mut [0; 8]).is_ok() {
+                    arrivals.push(Instant::now());
+                }
+            }
+            arrivals
+        });
+        lab.reconnect().unwrap();
+        daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+        sleep(Duration::from_secs(1));
+        stop.store(true, Ordering::Relaxed);
+        assert!(sender.join().unwrap() > 100, "packets were sent");
+        receiver.join().unwrap()
+    });
+    let open = match (arrivals.first(), arrivals.last()) {
+        (Some(first), Some(last)) => last.duration_since(*first),
+        _ => Duration::ZERO,
+    };
+    println!("{} packets arrived within {open:?}", arrivals.len());
+    assert!(arrivals.len() < 100, "{} arrived", arrivals.len());
+    assert_in_force(&lab);
+}
+
+/// Without pins what is attached would end with the daemon.
+#[test]
+#[ignore = "needs root and BPF"]
+fn removed_pins_are_recreated() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let status = json(&lab, "status");
+    let pins = lab.root().join("bpf/bailey");
+    assert!(pins.exists(), "{status}");
+    fs::remove_dir_all(&pins).unwrap();
+    daemon.wait_for("they are made again", PATIENCE).unwrap();
+    daemon.signal(Signal::SIGTERM).unwrap();
+    daemon.wait_for("stays in force", PATIENCE).unwrap();
+    daemon.wait().unwrap();
+    assert_in_force(&lab);
+}
+
+/// A directory that others can write to is theirs.
+#[test]
+#[ignore = "needs root and BPF"]
+fn world_writable_pin_directory_is_refused() {
+    let lab = lab();
+    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    let pins = lab.root().join("bpf/bailey");
+    fs::create_dir(&pins).unwrap();
+    fs::set_permissions(&pins, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut refused = launch(&lab);
+    refused.wait_for("chmod go-w", PATIENCE).unwrap();
+    assert_ne!(refused.wait().unwrap().code(), Some(0));
+    fs::set_permissions(&pins, fs::Permissions::from_mode(0o755)).unwrap();
+    let _daemon = start(&lab, "");
+    let mode = fs::metadata(&pins).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+/// What editors and git keep beside policies is none of them.
+#[test]
+#[ignore = "needs root and BPF"]
+fn hidden_files_are_ignored() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    let directory = lab.root().join(POLICIES);
+    symlink("user@host.1:2", directory.join(".#policies.yaml")).unwrap();
+    symlink("nowhere", directory.join("dangling.yaml")).unwrap();
+    fs::create_dir(directory.join(".git")).unwrap();
+    fs::write(directory.join(".git/a.yaml"), "{").unwrap();
+    sleep(Duration::from_secs(3));
+    set_backup(&lab, &mut daemon, false);
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+}
+
+/// With invalid files and nothing in force the failsafe alone may pass, if so configured, until the files
+/// are corrected.
+#[test]
+#[ignore = "needs root and BPF"]
+fn failsafe_only_start_drops_until_valid_policy() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let file = policies(&lab);
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "kind: {").unwrap();
+    daemon::configure(
+        lab.root(),
+        "interfaces = [\"nic0\"]\n[boot]\nwithout_policy = \"failsafe-only\"",
+    )
+    .unwrap();
+    let mut daemon = launch(&lab);
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    let reach = || traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432));
+    assert_eq!(reach(), Observed::Silent);
+    assert!(counted(&lab, "nic0", "xdp", "no-policy") > 0);
+    assert_eq!(ask(&lab, "status").status.code(), Some(9));
+    fs::write(&file, good).unwrap();
+    daemon.wait_for(COMMITTED, PATIENCE).unwrap();
+    assert_eq!(reach(), Observed::Allowed);
+}
+
+/// A NIC that is made anew while no daemon lives carries no program, and the guard closes it; but for the
+/// failsafe. With the next start it is open to whom policy admits, and `detach` takes the guard away.
+#[test]
+#[ignore = "needs root and BPF"]
+fn guard_closes_nic_without_program() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    Server::tcp(lab.workload("db"), 2222).unwrap();
+    let failsafe = "failsafe = [{ cidr = \"203.0.113.10/32\", port = 2222 }]";
+    daemon::configure(
+        lab.root(),
+        &format!("interfaces = [\"nic0\"]\nguard = \"nftables\"\n{failsafe}"),
+    )
+    .unwrap();
+    let reach = |port| traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], port));
+    let mut daemon = launch(&lab);
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    lab.wait_for_carrier();
+    let allowed_soon = || soon("allowed", || reach(5432) == Observed::Allowed);
+    allowed_soon();
+    assert_in_force(&lab);
+    // Somebody reloads the rules of the machine.
+    lab.node.command("nft", "flush ruleset").unwrap();
+    daemon.wait_for("it is made again", PATIENCE).unwrap();
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(reach(5432), Observed::Allowed, "what is attached goes on");
+    lab.node.ip("link del nic0").unwrap();
+    lab.reconnect().unwrap();
+    lab.wait_for_carrier();
+    assert_eq!(reach(5432), Observed::Silent, "it carries no program");
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(STRANGER[0]), ip(NODE[0])),
+        Observed::Silent
+    );
+    assert_eq!(reach(2222), Observed::Allowed, "the failsafe");
+    let status = ask(&lab, "status");
+    let shown = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert_eq!(status.status.code(), Some(9));
+    assert!(
+        shown.contains("guard") && !shown.contains("UNPROTECTED"),
+        "{shown}"
+    );
+    let mut daemon = launch(&lab);
+    daemon.wait_for(ATTACHED, PATIENCE).unwrap();
+    lab.wait_for_carrier();
+    allowed_soon();
+    ask(&lab, "detach --yes-unfiltered");
+    assert_detached(&lab);
+    assert_eq!(
+        traffic::ping(&lab.outside, ip(STRANGER[0]), ip(DB[0])),
+        Observed::Allowed,
+        "everything passes"
+    );
+    let tables = lab.node.run(|| {
+        let output = std::process::Command::new("nft")
+            .args(["list", "tables"])
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    });
+    assert!(!tables.contains("bailey_guard"), "{tables}");
+}

@@ -1,0 +1,117 @@
+//! Receives on an interface, and on sockets of every protocol that the generator uses.
+
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::Duration;
+
+use bailey_lab::Namespace;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Ports that the generator likes.
+const PORTS: [u16; 6] = [80, 81, 53, 4789, 6081, 40_000];
+
+/// Protocols of raw sockets: ICMP, TCP, GRE, OSPF, SCTP. Of UDP and ICMPv6 some passes without policy.
+const RAW: [i32; 5] = [1, 6, 47, 89, 132];
+
+/// What a namespace sees on its interfaces, and what its sockets are given.
+pub(crate) struct Listener {
+    stop: Arc<AtomicBool>,
+    frames: JoinHandle<Vec<Vec<u8>>>,
+    /// UDP and raw ones; that they are all of one type means receiving only.
+    datagrams: Vec<UdpSocket>,
+    streams: Vec<TcpListener>,
+}
+
+/// A socket for what comes to any address of a family.
+fn any(family: Domain, kind: Type, protocol: Option<Protocol>, port: u16) -> Socket {
+    let address: IpAddr = match family {
+        Domain::IPV4 => Ipv4Addr::UNSPECIFIED.into(),
+        _ => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = Socket::new(family, kind, protocol).unwrap();
+    if family == Domain::IPV6 && kind != Type::RAW {
+        socket.set_only_v6(true).unwrap();
+    }
+    let at = std::net::SocketAddr::new(address, port);
+    socket.bind(&at.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+impl Listener {
+    pub(crate) fn start(namespace: &Namespace, own: [u8; 6]) -> Self {
+        const AF_PACKET: i32 = 17;
+        const ETH_P_ALL: u16 = 3;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (socket, datagrams, streams) = namespace.run(|| {
+            let protocol = Protocol::from(i32::from(ETH_P_ALL.to_be()));
+            let socket = Socket::new(Domain::from(AF_PACKET), Type::RAW, Some(protocol)).unwrap();
+            socket.set_recv_buffer_size(1 << 24).unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_millis(50)))
+                .unwrap();
+            let mut datagrams: Vec<UdpSocket> = Vec::new();
+            let mut streams: Vec<TcpListener> = Vec::new();
+            for family in [Domain::IPV4, Domain::IPV6] {
+                for port in PORTS {
+                    datagrams.push(any(family, Type::DGRAM, None, port).into());
+                    let stream = any(family, Type::STREAM, None, port);
+                    stream.listen(16).unwrap();
+                    streams.push(stream.into());
+                }
+                for protocol in RAW {
+                    let protocol = Some(Protocol::from(protocol));
+                    datagrams.push(any(family, Type::RAW, protocol, 0).into());
+                }
+            }
+            (socket, datagrams, streams)
+        });
+        let stopped = Arc::clone(&stop);
+        let frames = thread::spawn(move || {
+            let (mut socket, mut seen) = (socket, Vec::new());
+            let mut frame = vec![0; 4096];
+            loop {
+                match socket.read(&mut frame) {
+                    // What it sends itself is seen, too, and what it tells itself.
+                    Ok(length) if length >= 14 && frame[6..12] != own && frame[6..12] != [0; 6] => {
+                        seen.push(frame[..length].to_vec());
+                    }
+                    Ok(_) => {}
+                    Err(_) if stopped.load(Ordering::Acquire) => return seen,
+                    Err(_) => {}
+                }
+            }
+        });
+        Self {
+            stop,
+            frames,
+            datagrams,
+            streams,
+        }
+    }
+
+    /// All frames that came in, and packets and connections that a socket was given.
+    pub(crate) fn end(self) -> (Vec<Vec<u8>>, Vec<String>) {
+        sleep(Duration::from_millis(300));
+        self.stop.store(true, Ordering::Release);
+        let frames = self.frames.join().unwrap();
+        let mut given = Vec::new();
+        let mut buffer = [0; 2048];
+        for socket in &self.datagrams {
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let local = socket.local_addr().unwrap();
+                given.push(format!("{from} -> {local}: {length} bytes"));
+            }
+        }
+        for stream in &self.streams {
+            while let Ok((_, from)) = stream.accept() {
+                let local = stream.local_addr().unwrap();
+                given.push(format!("{from} -> {local}: a connection"));
+            }
+        }
+        (frames, given)
+    }
+}
