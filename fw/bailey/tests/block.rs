@@ -1,4 +1,4 @@
-//! `block`, `unblock` and `blocks` on real connections, with the daemon and without it.
+//! `block`, `unblock` and `blocks` on real connections, with and without a running daemon.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -13,15 +13,15 @@ use bailey_lab::{Daemon, Lab, Server, daemon};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
-/// Runs a verb that must end with this code, and returns what it printed.
+/// Runs a verb, asserts its exit code, and returns its output.
 fn verb(lab: &Lab, verb: &str, code: i32) -> String {
     let output = ask(lab, verb);
-    let text = told(&output);
+    let text = printed(&output);
     assert_eq!(output.status.code(), Some(code), "{verb}: {text}");
     text
 }
 
-fn told(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     let streams = [&output.stdout, &output.stderr];
     streams
         .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
@@ -65,18 +65,18 @@ fn block_drops_live_connection_and_expires_without_daemon() {
     );
     let mut stream = connect();
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
-    // Killed: the verbs still work, and time still passes.
+    // The daemon is dead: the verbs still work, and blocks still expire.
     daemon.signal(Signal::SIGKILL).unwrap();
     verb(&lab, "block 203.0.113.10 --ttl 3s", 0);
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Silent);
     sleep(Duration::from_secs(3));
     let mut stream = connect();
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
-    // A daemon that starts finds them, and a commit of its does not lift them.
+    // A new daemon finds the blocks, and its commits do not remove them.
     let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
     daemon.wait_for("adopted: ", PATIENCE).unwrap();
-    set_backup(&lab, &mut daemon, false);
-    set_backup(&lab, &mut daemon, true);
+    set_backup_permission(&lab, &mut daemon, false);
+    set_backup_permission(&lab, &mut daemon, true);
     assert_eq!(verb(&lab, "blocks", 0).lines().count(), 2);
     let blocked = traffic::ping(&lab.outside, ip(BACKUP[1]), ip(DB[1]));
     assert_eq!(blocked, Observed::Silent);
@@ -94,7 +94,7 @@ fn block_drops_live_connection_and_expires_without_daemon() {
 fn invalid_block_is_reported_and_changes_nothing() {
     let lab = lab();
     let _daemon = start(&lab, "failsafe = [{ cidr = \"192.0.2.0/24\", port = 22 }]");
-    for (arguments, code, told) in [
+    for (arguments, code, expected) in [
         (
             "block 192.0.2.300 --ttl 1h",
             2,
@@ -108,7 +108,7 @@ fn invalid_block_is_reported_and_changes_nothing() {
         ("unblock", 2, "required"),
     ] {
         let text = verb(&lab, arguments, code);
-        assert!(text.contains(told), "{arguments}: {text}");
+        assert!(text.contains(expected), "{arguments}: {text}");
     }
     let list = lab.root().join("list");
     fs::write(&list, "# scanners\n198.51.100.7\n\n198.51.100.256 # typo\n").unwrap();
@@ -134,7 +134,8 @@ fn invalid_block_is_reported_and_changes_nothing() {
     assert_eq!(verb(&lab, "blocks", 0).lines().count(), 3);
 }
 
-/// Who is logged in by SSH is not cut off by accident.
+/// A block that contains the caller's SSH peer needs `--even-myself`, unless the failsafe passes
+/// that peer.
 #[test]
 #[ignore = "needs root and BPF"]
 fn block_of_callers_ssh_session_is_refused() {
@@ -155,11 +156,11 @@ fn block_of_callers_ssh_session_is_refused() {
     };
     let session = "198.51.100.20 51000 203.0.113.1 22";
     let refused = as_session(session, "block 198.51.100.0/24 --ttl 1h");
-    assert_eq!(refused.status.code(), Some(6), "{}", told(&refused));
+    assert_eq!(refused.status.code(), Some(6), "{}", printed(&refused));
     assert!(
-        told(&refused).contains("--even-myself"),
+        printed(&refused).contains("--even-myself"),
         "{}",
-        told(&refused)
+        printed(&refused)
     );
     assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
     for (session, arguments) in [
@@ -171,6 +172,6 @@ fn block_of_callers_ssh_session_is_refused() {
         ),
     ] {
         let done = as_session(session, arguments);
-        assert!(done.status.success(), "{}", told(&done));
+        assert!(done.status.success(), "{}", printed(&done));
     }
 }

@@ -1,4 +1,4 @@
-//! `bailey run` as a bump in the wire.
+//! `bailey run` with topology `bridge`, between two hosts.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The right host may be asked on TCP port 80 by everybody, and pinged by nobody.
+/// Every peer may reach the right host on TCP port 80; all other traffic to it is denied.
 const POLICY: &str = "\
 apiVersion: bailey.dev/v1
 kind: Workload
@@ -84,7 +84,7 @@ fn servers(wire: &Wire) {
     Server::tcp(&wire.right, 81).unwrap();
 }
 
-fn assert_in_force(wire: &Wire) {
+fn assert_enforced(wire: &Wire) {
     for family in [0, 1] {
         assert_eq!(tcp(wire, family, 80), Observed::Allowed, "family {family}");
         assert_eq!(tcp(wire, family, 81), Observed::Silent);
@@ -109,12 +109,16 @@ fn promiscuous(wire: &Wire) -> bool {
 fn bridge_forwards_only_frames_that_policy_allows() {
     let wire = Wire::new().unwrap();
     servers(&wire);
-    assert_ne!(tcp(&wire, 0, 80), Observed::Allowed, "no bridge, no wire");
+    assert_ne!(
+        tcp(&wire, 0, 80),
+        Observed::Allowed,
+        "no bridge, no connection"
+    );
     let mut daemon = start(&wire, "");
-    // Nobody has answered yet, and the host remembers that for a while.
+    // Without a bridge ARP failed, and the host caches the failure.
     wire.left.ip("neigh flush dev eth0").unwrap();
-    // ARP and neighbour discovery cross it, or nothing would.
-    assert_in_force(&wire);
+    // ARP and neighbour discovery must cross the bridge, or no packet would.
+    assert_enforced(&wire);
     assert!(counted(&wire, SIDES[0], "arp") > 0 && counted(&wire, SIDES[1], "arp") > 0);
     assert!(counted(&wire, SIDES[0], "nd") > 0);
     assert!(counted(&wire, SIDES[0], "policy") > 0);
@@ -125,23 +129,27 @@ fn bridge_forwards_only_frames_that_policy_allows() {
         2,
         "{status}"
     );
-    // It needs no daemon.
+    // The bridge forwards without a daemon.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
-    assert_in_force(&wire);
+    assert_enforced(&wire);
     let mut again = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
     again.wait_for("adopted", PATIENCE).unwrap();
     again.wait_for("adopted", PATIENCE).unwrap();
-    assert_in_force(&wire);
+    assert_enforced(&wire);
     let verb = "detach --yes-unfiltered";
     let output = daemon::ask(&wire.bump, wire.root(), &binary(), verb).unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert!(!promiscuous(&wire), "it was not so before");
-    assert_ne!(tcp(&wire, 0, 80), Observed::Allowed, "no bridge, no wire");
+    assert!(!promiscuous(&wire), "detach restores the former mode");
+    assert_ne!(
+        tcp(&wire, 0, 80),
+        Observed::Allowed,
+        "no bridge, no connection"
+    );
 }
 
-/// Unknown unicast, broadcast and multicast of the second layer go to the other side; what of it is
-/// IP is judged like any other packet.
+/// Unknown unicast, broadcast and multicast frames go to the peer port. IP packets in such frames
+/// are evaluated like any other packet.
 #[test]
 #[ignore = "needs root and BPF"]
 fn unknown_unicast_and_broadcast_frames_cross_bridge() {
@@ -164,14 +172,17 @@ fn unknown_unicast_and_broadcast_frames_cross_bridge() {
         wire.right.frames("eth0").unwrap().received - before
     };
     assert!(send("10.9.0.77") >= 10, "unknown unicast");
-    assert!(send("10.9.0.255") >= 10, "a broadcast that is listed");
+    assert!(
+        send("10.9.0.255") >= 10,
+        "a broadcast address in frames.groups"
+    );
     let before = counted(&wire, SIDES[0], "group");
     send("255.255.255.255");
     assert!(
         counted(&wire, SIDES[0], "group") >= before + 10,
-        "another reaches who is isolated"
+        "an unlisted broadcast would reach isolated endpoints"
     );
-    // A bridge with spanning tree on the left says hello with LLC frames to 01:80:c2:00:00:00.
+    // A spanning-tree bridge on the left sends LLC hello frames to 01:80:c2:00:00:00.
     wire.left
         .ip("link add br0 type bridge stp_state 1")
         .unwrap();
@@ -190,14 +201,14 @@ fn unknown_unicast_and_broadcast_frames_cross_bridge() {
     assert!(wire.right.frames("eth0").unwrap().received > before);
 }
 
-/// Every frame that comes in is sent on the other side, or counted under the reason why not.
+/// Every received frame is sent at the peer port, or counted under the reason of its drop.
 #[test]
 #[ignore = "needs root and BPF"]
 fn bridge_frames_in_equal_frames_out_plus_counted() {
     let wire = Wire::new().unwrap();
     servers(&wire);
     let mut daemon = start(&wire, "");
-    assert_in_force(&wire);
+    assert_enforced(&wire);
     let drops = |wire: &Wire| {
         let counters = json(wire, "counters");
         let rows = counters["counters"].as_array().unwrap().clone();
@@ -231,8 +242,8 @@ fn bridge_frames_in_equal_frames_out_plus_counted() {
     let delta = |a: (u64, u64, u64), b: (u64, u64, u64)| (b.0 - a.0, b.1 - a.1, b.2 - a.2);
     let (taken, sent, dropped) = delta(before, between);
     assert!(taken > 50 && dropped >= 10, "{taken} {sent} {dropped}");
-    assert_eq!(taken, sent + dropped, "up");
-    // The other side goes down: what policy allows is lost, and counted.
+    assert_eq!(taken, sent + dropped, "peer port up");
+    // The peer port goes down: allowed frames are lost and counted.
     wire.bump
         .ip(&format!("link set {} down", SIDES[1]))
         .unwrap();
@@ -242,12 +253,12 @@ fn bridge_frames_in_equal_frames_out_plus_counted() {
         assert_ne!(tcp(&wire, 0, 80), Observed::Allowed);
     }
     let (taken, sent, dropped) = delta(down, steady());
-    assert!(taken > 0, "the left side went on sending");
-    assert_eq!((sent, dropped), (0, taken), "down");
+    assert!(taken > 0, "the left host continued to send");
+    assert_eq!((sent, dropped), (0, taken), "peer port down");
     assert!(counted(&wire, SIDES[0], "redirect-failed") > 0);
     wire.bump.ip(&format!("link set {} up", SIDES[1])).unwrap();
     daemon.wait_for("up interface=", PATIENCE).unwrap();
-    assert_in_force(&wire);
+    assert_enforced(&wire);
 }
 
 #[test]
@@ -256,7 +267,7 @@ fn replaced_bridge_port_is_attached_again() {
     let wire = Wire::new().unwrap();
     servers(&wire);
     let mut daemon = start(&wire, "");
-    assert_in_force(&wire);
+    assert_enforced(&wire);
     let before = counted(&wire, SIDES[1], "");
     wire.bump.ip(&format!("link delete {}", SIDES[1])).unwrap();
     daemon.wait_for("the interface is gone", PATIENCE).unwrap();
@@ -270,7 +281,7 @@ fn replaced_bridge_port_is_attached_again() {
     assert!(problems[0].as_str().unwrap().contains(SIDES[1]), "{status}");
     wire.connect(1).unwrap();
     daemon.wait_for("attached interface=", PATIENCE).unwrap();
-    assert_in_force(&wire);
+    assert_enforced(&wire);
     assert!(
         counted(&wire, SIDES[1], "") > before,
         "its counters go with its name"
@@ -292,6 +303,9 @@ fn bridge_ports_with_unequal_mtu_are_refused() {
     let line = daemon.wait_for("MTU", PATIENCE).unwrap();
     assert!(line.contains("1500") && line.contains("1400"), "{line}");
     assert_eq!(daemon.wait().unwrap().code(), Some(10));
-    assert!(!promiscuous(&wire), "nothing is left of the attempt");
+    assert!(
+        !promiscuous(&wire),
+        "the failed start restores the former mode"
+    );
     assert!(!wire.root().join("bpf/bailey").exists());
 }

@@ -1,4 +1,4 @@
-//! The egress hook of kernels without tcx: a tc filter, which no link holds.
+//! The egress hook of kernels without tcx: a tc filter, which is not held by a BPF link.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -10,7 +10,7 @@ use bailey_lab::{Daemon, Lab, Server};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
-/// Programs in the filters of the NIC's egress.
+/// The filters at the NIC's egress hook that run programs.
 fn filters(lab: &Lab) -> Vec<String> {
     let text = lab.node.run(|| {
         let output = Command::new("tc")
@@ -22,12 +22,12 @@ fn filters(lab: &Lab) -> Vec<String> {
     ours.map(str::to_owned).collect()
 }
 
-/// What a workload asks for comes back: the filter has made its flow.
+/// Replies to a workload's requests pass, because the filter has created their flow.
 fn assert_replies(lab: &Lab) {
     for family in [0, 1] {
         let to = at(BACKUP[family], 53);
         let web = lab.workload("web");
-        // The first may meet an address that IPv6 still checks for duplicates.
+        // The first try may fail: IPv6 may still check the address for duplicates.
         let mut tries = (0..5).map(|_| traffic::udp(web, ip(WEB[family]), to));
         assert!(
             tries.any(|seen| seen == Observed::Allowed),
@@ -42,7 +42,7 @@ fn filtered_lab() -> (Lab, Daemon) {
         Server::udp(&lab.outside, ip(BACKUP[family]), 53).unwrap();
     }
     let daemon = start(&lab, "egress_hook = \"clsact\"");
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     assert_replies(&lab);
     (lab, daemon)
 }
@@ -56,13 +56,13 @@ fn clsact_filter_outlives_daemon_and_is_detached() {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         daemon.signal(signal).unwrap();
         daemon.wait().unwrap();
-        assert_in_force(&lab);
+        assert_enforced(&lab);
         assert_replies(&lab);
         daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
         daemon.wait_for("adopted: ", PATIENCE).unwrap();
         assert_eq!(filters(&lab), first, "the same program, once");
     }
-    // Somebody takes all filters away: it is attached anew.
+    // Another process removes all filters: the daemon attaches its filter again.
     lab.node.command("tc", "qdisc del dev nic0 clsact").unwrap();
     daemon
         .wait_for(" INFO attached interface=", PATIENCE)

@@ -1,4 +1,5 @@
-//! The first start: connections that were there before, and who may say that it is inside.
+//! The first start: existing connections during the warm-up, and internal sources from external
+//! interfaces.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -37,12 +38,12 @@ fn live_connections_survive_warm_up_then_policy_applies() {
         );
     }
     daemon.wait_for("the warm-up is over", PATIENCE).unwrap();
-    // Its last tick may still be the one.
+    // The last tick of the warm-up may still run.
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert!(!problems(&lab).contains("observes"), "{}", problems(&lab));
     assert_eq!(traffic::tcp_talk(&mut allowed), Observed::Allowed);
     assert_eq!(traffic::tcp_talk(&mut denied), Observed::Silent);
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     tally.assert(&lab);
 }
 
@@ -51,7 +52,7 @@ fn live_connections_survive_warm_up_then_policy_applies() {
 fn internal_source_from_external_interface_is_spoofed() {
     let lab = lab();
     Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
-    // The outside says that it is a workload.
+    // The external host uses an internal address.
     lab.outside
         .ip("address add 10.42.0.99/32 dev eth0")
         .unwrap();

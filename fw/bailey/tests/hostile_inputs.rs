@@ -1,5 +1,6 @@
-//! What must not hold policy up, nor the answers about it: files that are written for ever, old files of
-//! rule names, idle clients, names that look like log lines, and names of interfaces.
+//! Inputs that must not delay enforcement or answers: files that are written endlessly, invalid
+//! files of rule ids, idle clients, object names that look like log lines, and alternative
+//! interface names.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -17,7 +18,7 @@ use bailey_lab::daemon::{self, POLICIES};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
-/// Writes to a policy file again and again, without an end.
+/// Appends to a policy file until dropped, and never closes the file before.
 struct Writer {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -70,7 +71,7 @@ fn endless_file_write_delays_reload_until_timeout() {
     sleep(Duration::from_millis(500));
     let begun = Instant::now();
     revoke(&lab);
-    soon("status names the file", || {
+    wait_until("status names the file", || {
         let status = ask(&lab, "status");
         let text = String::from_utf8_lossy(&status.stdout).into_owned();
         status.status.code() == Some(9) && text.contains("slow.yaml is being written")
@@ -96,7 +97,7 @@ fn sighup_reloads_despite_open_writer() {
     daemon.wait_for(COMMITTED, Duration::from_secs(20)).unwrap();
 }
 
-/// Ids that no map has room for are nobody's, whoever wrote them down.
+/// Rule ids on disk that exceed every map are ignored.
 #[test]
 #[ignore = "needs root and BPF"]
 fn rule_ids_beyond_limits_are_ignored() {
@@ -115,7 +116,7 @@ fn rule_ids_beyond_limits_are_ignored() {
     );
     fs::write(lab.root().join("state/rules.json"), text).unwrap();
     let _daemon = start(&lab, "");
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -136,15 +137,16 @@ fn idle_clients_do_not_block_status() {
     for _ in 0..5 {
         let begun = Instant::now();
         let status = ask(&lab, "status");
-        let said = String::from_utf8_lossy(&status.stderr).into_owned();
-        assert_eq!(status.status.code(), Some(0), "{said}");
-        assert!(!said.contains("warning"), "the daemon answers: {said}");
+        let stderr = String::from_utf8_lossy(&status.stderr).into_owned();
+        assert_eq!(status.status.code(), Some(0), "{stderr}");
+        assert!(!stderr.contains("warning"), "the daemon answers: {stderr}");
         assert!(begun.elapsed() < Duration::from_secs(2));
     }
     drop(idle);
 }
 
-/// A name is text of whoever writes files; it makes no line of its own.
+/// An object name is untrusted text: newlines and escape sequences in it must not reach log or
+/// terminal.
 #[test]
 #[ignore = "needs root and BPF"]
 fn object_name_cannot_forge_log_lines() {
@@ -184,6 +186,6 @@ fn interface_altname_is_accepted_in_configuration() {
         daemon.wait_for(expected, PATIENCE).unwrap();
         sleep(Duration::from_secs(2));
         assert_eq!(ask(&lab, "status").status.code(), Some(0));
-        assert_in_force(&lab);
+        assert_enforced(&lab);
     }
 }

@@ -1,6 +1,6 @@
-//! What small policies do not have: thousands of prefixes, scattered, nested and crowded; and more
-//! port classes than one page of cells holds. Oracle, compiled tables and loaded BPF program agree
-//! at the edges of all of them.
+//! Large policies: thousands of prefixes (scattered, nested, dense), and more port classes than one
+//! page of cells holds. Oracle, compiled tables and loaded BPF program agree at the edges of all
+//! prefixes and ports.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use ipnet::IpNet;
 const SEED: u64 = 20;
 const PORT: u16 = 1000;
 
-/// So many prefixes of these lengths inside a network.
+/// Number of prefixes, the network that contains them, and their lengths.
 type Shape = (usize, &'static str, RangeInclusive<u8>);
 
 const SHAPES: [Shape; 6] = [
@@ -48,7 +48,7 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// The address with this number, of the network's family.
+/// The address with this integer value, of the network's family.
 fn numbered(number: u128, network: &IpNet) -> IpAddr {
     match network {
         IpNet::V4(_) => Ipv4Addr::from_bits(number as u32).into(),
@@ -61,7 +61,7 @@ fn inside(network: &IpNet, random: &mut fastrand::Rng) -> IpAddr {
     numbered(number(network.network()) | hosts, network)
 }
 
-/// The first and the last address of a prefix, those next to them, and one between.
+/// First and last address of a prefix, the addresses next to both, and a random one in the prefix.
 fn edges(prefix: &IpNet, random: &mut fastrand::Rng) -> [IpAddr; 5] {
     let (first, last) = (number(prefix.network()), number(prefix.broadcast()));
     let between = number(inside(prefix, random));
@@ -128,7 +128,7 @@ fn from(source: IpAddr, port: u16) -> Connection {
     }
 }
 
-/// Returns how many of the connections are allowed.
+/// Asserts that all engines agree. Returns the number of allowed connections.
 fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) -> usize {
     let mut engines = Engines::new(engines, Limits::default(), None).unwrap();
     let prepared = engines.prepare(snapshot).unwrap();
@@ -145,8 +145,8 @@ fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) ->
     allowed
 }
 
-/// Each shape: in rules of 25 prefixes, which are as many classes; and as the exceptions of one
-/// rule, which are two.
+/// Tests each shape twice: as rules of 25 prefixes, which need one class per rule; and as the
+/// exceptions of one rule, which need two classes.
 fn many_prefixes(engines: &[Engine]) {
     let mut random = fastrand::Rng::with_seed(SEED);
     for shape in SHAPES {
@@ -177,7 +177,7 @@ fn many_prefixes(engines: &[Engine]) {
     }
 }
 
-/// More port classes than one page of cells holds, and of prefixes a few.
+/// Tests more port classes than one page of cells holds, with eight prefixes.
 fn many_ports(engines: &[Engine]) {
     let blocks: Vec<IpNet> = (0..8)
         .map(|at| net(Ipv4Addr::new(16, at, 0, 0).into(), 16))

@@ -1,4 +1,4 @@
-//! Real kernels on both sides of what firewalls break: packets that are too large for the path.
+//! Packets that are larger than the path MTU: fragments, jumbo frames, path MTU discovery.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -31,7 +31,7 @@ fn large_datagrams_arrive_in_fragments() {
         let seen = traffic::udp_of(&lab.outside, stranger, at(DB[family], 161), 4000);
         assert_eq!(seen, Observed::Silent);
     }
-    // The stranger's first fragments were denied, and the others belong to nothing.
+    // Policy denied the stranger's first fragments, so its later fragments have no record.
     assert!(counted(&lab, NIC, "xdp", "fragment-no-first") >= 4);
     assert_eq!(counted(&lab, NIC, "tc", "fragment-no-first"), 0);
     for reason in ["fragment", "fragment-tiny", "fragment-overlap"] {
@@ -43,7 +43,8 @@ fn large_datagrams_arrive_in_fragments() {
     tally.assert(&lab);
 }
 
-/// Between its two hooks the machine fragments anew: the first fragments there are shorter.
+/// The machine fragments anew between its two hooks, so the first fragments at the egress hook are
+/// shorter.
 #[test]
 #[ignore = "needs root and BPF"]
 fn refragmented_datagrams_arrive() {
@@ -86,11 +87,12 @@ fn jumbo_frames_are_read_in_many_buffers() {
     tally.assert(&lab);
 }
 
-/// The longest frame that an interface receives until the deadline or a longer one than is asked for.
+/// The length of the longest frame that an interface receives. Ends at the deadline, or with the
+/// first frame longer than `enough`.
 fn longest_frame(namespace: &Namespace, enough: usize, deadline: Instant) -> JoinHandle<usize> {
     const AF_PACKET: i32 = 17;
     const ETH_P_ALL: u16 = 3;
-    const MSG_TRUNC: i32 = 0x20; // tells the length of what does not fit
+    const MSG_TRUNC: i32 = 0x20; // returns the full length of a truncated frame
     let socket = namespace.run(|| {
         let protocol = Protocol::from(i32::from(ETH_P_ALL.to_be()));
         Socket::new(Domain::from(AF_PACKET), Type::RAW, Some(protocol)).unwrap()
@@ -108,8 +110,8 @@ fn longest_frame(namespace: &Namespace, enough: usize, deadline: Instant) -> Joi
     })
 }
 
-/// Segments that offload has joined to more than an IP header can state: in generic mode they reach XDP as
-/// one packet whose length field is 0.
+/// GRO frames longer than an IP header can state: in generic mode XDP receives each as one packet
+/// with a length field of 0.
 #[test]
 #[ignore = "needs root and BPF"]
 fn gro_frames_beyond_64_kib_pass_generic_mode() {
@@ -120,7 +122,7 @@ fn gro_frames_beyond_64_kib_pass_generic_mode() {
         let line = format!("link set {device} gso_max_size 196608 gro_max_size 196608");
         namespace.ip(&line).unwrap();
     }
-    // Whatever the rate, the sender hands over as many at once.
+    // The sender builds GSO frames of this many segments at any rate.
     lab.outside
         .sysctl("net.ipv4.tcp_min_tso_segs", "100")
         .unwrap();
@@ -145,7 +147,7 @@ fn gro_frames_beyond_64_kib_pass_generic_mode() {
 
 const FAR: [&str; 2] = ["192.0.2.10", "2001:db8:f::10"];
 
-/// A host behind a router that is outside; packets to it have at most 1280 bytes.
+/// A host behind an external router, on a link with an MTU of 1280 bytes.
 fn far_host(lab: &Lab) -> Namespace {
     let far = Namespace::new().unwrap();
     connect(&lab.outside, "far0", &far, "eth0").unwrap();
@@ -160,7 +162,7 @@ fn far_host(lab: &Lab) -> Namespace {
     for setting in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
         lab.outside.sysctl(setting, "1").unwrap();
     }
-    // It sends little packets itself, and does not tell that it can take no larger ones.
+    // The host sends packets of at most 1280 bytes, but announces the MSS of a path of 1500 bytes.
     for command in [
         "address add 192.0.2.10/24 dev eth0",
         "address add 2001:db8:f::10/64 dev eth0 nodad",
@@ -188,7 +190,7 @@ fn path_mtu_discovery_works_from_internal_side() {
     let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let before = counted(&lab, NIC, "xdp", "related");
-        // The first may meet an address that IPv6 still checks for duplicates.
+        // The first try may fail: IPv6 may still check the address for duplicates.
         let mut tries = (0..5).filter_map(|_| {
             traffic::tcp_connect(&far, ip(FAR[family]), at(WEB[family], 8080)).ok()
         });
@@ -208,7 +210,8 @@ fn path_mtu_discovery_works_from_internal_side() {
 fn path_mtu_discovery_works_from_external_side() {
     let lab = lab();
     Server::tcp(lab.workload("web"), 8080).unwrap();
-    // From here on the way to the workload is narrow, and it does not say so.
+    // The link to the workload has an MTU of 1280 bytes; the workload announces the MSS of 1500
+    // bytes.
     lab.node.ip("link set web mtu 1280").unwrap();
     let web = lab.workload("web");
     web.ip("route change default via 169.254.1.1 dev eth0 mtu 1280 advmss 1460")

@@ -1,4 +1,5 @@
-//! Bad input: every error with file, line, column, object and field, in the API server's words.
+//! Invalid policies: every error names file, line, column, object and field, in the wording of the
+//! Kubernetes API server.
 
 use bailey_source::{Collector, Declared, ReadLimits, Strictness};
 
@@ -21,7 +22,7 @@ fn errors(text: &str) -> Vec<String> {
     read(text, Strictness::Strict).0
 }
 
-/// A policy with this spec, which begins in line 4.
+/// A policy with this spec, which begins at line 4 of the file.
 fn policy(spec: &str) -> String {
     format!(
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: ns}}\n\
@@ -29,7 +30,7 @@ fn policy(spec: &str) -> String {
     )
 }
 
-/// The one error of a policy, without place and object.
+/// The only error of a policy, without file position and object.
 fn error_of(spec: &str) -> String {
     let mut found = errors(&policy(spec));
     assert_eq!(found.len(), 1, "{spec}: {found:?}");
@@ -39,11 +40,10 @@ fn error_of(spec: &str) -> String {
     message.to_owned()
 }
 
-#[test]
-fn validation_errors_match_api_server() {
-    let port = |port: &str| error_of(&format!("  ingress: [{{ports: [{{{port}}}]}}]"));
+/// Entries of `ports` with one error each, and that error.
+fn port_cases() -> Vec<(&'static str, String)> {
     let at = "spec.ingress[0].ports[0]";
-    let cases = [
+    vec![
         (
             "protocol: ICMP",
             format!(
@@ -98,14 +98,14 @@ fn validation_errors_match_api_server() {
             "prot: 1",
             "strict decoding error: unknown field \"spec.ingress[0].ports[0].prot\"".to_owned(),
         ),
-    ];
-    for (text, expected) in cases {
-        assert_eq!(port(text), expected, "{text}");
-    }
-    let peer = |peer: &str| error_of(&format!("  ingress: [{{from: [{peer}]}}]"));
+    ]
+}
+
+/// Entries of `from` with one error each, and that error.
+fn peer_cases() -> Vec<(&'static str, String)> {
     let at = "spec.ingress[0].from[0]";
     let invalid = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-    let cases = [
+    vec![
         ("{}", format!("{at}: Required value: must specify a peer")),
         (
             "{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}",
@@ -173,10 +173,20 @@ fn validation_errors_match_api_server() {
                 "{at}.podSelector.matchExpressions[0].operator: Invalid value: \"Equals\": not a valid selector operator"
             ),
         ),
-    ];
-    for (text, expected) in cases {
-        assert_eq!(peer(text), expected, "{text}");
+    ]
+}
+
+#[test]
+fn validation_errors_match_api_server() {
+    for (text, expected) in port_cases() {
+        let error = error_of(&format!("  ingress: [{{ports: [{{{text}}}]}}]"));
+        assert_eq!(error, expected, "{text}");
     }
+    for (text, expected) in peer_cases() {
+        let error = error_of(&format!("  ingress: [{{from: [{text}]}}]"));
+        assert_eq!(error, expected, "{text}");
+    }
+    // policyTypes.
     assert_eq!(
         error_of("  policyTypes: [ingress]"),
         "spec.policyTypes[0]: Unsupported value: \"ingress\": supported values: \"Ingress\", \"Egress\""
@@ -185,6 +195,7 @@ fn validation_errors_match_api_server() {
         error_of("  policyTypes: [Ingress, Egress, x]"),
         "spec.policyTypes: Invalid value: [\"Ingress\",\"Egress\",\"x\"]: may not specify more than two policyTypes"
     );
+    // Labels and names.
     assert!(error_of("  podSelector: {matchLabels: {'a b': x}}").starts_with(
         "spec.podSelector.matchLabels: Invalid value: \"a b\": name part must consist of alphanumeric characters"
     ));
@@ -294,14 +305,14 @@ fn input_accepted_by_api_server_is_accepted() {
     ] {
         assert_eq!(errors(&policy(spec)), [] as [&str; 0], "{spec}");
     }
-    // An export of an old cluster.
+    // The export of an old cluster.
     let exported = policy("  podSelector: {}\nstatus: {}").replace(
         "{name: p, namespace: ns}",
         "{name: p, namespace: ns, creationTimestamp: null, uid: x, resourceVersion: '1', \
          managedFields: [{manager: kubectl}]}",
     );
     assert_eq!(errors(&exported), [] as [&str; 0]);
-    // A newer Pod has fields that nobody here knows.
+    // A Pod of a newer API version has unknown fields.
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: ns}\n\
                spec: {containers: [{name: c, resources: {limits: {cpu: 1}}, novel: 1}], novel: [x]}\n\
                status: {podIP: 10.0.0.1, novel: {}}\n";
@@ -338,7 +349,11 @@ fn shared_address_warning_names_both_endpoints() {
         )
     };
     let (refused, found) = read(&(pod("a") + &pod("b")), Strictness::Strict);
-    assert_eq!(refused, [] as [&str; 0], "it happens in every cluster");
+    assert_eq!(
+        refused,
+        [] as [&str; 0],
+        "shared addresses occur in every cluster"
+    );
     assert_eq!(found.len(), 1);
     assert!(
         found[0].starts_with(

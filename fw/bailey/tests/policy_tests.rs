@@ -1,5 +1,4 @@
-//! `bailey test` as people run it: the regression fixtures, the conformance suites, and files that
-//! are wrong.
+//! `bailey test` on the command line: regression fixtures, conformance suites, and invalid files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +47,8 @@ fn regressions_hold_in_all_engines() {
     }
 }
 
-/// Groups and links as a bridge closes them, and as its configuration opens them again.
+/// Asserts that a bridge denies groups and link-local addresses, except those that its
+/// configuration lists.
 fn a_bridge_closes_groups_and_links(engine: &str) {
     let directory = tempfile::tempdir().unwrap();
     let (test, config) = (
@@ -126,8 +126,8 @@ fn groups_and_links_hold_in_all_engines() {
     a_bridge_closes_groups_and_links("all");
 }
 
-/// The suites of the folder that `BAILEY_CONFORMANCE` names. A file without cases is invalid by
-/// the format, so such files are told from the others first.
+/// The suites of the folder that `BAILEY_CONFORMANCE` names. A PolicyTest without cases is invalid,
+/// so files without cases are left out.
 #[test]
 #[ignore = "needs root and BPF"]
 fn conformance_suites_hold_in_all_engines() {
@@ -386,7 +386,7 @@ fn check_and_explain_report_verdict_by_exit_code() {
             .code(),
         Some(2)
     );
-    // Without a path: the policies of the configuration, which is not there.
+    // Without a path `check` reads the configuration, which does not exist here.
     assert_eq!(bailey(&["check"], &[]).status.code(), Some(3));
     assert_eq!(
         bailey(&["check"], &[Path::new("/nonexistent")])
@@ -425,7 +425,7 @@ fn invalid_configuration_is_refused_before_any_change() {
     assert_eq!(missing.status.code(), Some(3));
 }
 
-/// The kernel engine is never skipped: without permission it is refused.
+/// The kernel engine is never skipped: without permission the run fails.
 #[cfg(target_os = "linux")]
 #[test]
 fn kernel_engine_without_permission_exits_5() {
@@ -437,7 +437,7 @@ fn kernel_engine_without_permission_exits_5() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    // An unprivileged user may not change its bounding set, and needs not.
+    // An unprivileged user cannot change its bounding set, and has no capabilities anyway.
     let output = if text.contains("setpriv") {
         bailey(&["test", "--engine", "kernel"], &[&regressions()])
     } else {

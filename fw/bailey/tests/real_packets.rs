@@ -1,4 +1,5 @@
-//! `bailey run` in a lab: real packets, policy edits under a connection, bad input, and the end.
+//! `bailey run` in a lab: real packets, policy edits under open connections, invalid input, refused
+//! starts.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -61,7 +62,7 @@ fn allowed_traffic_passes_denied_is_dropped_all_counted() {
             traffic::ping(outside, stranger, ip(DB[f])),
             Observed::Silent
         );
-        // Out of the workloads: the reply needs no rule.
+        // Egress of the workloads: the reply needs no rule.
         assert_eq!(
             traffic::udp(web, ip(WEB[f]), at(BACKUP[f], 53)),
             Observed::Allowed
@@ -74,7 +75,7 @@ fn allowed_traffic_passes_denied_is_dropped_all_counted() {
             traffic::tcp(web, ip(WEB[f]), at(BACKUP[f], 443)),
             Observed::Silent
         );
-        // The node itself is nobody's subject.
+        // No policy isolates the node itself.
         let node = ["203.0.113.1", "2001:db8:a::1"][f];
         assert_eq!(
             traffic::tcp(&lab.node, ip(node), at(BACKUP[f], 443)),
@@ -98,7 +99,7 @@ fn revoked_connection_ends_unless_mode_is_keep() {
         for stream in &mut streams {
             assert_eq!(traffic::tcp_talk(stream), Observed::Allowed, "{mode}");
         }
-        set_backup(&lab, &mut daemon, false);
+        set_backup_permission(&lab, &mut daemon, false);
         let expected = if survives {
             Observed::Allowed
         } else {
@@ -115,7 +116,7 @@ fn revoked_connection_ends_unless_mode_is_keep() {
                 "{mode}: new connections see the new policy"
             );
         }
-        set_backup(&lab, &mut daemon, true);
+        set_backup_permission(&lab, &mut daemon, true);
         let new = traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432));
         assert_eq!(new, Observed::Allowed, "{mode}");
     }
@@ -128,7 +129,7 @@ fn generic_xdp_mode_enforces_policy() {
     let mut daemon = Daemon::start(&lab, &binary(), "xdp_mode = \"generic\"").unwrap();
     let line = daemon.wait_for("attached", PATIENCE).unwrap();
     assert!(line.contains("generic"), "{line}");
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -174,17 +175,17 @@ fn invalid_edit_keeps_last_good_generation() {
     let line = daemon.wait_for("Unsupported value", PATIENCE).unwrap();
     assert!(line.contains("policies.yaml:"), "{line}");
     daemon.wait_for(KEPT, PATIENCE).unwrap();
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 
     fs::write(policies(&lab), "").unwrap();
     daemon.wait_for("all policies are gone", PATIENCE).unwrap();
     daemon.wait_for(KEPT, PATIENCE).unwrap();
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 
     fs::rename(&directory, &moved).unwrap();
     daemon.wait_for("No such file", PATIENCE).unwrap();
     daemon.wait_for(KEPT, PATIENCE).unwrap();
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 
     fs::write(
         moved.join("policies.yaml"),
@@ -199,7 +200,7 @@ fn invalid_edit_keeps_last_good_generation() {
     );
 }
 
-/// `bailey run 2>&1 | tee log`, and tee dies.
+/// As with `bailey run 2>&1 | tee log` when tee exits.
 #[test]
 #[ignore = "needs root and BPF"]
 fn closed_log_pipe_does_not_end_enforcement() {
@@ -211,7 +212,7 @@ fn closed_log_pipe_does_not_end_enforcement() {
         fs::write(policies(&lab), format!("kind: {round}")).unwrap();
         sleep(Duration::from_millis(700));
     }
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     fs::write(policies(&lab), good.replace("role: backup", "role: nobody")).unwrap();
     sleep(Duration::from_secs(1));
     assert_eq!(
@@ -227,13 +228,14 @@ fn half_written_file_is_never_enforced() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let text = fs::read_to_string(policies(&lab)).unwrap();
-    // The first half ends between two documents: it is a valid file, without the rule for backup.
+    // The first half ends between two documents: a valid file without the rule for the backup
+    // machine.
     let half = text.find("# The backup machine").unwrap();
     let mut file = fs::File::create(policies(&lab)).unwrap();
     file.write_all(&text.as_bytes()[..half]).unwrap();
     file.sync_all().unwrap();
     sleep(Duration::from_secs(5));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     let committed = daemon
         .log()
         .iter()
@@ -244,7 +246,7 @@ fn half_written_file_is_never_enforced() {
     file.write_all(b"\n").unwrap();
     drop(file);
     sleep(Duration::from_secs(1));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -260,8 +262,8 @@ fn mounted_configmap_swap_is_read_atomically() {
     }
     symlink("..2026_01", mount.join("..data")).unwrap();
     let mut daemon = start(&lab, "");
-    assert_in_force(&lab);
-    // As the kubelet does it: a new directory beside, then one rename.
+    assert_enforced(&lab);
+    // As the kubelet updates a ConfigMap: a new directory, then one rename.
     let second = mount.join("..2026_02");
     fs::create_dir(&second).unwrap();
     for file in ["inventory.yaml", "policies.yaml"] {
@@ -321,6 +323,6 @@ fn refused_interface_names_cause_and_setting() {
         "\"lo\"",
         &["interface lo", "no native XDP", "xdp_mode = \"generic\""],
     );
-    // One of two refuses: none is attached.
+    // If one of two interfaces is refused, none is attached.
     refused("\"nic0\", \"lo\"", &["interface lo"]);
 }

@@ -1,5 +1,5 @@
-//! From files to an installed generation, or a reason why the last one stays; with a datapath
-//! that only remembers.
+//! The reloader turns files into an installed generation, or keeps the last one and returns the
+//! reason. The datapath is a fake that records the installed tables.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -12,7 +12,7 @@ use bailey_config::Config;
 use bailey_datapath::{Committed, DatapathError, Enforcer};
 use tempfile::TempDir;
 
-/// Remembers what it was told to install.
+/// Records the installed tables.
 #[derive(Default)]
 struct Fake {
     installed: Vec<Tables>,
@@ -133,7 +133,7 @@ fn all_file_errors_are_reported_nothing_is_installed() {
     assert!(refusal.messages[0].contains("unknown field \"spec.podSelektor\""));
     assert!(
         setup.reloader.is_current(),
-        "the same files would come to the same errors"
+        "the same files would give the same errors"
     );
     setup.write("a.yaml", &policy("a"));
     setup.write("b.yaml", "");
@@ -194,7 +194,7 @@ fn generation_refused_by_datapath_is_retried() {
     setup.write("a.yaml", &policy("a"));
     setup.fake.fails = true;
     assert!(setup.refused().messages[0].contains("read back differs"));
-    assert!(!setup.reloader.is_current(), "to be tried again");
+    assert!(!setup.reloader.is_current(), "the reloader must retry");
     setup.fake.fails = false;
     setup.committed();
 }
@@ -252,8 +252,7 @@ fn rule_ids_are_stable_and_readable_from_disk() {
 fn ids_in_use_by_flows_are_not_reused() {
     let mut setup = Setup::new("[limits]\nrules = 64\n");
     let mut seen = std::collections::BTreeSet::new();
-    // Every round brings a new policy and takes the old one away; without releasing ids the
-    // limit would be reached.
+    // Every round replaces the policy. If ids were not released, the limit would be reached.
     for round in 0..60 {
         setup.write(
             "a.yaml",
@@ -272,7 +271,7 @@ fn ids_in_use_by_flows_are_not_reused() {
         );
         refused |= matches!(setup.reload(), Outcome::Refused(_));
     }
-    assert!(refused, "ids that flows carry are not given to other rules");
+    assert!(refused, "ids in use by flows are not given to other rules");
 }
 
 #[test]

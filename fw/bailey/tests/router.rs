@@ -1,4 +1,4 @@
-//! The router topology: what is forwarded between attached NICs never meets the stack.
+//! The router topology: packets between attached NICs bypass the kernel network stack.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -15,8 +15,8 @@ fn forwarded_by_stack(lab: &Lab) -> u64 {
 }
 
 fn start_router(lab: &Lab) -> Daemon {
-    // veth takes redirected frames where the other end receives by NAPI, and nobody completes checksums
-    // on the way.
+    // A veth accepts redirected frames only if its other end receives by NAPI (`gro on`). XDP
+    // completes no checksums, so the sender must (`tx off`).
     let ends = [&lab.outside, lab.workload("web"), lab.workload("db")];
     for end in ends {
         end.command("ethtool", "-K eth0 tx off gro on").unwrap();
@@ -44,17 +44,17 @@ fn packets_between_nics_are_forwarded_in_xdp() {
     let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let (backup, stranger) = (ip(BACKUP[family]), ip(STRANGER[family]));
-        // The first packets find no neighbour and take the stack's way.
+        // The first packets find no neighbour entry and pass the network stack.
         let connect = || traffic::tcp_connect(&lab.outside, backup, at(DB[family], 5432)).ok();
         let mut stream = (0..8).find_map(|_| connect()).expect("policy allows it");
         assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
         let before = forwarded_by_stack(&lab);
         assert_eq!(traffic::tcp_transfer(&stream, 1 << 18), Observed::Allowed);
         assert_eq!(forwarded_by_stack(&lab), before, "family {family}");
-        // Policy holds on the way.
+        // Policy applies to forwarded packets.
         let silent = traffic::tcp(&lab.outside, stranger, at(DB[family], 5432));
         assert_eq!(silent, Observed::Silent);
-        // The pods of one node meet NICs of their own: their policies hold between them too.
+        // Each pod has an attached NIC, so policies also apply between pods of one node.
         let (web, db) = (lab.workload("web"), ip(WEB[family]));
         assert_eq!(
             traffic::tcp(web, db, at(DB[family], 5432)),
@@ -67,7 +67,7 @@ fn packets_between_nics_are_forwarded_in_xdp() {
     tally.assert(&lab);
 }
 
-/// A hop is a hop: who sends with one left gets told so, by the stack.
+/// A packet with TTL 1 goes to the network stack, which answers with time exceeded.
 #[test]
 #[ignore = "needs root and BPF"]
 fn expired_ttl_is_answered_by_network_stack() {
@@ -87,16 +87,20 @@ fn expired_ttl_is_answered_by_network_stack() {
             socket.recv(&mut [0; 8]).map_err(|error| error.kind())
         })
     };
-    assert!((0..8).any(|_| send(64).is_ok()), "two hops are enough");
-    assert_eq!(send(2), Ok(3), "it arrives with one left");
+    assert!(
+        (0..8).any(|_| send(64).is_ok()),
+        "TTL 64 is enough for two hops"
+    );
+    assert_eq!(send(2), Ok(3), "TTL 2 arrives with TTL 1");
     let before = counted(&lab, "nic0", "tc", "related");
     assert!(send(1).is_err());
-    let told = counted(&lab, "nic0", "tc", "related") - before;
-    assert_eq!(told, 1, "time exceeded, about the flow");
+    let errors = counted(&lab, "nic0", "tc", "related") - before;
+    assert_eq!(errors, 1, "one time exceeded, related to the flow");
     tally.assert(&lab);
 }
 
-/// IPsec policy takes forwarding from XDP, from the kernel's word on, and `doctor` says so.
+/// With IPsec policies in the kernel, XDP leaves forwarding to the network stack, and `doctor`
+/// reports it.
 #[test]
 #[ignore = "needs root and BPF"]
 fn ipsec_policy_moves_forwarding_to_network_stack() {
@@ -111,13 +115,16 @@ fn ipsec_policy_moves_forwarding_to_network_stack() {
     assert_eq!(traffic::tcp_transfer(&stream, 1 << 16), Observed::Allowed);
     assert_eq!(forwarded_by_stack(&lab), before, "XDP forwards");
     assert!(!doctor(&lab).contains("there is IPsec policy"));
-    // About others, so that nothing else changes.
+    // The IPsec policy names unrelated addresses, so that it affects no packet of the test.
     lab.node
         .ip("xfrm policy add src 192.0.2.1/32 dst 192.0.2.2/32 dir out action block")
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(traffic::tcp_transfer(&stream, 1 << 16), Observed::Allowed);
-    assert!(forwarded_by_stack(&lab) > before, "the stack forwards");
+    assert!(
+        forwarded_by_stack(&lab) > before,
+        "the network stack forwards"
+    );
     assert!(
         doctor(&lab).contains("there is IPsec policy"),
         "{}",

@@ -1,4 +1,4 @@
-//! Bonds, and VLANs on them. For kernels that have the modules: `make test-kernels` runs it.
+//! Bonds and VLANs on bonds. Needs kernel modules: `make test-kernels` runs these tests.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -41,13 +41,13 @@ fn start(lab: &Bonded, interfaces: &[&str]) -> Daemon {
     daemon
 }
 
-/// Policy holds in both directions, under the zone of the VLAN.
-fn assert_in_force(lab: &Bonded) {
+/// Asserts that policy is enforced in both directions, in the zone of the VLAN.
+fn assert_enforced(lab: &Bonded) {
     lab.wait_for_carrier();
     for family in [0, 1] {
         let (node, outside) = (ip(NODE[family]), ip(OUTSIDE[family]));
         let tcp = |port| traffic::tcp(&lab.outside, outside, at(NODE[family], port));
-        // LACP takes its time.
+        // LACP needs several seconds to negotiate.
         let tries: Vec<Observed> = (0..40)
             .map(|_| tcp(80))
             .take_while(|seen| *seen != Observed::Allowed)
@@ -56,7 +56,7 @@ fn assert_in_force(lab: &Bonded) {
         assert_ne!(tcp(81), Observed::Allowed);
         let ping = traffic::ping(&lab.outside, outside, node);
         assert_ne!(ping, Observed::Allowed);
-        // What the node asks for comes back.
+        // Replies to the node's requests pass.
         let asked = || traffic::tcp(&lab.node, node, at(OUTSIDE[family], 443));
         assert!((0..10).any(|_| asked() == Observed::Allowed));
     }
@@ -68,12 +68,12 @@ fn bond(mode: &str, interfaces: &[&str]) {
     Server::tcp(&lab.node, 81).unwrap();
     Server::tcp(&lab.outside, 443).unwrap();
     let _daemon = start(&lab, interfaces);
-    assert_in_force(&lab);
-    // One cable less.
+    assert_enforced(&lab);
+    // Fail-over: one cable goes down.
     lab.outside.ip("link set port0 down").unwrap();
     lab.node.ip("link set nic0 down").unwrap();
     sleep(Duration::from_secs(5));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn policy_holds_on_lacp_bond_members() {
     bond("802.3ad", &["nic0", "nic1"]);
 }
 
-/// What arrives through one member of a bond may as well arrive through another: one that joins is
-/// attached to, though the configuration does not name it.
+/// Packets of a bond may arrive through any member. A member that joins is therefore attached,
+/// although the configuration does not list it.
 #[test]
 #[ignore = "needs root, BPF, bonding and 8021q"]
 fn joining_bond_member_is_attached() {
@@ -110,10 +110,10 @@ fn joining_bond_member_is_attached() {
     daemon
         .wait_for("attached interface=\"nic1\"", PATIENCE)
         .unwrap();
-    assert_in_force(&lab);
-    // It alone carries.
+    assert_enforced(&lab);
+    // Only the new member carries traffic.
     lab.outside.ip("link set port0 down").unwrap();
     lab.node.ip("link set nic0 down").unwrap();
     sleep(Duration::from_secs(5));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }

@@ -1,5 +1,6 @@
-//! What is promised of a bad hour: policy edits without pause on a machine that stalls, and a daemon
-//! that is killed, stopped, restarted and upgraded again and again; all of it under traffic.
+//! Enforcement under stress: continuous policy edits on a stalling machine, and a daemon that is
+//! killed, stopped, restarted and upgraded fifty times. All tests run under traffic and lose no
+//! packet.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
@@ -51,7 +52,7 @@ fn assert_undisturbed(outcome: Outcome, at_least: u64, lab: &Lab) {
     );
 }
 
-/// Packets by rule, and by interface, hook and reason: read from what is pinned or from the daemon.
+/// Packets by rule, and by interface, hook and reason: read from the daemon or from the pins.
 fn counts(lab: &Lab) -> BTreeMap<String, u64> {
     let read = |verb: &str| -> serde_json::Value {
         let output = ask(lab, &format!("{verb} -o json"));
@@ -71,16 +72,16 @@ fn counts(lab: &Lab) -> BTreeMap<String, u64> {
     rules.chain(counters).collect()
 }
 
-/// None goes back, and none goes away.
-fn assert_counters_went_on(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
+/// Asserts that no counter decreases or disappears.
+fn assert_counters_continue(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
     for (name, packets) in before {
         let now = after.get(name);
         assert!(now >= Some(packets), "{name}: {packets}, now {now:?}");
     }
 }
 
-/// No packet met half a generation.
-fn assert_whole_generations(lab: &Lab) {
+/// Asserts that no packet met an incomplete generation.
+fn assert_complete_generations(lab: &Lab) {
     let counts = counts(lab);
     for half in ["generation", "no-policy", "map"] {
         let found = counts.iter().find(|(name, packets)| {
@@ -96,39 +97,40 @@ fn relaunch(lab: &Lab, binary: &Path) -> Daemon {
     daemon
 }
 
-fn end(mut daemon: Daemon, signal: Signal) {
+fn stop_daemon(mut daemon: Daemon, signal: Signal) {
     daemon.signal(signal).unwrap();
     daemon.wait().unwrap();
 }
 
-/// Runs one kind of trouble so often, under traffic, and checks after every time that counters went on.
-fn under_traffic(mut trouble: impl FnMut(&Lab, Daemon, u32) -> Daemon) {
+/// Runs one kind of disturbance [`ROUNDS`] times under traffic. Checks the counters after each
+/// round.
+fn disturb_under_traffic(mut disturbance: impl FnMut(&Lab, Daemon, u32) -> Daemon) {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let mut daemon = start(&lab, "");
     let traffic = traffic(&lab);
     let mut before = counts(&lab);
     for round in 0..ROUNDS {
-        daemon = trouble(&lab, daemon, round);
+        daemon = disturbance(&lab, daemon, round);
         let after = counts(&lab);
-        assert_counters_went_on(&before, &after);
+        assert_counters_continue(&before, &after);
         before = after;
     }
     assert_undisturbed(traffic.finish(), 500, &lab);
-    assert_whole_generations(&lab);
-    assert_in_force(&lab);
+    assert_complete_generations(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn traffic_survives_fifty_kills() {
-    under_traffic(|lab, daemon, round| {
-        // At whatever moment: also while it starts, and while it commits.
+    disturb_under_traffic(|lab, daemon, round| {
+        // The delays vary, so that kills also hit the start and a commit.
         sleep(Duration::from_millis(u64::from(round) * 7 % 50));
-        end(daemon, Signal::SIGKILL);
+        stop_daemon(daemon, Signal::SIGKILL);
         let daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
         sleep(Duration::from_millis(u64::from(round) * 13 % 300));
-        end(daemon, Signal::SIGKILL);
+        stop_daemon(daemon, Signal::SIGKILL);
         relaunch(lab, &binary())
     });
 }
@@ -136,8 +138,8 @@ fn traffic_survives_fifty_kills() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn traffic_survives_fifty_restarts() {
-    under_traffic(|lab, daemon, _| {
-        end(daemon, Signal::SIGTERM);
+    disturb_under_traffic(|lab, daemon, _| {
+        stop_daemon(daemon, Signal::SIGTERM);
         relaunch(lab, &binary())
     });
 }
@@ -145,9 +147,9 @@ fn traffic_survives_fifty_restarts() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn traffic_survives_fifty_stops() {
-    under_traffic(|lab, mut daemon, round| {
+    disturb_under_traffic(|lab, mut daemon, round| {
         daemon.signal(Signal::SIGSTOP).unwrap();
-        // A policy edit that nobody reads yet.
+        // A policy edit that the stopped daemon cannot read yet.
         let text = fs::read_to_string(policies(lab)).unwrap();
         fs::write(policies(lab), format!("{text}# round {round}\n")).unwrap();
         sleep(Duration::from_millis(100));
@@ -164,23 +166,23 @@ fn traffic_survives_fifty_upgrades() {
         std::env::var_os("BAILEY_UPGRADE")
             .expect("BAILEY_UPGRADE names a bailey with other BPF programs; .ci/test builds it"),
     );
-    under_traffic(|lab, daemon, round| {
+    disturb_under_traffic(|lab, daemon, round| {
         let signal = if round % 3 == 0 {
             Signal::SIGKILL
         } else {
             Signal::SIGTERM
         };
-        end(daemon, signal);
+        stop_daemon(daemon, signal);
         let to = if round % 2 == 0 { &other } else { &binary() };
         let mut daemon = Daemon::launch(&lab.node, lab.root(), to, &[]).unwrap();
         if round % 5 == 4 {
-            // Killed in the middle of it; the other build finds what is left.
+            // Killed during the upgrade: the other build must continue from the partial state.
             sleep(Duration::from_millis(u64::from(round) * 5 % 200));
-            end(daemon, Signal::SIGKILL);
+            stop_daemon(daemon, Signal::SIGKILL);
             let back = if round % 2 == 0 { &binary() } else { &other };
             let mut between = Daemon::launch(&lab.node, lab.root(), back, &[]).unwrap();
             between.wait_for("adopted: ", PATIENCE).unwrap();
-            end(between, Signal::SIGTERM);
+            stop_daemon(between, Signal::SIGTERM);
             daemon = Daemon::launch(&lab.node, lab.root(), to, &[]).unwrap();
         }
         daemon
@@ -191,8 +193,8 @@ fn traffic_survives_fifty_upgrades() {
     });
 }
 
-/// A commit every 100 ms for a minute. The daemon is stopped at random moments, and two busy neighbours
-/// take the CPUs away from everybody.
+/// A policy edit every 100 ms for a minute. The daemon is stopped at varying moments, and two busy
+/// threads take CPU time from all processes.
 #[test]
 #[ignore = "needs root and BPF"]
 fn commits_on_stalling_machine_drop_no_packet() {
@@ -206,7 +208,7 @@ fn commits_on_stalling_machine_drop_no_packet() {
             let stop = Arc::clone(&stop);
             thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    // A burst, then a breath: a machine that stalls, not one that is full.
+                    // Bursts with pauses: the machine stalls, but is not saturated.
                     let burst = Instant::now();
                     while burst.elapsed() < Duration::from_millis(60) {
                         std::hint::spin_loop();
@@ -217,7 +219,7 @@ fn commits_on_stalling_machine_drop_no_packet() {
         })
         .into();
     let text = fs::read_to_string(policies(&lab)).unwrap();
-    // Two sets that differ in what nobody of the traffic needs.
+    // The two policy sets differ only in a prefix that the traffic does not use.
     let other = text.replace("198.51.100.0/24", "198.51.100.0/25");
     assert_ne!(text, other);
     let begun = Instant::now();
@@ -233,7 +235,7 @@ fn commits_on_stalling_machine_drop_no_packet() {
         fs::rename(&file, policies(&lab)).unwrap();
         edits += 1;
         if edits.is_multiple_of(7) {
-            // Wherever it is: reading, compiling, loading, committing.
+            // Stops the daemon while it reads, compiles, loads or commits.
             sleep(Duration::from_millis(u64::from(edits) * 11 % 60));
             daemon.signal(Signal::SIGSTOP).unwrap();
             sleep(Duration::from_millis(150));
@@ -250,8 +252,8 @@ fn commits_on_stalling_machine_drop_no_packet() {
         .filter(|l| l.contains(COMMITTED))
         .count();
     println!("{committed} commits of {edits} edits");
-    // How many is a matter of the machine; that they went on all the time is not.
+    // The number of commits depends on the machine; 20 shows that commits never stopped.
     assert!(committed > 20, "{committed} commits of {edits} edits");
-    assert_whole_generations(&lab);
-    assert_in_force(&lab);
+    assert_complete_generations(&lab);
+    assert_enforced(&lab);
 }

@@ -1,10 +1,10 @@
-//! Real clients and servers while a flood of spoofed packets goes on.
+//! Real clients and servers during a flood of spoofed packets.
 #![cfg(target_os = "linux")]
 
 mod demo_lab;
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use demo_lab::*;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Everybody may ask the web server on one TCP and one UDP port.
+/// Every peer may reach the web server on one TCP and one UDP port.
 const POLICY: &str = "\
 apiVersion: bailey.dev/v1
 kind: Workload
@@ -38,11 +38,12 @@ spec:
 
 const NODE: [&str; 2] = ["203.0.113.1", "2001:db8:a::1"];
 const PORT: u16 = 80;
-/// Packets of flood a second: four times what one CPU lets in here, and nothing that fills a queue.
+/// Flood packets per second: four times the rate that one CPU admits here, but too few to fill a
+/// queue.
 const RATE: u64 = 4000;
-/// Clients that nobody has seen before.
+/// Number of client addresses per family, none of which has connected before.
 const CLIENTS: u32 = 60;
-/// What a new connection may take.
+/// Maximum duration of a new connection.
 const WITHIN: Duration = Duration::from_secs(3);
 
 fn client(family: usize, number: u32) -> IpAddr {
@@ -53,7 +54,8 @@ fn client(family: usize, number: u32) -> IpAddr {
     }
 }
 
-/// What XDP sends back arrives on a veth only if XDP receives there. Cards need no such thing.
+/// Attaches an XDP program to the client's end: a veth delivers frames that XDP transmits only to
+/// an XDP program. Cards need none.
 fn receive_with_xdp(namespace: &Namespace, root: &std::path::Path) {
     if std::env::var_os("BAILEY_LAB_PAIRS").is_some() {
         return;
@@ -76,7 +78,7 @@ fn flooded_lab() -> Lab {
             lab.outside.ip(&add).unwrap();
         }
     }
-    // Spoofed sources lead out of the NIC again, or nothing would be answered.
+    // Routes spoofed sources out of the NIC; otherwise no SYN would be answered.
     lab.node.ip("route add default via 203.0.113.10").unwrap();
     lab.node
         .ip("-6 route add default via 2001:db8:a::10")
@@ -92,20 +94,20 @@ fn event(lab: &Lab, name: &str) -> u64 {
     event.unwrap()["count"].as_u64().unwrap()
 }
 
-/// A CPU has its own measure of a flood: all that this thread begins is to share one.
+/// Pins this thread and its children to one CPU, because each CPU detects a flood by itself.
 fn on_one_cpu() {
     let mut cpus = CpuSet::new();
     cpus.set(0).unwrap();
     sched_setaffinity(Pid::from_raw(0), &cpus).unwrap();
 }
 
-/// A new connection that works in time.
+/// Whether a new connection works within [`WITHIN`].
 fn connects(from: &Namespace, source: IpAddr, to: SocketAddr) -> bool {
     let stream = traffic::tcp_connect_within(WITHIN, from, source, to);
     stream.is_ok_and(|mut stream| traffic::tcp_talk(&mut stream) == Observed::Allowed)
 }
 
-/// Something that is tried again and again until it is told to stop.
+/// An attempt that a thread repeats until stopped.
 struct Attempts {
     name: &'static str,
     stop: Arc<AtomicBool>,
@@ -136,7 +138,7 @@ impl Attempts {
         Self { name, stop, thread }
     }
 
-    /// At least so many of a thousand must have worked in time.
+    /// Stops, and asserts that at least `least` per thousand attempts succeeded in time.
     fn assert(self, least: u32) {
         self.stop.store(true, Ordering::Relaxed);
         let (tried, done, slowest) = self.thread.join().unwrap();
@@ -157,7 +159,7 @@ fn connections(from: &Namespace, name: &'static str, family: usize, to: IpAddr) 
     })
 }
 
-/// Segments that a connection has sent, and those of them that it sent again.
+/// Segments that a connection has sent, and how many of them were retransmissions.
 fn segments(namespace: &Namespace, port: u16) -> (u64, u64) {
     let text = namespace.run(move || {
         let filter = format!("sport = :{port}");
@@ -172,39 +174,10 @@ fn segments(namespace: &Namespace, port: u16) -> (u64, u64) {
     (field("segs_out:").unwrap(), field("retrans:").unwrap_or(0))
 }
 
-#[test]
-#[ignore = "needs root and BPF"]
-fn clients_connect_during_minute_of_flood() {
-    let lab = flooded_lab();
-    lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
-    let web = lab.workload("web");
-    for namespace in [web, &lab.node] {
-        Server::tcp(namespace, PORT).unwrap();
-        Server::tcp(namespace, 22).unwrap();
-    }
-    Server::udp(&lab.outside, ip(BACKUP[0]), 53).unwrap();
-    let extra = "failsafe = [{ cidr = \"198.51.100.0/24\", port = 22 }]";
-    let _daemon = start(&lab, extra);
-    let tally = Tally::begin(&lab);
-    let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(WEB[0], PORT)).unwrap();
-    let port = stream.local_addr().unwrap().port();
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
-
-    let targets = [WEB[0], WEB[1], NODE[0], NODE[1]].map(ip);
-    for target in &targets {
-        let family = usize::from(target.is_ipv6());
-        let to = SocketAddr::new(*target, PORT);
-        assert!(connects(&lab.outside, client(family, CLIENTS - 1), to));
-    }
-    let flood = Flood::start(&lab.outside, &targets, PORT, 10_000).unwrap();
-    sleep(Duration::from_secs(1));
-    let status = json(&lab, "status");
-    assert!(status["flood_seconds"].is_u64(), "{status}");
-    let text = String::from_utf8(ask(&lab, "status").stdout).unwrap();
-    assert!(text.contains("FLOOD"), "{text}");
-
+/// New connections to workload and node, to a failsafe port, and DNS requests of the node.
+fn attempts_of_all_kinds(lab: &Lab) -> [Attempts; 6] {
     let outside = &lab.outside;
-    let attempts = [
+    [
         connections(outside, "web, IPv4", 0, ip(WEB[0])),
         connections(outside, "web, IPv6", 1, ip(WEB[1])),
         connections(outside, "node, IPv4", 0, ip(NODE[0])),
@@ -226,25 +199,69 @@ fn clients_connect_during_minute_of_flood() {
                 })
             })
         },
-    ];
-    let before = segments(outside, port);
+    ]
+}
+
+/// Transfers data over an established connection for a minute. Asserts that at most one segment per
+/// thousand is retransmitted.
+fn assert_transfers_undisturbed(lab: &Lab, stream: &TcpStream) {
+    let port = stream.local_addr().unwrap().port();
+    let before = segments(&lab.outside, port);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(60) {
-        assert_eq!(traffic::tcp_transfer(&stream, 1 << 20), Observed::Allowed);
+        assert_eq!(traffic::tcp_transfer(stream, 1 << 20), Observed::Allowed);
         sleep(Duration::from_millis(100));
     }
-    let after = segments(outside, port);
+    let after = segments(&lab.outside, port);
+    let (sent, again) = (after.0 - before.0, after.1 - before.1);
+    println!("established: {sent} segments, {again} sent again");
+    assert!(sent > 1000 && again * 1000 <= sent, "{again} of {sent}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn clients_connect_during_minute_of_flood() {
+    // Servers on workload and node, an established connection, and neighbour entries for all
+    // targets.
+    let lab = flooded_lab();
+    lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
+    for namespace in [lab.workload("web"), &lab.node] {
+        Server::tcp(namespace, PORT).unwrap();
+        Server::tcp(namespace, 22).unwrap();
+    }
+    Server::udp(&lab.outside, ip(BACKUP[0]), 53).unwrap();
+    let extra = "failsafe = [{ cidr = \"198.51.100.0/24\", port = 22 }]";
+    let _daemon = start(&lab, extra);
+    let tally = Tally::begin(&lab);
+    let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(WEB[0], PORT)).unwrap();
+    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    let targets = [WEB[0], WEB[1], NODE[0], NODE[1]].map(ip);
+    for target in &targets {
+        let family = usize::from(target.is_ipv6());
+        let to = SocketAddr::new(*target, PORT);
+        assert!(connects(&lab.outside, client(family, CLIENTS - 1), to));
+    }
+
+    // The flood is detected and reported.
+    let flood = Flood::start(&lab.outside, &targets, PORT, 10_000).unwrap();
+    sleep(Duration::from_secs(1));
+    let status = json(&lab, "status");
+    assert!(status["flood_seconds"].is_u64(), "{status}");
+    let text = String::from_utf8(ask(&lab, "status").stdout).unwrap();
+    assert!(text.contains("FLOOD"), "{text}");
+
+    // For a minute new connections and the established one work.
+    let attempts = attempts_of_all_kinds(&lab);
+    assert_transfers_undisturbed(&lab, &stream);
     let table = 2 * 4096;
-    println!("{} packets of flood, {table} places", flood.sent());
+    println!("{} packets of flood, {table} slots", flood.sent());
     assert!(flood.sent() >= 5 * table);
     for attempts in attempts {
         attempts.assert(990);
     }
-    let (sent, again) = (after.0 - before.0, after.1 - before.1);
-    println!("established: {sent} segments, {again} sent again");
-    assert!(sent > 1000 && again * 1000 <= sent, "{again} of {sent}");
     drop(flood);
 
+    // Every defence was used, and the flood ends.
     for reason in ["challenged", "syn-cookie", "challenge-answer", "flood"] {
         let packets = counted(&lab, NIC, "xdp", reason);
         println!("{reason}: {packets}");
@@ -259,7 +276,8 @@ fn clients_connect_during_minute_of_flood() {
     tally.assert(&lab);
 }
 
-/// As with a NAT that throws away what belongs to no connection.
+/// As behind a NAT that drops packets without a connection, such as the RST that answers the
+/// challenge.
 #[test]
 #[ignore = "needs root and BPF"]
 fn client_without_challenge_connects_by_retransmitted_syn() {
@@ -270,7 +288,7 @@ fn client_without_challenge_connects_by_retransmitted_syn() {
     let tally = Tally::begin(&lab);
     let targets = WEB.map(ip);
     for family in [0, 1] {
-        // A flood would keep the neighbour's address from being found.
+        // Resolves the neighbour first: the flood would prevent it later.
         let to = at(WEB[family], PORT);
         assert!(connects(&lab.outside, client(family, CLIENTS - 1), to));
     }
@@ -280,7 +298,7 @@ fn client_without_challenge_connects_by_retransmitted_syn() {
         let to = at(WEB[family], PORT);
         assert!(
             connects(&lab.outside, client(family, 0), to),
-            "one that sees it"
+            "a client that answers the challenge"
         );
     }
     let proven = event(&lab, "proven");
@@ -300,8 +318,8 @@ fn client_without_challenge_connects_by_retransmitted_syn() {
             );
         }
     }
-    assert_eq!(event(&lab, "proven"), proven, "it was hidden");
-    // The IPv6 clients are of one /64, of which one has proven itself.
+    assert_eq!(event(&lab, "proven"), proven, "the RSTs were dropped");
+    // The IPv6 clients share one /64, which one of them has verified.
     assert!(event(&lab, "retried") >= 5);
     drop(flood);
     tally.assert(&lab);
@@ -328,14 +346,14 @@ fn annotation_limits_flows_per_source() {
         attempts.filter(|seen| *seen == Observed::Allowed).count()
     };
     assert_eq!(try_ten(0), 5);
-    assert_eq!(try_ten(1), 5, "another source has its own");
+    assert_eq!(try_ten(1), 5, "another source has a limit of its own");
     let rules = json(&lab, "rules");
     let rule = &rules["rules"].as_array().unwrap()[0];
     assert_eq!(rule["rule"], "shop/web in[0] :80/TCP,80/UDP");
     assert_eq!(rule["hits"], 10);
     assert!(rule["limited"].as_u64().unwrap() >= 10, "{rule}");
     assert!(counted(&lab, NIC, "xdp", "rate-limit") >= 10);
-    // Without it nobody is held back, and a wrong one changes nothing.
+    // Without the annotation no client is limited. An invalid annotation keeps the active policies.
     fs::write(&file, POLICY).unwrap();
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
     assert_eq!(try_ten(0), 10);
@@ -349,7 +367,7 @@ fn annotation_limits_flows_per_source() {
     tally.assert(&lab);
 }
 
-/// On any driver: few packets are a flood here, and machines that are emulated may take their time.
+/// Runs on any driver: few packets are a flood here, because emulated machines are slow.
 #[test]
 #[ignore = "needs root and BPF"]
 fn clients_pass_challenges_to_workload_and_node() {

@@ -1,7 +1,7 @@
 //! The mistakes: command line, exit code, and words of the message.
 
-/// A command line, in which `{d}` is a directory with the files below; standard input; the exit code;
-/// words on standard error.
+/// Command line (`{d}` is the directory with the files of `files.rs`), standard input, exit code,
+/// and words that the output must contain.
 type Mistake = (&'static str, &'static str, i32, &'static [&'static str]);
 
 const USAGE: i32 = 2;
@@ -84,7 +84,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         USAGE,
         &["did you mean `bytes`?"],
     ),
-    // A Bailey that is not there.
+    // No running Bailey.
     (
         "status --config {d}/away.toml",
         "",

@@ -1,4 +1,4 @@
-//! Files that the mistakes are made with.
+//! Valid and invalid policies, configurations, tests and lists for the cases.
 
 use std::fs;
 use std::path::Path;

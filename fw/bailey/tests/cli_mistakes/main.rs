@@ -1,5 +1,5 @@
-//! Mistakes on the command line and in files: each has its exit code, and a message that names the cause
-//! and the fix. Needs no root and changes nothing on the machine.
+//! Mistakes on the command line and in files: each has its exit code, and a message that names the
+//! cause and the fix. Needs no root and changes nothing on the machine.
 #![cfg(target_os = "linux")]
 
 /// The mistakes and the expected answers.
@@ -23,7 +23,7 @@ fn bailey(arguments: &str, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Most read nothing.
+    // Most commands do not read standard input: a failed write is expected.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -37,16 +37,16 @@ fn each_mistake_has_exit_code_and_explanation() {
     let mut wrong = Vec::new();
     for (arguments, input, code, words) in MISTAKES {
         let output = bailey(&arguments.replace("{d}", &shown), input);
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         let out = String::from_utf8_lossy(&output.stdout);
         let missing: Vec<String> = words
             .iter()
             .map(|word| word.replace("{d}", &shown))
-            .filter(|word| !said.contains(word.as_str()) && !out.contains(word.as_str()))
+            .filter(|word| !stderr.contains(word.as_str()) && !out.contains(word.as_str()))
             .collect();
         if output.status.code() != Some(*code) || !missing.is_empty() {
             wrong.push(format!(
-                "bailey {arguments}: exit {:?} of {code}, without {missing:?}:\n{said}{out}",
+                "bailey {arguments}: exit {:?} of {code}, without {missing:?}:\n{stderr}{out}",
                 output.status.code()
             ));
         }
@@ -65,16 +65,16 @@ fn utf16_file_is_reported_as_utf16() {
     files(directory.path());
     let path = directory.path().join("utf16.yaml");
     let output = bailey(&format!("check {}", path.display()), "");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(INVALID));
     assert!(
-        said.contains("UTF-16LE") && said.contains("iconv"),
-        "{said}"
+        stderr.contains("UTF-16LE") && stderr.contains("iconv"),
+        "{stderr}"
     );
 }
 
-/// The settings of the configuration hold for whatever verb reads policies, and standard input is read as a
-/// file is.
+/// Every verb that reads policies applies the settings of the configuration, and reads standard
+/// input like a file.
 #[test]
 fn all_verbs_read_files_with_same_settings() {
     let directory = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ fn all_verbs_read_files_with_same_settings() {
         )),
         Some(1)
     );
-    // The environment names one, too; the command line has the last word.
+    // BAILEY_CONFIG names the configuration, too.
     let by_environment = |arguments: &str| {
         Command::new(env!("CARGO_BIN_EXE_bailey"))
             .args(arguments.split_whitespace())
@@ -106,7 +106,7 @@ fn all_verbs_read_files_with_same_settings() {
     };
     assert_eq!(code(by_environment("check")), Some(0));
     assert_eq!(code(by_environment(asked)), Some(0));
-    // Without `recursive` there is nothing in the directory, for all of them.
+    // With `recursive = false` the directory contains no policies, for every verb.
     fs::write(&config, format!("recursive = false\n{text}")).unwrap();
     assert_eq!(code(by_option("check")), Some(INVALID));
     assert_eq!(code(by_option(asked)), Some(INVALID));
@@ -117,7 +117,8 @@ fn all_verbs_read_files_with_same_settings() {
     ] {
         assert_eq!(code(bailey(arguments, GOOD)), Some(0), "{arguments}");
     }
-    // A node reaches its own pods; on a bridge nobody knows who a node is, unless told.
+    // A node reaches its own pods. A bridge without `[sources]` does not know on which side nodes
+    // are.
     let own = format!(
         "{GOOD}---\napiVersion: v1\nkind: Node\nmetadata: {{name: n1}}\nstatus: {{addresses: [{{type: InternalIP, address: 10.0.0.9}}]}}\n---\n\
          apiVersion: v1\nkind: Pod\nmetadata: {{namespace: shop, name: p}}\nspec: {{nodeName: n1, containers: []}}\n\
@@ -132,10 +133,11 @@ fn all_verbs_read_files_with_same_settings() {
             policies.display()
         );
         let output = by_option(&asked);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(expected), "{topology}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(expected), "{topology}: {stderr}");
     }
-    // Groups and link-local addresses are nobody's, and closed on a bridge while somebody is isolated.
+    // Groups and link-local addresses belong to no endpoint: a bridge denies them while an endpoint
+    // is isolated.
     for (to, more, expected) in [
         ("224.0.0.251 --protocol udp --port 5353", "", 1),
         (
@@ -151,7 +153,11 @@ fn all_verbs_read_files_with_same_settings() {
         fs::write(&config, text).unwrap();
         let asked = format!("explain {} --from 192.0.2.1 --to {to}", policies.display());
         let output = by_option(&asked);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(expected), "{to} {more}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(expected),
+            "{to} {more}: {stderr}"
+        );
     }
 }

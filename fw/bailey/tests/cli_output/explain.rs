@@ -4,7 +4,7 @@ use bailey_lab::Server;
 use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
-use crate::{code, connected, out};
+use crate::{connected, exit_code, stdout};
 
 #[test]
 #[ignore = "needs root and BPF"]
@@ -23,44 +23,44 @@ fn explain_without_paths_uses_running_datapath() {
         )
     };
     let open = explain(BACKUP[0]);
-    assert_eq!(code(&open), Some(0), "{}", out(&open));
+    assert_eq!(exit_code(&open), Some(0), "{}", stdout(&open));
     assert!(
-        out(&open).contains("flow") && out(&open).contains("ESTABLISHED"),
+        stdout(&open).contains("flow") && stdout(&open).contains("ESTABLISHED"),
         "{}",
-        out(&open)
+        stdout(&open)
     );
-    assert_eq!(code(&explain(STRANGER[0])), Some(1));
-    // The failsafe comes before policy, and a block before both flow and policy.
+    assert_eq!(exit_code(&explain(STRANGER[0])), Some(1));
+    // The failsafe takes precedence over policy, and a block over flow and policy.
     let saved = explain("203.0.113.77");
-    assert_eq!(code(&saved), Some(0), "{}", out(&saved));
+    assert_eq!(exit_code(&saved), Some(0), "{}", stdout(&saved));
     assert!(
-        out(&saved).contains("passes whatever else"),
+        stdout(&saved).contains("passes whatever else"),
         "{}",
-        out(&saved)
+        stdout(&saved)
     );
-    // The node is in this subnet.
+    // The broadcast address of a subnet of the node is a group.
     let all = ask(
         &lab,
         "explain --from 203.0.113.10 --to 203.0.113.255 --port 9 --protocol udp",
     );
-    assert!(out(&all).contains("deny   group"), "{}", out(&all));
+    assert!(stdout(&all).contains("deny   group"), "{}", stdout(&all));
     ask(&lab, &format!("block {} --ttl 5m --reason scan", BACKUP[0]));
     let blocked = explain(BACKUP[0]);
-    assert_eq!(code(&blocked), Some(1), "{}", out(&blocked));
+    assert_eq!(exit_code(&blocked), Some(1), "{}", stdout(&blocked));
     assert!(
-        out(&blocked).contains("BLOCKED") && out(&blocked).contains("scan"),
+        stdout(&blocked).contains("BLOCKED") && stdout(&blocked).contains("scan"),
         "{}",
-        out(&blocked)
+        stdout(&blocked)
     );
     let status = ask(&lab, "status");
-    assert_eq!(code(&status), Some(0), "a block is no problem");
+    assert_eq!(exit_code(&status), Some(0), "a block is not a problem");
     assert!(
-        out(&status).contains("BLOCKED") && out(&status).contains(BACKUP[0]),
+        stdout(&status).contains("BLOCKED") && stdout(&status).contains(BACKUP[0]),
         "{}",
-        out(&status)
+        stdout(&status)
     );
     assert_eq!(json(&lab, "status")["blocks"], 1);
-    // With files it says what it does not know.
+    // With files, explain reports that blocks and flows are unknown.
     let files = demo();
     let offline = ask(
         &lab,
@@ -70,16 +70,20 @@ fn explain_without_paths_uses_running_datapath() {
             BACKUP[0]
         ),
     );
-    assert_eq!(code(&offline), Some(0), "files know of no block");
-    assert!(out(&offline).contains("are not known"), "{}", out(&offline));
-    // Without a daemon the failsafe is not known, the block still is.
+    assert_eq!(exit_code(&offline), Some(0), "files contain no block");
+    assert!(
+        stdout(&offline).contains("are not known"),
+        "{}",
+        stdout(&offline)
+    );
+    // Without a daemon the failsafe is unknown; the pinned block is known.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     let dead = explain(BACKUP[0]);
-    assert_eq!(code(&dead), Some(1));
+    assert_eq!(exit_code(&dead), Some(1));
     assert!(
-        out(&dead).contains("failsafe") && out(&dead).contains("not known"),
+        stdout(&dead).contains("failsafe") && stdout(&dead).contains("not known"),
         "{}",
-        out(&dead)
+        stdout(&dead)
     );
 }

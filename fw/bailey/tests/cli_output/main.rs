@@ -20,19 +20,19 @@ use bailey_lab::Lab;
 use bailey_lab::traffic::{self, Observed};
 use demo_lab::*;
 
-fn code(output: &Output) -> Option<i32> {
+fn exit_code(output: &Output) -> Option<i32> {
     output.status.code()
 }
 
-fn out(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A connection of the backup machine to the database that stays.
+/// An open connection from the backup machine to the database.
 fn connected(lab: &Lab) -> std::net::TcpStream {
     let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);

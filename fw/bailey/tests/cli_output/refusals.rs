@@ -8,7 +8,7 @@ use bailey_lab::daemon::{self, CONFIG};
 use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
-use crate::{code, out, said};
+use crate::{exit_code, stderr, stdout};
 
 #[test]
 #[ignore = "needs root and BPF"]
@@ -16,11 +16,11 @@ fn second_start_names_protecting_daemon() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let pid = format!("pid {}", daemon.pid());
-    // With the same paths: it is running already.
+    // Same paths: the daemon is already running.
     let mut second = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
     second.wait_for(&pid, PATIENCE).unwrap();
     assert_eq!(second.wait().unwrap().code(), Some(1));
-    // With other paths: another one's program is on the interface, and it is a Bailey's.
+    // Other paths: the interface carries the program of another Bailey.
     let other = lab.root().join("other");
     fs::create_dir(&other).unwrap();
     let text = fs::read_to_string(lab.root().join(CONFIG)).unwrap();
@@ -41,29 +41,29 @@ fn second_start_names_protecting_daemon() {
         third.log()
     );
     let asked = daemon::ask(&lab.node, &other, &binary(), "status").unwrap();
-    assert_eq!(code(&asked), Some(4));
+    assert_eq!(exit_code(&asked), Some(4));
     assert!(
-        said(&asked).contains("protected by a bailey"),
+        stderr(&asked).contains("protected by a bailey"),
         "{}",
-        said(&asked)
+        stderr(&asked)
     );
-    // Invalid files beside one that enforces.
+    // The daemon is dead: the programs still enforce.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     let dead = ask(&lab, "status");
-    assert_eq!(code(&dead), Some(9), "it enforces, and nobody tends it");
-    assert!(out(&dead).starts_with("ENFORCING"), "{}", out(&dead));
-    // Programs that somebody takes off meanwhile: nothing is enforced.
+    assert_eq!(exit_code(&dead), Some(9), "enforcing, but without a daemon");
+    assert!(stdout(&dead).starts_with("ENFORCING"), "{}", stdout(&dead));
+    // Another process may remove the XDP program: status must then say so by its exit code.
     lab.node.ip("link set dev nic0 xdp off").ok();
     let off = ask(&lab, "status");
-    if out(&off).contains("NOT ENFORCING") {
-        assert_eq!(code(&off), Some(9));
+    if stdout(&off).contains("NOT ENFORCING") {
+        assert_eq!(exit_code(&off), Some(9));
     }
     ask(&lab, "detach --yes-unfiltered");
-    assert_eq!(code(&ask(&lab, "status")), Some(4));
+    assert_eq!(exit_code(&ask(&lab, "status")), Some(4));
 }
 
-/// Without the right to read maps that is said, by its name, and it is no defect.
+/// A caller without the capability to read maps gets exit code 5 and the name of that capability.
 #[test]
 #[ignore = "needs root and BPF"]
 fn missing_capability_is_named() {
@@ -89,7 +89,11 @@ fn missing_capability_is_named() {
                 .output()
                 .unwrap()
         });
-        assert_eq!(code(&output), Some(5), "{verb}: {}", said(&output));
-        assert!(said(&output).contains("CAP_"), "{verb}: {}", said(&output));
+        assert_eq!(exit_code(&output), Some(5), "{verb}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains("CAP_"),
+            "{verb}: {}",
+            stderr(&output)
+        );
     }
 }

@@ -13,8 +13,8 @@ use nix::sys::signal::Signal;
 use crate::demo_lab::*;
 use crate::{edit_config, relaunch};
 
-/// A policy for the address that the operator came in through: `run` and `check --live` name the rule
-/// and the line that prevents it.
+/// A policy isolates the address of the operator's SSH session: `run` and `check --live` report the
+/// rule that would block the session, and the failsafe line that prevents it.
 #[test]
 #[ignore = "needs root and BPF"]
 fn policy_that_blocks_ssh_session_is_warned() {
@@ -26,7 +26,7 @@ fn policy_that_blocks_ssh_session_is_warned() {
     let run = |arguments: Vec<String>, session: &'static str| {
         let config = lab.root().join(CONFIG);
         lab.node.run(move || {
-            // The session is the parent's, as behind sudo.
+            // Only the parent process has SSH_CONNECTION, as behind sudo.
             let command = format!(
                 "env -u SSH_CONNECTION timeout 5 {} {} --config {}; true",
                 binary().display(),
@@ -80,19 +80,27 @@ fn failsafe_passes_despite_policy_and_dead_daemon() {
             "{}",
             json(&lab, "counters")
         );
-        assert_eq!(from(BACKUP[f], f), Observed::Silent, "only the peers named");
+        assert_eq!(
+            from(BACKUP[f], f),
+            Observed::Silent,
+            "only the configured peers"
+        );
     }
     let stats = json(&lab, "conntrack list");
-    assert_eq!(stats["flows"].as_array().unwrap().len(), 0, "without state");
-    // An answer's port is no way in the other direction.
+    assert_eq!(
+        stats["flows"].as_array().unwrap().len(),
+        0,
+        "the failsafe creates no flow"
+    );
+    // The failsafe does not allow the reverse direction from the server's port.
     let reverse = traffic::tcp(lab.workload("web"), ip(WEB[0]), at(STRANGER[0], 22));
     assert_eq!(reverse, Observed::Silent);
-    // A policy set that denies everything to everybody.
+    // A policy set that allows no peer.
     let text = fs::read_to_string(policies(&lab)).unwrap();
     fs::write(policies(&lab), text.replace("role: backup", "role: nobody")).unwrap();
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
     assert_eq!(from(STRANGER[0], 0), Observed::Allowed);
-    // With no daemon, and with a generation that cannot be.
+    // Without a daemon.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     assert_eq!(from(STRANGER[0], 0), Observed::Allowed);
@@ -102,7 +110,10 @@ fn failsafe_passes_despite_policy_and_dead_daemon() {
         rows.iter()
             .any(|row| row["reason"] == "failsafe" && row["hook"] == hook)
     };
-    assert!(counted("xdp") && counted("tc"), "both legs: {counters}");
+    assert!(
+        counted("xdp") && counted("tc"),
+        "both hooks count: {counters}"
+    );
 }
 
 #[test]
@@ -130,7 +141,7 @@ fn control_socket_is_restricted_to_group_or_root() {
     ask(&lab, "status");
     assert_eq!(mode(&lab), 0o600);
     drop(daemon);
-    // A group that every system has.
+    // A group that exists on every system.
     edit_config(&lab, "no-such-group", "daemon");
     let mut daemon = relaunch(&lab, &[]);
     daemon.wait_for("adopted", PATIENCE).unwrap();
@@ -141,7 +152,7 @@ fn control_socket_is_restricted_to_group_or_root() {
         sleep(Duration::from_millis(100));
     }
     assert_eq!(mode(&lab), 0o660);
-    // A member may ask, a stranger may not.
+    // A member of the group may query the daemon, another user may not.
     let copy = lab.root().join("bailey");
     fs::copy(binary(), &copy).unwrap();
     let config = lab.root().join(CONFIG);
@@ -160,7 +171,7 @@ fn control_socket_is_restricted_to_group_or_root() {
         });
         assert_eq!(output.status.code(), Some(expected), "{output:?}");
     }
-    // What is no request of this API is answered, and ends nothing.
+    // Invalid requests get an HTTP error and do not end the daemon.
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     let socket = lab.root().join("run/bailey.sock");

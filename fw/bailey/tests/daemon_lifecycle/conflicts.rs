@@ -18,14 +18,14 @@ fn second_daemon_on_same_pins_is_refused() {
     let mut second = Daemon::start(&lab, &binary(), "").unwrap();
     second.wait_for("another bailey holds", PATIENCE).unwrap();
     assert_eq!(second.wait().unwrap().code(), Some(1));
-    assert_in_force(&lab);
-    // With another run directory, but the same pins.
+    assert_enforced(&lab);
+    // Another run directory, but the same pins.
     edit_config(&lab, "/run\"", "/run2\"");
     let mut third = relaunch(&lab, &[]);
     let line = third.wait_for("another bailey holds", PATIENCE).unwrap();
     assert!(line.contains("bpf/bailey"), "{line}");
     assert_eq!(third.wait().unwrap().code(), Some(1));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn second_daemon_on_same_pins_is_refused() {
 fn foreign_program_is_replaced_only_with_replace_option() {
     let lab = lab();
     drop(start(&lab, ""));
-    // Another Bailey, with pins of its own, is as foreign as any other program.
+    // The program of a Bailey with other pins is as foreign as any other program.
     let text = fs::read_to_string(lab.root().join(CONFIG)).unwrap();
     let root = lab.root().display().to_string();
     let other = text
@@ -48,12 +48,12 @@ fn foreign_program_is_replaced_only_with_replace_option() {
         "{line}"
     );
     assert_eq!(second.wait().unwrap().code(), Some(1));
-    assert!(!lab.root().join("bpf/other").exists(), "nothing is left");
-    assert_in_force(&lab);
+    assert!(!lab.root().join("bpf/other").exists(), "no pins are left");
+    assert_enforced(&lab);
     let mut third = relaunch(&lab, &["--replace"]);
     third.wait_for(ATTACHED, PATIENCE).unwrap();
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
-    // The first one's egress program is still there, and knows none of the new flows.
+    // The egress program of the first Bailey is still attached and does not know the new flows.
     fs::write(lab.root().join("first.toml"), text).unwrap();
     let first = lab.root().join("first.toml");
     let output = lab.node.run(move || {
@@ -63,10 +63,11 @@ fn foreign_program_is_replaced_only_with_replace_option() {
             .output()
     });
     assert!(output.unwrap().status.success());
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
-/// As `ip link set … xdp` and xdp-loader's old mode do it.
+/// The foreign program is attached without a BPF link, as `ip link set … xdp` and old xdp-loader
+/// do.
 #[test]
 #[ignore = "needs root and BPF"]
 fn foreign_program_without_link_is_replaced() {
@@ -89,27 +90,27 @@ fn foreign_program_without_link_is_replaced() {
     let mut second = relaunch(&lab, &[]);
     let line = second.wait_for("is attached", PATIENCE).unwrap();
     assert!(line.contains(&format!("(id {program})")), "{line}");
-    // What is attached elsewhere is tended all the same.
+    // The daemon still maintains the programs on other interfaces.
     wait_for_socket(&lab);
     let status = ask(&lab, "status");
     let text = String::from_utf8(status.stdout).unwrap();
     assert_eq!(status.status.code(), Some(9), "{text}");
     assert!(text.contains("PROBLEM: interface web"), "{text}");
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     drop(second);
     let mut third = relaunch(&lab, &["--replace"]);
     third
         .wait_for("attached interface=\"web\"", PATIENCE)
         .unwrap();
     assert_eq!(attached(&lab).as_array().unwrap().len(), 2);
-    // No longer configured: off again.
+    // The daemon detaches from an interface that is no longer configured.
     third.signal(Signal::SIGTERM).unwrap();
     third.wait().unwrap();
     edit_config(&lab, "[\"nic0\", \"web\"]", "[\"nic0\"]");
     let mut fourth = relaunch(&lab, &[]);
     fourth.wait_for("no longer configured", PATIENCE).unwrap();
     assert_eq!(attached(&lab).as_array().unwrap().len(), 1);
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -123,5 +124,5 @@ fn pins_of_other_network_namespace_are_refused() {
         .unwrap();
     assert!(line.contains("net:["), "{line}");
     assert_eq!(stray.wait().unwrap().code(), Some(10));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }

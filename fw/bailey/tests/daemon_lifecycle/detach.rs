@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
 
-/// The commands of the README's section, with this lab's paths.
-fn get_me_out_commands(lab: &Lab, pid: u32) -> Vec<String> {
+/// The detach commands of the README, with the paths of this lab.
+fn readme_detach_commands(lab: &Lab, pid: u32) -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let text = fs::read_to_string(readme).unwrap();
     let (_, section) = text.split_once("### Get me out").unwrap();
@@ -25,7 +25,7 @@ fn get_me_out_commands(lab: &Lab, pid: u32) -> Vec<String> {
         .map(|line| {
             line.replace("sudo ", "")
                 .replace("bailey detach", &detach)
-                // There are other daemons on a machine that runs tests.
+                // Other daemons may run on a test machine: kill only this one.
                 .replace("pkill -KILL -x bailey", &format!("kill -9 {pid}"))
                 .replace("/sys/fs/bpf", &format!("{root}/bpf"))
         })
@@ -38,18 +38,22 @@ fn readme_detach_commands_remove_everything() {
     let lab = lab();
     Server::tcp(lab.workload("web"), 9090).unwrap();
     let open = || traffic::tcp(&lab.outside, ip(STRANGER[0]), at(WEB[0], 9090));
-    // Without a daemon, with one, and with one that is stopped.
+    // With a dead daemon, a running daemon, and a stopped daemon.
     for signal in [Some(Signal::SIGKILL), None, Some(Signal::SIGSTOP)] {
         for which in [0, 1] {
             let mut daemon = start(&lab, "");
-            let commands = get_me_out_commands(&lab, daemon.pid());
+            let commands = readme_detach_commands(&lab, daemon.pid());
             assert_eq!(commands.len(), 2, "{commands:?}");
             assert_eq!(open(), Observed::Silent);
             if let Some(signal) = signal {
                 daemon.signal(signal).unwrap();
             }
             let refused = ask(&lab, "detach");
-            assert_eq!(refused.status.code(), Some(2), "it must be meant");
+            assert_eq!(
+                refused.status.code(),
+                Some(2),
+                "detach needs --yes-unfiltered"
+            );
             assert_eq!(open(), Observed::Silent);
             let command = commands[which].clone();
             let output = lab.node.run(move || {
@@ -58,7 +62,8 @@ fn readme_detach_commands_remove_everything() {
             });
             assert_eq!(output.status.code(), Some(0), "{output:?}");
             daemon.wait().unwrap();
-            // The kernel lets go of a link a moment after its last pin and descriptor.
+            // The kernel detaches a moment after the last pin and descriptor of the link are
+            // closed.
             let opened = (0..5).any(|_| open() == Observed::Allowed);
             assert!(opened, "{output:?}");
             assert_detached(&lab);
@@ -69,7 +74,7 @@ fn readme_detach_commands_remove_everything() {
     }
 }
 
-/// Does the NIC take VLAN tags off what it receives?
+/// Whether VLAN RX offload is active on the NIC.
 fn strips_tags(lab: &Lab) -> bool {
     let features = lab.node.run(|| {
         let output = Command::new("ethtool").args(["-k", "nic0"]).output();
@@ -98,6 +103,10 @@ fn vlan_rx_offload_is_disabled_until_detach() {
         assert!(!strips_tags(&lab));
         let output = ask(&lab, "detach --yes-unfiltered");
         assert!(output.status.success(), "{output:?}");
-        assert_eq!(strips_tags(&lab), before, "as it was found");
+        assert_eq!(
+            strips_tags(&lab),
+            before,
+            "detach restores the former setting"
+        );
     }
 }

@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
 
-/// The shipped unit: what it lets the daemon do is enough, it hears when the daemon is ready, and
-/// stopping it leaves enforcement.
+/// The shipped unit: its capabilities are enough, the daemon notifies readiness, and stopping the
+/// unit leaves the programs attached.
 #[test]
 #[ignore = "needs root and BPF"]
 fn shipped_systemd_unit_runs_daemon() {
@@ -27,9 +27,12 @@ fn shipped_systemd_unit_runs_daemon() {
         value("Before=").split_whitespace().next(),
         Some("network-pre.target")
     );
-    assert!(!text.contains("ExecStop"), "stopping detaches nothing");
+    assert!(
+        !text.contains("ExecStop"),
+        "the unit must not detach when stopped"
+    );
     let lab = lab();
-    // systemd itself finds nothing wrong with it.
+    // systemd accepts the unit without a warning.
     let copy = lab.root().join("bailey.service");
     let here = binary().display().to_string();
     fs::write(&copy, text.replace("/usr/bin/bailey", &here)).unwrap();
@@ -38,10 +41,10 @@ fn shipped_systemd_unit_runs_daemon() {
         .arg(&copy)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&verified.stderr).into_owned();
     assert!(
-        verified.status.success() && !said.contains("bailey.service"),
-        "{said}"
+        verified.status.success() && !stderr.contains("bailey.service"),
+        "{stderr}"
     );
 
     drop(start(&lab, ""));
@@ -82,7 +85,7 @@ fn shipped_systemd_unit_runs_daemon() {
     };
     assert!(heard().contains("READY=1"));
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(child.id() as i32),
         Signal::SIGTERM,
@@ -90,7 +93,7 @@ fn shipped_systemd_unit_runs_daemon() {
     .unwrap();
     assert!(heard().contains("STOPPING=1"));
     assert!(child.wait().unwrap().success());
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn doctor_grades_good_degraded_and_missing_setups() {
         "{text}"
     );
     lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
-    for (top, code, told) in [
+    for (top, code, expected) in [
         ("interfaces = [\"nic0\"]", 0, "native XDP asked for"),
         (
             "interfaces = [\"nic0\"]\negress_hook = \"clsact\"",
@@ -126,7 +129,7 @@ fn doctor_grades_good_degraded_and_missing_setups() {
         let output = ask(&lab, "doctor");
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(code), "{top}: {text}");
-        assert!(text.contains(told), "{top}: {text}");
+        assert!(text.contains(expected), "{top}: {text}");
     }
     daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     lab.node.ip("link set nic0 down").unwrap();

@@ -8,7 +8,8 @@ use bailey_lab::{Lab, daemon};
 use crate::demo_lab::*;
 use crate::{attached, relaunch, wait_for_socket};
 
-/// Names mean nothing to the kernel: programs stay where they are, and counters go with the names.
+/// The kernel attaches programs by ifindex: programs stay where they are, and counters follow the
+/// names.
 #[test]
 #[ignore = "needs root and BPF"]
 fn interfaces_that_swap_names_stay_protected() {
@@ -74,6 +75,6 @@ fn recreated_interface_is_attached_again() {
     daemon.wait_for("the interface is gone", PATIENCE).unwrap();
     lab.reconnect().unwrap();
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
 }

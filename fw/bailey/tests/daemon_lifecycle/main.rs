@@ -1,4 +1,4 @@
-//! The daemon starts, stops and crashes; the attached programs go on enforcing.
+//! The daemon starts, stops and crashes; the attached programs continue to enforce.
 #![cfg(target_os = "linux")]
 
 /// Lock-out warning, failsafe, control socket.
@@ -35,7 +35,7 @@ fn edit_config(lab: &Lab, from: &str, to: &str) {
     fs::write(path, text.replace(from, to)).unwrap();
 }
 
-/// It is there a moment after the programs are attached.
+/// Waits for the control socket, which opens a moment after the programs are attached.
 fn wait_for_socket(lab: &Lab) {
     let socket = lab.root().join("run/bailey.sock");
     for _ in 0..100 {
@@ -47,7 +47,7 @@ fn wait_for_socket(lab: &Lab) {
     panic!("no control socket");
 }
 
-/// Ids of the programs on the NIC, and of the links that hold them.
+/// The interfaces of `bailey status`, with the ids of their programs and links.
 fn attached(lab: &Lab) -> serde_json::Value {
     let status = json(lab, "status");
     status["interfaces"].clone()

@@ -30,7 +30,7 @@ fn attached_programs_outlive_daemon_and_are_adopted() {
         let (before, rules) = (attached(&lab), json(&lab, "rules"));
         daemon.signal(signal).unwrap();
         daemon.wait().unwrap();
-        assert_in_force(&lab);
+        assert_enforced(&lab);
         assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
         let output = ask(&lab, "status");
         let text = String::from_utf8(output.stdout).unwrap();
@@ -41,9 +41,9 @@ fn attached_programs_outlive_daemon_and_are_adopted() {
         );
         let mut again = relaunch(&lab, &[]);
         again.wait_for("adopted", PATIENCE).unwrap();
-        assert_eq!(attached(&lab), before, "nothing was attached anew");
+        assert_eq!(attached(&lab), before, "no program was attached again");
         assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
-        assert_in_force(&lab);
+        assert_enforced(&lab);
         for (old, new) in std::iter::zip(
             rules["rules"].as_array().unwrap(),
             json(&lab, "rules")["rules"].as_array().unwrap(),
@@ -69,8 +69,8 @@ fn restart_with_invalid_policies_keeps_active_generation() {
     let mut daemon = relaunch(&lab, &[]);
     daemon.wait_for("stays in force", PATIENCE).unwrap();
     daemon.wait_for("adopted", PATIENCE).unwrap();
-    assert_in_force(&lab);
-    // The daemon runs, says what is wrong, and takes the next good version.
+    assert_enforced(&lab);
+    // The daemon runs, reports the error, and commits the next valid version.
     let mut status = ask(&lab, "status");
     for _ in 0..50 {
         if status.status.code() == Some(9)
@@ -86,7 +86,7 @@ fn restart_with_invalid_policies_keeps_active_generation() {
     fs::write(policies(&lab), good).unwrap();
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn other_flow_table_size_is_refused_with_reason() {
         .wait_for("what was in force before goes on", PATIENCE)
         .unwrap();
     assert_eq!(daemon.wait().unwrap().code(), Some(3));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     edit_config(&lab, "flows = 8192", "flows = 4096");
     relaunch(&lab, &[]).wait_for("adopted", PATIENCE).unwrap();
 }
@@ -116,7 +116,7 @@ fn other_flow_table_size_is_refused_with_reason() {
 fn lost_rule_id_file_only_resets_counts() {
     let lab = lab();
     let daemon = start(&lab, "");
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     drop(daemon);
     fs::remove_file(lab.root().join("state/rules.json")).unwrap();
     let mut daemon = relaunch(&lab, &[]);
@@ -128,8 +128,8 @@ fn lost_rule_id_file_only_resets_counts() {
         .filter(|rule| rule["id"].as_u64() >= Some(16))
         .map(|rule| rule["packets"].as_u64().unwrap())
         .sum();
-    assert_eq!(packets, 0, "no rule has the counts of another: {rules}");
-    assert_in_force(&lab);
+    assert_eq!(packets, 0, "a rule has the counts of another rule: {rules}");
+    assert_enforced(&lab);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn programs_of_other_build_are_replaced_in_place() {
     let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
     let before = attached(&lab);
-    // Other constants are another build.
+    // Other constants make another build of the programs.
     edit_config(
         &lab,
         "[flow_table]",
@@ -154,7 +154,7 @@ fn programs_of_other_build_are_replaced_in_place() {
     assert_ne!(before[0]["xdp_program"], after[0]["xdp_program"]);
     assert_ne!(before[0]["tc_program"], after[0]["tc_program"]);
     assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     let pins = fs::read_dir(lab.root().join("bpf/bailey")).unwrap();
     let arrays = pins
         .filter(|pin| {
@@ -162,7 +162,7 @@ fn programs_of_other_build_are_replaced_in_place() {
             name.to_string_lossy().starts_with("policies_xdp")
         })
         .count();
-    assert_eq!(arrays, 1, "those of the old build are gone");
+    assert_eq!(arrays, 1, "the program arrays of the old build are removed");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn changed_xdp_mode_is_applied_at_restart() {
         let line = daemon.wait_for(ATTACHED, PATIENCE).unwrap();
         assert!(line.contains(to), "{line}");
         assert_eq!(attached(&lab)[0]["xdp_mode"], to);
-        assert_in_force(&lab);
+        assert_enforced(&lab);
     }
 }
 
@@ -191,12 +191,13 @@ fn stopped_daemon_does_not_block_readers() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("does not answer"), "{stderr}");
     assert_eq!(output.status.code(), Some(9));
-    assert_in_force(&lab);
+    assert_enforced(&lab);
     daemon.signal(Signal::SIGCONT).unwrap();
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
 }
 
-/// Through another name of the file, so that nobody reports the change, and long before a rescan.
+/// The test writes through a hard link elsewhere, so inotify reports no change, and the next rescan
+/// is an hour away.
 #[test]
 #[ignore = "needs root and BPF"]
 fn sighup_rereads_policy_files() {
@@ -208,7 +209,11 @@ fn sighup_rereads_policy_files() {
     fs::write(&elsewhere, text.replace("role: backup", "role: nobody")).unwrap();
     sleep(Duration::from_secs(1));
     let committed = daemon.log().iter().filter(|l| l.contains(COMMITTED));
-    assert_eq!(committed.count(), 1, "nobody has told the daemon yet");
+    assert_eq!(
+        committed.count(),
+        1,
+        "the daemon has not noticed the change"
+    );
     daemon.signal(Signal::SIGHUP).unwrap();
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The lab with the demo's policies, and what holds in it.
+//! The lab with the demo's policies, its addresses, and assertions on its state.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -25,7 +25,7 @@ pub const DB: [&str; 2] = ["10.42.0.12", "fd42::12"];
 pub const BACKUP: [&str; 2] = ["203.0.113.10", "2001:db8:a::10"];
 pub const STRANGER: [&str; 2] = ["198.51.100.20", "2001:db8:b::20"];
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Not the line that says that nothing was.
+/// Log text of an attached interface; with `=`, so that the line "nothing attached" does not match.
 pub const ATTACHED: &str = "attached interface=";
 pub const COMMITTED: &str = "generation committed";
 
@@ -55,7 +55,7 @@ pub fn lab() -> Lab {
     lab
 }
 
-/// Puts frames on the link of an interface, as they are.
+/// Sends frames unchanged out of an interface.
 pub fn send_frames(namespace: &Namespace, interface: &'static str, frames: Vec<Vec<u8>>) {
     namespace.run(move || {
         let found = netlink::interface_by_name(interface).unwrap().unwrap();
@@ -74,14 +74,14 @@ pub fn send_frames(namespace: &Namespace, interface: &'static str, frames: Vec<V
     sleep(Duration::from_millis(300));
 }
 
-/// The hardware address of an interface.
+/// Hardware address of an interface.
 pub fn mac_of(namespace: &Namespace, interface: &'static str) -> [u8; 6] {
     let found = namespace.run(move || netlink::interface_by_name(interface));
     found.unwrap().unwrap().mac.unwrap()
 }
 
-/// Asks until it is so, as long as there is patience.
-pub fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Waits until a condition holds; fails after [`PATIENCE`].
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "never: {what}");
@@ -100,8 +100,8 @@ pub fn policies(lab: &Lab) -> PathBuf {
     lab.root().join(POLICIES).join("policies.yaml")
 }
 
-/// Takes the backup machine's permission away, or gives it back.
-pub fn set_backup(lab: &Lab, daemon: &mut Daemon, allowed: bool) {
+/// Revokes or restores the backup machine's permission, and waits for the commit.
+pub fn set_backup_permission(lab: &Lab, daemon: &mut Daemon, allowed: bool) {
     let (from, to) = if allowed {
         ("nobody", "backup")
     } else {
@@ -114,8 +114,9 @@ pub fn set_backup(lab: &Lab, daemon: &mut Daemon, allowed: bool) {
     daemon.wait_for(COMMITTED, PATIENCE).unwrap();
 }
 
-/// What is in force is still in force: the backup reaches the database, the stranger does not.
-pub fn assert_in_force(lab: &Lab) {
+/// Asserts that the demo's policies are enforced: the backup machine reaches the database, the
+/// stranger does not.
+pub fn assert_enforced(lab: &Lab) {
     let outside = &lab.outside;
     assert_eq!(
         traffic::ping(outside, ip(BACKUP[0]), ip(DB[0])),
@@ -138,12 +139,12 @@ pub fn assert_detached(lab: &Lab) {
     assert!(!lab.root().join("bpf/bailey").exists(), "pins are left");
 }
 
-/// Runs a verb against the lab's configuration, with or without a daemon.
+/// Runs a verb with the lab's configuration, with or without a daemon.
 pub fn ask(lab: &Lab, verb: &str) -> Output {
     daemon::ask(&lab.node, lab.root(), &binary(), verb).unwrap()
 }
 
-/// What a verb says as JSON.
+/// The JSON output of a verb.
 pub fn json(lab: &Lab, verb: &str) -> Value {
     let output = ask(lab, &format!("{verb} -o json"));
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
@@ -159,7 +160,7 @@ pub fn counted(lab: &Lab, interface: &str, hook: &str, reason: &str) -> u64 {
     })
 }
 
-/// Packets of the counters that a test is about.
+/// Sum of the packets in the counter rows that match.
 fn packets(lab: &Lab, wanted: impl Fn(&Value) -> bool) -> u64 {
     let counters = json(lab, "counters");
     let rows = counters["counters"].as_array().unwrap().iter();
@@ -168,8 +169,9 @@ fn packets(lab: &Lab, wanted: impl Fn(&Value) -> bool) -> u64 {
         .sum()
 }
 
-/// Frames that the other end of the NIC's cable has sent, and those that XDP has counted. (Drivers do not
-/// agree whether a frame that XDP dropped was received.)
+/// Frames that the other end of the NIC's cable has sent, and frames that XDP has counted. Drivers
+/// differ in whether they count a frame that XDP dropped as received, so the sender's counter is
+/// used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     sent: u64,
@@ -177,9 +179,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// From now on: programs are attached.
+    /// Starts to compare; programs must be attached.
     pub fn begin(lab: &Lab) -> Self {
-        // A frame on its way is in one of the two only, and cards count what they have sent a while later.
+        // Waits until both counters rest: a frame in flight is in one of them only, and cards
+        // update their counter late.
         let mut last = Self::read(lab);
         loop {
             sleep(Duration::from_millis(300));
@@ -191,8 +194,9 @@ impl Tally {
         }
     }
 
-    /// Every frame since then was counted, once. An emulated card that has no room for a frame loses it
-    /// without a word, before XDP: there a few may be missing, and none may be counted twice.
+    /// Asserts that every frame since [`begin`](Self::begin) was counted once. An emulated card
+    /// without room for a frame loses it before XDP without counting it: there up to an eighth may
+    /// be missing, and none may be counted twice.
     pub fn assert(self, lab: &Lab) {
         let now = Self::begin(lab);
         let frames = now.sent - self.sent;

@@ -1,4 +1,4 @@
-//! Which features of policies and packets a comparison met.
+//! Counts which features of policies and packets a comparison has covered.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,7 +11,7 @@ use bailey_policy::{
 
 use crate::scenario::at_edge;
 
-/// How often each feature of policies decided or could have decided.
+/// How often each feature decided a verdict, or could have decided one.
 #[derive(Debug, Default)]
 pub(crate) struct Coverage {
     hits: BTreeMap<&'static str, u64>,

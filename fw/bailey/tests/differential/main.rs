@@ -1,6 +1,6 @@
-//! Three answers agree: oracle, compiled tables, loaded BPF program, on random policy sets and
-//! packets; verdicts and deciding rules. `BAILEY_SEED` repeats a run, `BAILEY_FUZZ_SECONDS` goes
-//! on for as long.
+//! Oracle, compiled tables and loaded BPF program agree on verdicts and deciding rules, for random
+//! policy sets and packets. `BAILEY_SEED` repeats a run; `BAILEY_FUZZ_SECONDS` sets the minimum
+//! duration.
 
 mod coverage;
 #[cfg(target_os = "linux")]
@@ -21,7 +21,7 @@ use coverage::Coverage;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use scenario::{Scenario, scenario};
 
-/// Per snapshot.
+/// Random packets per snapshot.
 const PACKETS: usize = 110;
 
 fn seed() -> u64 {
@@ -34,24 +34,24 @@ fn seed() -> u64 {
     }
 }
 
-/// The state that a generator of random values begins with; the seed is told, for another run.
-fn begin_with(seed: u64) -> TestRng {
+/// The initial state of the random generator. Prints the seed, to repeat the run.
+fn random_from(seed: u64) -> TestRng {
     let _ = writeln!(std::io::stderr(), "seed: BAILEY_SEED={seed}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
-/// Compares engines on `cases` snapshots, once by policies alone and once on a bridge, and goes on with
-/// further seeds if asked to.
+/// Compares engines on `cases` snapshots: two thirds by policies alone, one third on a bridge.
+/// Continues with further seeds for `BAILEY_FUZZ_SECONDS`.
 fn compare(engines: &[Engine], cases: u32) {
     let coverage = RefCell::new(Coverage::default());
-    compare_by(engines, cases - cases / 3, None, &coverage);
-    compare_by(engines, cases / 3, Some(bridge()), &coverage);
+    compare_in_scope(engines, cases - cases / 3, None, &coverage);
+    compare_in_scope(engines, cases / 3, Some(bridge()), &coverage);
     coverage.borrow().check();
 }
 
-fn compare_by(
+fn compare_in_scope(
     engines: &[Engine],
     cases: u32,
     bridge: Option<LinkScope>,
@@ -70,9 +70,9 @@ fn compare_by(
             failure_persistence: None,
             ..Config::default()
         };
-        let mut runner = TestRunner::new_with_rng(config, begin_with(seed));
+        let mut runner = TestRunner::new_with_rng(config, random_from(seed));
         let result = runner.run(&scenario(PACKETS), |scenario| {
-            judge(
+            compare_scenario(
                 &scenario,
                 &mut engines.borrow_mut(),
                 &mut coverage.borrow_mut(),
@@ -88,20 +88,21 @@ fn compare_by(
     }
 }
 
-/// What never is on the wire the kernel drops before policy is asked: 0.0.0.0, the other end of ::/0.
+/// Whether a packet reaches policy: the parser drops addresses such as 0.0.0.0 or the last one of
+/// ::/0 before.
 #[cfg(target_os = "linux")]
-fn on_the_wire(connection: &Connection) -> bool {
+fn reaches_policy(connection: &Connection) -> bool {
     let frame = bailey_datapath::program::frame::opening(connection);
     let parsed = bailey_reference::parse(&frame, &bailey_reference::Frames::default());
     matches!(parsed, bailey_reference::Parsed::Packet(_))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn on_the_wire(_: &Connection) -> bool {
+fn reaches_policy(_: &Connection) -> bool {
     true
 }
 
-fn judge(
+fn compare_scenario(
     scenario: &Scenario,
     engines: &mut Engines,
     coverage: &mut Coverage,
@@ -113,7 +114,7 @@ fn judge(
         .map_err(|error| fail(error.to_string()))?;
     coverage.snapshots += 1;
     let connections = scenario.connections(&snapshot);
-    for connection in connections.into_iter().filter(on_the_wire) {
+    for connection in connections.into_iter().filter(reaches_policy) {
         let wanted: Vec<Engine> = engines.wanted().to_vec();
         let mut answers = Vec::new();
         for engine in wanted {
@@ -138,7 +139,7 @@ fn judge(
     Ok(())
 }
 
-/// A bridge that lets some groups and services of a link through.
+/// A bridge that allows some groups and some link-local services.
 fn bridge() -> LinkScope {
     LinkScope {
         bridge: true,
@@ -163,7 +164,7 @@ fn oracle_tables_and_kernel_agree() {
     compare(&[Engine::Oracle, Engine::Tables, Engine::Kernel], 1000);
 }
 
-/// What an operator, or a cluster, does to a snapshot: most objects stay the same ones.
+/// One edit of a snapshot, as an operator or a cluster makes it: most objects stay shared.
 fn edited(from: &Snapshot, other: &Snapshot, edit: u8, at: usize) -> Snapshot {
     let mut namespaces = from.namespaces().clone();
     let mut endpoints = from.endpoints().to_vec();

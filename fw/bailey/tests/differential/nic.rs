@@ -1,6 +1,6 @@
-//! What comes in through a NIC of a machine: its own addresses, groups and links before policies, and
-//! policies without the rules `self` and `own-node`, which hold for what the machine itself sends. The
-//! oracle and the attached program agree on the reason.
+//! Packets that come in through a NIC of a machine: own addresses, groups and link-local addresses
+//! come before policies; the rules `self` and `own-node` do not apply, because they hold only for
+//! packets that the machine sends. The oracle and the attached program agree on the reason.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -20,12 +20,12 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::scenario::{OWN, OWN_BROADCAST, scenario};
-use crate::{PACKETS, begin_with, bridge, on_the_wire, seed};
+use crate::{PACKETS, bridge, random_from, reaches_policy, seed};
 
-/// Of each topology.
+/// Random snapshots per topology.
 const SNAPSHOTS: usize = 30;
 
-/// A machine with the addresses that the scenario calls its own.
+/// A network namespace whose NIC has the addresses of [`OWN`].
 fn machine() -> Namespace {
     let node = Namespace::new().unwrap();
     for line in [
@@ -44,14 +44,14 @@ fn machine() -> Namespace {
     node
 }
 
-/// Takes the link of this namespace down: what the kernel sends by itself would be counted, too.
+/// Takes the link down: the program would also count packets that the kernel sends by itself.
 fn quieten() {
     let down = ["link", "set", "other", "down"];
     let status = Command::new("ip").args(down).status().unwrap();
     assert!(status.success(), "{down:?}");
 }
 
-/// The same endpoints, each with one address: none is its own peer.
+/// Splits each endpoint into endpoints with one address, so that no endpoint is its own peer.
 fn without_self(snapshot: &Snapshot) -> Snapshot {
     let mut endpoints = Vec::new();
     for endpoint in snapshot.endpoints() {
@@ -74,7 +74,7 @@ fn without_self(snapshot: &Snapshot) -> Snapshot {
     .without_own_nodes()
 }
 
-/// The reason of a packet, by the oracle.
+/// The reason that the oracle expects for a packet.
 fn expected(snapshot: &Snapshot, scope: &LinkScope, connection: &Connection) -> u32 {
     match scope.excludes(Isolates::of(snapshot), connection) {
         Some(OutOfScope::Spoofed) => abi::REASON_DROP_SPOOFED,
@@ -133,7 +133,7 @@ fn compare(topology: Topology) {
     let pins = PinDir::private().unwrap();
     let mut datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
     let runner = datapath.runner().unwrap();
-    let mut random = TestRunner::new_with_rng(Config::default(), begin_with(seed()));
+    let mut random = TestRunner::new_with_rng(Config::default(), random_from(seed()));
     let mut met: BTreeMap<u32, usize> = BTreeMap::new();
     for number in 0..SNAPSHOTS {
         let scenario = scenario(PACKETS).new_tree(&mut random).unwrap().current();
@@ -153,7 +153,7 @@ fn compare(topology: Topology) {
         for connection in scenario
             .connections(&snapshot)
             .iter()
-            .filter(|c| on_the_wire(c))
+            .filter(|c| reaches_policy(c))
         {
             let mut frame = frame::opening(connection);
             if scope
@@ -161,7 +161,8 @@ fn compare(topology: Topology) {
                 .iter()
                 .any(|all| *all == connection.destination)
             {
-                // As all hosts of a subnet are sent to; to one station nothing for them all passes.
+                // A broadcast packet needs a broadcast frame: in a unicast frame it would be
+                // dropped.
                 frame[..6].fill(0xff);
             }
             let wanted = expected(&on_wire, &scope, connection);

@@ -10,14 +10,14 @@ pub(crate) use edges::at_edge;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Everything one case is made of.
+/// The random choices of one case.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     nodes: usize,
     endpoints: Vec<RandomEndpoint>,
     policies: Vec<RandomPolicy>,
     packets: Vec<RandomPacket>,
-    /// Declared prefixes.
+    /// Declared prefixes: whether IPv6, base, index of the length.
     isolated: Vec<(bool, u8, u8)>,
 }
 
@@ -29,7 +29,7 @@ struct RandomEndpoint {
     labels: Vec<(u8, u8)>,
     families: u8,
     extra_address: bool,
-    /// Whose addresses it has instead of its own.
+    /// Index of the endpoint whose addresses this endpoint has instead of its own.
     twin: Option<u8>,
     ports: Vec<(u8, u8, u16)>,
     node: Option<u8>,
@@ -84,22 +84,22 @@ struct RandomPacket {
 
 #[derive(Debug, Clone)]
 enum RandomAddress {
-    /// Of an endpoint, by number.
+    /// An endpoint's address, by index.
     Endpoint(u16),
-    /// At the edge of a prefix of the policies: one before, first, last, one after.
+    /// At the edge of a prefix of the policies: before the first, first, last, after the last.
     Edge(u16, u8),
-    /// Anywhere in the addresses that the scenario uses.
+    /// Any of the addresses that the scenario uses.
     Any(u8),
     /// One of [`SPECIAL4`] and [`SPECIAL6`].
     Special(u8),
 }
 
-/// Addresses of the machine, where there is one; those of the first node, and of its link.
+/// Addresses of the machine in the NIC tests: those of the first node, and link-local ones.
 pub(crate) const OWN: [&str; 4] = ["10.0.0.1", "fd00:0:0:1::1", "169.254.9.9", "fe80::1"];
 
 pub(crate) const OWN_BROADCAST: &str = "10.0.0.255";
 
-/// Groups, and addresses of one link, known and unknown to it.
+/// Groups, broadcasts and link-local addresses, listed and unlisted by the scope.
 const SPECIAL4: [&str; 8] = [
     "224.0.0.2",
     "224.0.0.5",
@@ -115,7 +115,7 @@ const SPECIAL6: [&str; 7] = [
     "ff02::5", "ff02::66", "ff02::fb", "ff05::2", "fe80::2", "fe80::3", "fe80::1",
 ];
 
-/// Ports that mean something there.
+/// Ports of control protocols and link-local services.
 const SPECIAL_PORTS: [u16; 10] = [179, 520, 521, 646, 1985, 2029, 3222, 3784, 3785, 5353];
 
 const NAMES: [&str; 3] = ["http", "dns", "db"];

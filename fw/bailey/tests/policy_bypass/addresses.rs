@@ -14,8 +14,8 @@ use nix::sys::signal::Signal;
 use crate::demo_lab::*;
 use crate::{NODE, launch, start_on};
 
-/// An address of this machine does not come in as the source of a packet, also if the machine itself has
-/// a flow that the packet would be of.
+/// A packet that comes in with an address of this machine as its source is dropped, even if it
+/// matches a flow of the machine.
 #[test]
 #[ignore = "needs root and BPF"]
 fn spoofed_machine_address_cannot_continue_flow() {
@@ -40,7 +40,7 @@ fn spoofed_machine_address_cannot_continue_flow() {
     assert_eq!(counted(&lab, "nic0", "xdp", "flow"), 0);
 }
 
-/// Neighbour discovery for a subnet behind another interface would be routed there.
+/// The machine would route neighbour discovery for a subnet behind another interface.
 #[test]
 #[ignore = "needs root and BPF"]
 fn neighbour_discovery_is_not_routed() {
@@ -64,15 +64,15 @@ fn neighbour_discovery_is_not_routed() {
     assert_eq!(send("fd42::99", DB[1]), 1);
 }
 
-/// An endpoint beside the machine (a macvlan) that takes an address which the machine has on another NIC is not
-/// the machine.
+/// An endpoint beside the machine (a macvlan) is not the machine, even with an address that the
+/// machine has on another NIC.
 #[test]
 #[ignore = "needs root and BPF"]
 fn macvlan_with_machine_address_is_not_machine() {
     let lab = lab();
     let pod = Namespace::new().unwrap();
     bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
-    // The lab's node has it on the interfaces to its workloads.
+    // The lab's node has this address on the interfaces to its workloads.
     pod.ip("address add fe80::1/64 dev eth0 nodad").unwrap();
     Server::tcp(&pod, 8080).unwrap();
     let mac = mac_of(&pod, "eth0")
@@ -87,15 +87,15 @@ fn macvlan_with_machine_address_is_not_machine() {
     let index = index.unwrap().unwrap().index;
     let to = SocketAddrV6::new("fe80::1".parse().unwrap(), 8080, 0, index).into();
     let reach = || traffic::tcp(&lab.outside, ip("::"), to);
-    soon("reachable without Bailey", || reach() == Observed::Allowed);
+    wait_until("reachable without Bailey", || reach() == Observed::Allowed);
     let _daemon = start_on(&lab, &["nic0", "db"], "");
     lab.wait_for_carrier();
     assert_eq!(reach(), Observed::Silent);
     assert!(counted(&lab, "nic0", "xdp", "link-local") > 0);
 }
 
-/// A NIC in a bridge of the machine, whose hardware address is another: what the machine sends by it is the
-/// machine's.
+/// The NIC is a port of a bridge with another hardware address. Packets that the machine sends
+/// through the bridge count as the machine's.
 #[test]
 #[ignore = "needs root and BPF"]
 fn machine_traffic_passes_bridge_on_its_nic() {
@@ -116,10 +116,10 @@ fn machine_traffic_passes_bridge_on_its_nic() {
     let _daemon = start_on(&lab, &["nic0"], declared);
     lab.wait_for_carrier();
     let own = || traffic::udp(&lab.node, ip("203.0.113.1"), at(BACKUP[0], 7000));
-    soon("the machine's datagrams leave", || {
+    wait_until("the machine's datagrams leave", || {
         own() == Observed::Allowed
     });
-    // By link-local addresses, too: they are the machine's, whatever endpoints are isolated.
+    // Also with link-local addresses: these are the machine's, even while endpoints are isolated.
     let index = lab.outside.run(|| netlink::interface_by_name("eth0"));
     let index = index.unwrap().unwrap().index;
     let [a, b, c, d, e, f] = [2_u8, 0, 0, 0, 0, 0x77];
@@ -127,13 +127,14 @@ fn machine_traffic_passes_bridge_on_its_nic() {
     let words = [pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f)];
     let local = Ipv6Addr::new(0xfe80, 0, 0, 0, words[0], words[1], words[2], words[3]);
     let to = SocketAddrV6::new(local, 7001, 0, index).into();
-    soon("the machine answers at its link-local address", || {
+    wait_until("the machine answers at its link-local address", || {
         traffic::tcp(&lab.outside, ip("::"), to) == Observed::Allowed
     });
     assert_eq!(counted(&lab, "nic0", "tc", "spoofed"), 0);
 }
 
-/// What a macvlan endpoint forwards came in through an interface of its namespace, whatever the number.
+/// Packets that a macvlan endpoint forwards are not the machine's, even if their ingress interface
+/// in the endpoint's namespace has the ifindex of the NIC.
 #[test]
 #[ignore = "needs root and BPF"]
 fn spoofed_source_cannot_hide_behind_ifindex_collision() {
@@ -141,7 +142,7 @@ fn spoofed_source_cannot_hide_behind_ifindex_collision() {
     let (pod, beyond) = (Namespace::new().unwrap(), Namespace::new().unwrap());
     let nic = lab.node.run(|| netlink::interface_by_name("nic0"));
     let nic = nic.unwrap().unwrap().index;
-    // Before the macvlan takes that number.
+    // Created first, or the macvlan would take that ifindex.
     let pair = format!(
         "link add in index {nic} type veth peer name out netns {}",
         beyond.id()
@@ -169,12 +170,12 @@ fn spoofed_source_cannot_hide_behind_ifindex_collision() {
             socket.send_to(b"x", at(BACKUP[0], 9)).unwrap();
         }
     });
-    soon("forged packets are counted", || {
+    wait_until("spoofed packets are counted", || {
         counted(&lab, "nic0", "tc", "spoofed") >= 4
     });
 }
 
-/// Linux takes an IPv6 packet with an address of its own as the source.
+/// Linux accepts an IPv6 packet with one of its own addresses as the source; Bailey drops it.
 #[test]
 #[ignore = "needs root and BPF"]
 fn own_addresses_from_outside_are_spoofed() {
@@ -197,13 +198,13 @@ fn own_addresses_from_outside_are_spoofed() {
         sleep(Duration::from_millis(300));
         counted(&lab, "nic0", "xdp", "spoofed")
     };
-    // The neighbour is found under an address that it can answer to.
+    // Resolves the neighbour from an address that the node can answer.
     assert_eq!(send(BACKUP[1]), 0);
     assert_eq!(send("2001:db8:c::1"), 0);
-    // Not the address that is its own way to the node.
+    // An address of the node, but not the one that the sender uses as its gateway.
     let spoofed = send("2001:db8:b::1");
     assert!(spoofed > 0, "{}", json(&lab, "counters"));
-    // An address that the machine gets later is its own from then on.
+    // An address that the machine gets later is spoofed from then on.
     let before = counted(&lab, "nic0", "xdp", "spoofed");
     lab.node
         .ip("addr add 2001:db8:c::1/128 dev lo nodad")
@@ -212,8 +213,8 @@ fn own_addresses_from_outside_are_spoofed() {
     assert!(send("2001:db8:c::1") > before);
 }
 
-/// An address in a declared prefix that the inventory does not know is a pod that is newer, or a second
-/// address of one that is older.
+/// An unknown address in a declared prefix may be a new pod, or a second address of an existing
+/// pod.
 #[test]
 #[ignore = "needs root and BPF"]
 fn unknown_address_in_declared_prefix_is_denied() {
@@ -224,7 +225,7 @@ fn unknown_address_in_declared_prefix_is_denied() {
     Server::udp(web, ip("10.42.0.77"), 7777).unwrap();
     let mut daemon = start(&lab, "");
     let reach = || traffic::udp(&lab.outside, ip(STRANGER[0]), at("10.42.0.77", 7777));
-    assert_eq!(reach(), Observed::Allowed, "nothing is declared");
+    assert_eq!(reach(), Observed::Allowed, "no prefix is declared");
     daemon.signal(Signal::SIGTERM).unwrap();
     daemon.wait().unwrap();
     daemon::configure(

@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 use crate::demo_lab::*;
 use crate::{NODE, start_on};
 
-/// The node translates a port of its own to a workload behind another NIC. XDP has seen a packet to the
-/// node, which nobody isolates; the workload's policy is asked where the packet leaves, and the answer of
-/// whom policy admits finds its flow.
+/// The node translates one of its ports to a workload behind another NIC. XDP has admitted a packet
+/// to the node, which is not isolated. The egress hook evaluates the workload's policy, and replies
+/// to allowed clients match the flow.
 #[test]
 #[ignore = "needs root and BPF"]
 fn dnat_port_is_evaluated_as_workload_traffic() {
@@ -43,7 +43,8 @@ fn dnat_port_is_evaluated_as_workload_traffic() {
                 let tcp = |from: &str| traffic::tcp(outside, ip(from), at(NODE[f], 30432));
                 let udp = |from: &str| traffic::udp(outside, ip(from), at(NODE[f], 30433));
                 let sctp = |from: &str| sctp::open(outside, ip(from), at(NODE[f], 30434));
-                // Masqueraded, it comes from the node, whose workload it is not.
+                // After masquerading the source is the node, and the workload is not one of its
+                // pods.
                 let admitted = if masquerade {
                     Observed::Silent
                 } else {
@@ -64,8 +65,8 @@ fn dnat_port_is_evaluated_as_workload_traffic() {
     }
 }
 
-/// What comes out of a tunnel on this machine came in as a packet to the machine, through an attached NIC;
-/// it is judged as what it is where it leaves.
+/// The machine decapsulates packets of a tunnel that came in through an attached NIC. The egress
+/// hook evaluates the inner packets.
 #[test]
 #[ignore = "needs root and BPF"]
 fn decapsulated_packets_are_evaluated_at_egress() {
@@ -102,15 +103,15 @@ fn decapsulated_packets_are_evaluated_at_egress() {
         assert_eq!(udp, expected, "UDP from {from}");
         assert_eq!(dropped() > before, expected == Observed::Silent, "{from}");
     }
-    // It was the tunnel that brought them.
+    // The packets came through the tunnel.
     assert!(lab.node.frames("vx").unwrap().received > 0);
     assert_eq!(counted(&lab, "nic0", "xdp", "policy"), 0);
     daemon.signal(Signal::SIGTERM).unwrap();
     daemon.wait().unwrap();
 }
 
-/// An interface of another network namespace may have the number of an attached one. A packet that it brought
-/// there comes here through an interface that nobody judges.
+/// An interface of another network namespace may have the ifindex of an attached NIC. Its packets
+/// come in through an interface without a program, so the egress hook must evaluate them.
 #[test]
 #[ignore = "needs root and BPF"]
 fn packets_from_other_namespace_are_evaluated() {
@@ -131,7 +132,7 @@ fn packets_from_other_namespace_are_evaluated() {
     assert_eq!(
         number(&between, "in"),
         nic,
-        "the numbers are to be the same"
+        "both interfaces have the same ifindex"
     );
     connect(&lab.node, "far", &between, "near").unwrap();
     for (namespace, line) in [
@@ -161,7 +162,8 @@ fn packets_from_other_namespace_are_evaluated() {
     daemon.wait().unwrap();
 }
 
-/// What is forwarded from one attached NIC to another meets its flow where it leaves, and is counted once.
+/// A packet forwarded between two attached NICs matches its flow at the egress hook and is counted
+/// once.
 #[test]
 #[ignore = "needs root and BPF"]
 fn packet_admitted_in_xdp_matches_flow_at_tc() {
@@ -178,7 +180,7 @@ fn packet_admitted_in_xdp_matches_flow_at_tc() {
         assert_eq!(
             counted(&lab, "db", "tc", hook),
             0,
-            "judged where it came in"
+            "evaluated at the XDP hook"
         );
     }
 }

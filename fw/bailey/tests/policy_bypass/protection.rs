@@ -15,12 +15,13 @@ use nix::sys::signal::Signal;
 use crate::demo_lab::*;
 use crate::{NODE, launch};
 
-/// A NIC comes back while packets arrive: how many get through before the link is there?
+/// A NIC is created again while packets arrive: at most 100 packets pass before the program is
+/// attached.
 #[test]
 #[ignore = "needs root and BPF"]
 fn recreated_nic_is_unprotected_only_briefly() {
     let lab = lab();
-    // Sockets belong to the namespace that they were made in, whoever uses them.
+    // A socket stays in the network namespace in which it was created.
     let bind = |address: &'static str, port| move || UdpSocket::bind(at(address, port)).unwrap();
     let from = lab.outside.run(bind(STRANGER[0], 0));
     let to = lab.workload("db").run(bind(DB[0], 9));
@@ -30,7 +31,7 @@ fn recreated_nic_is_unprotected_only_briefly() {
     lab.node.ip("link delete nic0").unwrap();
     daemon.wait_for("the interface is gone", PATIENCE).unwrap();
     let stop = AtomicBool::new(false);
-    // Also if what is waited for meanwhile never comes.
+    // The threads also end if the daemon never attaches.
     let end = Instant::now() + PATIENCE + PATIENCE;
     let goes_on = || !stop.load(Ordering::Relaxed) && Instant::now() < end;
     let arrivals = thread::scope(|scope| {
@@ -64,10 +65,10 @@ fn recreated_nic_is_unprotected_only_briefly() {
     };
     println!("{} packets arrived within {open:?}", arrivals.len());
     assert!(arrivals.len() < 100, "{} arrived", arrivals.len());
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
-/// Without pins what is attached would end with the daemon.
+/// Without pins the attached programs would end with the daemon.
 #[test]
 #[ignore = "needs root and BPF"]
 fn removed_pins_are_recreated() {
@@ -81,10 +82,10 @@ fn removed_pins_are_recreated() {
     daemon.signal(Signal::SIGTERM).unwrap();
     daemon.wait_for("stays in force", PATIENCE).unwrap();
     daemon.wait().unwrap();
-    assert_in_force(&lab);
+    assert_enforced(&lab);
 }
 
-/// A directory that others can write to is theirs.
+/// Another user could replace pins in a directory with write permission for all.
 #[test]
 #[ignore = "needs root and BPF"]
 fn world_writable_pin_directory_is_refused() {
@@ -102,7 +103,7 @@ fn world_writable_pin_directory_is_refused() {
     assert_eq!(mode & 0o777, 0o700);
 }
 
-/// What editors and git keep beside policies is none of them.
+/// Lock files of editors, dangling links and `.git` are not policies.
 #[test]
 #[ignore = "needs root and BPF"]
 fn hidden_files_are_ignored() {
@@ -114,12 +115,12 @@ fn hidden_files_are_ignored() {
     fs::create_dir(directory.join(".git")).unwrap();
     fs::write(directory.join(".git/a.yaml"), "{").unwrap();
     sleep(Duration::from_secs(3));
-    set_backup(&lab, &mut daemon, false);
+    set_backup_permission(&lab, &mut daemon, false);
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
 }
 
-/// With invalid files and nothing in force the failsafe alone may pass, if so configured, until the files
-/// are corrected.
+/// `without_policy = "failsafe-only"`: with invalid files and no active generation only the
+/// failsafe passes, until the files are corrected.
 #[test]
 #[ignore = "needs root and BPF"]
 fn failsafe_only_start_drops_until_valid_policy() {
@@ -144,8 +145,9 @@ fn failsafe_only_start_drops_until_valid_policy() {
     assert_eq!(reach(), Observed::Allowed);
 }
 
-/// A NIC that is made anew while no daemon lives carries no program, and the guard closes it; but for the
-/// failsafe. With the next start it is open to whom policy admits, and `detach` takes the guard away.
+/// A NIC that is created without a running daemon has no program. The guard then drops all IP
+/// packets except those of the failsafe. The next start attaches the NIC, and `detach` removes the
+/// guard.
 #[test]
 #[ignore = "needs root and BPF"]
 fn guard_closes_nic_without_program() {
@@ -162,19 +164,27 @@ fn guard_closes_nic_without_program() {
     let mut daemon = launch(&lab);
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     lab.wait_for_carrier();
-    let allowed_soon = || soon("allowed", || reach(5432) == Observed::Allowed);
-    allowed_soon();
-    assert_in_force(&lab);
-    // Somebody reloads the rules of the machine.
+    let assert_allowed_soon = || {
+        wait_until("policy allows the connection", || {
+            reach(5432) == Observed::Allowed
+        })
+    };
+    assert_allowed_soon();
+    assert_enforced(&lab);
+    // Another process flushes nftables: the daemon creates the guard again.
     lab.node.command("nft", "flush ruleset").unwrap();
     daemon.wait_for("it is made again", PATIENCE).unwrap();
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
-    assert_eq!(reach(5432), Observed::Allowed, "what is attached goes on");
+    assert_eq!(
+        reach(5432),
+        Observed::Allowed,
+        "the attached programs go on"
+    );
     lab.node.ip("link del nic0").unwrap();
     lab.reconnect().unwrap();
     lab.wait_for_carrier();
-    assert_eq!(reach(5432), Observed::Silent, "it carries no program");
+    assert_eq!(reach(5432), Observed::Silent, "the new NIC has no program");
     assert_eq!(
         traffic::ping(&lab.outside, ip(STRANGER[0]), ip(NODE[0])),
         Observed::Silent
@@ -190,7 +200,7 @@ fn guard_closes_nic_without_program() {
     let mut daemon = launch(&lab);
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     lab.wait_for_carrier();
-    allowed_soon();
+    assert_allowed_soon();
     ask(&lab, "detach --yes-unfiltered");
     assert_detached(&lab);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The place of one fuzz run: two ends, their addresses, and what Bailey knows of them.
+//! The setting of one fuzz run: two ends, their addresses, and Bailey's settings.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,26 +7,26 @@ use bailey_lab::Namespace;
 use bailey_reference::Frames;
 use ipnet::IpNet;
 
-/// Where somebody sends and somebody listens.
+/// Two ends between which random frames are sent, and the settings of the Bailey in between.
 pub(crate) struct Arena<'a> {
     pub(crate) name: &'static str,
-    /// Both ends, by their namespaces and interfaces.
+    /// Namespace and interface of both ends.
     pub(crate) ends: [(&'a Namespace, &'static str); 2],
-    /// Stations that frames of each end go to, beside one that nobody is.
+    /// Hardware addresses that frames of each end go to, beside an unknown one.
     pub(crate) stations: [Vec<[u8; 6]>; 2],
     pub(crate) frames: Frames,
-    /// All addresses of the endpoint, and around them, are in here.
+    /// Declared prefixes: contain the endpoint's addresses and their neighbours.
     pub(crate) isolated: Vec<IpNet>,
-    /// Is it told which side is the inside? Then nothing comes from there with another's address.
-    pub(crate) told: bool,
-    /// Addresses that nobody judges: between them and the endpoint there is no NIC.
-    pub(crate) unseen: Vec<IpAddr>,
-    /// The broadcast addresses of subnets that the machine is in.
+    /// Whether `[sources]` is configured for every packet: then the internal end cannot use foreign
+    /// sources.
+    pub(crate) knows_sources: bool,
+    /// Addresses of the machine: no NIC is between them and the endpoint, so no policy applies.
+    pub(crate) machine_addresses: Vec<IpAddr>,
+    /// Broadcast addresses of the machine's subnets.
     pub(crate) broadcasts: Vec<IpAddr>,
     pub(crate) pools: (Vec<Ipv4Addr>, Vec<Ipv6Addr>),
-    /// How many of its frames for each direction at least must come out, since they pass: the test sees
-    /// something.
-    pub(crate) least: usize,
+    /// Minimum number of frames that must come out per direction: proves that the listener works.
+    pub(crate) min_frames: usize,
 }
 
 pub(crate) fn mac(namespace: &Namespace, interface: &'static str) -> [u8; 6] {
@@ -53,7 +53,7 @@ pub(crate) fn link_local(mac: [u8; 6]) -> Ipv6Addr {
     )
 }
 
-/// Addresses that are nobody's, groups', and those given.
+/// Address pools: the given addresses, unknown addresses, groups and link-local addresses.
 pub(crate) fn pools(
     ipv4: &[&str],
     ipv6: &[&str],
@@ -82,7 +82,7 @@ pub(crate) fn pools(
         "::ffff:10.9.0.2",
         "fec0::1",
     ];
-    // What is meant comes as often as everything else.
+    // The given addresses are as frequent as all others together.
     let four = ipv4.iter().cycle().take(IPV4.len() + 3).chain(&IPV4);
     let six = ipv6.iter().cycle().take(IPV6.len() + 3).chain(&IPV6);
     let six = six.map(|text| text.parse().unwrap());

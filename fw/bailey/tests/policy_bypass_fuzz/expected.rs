@@ -1,4 +1,4 @@
-//! Decides whether a frame that came out may have come out, by docs/packets.md and the policy.
+//! Decides whether a received frame was allowed to pass, by docs/packets.md and the policy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,8 @@ use bailey_reference::{Fragment, Packet, Parsed};
 
 use crate::arena::Arena;
 
-/// Routing protocols to their groups; the table of docs/packets.md.
+/// Whether a packet is routing control traffic to its group: the table under *Groups* in
+/// docs/packets.md.
 fn is_control(packet: &Packet) -> bool {
     let one_of = |groups: &[&str]| {
         let mut groups = groups.iter().map(|text| text.parse::<IpAddr>().unwrap());
@@ -26,23 +27,26 @@ fn is_control(packet: &Packet) -> bool {
     }
 }
 
-/// May a packet that policy is asked about pass? Neither end is isolated, and it goes to nobody else.
+/// Whether policy may allow a packet: neither end is isolated, and the packet reaches no third
+/// endpoint.
 fn may_pass(packet: &Packet, frame: &[u8], arena: &Arena<'_>, end: usize) -> bool {
     let sender = sender_of(frame);
-    // What the machine itself sends has not been forwarded. What it forwards with its own address may be
-    // masqueraded, or forged behind an interface that nobody judges: see docs/unseen.md.
+    // Packets of the machine itself have an initial TTL. Forwarded packets with the machine's
+    // address may be masqueraded, or spoofed behind an interface without a program: see
+    // docs/unseen.md.
     let own = matches!(hops_of(frame), 1 | 64 | 255) || arena.name == "host" && sender.is_ipv6();
-    if own && arena.unseen.contains(&sender) {
+    if own && arena.machine_addresses.contains(&sender) {
         return true;
     }
     let local = |end: &IpAddr| match end {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
     };
-    if arena.told && end == 1 && !local(&sender) {
+    if arena.knows_sources && end == 1 && !local(&sender) {
         return false;
     }
-    // The packet is an answer to what an error quotes; who reports it may be another.
+    // For an ICMP error, source and destination are those of a reply to the quoted packet. The
+    // sender of the error may be a third host.
     let ends = [packet.source, packet.destination, sender];
     let is_isolated = |end: &IpAddr| arena.isolated.iter().any(|net| net.contains(end));
     if ends.iter().any(is_isolated) {
@@ -54,24 +58,24 @@ fn may_pass(packet: &Packet, frame: &[u8], arena: &Arena<'_>, end: usize) -> boo
             IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
             IpAddr::V6(address) => address.is_multicast(),
         };
-    // A later fragment over IPv6 does not say what it is of.
+    // A later fragment over IPv6 does not state its protocol.
     let unknown = matches!(packet.fragment, Fragment::Later { .. }) && packet.protocol == 0;
     let routing = unknown
         || matches!(packet.protocol, 88 | 89 | 103 | 112)
         || packet.protocol == 17 && matches!(packet.destination_port, 3784 | 3785);
-    // What is sent to groups has its senders' leave.
+    // Packets to groups: only control traffic passes while endpoints are isolated.
     if to_group && (arena.frames.bridge || end == 0) {
         return is_control(packet);
     }
-    // To the machine itself anybody on the link may send, and this may be of such a flow, or an error about
-    // one.
-    let of_machine = |end: &IpAddr| !arena.told && arena.unseen.contains(end);
+    // Any host on the link may send to the machine itself. The packet may belong to such a flow, or
+    // be an error about one.
+    let of_machine = |end: &IpAddr| !arena.knows_sources && arena.machine_addresses.contains(end);
     let to_machine =
         of_machine(&packet.destination) || packet.related && of_machine(&packet.source);
     !ends[..2].iter().any(local) || routing || to_machine
 }
 
-/// The IP packet in a frame.
+/// The bytes after the Ethernet header and the VLAN tags.
 fn packet_of(frame: &[u8]) -> &[u8] {
     let mut at = 12;
     while matches!(
@@ -83,13 +87,13 @@ fn packet_of(frame: &[u8]) -> &[u8] {
     &frame[at + 2..]
 }
 
-/// Its TTL or hop limit.
+/// TTL or hop limit of the packet in a frame.
 fn hops_of(frame: &[u8]) -> u8 {
     let header = packet_of(frame);
     header[if header[0] >> 4 == 4 { 8 } else { 7 }]
 }
 
-/// Its source.
+/// Source address of the packet in a frame.
 fn sender_of(frame: &[u8]) -> IpAddr {
     let header = packet_of(frame);
     match header[0] >> 4 {
@@ -98,12 +102,16 @@ fn sender_of(frame: &[u8]) -> IpAddr {
     }
 }
 
-/// What is wrong with a frame that came out, if anything is.
-pub(crate) fn wrong(frame: &[u8], arena: &Arena<'_>, end: usize) -> Result<&'static str, String> {
+/// The reason for which a received frame may pass; or the error that it should not have passed.
+pub(crate) fn check_frame(
+    frame: &[u8],
+    arena: &Arena<'_>,
+    end: usize,
+) -> Result<&'static str, String> {
     match bailey_reference::parse(frame, &arena.frames) {
         Parsed::Pass(reason) => Ok(reason),
         Parsed::Packet(packet) if may_pass(&packet, frame, arena, end) => {
-            // Who is asked is no secret of a fragment without ports.
+            // Fragments are listed apart: later ones have no ports to evaluate.
             Ok(match packet.fragment {
                 Fragment::Whole => "nobody isolated",
                 _ => "fragment, nobody isolated",

@@ -10,23 +10,24 @@ use std::time::Duration;
 use bailey_lab::Namespace;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Ports that the generator likes.
+/// Ports that the generator prefers.
 const PORTS: [u16; 6] = [80, 81, 53, 4789, 6081, 40_000];
 
-/// Protocols of raw sockets: ICMP, TCP, GRE, OSPF, SCTP. Of UDP and ICMPv6 some passes without policy.
+/// Protocols of raw sockets: ICMP, TCP, GRE, OSPF, SCTP. Not UDP and ICMPv6: some of both passes
+/// without policy.
 const RAW: [i32; 5] = [1, 6, 47, 89, 132];
 
-/// What a namespace sees on its interfaces, and what its sockets are given.
+/// Records the frames on all interfaces of a namespace, and the packets that its sockets receive.
 pub(crate) struct Listener {
     stop: Arc<AtomicBool>,
     frames: JoinHandle<Vec<Vec<u8>>>,
-    /// UDP and raw ones; that they are all of one type means receiving only.
+    /// UDP and raw sockets; held as `UdpSocket` because they only receive.
     datagrams: Vec<UdpSocket>,
     streams: Vec<TcpListener>,
 }
 
-/// A socket for what comes to any address of a family.
-fn any(family: Domain, kind: Type, protocol: Option<Protocol>, port: u16) -> Socket {
+/// A socket bound to the unspecified address of a family.
+fn open_socket(family: Domain, kind: Type, protocol: Option<Protocol>, port: u16) -> Socket {
     let address: IpAddr = match family {
         Domain::IPV4 => Ipv4Addr::UNSPECIFIED.into(),
         _ => Ipv6Addr::UNSPECIFIED.into(),
@@ -57,14 +58,14 @@ impl Listener {
             let mut streams: Vec<TcpListener> = Vec::new();
             for family in [Domain::IPV4, Domain::IPV6] {
                 for port in PORTS {
-                    datagrams.push(any(family, Type::DGRAM, None, port).into());
-                    let stream = any(family, Type::STREAM, None, port);
+                    datagrams.push(open_socket(family, Type::DGRAM, None, port).into());
+                    let stream = open_socket(family, Type::STREAM, None, port);
                     stream.listen(16).unwrap();
                     streams.push(stream.into());
                 }
                 for protocol in RAW {
                     let protocol = Some(Protocol::from(protocol));
-                    datagrams.push(any(family, Type::RAW, protocol, 0).into());
+                    datagrams.push(open_socket(family, Type::RAW, protocol, 0).into());
                 }
             }
             (socket, datagrams, streams)
@@ -75,7 +76,8 @@ impl Listener {
             let mut frame = vec![0; 4096];
             loop {
                 match socket.read(&mut frame) {
-                    // What it sends itself is seen, too, and what it tells itself.
+                    // AF_PACKET also returns the frames that this end sends, and those of its
+                    // loopback.
                     Ok(length) if length >= 14 && frame[6..12] != own && frame[6..12] != [0; 6] => {
                         seen.push(frame[..length].to_vec());
                     }
@@ -93,25 +95,26 @@ impl Listener {
         }
     }
 
-    /// All frames that came in, and packets and connections that a socket was given.
+    /// Stops. Returns all received frames, and a description of each packet and connection of a
+    /// socket.
     pub(crate) fn end(self) -> (Vec<Vec<u8>>, Vec<String>) {
         sleep(Duration::from_millis(300));
         self.stop.store(true, Ordering::Release);
         let frames = self.frames.join().unwrap();
-        let mut given = Vec::new();
+        let mut received = Vec::new();
         let mut buffer = [0; 2048];
         for socket in &self.datagrams {
             while let Ok((length, from)) = socket.recv_from(&mut buffer) {
                 let local = socket.local_addr().unwrap();
-                given.push(format!("{from} -> {local}: {length} bytes"));
+                received.push(format!("{from} -> {local}: {length} bytes"));
             }
         }
         for stream in &self.streams {
             while let Ok((_, from)) = stream.accept() {
                 let local = stream.local_addr().unwrap();
-                given.push(format!("{from} -> {local}: a connection"));
+                received.push(format!("{from} -> {local}: a connection"));
             }
         }
-        (frames, given)
+        (frames, received)
     }
 }

@@ -1,7 +1,8 @@
-//! An endpoint that policy isolates in both directions, behind each topology, and a host beside it that sends
-//! random frames of every kind that docs/packets.md defines: to stations and groups, from and to known,
-//! unknown, link-local, mapped and group addresses, of all protocols, whole and in fragments, and damaged.
-//! Only frames that the page passes may come out at the other end; in both directions.
+//! An endpoint that policy isolates in both directions, behind each topology, and a host beside it
+//! that sends random frames of every kind that docs/packets.md defines: to stations and groups,
+//! from and to known, unknown, link-local, mapped and group addresses, of all protocols, whole and
+//! in fragments, and damaged. Only frames that the page passes may come out at the other end; in
+//! both directions.
 #![cfg(target_os = "linux")]
 
 /// The two ends, their addresses and settings.
@@ -23,14 +24,14 @@ use bailey_lab::daemon::{self, POLICIES};
 use bailey_lab::wire::SIDES;
 use bailey_lab::{Daemon, Lab, Namespace, Wire};
 use bailey_reference::{Frames, Generator, Pools};
-use expected::wrong;
+use expected::check_frame;
 use ipnet::IpNet;
 use listener::Listener;
-use sender::send;
+use sender::send_random_frames;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Frames in each direction of each topology.
+/// Frames per direction and topology; `BAILEY_FUZZ_TIMES` multiplies the number.
 const FRAMES: usize = 100_000;
 
 fn amount() -> usize {
@@ -53,7 +54,7 @@ fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_bailey"))
 }
 
-/// Nobody may send the endpoint anything, nor it anybody.
+/// Policies that isolate the endpoint in both directions without any rule.
 fn policies(addresses: &str) -> String {
     format!(
         "apiVersion: bailey.dev/v1\nkind: Workload\n\
@@ -88,7 +89,7 @@ fn launch(
     daemon
 }
 
-fn assail(arena: &Arena<'_>) {
+fn send_both_ways(arena: &Arena<'_>) {
     let seed = seed();
     for (sender, receiver) in [(0, 1), (1, 0)] {
         let ends = arena.ends;
@@ -100,7 +101,8 @@ fn assail(arena: &Arena<'_>) {
         );
         let mut stations = arena.stations[sender].clone();
         stations.push([2, 0, 0, 0, 0xde, 0xad]);
-        // Frames are the sender's own, so that nobody learns another way to it.
+        // All frames have the sender's hardware address, so that no bridge or neighbour table
+        // learns another.
         let pools = Pools {
             stations,
             from: own[sender],
@@ -109,12 +111,12 @@ fn assail(arena: &Arena<'_>) {
         };
         let generator = Generator::among(seed, arena.frames.clone(), pools);
         let listener = Listener::start(ends[receiver].0, own[receiver]);
-        send(ends[sender].0, ends[sender].1, generator, own[sender]);
-        let (frames, given) = listener.end();
+        send_random_frames(ends[sender].0, ends[sender].1, generator, own[sender]);
+        let (frames, received) = listener.end();
         let mut passed: BTreeMap<&str, usize> = BTreeMap::new();
         let mut wrongs = Vec::new();
         for frame in &frames {
-            match wrong(frame, arena, sender) {
+            match check_frame(frame, arena, sender) {
                 Ok(reason) => *passed.entry(reason).or_default() += 1,
                 Err(what) => wrongs.push(what),
             }
@@ -130,9 +132,9 @@ fn assail(arena: &Arena<'_>) {
         let open = passed
             .keys()
             .any(|reason| reason.contains("nobody isolated"));
-        assert!(open || given.is_empty(), "sockets were given {given:?}");
+        assert!(open || received.is_empty(), "sockets received {received:?}");
         assert!(
-            frames.len() >= arena.least,
+            frames.len() >= arena.min_frames,
             "only {} came out",
             frames.len()
         );
@@ -154,7 +156,7 @@ fn random_frames_cannot_bypass_policy_on_bridge() {
         &isolated,
     );
     let macs = [mac(&wire.left, "eth0"), mac(&wire.right, "eth0")];
-    assail(&Arena {
+    send_both_ways(&Arena {
         name: "bridge",
         ends: [(&wire.left, "eth0"), (&wire.right, "eth0")],
         stations: [vec![macs[1]], vec![macs[0]]],
@@ -164,29 +166,29 @@ fn random_frames_cannot_bypass_policy_on_bridge() {
             ..Frames::default()
         },
         isolated,
-        told: true,
-        unseen: Vec::new(),
+        knows_sources: true,
+        machine_addresses: Vec::new(),
         broadcasts: Vec::new(),
         pools: pools(
             &["10.9.0.2", "10.9.0.1", "10.9.0.77", "10.9.0.255"],
             &["fd09::2", "fd09::1", "fd09::77", "fd09::"],
             &macs.map(link_local),
         ),
-        least: 1000,
+        min_frames: 1000,
     });
 }
 
-/// Where the inside of the lab is.
-const INSIDE: &str = "[sources]\noutside = [\"nic0\"]\ninside = [\"10.42.0.0/24\", \"fd42::/64\"]";
+/// `[sources]` of the lab.
+const SOURCES: &str = "[sources]\noutside = [\"nic0\"]\ninside = [\"10.42.0.0/24\", \"fd42::/64\"]";
 
-/// Of the subnets of the lab's NIC.
+/// Broadcast addresses of the subnets of the lab's NIC.
 const BROADCASTS: [&str; 2] = ["203.0.113.255", "198.51.100.255"];
 
-/// The subnets of IPv6 that the lab's node is in.
+/// IPv6 subnets of the lab's node.
 const SUBNETS: [&str; 2] = ["2001:db8:a::/64", "2001:db8:b::/64"];
 
-/// A lab whose workload `web` is closed.
-fn assail_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
+/// Sends random frames in a lab whose workload `web` is isolated in both directions.
+fn run_in_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
     let lab = Lab::new().unwrap();
     let isolated = nets(&["10.42.0.0/24", "fd42::/64"]);
     let _daemon = launch(
@@ -200,7 +202,7 @@ fn assail_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
     lab.wait_for_carrier();
     let web = lab.workload("web");
     let near = [mac(&lab.node, "nic0"), mac(&lab.node, "web")];
-    assail(&Arena {
+    send_both_ways(&Arena {
         name,
         ends: [(&lab.outside, "eth0"), (web, "eth0")],
         stations: near.map(|mac| vec![mac]),
@@ -210,31 +212,31 @@ fn assail_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
             ..Frames::default()
         },
         isolated,
-        // At the egress hook of a host only what opens a flow is asked for its source.
-        told: name == "router",
-        unseen: addresses(&lab.node),
+        // At the egress hook of a host the source is only checked for packets that create a flow.
+        knows_sources: name == "router",
+        machine_addresses: addresses(&lab.node),
         broadcasts: BROADCASTS.map(|text| text.parse().unwrap()).to_vec(),
         pools: pools(
             &["10.42.0.11", "10.42.0.77", "203.0.113.10", "203.0.113.1"],
             &["fd42::11", "fd42::77", "2001:db8:a::10", "2001:db8:a::1"],
             &near.map(link_local),
         ),
-        least: 0,
+        min_frames: 0,
     });
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn random_frames_cannot_bypass_policy_through_host() {
-    assail_lab("host", INSIDE, &["nic0"]);
+    run_in_lab("host", SOURCES, &["nic0"]);
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn random_frames_cannot_bypass_policy_through_router() {
-    assail_lab(
+    run_in_lab(
         "router",
-        &format!("topology = \"router\"\n{INSIDE}"),
+        &format!("topology = \"router\"\n{SOURCES}"),
         &["nic0", "web", "db"],
     );
 }
@@ -265,7 +267,7 @@ fn random_frames_cannot_bypass_policy_to_macvlan() {
     );
     lab.wait_for_carrier();
     let macs = [mac(&lab.outside, "eth0"), mac(&pod, "eth0")];
-    assail(&Arena {
+    send_both_ways(&Arena {
         name: "macvlan",
         ends: [(&lab.outside, "eth0"), (&pod, "eth0")],
         stations: [vec![macs[1]], vec![macs[0]]],
@@ -274,8 +276,8 @@ fn random_frames_cannot_bypass_policy_to_macvlan() {
             ..Frames::default()
         },
         isolated,
-        told: false,
-        unseen: addresses(&lab.node),
+        knows_sources: false,
+        machine_addresses: addresses(&lab.node),
         broadcasts: BROADCASTS.map(|text| text.parse().unwrap()).to_vec(),
         pools: pools(
             &[
@@ -292,6 +294,6 @@ fn random_frames_cannot_bypass_policy_to_macvlan() {
             ],
             &macs.map(link_local),
         ),
-        least: 100,
+        min_frames: 100,
     });
 }

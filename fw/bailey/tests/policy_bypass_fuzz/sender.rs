@@ -10,8 +10,9 @@ use bailey_reference::Generator;
 
 use crate::amount;
 
-/// Sends frames of the generator from a namespace.
-pub(crate) fn send(
+/// Sends [`amount`] frames of the generator out of an interface, with `from` as their hardware
+/// source.
+pub(crate) fn send_random_frames(
     namespace: &Namespace,
     interface: &'static str,
     mut generator: Generator,
@@ -30,12 +31,12 @@ pub(crate) fn send(
             let sent = socket.send(BATCH.min(left), |room| {
                 let mut frame = generator.frame();
                 frame[6..12].copy_from_slice(&from);
-                complete(&mut frame);
+                set_ipv4_checksum(&mut frame);
                 room[..frame.len()].copy_from_slice(&frame);
                 frame.len()
             });
             left -= sent.unwrap();
-            // The reader is to keep up.
+            // The listener must keep up.
             sleep(Duration::from_micros(100));
         }
         while !socket.flush().unwrap() {
@@ -44,9 +45,9 @@ pub(crate) fn send(
     });
 }
 
-/// Mostly the right checksum of an IPv4 header, which the generator leaves out: without it, no stack
-/// would take the packet.
-fn complete(frame: &mut [u8]) {
+/// Sets the IPv4 header checksum, which the generator leaves out: no network stack accepts a packet
+/// without. Frames whose IPv4 header is not where expected stay unchanged.
+fn set_ipv4_checksum(frame: &mut [u8]) {
     let mut at = 12;
     while frame.len() > at + 4 && matches!(frame[at..at + 2], [0x81, 0x00] | [0x88, 0xa8]) {
         at += 4;

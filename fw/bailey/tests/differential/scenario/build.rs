@@ -11,15 +11,16 @@ use ipnet::IpNet;
 
 use super::edges::{blocks, edge_of, edge_ports};
 use super::{
-    LENS4, LENS6, NAMES, PROTOCOLS, RandomAddress, RandomEndpoint, RandomPeer, RandomPort,
-    RandomRule, RandomSelector, SPECIAL_PORTS, SPECIAL4, SPECIAL6, Scenario,
+    LENS4, LENS6, NAMES, PROTOCOLS, RandomAddress, RandomEndpoint, RandomPeer, RandomPolicy,
+    RandomPort, RandomRule, RandomSelector, SPECIAL_PORTS, SPECIAL4, SPECIAL6, Scenario,
 };
 
 fn namespace(number: u8) -> String {
     format!("ns{number}")
 }
 
-/// Addresses lie close together, so that prefixes of every length split them.
+/// The address with this index. Addresses are close together, so that prefixes of every length
+/// split them.
 fn address(v6: bool, number: u32) -> IpAddr {
     if v6 {
         IpAddr::V6(Ipv6Addr::from_bits(
@@ -115,12 +116,93 @@ impl RandomRule {
     }
 }
 
+/// A node with one address per family.
+fn node(number: usize) -> Endpoint {
+    Endpoint {
+        id: EndpointRef {
+            kind: EndpointKind::Node,
+            namespace: String::new(),
+            name: format!("n{number}"),
+        },
+        labels: Labels::from_iter([("k0", "v0")]),
+        addresses: [false, true]
+            .map(|v6| address(v6, number as u32 + 1))
+            .into(),
+        ports: Vec::new(),
+        node: None,
+    }
+}
+
+impl RandomPolicy {
+    fn build(&self, number: usize) -> NetworkPolicy {
+        let rules = |rules: &Option<Vec<RandomRule>>| {
+            rules
+                .as_ref()
+                .map(|rules| rules.iter().map(RandomRule::build).collect())
+        };
+        NetworkPolicy {
+            id: PolicyRef {
+                namespace: namespace(self.namespace),
+                name: format!("p{number}"),
+            },
+            pod_selector: self.selector.build(),
+            ingress: rules(&self.ingress),
+            egress: rules(&self.egress),
+            place: Place::default(),
+        }
+    }
+}
+
 impl RandomEndpoint {
+    fn id(&self, number: usize) -> EndpointRef {
+        let kind = if self.workload {
+            EndpointKind::Workload
+        } else {
+            EndpointKind::Pod
+        };
+        EndpointRef {
+            kind,
+            namespace: namespace(self.namespace),
+            name: format!("e{number}"),
+        }
+    }
+
+    /// The node of a pod; workloads have none.
+    fn node(&self) -> Option<String> {
+        self.node
+            .map(|node| format!("n{node}"))
+            .filter(|_| !self.workload)
+    }
+
+    /// A pod in the network namespace of the first node.
+    fn host_pod(&self, number: usize) -> HostPod {
+        HostPod {
+            id: self.id(number),
+            node: self.node(),
+            addresses: [false, true].map(|v6| address(v6, 1)).into(),
+            ports: self.ports(),
+        }
+    }
+
+    fn endpoint(&self, number: usize) -> Endpoint {
+        let labels = self
+            .labels
+            .iter()
+            .map(|(k, v)| (format!("k{k}"), format!("v{v}")));
+        Endpoint {
+            id: self.id(number),
+            labels: labels.collect(),
+            addresses: self.addresses(number as u32),
+            ports: self.ports(),
+            node: self.node(),
+        }
+    }
+
     fn addresses(&self, number: u32) -> Vec<IpAddr> {
         let number = self.twin.map_or(number, u32::from);
         let mut addresses = Vec::new();
         if self.twin == Some(3) {
-            // That of a node.
+            // The address of the first node.
             addresses.push(address(false, 1));
         }
         for (bit, v6) in [(1, false), (2, true)] {
@@ -148,81 +230,20 @@ impl RandomEndpoint {
 }
 
 impl Scenario {
-    /// The snapshot; `reversed` gives the same objects in another order.
+    /// Builds the snapshot; `reversed` gives the same objects in reverse order.
     pub(crate) fn snapshot(&self, reversed: bool) -> Snapshot {
-        let mut endpoints = Vec::new();
+        let mut endpoints: Vec<Endpoint> = (0..self.nodes).map(node).collect();
         let mut host_pods = Vec::new();
-        for node in 0..self.nodes {
-            endpoints.push(Endpoint {
-                id: EndpointRef {
-                    kind: EndpointKind::Node,
-                    namespace: String::new(),
-                    name: format!("n{node}"),
-                },
-                labels: Labels::from_iter([("k0", "v0")]),
-                addresses: [false, true].map(|v6| address(v6, node as u32 + 1)).into(),
-                ports: Vec::new(),
-                node: None,
-            });
-        }
         for (number, random) in self.endpoints.iter().enumerate() {
-            let kind = if random.workload {
-                EndpointKind::Workload
-            } else {
-                EndpointKind::Pod
-            };
-            let id = EndpointRef {
-                kind,
-                namespace: namespace(random.namespace),
-                name: format!("e{number}"),
-            };
-            let node = random
-                .node
-                .map(|node| format!("n{node}"))
-                .filter(|_| !random.workload);
             if random.host_network {
-                let node_addresses = [false, true].map(|v6| address(v6, 1)).into();
-                host_pods.push(HostPod {
-                    id,
-                    node,
-                    addresses: node_addresses,
-                    ports: random.ports(),
-                });
-                continue;
+                host_pods.push(random.host_pod(number));
+            } else {
+                endpoints.push(random.endpoint(number));
             }
-            let labels = random
-                .labels
-                .iter()
-                .map(|(k, v)| (format!("k{k}"), format!("v{v}")));
-            endpoints.push(Endpoint {
-                id,
-                labels: labels.collect(),
-                addresses: random.addresses(number as u32),
-                ports: random.ports(),
-                node,
-            });
         }
-        let mut policies: Vec<NetworkPolicy> = self
-            .policies
-            .iter()
-            .enumerate()
-            .map(|(number, random)| {
-                let rules = |rules: &Option<Vec<RandomRule>>| {
-                    rules
-                        .as_ref()
-                        .map(|rules| rules.iter().map(RandomRule::build).collect())
-                };
-                NetworkPolicy {
-                    id: PolicyRef {
-                        namespace: namespace(random.namespace),
-                        name: format!("p{number}"),
-                    },
-                    pod_selector: random.selector.build(),
-                    ingress: rules(&random.ingress),
-                    egress: rules(&random.egress),
-                    place: Place::default(),
-                }
-            })
+        let policies = self.policies.iter().enumerate();
+        let mut policies: Vec<NetworkPolicy> = policies
+            .map(|(number, random)| random.build(number))
             .collect();
         if reversed {
             endpoints.reverse();
@@ -236,7 +257,7 @@ impl Scenario {
             .isolating(isolated.map(|&(v6, base, len)| net(v6, base, len)))
     }
 
-    /// The packets, as openings of connections.
+    /// The packets, as the first packets of connections.
     pub(crate) fn connections(&self, snapshot: &Snapshot) -> Vec<Connection> {
         let blocks = blocks(snapshot);
         let edges = edge_ports(snapshot);

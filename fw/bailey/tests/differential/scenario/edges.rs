@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bailey_policy::{Connection, Peer, PortRange, PortSpec, Snapshot};
 use ipnet::IpNet;
 
-/// Is one of the addresses, or the port, just inside or just outside of something that a policy
-/// names?
+/// Whether an address or the port is just inside or just outside of a prefix or range that a policy
+/// names.
 pub(crate) fn at_edge(snapshot: &Snapshot, connection: &Connection) -> bool {
     let edges: Vec<IpAddr> = blocks(snapshot)
         .iter()
@@ -54,7 +54,7 @@ pub(crate) fn edge_of(net: &IpNet, edge: u8) -> IpAddr {
                 _ => last.wrapping_add(1),
             };
             let address = Ipv6Addr::from_bits(bits);
-            // Never on the wire: dropped as martian before policy.
+            // IPv4-mapped addresses are dropped as martian before policy.
             let mapped = address.to_ipv4_mapped().is_some();
             IpAddr::V6(if mapped {
                 Ipv6Addr::UNSPECIFIED
@@ -65,7 +65,7 @@ pub(crate) fn edge_of(net: &IpNet, edge: u8) -> IpAddr {
     }
 }
 
-/// Ports around every range and named port.
+/// Ports at and next to the ends of every range and named port.
 pub(crate) fn edge_ports(snapshot: &Snapshot) -> Vec<u16> {
     let rules = snapshot
         .policies()
