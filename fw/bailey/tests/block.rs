@@ -36,6 +36,7 @@ fn block_drops_live_connection_and_expires_without_daemon() {
     daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     let text = verb(&lab, "block 192.0.2.1 --ttl 1h", 4);
     assert!(text.contains("error"), "nothing is loaded: {text}");
+    // A block drops an open connection and new ones.
     let daemon = start(&lab, "");
     let tally = Tally::begin(&lab);
     let connect = || traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
@@ -58,6 +59,7 @@ fn block_drops_live_connection_and_expires_without_daemon() {
         "{text}"
     );
     assert_eq!(json(&lab, "blocks")["blocks"].as_array().unwrap().len(), 2);
+    // An unblocked address connects again.
     verb(&lab, "unblock 203.0.113.10", 0);
     assert_eq!(
         verb(&lab, "unblock 203.0.113.10", 1),
@@ -110,6 +112,7 @@ fn invalid_block_is_reported_and_changes_nothing() {
         let text = verb(&lab, arguments, code);
         assert!(text.contains(expected), "{arguments}: {text}");
     }
+    // An error in a list names its line, and blocks no address.
     let list = lab.root().join("list");
     fs::write(&list, "# scanners\n198.51.100.7\n\n198.51.100.256 # typo\n").unwrap();
     let text = verb(
@@ -154,6 +157,7 @@ fn block_of_callers_ssh_session_is_refused() {
                 .unwrap()
         })
     };
+    // The block would contain the SSH peer.
     let session = "198.51.100.20 51000 203.0.113.1 22";
     let refused = as_session(session, "block 198.51.100.0/24 --ttl 1h");
     assert_eq!(refused.status.code(), Some(6), "{}", printed(&refused));
@@ -163,6 +167,7 @@ fn block_of_callers_ssh_session_is_refused() {
         printed(&refused)
     );
     assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+    // Accepted: another prefix, --even-myself, or a peer of the failsafe.
     for (session, arguments) in [
         (session, "block 198.51.101.0/24 --ttl 1h"),
         (session, "block 198.51.100.0/24 --ttl 1h --even-myself"),

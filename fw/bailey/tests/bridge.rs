@@ -137,6 +137,7 @@ fn bridge_forwards_only_frames_that_policy_allows() {
     again.wait_for("adopted", PATIENCE).unwrap();
     again.wait_for("adopted", PATIENCE).unwrap();
     assert_enforced(&wire);
+    // Detaching ends forwarding and restores promiscuous mode.
     let verb = "detach --yes-unfiltered";
     let output = daemon::ask(&wire.bump, wire.root(), &binary(), verb).unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -156,6 +157,7 @@ fn unknown_unicast_and_broadcast_frames_cross_bridge() {
     let wire = Wire::new().unwrap();
     let _daemon = start(&wire, "[frames]\ngroups = [\"10.9.0.255\"]\n");
     ping(&wire, 0);
+    // The neighbour entry sends frames to a hardware address that no station has.
     wire.left
         .ip("neigh replace 10.9.0.77 lladdr 02:00:00:00:00:77 dev eth0")
         .unwrap();
@@ -176,6 +178,7 @@ fn unknown_unicast_and_broadcast_frames_cross_bridge() {
         send("10.9.0.255") >= 10,
         "a broadcast address in frames.groups"
     );
+    // A broadcast that frames.groups does not list is dropped.
     let before = counted(&wire, SIDES[0], "group");
     send("255.255.255.255");
     assert!(
@@ -194,6 +197,7 @@ fn unknown_unicast_and_broadcast_frames_cross_bridge() {
         }
         sleep(Duration::from_millis(100));
     }
+    // Hello frames reach the right host.
     let before = wire.right.frames("eth0").unwrap().received;
     let hellos = counted(&wire, SIDES[0], "link-local-control");
     sleep(Duration::from_secs(5));
@@ -217,6 +221,7 @@ fn bridge_frames_in_equal_frames_out_plus_counted() {
             .map(|row| row["packets"].as_u64().unwrap())
             .sum::<u64>()
     };
+    // Frames received on the left, sent on the right, and dropped; read when they rest.
     let reading = || {
         (
             wire.bump.frames(SIDES[0]).unwrap().received,
@@ -233,6 +238,7 @@ fn bridge_frames_in_equal_frames_out_plus_counted() {
             sleep(Duration::from_millis(100));
         }
     };
+    // Both ports up: received = sent + dropped.
     let before = steady();
     for _ in 0..10 {
         assert_eq!(tcp(&wire, 0, 80), Observed::Allowed);

@@ -23,6 +23,7 @@ fn live_connections_survive_warm_up_then_policy_applies() {
     for stream in [&mut allowed, &mut denied] {
         assert_eq!(traffic::tcp_talk(stream), Observed::Allowed);
     }
+    // During the warm-up no connection is dropped.
     let mut daemon = start(&lab, "warm_up = 6");
     let tally = Tally::begin(&lab);
     assert!(

@@ -157,6 +157,7 @@ fn many_prefixes(engines: &[Engine]) {
             .flat_map(|prefix| edges(prefix, &mut random))
             .map(|source| from(source, PORT))
             .collect();
+        // As rules of 25 prefixes.
         let rules = prefixes
             .chunks(25)
             .map(|some| rule(some, ports(PORT)))
@@ -164,6 +165,7 @@ fn many_prefixes(engines: &[Engine]) {
         let allowed = agree(engines, &snapshot(rules), &probes);
         assert!(allowed >= probes.len() / 2, "{}: {allowed}", network);
 
+        // As the exceptions of one rule.
         let but = IpBlock {
             cidr: net(numbered(0, &prefixes[0]), 0),
             except: prefixes,

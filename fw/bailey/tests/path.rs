@@ -151,6 +151,7 @@ const FAR: [&str; 2] = ["192.0.2.10", "2001:db8:f::10"];
 fn far_host(lab: &Lab) -> Namespace {
     let far = Namespace::new().unwrap();
     connect(&lab.outside, "far0", &far, "eth0").unwrap();
+    // The router: a link with a small MTU, and forwarding.
     let outside = [
         "address add 192.0.2.1/24 dev far0",
         "address add 2001:db8:f::1/64 dev far0 nodad",
@@ -171,6 +172,7 @@ fn far_host(lab: &Lab) -> Namespace {
     ] {
         far.ip(command).unwrap();
     }
+    // Routes of the node to the host.
     lab.node
         .ip("route add 192.0.2.0/24 via 203.0.113.10")
         .unwrap();

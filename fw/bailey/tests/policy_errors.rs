@@ -216,6 +216,7 @@ fn validation_errors_match_api_server() {
 
 #[test]
 fn all_errors_have_file_and_position() {
+    // Six errors in three documents.
     let text = "\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -257,6 +258,7 @@ metadata: {name: a, namespace: ns}
 
 #[test]
 fn unknown_policy_kinds_are_errors_others_are_ignored() {
+    // Kinds of other policies, wrong versions and misspelt kinds.
     for (version, kind) in [
         ("cilium.io/v2", "CiliumNetworkPolicy"),
         ("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
@@ -281,6 +283,7 @@ fn unknown_policy_kinds_are_errors_others_are_ignored() {
             "{kind}: {found:?}"
         );
     }
+    // Kinds without any effect on policy.
     for (version, kind) in [
         ("apps/v1", "Deployment"),
         ("v1", "Service"),

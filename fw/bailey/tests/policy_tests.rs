@@ -55,6 +55,7 @@ fn a_bridge_closes_groups_and_links(engine: &str) {
         directory.path().join("t.yaml"),
         directory.path().join("c.toml"),
     );
+    // Connections and their verdicts.
     let cases = [
         ("10.0.0.9", "224.0.0.252", 5355, "UDP", "deny, rule: group"),
         (
@@ -94,10 +95,12 @@ fn a_bridge_closes_groups_and_links(engine: &str) {
              expect: {expect}}}\n"
         )
     });
+    // A test with these cases, and a policy that isolates all pods.
     let policy = "  - {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
                   metadata: {name: closed, namespace: ns}, spec: {podSelector: {}}}\n  cases:\n";
     let text = BASE.replace("  cases:\n", policy) + &lines.concat();
     fs::write(&test, text).unwrap();
+    // The configuration of a bridge with one group and one service.
     let bridge = "topology = \"bridge\"\ninterfaces = [\"a\", \"b\"]\n\
                   [frames]\ngroups = [\"224.0.0.251/32\"]\nlink_local = [\"TCP/179\"]\n";
     fs::write(&config, bridge).unwrap();
@@ -142,6 +145,7 @@ fn conformance_suites_hold_in_all_engines() {
                     .is_some_and(|extension| extension == "json")
             })
             .collect();
+        // Keep the files with cases.
         let has_cases = |path: &PathBuf| {
             let test: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
             test["spec"]["cases"]
@@ -207,6 +211,7 @@ fn policy_test_checks_verdict_rule_and_name() {
         let (got, report) = run(&case);
         assert_eq!(got, code, "{case}: {report}");
     }
+    // The whole report of a case without a name.
     let (_, report) = run("{from: {ip: 203.0.113.1}, to: {pod: ns/p}, port: 80, expect: allow}");
     let expected = serde_json::json!({
         "test": "t", "name": "203.0.113.1 to ns/p TCP/80", "expect": "allow",
@@ -220,6 +225,7 @@ fn policy_test_checks_verdict_rule_and_name() {
 #[test]
 fn invalid_policy_tests_are_reported() {
     let outside = "from: {ip: 203.0.113.1}, to: {pod: ns/p}";
+    // Ports, verdicts, fields and names; then addresses and ends.
     for (case, expected) in [
         (
             format!("{{{outside}, port: nope, expect: allow}}"),
@@ -299,6 +305,7 @@ fn invalid_policy_tests_are_reported() {
 fn invalid_test_files_do_not_stop_valid_ones() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    // One valid file, one valid list, and three invalid files.
     let good = format!(
         "{BASE}  - {{from: {{ip: 203.0.113.1}}, to: {{pod: ns/p}}, port: 80, expect: allow}}\n"
     );
@@ -325,12 +332,14 @@ fn invalid_test_files_do_not_stop_valid_ones() {
         "{report}"
     );
     assert_eq!(report["errors"].as_array().unwrap().len(), 3, "{report}");
+    // A folder without files and a missing file are errors.
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(bailey(&["test"], &[empty.path()]).status.code(), Some(3));
     assert_eq!(
         bailey(&["test"], &[&empty.path().join("x")]).status.code(),
         Some(3)
     );
+    // Errors are test cases of the JUnit report.
     let junit = bailey(&["test", "-o", "junit"], &[directory.path()]);
     let text = String::from_utf8(junit.stdout).unwrap();
     assert!(
@@ -349,6 +358,7 @@ fn check_and_explain_report_verdict_by_exit_code() {
         (&report["stats"]["policies"], &report["enforced"]),
         (&4.into(), &true.into())
     );
+    // Exit codes of explain: 0 = allowed, 1 = denied, 2 = usage error.
     let explain = |from: &str, to: &str, more: &[&str]| {
         let mut arguments = vec!["explain", "-o", "json", "--from", from, "--to", to];
         arguments.extend(more);
@@ -451,6 +461,7 @@ fn configured_limits_are_enforced() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("bailey.toml");
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo");
+    // Each limit is named in the error.
     for (text, expected) in [
         (
             "[read]\nfile_bytes = 100\n",

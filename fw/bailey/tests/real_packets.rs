@@ -20,6 +20,7 @@ use demo_lab::*;
 #[ignore = "needs root and BPF"]
 fn allowed_traffic_passes_denied_is_dropped_all_counted() {
     let lab = lab();
+    // Servers in the workloads and at the external host.
     Server::tcp(lab.workload("web"), 8080).unwrap();
     Server::tcp(lab.workload("web"), 9090).unwrap();
     Server::tcp(lab.workload("db"), 5432).unwrap();
@@ -31,6 +32,7 @@ fn allowed_traffic_passes_denied_is_dropped_all_counted() {
     let _daemon = start(&lab, "");
     let tally = Tally::begin(&lab);
     let (outside, web, db) = (&lab.outside, lab.workload("web"), lab.workload("db"));
+    // Ingress to the workloads, for both families.
     for f in [0, 1] {
         let (backup, stranger) = (ip(BACKUP[f]), ip(STRANGER[f]));
         assert_eq!(
@@ -99,6 +101,7 @@ fn revoked_connection_ends_unless_mode_is_keep() {
         for stream in &mut streams {
             assert_eq!(traffic::tcp_talk(stream), Observed::Allowed, "{mode}");
         }
+        // Existing connections follow the mode; new connections follow the new policy.
         set_backup_permission(&lab, &mut daemon, false);
         let expected = if survives {
             Observed::Allowed
@@ -171,22 +174,26 @@ fn invalid_edit_keeps_last_good_generation() {
     let moved = lab.root().join("elsewhere");
     let directory = lab.root().join(POLICIES);
 
+    // An invalid value.
     fs::write(policies(&lab), good.replace("port: http", "protocol: ICMP")).unwrap();
     let line = daemon.wait_for("Unsupported value", PATIENCE).unwrap();
     assert!(line.contains("policies.yaml:"), "{line}");
     daemon.wait_for(KEPT, PATIENCE).unwrap();
     assert_enforced(&lab);
 
+    // No policies at all.
     fs::write(policies(&lab), "").unwrap();
     daemon.wait_for("all policies are gone", PATIENCE).unwrap();
     daemon.wait_for(KEPT, PATIENCE).unwrap();
     assert_enforced(&lab);
 
+    // No directory.
     fs::rename(&directory, &moved).unwrap();
     daemon.wait_for("No such file", PATIENCE).unwrap();
     daemon.wait_for(KEPT, PATIENCE).unwrap();
     assert_enforced(&lab);
 
+    // A valid edit.
     fs::write(
         moved.join("policies.yaml"),
         good.replace("role: backup", "role: nobody"),
@@ -318,6 +325,7 @@ fn refused_interface_names_cause_and_setting() {
         }
         assert_detached(&lab);
     };
+    // A missing interface, and one without native XDP.
     refused("\"nosuch0\"", &["interface nosuch0", "ip link"]);
     refused(
         "\"lo\"",

@@ -167,6 +167,7 @@ fn traffic_survives_fifty_upgrades() {
             .expect("BAILEY_UPGRADE names a bailey with other BPF programs; .ci/test builds it"),
     );
     disturb_under_traffic(|lab, daemon, round| {
+        // Stop or kill, then start the other build.
         let signal = if round % 3 == 0 {
             Signal::SIGKILL
         } else {
@@ -203,6 +204,7 @@ fn commits_on_stalling_machine_drop_no_packet() {
     let mut daemon = start(&lab, "");
     let traffic = traffic(&lab);
     let stop = Arc::new(AtomicBool::new(false));
+    // Two busy threads.
     let neighbours: Vec<_> = [0, 1]
         .map(|_| {
             let stop = Arc::clone(&stop);
@@ -222,6 +224,7 @@ fn commits_on_stalling_machine_drop_no_packet() {
     // The two policy sets differ only in a prefix that the traffic does not use.
     let other = text.replace("198.51.100.0/24", "198.51.100.0/25");
     assert_ne!(text, other);
+    // Edits by rename for a minute.
     let begun = Instant::now();
     let mut edits = 0_u32;
     while begun.elapsed() < Duration::from_secs(60) {
@@ -243,6 +246,7 @@ fn commits_on_stalling_machine_drop_no_packet() {
         }
         sleep(Duration::from_millis(100));
     }
+    // No packet was lost, and commits continued.
     stop.store(true, Ordering::Relaxed);
     neighbours.into_iter().for_each(|n| n.join().unwrap());
     assert_undisturbed(traffic.finish(), 1000, &lab);

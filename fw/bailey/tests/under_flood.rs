@@ -303,6 +303,7 @@ fn client_without_challenge_connects_by_retransmitted_syn() {
     }
     let proven = event(&lab, "proven");
     assert!(proven >= 2);
+    // From here on the client drops its own RSTs.
     lab.outside.run(|| {
         let rules = "table inet hide { chain out { type filter hook output priority 0; \
                      tcp flags & rst == rst drop; }; }";
@@ -345,6 +346,7 @@ fn annotation_limits_flows_per_source() {
         let attempts = (0..10).map(|_| traffic::tcp(&lab.outside, client(0, number), to));
         attempts.filter(|seen| *seen == Observed::Allowed).count()
     };
+    // Five connections of each source, and the rest is counted.
     assert_eq!(try_ten(0), 5);
     assert_eq!(try_ten(1), 5, "another source has a limit of its own");
     let rules = json(&lab, "rules");
@@ -388,6 +390,7 @@ fn clients_pass_challenges_to_workload_and_node() {
     }
     let flood = Flood::start(&lab.outside, &targets.map(ip), PORT, 500).unwrap();
     sleep(Duration::from_secs(2));
+    // A new client for each target connects within two tries.
     for (number, target) in (0..).zip(targets) {
         let family = usize::from(target.contains(':'));
         let mut tries =

@@ -9,6 +9,7 @@ mod files;
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use cases::{INVALID, MISTAKES};
@@ -73,68 +74,51 @@ fn utf16_file_is_reported_as_utf16() {
     );
 }
 
-/// Every verb that reads policies applies the settings of the configuration, and reads standard
-/// input like a file.
-#[test]
-fn all_verbs_read_files_with_same_settings() {
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path();
-    fs::create_dir_all(root.join("policies/deeper")).unwrap();
-    fs::write(root.join("policies/deeper/p.yaml"), GOOD).unwrap();
-    let config = root.join("b.toml");
-    let text = format!("policies = [\"{}/policies\"]\n", root.display());
-    fs::write(&config, &text).unwrap();
-    let by_option =
-        |arguments: &str| bailey(&format!("{arguments} --config {}", config.display()), "");
-    let code = |output: Output| output.status.code();
-    assert_eq!(code(by_option("check")), Some(0));
-    let asked = "explain --from 192.0.2.1 --to workload:shop/web --port http";
-    assert_eq!(code(by_option(asked)), Some(0));
-    assert_eq!(
-        code(by_option(
-            "explain --from 192.0.3.1 --to workload:shop/web --port http"
-        )),
-        Some(1)
+/// Runs a command with `--config`.
+fn with_config(config: &Path, arguments: &str) -> Output {
+    bailey(&format!("{arguments} --config {}", config.display()), "")
+}
+
+/// Runs `explain` of all policies in a file, with `--config`; asserts the exit code.
+fn assert_explained(config: &Path, policies: &Path, connection: &str, expected: i32) {
+    let output = with_config(
+        config,
+        &format!("explain {} {connection}", policies.display()),
     );
-    // BAILEY_CONFIG names the configuration, too.
-    let by_environment = |arguments: &str| {
-        Command::new(env!("CARGO_BIN_EXE_bailey"))
-            .args(arguments.split_whitespace())
-            .env("BAILEY_CONFIG", &config)
-            .output()
-            .unwrap()
-    };
-    assert_eq!(code(by_environment("check")), Some(0));
-    assert_eq!(code(by_environment(asked)), Some(0));
-    // With `recursive = false` the directory contains no policies, for every verb.
-    fs::write(&config, format!("recursive = false\n{text}")).unwrap();
-    assert_eq!(code(by_option("check")), Some(INVALID));
-    assert_eq!(code(by_option(asked)), Some(INVALID));
-    for arguments in [
-        "check -",
-        "check -f -",
-        "explain -f - --from 192.0.2.1 --to 10.0.0.1 --port 80",
-    ] {
-        assert_eq!(code(bailey(arguments, GOOD)), Some(0), "{arguments}");
-    }
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let settings = fs::read_to_string(config).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(expected),
+        "{connection}, {settings}: {stdout}"
+    );
+}
+
+/// A node and one of its pods, beside [`GOOD`].
+const NODE_AND_POD: &str = "\
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+status: {addresses: [{type: InternalIP, address: 10.0.0.9}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {namespace: shop, name: p}
+spec: {nodeName: n1, containers: []}
+status: {podIP: 10.0.0.5, podIPs: [{ip: 10.0.0.5}]}
+";
+
+/// The verdict of `explain` depends on topology and frames of the configuration.
+fn assert_settings_decide(root: &Path, config: &Path) {
+    let policies = root.join("own.yaml");
+    fs::write(&policies, format!("{GOOD}{NODE_AND_POD}")).unwrap();
     // A node reaches its own pods. A bridge without `[sources]` does not know on which side nodes
     // are.
-    let own = format!(
-        "{GOOD}---\napiVersion: v1\nkind: Node\nmetadata: {{name: n1}}\nstatus: {{addresses: [{{type: InternalIP, address: 10.0.0.9}}]}}\n---\n\
-         apiVersion: v1\nkind: Pod\nmetadata: {{namespace: shop, name: p}}\nspec: {{nodeName: n1, containers: []}}\n\
-         status: {{podIP: 10.0.0.5, podIPs: [{{ip: 10.0.0.5}}]}}\n"
-    );
-    let policies = root.join("own.yaml");
-    fs::write(&policies, own).unwrap();
     for (topology, expected) in [("host", 0), ("router", 0), ("bridge", 1)] {
-        fs::write(&config, format!("topology = {topology:?}\n")).unwrap();
-        let asked = format!(
-            "explain {} --from node:n1 --to pod:shop/p --port 81",
-            policies.display()
-        );
-        let output = by_option(&asked);
-        let stderr = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(expected), "{topology}: {stderr}");
+        fs::write(config, format!("topology = {topology:?}\n")).unwrap();
+        let connection = "--from node:n1 --to pod:shop/p --port 81";
+        assert_explained(config, &policies, connection, expected);
     }
     // Groups and link-local addresses belong to no endpoint: a bridge denies them while an endpoint
     // is isolated.
@@ -150,14 +134,57 @@ fn all_verbs_read_files_with_same_settings() {
         ("169.254.3.4 --port 179", "link_local = [\"TCP/179\"]", 0),
     ] {
         let text = format!("topology = \"bridge\"\n[frames]\n{more}\n");
-        fs::write(&config, text).unwrap();
-        let asked = format!("explain {} --from 192.0.2.1 --to {to}", policies.display());
-        let output = by_option(&asked);
-        let stderr = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(
-            output.status.code(),
-            Some(expected),
-            "{to} {more}: {stderr}"
+        fs::write(config, text).unwrap();
+        assert_explained(
+            config,
+            &policies,
+            &format!("--from 192.0.2.1 --to {to}"),
+            expected,
         );
     }
+}
+
+/// Every verb that reads policies applies the settings of the configuration, and reads standard
+/// input like a file.
+#[test]
+fn all_verbs_read_files_with_same_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::create_dir_all(root.join("policies/deeper")).unwrap();
+    fs::write(root.join("policies/deeper/p.yaml"), GOOD).unwrap();
+    let config = root.join("b.toml");
+    let text = format!("policies = [\"{}/policies\"]\n", root.display());
+    fs::write(&config, &text).unwrap();
+    let code = |output: Output| output.status.code();
+    let allowed = "explain --from 192.0.2.1 --to workload:shop/web --port http";
+    let denied = "explain --from 192.0.3.1 --to workload:shop/web --port http";
+    assert_eq!(code(with_config(&config, "check")), Some(0));
+    assert_eq!(code(with_config(&config, allowed)), Some(0));
+    assert_eq!(code(with_config(&config, denied)), Some(1));
+
+    // BAILEY_CONFIG names the configuration, too.
+    let by_environment = |arguments: &str| {
+        Command::new(env!("CARGO_BIN_EXE_bailey"))
+            .args(arguments.split_whitespace())
+            .env("BAILEY_CONFIG", &config)
+            .output()
+            .unwrap()
+    };
+    assert_eq!(code(by_environment("check")), Some(0));
+    assert_eq!(code(by_environment(allowed)), Some(0));
+
+    // With `recursive = false` the directory contains no policies, for every verb.
+    fs::write(&config, format!("recursive = false\n{text}")).unwrap();
+    assert_eq!(code(with_config(&config, "check")), Some(INVALID));
+    assert_eq!(code(with_config(&config, allowed)), Some(INVALID));
+
+    // Standard input is read like a file.
+    for arguments in [
+        "check -",
+        "check -f -",
+        "explain -f - --from 192.0.2.1 --to 10.0.0.1 --port 80",
+    ] {
+        assert_eq!(code(bailey(arguments, GOOD)), Some(0), "{arguments}");
+    }
+    assert_settings_decide(root, &config);
 }

@@ -1,10 +1,29 @@
 //! `bailey explain` of a running datapath: flows, blocks, failsafe.
 
-use bailey_lab::Server;
+use bailey_lab::{Lab, Server};
 use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
 use crate::{connected, exit_code, stdout};
+
+/// With files, explain reports that blocks and flows are unknown.
+fn assert_files_know_no_block(lab: &Lab) {
+    let files = demo();
+    let offline = ask(
+        lab,
+        &format!(
+            "explain {} --from {} --to pod:shop/db --port 5432",
+            files.display(),
+            BACKUP[0]
+        ),
+    );
+    assert_eq!(exit_code(&offline), Some(0), "files contain no block");
+    assert!(
+        stdout(&offline).contains("are not known"),
+        "{}",
+        stdout(&offline)
+    );
+}
 
 #[test]
 #[ignore = "needs root and BPF"]
@@ -22,6 +41,7 @@ fn explain_without_paths_uses_running_datapath() {
             &format!("explain --from {from} --to pod:shop/db --port 5432"),
         )
     };
+    // An open connection is reported as its flow.
     let open = explain(BACKUP[0]);
     assert_eq!(exit_code(&open), Some(0), "{}", stdout(&open));
     assert!(
@@ -44,6 +64,7 @@ fn explain_without_paths_uses_running_datapath() {
         "explain --from 203.0.113.10 --to 203.0.113.255 --port 9 --protocol udp",
     );
     assert!(stdout(&all).contains("deny   group"), "{}", stdout(&all));
+    // A block denies, and status reports the block without a problem.
     ask(&lab, &format!("block {} --ttl 5m --reason scan", BACKUP[0]));
     let blocked = explain(BACKUP[0]);
     assert_eq!(exit_code(&blocked), Some(1), "{}", stdout(&blocked));
@@ -60,22 +81,7 @@ fn explain_without_paths_uses_running_datapath() {
         stdout(&status)
     );
     assert_eq!(json(&lab, "status")["blocks"], 1);
-    // With files, explain reports that blocks and flows are unknown.
-    let files = demo();
-    let offline = ask(
-        &lab,
-        &format!(
-            "explain {} --from {} --to pod:shop/db --port 5432",
-            files.display(),
-            BACKUP[0]
-        ),
-    );
-    assert_eq!(exit_code(&offline), Some(0), "files contain no block");
-    assert!(
-        stdout(&offline).contains("are not known"),
-        "{}",
-        stdout(&offline)
-    );
+    assert_files_know_no_block(&lab);
     // Without a daemon the failsafe is unknown; the pinned block is known.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();

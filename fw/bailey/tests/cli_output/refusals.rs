@@ -59,6 +59,7 @@ fn second_start_names_protecting_daemon() {
     if stdout(&off).contains("NOT ENFORCING") {
         assert_eq!(exit_code(&off), Some(9));
     }
+    // Without pins status exits with 4.
     ask(&lab, "detach --yes-unfiltered");
     assert_eq!(exit_code(&ask(&lab, "status")), Some(4));
 }

@@ -1,6 +1,9 @@
 //! The operator keeps access: lock-out warning, failsafe, control socket.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -43,6 +46,7 @@ fn policy_that_blocks_ssh_session_is_warned() {
     };
     let policies = lab.root().join(POLICIES).display().to_string();
     let check = |session| run(vec!["check --live".into(), policies.clone()], session);
+    // A session with the isolated address: both verbs name the rule and the failsafe entry.
     let expected = [
         "LOCK-OUT",
         "default-deny (shop/default-deny)",
@@ -52,6 +56,7 @@ fn policy_that_blocks_ssh_session_is_warned() {
     assert!(expected.iter().all(|text| log.contains(text)), "{log}");
     let log = run(vec!["run".into()], "198.51.100.9 51000 203.0.113.2 22");
     assert!(expected.iter().all(|text| log.contains(text)), "{log}");
+    // No warning for a session with another address, or with a failsafe entry.
     let log = check("198.51.100.9 51000 203.0.113.77 22");
     assert!(!log.contains("SSH session"), "{log}");
     let top = "interfaces = [\"nic0\"]\n\
@@ -73,6 +78,7 @@ fn failsafe_passes_despite_policy_and_dead_daemon() {
     let mut daemon = start(&lab, &failsafe);
     let web = |f: usize| at(WEB[f], 22);
     let from = |address: &str, f: usize| traffic::tcp(&lab.outside, ip(address), web(f));
+    // Only the configured peers pass, and without a flow.
     for f in [0, 1] {
         assert_eq!(
             from(STRANGER[f], f),
@@ -104,6 +110,7 @@ fn failsafe_passes_despite_policy_and_dead_daemon() {
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     assert_eq!(from(STRANGER[0], 0), Observed::Allowed);
+    // Both directions are counted as failsafe.
     let counters = json(&lab, "counters");
     let rows = counters["counters"].as_array().unwrap();
     let counted = |hook: &str| {
@@ -128,12 +135,12 @@ fn run_without_failsafe_suggests_configuration_line() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn control_socket_is_restricted_to_group_or_root() {
-    use std::os::unix::fs::PermissionsExt;
     let lab = lab();
     let mode = |lab: &Lab| {
         let metadata = fs::metadata(lab.root().join("run/bailey.sock")).unwrap();
         metadata.permissions().mode() & 0o777
     };
+    // A group that does not exist: only root may use the socket.
     let mut daemon = start(&lab, "[control]\ngroup = \"no-such-group\"");
     daemon
         .wait_for("no group \"no-such-group\"", PATIENCE)
@@ -171,9 +178,12 @@ fn control_socket_is_restricted_to_group_or_root() {
         });
         assert_eq!(output.status.code(), Some(expected), "{output:?}");
     }
-    // Invalid requests get an HTTP error and do not end the daemon.
-    use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
+    assert_requests_answered(&lab);
+    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+}
+
+/// Invalid requests get an HTTP error and do not end the daemon.
+fn assert_requests_answered(lab: &Lab) {
     let socket = lab.root().join("run/bailey.sock");
     for (request, expected) in [
         (
@@ -196,5 +206,4 @@ fn control_socket_is_restricted_to_group_or_root() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.contains(expected), "{request:?}: {answer}");
     }
-    assert_eq!(ask(&lab, "status").status.code(), Some(0));
 }

@@ -50,6 +50,7 @@ fn foreign_program_is_replaced_only_with_replace_option() {
     assert_eq!(second.wait().unwrap().code(), Some(1));
     assert!(!lab.root().join("bpf/other").exists(), "no pins are left");
     assert_enforced(&lab);
+    // With --replace the second Bailey takes the interface.
     let mut third = relaunch(&lab, &["--replace"]);
     third.wait_for(ATTACHED, PATIENCE).unwrap();
     assert_eq!(ask(&lab, "status").status.code(), Some(0));
@@ -73,6 +74,7 @@ fn foreign_program_is_replaced_only_with_replace_option() {
 fn foreign_program_without_link_is_replaced() {
     let lab = lab();
     drop(start(&lab, ""));
+    // Attach the program to another interface without a link.
     let program = attached(&lab)[0]["xdp_program"].to_string();
     let attach = program.clone();
     let output = lab.node.run(move || {
@@ -82,6 +84,7 @@ fn foreign_program_without_link_is_replaced() {
     });
     let output = output.expect("bpftool is installed");
     assert!(output.status.success(), "{output:?}");
+    // Without --replace the daemon reports the foreign program.
     edit_config(
         &lab,
         "interfaces = [\"nic0\"]",
@@ -97,6 +100,7 @@ fn foreign_program_without_link_is_replaced() {
     assert_eq!(status.status.code(), Some(9), "{text}");
     assert!(text.contains("PROBLEM: interface web"), "{text}");
     assert_enforced(&lab);
+    // With --replace the daemon attaches its own.
     drop(second);
     let mut third = relaunch(&lab, &["--replace"]);
     third

@@ -48,6 +48,7 @@ fn readme_detach_commands_remove_everything() {
             if let Some(signal) = signal {
                 daemon.signal(signal).unwrap();
             }
+            // Without --yes-unfiltered detach is refused.
             let refused = ask(&lab, "detach");
             assert_eq!(
                 refused.status.code(),
@@ -55,6 +56,7 @@ fn readme_detach_commands_remove_everything() {
                 "detach needs --yes-unfiltered"
             );
             assert_eq!(open(), Observed::Silent);
+            // Run the command of the README.
             let command = commands[which].clone();
             let output = lab.node.run(move || {
                 let mut shell = Command::new("sh");

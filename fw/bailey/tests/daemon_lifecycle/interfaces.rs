@@ -20,6 +20,7 @@ fn interfaces_that_swap_names_stay_protected() {
         .wait_for("attached interface=\"web\"", PATIENCE)
         .unwrap();
     wait_for_socket(&lab);
+    // Ids of the attached programs.
     let programs = |lab: &Lab| {
         let mut programs: Vec<String> = attached(lab)
             .as_array()
@@ -31,11 +32,13 @@ fn interfaces_that_swap_names_stay_protected() {
         programs
     };
     let before = programs(&lab);
+    // Swap the names.
     lab.node.ip("link set nic0 down").unwrap();
     lab.node.ip("link set web down").unwrap();
     for step in ["nic0 name other", "web name nic0", "other name web"] {
         lab.node.ip(&format!("link set {step}")).unwrap();
     }
+    // Wait until status reports both interfaces under their new names, without problems.
     let fine = |lab: &Lab| {
         let status = json(lab, "status");
         let interfaces = status["interfaces"].as_array().unwrap().clone();

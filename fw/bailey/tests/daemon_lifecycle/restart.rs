@@ -27,6 +27,7 @@ fn attached_programs_outlive_daemon_and_are_adopted() {
         let mut stream =
             traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
         assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        // The daemon ends: enforcement and connections continue, and status exits with 9.
         let (before, rules) = (attached(&lab), json(&lab, "rules"));
         daemon.signal(signal).unwrap();
         daemon.wait().unwrap();
@@ -39,6 +40,7 @@ fn attached_programs_outlive_daemon_and_are_adopted() {
             text.starts_with("ENFORCING\n") && text.contains("none answers"),
             "{text}"
         );
+        // The next daemon adopts programs, flows and counters.
         let mut again = relaunch(&lab, &[]);
         again.wait_for("adopted", PATIENCE).unwrap();
         assert_eq!(attached(&lab), before, "no program was attached again");

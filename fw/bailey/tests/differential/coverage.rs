@@ -59,6 +59,7 @@ impl Coverage {
     }
 
     pub(crate) fn note(&mut self, snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
+        // Verdict, family and protocol.
         self.packets += 1;
         self.allowed += u64::from(verdict.allows());
         self.at_edge += u64::from(at_edge(snapshot, connection));
@@ -74,6 +75,7 @@ impl Coverage {
             Protocol::ICMP | Protocol::ICMPV6 => "ICMP",
             _ => "other protocol",
         });
+        // Addresses with several owners.
         for address in [connection.source, connection.destination] {
             if snapshot
                 .host_pods()
@@ -88,6 +90,7 @@ impl Coverage {
                 self.hit("shared address");
             }
         }
+        // Groups and link-local addresses.
         if connection.destination.is_multicast() {
             self.hit("to a group");
         } else if [connection.source, connection.destination]
@@ -114,6 +117,7 @@ impl Coverage {
         } else {
             connection.source
         };
+        // The peer, relative to the ipBlocks of all policies.
         let blocks: Vec<&IpBlock> = blocks_of(snapshot, direction).collect();
         if blocks
             .iter()
@@ -124,6 +128,7 @@ impl Coverage {
         if blocks.iter().filter(|block| block.contains(peer)).count() > 1 {
             self.hit("in overlapping blocks");
         }
+        // The decider; of a rule, its peers and ports.
         match decider {
             Decider::OwnNode => self.hit("own node"),
             Decider::SelfTraffic => self.hit("self"),

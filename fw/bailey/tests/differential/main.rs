@@ -57,6 +57,7 @@ fn compare_in_scope(
     bridge: Option<LinkScope>,
     coverage: &RefCell<Coverage>,
 ) {
+    // Half of the time for each of the two scopes.
     let seconds = std::env::var("BAILEY_FUZZ_SECONDS").ok();
     let seconds = seconds.map_or(0, |text| {
         text.parse().expect("BAILEY_FUZZ_SECONDS is a number")
@@ -64,6 +65,7 @@ fn compare_in_scope(
     let deadline = Instant::now() + Duration::from_secs(seconds / 2);
     let engines = RefCell::new(Engines::new(engines, Limits::default(), bridge).unwrap());
     let mut seed = seed();
+    // One proptest run per seed, until the deadline.
     loop {
         let config = Config {
             cases,
@@ -113,6 +115,7 @@ fn compare_scenario(
         .prepare(&snapshot)
         .map_err(|error| fail(error.to_string()))?;
     coverage.snapshots += 1;
+    // Every engine answers for every packet; the first is the reference.
     let connections = scenario.connections(&snapshot);
     for connection in connections.into_iter().filter(reaches_policy) {
         let wanted: Vec<Engine> = engines.wanted().to_vec();
@@ -169,6 +172,7 @@ fn edited(from: &Snapshot, other: &Snapshot, edit: u8, at: usize) -> Snapshot {
     let mut namespaces = from.namespaces().clone();
     let mut endpoints = from.endpoints().to_vec();
     let mut policies = from.policies().to_vec();
+    // Changes all rules of one policy.
     let change = |policies: &mut Vec<Arc<NetworkPolicy>>, how: fn(&mut Rule)| {
         if !policies.is_empty() {
             let index = at % policies.len();
@@ -178,6 +182,7 @@ fn edited(from: &Snapshot, other: &Snapshot, edit: u8, at: usize) -> Snapshot {
         }
     };
     let drop_one = |length: usize| (length > 0).then(|| at % length);
+    // 7 removes a declared prefix, below.
     match edit % 8 {
         0 => change(&mut policies, |rule| rule.ports.clear()),
         1 => change(&mut policies, |rule| rule.peers.clear()),

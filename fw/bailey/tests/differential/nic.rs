@@ -107,16 +107,9 @@ fn counted(datapath: &Datapath, runner: &Runner, frame: &[u8]) -> u32 {
     grown[0]
 }
 
-fn compare(topology: Topology) {
-    let scope = LinkScope {
-        own: OWN.map(|text| text.parse().unwrap()).into(),
-        broadcasts: vec![OWN_BROADCAST.parse().unwrap()],
-        ..LinkScope {
-            bridge: false,
-            ..bridge()
-        }
-    };
-    let settings = Settings {
+/// The settings that correspond to a scope.
+fn settings_of(topology: Topology, scope: &LinkScope) -> Settings {
+    Settings {
         flows: 64,
         topology,
         frames: Frames {
@@ -129,10 +122,24 @@ fn compare(topology: Topology) {
             ..Flood::default()
         },
         ..Settings::default()
+    }
+}
+
+/// Compares the oracle and the attached program in one topology.
+fn compare(topology: Topology) {
+    let scope = LinkScope {
+        own: OWN.map(|text| text.parse().unwrap()).into(),
+        broadcasts: vec![OWN_BROADCAST.parse().unwrap()],
+        ..LinkScope {
+            bridge: false,
+            ..bridge()
+        }
     };
+    let settings = settings_of(topology, &scope);
     let pins = PinDir::private().unwrap();
     let mut datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
     let runner = datapath.runner().unwrap();
+    // Packets of random snapshots; the NIC is attached after the first install.
     let mut random = TestRunner::new_with_rng(Config::default(), random_from(seed()));
     let mut met: BTreeMap<u32, usize> = BTreeMap::new();
     for number in 0..SNAPSHOTS {
@@ -174,6 +181,7 @@ fn compare(topology: Topology) {
             *met.entry(got).or_default() += 1;
         }
     }
+    // Every reason must have been met.
     println!("{topology:?}: {met:?} packets by reason");
     for reason in [
         abi::REASON_PASS_NEW,

@@ -75,6 +75,7 @@ fn macvlan_with_machine_address_is_not_machine() {
     // The lab's node has this address on the interfaces to its workloads.
     pod.ip("address add fe80::1/64 dev eth0 nodad").unwrap();
     Server::tcp(&pod, 8080).unwrap();
+    // The external host sends to the macvlan under that address.
     let mac = mac_of(&pod, "eth0")
         .map(|byte| format!("{byte:02x}"))
         .join(":");
@@ -112,6 +113,7 @@ fn machine_traffic_passes_bridge_on_its_nic() {
     }
     Server::udp(&lab.outside, ip(BACKUP[0]), 7000).unwrap();
     Server::tcp(&lab.node, 7001).unwrap();
+    // With a declared prefix, sources are checked at the egress hook.
     let declared = "[inventory]\nisolated = [\"10.42.0.0/16\"]";
     let _daemon = start_on(&lab, &["nic0"], declared);
     lab.wait_for_carrier();
@@ -161,6 +163,7 @@ fn spoofed_source_cannot_hide_behind_ifindex_collision() {
     ] {
         namespace.ip(line).unwrap();
     }
+    // With a declared prefix, sources are checked at the egress hook.
     let declared = "[inventory]\nisolated = [\"10.42.0.0/16\"]";
     let _daemon = start_on(&lab, &["nic0"], declared);
     lab.wait_for_carrier();

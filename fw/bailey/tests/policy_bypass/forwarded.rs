@@ -17,6 +17,7 @@ fn dnat_port_is_evaluated_as_workload_traffic() {
     for masquerade in [false, true] {
         let lab = lab();
         Server::tcp(lab.workload("db"), 5432).unwrap();
+        // nftables rules: DNAT for TCP, UDP and SCTP.
         let rules = |nft: &'static str| lab.node.command("nft", nft).unwrap();
         rules("add table inet nodeport");
         rules("add chain inet nodeport pre { type nat hook prerouting priority -100 ; }");
@@ -28,6 +29,7 @@ fn dnat_port_is_evaluated_as_workload_traffic() {
                 lab.node.command("nft", &rule).unwrap();
             }
         }
+        // Servers, and masquerading in the second round.
         for address in DB {
             Server::udp(lab.workload("db"), ip(address), 5432).unwrap();
             sctp::serve(lab.workload("db"), ip(address), 5432).unwrap();
@@ -36,6 +38,7 @@ fn dnat_port_is_evaluated_as_workload_traffic() {
             rules("add chain inet nodeport post { type nat hook postrouting priority 100 ; }");
             rules("add rule inet nodeport post oifname db masquerade");
         }
+        // Policy decides by the original client, in every topology.
         for extra in ["", "tcp_strict = true", "topology = \"router\""] {
             let mut daemon = start_on(&lab, &["nic0", "db"], extra);
             for f in [0, 1] {
@@ -75,6 +78,7 @@ fn decapsulated_packets_are_evaluated_at_egress() {
     for address in DB {
         Server::udp(lab.workload("db"), ip(address), 5432).unwrap();
     }
+    // A VXLAN tunnel between the external host and the node, with a route to the workload.
     let tunnel = |end: &Namespace, device: &str, local: &str, remote: &str| {
         let make = format!(
             "link add vx type vxlan id 7 dstport 4789 local {local} remote {remote} dev {device}"
@@ -88,6 +92,7 @@ fn decapsulated_packets_are_evaluated_at_egress() {
     lab.node.ip("address add 192.0.2.1/24 dev vx").unwrap();
     let route = |from: &str| format!("route add {} via 192.0.2.1 src {from}", DB[0]);
     lab.outside.ip(&route(STRANGER[0])).unwrap();
+    // Policy decides by the inner source.
     let mut daemon = start_on(&lab, &["nic0", "db"], "");
     let dropped = || counted(&lab, "db", "tc", "policy");
     for from in [STRANGER[0], BACKUP[0]] {
@@ -119,6 +124,7 @@ fn packets_from_other_namespace_are_evaluated() {
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let (between, beyond) = (Namespace::new().unwrap(), Namespace::new().unwrap());
     between.sysctl("net.ipv4.ip_forward", "1").unwrap();
+    // A veth in the namespace between, with the ifindex of the NIC.
     let number = |namespace: &Namespace, name: &'static str| {
         let found = namespace.run(move || netlink::interface_by_name(name));
         found.unwrap().unwrap().index
@@ -134,6 +140,7 @@ fn packets_from_other_namespace_are_evaluated() {
         nic,
         "both interfaces have the same ifindex"
     );
+    // Addresses and routes: beyond - between - node.
     connect(&lab.node, "far", &between, "near").unwrap();
     for (namespace, line) in [
         (&between, "link set in up"),
@@ -153,6 +160,7 @@ fn packets_from_other_namespace_are_evaluated() {
     ] {
         namespace.ip(line).unwrap();
     }
+    // Policy decides by the source.
     let mut daemon = start_on(&lab, &["nic0", "db"], "");
     let way = |from: &str| traffic::tcp(&beyond, ip(from), at(DB[0], 5432));
     assert_eq!(way(STRANGER[0]), Observed::Silent);

@@ -27,6 +27,7 @@ fn recreated_nic_is_unprotected_only_briefly() {
     let to = lab.workload("db").run(bind(DB[0], 9));
     to.set_read_timeout(Some(Duration::from_millis(100)))
         .unwrap();
+    // One thread sends denied packets, another counts arrivals, while the NIC returns.
     let mut daemon = start(&lab, "");
     lab.node.ip("link delete nic0").unwrap();
     daemon.wait_for("the interface is gone", PATIENCE).unwrap();
@@ -59,6 +60,7 @@ fn recreated_nic_is_unprotected_only_briefly() {
         assert!(sender.join().unwrap() > 100, "packets were sent");
         receiver.join().unwrap()
     });
+    // The interval between the first and the last arrival.
     let open = match (arrivals.first(), arrivals.last()) {
         (Some(first), Some(last)) => last.duration_since(*first),
         _ => Duration::ZERO,
@@ -160,6 +162,7 @@ fn guard_closes_nic_without_program() {
         &format!("interfaces = [\"nic0\"]\nguard = \"nftables\"\n{failsafe}"),
     )
     .unwrap();
+    // The guard does not affect an attached NIC.
     let reach = |port| traffic::tcp(&lab.outside, ip(BACKUP[0]), at(DB[0], port));
     let mut daemon = launch(&lab);
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
@@ -174,6 +177,7 @@ fn guard_closes_nic_without_program() {
     // Another process flushes nftables: the daemon creates the guard again.
     lab.node.command("nft", "flush ruleset").unwrap();
     daemon.wait_for("it is made again", PATIENCE).unwrap();
+    // A dead daemon, then a new NIC: only the failsafe passes.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     assert_eq!(
@@ -197,6 +201,7 @@ fn guard_closes_nic_without_program() {
         shown.contains("guard") && !shown.contains("UNPROTECTED"),
         "{shown}"
     );
+    // The next daemon attaches the NIC; detach removes program and guard.
     let mut daemon = launch(&lab);
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     lab.wait_for_carrier();

@@ -47,6 +47,7 @@ impl Listener {
         const AF_PACKET: i32 = 17;
         const ETH_P_ALL: u16 = 3;
         let stop = Arc::new(AtomicBool::new(false));
+        // Sockets: all frames, and each family, port and protocol.
         let (socket, datagrams, streams) = namespace.run(|| {
             let protocol = Protocol::from(i32::from(ETH_P_ALL.to_be()));
             let socket = Socket::new(Domain::from(AF_PACKET), Type::RAW, Some(protocol)).unwrap();
@@ -70,6 +71,7 @@ impl Listener {
             }
             (socket, datagrams, streams)
         });
+        // A thread collects frames until stopped and no more arrive.
         let stopped = Arc::clone(&stop);
         let frames = thread::spawn(move || {
             let (mut socket, mut seen) = (socket, Vec::new());

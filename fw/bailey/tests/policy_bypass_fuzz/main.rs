@@ -110,9 +110,11 @@ fn send_both_ways(arena: &Arena<'_>) {
             ipv6: arena.pools.1.clone(),
         };
         let generator = Generator::among(seed, arena.frames.clone(), pools);
+        // Send, and collect what comes out.
         let listener = Listener::start(ends[receiver].0, own[receiver]);
         send_random_frames(ends[sender].0, ends[sender].1, generator, own[sender]);
         let (frames, received) = listener.end();
+        // Each frame must be allowed to pass.
         let mut passed: BTreeMap<&str, usize> = BTreeMap::new();
         let mut wrongs = Vec::new();
         for frame in &frames {
@@ -129,6 +131,7 @@ fn send_both_ways(arena: &Arena<'_>) {
             arena.name,
             wrongs[..wrongs.len().min(10)].join("\n")
         );
+        // Sockets may receive packets only if packets without isolated ends passed.
         let open = passed
             .keys()
             .any(|reason| reason.contains("nobody isolated"));
@@ -155,6 +158,7 @@ fn random_frames_cannot_bypass_policy_on_bridge() {
         "10.9.0.2, \"fd09::2\"",
         &isolated,
     );
+    // The ends: the hosts on both sides of the bridge.
     let macs = [mac(&wire.left, "eth0"), mac(&wire.right, "eth0")];
     send_both_ways(&Arena {
         name: "bridge",
@@ -200,6 +204,7 @@ fn run_in_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
         &isolated,
     );
     lab.wait_for_carrier();
+    // The ends: the external host and the isolated workload.
     let web = lab.workload("web");
     let near = [mac(&lab.node, "nic0"), mac(&lab.node, "web")];
     send_both_ways(&Arena {
@@ -247,6 +252,7 @@ fn random_frames_cannot_bypass_policy_to_macvlan() {
     let lab = Lab::new().unwrap();
     let pod = Namespace::new().unwrap();
     bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
+    // The isolated endpoint: a macvlan on the NIC.
     for address in ["203.0.113.50/24", "2001:db8:a::50/64"] {
         let nodad = if address.contains(':') { "nodad" } else { "" };
         pod.ip(&format!("address add {address} dev eth0 {nodad}"))
@@ -266,6 +272,7 @@ fn random_frames_cannot_bypass_policy_to_macvlan() {
         &isolated,
     );
     lab.wait_for_carrier();
+    // The ends: the external host and the macvlan.
     let macs = [mac(&lab.outside, "eth0"), mac(&pod, "eth0")];
     send_both_ways(&Arena {
         name: "macvlan",

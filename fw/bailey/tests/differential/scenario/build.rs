@@ -264,6 +264,7 @@ impl Scenario {
         self.packets
             .iter()
             .map(|packet| {
+                // Addresses and protocol.
                 let source = self.address(&packet.source, packet.v6, snapshot, &blocks);
                 let destination = self.address(&packet.destination, packet.v6, snapshot, &blocks);
                 let special = [source, destination].iter().any(is_special);
@@ -276,6 +277,7 @@ impl Scenario {
                     14 if special => Protocol(89),
                     _ => Protocol(47),
                 };
+                // The port: at an edge of the policies, of a link service, or random.
                 let (which, random) = packet.port;
                 let port = match (random, edges.len()) {
                     (0 | 1, _) if special => {
