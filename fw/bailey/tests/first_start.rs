@@ -63,8 +63,8 @@ fn internal_source_from_external_interface_is_spoofed() {
     let sources = "[sources]\nexternal = [\"nic0\"]\ninternal = [\"10.42.0.0/16\", \"fd42::/64\"]";
     let _daemon = start(&lab, sources);
     let tally = Tally::begin(&lab);
-    let forged = traffic::udp(&lab.outside, ip("10.42.0.99"), at(DB[0], 161));
-    assert_eq!(forged, Observed::Silent);
+    let spoofed = traffic::udp(&lab.outside, ip("10.42.0.99"), at(DB[0], 161));
+    assert_eq!(spoofed, Observed::Silent);
     let output = daemon::ask(&lab.node, lab.root(), &binary(), "counters").unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("spoofed"), "{text}");

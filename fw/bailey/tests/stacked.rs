@@ -57,8 +57,8 @@ fn assert_enforced(lab: &Bonded) {
         let ping = traffic::ping(&lab.outside, outside, node);
         assert_ne!(ping, Observed::Allowed);
         // Replies to the node's requests pass.
-        let asked = || traffic::tcp(&lab.node, node, at(OUTSIDE[family], 443));
-        assert!((0..10).any(|_| asked() == Observed::Allowed));
+        let node_connects = || traffic::tcp(&lab.node, node, at(OUTSIDE[family], 443));
+        assert!((0..10).any(|_| node_connects() == Observed::Allowed));
     }
 }
 

@@ -40,12 +40,12 @@ fn second_start_names_protecting_daemon() {
         "{:?}",
         third.log()
     );
-    let asked = daemon::ask(&lab.node, &other, &binary(), "status").unwrap();
-    assert_eq!(exit_code(&asked), Some(4));
+    let answer = daemon::ask(&lab.node, &other, &binary(), "status").unwrap();
+    assert_eq!(exit_code(&answer), Some(4));
     assert!(
-        stderr(&asked).contains("protected by a bailey"),
+        stderr(&answer).contains("protected by a bailey"),
         "{}",
-        stderr(&asked)
+        stderr(&answer)
     );
     // The daemon is dead: the programs still enforce.
     daemon.signal(Signal::SIGKILL).unwrap();

@@ -33,9 +33,9 @@ fn spoofed_machine_address_cannot_continue_flow() {
     });
     assert!(answered, "the node reaches its own workload");
     let datagram = frame::udp(PORT, 5432);
-    let mut forged = frame::ip(ip(NODE[1]), ip(DB[1]), Protocol::UDP, &datagram);
-    forged[..6].copy_from_slice(&mac_of(&lab.node, "nic0"));
-    send_frames(&lab.outside, "eth0", vec![forged]);
+    let mut spoofed = frame::ip(ip(NODE[1]), ip(DB[1]), Protocol::UDP, &datagram);
+    spoofed[..6].copy_from_slice(&mac_of(&lab.node, "nic0"));
+    send_frames(&lab.outside, "eth0", vec![spoofed]);
     assert_eq!(counted(&lab, "nic0", "xdp", "spoofed"), 1);
     assert_eq!(counted(&lab, "nic0", "xdp", "flow"), 0);
 }

@@ -113,8 +113,8 @@ pub(crate) fn check_frame(
         Parsed::Packet(packet) if may_pass(&packet, frame, arena, end) => {
             // Fragments are listed apart: later ones have no ports to evaluate.
             Ok(match packet.fragment {
-                Fragment::Whole => "nobody isolated",
-                _ => "fragment, nobody isolated",
+                Fragment::Whole => "no end isolated",
+                _ => "fragment, no end isolated",
             })
         }
         other => Err(format!("{other:?}: {frame:02x?}")),
