@@ -43,11 +43,11 @@ test: setup-test ## run all tests; without root, those that need none
 
 soak: setup-test ## run the storms under traffic at full size: an hour (root)
 	BAILEY_SOAK=1 $(CARGO) test -p bailey-datapath --test swap -- --include-ignored --nocapture
-	BAILEY_SOAK=1 $(CARGO) test -p bailey --test storm --test under_flood --test held_up -- --include-ignored --nocapture
+	BAILEY_SOAK=1 $(CARGO) test -p bailey --test storm --test under_flood --test hostile_inputs -- --include-ignored --nocapture
 
 fuzz: setup-test ## compare oracle, tables and kernel, and parsers, at random; send a million frames past policy (root)
 	BAILEY_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test -p bailey --test differential -- --include-ignored agree
-	BAILEY_FUZZ_TIMES=10 $(CARGO) test -p bailey --test no_way_around -- --include-ignored --nocapture
+	BAILEY_FUZZ_TIMES=10 $(CARGO) test -p bailey --test policy_bypass_fuzz -- --include-ignored --nocapture
 	BAILEY_FUZZ_FRAMES=$(FUZZ_FRAMES) BAILEY_FUZZ_SEED=$$(date +%s) $(CARGO) test -p bailey-datapath --test parse_fuzz -- --include-ignored
 
 verify: setup-build ## load every program on the running kernel and print the verifier's instruction counts (root)

@@ -110,7 +110,7 @@ fn rule_ids_beyond_limits_are_ignored() {
         )
     };
     let text = format!(
-        "{{\"schema_version\":2,\"rules\":[{}],\"resting\":[{}]}}",
+        "{{\"schema_version\":3,\"rules\":[{}],\"retired\":[{}]}}",
         rule(16_777_300),
         rule(4_294_967_295)
     );

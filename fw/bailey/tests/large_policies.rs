@@ -5,12 +5,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use bailey_policytest::engine::{Engine, Engines};
 use bailey_compile::Limits;
 use bailey_policy::{
     Connection, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
 };
+use bailey_policytest::engine::{Engine, Engines};
 use ipnet::IpNet;
 
 const SEED: u64 = 20;

@@ -5,11 +5,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bailey_daemon::reconciler::{CommitReport, Outcome, Refusal, Reconciler};
-use bailey_state::rule_ids::RuleNames;
 use bailey_compile::{RuleIds, Tables};
 use bailey_config::Config;
+use bailey_daemon::reconciler::{CommitReport, Outcome, Reconciler, Refusal};
 use bailey_datapath::{Committed, DatapathError, Enforcer};
+use bailey_state::rule_ids::RuleNames;
 use tempfile::TempDir;
 
 /// Records the installed tables.

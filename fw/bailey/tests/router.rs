@@ -9,7 +9,7 @@ use demo_lab::*;
 
 fn forwarded_by_stack(lab: &Lab) -> u64 {
     ["nic0", "web", "db"]
-        .map(|interface| counted(lab, interface, "tc", "judged"))
+        .map(|interface| counted(lab, interface, "tc", "evaluated"))
         .iter()
         .sum()
 }

@@ -14,11 +14,14 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use bailey_lab::steady::{Outcome, Parties};
-use bailey_lab::{Daemon, Lab, Server, Steady};
+use bailey_lab::{Daemon, Lab, Server, Steady, sized};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
-const ROUNDS: u32 = 50;
+/// Disturbances per storm.
+fn rounds() -> u32 {
+    sized(50, 15)
+}
 
 fn traffic(lab: &Lab) -> Steady {
     let parties = Parties {
@@ -83,7 +86,7 @@ fn assert_counters_continue(before: &BTreeMap<String, u64>, after: &BTreeMap<Str
 /// Asserts that no packet met an incomplete generation.
 fn assert_complete_generations(lab: &Lab) {
     let counts = counts(lab);
-    for half in ["generation", "no-policy", "map"] {
+    for half in ["generation-mismatch", "no-policy", "map-error"] {
         let found = counts.iter().find(|(name, packets)| {
             **packets > 0 && name.ends_with(&format!(" {half}")) && !name.starts_with("rule")
         });
@@ -102,7 +105,7 @@ fn stop_daemon(mut daemon: Daemon, signal: Signal) {
     daemon.wait().unwrap();
 }
 
-/// Runs one kind of disturbance [`ROUNDS`] times under traffic. Checks the counters after each
+/// Runs one kind of disturbance [`rounds`] times under traffic. Checks the counters after each
 /// round.
 fn disturb_under_traffic(mut disturbance: impl FnMut(&Lab, Daemon, u32) -> Daemon) {
     let lab = lab();
@@ -110,20 +113,20 @@ fn disturb_under_traffic(mut disturbance: impl FnMut(&Lab, Daemon, u32) -> Daemo
     let mut daemon = start(&lab, "");
     let traffic = traffic(&lab);
     let mut before = counts(&lab);
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         daemon = disturbance(&lab, daemon, round);
         let after = counts(&lab);
         assert_counters_continue(&before, &after);
         before = after;
     }
-    assert_undisturbed(traffic.finish(), 500, &lab);
+    assert_undisturbed(traffic.finish(), sized(500, 150), &lab);
     assert_complete_generations(&lab);
     assert_enforced(&lab);
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn traffic_survives_fifty_kills() {
+fn traffic_survives_repeated_kills() {
     disturb_under_traffic(|lab, daemon, round| {
         // The delays vary, so that kills also hit the start and a commit.
         sleep(Duration::from_millis(u64::from(round) * 7 % 50));
@@ -137,7 +140,7 @@ fn traffic_survives_fifty_kills() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn traffic_survives_fifty_restarts() {
+fn traffic_survives_repeated_restarts() {
     disturb_under_traffic(|lab, daemon, _| {
         stop_daemon(daemon, Signal::SIGTERM);
         relaunch(lab, &binary())
@@ -146,7 +149,7 @@ fn traffic_survives_fifty_restarts() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn traffic_survives_fifty_stops() {
+fn traffic_survives_repeated_stops() {
     disturb_under_traffic(|lab, mut daemon, round| {
         daemon.signal(Signal::SIGSTOP).unwrap();
         // A policy edit that the stopped daemon cannot read yet.
@@ -161,7 +164,7 @@ fn traffic_survives_fifty_stops() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn traffic_survives_fifty_upgrades() {
+fn traffic_survives_repeated_upgrades() {
     let other = PathBuf::from(
         std::env::var_os("BAILEY_UPGRADE")
             .expect("BAILEY_UPGRADE names a bailey with other BPF programs; .ci/test builds it"),
@@ -224,10 +227,11 @@ fn commits_on_stalling_machine_drop_no_packet() {
     // The two policy sets differ only in a prefix that the traffic does not use.
     let other = text.replace("198.51.100.0/24", "198.51.100.0/25");
     assert_ne!(text, other);
-    // Edits by rename for a minute.
+    // Edits by rename, as an editor or a ConfigMap makes them.
+    let duration = Duration::from_secs(sized(60, 20));
     let begun = Instant::now();
     let mut edits = 0_u32;
-    while begun.elapsed() < Duration::from_secs(60) {
+    while begun.elapsed() < duration {
         let new = if edits.is_multiple_of(2) {
             &other
         } else {
@@ -249,15 +253,18 @@ fn commits_on_stalling_machine_drop_no_packet() {
     // No packet was lost, and commits continued.
     stop.store(true, Ordering::Relaxed);
     neighbours.into_iter().for_each(|n| n.join().unwrap());
-    assert_undisturbed(traffic.finish(), 1000, &lab);
+    assert_undisturbed(traffic.finish(), sized(1000, 300), &lab);
     let committed = daemon
         .log()
         .iter()
         .filter(|l| l.contains(COMMITTED))
         .count();
     println!("{committed} commits of {edits} edits");
-    // The number of commits depends on the machine; 20 shows that commits never stopped.
-    assert!(committed > 20, "{committed} commits of {edits} edits");
+    // The number of commits depends on the machine; one in three seconds shows that commits never stopped.
+    assert!(
+        committed as u64 > duration.as_secs() / 3,
+        "{committed} commits of {edits} edits"
+    );
     assert_complete_generations(&lab);
     assert_enforced(&lab);
 }

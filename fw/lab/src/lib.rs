@@ -22,6 +22,8 @@ pub mod namespace;
 pub mod rack;
 /// SCTP without the kernel's.
 pub mod sctp;
+/// Sizes of storms in CI and under `make soak`.
+pub mod soak;
 /// Packets from nowhere.
 pub mod spoof;
 /// Traffic that goes on meanwhile.
@@ -38,6 +40,7 @@ mod wiring;
 pub use daemon::Daemon;
 pub use namespace::Namespace;
 pub use rack::Rack;
+pub use soak::sized;
 pub use spoof::Flood;
 pub use steady::Steady;
 pub use topology::{Lab, private_root};

@@ -46,7 +46,7 @@ fn interfaces_that_swap_names_stay_protected() {
             && interfaces.len() == 2
             && interfaces
                 .iter()
-                .all(|i| i["renamed_to"].is_null() && i["complete"] == true)
+                .all(|i| i["renamed_to"].is_null() && i["fully_attached"] == true)
     };
     let settled = (0..100).any(|_| {
         sleep(Duration::from_millis(100));

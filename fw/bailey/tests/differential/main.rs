@@ -12,11 +12,11 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailey_policytest::engine::{Engine, Engines};
 use bailey_compile::{Compiler, Limits, RuleIds, compile};
 use bailey_policy::{
     Connection, Labels, LinkScope, NetworkPolicy, PortMatch, PortSpec, Protocol, Rule, Snapshot,
 };
+use bailey_policytest::engine::{Engine, Engines};
 use coverage::Coverage;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use scenario::{Scenario, scenario};

@@ -182,8 +182,8 @@ fn packet_admitted_in_xdp_matches_flow_at_tc() {
         let got = traffic::tcp(&lab.outside, ip(BACKUP[f]), at(DB[f], 5432));
         assert_eq!(got, Observed::Allowed);
     }
-    assert!(counted(&lab, "db", "tc", "judged") > 0);
-    assert!(counted(&lab, "nic0", "tc", "judged") > 0);
+    assert!(counted(&lab, "db", "tc", "evaluated") > 0);
+    assert!(counted(&lab, "nic0", "tc", "evaluated") > 0);
     for hook in ["new", "flow"] {
         assert_eq!(
             counted(&lab, "db", "tc", hook),

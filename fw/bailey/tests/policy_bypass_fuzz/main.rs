@@ -183,7 +183,8 @@ fn random_frames_cannot_bypass_policy_on_bridge() {
 }
 
 /// `[sources]` of the lab.
-const SOURCES: &str = "[sources]\noutside = [\"nic0\"]\ninside = [\"10.42.0.0/24\", \"fd42::/64\"]";
+const SOURCES: &str =
+    "[sources]\nexternal = [\"nic0\"]\ninternal = [\"10.42.0.0/24\", \"fd42::/64\"]";
 
 /// Broadcast addresses of the subnets of the lab's NIC.
 const BROADCASTS: [&str; 2] = ["203.0.113.255", "198.51.100.255"];
