@@ -15,15 +15,13 @@ use ipnet::IpNet;
 
 use crate::host_table::HostTable;
 use crate::intern::Interner;
-use crate::limits::{CompileError, check_classes, check_rules, check_table_bytes};
+use crate::limits::{CompileError, Limits};
+use crate::lpm::{self, Prefix, Ranges};
 use crate::matrix::{self, Matrix};
 use crate::memo::{Memo, Same, alike};
 use crate::peers::Peers;
-use crate::poptrie;
 use crate::ports::PortClasses;
-use crate::prefix::Prefix;
 use crate::prefixes::{PrefixTree, TermSets};
-use crate::ranges::Ranges;
 use crate::rate_limits::RateLimitTables;
 use crate::rule_ids::{RuleIds, RuleKey};
 use crate::subjects::{Isolations, Names, Subjects, ports_of};
@@ -481,7 +479,7 @@ impl Classes {
         {
             return LpmTables::default();
         }
-        poptrie::build(&self.prefixes[family], self.defaults[family])
+        lpm::build(&self.prefixes[family], self.defaults[family])
     }
 }
 

@@ -18,22 +18,18 @@ mod compile;
 mod host_table;
 /// Values stored once, numbered in the order of their arrival.
 mod intern;
+/// Prefixes -> class, in a poptrie.
+mod lpm;
 /// (subject, peer, port class) -> cell, in pages that are stored once.
 mod matrix;
 /// What a stage made, as long as what it is made of stays the same.
 mod memo;
 /// Terms that match an address -> peer class.
 mod peers;
-/// Prefixes -> class, in a poptrie.
-mod poptrie;
 /// (protocol, port) -> port class.
 mod ports;
-/// A prefix of either family.
-mod prefix;
 /// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
 mod prefixes;
-/// A few prefixes -> ranges of classes, in one line.
-mod ranges;
 /// Limits of rules -> token buckets.
 mod rate_limits;
 /// Policies that isolate an endpoint -> subjects.

@@ -8,7 +8,7 @@ use bailey_policy::{Connection, Protocol, Verdict};
 
 use crate::compile::words;
 use crate::host_table;
-use crate::ranges::Ranges;
+use crate::lpm::Ranges;
 use crate::tables::{LpmTables, Tables};
 
 impl Tables {

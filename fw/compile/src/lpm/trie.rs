@@ -1,8 +1,8 @@
 use bailey_bpf::abi;
 
 use crate::intern::Interner;
-use crate::prefix::Prefix;
-use crate::ranges::{Few, Ranges, few};
+use crate::lpm::prefix::Prefix;
+use crate::lpm::ranges::{Few, Ranges, few};
 use crate::tables::{LpmTables, chunked};
 
 const DIRECT: u8 = abi::LPM_DIRECT_BITS as u8;

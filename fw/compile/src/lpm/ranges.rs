@@ -1,7 +1,7 @@
 use bailey_bpf::abi;
 use bytemuck::{Pod, Zeroable};
 
-use crate::prefix::Prefix;
+use crate::lpm::prefix::Prefix;
 
 /// Ranges of one family, in one line: see `lpm_ranges4` in `abi.h`.
 pub(crate) trait Ranges: Pod {
