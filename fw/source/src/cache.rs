@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use bailey_config::{Declared, ReadLimits};
 use bailey_policy::Snapshot;
 
-use crate::collect::{Collector, Counts, Strictness};
 use crate::diagnostic::Diagnostics;
 use crate::files::{FileSet, Stamp};
+use crate::parse::limits::ReadLimits;
+use crate::snapshot::collector::{Collector, Counts, Declared, Strictness};
 
 /// What files said when they were last read. A file that is as it was then is not read again.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::node::FieldPath;
-use crate::validate::{self, FieldErrors};
+use crate::kinds::validate::{self, FieldErrors};
+use crate::parse::node::FieldPath;
 
 pub(crate) const NAMESPACE_FIELDS: &[&str] =
     &["apiVersion", "kind", "metadata.name", "metadata.labels"];

@@ -12,10 +12,10 @@ use k8s_openapi::api::networking::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::inventory;
-use crate::node::FieldPath;
-use crate::rate_limit;
-use crate::validate::{self, CIDR_INVALID, FieldErrors, PORT_RANGE};
+use crate::kinds::inventory;
+use crate::kinds::rate_limit;
+use crate::kinds::validate::{self, CIDR_INVALID, FieldErrors, PORT_RANGE};
+use crate::parse::node::FieldPath;
 
 /// A policy that was read, with what is wrong with it.
 #[derive(Debug)]

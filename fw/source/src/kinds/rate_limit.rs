@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use bailey_policy::{Direction, NetworkPolicy, RateLimit, RateLimits};
 
-use crate::node::FieldPath;
-use crate::validate::{FieldErrors, quoted};
+use crate::kinds::validate::{FieldErrors, quoted};
+use crate::parse::node::FieldPath;
 
 const PREFIX: &str = "bailey.dev/";
 const ALL: &str = "bailey.dev/rate-limit";

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use bailey_policy::Labels;
 use ipnet::IpNet;
 
-use crate::node::FieldPath;
+use crate::parse::node::FieldPath;
 
 /// Errors of one object, in the order in which the API server finds them.
 #[derive(Debug, Default)]

@@ -4,9 +4,9 @@ use bailey_policy::{Endpoint, EndpointRef, NamedPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use crate::inventory::{address, labels, protocol, unique};
-use crate::node::FieldPath;
-use crate::validate::{self, FieldErrors, PORT_RANGE};
+use crate::kinds::inventory::{address, labels, protocol, unique};
+use crate::kinds::validate::{self, FieldErrors, PORT_RANGE};
+use crate::parse::node::FieldPath;
 
 /// The object as it is written.
 #[derive(Debug, Default, Deserialize)]

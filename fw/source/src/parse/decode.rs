@@ -11,7 +11,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use crate::node::{FieldPath, Key, Node, Value};
+use crate::parse::node::{FieldPath, Key, Node, Value};
 
 /// Everything that kept a document from being decoded as intended.
 #[derive(Debug)]

@@ -1,14 +1,15 @@
-use bailey_config::ReadLimits;
+//! Syntax errors of YAML and JSON, with their position.
 
-use crate::node::Pos;
+use crate::parse::limits::ReadLimits;
+use crate::parse::node::Pos;
 
-/// Why a text is not a sequence of documents.
+/// Why a text cannot be parsed into documents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SyntaxError {
-    /// Where.
+    /// Where the error is.
     pub pos: Pos,
-    /// What, and which limit if it is one.
+    /// What is wrong; names the limit if the text exceeds one.
     pub message: String,
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::node::{Key, Node, Pos, Value};
-use crate::syntax::{SyntaxError, duplicate_key, too_deep};
-use bailey_config::ReadLimits;
+use crate::parse::error::{SyntaxError, duplicate_key, too_deep};
+use crate::parse::limits::ReadLimits;
+use crate::parse::node::{Key, Node, Pos, Value};
 
 /// Parses a stream of JSON documents; `None` if the text is not JSON (it may still be YAML).
 ///

@@ -1,14 +1,28 @@
-use crate::json;
-use crate::node::Node;
-use crate::syntax::SyntaxError;
-use crate::yaml;
-use bailey_config::ReadLimits;
+//! Text to documents, and documents to typed values. Knows YAML and JSON, no Kubernetes kind.
 
-/// Parses all documents of a text; empty ones are left out. A text that begins with a brace is
-/// read as JSON, and as YAML if it is none, as kubectl does.
+/// Documents to typed values, with the zero values of Go's JSON decoder.
+pub mod decode;
+/// Syntax errors and their positions.
+pub mod error;
+/// Limits on one input file.
+pub mod limits;
+/// Parsed documents: values that keep their position in the text.
+pub mod node;
+
+/// JSON text to nodes.
+mod json;
+/// YAML text to nodes.
+mod yaml;
+
+use crate::parse::error::SyntaxError;
+use crate::parse::limits::ReadLimits;
+use crate::parse::node::Node;
+
+/// Parses all documents of a text and leaves out empty ones. A text that starts with `{` or `[`
+/// is read as JSON; if it is not JSON, it is read as YAML, as kubectl does.
 ///
 /// # Errors
-/// The first syntax error, duplicate key or breach of a limit.
+/// The first syntax error, duplicate key or exceeded limit.
 pub fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['{', '['])

@@ -13,18 +13,19 @@ use k8s_openapi::api::networking::v1 as networking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use crate::ambiguity::Whole;
-use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::files::{self, FileSet};
-use crate::inventory::{self, Pod};
-use crate::kinds::{enforces_elsewhere, meant, nearly};
-use crate::network_policy;
-use crate::node::{FieldPath, Node, Pos, Value};
-use crate::origins::{Origin, Origins};
-use crate::text;
-use crate::validate::{self, FieldErrors};
-use crate::workload::{self, Workload};
+use crate::kinds::inventory::{self, Pod};
+use crate::kinds::network_policy;
+use crate::kinds::unread::{enforces_elsewhere, meant, nearly};
+use crate::kinds::validate::{self, FieldErrors};
+use crate::kinds::workload::{self, Workload};
+use crate::parse;
+use crate::parse::decode::{Decoded, decode};
+use crate::parse::limits::ReadLimits;
+use crate::parse::node::{FieldPath, Node, Pos, Value};
+use crate::snapshot::cross_checks::Whole;
+use crate::snapshot::origins::{Origin, Origins};
 
 /// What is an error and what a warning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -175,7 +176,7 @@ impl Collector {
     }
 
     fn add_text(&mut self, file: &Path, text: &str) {
-        match text::documents(text, &self.limits) {
+        match parse::documents(text, &self.limits) {
             Ok(documents) => {
                 for document in &documents {
                     self.add_object(file, document);
@@ -271,7 +272,7 @@ impl Collector {
             if item.get(key).is_none()
                 && let Some(value) = value
             {
-                let key = crate::node::Key {
+                let key = parse::node::Key {
                     pos: item.pos,
                     text: key.to_owned(),
                 };

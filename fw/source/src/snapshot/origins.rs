@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::node::Pos;
+use crate::parse::node::Pos;
 
 /// Where an object stands.
 #[derive(Debug, Clone)]

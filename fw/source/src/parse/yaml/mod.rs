@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use crate::node::{Key, Node, Pos, Value};
-use crate::syntax::{SyntaxError, duplicate_key, too_deep};
-use bailey_config::ReadLimits;
+use crate::parse::error::{SyntaxError, duplicate_key, too_deep};
+use crate::parse::limits::ReadLimits;
+use crate::parse::node::{Key, Node, Pos, Value};
 
 /// Parses a stream of YAML documents; empty ones are left out.
 ///
