@@ -15,18 +15,18 @@ use ipnet::IpNet;
 
 use crate::host_table::HostTable;
 use crate::intern::Interner;
-use crate::limits::{CompileError, Limits};
+use crate::limits::{CompileError, CompileLimits};
 use crate::lpm::{self, Prefix, Ranges};
 use crate::matrix::{self, Matrix};
-use crate::memo::{Memo, Same, alike};
+use crate::memo::{ById, Memo, all_equal_by};
 use crate::peers::Peers;
 use crate::ports::PortClasses;
 use crate::prefixes::{PrefixTree, TermSets};
 use crate::rate_limits::RateLimitTables;
 use crate::rule_ids::{RuleIds, RuleKey};
-use crate::subjects::{Isolations, Names, Subjects, ports_of};
-use crate::tables::{AddressTables, LpmTables, Params, Stats, Tables, chunked};
-use crate::terms::{Groups, Naming, Term, terms};
+use crate::subjects::{IsolationInputs, PortNames, Subjects, ports_of};
+use crate::tables::{AddressTables, LpmTables, TableParams, TableStats, Tables, chunked};
+use crate::terms::{Groups, PeerInputs, Term, collect_terms};
 
 /// Compiles a snapshot. `previous` is the numbering of the generation before, so that rules keep
 /// their ids; a first generation starts from the default.
@@ -36,7 +36,7 @@ use crate::terms::{Groups, Naming, Term, terms};
 pub fn compile(
     snapshot: &Snapshot,
     previous: &RuleIds,
-    limits: &Limits,
+    limits: &CompileLimits,
 ) -> Result<Tables, CompileError> {
     Compiler::default().compile(snapshot, previous, limits)
 }
@@ -46,23 +46,23 @@ pub fn compile(
 #[derive(Debug, Default)]
 pub struct Compiler {
     groups: Option<Arc<Groups>>,
-    terms: Memo<Naming, Interner<Term>>,
-    reached: Memo<(Same<Groups>, Peering), Reached>,
-    subjects: Memo<(Same<Groups>, Isolations), Subjects>,
-    keys: Memo<(Shapes, Same<Subjects>), BTreeSet<RuleKey>>,
-    addresses: Memo<(Same<Reached>, Same<Subjects>), Addresses>,
+    terms: Memo<PeerInputs, Interner<Term>>,
+    classification: Memo<(ById<Groups>, PeerClassInputs), PeerClassification>,
+    subjects: Memo<(ById<Groups>, IsolationInputs), Subjects>,
+    keys: Memo<(RuleCounts, ById<Subjects>), BTreeSet<RuleKey>>,
+    addresses: Memo<(ById<PeerClassification>, ById<Subjects>), CompiledAddresses>,
 }
 
 /// Policies as what has rules: equal to others of the same names with as many.
 #[derive(Debug)]
-struct Shapes(Vec<Arc<NetworkPolicy>>);
+struct RuleCounts(Vec<Arc<NetworkPolicy>>);
 
-impl PartialEq for Shapes {
+impl PartialEq for RuleCounts {
     fn eq(&self, other: &Self) -> bool {
         let rules = |policy: &NetworkPolicy| {
             Direction::BOTH.map(|direction| policy.rules(direction).map(<[_]>::len))
         };
-        alike(&self.0, &other.0, |a, b| {
+        all_equal_by(&self.0, &other.0, |a, b| {
             a.id == b.id && rules(a) == rules(b)
         })
     }
@@ -70,40 +70,40 @@ impl PartialEq for Shapes {
 
 /// What peer classes are made of, beside the endpoints.
 #[derive(Debug, PartialEq)]
-struct Peering {
-    terms: Same<Interner<Term>>,
+struct PeerClassInputs {
+    terms: ById<Interner<Term>>,
     namespaces: BTreeMap<String, Labels>,
     /// The port names that egress rules use.
-    names: Names,
+    names: PortNames,
     /// Declared prefixes.
     isolated: Vec<IpNet>,
 }
 
-/// Who is reached by which terms.
+/// Which terms match which addresses.
 #[derive(Debug)]
-struct Reached {
+struct PeerClassification {
     sets: TermSets,
     prefixes: [PrefixTree; 2],
     peers: Peers,
 }
 
-impl Reached {
-    fn new(snapshot: &Snapshot, groups: &Groups, peering: &Peering) -> Self {
-        let terms = &peering.terms.0;
+impl PeerClassification {
+    fn new(snapshot: &Snapshot, groups: &Groups, inputs: &PeerClassInputs) -> Self {
+        let terms = &inputs.terms.0;
         let mut sets = TermSets::new();
         let numbered = terms.values().iter().enumerate();
         let blocks = numbered.filter_map(|(id, term)| match term {
             Term::Block(block) => Some((id as u32, block)),
             Term::Selected(..) => None,
         });
-        let prefixes = PrefixTree::both(blocks, &peering.isolated, &mut sets);
-        let terms_of_groups = groups.terms_of_groups(&peering.namespaces, terms);
+        let prefixes = PrefixTree::both_families(blocks, &inputs.isolated, &mut sets);
+        let terms_of_groups = groups.terms_of_groups(&inputs.namespaces, terms);
         let peers = Peers::new(
             snapshot.endpoints(),
             groups,
             terms_of_groups,
             &prefixes,
-            &peering.names,
+            &inputs.names,
             &mut sets,
         );
         Self {
@@ -116,9 +116,9 @@ impl Reached {
 
 /// Address → class record, as tables, and what the programs must be told of them.
 #[derive(Debug)]
-struct Addresses {
+struct CompiledAddresses {
     tables: Arc<AddressTables>,
-    params: Params,
+    params: TableParams,
 }
 
 impl Compiler {
@@ -130,60 +130,69 @@ impl Compiler {
         &mut self,
         snapshot: &Snapshot,
         previous: &RuleIds,
-        limits: &Limits,
+        limits: &CompileLimits,
     ) -> Result<Tables, CompileError> {
         let groups = self.groups(snapshot);
         let policies = snapshot.policies();
-        let terms = self.terms.of(Naming(policies.to_vec()), terms);
+        let terms = self
+            .terms
+            .get_or_make(PeerInputs(policies.to_vec()), collect_terms);
         let egress = policies
             .iter()
             .flat_map(|policy| ports_of(policy, Direction::Egress));
-        let peering = Peering {
-            terms: Same(Arc::clone(&terms)),
+        let inputs = PeerClassInputs {
+            terms: ById(Arc::clone(&terms)),
             namespaces: snapshot.namespaces().clone(),
-            names: Names::used_by(egress),
-            isolated: snapshot.isolated().to_vec(),
+            names: PortNames::used_by(egress),
+            isolated: snapshot.declared_prefixes().to_vec(),
         };
-        let of_groups = || Same(Arc::clone(&groups));
-        let reached = self.reached.of((of_groups(), peering), |(_, peering)| {
-            Reached::new(snapshot, &groups, peering)
-        });
-        let isolations = Isolations(policies.to_vec());
+        let of_groups = || ById(Arc::clone(&groups));
+        let classification = self
+            .classification
+            .get_or_make((of_groups(), inputs), |(_, inputs)| {
+                PeerClassification::new(snapshot, &groups, inputs)
+            });
+        let inputs = IsolationInputs(policies.to_vec());
         let subjects = self
             .subjects
-            .of((of_groups(), isolations), |(_, isolations)| {
-                Subjects::new(snapshot.endpoints(), &groups, isolations)
+            .get_or_make((of_groups(), inputs), |(_, inputs)| {
+                Subjects::new(snapshot.endpoints(), &groups, inputs)
             });
-        let peers = &reached.peers;
+        let peers = &classification.peers;
         let ports = PortClasses::new(port_ranges(snapshot, &subjects, peers))?;
-        let shapes = Shapes(policies.to_vec());
-        let keyed = (shapes, Same(Arc::clone(&subjects)));
-        let keys = self.keys.of(keyed, |_| rule_keys(snapshot, &subjects));
-        let ids = previous.next(&keys);
-        check_rules(limits, ids.end() as usize)?;
+        let counts = RuleCounts(policies.to_vec());
+        let inputs = (counts, ById(Arc::clone(&subjects)));
+        let keys = self
+            .keys
+            .get_or_make(inputs, |_| rule_keys(snapshot, &subjects));
+        let ids = previous.for_next_generation(&keys);
+        limits.check_rules(ids.end() as usize)?;
 
-        let made_of = (Same(Arc::clone(&reached)), Same(Arc::clone(&subjects)));
-        let addresses = self.addresses.of(made_of, |_| {
-            Classes::new(snapshot, &subjects, peers, &reached.prefixes).into_tables()
+        let inputs = (
+            ById(Arc::clone(&classification)),
+            ById(Arc::clone(&subjects)),
+        );
+        let addresses = self.addresses.get_or_make(inputs, |_| {
+            ClassBuilder::new(snapshot, &subjects, peers, &classification.prefixes).into_tables()
         });
-        check_classes(limits, addresses.tables.classes.len())?;
-        let matrix = matrix::build(matrix::Input {
+        limits.check_classes(addresses.tables.classes.len())?;
+        let matrix = matrix::build_matrix(matrix::MatrixInputs {
             snapshot,
             terms: &terms,
-            sets: &reached.sets,
+            sets: &classification.sets,
             peers,
             ports: &ports,
             subjects: &subjects,
             ids: &ids,
             limits,
         })?;
-        let stats = Stats {
+        let stats = TableStats {
             policies: policies.len(),
             rules: rule_refs(snapshot).count(),
             endpoints: snapshot.endpoints().len(),
             classes: addresses.tables.classes.len(),
-            prefixes4: reached.prefixes[0].len(),
-            prefixes6: reached.prefixes[1].len(),
+            prefixes4: classification.prefixes[0].len(),
+            prefixes6: classification.prefixes[1].len(),
             subjects: subjects.subjects.len(),
             peers: peers.len(),
             port_classes: ports.count(),
@@ -208,15 +217,15 @@ impl Compiler {
 }
 
 fn assemble(
-    addresses: &Addresses,
+    addresses: &CompiledAddresses,
     ports: PortClasses,
     matrix: &Matrix,
     rate_limits: RateLimitTables,
     rules: RuleIds,
-    stats: Stats,
-    limits: &Limits,
+    stats: TableStats,
+    limits: &CompileLimits,
 ) -> Result<Tables, CompileError> {
-    let params = Params {
+    let params = TableParams {
         peer_pages: matrix.peer_pages as u32,
         row_cells: matrix.row_cells as u32,
         port_pages: matrix.port_pages as u32,
@@ -261,7 +270,7 @@ fn port_ranges(
     for policy in snapshot.policies() {
         for direction in Direction::BOTH {
             for port in ports_of(policy, direction) {
-                ranges.extend(matrix::resolve(std::slice::from_ref(port), &nothing));
+                ranges.extend(matrix::resolve_ports(std::slice::from_ref(port), &nothing));
             }
         }
     }
@@ -285,12 +294,12 @@ fn rule_keys(snapshot: &Snapshot, subjects: &Subjects) -> BTreeSet<RuleKey> {
         .subjects
         .values()
         .iter()
-        .map(|s| matrix::deny_key(snapshot, s));
+        .map(|s| matrix::default_deny_key(snapshot, s));
     rule_refs(snapshot).map(RuleKey::Rule).chain(deny).collect()
 }
 
 /// Address → class record, before it is put into tables.
-struct Classes {
+struct ClassBuilder {
     records: Interner<abi::class_record>,
     hosts: Vec<([u64; 2], u32)>,
     prefixes: [Vec<(Prefix, u32)>; 2],
@@ -298,7 +307,7 @@ struct Classes {
     isolates: u32,
 }
 
-const NOBODY: abi::class_record = abi::class_record {
+const NO_CLASS: abi::class_record = abi::class_record {
     egress_subject: 0,
     ingress_subject: 0,
     peer: 0,
@@ -312,10 +321,10 @@ const UNKNOWN: abi::class_record = abi::class_record {
     egress_subject: abi::SUBJECT_UNKNOWN,
     ingress_subject: abi::SUBJECT_UNKNOWN,
     flags: abi::CLASS_UNKNOWN,
-    ..NOBODY
+    ..NO_CLASS
 };
 
-impl Classes {
+impl ClassBuilder {
     fn new(
         snapshot: &Snapshot,
         subjects: &Subjects,
@@ -335,19 +344,19 @@ impl Classes {
                 Direction::Ingress => abi::ISOLATES_INGRESS,
             };
         }
-        if !snapshot.isolated().is_empty() {
+        if !snapshot.declared_prefixes().is_empty() {
             classes.isolates |=
                 abi::ISOLATES_EGRESS | abi::ISOLATES_INGRESS | abi::ISOLATES_UNKNOWN;
         }
-        classes.records.intern(NOBODY);
+        classes.records.intern(NO_CLASS);
         classes.add_endpoints(snapshot, subjects, peers, trees);
         for (family, tree) in trees.iter().enumerate() {
             for (net, set) in tree.iter() {
                 let peer = peers.of_blocks(set);
-                let record = if snapshot.declares(net) {
+                let record = if snapshot.is_declared(net) {
                     abi::class_record { peer, ..UNKNOWN }
                 } else {
-                    abi::class_record { peer, ..NOBODY }
+                    abi::class_record { peer, ..NO_CLASS }
                 };
                 classes.add_prefix(snapshot, family, net, record);
             }
@@ -393,7 +402,7 @@ impl Classes {
                     continue;
                 }
                 let class = self.records.intern(record(index, endpoint, nth));
-                self.hosts.push((words(address), class));
+                self.hosts.push((address_words(address), class));
             }
         }
         for address in shared {
@@ -411,7 +420,7 @@ impl Classes {
                 let peer = peers.of_blocks(blocks);
                 class = self.records.intern(abi::class_record { peer, ..UNKNOWN });
             }
-            self.hosts.push((words(address), class));
+            self.hosts.push((address_words(address), class));
         }
     }
 
@@ -426,7 +435,7 @@ impl Classes {
             // The class of an endpoint knows the blocks that its address is in.
             if snapshot.endpoint_at(net.addr()).is_none() {
                 let class = self.records.intern(record);
-                self.hosts.push((words(net.addr()), class));
+                self.hosts.push((address_words(net.addr()), class));
             }
             return;
         }
@@ -447,7 +456,7 @@ impl Classes {
         ));
     }
 
-    fn into_tables(self) -> Addresses {
+    fn into_tables(self) -> CompiledAddresses {
         let hosts = HostTable::build(&self.hosts);
         let tables = AddressTables {
             host_tags: hosts.tags,
@@ -456,7 +465,7 @@ impl Classes {
             lpm6: self.lpm(1),
             classes: self.records.values().to_vec(),
         };
-        let params = Params {
+        let params = TableParams {
             host_bucket_bits: hosts.bucket_bits,
             host_keys: hosts.keys,
             lpm4: !tables.lpm4.direct.is_empty(),
@@ -464,9 +473,9 @@ impl Classes {
             default_class4: self.defaults[0],
             default_class6: self.defaults[1],
             isolates: self.isolates,
-            ..Params::default()
+            ..TableParams::default()
         };
-        Addresses {
+        CompiledAddresses {
             tables: tables.into(),
             params,
         }
@@ -484,7 +493,7 @@ impl Classes {
 }
 
 /// An address as flow keys and the exact table hold it.
-pub(crate) fn words(address: IpAddr) -> [u64; 2] {
+pub(crate) fn address_words(address: IpAddr) -> [u64; 2] {
     let octets = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),

@@ -12,27 +12,27 @@ pub(crate) struct HostTable {
 
 /// Where an address may stand.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct HostHash {
+pub(crate) struct HostSlot {
     pub(crate) buckets: [u32; 2],
     pub(crate) tag: u8,
 }
 
-const LANES: usize = abi::HOST_LANES as usize;
-const MUL: u64 = 0x9e37_79b9_7f4a_7c15;
+const SLOTS_PER_BUCKET: usize = abi::HOST_LANES as usize;
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Entries per bucket that a table is sized for: with two choices of eight lanes, three quarters
 /// full fails about once in 10^5 insertions, and then the next keys are tried.
-const TARGET: usize = 6;
+const TARGET_FILL: usize = 6;
 
 /// The same as `host_class` in `class.h`.
-pub(crate) fn hash(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u32) -> HostHash {
+pub(crate) fn hash_address(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u32) -> HostSlot {
     let word = |value: u64, key: u32| u64::from((value as u32).wrapping_add(key));
     let sum = word(address_be[0], keys[0])
         .wrapping_mul(word(address_be[0] >> 32, keys[1]))
         .wrapping_add(
             word(address_be[1], keys[2]).wrapping_mul(word(address_be[1] >> 32, keys[3])),
         );
-    let first = (sum ^ sum >> 32).wrapping_mul(MUL);
-    let second = (first ^ first >> 32).wrapping_mul(MUL);
+    let first = (sum ^ sum >> 32).wrapping_mul(MULTIPLIER);
+    let second = (first ^ first >> 32).wrapping_mul(MULTIPLIER);
     let mut buckets = [
         (first >> (64 - bucket_bits)) as u32,
         (second >> (64 - bucket_bits)) as u32,
@@ -40,7 +40,7 @@ pub(crate) fn hash(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u32) -> H
     if buckets[0] == buckets[1] {
         buckets[1] ^= 1;
     }
-    HostHash {
+    HostSlot {
         buckets,
         tag: ((second >> 8) as u8).max(1),
     }
@@ -52,7 +52,7 @@ impl HostTable {
     pub(crate) fn build(entries: &[([u64; 2], u32)]) -> Self {
         let mut bucket_bits = entries
             .len()
-            .div_ceil(TARGET)
+            .div_ceil(TARGET_FILL)
             .max(2)
             .next_power_of_two()
             .ilog2();
@@ -60,7 +60,7 @@ impl HostTable {
         loop {
             for _ in 0..8 {
                 let keys = [(); 4].map(|()| split_mix(&mut state));
-                if let Some((tags, buckets)) = place(entries, &keys, bucket_bits) {
+                if let Some((tags, buckets)) = try_fill(entries, &keys, bucket_bits) {
                     return Self {
                         bucket_bits,
                         keys,
@@ -74,7 +74,7 @@ impl HostTable {
     }
 }
 
-fn place(
+fn try_fill(
     entries: &[([u64; 2], u32)],
     keys: &[u32; 4],
     bucket_bits: u32,
@@ -83,7 +83,7 @@ fn place(
     let mut buckets = vec![abi::host_bucket::zeroed(); 1 << bucket_bits];
     let mut fill = vec![0_usize; 1 << bucket_bits];
     for &(address, class_id) in entries {
-        let hash = hash(address, keys, bucket_bits);
+        let hash = hash_address(address, keys, bucket_bits);
         let [first, second] = hash.buckets.map(|bucket| bucket as usize);
         let bucket = if fill[second] < fill[first] {
             second
@@ -91,7 +91,7 @@ fn place(
             first
         };
         let lane = fill[bucket];
-        if lane == LANES {
+        if lane == SLOTS_PER_BUCKET {
             return None;
         }
         fill[bucket] += 1;
@@ -107,7 +107,7 @@ fn place(
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), upper half: fixed keys without a pattern.
 fn split_mix(state: &mut u64) -> u32 {
-    *state = state.wrapping_add(MUL);
+    *state = state.wrapping_add(MULTIPLIER);
     let mut mixed = *state;
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

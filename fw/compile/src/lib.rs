@@ -30,7 +30,7 @@ mod peers;
 mod ports;
 /// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
 mod prefixes;
-/// Limits of rules -> token buckets.
+/// CompileLimits of rules -> token buckets.
 mod rate_limits;
 /// Policies that isolate an endpoint -> subjects.
 mod subjects;
@@ -42,6 +42,6 @@ mod lookup;
 
 pub use bailey_config::Limits;
 pub use compile::{Compiler, compile};
-pub use limits::CompileError;
+pub use limits::{CompileError, CompileLimits};
 pub use rule_ids::{RuleIds, RuleKey};
-pub use tables::{Params, Stats, Tables};
+pub use tables::{TableParams, TableStats, Tables};

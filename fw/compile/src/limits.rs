@@ -1,4 +1,23 @@
-use bailey_config::Limits;
+/// What one generation may need at most. Exceeding a limit refuses the snapshot; nothing is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Rule ids, the implicit default-deny rules among them; the counters are sized by it.
+    pub rules: usize,
+    /// Distinct address classes: about one per endpoint address and per prefix.
+    pub classes: usize,
+    /// Bytes of all tables of one generation.
+    pub table_bytes: usize,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            rules: 1 << 16,
+            classes: 1 << 20,
+            table_bytes: 256 << 20,
+        }
+    }
+}
 
 /// Why a snapshot cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +48,10 @@ pub enum CompileError {
     },
 }
 
-pub(crate) fn check_rules(limits: &Limits, needed: usize) -> Result<(), CompileError> {
-    check("rule ids", needed, limits.rules, "limits.rules")
-}
+impl CompileLimits {
+    pub(crate) fn check_rules(&self, needed: usize) -> Result<(), CompileError> {
+        check("rule ids", needed, self.rules, "limits.rules")
+    }
 
 pub(crate) fn check_classes(limits: &Limits, needed: usize) -> Result<(), CompileError> {
     check("address classes", needed, limits.classes, "limits.classes")

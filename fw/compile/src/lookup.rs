@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bailey_bpf::abi;
 use bailey_policy::{Connection, Protocol, Verdict};
 
-use crate::compile::words;
+use crate::compile::address_words;
 use crate::host_table;
 use crate::lpm::Ranges;
 use crate::tables::{LpmTables, Tables};
@@ -15,17 +15,17 @@ impl Tables {
     /// Judges the opening of a connection by lookup.
     ///
     /// Returns `None` if the tables contradict themselves.
-    pub fn judge(&self, connection: &Connection) -> Option<Verdict> {
-        let (egress, ingress) = self.cells(connection)?;
-        let verdict = self.verdict(egress, ingress)?;
+    pub fn evaluate(&self, connection: &Connection) -> Option<Verdict> {
+        let (egress, ingress) = self.look_up_cells(connection)?;
+        let verdict = self.verdict_of_cells(egress, ingress)?;
         let denies = |cell: u32| cell & abi::CELL_DENY != 0;
-        let consistent = denies(egress) != verdict.egress.allows()
-            && denies(ingress) != verdict.ingress.allows();
+        let consistent = denies(egress) != verdict.egress.is_allowed()
+            && denies(ingress) != verdict.ingress.is_allowed();
         consistent.then_some(verdict)
     }
 
     /// The deciding cells, egress and ingress.
-    pub fn cells(&self, connection: &Connection) -> Option<(u32, u32)> {
+    pub fn look_up_cells(&self, connection: &Connection) -> Option<(u32, u32)> {
         let port = self.port_class(connection.protocol, connection.port);
         let mut decided: Option<(u32, u32)> = None;
         let first_deny = |before: u32, cell: u32| {
@@ -39,7 +39,7 @@ impl Tables {
         };
         for source in self.owners(connection.source) {
             for destination in self.owners(connection.destination) {
-                let (egress, ingress) = self.pair(source?, destination?, port)?;
+                let (egress, ingress) = self.look_up_pair(source?, destination?, port)?;
                 decided = Some(match decided {
                     None => (egress, ingress),
                     Some(before) => (first_deny(before.0, egress), first_deny(before.1, ingress)),
@@ -51,7 +51,7 @@ impl Tables {
 
     /// The class records of an address, one per owner.
     fn owners(&self, address: IpAddr) -> impl Iterator<Item = Option<&abi::class_record>> {
-        let first = self.class(address);
+        let first = self.class_record(address);
         let next = |record: &Option<&abi::class_record>| {
             let also = record.as_ref()?.flags >> abi::CLASS_ALSO_SHIFT;
             (also != 0).then(|| self.addresses.classes.get(also as usize))
@@ -60,7 +60,7 @@ impl Tables {
     }
 
     /// One owner of the source, and one of the destination.
-    fn pair(
+    fn look_up_pair(
         &self,
         source: &abi::class_record,
         destination: &abi::class_record,
@@ -74,7 +74,7 @@ impl Tables {
         let egress = match source.egress_subject {
             _ if is_unknown(source) => UNKNOWN,
             0 => abi::RULE_NOT_ISOLATED,
-            subject => self.cell(subject, destination.peer, port)?,
+            subject => self.look_up_cell(subject, destination.peer, port)?,
         };
         let ingress = if source.flags & abi::CLASS_NODE != 0 && source.node == destination.node {
             abi::RULE_OWN_NODE
@@ -82,14 +82,14 @@ impl Tables {
             match destination.ingress_subject {
                 _ if is_unknown(destination) => UNKNOWN,
                 0 => abi::RULE_NOT_ISOLATED,
-                subject => self.cell(subject, source.peer, port)?,
+                subject => self.look_up_cell(subject, source.peer, port)?,
             }
         };
         Some((egress, ingress))
     }
 
-    fn class(&self, address: IpAddr) -> Option<&abi::class_record> {
-        let class = match self.host_class(words(address)) {
+    fn class_record(&self, address: IpAddr) -> Option<&abi::class_record> {
+        let class = match self.host_class(address_words(address)) {
             Some(class) => class,
             None => self.prefix_class(address)?,
         };
@@ -112,7 +112,7 @@ impl Tables {
     }
 
     fn host_class(&self, address: [u64; 2]) -> Option<u32> {
-        let hash = host_table::hash(
+        let hash = host_table::hash_address(
             address,
             &self.params.host_keys,
             self.params.host_bucket_bits,
@@ -138,17 +138,17 @@ impl Tables {
         chunk.map_or(0, |chunk| u32::from(chunk.v[usize::from(port)]))
     }
 
-    fn cell(&self, subject: u32, peer: u32, port: u32) -> Option<u32> {
+    fn look_up_cell(&self, subject: u32, peer: u32, port: u32) -> Option<u32> {
         let page = abi::PAGE_CELLS;
-        let at = u32_at(
+        let at = get_u32(
             &self.subject_pages,
             subject * self.params.peer_pages + peer / page,
         )?;
         let row = self.row_pages.get(at as usize)?.v[(peer % page) as usize];
         if self.params.row_cells > 0 {
-            return u32_at(&self.cells, row * self.params.row_cells + port);
+            return get_u32(&self.cells, row * self.params.row_cells + port);
         }
-        let at = u32_at(&self.row_index, row * self.params.port_pages + port / page)?;
+        let at = get_u32(&self.row_index, row * self.params.port_pages + port / page)?;
         Some(self.cell_pages.get(at as usize)?.v[(port % page) as usize])
     }
 }
@@ -159,7 +159,7 @@ pub(crate) fn longest_match<R: Ranges>(
     mut bits: u128,
     levels: u32,
 ) -> Option<u32> {
-    let mut at = u32_at(&lpm.direct, (bits >> (128 - abi::LPM_DIRECT_BITS)) as u32)?;
+    let mut at = get_u32(&lpm.direct, (bits >> (128 - abi::LPM_DIRECT_BITS)) as u32)?;
     bits <<= abi::LPM_DIRECT_BITS;
     for _ in 0..levels {
         if at & abi::LPM_LEAF != 0 {
@@ -167,14 +167,14 @@ pub(crate) fn longest_match<R: Ranges>(
         }
         let node = lpm.nodes.get(at as usize)?;
         let slot = (bits >> (128 - abi::LPM_STRIDE)) as u32;
-        let upto = u64::MAX >> (63 - slot);
+        let extend_to = u64::MAX >> (63 - slot);
         bits <<= abi::LPM_STRIDE;
         if node.children >> slot & 1 == 0 {
-            let leaf = node.leaf_base + (node.leaves & upto).count_ones() - 1;
-            at = u32_at(&lpm.leaves, leaf)?;
+            let leaf = node.leaf_base + (node.leaves & extend_to).count_ones() - 1;
+            at = get_u32(&lpm.leaves, leaf)?;
             break;
         }
-        at = node.child_base + (node.children & upto).count_ones() - 1;
+        at = node.child_base + (node.children & extend_to).count_ones() - 1;
     }
     if at & abi::LPM_LEAF == 0 {
         return None;
@@ -184,13 +184,13 @@ pub(crate) fn longest_match<R: Ranges>(
         let ranges = lpm.ranges.get((at & abi::LPM_INDEX) as usize)?;
         return ranges.class(rest);
     }
-    if R::ONE && at & abi::LPM_ONE != 0 {
-        return one(&lpm.pairs, at, rest as u32);
+    if R::INLINE_SINGLE && at & abi::LPM_ONE != 0 {
+        return single_prefix_class(&lpm.pairs, at, rest as u32);
     }
     Some(at & abi::LPM_INDEX)
 }
 
-fn one(pairs: &[abi::lpm_pair], word: u32, rest: u32) -> Option<u32> {
+fn single_prefix_class(pairs: &[abi::lpm_pair], word: u32, rest: u32) -> Option<u32> {
     let host = word >> abi::ONE_HOST_SHIFT & abi::ONE_HOST_MASK;
     let pair = pairs.get((word >> abi::ONE_PAIR_SHIFT & (abi::ONE_PAIRS - 1)) as usize)?;
     let differs = (word ^ rest) & abi::ONE_BITS_MASK;
@@ -201,7 +201,7 @@ fn one(pairs: &[abi::lpm_pair], word: u32, rest: u32) -> Option<u32> {
     })
 }
 
-fn u32_at(chunks: &[abi::u32_chunk], index: u32) -> Option<u32> {
+fn get_u32(chunks: &[abi::u32_chunk], index: u32) -> Option<u32> {
     let chunk = chunks.get((index / abi::U32_CHUNK) as usize)?;
     Some(chunk.v[(index % abi::U32_CHUNK) as usize])
 }

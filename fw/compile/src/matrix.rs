@@ -6,7 +6,7 @@ use bailey_policy::{Direction, NetworkPolicy, PortMatch, PortRange, PortSpec, Pr
 use rustc_hash::FxHashMap;
 
 use crate::intern::Interner;
-use crate::limits::{CompileError, check_table_bytes};
+use crate::limits::{CompileError, CompileLimits};
 use crate::peers::Peers;
 use crate::ports::{PortClasses, PortSet};
 use crate::prefixes::TermSets;
@@ -38,12 +38,12 @@ pub(crate) struct Matrix {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Row {
     deny: u32,
-    rules: Vec<(u32, Ports)>,
+    rules: Vec<(u32, PortClassSet)>,
 }
 
 /// A set of port classes by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Ports {
+enum PortClassSet {
     All,
     Set(u32),
 }
@@ -52,21 +52,21 @@ enum Ports {
 #[derive(Debug)]
 struct Rule<'a> {
     cell: u32,
-    peers: Reach,
+    peers: PeerMatch,
     ports: &'a [PortMatch],
     /// What these are, unless a name among them means something else at every destination.
-    fixed: Option<Ports>,
+    fixed: Option<PortClassSet>,
 }
 
 impl Rule<'_> {
-    fn named(&self) -> bool {
+    fn has_port_names(&self) -> bool {
         self.fixed.is_none()
     }
 }
 
-/// The peer classes that a rule reaches.
+/// The peer classes that a rule peer_sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+enum PeerMatch {
     All,
     Set(u32),
 }
@@ -76,7 +76,7 @@ enum Reach {
 struct PeerSet(Vec<(u32, u64)>);
 
 /// Everything that the stages before have found out.
-pub(crate) struct Input<'a> {
+pub(crate) struct MatrixInputs<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) terms: &'a Interner<Term>,
     pub(crate) sets: &'a TermSets,
@@ -84,28 +84,28 @@ pub(crate) struct Input<'a> {
     pub(crate) ports: &'a PortClasses,
     pub(crate) subjects: &'a Subjects,
     pub(crate) ids: &'a RuleIds,
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: &'a CompileLimits,
 }
 
 struct Builder<'a> {
-    input: Input<'a>,
-    numbers: Numbers,
+    input: MatrixInputs<'a>,
+    rule_ids: RuleIdIndex,
     term_peers: Vec<PeerSet>,
-    reaches: Interner<Vec<u32>>,
-    reach_peers: Vec<PeerSet>,
+    peer_sets: Interner<Vec<u32>>,
+    peers_of_set: Vec<PeerSet>,
     port_sets: Interner<PortSet>,
     rows: Interner<Row>,
     matrix: Matrix,
 }
 
 /// The ids of rules by their places: names are long, and compared slowly.
-struct Numbers {
+struct RuleIdIndex {
     ids: Vec<u32>,
     /// By policy and direction, where its rules begin.
     first: Vec<[usize; 2]>,
 }
 
-impl Numbers {
+impl RuleIdIndex {
     fn new(snapshot: &Snapshot, ids: &RuleIds) -> Self {
         let mut first = Vec::with_capacity(snapshot.policies().len());
         let mut count = 0;
@@ -116,7 +116,7 @@ impl Numbers {
                 begin
             }));
         }
-        let ids: Vec<u32> = ids.of_rules().collect();
+        let ids: Vec<u32> = ids.policy_rule_ids().collect();
         assert_eq!(ids.len(), count, "every rule has an id, and no other");
         Self { ids, first }
     }
@@ -131,7 +131,7 @@ impl Numbers {
 ///
 /// # Errors
 /// If the index alone would exceed the limit on table bytes.
-pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
+pub(crate) fn build_matrix(input: MatrixInputs<'_>) -> Result<Matrix, CompileError> {
     let peer_pages = input.peers.len().div_ceil(PAGE);
     let ports = input.ports.count();
     let row_cells = if ports <= PAGE { ports } else { 0 };
@@ -140,11 +140,11 @@ pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
     check_table_bytes(input.limits, (subjects + 1) * peer_pages * size_of::<u32>())?;
     let term_peers = term_peers(&input);
     let mut builder = Builder {
-        numbers: Numbers::new(input.snapshot, input.ids),
+        rule_ids: RuleIdIndex::new(input.snapshot, input.ids),
         input,
         term_peers,
-        reaches: Interner::new(),
-        reach_peers: Vec::new(),
+        peer_sets: Interner::new(),
+        peers_of_set: Vec::new(),
         port_sets: Interner::new(),
         rows: Interner::new(),
         matrix: Matrix {
@@ -162,13 +162,13 @@ pub(crate) fn build(input: Input<'_>) -> Result<Matrix, CompileError> {
     };
     for index in 0..subjects {
         let subject = builder.input.subjects.subjects.value(index as u32).clone();
-        builder.subject(&subject);
+        builder.add_subject(&subject);
     }
     builder.matrix.rows = builder.rows.len();
     Ok(builder.matrix)
 }
 
-fn term_peers(input: &Input<'_>) -> Vec<PeerSet> {
+fn term_peers(input: &MatrixInputs<'_>) -> Vec<PeerSet> {
     let mut term_peers = vec![PeerSet::default(); input.terms.len()];
     for (id, peer) in input.peers.iter().enumerate() {
         let selected = input.sets.terms(peer.selected);
@@ -199,16 +199,16 @@ impl PeerSet {
 }
 
 impl<'a> Builder<'a> {
-    fn subject(&mut self, subject: &Subject) {
-        let rules = self.rules(subject);
-        let deny = self.deny_cell(subject);
+    fn add_subject(&mut self, subject: &Subject) {
+        let rules = self.collect_rules(subject);
+        let deny = self.default_deny_cell(subject);
         // Per page the rules that reach into it, in order, with the peers they reach.
         let mut pages: Vec<Vec<(usize, u64)>> = vec![Vec::new(); self.matrix.peer_pages];
         for (at, rule) in rules.iter().enumerate() {
             match rule.peers {
-                Reach::All => pages.iter_mut().for_each(|page| page.push((at, u64::MAX))),
-                Reach::Set(set) => {
-                    for &(page, bits) in &self.reach_peers[set as usize].0 {
+                PeerMatch::All => pages.iter_mut().for_each(|page| page.push((at, u64::MAX))),
+                PeerMatch::Set(set) => {
+                    for &(page, bits) in &self.peers_of_set[set as usize].0 {
                         pages[page as usize].push((at, bits));
                     }
                 }
@@ -216,12 +216,12 @@ impl<'a> Builder<'a> {
         }
         let mut done: FxHashMap<Vec<(usize, u64)>, u32> = FxHashMap::default();
         for (index, reaching) in pages.into_iter().enumerate() {
-            let shared = !reaching.iter().any(|&(at, _)| rules[at].named());
+            let shared = !reaching.iter().any(|&(at, _)| rules[at].has_port_names());
             if shared && let Some(&page) = done.get(&reaching) {
                 self.matrix.subject_pages.push(page);
                 continue;
             }
-            let page = self.row_page(&rules, deny, index, &reaching);
+            let page = self.add_row_page(&rules, deny, index, &reaching);
             self.matrix.subject_pages.push(page);
             if shared {
                 done.insert(reaching, page);
@@ -230,7 +230,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The rules of the subject's policies in deciding order.
-    fn rules(&mut self, subject: &Subject) -> Vec<Rule<'a>> {
+    fn collect_rules(&mut self, subject: &Subject) -> Vec<Rule<'a>> {
         let snapshot = self.input.snapshot;
         let mut rules = Vec::new();
         for &number in &subject.policies {
@@ -242,8 +242,8 @@ impl<'a> Builder<'a> {
                     && names.any(|port| matches!(port.port, PortSpec::Named(_)));
                 let fixed = (!varies).then(|| self.port_set(&rule.ports, &subject.named));
                 rules.push(Rule {
-                    cell: self.numbers.id(number, subject.direction, index),
-                    peers: self.reach(policy, rule),
+                    cell: self.rule_ids.id(number, subject.direction, index),
+                    peers: self.match_peers(policy, rule),
                     ports: &rule.ports,
                     fixed,
                 });
@@ -252,9 +252,9 @@ impl<'a> Builder<'a> {
         rules
     }
 
-    fn reach(&mut self, policy: &NetworkPolicy, rule: &bailey_policy::Rule) -> Reach {
+    fn match_peers(&mut self, policy: &NetworkPolicy, rule: &bailey_policy::Rule) -> PeerMatch {
         if rule.peers.is_empty() {
-            return Reach::All;
+            return PeerMatch::All;
         }
         let mut terms: Vec<u32> = rule
             .peers
@@ -269,19 +269,19 @@ impl<'a> Builder<'a> {
         terms.sort_unstable();
         terms.dedup();
         let sets = terms.iter().map(|&term| &self.term_peers[term as usize]);
-        if let Some(known) = self.reaches.id(&terms) {
-            return Reach::Set(known);
+        if let Some(known) = self.peer_sets.id(&terms) {
+            return PeerMatch::Set(known);
         }
-        self.reach_peers.push(PeerSet::union(sets));
-        Reach::Set(self.reaches.intern(terms))
+        self.peers_of_set.push(PeerSet::union(sets));
+        PeerMatch::Set(self.peer_sets.intern(terms))
     }
 
-    fn port_set(&mut self, ports: &[PortMatch], named: &NamedPorts) -> Ports {
+    fn port_set(&mut self, ports: &[PortMatch], named: &NamedPorts) -> PortClassSet {
         port_set(self.input.ports, &mut self.port_sets, ports, named)
     }
 
-    fn deny_cell(&self, subject: &Subject) -> u32 {
-        let key = deny_key(self.input.snapshot, subject);
+    fn default_deny_cell(&self, subject: &Subject) -> u32 {
+        let key = default_deny_key(self.input.snapshot, subject);
         self.input
             .ids
             .id(&key)
@@ -290,7 +290,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The page of row ids for 64 peers.
-    fn row_page(
+    fn add_row_page(
         &mut self,
         rules: &[Rule<'_>],
         deny: u32,
@@ -298,7 +298,7 @@ impl<'a> Builder<'a> {
         reaching: &[(usize, u64)],
     ) -> u32 {
         let mut page = [0; PAGE];
-        let varies = reaching.iter().any(|&(at, _)| rules[at].named());
+        let varies = reaching.iter().any(|&(at, _)| rules[at].has_port_names());
         let mut last = None;
         for (bit, cell) in page.iter_mut().enumerate() {
             let peer = index * PAGE + bit;
@@ -325,25 +325,25 @@ impl<'a> Builder<'a> {
                     port_set(self.input.ports, &mut self.port_sets, rule.ports, named)
                 });
                 row.rules.push((rule.cell, ports));
-                if ports == Ports::All {
+                if ports == PortClassSet::All {
                     break;
                 }
             }
-            *cell = self.row(row);
+            *cell = self.add_row(row);
             last = Some(*cell);
         }
         self.matrix.row_pages.intern(page)
     }
 
-    fn row(&mut self, row: Row) -> u32 {
+    fn add_row(&mut self, row: Row) -> u32 {
         if let Some(known) = self.rows.id(&row) {
             return known;
         }
         let count = self.input.ports.count();
         let cells = (0..count).map(|class| {
             let first = row.rules.iter().find(|(_, ports)| match ports {
-                Ports::All => true,
-                Ports::Set(set) => self.port_sets.value(*set).contains(class),
+                PortClassSet::All => true,
+                PortClassSet::Set(set) => self.port_sets.value(*set).contains(class),
             });
             first.map_or(row.deny, |&(rule, _)| rule)
         });
@@ -363,7 +363,7 @@ impl<'a> Builder<'a> {
 }
 
 /// The key of a subject's implicit deny rule.
-pub(crate) fn deny_key(snapshot: &Snapshot, subject: &Subject) -> RuleKey {
+pub(crate) fn default_deny_key(snapshot: &Snapshot, subject: &Subject) -> RuleKey {
     RuleKey::DefaultDeny {
         direction: subject.direction,
         policies: subject
@@ -379,15 +379,15 @@ fn port_set(
     sets: &mut Interner<PortSet>,
     ports: &[PortMatch],
     named: &NamedPorts,
-) -> Ports {
+) -> PortClassSet {
     if ports.is_empty() {
-        return Ports::All;
+        return PortClassSet::All;
     }
-    Ports::Set(sets.intern(classes.union(resolve(ports, named))))
+    PortClassSet::Set(sets.intern(classes.union(resolve_ports(ports, named))))
 }
 
 /// The ranges that a list of port matches means where names mean what `named` says.
-pub(crate) fn resolve<'a>(
+pub(crate) fn resolve_ports<'a>(
     ports: &'a [PortMatch],
     named: &'a NamedPorts,
 ) -> impl Iterator<Item = (Protocol, PortRange)> {

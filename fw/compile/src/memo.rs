@@ -12,7 +12,7 @@ impl<K, V> Default for Memo<K, V> {
 
 impl<K: PartialEq, V> Memo<K, V> {
     /// The output for this input.
-    pub(crate) fn of(&mut self, input: K, make: impl FnOnce(&K) -> V) -> Arc<V> {
+    pub(crate) fn get_or_make(&mut self, input: K, make: impl FnOnce(&K) -> V) -> Arc<V> {
         if let Some((known, output)) = &self.0
             && *known == input
         {
@@ -28,16 +28,16 @@ impl<K: PartialEq, V> Memo<K, V> {
 
 /// Equal to itself alone: an output that is an input of the next stage.
 #[derive(Debug)]
-pub(crate) struct Same<T>(pub(crate) Arc<T>);
+pub(crate) struct ById<T>(pub(crate) Arc<T>);
 
-impl<T> PartialEq for Same<T> {
+impl<T> PartialEq for ById<T> {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-/// Are these the same objects, or alike in what somebody reads of them, one by one?
-pub(crate) fn alike<T>(a: &[Arc<T>], b: &[Arc<T>], read: impl Fn(&T, &T) -> bool) -> bool {
+/// Are these the same objects, or all_equal_by in what somebody reads of them, one by one?
+pub(crate) fn all_equal_by<T>(a: &[Arc<T>], b: &[Arc<T>], read: impl Fn(&T, &T) -> bool) -> bool {
     let mut pairs = a.iter().zip(b);
     a.len() == b.len() && pairs.all(|(a, b)| Arc::ptr_eq(a, b) || read(a, b))
 }

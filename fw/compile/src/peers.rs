@@ -4,7 +4,7 @@ use bailey_policy::Endpoint;
 
 use crate::intern::Interner;
 use crate::prefixes::{PrefixTree, TermSets};
-use crate::subjects::{NamedPorts, Names};
+use crate::subjects::{NamedPorts, PortNames};
 use crate::terms::Groups;
 
 /// What decides how an address is treated as a peer. Similar ones sort next to each other.
@@ -35,7 +35,7 @@ impl Peers {
         groups: &Groups,
         terms_of_groups: Vec<Vec<u32>>,
         prefixes: &[PrefixTree; 2],
-        names: &Names,
+        names: &PortNames,
         sets: &mut TermSets,
     ) -> Self {
         let selected: Vec<u32> = terms_of_groups
@@ -49,7 +49,7 @@ impl Peers {
         for (index, endpoint) in endpoints.iter().enumerate() {
             first_address.push(of_address.len() as u32);
             let group = groups.of_endpoint(index);
-            let named = names.at(endpoint);
+            let named = names.resolve_at(endpoint);
             for &address in &endpoint.addresses {
                 of_address.push(found.intern(Peer {
                     selected: group.map_or(0, |group| selected[group as usize]),

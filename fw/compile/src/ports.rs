@@ -38,7 +38,7 @@ impl PortClasses {
         classes.intern(Vec::new());
         let mut chunks = Vec::with_capacity(PROTOCOLS.len());
         for protocol in PROTOCOLS {
-            chunks.push(partition(protocol, &ranges, &mut classes)?);
+            chunks.push(partition_ports(protocol, &ranges, &mut classes)?);
         }
         let count = classes.len();
         let mut classes_of = vec![PortSet(vec![0; count.div_ceil(64)]); ranges.len()];
@@ -76,7 +76,7 @@ impl PortClasses {
 }
 
 /// Sweeps the ports of one protocol from 0 up.
-fn partition(
+fn partition_ports(
     protocol: Protocol,
     ranges: &[(Protocol, PortRange)],
     classes: &mut Interner<Vec<u32>>,

@@ -43,7 +43,7 @@ impl TermSets {
 
 /// What blocks begin and end at one prefix.
 #[derive(Debug, Default)]
-struct Edge {
+struct BlockEdges {
     enter: Vec<u32>,
     leave: Vec<u32>,
 }
@@ -51,12 +51,12 @@ struct Edge {
 impl PrefixTree {
     /// Builds the trees of IPv4 and IPv6 from all blocks and their term ids, and of prefixes that are
     /// to stand there whatever blocks there are.
-    pub(crate) fn both<'a>(
+    pub(crate) fn both_families<'a>(
         blocks: impl Iterator<Item = (u32, &'a IpBlock)>,
         others: &[IpNet],
         sets: &mut TermSets,
     ) -> [Self; 2] {
-        let mut edges: BTreeMap<IpNet, Edge> = BTreeMap::new();
+        let mut edges: BTreeMap<IpNet, BlockEdges> = BTreeMap::new();
         for (term, block) in blocks {
             edges.entry(block.cidr).or_default().enter.push(term);
             for &except in &block.except {
@@ -73,7 +73,7 @@ impl PrefixTree {
         [Self::new(four, sets), Self::new(six, sets)]
     }
 
-    fn new(mut edges: Vec<(IpNet, Edge)>, sets: &mut TermSets) -> Self {
+    fn new(mut edges: Vec<(IpNet, BlockEdges)>, sets: &mut TermSets) -> Self {
         edges.sort_by_key(|(net, _)| (net.network(), net.prefix_len()));
         let mut nodes: Vec<Node> = Vec::with_capacity(edges.len());
         let mut open: Vec<usize> = Vec::new();
@@ -83,7 +83,7 @@ impl PrefixTree {
             }
             let parent = open.last().copied();
             let inherited = parent.map_or(0, |at| nodes[at].set);
-            let set = step(sets, inherited, &edge);
+            let set = apply_edge(sets, inherited, &edge);
             open.push(nodes.len());
             nodes.push(Node { net, parent, set });
         }
@@ -116,7 +116,7 @@ impl PrefixTree {
     }
 }
 
-fn step(sets: &mut TermSets, inherited: u32, edge: &Edge) -> u32 {
+fn apply_edge(sets: &mut TermSets, inherited: u32, edge: &BlockEdges) -> u32 {
     let mut set: Vec<u32> = sets.terms(inherited).to_vec();
     set.extend(&edge.enter);
     set.sort_unstable();
@@ -146,7 +146,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(id, block)| (id as u32, block));
-        let [four, six] = PrefixTree::both(numbered, &[], &mut sets);
+        let [four, six] = PrefixTree::both_families(numbered, &[], &mut sets);
         for address in [
             "10.0.0.1",
             "10.1.0.1",

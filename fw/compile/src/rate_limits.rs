@@ -22,7 +22,7 @@ impl RateLimitTables {
             for direction in Direction::BOTH {
                 let rules = policy.rules(direction).unwrap_or_default();
                 for (index, rule) in rules.iter().enumerate() {
-                    if rule.limits.is_none() {
+                    if rule.limits.is_unlimited() {
                         continue;
                     }
                     let key = RuleKey::Rule(RuleRef {
@@ -41,12 +41,12 @@ impl RateLimitTables {
         }
         Self {
             by_rule: chunked(&by_rule),
-            limits: limits.values().iter().map(words).collect(),
+            limits: limits.values().iter().map(encode_limits).collect(),
         }
     }
 }
 
-fn words(limits: &RateLimits) -> abi::rule_limit {
+fn encode_limits(limits: &RateLimits) -> abi::rule_limit {
     let bucket = |limit: Option<RateLimit>| {
         limit.map_or_else(TokenBucket::default, |limit| {
             let RateLimit {

@@ -20,22 +20,22 @@ pub enum RuleKey {
 
 /// Rule keys and their numbers. A key keeps its number from one generation to the next, so that
 /// counters and live flows go on. The number of a key that went away rests: no other key gets it
-/// until [`RuleIds::release`] says that no flow carries it. If the key comes back before, it has its
+/// until [`RuleIds::release_retired`] says that no flow carries it. If the key comes back before, it has its
 /// number again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleIds {
     ids: BTreeMap<Arc<RuleKey>, u32>,
     keys: BTreeMap<u32, Arc<RuleKey>>,
     /// With the key, where it is known.
-    resting: BTreeMap<u32, Option<Arc<RuleKey>>>,
+    retired: BTreeMap<u32, Option<Arc<RuleKey>>>,
 }
 
 impl RuleIds {
     /// The numbering for the next generation: these keys and no others. One pass over both, which are
     /// sorted alike: there are as many as rules in the cluster, and comparing names is what it costs.
-    pub(crate) fn next(&self, keys: &BTreeSet<RuleKey>) -> Self {
-        let mut resting = self.resting.clone();
-        let mut rest = |key: &Arc<RuleKey>, id| resting.insert(id, Some(Arc::clone(key)));
+    pub(crate) fn for_next_generation(&self, keys: &BTreeSet<RuleKey>) -> Self {
+        let mut retired = self.retired.clone();
+        let mut rest = |key: &Arc<RuleKey>, id| retired.insert(id, Some(Arc::clone(key)));
         let mut before = self.ids.iter().peekable();
         let mut used: Vec<(Arc<RuleKey>, Option<u32>)> = Vec::with_capacity(keys.len());
         for key in keys {
@@ -51,7 +51,7 @@ impl RuleIds {
             rest(gone, id);
         });
         let mut back: BTreeMap<&RuleKey, u32> = BTreeMap::new();
-        for (&id, key) in &self.resting {
+        for (&id, key) in &self.retired {
             if let Some(key) = key {
                 back.entry(key).or_insert(id);
             }
@@ -60,12 +60,12 @@ impl RuleIds {
             if id.is_none()
                 && let Some(&old) = back.get(&**key)
             {
-                resting.remove(&old);
+                retired.remove(&old);
                 *id = Some(old);
             }
         }
         let mut taken: Vec<u32> = used.iter().filter_map(|(_, id)| *id).collect();
-        taken.extend(resting.keys());
+        taken.extend(retired.keys());
         taken.sort_unstable();
         let mut taken = taken.into_iter().peekable();
         let mut candidate = abi::RULE_FIRST;
@@ -86,7 +86,7 @@ impl RuleIds {
         Self {
             keys: keys.collect(),
             ids,
-            resting,
+            retired,
         }
     }
 
@@ -102,7 +102,7 @@ impl RuleIds {
     }
 
     /// The numbers of all rules of policies: by policy, then direction, then place in its list.
-    pub(crate) fn of_rules(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn policy_rule_ids(&self) -> impl Iterator<Item = u32> {
         // Keys sort like this, those of default denies behind all rules.
         let rules = |key: &RuleKey| matches!(key, RuleKey::Rule(_));
         let ids = self.ids.iter().take_while(move |(key, _)| rules(key));
@@ -120,35 +120,35 @@ impl RuleIds {
     }
 
     /// The key that a number belongs to or, if it rests, belonged to.
-    pub fn owner(&self, id: u32) -> Option<&RuleKey> {
-        self.key(id).or_else(|| self.resting.get(&id)?.as_deref())
+    pub fn current_or_former_key(&self, id: u32) -> Option<&RuleKey> {
+        self.key(id).or_else(|| self.retired.get(&id)?.as_deref())
     }
 
     /// Numbers that rest, with their keys where they are known.
-    pub fn resting(&self) -> impl Iterator<Item = (u32, Option<&RuleKey>)> {
-        self.resting.iter().map(|(&id, key)| (id, key.as_deref()))
+    pub fn retired(&self) -> impl Iterator<Item = (u32, Option<&RuleKey>)> {
+        self.retired.iter().map(|(&id, key)| (id, key.as_deref()))
     }
 
     /// A numbering as it was left by an earlier process: numbers in use, and numbers that rest.
     pub fn restore(
         used: impl IntoIterator<Item = (u32, RuleKey)>,
-        resting: impl IntoIterator<Item = (u32, Option<RuleKey>)>,
+        retired: impl IntoIterator<Item = (u32, Option<RuleKey>)>,
     ) -> Self {
         let mut ids = Self::default();
         for (id, key) in used {
             ids.insert(key, id);
         }
-        let resting = resting.into_iter();
-        ids.resting = resting.map(|(id, key)| (id, key.map(Arc::new))).collect();
+        let retired = retired.into_iter();
+        ids.retired = retired.map(|(id, key)| (id, key.map(Arc::new))).collect();
         ids
     }
 
-    /// The same with these numbers resting where they are neither in use nor known to rest.
+    /// The same with these numbers retired where they are neither in use nor known to rest.
     #[must_use]
-    pub fn with_resting(mut self, ids: &[u32]) -> Self {
+    pub fn with_retired(mut self, ids: &[u32]) -> Self {
         for &id in ids {
             if !self.keys.contains_key(&id) {
-                self.resting.entry(id).or_default();
+                self.retired.entry(id).or_default();
             }
         }
         self
@@ -156,21 +156,21 @@ impl RuleIds {
 
     /// The same without numbers from `end` on.
     #[must_use]
-    pub fn below(mut self, end: u32) -> Self {
-        self.resting.retain(|&id, _| id < end);
+    pub fn without_ids_from(mut self, end: u32) -> Self {
+        self.retired.retain(|&id, _| id < end);
         self.ids.retain(|_, id| *id < end);
         self.keys.retain(|&id, _| id < end);
         self
     }
 
-    /// Frees the resting numbers that nothing carries any more.
-    pub fn release(&mut self, carried: impl Fn(u32) -> bool) {
-        self.resting.retain(|&id, _| carried(id));
+    /// Frees the retired numbers that nothing carries any more.
+    pub fn release_retired(&mut self, is_in_use: impl Fn(u32) -> bool) {
+        self.retired.retain(|&id, _| is_in_use(id));
     }
 
     /// One more than the highest number ever handed out and not released.
     pub fn end(&self) -> u32 {
-        let highest = self.keys.keys().chain(self.resting.keys()).max();
+        let highest = self.keys.keys().chain(self.retired.keys()).max();
         highest.map_or(abi::RULE_FIRST, |&id| id + 1)
     }
 
@@ -206,21 +206,21 @@ mod tests {
 
     #[test]
     fn a_number_stays_with_its_key_and_rests_after_it() {
-        let first = RuleIds::default().next(&[key("a"), key("b"), key("c")].into());
+        let first = RuleIds::default().for_next_generation(&[key("a"), key("b"), key("c")].into());
         let b = first.id(&key("b")).unwrap();
-        let second = first.next(&[key("a"), key("c"), key("d")].into());
+        let second = first.for_next_generation(&[key("a"), key("c"), key("d")].into());
         assert_eq!(second.id(&key("a")), first.id(&key("a")));
         assert_eq!(second.id(&key("c")), first.id(&key("c")));
         assert_ne!(second.id(&key("d")), Some(b), "the number of b rests");
-        let mut third = second.next(&[key("a"), key("c"), key("d")].into());
-        assert_eq!(third.resting().map(|(id, _)| id).collect::<Vec<_>>(), [b]);
-        let back = third.next(&[key("a"), key("b"), key("c"), key("d")].into());
+        let mut third = second.for_next_generation(&[key("a"), key("c"), key("d")].into());
+        assert_eq!(third.retired().map(|(id, _)| id).collect::<Vec<_>>(), [b]);
+        let back = third.for_next_generation(&[key("a"), key("b"), key("c"), key("d")].into());
         assert_eq!(back.id(&key("b")), Some(b), "the key is back");
-        assert_eq!(back.resting().count(), 0);
-        third.release(|_| true);
-        assert_eq!(third.resting().count(), 1, "a flow still carries it");
-        third.release(|_| false);
-        let fourth = third.next(&[key("a"), key("c"), key("d"), key("e")].into());
+        assert_eq!(back.retired().count(), 0);
+        third.release_retired(|_| true);
+        assert_eq!(third.retired().count(), 1, "a flow still carries it");
+        third.release_retired(|_| false);
+        let fourth = third.for_next_generation(&[key("a"), key("c"), key("d"), key("e")].into());
         assert_eq!(fourth.id(&key("e")), Some(b));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bailey_policy::{Direction, Endpoint, NamedPort, NetworkPolicy, PortMatch, PortSpec, Protocol};
 
 use crate::intern::Interner;
-use crate::memo::alike;
+use crate::memo::all_equal_by;
 use crate::terms::Groups;
 
 /// What decides how an isolated endpoint is treated in one direction.
@@ -23,9 +23,9 @@ pub(crate) struct NamedPorts(pub(crate) Vec<NamedPort>);
 
 /// The port names that rules use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Names(BTreeSet<(Protocol, String)>);
+pub(crate) struct PortNames(BTreeSet<(Protocol, String)>);
 
-impl Names {
+impl PortNames {
     pub(crate) fn used_by<'a>(ports: impl Iterator<Item = &'a PortMatch>) -> Self {
         let named = ports.filter_map(|port| match &port.port {
             PortSpec::Named(name) => Some((port.protocol, name.clone())),
@@ -34,7 +34,7 @@ impl Names {
         Self(named.collect())
     }
 
-    pub(crate) fn at(&self, endpoint: &Endpoint) -> NamedPorts {
+    pub(crate) fn resolve_at(&self, endpoint: &Endpoint) -> NamedPorts {
         if self.0.is_empty() {
             return NamedPorts::default();
         }
@@ -68,15 +68,15 @@ pub(crate) struct Subjects {
 
 /// Policies as what isolates: equal to others that isolate the same in the same order.
 #[derive(Debug)]
-pub(crate) struct Isolations(pub(crate) Vec<Arc<NetworkPolicy>>);
+pub(crate) struct IsolationInputs(pub(crate) Vec<Arc<NetworkPolicy>>);
 
-impl PartialEq for Isolations {
+impl PartialEq for IsolationInputs {
     fn eq(&self, other: &Self) -> bool {
-        alike(&self.0, &other.0, isolate_alike)
+        all_equal_by(&self.0, &other.0, isolate_equally)
     }
 }
 
-fn isolate_alike(a: &NetworkPolicy, b: &NetworkPolicy) -> bool {
+fn isolate_equally(a: &NetworkPolicy, b: &NetworkPolicy) -> bool {
     a.id.namespace == b.id.namespace
         && a.pod_selector == b.pod_selector
         && Direction::BOTH
@@ -85,21 +85,21 @@ fn isolate_alike(a: &NetworkPolicy, b: &NetworkPolicy) -> bool {
         && ingress_names(a) == ingress_names(b)
 }
 
-fn ingress_names(policy: &NetworkPolicy) -> Names {
-    Names::used_by(ports_of(policy, Direction::Ingress))
+fn ingress_names(policy: &NetworkPolicy) -> PortNames {
+    PortNames::used_by(ports_of(policy, Direction::Ingress))
 }
 
 impl Subjects {
     pub(crate) fn new(
         endpoints: &[Arc<Endpoint>],
         groups: &Groups,
-        isolations: &Isolations,
+        inputs: &IsolationInputs,
     ) -> Self {
         let mut isolating: [Vec<Vec<u32>>; 2] = [
             vec![Vec::new(); groups.len()],
             vec![Vec::new(); groups.len()],
         ];
-        let policies = &isolations.0;
+        let policies = &inputs.0;
         for (index, policy) in policies.iter().enumerate() {
             for group in groups.matching(&policy.id.namespace, &policy.pod_selector) {
                 for (side, direction) in Direction::BOTH.into_iter().enumerate() {
@@ -109,7 +109,7 @@ impl Subjects {
                 }
             }
         }
-        let names: Vec<Names> = policies
+        let names: Vec<PortNames> = policies
             .iter()
             .map(|policy| ingress_names(policy))
             .collect();
@@ -123,7 +123,7 @@ impl Subjects {
                     if !policies.is_empty() {
                         let named = match direction {
                             Direction::Egress => NamedPorts::default(),
-                            Direction::Ingress => resolve(policies, &names, endpoint),
+                            Direction::Ingress => resolve_port_names(policies, &names, endpoint),
                         };
                         let policies = policies.clone();
                         ids[side] = subjects.intern(Subject {
@@ -143,10 +143,10 @@ impl Subjects {
     }
 }
 
-fn resolve(policies: &[u32], names: &[Names], endpoint: &Endpoint) -> NamedPorts {
+fn resolve_port_names(policies: &[u32], names: &[PortNames], endpoint: &Endpoint) -> NamedPorts {
     let mut all: Vec<NamedPort> = policies
         .iter()
-        .flat_map(|&policy| names[policy as usize].at(endpoint).0)
+        .flat_map(|&policy| names[policy as usize].resolve_at(endpoint).0)
         .collect();
     all.sort_unstable();
     all.dedup();

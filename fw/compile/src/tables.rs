@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bailey_bpf::abi;
-use bailey_policy::{Isolates, Verdict};
+use bailey_policy::{IsolatedDirections, Verdict};
 use bytemuck::{NoUninit, Zeroable};
 
 use crate::rule_ids::RuleIds;
@@ -10,7 +10,7 @@ use crate::rule_ids::RuleIds;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
     /// What the programs are told when they are loaded.
-    pub params: Params,
+    pub params: TableParams,
     /// Address → class record.
     pub addresses: Arc<AddressTables>,
     /// Port classes of TCP, UDP and SCTP.
@@ -32,7 +32,7 @@ pub struct Tables {
     /// Rule ids in cells.
     pub rules: RuleIds,
     /// How big everything became.
-    pub stats: Stats,
+    pub stats: TableStats,
 }
 
 /// Address → class record. Shared by the generations between which nothing of it changes.
@@ -79,7 +79,7 @@ impl<R> Default for LpmTables<R> {
 
 /// Constants of the policy program, by their names there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Params {
+pub struct TableParams {
     /// `HOST_BUCKET_BITS`.
     pub host_bucket_bits: u32,
     /// `HOST_KEYS`.
@@ -104,7 +104,7 @@ pub struct Params {
 
 /// Sizes of a compiled policy set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct TableStats {
     /// Policies.
     pub policies: usize,
     /// Rules of policies, both directions.
@@ -131,45 +131,45 @@ pub struct Stats {
 
 impl Tables {
     /// In which directions the generation isolates anybody.
-    pub fn isolates(&self) -> Isolates {
+    pub fn has_isolated_endpoint(&self) -> IsolatedDirections {
         let any = |bit| self.params.isolates & bit != 0;
-        Isolates {
+        IsolatedDirections {
             ingress: any(abi::ISOLATES_INGRESS),
             egress: any(abi::ISOLATES_EGRESS),
         }
     }
 
     /// Every table as the image of a map.
-    pub fn images(&self) -> Vec<Image<'_>> {
+    pub fn images(&self) -> Vec<TableImage<'_>> {
         let addresses = &self.addresses;
         vec![
-            Image::of("host_tags", &addresses.host_tags),
-            Image::of("host_buckets", &addresses.host_buckets),
-            Image::of("lpm4_direct", &addresses.lpm4.direct),
-            Image::of("lpm4_nodes", &addresses.lpm4.nodes),
-            Image::of("lpm4_leaves", &addresses.lpm4.leaves),
-            Image::of("lpm4_ranges", &addresses.lpm4.ranges),
-            Image::of("lpm4_pairs", &addresses.lpm4.pairs),
-            Image::of("lpm6_direct", &addresses.lpm6.direct),
-            Image::of("lpm6_nodes", &addresses.lpm6.nodes),
-            Image::of("lpm6_leaves", &addresses.lpm6.leaves),
-            Image::of("lpm6_ranges", &addresses.lpm6.ranges),
-            Image::of("classes", &addresses.classes),
-            Image::of("port_classes", &self.port_classes),
-            Image::of("subject_pages", &self.subject_pages),
-            Image::of("row_pages", &self.row_pages),
-            Image::of("cells", &self.cells),
-            Image::of("row_index", &self.row_index),
-            Image::of("cell_pages", &self.cell_pages),
-            Image::of("rule_limits", &self.rule_limits),
-            Image::of("limits", &self.limits),
+            TableImage::of("host_tags", &addresses.host_tags),
+            TableImage::of("host_buckets", &addresses.host_buckets),
+            TableImage::of("lpm4_direct", &addresses.lpm4.direct),
+            TableImage::of("lpm4_nodes", &addresses.lpm4.nodes),
+            TableImage::of("lpm4_leaves", &addresses.lpm4.leaves),
+            TableImage::of("lpm4_ranges", &addresses.lpm4.ranges),
+            TableImage::of("lpm4_pairs", &addresses.lpm4.pairs),
+            TableImage::of("lpm6_direct", &addresses.lpm6.direct),
+            TableImage::of("lpm6_nodes", &addresses.lpm6.nodes),
+            TableImage::of("lpm6_leaves", &addresses.lpm6.leaves),
+            TableImage::of("lpm6_ranges", &addresses.lpm6.ranges),
+            TableImage::of("classes", &addresses.classes),
+            TableImage::of("port_classes", &self.port_classes),
+            TableImage::of("subject_pages", &self.subject_pages),
+            TableImage::of("row_pages", &self.row_pages),
+            TableImage::of("cells", &self.cells),
+            TableImage::of("row_index", &self.row_index),
+            TableImage::of("cell_pages", &self.cell_pages),
+            TableImage::of("rule_limits", &self.rule_limits),
+            TableImage::of("limits", &self.limits),
         ]
     }
 
     /// The deciders of two cells.
     ///
     /// Returns `None` if a cell names a rule that is not of this generation.
-    pub fn verdict(&self, egress: u32, ingress: u32) -> Option<Verdict> {
+    pub fn verdict_of_cells(&self, egress: u32, ingress: u32) -> Option<Verdict> {
         Some(Verdict {
             egress: self.rules.decider(egress & abi::CELL_RULE_MASK)?,
             ingress: self.rules.decider(ingress & abi::CELL_RULE_MASK)?,
@@ -179,7 +179,7 @@ impl Tables {
 
 /// A table as a map has it.
 #[derive(Debug, Clone, Copy)]
-pub struct Image<'a> {
+pub struct TableImage<'a> {
     /// The name of the map.
     pub name: &'static str,
     /// Its elements, one after the other; of an empty table none, whose map has one of zeros.
@@ -188,7 +188,7 @@ pub struct Image<'a> {
     pub elements: usize,
 }
 
-impl<'a> Image<'a> {
+impl<'a> TableImage<'a> {
     fn of<T: NoUninit>(name: &'static str, table: &'a [T]) -> Self {
         Self {
             name,

@@ -5,7 +5,7 @@ use bailey_policy::{Direction, Endpoint, IpBlock, Labels, NetworkPolicy, Peer, S
 use rustc_hash::FxHashMap;
 
 use crate::intern::Interner;
-use crate::memo::alike;
+use crate::memo::all_equal_by;
 
 /// A peer with nothing relative in it: a selector without namespaces names its policy's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,11 +16,11 @@ pub(crate) enum Term {
 
 /// Policies as what names peers: equal to others that name the same in the same order.
 #[derive(Debug)]
-pub(crate) struct Naming(pub(crate) Vec<Arc<NetworkPolicy>>);
+pub(crate) struct PeerInputs(pub(crate) Vec<Arc<NetworkPolicy>>);
 
-impl PartialEq for Naming {
+impl PartialEq for PeerInputs {
     fn eq(&self, other: &Self) -> bool {
-        alike(&self.0, &other.0, |a, b| {
+        all_equal_by(&self.0, &other.0, |a, b| {
             a.id.namespace == b.id.namespace && peers_of(a).eq(peers_of(b))
         })
     }
@@ -34,9 +34,9 @@ fn peers_of(policy: &NetworkPolicy) -> impl Iterator<Item = &Peer> {
 }
 
 /// The peers of all rules, in the order of policies, directions and rules.
-pub(crate) fn terms(naming: &Naming) -> Interner<Term> {
+pub(crate) fn collect_terms(inputs: &PeerInputs) -> Interner<Term> {
     let mut terms = Interner::new();
-    for policy in &naming.0 {
+    for policy in &inputs.0 {
         for peer in peers_of(policy) {
             terms.intern(Term::of(policy, peer));
         }
@@ -85,7 +85,7 @@ impl Groups {
         let mut by_namespace: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         let mut of_endpoint = Vec::with_capacity(endpoints.len());
         for (index, endpoint) in endpoints.iter().enumerate() {
-            if !endpoint.selectable() {
+            if !endpoint.is_selectable() {
                 of_endpoint.push(None);
                 continue;
             }
@@ -113,7 +113,7 @@ impl Groups {
 
     /// Are they of these very endpoints?
     pub(crate) fn are_of(&self, endpoints: &[Arc<Endpoint>]) -> bool {
-        alike(&self.endpoints, endpoints, |_, _| false)
+        all_equal_by(&self.endpoints, endpoints, |_, _| false)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -394,14 +394,14 @@ pub struct FlowStats {
     /// How full it is.
     pub flow_table: FlowTable,
     /// Flows by state.
-    pub states: Vec<Named>,
+    pub states: Vec<NamedCount>,
     /// What happened to flows since the table was made.
-    pub events: Vec<Named>,
+    pub events: Vec<NamedCount>,
 }
 
 /// A number with its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named {
+pub struct NamedCount {
     /// What is counted.
     pub name: String,
     /// How many.

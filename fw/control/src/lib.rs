@@ -1,7 +1,7 @@
 //! The control API: HTTP/JSON on a unix socket. `curl --unix-socket /run/bailey/bailey.sock
 //! http://bailey/v1/status` works; so does [`client::get`].
 //!
-//! The server knows nothing of Bailey: it asks a [`Source`](server::Source) and bounds what clients
+//! The server knows nothing of Bailey: it asks a [`ApiBackend`](server::ApiBackend) and bounds what clients
 //! can cost.
 #![forbid(unsafe_code)]
 
@@ -13,4 +13,4 @@ pub mod client;
 pub mod server;
 
 pub use client::ClientError;
-pub use server::{FlowLines, Problem, Server, Source};
+pub use server::{ApiBackend, FlowStream, Problem, Server};

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use crate::api::{self, path};
 
 /// Who knows the answers. Every call may read maps for a while; none may wait for packets or files.
-pub trait Source: Send + Sync + 'static {
+pub trait ApiBackend: Send + Sync + 'static {
     /// One screen of truth.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ pub trait Source: Send + Sync + 'static {
     /// Every rule, or those that a query names.
     fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem>;
     /// Flows, to be read one after the other.
-    fn flows(&self, query: api::FlowQuery) -> Result<FlowLines, Problem>;
+    fn flows(&self, query: api::FlowQuery) -> Result<FlowStream, Problem>;
     /// Pressure on the flow table.
     fn flow_stats(&self) -> Result<api::FlowStats, Problem>;
     /// Packets by reason.
@@ -50,16 +50,16 @@ pub trait Source: Send + Sync + 'static {
 }
 
 /// Writes pieces, until all are written or it says false.
-type Write = Box<dyn FnOnce(&mut Sink<'_>) + Send>;
+type WriteLines = Box<dyn FnOnce(&mut LineSink<'_>) + Send>;
 /// Takes a piece of whole lines; false if nobody wants more.
-type Sink<'a> = dyn FnMut(Vec<u8>) -> bool + 'a;
+type LineSink<'a> = dyn FnMut(Vec<u8>) -> bool + 'a;
 
 /// Flows that are written when they are asked for.
-pub struct FlowLines {
+pub struct FlowStream {
     /// When and where.
     pub stamp: api::Stamp,
     /// Hands over lines of JSON in pieces, until all are or the function says false.
-    pub write: Write,
+    pub write: WriteLines,
 }
 
 /// The header that says when and where flows were read: their lines do not have one place for it.
@@ -77,14 +77,14 @@ pub struct Problem {
 
 impl Problem {
     /// With the question.
-    pub fn question(error: impl Into<String>) -> Self {
+    pub fn bad_request(error: impl Into<String>) -> Self {
         Self {
             error: error.into(),
             question: true,
         }
     }
 
-    fn defect() -> Self {
+    fn internal() -> Self {
         Self {
             error: "a defect: the answer could not be made".to_owned(),
             question: false,
@@ -113,18 +113,18 @@ impl IntoResponse for Problem {
 }
 
 /// Clients served at one time; more wait in the socket's queue.
-const CLIENTS: usize = 16;
+const MAX_CLIENTS: usize = 16;
 /// Answers that are made at one time, also for clients that have gone away.
-const ANSWERS: usize = 2;
+const MAX_RESPONSES: usize = 2;
 /// Lists of flows that are written at one time. A client that reads slowly holds one up, and no other
 /// answer.
-const LISTS: usize = 2;
-/// Pieces of a list that wait for the client.
-const PIECES: usize = 4;
+const MAX_FLOW_LISTS: usize = 2;
+/// ChunkBody of a list that wait for the client.
+const MAX_QUEUED_CHUNKS: usize = 4;
 /// The longest a client may take to ask.
-const ASKING: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest a connection may last.
-const LASTING: Duration = Duration::from_secs(60);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A thread that answers. It ends with the process.
 #[derive(Debug)]
@@ -135,32 +135,32 @@ impl Server {
     ///
     /// # Errors
     /// If there can be no runtime.
-    pub fn start(listener: StdListener, source: Arc<dyn Source>) -> io::Result<()> {
+    pub fn start(listener: StdListener, backend: Arc<dyn ApiBackend>) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         thread::Builder::new()
             .name("control".into())
-            .spawn(move || runtime.block_on(serve(listener, source)))
+            .spawn(move || runtime.block_on(serve(listener, backend)))
             .map(drop)
     }
 }
 
 /// A client that is connected.
-struct Waiting {
+struct Client {
     task: JoinHandle<()>,
     /// Has it asked something?
     asked: Arc<AtomicBool>,
 }
 
-async fn serve(listener: StdListener, source: Arc<dyn Source>) {
+async fn serve(listener: StdListener, backend: Arc<dyn ApiBackend>) {
     let Ok(listener) = UnixListener::from_std(listener) else {
         return;
     };
-    let clients = Arc::new(Semaphore::new(CLIENTS));
-    let router = router(source);
-    let mut waiting: VecDeque<Waiting> = VecDeque::new();
+    let clients = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let router = router(backend);
+    let mut waiting: VecDeque<Client> = VecDeque::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: others will close some.
@@ -180,51 +180,57 @@ async fn serve(listener: StdListener, source: Arc<dyn Source>) {
         let Ok(permit) = Arc::clone(&clients).acquire_owned().await else {
             return;
         };
-        let answering = TowerToHyperService::new(router.clone());
+        let state = TowerToHyperService::new(router.clone());
         let asked = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             let service = service_fn(move |request| {
                 noted.store(true, Ordering::Release);
-                answering.call(request)
+                state.call(request)
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(ASKING)
+                .header_read_timeout(REQUEST_TIMEOUT)
                 // One question each: who keeps a connection keeps it from others.
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that goes away or takes too long has no answer; nobody else is concerned.
-            let _ = tokio::time::timeout(LASTING, connection).await;
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
             drop(permit);
         });
-        waiting.push_back(Waiting { task, asked });
+        waiting.push_back(Client { task, asked });
     }
 }
 
-fn router(source: Arc<dyn Source>) -> Router {
+fn router(backend: Arc<dyn ApiBackend>) -> Router {
     Router::new()
-        .route(path::STATUS, get(|s| answer(s, |s| s.status())))
-        .route(path::RULES, get(|q, s| answer_to(s, q, |s, q| s.rules(q))))
-        .route(path::FLOWS, get(flows))
-        .route(path::FLOW_STATS, get(|s| answer(s, |s| s.flow_stats())))
-        .route(path::COUNTERS, get(|s| answer(s, |s| s.counters())))
-        .route(path::BLOCKS, get(|s| answer(s, |s| s.blocks())))
-        .route(path::LIVE, get(|q, s| answer_to(s, q, |s, q| s.live(q))))
+        .route(path::STATUS, get(|s| respond(s, |s| s.status())))
+        .route(
+            path::RULES,
+            get(|q, s| respond_to_query(s, q, |s, q| s.rules(q))),
+        )
+        .route(path::FLOWS, get(respond_flows))
+        .route(path::FLOW_STATS, get(|s| respond(s, |s| s.flow_stats())))
+        .route(path::COUNTERS, get(|s| respond(s, |s| s.counters())))
+        .route(path::BLOCKS, get(|s| respond(s, |s| s.blocks())))
+        .route(
+            path::LIVE,
+            get(|q, s| respond_to_query(s, q, |s, q| s.live(q))),
+        )
         .fallback(|| async {
-            let problem = Problem::question("there is no such path; /v1/status is one");
+            let problem = Problem::bad_request("there is no such path; /v1/status is one");
             (StatusCode::NOT_FOUND, Json(problem))
         })
-        .with_state(Answering {
-            source,
-            permits: Arc::new(Semaphore::new(ANSWERS)),
-            lists: Arc::new(Semaphore::new(LISTS)),
+        .with_state(ServerState {
+            backend,
+            permits: Arc::new(Semaphore::new(MAX_RESPONSES)),
+            lists: Arc::new(Semaphore::new(MAX_FLOW_LISTS)),
         })
 }
 
 #[derive(Clone)]
-struct Answering {
-    source: Arc<dyn Source>,
+struct ServerState {
+    backend: Arc<dyn ApiBackend>,
     permits: Arc<Semaphore>,
     lists: Arc<Semaphore>,
 }
@@ -232,48 +238,48 @@ struct Answering {
 type Asked<Q> = Result<Query<Q>, QueryRejection>;
 
 /// Answers a question that says more than its path.
-async fn answer_to<Q: Send + 'static, T: Serialize + Send + 'static>(
-    state: State<Answering>,
+async fn respond_to_query<Q: Send + 'static, T: Serialize + Send + 'static>(
+    state: State<ServerState>,
     query: Asked<Q>,
-    read: impl FnOnce(&dyn Source, Q) -> Result<T, Problem> + Send + 'static,
+    read: impl FnOnce(&dyn ApiBackend, Q) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
     match query {
-        Ok(Query(query)) => answer(state, |source| read(source, query)).await,
-        Err(rejection) => Problem::question(rejection.body_text()).into_response(),
+        Ok(Query(query)) => respond(state, |backend| read(backend, query)).await,
+        Err(rejection) => Problem::bad_request(rejection.body_text()).into_response(),
     }
 }
 
 /// Reading maps takes a while, so it happens on a thread of its own.
-async fn answer<T: Serialize + Send + 'static>(
-    State(answering): State<Answering>,
-    read: impl FnOnce(&dyn Source) -> Result<T, Problem> + Send + 'static,
+async fn respond<T: Serialize + Send + 'static>(
+    State(state): State<ServerState>,
+    read: impl FnOnce(&dyn ApiBackend) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
-    let permit = answering.permits.acquire_owned().await;
+    let permit = state.permits.acquire_owned().await;
     let work = move || {
         let _permit = permit;
-        read(&*answering.source)
+        read(&*state.backend)
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::defect().into_response(),
+        Err(_) => Problem::internal().into_response(),
     }
 }
 
 /// Flows as lines, written while they are read: the client's pace is that of the thread that reads them.
-async fn flows(query: Asked<api::FlowQuery>, State(answering): State<Answering>) -> Response {
+async fn respond_flows(query: Asked<api::FlowQuery>, State(state): State<ServerState>) -> Response {
     let query = match query {
         Ok(Query(query)) => query,
-        Err(rejection) => return Problem::question(rejection.body_text()).into_response(),
+        Err(rejection) => return Problem::bad_request(rejection.body_text()).into_response(),
     };
-    let permit = answering.lists.acquire_owned().await;
+    let permit = state.lists.acquire_owned().await;
     let (begin, began) = oneshot::channel();
-    let (sender, receiver) = mpsc::channel(PIECES);
+    let (sender, receiver) = mpsc::channel(MAX_QUEUED_CHUNKS);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        match answering.source.flows(query) {
+        match state.backend.flows(query) {
             Err(problem) => drop(begin.send(Err(problem))),
-            Ok(FlowLines { stamp, write }) => {
+            Ok(FlowStream { stamp, write }) => {
                 if begin.send(Ok(stamp)).is_ok() {
                     write(&mut |piece| sender.blocking_send(Bytes::from(piece)).is_ok());
                 }
@@ -287,17 +293,17 @@ async fn flows(query: Asked<api::FlowQuery>, State(answering): State<Answering>)
                 ("content-type", "application/x-ndjson".to_owned()),
                 (STAMP_HEADER, stamp),
             ];
-            (headers, Body::new(Pieces(receiver))).into_response()
+            (headers, Body::new(ChunkBody(receiver))).into_response()
         }
         Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::defect().into_response(),
+        Err(_) => Problem::internal().into_response(),
     }
 }
 
 /// An answer that comes piece by piece.
-struct Pieces(mpsc::Receiver<Bytes>);
+struct ChunkBody(mpsc::Receiver<Bytes>);
 
-impl http_body::Body for Pieces {
+impl http_body::Body for ChunkBody {
     type Data = Bytes;
     type Error = Infallible;
 

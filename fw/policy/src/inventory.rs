@@ -64,13 +64,13 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Can pod and namespace selectors match it?
-    pub fn selectable(&self) -> bool {
+    pub fn is_selectable(&self) -> bool {
         self.id.kind != EndpointKind::Node
     }
 
     /// The numbers that a port name stands for here: none if it is unknown, several if
     /// containers disagree.
-    pub fn named_port(&self, name: &str, protocol: Protocol) -> impl Iterator<Item = u16> {
+    pub fn resolve_port_name(&self, name: &str, protocol: Protocol) -> impl Iterator<Item = u16> {
         let matching = move |port: &&NamedPort| port.name == name && port.protocol == protocol;
         self.ports.iter().filter(matching).map(|port| port.number)
     }

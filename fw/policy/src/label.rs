@@ -12,7 +12,7 @@ pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
 pub struct LabelPool(HashSet<Arc<str>>);
 
 impl LabelPool {
-    fn shared(&mut self, text: Arc<str>) -> Arc<str> {
+    fn intern(&mut self, text: Arc<str>) -> Arc<str> {
         if let Some(known) = self.0.get(&text) {
             return Arc::clone(known);
         }
@@ -35,15 +35,15 @@ impl Labels {
 
     /// The same with another label, or with another value of it.
     #[must_use]
-    pub fn with(&self, key: &str, value: &str) -> Self {
+    pub fn with_label(&self, key: &str, value: &str) -> Self {
         self.iter().chain([(key, value)]).collect()
     }
 
     /// The same, made of what is in the pool; what was not there is from now on.
     #[must_use]
-    pub fn pooled(self, pool: &mut LabelPool) -> Self {
+    pub fn interned(self, pool: &mut LabelPool) -> Self {
         let pairs = self.0.into_iter();
-        let shared = pairs.map(|(key, value)| (pool.shared(key), pool.shared(value)));
+        let shared = pairs.map(|(key, value)| (pool.intern(key), pool.intern(value)));
         Self(shared.collect())
     }
 }
@@ -160,7 +160,7 @@ mod tests {
     fn a_label_has_one_value_the_last() {
         let labels = Labels::from_iter([("b", "1"), ("a", "2"), ("b", "3")]);
         assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "3")]);
-        let more = labels.with("a", "4").with("c", "5");
+        let more = labels.with_label("a", "4").with_label("c", "5");
         let all: Vec<_> = more.iter().collect();
         assert_eq!(all, [("a", "4"), ("b", "3"), ("c", "5")]);
         assert_eq!(more.get("c"), Some("5"));
@@ -172,7 +172,7 @@ mod tests {
         let mut pool = LabelPool::default();
         let [a, b] = ["1", "2"]
             .map(|n| Labels::from_iter([("app", "web"), ("n", n)]))
-            .map(|labels| (labels.clone(), labels.pooled(&mut pool)));
+            .map(|labels| (labels.clone(), labels.interned(&mut pool)));
         assert_eq!((&a.0, &b.0), (&a.1, &b.1));
         assert!(Arc::ptr_eq(&a.1.0[0].1, &b.1.0[0].1));
         assert!(Arc::ptr_eq(&a.1.0[1].0, &b.1.0[1].0));

@@ -19,12 +19,12 @@ pub mod link_scope;
 pub mod network_policy;
 /// The naive evaluator, written from the specification.
 pub mod oracle;
-/// Where policies were read from.
-pub mod place;
 /// What a rule lets open in a time.
 pub mod rate_limit;
 /// Everything that is known at one moment.
 pub mod snapshot;
+/// Where policies were read from.
+pub mod source_location;
 /// The answer, and what decided it.
 pub mod verdict;
 
@@ -32,11 +32,11 @@ pub use connection::{Connection, Protocol};
 pub use direction::Direction;
 pub use inventory::{Endpoint, EndpointKind, EndpointRef, HostPod, NamedPort};
 pub use label::{LabelPool, Labels, Requirement, Selector};
-pub use link_scope::{Isolates, LinkScope, OutOfScope};
+pub use link_scope::{IsolatedDirections, LinkScope, OutOfScope};
 pub use network_policy::{
     IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Rule,
 };
-pub use place::Place;
 pub use rate_limit::{RateLimit, RateLimits};
-pub use snapshot::{OWNERS_MAX, Shared, Snapshot};
+pub use snapshot::{OWNERS_MAX, SharedAddress, Snapshot};
+pub use source_location::SourceLocation;
 pub use verdict::{Decider, RuleRef, Verdict};

@@ -25,19 +25,19 @@ pub struct LinkScope {
 
 /// In which directions policies isolate anybody.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Isolates {
+pub struct IsolatedDirections {
     /// From what others open to it.
     pub ingress: bool,
     /// From what it opens to others.
     pub egress: bool,
 }
 
-impl Isolates {
+impl IsolatedDirections {
     /// Those of a snapshot: of policies that select somebody, and of declared prefixes.
     pub fn of(snapshot: &Snapshot) -> Self {
         Self {
-            ingress: isolates(snapshot, Direction::Ingress),
-            egress: isolates(snapshot, Direction::Egress),
+            ingress: has_isolated_endpoint(snapshot, Direction::Ingress),
+            egress: has_isolated_endpoint(snapshot, Direction::Egress),
         }
     }
 }
@@ -71,7 +71,7 @@ const VRRP: u8 = 112;
 const UDP: u8 = 17;
 
 /// Routing and redundancy: protocol, port, and the last byte of 224.0.0.x and of ff02::x.
-const CONTROL: [(u8, u16, Option<u8>, Option<u8>); 12] = [
+const CONTROL_PROTOCOLS: [(u8, u16, Option<u8>, Option<u8>); 12] = [
     (OSPF, 0, Some(5), Some(0x05)),
     (OSPF, 0, Some(6), Some(0x06)),
     (EIGRP, 0, Some(10), Some(0x0a)),
@@ -88,7 +88,11 @@ const CONTROL: [(u8, u16, Option<u8>, Option<u8>); 12] = [
 
 impl LinkScope {
     /// Why the first packet of a connection does not pass, if it does not.
-    pub fn excludes(&self, isolates: Isolates, connection: &Connection) -> Option<OutOfScope> {
+    pub fn find_exclusion(
+        &self,
+        isolates: IsolatedDirections,
+        connection: &Connection,
+    ) -> Option<OutOfScope> {
         let Connection {
             source,
             destination,
@@ -107,7 +111,7 @@ impl LinkScope {
         }
         if is_group(destination) || is_broadcast(destination) {
             let listed = self.groups.iter().any(|net| net.contains(&destination));
-            let control = controls(destination, protocol, port);
+            let control = is_control_protocol(destination, protocol, port);
             let closed = isolates.ingress && !listed && !control;
             return closed.then_some(OutOfScope::Group);
         }
@@ -125,9 +129,9 @@ impl LinkScope {
     }
 }
 
-fn isolates(snapshot: &Snapshot, direction: Direction) -> bool {
+fn has_isolated_endpoint(snapshot: &Snapshot, direction: Direction) -> bool {
     let mut policies = snapshot.policies().iter();
-    let declared = !snapshot.isolated().is_empty();
+    let declared = !snapshot.declared_prefixes().is_empty();
     declared
         || policies.any(|policy| {
             let selected = || snapshot.selected_by(policy).next().is_some();
@@ -151,7 +155,7 @@ pub fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-fn controls(group: IpAddr, protocol: Protocol, port: u16) -> bool {
+fn is_control_protocol(group: IpAddr, protocol: Protocol, port: u16) -> bool {
     let (four, six) = match group {
         IpAddr::V4(group) => match group.octets() {
             [224, 0, 0, last] => (Some(last), None),
@@ -162,7 +166,7 @@ fn controls(group: IpAddr, protocol: Protocol, port: u16) -> bool {
             _ => return false,
         },
     };
-    CONTROL.iter().any(|&(known, of, v4, v6)| {
+    CONTROL_PROTOCOLS.iter().any(|&(known, of, v4, v6)| {
         let here = four.is_some() && four == v4 || six.is_some() && six == v6;
         known == protocol.0 && of == port && here
     })
@@ -183,10 +187,10 @@ mod tests {
         };
         let mut snapshot = Snapshot::default();
         if isolating {
-            snapshot = snapshot.isolating(["192.0.2.0/24".parse().unwrap()]);
+            snapshot = snapshot.with_declared_prefixes(["192.0.2.0/24".parse().unwrap()]);
         }
         scope
-            .excludes(Isolates::of(&snapshot), &connection)
+            .find_exclusion(IsolatedDirections::of(&snapshot), &connection)
             .map(OutOfScope::name)
     }
 

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use crate::connection::Protocol;
 use crate::direction::Direction;
 use crate::label::Selector;
-use crate::place::Place;
 use crate::rate_limit::RateLimits;
+use crate::source_location::SourceLocation;
 
 /// Names a policy; prints as `namespace/name`, and sorts by namespace, then name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +37,7 @@ pub struct NetworkPolicy {
     /// The egress rules if it isolates for egress.
     pub egress: Option<Vec<Rule>>,
     /// Where it was read.
-    pub place: Place,
+    pub location: SourceLocation,
 }
 
 impl NetworkPolicy {

@@ -17,23 +17,27 @@ use crate::verdict::{Decider, RuleRef, Verdict};
 /// policy on the source pod and the ingress policy on the destination pod need to allow the
 /// connection." Replies need no answer of their own: [doc] "Reply traffic for those allowed
 /// connections will also be implicitly allowed."
-pub fn judge(snapshot: &Snapshot, connection: &Connection) -> Verdict {
+pub fn evaluate(snapshot: &Snapshot, connection: &Connection) -> Verdict {
     Verdict {
-        egress: decide(snapshot, connection, Direction::Egress),
-        ingress: decide(snapshot, connection, Direction::Ingress),
+        egress: evaluate_direction(snapshot, connection, Direction::Egress),
+        ingress: evaluate_direction(snapshot, connection, Direction::Ingress),
     }
 }
 
 /// Where several endpoints have one address (a sandbox is made anew, a node restarts) a packet does not
 /// say whose it is: isolation is the union, and allowed is what all of them may with all of the others.
 /// Of the pairs, in the order of the inventory, the first that denies decides, else the first.
-fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) -> Decider {
-    let sources = endpoints_with(snapshot, connection.source);
-    let destinations = endpoints_with(snapshot, connection.destination);
+fn evaluate_direction(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    direction: Direction,
+) -> Decider {
+    let sources = find_endpoints(snapshot, connection.source);
+    let destinations = find_endpoints(snapshot, connection.destination);
     let mut pairs = Vec::new();
     for &source in &sources {
         for &destination in &destinations {
-            pairs.push(decide_pair(
+            pairs.push(evaluate_pair(
                 snapshot,
                 connection,
                 direction,
@@ -42,11 +46,11 @@ fn decide(snapshot: &Snapshot, connection: &Connection, direction: Direction) ->
             ));
         }
     }
-    let denied = pairs.iter().position(|decider| !decider.allows());
+    let denied = pairs.iter().position(|decider| !decider.is_allowed());
     pairs.swap_remove(denied.unwrap_or(0))
 }
 
-fn decide_pair(
+fn evaluate_pair(
     snapshot: &Snapshot,
     connection: &Connection,
     direction: Direction,
@@ -62,7 +66,7 @@ fn decide_pair(
     }
     // [api] Ingress: traffic is allowed "if the traffic source is the pod's local node". Ingress
     // only: no such words stand at Egress.
-    if direction == Direction::Ingress && from_own_node(source, destination) {
+    if direction == Direction::Ingress && is_from_own_node(source, destination) {
         return Decider::OwnNode;
     }
     let (subject, address, peer_address, peer) = match direction {
@@ -83,7 +87,10 @@ fn decide_pair(
         // A policy can isolate whom the inventory knows. An address of a prefix that is declared to
         // be of isolated endpoints is one that it does not know yet, or no more; one with too many
         // owners is nobody's.
-        let declared = snapshot.isolated().iter().any(|net| net.contains(&address));
+        let declared = snapshot
+            .declared_prefixes()
+            .iter()
+            .any(|net| net.contains(&address));
         return if declared || snapshot.owners(address).next().is_some() {
             Decider::UnknownAddress
         } else {
@@ -96,7 +103,7 @@ fn decide_pair(
         .policies()
         .iter()
         .map(|policy| &**policy)
-        .filter(|policy| selects(policy, subject) && policy.rules(direction).is_some())
+        .filter(|policy| is_selected_by(policy, subject) && policy.rules(direction).is_some())
         .collect();
     if isolating.is_empty() {
         return Decider::NotIsolated;
@@ -130,7 +137,7 @@ fn decide_pair(
 }
 
 /// All endpoints with an address; one `None` if there are none, or too many.
-fn endpoints_with(snapshot: &Snapshot, address: IpAddr) -> Vec<Option<&Endpoint>> {
+fn find_endpoints(snapshot: &Snapshot, address: IpAddr) -> Vec<Option<&Endpoint>> {
     let all = snapshot.endpoints().iter().map(|endpoint| &**endpoint);
     let mut found: Vec<_> = all
         .filter(|endpoint| endpoint.addresses.contains(&address))
@@ -142,7 +149,7 @@ fn endpoints_with(snapshot: &Snapshot, address: IpAddr) -> Vec<Option<&Endpoint>
     found
 }
 
-fn from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -> bool {
+fn is_from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -> bool {
     match (source, destination) {
         (Some(source), Some(destination)) => {
             source.id.kind == EndpointKind::Node
@@ -155,8 +162,8 @@ fn from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -> b
 /// [api] podSelector "selects the pods to which this NetworkPolicy object applies"; a policy is
 /// namespaced. Nodes and host-network pods are ignored by every selector ([doc], the second of
 /// the two behaviours it permits for hostNetwork).
-fn selects(policy: &NetworkPolicy, endpoint: &Endpoint) -> bool {
-    endpoint.selectable()
+fn is_selected_by(policy: &NetworkPolicy, endpoint: &Endpoint) -> bool {
+    endpoint.is_selectable()
         && endpoint.id.namespace == policy.id.namespace
         && policy.pod_selector.matches(&endpoint.labels)
 }
@@ -189,7 +196,7 @@ fn peer_matches(
         Peer::IpBlock(block) => block.contains(address),
         Peer::Selected { namespaces, pods } => {
             // Selectors match endpoints, never outside addresses.
-            let Some(endpoint) = endpoint.filter(|endpoint| endpoint.selectable()) else {
+            let Some(endpoint) = endpoint.filter(|endpoint| endpoint.is_selectable()) else {
                 return false;
             };
             let namespace = &endpoint.id.namespace;
@@ -229,7 +236,7 @@ fn port_matches(port: &PortMatch, connection: &Connection, destination: Option<&
         // [api] "a numerical or named port on a pod": of the pod that is connected to. A name
         // that it does not have matches nothing.
         PortSpec::Named(name) => destination.is_some_and(|d| {
-            d.named_port(name, port.protocol)
+            d.resolve_port_name(name, port.protocol)
                 .any(|n| n == connection.port)
         }),
     }

@@ -22,7 +22,7 @@ pub struct RateLimits {
 
 impl RateLimits {
     /// Is nothing limited?
-    pub fn is_none(&self) -> bool {
+    pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
     }
 }

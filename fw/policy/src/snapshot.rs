@@ -33,7 +33,7 @@ pub const OWNERS_MAX: usize = 4;
 /// Two endpoints with one address. A packet does not say which of them it means, so the address is
 /// isolated where either is, and may do what both may.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shared {
+pub struct SharedAddress {
     /// The address.
     pub address: IpAddr,
     /// The endpoint that sorts first.
@@ -42,7 +42,7 @@ pub struct Shared {
     pub second: EndpointRef,
 }
 
-impl fmt::Display for Shared {
+impl fmt::Display for SharedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             address,
@@ -81,7 +81,7 @@ impl Snapshot {
     /// The same with declared prefixes: an address within them that no endpoint has may neither send
     /// nor be sent anything.
     #[must_use]
-    pub fn isolating(mut self, prefixes: impl IntoIterator<Item = IpNet>) -> Self {
+    pub fn with_declared_prefixes(mut self, prefixes: impl IntoIterator<Item = IpNet>) -> Self {
         let mut prefixes: Vec<IpNet> = prefixes.into_iter().map(|net| net.trunc()).collect();
         prefixes.sort_unstable_by_key(|net| (net.network(), net.prefix_len()));
         prefixes.dedup_by(|net, before| before.contains(&*net));
@@ -106,7 +106,7 @@ impl Snapshot {
         let selectable = self
             .endpoints
             .iter()
-            .filter(|endpoint| endpoint.selectable());
+            .filter(|endpoint| endpoint.is_selectable());
         let named = selectable
             .map(|endpoint| &endpoint.id.namespace)
             .chain(self.policies.iter().map(|policy| &policy.id.namespace));
@@ -120,7 +120,7 @@ impl Snapshot {
         }
         for (name, labels) in &mut self.namespaces {
             if labels.get(NAMESPACE_NAME_LABEL) != Some(name) {
-                *labels = labels.with(NAMESPACE_NAME_LABEL, name);
+                *labels = labels.with_label(NAMESPACE_NAME_LABEL, name);
             }
         }
     }
@@ -150,16 +150,18 @@ impl Snapshot {
     }
 
     /// All addresses that several endpoints have.
-    pub fn shared_addresses(&self) -> impl Iterator<Item = Shared> {
+    pub fn shared_addresses(&self) -> impl Iterator<Item = SharedAddress> {
         let name = |index: usize| self.endpoints[index].id.clone();
         let of_addresses = self.by_address.chunk_by(|a, b| a.0 == b.0);
         of_addresses.flat_map(move |of_address| {
             let (_, first) = of_address[0];
-            of_address[1..].iter().map(move |&(address, other)| Shared {
-                address,
-                first: name(first),
-                second: name(other),
-            })
+            of_address[1..]
+                .iter()
+                .map(move |&(address, other)| SharedAddress {
+                    address,
+                    first: name(first),
+                    second: name(other),
+                })
         })
     }
 
@@ -198,12 +200,12 @@ impl Snapshot {
     }
 
     /// The declared prefixes, sorted, none within another.
-    pub fn isolated(&self) -> &[IpNet] {
+    pub fn declared_prefixes(&self) -> &[IpNet] {
         &self.isolated
     }
 
     /// Is this prefix, or an address as the longest one, within a declared prefix?
-    pub fn declares(&self, net: IpNet) -> bool {
+    pub fn is_declared(&self, net: IpNet) -> bool {
         let after = self
             .isolated
             .partition_point(|d| d.network() <= net.network());

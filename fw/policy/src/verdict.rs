@@ -43,7 +43,7 @@ pub enum Decider {
 
 impl Decider {
     /// Does this direction allow the connection?
-    pub fn allows(&self) -> bool {
+    pub fn is_allowed(&self) -> bool {
         !matches!(
             self,
             Self::DefaultDeny(_) | Self::UnknownAddress | Self::OutOfScope(_)
@@ -84,12 +84,12 @@ impl Verdict {
     }
 
     /// May the connection be opened?
-    pub fn allows(&self) -> bool {
-        self.egress.allows() && self.ingress.allows()
+    pub fn is_allowed(&self) -> bool {
+        self.egress.is_allowed() && self.ingress.is_allowed()
     }
 
     /// The side's decider.
-    pub fn side(&self, direction: Direction) -> &Decider {
+    pub fn decider(&self, direction: Direction) -> &Decider {
         match direction {
             Direction::Egress => &self.egress,
             Direction::Ingress => &self.ingress,
@@ -99,7 +99,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.allows() { "allow" } else { "deny" };
+        let word = if self.is_allowed() { "allow" } else { "deny" };
         write!(
             f,
             "{word} (egress {}, ingress {})",

@@ -65,7 +65,7 @@ impl Diagnostics {
     }
 
     /// Adds an error about a whole file or path.
-    pub fn file_error(&mut self, file: &Path, message: impl Into<String>) {
+    pub fn add_file_error(&mut self, file: &Path, message: impl Into<String>) {
         self.push(Diagnostic {
             severity: Severity::Error,
             file: Some(file.to_owned()),
@@ -76,7 +76,7 @@ impl Diagnostics {
     }
 
     /// Adds a warning about the input as a whole.
-    pub fn warning(&mut self, message: impl Into<String>) {
+    pub fn add_warning(&mut self, message: impl Into<String>) {
         self.push(Diagnostic {
             severity: Severity::Warning,
             file: None,
@@ -87,12 +87,12 @@ impl Diagnostics {
     }
 
     /// Remembers a file's text for the snippets.
-    pub(crate) fn text(&mut self, file: &Path, text: Arc<str>) {
+    pub(crate) fn add_text(&mut self, file: &Path, text: Arc<str>) {
         self.texts.insert(file.to_owned(), text);
     }
 
     /// Forgets texts that no finding is about.
-    pub(crate) fn forget_idle_texts(&mut self) {
+    pub(crate) fn drop_unused_texts(&mut self) {
         if self.list.is_empty() {
             self.texts.clear();
         }
@@ -139,7 +139,7 @@ impl Diagnostics {
         };
         let mut out = String::new();
         for diagnostic in self.errors().chain(self.warnings()) {
-            let _ = writeln!(out, "{}", printable(&format!("{diagnostic:#}")));
+            let _ = writeln!(out, "{}", replace_control_chars(&format!("{diagnostic:#}")));
             if let Some(snippet) = self.snippet(diagnostic, &renderer) {
                 let _ = writeln!(out, "{snippet}");
             }
@@ -152,7 +152,7 @@ impl Diagnostics {
         let text = self.texts.get(diagnostic.file.as_deref()?)?;
         let line = text.lines().nth(pos.line.checked_sub(1)? as usize)?;
         let (line, column) = window(line, pos.column as usize - 1);
-        let line = printable(&line);
+        let line = replace_control_chars(&line);
         let start = line
             .char_indices()
             .nth(column)
@@ -195,7 +195,7 @@ fn token_len(rest: &str) -> usize {
 }
 
 /// Replaces what could steer a terminal, or look like a line of its own.
-pub fn printable(text: &str) -> String {
+pub fn replace_control_chars(text: &str) -> String {
     let shown = |c: char| match c {
         '\t' => ' ',
         c if c.is_control() => '\u{fffd}',

@@ -55,7 +55,7 @@ impl Stamp {
 const STDIN: &str = "-";
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 /// Deeper than any sane tree: a symbolic link that leads back up.
-const DEPTH_MAX: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 impl FileSet {
     /// Lists the files of all paths.
@@ -96,7 +96,7 @@ impl FileSet {
                 self.files.insert(path.to_owned(), Stamp::of(&metadata));
                 return Ok(());
             }
-            if above.len() > DEPTH_MAX {
+            if above.len() > MAX_DEPTH {
                 return Err(io::Error::other("directories nested too deep"));
             }
             // A link to a directory above is that directory again.
@@ -147,7 +147,7 @@ impl FileSet {
     }
 
     /// The directories that were asked for and have no file to read.
-    pub fn empty(&self) -> &[PathBuf] {
+    pub fn empty_directories(&self) -> &[PathBuf] {
         &self.empty
     }
 
@@ -179,7 +179,7 @@ pub fn is_hidden(path: &Path) -> bool {
 ///
 /// # Errors
 /// If it cannot be read, is longer than the limit, or is not UTF-8; the message says which.
-pub fn read(path: &Path, limit: u64) -> Result<String, String> {
+pub fn read_text(path: &Path, limit: u64) -> Result<String, String> {
     let from: Box<dyn Read> = if path == Path::new(STDIN) {
         Box::new(io::stdin())
     } else {
@@ -195,7 +195,7 @@ pub fn read(path: &Path, limit: u64) -> Result<String, String> {
             "larger than {limit} bytes; the limit is read.file_bytes = {limit}"
         ));
     }
-    if let Some(encoding) = utf16(&bytes) {
+    if let Some(encoding) = detect_utf16(&bytes) {
         return Err(format!(
             "it is {encoding}; save it as UTF-8 (iconv -f {encoding} -t UTF-8)"
         ));
@@ -209,7 +209,7 @@ pub fn read(path: &Path, limit: u64) -> Result<String, String> {
 }
 
 /// By its byte order mark; without one, by the zeros between ASCII characters.
-fn utf16(bytes: &[u8]) -> Option<&'static str> {
+fn detect_utf16(bytes: &[u8]) -> Option<&'static str> {
     match *bytes {
         [0xff, 0xfe, ..] => Some("UTF-16LE"),
         [0xfe, 0xff, ..] => Some("UTF-16BE"),

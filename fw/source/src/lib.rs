@@ -17,14 +17,10 @@ mod cache;
 /// Kubernetes kinds, one file each, and their validation.
 mod kinds;
 
-pub use bailey_config::{Declared, ReadLimits};
-/// Paths to a snapshot with findings and counts.
-mod paths;
-/// How many endpoints each policy selects.
-mod selection;
-
-pub use cache::Cache;
+pub use cache::FileCache;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileSet;
 pub use parse::limits::ReadLimits;
-pub use snapshot::collector::{Collector, Counts, Declared, Strictness, load};
+pub use snapshot::collector::{
+    Collector, DeclaredPrefixes, ObjectCounts, Strictness, load_snapshot,
+};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use bailey_source::{Cache, Declared, FileSet, ReadLimits, Strictness, load};
+use bailey_source::{DeclaredPrefixes, FileCache, FileSet, ReadLimits, Strictness, load_snapshot};
 use tempfile::TempDir;
 
 const FILES: u64 = 6;
@@ -78,7 +78,7 @@ fn described(
     found: &(
         Option<bailey_policy::Snapshot>,
         bailey_source::Diagnostics,
-        bailey_source::Counts,
+        bailey_source::ObjectCounts,
     ),
 ) -> Vec<String> {
     let (_, diagnostics, _) = found;
@@ -92,15 +92,20 @@ fn changed_files_give_what_all_files_give() {
     let paths: [PathBuf; 1] = [directory.path().to_owned()];
     let mut random = Random(3);
     let limits = ReadLimits::default();
-    let mut cache = Cache::new(Strictness::Strict, limits, Declared::default());
+    let mut cache = FileCache::new(Strictness::Strict, limits, DeclaredPrefixes::default());
     let (mut good, mut bad) = (0, 0);
     for round in 0..ROUNDS {
         change(directory.path(), &mut random);
         let files = FileSet::list(&paths, false).unwrap();
         // Long after the files were written: what did not change is not read again.
         let later = SystemTime::now() + Duration::from_secs(60);
-        let cached = cache.load(&files, later);
-        let whole = load(&files, Strictness::Strict, limits, &Declared::default());
+        let cached = cache.load_snapshot(&files, later);
+        let whole = load_snapshot(
+            &files,
+            Strictness::Strict,
+            limits,
+            &DeclaredPrefixes::default(),
+        );
         assert_eq!(cached.0, whole.0, "round {round}");
         assert_eq!(cached.2, whole.2, "round {round}");
         let (mut a, mut b) = (described(&cached), described(&whole));
@@ -124,16 +129,16 @@ fn a_file_that_was_just_written_is_read_again() {
     let file = directory.path().join("a.yaml");
     let text =
         |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
-    let mut cache = Cache::new(
+    let mut cache = FileCache::new(
         Strictness::Strict,
         ReadLimits::default(),
-        Declared::default(),
+        DeclaredPrefixes::default(),
     );
     for round in 0..200 {
         let name = ["one", "two"][round % 2];
         fs::write(&file, text(name)).unwrap();
         let files = FileSet::list(&paths, false).unwrap();
-        let (snapshot, ..) = cache.load(&files, SystemTime::now());
+        let (snapshot, ..) = cache.load_snapshot(&files, SystemTime::now());
         let snapshot = snapshot.unwrap();
         assert!(snapshot.namespaces().contains_key(name), "round {round}");
     }
@@ -146,17 +151,17 @@ fn a_file_that_becomes_readable_is_read() {
     let paths: [PathBuf; 1] = [directory.path().to_owned()];
     let file = directory.path().join("a.yaml");
     fs::write(&file, [0xff, b'\n']).unwrap();
-    let mut cache = Cache::new(
+    let mut cache = FileCache::new(
         Strictness::Strict,
         ReadLimits::default(),
-        Declared::default(),
+        DeclaredPrefixes::default(),
     );
     let later = SystemTime::now() + Duration::from_secs(60);
-    let mut load = || {
+    let mut is_loaded = || {
         let files = FileSet::list(&paths, false).unwrap();
-        cache.load(&files, later).0.is_some()
+        cache.load_snapshot(&files, later).0.is_some()
     };
-    assert!(!load());
+    assert!(!is_loaded());
     fs::write(&file, "#\n").unwrap();
-    assert!(load());
+    assert!(is_loaded());
 }

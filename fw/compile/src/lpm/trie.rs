@@ -2,7 +2,7 @@ use bailey_bpf::abi;
 
 use crate::intern::Interner;
 use crate::lpm::prefix::Prefix;
-use crate::lpm::ranges::{Few, Ranges, few};
+use crate::lpm::ranges::{Ranges, SlotContent, divide};
 use crate::tables::{LpmTables, chunked};
 
 const DIRECT: u8 = abi::LPM_DIRECT_BITS as u8;
@@ -32,12 +32,14 @@ pub(crate) fn build<R: Ranges>(prefixes: &[(Prefix, u32)], otherwise: u32) -> Lp
         .collect();
     for group in longer.chunk_by(|(a, _), (b, _)| a.rest(0, DIRECT) == b.rest(0, DIRECT)) {
         let at = group[0].0.rest(0, DIRECT) as usize;
-        direct[at] = trie.leaf(group, DIRECT, classes[at]).unwrap_or_else(|| {
-            let node = trie.nodes.len();
-            trie.nodes.push(EMPTY);
-            trie.fill(node, group, DIRECT, classes[at]);
-            node as u32
-        });
+        direct[at] = trie
+            .make_leaf(group, DIRECT, classes[at])
+            .unwrap_or_else(|| {
+                let node = trie.nodes.len();
+                trie.nodes.push(EMPTY);
+                trie.fill_node(node, group, DIRECT, classes[at]);
+                node as u32
+            });
     }
     LpmTables {
         direct: chunked(&direct),
@@ -68,17 +70,19 @@ struct Trie<R> {
 
 impl<R: Ranges> Trie<R> {
     /// The word of a slot that needs no node.
-    fn leaf(&mut self, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> Option<u32> {
+    fn make_leaf(&mut self, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> Option<u32> {
         let one = match prefixes {
             [] => return Some(inherited | abi::LPM_LEAF),
-            [(prefix, class)] if R::ONE => self.one(*prefix, *class, depth, inherited),
+            [(prefix, class)] if R::INLINE_SINGLE => {
+                self.inline_single(*prefix, *class, depth, inherited)
+            }
             _ => None,
         };
         let leaf = match one {
             Some(one) => one,
-            None => match few(prefixes, depth, inherited)? {
-                Few::Class(class) => class,
-                Few::Ranges(ranges) => {
+            None => match divide(prefixes, depth, inherited)? {
+                SlotContent::Class(class) => class,
+                SlotContent::Ranges(ranges) => {
                     self.ranges.push(ranges);
                     (self.ranges.len() - 1) as u32 | abi::LPM_RANGES
                 }
@@ -88,7 +92,13 @@ impl<R: Ranges> Trie<R> {
     }
 
     /// A slot with one prefix, while there are pairs for it.
-    fn one(&mut self, prefix: Prefix, inside: u32, depth: u8, outside: u32) -> Option<u32> {
+    fn inline_single(
+        &mut self,
+        prefix: Prefix,
+        inside: u32,
+        depth: u8,
+        outside: u32,
+    ) -> Option<u32> {
         let host = (depth + R::BITS).checked_sub(prefix.len)?;
         let pair = abi::lpm_pair { outside, inside };
         let pair = match self.pairs.id(&pair) {
@@ -105,15 +115,18 @@ impl<R: Ranges> Trie<R> {
     }
 
     /// Fills a node that stands for `depth` bits with the prefixes below it.
-    fn fill(&mut self, node: usize, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) {
+    fn fill_node(&mut self, node: usize, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) {
         let mut filled = abi::lpm_node {
             leaf_base: self.leaves.len() as u32,
             ..EMPTY
         };
         let mut children = Vec::new();
         let mut last = None;
-        for (slot, (below, class)) in slots(prefixes, depth, inherited).into_iter().enumerate() {
-            let Some(leaf) = self.leaf(&below, depth + STRIDE, class) else {
+        for (slot, (below, class)) in split_by_slot(prefixes, depth, inherited)
+            .into_iter()
+            .enumerate()
+        {
+            let Some(leaf) = self.make_leaf(&below, depth + STRIDE, class) else {
                 filled.children |= 1 << slot;
                 children.push((below, class));
                 continue;
@@ -129,13 +142,13 @@ impl<R: Ranges> Trie<R> {
         self.nodes[node] = filled;
         self.nodes.resize(first_child + children.len(), EMPTY);
         for (child, (below, class)) in children.into_iter().enumerate() {
-            self.fill(first_child + child, &below, depth + STRIDE, class);
+            self.fill_node(first_child + child, &below, depth + STRIDE, class);
         }
     }
 }
 
 /// What is below each slot of a node.
-fn slots(prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> [Below; SLOTS] {
+fn split_by_slot(prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> [Below; SLOTS] {
     let mut slots: [Below; SLOTS] = std::array::from_fn(|_| (Vec::new(), inherited));
     for &(prefix, class) in prefixes {
         let first = prefix.rest(depth, STRIDE) as usize;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use bailey_policy::{
-    IpBlock, NetworkPolicy, Peer, Place, PolicyRef, PortMatch, PortRange, PortSpec, Requirement,
-    Rule, Selector,
+    IpBlock, NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Requirement, Rule,
+    Selector, SourceLocation,
 };
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1 as api;
@@ -61,7 +61,7 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
         pod_selector,
         ingress: types.ingress.then_some(ingress),
         egress: types.egress.then_some(egress),
-        place: Place::default(),
+        location: SourceLocation::default(),
     };
     if let Some(annotations) = &object.metadata.annotations {
         rate_limit::apply(annotations, &mut policy, &mut reader.errors);

@@ -141,7 +141,7 @@ mod tests {
             pod_selector: Selector::default(),
             ingress: Some(vec![Rule::default(), Rule::default()]),
             egress: None,
-            place: bailey_policy::Place::default(),
+            location: bailey_policy::SourceLocation::default(),
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
             (limits[0].per_source, limits[0].all),
             (limit(100, 1, 100), None)
         );
-        assert!(read("example.com/rate-limit", "x").unwrap()[0].is_none());
+        assert!(read("example.com/rate-limit", "x").unwrap()[0].is_unlimited());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// Kinds that decide about traffic in some other system, or that a slip of the pen keeps from
 /// being what was meant: leaving them out would change what the cluster means.
-pub(crate) fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
+pub(crate) fn may_decide_traffic(api_version: &str, kind: &str) -> bool {
     const READ: [&str; 6] = [
         "networkpolicy",
         "namespace",
@@ -32,7 +32,7 @@ pub(crate) fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
         return !BESIDE_POLICIES.contains(&kind);
     }
     let kind = kind.to_ascii_lowercase();
-    misspelt_policy(group, &kind)
+    is_misspelt_policy(group, &kind)
         || kind.contains("networkpolicy")
         || kind.contains("networkpolicies")
         || group == "bailey.dev"
@@ -43,18 +43,19 @@ pub(crate) fn enforces_elsewhere(api_version: &str, kind: &str) -> bool {
 }
 
 /// The kind that is read under nearly this name, in words.
-pub(crate) fn meant(kind: &str) -> String {
+pub(crate) fn suggest_policy_kind(kind: &str) -> String {
     let known = ["NetworkPolicy", "Workload", "PolicyTest"];
-    let distance = |known: &str| distance(known, kind);
-    let nearest = known.into_iter().min_by_key(|known| distance(known));
+    let nearest = known
+        .into_iter()
+        .min_by_key(|known| edit_distance(known, kind));
     nearest
-        .filter(|known| (1..=3).contains(&distance(known)))
+        .filter(|known| (1..=3).contains(&edit_distance(known, kind)))
         .map_or_else(String::new, |known| format!(" (did you mean {known}?)"))
 }
 
 /// Is a kind, in small letters, that of a policy but for a slip of the pen? In the groups of other systems
 /// that have policies, and wherever it is nearly a NetworkPolicy.
-fn misspelt_policy(group: &str, kind: &str) -> bool {
+fn is_misspelt_policy(group: &str, kind: &str) -> bool {
     const POLICIES: [&str; 11] = [
         "networkpolicy",
         "adminnetworkpolicy",
@@ -71,22 +72,21 @@ fn misspelt_policy(group: &str, kind: &str) -> bool {
     let of_system = ["cilium.io", "projectcalico.org", "antrea.io", "ovn.org"]
         .iter()
         .any(|system| group.ends_with(system));
-    let near = |policy: &str| distance(policy, kind) <= 3;
+    let near = |policy: &str| edit_distance(policy, kind) <= 3;
     POLICIES
         .iter()
         .any(|policy| (of_system || policy.ends_with("networkpolicy")) && near(policy))
 }
 
 /// The kind that is read, and meant by one that is spelt nearly so, or that stands in another group.
-pub(crate) fn nearly(api_version: &str, kind: &str) -> Option<&'static str> {
+pub(crate) fn suggest_read_kind(api_version: &str, kind: &str) -> Option<&'static str> {
     const CORE: [&str; 3] = ["Namespace", "Pod", "Node"];
     // What the API has of nearly the same name.
     const OTHERS: [&str; 2] = ["NodeList", "PodList"];
     if OTHERS.contains(&kind) {
         return None;
     }
-    let distance = |known: &str| distance(known, kind);
-    let near = |known: &&str| distance(known) <= 2.min(known.len() / 3);
+    let near = |known: &&str| edit_distance(known, kind) <= 2.min(known.len() / 3);
     let kinds: &[&'static str] = match api_version {
         // The core group and those of other workloads.
         "v1" | "apps/v1" | "batch/v1" => &CORE,
@@ -97,10 +97,12 @@ pub(crate) fn nearly(api_version: &str, kind: &str) -> Option<&'static str> {
         .into_iter()
         .filter(|_| !api_version.contains('/'));
     let known = kinds.iter().copied().chain(workload);
-    known.filter(near).min_by_key(|known| distance(known))
+    known
+        .filter(near)
+        .min_by_key(|known| edit_distance(known, kind))
 }
 
 /// How many slips of the pen lie between two kinds, whatever their case.
-fn distance(known: &str, kind: &str) -> usize {
+fn edit_distance(known: &str, kind: &str) -> usize {
     strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase())
 }

@@ -25,7 +25,7 @@ pub struct Decoded<T> {
 }
 
 /// Wrong values reported per document; more than this is not a slip but another format.
-const WRONG_MAX: usize = 20;
+const MAX_WRONG: usize = 20;
 
 /// Decodes a document. After a value of a wrong type it goes on without that value, so that all
 /// of them are found in one run.
@@ -49,7 +49,7 @@ pub fn decode<T: for<'de> Deserialize<'de>>(document: &Node) -> Decoded<T> {
         };
         let path = error_path(&track.path());
         let seen = wrong.iter().any(|(known, _)| *known == path);
-        if seen || wrong.len() == WRONG_MAX {
+        if seen || wrong.len() == MAX_WRONG {
             return Decoded {
                 value: None,
                 wrong,
@@ -133,13 +133,13 @@ impl de::Error for DecodeError {
         };
         Self(format!(
             "Invalid value: {value}: must be {}, not {kind}{hint}",
-            readable(&expected)
+            describe_type(&expected)
         ))
     }
 }
 
 /// Type names of generated code say nothing to people who write YAML.
-fn readable(expected: &str) -> &str {
+fn describe_type(expected: &str) -> &str {
     match expected {
         _ if expected.starts_with("struct ") => "a mapping",
         "i32" | "i64" | "u16" | "u32" => "an integer",

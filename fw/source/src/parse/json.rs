@@ -12,7 +12,10 @@ use crate::parse::node::{Key, Node, Pos, Value};
 ///
 /// serde_json keeps no positions, but its raw values are slices of the text, and where a slice
 /// stands in the text is its position.
-pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Option<Vec<Node>>, SyntaxError> {
+pub(crate) fn parse_json(
+    text: &str,
+    limits: &ReadLimits,
+) -> Result<Option<Vec<Node>>, SyntaxError> {
     let reader = Reader {
         text,
         lines: line_starts(text),
@@ -22,7 +25,7 @@ pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Option<Vec<No
     let mut documents = Vec::new();
     for raw in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         let Ok(raw) = raw else { return Ok(None) };
-        let Some(node) = reader.node(raw, 0)? else {
+        let Some(node) = reader.read_node(raw, 0)? else {
             return Ok(None);
         };
         if node.value != Value::Null {
@@ -52,7 +55,7 @@ fn line_starts(text: &str) -> Vec<usize> {
 impl<'a> Reader<'a> {
     /// Where a slice of the text stands in it. Counted from the place that was asked for last,
     /// which is near: otherwise a text on one line would be counted through for every value.
-    fn pos(&self, part: &str) -> Pos {
+    fn position_of(&self, part: &str) -> Pos {
         let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let line = self.lines.partition_point(|&start| start <= offset) - 1;
         let start = self.lines[line];
@@ -79,9 +82,9 @@ impl<'a> Reader<'a> {
     }
 
     /// `None` if the text is not JSON after all.
-    fn node(&self, raw: &'a RawValue, depth: usize) -> Result<Option<Node>, SyntaxError> {
+    fn read_node(&self, raw: &'a RawValue, depth: usize) -> Result<Option<Node>, SyntaxError> {
         let text = raw.get();
-        let pos = self.pos(text);
+        let pos = self.position_of(text);
         if depth > self.limits.depth {
             return Err(too_deep(pos, self.limits));
         }
@@ -93,15 +96,15 @@ impl<'a> Reader<'a> {
                 let mut mapping = Vec::with_capacity(entries.len());
                 for (key, raw) in entries {
                     let key = Key {
-                        pos: self.key_pos(raw),
+                        pos: self.position_of_key(raw),
                         text: key,
                     };
-                    let Some(node) = self.node(raw, depth + 1)? else {
+                    let Some(node) = self.read_node(raw, depth + 1)? else {
                         return Ok(None);
                     };
                     mapping.push((key, node));
                 }
-                if let Some((key, _)) = duplicate(&mapping) {
+                if let Some((key, _)) = find_duplicate(&mapping) {
                     return Err(duplicate_key(key.pos, &key.text));
                 }
                 Value::Mapping(mapping)
@@ -112,7 +115,7 @@ impl<'a> Reader<'a> {
                 };
                 let mut sequence = Vec::with_capacity(items.len());
                 for raw in items {
-                    let Some(node) = self.node(raw, depth + 1)? else {
+                    let Some(node) = self.read_node(raw, depth + 1)? else {
                         return Ok(None);
                     };
                     sequence.push(node);
@@ -134,17 +137,17 @@ impl<'a> Reader<'a> {
     }
 
     /// The key stands before its value: the quote that opens it is the second one going back.
-    fn key_pos(&self, value: &RawValue) -> Pos {
+    fn position_of_key(&self, value: &RawValue) -> Pos {
         let at = (value.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let before = &self.text[..at];
         let opening = before
             .rfind('"')
             .and_then(|close| self.text[..close].rfind('"'));
-        self.pos(&self.text[opening.unwrap_or(at)..])
+        self.position_of(&self.text[opening.unwrap_or(at)..])
     }
 }
 
-fn duplicate(mapping: &[(Key, Node)]) -> Option<&(Key, Node)> {
+fn find_duplicate(mapping: &[(Key, Node)]) -> Option<&(Key, Node)> {
     let mut keys: Vec<&(Key, Node)> = mapping.iter().collect();
     keys.sort_by(|a, b| a.0.text.cmp(&b.0.text));
     keys.windows(2)
@@ -187,7 +190,7 @@ mod tests {
     fn values_and_positions() {
         let text =
             "{\n\t\"a\": [1, \"\\ud83d\\ude00\"],\n  \"é\": {\"x\": null}, \"b\": 7}\n{\"c\":1.5}";
-        let documents = documents(text, &ReadLimits::default()).unwrap().unwrap();
+        let documents = parse_json(text, &ReadLimits::default()).unwrap().unwrap();
         assert_eq!(documents.len(), 2);
         let a = documents[0].get("a").unwrap().as_sequence().unwrap();
         assert_eq!(a[0].pos, Pos { line: 2, column: 8 });
@@ -215,15 +218,15 @@ mod tests {
     #[test]
     fn duplicate_keys_and_depth_are_refused_and_yaml_is_left_alone() {
         let limits = ReadLimits::default();
-        let twice = documents("{\"a\": 1,\n \"a\": 2}", &limits).unwrap_err();
+        let twice = parse_json("{\"a\": 1,\n \"a\": 2}", &limits).unwrap_err();
         assert_eq!(twice.pos, Pos { line: 2, column: 2 });
         let deep = format!("{}{}", "[".repeat(110), "]".repeat(110));
         assert!(
-            documents(&deep, &limits)
+            parse_json(&deep, &limits)
                 .unwrap_err()
                 .message
                 .contains("read.depth")
         );
-        assert_eq!(documents("{a: b}", &limits).unwrap(), None);
+        assert_eq!(parse_json("{a: b}", &limits).unwrap(), None);
     }
 }

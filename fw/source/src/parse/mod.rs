@@ -23,12 +23,12 @@ use crate::parse::node::Node;
 ///
 /// # Errors
 /// The first syntax error, duplicate key or exceeded limit.
-pub fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
+pub fn parse_documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['{', '['])
-        && let Some(documents) = json::documents(text, limits)?
+        && let Some(documents) = json::parse_json(text, limits)?
     {
         return Ok(documents);
     }
-    yaml::documents(text, limits)
+    yaml::parse_yaml(text, limits)
 }

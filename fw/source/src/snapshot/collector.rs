@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bailey_config::{Declared, ReadLimits};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, HostPod, LabelPool, Labels, NetworkPolicy,
-    Place, PolicyRef, Shared, Snapshot,
+    PolicyRef, SharedAddress, Snapshot, SourceLocation,
 };
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
@@ -17,14 +17,14 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::files::{self, FileSet};
 use crate::kinds::inventory::{self, Pod};
 use crate::kinds::network_policy;
-use crate::kinds::unread::{enforces_elsewhere, meant, nearly};
+use crate::kinds::unread::{may_decide_traffic, suggest_policy_kind, suggest_read_kind};
 use crate::kinds::validate::{self, FieldErrors};
 use crate::kinds::workload::{self, Workload};
 use crate::parse;
 use crate::parse::decode::{Decoded, decode};
 use crate::parse::limits::ReadLimits;
 use crate::parse::node::{FieldPath, Node, Pos, Value};
-use crate::snapshot::cross_checks::Whole;
+use crate::snapshot::cross_checks::CrossChecks;
 use crate::snapshot::origins::{Origin, Origins};
 
 /// What is an error and what a warning.
@@ -38,9 +38,27 @@ pub enum Strictness {
     Lenient,
 }
 
+/// What is declared of addresses beside the objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredPrefixes {
+    /// Prefixes of endpoints: an address in them that no object has is isolated.
+    pub isolated: Vec<IpNet>,
+    /// Are the nodes' `podCIDRs` such prefixes, too?
+    pub pod_cidrs: bool,
+}
+
+impl Default for DeclaredPrefixes {
+    fn default() -> Self {
+        Self {
+            isolated: Vec::new(),
+            pod_cidrs: true,
+        }
+    }
+}
+
 /// How many objects of which sort were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ObjectCounts {
     /// Objects that carry policy or inventory.
     pub read: usize,
     /// Kubernetes objects that mean nothing here, by kind.
@@ -57,7 +75,7 @@ pub struct Collector {
     strictness: Strictness,
     limits: ReadLimits,
     diagnostics: Diagnostics,
-    counts: Counts,
+    counts: ObjectCounts,
     namespaces: BTreeMap<String, Labels>,
     endpoints: Vec<Arc<Endpoint>>,
     host_pods: Vec<HostPod>,
@@ -72,41 +90,42 @@ pub struct Collector {
 }
 
 /// Reads all files of a set and makes a snapshot of them; `None` if there are errors.
-pub fn load(
+pub fn load_snapshot(
     files: &FileSet,
     strictness: Strictness,
     limits: ReadLimits,
-    declared: &Declared,
-) -> (Option<Snapshot>, Diagnostics, Counts) {
+    declared: &DeclaredPrefixes,
+) -> (Option<Snapshot>, Diagnostics, ObjectCounts) {
     let mut collector = Collector::new(strictness, limits);
     for file in files.iter() {
-        collector.absorb(&Collector::of_file(file, strictness, limits));
+        collector.merge(&Collector::read_file(file, strictness, limits));
     }
-    collector.finish(declared)
+    collector.build_snapshot(declared)
 }
 
 impl Collector {
     /// What one file says by itself.
-    pub(crate) fn of_file(file: &Path, strictness: Strictness, limits: ReadLimits) -> Self {
+    pub(crate) fn read_file(file: &Path, strictness: Strictness, limits: ReadLimits) -> Self {
         let mut collector = Self::new(strictness, limits);
         collector.add_file(file);
         collector
     }
 
     /// Adds what another file says. An object that stands in both is an error, and the first counts.
-    pub(crate) fn absorb(&mut self, part: &Self) {
+    pub(crate) fn merge(&mut self, part: &Self) {
         self.diagnostics.extend(part.diagnostics.clone());
-        let twice = self.origins.absorb(&part.origins);
-        for object in &twice {
+        let duplicates = self.origins.merge(&part.origins);
+        for object in &duplicates {
             let name = object.again.name;
             let duplicate = duplicate(&object.title, &object.first, &object.again.file, name);
             self.diagnostics.push(duplicate);
         }
-        let twice: HashSet<&str> = twice.iter().map(|object| &*object.title).collect();
+        let duplicates: HashSet<&str> = duplicates.iter().map(|object| &*object.title).collect();
         self.counts.add(&part.counts);
-        // Titles are made only where some object is there twice.
-        let first =
-            |title: &dyn Fn() -> String| twice.is_empty() || !twice.contains(title().as_str());
+        // Titles are made only where some object is there duplicates.
+        let first = |title: &dyn Fn() -> String| {
+            duplicates.is_empty() || !duplicates.contains(title().as_str())
+        };
         let namespaces = part.namespaces.iter();
         let namespaces = namespaces.filter(|(name, _)| first(&|| format!("Namespace {name}")));
         self.namespaces
@@ -127,19 +146,19 @@ impl Collector {
     }
 
     /// Was everything there to be read?
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_fully_read(&self) -> bool {
         !self.unreadable
     }
 
     /// For keeping: without the text, unless something is said about it.
-    pub(crate) fn kept(mut self) -> Self {
+    pub(crate) fn without_transient(mut self) -> Self {
         self.labels = LabelPool::default();
-        self.diagnostics.forget_idle_texts();
+        self.diagnostics.drop_unused_texts();
         self
     }
 }
 
-impl Counts {
+impl ObjectCounts {
     fn add(&mut self, other: &Self) {
         self.read += other.read;
         self.finished_pods += other.finished_pods;
@@ -162,21 +181,21 @@ impl Collector {
 
     /// Reads a file; what is wrong with it is found in the diagnostics.
     pub fn add_file(&mut self, file: &Path) {
-        match files::read(file, self.limits.file_bytes) {
+        match files::read_text(file, self.limits.file_bytes) {
             Ok(text) => {
                 let text: Arc<str> = text.into();
                 self.add_text(file, &text);
-                self.diagnostics.text(file, text);
+                self.diagnostics.add_text(file, text);
             }
             Err(message) => {
                 self.unreadable = true;
-                self.diagnostics.file_error(file, message);
+                self.diagnostics.add_file_error(file, message);
             }
         }
     }
 
     fn add_text(&mut self, file: &Path, text: &str) {
-        match parse::documents(text, &self.limits) {
+        match parse::parse_documents(text, &self.limits) {
             Ok(documents) => {
                 for document in &documents {
                     self.add_object(file, document);
@@ -214,12 +233,12 @@ impl Collector {
             ("v1", "Node") => self.add_node(file, object),
             ("bailey.dev/v1", "Workload") => self.add_workload(file, object),
             ("bailey.dev/v1", "PolicyTest") => self.skip(kind),
-            _ if enforces_elsewhere(api_version, kind) => {
+            _ if may_decide_traffic(api_version, kind) => {
                 let message = format!(
                     "no matches for kind {kind:?} in version {api_version:?}: it may decide what is \
                      allowed, so it is not skipped; correct it{}, leave it out, or express it as \
                      networking.k8s.io/v1 NetworkPolicy",
-                    meant(kind)
+                    suggest_policy_kind(kind)
                 );
                 let name = object
                     .get("metadata")
@@ -229,7 +248,7 @@ impl Collector {
                 self.report(Severity::Error, file, object.pos, Some(named), message);
             }
             _ => {
-                if let Some(meant) = nearly(api_version, kind) {
+                if let Some(meant) = suggest_read_kind(api_version, kind) {
                     let message = format!(
                         "no matches for kind {kind:?} in version {api_version:?}, it is skipped; did \
                          you mean {meant}?"
@@ -328,9 +347,9 @@ impl Collector {
         let valid = self.fields(file, &node, &named.title, &decoded, &read.errors);
         if self.register(file, &node, &named.title) && valid && decoded.wrong.is_empty() {
             self.counts.read += 1;
-            let place = place(self.file.clone(), &node, &read.policy);
+            let location = locate_policy(self.file.clone(), &node, &read.policy);
             let policy = NetworkPolicy {
-                place,
+                location,
                 ..read.policy
             };
             self.policies.push(Arc::new(policy));
@@ -415,7 +434,7 @@ impl Collector {
 
     fn add_endpoint(&mut self, mut endpoint: Endpoint) {
         self.counts.read += 1;
-        endpoint.labels = endpoint.labels.pooled(&mut self.labels);
+        endpoint.labels = endpoint.labels.interned(&mut self.labels);
         self.endpoints.push(Arc::new(endpoint));
     }
 
@@ -598,12 +617,15 @@ impl Collector {
     }
 
     /// Makes the snapshot, unless there are errors.
-    pub fn finish(mut self, declared: &Declared) -> (Option<Snapshot>, Diagnostics, Counts) {
+    pub fn build_snapshot(
+        mut self,
+        declared: &DeclaredPrefixes,
+    ) -> (Option<Snapshot>, Diagnostics, ObjectCounts) {
         let mut prefixes = declared.isolated.clone();
         if declared.pod_cidrs {
             prefixes.append(&mut self.pod_cidrs);
         }
-        Whole {
+        CrossChecks {
             namespaces: &self.namespaces,
             endpoints: &self.endpoints,
             policies: &self.policies,
@@ -617,7 +639,7 @@ impl Collector {
             self.host_pods,
             self.policies,
         )
-        .isolating(prefixes);
+        .with_declared_prefixes(prefixes);
         for shared in snapshot.shared_addresses() {
             self.diagnostics.push(describe(&shared, &self.origins));
         }
@@ -648,14 +670,14 @@ impl Named {
 }
 
 /// The lines of a policy and its rules.
-fn place(file: Option<Arc<Path>>, node: &Node, policy: &NetworkPolicy) -> Place {
+fn locate_policy(file: Option<Arc<Path>>, node: &Node, policy: &NetworkPolicy) -> SourceLocation {
     let line = |path: &FieldPath| node.locate(path, false).line;
     let rules = |direction: Direction, key: &str| {
         let path = FieldPath::of(&["spec", key]);
         let rules = policy.rules(direction).map_or(0, <[_]>::len);
         (0..rules).map(|at| line(&path.index(at))).collect()
     };
-    Place {
+    SourceLocation {
         file,
         line: line(&FieldPath::of(&["metadata", "name"])),
         ingress: rules(Direction::Ingress, "ingress"),
@@ -688,8 +710,8 @@ fn title_of(id: &EndpointRef) -> String {
     }
 }
 
-fn describe(shared: &Shared, origins: &Origins) -> Diagnostic {
-    let Shared { first, second, .. } = shared;
+fn describe(shared: &SharedAddress, origins: &Origins) -> Diagnostic {
+    let SharedAddress { first, second, .. } = shared;
     let at = origins.get(title_of(second).as_str());
     let other = origins
         .get(title_of(first).as_str())

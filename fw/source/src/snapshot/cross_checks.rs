@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::diagnostic::Diagnostics;
 
 /// Everything that was read.
-pub(crate) struct Whole<'a> {
+pub(crate) struct CrossChecks<'a> {
     pub(crate) namespaces: &'a BTreeMap<String, Labels>,
     pub(crate) endpoints: &'a [Arc<Endpoint>],
     pub(crate) policies: &'a [Arc<NetworkPolicy>],
@@ -20,7 +20,7 @@ pub(crate) struct Whole<'a> {
     pub(crate) diagnostics: &'a mut Diagnostics,
 }
 
-impl Whole<'_> {
+impl CrossChecks<'_> {
     pub(crate) fn warn(mut self) {
         self.warn_about_gaps();
         self.warn_about_ambiguous_ports();
@@ -42,7 +42,7 @@ impl Whole<'_> {
             .endpoints
             .iter()
             .map(|endpoint| &**endpoint)
-            .filter(|endpoint| endpoint.selectable())
+            .filter(|endpoint| endpoint.is_selectable())
             .filter(|endpoint| !endpoint.addresses.iter().all(is_declared))
             .collect();
         let isolated = |endpoint: &&Endpoint| {
@@ -56,7 +56,7 @@ impl Whole<'_> {
             return;
         };
         let example = open.swap_remove(first);
-        self.diagnostics.warning(format!(
+        self.diagnostics.add_warning(format!(
             "no declared prefix has the addresses of {}, which a policy isolates: an address beside it \
              that the inventory does not know (a pod that is new, a second address) is not isolated; \
              declare the prefixes that endpoints have, as in [inventory] isolated = \
@@ -79,7 +79,7 @@ impl Whole<'_> {
             .filter_map(|endpoint| endpoint.node.as_deref());
         let lost = lost.filter(|node| !nodes.contains(node)).count();
         if lost > 0 {
-            self.diagnostics.warning(format!(
+            self.diagnostics.add_warning(format!(
                 "{lost} pods run on nodes that are not in the inventory: traffic from their own \
                  node (kubelet probes) is judged as from outside; add the output of \
                  `kubectl get nodes -o yaml`"
@@ -105,7 +105,7 @@ impl Whole<'_> {
         let mut unknown: Vec<&str> = self
             .endpoints
             .iter()
-            .filter(|endpoint| endpoint.selectable())
+            .filter(|endpoint| endpoint.is_selectable())
             .map(|endpoint| endpoint.id.namespace.as_str())
             .collect();
         // Those of one namespace mostly stand together.
@@ -114,7 +114,7 @@ impl Whole<'_> {
         unknown.sort_unstable();
         unknown.dedup();
         if selects_namespaces && !unknown.is_empty() {
-            self.diagnostics.warning(format!(
+            self.diagnostics.add_warning(format!(
                 "no Namespace object for {}: a namespaceSelector sees only the name label of {}; \
                  add the output of `kubectl get namespaces -o yaml`",
                 unknown.join(", "),
@@ -129,7 +129,7 @@ impl Whole<'_> {
         let taken: Vec<IpAddr> = self
             .endpoints
             .iter()
-            .filter(|endpoint| endpoint.selectable())
+            .filter(|endpoint| endpoint.is_selectable())
             .flat_map(|endpoint| endpoint.addresses.iter().copied())
             .collect();
         // Each family is mostly in order already.
@@ -164,7 +164,7 @@ impl Whole<'_> {
         } else {
             String::new()
         };
-        self.diagnostics.warning(format!(
+        self.diagnostics.add_warning(format!(
             "ipBlocks of {}{more} contain addresses of pods or workloads; they are matched by \
              address, so those are meant too",
             names[..names.len().min(SHOWN)].join(", ")
@@ -189,7 +189,7 @@ impl Whole<'_> {
         let mut warnings = Vec::new();
         for endpoint in self.endpoints {
             for &(name, protocol) in &used {
-                let numbers = || endpoint.named_port(name, protocol);
+                let numbers = || endpoint.resolve_port_name(name, protocol);
                 if numbers().nth(1).is_none() {
                     continue;
                 }
@@ -204,7 +204,7 @@ impl Whole<'_> {
         }
         warnings
             .into_iter()
-            .for_each(|warning| self.diagnostics.warning(warning));
+            .for_each(|warning| self.diagnostics.add_warning(warning));
     }
 }
 

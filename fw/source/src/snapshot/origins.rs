@@ -23,14 +23,14 @@ pub(crate) struct Origins {
 
 /// An object that stands in two files.
 #[derive(Debug)]
-pub(crate) struct Twice {
+pub(crate) struct Duplicate {
     pub(crate) title: Arc<str>,
     pub(crate) first: Origin,
     pub(crate) again: Origin,
 }
 
 /// From so many objects on a file is large. Each title is looked for in every large file.
-const LARGE: usize = 4096;
+const LARGE_FILE_OBJECTS: usize = 4096;
 
 impl Origins {
     /// Where an object stands first.
@@ -47,17 +47,17 @@ impl Origins {
     }
 
     /// Adds those of one file. Returns the objects that were known already; their first place stays.
-    pub(crate) fn absorb(&mut self, part: &Self) -> Vec<Twice> {
+    pub(crate) fn merge(&mut self, part: &Self) -> Vec<Duplicate> {
         debug_assert!(part.large.is_empty(), "it is one file's");
-        if part.own.len() >= LARGE {
-            let twice = self.shared_with(&part.own);
+        if part.own.len() >= LARGE_FILE_OBJECTS {
+            let duplicates = self.shared_with(&part.own);
             self.large.push(Arc::clone(&part.own));
-            return twice;
+            return duplicates;
         }
-        let mut twice = Vec::new();
+        let mut duplicates = Vec::new();
         for (title, again) in part.own.iter() {
             if let Some(first) = self.get(title) {
-                twice.push(Twice {
+                duplicates.push(Duplicate {
                     title: Arc::clone(title),
                     first: first.clone(),
                     again: again.clone(),
@@ -66,12 +66,12 @@ impl Origins {
                 Arc::make_mut(&mut self.own).insert(Arc::clone(title), again.clone());
             }
         }
-        twice
+        duplicates
     }
 
-    fn shared_with(&self, part: &HashMap<Arc<str>, Origin>) -> Vec<Twice> {
+    fn shared_with(&self, part: &HashMap<Arc<str>, Origin>) -> Vec<Duplicate> {
         let mut seen: HashSet<&str> = HashSet::new();
-        let mut twice = Vec::new();
+        let mut duplicates = Vec::new();
         for known in std::iter::once(&self.own).chain(&self.large) {
             let (less, more) = if known.len() < part.len() {
                 (&**known, part)
@@ -80,7 +80,7 @@ impl Origins {
             };
             for (title, _) in less.iter().filter(|(title, _)| more.contains_key(*title)) {
                 if seen.insert(title) {
-                    twice.push(Twice {
+                    duplicates.push(Duplicate {
                         title: Arc::clone(title),
                         first: known[title].clone(),
                         again: part[title].clone(),
@@ -88,7 +88,7 @@ impl Origins {
                 }
             }
         }
-        twice
+        duplicates
     }
 }
 
@@ -114,11 +114,11 @@ mod tests {
         let mut all = Origins::default();
         let mut found: Vec<_> = files
             .iter()
-            .flat_map(|part| all.absorb(part))
-            .map(|twice| {
+            .flat_map(|part| all.merge(part))
+            .map(|duplicates| {
                 let [first, again] =
-                    [&twice.first, &twice.again].map(|at| at.file.display().to_string());
-                (twice.title.to_string(), first, again)
+                    [&duplicates.first, &duplicates.again].map(|at| at.file.display().to_string());
+                (duplicates.title.to_string(), first, again)
             })
             .collect();
         found.sort();
@@ -127,7 +127,12 @@ mod tests {
 
     #[test]
     fn an_object_in_two_files_is_found_whatever_their_size() {
-        for (a, b) in [(2, 3), (LARGE, 3), (3, LARGE), (LARGE, LARGE + 1)] {
+        for (a, b) in [
+            (2, 3),
+            (LARGE_FILE_OBJECTS, 3),
+            (3, LARGE_FILE_OBJECTS),
+            (LARGE_FILE_OBJECTS, LARGE_FILE_OBJECTS + 1),
+        ] {
             let (one, two) = (file("a", 0..a), file("b", a - 1..a + b));
             let title = format!("Pod ns/{}", a - 1);
             let wanted = vec![(title, "a".to_owned(), "b".to_owned())];
@@ -138,7 +143,13 @@ mod tests {
     #[test]
     fn of_three_places_the_first_counts() {
         for large in 0..8 {
-            let size = |bit: usize| if large >> bit & 1 == 1 { LARGE } else { 1 };
+            let size = |bit: usize| {
+                if large >> bit & 1 == 1 {
+                    LARGE_FILE_OBJECTS
+                } else {
+                    1
+                }
+            };
             let [a, b, c] = [("a", 0), ("b", 1), ("c", 2)].map(|(name, bit)| {
                 let own = (1..size(bit)).map(|n| (bit + 1) * 100_000 + n);
                 file(name, std::iter::once(0).chain(own))
@@ -152,9 +163,9 @@ mod tests {
 
     #[test]
     fn a_large_file_is_shared() {
-        let part = file("a", 0..LARGE);
+        let part = file("a", 0..LARGE_FILE_OBJECTS);
         let mut all = Origins::default();
-        assert!(all.absorb(&part).is_empty());
+        assert!(all.merge(&part).is_empty());
         assert_eq!(Arc::strong_count(&part.own), 2);
         assert!(all.get("Pod ns/7").is_some());
     }

@@ -12,13 +12,13 @@ use crate::parse::node::{Key, Node, Pos, Value};
 /// go-yaml, and so the API server, does not. Where it says so of a line, that line is indented for it,
 /// and places in the line are those of the text as it was. It also wants a space between a key's colon and a
 /// value on the same line; where tabs stand there, they become spaces for it.
-pub(crate) fn documents(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
-    let mut indented = Indented::default();
+pub(crate) fn parse_yaml(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
+    let mut repair = TextRepair::default();
     loop {
-        let padded = indented.text(text);
-        match parse(padded.as_deref().unwrap_or(text), limits, &indented) {
-            Err(Failure::Indentation(error)) if indented.add(text, error.pos.line) => {}
-            Err(Failure::Tabs(error)) if indented.add_tabs(text, error.pos) => {}
+        let padded = repair.apply(text);
+        match parse_repaired(padded.as_deref().unwrap_or(text), limits, &repair) {
+            Err(Failure::Indentation(error)) if repair.add_line(text, error.pos.line) => {}
+            Err(Failure::Tabs(error)) if repair.add_tabs_before(text, error.pos) => {}
             Err(Failure::Indentation(error) | Failure::Tabs(error) | Failure::Other(error)) => {
                 return Err(error);
             }
@@ -35,10 +35,14 @@ enum Failure {
     Other(SyntaxError),
 }
 
-fn parse(text: &str, limits: &ReadLimits, indented: &Indented) -> Result<Vec<Node>, Failure> {
+fn parse_repaired(
+    text: &str,
+    limits: &ReadLimits,
+    repair: &TextRepair,
+) -> Result<Vec<Node>, Failure> {
     let mut builder = Builder {
         limits,
-        indented,
+        repair,
         documents: Vec::new(),
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -46,7 +50,7 @@ fn parse(text: &str, limits: &ReadLimits, indented: &Indented) -> Result<Vec<Nod
     };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            let pos = indented.pos(error.marker());
+            let pos = repair.original_pos(error.marker());
             let message = format!("not valid YAML: {}", error.info());
             let of = match error.info() {
                 "invalid indentation" | "invalid indentation in flow construct" => {
@@ -57,34 +61,34 @@ fn parse(text: &str, limits: &ReadLimits, indented: &Indented) -> Result<Vec<Nod
             };
             of(SyntaxError { pos, message })
         })?;
-        builder.event(event, span).map_err(Failure::Other)?;
+        builder.handle_event(event, span).map_err(Failure::Other)?;
     }
     Ok(builder.documents)
 }
 
 /// What is changed of a text for the parser.
 #[derive(Default)]
-struct Indented {
+struct TextRepair {
     /// Lines that are indented.
     lines: BTreeSet<u32>,
     /// By line, the columns that blanks end before in which tabs become spaces.
     tabs: BTreeMap<u32, Vec<u32>>,
 }
 
-impl Indented {
+impl TextRepair {
     /// Deeper than any key.
-    const BY: usize = 512;
+    const INDENT: usize = 512;
     /// Each is another reading of the whole text.
-    const MOST: usize = 1000;
-    const TEXT_MOST: usize = 1 << 20;
+    const MAX_REPAIRS: usize = 1000;
+    const MAX_TEXT_BYTES: usize = 1 << 20;
 
     /// Takes in a line; false if nothing is won by it.
-    fn add(&mut self, text: &str, line: u32) -> bool {
+    fn add_line(&mut self, text: &str, line: u32) -> bool {
         self.has_room(text) && self.lines.insert(line)
     }
 
     /// Takes in the blanks before a place; false if nothing is won by it.
-    fn add_tabs(&mut self, text: &str, end: Pos) -> bool {
+    fn add_tabs_before(&mut self, text: &str, end: Pos) -> bool {
         let ends = self.tabs.get(&end.line);
         let known = ends.is_some_and(|ends| ends.contains(&end.column));
         if known || !self.has_room(text) {
@@ -95,20 +99,20 @@ impl Indented {
     }
 
     fn has_room(&self, text: &str) -> bool {
-        self.lines.len() + self.tabs.len() < Self::MOST && text.len() <= Self::TEXT_MOST
+        self.lines.len() + self.tabs.len() < Self::MAX_REPAIRS && text.len() <= Self::MAX_TEXT_BYTES
     }
 
-    fn text(&self, text: &str) -> Option<String> {
+    fn apply(&self, text: &str) -> Option<String> {
         if self.lines.is_empty() && self.tabs.is_empty() {
             return None;
         }
-        let mut padded = String::with_capacity(text.len() + self.lines.len() * Self::BY);
+        let mut padded = String::with_capacity(text.len() + self.lines.len() * Self::INDENT);
         for (number, line) in (1..).zip(text.split_inclusive('\n')) {
             if self.lines.contains(&number) {
-                padded.extend(std::iter::repeat_n(' ', Self::BY));
+                padded.extend(std::iter::repeat_n(' ', Self::INDENT));
             }
             match self.tabs.get(&number) {
-                Some(ends) => padded.push_str(&without_tabs(line, ends)),
+                Some(ends) => padded.push_str(&replace_tabs(line, ends)),
                 None => padded.push_str(line),
             }
         }
@@ -116,10 +120,10 @@ impl Indented {
     }
 
     /// Where something stands in the text as it was.
-    fn pos(&self, marker: &Marker) -> Pos {
+    fn original_pos(&self, marker: &Marker) -> Pos {
         let line = marker.line() as u32;
         let by = if self.lines.contains(&line) {
-            Self::BY
+            Self::INDENT
         } else {
             0
         };
@@ -131,7 +135,7 @@ impl Indented {
 }
 
 /// A line with spaces for the tabs of the blanks that end before these columns, counted from 1.
-fn without_tabs(line: &str, ends: &[u32]) -> String {
+fn replace_tabs(line: &str, ends: &[u32]) -> String {
     let mut chars: Vec<char> = line.chars().collect();
     for &end in ends {
         let before = (end as usize).saturating_sub(1).min(chars.len());
@@ -148,7 +152,7 @@ fn without_tabs(line: &str, ends: &[u32]) -> String {
 
 struct Builder<'a> {
     limits: &'a ReadLimits,
-    indented: &'a Indented,
+    repair: &'a TextRepair,
     documents: Vec<Node>,
     open: Vec<Open>,
     /// By anchor id, of the document that is being read.
@@ -195,15 +199,15 @@ enum Items {
 const MERGE: &str = "<<";
 
 impl Builder<'_> {
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
-        let pos = self.indented.pos(&span.start);
+    fn handle_event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+        let pos = self.repair.original_pos(&span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let value = scalar(&text, style, tag.as_deref(), pos)?;
-                self.add(Node { pos, value }, anchor, LEAF)
+                let value = resolve_scalar(&text, style, tag.as_deref(), pos)?;
+                self.add_node(Node { pos, value }, anchor, LEAF)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.begin(pos, anchor, tag.as_deref(), Items::Sequence(Vec::new()))
+                self.open_collection(pos, anchor, tag.as_deref(), Items::Sequence(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
                 let items = Items::Mapping {
@@ -211,9 +215,9 @@ impl Builder<'_> {
                     key: None,
                     merges: Vec::new(),
                 };
-                self.begin(pos, anchor, tag.as_deref(), items)
+                self.open_collection(pos, anchor, tag.as_deref(), items)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::SequenceEnd | Event::MappingEnd => self.close_collection(),
             Event::Alias(id) => {
                 let Some(Anchored { node, size }) = self.anchors.get(&id).cloned() else {
                     return Err(SyntaxError {
@@ -235,7 +239,7 @@ impl Builder<'_> {
                         ),
                     });
                 }
-                self.add(node, 0, size)
+                self.add_node(node, 0, size)
             }
             Event::DocumentEnd => {
                 self.anchors.clear();
@@ -247,7 +251,7 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(
+    fn open_collection(
         &mut self,
         pos: Pos,
         anchor: usize,
@@ -274,7 +278,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), SyntaxError> {
+    fn close_collection(&mut self) -> Result<(), SyntaxError> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -282,9 +286,9 @@ impl Builder<'_> {
             Items::Sequence(items) => Value::Sequence(items),
             Items::Mapping {
                 entries, merges, ..
-            } => Value::Mapping(merge(entries, merges)?),
+            } => Value::Mapping(merge_entries(entries, merges)?),
         };
-        self.add(
+        self.add_node(
             Node {
                 pos: open.pos,
                 value,
@@ -295,7 +299,7 @@ impl Builder<'_> {
     }
 
     /// Puts a finished node where it belongs.
-    fn add(&mut self, node: Node, anchor: usize, size: Size) -> Result<(), SyntaxError> {
+    fn add_node(&mut self, node: Node, anchor: usize, size: Size) -> Result<(), SyntaxError> {
         if anchor != 0 {
             self.anchors.insert(
                 anchor,
@@ -351,7 +355,7 @@ fn key_of(node: Node) -> Result<Key, SyntaxError> {
 }
 
 /// Checks for duplicate keys and adds what `<<` brings in: own keys win, then earlier merges.
-fn merge(
+fn merge_entries(
     mut entries: Vec<(Key, Node)>,
     merges: Vec<Node>,
 ) -> Result<Vec<(Key, Node)>, SyntaxError> {
@@ -396,7 +400,7 @@ fn unknown_tag(pos: Pos, tag: &Tag) -> SyntaxError {
     }
 }
 
-fn scalar(
+fn resolve_scalar(
     text: &str,
     style: ScalarStyle,
     tag: Option<&Tag>,
@@ -404,7 +408,7 @@ fn scalar(
 ) -> Result<Value, SyntaxError> {
     let Some(tag) = tag else {
         return Ok(match style {
-            ScalarStyle::Plain => plain(text),
+            ScalarStyle::Plain => resolve_plain(text),
             _ => Value::String(text.to_owned()),
         });
     };
@@ -413,7 +417,7 @@ fn scalar(
     }
     let value = match tag.suffix.as_str() {
         "str" | "binary" | "timestamp" => return Ok(Value::String(text.to_owned())),
-        "null" | "bool" | "int" | "float" => plain(text),
+        "null" | "bool" | "int" | "float" => resolve_plain(text),
         _ => return Err(unknown_tag(pos, tag)),
     };
     let fits = matches!(
@@ -434,7 +438,7 @@ fn scalar(
 
 /// The type of a plain scalar: the rules of go-yaml v2 `resolve.go`, which `sigs.k8s.io/yaml` and
 /// so the API server and kubectl go by.
-fn plain(text: &str) -> Value {
+fn resolve_plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
@@ -454,10 +458,10 @@ fn plain(text: &str) -> Value {
         return Value::String(text.to_owned());
     }
     let digits = text.replace('_', "");
-    if let Some(value) = integer(&digits) {
+    if let Some(value) = parse_integer(&digits) {
         return Value::Integer(value);
     }
-    match float(&digits) {
+    match parse_float(&digits) {
         // JSON has no other way to write a whole number.
         Some(value) if value.fract() == 0.0 && value.abs() < 1e15 => Value::Integer(value as i64),
         Some(value) => Value::Float(value),
@@ -466,7 +470,7 @@ fn plain(text: &str) -> Value {
 }
 
 /// Go's `strconv.ParseInt` with base 0.
-fn integer(text: &str) -> Option<i64> {
+fn parse_integer(text: &str) -> Option<i64> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
@@ -493,7 +497,7 @@ fn integer(text: &str) -> Option<i64> {
 
 /// `sigs.k8s.io/yaml` (goyaml.v2 `resolve.go`):
 /// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`, and no overflow.
-fn float(text: &str) -> Option<f64> {
+fn parse_float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
@@ -518,7 +522,7 @@ mod tests {
     use super::*;
 
     fn only(text: &str) -> Node {
-        let mut documents = documents(text, &ReadLimits::default()).unwrap();
+        let mut documents = parse_yaml(text, &ReadLimits::default()).unwrap();
         assert_eq!(documents.len(), 1, "{text}");
         documents.remove(0)
     }
@@ -581,7 +585,7 @@ mod tests {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");
             text.push_str(&format!("a{level}: &a{level} [{below}]\n"));
         }
-        let error = documents(&text, &ReadLimits::default()).unwrap_err();
+        let error = parse_yaml(&text, &ReadLimits::default()).unwrap_err();
         assert!(error.message.contains("read.alias_nodes"), "{error}");
     }
 
@@ -589,35 +593,35 @@ mod tests {
     fn depth_duplicate_keys_and_unknown_tags_are_refused() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         assert!(
-            documents(&deep, &ReadLimits::default())
+            parse_yaml(&deep, &ReadLimits::default())
                 .unwrap_err()
                 .message
                 .contains("read.depth")
         );
-        let twice = documents("a: 1\nb: 2\na: 3\n", &ReadLimits::default()).unwrap_err();
+        let twice = parse_yaml("a: 1\nb: 2\na: 3\n", &ReadLimits::default()).unwrap_err();
         assert_eq!(
             (twice.pos.line, twice.message.as_str()),
             (3, "key \"a\" already set in map")
         );
-        assert!(documents("a: !foo x", &ReadLimits::default()).is_err());
+        assert!(parse_yaml("a: !foo x", &ReadLimits::default()).is_err());
     }
 
     #[test]
     fn empty_documents_are_left_out() {
         let text = "---\n---\na: 1\n---\n# nothing\n---\nb: 2\n";
-        assert_eq!(documents(text, &ReadLimits::default()).unwrap().len(), 2);
+        assert_eq!(parse_yaml(text, &ReadLimits::default()).unwrap().len(), 2);
     }
 
     #[test]
     fn tabs_between_a_colon_and_its_value_are_blanks() {
         let read = |text: &str| {
-            let nodes = documents(text, &ReadLimits::default()).unwrap();
+            let nodes = parse_yaml(text, &ReadLimits::default()).unwrap();
             format!("{nodes:?}")
         };
         let tabs = "a:\tone\nb: \t two\nc: {d:\t\"e:\tf\"}\n";
         let spaces = "a: one\nb:   two\nc: {d: \"e:\tf\"}\n";
         assert_eq!(read(tabs), read(spaces));
         // Where a block begins they stay an error.
-        assert!(documents("a:\n\tb: c\n", &ReadLimits::default()).is_err());
+        assert!(parse_yaml("a:\n\tb: c\n", &ReadLimits::default()).is_err());
     }
 }

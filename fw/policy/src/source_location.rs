@@ -6,7 +6,7 @@ use crate::direction::Direction;
 /// The lines that a policy and its rules were read from. A place means nothing: any two are equal, so
 /// that a policy that only moved within its file is the policy that it was.
 #[derive(Debug, Clone, Default)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file; absent of a policy that no file has.
     pub file: Option<Arc<Path>>,
     /// The line of the policy's name, from 1.
@@ -17,16 +17,16 @@ pub struct Place {
     pub egress: Box<[u32]>,
 }
 
-impl Place {
+impl SourceLocation {
     /// Is it the same place? Unlike `==`, which says that no two places mean different policies.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_same_location(&self, other: &Self) -> bool {
         (&self.file, self.line) == (&other.file, other.line)
             && self.ingress == other.ingress
             && self.egress == other.egress
     }
 
     /// The line of a rule.
-    pub fn rule(&self, direction: Direction, index: usize) -> Option<u32> {
+    pub fn rule_line(&self, direction: Direction, index: usize) -> Option<u32> {
         let lines = match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
@@ -35,10 +35,10 @@ impl Place {
     }
 }
 
-impl PartialEq for Place {
+impl PartialEq for SourceLocation {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Place {}
+impl Eq for SourceLocation {}
