@@ -1,3 +1,5 @@
+//! The input of policy evaluation: a protocol, and the first packet of a connection.
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -17,7 +19,7 @@ impl Protocol {
     /// SCTP.
     pub const SCTP: Self = Self(132);
 
-    /// Does NetworkPolicy know ports of this protocol? True of TCP, UDP and SCTP.
+    /// Whether NetworkPolicy can match ports of this protocol: TCP, UDP and SCTP.
     pub fn has_ports(self) -> bool {
         matches!(self, Self::TCP | Self::UDP | Self::SCTP)
     }
@@ -36,13 +38,13 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// The opening of a connection: who asks whom for what. For protocols without ports (ICMP echo
-/// among them) it stands for the first packet, and `port` is 0.
+/// A new connection, from the initiator's side. For protocols without ports (ICMP echo among
+/// them) it describes the first packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Connection {
-    /// The side that opens.
+    /// Address of the initiator.
     pub source: IpAddr,
-    /// The side that is asked; of the same family as `source`.
+    /// Address of the responder, of the same family as `source`.
     pub destination: IpAddr,
     /// IP protocol.
     pub protocol: Protocol,

@@ -1,16 +1,18 @@
+//! Egress and ingress.
+
 use std::fmt;
 
 /// The side of a connection at which a policy applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
-    /// Decided at the source.
+    /// At the source.
     Egress,
-    /// Decided at the destination.
+    /// At the destination.
     Ingress,
 }
 
 impl Direction {
-    /// Both, in the order in which a packet meets them.
+    /// Both, in the order in which a packet passes them.
     pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
 }
 

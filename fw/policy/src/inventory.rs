@@ -1,28 +1,30 @@
+//! Endpoints: pods, workloads and nodes with their addresses, labels and named ports.
+
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::connection::Protocol;
 use crate::label::Labels;
 
-/// What an endpoint is.
+/// The kind of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndpointKind {
-    /// A Kubernetes Node: never selected by a policy, known by its addresses.
+    /// A Kubernetes Node. Policies never select nodes; they match them by address only.
     Node,
-    /// A Kubernetes Pod with a network namespace of its own.
+    /// A Kubernetes Pod with its own network namespace.
     Pod,
-    /// A `bailey.dev/v1` Workload: a machine that is not a pod, selected like one.
+    /// A `bailey.dev/v1` Workload: a machine outside Kubernetes that policies select like a pod.
     Workload,
 }
 
-/// Names an endpoint; prints as `pod:ns/name`, `workload:ns/name` or `node:name`.
+/// Identifies an endpoint. Displayed as `pod:ns/name`, `workload:ns/name` or `node:name`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointRef {
-    /// What it is.
+    /// Kind of the endpoint.
     pub kind: EndpointKind,
-    /// Its namespace; empty for a node.
+    /// Namespace; empty for a node.
     pub namespace: String,
-    /// Its name.
+    /// Object name.
     pub name: String,
 }
 
@@ -36,55 +38,56 @@ impl fmt::Display for EndpointRef {
     }
 }
 
-/// A port that an endpoint gives a name.
+/// A named port of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamedPort {
-    /// The name, unique per container but not per pod.
+    /// Port name; unique per container, not per pod.
     pub name: String,
     /// TCP, UDP or SCTP.
     pub protocol: Protocol,
-    /// 1 to 65535.
+    /// Port number, 1 to 65535.
     pub number: u16,
 }
 
-/// Somebody with addresses: a pod, a workload or a node.
+/// A pod, workload or node, with its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Who it is.
+    /// Identity.
     pub id: EndpointRef,
-    /// Its labels; those of a node select nothing.
+    /// Labels. No selector reads the labels of a node.
     pub labels: Labels,
-    /// Its addresses, in the order in which the object lists them.
+    /// Addresses, in the order of the object.
     pub addresses: Vec<IpAddr>,
-    /// Its named ports.
+    /// Named ports.
     pub ports: Vec<NamedPort>,
-    /// The node that a pod runs on.
+    /// The node that runs the pod; `None` for other kinds and unscheduled pods.
     pub node: Option<String>,
 }
 
 impl Endpoint {
-    /// Can pod and namespace selectors match it?
+    /// Whether pod and namespace selectors can match this endpoint.
     pub fn is_selectable(&self) -> bool {
         self.id.kind != EndpointKind::Node
     }
 
-    /// The numbers that a port name stands for here: none if it is unknown, several if
-    /// containers disagree.
+    /// The port numbers of a port name on this endpoint: none if the endpoint does not declare the
+    /// name, several if its containers use the name for different ports.
     pub fn resolve_port_name(&self, name: &str, protocol: Protocol) -> impl Iterator<Item = u16> {
         let matching = move |port: &&NamedPort| port.name == name && port.protocol == protocol;
         self.ports.iter().filter(matching).map(|port| port.number)
     }
 }
 
-/// A pod in its node's network namespace: no selector sees it, its traffic is its node's.
+/// A pod in the network namespace of its node. No selector matches the pod, and its traffic counts
+/// as traffic of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPod {
-    /// Its name.
+    /// Identity.
     pub id: EndpointRef,
-    /// Its node, if it is scheduled.
+    /// The node, if the pod is scheduled.
     pub node: Option<String>,
-    /// The addresses that its status shows, used where the node is not in the inventory.
+    /// The addresses from the pod's status, used if the inventory lacks the node.
     pub addresses: Vec<IpAddr>,
-    /// Its named ports, for tests that name one.
+    /// Named ports, for PolicyTests that use a port name.
     pub ports: Vec<NamedPort>,
 }

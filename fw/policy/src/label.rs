@@ -1,13 +1,15 @@
+//! Labels and label selectors.
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-/// The labels of a namespace, pod or workload: keys and values, ascending by key. There are many of
-/// them in a cluster, and a slice takes a third of what a tree would.
+/// The labels of a namespace, pod or workload: keys and values, ascending by key. A slice, because
+/// a cluster has many label sets and a tree needs three times the memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
 
-/// Keys and values of many objects, each there once: most objects have the same.
+/// Stores each distinct key and value once, because most objects of a cluster repeat them.
 #[derive(Debug, Default)]
 pub struct LabelPool(HashSet<Arc<str>>);
 
@@ -33,13 +35,13 @@ impl Labels {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }
 
-    /// The same with another label, or with another value of it.
+    /// A copy with the label added, or with its value replaced.
     #[must_use]
     pub fn with_label(&self, key: &str, value: &str) -> Self {
         self.iter().chain([(key, value)]).collect()
     }
 
-    /// The same, made of what is in the pool; what was not there is from now on.
+    /// Equal labels whose keys and values are shared through the pool.
     #[must_use]
     pub fn interned(self, pool: &mut LabelPool) -> Self {
         let pairs = self.0.into_iter();
@@ -48,7 +50,7 @@ impl Labels {
     }
 }
 
-/// Of equal keys the last counts.
+/// If a key occurs more than once, the last value wins.
 impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_iter();
@@ -59,24 +61,23 @@ impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Labels {
     }
 }
 
-/// One condition of a selector.
+/// One requirement of a selector.
 ///
-/// `NotIn` and `DoesNotExist` hold for objects that lack the key
-/// (apimachinery `labels.Requirement`).
+/// `NotIn` and `DoesNotExist` match objects without the key (apimachinery `labels.Requirement`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Requirement {
     /// The key is present with one of the values.
     In(String, BTreeSet<String>),
     /// The key is absent, or has none of the values.
     NotIn(String, BTreeSet<String>),
-    /// The key is present, whatever its value.
+    /// The key is present, with any value.
     Exists(String),
     /// The key is absent.
     DoesNotExist(String),
 }
 
 impl Requirement {
-    /// Do the labels meet this condition?
+    /// Whether the labels meet this requirement.
     pub fn matches(&self, labels: &Labels) -> bool {
         match self {
             Self::In(key, values) => labels.get(key).is_some_and(|v| values.contains(v)),
@@ -88,7 +89,7 @@ impl Requirement {
 }
 
 impl fmt::Display for Requirement {
-    /// As kubectl's `--selector` takes it.
+    /// In the syntax of kubectl's `--selector`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |values: &BTreeSet<String>| {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -104,12 +105,12 @@ impl fmt::Display for Requirement {
     }
 }
 
-/// A label selector: all requirements must hold. The empty selector matches everything.
+/// A label selector: all requirements must match. The empty selector matches every object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(pub BTreeSet<Requirement>);
 
 impl fmt::Display for Selector {
-    /// As kubectl's `--selector` takes it; `(all)` where that is empty.
+    /// In the syntax of kubectl's `--selector`; the empty selector is `(all)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("(all)");
@@ -122,7 +123,7 @@ impl fmt::Display for Selector {
 }
 
 impl Selector {
-    /// Does the selector match an object with these labels?
+    /// Whether the selector matches an object with these labels.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|requirement| requirement.matches(labels))
     }
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_on_present_and_absent_keys() {
+    fn operators_match_present_and_absent_keys() {
         let labels = Labels::from_iter([("app", "web"), ("empty", "")]);
         let cases = [
             (Requirement::In("app".into(), set(&["web", "db"])), true),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_has_one_value_the_last() {
+    fn repeated_label_keeps_its_last_value() {
         let labels = Labels::from_iter([("b", "1"), ("a", "2"), ("b", "3")]);
         assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "3")]);
         let more = labels.with_label("a", "4").with_label("c", "5");
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_one_pool_share_their_texts() {
+    fn interned_labels_share_their_texts() {
         let mut pool = LabelPool::default();
         let [a, b] = ["1", "2"]
             .map(|n| Labels::from_iter([("app", "web"), ("n", n)]))
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn all_requirements_must_hold_and_none_match_everything() {
+    fn selector_matches_only_if_all_requirements_match() {
         let labels = Labels::from_iter([("app", "web")]);
         assert!(Selector::default().matches(&labels));
         assert!(Selector::default().matches(&Labels::default()));

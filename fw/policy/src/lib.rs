@@ -1,31 +1,32 @@
-//! What a policy set means, and nothing else: no I/O, no file formats, no tables.
+//! Policy semantics: the types of a policy set and a reference evaluator. No I/O, no file formats,
+//! no tables.
 //!
-//! A [`Snapshot`] is one whole, consistent view of policies and inventory. The [`oracle`] answers
-//! for any [`Connection`] what the NetworkPolicy text says, slowly and plainly; everything fast
-//! in this project is compared with it.
+//! A [`Snapshot`] is one consistent view of policies and inventory. The [`oracle`] evaluates a
+//! [`Connection`] directly by the clauses of the NetworkPolicy specification. All faster
+//! implementations in this project are tested against the oracle.
 #![forbid(unsafe_code)]
 
-/// Protocols and connections: what is judged.
+/// Protocols and connections: the input of evaluation.
 pub mod connection;
 /// Egress and ingress.
 pub mod direction;
-/// Pods, workloads and nodes: who has which address, labels and named ports.
+/// Pods, workloads and nodes with addresses, labels and named ports.
 pub mod inventory;
-/// Labels and the selectors over them.
+/// Labels and label selectors.
 pub mod label;
-/// Groups and link-local addresses, which no inventory lists.
+/// Multicast, broadcast and link-local addresses, which no inventory lists.
 pub mod link_scope;
-/// NetworkPolicy as types that cannot be invalid.
+/// NetworkPolicy as types that cannot hold an invalid policy.
 pub mod network_policy;
-/// The naive evaluator, written from the specification.
+/// The reference evaluator, written from the specification.
 pub mod oracle;
-/// What a rule lets open in a time.
+/// Rate limits of rules.
 pub mod rate_limit;
-/// Everything that is known at one moment.
+/// One consistent view of policies and inventory.
 pub mod snapshot;
-/// Where policies were read from.
+/// The file and lines from which a policy was read.
 pub mod source_location;
-/// The answer, and what decided it.
+/// The result of evaluation, and its reason.
 pub mod verdict;
 
 pub use connection::{Connection, Protocol};

@@ -1,3 +1,6 @@
+//! Link scope: multicast, broadcast, link-local and spoofed addresses. Policies select endpoints of
+//! the inventory, which lists none of these addresses, so a separate check runs before policies.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
@@ -6,35 +9,35 @@ use crate::connection::{Connection, Protocol};
 use crate::direction::Direction;
 use crate::snapshot::Snapshot;
 
-/// What comes in through a NIC and does not pass whatever policies say: docs/packets.md, *Groups*,
-/// *Link-local addresses* and *Who may say so*. Policies speak of listed endpoints, so this is asked
-/// beside them, and before.
+/// The settings of the link-scope check for packets that arrive through a NIC. docs/packets.md
+/// defines the check in *Groups*, *Link-local addresses* and *Who may say so*. The check runs
+/// before policy evaluation, and no policy can allow a packet that fails the check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkScope {
-    /// Does every packet come in for another machine, as on a bridge?
+    /// Whether Bailey runs as a bridge, so that every packet is for another machine.
     pub bridge: bool,
-    /// The addresses of the machine. A bridge has none that matter.
+    /// The machine's own addresses; ignored on a bridge.
     pub own: Vec<IpAddr>,
-    /// The broadcast addresses of the subnets that the machine is in. A bridge does not know them.
+    /// The broadcast addresses of the machine's subnets; ignored on a bridge.
     pub broadcasts: Vec<Ipv4Addr>,
-    /// Groups that data may go to.
+    /// Multicast groups that may receive data.
     pub groups: Vec<IpNet>,
-    /// Protocols, and ports of the side that is asked, that link-local addresses may use.
+    /// Protocols and destination ports that link-local addresses may use; `None` is every port.
     pub services: Vec<(Protocol, Option<u16>)>,
 }
 
-/// In which directions policies isolate anybody.
+/// The directions in which at least one endpoint or declared prefix is isolated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IsolatedDirections {
-    /// From what others open to it.
+    /// Some endpoint is isolated for ingress.
     pub ingress: bool,
-    /// From what it opens to others.
+    /// Some endpoint is isolated for egress.
     pub egress: bool,
 }
 
-impl IsolatedDirections {
-    /// Those of a snapshot: of policies that select somebody, and of declared prefixes.
-    pub fn of(snapshot: &Snapshot) -> Self {
+impl From<&Snapshot> for IsolatedDirections {
+    /// Counts policies that select at least one endpoint, and declared prefixes.
+    fn from(snapshot: &Snapshot) -> Self {
         Self {
             ingress: has_isolated_endpoint(snapshot, Direction::Ingress),
             egress: has_isolated_endpoint(snapshot, Direction::Egress),
@@ -42,19 +45,19 @@ impl IsolatedDirections {
     }
 }
 
-/// Why such a packet does not pass.
+/// Why the link-scope check drops a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutOfScope {
-    /// From an address of the machine that it comes to, or of all in a subnet of that.
+    /// The source is the receiving machine's own address, or a broadcast address of its subnets.
     Spoofed,
-    /// Data to a group.
+    /// The destination is a multicast or broadcast address that is not configured.
     Group,
-    /// From or to a link-local address.
+    /// The source or destination is a link-local address, and the service is not configured.
     LinkLocal,
 }
 
 impl OutOfScope {
-    /// The reason that the packet is counted under.
+    /// The drop reason under which the packet is counted.
     pub fn name(self) -> &'static str {
         match self {
             Self::Spoofed => "spoofed",
@@ -70,7 +73,8 @@ const PIM: u8 = 103;
 const VRRP: u8 = 112;
 const UDP: u8 = 17;
 
-/// Routing and redundancy: protocol, port, and the last byte of 224.0.0.x and of ff02::x.
+/// Routing and redundancy protocols: protocol, port, and the last byte of the group in 224.0.0.x
+/// and in ff02::x.
 const CONTROL_PROTOCOLS: [(u8, u16, Option<u8>, Option<u8>); 12] = [
     (OSPF, 0, Some(5), Some(0x05)),
     (OSPF, 0, Some(6), Some(0x06)),
@@ -87,7 +91,7 @@ const CONTROL_PROTOCOLS: [(u8, u16, Option<u8>, Option<u8>); 12] = [
 ];
 
 impl LinkScope {
-    /// Why the first packet of a connection does not pass, if it does not.
+    /// Returns the reason if the link-scope check drops the first packet of a connection.
     pub fn find_exclusion(
         &self,
         isolates: IsolatedDirections,
@@ -99,6 +103,7 @@ impl LinkScope {
             protocol,
             port,
         } = *connection;
+        // Spoofed: from the machine's own address or a subnet broadcast address.
         let is_broadcast = |address: IpAddr| {
             !self.bridge
                 && self
@@ -109,12 +114,16 @@ impl LinkScope {
         if !self.bridge && self.own.contains(&source) || is_broadcast(source) {
             return Some(OutOfScope::Spoofed);
         }
+
+        // To a group: only configured groups and control protocols, while policies isolate.
         if is_group(destination) || is_broadcast(destination) {
             let listed = self.groups.iter().any(|net| net.contains(&destination));
             let control = is_control_protocol(destination, protocol, port);
             let closed = isolates.ingress && !listed && !control;
             return closed.then_some(OutOfScope::Group);
         }
+
+        // Link-local: only routing protocols and configured services, while policies isolate.
         let to_machine = !self.bridge && self.own.contains(&destination);
         let local = is_link_local(source) || is_link_local(destination);
         if !local || to_machine || !(isolates.ingress || isolates.egress) {
@@ -139,7 +148,8 @@ fn has_isolated_endpoint(snapshot: &Snapshot, direction: Direction) -> bool {
         })
 }
 
-/// Is an address that of a group, or of all: 224.0.0.0/4, 255.255.255.255, ff00::/8?
+/// Whether the address is a multicast group or the limited broadcast address: 224.0.0.0/4,
+/// 255.255.255.255, ff00::/8.
 pub fn is_group(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
@@ -147,7 +157,7 @@ pub fn is_group(address: IpAddr) -> bool {
     }
 }
 
-/// Is an address one of a link alone: fe80::/10, 169.254.0.0/16?
+/// Whether the address is unicast link-local: fe80::/10, 169.254.0.0/16.
 pub fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
@@ -190,12 +200,12 @@ mod tests {
             snapshot = snapshot.with_declared_prefixes(["192.0.2.0/24".parse().unwrap()]);
         }
         scope
-            .find_exclusion(IsolatedDirections::of(&snapshot), &connection)
+            .find_exclusion(IsolatedDirections::from(&snapshot), &connection)
             .map(OutOfScope::name)
     }
 
     #[test]
-    fn groups_and_links_are_for_control_and_what_is_listed() {
+    fn group_and_link_local_traffic_passes_only_if_configured() {
         let closed = LinkScope::default();
         let open = LinkScope {
             groups: vec!["224.0.0.251/32".parse().unwrap()],
@@ -236,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_knows_its_own_addresses_and_a_bridge_none() {
+    fn own_addresses_are_spoofed_on_a_host_not_on_a_bridge() {
         let host = LinkScope {
             own: vec!["10.0.0.1".parse().unwrap(), "fe80::1".parse().unwrap()],
             broadcasts: vec!["10.0.0.255".parse().unwrap()],

@@ -1,3 +1,5 @@
+//! NetworkPolicy after defaulting and validation, as types that cannot hold an invalid policy.
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -9,12 +11,12 @@ use crate::label::Selector;
 use crate::rate_limit::RateLimits;
 use crate::source_location::SourceLocation;
 
-/// Names a policy; prints as `namespace/name`, and sorts by namespace, then name.
+/// Identifies a policy. Displayed as `namespace/name`; sorted by namespace, then name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyRef {
-    /// Namespace.
+    /// Namespace of the policy.
     pub namespace: String,
-    /// Name.
+    /// Object name.
     pub name: String,
 }
 
@@ -27,21 +29,21 @@ impl fmt::Display for PolicyRef {
 /// A `networking.k8s.io/v1` NetworkPolicy after defaulting and validation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// Its name.
+    /// Namespace and name.
     pub id: PolicyRef,
-    /// The endpoints of its own namespace that it selects; empty selects all.
+    /// Selects endpoints of the policy's own namespace; empty selects all of them.
     pub pod_selector: Selector,
-    /// The ingress rules if it isolates for ingress (`policyTypes` has Ingress). `Some` and
-    /// empty allows nothing.
+    /// The ingress rules, if the policy isolates for ingress (`policyTypes` has Ingress). An empty
+    /// list allows nothing.
     pub ingress: Option<Vec<Rule>>,
-    /// The egress rules if it isolates for egress.
+    /// The egress rules, if the policy isolates for egress.
     pub egress: Option<Vec<Rule>>,
-    /// Where it was read.
+    /// The lines from which the policy was read; ignored by `==`.
     pub location: SourceLocation,
 }
 
 impl NetworkPolicy {
-    /// The rules of one direction, `None` if the policy does not isolate in it.
+    /// The rules of one direction; `None` if the policy does not isolate in that direction.
     pub fn rules(&self, direction: Direction) -> Option<&[Rule]> {
         match direction {
             Direction::Egress => self.egress.as_deref(),
@@ -49,7 +51,7 @@ impl NetworkPolicy {
         }
     }
 
-    /// The same, to be changed.
+    /// Mutable access to [`Self::rules`].
     pub fn rules_mut(&mut self, direction: Direction) -> Option<&mut [Rule]> {
         match direction {
             Direction::Egress => self.egress.as_deref_mut(),
@@ -58,33 +60,33 @@ impl NetworkPolicy {
     }
 }
 
-/// One rule: any of the peers AND any of the ports.
+/// One rule: matches if any of its peers AND any of its ports match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rule {
-    /// `from` or `to`; empty means everyone.
+    /// `from` or `to`; empty matches every peer.
     pub peers: Vec<Peer>,
-    /// Empty means every port of every protocol.
+    /// Empty matches every port of every protocol.
     pub ports: Vec<PortMatch>,
-    /// Bailey's own, from annotations: how many connections it lets open.
+    /// Rate limits from Bailey's annotations; not part of Kubernetes' semantics.
     pub limits: RateLimits,
 }
 
 /// One element of `from` or `to`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Peer {
-    /// Addresses, whoever has them.
+    /// Peers by address, whether or not an endpoint owns the address.
     IpBlock(IpBlock),
-    /// Endpoints by label.
+    /// Peers by label.
     Selected {
-        /// Namespaces; `None` is the policy's own.
+        /// Selects namespaces; `None` means the policy's own namespace.
         namespaces: Option<Selector>,
-        /// Endpoints in those namespaces; empty is all of them.
+        /// Selects endpoints in those namespaces; empty selects all of them.
         pods: Selector,
     },
 }
 
 impl fmt::Display for Peer {
-    /// As `10.0.0.0/8 except 10.1.0.0/16`, or `pods app=web in namespaces team=a`.
+    /// For example `10.0.0.0/8 except 10.1.0.0/16`, or `pods app=web in namespaces team=a`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::IpBlock(block) => block.fmt(f),
@@ -109,7 +111,8 @@ pub struct IpBlock {
 }
 
 impl IpBlock {
-    /// Is the address in the block? An address of the other family never is.
+    /// Whether the block contains the address. A block never contains an address of the other
+    /// family.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.cidr.contains(&address) && !self.except.iter().any(|net| net.contains(&address))
     }
@@ -130,12 +133,12 @@ impl fmt::Display for IpBlock {
 pub struct PortMatch {
     /// TCP, UDP or SCTP.
     pub protocol: Protocol,
-    /// Which ports.
+    /// The ports of that protocol.
     pub port: PortSpec,
 }
 
 impl fmt::Display for PortMatch {
-    /// As `8080/TCP`, `http/TCP`, `30000-32767/UDP`, or `SCTP` for all its ports.
+    /// For example `8080/TCP`, `http/TCP`, `30000-32767/UDP`, or `SCTP` for all ports.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.port {
             PortSpec::Any => {}
@@ -152,9 +155,9 @@ impl fmt::Display for PortMatch {
 pub enum PortSpec {
     /// Every port of the protocol.
     Any,
-    /// `port` and, with `endPort`, those up to it.
+    /// `port`, or `port` to `endPort`.
     Range(PortRange),
-    /// A name, resolved at the destination.
+    /// A port name, resolved at the destination.
     Named(String),
 }
 
@@ -168,7 +171,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// One port.
+    /// A range of one port.
     pub fn single(port: u16) -> Self {
         Self {
             first: port,
@@ -176,7 +179,7 @@ impl PortRange {
         }
     }
 
-    /// Is the port in the range?
+    /// Whether the range contains the port.
     pub fn contains(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }

@@ -1,5 +1,5 @@
-//! The naive evaluator: every clause of the NetworkPolicy text as a few lines, no index, no
-//! cleverness. Sources, cited as [api] and [doc]: the type comments of
+//! The reference evaluator: implements each clause of the NetworkPolicy specification in a few
+//! lines, without indexes or optimisations. Sources, cited as [api] and [doc]: the type comments of
 //! `k8s.io/api/networking/v1/types.go`, and the Kubernetes concept page "Network Policies".
 
 use std::net::IpAddr;
@@ -11,11 +11,11 @@ use crate::network_policy::{NetworkPolicy, Peer, PolicyRef, PortMatch, PortSpec,
 use crate::snapshot::{OWNERS_MAX, Snapshot};
 use crate::verdict::{Decider, RuleRef, Verdict};
 
-/// Judges the opening of a connection.
+/// Evaluates a new connection.
 ///
 /// [doc] "For a connection from a source pod to a destination pod to be allowed, both the egress
 /// policy on the source pod and the ingress policy on the destination pod need to allow the
-/// connection." Replies need no answer of their own: [doc] "Reply traffic for those allowed
+/// connection." Replies are not evaluated: [doc] "Reply traffic for those allowed
 /// connections will also be implicitly allowed."
 pub fn evaluate(snapshot: &Snapshot, connection: &Connection) -> Verdict {
     Verdict {
@@ -24,9 +24,11 @@ pub fn evaluate(snapshot: &Snapshot, connection: &Connection) -> Verdict {
     }
 }
 
-/// Where several endpoints have one address (a sandbox is made anew, a node restarts) a packet does not
-/// say whose it is: isolation is the union, and allowed is what all of them may with all of the others.
-/// Of the pairs, in the order of the inventory, the first that denies decides, else the first.
+/// Evaluates one direction for all owners of both addresses. Several endpoints can own one address
+/// for a while, for example when a sandbox is recreated or a node restarts, and a packet does not
+/// identify its owner. Isolation is the union of the owners' isolation, and a connection is allowed
+/// only if every pair of owners allows it. The first pair in inventory order that denies is the
+/// decider; if no pair denies, the first pair.
 fn evaluate_direction(
     snapshot: &Snapshot,
     connection: &Connection,
@@ -57,18 +59,20 @@ fn evaluate_pair(
     source: Option<&Endpoint>,
     destination: Option<&Endpoint>,
 ) -> Decider {
-    // [doc] what policies cannot do: "The ability to prevent loopback [...] Pods cannot currently
-    // block localhost access". A pod that talks to its own address is one endpoint.
+    // [doc] lists among the things that policies cannot do: "The ability to prevent loopback [...]
+    // Pods cannot currently block localhost access". A pod that connects to its own address is the
+    // same endpoint on both sides.
     if let (Some(source), Some(destination)) = (source, destination)
         && source.id == destination.id
     {
         return Decider::SelfTraffic;
     }
-    // [api] Ingress: traffic is allowed "if the traffic source is the pod's local node". Ingress
-    // only: no such words stand at Egress.
+    // [api] Ingress: traffic is allowed "if the traffic source is the pod's local node". The field
+    // Egress has no such clause.
     if direction == Direction::Ingress && is_from_own_node(source, destination) {
         return Decider::OwnNode;
     }
+    // The subject is the endpoint that policies isolate in this direction; the peer is the other.
     let (subject, address, peer_address, peer) = match direction {
         Direction::Egress => (
             source,
@@ -84,9 +88,9 @@ fn evaluate_pair(
         ),
     };
     let Some(subject) = subject else {
-        // A policy can isolate whom the inventory knows. An address of a prefix that is declared to
-        // be of isolated endpoints is one that it does not know yet, or no more; one with too many
-        // owners is nobody's.
+        // Policies isolate only endpoints of the inventory. An unlisted address inside a declared
+        // prefix is a pod that the inventory does not list yet, or no longer: it is denied. An
+        // address with too many owners is treated alike.
         let declared = snapshot
             .declared_prefixes()
             .iter()
@@ -108,8 +112,8 @@ fn evaluate_pair(
     if isolating.is_empty() {
         return Decider::NotIsolated;
     }
-    // [doc] "policies do not conflict; they are additive": the first match is as good as any, and
-    // policies are in the order of their names.
+    // [doc] "policies do not conflict; they are additive": any matching rule allows the connection.
+    // The first one in the order of policy names is reported.
     for policy in &isolating {
         for (index, rule) in policy
             .rules(direction)
@@ -136,7 +140,7 @@ fn evaluate_pair(
     )
 }
 
-/// All endpoints with an address; one `None` if there are none, or too many.
+/// All owners of an address; a single `None` if there are none or more than [`OWNERS_MAX`].
 fn find_endpoints(snapshot: &Snapshot, address: IpAddr) -> Vec<Option<&Endpoint>> {
     let all = snapshot.endpoints().iter().map(|endpoint| &**endpoint);
     let mut found: Vec<_> = all
@@ -160,8 +164,8 @@ fn is_from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -
 }
 
 /// [api] podSelector "selects the pods to which this NetworkPolicy object applies"; a policy is
-/// namespaced. Nodes and host-network pods are ignored by every selector ([doc], the second of
-/// the two behaviours it permits for hostNetwork).
+/// namespaced. Selectors ignore nodes and host-network pods: the second of the two behaviours that
+/// [doc] permits for hostNetwork.
 fn is_selected_by(policy: &NetworkPolicy, endpoint: &Endpoint) -> bool {
     endpoint.is_selectable()
         && endpoint.id.namespace == policy.id.namespace
@@ -192,10 +196,10 @@ fn peer_matches(
     endpoint: Option<&Endpoint>,
 ) -> bool {
     match peer {
-        // [api] ipBlock is by address; upstream's end-to-end tests expect it of pods too.
+        // [api] ipBlock matches by address; upstream's end-to-end tests expect this for pods too.
         Peer::IpBlock(block) => block.contains(address),
         Peer::Selected { namespaces, pods } => {
-            // Selectors match endpoints, never outside addresses.
+            // Selectors match endpoints only, never addresses outside the inventory.
             let Some(endpoint) = endpoint.filter(|endpoint| endpoint.is_selectable()) else {
                 return false;
             };
@@ -233,8 +237,8 @@ fn port_matches(port: &PortMatch, connection: &Connection, destination: Option<&
         // [api] "If this field is not provided, this matches all port names and numbers."
         PortSpec::Any => true,
         PortSpec::Range(range) => range.contains(connection.port),
-        // [api] "a numerical or named port on a pod": of the pod that is connected to. A name
-        // that it does not have matches nothing.
+        // [api] "a numerical or named port on a pod": the pod is the destination. A name that the
+        // destination does not declare matches nothing.
         PortSpec::Named(name) => destination.is_some_and(|d| {
             d.resolve_port_name(name, port.protocol)
                 .any(|n| n == connection.port)

@@ -1,27 +1,28 @@
-/// How many connections may be opened in a time, and at once.
+//! Rate limits of rules, set by annotations. Not part of Kubernetes' policy semantics.
+
+/// A limit on new connections: a rate and a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RateLimit {
-    /// Connections; not 0.
+    /// Connections per interval; at least 1.
     pub connections: u32,
-    /// Seconds in which there may be so many; not 0.
+    /// Length of the interval in seconds; at least 1.
     pub seconds: u32,
-    /// How many at once after a pause; not 0.
+    /// Connections that may open at once after a pause; at least 1.
     pub burst: u32,
 }
 
-/// The limits of one rule. A connection that the rule decides and that exceeds one of them is not
-/// opened; those that are open are not touched. No part of what Kubernetes means by a policy: the
-/// verdict is the same.
+/// The rate limits of one rule. A new connection that the rule allows is dropped if it exceeds a
+/// limit; established connections are not affected. The verdict of the policy does not change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RateLimits {
-    /// Everybody together.
+    /// Limit on all sources together.
     pub all: Option<RateLimit>,
-    /// Each source: an IPv4 address, an IPv6 /64.
+    /// Limit on each source: an IPv4 address or an IPv6 /64.
     pub per_source: Option<RateLimit>,
 }
 
 impl RateLimits {
-    /// Is nothing limited?
+    /// Whether neither limit is set.
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
     }

@@ -1,3 +1,5 @@
+//! The snapshot: one consistent view of policies and inventory, indexed by name and address.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,33 +14,33 @@ use crate::network_policy::NetworkPolicy;
 /// The label that the control plane sets on every namespace.
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// One whole view of policies and inventory. Canonical: the same objects in any order make equal
-/// snapshots. Objects are shared: of two snapshots that differ in a policy the rest is there once,
-/// and comparing them looks at the difference.
+/// One consistent view of policies and inventory. Canonical: the same objects in any order make
+/// equal snapshots. Objects are reference-counted: two snapshots that differ in one policy share
+/// all other objects, and a comparison reads only the objects that differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     namespaces: BTreeMap<String, Labels>,
     endpoints: Vec<Arc<Endpoint>>,
     host_pods: Vec<HostPod>,
     policies: Vec<Arc<NetworkPolicy>>,
-    /// Sorted by address; which endpoint has it.
+    /// (address, index of the owner in `endpoints`), sorted by address.
     by_address: Vec<(IpAddr, usize)>,
-    /// Sorted; none within another.
-    isolated: Vec<IpNet>,
+    /// Sorted and disjoint.
+    declared_prefixes: Vec<IpNet>,
 }
 
-/// Endpoints of one address that can be told apart; with more of them it has no permission.
+/// The most endpoints that may own one address. An address with more owners is denied everything.
 pub const OWNERS_MAX: usize = 4;
 
-/// Two endpoints with one address. A packet does not say which of them it means, so the address is
-/// isolated where either is, and may do what both may.
+/// Two endpoints that own the same address. A packet does not identify its owner, so the address is
+/// isolated if either owner is, and is allowed only what both owners are allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedAddress {
-    /// The address.
+    /// The shared address.
     pub address: IpAddr,
-    /// The endpoint that sorts first.
+    /// The owner that sorts first.
     pub first: EndpointRef,
-    /// The other one.
+    /// The other owner.
     pub second: EndpointRef,
 }
 
@@ -54,8 +56,8 @@ impl fmt::Display for SharedAddress {
 }
 
 impl Snapshot {
-    /// Puts objects together. Names must be unique per kind; the reader sees to that, where it
-    /// can say in which files they are.
+    /// Builds a snapshot. Names must be unique per kind. The source crate checks this, because only
+    /// that crate can report the files of a duplicate.
     pub fn new(
         namespaces: impl IntoIterator<Item = (String, Labels)>,
         endpoints: impl IntoIterator<Item: Into<Arc<Endpoint>>>,
@@ -68,7 +70,7 @@ impl Snapshot {
             host_pods,
             policies: policies.into_iter().map(Into::into).collect(),
             by_address: Vec::new(),
-            isolated: Vec::new(),
+            declared_prefixes: Vec::new(),
         };
         snapshot.endpoints.sort_by(|a, b| a.id.cmp(&b.id));
         snapshot.host_pods.sort_by(|a, b| a.id.cmp(&b.id));
@@ -78,18 +80,18 @@ impl Snapshot {
         snapshot
     }
 
-    /// The same with declared prefixes: an address within them that no endpoint has may neither send
-    /// nor be sent anything.
+    /// Adds declared prefixes. An address inside a declared prefix that no endpoint owns is denied
+    /// in both directions.
     #[must_use]
     pub fn with_declared_prefixes(mut self, prefixes: impl IntoIterator<Item = IpNet>) -> Self {
         let mut prefixes: Vec<IpNet> = prefixes.into_iter().map(|net| net.trunc()).collect();
         prefixes.sort_unstable_by_key(|net| (net.network(), net.prefix_len()));
         prefixes.dedup_by(|net, before| before.contains(&*net));
-        self.isolated = prefixes;
+        self.declared_prefixes = prefixes;
         self
     }
 
-    /// The same where no node reaches its own pods whatever policy says.
+    /// Removes the exemption for ingress from a pod's own node, by forgetting each pod's node.
     #[must_use]
     pub fn without_own_nodes(mut self) -> Self {
         for endpoint in &mut self.endpoints {
@@ -100,8 +102,8 @@ impl Snapshot {
         self
     }
 
-    /// Every namespace carries its name as a label, and a namespace that only other objects name
-    /// exists with that label alone.
+    /// Adds the name label to every namespace. A namespace without an object of its own, which only
+    /// endpoints or policies name, gets that label alone.
     fn complete_namespaces(&mut self) {
         let selectable = self
             .endpoints
@@ -110,7 +112,7 @@ impl Snapshot {
         let named = selectable
             .map(|endpoint| &endpoint.id.namespace)
             .chain(self.policies.iter().map(|policy| &policy.id.namespace));
-        // Those of one namespace stand together.
+        // Objects of one namespace are adjacent, so comparing with the last name saves lookups.
         let mut last = None;
         for name in named {
             if last != Some(name) && !self.namespaces.contains_key(name) {
@@ -126,7 +128,7 @@ impl Snapshot {
     }
 
     fn index_addresses(&mut self) {
-        // By family: each is mostly in order already, and numbers are compared faster.
+        // Sorted per family: each list is mostly in order already, and integers compare faster.
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             for address in &endpoint.addresses {
@@ -145,11 +147,11 @@ impl Snapshot {
             .into_iter()
             .map(|(bits, index)| (Ipv6Addr::from_bits(bits).into(), index));
         self.by_address = v4.chain(v6).collect();
-        // An endpoint may name an address twice.
+        // An endpoint may list an address more than once.
         self.by_address.dedup();
     }
 
-    /// All addresses that several endpoints have.
+    /// All addresses with more than one owner, as pairs of the first owner and each other owner.
     pub fn shared_addresses(&self) -> impl Iterator<Item = SharedAddress> {
         let name = |index: usize| self.endpoints[index].id.clone();
         let of_addresses = self.by_address.chunk_by(|a, b| a.0 == b.0);
@@ -165,17 +167,17 @@ impl Snapshot {
         })
     }
 
-    /// The policies, by namespace and name.
+    /// The policies, sorted by namespace and name.
     pub fn policies(&self) -> &[Arc<NetworkPolicy>] {
         &self.policies
     }
 
-    /// The endpoints: nodes, then pods, then workloads, each by namespace and name.
+    /// The endpoints: nodes, then pods, then workloads, each sorted by namespace and name.
     pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
     }
 
-    /// The pods in their nodes' network namespaces.
+    /// The host-network pods.
     pub fn host_pods(&self) -> &[HostPod] {
         &self.host_pods
     }
@@ -185,12 +187,12 @@ impl Snapshot {
         &self.namespaces
     }
 
-    /// The endpoint with this address; of several the one that sorts first.
+    /// The owner of an address; the owner that sorts first if there are several.
     pub fn endpoint_at(&self, address: IpAddr) -> Option<&Endpoint> {
         self.owners(address).next().map(|(_, endpoint)| endpoint)
     }
 
-    /// All endpoints with this address, and their places in [`Self::endpoints`], ascending.
+    /// All owners of an address, each with its index in [`Self::endpoints`], ascending.
     pub fn owners(&self, address: IpAddr) -> impl Iterator<Item = (usize, &Endpoint)> {
         let from = self.by_address.partition_point(|(a, _)| *a < address);
         let owned = self.by_address[from..].iter();
@@ -199,20 +201,19 @@ impl Snapshot {
             .map(|&(_, index)| (index, &*self.endpoints[index]))
     }
 
-    /// The declared prefixes, sorted, none within another.
+    /// The declared prefixes, sorted and disjoint.
     pub fn declared_prefixes(&self) -> &[IpNet] {
-        &self.isolated
+        &self.declared_prefixes
     }
 
-    /// Is this prefix, or an address as the longest one, within a declared prefix?
+    /// Whether a declared prefix contains this prefix; an address is a prefix of full length.
     pub fn is_declared(&self, net: IpNet) -> bool {
-        let after = self
-            .isolated
-            .partition_point(|d| d.network() <= net.network());
-        after > 0 && self.isolated[after - 1].contains(&net)
+        let declared = &self.declared_prefixes;
+        let after = declared.partition_point(|d| d.network() <= net.network());
+        after > 0 && declared[after - 1].contains(&net)
     }
 
-    /// The endpoint of this name.
+    /// Looks up an endpoint by identity.
     pub fn endpoint(&self, id: &EndpointRef) -> Option<&Endpoint> {
         let found = self
             .endpoints
@@ -220,13 +221,13 @@ impl Snapshot {
         found.ok().map(|index| &*self.endpoints[index])
     }
 
-    /// The host-network pod of this name.
+    /// Looks up a host-network pod by identity.
     pub fn host_pod(&self, id: &EndpointRef) -> Option<&HostPod> {
         let found = self.host_pods.binary_search_by(|pod| pod.id.cmp(id));
         found.ok().map(|index| &self.host_pods[index])
     }
 
-    /// The node of this name.
+    /// Looks up a node by name.
     pub fn node(&self, name: &str) -> Option<&Endpoint> {
         self.endpoint(&EndpointRef {
             kind: EndpointKind::Node,
@@ -247,7 +248,7 @@ impl Snapshot {
             .filter(|endpoint| policy.pod_selector.matches(&endpoint.labels))
     }
 
-    /// Endpoints of a kind and namespace stand together.
+    /// The endpoints of one kind and namespace, which are adjacent in the sorted list.
     fn in_namespace(&self, kind: EndpointKind, namespace: &str) -> &[Arc<Endpoint>] {
         let key = |endpoint: &Endpoint| {
             (endpoint.id.kind, endpoint.id.namespace.as_str()).cmp(&(kind, namespace))

@@ -1,18 +1,20 @@
+//! The result of policy evaluation: the verdict, and the decider of each direction.
+
 use std::fmt;
 
 use crate::direction::Direction;
 use crate::link_scope::OutOfScope;
 use crate::network_policy::PolicyRef;
 
-/// Names a rule; prints as `namespace/policy ingress[0]`. Sorts in the order in which the first
-/// match decides: namespace, policy, direction, index.
+/// Identifies a rule. Displayed as `namespace/policy ingress[0]`. Sorted in evaluation order:
+/// namespace, policy, direction, index; the first matching rule decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleRef {
-    /// Its policy.
+    /// The policy that has the rule.
     pub policy: PolicyRef,
-    /// The list it stands in.
+    /// Whether the rule is an ingress or an egress rule.
     pub direction: Direction,
-    /// Its place in that list, from 0.
+    /// Index in the policy's list of that direction, from 0.
     pub index: usize,
 }
 
@@ -22,27 +24,27 @@ impl fmt::Display for RuleRef {
     }
 }
 
-/// What decided one direction.
+/// The reason for the decision in one direction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Decider {
     /// Allowed: source and destination are one endpoint.
     SelfTraffic,
-    /// Allowed: ingress from the pod's own node.
+    /// Allowed: ingress from the node that runs the pod.
     OwnNode,
     /// Allowed: no policy isolates the endpoint in this direction.
     NotIsolated,
-    /// Allowed: the first rule that matches.
+    /// Allowed: the first matching rule.
     Rule(RuleRef),
-    /// Denied: these policies isolate the endpoint, and none of their rules matches.
+    /// Denied: these policies isolate the endpoint, and no rule of theirs matches.
     DefaultDeny(Vec<PolicyRef>),
-    /// Denied: the address is within a declared prefix and no endpoint's.
+    /// Denied: the address is in a declared prefix, but no endpoint owns it.
     UnknownAddress,
-    /// Denied at the NIC, before policies are asked.
+    /// Denied at the NIC, before policy evaluation.
     OutOfScope(OutOfScope),
 }
 
 impl Decider {
-    /// Does this direction allow the connection?
+    /// Whether this direction allows the connection.
     pub fn is_allowed(&self) -> bool {
         !matches!(
             self,
@@ -65,17 +67,17 @@ impl fmt::Display for Decider {
     }
 }
 
-/// The answer for one connection: allowed if both directions allow it.
+/// The result for one connection: allowed if both directions allow the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// At the source.
+    /// Decider at the source.
     pub egress: Decider,
-    /// At the destination.
+    /// Decider at the destination.
     pub ingress: Decider,
 }
 
 impl Verdict {
-    /// Of a packet that does not reach policies.
+    /// The verdict for a packet that is dropped before policy evaluation.
     pub fn out_of_scope(reason: OutOfScope) -> Self {
         Self {
             egress: Decider::OutOfScope(reason),
@@ -83,12 +85,12 @@ impl Verdict {
         }
     }
 
-    /// May the connection be opened?
+    /// Whether the connection may open.
     pub fn is_allowed(&self) -> bool {
         self.egress.is_allowed() && self.ingress.is_allowed()
     }
 
-    /// The side's decider.
+    /// The decider of one direction.
     pub fn decider(&self, direction: Direction) -> &Decider {
         match direction {
             Direction::Egress => &self.egress,
