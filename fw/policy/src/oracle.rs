@@ -88,18 +88,7 @@ fn evaluate_pair(
         ),
     };
     let Some(subject) = subject else {
-        // Policies isolate only endpoints of the inventory. An unlisted address inside a declared
-        // prefix is a pod that the inventory does not list yet, or no longer: it is denied. An
-        // address with too many owners is treated alike.
-        let declared = snapshot
-            .declared_prefixes()
-            .iter()
-            .any(|net| net.contains(&address));
-        return if declared || snapshot.owners(address).next().is_some() {
-            Decider::UnknownAddress
-        } else {
-            Decider::NotIsolated
-        };
+        return evaluate_unlisted(snapshot, address);
     };
     // [doc] "a pod is isolated for egress [ingress] if there is any NetworkPolicy that both
     // selects the pod and has Egress [Ingress] in its policyTypes".
@@ -107,7 +96,7 @@ fn evaluate_pair(
         .policies()
         .iter()
         .map(|policy| &**policy)
-        .filter(|policy| is_selected_by(policy, subject) && policy.rules(direction).is_some())
+        .filter(|policy| is_selected_by(subject, policy) && policy.rules(direction).is_some())
         .collect();
     if isolating.is_empty() {
         return Decider::NotIsolated;
@@ -140,6 +129,18 @@ fn evaluate_pair(
     )
 }
 
+/// The decider for an address without a known owner. Policies isolate only endpoints of the
+/// inventory. An unlisted address inside a declared prefix is a pod that the inventory does not list
+/// yet, or no longer: it is denied. An address with too many owners is denied too.
+fn evaluate_unlisted(snapshot: &Snapshot, address: IpAddr) -> Decider {
+    let mut declared = snapshot.declared_prefixes().iter();
+    if declared.any(|net| net.contains(&address)) || snapshot.owners(address).next().is_some() {
+        Decider::UnknownAddress
+    } else {
+        Decider::NotIsolated
+    }
+}
+
 /// All owners of an address; a single `None` if there are none or more than [`OWNERS_MAX`].
 fn find_endpoints(snapshot: &Snapshot, address: IpAddr) -> Vec<Option<&Endpoint>> {
     let all = snapshot.endpoints().iter().map(|endpoint| &**endpoint);
@@ -166,7 +167,7 @@ fn is_from_own_node(source: Option<&Endpoint>, destination: Option<&Endpoint>) -
 /// [api] podSelector "selects the pods to which this NetworkPolicy object applies"; a policy is
 /// namespaced. Selectors ignore nodes and host-network pods: the second of the two behaviours that
 /// [doc] permits for hostNetwork.
-fn is_selected_by(policy: &NetworkPolicy, endpoint: &Endpoint) -> bool {
+fn is_selected_by(endpoint: &Endpoint, policy: &NetworkPolicy) -> bool {
     endpoint.is_selectable()
         && endpoint.id.namespace == policy.id.namespace
         && policy.pod_selector.matches(&endpoint.labels)
