@@ -1,7 +1,12 @@
+//! Full-length addresses to classes: a hash table with two candidate buckets per address. The BPF
+//! lookup reads at most two buckets, and finds the slot by an 8-bit tag.
+
+use std::net::IpAddr;
+
 use bailey_bpf::abi;
 use bytemuck::Zeroable;
 
-/// An exact table: every full-length address that has a class of its own.
+/// The host table: every full-length address that has its own class.
 #[derive(Debug)]
 pub(crate) struct HostTable {
     pub(crate) bucket_bits: u32,
@@ -10,7 +15,7 @@ pub(crate) struct HostTable {
     pub(crate) buckets: Vec<abi::host_bucket>,
 }
 
-/// Where an address may stand.
+/// The two candidate buckets of an address, and its tag.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostSlot {
     pub(crate) buckets: [u32; 2],
@@ -19,11 +24,22 @@ pub(crate) struct HostSlot {
 
 const SLOTS_PER_BUCKET: usize = abi::HOST_LANES as usize;
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Entries per bucket that a table is sized for: with two choices of eight lanes, three quarters
-/// full fails about once in 10^5 insertions, and then the next keys are tried.
+/// Entries per bucket for which a table is sized. With two candidate buckets of eight slots, a
+/// table that is three quarters full fails about once in 10^5 insertions; the builder then tries
+/// the next hash keys.
 const TARGET_FILL: usize = 6;
 
-/// The same as `host_class` in `class.h`.
+/// An address in the byte layout of flow keys and of the host table: network byte order, IPv4
+/// mapped into IPv6.
+pub(crate) fn address_words(address: IpAddr) -> [u64; 2] {
+    let octets = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    };
+    bytemuck::cast(octets)
+}
+
+/// Must compute the same hash as `host_class` in `class.h`.
 pub(crate) fn hash_address(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u32) -> HostSlot {
     let word = |value: u64, key: u32| u64::from((value as u32).wrapping_add(key));
     let sum = word(address_be[0], keys[0])
@@ -47,8 +63,8 @@ pub(crate) fn hash_address(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u
 }
 
 impl HostTable {
-    /// Builds the table; the same entries in the same order make the same table. The keys need
-    /// not be secret: a lookup costs at most two buckets whatever the address.
+    /// Builds the table; deterministic for a given sequence of entries. The hash keys need not be
+    /// secret: every lookup reads at most two buckets.
     pub(crate) fn build(entries: &[([u64; 2], u32)]) -> Self {
         let mut bucket_bits = entries
             .len()
@@ -74,6 +90,7 @@ impl HostTable {
     }
 }
 
+/// Fills a table; `None` if both candidate buckets of an entry are full.
 fn try_fill(
     entries: &[([u64; 2], u32)],
     keys: &[u32; 4],
@@ -90,13 +107,13 @@ fn try_fill(
         } else {
             first
         };
-        let lane = fill[bucket];
-        if lane == SLOTS_PER_BUCKET {
+        let slot = fill[bucket];
+        if slot == SLOTS_PER_BUCKET {
             return None;
         }
         fill[bucket] += 1;
-        tags[bucket] |= u64::from(hash.tag) << (8 * lane);
-        buckets[bucket].lane[lane] = abi::host_entry {
+        tags[bucket] |= u64::from(hash.tag) << (8 * slot);
+        buckets[bucket].lane[slot] = abi::host_entry {
             addr_be: address,
             class_id,
             pad: 0,
@@ -105,7 +122,7 @@ fn try_fill(
     Some((tags, buckets))
 }
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), upper half: fixed keys without a pattern.
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), upper half. Gives fixed keys without a pattern.
 fn split_mix(state: &mut u64) -> u32 {
     *state = state.wrapping_add(MULTIPLIER);
     let mut mixed = *state;

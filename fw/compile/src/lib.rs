@@ -1,43 +1,51 @@
-//! [`Snapshot`](bailey_policy::Snapshot) in, [`Tables`] out: the map images of one generation,
-//! and the Rust twin of the BPF lookup over the same bytes. Pure: no I/O, no clock, and equal
-//! snapshots make equal tables, byte for byte.
+//! Compiles a [`Snapshot`](bailey_policy::Snapshot) into [`Tables`], the map images of one
+//! generation, and implements the BPF lookup in Rust over the same bytes. No I/O, no clock. Equal
+//! snapshots compile to equal tables, byte for byte.
 //!
-//! The stages, each a module, in the order of the data:
+//! ```text
+//! policies  -> terms    -> prefixes, peers -> port classes -> matrix    --+
+//! endpoints -> groups   -> subjects        -> classes      -> host table  +-> Tables
+//!                                                             lpm       --+
+//! ```
 #![forbid(unsafe_code)]
 
-/// What does not fit, and by how much.
+/// Limits on one generation, and the errors for exceeding them.
 pub mod limits;
-/// Rule identities and their numbers, stable from one generation to the next.
+/// Rule keys and rule ids, stable from one generation to the next.
 pub mod rule_ids;
-/// The images, and what the programs must be told with them.
+/// The compiled tables: map images and program constants.
 pub mod tables;
 
-/// The stages put together.
+/// Runs the stages in order.
 mod compile;
-/// Full-length addresses -> class, in a two-choice table.
+
+/// Addresses to class records.
+mod classes;
+/// Full-length addresses to classes: a hash table with two candidate buckets.
 mod host_table;
-/// Values stored once, numbered in the order of their arrival.
-mod intern;
-/// Prefixes -> class, in a poptrie.
+/// Prefixes to classes: a poptrie.
 mod lpm;
-/// (subject, peer, port class) -> cell, in pages that are stored once.
+/// (subject, peer class, port class) to cells, in deduplicated pages.
 mod matrix;
-/// What a stage made, as long as what it is made of stays the same.
-mod memo;
-/// Terms that match an address -> peer class.
+/// Addresses with equal sets of matching terms to peer classes.
 mod peers;
-/// (protocol, port) -> port class.
+/// (protocol, port) to port classes.
 mod ports;
-/// ipBlocks -> a tree of prefixes, each with the set of blocks that hold there.
+/// ipBlocks to a tree of prefixes, each with the set of blocks that contain it.
 mod prefixes;
-/// CompileLimits of rules -> token buckets.
+/// Rate limits of rules to token buckets.
 mod rate_limits;
-/// Policies that isolate an endpoint -> subjects.
+/// Sets of isolating policies to subjects.
 mod subjects;
-/// Peers of all rules -> terms; endpoints with equal labels -> groups.
+/// Peers of all rules to terms; endpoints with equal labels to groups.
 mod terms;
 
-/// The Rust twin of `class.h`.
+/// Stores distinct values once and numbers them.
+mod intern;
+/// Caches the output of a stage until its input changes.
+mod memo;
+
+/// The lookup of `class.h` and `policy.bpf.c` in Rust.
 mod lookup;
 
 pub use bailey_config::Limits;

@@ -1,20 +1,19 @@
-//! What `class.h` and `judge` in `policy.bpf.c` do, step for step, on the same bytes. A table
-//! that is damaged gives `None` where the program drops with the reason `map`.
+//! The lookup of `class.h` and `policy.bpf.c` in Rust, step for step, over the same bytes. Damaged
+//! tables return `None` where the program drops with the reason `map-error`.
 
 use std::net::IpAddr;
 
 use bailey_bpf::abi;
 use bailey_policy::{Connection, Protocol, Verdict};
 
-use crate::compile::address_words;
-use crate::host_table;
+use crate::host_table::{self, address_words};
 use crate::lpm::Ranges;
 use crate::tables::{LpmTables, Tables};
 
 impl Tables {
-    /// Judges the opening of a connection by lookup.
+    /// Evaluates a new connection by lookup.
     ///
-    /// Returns `None` if the tables contradict themselves.
+    /// Returns `None` if the tables are inconsistent.
     pub fn evaluate(&self, connection: &Connection) -> Option<Verdict> {
         let (egress, ingress) = self.look_up_cells(connection)?;
         let verdict = self.verdict_of_cells(egress, ingress)?;
@@ -24,10 +23,11 @@ impl Tables {
         consistent.then_some(verdict)
     }
 
-    /// The deciding cells, egress and ingress.
+    /// The cells that decide a new connection: egress, ingress. `None` if the tables are damaged.
     pub fn look_up_cells(&self, connection: &Connection) -> Option<(u32, u32)> {
         let port = self.port_class(connection.protocol, connection.port);
         let mut decided: Option<(u32, u32)> = None;
+        // Among all pairs of owners, the first that denies decides; else the first pair.
         let first_deny = |before: u32, cell: u32| {
             if before & abi::CELL_DENY != 0 {
                 before
@@ -49,7 +49,7 @@ impl Tables {
         decided
     }
 
-    /// The class records of an address, one per owner.
+    /// The class records of an address, one per owner; `None` for a class that does not exist.
     fn owners(&self, address: IpAddr) -> impl Iterator<Item = Option<&abi::class_record>> {
         let first = self.class_record(address);
         let next = |record: &Option<&abi::class_record>| {
@@ -59,7 +59,7 @@ impl Tables {
         std::iter::successors(Some(first), next).take(abi::CLASS_OWNERS_MAX as usize)
     }
 
-    /// One owner of the source, and one of the destination.
+    /// The cells for one owner of the source and one owner of the destination.
     fn look_up_pair(
         &self,
         source: &abi::class_record,
@@ -153,7 +153,7 @@ impl Tables {
     }
 }
 
-/// The class of an address, left-aligned in 128 bits; as `lpm_class` finds it.
+/// The class of an address, given left-aligned in 128 bits. Must match `lpm_class` step for step.
 pub(crate) fn longest_match<R: Ranges>(
     lpm: &LpmTables<R>,
     mut bits: u128,

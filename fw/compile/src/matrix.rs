@@ -1,20 +1,22 @@
+//! (subject, peer class, port class) to cells. A cell holds the id of the deciding rule and whether
+//! it denies. Equal rows, row pages and cell pages are stored once.
+
 use std::collections::BTreeMap;
 
 use bailey_bpf::abi;
-use bailey_config::Limits;
-use bailey_policy::{Direction, NetworkPolicy, PortMatch, PortRange, PortSpec, Protocol, Snapshot};
+use bailey_policy::{Direction, NetworkPolicy, PortMatch, PortSpec, Snapshot};
 use rustc_hash::FxHashMap;
 
 use crate::intern::Interner;
 use crate::limits::{CompileError, CompileLimits};
 use crate::peers::Peers;
-use crate::ports::{PortClasses, PortSet};
+use crate::ports::{PortClasses, PortSet, resolve_ports};
 use crate::prefixes::TermSets;
 use crate::rule_ids::{RuleIds, RuleKey};
 use crate::subjects::{NamedPorts, Subject, Subjects};
 use crate::terms::Term;
 
-/// Cells per page, and bits per word of a peer set.
+/// Cells per page, and bits per page of a peer set.
 const PAGE: usize = abi::PAGE_CELLS as usize;
 
 /// The last two levels of the lookup.
@@ -22,39 +24,40 @@ const PAGE: usize = abi::PAGE_CELLS as usize;
 pub(crate) struct Matrix {
     pub(crate) subject_pages: Vec<u32>,
     pub(crate) row_pages: Interner<[u32; PAGE]>,
-    /// Rows one after the other, if one is no longer than a page; else `row_index` and
-    /// `cell_pages` hold them.
+    /// Consecutive rows, if a row fits one page; else `row_index` and `cell_pages` hold the rows.
     pub(crate) cells: Vec<u32>,
     pub(crate) row_index: Vec<u32>,
     pub(crate) cell_pages: Interner<[u32; PAGE]>,
     pub(crate) peer_pages: usize,
-    /// Cells of a whole row, or 0.
+    /// Cells per row if a row fits one page, else 0.
     pub(crate) row_cells: usize,
     pub(crate) port_pages: usize,
     pub(crate) rows: usize,
 }
 
-/// What a (subject, peer) pair allows: the first rule whose ports match, else the deny cell.
+/// All cells of one (subject, peer class) pair: the first rule whose ports match decides, else the
+/// deny cell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Row {
     deny: u32,
     rules: Vec<(u32, PortClassSet)>,
 }
 
-/// A set of port classes by number.
+/// A set of port classes, by its id in `Builder::port_sets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum PortClassSet {
     All,
     Set(u32),
 }
 
-/// A rule as one subject sees it.
+/// A rule of one subject.
 #[derive(Debug)]
 struct Rule<'a> {
     cell: u32,
     peers: PeerMatch,
     ports: &'a [PortMatch],
-    /// What these are, unless a name among them means something else at every destination.
+    /// The port classes of `ports`; `None` if `ports` contains a name that each destination
+    /// resolves differently.
     fixed: Option<PortClassSet>,
 }
 
@@ -64,18 +67,18 @@ impl Rule<'_> {
     }
 }
 
-/// The peer classes that a rule peer_sets.
+/// The peer classes that match a rule: all, or a set by its id in `Builder::peer_sets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PeerMatch {
     All,
     Set(u32),
 }
 
-/// A set of peer classes: (page, bits) of the pages that are not empty, ascending.
+/// A set of peer classes: (page, bits) of every page that is not empty, ascending.
 #[derive(Debug, Clone, Default)]
 struct PeerSet(Vec<(u32, u64)>);
 
-/// Everything that the stages before have found out.
+/// The outputs of the earlier stages.
 pub(crate) struct MatrixInputs<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) terms: &'a Interner<Term>,
@@ -98,10 +101,10 @@ struct Builder<'a> {
     matrix: Matrix,
 }
 
-/// The ids of rules by their places: names are long, and compared slowly.
+/// The rule ids by position in the snapshot, because a lookup by name compares long strings.
 struct RuleIdIndex {
     ids: Vec<u32>,
-    /// By policy and direction, where its rules begin.
+    /// By policy and direction, the index of the first rule in `ids`.
     first: Vec<[usize; 2]>,
 }
 
@@ -117,7 +120,7 @@ impl RuleIdIndex {
             }));
         }
         let ids: Vec<u32> = ids.policy_rule_ids().collect();
-        assert_eq!(ids.len(), count, "every rule has an id, and no other");
+        assert_eq!(ids.len(), count, "every rule has exactly one id");
         Self { ids, first }
     }
 
@@ -130,7 +133,7 @@ impl RuleIdIndex {
 /// Fills the matrix subject by subject.
 ///
 /// # Errors
-/// If the index alone would exceed the limit on table bytes.
+/// If the subject index alone exceeds the limit on table bytes.
 pub(crate) fn build_matrix(input: MatrixInputs<'_>) -> Result<Matrix, CompileError> {
     let peer_pages = input.peers.len().div_ceil(PAGE);
     let ports = input.ports.count();
@@ -148,7 +151,7 @@ pub(crate) fn build_matrix(input: MatrixInputs<'_>) -> Result<Matrix, CompileErr
         port_sets: Interner::new(),
         rows: Interner::new(),
         matrix: Matrix {
-            // Subject 0 is never looked up: it is not isolated.
+            // Subject 0 means "not isolated"; the programs never look it up.
             subject_pages: vec![0; peer_pages],
             row_pages: Interner::new(),
             cells: Vec::new(),
@@ -168,6 +171,7 @@ pub(crate) fn build_matrix(input: MatrixInputs<'_>) -> Result<Matrix, CompileErr
     Ok(builder.matrix)
 }
 
+/// For every term, the peer classes that match the term.
 fn term_peers(input: &MatrixInputs<'_>) -> Vec<PeerSet> {
     let mut term_peers = vec![PeerSet::default(); input.terms.len()];
     for (id, peer) in input.peers.iter().enumerate() {
@@ -180,7 +184,7 @@ fn term_peers(input: &MatrixInputs<'_>) -> Vec<PeerSet> {
 }
 
 impl PeerSet {
-    /// Ids must come in ascending order.
+    /// Adds a peer class. Ids must arrive in ascending order.
     fn insert(&mut self, id: usize) {
         let (page, bit) = ((id / PAGE) as u32, 1 << (id % PAGE));
         match self.0.last_mut() {
@@ -202,7 +206,7 @@ impl<'a> Builder<'a> {
     fn add_subject(&mut self, subject: &Subject) {
         let rules = self.collect_rules(subject);
         let deny = self.default_deny_cell(subject);
-        // Per page the rules that reach into it, in order, with the peers they reach.
+        // By page of peers, the rules with matching peers in that page, in order, and those peers.
         let mut pages: Vec<Vec<(usize, u64)>> = vec![Vec::new(); self.matrix.peer_pages];
         for (at, rule) in rules.iter().enumerate() {
             match rule.peers {
@@ -214,35 +218,37 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+
+        // Pages with the same rules and peers are equal, unless a port name varies by destination.
         let mut done: FxHashMap<Vec<(usize, u64)>, u32> = FxHashMap::default();
-        for (index, reaching) in pages.into_iter().enumerate() {
-            let shared = !reaching.iter().any(|&(at, _)| rules[at].has_port_names());
-            if shared && let Some(&page) = done.get(&reaching) {
+        for (index, matching) in pages.into_iter().enumerate() {
+            let shared = !matching.iter().any(|&(at, _)| rules[at].has_port_names());
+            if shared && let Some(&page) = done.get(&matching) {
                 self.matrix.subject_pages.push(page);
                 continue;
             }
-            let page = self.add_row_page(&rules, deny, index, &reaching);
+            let page = self.add_row_page(&rules, deny, index, &matching);
             self.matrix.subject_pages.push(page);
             if shared {
-                done.insert(reaching, page);
+                done.insert(matching, page);
             }
         }
     }
 
-    /// The rules of the subject's policies in deciding order.
+    /// The rules of the subject's policies, in evaluation order.
     fn collect_rules(&mut self, subject: &Subject) -> Vec<Rule<'a>> {
         let snapshot = self.input.snapshot;
         let mut rules = Vec::new();
-        for &number in &subject.policies {
-            let policy = &snapshot.policies()[number as usize];
+        for &policy_index in &subject.policies {
+            let policy = &snapshot.policies()[policy_index as usize];
             let of_policy = policy.rules(subject.direction).unwrap_or_default();
             for (index, rule) in of_policy.iter().enumerate() {
-                let mut names = rule.ports.iter();
+                let mut entries = rule.ports.iter();
                 let varies = subject.direction == Direction::Egress
-                    && names.any(|port| matches!(port.port, PortSpec::Named(_)));
+                    && entries.any(|port| matches!(port.port, PortSpec::Named(_)));
                 let fixed = (!varies).then(|| self.port_set(&rule.ports, &subject.named));
                 rules.push(Rule {
-                    cell: self.rule_ids.id(number, subject.direction, index),
+                    cell: self.rule_ids.id(policy_index, subject.direction, index),
                     peers: self.match_peers(policy, rule),
                     ports: &rule.ports,
                     fixed,
@@ -289,27 +295,28 @@ impl<'a> Builder<'a> {
             | abi::CELL_DENY
     }
 
-    /// The page of row ids for 64 peers.
+    /// Adds the page of row ids for 64 peer classes and returns its id.
     fn add_row_page(
         &mut self,
         rules: &[Rule<'_>],
         deny: u32,
         index: usize,
-        reaching: &[(usize, u64)],
+        matching: &[(usize, u64)],
     ) -> u32 {
         let mut page = [0; PAGE];
-        let varies = reaching.iter().any(|&(at, _)| rules[at].has_port_names());
+        let varies_by_peer = matching.iter().any(|&(at, _)| rules[at].has_port_names());
         let mut last = None;
         for (bit, cell) in page.iter_mut().enumerate() {
             let peer = index * PAGE + bit;
             if peer >= self.input.peers.len() {
                 break;
             }
-            let reached = |bit: usize| reaching.iter().map(move |(_, bits)| bits >> bit & 1 == 1);
-            // Similar peers stand next to each other.
+            let matching_rules =
+                |bit: usize| matching.iter().map(move |(_, bits)| bits >> bit & 1 == 1);
+            // Similar peers are adjacent, so the last row often applies again.
             if let Some(last) = last
-                && !varies
-                && reached(bit).eq(reached(bit - 1))
+                && !varies_by_peer
+                && matching_rules(bit).eq(matching_rules(bit - 1))
             {
                 *cell = last;
                 continue;
@@ -318,7 +325,7 @@ impl<'a> Builder<'a> {
                 deny,
                 rules: Vec::new(),
             };
-            for &(at, _) in reaching.iter().filter(|(_, bits)| bits >> bit & 1 == 1) {
+            for &(at, _) in matching.iter().filter(|(_, bits)| bits >> bit & 1 == 1) {
                 let rule = &rules[at];
                 let ports = rule.fixed.unwrap_or_else(|| {
                     let named = &self.input.peers.get(peer).named;
@@ -362,7 +369,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The key of a subject's implicit deny rule.
+/// The key of a subject's implicit default-deny rule.
 pub(crate) fn default_deny_key(snapshot: &Snapshot, subject: &Subject) -> RuleKey {
     RuleKey::DefaultDeny {
         direction: subject.direction,
@@ -384,34 +391,4 @@ fn port_set(
         return PortClassSet::All;
     }
     PortClassSet::Set(sets.intern(classes.union(resolve_ports(ports, named))))
-}
-
-/// The ranges that a list of port matches means where names mean what `named` says.
-pub(crate) fn resolve_ports<'a>(
-    ports: &'a [PortMatch],
-    named: &'a NamedPorts,
-) -> impl Iterator<Item = (Protocol, PortRange)> {
-    ports.iter().flat_map(move |port| {
-        let range = match &port.port {
-            PortSpec::Any => Some(PortRange {
-                first: 0,
-                last: u16::MAX,
-            }),
-            PortSpec::Range(range) => Some(*range),
-            PortSpec::Named(_) => None,
-        };
-        let name = match &port.port {
-            PortSpec::Named(name) => Some(name),
-            PortSpec::Any | PortSpec::Range(_) => None,
-        };
-        let numbers = named
-            .0
-            .iter()
-            .filter(move |at| Some(&at.name) == name && at.protocol == port.protocol)
-            .map(|at| PortRange::single(at.number));
-        range
-            .into_iter()
-            .chain(numbers)
-            .map(move |range| (port.protocol, range))
-    })
 }

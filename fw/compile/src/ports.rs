@@ -1,13 +1,16 @@
+//! Port classes: ports that every rule treats alike share one class.
+
 use std::collections::BTreeSet;
 
 use bailey_bpf::abi;
-use bailey_policy::{PortRange, Protocol};
+use bailey_policy::{PortMatch, PortRange, PortSpec, Protocol};
 use bytemuck::Zeroable;
 
 use crate::intern::Interner;
 use crate::limits::CompileError;
+use crate::subjects::NamedPorts;
 
-/// A set of port classes, as a bit per class.
+/// A set of port classes, one bit per class.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PortSet(Vec<u64>);
 
@@ -17,12 +20,12 @@ impl PortSet {
     }
 }
 
-/// The partition of (protocol, port): two ports are in one class if the same ranges hold them.
-/// Class 0 is what no range holds, protocols without ports included.
+/// The partition of all (protocol, port) pairs. Two ports share a class if the same ranges contain
+/// both. Class 0 contains the ports outside every range, and protocols without ports.
 #[derive(Debug)]
 pub(crate) struct PortClasses {
     ranges: Vec<(Protocol, PortRange)>,
-    /// Per range, the classes it consists of.
+    /// By range, the classes that the range contains.
     classes_of: Vec<PortSet>,
     count: usize,
     pub(crate) chunks: Vec<abi::port_chunk>,
@@ -59,7 +62,7 @@ impl PortClasses {
         self.count
     }
 
-    /// The classes of a union of ranges, each of which must have been given to [`Self::new`].
+    /// The classes of a union of ranges. Each range must have been passed to [`Self::new`].
     pub(crate) fn union(&self, ranges: impl Iterator<Item = (Protocol, PortRange)>) -> PortSet {
         let mut set = vec![0; self.count.div_ceil(64)];
         for range in ranges {
@@ -75,13 +78,14 @@ impl PortClasses {
     }
 }
 
-/// Sweeps the ports of one protocol from 0 up.
+/// Assigns a class to every port of one protocol, sweeping from port 0 upwards.
 fn partition_ports(
     protocol: Protocol,
     ranges: &[(Protocol, PortRange)],
     classes: &mut Interner<Vec<u32>>,
 ) -> Result<abi::port_chunk, CompileError> {
     let mut chunk = abi::port_chunk::zeroed();
+    // (port, range id): where each range begins, and the port after its end.
     let mut begins: Vec<(u32, u32)> = Vec::new();
     let mut ends: Vec<(u32, u32)> = Vec::new();
     for (id, (of, range)) in ranges.iter().enumerate() {
@@ -90,6 +94,7 @@ fn partition_ports(
             ends.push((u32::from(range.last) + 1, id as u32));
         }
     }
+    // Between two cuts, all ports are in the same ranges.
     let mut cuts: Vec<u32> = begins.iter().chain(&ends).map(|&(port, _)| port).collect();
     cuts.sort_unstable();
     cuts.dedup();
@@ -115,12 +120,42 @@ fn partition_ports(
     Ok(chunk)
 }
 
+/// The port ranges of a list of port matches, with port names resolved by `named`.
+pub(crate) fn resolve_ports<'a>(
+    ports: &'a [PortMatch],
+    named: &'a NamedPorts,
+) -> impl Iterator<Item = (Protocol, PortRange)> {
+    ports.iter().flat_map(move |port| {
+        let range = match &port.port {
+            PortSpec::Any => Some(PortRange {
+                first: 0,
+                last: u16::MAX,
+            }),
+            PortSpec::Range(range) => Some(*range),
+            PortSpec::Named(_) => None,
+        };
+        let name = match &port.port {
+            PortSpec::Named(name) => Some(name),
+            PortSpec::Any | PortSpec::Range(_) => None,
+        };
+        let numbers = named
+            .0
+            .iter()
+            .filter(move |at| Some(&at.name) == name && at.protocol == port.protocol)
+            .map(|at| PortRange::single(at.number));
+        range
+            .into_iter()
+            .chain(numbers)
+            .map(move |range| (port.protocol, range))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ports_share_a_class_exactly_if_the_same_ranges_hold_them() {
+    fn ports_share_class_only_if_same_ranges_contain_them() {
         let range = |first, last| PortRange { first, last };
         let ranges = [
             (Protocol::TCP, range(80, 80)),
