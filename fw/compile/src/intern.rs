@@ -1,9 +1,11 @@
+//! Interning: distinct values are stored once and identified by a small integer.
+
 use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
-/// Stores each distinct value once and numbers them from 0 in the order of their arrival, so that
-/// a deterministic caller gets deterministic numbers.
+/// Stores each distinct value once. Ids count from 0 in the order of arrival, so a deterministic
+/// caller gets deterministic ids.
 #[derive(Debug, Clone)]
 pub(crate) struct Interner<T> {
     ids: FxHashMap<T, u32>,

@@ -1,11 +1,13 @@
-/// What one generation may need at most. Exceeding a limit refuses the snapshot; nothing is cut.
+//! Limits on one generation, and the errors for exceeding them.
+
+/// The most that one generation may need. A snapshot that exceeds a limit is rejected as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Rule ids, the implicit default-deny rules among them; the counters are sized by it.
+    /// Most rule ids, including those of implicit default-deny rules. Sizes the rule counters.
     pub rules: usize,
-    /// Distinct address classes: about one per endpoint address and per prefix.
+    /// Most distinct address classes: about one per endpoint address and per prefix.
     pub classes: usize,
-    /// Bytes of all tables of one generation.
+    /// Largest total size of all tables of one generation, in bytes.
     pub table_bytes: usize,
 }
 
@@ -22,28 +24,28 @@ impl Default for CompileLimits {
 /// Why a snapshot cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
-    /// A configured limit.
+    /// The snapshot exceeds a configured limit.
     #[error(
         "the policy set needs {needed} {what}, the limit is {limit}; raise {setting} or simplify"
     )]
     Limit {
-        /// What is counted.
+        /// The limited resource.
         what: &'static str,
-        /// How many are needed, as far as the compiler counted.
+        /// The number needed; a lower bound if the compiler stopped counting.
         needed: usize,
-        /// How many there may be.
+        /// The configured limit.
         limit: usize,
-        /// The configuration key.
+        /// The configuration key of the limit.
         setting: &'static str,
     },
-    /// A limit of the table format.
+    /// The snapshot exceeds a limit of the table format.
     #[error("the policy set needs {needed} {what}, the table format holds {limit}")]
     Format {
-        /// What is counted.
+        /// The limited resource.
         what: &'static str,
-        /// How many are needed.
+        /// The number needed.
         needed: usize,
-        /// How many there may be.
+        /// The most that the format can hold.
         limit: usize,
     },
 }

@@ -1,6 +1,8 @@
+//! Caches the output of a compile stage until the input of the stage changes.
+
 use std::sync::Arc;
 
-/// The last output of a pure function, and the input that it belongs to.
+/// The last output of a pure function, and its input.
 #[derive(Debug)]
 pub(crate) struct Memo<K, V>(Option<(K, Arc<V>)>);
 
@@ -11,14 +13,14 @@ impl<K, V> Default for Memo<K, V> {
 }
 
 impl<K: PartialEq, V> Memo<K, V> {
-    /// The output for this input.
+    /// Returns the cached output if the input is equal to the last one, else calls `make`.
     pub(crate) fn get_or_make(&mut self, input: K, make: impl FnOnce(&K) -> V) -> Arc<V> {
         if let Some((known, output)) = &self.0
             && *known == input
         {
             return Arc::clone(output);
         }
-        // What is not needed any more makes room first.
+        // Frees the old output before `make` allocates the new one.
         self.0 = None;
         let output = Arc::new(make(&input));
         self.0 = Some((input, Arc::clone(&output)));
@@ -26,7 +28,7 @@ impl<K: PartialEq, V> Memo<K, V> {
     }
 }
 
-/// Equal to itself alone: an output that is an input of the next stage.
+/// Compared by pointer: the output of a stage as an input of the next one.
 #[derive(Debug)]
 pub(crate) struct ById<T>(pub(crate) Arc<T>);
 
@@ -36,8 +38,8 @@ impl<T> PartialEq for ById<T> {
     }
 }
 
-/// Are these the same objects, or all_equal_by in what somebody reads of them, one by one?
-pub(crate) fn all_equal_by<T>(a: &[Arc<T>], b: &[Arc<T>], read: impl Fn(&T, &T) -> bool) -> bool {
+/// Whether two lists have the same length and each pair is the same object or equal by `equal`.
+pub(crate) fn all_equal_by<T>(a: &[Arc<T>], b: &[Arc<T>], equal: impl Fn(&T, &T) -> bool) -> bool {
     let mut pairs = a.iter().zip(b);
-    a.len() == b.len() && pairs.all(|(a, b)| Arc::ptr_eq(a, b) || read(a, b))
+    a.len() == b.len() && pairs.all(|(a, b)| Arc::ptr_eq(a, b) || equal(a, b))
 }

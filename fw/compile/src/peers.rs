@@ -1,3 +1,5 @@
+//! Peer classes: addresses that every rule treats alike as a peer share one class.
+
 use std::sync::Arc;
 
 use bailey_policy::Endpoint;
@@ -7,29 +9,31 @@ use crate::prefixes::{PrefixTree, TermSets};
 use crate::subjects::{NamedPorts, PortNames};
 use crate::terms::Groups;
 
-/// What decides how an address is treated as a peer. Similar ones sort next to each other.
+/// All properties by which rules distinguish peers. Sorted so that similar classes are adjacent,
+/// which lets the matrix share pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Peer {
-    /// The set of selector terms that match it.
+    /// Id of the set of selector terms that match the address.
     pub(crate) selected: u32,
-    /// The set of ipBlock terms that contain it.
+    /// Id of the set of ipBlock terms that contain the address.
     pub(crate) blocks: u32,
-    /// What the port names of egress rules stand for at this destination.
+    /// The ports to which the port names of egress rules resolve at this destination.
     pub(crate) named: NamedPorts,
 }
 
-/// All peer classes; class 0 is an address that no rule names.
+/// All peer classes. Class 0 is an address that no rule names.
 #[derive(Debug)]
 pub(crate) struct Peers {
     peers: Vec<Peer>,
-    /// The class of every address of every endpoint, in their order.
+    /// The class of every address of every endpoint, in endpoint order.
     of_address: Vec<u32>,
-    /// By endpoint, where its addresses begin there.
+    /// By endpoint, the index of its first address in `of_address`.
     first_address: Vec<u32>,
 }
 
 impl Peers {
-    /// `names` are the port names that egress rules use.
+    /// Classifies all addresses of endpoints and all prefixes. `names` are the port names that
+    /// egress rules use.
     pub(crate) fn new(
         endpoints: &[Arc<Endpoint>],
         groups: &Groups,
@@ -48,20 +52,20 @@ impl Peers {
         let mut first_address = Vec::with_capacity(endpoints.len());
         for (index, endpoint) in endpoints.iter().enumerate() {
             first_address.push(of_address.len() as u32);
-            let group = groups.of_endpoint(index);
+            let group = groups.group_of(index);
             let named = names.resolve_at(endpoint);
             for &address in &endpoint.addresses {
                 of_address.push(found.intern(Peer {
                     selected: group.map_or(0, |group| selected[group as usize]),
-                    blocks: prefixes[usize::from(address.is_ipv6())].set_of(address),
+                    blocks: prefixes[usize::from(address.is_ipv6())].find_set(address),
                     named: named.clone(),
                 }));
             }
         }
         for (_, set) in prefixes.iter().flat_map(PrefixTree::iter) {
-            found.intern(Peer::of_blocks(set));
+            found.intern(Peer::from_blocks(set));
         }
-        // From the order of their arrival to that in which similar ones stand together.
+        // Renumbers from arrival order to sorted order, so that similar classes are adjacent.
         let mut order: Vec<u32> = (0..found.len() as u32).collect();
         order.sort_unstable_by_key(|&id| found.value(id));
         let mut class = vec![0; order.len()];
@@ -90,21 +94,21 @@ impl Peers {
         &self.peers[id]
     }
 
-    /// The class of an endpoint's n-th address.
-    pub(crate) fn of_endpoint(&self, endpoint: usize, address: usize) -> u32 {
+    /// The class of the n-th address of an endpoint.
+    pub(crate) fn class_of_address(&self, endpoint: usize, address: usize) -> u32 {
         self.of_address[self.first_address[endpoint] as usize + address]
     }
 
     /// The class of an address without an endpoint.
-    pub(crate) fn of_blocks(&self, set: u32) -> u32 {
+    pub(crate) fn class_of_blocks(&self, set: u32) -> u32 {
         self.peers
-            .binary_search(&Peer::of_blocks(set))
+            .binary_search(&Peer::from_blocks(set))
             .expect("all peers were collected") as u32
     }
 }
 
 impl Peer {
-    fn of_blocks(blocks: u32) -> Self {
+    fn from_blocks(blocks: u32) -> Self {
         Self {
             blocks,
             ..Self::default()

@@ -1,3 +1,5 @@
+//! ipBlocks to a tree of prefixes, each with the set of blocks that contain it.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -6,11 +8,11 @@ use ipnet::IpNet;
 
 use crate::intern::Interner;
 
-/// Every prefix that some ipBlock names, of one family, with the set of blocks that hold in it
-/// and in no longer prefix.
+/// Every prefix of one address family that an ipBlock names, as `cidr` or `except`. Each prefix has
+/// the set of blocks that contain those of its addresses that are in no longer prefix.
 #[derive(Debug, Default)]
 pub(crate) struct PrefixTree {
-    /// Sorted by network, then length: an ancestor stands before its descendants.
+    /// Sorted by network, then length: ancestors before descendants.
     nodes: Vec<Node>,
 }
 
@@ -41,16 +43,16 @@ impl TermSets {
     }
 }
 
-/// What blocks begin and end at one prefix.
+/// The blocks that begin at a prefix (`cidr`) and those that exclude it (`except`).
 #[derive(Debug, Default)]
 struct BlockEdges {
-    enter: Vec<u32>,
-    leave: Vec<u32>,
+    included: Vec<u32>,
+    excluded: Vec<u32>,
 }
 
 impl PrefixTree {
-    /// Builds the trees of IPv4 and IPv6 from all blocks and their term ids, and of prefixes that are
-    /// to stand there whatever blocks there are.
+    /// Builds the trees of IPv4 and IPv6 from all blocks with their term ids. `others` are prefixes
+    /// that the trees must contain even if no block names them.
     pub(crate) fn both_families<'a>(
         blocks: impl Iterator<Item = (u32, &'a IpBlock)>,
         others: &[IpNet],
@@ -58,9 +60,9 @@ impl PrefixTree {
     ) -> [Self; 2] {
         let mut edges: BTreeMap<IpNet, BlockEdges> = BTreeMap::new();
         for (term, block) in blocks {
-            edges.entry(block.cidr).or_default().enter.push(term);
+            edges.entry(block.cidr).or_default().included.push(term);
             for &except in &block.except {
-                edges.entry(except).or_default().leave.push(term);
+                edges.entry(except).or_default().excluded.push(term);
             }
         }
         for &net in others {
@@ -90,8 +92,8 @@ impl PrefixTree {
         Self { nodes }
     }
 
-    /// The set of blocks that contain an address.
-    pub(crate) fn set_of(&self, address: IpAddr) -> u32 {
+    /// The id of the set of blocks that contain an address.
+    pub(crate) fn find_set(&self, address: IpAddr) -> u32 {
         let after = self
             .nodes
             .partition_point(|node| node.net.network() <= address);
@@ -106,7 +108,7 @@ impl PrefixTree {
         0
     }
 
-    /// All prefixes and their sets, ancestors first.
+    /// All prefixes with the ids of their sets, ancestors first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (IpNet, u32)> {
         self.nodes.iter().map(|node| (node.net, node.set))
     }
@@ -116,12 +118,13 @@ impl PrefixTree {
     }
 }
 
+/// The set of a prefix: the set of its parent, plus included and minus excluded blocks.
 fn apply_edge(sets: &mut TermSets, inherited: u32, edge: &BlockEdges) -> u32 {
     let mut set: Vec<u32> = sets.terms(inherited).to_vec();
-    set.extend(&edge.enter);
+    set.extend(&edge.included);
     set.sort_unstable();
     set.dedup();
-    set.retain(|term| !edge.leave.contains(term));
+    set.retain(|term| !edge.excluded.contains(term));
     sets.intern(set)
 }
 
@@ -130,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_in_the_blocks_of_its_longest_prefix() {
+    fn address_is_in_the_blocks_of_its_longest_prefix() {
         let block = |cidr: &str, except: &[&str]| IpBlock {
             cidr: cidr.parse().unwrap(),
             except: except.iter().map(|net| net.parse().unwrap()).collect(),
@@ -160,13 +163,16 @@ mod tests {
             let expected: Vec<u32> = (0..4)
                 .filter(|&id| blocks[id as usize].contains(address))
                 .collect();
-            assert_eq!(sets.terms(four.set_of(address)), expected, "{address}");
+            assert_eq!(sets.terms(four.find_set(address)), expected, "{address}");
         }
         assert_eq!(
-            sets.terms(six.set_of("2001:db8::1".parse().unwrap())),
+            sets.terms(six.find_set("2001:db8::1".parse().unwrap())),
             [] as [u32; 0]
         );
-        assert_eq!(sets.terms(six.set_of("2001:db8:1::".parse().unwrap())), [3]);
-        assert_eq!(six.set_of("::1".parse().unwrap()), 0);
+        assert_eq!(
+            sets.terms(six.find_set("2001:db8:1::".parse().unwrap())),
+            [3]
+        );
+        assert_eq!(six.find_set("::1".parse().unwrap()), 0);
     }
 }

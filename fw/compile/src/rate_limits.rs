@@ -1,11 +1,13 @@
+//! Rate limits of rules to the token-bucket parameters that the programs read.
+
 use bailey_bpf::{TokenBucket, abi};
 use bailey_policy::{Direction, RateLimit, RateLimits, RuleRef, Snapshot};
 
 use crate::intern::Interner;
 use crate::rule_ids::{RuleIds, RuleKey};
-use crate::tables::chunked;
+use crate::tables::into_chunks;
 
-/// The limits of rules, as the programs want them.
+/// The two map images of rate limits: rule id to limit index, and the distinct limits.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimitTables {
     pub(crate) by_rule: Vec<abi::u32_chunk>,
@@ -13,7 +15,7 @@ pub(crate) struct RateLimitTables {
 }
 
 impl RateLimitTables {
-    /// Empty if no rule has a limit.
+    /// Builds the tables; both are empty if no rule has a limit.
     pub(crate) fn new(snapshot: &Snapshot, ids: &RuleIds) -> Self {
         let mut limits = Interner::new();
         limits.intern(RateLimits::default());
@@ -40,7 +42,7 @@ impl RateLimitTables {
             return Self::default();
         }
         Self {
-            by_rule: chunked(&by_rule),
+            by_rule: into_chunks(&by_rule),
             limits: limits.values().iter().map(encode_limits).collect(),
         }
     }

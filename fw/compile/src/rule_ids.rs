@@ -1,69 +1,86 @@
+//! Rule keys and rule ids. A key keeps its id from one generation to the next, so that counters and
+//! established flows stay valid.
+//!
+//! ```text
+//!            key in the new snapshot                key removed
+//!   (unused) -----------------------> in use ---------------------> retired
+//!      ^                                ^                              |  |
+//!      |                                '------- same key again -------'  |
+//!      '------------------ release_retired(): no flow uses the id --------'
+//! ```
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bailey_bpf::abi;
 use bailey_policy::{Decider, Direction, PolicyRef, RuleRef};
 
-/// What a rule id stands for.
+/// The rule that an id identifies.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RuleKey {
     /// A rule of a policy.
     Rule(RuleRef),
-    /// The implicit rule of the endpoints that exactly these policies isolate.
+    /// The implicit default-deny rule of the endpoints that exactly these policies isolate.
     DefaultDeny {
-        /// The direction they are isolated in.
+        /// The direction of the isolation.
         direction: Direction,
-        /// The isolating policies, in order.
+        /// The isolating policies, sorted.
         policies: Vec<PolicyRef>,
     },
 }
 
-/// Rule keys and their numbers. A key keeps its number from one generation to the next, so that
-/// counters and live flows go on. The number of a key that went away rests: no other key gets it
-/// until [`RuleIds::release_retired`] says that no flow carries it. If the key comes back before, it has its
-/// number again.
+/// Rule keys and their ids. The id of a removed key is retired: no other key gets the id until
+/// [`RuleIds::release_retired`] finds that no flow uses it. A key that returns earlier gets its
+/// former id back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleIds {
     ids: BTreeMap<Arc<RuleKey>, u32>,
     keys: BTreeMap<u32, Arc<RuleKey>>,
-    /// With the key, where it is known.
+    /// Retired ids, each with its former key if the key is known.
     retired: BTreeMap<u32, Option<Arc<RuleKey>>>,
 }
 
 impl RuleIds {
-    /// The numbering for the next generation: these keys and no others. One pass over both, which are
-    /// sorted alike: there are as many as rules in the cluster, and comparing names is what it costs.
+    /// Assigns ids for the next generation, which has exactly these keys. One merge pass over the
+    /// old and new keys, both sorted: the cost is the comparison of names, and a cluster can have
+    /// very many rules.
     pub(crate) fn for_next_generation(&self, keys: &BTreeSet<RuleKey>) -> Self {
         let mut retired = self.retired.clone();
-        let mut rest = |key: &Arc<RuleKey>, id| retired.insert(id, Some(Arc::clone(key)));
+        let mut retire = |key: &Arc<RuleKey>, id| retired.insert(id, Some(Arc::clone(key)));
         let mut before = self.ids.iter().peekable();
+
+        // Keys that stay keep their ids; removed keys are retired.
         let mut used: Vec<(Arc<RuleKey>, Option<u32>)> = Vec::with_capacity(keys.len());
         for key in keys {
-            while let Some((gone, &id)) = before.next_if(|(known, _)| ***known < *key) {
-                rest(gone, id);
+            while let Some((removed, &id)) = before.next_if(|(known, _)| ***known < *key) {
+                retire(removed, id);
             }
             match before.next_if(|(known, _)| ***known == *key) {
                 Some((known, &id)) => used.push((Arc::clone(known), Some(id))),
                 None => used.push((Arc::new(key.clone()), None)),
             }
         }
-        before.for_each(|(gone, &id)| {
-            rest(gone, id);
+        before.for_each(|(removed, &id)| {
+            retire(removed, id);
         });
-        let mut back: BTreeMap<&RuleKey, u32> = BTreeMap::new();
+
+        // New keys with a retired id get it back.
+        let mut former_ids: BTreeMap<&RuleKey, u32> = BTreeMap::new();
         for (&id, key) in &self.retired {
             if let Some(key) = key {
-                back.entry(key).or_insert(id);
+                former_ids.entry(key).or_insert(id);
             }
         }
         for (key, id) in &mut used {
             if id.is_none()
-                && let Some(&old) = back.get(&**key)
+                && let Some(&old) = former_ids.get(&**key)
             {
                 retired.remove(&old);
                 *id = Some(old);
             }
         }
+
+        // All other new keys get the lowest free ids.
         let mut taken: Vec<u32> = used.iter().filter_map(|(_, id)| *id).collect();
         taken.extend(retired.keys());
         taken.sort_unstable();
@@ -96,40 +113,40 @@ impl RuleIds {
         self.ids.insert(key, id);
     }
 
-    /// The number of a key.
+    /// The id of a key.
     pub fn id(&self, key: &RuleKey) -> Option<u32> {
         self.ids.get(key).copied()
     }
 
-    /// The numbers of all rules of policies: by policy, then direction, then place in its list.
+    /// The ids of all policy rules, sorted by policy, direction and index.
     pub(crate) fn policy_rule_ids(&self) -> impl Iterator<Item = u32> {
-        // Keys sort like this, those of default denies behind all rules.
-        let rules = |key: &RuleKey| matches!(key, RuleKey::Rule(_));
-        let ids = self.ids.iter().take_while(move |(key, _)| rules(key));
+        // Keys sort in this order, with all default-deny keys after all rules.
+        let is_rule = |key: &RuleKey| matches!(key, RuleKey::Rule(_));
+        let ids = self.ids.iter().take_while(move |(key, _)| is_rule(key));
         ids.map(|(_, &id)| id)
     }
 
-    /// The key of a number that is in use.
+    /// The key of an id in use.
     pub fn key(&self, id: u32) -> Option<&RuleKey> {
         self.keys.get(&id).map(|key| &**key)
     }
 
-    /// All numbers in use and their keys.
+    /// All ids in use and their keys.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &RuleKey)> {
         self.keys.iter().map(|(&id, key)| (id, &**key))
     }
 
-    /// The key that a number belongs to or, if it rests, belonged to.
+    /// The key of an id in use, or the former key of a retired id.
     pub fn current_or_former_key(&self, id: u32) -> Option<&RuleKey> {
         self.key(id).or_else(|| self.retired.get(&id)?.as_deref())
     }
 
-    /// Numbers that rest, with their keys where they are known.
+    /// All retired ids, with their former keys where known.
     pub fn retired(&self) -> impl Iterator<Item = (u32, Option<&RuleKey>)> {
         self.retired.iter().map(|(&id, key)| (id, key.as_deref()))
     }
 
-    /// A numbering as it was left by an earlier process: numbers in use, and numbers that rest.
+    /// Restores the state that an earlier process saved: ids in use, and retired ids.
     pub fn restore(
         used: impl IntoIterator<Item = (u32, RuleKey)>,
         retired: impl IntoIterator<Item = (u32, Option<RuleKey>)>,
@@ -143,7 +160,7 @@ impl RuleIds {
         ids
     }
 
-    /// The same with these numbers retired where they are neither in use nor known to rest.
+    /// Retires these ids, except those that are in use or already retired.
     #[must_use]
     pub fn with_retired(mut self, ids: &[u32]) -> Self {
         for &id in ids {
@@ -154,7 +171,7 @@ impl RuleIds {
         self
     }
 
-    /// The same without numbers from `end` on.
+    /// Removes all ids from `end` upwards.
     #[must_use]
     pub fn without_ids_from(mut self, end: u32) -> Self {
         self.retired.retain(|&id, _| id < end);
@@ -163,18 +180,18 @@ impl RuleIds {
         self
     }
 
-    /// Frees the retired numbers that nothing carries any more.
+    /// Frees the retired ids that no flow uses any more.
     pub fn release_retired(&mut self, is_in_use: impl Fn(u32) -> bool) {
         self.retired.retain(|&id, _| is_in_use(id));
     }
 
-    /// One more than the highest number ever handed out and not released.
+    /// One more than the highest id in use or retired.
     pub fn end(&self) -> u32 {
         let highest = self.keys.keys().chain(self.retired.keys()).max();
         highest.map_or(abi::RULE_FIRST, |&id| id + 1)
     }
 
-    /// What a rule id in a cell or a flow means, the fixed ones included.
+    /// The decider that a rule id in a cell or flow stands for, including the fixed ids.
     pub fn decider(&self, id: u32) -> Option<Decider> {
         Some(match id {
             abi::RULE_NOT_ISOLATED => Decider::NotIsolated,
@@ -205,20 +222,20 @@ mod tests {
     }
 
     #[test]
-    fn a_number_stays_with_its_key_and_rests_after_it() {
+    fn rule_id_stays_with_its_key_until_released() {
         let first = RuleIds::default().for_next_generation(&[key("a"), key("b"), key("c")].into());
         let b = first.id(&key("b")).unwrap();
         let second = first.for_next_generation(&[key("a"), key("c"), key("d")].into());
         assert_eq!(second.id(&key("a")), first.id(&key("a")));
         assert_eq!(second.id(&key("c")), first.id(&key("c")));
-        assert_ne!(second.id(&key("d")), Some(b), "the number of b rests");
+        assert_ne!(second.id(&key("d")), Some(b), "the id of b is retired");
         let mut third = second.for_next_generation(&[key("a"), key("c"), key("d")].into());
         assert_eq!(third.retired().map(|(id, _)| id).collect::<Vec<_>>(), [b]);
         let back = third.for_next_generation(&[key("a"), key("b"), key("c"), key("d")].into());
         assert_eq!(back.id(&key("b")), Some(b), "the key is back");
         assert_eq!(back.retired().count(), 0);
         third.release_retired(|_| true);
-        assert_eq!(third.retired().count(), 1, "a flow still carries it");
+        assert_eq!(third.retired().count(), 1, "a flow still uses it");
         third.release_retired(|_| false);
         let fourth = third.for_next_generation(&[key("a"), key("c"), key("d"), key("e")].into());
         assert_eq!(fourth.id(&key("e")), Some(b));

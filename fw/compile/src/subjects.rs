@@ -1,3 +1,6 @@
+//! Subjects: endpoints that the same policies isolate in one direction, with the same resolution of
+//! port names, share one subject.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -7,17 +10,17 @@ use crate::intern::Interner;
 use crate::memo::all_equal_by;
 use crate::terms::Groups;
 
-/// What decides how an isolated endpoint is treated in one direction.
+/// All properties by which rules distinguish isolated endpoints in one direction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Subject {
     pub(crate) direction: Direction,
-    /// The policies that isolate it, by index in the snapshot, ascending.
+    /// The isolating policies, by index in the snapshot, ascending.
     pub(crate) policies: Vec<u32>,
-    /// For ingress, what the port names of those policies stand for here.
+    /// For ingress, the ports to which the port names of those policies resolve at the endpoint.
     pub(crate) named: NamedPorts,
 }
 
-/// Named ports, sorted, of one endpoint, as far as some rules ask for them.
+/// The named ports of one endpoint that rules use, sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NamedPorts(pub(crate) Vec<NamedPort>);
 
@@ -26,7 +29,7 @@ pub(crate) struct NamedPorts(pub(crate) Vec<NamedPort>);
 pub(crate) struct PortNames(BTreeSet<(Protocol, String)>);
 
 impl PortNames {
-    pub(crate) fn used_by<'a>(ports: impl Iterator<Item = &'a PortMatch>) -> Self {
+    pub(crate) fn collect<'a>(ports: impl Iterator<Item = &'a PortMatch>) -> Self {
         let named = ports.filter_map(|port| match &port.port {
             PortSpec::Named(name) => Some((port.protocol, name.clone())),
             PortSpec::Any | PortSpec::Range(_) => None,
@@ -57,16 +60,17 @@ pub(crate) fn ports_of(
         .flat_map(|rule| &rule.ports)
 }
 
-/// The subjects of every endpoint.
+/// All subjects, and the subjects of every endpoint.
 #[derive(Debug)]
 pub(crate) struct Subjects {
-    /// Subject `n` has id `n + 1`; id 0 is "not isolated".
+    /// Subject `n` has id `n + 1`; id 0 means "not isolated".
     pub(crate) subjects: Interner<Subject>,
-    /// By index of the endpoint: the ids for egress and ingress.
+    /// By endpoint index, the subject ids for egress and ingress.
     pub(crate) of_endpoint: Vec<[u32; 2]>,
 }
 
-/// Policies as what isolates: equal to others that isolate the same in the same order.
+/// Memo key of the subjects: equal if policies isolate the same endpoints in the same order, and
+/// their ingress rules use the same port names.
 #[derive(Debug)]
 pub(crate) struct IsolationInputs(pub(crate) Vec<Arc<NetworkPolicy>>);
 
@@ -86,7 +90,7 @@ fn isolate_equally(a: &NetworkPolicy, b: &NetworkPolicy) -> bool {
 }
 
 fn ingress_names(policy: &NetworkPolicy) -> PortNames {
-    PortNames::used_by(ports_of(policy, Direction::Ingress))
+    PortNames::collect(ports_of(policy, Direction::Ingress))
 }
 
 impl Subjects {
@@ -95,13 +99,14 @@ impl Subjects {
         groups: &Groups,
         inputs: &IsolationInputs,
     ) -> Self {
+        // By direction and group, the policies that isolate the group.
         let mut isolating: [Vec<Vec<u32>>; 2] = [
             vec![Vec::new(); groups.len()],
             vec![Vec::new(); groups.len()],
         ];
         let policies = &inputs.0;
         for (index, policy) in policies.iter().enumerate() {
-            for group in groups.matching(&policy.id.namespace, &policy.pod_selector) {
+            for group in groups.matching_groups(&policy.id.namespace, &policy.pod_selector) {
                 for (side, direction) in Direction::BOTH.into_iter().enumerate() {
                     if policy.rules(direction).is_some() {
                         isolating[side][group as usize].push(index as u32);
@@ -109,6 +114,8 @@ impl Subjects {
                 }
             }
         }
+
+        // By endpoint, the subject of each direction.
         let names: Vec<PortNames> = policies
             .iter()
             .map(|policy| ingress_names(policy))
@@ -117,7 +124,7 @@ impl Subjects {
         let mut of_endpoint = Vec::with_capacity(endpoints.len());
         for (index, endpoint) in endpoints.iter().enumerate() {
             let mut ids = [0; 2];
-            if let Some(group) = groups.of_endpoint(index) {
+            if let Some(group) = groups.group_of(index) {
                 for (side, direction) in Direction::BOTH.into_iter().enumerate() {
                     let policies = &isolating[side][group as usize];
                     if !policies.is_empty() {

@@ -1,3 +1,6 @@
+//! The compiled tables of one generation: the contents of its maps, the constants of its programs,
+//! and the meaning of its rule ids.
+
 use std::sync::Arc;
 
 use bailey_bpf::abi;
@@ -6,10 +9,10 @@ use bytemuck::{NoUninit, Zeroable};
 
 use crate::rule_ids::RuleIds;
 
-/// The tables of one generation, as the maps hold them, and the meaning of their rule ids.
+/// The tables of one generation in the layout of the maps, and the meaning of the rule ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
-    /// What the programs are told when they are loaded.
+    /// Constants of the policy program, set at load time.
     pub params: TableParams,
     /// Address → class record.
     pub addresses: Arc<AddressTables>,
@@ -19,49 +22,50 @@ pub struct Tables {
     pub subject_pages: Vec<abi::u32_chunk>,
     /// Pages of row ids.
     pub row_pages: Vec<abi::page>,
-    /// row × port class → cell, if rows are whole; else the next two are.
+    /// row × port class → cell, if a row fits one page; else empty, and `row_index` with
+    /// `cell_pages` hold the rows.
     pub cells: Vec<abi::u32_chunk>,
     /// row × port pages → cell page.
     pub row_index: Vec<abi::u32_chunk>,
     /// Pages of cells.
     pub cell_pages: Vec<abi::page>,
-    /// rule → limit; empty if no rule has one.
+    /// rule id → index into `limits`; empty if no rule has a limit.
     pub rule_limits: Vec<abi::u32_chunk>,
-    /// Limits; the first is nobody's.
+    /// Rate limits; index 0 means "no limit".
     pub limits: Vec<abi::rule_limit>,
-    /// Rule ids in cells.
+    /// The rule ids that cells contain.
     pub rules: RuleIds,
-    /// How big everything became.
+    /// Sizes of the compiled policy set.
     pub stats: TableStats,
 }
 
-/// Address → class record. Shared by the generations between which nothing of it changes.
+/// Address → class record. Shared between generations that do not differ in these tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressTables {
-    /// Tag words of the exact table, one per bucket.
+    /// Tag words of the host table, one per bucket.
     pub host_tags: Vec<u64>,
-    /// Buckets of the exact table.
+    /// Buckets of the host table.
     pub host_buckets: Vec<abi::host_bucket>,
     /// IPv4 prefixes.
     pub lpm4: LpmTables<abi::lpm_ranges4>,
     /// IPv6 prefixes.
     pub lpm6: LpmTables<abi::lpm_ranges6>,
-    /// Class records, by class id; 0 is an address that nothing names.
+    /// Class records, by class id. Class 0 is an address that no endpoint owns and no rule names.
     pub classes: Vec<abi::class_record>,
 }
 
-/// A poptrie: see `poptrie.rs` and `lpm_class` in `class.h`.
+/// A poptrie: see `lpm/trie.rs` and `lpm_class` in `class.h`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LpmTables<R> {
-    /// 2^17 entries, or none if the family has no prefix.
+    /// 2^17 entries; empty if the family has no prefix.
     pub direct: Vec<abi::u32_chunk>,
     /// Inner nodes.
     pub nodes: Vec<abi::lpm_node>,
-    /// Words as those of `direct`, none of them a node.
+    /// Leaf words in the format of `direct`; none of them refers to a node.
     pub leaves: Vec<abi::u32_chunk>,
-    /// What is below slots with few prefixes.
+    /// Ranges of classes, for slots with a few prefixes below them.
     pub ranges: Vec<R>,
-    /// Classes outside and inside of prefixes that are alone below a slot (IPv4).
+    /// Classes outside and inside of a prefix that is alone below its slot (IPv4 only).
     pub pairs: Vec<abi::lpm_pair>,
 }
 
@@ -77,7 +81,7 @@ impl<R> Default for LpmTables<R> {
     }
 }
 
-/// Constants of the policy program, by their names there.
+/// Constants of the policy program. Each field names the program's constant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TableParams {
     /// `HOST_BUCKET_BITS`.
@@ -86,19 +90,19 @@ pub struct TableParams {
     pub host_keys: [u32; abi::HOST_NH_WORDS as usize],
     /// `LPM4`: IPv4 has prefixes other than 0.0.0.0/0.
     pub lpm4: bool,
-    /// `LPM6`: likewise.
+    /// `LPM6`: IPv6 has prefixes other than ::/0.
     pub lpm6: bool,
     /// `DEFAULT_CLASS4`: the class of IPv4 addresses without a prefix.
     pub default_class4: u32,
-    /// `DEFAULT_CLASS6`.
+    /// `DEFAULT_CLASS6`: the class of IPv6 addresses without a prefix.
     pub default_class6: u32,
-    /// `ISOLATES`: whom the generation isolates.
+    /// `ISOLATES`: `ISOLATES_*` bits of the generation.
     pub isolates: u32,
     /// `PEER_PAGES`: pages per subject.
     pub peer_pages: u32,
-    /// `ROW_CELLS`: cells per row, if rows are whole; else 0.
+    /// `ROW_CELLS`: cells per row if a row fits one page; else 0.
     pub row_cells: u32,
-    /// `PORT_PAGES`: pages per row, if they are not.
+    /// `PORT_PAGES`: pages per row.
     pub port_pages: u32,
 }
 
@@ -109,7 +113,7 @@ pub struct TableStats {
     pub policies: usize,
     /// Rules of policies, both directions.
     pub rules: usize,
-    /// Endpoints: pods, workloads, nodes.
+    /// Endpoints: pods, workloads and nodes.
     pub endpoints: usize,
     /// Distinct class records.
     pub classes: usize,
@@ -125,12 +129,12 @@ pub struct TableStats {
     pub port_classes: usize,
     /// Distinct rows.
     pub rows: usize,
-    /// Bytes of all tables.
+    /// Total size of all tables, in bytes.
     pub bytes: usize,
 }
 
 impl Tables {
-    /// In which directions the generation isolates anybody.
+    /// The directions in which the generation isolates at least one endpoint or declared prefix.
     pub fn has_isolated_endpoint(&self) -> IsolatedDirections {
         let any = |bit| self.params.isolates & bit != 0;
         IsolatedDirections {
@@ -139,36 +143,36 @@ impl Tables {
         }
     }
 
-    /// Every table as the image of a map.
+    /// All tables as map images.
     pub fn images(&self) -> Vec<TableImage<'_>> {
         let addresses = &self.addresses;
         vec![
-            TableImage::of("host_tags", &addresses.host_tags),
-            TableImage::of("host_buckets", &addresses.host_buckets),
-            TableImage::of("lpm4_direct", &addresses.lpm4.direct),
-            TableImage::of("lpm4_nodes", &addresses.lpm4.nodes),
-            TableImage::of("lpm4_leaves", &addresses.lpm4.leaves),
-            TableImage::of("lpm4_ranges", &addresses.lpm4.ranges),
-            TableImage::of("lpm4_pairs", &addresses.lpm4.pairs),
-            TableImage::of("lpm6_direct", &addresses.lpm6.direct),
-            TableImage::of("lpm6_nodes", &addresses.lpm6.nodes),
-            TableImage::of("lpm6_leaves", &addresses.lpm6.leaves),
-            TableImage::of("lpm6_ranges", &addresses.lpm6.ranges),
-            TableImage::of("classes", &addresses.classes),
-            TableImage::of("port_classes", &self.port_classes),
-            TableImage::of("subject_pages", &self.subject_pages),
-            TableImage::of("row_pages", &self.row_pages),
-            TableImage::of("cells", &self.cells),
-            TableImage::of("row_index", &self.row_index),
-            TableImage::of("cell_pages", &self.cell_pages),
-            TableImage::of("rule_limits", &self.rule_limits),
-            TableImage::of("limits", &self.limits),
+            TableImage::new("host_tags", &addresses.host_tags),
+            TableImage::new("host_buckets", &addresses.host_buckets),
+            TableImage::new("lpm4_direct", &addresses.lpm4.direct),
+            TableImage::new("lpm4_nodes", &addresses.lpm4.nodes),
+            TableImage::new("lpm4_leaves", &addresses.lpm4.leaves),
+            TableImage::new("lpm4_ranges", &addresses.lpm4.ranges),
+            TableImage::new("lpm4_pairs", &addresses.lpm4.pairs),
+            TableImage::new("lpm6_direct", &addresses.lpm6.direct),
+            TableImage::new("lpm6_nodes", &addresses.lpm6.nodes),
+            TableImage::new("lpm6_leaves", &addresses.lpm6.leaves),
+            TableImage::new("lpm6_ranges", &addresses.lpm6.ranges),
+            TableImage::new("classes", &addresses.classes),
+            TableImage::new("port_classes", &self.port_classes),
+            TableImage::new("subject_pages", &self.subject_pages),
+            TableImage::new("row_pages", &self.row_pages),
+            TableImage::new("cells", &self.cells),
+            TableImage::new("row_index", &self.row_index),
+            TableImage::new("cell_pages", &self.cell_pages),
+            TableImage::new("rule_limits", &self.rule_limits),
+            TableImage::new("limits", &self.limits),
         ]
     }
 
-    /// The deciders of two cells.
+    /// The verdict that two cells encode.
     ///
-    /// Returns `None` if a cell names a rule that is not of this generation.
+    /// Returns `None` if a cell contains a rule id that this generation does not use.
     pub fn verdict_of_cells(&self, egress: u32, ingress: u32) -> Option<Verdict> {
         Some(Verdict {
             egress: self.rules.decider(egress & abi::CELL_RULE_MASK)?,
@@ -177,19 +181,19 @@ impl Tables {
     }
 }
 
-/// A table as a map has it.
+/// The contents of one map.
 #[derive(Debug, Clone, Copy)]
 pub struct TableImage<'a> {
-    /// The name of the map.
+    /// Name of the map.
     pub name: &'static str,
-    /// Its elements, one after the other; of an empty table none, whose map has one of zeros.
+    /// The elements as bytes. Empty for an empty table; the map then has one element of zeros.
     pub bytes: &'a [u8],
-    /// How many there are.
+    /// Number of elements.
     pub elements: usize,
 }
 
 impl<'a> TableImage<'a> {
-    fn of<T: NoUninit>(name: &'static str, table: &'a [T]) -> Self {
+    fn new<T: NoUninit>(name: &'static str, table: &'a [T]) -> Self {
         Self {
             name,
             bytes: bytemuck::cast_slice(table),
@@ -198,8 +202,8 @@ impl<'a> TableImage<'a> {
     }
 }
 
-/// Values in chunks of 16, the last one filled up with zeros.
-pub(crate) fn chunked(values: &[u32]) -> Vec<abi::u32_chunk> {
+/// Values in chunks of 16; the last chunk is padded with zeros.
+pub(crate) fn into_chunks(values: &[u32]) -> Vec<abi::u32_chunk> {
     values
         .chunks(abi::U32_CHUNK as usize)
         .map(|part| {

@@ -1,3 +1,7 @@
+//! Terms and groups. A term is a rule peer made absolute; a group is a set of endpoints that no
+//! selector can distinguish. Matching terms with groups instead of endpoints saves most selector
+//! evaluations.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,14 +11,15 @@ use rustc_hash::FxHashMap;
 use crate::intern::Interner;
 use crate::memo::all_equal_by;
 
-/// A peer with nothing relative in it: a selector without namespaces names its policy's.
+/// A rule peer that no longer depends on its policy: a selector without a namespaceSelector names
+/// the policy's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Term {
     Block(IpBlock),
     Selected(Namespaces, Selector),
 }
 
-/// Policies as what names peers: equal to others that name the same in the same order.
+/// Memo key of the terms: equal if policies have the same namespaces and peers, in the same order.
 #[derive(Debug)]
 pub(crate) struct PeerInputs(pub(crate) Vec<Arc<NetworkPolicy>>);
 
@@ -33,7 +38,7 @@ fn peers_of(policy: &NetworkPolicy) -> impl Iterator<Item = &Peer> {
     rules.flatten().flat_map(|rule| &rule.peers)
 }
 
-/// The peers of all rules, in the order of policies, directions and rules.
+/// Collects the peers of all rules, in the order of policies, directions and rules.
 pub(crate) fn collect_terms(inputs: &PeerInputs) -> Interner<Term> {
     let mut terms = Interner::new();
     for policy in &inputs.0 {
@@ -44,6 +49,7 @@ pub(crate) fn collect_terms(inputs: &PeerInputs) -> Interner<Term> {
     terms
 }
 
+/// The namespaces in which a selector term matches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Namespaces {
     Named(String),
@@ -66,15 +72,16 @@ impl Term {
     }
 }
 
-/// Selectable endpoints with one namespace and equal labels, which selectors cannot tell apart: a group
-/// each, numbered in the order of their first endpoints, and who is in which.
+/// Groups of selectable endpoints with the same namespace and equal labels. Selectors cannot
+/// distinguish the endpoints of one group. Groups are numbered in the order of their first
+/// endpoints.
 #[derive(Debug)]
 pub(crate) struct Groups {
     endpoints: Vec<Arc<Endpoint>>,
-    /// By group, the index of its first endpoint.
+    /// By group, the index of the first endpoint.
     first: Vec<u32>,
     by_namespace: BTreeMap<String, Vec<u32>>,
-    /// By index of the endpoint in the snapshot.
+    /// By endpoint index, the group; `None` for endpoints that selectors ignore.
     of_endpoint: Vec<Option<u32>>,
 }
 
@@ -111,7 +118,7 @@ impl Groups {
         }
     }
 
-    /// Are they of these very endpoints?
+    /// Whether the groups were built from these endpoints, compared by pointer.
     pub(crate) fn are_of(&self, endpoints: &[Arc<Endpoint>]) -> bool {
         all_equal_by(&self.endpoints, endpoints, |_, _| false)
     }
@@ -120,12 +127,16 @@ impl Groups {
         self.first.len()
     }
 
-    pub(crate) fn of_endpoint(&self, index: usize) -> Option<u32> {
+    pub(crate) fn group_of(&self, index: usize) -> Option<u32> {
         self.of_endpoint[index]
     }
 
     /// The groups of one namespace that a selector matches.
-    pub(crate) fn matching(&self, namespace: &str, pods: &Selector) -> impl Iterator<Item = u32> {
+    pub(crate) fn matching_groups(
+        &self,
+        namespace: &str,
+        pods: &Selector,
+    ) -> impl Iterator<Item = u32> {
         self.by_namespace
             .get(namespace)
             .into_iter()
@@ -137,8 +148,8 @@ impl Groups {
             })
     }
 
-    /// For every group the terms of `terms` that match it, ascending.
-    pub(crate) fn terms_of_groups(
+    /// For every group, the ids of the terms that match the group, ascending.
+    pub(crate) fn match_terms(
         &self,
         namespaces: &BTreeMap<String, Labels>,
         terms: &Interner<Term>,
@@ -150,7 +161,7 @@ impl Groups {
                 continue;
             };
             let mut add = |namespace: &str| {
-                for group in self.matching(namespace, pods) {
+                for group in self.matching_groups(namespace, pods) {
                     matched[group as usize].push(id as u32);
                 }
             };

@@ -1,24 +1,27 @@
+//! Ranges: when few prefixes lie below a slot of the trie, they are stored as sorted ranges of
+//! addresses with up to four classes, in one cache line, instead of as nodes.
+
 use bailey_bpf::abi;
 use bytemuck::{Pod, Zeroable};
 
 use crate::lpm::prefix::Prefix;
 
-/// Ranges of one family, in one line: see `lpm_ranges4` in `abi.h`.
+/// Ranges of one address family, in one cache line: see `lpm_ranges4` in `abi.h`.
 pub(crate) trait Ranges: Pod {
-    /// Bits of the address that they tell apart.
+    /// Bits of the address that ranges can distinguish.
     const BITS: u8;
-    /// How many ranges there may be, but for the last.
+    /// Most ranges, not counting the last.
     const LAST: usize;
-    /// How many classes they may have.
+    /// Most distinct classes.
     const CLASSES: usize;
-    /// Whether a single prefix stands in the word that would lead to them (`LPM_ONE`).
+    /// Whether a single prefix is encoded in the leaf word itself (`LPM_ONE`).
     const INLINE_SINGLE: bool;
 
-    /// From the last addresses of all ranges but one, ascending; and the class of each range, as
-    /// an index into `classes`.
+    /// Encodes ranges. `last` has the last address of every range except the final one, ascending;
+    /// `which` has the class of every range, as an index into `classes`.
     fn encode(last: &[u64], which: &[usize], classes: &[u32]) -> Self;
 
-    /// The class of the range that `rest` lies in, as `ranges4_class` and `ranges6_class` find it.
+    /// The class of the range that contains `rest`. Must match `ranges4_class` and `ranges6_class`.
     fn class(&self, rest: u64) -> Option<u32>;
 }
 
@@ -85,25 +88,25 @@ fn pad_classes<const N: usize>(classes: &[u32]) -> [u32; N] {
     padded
 }
 
-/// What a slot comes to without a node.
+/// The content of a slot that needs no node.
 #[derive(Debug)]
 pub(crate) enum SlotContent<R> {
     Class(u32),
     Ranges(R),
 }
 
-/// The ranges into which `prefixes` divide the addresses below a slot that stands for `depth`
-/// bits; `inherited` is the class between them. `None` if they are too many, of too many classes,
-/// or longer than ranges tell apart.
+/// Divides the addresses below a slot at `depth` bits into ranges by `prefixes`. `inherited` is the
+/// class of addresses outside all prefixes. `None` if there are too many ranges or classes, or if a
+/// prefix is longer than ranges can distinguish.
 ///
-/// The prefixes are longer than `depth`, in that slot, and in ascending order.
+/// The prefixes must be longer than `depth`, lie below that slot, and be in ascending order.
 pub(crate) fn divide<R: Ranges>(
     prefixes: &[(Prefix, u32)],
     depth: u8,
     inherited: u32,
 ) -> Option<SlotContent<R>> {
     let mut division = RangeBuilder::new();
-    // The prefixes that hold where the sweep has come to, each with the end of it.
+    // The prefixes that contain the current address of the sweep, each with its end.
     let mut open: Vec<(u64, u32)> = Vec::new();
     for &(prefix, class) in prefixes {
         let size = (depth + R::BITS).checked_sub(prefix.len)?;
@@ -121,7 +124,7 @@ pub(crate) fn divide<R: Ranges>(
     Some(division.encode())
 }
 
-/// The ranges so far.
+/// Collects ranges in ascending order.
 #[derive(Debug)]
 struct RangeBuilder {
     end: u64,
@@ -140,7 +143,8 @@ impl RangeBuilder {
         }
     }
 
-    /// All addresses from where the ranges end up to `end` have this class.
+    /// Appends a range with this class, from the current end to `end`. `None` if the ranges no
+    /// longer fit.
     fn extend_to<R: Ranges>(&mut self, end: u64, class: u32) -> Option<()> {
         if end <= self.end {
             return Some(());

@@ -1,16 +1,19 @@
+//! The poptrie: a direct table for the first bits, then nodes of 64 slots that find children and
+//! leaves by popcount. Leaves repeat over consecutive slots and are stored once.
+
 use bailey_bpf::abi;
 
 use crate::intern::Interner;
 use crate::lpm::prefix::Prefix;
 use crate::lpm::ranges::{Ranges, SlotContent, divide};
-use crate::tables::{LpmTables, chunked};
+use crate::tables::{LpmTables, into_chunks};
 
 const DIRECT: u8 = abi::LPM_DIRECT_BITS as u8;
 const STRIDE: u8 = abi::LPM_STRIDE as u8;
 const SLOTS: usize = 1 << STRIDE;
 
-/// Builds the trie from prefixes in ascending order, each with the class of the addresses whose
-/// longest prefix it is; `otherwise` is the class of all others.
+/// Builds the trie from prefixes in ascending order. The class of a prefix applies to the addresses
+/// for which it is the longest match; `otherwise` is the class of addresses without a match.
 pub(crate) fn build<R: Ranges>(prefixes: &[(Prefix, u32)], otherwise: u32) -> LpmTables<R> {
     let mut trie = Trie {
         nodes: Vec::new(),
@@ -18,13 +21,17 @@ pub(crate) fn build<R: Ranges>(prefixes: &[(Prefix, u32)], otherwise: u32) -> Lp
         ranges: Vec::new(),
         pairs: Interner::new(),
     };
+
+    // Prefixes that end within the direct table. In ascending order, descendants overwrite their
+    // ancestors.
     let mut classes = vec![otherwise; 1 << DIRECT];
-    // Ascending order paints ancestors before their descendants.
     for &(prefix, class) in prefixes.iter().filter(|(prefix, _)| prefix.len <= DIRECT) {
         let first = prefix.rest(0, DIRECT) as usize;
         classes[first..first + (1 << (DIRECT - prefix.len))].fill(class);
     }
     let mut direct: Vec<u32> = classes.iter().map(|class| class | abi::LPM_LEAF).collect();
+
+    // Longer prefixes, one slot of the direct table at a time.
     let longer: Vec<_> = prefixes
         .iter()
         .filter(|(prefix, _)| prefix.len > DIRECT)
@@ -42,9 +49,9 @@ pub(crate) fn build<R: Ranges>(prefixes: &[(Prefix, u32)], otherwise: u32) -> Lp
             });
     }
     LpmTables {
-        direct: chunked(&direct),
+        direct: into_chunks(&direct),
         nodes: trie.nodes,
-        leaves: chunked(&trie.leaves),
+        leaves: into_chunks(&trie.leaves),
         ranges: trie.ranges,
         pairs: trie.pairs.values().to_vec(),
     }
@@ -57,7 +64,7 @@ const EMPTY: abi::lpm_node = abi::lpm_node {
     leaf_base: 0,
 };
 
-/// The prefixes below a slot, and the class of what is between them.
+/// The prefixes below a slot, and the class of addresses outside these prefixes.
 type Below = (Vec<(Prefix, u32)>, u32);
 
 #[derive(Debug)]
@@ -69,7 +76,7 @@ struct Trie<R> {
 }
 
 impl<R: Ranges> Trie<R> {
-    /// The word of a slot that needs no node.
+    /// The leaf word of a slot; `None` if the slot needs a node.
     fn make_leaf(&mut self, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> Option<u32> {
         let one = match prefixes {
             [] => return Some(inherited | abi::LPM_LEAF),
@@ -91,7 +98,7 @@ impl<R: Ranges> Trie<R> {
         Some(leaf | abi::LPM_LEAF)
     }
 
-    /// A slot with one prefix, while there are pairs for it.
+    /// Encodes a slot with a single prefix; `None` if the table of class pairs is full.
     fn inline_single(
         &mut self,
         prefix: Prefix,
@@ -114,7 +121,7 @@ impl<R: Ranges> Trie<R> {
         )
     }
 
-    /// Fills a node that stands for `depth` bits with the prefixes below it.
+    /// Fills a node at `depth` bits with the prefixes below it, then its children.
     fn fill_node(&mut self, node: usize, prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) {
         let mut filled = abi::lpm_node {
             leaf_base: self.leaves.len() as u32,
@@ -147,7 +154,8 @@ impl<R: Ranges> Trie<R> {
     }
 }
 
-/// What is below each slot of a node.
+/// Distributes prefixes over the slots of a node. A prefix that ends in this node sets the class of
+/// the slots that it covers.
 fn split_by_slot(prefixes: &[(Prefix, u32)], depth: u8, inherited: u32) -> [Below; SLOTS] {
     let mut slots: [Below; SLOTS] = std::array::from_fn(|_| (Vec::new(), inherited));
     for &(prefix, class) in prefixes {
@@ -175,8 +183,8 @@ mod tests {
 
     const OTHERWISE: u32 = 7;
 
-    /// So many prefixes whose first bits are these, so many of them; of these lengths, and of so
-    /// many classes.
+    /// Random prefixes to generate: count, (common leading bits, how many bits are common), range
+    /// of lengths, number of classes.
     type Shape = (usize, (u128, u8), RangeInclusive<u8>, u32);
 
     fn prefixes(shape: &Shape, random: &mut fastrand::Rng) -> BTreeMap<Prefix, u32> {
@@ -195,7 +203,7 @@ mod tests {
         u128::MAX.checked_shl(u32::from(128 - len)).unwrap_or(0)
     }
 
-    /// The class of the longest prefix that the address is in, by trying all lengths.
+    /// The class of the longest prefix that contains the address, found by trying all lengths.
     fn naive(prefixes: &BTreeMap<Prefix, u32>, address: u128) -> u32 {
         let of_length = |len: u8| {
             let bits = address & mask(len);
@@ -204,7 +212,7 @@ mod tests {
         (0..=128).rev().find_map(of_length).unwrap_or(OTHERWISE)
     }
 
-    /// Addresses at the edges of every prefix, and in it.
+    /// Addresses at both edges of a prefix, just outside, and inside.
     fn probes(prefix: &Prefix, width: u8, random: &mut fastrand::Rng) -> [u128; 5] {
         let unit = 1_u128 << (128 - width);
         let size = !mask(prefix.len);
@@ -244,7 +252,7 @@ mod tests {
     const ONE_SITE: (u128, u8) = (0xfd01 << 112, 48);
 
     #[test]
-    fn ipv4_as_by_trying_all_lengths() {
+    fn ipv4_lookup_equals_linear_search_over_lengths() {
         for shape in [
             (3000, (0, 0), 24..=32, 2),
             (3000, (0, 0), 0..=32, 50),
@@ -260,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_as_by_trying_all_lengths() {
+    fn ipv6_lookup_equals_linear_search_over_lengths() {
         for shape in [
             (3000, TWO, 20..=64, 2),
             (3000, TWO, 0..=128, 50),
