@@ -1,17 +1,28 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+//! YAML text to nodes. Typed like `sigs.k8s.io/yaml`; aliases and merge keys are expanded.
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+/// Changes to a text that make it acceptable to the parser.
+mod repair;
+/// Types of scalars.
+mod scalar;
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Parser, Span, Tag};
 
 use crate::parse::error::{SyntaxError, duplicate_key, too_deep};
 use crate::parse::limits::ReadLimits;
 use crate::parse::node::{Key, Node, Pos, Value};
+use crate::parse::yaml::repair::TextRepair;
+use crate::parse::yaml::scalar::{resolve_scalar, unknown_tag};
 
-/// Parses a stream of YAML documents; empty ones are left out.
+/// Parses a stream of YAML documents and leaves out empty ones.
 ///
-/// The parser wants what stands inside brackets indented further than the key before them, where
-/// go-yaml, and so the API server, does not. Where it says so of a line, that line is indented for it,
-/// and places in the line are those of the text as it was. It also wants a space between a key's colon and a
-/// value on the same line; where tabs stand there, they become spaces for it.
+/// The parser is stricter than go-yaml, and thus than the API server, in two respects:
+/// - The content of brackets must be indented deeper than the key before them.
+/// - A key's colon must be followed by a space, not a tab, before a value on the same line.
+///
+/// If the parser reports one of these errors, the text is repaired at the reported position and
+/// parsed again. Reported positions always refer to the original text.
 pub(crate) fn parse_yaml(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, SyntaxError> {
     let mut repair = TextRepair::default();
     loop {
@@ -27,11 +38,13 @@ pub(crate) fn parse_yaml(text: &str, limits: &ReadLimits) -> Result<Vec<Node>, S
     }
 }
 
+/// A syntax error, by how the text can be repaired.
 enum Failure {
-    /// Inside brackets.
+    /// Missing indentation inside brackets.
     Indentation(SyntaxError),
-    /// Between a colon and its value.
+    /// Tabs between a colon and its value.
     Tabs(SyntaxError),
+    /// Not repairable.
     Other(SyntaxError),
 }
 
@@ -52,122 +65,41 @@ fn parse_repaired(
         let (event, span) = event.map_err(|error| {
             let pos = repair.original_pos(error.marker());
             let message = format!("not valid YAML: {}", error.info());
-            let of = match error.info() {
+            let failure = match error.info() {
                 "invalid indentation" | "invalid indentation in flow construct" => {
                     Failure::Indentation
                 }
                 "':' must be followed by a valid YAML whitespace" => Failure::Tabs,
                 _ => Failure::Other,
             };
-            of(SyntaxError { pos, message })
+            failure(SyntaxError { pos, message })
         })?;
         builder.handle_event(event, span).map_err(Failure::Other)?;
     }
     Ok(builder.documents)
 }
 
-/// What is changed of a text for the parser.
-#[derive(Default)]
-struct TextRepair {
-    /// Lines that are indented.
-    lines: BTreeSet<u32>,
-    /// By line, the columns that blanks end before in which tabs become spaces.
-    tabs: BTreeMap<u32, Vec<u32>>,
-}
-
-impl TextRepair {
-    /// Deeper than any key.
-    const INDENT: usize = 512;
-    /// Each is another reading of the whole text.
-    const MAX_REPAIRS: usize = 1000;
-    const MAX_TEXT_BYTES: usize = 1 << 20;
-
-    /// Takes in a line; false if nothing is won by it.
-    fn add_line(&mut self, text: &str, line: u32) -> bool {
-        self.has_room(text) && self.lines.insert(line)
-    }
-
-    /// Takes in the blanks before a place; false if nothing is won by it.
-    fn add_tabs_before(&mut self, text: &str, end: Pos) -> bool {
-        let ends = self.tabs.get(&end.line);
-        let known = ends.is_some_and(|ends| ends.contains(&end.column));
-        if known || !self.has_room(text) {
-            return false;
-        }
-        self.tabs.entry(end.line).or_default().push(end.column);
-        true
-    }
-
-    fn has_room(&self, text: &str) -> bool {
-        self.lines.len() + self.tabs.len() < Self::MAX_REPAIRS && text.len() <= Self::MAX_TEXT_BYTES
-    }
-
-    fn apply(&self, text: &str) -> Option<String> {
-        if self.lines.is_empty() && self.tabs.is_empty() {
-            return None;
-        }
-        let mut padded = String::with_capacity(text.len() + self.lines.len() * Self::INDENT);
-        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
-            if self.lines.contains(&number) {
-                padded.extend(std::iter::repeat_n(' ', Self::INDENT));
-            }
-            match self.tabs.get(&number) {
-                Some(ends) => padded.push_str(&replace_tabs(line, ends)),
-                None => padded.push_str(line),
-            }
-        }
-        Some(padded)
-    }
-
-    /// Where something stands in the text as it was.
-    fn original_pos(&self, marker: &Marker) -> Pos {
-        let line = marker.line() as u32;
-        let by = if self.lines.contains(&line) {
-            Self::INDENT
-        } else {
-            0
-        };
-        Pos {
-            line,
-            column: marker.col().saturating_sub(by) as u32 + 1,
-        }
-    }
-}
-
-/// A line with spaces for the tabs of the blanks that end before these columns, counted from 1.
-fn replace_tabs(line: &str, ends: &[u32]) -> String {
-    let mut chars: Vec<char> = line.chars().collect();
-    for &end in ends {
-        let before = (end as usize).saturating_sub(1).min(chars.len());
-        for c in chars[..before].iter_mut().rev() {
-            match c {
-                '\t' => *c = ' ',
-                ' ' => {}
-                _ => break,
-            }
-        }
-    }
-    chars.into_iter().collect()
-}
-
+/// Builds nodes from parser events.
 struct Builder<'a> {
     limits: &'a ReadLimits,
     repair: &'a TextRepair,
     documents: Vec<Node>,
-    open: Vec<Open>,
-    /// By anchor id, of the document that is being read.
+    /// Collections whose end has not been read, outermost first.
+    open: Vec<OpenCollection>,
+    /// By anchor id; of the current document.
     anchors: HashMap<usize, Anchored>,
+    /// Nodes that aliases have expanded to so far.
     alias_nodes: usize,
 }
 
-/// A node that aliases may stand for.
+/// A node with an anchor, to which aliases can refer.
 #[derive(Clone)]
 struct Anchored {
     node: Node,
     size: Size,
 }
 
-/// How much a node adds to what it stands in.
+/// The size of a node, to limit what aliases expand to.
 #[derive(Clone, Copy)]
 struct Size {
     nodes: usize,
@@ -179,8 +111,8 @@ const LEAF: Size = Size {
     height: 0,
 };
 
-/// A list or mapping whose end is still to come.
-struct Open {
+/// A list or mapping whose end has not been read.
+struct OpenCollection {
     pos: Pos,
     anchor: usize,
     items: Items,
@@ -233,7 +165,7 @@ impl Builder<'_> {
                     return Err(SyntaxError {
                         pos,
                         message: format!(
-                            "aliases stand for more than {} values; the limit is \
+                            "aliases expand to more than {} values; the limit is \
                              read.alias_nodes = {}",
                             self.limits.alias_nodes, self.limits.alias_nodes
                         ),
@@ -266,7 +198,7 @@ impl Builder<'_> {
         {
             return Err(unknown_tag(pos, tag));
         }
-        self.open.push(Open {
+        self.open.push(OpenCollection {
             pos,
             anchor,
             items,
@@ -298,7 +230,7 @@ impl Builder<'_> {
         )
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to the innermost open collection, or to the documents.
     fn add_node(&mut self, node: Node, anchor: usize, size: Size) -> Result<(), SyntaxError> {
         if anchor != 0 {
             self.anchors.insert(
@@ -324,7 +256,7 @@ impl Builder<'_> {
                 key,
                 merges,
             } => match key.take() {
-                None => *key = Some(key_of(node)?),
+                None => *key = Some(key_from_node(node)?),
                 Some(key) if key.text == MERGE => merges.push(node),
                 Some(key) => entries.push((key, node)),
             },
@@ -333,8 +265,8 @@ impl Builder<'_> {
     }
 }
 
-/// Keys of every scalar type become text, as `sigs.k8s.io/yaml` makes JSON of them.
-fn key_of(node: Node) -> Result<Key, SyntaxError> {
+/// Converts a key of any scalar type to text, as `sigs.k8s.io/yaml` does for JSON.
+fn key_from_node(node: Node) -> Result<Key, SyntaxError> {
     let text = match node.value {
         Value::String(text) => text,
         Value::Bool(value) => value.to_string(),
@@ -354,7 +286,8 @@ fn key_of(node: Node) -> Result<Key, SyntaxError> {
     })
 }
 
-/// Checks for duplicate keys and adds what `<<` brings in: own keys win, then earlier merges.
+/// Checks for duplicate keys, then adds the entries of merge keys (`<<`). The own keys of the
+/// mapping take precedence, then earlier merges.
 fn merge_entries(
     mut entries: Vec<(Key, Node)>,
     merges: Vec<Node>,
@@ -393,130 +326,6 @@ fn merge_entries(
     Ok(entries)
 }
 
-fn unknown_tag(pos: Pos, tag: &Tag) -> SyntaxError {
-    SyntaxError {
-        pos,
-        message: format!("unknown tag {tag}"),
-    }
-}
-
-fn resolve_scalar(
-    text: &str,
-    style: ScalarStyle,
-    tag: Option<&Tag>,
-    pos: Pos,
-) -> Result<Value, SyntaxError> {
-    let Some(tag) = tag else {
-        return Ok(match style {
-            ScalarStyle::Plain => resolve_plain(text),
-            _ => Value::String(text.to_owned()),
-        });
-    };
-    if !tag.is_yaml_core_schema() {
-        return Err(unknown_tag(pos, tag));
-    }
-    let value = match tag.suffix.as_str() {
-        "str" | "binary" | "timestamp" => return Ok(Value::String(text.to_owned())),
-        "null" | "bool" | "int" | "float" => resolve_plain(text),
-        _ => return Err(unknown_tag(pos, tag)),
-    };
-    let fits = matches!(
-        (tag.suffix.as_str(), &value),
-        ("null", Value::Null)
-            | ("bool", Value::Bool(_))
-            | ("int", Value::Integer(_))
-            | ("float", Value::Float(_) | Value::Integer(_))
-    );
-    if fits {
-        return Ok(value);
-    }
-    Err(SyntaxError {
-        pos,
-        message: format!("cannot read {text:?} as {tag}"),
-    })
-}
-
-/// The type of a plain scalar: the rules of go-yaml v2 `resolve.go`, which `sigs.k8s.io/yaml` and
-/// so the API server and kubectl go by.
-fn resolve_plain(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-            return Value::Bool(true);
-        }
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            return Value::Bool(false);
-        }
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
-            return Value::Float(f64::INFINITY);
-        }
-        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
-        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
-        _ => {}
-    }
-    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
-        return Value::String(text.to_owned());
-    }
-    let digits = text.replace('_', "");
-    if let Some(value) = parse_integer(&digits) {
-        return Value::Integer(value);
-    }
-    match parse_float(&digits) {
-        // JSON has no other way to write a whole number.
-        Some(value) if value.fract() == 0.0 && value.abs() < 1e15 => Value::Integer(value as i64),
-        Some(value) => Value::Float(value),
-        None => Value::String(text.to_owned()),
-    }
-}
-
-/// Go's `strconv.ParseInt` with base 0.
-fn parse_integer(text: &str) -> Option<i64> {
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let lower = digits.to_ascii_lowercase();
-    let (base, digits) = if let Some(rest) = lower.strip_prefix("0x") {
-        (16, rest)
-    } else if let Some(rest) = lower.strip_prefix("0b") {
-        (2, rest)
-    } else if let Some(rest) = lower.strip_prefix("0o") {
-        (8, rest)
-    } else if lower.len() > 1 && lower.starts_with('0') {
-        (8, &lower[1..])
-    } else {
-        (10, lower.as_str())
-    };
-    if digits.starts_with(['+', '-']) {
-        return None;
-    }
-    let value = i64::from_str_radix(digits, base).ok()?;
-    Some(if negative { -value } else { value })
-}
-
-/// `sigs.k8s.io/yaml` (goyaml.v2 `resolve.go`):
-/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`, and no overflow.
-fn parse_float(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
-    };
-    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
-        return None;
-    }
-    if let Some(exponent) = exponent {
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        if exponent.is_empty() || !digits(exponent) {
-            return None;
-        }
-    }
-    text.parse().ok().filter(|value: &f64| value.is_finite())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -528,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_scalars_are_typed_as_the_api_server_types_them() {
+    fn plain_scalars_get_the_types_of_the_api_server() {
         let string = |s: &str| Value::String(s.to_owned());
         for (text, expected) in [
             ("80", Value::Integer(80)),
@@ -571,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn merge_keys_bring_in_what_is_not_set() {
+    fn merge_keys_add_only_missing_entries() {
         let node = only("a: &a {x: 1, z: 2}\nb: {<<: *a, z: 3}\n");
         let b = node.get("b").unwrap();
         assert_eq!(b.get("x").unwrap().value, Value::Integer(1));
@@ -579,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_bomb_is_refused() {
+    fn alias_bomb_is_rejected() {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..10 {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");
@@ -590,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_duplicate_keys_and_unknown_tags_are_refused() {
+    fn deep_nesting_duplicate_keys_and_unknown_tags_are_rejected() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         assert!(
             parse_yaml(&deep, &ReadLimits::default())
@@ -607,13 +416,13 @@ mod tests {
     }
 
     #[test]
-    fn empty_documents_are_left_out() {
+    fn empty_documents_are_skipped() {
         let text = "---\n---\na: 1\n---\n# nothing\n---\nb: 2\n";
         assert_eq!(parse_yaml(text, &ReadLimits::default()).unwrap().len(), 2);
     }
 
     #[test]
-    fn tabs_between_a_colon_and_its_value_are_blanks() {
+    fn tabs_between_colon_and_value_are_accepted() {
         let read = |text: &str| {
             let nodes = parse_yaml(text, &ReadLimits::default()).unwrap();
             format!("{nodes:?}")
@@ -621,7 +430,7 @@ mod tests {
         let tabs = "a:\tone\nb: \t two\nc: {d:\t\"e:\tf\"}\n";
         let spaces = "a: one\nb:   two\nc: {d: \"e:\tf\"}\n";
         assert_eq!(read(tabs), read(spaces));
-        // Where a block begins they stay an error.
+        // Tabs as block indentation stay an error.
         assert!(parse_yaml("a:\n\tb: c\n", &ReadLimits::default()).is_err());
     }
 }
