@@ -1,3 +1,6 @@
+//! Reads only the files that changed since the last load. A file counts as unchanged if its device,
+//! inode, size and times are equal.
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use crate::files::{FileSet, Stamp};
 use crate::parse::limits::ReadLimits;
 use crate::snapshot::collector::{Collector, DeclaredPrefixes, ObjectCounts, Strictness};
 
-/// What files said when they were last read. A file that is as it was then is not read again.
+/// The objects of each file from the last load; unchanged files are not read again.
 #[derive(Debug)]
 pub struct FileCache {
     strictness: Strictness,
@@ -20,12 +23,13 @@ pub struct FileCache {
     parts: HashMap<PathBuf, (Stamp, Arc<Collector>)>,
 }
 
-/// A file may be written duplicates between two ticks of the clock that stamps it. What was written so
-/// short a time before it was read is not taken for known (as git has it for its index).
+/// A file can be written twice within one tick of the clock that stamps files. A file that changed
+/// less than this time before it was read is therefore not cached (git does the same for its
+/// index).
 const RACY: Duration = Duration::from_secs(2);
 
 impl FileCache {
-    /// Knows nothing yet.
+    /// An empty cache.
     pub fn new(strictness: Strictness, limits: ReadLimits, declared: DeclaredPrefixes) -> Self {
         Self {
             strictness,
@@ -35,8 +39,8 @@ impl FileCache {
         }
     }
 
-    /// As [`load_snapshot`](crate::load_snapshot), reading what has changed. `now` is the time on the clock that
-    /// stamps files.
+    /// Like [`load_snapshot`](crate::load_snapshot), but reads only the files that changed. `now`
+    /// is the time of the clock that stamps files.
     pub fn load_snapshot(
         &mut self,
         files: &FileSet,
@@ -54,7 +58,7 @@ impl FileCache {
                 |(_, part)| part,
             );
             collector.merge(&part);
-            // What could not be read may be readable the next time.
+            // An unreadable file may become readable without a change of its stamp.
             if part.is_fully_read() && stamp.is_older_than(now, RACY) {
                 parts.insert(file.to_owned(), (stamp, part));
             }

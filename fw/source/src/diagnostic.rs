@@ -1,3 +1,6 @@
+//! Diagnostics: errors and warnings about the input, with file, position, object, and a snippet of
+//! the text for the terminal.
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,27 +10,27 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::parse::node::Pos;
 
-/// How bad it is.
+/// Severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Legal, and probably not what was meant.
+    /// The input is valid but probably a mistake.
     Warning,
-    /// The input is refused.
+    /// The input is rejected.
     Error,
 }
 
-/// One finding; prints as `file:line:column: NetworkPolicy ns/name: message`.
+/// One error or warning. Displayed as `file:line:column: NetworkPolicy ns/name: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad.
+    /// Error or warning.
     pub severity: Severity,
-    /// The file, if it is about one.
+    /// The file; `None` if the diagnostic concerns the input as a whole.
     pub file: Option<PathBuf>,
-    /// The place in the file.
+    /// The position in the file.
     pub pos: Option<Pos>,
     /// The object, as `Kind ns/name`.
     pub object: Option<String>,
-    /// What is wrong; for a field, `path: Type: value: detail` as the API server words it.
+    /// The message. For a field: `path: Type: value: detail`, with the API server's texts.
     pub message: String,
 }
 
@@ -40,7 +43,7 @@ impl fmt::Display for Diagnostic {
             }
             f.write_str(" ")?;
         }
-        // `{:#}` says that a warning is one; where lines have a severity anyway, `{}` will do.
+        // `{:#}` marks warnings, for output that does not show the severity otherwise.
         if f.alternate() && self.severity == Severity::Warning {
             f.write_str("warning: ")?;
         }
@@ -51,7 +54,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All findings of one run, and the texts they are about.
+/// All diagnostics of one run, and the texts of their files.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
@@ -59,7 +62,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds a finding.
+    /// Adds a diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.list.push(diagnostic);
     }
@@ -86,35 +89,35 @@ impl Diagnostics {
         });
     }
 
-    /// Remembers a file's text for the snippets.
+    /// Stores the text of a file, for snippets.
     pub(crate) fn add_text(&mut self, file: &Path, text: Arc<str>) {
         self.texts.insert(file.to_owned(), text);
     }
 
-    /// Forgets texts that no finding is about.
+    /// Drops all texts if there are no diagnostics.
     pub(crate) fn drop_unused_texts(&mut self) {
         if self.list.is_empty() {
             self.texts.clear();
         }
     }
 
-    /// Adds everything another run found.
+    /// Adds all diagnostics and texts of another run.
     pub fn extend(&mut self, other: Self) {
         self.list.extend(other.list);
         self.texts.extend(other.texts);
     }
 
-    /// Errors, by file and place.
+    /// Errors, sorted by file and position.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.sorted(Severity::Error)
     }
 
-    /// Warnings, by file and place.
+    /// Warnings, sorted by file and position.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.sorted(Severity::Warning)
     }
 
-    /// Is there any error?
+    /// Whether there is an error.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|d| d.severity == Severity::Error)
     }
@@ -129,8 +132,8 @@ impl Diagnostics {
         list.into_iter()
     }
 
-    /// Errors and then warnings for people, each with the line it is about and a caret. Control
-    /// characters of the input never reach the terminal.
+    /// Formats all errors, then all warnings, for a terminal: each with its line of text and a
+    /// caret. Control characters of the input never reach the terminal.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color {
             Renderer::styled()
@@ -151,7 +154,7 @@ impl Diagnostics {
         let pos = diagnostic.pos?;
         let text = self.texts.get(diagnostic.file.as_deref()?)?;
         let line = text.lines().nth(pos.line.checked_sub(1)? as usize)?;
-        let (line, column) = window(line, pos.column as usize - 1);
+        let (line, column) = cut_line(line, pos.column as usize - 1);
         let line = replace_control_chars(&line);
         let start = line
             .char_indices()
@@ -170,8 +173,8 @@ impl Diagnostics {
     }
 }
 
-/// Long lines (JSON on one line) are cut around the place.
-fn window(line: &str, column: usize) -> (String, usize) {
+/// Cuts a long line (JSON on one line) around a column. Returns the part and the column in it.
+fn cut_line(line: &str, column: usize) -> (String, usize) {
     const BEFORE: usize = 40;
     const WIDTH: usize = 100;
     let from = if line.chars().count() > WIDTH {
@@ -182,7 +185,8 @@ fn window(line: &str, column: usize) -> (String, usize) {
     (line.chars().skip(from).take(WIDTH).collect(), column - from)
 }
 
-/// The bytes of the value or word that begins here, at least one where there is one.
+/// The length in bytes of the quoted string or word at the start of `rest`; at least 1 if `rest` is
+/// not empty.
 fn token_len(rest: &str) -> usize {
     let quoted = rest
         .strip_prefix('"')
@@ -194,7 +198,7 @@ fn token_len(rest: &str) -> usize {
         .max(usize::from(!rest.is_empty()))
 }
 
-/// Replaces what could steer a terminal, or look like a line of its own.
+/// Replaces control characters, which could control the terminal or fake a line of output.
 pub fn replace_control_chars(text: &str) -> String {
     let shown = |c: char| match c {
         '\t' => ' ',

@@ -1,3 +1,5 @@
+//! Which files a path stands for, the stamps that detect changes, and reading text with a limit.
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -6,26 +8,27 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The files that paths mean, and what identified each of them when it was listed.
+/// The files of a list of paths, each with its stamp at the time of listing.
 ///
-/// A directory means its `.yaml`, `.yml` and `.json` files, as in kubectl. Names that begin with
-/// a dot are left out, files and directories: an editor keeps a lock or a copy there, git its own, and a
-/// mounted ConfigMap its data, which it shows by links. So is a link to nothing. `-` is standard input.
+/// A directory stands for its `.yaml`, `.yml` and `.json` files, as in kubectl. Files and
+/// directories whose names start with a dot are skipped: lock files and backups of editors, `.git`,
+/// and the data directory of a mounted ConfigMap, whose files are visible as symbolic links.
+/// Dangling links are skipped too. `-` is standard input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileSet {
     files: BTreeMap<PathBuf, Stamp>,
-    /// Paths that were asked for and mean no file.
-    empty: Vec<PathBuf>,
+    /// Given directories that contain no file to read.
+    empty_directories: Vec<PathBuf>,
 }
 
-/// Differs whenever a file was replaced or written.
+/// Identity and times of a file. Changes whenever the file is replaced or written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
     modified: (i64, i64),
-    /// Also of names, owners and rights: whoever sets `modified` back does not set this back.
+    /// Also changes with name, owner and mode, and cannot be set back, unlike `modified`.
     changed: (i64, i64),
 }
 
@@ -40,7 +43,7 @@ impl Stamp {
         }
     }
 
-    /// Was the file last changed at least so long before a moment?
+    /// Whether the file was last changed more than `age` before `now`.
     pub(crate) fn is_older_than(&self, now: SystemTime, age: Duration) -> bool {
         let (seconds, nanoseconds) = self.modified.max(self.changed);
         let Ok(seconds) = u64::try_from(seconds) else {
@@ -51,10 +54,10 @@ impl Stamp {
     }
 }
 
-/// Stands for standard input; a file of this name is `./-`.
+/// Path of standard input; a file with this name is `./-`.
 const STDIN: &str = "-";
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
-/// Deeper than any sane tree: a symbolic link that leads back up.
+/// Deepest nesting of directories. A deeper tree is an error.
 const MAX_DEPTH: usize = 64;
 
 impl FileSet {
@@ -69,7 +72,7 @@ impl FileSet {
             let before = (set.files.len(), errors.len());
             set.add(path, recursive, &mut Vec::new(), &mut errors);
             if before == (set.files.len(), errors.len()) && path.is_dir() {
-                set.empty.push(path.clone());
+                set.empty_directories.push(path.clone());
             }
         }
         if errors.is_empty() {
@@ -99,7 +102,7 @@ impl FileSet {
             if above.len() > MAX_DEPTH {
                 return Err(io::Error::other("directories nested too deep"));
             }
-            // A link to a directory above is that directory again.
+            // A symbolic link to an ancestor directory: already being listed.
             let directory = (metadata.dev(), metadata.ino());
             if above.contains(&directory) {
                 return Ok(());
@@ -114,7 +117,7 @@ impl FileSet {
                     continue;
                 }
                 let metadata = match fs::metadata(&entry) {
-                    // A link to nothing; or gone since the directory was read.
+                    // A dangling link, or a file removed since the directory was read.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     metadata => metadata,
                 };
@@ -135,50 +138,51 @@ impl FileSet {
         }
     }
 
-    /// The files, sorted.
+    /// The files, sorted by path.
     pub fn iter(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)
     }
 
-    /// The files with what identified them.
+    /// The files with their stamps.
     pub(crate) fn stamps(&self) -> impl Iterator<Item = (&Path, Stamp)> {
         let files = self.files.iter();
         files.map(|(path, stamp)| (path.as_path(), *stamp))
     }
 
-    /// The directories that were asked for and have no file to read.
+    /// The given directories that contain no file to read.
     pub fn empty_directories(&self) -> &[PathBuf] {
-        &self.empty
+        &self.empty_directories
     }
 
-    /// How many there are.
+    /// Number of files.
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Are there none?
+    /// Whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 }
 
-/// Is it a file that a directory means?
+/// Whether a file has an extension that is read from directories: yaml, yml or json.
 pub fn has_known_extension(path: &Path) -> bool {
     path.extension()
         .and_then(OsStr::to_str)
         .is_some_and(|ext| EXTENSIONS.contains(&ext))
 }
 
-/// Does its name begin with a dot?
+/// Whether the name of a path starts with a dot.
 pub fn is_hidden(path: &Path) -> bool {
     let name = path.file_name();
     name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// Reads a file up to a limit.
+/// Reads a text file of at most `limit` bytes.
 ///
 /// # Errors
-/// If it cannot be read, is longer than the limit, or is not UTF-8; the message says which.
+/// If the file cannot be read, is larger than the limit, or is not UTF-8. The message names the
+/// reason.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, String> {
     let from: Box<dyn Read> = if path == Path::new(STDIN) {
         Box::new(io::stdin())
@@ -197,7 +201,7 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, String> {
     }
     if let Some(encoding) = detect_utf16(&bytes) {
         return Err(format!(
-            "it is {encoding}; save it as UTF-8 (iconv -f {encoding} -t UTF-8)"
+            "file is encoded in {encoding}; convert it to UTF-8 (iconv -f {encoding} -t UTF-8)"
         ));
     }
     String::from_utf8(bytes).map_err(|error| {
@@ -208,7 +212,7 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, String> {
     })
 }
 
-/// By its byte order mark; without one, by the zeros between ASCII characters.
+/// Detects UTF-16 by its byte order mark, or by zero bytes between ASCII characters.
 fn detect_utf16(bytes: &[u8]) -> Option<&'static str> {
     match *bytes {
         [0xff, 0xfe, ..] => Some("UTF-16LE"),

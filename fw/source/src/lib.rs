@@ -1,6 +1,6 @@
-//! Files to a [`Snapshot`](bailey_policy::Snapshot): reads Kubernetes YAML and JSON, validates it
-//! as the API server does, and reports every error of every file with file, line, column and
-//! field. Nothing here decides about packets.
+//! Reads Kubernetes YAML and JSON files into a [`Snapshot`](bailey_policy::Snapshot). Validates
+//! objects like the API server, and reports every error of every file with file, line, column and
+//! field. Evaluates no policy.
 #![forbid(unsafe_code)]
 
 /// Diagnostics: file, line, field, message, and a snippet for the terminal.

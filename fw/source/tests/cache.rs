@@ -1,4 +1,4 @@
-//! Reading what has changed comes to what reading everything comes to.
+//! The file cache: loading only the changed files gives the same result as loading all files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ impl Random {
     }
 }
 
-/// One object; few names, so that some stand in two files, and some addresses at two objects.
+/// A random object. There are few names and addresses, so that some objects are defined twice and
+/// some addresses have two owners.
 fn object(random: &mut Random) -> String {
     let n = random.below(60);
     let label = random.below(3);
@@ -50,7 +51,7 @@ fn object(random: &mut Random) -> String {
     }
 }
 
-/// Writes a file, or takes it away.
+/// Writes or removes a random file.
 fn change(directory: &Path, random: &mut Random) {
     let path = directory.join(format!("{}.yaml", random.below(FILES)));
     if random.below(6) == 0 {
@@ -62,7 +63,7 @@ fn change(directory: &Path, random: &mut Random) {
         0 => "kind: [".to_owned(),
         _ => objects.join("---\n"),
     };
-    // Another file each time: the clock that stamps files is slower than this test.
+    // A new inode each time, because the clock that stamps files is slower than this test.
     let new = directory.join("new");
     fs::write(&new, text).unwrap();
     let _ = fs::remove_file(&path);
@@ -87,7 +88,7 @@ fn described(
 }
 
 #[test]
-fn changed_files_give_what_all_files_give() {
+fn cached_load_equals_full_load_after_random_changes() {
     let directory = TempDir::new().unwrap();
     let paths: [PathBuf; 1] = [directory.path().to_owned()];
     let mut random = Random(3);
@@ -97,7 +98,7 @@ fn changed_files_give_what_all_files_give() {
     for round in 0..ROUNDS {
         change(directory.path(), &mut random);
         let files = FileSet::list(&paths, false).unwrap();
-        // Long after the files were written: what did not change is not read again.
+        // A time long after the files were written, so that unchanged files come from the cache.
         let later = SystemTime::now() + Duration::from_secs(60);
         let cached = cache.load_snapshot(&files, later);
         let whole = load_snapshot(
@@ -121,9 +122,9 @@ fn changed_files_give_what_all_files_give() {
     assert!(good > 50 && bad > 50, "{good} {bad}");
 }
 
-/// Written again within the tick that stamps it, with as many bytes: only age tells.
+/// The second write has the same size and falls into the same clock tick, so the stamps are equal.
 #[test]
-fn a_file_that_was_just_written_is_read_again() {
+fn recently_written_file_is_read_again() {
     let directory = TempDir::new().unwrap();
     let paths: [PathBuf; 1] = [directory.path().to_owned()];
     let file = directory.path().join("a.yaml");
@@ -144,9 +145,8 @@ fn a_file_that_was_just_written_is_read_again() {
     }
 }
 
-/// What cannot be read is an error as long as it cannot be, and no longer.
 #[test]
-fn a_file_that_becomes_readable_is_read() {
+fn file_that_becomes_readable_is_read() {
     let directory = TempDir::new().unwrap();
     let paths: [PathBuf; 1] = [directory.path().to_owned()];
     let file = directory.path().join("a.yaml");

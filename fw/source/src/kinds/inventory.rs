@@ -1,5 +1,5 @@
-//! Namespace, Pod and Node, read tolerantly: only the fields that matter are decoded, so that a
-//! newer object or a hand-written one with loose types elsewhere is no error.
+//! Namespace, Pod and Node, read tolerantly: only the fields in use are decoded, so that newer
+//! objects, and hand-written ones with wrong types elsewhere, are accepted.
 
 use std::net::IpAddr;
 
@@ -42,33 +42,34 @@ pub(crate) const POD_FIELDS: &[&str] = &[
     "status.podIPs",
 ];
 
-/// What a Pod object turned out to be.
+/// The result of reading a Pod object.
 #[derive(Debug)]
 pub(crate) enum Pod {
-    /// A pod with a network namespace of its own; without addresses while it is not started.
+    /// A pod with its own network namespace; has no addresses until it starts.
     Endpoint(Endpoint),
-    /// A pod in its node's network namespace.
+    /// A pod in the network namespace of its node.
     Host(HostPod),
-    /// Succeeded or Failed: its addresses may already belong to another pod.
+    /// A pod in phase Succeeded or Failed: its addresses may already belong to another pod.
     Finished,
 }
 
-pub(crate) fn labels(metadata: &ObjectMeta) -> Labels {
+pub(crate) fn read_labels(metadata: &ObjectMeta) -> Labels {
     let labels = metadata.labels.iter().flatten();
     labels
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect()
 }
 
-/// A terminating pod (`deletionTimestamp`) is a pod like others until it is finished or gone.
-pub(crate) fn pod(id: EndpointRef, object: &api::Pod, errors: &mut FieldErrors) -> Pod {
+/// Reads a Pod. A terminating pod (`deletionTimestamp`) stays an endpoint until it is finished or
+/// removed.
+pub(crate) fn read_pod(id: EndpointRef, object: &api::Pod, errors: &mut FieldErrors) -> Pod {
     let spec = object.spec.clone().unwrap_or_default();
     let status = object.status.clone().unwrap_or_default();
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
         return Pod::Finished;
     }
-    let addresses = pod_addresses(&status, errors);
-    let ports = container_ports(&spec);
+    let addresses = read_pod_addresses(&status, errors);
+    let ports = read_container_ports(&spec);
     if spec.host_network == Some(true) {
         return Pod::Host(HostPod {
             id,
@@ -77,7 +78,7 @@ pub(crate) fn pod(id: EndpointRef, object: &api::Pod, errors: &mut FieldErrors) 
             ports,
         });
     }
-    let labels = labels(&object.metadata);
+    let labels = read_labels(&object.metadata);
     Pod::Endpoint(Endpoint {
         id,
         labels,
@@ -87,33 +88,37 @@ pub(crate) fn pod(id: EndpointRef, object: &api::Pod, errors: &mut FieldErrors) 
     })
 }
 
-/// `podIPs`, or `podIP` where a producer filled in only that.
-fn pod_addresses(status: &api::PodStatus, errors: &mut FieldErrors) -> Vec<IpAddr> {
+/// `podIPs`, or `podIP` if only that field is set.
+fn read_pod_addresses(status: &api::PodStatus, errors: &mut FieldErrors) -> Vec<IpAddr> {
     let path = FieldPath::of(&["status"]);
     let many = status.pod_ips.as_deref().unwrap_or_default();
     let mut found = Vec::new();
     for (index, entry) in many.iter().enumerate() {
         let path = path.key("podIPs").index(index).key("ip");
-        found.extend(address(&path, &entry.ip, errors));
+        found.extend(parse_address(&path, &entry.ip, errors));
     }
     if many.is_empty() {
         let one = status.pod_ip.as_deref().filter(|text| !text.is_empty());
-        found.extend(one.and_then(|text| address(&path.key("podIP"), text, errors)));
+        found.extend(one.and_then(|text| parse_address(&path.key("podIP"), text, errors)));
     }
-    unique(found)
+    remove_duplicates(found)
 }
 
-pub(crate) fn address(path: &FieldPath, text: &str, errors: &mut FieldErrors) -> Option<IpAddr> {
-    match validate::address(text) {
+pub(crate) fn parse_address(
+    path: &FieldPath,
+    text: &str,
+    errors: &mut FieldErrors,
+) -> Option<IpAddr> {
+    match validate::parse_address(text) {
         Ok(address) => Some(address),
         Err(detail) => {
-            errors.invalid_text(path, text, vec![detail.to_owned()]);
+            errors.add_invalid_text(path, text, vec![detail.to_owned()]);
             None
         }
     }
 }
 
-pub(crate) fn unique(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+pub(crate) fn remove_duplicates(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let mut seen = Vec::with_capacity(addresses.len());
     for address in addresses {
         if !seen.contains(&address) {
@@ -123,9 +128,9 @@ pub(crate) fn unique(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     seen
 }
 
-/// Named ports of the containers that run beside each other: the main ones, and init containers
-/// that restart always (sidecars).
-fn container_ports(spec: &api::PodSpec) -> Vec<NamedPort> {
+/// Named ports of all containers that run at the same time: the main containers, and init
+/// containers with restart policy Always (sidecars).
+fn read_container_ports(spec: &api::PodSpec) -> Vec<NamedPort> {
     let init = spec.init_containers.iter().flatten();
     let sidecars = init.filter(|c| c.restart_policy.as_deref() == Some("Always"));
     let mut ports: Vec<NamedPort> = spec
@@ -134,8 +139,8 @@ fn container_ports(spec: &api::PodSpec) -> Vec<NamedPort> {
         .chain(sidecars)
         .flat_map(|container| container.ports.iter().flatten())
         .filter_map(|port| {
-            let protocol = protocol(port.protocol.as_deref().unwrap_or("TCP"))?;
-            let number = validate::port_number(i64::from(port.container_port))?;
+            let protocol = parse_protocol(port.protocol.as_deref().unwrap_or("TCP"))?;
+            let number = validate::parse_port(i64::from(port.container_port))?;
             Some(NamedPort {
                 name: port.name.clone()?,
                 protocol,
@@ -148,7 +153,7 @@ fn container_ports(spec: &api::PodSpec) -> Vec<NamedPort> {
     ports
 }
 
-pub(crate) fn protocol(name: &str) -> Option<Protocol> {
+pub(crate) fn parse_protocol(name: &str) -> Option<Protocol> {
     match name {
         "TCP" => Some(Protocol::TCP),
         "UDP" => Some(Protocol::UDP),
@@ -157,9 +162,8 @@ pub(crate) fn protocol(name: &str) -> Option<Protocol> {
     }
 }
 
-/// The ranges that a node's pods have their addresses from; `podCIDR` where a producer filled in only
-/// that.
-pub(crate) fn pod_cidrs(object: &api::Node, errors: &mut FieldErrors) -> Vec<IpNet> {
+/// The address ranges of a node's pods: `podCIDRs`, or `podCIDR` if only that field is set.
+pub(crate) fn read_pod_cidrs(object: &api::Node, errors: &mut FieldErrors) -> Vec<IpNet> {
     let spec = object.spec.clone().unwrap_or_default();
     let path = FieldPath::of(&["spec"]);
     let many = spec.pod_cidrs.unwrap_or_default();
@@ -175,32 +179,32 @@ pub(crate) fn pod_cidrs(object: &api::Node, errors: &mut FieldErrors) -> Vec<IpN
     for (path, text) in texts {
         match text.parse::<IpNet>() {
             Ok(net) => found.push(net.trunc()),
-            Err(_) => errors.invalid_text(
+            Err(_) => errors.add_invalid_text(
                 &path,
                 text,
-                vec!["must be a prefix, as in 10.42.0.0/24".to_owned()],
+                vec!["must be a prefix, for example 10.42.0.0/24".to_owned()],
             ),
         }
     }
     found
 }
 
-/// The addresses of a range that bridges and tunnels of its node have: its network address and the
-/// first after it.
+/// The addresses in a pod range that belong to the node's bridges and tunnels: the network address
+/// and the first address after it.
 fn node_addresses_in(net: IpNet) -> impl Iterator<Item = IpAddr> {
     let hosts = net.max_prefix_len() - net.prefix_len();
     let first = match net.network() {
         IpAddr::V4(address) => IpAddr::V4((address.to_bits() | 1).into()),
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() | 1).into()),
     };
-    // Of a range of four addresses or less pods have what they need.
+    // In a range of four addresses or fewer, all addresses are for pods.
     let some = (hosts > 2).then_some([net.network(), first]);
     some.into_iter().flatten()
 }
 
-/// A node by the addresses that its status lists, and by those that it has in its pods' ranges; host
-/// names are not addresses.
-pub(crate) fn node(
+/// Reads a Node. Its addresses are the IP addresses in its status, and its own addresses in the
+/// ranges of its pods.
+pub(crate) fn read_node(
     name: &str,
     object: &api::Node,
     pod_cidrs: &[IpNet],
@@ -216,7 +220,9 @@ pub(crate) fn node(
         .enumerate();
     let addresses = listed
         .filter(|(_, entry)| matches!(entry.type_.as_str(), "InternalIP" | "ExternalIP"))
-        .filter_map(|(at, entry)| address(&path.index(at).key("address"), &entry.address, errors))
+        .filter_map(|(at, entry)| {
+            parse_address(&path.index(at).key("address"), &entry.address, errors)
+        })
         .chain(pod_cidrs.iter().copied().flat_map(node_addresses_in))
         .collect();
     let id = EndpointRef {
@@ -226,8 +232,8 @@ pub(crate) fn node(
     };
     Endpoint {
         id,
-        labels: labels(&object.metadata),
-        addresses: unique(addresses),
+        labels: read_labels(&object.metadata),
+        addresses: remove_duplicates(addresses),
         ports: Vec::new(),
         node: None,
     }

@@ -17,12 +17,12 @@ use crate::kinds::rate_limit;
 use crate::kinds::validate::{self, CIDR_INVALID, FieldErrors, PORT_RANGE};
 use crate::parse::node::FieldPath;
 
-/// A policy that was read, with what is wrong with it.
+/// A policy, with its validation errors and warnings.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) policy: NetworkPolicy,
     pub(crate) errors: FieldErrors,
-    /// Spellings that lenient reading let pass.
+    /// Spellings of CIDRs that lenient reading accepts.
     pub(crate) warnings: Vec<(FieldPath, String)>,
 }
 
@@ -36,10 +36,10 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
     let path = FieldPath::of(&["spec"]);
     let pod_selector = spec
         .pod_selector
-        .map(|selector| reader.selector(&path.key("podSelector"), &selector))
+        .map(|selector| reader.read_selector(&path.key("podSelector"), &selector))
         .unwrap_or_default();
     let ingress = spec.ingress.unwrap_or_default();
-    let ingress = reader.rules(
+    let ingress = reader.read_rules(
         &path.key("ingress"),
         "from",
         ingress
@@ -47,7 +47,7 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
             .map(|rule| (rule.from.as_deref(), rule.ports.as_deref())),
     );
     let egress = spec.egress.unwrap_or_default();
-    let egress = reader.rules(
+    let egress = reader.read_rules(
         &path.key("egress"),
         "to",
         egress
@@ -55,7 +55,7 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
             .map(|rule| (rule.to.as_deref(), rule.ports.as_deref())),
     );
     let types = spec.policy_types.unwrap_or_default();
-    let types = reader.policy_types(&path.key("policyTypes"), &types, !egress.is_empty());
+    let types = reader.read_policy_types(&path.key("policyTypes"), &types, !egress.is_empty());
     let mut policy = NetworkPolicy {
         id,
         pod_selector,
@@ -64,7 +64,7 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
         location: SourceLocation::default(),
     };
     if let Some(annotations) = &object.metadata.annotations {
-        rate_limit::apply(annotations, &mut policy, &mut reader.errors);
+        rate_limit::apply_annotations(annotations, &mut policy, &mut reader.errors);
     }
     Read {
         policy,
@@ -85,7 +85,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn rules<'a>(
+    fn read_rules<'a>(
         &mut self,
         path: &FieldPath,
         peers_field: &str,
@@ -103,12 +103,12 @@ impl Reader {
                 let ports_path = path.key("ports");
                 let ports = ports.unwrap_or_default().iter().enumerate();
                 let ports: Vec<_> = ports
-                    .filter_map(|(i, port)| self.port(&ports_path.index(i), port))
+                    .filter_map(|(i, port)| self.read_port(&ports_path.index(i), port))
                     .collect();
                 let peers_path = path.key(peers_field);
                 let peers = peers.unwrap_or_default().iter().enumerate();
                 let peers = peers
-                    .filter_map(|(i, peer)| self.peer(&peers_path.index(i), peer))
+                    .filter_map(|(i, peer)| self.read_peer(&peers_path.index(i), peer))
                     .collect();
                 Rule {
                     peers,
@@ -119,14 +119,14 @@ impl Reader {
             .collect()
     }
 
-    fn port(&mut self, path: &FieldPath, port: &api::NetworkPolicyPort) -> Option<PortMatch> {
+    fn read_port(&mut self, path: &FieldPath, port: &api::NetworkPolicyPort) -> Option<PortMatch> {
         let errors = self.errors.0.len();
         let protocol_name = port.protocol.as_deref().unwrap_or("TCP");
-        let protocol = inventory::protocol(protocol_name);
+        let protocol = inventory::parse_protocol(protocol_name);
         if protocol.is_none() {
             let supported = &["TCP", "UDP", "SCTP"];
             self.errors
-                .unsupported(&path.key("protocol"), protocol_name, supported);
+                .add_unsupported(&path.key("protocol"), protocol_name, supported);
         }
         let port_path = path.key("port");
         let end_path = path.key("endPort");
@@ -134,15 +134,15 @@ impl Reader {
             (None, None) => Some(PortSpec::Any),
             (None, Some(end)) => {
                 let detail = "may not be specified when `port` is not specified";
-                self.errors.invalid(&end_path, end, detail);
+                self.errors.add_invalid(&end_path, end, detail);
                 None
             }
             (Some(IntOrString::Int(first)), end) => {
-                let number = validate::port_number(i64::from(*first));
+                let number = validate::parse_port(i64::from(*first));
                 if number.is_none() {
-                    self.errors.invalid(&port_path, first, PORT_RANGE);
+                    self.errors.add_invalid(&port_path, first, PORT_RANGE);
                 }
-                self.end_port(&end_path, *first, end)
+                self.read_end_port(&end_path, *first, end)
                     .zip(number)
                     .map(|(end, first)| {
                         PortSpec::Range(PortRange {
@@ -154,10 +154,10 @@ impl Reader {
             (Some(IntOrString::String(name)), end) => {
                 if let Some(end) = end {
                     let detail = "may not be specified when `port` is non-numeric";
-                    self.errors.invalid(&end_path, end, detail);
+                    self.errors.add_invalid(&end_path, end, detail);
                 }
                 self.errors
-                    .invalid_text(&port_path, name, validate::port_name(name));
+                    .add_invalid_text(&port_path, name, validate::check_port_name(name));
                 Some(PortSpec::Named(name.clone()))
             }
         };
@@ -167,42 +167,47 @@ impl Reader {
             .map(|(port, protocol)| PortMatch { protocol, port })
     }
 
-    /// The last port, `Some(None)` where no `endPort` is given, `None` on an error.
-    fn end_port(&mut self, path: &FieldPath, first: i32, end: Option<i32>) -> Option<Option<u16>> {
+    /// Validates `endPort`: `Some(None)` if there is none, `None` if it is invalid.
+    fn read_end_port(
+        &mut self,
+        path: &FieldPath,
+        first: i32,
+        end: Option<i32>,
+    ) -> Option<Option<u16>> {
         let Some(end) = end else { return Some(None) };
         if end < first {
             self.errors
-                .invalid(path, end, "must be greater than or equal to `port`");
+                .add_invalid(path, end, "must be greater than or equal to `port`");
         }
-        let number = validate::port_number(i64::from(end));
+        let number = validate::parse_port(i64::from(end));
         if number.is_none() {
-            self.errors.invalid(path, end, PORT_RANGE);
+            self.errors.add_invalid(path, end, PORT_RANGE);
         }
         number.filter(|_| end >= first).map(Some)
     }
 
-    fn peer(&mut self, path: &FieldPath, peer: &api::NetworkPolicyPeer) -> Option<Peer> {
+    fn read_peer(&mut self, path: &FieldPath, peer: &api::NetworkPolicyPeer) -> Option<Peer> {
         let pods = peer
             .pod_selector
             .as_ref()
-            .map(|selector| self.selector(&path.key("podSelector"), selector));
+            .map(|selector| self.read_selector(&path.key("podSelector"), selector));
         let namespaces = peer
             .namespace_selector
             .as_ref()
-            .map(|selector| self.selector(&path.key("namespaceSelector"), selector));
+            .map(|selector| self.read_selector(&path.key("namespaceSelector"), selector));
         let block = peer
             .ip_block
             .as_ref()
-            .map(|block| self.ip_block(&path.key("ipBlock"), block));
+            .map(|block| self.read_ip_block(&path.key("ipBlock"), block));
         match (block, pods, namespaces) {
             (None, None, None) => {
-                self.errors.required(path, "must specify a peer");
+                self.errors.add_required(path, "must specify a peer");
                 None
             }
             (Some(block), None, None) => block.map(Peer::IpBlock),
             (Some(_), _, _) => {
                 self.errors
-                    .forbidden(path, "may not specify both ipBlock and another peer");
+                    .add_forbidden(path, "may not specify both ipBlock and another peer");
                 None
             }
             (None, pods, namespaces) => Some(Peer::Selected {
@@ -212,13 +217,13 @@ impl Reader {
         }
     }
 
-    fn ip_block(&mut self, path: &FieldPath, block: &api::IPBlock) -> Option<IpBlock> {
+    fn read_ip_block(&mut self, path: &FieldPath, block: &api::IPBlock) -> Option<IpBlock> {
         let cidr_path = path.key("cidr");
         if block.cidr.is_empty() {
-            self.errors.required(&cidr_path, "");
+            self.errors.add_required(&cidr_path, "");
             return None;
         }
-        let cidr = self.cidr(&cidr_path, &block.cidr)?;
+        let cidr = self.read_cidr(&cidr_path, &block.cidr)?;
         let mut except = Vec::new();
         for (index, text) in block
             .except
@@ -228,12 +233,12 @@ impl Reader {
             .enumerate()
         {
             let path = path.key("except").index(index);
-            let Some(net) = self.cidr(&path, text) else {
+            let Some(net) = self.read_cidr(&path, text) else {
                 continue;
             };
             if !cidr.contains(&net.addr()) || cidr.prefix_len() >= net.prefix_len() {
                 let detail = "must be a strict subset of `cidr`".to_owned();
-                self.errors.invalid_text(&path, text, vec![detail]);
+                self.errors.add_invalid_text(&path, text, vec![detail]);
                 continue;
             }
             except.push(net);
@@ -243,16 +248,16 @@ impl Reader {
         Some(IpBlock { cidr, except })
     }
 
-    fn cidr(&mut self, path: &FieldPath, text: &str) -> Option<IpNet> {
-        let Some(cidr) = validate::cidr(text) else {
+    fn read_cidr(&mut self, path: &FieldPath, text: &str) -> Option<IpNet> {
+        let Some(cidr) = validate::parse_cidr(text) else {
             self.errors
-                .invalid_text(path, text, vec![CIDR_INVALID.to_owned()]);
+                .add_invalid_text(path, text, vec![CIDR_INVALID.to_owned()]);
             return None;
         };
         match cidr.objection {
             Some(objection) if !(self.lenient && cidr.can_be_masked()) => {
                 self.errors
-                    .invalid_text(path, text, vec![objection.to_owned()]);
+                    .add_invalid_text(path, text, vec![objection.to_owned()]);
             }
             _ => {
                 self.warnings
@@ -262,14 +267,14 @@ impl Reader {
         Some(cidr.net)
     }
 
-    fn selector(&mut self, path: &FieldPath, selector: &LabelSelector) -> Selector {
+    fn read_selector(&mut self, path: &FieldPath, selector: &LabelSelector) -> Selector {
         let mut requirements = BTreeSet::new();
         let labels_path = path.key("matchLabels");
         for (key, value) in selector.match_labels.iter().flatten() {
             self.errors
-                .invalid_text(&labels_path, key, validate::label_key(key));
+                .add_invalid_text(&labels_path, key, validate::check_label_key(key));
             self.errors
-                .invalid_text(&labels_path, value, validate::label_value(value));
+                .add_invalid_text(&labels_path, value, validate::check_label_value(value));
             requirements.insert(Requirement::In(key.clone(), [value.clone()].into()));
         }
         let expressions = selector.match_expressions.iter().flatten().enumerate();
@@ -280,7 +285,7 @@ impl Reader {
             let requirement = match expression.operator.as_str() {
                 "In" | "NotIn" if values.is_empty() => {
                     let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-                    self.errors.required(&path.key("values"), detail);
+                    self.errors.add_required(&path.key("values"), detail);
                     None
                 }
                 "In" => Some(Requirement::In(key, values)),
@@ -288,7 +293,7 @@ impl Reader {
                 "Exists" | "DoesNotExist" if !values.is_empty() => {
                     let detail =
                         "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                    self.errors.forbidden(&path.key("values"), detail);
+                    self.errors.add_forbidden(&path.key("values"), detail);
                     None
                 }
                 "Exists" => Some(Requirement::Exists(key)),
@@ -296,25 +301,26 @@ impl Reader {
                 other => {
                     let detail = "not a valid selector operator".to_owned();
                     self.errors
-                        .invalid_text(&path.key("operator"), other, vec![detail]);
+                        .add_invalid_text(&path.key("operator"), other, vec![detail]);
                     None
                 }
             };
             requirements.extend(requirement);
             let key = &expression.key;
             self.errors
-                .invalid_text(&path.key("key"), key, validate::label_key(key));
+                .add_invalid_text(&path.key("key"), key, validate::check_label_key(key));
             for (index, value) in expression.values.iter().flatten().enumerate() {
                 let path = path.key("values").index(index);
                 self.errors
-                    .invalid_text(&path, value, validate::label_value(value));
+                    .add_invalid_text(&path, value, validate::check_label_value(value));
             }
         }
         Selector(requirements)
     }
 
-    /// Missing and empty mean Ingress, and Egress where there are egress rules.
-    fn policy_types(
+    /// Defaults `policyTypes`: missing or empty means Ingress, plus Egress if there are egress
+    /// rules.
+    fn read_policy_types(
         &mut self,
         path: &FieldPath,
         types: &[String],
@@ -330,12 +336,12 @@ impl Reader {
             let list: Vec<String> = types.iter().map(|t| validate::quoted(t)).collect();
             let list = format!("[{}]", list.join(","));
             self.errors
-                .invalid(path, list, "may not specify more than two policyTypes");
+                .add_invalid(path, list, "may not specify more than two policyTypes");
         } else {
             for (index, name) in types.iter().enumerate() {
                 if name != "Ingress" && name != "Egress" {
                     self.errors
-                        .unsupported(&path.index(index), name, &["Ingress", "Egress"]);
+                        .add_unsupported(&path.index(index), name, &["Ingress", "Egress"]);
                 }
             }
         }

@@ -1,3 +1,6 @@
+//! Rate limits of rules, from the annotations `bailey.dev/rate-limit` and
+//! `bailey.dev/rate-limit-per-source`.
+
 use std::collections::BTreeMap;
 
 use bailey_policy::{Direction, NetworkPolicy, RateLimit, RateLimits};
@@ -9,10 +12,12 @@ const PREFIX: &str = "bailey.dev/";
 const ALL: &str = "bailey.dev/rate-limit";
 const PER_SOURCE: &str = "bailey.dev/rate-limit-per-source";
 
-const SYNTAX: &str = "must be connections per second, minute or hour, as in \"100/s\" or \"600/m \
-                      burst 20\"; for some rules only, as in \"egress=9/s, ingress[0]=5/s\"";
+const SYNTAX: &str = "must be connections per second, minute or hour, for example \"100/s\" or \
+                      \"600/m burst 20\"; to limit only some rules, for example \"egress=9/s, \
+                      ingress[0]=5/s\"";
 
-/// Which rules an entry is for; the later ones go before the earlier ones.
+/// The rules to which an entry applies, from general to specific. Specific entries override general
+/// ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     All,
@@ -20,8 +25,8 @@ enum Target {
     Rule(Direction, usize),
 }
 
-/// Reads the limits that a policy's annotations ask for.
-pub(crate) fn apply(
+/// Reads the rate limits in a policy's annotations and sets them on its rules.
+pub(crate) fn apply_annotations(
     annotations: &BTreeMap<String, String>,
     policy: &mut NetworkPolicy,
     errors: &mut FieldErrors,
@@ -35,30 +40,33 @@ pub(crate) fn apply(
             ALL => |limits| &mut limits.all,
             PER_SOURCE => |limits| &mut limits.per_source,
             _ => {
-                errors.unsupported(&path, key, &[ALL, PER_SOURCE]);
+                errors.add_unsupported(&path, key, &[ALL, PER_SOURCE]);
                 continue;
             }
         };
-        match entries(value, policy) {
+        match parse_entries(value, policy) {
             Ok(entries) => {
                 for (target, limit) in entries {
-                    set(policy, target, limit, field);
+                    set_limit(policy, target, limit, field);
                 }
             }
-            Err(detail) => errors.invalid(&path, quoted(value), &detail),
+            Err(detail) => errors.add_invalid(&path, quoted(value), &detail),
         }
     }
 }
 
-/// The entries of an annotation, the most special last.
-fn entries(text: &str, policy: &NetworkPolicy) -> Result<BTreeMap<Target, RateLimit>, String> {
+/// Parses the entries of an annotation; the most specific is last.
+fn parse_entries(
+    text: &str,
+    policy: &NetworkPolicy,
+) -> Result<BTreeMap<Target, RateLimit>, String> {
     let mut entries = BTreeMap::new();
     for entry in text.split(',') {
         let (target, limit) = match entry.split_once('=') {
-            Some((rules, limit)) => (target(rules.trim(), policy)?, limit),
+            Some((rules, limit)) => (parse_target(rules.trim(), policy)?, limit),
             None => (Target::All, entry),
         };
-        let limit = rate(limit).ok_or(SYNTAX)?;
+        let limit = parse_rate(limit).ok_or(SYNTAX)?;
         if entries.insert(target, limit).is_some() {
             return Err(format!("{} has two limits", entry.trim()));
         }
@@ -66,7 +74,7 @@ fn entries(text: &str, policy: &NetworkPolicy) -> Result<BTreeMap<Target, RateLi
     Ok(entries)
 }
 
-fn target(text: &str, policy: &NetworkPolicy) -> Result<Target, String> {
+fn parse_target(text: &str, policy: &NetworkPolicy) -> Result<Target, String> {
     let (name, index) = match text.strip_suffix(']').and_then(|t| t.split_once('[')) {
         Some((name, index)) => (name, Some(index.parse::<usize>().map_err(|_| SYNTAX)?)),
         None => (text, None),
@@ -81,8 +89,8 @@ fn target(text: &str, policy: &NetworkPolicy) -> Result<Target, String> {
     }
 }
 
-/// `<n>/<s|m|h>`, and perhaps `burst <n>`; without, as many at once as in the whole time.
-fn rate(text: &str) -> Option<RateLimit> {
+/// Parses `<n>/<s|m|h>`, optionally followed by `burst <n>`. The default burst is `<n>`.
+fn parse_rate(text: &str) -> Option<RateLimit> {
     let number = |text: &str| text.parse::<u32>().ok().filter(|&number| number > 0);
     let mut words = text.split_whitespace();
     let (connections, unit) = words.next()?.split_once('/')?;
@@ -105,7 +113,7 @@ fn rate(text: &str) -> Option<RateLimit> {
     })
 }
 
-fn set(
+fn set_limit(
     policy: &mut NetworkPolicy,
     target: Target,
     limit: RateLimit,
@@ -149,7 +157,7 @@ mod tests {
         let mut policy = policy();
         let mut errors = FieldErrors::default();
         let annotations = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        apply(&annotations, &mut policy, &mut errors);
+        apply_annotations(&annotations, &mut policy, &mut errors);
         match errors.0.first() {
             Some((path, message)) => Err(format!("{path}: {message}")),
             None => Ok(policy
@@ -170,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_special_entry_counts() {
+    fn most_specific_entry_wins() {
         let limits = read(ALL, "ingress[1]=5/m burst 2, 100/s, ingress=7/h").unwrap();
         assert_eq!(limits[0].all, limit(7, 3600, 7));
         assert_eq!(limits[1].all, limit(5, 60, 2));
@@ -184,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_limit_is_an_error_that_says_what_is() {
+    fn invalid_limit_is_an_error_with_an_example() {
         for wrong in [
             "",
             "100",
@@ -203,7 +211,7 @@ mod tests {
             "1.5/s",
         ] {
             let error = read(ALL, wrong).unwrap_err();
-            assert!(error.contains("as in \"100/s\""), "{wrong}: {error}");
+            assert!(error.contains("for example \"100/s\""), "{wrong}: {error}");
             assert!(error.starts_with("metadata.annotations."), "{error}");
         }
         let error = read(ALL, "ingress[2]=1/s").unwrap_err();

@@ -1,7 +1,9 @@
-//! Kinds of objects that are not read: which may be left out, and which are a slip of the pen.
+//! Kinds that are not read. Most are skipped. A kind that decides traffic in another system, or
+//! that is probably a misspelt policy, is an error, because skipping it would change what is
+//! allowed.
 
-/// Kinds that decide about traffic in some other system, or that a slip of the pen keeps from
-/// being what was meant: leaving them out would change what the cluster means.
+/// Whether an unread object may decide which traffic is allowed: a policy of another system, or a
+/// misspelt kind that bailey reads.
 pub(crate) fn may_decide_traffic(api_version: &str, kind: &str) -> bool {
     const READ: [&str; 6] = [
         "networkpolicy",
@@ -20,7 +22,7 @@ pub(crate) fn may_decide_traffic(api_version: &str, kind: &str) -> bool {
     ];
     const ENFORCING: [&str; 4] = ["tier", "profile", "hostendpoint", "egressfirewall"];
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    // In a group that has policies whatever is not known may be a slip of the pen.
+    // In a group with policies, every unknown kind may be a misspelt policy.
     const BESIDE_POLICIES: [&str; 5] = [
         "Ingress",
         "IngressClass",
@@ -42,7 +44,7 @@ pub(crate) fn may_decide_traffic(api_version: &str, kind: &str) -> bool {
             && (kind.contains("policy") || ENFORCING.contains(&kind.as_str())))
 }
 
-/// The kind that is read under nearly this name, in words.
+/// A suggestion for a misspelt kind, for the middle of a sentence; empty if no kind is similar.
 pub(crate) fn suggest_policy_kind(kind: &str) -> String {
     let known = ["NetworkPolicy", "Workload", "PolicyTest"];
     let nearest = known
@@ -53,8 +55,8 @@ pub(crate) fn suggest_policy_kind(kind: &str) -> String {
         .map_or_else(String::new, |known| format!(" (did you mean {known}?)"))
 }
 
-/// Is a kind, in small letters, that of a policy but for a slip of the pen? In the groups of other systems
-/// that have policies, and wherever it is nearly a NetworkPolicy.
+/// Whether a lower-case kind is similar to a policy kind: any policy kind in the groups of other
+/// systems, and kinds that end in "networkpolicy" in every group.
 fn is_misspelt_policy(group: &str, kind: &str) -> bool {
     const POLICIES: [&str; 11] = [
         "networkpolicy",
@@ -78,17 +80,17 @@ fn is_misspelt_policy(group: &str, kind: &str) -> bool {
         .any(|policy| (of_system || policy.ends_with("networkpolicy")) && near(policy))
 }
 
-/// The kind that is read, and meant by one that is spelt nearly so, or that stands in another group.
+/// The kind that an object probably should have, if its kind is misspelt or in the wrong group.
 pub(crate) fn suggest_read_kind(api_version: &str, kind: &str) -> Option<&'static str> {
     const CORE: [&str; 3] = ["Namespace", "Pod", "Node"];
-    // What the API has of nearly the same name.
+    // Kinds of the API with similar names.
     const OTHERS: [&str; 2] = ["NodeList", "PodList"];
     if OTHERS.contains(&kind) {
         return None;
     }
     let near = |known: &&str| edit_distance(known, kind) <= 2.min(known.len() / 3);
     let kinds: &[&'static str] = match api_version {
-        // The core group and those of other workloads.
+        // The core group, and the groups of other workload kinds.
         "v1" | "apps/v1" | "batch/v1" => &CORE,
         _ if api_version.contains('/') => &[],
         _ => &CORE,
@@ -102,7 +104,7 @@ pub(crate) fn suggest_read_kind(api_version: &str, kind: &str) -> Option<&'stati
         .min_by_key(|known| edit_distance(known, kind))
 }
 
-/// How many slips of the pen lie between two kinds, whatever their case.
+/// Number of typing errors between two kinds, ignoring case.
 fn edit_distance(known: &str, kind: &str) -> usize {
     strsim::damerau_levenshtein(&known.to_lowercase(), &kind.to_lowercase())
 }

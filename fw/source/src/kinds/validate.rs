@@ -1,4 +1,4 @@
-//! Kubernetes' rules for single values, with the texts of `k8s.io/apimachinery`:
+//! Kubernetes' rules for single values, with the error texts of `k8s.io/apimachinery`:
 //! `util/validation/field/errors.go`, `api/validate/content`, `util/validation/ip.go`.
 
 use std::fmt::{Display, Write as _};
@@ -14,7 +14,7 @@ use crate::parse::node::FieldPath;
 pub(crate) struct FieldErrors(pub(crate) Vec<(FieldPath, String)>);
 
 impl FieldErrors {
-    pub(crate) fn required(&mut self, path: &FieldPath, detail: &str) {
+    pub(crate) fn add_required(&mut self, path: &FieldPath, detail: &str) {
         let mut text = String::from("Required value");
         if !detail.is_empty() {
             let _ = write!(text, ": {detail}");
@@ -22,23 +22,23 @@ impl FieldErrors {
         self.0.push((path.clone(), text));
     }
 
-    pub(crate) fn forbidden(&mut self, path: &FieldPath, detail: &str) {
+    pub(crate) fn add_forbidden(&mut self, path: &FieldPath, detail: &str) {
         self.0.push((path.clone(), format!("Forbidden: {detail}")));
     }
 
-    /// `value` as it is to be shown: strings quoted, numbers bare.
-    pub(crate) fn invalid(&mut self, path: &FieldPath, value: impl Display, detail: &str) {
+    /// `value` is printed as is: the caller quotes strings, and passes numbers bare.
+    pub(crate) fn add_invalid(&mut self, path: &FieldPath, value: impl Display, detail: &str) {
         self.0
             .push((path.clone(), format!("Invalid value: {value}: {detail}")));
     }
 
-    pub(crate) fn invalid_text(&mut self, path: &FieldPath, value: &str, details: Vec<String>) {
+    pub(crate) fn add_invalid_text(&mut self, path: &FieldPath, value: &str, details: Vec<String>) {
         for detail in details {
-            self.invalid(path, quoted(value), &detail);
+            self.add_invalid(path, quoted(value), &detail);
         }
     }
 
-    pub(crate) fn unsupported(&mut self, path: &FieldPath, value: &str, supported: &[&str]) {
+    pub(crate) fn add_unsupported(&mut self, path: &FieldPath, value: &str, supported: &[&str]) {
         let supported: Vec<String> = supported.iter().map(|s| quoted(s)).collect();
         let text = format!(
             "Unsupported value: {}: supported values: {}",
@@ -49,7 +49,7 @@ impl FieldErrors {
     }
 }
 
-/// Go's `%q`.
+/// Quotes a string like Go's `%q`.
 pub(crate) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
@@ -65,7 +65,7 @@ fn is_qualified_part(text: &str) -> bool {
         && text.as_bytes()[text.len() - 1].is_ascii_alphanumeric()
 }
 
-pub(crate) fn label_key(key: &str) -> Vec<String> {
+pub(crate) fn check_label_key(key: &str) -> Vec<String> {
     let example = "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
                    '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
     let mut errors = Vec::new();
@@ -77,7 +77,7 @@ pub(crate) fn label_key(key: &str) -> Vec<String> {
                 errors.push("prefix part must be non-empty".to_owned());
             } else {
                 errors.extend(
-                    subdomain(prefix)
+                    check_subdomain(prefix)
                         .into_iter()
                         .map(|e| format!("prefix part {e}")),
                 );
@@ -102,7 +102,7 @@ pub(crate) fn label_key(key: &str) -> Vec<String> {
     errors
 }
 
-pub(crate) fn label_value(value: &str) -> Vec<String> {
+pub(crate) fn check_label_value(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if value.len() > 63 {
         errors.push("must be no more than 63 bytes".to_owned());
@@ -117,12 +117,12 @@ pub(crate) fn label_value(value: &str) -> Vec<String> {
     errors
 }
 
-/// `metadata.labels`.
-pub(crate) fn labels(labels: &Labels, errors: &mut FieldErrors) {
+/// Validates `metadata.labels`.
+pub(crate) fn check_labels(labels: &Labels, errors: &mut FieldErrors) {
     let path = FieldPath::of(&["metadata", "labels"]);
     for (key, value) in labels.iter() {
-        errors.invalid_text(&path, key, label_key(key));
-        errors.invalid_text(&path, value, label_value(value));
+        errors.add_invalid_text(&path, key, check_label_key(key));
+        errors.add_invalid_text(&path, value, check_label_value(value));
     }
 }
 
@@ -131,8 +131,8 @@ fn is_dns_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// RFC 1123 subdomain: names of most objects.
-pub(crate) fn subdomain(name: &str) -> Vec<String> {
+/// Validates an RFC 1123 subdomain: the names of most objects.
+pub(crate) fn check_subdomain(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if name.len() > 253 {
         errors.push("must be no more than 253 bytes".to_owned());
@@ -149,8 +149,8 @@ pub(crate) fn subdomain(name: &str) -> Vec<String> {
     errors
 }
 
-/// RFC 1123 label: names of namespaces.
-pub(crate) fn dns_label(name: &str) -> Vec<String> {
+/// Validates an RFC 1123 label: the names of namespaces.
+pub(crate) fn check_dns_label(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if name.len() > 63 {
         errors.push("must be no more than 63 bytes".to_owned());
@@ -168,12 +168,12 @@ pub(crate) fn dns_label(name: &str) -> Vec<String> {
 
 pub(crate) const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
 
-/// A port number, if it is one.
-pub(crate) fn port_number(value: i64) -> Option<u16> {
+/// Converts a port number; `None` unless it is in 1 to 65535.
+pub(crate) fn parse_port(value: i64) -> Option<u16> {
     u16::try_from(value).ok().filter(|&port| port != 0)
 }
 
-pub(crate) fn port_name(name: &str) -> Vec<String> {
+pub(crate) fn check_port_name(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if name.len() > 15 {
         errors.push("must be no more than 15 bytes");
@@ -194,13 +194,14 @@ pub(crate) fn port_name(name: &str) -> Vec<String> {
     errors.into_iter().map(str::to_owned).collect()
 }
 
-/// A CIDR that was read, and what strict validation says against its spelling.
+/// A parsed CIDR, and the objection of strict validation to its spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cidr {
-    /// As written, host bits included.
+    /// As written, including host bits.
     pub(crate) written: IpNet,
     /// Without host bits.
     pub(crate) net: IpNet,
+    /// The error text of strict validation.
     pub(crate) objection: Option<&'static str>,
 }
 
@@ -210,9 +211,9 @@ const LEADING_ZEROS: &str = "must not have leading 0s in IP or prefix length";
 const MAPPED: &str = "must not have an IPv4-mapped IPv6 address";
 const HOST_BITS: &str = "must not have bits set beyond the prefix length";
 
-/// Reads a CIDR as `ParseCIDRSloppy` does, and says what `netip.ParsePrefix` and the strict
-/// checks after it would object to.
-pub(crate) fn cidr(text: &str) -> Option<Cidr> {
+/// Parses a CIDR like `ParseCIDRSloppy`, with the objection of `netip.ParsePrefix` and the strict
+/// checks that follow it; `None` if the CIDR is invalid.
+pub(crate) fn parse_cidr(text: &str) -> Option<Cidr> {
     let (address, len) = text.split_once('/')?;
     if len.is_empty() || len.len() > 4 || !len.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -239,12 +240,12 @@ pub(crate) fn cidr(text: &str) -> Option<Cidr> {
 }
 
 impl Cidr {
-    /// May lenient reading take the value all the same?
+    /// Whether lenient reading accepts the CIDR, masked.
     pub(crate) fn can_be_masked(&self) -> bool {
         self.objection != Some(MAPPED)
     }
 
-    /// What the API server warns of where it does not refuse (`GetWarningsForCIDR`).
+    /// The API server's warning about a CIDR that it accepts (`GetWarningsForCIDR`).
     pub(crate) fn warning(&self, text: &str) -> Option<String> {
         let (value, net) = (quoted(text), self.net);
         match self.objection {
@@ -268,7 +269,8 @@ impl Cidr {
     }
 }
 
-/// `010.001.2.3` as `10.1.2.3`: decimal, as old versions of Go read it. IPv6 groups may have them.
+/// Rewrites `010.001.2.3` as `10.1.2.3`: decimal, like old versions of Go. Leading zeros are valid
+/// in IPv6 groups, so IPv6 addresses stay unchanged.
 fn without_leading_zeros(address: &str) -> String {
     if address.contains(':') {
         return address.to_owned();
@@ -284,8 +286,9 @@ fn without_leading_zeros(address: &str) -> String {
     octets.collect::<Vec<_>>().join(".")
 }
 
-/// An address in the only spelling that Kubernetes will take: no leading zeros, not IPv4-mapped.
-pub(crate) fn address(text: &str) -> Result<IpAddr, &'static str> {
+/// Parses an address in the only spelling that Kubernetes accepts: no leading zeros, not
+/// IPv4-mapped.
+pub(crate) fn parse_address(text: &str) -> Result<IpAddr, &'static str> {
     match text.parse::<IpAddr>() {
         Ok(IpAddr::V6(six)) if six.to_ipv4_mapped().is_some() => Err(MAPPED),
         Ok(address) => Ok(address),
@@ -301,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cidr_spellings() {
+    fn cidr_spellings_get_their_objections() {
         for (text, net, objection) in [
             ("10.0.0.0/8", "10.0.0.0/8", None),
             ("10.0.0.1/8", "10.0.0.0/8", Some(HOST_BITS)),
@@ -313,7 +316,7 @@ mod tests {
             ("2001:DB8:0::/64", "2001:db8::/64", None),
             ("::ffff:10.0.0.0/104", "::ffff:a00:0/104", Some(MAPPED)),
         ] {
-            let read = cidr(text).unwrap();
+            let read = parse_cidr(text).unwrap();
             assert_eq!(
                 (read.net, read.objection),
                 (net.parse().unwrap(), objection),
@@ -331,23 +334,32 @@ mod tests {
             "::/129",
             "10..0.0/8",
         ] {
-            assert_eq!(cidr(text), None, "{text}");
+            assert_eq!(parse_cidr(text), None, "{text}");
         }
     }
 
     #[test]
-    fn port_names() {
-        let errors = |name: &str| port_name(name).len();
+    fn invalid_port_names_get_the_api_servers_errors() {
+        let errors = |name: &str| check_port_name(name).len();
         assert_eq!(errors("http"), 0);
-        assert_eq!(port_name("80"), ["must contain at least one letter (a-z)"]);
         assert_eq!(
-            port_name("a-very-long-port-name"),
+            check_port_name("80"),
+            ["must contain at least one letter (a-z)"]
+        );
+        assert_eq!(
+            check_port_name("a-very-long-port-name"),
             ["must be no more than 15 bytes"]
         );
-        assert_eq!(port_name("a--b"), ["must not contain consecutive hyphens"]);
-        assert_eq!(port_name("-a"), ["must not begin or end with a hyphen"]);
         assert_eq!(
-            port_name("HTTP"),
+            check_port_name("a--b"),
+            ["must not contain consecutive hyphens"]
+        );
+        assert_eq!(
+            check_port_name("-a"),
+            ["must not begin or end with a hyphen"]
+        );
+        assert_eq!(
+            check_port_name("HTTP"),
             [
                 "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
                 "must contain at least one letter (a-z)"
@@ -356,12 +368,12 @@ mod tests {
     }
 
     #[test]
-    fn label_keys() {
-        assert!(label_key("app").is_empty());
-        assert!(label_key("example.com/app").is_empty());
-        assert!(label_key("a b")[0].starts_with("name part must consist of alphanumeric"));
-        assert_eq!(label_key("x/")[0], "name part must be non-empty");
-        assert_eq!(label_key("/x")[0], "prefix part must be non-empty");
-        assert!(label_key("a/b/c")[0].starts_with("a valid label key must consist of"));
+    fn invalid_label_keys_get_the_api_servers_errors() {
+        assert!(check_label_key("app").is_empty());
+        assert!(check_label_key("example.com/app").is_empty());
+        assert!(check_label_key("a b")[0].starts_with("name part must consist of alphanumeric"));
+        assert_eq!(check_label_key("x/")[0], "name part must be non-empty");
+        assert_eq!(check_label_key("/x")[0], "prefix part must be non-empty");
+        assert!(check_label_key("a/b/c")[0].starts_with("a valid label key must consist of"));
     }
 }

@@ -1,14 +1,14 @@
-//! `bailey.dev/v1` Workload: a machine that is not a pod and is selected like one.
+//! The `bailey.dev/v1` Workload: a machine outside Kubernetes that policies select like a pod.
 
 use bailey_policy::{Endpoint, EndpointRef, NamedPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use crate::kinds::inventory::{address, labels, protocol, unique};
+use crate::kinds::inventory::{parse_address, parse_protocol, read_labels, remove_duplicates};
 use crate::kinds::validate::{self, FieldErrors, PORT_RANGE};
 use crate::parse::node::FieldPath;
 
-/// The object as it is written.
+/// The object as decoded.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Workload {
@@ -37,15 +37,15 @@ struct Port {
 
 pub(crate) fn read(id: EndpointRef, object: &Workload, errors: &mut FieldErrors) -> Endpoint {
     let spec = FieldPath::of(&["spec"]);
-    let labels = labels(&object.metadata);
-    validate::labels(&labels, errors);
+    let labels = read_labels(&object.metadata);
+    validate::check_labels(&labels, errors);
     let path = spec.key("addresses");
     if object.spec.addresses.is_empty() {
-        errors.required(&path, "a workload is known by its addresses");
+        errors.add_required(&path, "a workload needs at least one address");
     }
     let listed = object.spec.addresses.iter().enumerate();
     let addresses = listed
-        .filter_map(|(at, text)| address(&path.index(at), text, errors))
+        .filter_map(|(at, text)| parse_address(&path.index(at), text, errors))
         .collect();
     let ports = object.spec.ports.iter().enumerate();
     let ports =
@@ -54,7 +54,7 @@ pub(crate) fn read(id: EndpointRef, object: &Workload, errors: &mut FieldErrors)
     Endpoint {
         id,
         labels,
-        addresses: unique(addresses),
+        addresses: remove_duplicates(addresses),
         ports,
         node: None,
     }
@@ -62,19 +62,19 @@ pub(crate) fn read(id: EndpointRef, object: &Workload, errors: &mut FieldErrors)
 
 fn read_port(path: &FieldPath, port: &Port, errors: &mut FieldErrors) -> Option<NamedPort> {
     let before = errors.0.len();
-    errors.invalid_text(
+    errors.add_invalid_text(
         &path.key("name"),
         &port.name,
-        validate::port_name(&port.name),
+        validate::check_port_name(&port.name),
     );
     let name = port.protocol.as_deref().unwrap_or("TCP");
-    let protocol = protocol(name);
+    let protocol = parse_protocol(name);
     if protocol.is_none() {
-        errors.unsupported(&path.key("protocol"), name, &["TCP", "UDP", "SCTP"]);
+        errors.add_unsupported(&path.key("protocol"), name, &["TCP", "UDP", "SCTP"]);
     }
-    let number = validate::port_number(port.port);
+    let number = validate::parse_port(port.port);
     if number.is_none() {
-        errors.invalid(&path.key("port"), port.port, PORT_RANGE);
+        errors.add_invalid(&path.key("port"), port.port, PORT_RANGE);
     }
     if errors.0.len() > before {
         return None;

@@ -1,6 +1,6 @@
-//! A [`Node`] as a serde deserializer, with the zero values that Go's JSON decoder gives: `null`
-//! is an absent option, an empty string, list or map, and a struct of zero values, so that
-//! `ingress: [null]` means here what it means to the API server.
+//! Decodes a [`Node`] with serde, with the zero values of Go's JSON decoder: `null` is an absent
+//! option, an empty string, list or map, or a struct of zero values. `ingress: [null]` therefore
+//! has the same meaning as in the API server.
 
 use std::fmt;
 
@@ -13,22 +13,22 @@ use serde::forward_to_deserialize_any;
 
 use crate::parse::node::{FieldPath, Key, Node, Value};
 
-/// Everything that kept a document from being decoded as intended.
+/// The decoded value of a document, and all decoding errors.
 #[derive(Debug)]
 pub struct Decoded<T> {
-    /// The value, as far as it could be decoded.
+    /// The value without the fields in `wrong`; `None` if it could not be decoded at all.
     pub value: Option<T>,
-    /// Values of a wrong type, and why. Their fields are absent from `value`.
+    /// Fields with a value of the wrong type, each with an error message.
     pub wrong: Vec<(FieldPath, String)>,
     /// Fields that the type does not have.
     pub unknown: Vec<FieldPath>,
 }
 
-/// Wrong values reported per document; more than this is not a slip but another format.
+/// Most wrong values reported per document. A document with more is in another format.
 const MAX_WRONG: usize = 20;
 
-/// Decodes a document. After a value of a wrong type it goes on without that value, so that all
-/// of them are found in one run.
+/// Decodes a document. Removes a value of the wrong type and decodes again, so that one run finds
+/// all such values.
 pub fn decode<T: for<'de> Deserialize<'de>>(document: &Node) -> Decoded<T> {
     let mut wrong = Vec::new();
     let mut rest = document.clone();
@@ -83,7 +83,7 @@ fn error_path(path: &serde_path_to_error::Path) -> FieldPath {
         })
 }
 
-/// Why a value has the wrong type, worded for the field that has it.
+/// Why a value has the wrong type; the message continues the path of the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError(String);
 
@@ -138,7 +138,7 @@ impl de::Error for DecodeError {
     }
 }
 
-/// Type names of generated code say nothing to people who write YAML.
+/// Translates a Rust type name into a term that authors of YAML know.
 fn describe_type(expected: &str) -> &str {
     match expected {
         _ if expected.starts_with("struct ") => "a mapping",
@@ -224,7 +224,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         if let Value::Sequence(_) = self.0.value {
-            // Derived visitors would take the elements for fields, by position.
+            // Derived visitors would read the elements as fields, by position.
             return Err(de::Error::invalid_type(Unexpected::Seq, &"a mapping"));
         }
         self.deserialize_map(visitor)

@@ -1,3 +1,5 @@
+//! JSON text to nodes with positions.
+
 use std::cell::Cell;
 use std::fmt;
 
@@ -10,8 +12,8 @@ use crate::parse::node::{Key, Node, Pos, Value};
 
 /// Parses a stream of JSON documents; `None` if the text is not JSON (it may still be YAML).
 ///
-/// serde_json keeps no positions, but its raw values are slices of the text, and where a slice
-/// stands in the text is its position.
+/// serde_json does not report positions of values. Its raw values are slices of the text, so the
+/// offset of the slice gives the position.
 pub(crate) fn parse_json(
     text: &str,
     limits: &ReadLimits,
@@ -38,7 +40,7 @@ pub(crate) fn parse_json(
 struct Reader<'a> {
     text: &'a str,
     lines: Vec<usize>,
-    /// Offset and column that were computed last.
+    /// Offset and column of the last computed position.
     last: Cell<(usize, usize)>,
     limits: &'a ReadLimits,
 }
@@ -53,8 +55,8 @@ fn line_starts(text: &str) -> Vec<usize> {
 }
 
 impl<'a> Reader<'a> {
-    /// Where a slice of the text stands in it. Counted from the place that was asked for last,
-    /// which is near: otherwise a text on one line would be counted through for every value.
+    /// The position of a slice in the text. Counts columns from the last computed position, which
+    /// is near; counting from the start of the line is quadratic if the whole text is one line.
     fn position_of(&self, part: &str) -> Pos {
         let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let line = self.lines.partition_point(|&start| start <= offset) - 1;
@@ -67,7 +69,7 @@ impl<'a> Reader<'a> {
         } else if offset - start < last_offset - offset {
             self.text[start..offset].chars().count()
         } else {
-            // Going back over a line break would be another line, handled above.
+            // A line break in between means another line: count from its start.
             let between = &self.text[offset..last_offset];
             match between.contains('\n') {
                 true => self.text[start..offset].chars().count(),
@@ -81,7 +83,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `None` if the text is not JSON after all.
+    /// Reads one value; `None` if the text is not valid JSON.
     fn read_node(&self, raw: &'a RawValue, depth: usize) -> Result<Option<Node>, SyntaxError> {
         let text = raw.get();
         let pos = self.position_of(text);
@@ -136,7 +138,7 @@ impl<'a> Reader<'a> {
         Ok(Some(Node { pos, value }))
     }
 
-    /// The key stands before its value: the quote that opens it is the second one going back.
+    /// The position of the key before a value: its opening quote is the second quote backwards.
     fn position_of_key(&self, value: &RawValue) -> Pos {
         let at = (value.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let before = &self.text[..at];
@@ -155,7 +157,7 @@ fn find_duplicate(mapping: &[(Key, Node)]) -> Option<&(Key, Node)> {
         .map(|pair| pair[1])
 }
 
-/// The entries of an object, duplicates kept.
+/// The entries of an object, including duplicate keys.
 struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_and_positions() {
+    fn values_keep_their_positions() {
         let text =
             "{\n\t\"a\": [1, \"\\ud83d\\ude00\"],\n  \"é\": {\"x\": null}, \"b\": 7}\n{\"c\":1.5}";
         let documents = parse_json(text, &ReadLimits::default()).unwrap().unwrap();
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_keys_and_depth_are_refused_and_yaml_is_left_alone() {
+    fn duplicate_keys_and_deep_nesting_are_rejected() {
         let limits = ReadLimits::default();
         let twice = parse_json("{\"a\": 1,\n \"a\": 2}", &limits).unwrap_err();
         assert_eq!(twice.pos, Pos { line: 2, column: 2 });

@@ -1,53 +1,55 @@
+//! Parsed documents: values that keep their position in the text, and paths of fields.
+
 use std::fmt;
 
-/// Line and column, both from 1; columns count characters.
+/// A position in a text: line and column, both from 1. Columns count characters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pos {
-    /// Line.
+    /// Line, from 1.
     pub line: u32,
-    /// Column.
+    /// Column in characters, from 1.
     pub column: u32,
 }
 
-/// A value and where it begins.
+/// A value and its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where.
+    /// Where the value begins.
     pub pos: Pos,
-    /// What.
+    /// The value.
     pub value: Value,
 }
 
-/// A JSON value. Scalars of YAML are typed as `sigs.k8s.io/yaml` types them, which is YAML 1.1.
+/// A JSON value. YAML scalars have the types of `sigs.k8s.io/yaml`, which is YAML 1.1.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `null`, `~` or nothing.
     Null,
     /// A boolean; in YAML `yes` and `on` are booleans too.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// Any other number.
+    /// A number that is not an integer.
     Float(f64),
-    /// Text.
+    /// A string.
     String(String),
     /// A list.
     Sequence(Vec<Node>),
-    /// An object, in the order of the text.
+    /// A mapping, in the order of the text.
     Mapping(Vec<(Key, Node)>),
 }
 
 /// A key of a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Where it begins.
+    /// Where the key begins.
     pub pos: Pos,
-    /// Its text.
+    /// The key.
     pub text: String,
 }
 
 impl Node {
-    /// The value of a key, if this is a mapping that has it.
+    /// The value of a key; `None` if this is not a mapping or lacks the key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
             Value::Mapping(entries) => entries
@@ -58,7 +60,7 @@ impl Node {
         }
     }
 
-    /// The text, if this is a string.
+    /// The string, if this is one.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),
@@ -66,7 +68,7 @@ impl Node {
         }
     }
 
-    /// The elements, if this is a list.
+    /// The elements of a list; `None` if this is not a list.
     pub fn as_sequence(&self) -> Option<&[Self]> {
         match &self.value {
             Value::Sequence(items) => Some(items),
@@ -74,8 +76,8 @@ impl Node {
         }
     }
 
-    /// Where a path points, or the nearest ancestor that exists. A key stands for its value; the
-    /// key itself is meant where `to_key` is set.
+    /// The position of a field, or of its nearest existing ancestor. Returns the position of the
+    /// field's value, or of its key if `to_key` is set or the value is null.
     pub fn locate(&self, path: &FieldPath, to_key: bool) -> Pos {
         let mut at = self;
         let mut pos = self.pos;
@@ -103,7 +105,7 @@ impl Node {
         pos
     }
 
-    /// Takes out what a path points at: a key with its value; a list element becomes null.
+    /// Removes a field: a key with its value; a list element becomes null.
     pub(crate) fn remove(&mut self, path: &FieldPath) {
         let Some((last, parents)) = path.0.split_last() else {
             return;
@@ -132,7 +134,8 @@ impl Node {
         }
     }
 
-    /// A copy with only the fields that `paths` name, dots between keys, lists passed through.
+    /// A copy with only the fields in `paths`, written with dots between keys. A path applies to
+    /// each element of a list.
     pub(crate) fn project(&self, paths: &[&str]) -> Self {
         let value = match &self.value {
             Value::Mapping(entries) => Value::Mapping(
@@ -164,7 +167,7 @@ fn project_entry(key: &Key, node: &Node, paths: &[&str]) -> Option<(Key, Node)> 
     (!below.is_empty()).then(|| (key.clone(), node.project(&below)))
 }
 
-/// The path of a field, as in `spec.ingress[0].ports`.
+/// The path of a field, for example `spec.ingress[0].ports`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldPath(Vec<Segment>);
 
@@ -198,7 +201,7 @@ impl FieldPath {
         )
     }
 
-    /// Is this the path of `other` or of something that contains it?
+    /// Whether this path is equal to `other` or an ancestor of it.
     pub fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }

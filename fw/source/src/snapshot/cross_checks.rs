@@ -1,4 +1,5 @@
-//! What can only be seen in the whole set: legal, and perhaps not what was meant.
+//! Warnings that need the whole set of objects: valid input that probably does not mean what its
+//! author intended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,34 +12,36 @@ use ipnet::IpNet;
 
 use crate::diagnostic::Diagnostics;
 
-/// Everything that was read.
+/// All objects, and the place for warnings.
 pub(crate) struct CrossChecks<'a> {
     pub(crate) namespaces: &'a BTreeMap<String, Labels>,
     pub(crate) endpoints: &'a [Arc<Endpoint>],
     pub(crate) policies: &'a [Arc<NetworkPolicy>],
-    pub(crate) isolated: &'a [IpNet],
+    pub(crate) declared_prefixes: &'a [IpNet],
     pub(crate) diagnostics: &'a mut Diagnostics,
 }
 
 impl CrossChecks<'_> {
-    pub(crate) fn warn(mut self) {
-        self.warn_about_gaps();
+    /// Runs all checks.
+    pub(crate) fn run(mut self) {
+        self.warn_about_unlisted_nodes();
+        self.warn_about_unlisted_namespaces();
         self.warn_about_ambiguous_ports();
         self.warn_about_blocks_over_endpoints();
         self.warn_about_undeclared();
     }
 
-    /// Endpoints that a policy isolates, and no declared prefix around them: who is beside them and not
-    /// in the inventory, or not yet, is not isolated.
+    /// Warns if a policy isolates an endpoint outside all declared prefixes: neighbouring addresses
+    /// that the inventory does not list, or not yet, are not isolated.
     fn warn_about_undeclared(&mut self) {
-        let mut declared: Vec<IpNet> = self.isolated.to_vec();
+        let mut declared: Vec<IpNet> = self.declared_prefixes.to_vec();
         declared.sort_unstable_by_key(|net| (net.network(), net.prefix_len()));
         declared.dedup_by(|net, before| before.contains(&*net));
         let is_declared = |address: &IpAddr| {
             let after = declared.partition_point(|net| net.network() <= *address);
             after > 0 && declared[after - 1].contains(address)
         };
-        let mut open: Vec<&Endpoint> = self
+        let mut undeclared: Vec<&Endpoint> = self
             .endpoints
             .iter()
             .map(|endpoint| &**endpoint)
@@ -51,40 +54,44 @@ impl CrossChecks<'_> {
                     && policy.pod_selector.matches(&endpoint.labels)
             })
         };
-        // One is enough, and of 100 000 not all need be asked about.
-        let Some(first) = open.iter().position(isolated) else {
+        // Stops at the first match, because a cluster can have 100 000 endpoints.
+        let Some(first) = undeclared.iter().position(isolated) else {
             return;
         };
-        let example = open.swap_remove(first);
+        let example = undeclared.swap_remove(first);
         self.diagnostics.add_warning(format!(
-            "no declared prefix has the addresses of {}, which a policy isolates: an address beside it \
-             that the inventory does not know (a pod that is new, a second address) is not isolated; \
-             declare the prefixes that endpoints have, as in [inventory] isolated = \
-             [\"10.42.0.0/16\"], or add the output of `kubectl get nodes -o yaml` with podCIDRs",
+            "a policy isolates {}, but no declared prefix contains its addresses: unlisted addresses \
+             of the same network (a new pod, a second address) are not isolated; declare the \
+             prefixes of your endpoints, for example [inventory] isolated = [\"10.42.0.0/16\"], or \
+             add the output of `kubectl get nodes -o yaml` with podCIDRs",
             example.id
         ));
     }
 
-    /// Objects that others refer to and that are not here.
-    fn warn_about_gaps(&mut self) {
+    /// Warns if pods run on nodes that have no Node object.
+    fn warn_about_unlisted_nodes(&mut self) {
         let nodes: BTreeSet<&str> = self
             .endpoints
             .iter()
             .filter(|endpoint| endpoint.id.kind == EndpointKind::Node)
             .map(|node| node.id.name.as_str())
             .collect();
-        let lost = self
+        let pod_nodes = self
             .endpoints
             .iter()
             .filter_map(|endpoint| endpoint.node.as_deref());
-        let lost = lost.filter(|node| !nodes.contains(node)).count();
-        if lost > 0 {
+        let pods = pod_nodes.filter(|node| !nodes.contains(node)).count();
+        if pods > 0 {
             self.diagnostics.add_warning(format!(
-                "{lost} pods run on nodes that are not in the inventory: traffic from their own \
-                 node (kubelet probes) is judged as from outside; add the output of \
+                "{pods} pods run on nodes that are not in the inventory: traffic from their own \
+                 node (kubelet probes) is evaluated like external traffic; add the output of \
                  `kubectl get nodes -o yaml`"
             ));
         }
+    }
+
+    /// Warns if namespaceSelectors are used and a namespace has no Namespace object.
+    fn warn_about_unlisted_namespaces(&mut self) {
         let selects_namespaces = self.policies.iter().any(|policy| {
             Direction::BOTH
                 .into_iter()
@@ -108,23 +115,22 @@ impl CrossChecks<'_> {
             .filter(|endpoint| endpoint.is_selectable())
             .map(|endpoint| endpoint.id.namespace.as_str())
             .collect();
-        // Those of one namespace mostly stand together.
+        // Endpoints of one namespace are mostly adjacent, so this removes most duplicates.
         unknown.dedup();
         unknown.retain(|namespace| !self.namespaces.contains_key(*namespace));
         unknown.sort_unstable();
         unknown.dedup();
         if selects_namespaces && !unknown.is_empty() {
             self.diagnostics.add_warning(format!(
-                "no Namespace object for {}: a namespaceSelector sees only the name label of {}; \
-                 add the output of `kubectl get namespaces -o yaml`",
+                "no Namespace object for {}: a namespaceSelector can match only the name label \
+                 there; add the output of `kubectl get namespaces -o yaml`",
                 unknown.join(", "),
-                if unknown.len() == 1 { "it" } else { "them" },
             ));
         }
     }
 
-    /// An ipBlock matches by address, whoever has it. Other implementations leave pods out, so
-    /// people may mean either.
+    /// Warns if ipBlocks contain addresses of pods or workloads. Bailey matches ipBlocks by
+    /// address; some other implementations exclude pods, so the author may expect either.
     fn warn_about_blocks_over_endpoints(&mut self) {
         let taken: Vec<IpAddr> = self
             .endpoints
@@ -132,7 +138,7 @@ impl CrossChecks<'_> {
             .filter(|endpoint| endpoint.is_selectable())
             .flat_map(|endpoint| endpoint.addresses.iter().copied())
             .collect();
-        // Each family is mostly in order already.
+        // Sorted per family, because each list is mostly in order already.
         let (mut taken, mut v6): (Vec<IpAddr>, Vec<IpAddr>) =
             taken.into_iter().partition(IpAddr::is_ipv4);
         taken.sort_unstable();
@@ -144,7 +150,7 @@ impl CrossChecks<'_> {
                 .filter_map(|d| policy.rules(d))
                 .flatten();
             rules.flat_map(|rule| &rule.peers).any(|peer| match peer {
-                Peer::IpBlock(block) => first_inside(block, &taken).is_some(),
+                Peer::IpBlock(block) => find_first_inside(block, &taken).is_some(),
                 Peer::Selected { .. } => false,
             })
         };
@@ -165,13 +171,14 @@ impl CrossChecks<'_> {
             String::new()
         };
         self.diagnostics.add_warning(format!(
-            "ipBlocks of {}{more} contain addresses of pods or workloads; they are matched by \
-             address, so those are meant too",
+            "ipBlocks of {}{more} contain addresses of pods or workloads; ipBlocks match by \
+             address, so they match these endpoints too",
             names[..names.len().min(SHOWN)].join(", ")
         ));
     }
 
-    /// One name with two numbers on one endpoint; a rule that uses it allows both.
+    /// Warns if an endpoint uses one port name for several ports; a rule with the name allows all
+    /// of them.
     fn warn_about_ambiguous_ports(&mut self) {
         let mut used: Vec<_> = self
             .policies
@@ -195,8 +202,8 @@ impl CrossChecks<'_> {
                 }
                 let numbers: Vec<String> = numbers().map(|number| number.to_string()).collect();
                 warnings.push(format!(
-                    "{}: port name {name:?} stands for {protocol} {}; rules that use it allow \
-                     all of them",
+                    "{}: port name {name:?} resolves to {protocol} {}; rules with this name allow \
+                     all of these ports",
                     endpoint.id,
                     numbers.join(", ")
                 ));
@@ -208,8 +215,9 @@ impl CrossChecks<'_> {
     }
 }
 
-/// The first of these addresses, ascending, that a block contains; whole exceptions are skipped at once.
-fn first_inside(block: &IpBlock, addresses: &[IpAddr]) -> Option<IpAddr> {
+/// The first of these ascending addresses that a block contains. Skips each `except` prefix as a
+/// whole.
+fn find_first_inside(block: &IpBlock, addresses: &[IpAddr]) -> Option<IpAddr> {
     let (first, last) = (block.cidr.network(), block.cidr.broadcast());
     let mut at = addresses.partition_point(|address| *address < first);
     loop {

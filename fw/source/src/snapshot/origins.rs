@@ -1,27 +1,30 @@
+//! Where each object was read, and which objects two files define. Large files share their index
+//! with the cache instead of copying it.
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::parse::node::Pos;
 
-/// Where an object stands.
+/// Where an object was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) file: Arc<Path>,
     pub(crate) pos: Pos,
-    /// Where its name stands.
+    /// Position of the object's name.
     pub(crate) name: Pos,
 }
 
-/// Where objects stand, by their titles. What a large file says of that is shared with who has read
-/// it: a cluster's list would else be copied whenever another file is edited.
+/// Origins of objects, by title. The index of a large file is shared with the file's own collector;
+/// otherwise an edit of any file would copy the index of a whole cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
     own: Arc<HashMap<Arc<str>, Origin>>,
     large: Vec<Arc<HashMap<Arc<str>, Origin>>>,
 }
 
-/// An object that stands in two files.
+/// An object that two files define.
 #[derive(Debug)]
 pub(crate) struct Duplicate {
     pub(crate) title: Arc<str>,
@@ -29,11 +32,11 @@ pub(crate) struct Duplicate {
     pub(crate) again: Origin,
 }
 
-/// From so many objects on a file is large. Each title is looked for in every large file.
+/// A file with at least this many objects is large. A lookup searches every large file.
 const LARGE_FILE_OBJECTS: usize = 4096;
 
 impl Origins {
-    /// Where an object stands first.
+    /// The first origin of an object.
     pub(crate) fn get(&self, title: &str) -> Option<&Origin> {
         let mut large = self.large.iter();
         self.own
@@ -41,16 +44,17 @@ impl Origins {
             .or_else(|| large.find_map(|origins| origins.get(title)))
     }
 
-    /// Of an object that is not known yet.
+    /// Adds an object that has no origin yet.
     pub(crate) fn insert(&mut self, title: &str, origin: Origin) {
         Arc::make_mut(&mut self.own).insert(title.into(), origin);
     }
 
-    /// Adds those of one file. Returns the objects that were known already; their first place stays.
+    /// Adds the origins of one file. Returns the objects that already have an origin and keeps
+    /// their first one.
     pub(crate) fn merge(&mut self, part: &Self) -> Vec<Duplicate> {
         debug_assert!(part.large.is_empty(), "it is one file's");
         if part.own.len() >= LARGE_FILE_OBJECTS {
-            let duplicates = self.shared_with(&part.own);
+            let duplicates = self.find_duplicates_of_large(&part.own);
             self.large.push(Arc::clone(&part.own));
             return duplicates;
         }
@@ -69,7 +73,8 @@ impl Origins {
         duplicates
     }
 
-    fn shared_with(&self, part: &HashMap<Arc<str>, Origin>) -> Vec<Duplicate> {
+    /// Finds the titles of a large file that already have an origin.
+    fn find_duplicates_of_large(&self, part: &HashMap<Arc<str>, Origin>) -> Vec<Duplicate> {
         let mut seen: HashSet<&str> = HashSet::new();
         let mut duplicates = Vec::new();
         for known in std::iter::once(&self.own).chain(&self.large) {
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_in_two_files_is_found_whatever_their_size() {
+    fn duplicate_is_found_in_small_and_large_files() {
         for (a, b) in [
             (2, 3),
             (LARGE_FILE_OBJECTS, 3),
@@ -141,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn of_three_places_the_first_counts() {
+    fn first_of_three_origins_is_kept() {
         for large in 0..8 {
             let size = |bit: usize| {
                 if large >> bit & 1 == 1 {
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_is_shared() {
+    fn index_of_large_file_is_shared() {
         let part = file("a", 0..LARGE_FILE_OBJECTS);
         let mut all = Origins::default();
         assert!(all.merge(&part).is_empty());
