@@ -1,10 +1,12 @@
+//! The control API: paths, queries and responses as JSON. `SCHEMA_VERSION` identifies these shapes.
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// Version of the shapes below; raised when one loses or changes a field.
+/// Version of the response types; increased when a type loses or changes a field.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// Paths of the API.
+/// Request paths. Each links to its response type.
 pub mod path {
     /// [`super::Status`]
     pub const STATUS: &str = "/v1/status";
@@ -22,66 +24,67 @@ pub mod path {
     pub const LIVE: &str = "/v1/live";
 }
 
-/// When and where an answer was made.
+/// Time and origin of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// [`SCHEMA_VERSION`]
     pub schema_version: u32,
-    /// The time of the answer, RFC 3339, UTC.
+    /// Time of the response, RFC 3339, UTC.
     pub time: String,
-    /// The name of the machine.
+    /// Host name of the machine.
     pub node: String,
-    /// The generation in force; 0 if no policy is, and everything that policy decides is dropped.
+    /// The active generation; 0 if no policy is active and all traffic subject to policy is
+    /// dropped.
     pub generation: u32,
 }
 
-/// One screen of truth.
+/// The overall state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// When and where.
+    /// Time and origin.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// Is any packet judged?
+    /// Whether packets are filtered on at least one interface.
     pub enforcing: bool,
-    /// Does a table of netfilter close configured interfaces that carry no program?
+    /// Whether a netfilter table blocks configured interfaces without programs.
     pub guard: bool,
-    /// Interfaces with programs on them.
+    /// Interfaces with attached programs.
     pub interfaces: Vec<Interface>,
-    /// How full the flow table is.
+    /// Fill of the flow table.
     pub flow_table: FlowTable,
-    /// Seconds since a flood of new flows began; absent if there is none.
+    /// Seconds since a flood of new flows began; absent without a flood.
     pub flood_seconds: Option<u64>,
-    /// How many prefixes are blocked.
+    /// Number of blocked prefixes.
     pub blocks: u64,
-    /// The first of them.
+    /// The first [`STATUS_BLOCKS`] blocks.
     pub blocked: Vec<Block>,
-    /// What is wrong, whoever found it; empty if nothing is.
+    /// Problems found by this query or by the daemon; empty if there are none.
     pub problems: Vec<String>,
-    /// The daemon; absent if none answers. Enforcement does not need it.
+    /// The daemon; absent if no daemon responds. Enforcement continues without the daemon.
     pub daemon: Option<Daemon>,
 }
 
 impl Status {
-    /// The generation in force.
+    /// The active generation.
     pub fn generation(&self) -> u32 {
         self.stamp.generation
     }
 }
 
-/// The most warnings that [`Daemon`] lists.
+/// Most warnings in [`Daemon`].
 pub const STATUS_WARNINGS: usize = 10;
 
-/// The most blocks that [`Status`] lists.
+/// Most blocks in [`Status`].
 pub const STATUS_BLOCKS: usize = 10;
 
-/// An interface with programs on it.
+/// An interface with attached programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
-    /// The name in the configuration.
+    /// Name in the configuration.
     pub name: String,
-    /// Its name now, if that is another one.
+    /// Current name, if it differs from `name`.
     pub renamed_to: Option<String>,
-    /// Its number.
+    /// Interface index (ifindex).
     pub ifindex: u32,
     /// `up`, `down` or `gone`.
     pub link: String,
@@ -91,192 +94,196 @@ pub struct Interface {
     pub xdp_program: Option<u32>,
     /// Id of the egress program; absent if it is not attached, as on a bridge.
     pub tc_program: Option<u32>,
-    /// Is everything attached that this topology needs?
-    pub fully_attached: bool,
+    /// Whether all programs that this topology needs are attached.
+    pub complete: bool,
 }
 
-/// How full the flow table is: places, and what idle times depend on.
+/// Fill of the flow table, and the timeout scaling that depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowTable {
-    /// Places that are taken, by expired flows too that nobody has looked at since.
+    /// Used slots, including expired flows that have not been removed yet.
     pub slots_used: u64,
-    /// Places that there are.
+    /// All slots.
     pub slots: u64,
-    /// Flows that both sides have spoken in.
-    pub live_flows: u64,
-    /// Flows that the table was configured for.
+    /// Flows with packets in both directions.
+    pub live: u64,
+    /// Configured capacity in flows.
     pub limit: u64,
-    /// From so many live flows on, idle times shrink.
-    pub timeout_scaling_from: u64,
-    /// What idle times are multiplied with at this fill, in percent.
-    pub timeout_percent: u64,
+    /// Number of live flows from which timeouts are scaled down.
+    pub shrinking_from: u64,
+    /// Factor on all timeouts at the current fill, in percent.
+    pub idle_time_percent: u64,
 }
 
-/// What only the daemon knows.
+/// State that only the daemon has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Daemon {
-    /// Its process id.
+    /// Process id.
     pub pid: u32,
-    /// Its version.
+    /// Version of the daemon.
     pub version: String,
-    /// Seconds since it started.
+    /// Seconds since the daemon started.
     pub uptime_seconds: u64,
-    /// Seconds since it last put a generation into force, if it has.
+    /// Seconds since the daemon last committed a generation; absent if it never did.
     pub committed_seconds_ago: Option<u64>,
-    /// What it finds wrong; empty if nothing is.
+    /// Problems; empty if there are none.
     pub problems: Vec<String>,
-    /// What others did to Bailey's programs and pins since it started, each set right.
+    /// Interference by other processes with Bailey's programs and pins since the daemon started.
+    /// The daemon has repaired all of it.
     pub interference: Vec<Interference>,
-    /// What may not be meant in the policies in force; the first [`STATUS_WARNINGS`].
+    /// Warnings about the active policies; the first [`STATUS_WARNINGS`].
     pub warnings: Vec<String>,
-    /// What passes whatever policy says; absent if programs of another start are attached.
+    /// Failsafe entries: traffic allowed regardless of policy. Absent if the attached programs
+    /// belong to another start of the daemon.
     pub failsafe: Option<Vec<String>>,
 }
 
-/// What others did, and how often.
+/// One kind of interference by other processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interference {
     /// `detached`, `overtaken` or `unpinned`.
     pub kind: String,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-    /// Seconds since the last time.
+    /// Seconds since the last occurrence.
     pub last_seconds_ago: u64,
-    /// The last time: which interface, and which programs where the kernel says so.
+    /// Details of the last occurrence: the interface, and the programs if the kernel reports them.
     pub last: String,
 }
 
-/// Every rule and what it decided.
+/// All rules with their counters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// When and where.
+    /// Time and origin.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// By id.
+    /// Sorted by id.
     pub rules: Vec<Rule>,
 }
 
-/// Names a rule.
+/// Identifies a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleName {
-    /// Its number in cells, flows and counters.
+    /// Rule id, as in cells, flows and counters.
     pub id: u32,
-    /// Its name, at most 64 characters.
+    /// Display name, at most 64 characters.
     pub rule: String,
-    /// `rule`, `default-deny`, or the name of a rule that is always there: `not-isolated`, `own-node`,
-    /// `self`, `unknown-address`; `none` where no rule decided, `removed` where nobody remembers.
+    /// `rule`, `default-deny`, or a built-in rule: `not-isolated`, `own-node`, `self`,
+    /// `unknown-address`. `none` if no rule decided; `removed` if the rule is no longer known.
     pub kind: String,
-    /// `allow` or `deny`; absent where no rule decided, or nobody remembers.
+    /// `allow` or `deny`; absent for the kinds `none` and `removed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     /// `egress` or `ingress`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<String>,
-    /// The namespace of its policy, or of the endpoints that it isolates.
+    /// Namespace of the policy, or of the isolated endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The name of its policy.
+    /// Name of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// Its place in the list of its policy, from 0.
+    /// Index in the policy's list of rules, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<usize>,
-    /// No policy has it any more; flows and counters still name it.
+    /// Whether the rule was removed from its policy. Flows and counters can still refer to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
 }
 
-/// What one rule decided.
+/// The counters of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Its name.
+    /// Identity.
     #[serde(flatten)]
     pub name: RuleName,
-    /// Its whole name, where it was asked for by name.
+    /// Full name, only in responses to a query by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
-    /// Of a default deny: how many policies isolate its endpoints.
+    /// For a default deny: number of isolating policies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub isolating_policies: Option<usize>,
-    /// Of a default deny: these policies, `namespace/name`; the first [`ISOLATED_BY`] in a list.
+    pub isolating: Option<usize>,
+    /// For a default deny: the isolating policies as `namespace/name`. A list of rules has only the
+    /// first [`ISOLATED_BY`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub isolated_by: Vec<String>,
-    /// Of a rule: its ports, as `8080/TCP`; empty is every port.
+    /// For a rule: its ports, for example `8080/TCP`; empty means every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<String>>,
-    /// Of a rule: its peers, as `10.0.0.0/8`; empty is everyone.
+    /// For a rule: its peers, for example `10.0.0.0/8`; empty means every peer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<Vec<String>>,
-    /// The file that it was read from.
+    /// File of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The line in that file.
+    /// Line in that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// New flows, or openings denied.
+    /// New flows allowed, or new connections denied.
     pub hits: u64,
-    /// Packets of all its flows.
+    /// Packets of all flows of the rule.
     pub packets: u64,
-    /// Their bytes at layer 2.
+    /// Bytes of these packets at layer 2.
     pub bytes: u64,
-    /// Packets that its rate limit did not let open a connection.
-    pub rate_limited: u64,
-    /// Seconds since the last packet; absent if there was none.
+    /// Packets of new connections dropped by the rate limit.
+    pub limited: u64,
+    /// Seconds since the last packet; absent without packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u64>,
 }
 
-/// The most policies of a default deny that a list of rules names; [`RulesQuery::name`] has all.
+/// Most isolating policies per default deny in a list of rules. A query by name
+/// ([`RulesQuery::name`]) returns all of them.
 pub const ISOLATED_BY: usize = 20;
 
-/// Which rules.
+/// Selects rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesQuery {
-    /// A name in either form, a number, or `namespace/policy` for all rules of a policy.
+    /// A display name, a full name, a rule id, or `namespace/policy` for all rules of a policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// Which flows, in which order.
+/// Selects and sorts flows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlowQuery {
-    /// Opened from here.
+    /// Initiator address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub src: Option<IpNet>,
-    /// Opened to there.
+    /// Responder address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<IpNet>,
-    /// To this port.
+    /// Destination port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Of this protocol: a name or a number.
+    /// Protocol name or number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// In this state.
+    /// Flow state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Decided by this rule on one side: as [`RulesQuery::name`].
+    /// Deciding rule in either direction, as in [`RulesQuery::name`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Ordered by this column: numbers from the greatest, names from a to z.
+    /// Sort column: numbers descending, names ascending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<FlowColumn>,
-    /// The other way round.
+    /// Reverses the order.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reverse: bool,
-    /// At most so many.
+    /// Most flows to return.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Of rules the names alone, and no stamp in each line: half as long.
+    /// Omits the stamp, and all fields of rules except their names; halves the size.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub brief: bool,
 }
 
-/// What flows can be ordered by.
+/// Columns by which flows can be sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are the column names")]
 pub enum FlowColumn {
     Proto,
     Src,
@@ -290,66 +297,66 @@ pub enum FlowColumn {
     Ingress,
 }
 
-/// One flow, in its original direction.
+/// One flow, from the side of its initiator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow<Rule = RuleName> {
     /// IP protocol.
     pub protocol: String,
-    /// Who opened it.
+    /// Initiator address.
     pub source: String,
-    /// Port of the source; the identifier of an ICMP echo.
+    /// Source port; for ICMP echo the identifier.
     pub source_port: u16,
-    /// Who was asked.
+    /// Responder address.
     pub destination: String,
-    /// Port of the destination.
+    /// Destination port.
     pub destination_port: u16,
-    /// Its state.
+    /// Flow state.
     pub state: String,
-    /// Seconds since its last packet.
+    /// Seconds since the last packet.
     pub idle_seconds: u64,
-    /// Packets of the side that opened it.
+    /// Packets from the initiator.
     pub packets: u64,
-    /// Their bytes.
+    /// Bytes from the initiator.
     pub bytes: u64,
-    /// Packets of the other side.
+    /// Packets from the responder.
     pub reply_packets: u64,
-    /// Their bytes.
+    /// Bytes from the responder.
     pub reply_bytes: u64,
-    /// The deciding rule at the source.
+    /// Deciding rule at the source.
     pub egress_rule: Rule,
-    /// The deciding rule at the destination.
+    /// Deciding rule at the destination.
     pub ingress_rule: Rule,
 }
 
-/// What is blocked.
+/// All blocked prefixes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocks {
-    /// When and where.
+    /// Time and origin.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// All blocks.
+    /// The blocks.
     pub blocks: Vec<Block>,
 }
 
-/// An address or prefix that nothing passes from or to for a while.
+/// A temporary block: drops all packets from and to an address or prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
-    /// Which.
+    /// The blocked prefix.
     pub prefix: String,
-    /// When it lapses by itself.
-    pub remaining_seconds: u64,
-    /// When it was added, in seconds since 1970.
+    /// Seconds until the block expires.
+    pub seconds_left: u64,
+    /// Time of creation, in seconds since 1970.
     pub added: u64,
-    /// Why.
+    /// Reason given by the operator.
     pub reason: String,
 }
 
-/// Which connection.
+/// Selects a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveQuery {
-    /// Who opens.
+    /// Initiator address.
     pub src: std::net::IpAddr,
-    /// Who is asked.
+    /// Responder address.
     pub dst: std::net::IpAddr,
     /// IP protocol number.
     pub protocol: u8,
@@ -357,84 +364,84 @@ pub struct LiveQuery {
     pub port: u16,
 }
 
-/// What a running Bailey knows of a connection beside what its policy says.
+/// Live state for one connection, beyond its policy verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
-    /// When and where.
+    /// Time and origin.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// Is any packet judged?
+    /// Whether packets are filtered on at least one interface.
     pub enforcing: bool,
-    /// Does a table of netfilter close configured interfaces that carry no program?
+    /// Whether a netfilter table blocks configured interfaces without programs.
     pub guard: bool,
-    /// Does policy only observe yet, so that what it would drop passes?
+    /// Whether warm-up (audit) mode is active: packets that policy denies pass.
     pub warm_up: bool,
-    /// Blocks that hold one of its ends.
+    /// Blocks that contain one of the two addresses.
     pub blocks: Vec<Block>,
-    /// The entries of the failsafe that let it pass; absent if nobody knows, as programs of another start
-    /// are attached or no daemon answers.
+    /// Failsafe entries that allow the connection. Absent if no daemon responds, or if the attached
+    /// programs belong to another start of the daemon.
     pub failsafe: Option<Vec<String>>,
-    /// Seconds since a flood of new flows began; absent if there is none.
+    /// Seconds since a flood of new flows began; absent without a flood.
     pub flood_seconds: Option<u64>,
-    /// Flows between these two of that protocol and port, at most [`LIVE_FLOWS`].
+    /// Flows between the two addresses with this protocol and port, at most [`LIVE_FLOWS`].
     pub flows: Vec<Flow>,
-    /// Why the files may say something else than what is in force; absent if nothing speaks for it.
+    /// Why the policy files may differ from the active policies; absent if there is no sign of it.
     pub policy_problem: Option<String>,
 }
 
-/// The most flows that [`Live`] lists.
+/// Most flows in [`Live`].
 pub const LIVE_FLOWS: usize = 10;
 
-/// Pressure on the flow table.
+/// Fill and events of the flow table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowStats {
-    /// When and where.
+    /// Time and origin.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// How full it is.
+    /// Fill of the table.
     pub flow_table: FlowTable,
-    /// Flows by state.
+    /// Number of flows by state.
     pub states: Vec<NamedCount>,
-    /// What happened to flows since the table was made.
+    /// Number of flow events since the table was created.
     pub events: Vec<NamedCount>,
 }
 
-/// A number with its name.
+/// A count with its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedCount {
-    /// What is counted.
+    /// Name of the counted state or event.
     pub name: String,
-    /// How many.
+    /// The count.
     pub count: u64,
-    /// What it means.
+    /// Explanation of the name.
     pub help: String,
 }
 
 /// Packets by interface, hook, verdict and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// When and where.
+    /// Time and origin.
     #[serde(flatten)]
     pub stamp: Stamp,
-    /// Those that counted anything.
+    /// Counters that are not zero.
     pub counters: Vec<Counter>,
 }
 
-/// Packets with one reason on one interface.
+/// The packets with one reason at one hook of one interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
-    /// The interface by its name in the configuration; `-` if Bailey was not attached there.
+    /// Name of the interface in the configuration; `-` if Bailey was not attached to the interface.
     pub interface: String,
-    /// `xdp` or `tc`; `bridge` for what was passed and could not be sent.
+    /// `xdp` or `tc`; `bridge` for packets that passed but could not be transmitted.
     pub hook: String,
     /// `pass` or `drop`.
     pub verdict: String,
-    /// The reason.
+    /// Name of the reason.
     pub reason: String,
-    /// Packets.
+    /// Number of packets.
     pub packets: u64,
-    /// Their bytes at layer 2.
+    /// Bytes of these packets at layer 2.
     pub bytes: u64,
-    /// What the reason means.
+    /// Explanation of the reason.
     pub help: String,
 }

@@ -1,3 +1,5 @@
+//! The client: one request per connection, with timeouts and a size limit.
+
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -14,62 +16,62 @@ use tokio::net::UnixStream;
 use crate::api::{FlowQuery, Stamp, path};
 use crate::server::{Problem, STAMP_HEADER};
 
-/// The longest wait for an answer: a daemon that is stopped accepts and says nothing.
+/// Longest wait for a response. A stopped daemon still accepts connections but never responds.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest answer in one piece: some millions of rules.
+/// Largest response that is not streamed: enough for some million rules.
 const MAX_RESPONSE_BYTES: usize = 1 << 30;
 
-/// Why there is no answer.
+/// Why a request has no usable response.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens there.
-    #[error("no bailey answers: {0}")]
+    /// No process listens on the socket.
+    #[error("cannot reach the bailey daemon: {0}")]
     Unreachable(#[source] io::Error),
-    /// The socket is not for this user.
+    /// The user may not use the socket.
     #[error(
-        "not permitted: the control socket answers root (who has CAP_DAC_OVERRIDE) and members of its \
+        "not permitted: the control socket accepts root (CAP_DAC_OVERRIDE) and members of its \
          group; see [control] group"
     )]
     PermissionDenied,
-    /// The daemon has a reason.
-    #[error("bailey answers: {0}")]
+    /// The daemon reports an error.
+    #[error("the bailey daemon reports: {0}")]
     Refused(String),
-    /// The question is wrong.
+    /// The request is invalid.
     #[error("{0}")]
     BadRequest(String),
-    /// What came is no answer.
-    #[error("bailey's answer cannot be read: {0}")]
+    /// The response is not valid.
+    #[error("cannot parse the response of the bailey daemon: {0}")]
     Malformed(String),
-    /// Nothing came.
-    #[error("bailey does not answer within {} s", RESPONSE_TIMEOUT.as_secs())]
+    /// The daemon did not respond in time.
+    #[error("no response from the daemon within {} s", RESPONSE_TIMEOUT.as_secs())]
     Timeout,
 }
 
-/// Asks for a path and waits for the answer.
+/// Sends a request and returns the response.
 ///
 /// # Errors
-/// If there is no daemon, it does not answer, or not in this version's words.
+/// If the daemon does not run, does not respond, or responds with an error or in another schema.
 pub fn get<T: DeserializeOwned>(
     socket: &Path,
     path: &str,
     query: &impl Serialize,
 ) -> Result<T, ClientError> {
-    let whole = async {
-        let answer = send_request(socket, path, query).await?;
-        read_body(answer).await
+    let exchange = async {
+        let response = send_request(socket, path, query).await?;
+        read_body(response).await
     };
-    let (status, body) = block_on(async { with_timeout(whole).await? })?;
+    let (status, body) = block_on(async { with_timeout(exchange).await? })?;
     if status != StatusCode::OK {
         return Err(error_of_response(status, &body));
     }
     serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
 }
 
-/// Asks for flows: says when and where they were read, then hands over pieces of their lines, until
-/// all came or the function says false.
+/// Requests the flow list. Calls `begin` with the stamp of the response, then `piece` with each
+/// chunk of lines, until the list ends or `piece` returns false.
 ///
 /// # Errors
-/// As [`get`]; also if the daemon falls silent under way.
+/// Those of [`get`]; also if the daemon stops sending before the end.
 pub fn stream_flows(
     socket: &Path,
     query: &FlowQuery,
@@ -77,15 +79,15 @@ pub fn stream_flows(
     mut piece: impl FnMut(&[u8]) -> bool,
 ) -> Result<(), ClientError> {
     block_on(async {
-        let answer = with_timeout(send_request(socket, path::FLOWS, query)).await??;
-        if answer.status() != StatusCode::OK {
-            let (status, body) = with_timeout(read_body(answer)).await??;
+        let response = with_timeout(send_request(socket, path::FLOWS, query)).await??;
+        if response.status() != StatusCode::OK {
+            let (status, body) = with_timeout(read_body(response)).await??;
             return Err(error_of_response(status, &body));
         }
-        let stamp = answer.headers().get(STAMP_HEADER);
+        let stamp = response.headers().get(STAMP_HEADER);
         let stamp = stamp.and_then(|stamp| serde_json::from_slice(stamp.as_bytes()).ok());
-        begin(stamp.ok_or_else(|| ClientError::Malformed("it has no stamp".into()))?);
-        let mut body = answer.into_body();
+        begin(stamp.ok_or_else(|| ClientError::Malformed("the stamp header is missing".into()))?);
+        let mut body = response.into_body();
         while let Some(frame) = with_timeout(body.frame()).await? {
             let frame = frame.map_err(malformed)?;
             if let Some(data) = frame.data_ref()
@@ -143,14 +145,14 @@ async fn send_request(
         .header("host", "bailey")
         .body(Empty::<Bytes>::new())
         .map_err(|error| ClientError::Malformed(error.to_string()))?;
-    // What ends the connection early ends the exchange with an error; the daemon ends it after each.
+    // The daemon closes the connection after each response. An early close fails the request below.
     tokio::spawn(connection);
     sender.send_request(request).await.map_err(malformed)
 }
 
-async fn read_body(answer: Response<Incoming>) -> Result<(StatusCode, Bytes), ClientError> {
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_RESPONSE_BYTES)
+async fn read_body(response: Response<Incoming>) -> Result<(StatusCode, Bytes), ClientError> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES)
         .collect()
         .await;
     let body = body.map_err(|error| ClientError::Malformed(error.to_string()))?;

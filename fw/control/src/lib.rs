@@ -1,15 +1,15 @@
-//! The control API: HTTP/JSON on a unix socket. `curl --unix-socket /run/bailey/bailey.sock
-//! http://bailey/v1/status` works; so does [`client::get`].
+//! The control API: HTTP with JSON over a Unix socket. Use [`client::get`], or `curl --unix-socket
+//! /run/bailey/bailey.sock http://bailey/v1/status`.
 //!
-//! The server knows nothing of Bailey: it asks a [`ApiBackend`](server::ApiBackend) and bounds what clients
-//! can cost.
+//! The server gets all data from an [`ApiBackend`] and limits the resources that clients can use.
+//! It reads no maps and no files itself.
 #![forbid(unsafe_code)]
 
-/// What is asked for and answered.
+/// Paths, queries and responses.
 pub mod api;
-/// Asks.
+/// The client: sends one request and reads the response.
 pub mod client;
-/// Answers.
+/// The server, with limits on clients.
 pub mod server;
 
 pub use client::ClientError;

@@ -1,3 +1,6 @@
+//! The server: one thread that serves the control socket, with limits on clients, on concurrent
+//! reads and on time. All data comes from an [`ApiBackend`].
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -28,55 +31,56 @@ use tokio::task::JoinHandle;
 
 use crate::api::{self, path};
 
-/// Who knows the answers. Every call may read maps for a while; none may wait for packets or files.
+/// The source of all responses. A call may take as long as reading the maps takes; it must not wait
+/// for packets or files.
 pub trait ApiBackend: Send + Sync + 'static {
-    /// One screen of truth.
+    /// The overall state.
     ///
     /// # Errors
-    /// If what is pinned cannot be read; likewise below.
+    /// This and all other methods fail if the pinned maps cannot be read.
     fn status(&self) -> Result<api::Status, Problem>;
-    /// Every rule, or those that a query names.
+    /// All rules, or the rules that the query names.
     fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem>;
-    /// Flows, to be read one after the other.
+    /// The flow list, as a stream.
     fn flows(&self, query: api::FlowQuery) -> Result<FlowStream, Problem>;
-    /// Pressure on the flow table.
+    /// Fill and events of the flow table.
     fn flow_stats(&self) -> Result<api::FlowStats, Problem>;
-    /// Packets by reason.
+    /// Packets by interface, verdict and reason.
     fn counters(&self) -> Result<api::Counters, Problem>;
-    /// What is blocked.
+    /// The blocked prefixes.
     fn blocks(&self) -> Result<api::Blocks, Problem>;
-    /// What is there beside policy for a connection.
+    /// Live state for one connection, beyond its policy verdict.
     fn live(&self, query: api::LiveQuery) -> Result<api::Live, Problem>;
 }
 
-/// Writes pieces, until all are written or it says false.
+/// Writes all lines into a sink, in chunks; stops when the sink returns false.
 type WriteLines = Box<dyn FnOnce(&mut LineSink<'_>) + Send>;
-/// Takes a piece of whole lines; false if nobody wants more.
+/// Accepts a chunk of whole lines; returns false if the client has disconnected.
 type LineSink<'a> = dyn FnMut(Vec<u8>) -> bool + 'a;
 
-/// Flows that are written when they are asked for.
+/// A flow list that is written while the flow table is read.
 pub struct FlowStream {
-    /// When and where.
+    /// Time and origin of the list.
     pub stamp: api::Stamp,
-    /// Hands over lines of JSON in pieces, until all are or the function says false.
+    /// Writes the list as lines of JSON.
     pub write: WriteLines,
 }
 
-/// The header that says when and where flows were read: their lines do not have one place for it.
+/// The header with the stamp of a flow list, because the lines of the list have no common part.
 pub(crate) const STAMP_HEADER: &str = "bailey-stamp";
 
-/// An answer that is none.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// What is wrong.
+    /// The error message.
     pub error: String,
-    /// Is it the question that is wrong?
+    /// Whether the request is invalid (status 400); otherwise the data is unavailable (503).
     #[serde(default)]
     pub question: bool,
 }
 
 impl Problem {
-    /// With the question.
+    /// The request is invalid.
     pub fn bad_request(error: impl Into<String>) -> Self {
         Self {
             error: error.into(),
@@ -86,7 +90,7 @@ impl Problem {
 
     fn internal() -> Self {
         Self {
-            error: "a defect: the answer could not be made".to_owned(),
+            error: "internal error: a handler of the control API panicked".to_owned(),
             question: false,
         }
     }
@@ -112,29 +116,29 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Clients served at one time; more wait in the socket's queue.
+/// Most clients served at the same time; further clients wait in the socket's backlog.
 const MAX_CLIENTS: usize = 16;
-/// Answers that are made at one time, also for clients that have gone away.
+/// Most responses prepared at the same time, including those whose clients have disconnected.
 const MAX_RESPONSES: usize = 2;
-/// Lists of flows that are written at one time. A client that reads slowly holds one up, and no other
-/// answer.
+/// Most flow lists written at the same time. A separate limit, so that slow readers of flow lists
+/// delay no other response.
 const MAX_FLOW_LISTS: usize = 2;
-/// ChunkBody of a list that wait for the client.
+/// Most chunks of a flow list that wait for the client.
 const MAX_QUEUED_CHUNKS: usize = 4;
-/// The longest a client may take to ask.
+/// Longest time for a client to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest a connection may last.
+/// Longest duration of a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A thread that answers. It ends with the process.
+/// The thread that serves the socket. It runs until the process ends.
 #[derive(Debug)]
 pub struct Server;
 
 impl Server {
-    /// Starts to answer on a socket.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// If there can be no runtime.
+    /// If the runtime or the thread cannot be created.
     pub fn start(listener: StdListener, backend: Arc<dyn ApiBackend>) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -147,11 +151,11 @@ impl Server {
     }
 }
 
-/// A client that is connected.
+/// A connected client.
 struct Client {
     task: JoinHandle<()>,
-    /// Has it asked something?
-    asked: Arc<AtomicBool>,
+    /// Whether the client has sent its request.
+    has_request: Arc<AtomicBool>,
 }
 
 async fn serve(listener: StdListener, backend: Arc<dyn ApiBackend>) {
@@ -160,45 +164,48 @@ async fn serve(listener: StdListener, backend: Arc<dyn ApiBackend>) {
     };
     let clients = Arc::new(Semaphore::new(MAX_CLIENTS));
     let router = router(backend);
-    let mut waiting: VecDeque<Client> = VecDeque::new();
+    let mut connected: VecDeque<Client> = VecDeque::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: others will close some.
+            // Most likely out of file descriptors; wait until other connections close.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        waiting.retain(|client| !client.task.is_finished());
+
+        // At the limit, disconnects the oldest client that has not sent a request.
+        connected.retain(|client| !client.task.is_finished());
         if clients.available_permits() == 0 {
-            // Who has asked nothing yet makes way, the oldest first.
-            let idle = waiting
+            let idle = connected
                 .iter()
-                .position(|client| !client.asked.load(Ordering::Acquire));
-            if let Some(client) = idle.and_then(|at| waiting.remove(at)) {
+                .position(|client| !client.has_request.load(Ordering::Acquire));
+            if let Some(client) = idle.and_then(|at| connected.remove(at)) {
                 client.task.abort();
             }
         }
+
+        // Serves one request in a task of its own.
         let Ok(permit) = Arc::clone(&clients).acquire_owned().await else {
             return;
         };
-        let state = TowerToHyperService::new(router.clone());
-        let asked = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&asked);
+        let handler = TowerToHyperService::new(router.clone());
+        let has_request = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&has_request);
         let task = tokio::spawn(async move {
             let service = service_fn(move |request| {
-                noted.store(true, Ordering::Release);
-                state.call(request)
+                flag.store(true, Ordering::Release);
+                handler.call(request)
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(REQUEST_TIMEOUT)
-                // One question each: who keeps a connection keeps it from others.
+                // One request per connection, because connections are limited.
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
-            // A client that goes away or takes too long has no answer; nobody else is concerned.
+            // An error or timeout concerns only this client, which gets no response.
             let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
             drop(permit);
         });
-        waiting.push_back(Client { task, asked });
+        connected.push_back(Client { task, has_request });
     }
 }
 
@@ -218,29 +225,29 @@ fn router(backend: Arc<dyn ApiBackend>) -> Router {
             get(|q, s| respond_to_query(s, q, |s, q| s.live(q))),
         )
         .fallback(|| async {
-            let problem = Problem::bad_request("there is no such path; /v1/status is one");
+            let problem = Problem::bad_request("unknown path; try /v1/status");
             (StatusCode::NOT_FOUND, Json(problem))
         })
         .with_state(ServerState {
             backend,
-            permits: Arc::new(Semaphore::new(MAX_RESPONSES)),
-            lists: Arc::new(Semaphore::new(MAX_FLOW_LISTS)),
+            responses: Arc::new(Semaphore::new(MAX_RESPONSES)),
+            flow_lists: Arc::new(Semaphore::new(MAX_FLOW_LISTS)),
         })
 }
 
 #[derive(Clone)]
 struct ServerState {
     backend: Arc<dyn ApiBackend>,
-    permits: Arc<Semaphore>,
-    lists: Arc<Semaphore>,
+    responses: Arc<Semaphore>,
+    flow_lists: Arc<Semaphore>,
 }
 
-type Asked<Q> = Result<Query<Q>, QueryRejection>;
+type QueryResult<Q> = Result<Query<Q>, QueryRejection>;
 
-/// Answers a question that says more than its path.
+/// Responds to a request with query parameters.
 async fn respond_to_query<Q: Send + 'static, T: Serialize + Send + 'static>(
     state: State<ServerState>,
-    query: Asked<Q>,
+    query: QueryResult<Q>,
     read: impl FnOnce(&dyn ApiBackend, Q) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
     match query {
@@ -249,12 +256,13 @@ async fn respond_to_query<Q: Send + 'static, T: Serialize + Send + 'static>(
     }
 }
 
-/// Reading maps takes a while, so it happens on a thread of its own.
+/// Responds with the value that `read` returns. Runs `read` on a separate thread, because reading
+/// maps blocks.
 async fn respond<T: Serialize + Send + 'static>(
     State(state): State<ServerState>,
     read: impl FnOnce(&dyn ApiBackend) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
-    let permit = state.permits.acquire_owned().await;
+    let permit = state.responses.acquire_owned().await;
     let work = move || {
         let _permit = permit;
         read(&*state.backend)
@@ -266,13 +274,17 @@ async fn respond<T: Serialize + Send + 'static>(
     }
 }
 
-/// Flows as lines, written while they are read: the client's pace is that of the thread that reads them.
-async fn respond_flows(query: Asked<api::FlowQuery>, State(state): State<ServerState>) -> Response {
+/// Streams the flow list. The reading thread waits for the client, so the list is never held in
+/// memory as a whole.
+async fn respond_flows(
+    query: QueryResult<api::FlowQuery>,
+    State(state): State<ServerState>,
+) -> Response {
     let query = match query {
         Ok(Query(query)) => query,
         Err(rejection) => return Problem::bad_request(rejection.body_text()).into_response(),
     };
-    let permit = state.lists.acquire_owned().await;
+    let permit = state.flow_lists.acquire_owned().await;
     let (begin, began) = oneshot::channel();
     let (sender, receiver) = mpsc::channel(MAX_QUEUED_CHUNKS);
     tokio::task::spawn_blocking(move || {
@@ -300,7 +312,7 @@ async fn respond_flows(query: Asked<api::FlowQuery>, State(state): State<ServerS
     }
 }
 
-/// An answer that comes piece by piece.
+/// A response body that is sent in chunks.
 struct ChunkBody(mpsc::Receiver<Bytes>);
 
 impl http_body::Body for ChunkBody {
