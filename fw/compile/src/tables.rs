@@ -135,7 +135,7 @@ pub struct TableStats {
 
 impl Tables {
     /// The directions in which the generation isolates at least one endpoint or declared prefix.
-    pub fn has_isolated_endpoint(&self) -> IsolatedDirections {
+    pub fn isolated_directions(&self) -> IsolatedDirections {
         let any = |bit| self.params.isolates & bit != 0;
         IsolatedDirections {
             ingress: any(abi::ISOLATES_INGRESS),
