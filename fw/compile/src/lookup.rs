@@ -119,11 +119,11 @@ impl Tables {
         );
         hash.buckets.iter().find_map(|&bucket| {
             let tags = self.addresses.host_tags.get(bucket as usize)?.to_le_bytes();
-            let lanes = &self.addresses.host_buckets.get(bucket as usize)?.lane;
+            let entries = &self.addresses.host_buckets.get(bucket as usize)?.lane;
             tags.iter()
-                .zip(lanes)
-                .find(|(tag, lane)| **tag == hash.tag && lane.addr_be == address)
-                .map(|(_, lane)| lane.class_id)
+                .zip(entries)
+                .find(|(tag, entry)| **tag == hash.tag && entry.addr_be == address)
+                .map(|(_, entry)| entry.class_id)
         })
     }
 
@@ -159,6 +159,7 @@ pub(crate) fn longest_match<R: Ranges>(
     mut bits: u128,
     levels: u32,
 ) -> Option<u32> {
+    // Walks the nodes down to a leaf word.
     let mut at = get_u32(&lpm.direct, (bits >> (128 - abi::LPM_DIRECT_BITS)) as u32)?;
     bits <<= abi::LPM_DIRECT_BITS;
     for _ in 0..levels {
@@ -179,6 +180,8 @@ pub(crate) fn longest_match<R: Ranges>(
     if at & abi::LPM_LEAF == 0 {
         return None;
     }
+
+    // The leaf word is a class, or refers to ranges, or encodes a single prefix.
     let rest = (bits >> (128 - R::BITS)) as u64;
     if at & abi::LPM_RANGES != 0 {
         let ranges = lpm.ranges.get((at & abi::LPM_INDEX) as usize)?;

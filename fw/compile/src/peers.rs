@@ -42,6 +42,7 @@ impl Peers {
         names: &PortNames,
         sets: &mut TermSets,
     ) -> Self {
+        // Every address of an endpoint, and every prefix, with its properties.
         let selected: Vec<u32> = terms_of_groups
             .into_iter()
             .map(|terms| sets.intern(terms))
@@ -65,6 +66,7 @@ impl Peers {
         for (_, set) in prefixes.iter().flat_map(PrefixTree::iter) {
             found.intern(Peer::from_blocks(set));
         }
+
         // Renumbers from arrival order to sorted order, so that similar classes are adjacent.
         let mut order: Vec<u32> = (0..found.len() as u32).collect();
         order.sort_unstable_by_key(|&id| found.value(id));

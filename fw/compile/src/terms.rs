@@ -91,6 +91,7 @@ impl Groups {
         let mut first = Vec::new();
         let mut by_namespace: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         let mut of_endpoint = Vec::with_capacity(endpoints.len());
+        // Endpoints are sorted by kind and namespace, but equal labels can occur anywhere.
         for (index, endpoint) in endpoints.iter().enumerate() {
             if !endpoint.is_selectable() {
                 of_endpoint.push(None);
@@ -155,6 +156,7 @@ impl Groups {
         terms: &Interner<Term>,
     ) -> Vec<Vec<u32>> {
         let mut matched = vec![Vec::new(); self.len()];
+        // Caches the namespaces that each namespaceSelector matches.
         let mut matching: FxHashMap<&Selector, Vec<&str>> = FxHashMap::default();
         for (id, term) in terms.values().iter().enumerate() {
             let Term::Selected(scope, pods) = term else {

@@ -39,8 +39,8 @@ impl From<&Snapshot> for IsolatedDirections {
     /// Counts policies that select at least one endpoint, and declared prefixes.
     fn from(snapshot: &Snapshot) -> Self {
         Self {
-            ingress: has_isolated_endpoint(snapshot, Direction::Ingress),
-            egress: has_isolated_endpoint(snapshot, Direction::Egress),
+            ingress: has_isolation(snapshot, Direction::Ingress),
+            egress: has_isolation(snapshot, Direction::Egress),
         }
     }
 }
@@ -138,7 +138,7 @@ impl LinkScope {
     }
 }
 
-fn has_isolated_endpoint(snapshot: &Snapshot, direction: Direction) -> bool {
+fn has_isolation(snapshot: &Snapshot, direction: Direction) -> bool {
     let mut policies = snapshot.policies().iter();
     let declared = !snapshot.declared_prefixes().is_empty();
     declared
