@@ -284,6 +284,8 @@ async fn respond_flows(
         Ok(Query(query)) => query,
         Err(rejection) => return Problem::bad_request(rejection.body_text()).into_response(),
     };
+
+    // The reading thread sends the stamp or an error first, then chunks.
     let permit = state.flow_lists.acquire_owned().await;
     let (begin, began) = oneshot::channel();
     let (sender, receiver) = mpsc::channel(MAX_QUEUED_CHUNKS);
@@ -298,6 +300,8 @@ async fn respond_flows(
             }
         }
     });
+
+    // The status of the response depends on the first message.
     match began.await {
         Ok(Ok(stamp)) => {
             let stamp = serde_json::to_string(&stamp).unwrap_or_default();

@@ -32,8 +32,8 @@ pub(crate) struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
+impl From<&fs::Metadata> for Stamp {
+    fn from(metadata: &fs::Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -42,7 +42,9 @@ impl Stamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+}
 
+impl Stamp {
     /// Whether the file was last changed more than `age` before `now`.
     pub(crate) fn is_older_than(&self, now: SystemTime, age: Duration) -> bool {
         let (seconds, nanoseconds) = self.modified.max(self.changed);
@@ -82,60 +84,75 @@ impl FileSet {
         }
     }
 
+    /// Adds a file, or the files of a directory. `ancestors` are the (device, inode) pairs of the
+    /// directories above the path.
     fn add(
         &mut self,
         path: &Path,
         recursive: bool,
-        above: &mut Vec<(u64, u64)>,
+        ancestors: &mut Vec<(u64, u64)>,
         errors: &mut Vec<(PathBuf, io::Error)>,
     ) {
         if path == Path::new(STDIN) {
             self.files.insert(path.to_owned(), Stamp::default());
             return;
         }
-        let depth = above.len();
+        let depth = ancestors.len();
         let result = fs::metadata(path).and_then(|metadata| {
-            if !metadata.is_dir() {
-                self.files.insert(path.to_owned(), Stamp::of(&metadata));
-                return Ok(());
+            if metadata.is_dir() {
+                return self.add_directory(path, &metadata, recursive, ancestors, errors);
             }
-            if above.len() > MAX_DEPTH {
-                return Err(io::Error::other("directories nested too deep"));
-            }
-            // A symbolic link to an ancestor directory: already being listed.
-            let directory = (metadata.dev(), metadata.ino());
-            if above.contains(&directory) {
-                return Ok(());
-            }
-            above.push(directory);
-            let mut entries: Vec<PathBuf> = fs::read_dir(path)?
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<io::Result<_>>()?;
-            entries.sort();
-            for entry in entries {
-                if is_hidden(&entry) {
-                    continue;
-                }
-                let metadata = match fs::metadata(&entry) {
-                    // A dangling link, or a file removed since the directory was read.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    metadata => metadata,
-                };
-                let is_dir = metadata.is_ok_and(|metadata| metadata.is_dir());
-                if if is_dir {
-                    recursive
-                } else {
-                    has_known_extension(&entry)
-                } {
-                    self.add(&entry, recursive, above, errors);
-                }
-            }
+            self.files.insert(path.to_owned(), Stamp::from(&metadata));
             Ok(())
         });
-        above.truncate(depth);
+        ancestors.truncate(depth);
         if let Err(error) = result {
             errors.push((path.to_owned(), error));
         }
+    }
+
+    fn add_directory(
+        &mut self,
+        path: &Path,
+        metadata: &fs::Metadata,
+        recursive: bool,
+        ancestors: &mut Vec<(u64, u64)>,
+        errors: &mut Vec<(PathBuf, io::Error)>,
+    ) -> io::Result<()> {
+        if ancestors.len() > MAX_DEPTH {
+            return Err(io::Error::other("directories nested too deep"));
+        }
+        // A symbolic link to an ancestor directory: already being listed.
+        let directory = (metadata.dev(), metadata.ino());
+        if ancestors.contains(&directory) {
+            return Ok(());
+        }
+        ancestors.push(directory);
+
+        let mut entries: Vec<PathBuf> = fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<_>>()?;
+        entries.sort();
+        for entry in entries {
+            if is_hidden(&entry) {
+                continue;
+            }
+            let metadata = match fs::metadata(&entry) {
+                // A dangling link, or a file removed since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata,
+            };
+            let is_dir = metadata.is_ok_and(|metadata| metadata.is_dir());
+            let is_wanted = if is_dir {
+                recursive
+            } else {
+                has_known_extension(&entry)
+            };
+            if is_wanted {
+                self.add(&entry, recursive, ancestors, errors);
+            }
+        }
+        Ok(())
     }
 
     /// The files, sorted by path.

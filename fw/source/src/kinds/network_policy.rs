@@ -32,6 +32,7 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
         errors: FieldErrors::default(),
         warnings: Vec::new(),
     };
+    // Rules are read even if policyTypes makes them inert, so that their errors are reported.
     let spec = object.spec.clone().unwrap_or_default();
     let path = FieldPath::of(&["spec"]);
     let pod_selector = spec
@@ -54,6 +55,8 @@ pub(crate) fn read(id: PolicyRef, object: &api::NetworkPolicy, lenient: bool) ->
             .iter()
             .map(|rule| (rule.to.as_deref(), rule.ports.as_deref())),
     );
+
+    // Defaulting, and rate limits, which need the rules.
     let types = spec.policy_types.unwrap_or_default();
     let types = reader.read_policy_types(&path.key("policyTypes"), &types, !egress.is_empty());
     let mut policy = NetworkPolicy {
@@ -161,6 +164,8 @@ impl Reader {
                 Some(PortSpec::Named(name.clone()))
             }
         };
+
+        // An invalid entry must not match anything.
         let valid = self.errors.0.len() == errors;
         spec.filter(|_| valid)
             .zip(protocol)
@@ -277,6 +282,7 @@ impl Reader {
                 .add_invalid_text(&labels_path, value, validate::check_label_value(value));
             requirements.insert(Requirement::In(key.clone(), [value.clone()].into()));
         }
+
         let expressions = selector.match_expressions.iter().flatten().enumerate();
         for (index, expression) in expressions {
             let path = path.key("matchExpressions").index(index);
@@ -306,6 +312,8 @@ impl Reader {
                 }
             };
             requirements.extend(requirement);
+
+            // The API server validates the key and all values, for every operator.
             let key = &expression.key;
             self.errors
                 .add_invalid_text(&path.key("key"), key, validate::check_label_key(key));

@@ -33,6 +33,7 @@ pub fn decode<T: for<'de> Deserialize<'de>>(document: &Node) -> Decoded<T> {
     let mut wrong = Vec::new();
     let mut rest = document.clone();
     loop {
+        // Decodes, tracking the path of an error and the unknown fields.
         let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
         let tracked = serde_path_to_error::Deserializer::new(NodeDeserializer(&rest), &mut track);
@@ -47,6 +48,8 @@ pub fn decode<T: for<'de> Deserialize<'de>>(document: &Node) -> Decoded<T> {
             }
             Err(error) => error,
         };
+
+        // Removes the wrong value and repeats. A path seen before means no progress.
         let path = error_path(&track.path());
         let seen = wrong.iter().any(|(known, _)| *known == path);
         if seen || wrong.len() == MAX_WRONG {

@@ -91,51 +91,46 @@ impl<'a> Reader<'a> {
             return Err(too_deep(pos, self.limits));
         }
         let value = match text.as_bytes().first() {
-            Some(b'{') => {
-                let Ok(Entries(entries)) = serde_json::from_str(text) else {
-                    return Ok(None);
-                };
-                let mut mapping = Vec::with_capacity(entries.len());
-                for (key, raw) in entries {
-                    let key = Key {
-                        pos: self.position_of_key(raw),
-                        text: key,
-                    };
-                    let Some(node) = self.read_node(raw, depth + 1)? else {
-                        return Ok(None);
-                    };
-                    mapping.push((key, node));
-                }
-                if let Some((key, _)) = find_duplicate(&mapping) {
-                    return Err(duplicate_key(key.pos, &key.text));
-                }
-                Value::Mapping(mapping)
-            }
-            Some(b'[') => {
-                let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else {
-                    return Ok(None);
-                };
-                let mut sequence = Vec::with_capacity(items.len());
-                for raw in items {
-                    let Some(node) = self.read_node(raw, depth + 1)? else {
-                        return Ok(None);
-                    };
-                    sequence.push(node);
-                }
-                Value::Sequence(sequence)
-            }
-            _ => match serde_json::from_str::<serde_json::Value>(text) {
-                Ok(serde_json::Value::Null) => Value::Null,
-                Ok(serde_json::Value::Bool(value)) => Value::Bool(value),
-                Ok(serde_json::Value::String(value)) => Value::String(value),
-                Ok(serde_json::Value::Number(value)) => match value.as_i64() {
-                    Some(value) => Value::Integer(value),
-                    None => Value::Float(value.as_f64().unwrap_or(f64::NAN)),
-                },
-                _ => return Ok(None),
-            },
+            Some(b'{') => self.read_mapping(text, depth)?,
+            Some(b'[') => self.read_sequence(text, depth)?,
+            _ => read_scalar(text),
         };
-        Ok(Some(Node { pos, value }))
+        Ok(value.map(|value| Node { pos, value }))
+    }
+
+    fn read_mapping(&self, text: &'a str, depth: usize) -> Result<Option<Value>, SyntaxError> {
+        let Ok(Entries(entries)) = serde_json::from_str(text) else {
+            return Ok(None);
+        };
+        let mut mapping = Vec::with_capacity(entries.len());
+        for (key, raw) in entries {
+            let key = Key {
+                pos: self.position_of_key(raw),
+                text: key,
+            };
+            let Some(node) = self.read_node(raw, depth + 1)? else {
+                return Ok(None);
+            };
+            mapping.push((key, node));
+        }
+        match find_duplicate(&mapping) {
+            Some((key, _)) => Err(duplicate_key(key.pos, &key.text)),
+            None => Ok(Some(Value::Mapping(mapping))),
+        }
+    }
+
+    fn read_sequence(&self, text: &'a str, depth: usize) -> Result<Option<Value>, SyntaxError> {
+        let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+            return Ok(None);
+        };
+        let mut sequence = Vec::with_capacity(items.len());
+        for raw in items {
+            let Some(node) = self.read_node(raw, depth + 1)? else {
+                return Ok(None);
+            };
+            sequence.push(node);
+        }
+        Ok(Some(Value::Sequence(sequence)))
     }
 
     /// The position of the key before a value: its opening quote is the second quote backwards.
@@ -147,6 +142,19 @@ impl<'a> Reader<'a> {
             .and_then(|close| self.text[..close].rfind('"'));
         self.position_of(&self.text[opening.unwrap_or(at)..])
     }
+}
+
+fn read_scalar(text: &str) -> Option<Value> {
+    Some(match serde_json::from_str(text).ok()? {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(value),
+        serde_json::Value::String(value) => Value::String(value),
+        serde_json::Value::Number(value) => match value.as_i64() {
+            Some(value) => Value::Integer(value),
+            None => Value::Float(value.as_f64().unwrap_or(f64::NAN)),
+        },
+        _ => return None,
+    })
 }
 
 fn find_duplicate(mapping: &[(Key, Node)]) -> Option<&(Key, Node)> {

@@ -13,6 +13,7 @@ impl Collector {
     /// Adds one object, or all objects of a list.
     pub fn add_object(&mut self, file: &Path, object: &Node) {
         let text = |key: &str| object.get(key).and_then(Node::as_str).unwrap_or_default();
+        // Every object needs apiVersion and kind.
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         if kind.is_empty() || api_version.is_empty() {
             let field = if kind.is_empty() {
@@ -24,10 +25,14 @@ impl Collector {
             self.report(Severity::Error, file, object.pos, None, message);
             return;
         }
+
+        // A list contains objects.
         if kind.ends_with("List") && object.get("items").is_some() {
             self.add_list(file, object);
             return;
         }
+
+        // The kinds that bailey reads; others are errors or skipped.
         match (api_version, kind) {
             ("networking.k8s.io/v1", "NetworkPolicy") => self.add_policy(file, object),
             ("v1", "Namespace") => self.add_namespace(file, object),

@@ -206,6 +206,7 @@ impl Collector {
         metadata: Option<ObjectMeta>,
         namespaced: bool,
     ) -> ObjectIdentity {
+        // Name, namespace and title, with defaults.
         let metadata = metadata.unwrap_or_default();
         let name = metadata.name.unwrap_or_default();
         let given = metadata.namespace.filter(|namespace| !namespace.is_empty());
@@ -220,6 +221,8 @@ impl Collector {
         } else {
             format!("{kind} {shown}")
         };
+
+        // Validation of the name and namespace.
         let path = FieldPath::of(&["metadata"]);
         let mut errors = FieldErrors::default();
         if name.is_empty() {

@@ -232,6 +232,7 @@ impl Builder<'_> {
 
     /// Adds a finished node to the innermost open collection, or to the documents.
     fn add_node(&mut self, node: Node, anchor: usize, size: Size) -> Result<(), SyntaxError> {
+        // Anchor id 0 means that the node has no anchor.
         if anchor != 0 {
             self.anchors.insert(
                 anchor,
@@ -292,6 +293,7 @@ fn merge_entries(
     mut entries: Vec<(Key, Node)>,
     merges: Vec<Node>,
 ) -> Result<Vec<(Key, Node)>, SyntaxError> {
+    // Duplicate keys are an error.
     let mut names: Vec<(&str, Pos)> = entries
         .iter()
         .map(|(key, _)| (key.text.as_str(), key.pos))
@@ -300,6 +302,8 @@ fn merge_entries(
     if let Some(pair) = names.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(duplicate_key(pair[1].1, pair[1].0));
     }
+
+    // Merged entries only fill in missing keys.
     let mut known: HashSet<String> = HashSet::new();
     if !merges.is_empty() {
         known.extend(entries.iter().map(|(key, _)| key.text.clone()));
