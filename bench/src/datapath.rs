@@ -1,5 +1,5 @@
 use anyhow::{Context, Result};
-use bailey_compile::{Limits, RuleIds, compile};
+use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::Settings;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_policy::Snapshot;
@@ -11,7 +11,7 @@ pub(crate) fn without_policies(settings: Settings) -> Result<Datapath> {
     let nothing = compile(
         &Snapshot::default(),
         &RuleIds::default(),
-        &Limits::default(),
+        &CompileLimits::default(),
     )?;
     datapath.install(&nothing)?;
     Ok(datapath)

@@ -1,8 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bailey_policy::{
-    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place, PolicyRef,
-    PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
+    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef,
+    PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot, SourceLocation,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -117,7 +117,7 @@ impl PolicySet {
                     pod_selector: Selector::default(),
                     ingress: Some(rules.to_vec()),
                     egress: None,
-                    place: Place::default(),
+                    location: SourceLocation::default(),
                 }
             });
         let pod = Endpoint {

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::{Context, Result};
-use bailey_compile::{Limits, RuleIds, compile};
+use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::{Flood, Settings};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::runner::Runner;
@@ -51,7 +51,7 @@ impl Bailey {
         flows: u32,
         adapt: impl FnOnce(&mut Settings),
     ) -> Result<Self> {
-        let limits = Limits {
+        let limits = CompileLimits {
             rules: policy.rules() + 64,
             classes: 1 << 22,
             table_bytes: 2 << 30,

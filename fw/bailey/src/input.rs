@@ -53,7 +53,7 @@ impl Named {
         let read = |files: &FileSet| {
             let limits = self.config.read;
             let declared = self.config.inventory.clone();
-            bailey_source::load(files, self.strictness, limits, &declared)
+            bailey_source::load_snapshot(files, self.strictness, limits, &declared)
         };
         let mut loaded = load_paths(&self.paths, self.recursive, allow_empty, read);
         if !self.config.knows_own_nodes() {

@@ -5,10 +5,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use bailey_compile::Limits;
+use bailey_compile::CompileLimits;
 use bailey_policy::{
-    Connection, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,
-    PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
+    Connection, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
+    PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot, SourceLocation,
 };
 use bailey_policytest::engine::{Engine, Engines};
 use ipnet::IpNet;
@@ -102,7 +102,7 @@ fn snapshot(rules: Vec<Rule>) -> Snapshot {
         pod_selector: Selector::default(),
         ingress: Some(rules),
         egress: None,
-        place: Place::default(),
+        location: SourceLocation::default(),
     };
     let pod = Endpoint {
         id: EndpointRef {
@@ -130,7 +130,7 @@ fn from(source: IpAddr, port: u16) -> Connection {
 
 /// Asserts that all engines agree. Returns the number of allowed connections.
 fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) -> usize {
-    let mut engines = Engines::new(engines, Limits::default(), None).unwrap();
+    let mut engines = Engines::new(engines, CompileLimits::default(), None).unwrap();
     let prepared = engines.prepare(snapshot).unwrap();
     let wanted = engines.wanted().to_vec();
     let mut allowed = 0;
@@ -140,7 +140,7 @@ fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) ->
         for (engine, verdict) in wanted.iter().zip(&verdicts) {
             assert_eq!(*verdict, verdicts[0], "{connection}, {}", engine.name());
         }
-        allowed += usize::from(verdicts[0].allows());
+        allowed += usize::from(verdicts[0].is_allowed());
     }
     allowed
 }

@@ -1,7 +1,7 @@
 //! Invalid policies: every error names file, line, column, object and field, in the wording of the
 //! Kubernetes API server.
 
-use bailey_source::{Collector, Declared, ReadLimits, Strictness};
+use bailey_source::{Collector, DeclaredPrefixes, ReadLimits, Strictness};
 
 fn read(text: &str, strictness: Strictness) -> (Vec<String>, Vec<String>) {
     let directory = tempfile::tempdir().unwrap();
@@ -9,7 +9,7 @@ fn read(text: &str, strictness: Strictness) -> (Vec<String>, Vec<String>) {
     std::fs::write(&file, text).unwrap();
     let mut collector = Collector::new(strictness, ReadLimits::default());
     collector.add_file(&file);
-    let (snapshot, diagnostics, _) = collector.finish(&Declared::default());
+    let (snapshot, diagnostics, _) = collector.build_snapshot(&DeclaredPrefixes::default());
     let prefix = format!("{}/", directory.path().display());
     let lines = |list: Vec<String>| list.iter().map(|l| l.replace(&prefix, "")).collect();
     let errors: Vec<String> = lines(diagnostics.errors().map(ToString::to_string).collect());

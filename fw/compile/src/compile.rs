@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bailey_bpf::abi;
-use bailey_config::Limits;
+use bailey_config::CompileLimits;
 use bailey_policy::{
     Direction, Labels, NetworkPolicy, OWNERS_MAX, PortRange, Protocol, RuleRef, Snapshot,
 };
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use crate::classes::{ClassBuilder, CompiledAddresses};
 use crate::intern::Interner;
-use crate::limits::{CompileError, CompileLimits};
+use crate::limits::{CompileError, check_classes, check_rules, check_table_bytes};
 use crate::matrix::{self, Matrix};
 use crate::memo::{ById, Memo, all_equal_by};
 use crate::peers::Peers;
@@ -157,7 +157,7 @@ impl Compiler {
             .keys
             .get_or_make(inputs, |_| collect_rule_keys(snapshot, &subjects));
         let ids = previous.for_next_generation(&keys);
-        limits.check_rules(ids.end() as usize)?;
+        check_rules(limits, ids.end() as usize)?;
 
         // Addresses to class records.
         let inputs = (
@@ -167,7 +167,7 @@ impl Compiler {
         let addresses = self.addresses.get_or_make(inputs, |_| {
             ClassBuilder::new(snapshot, &subjects, peers, &classification.prefixes).into_tables()
         });
-        limits.check_classes(addresses.tables.classes.len())?;
+        check_classes(limits, addresses.tables.classes.len())?;
 
         // (subject, peer, port class) to cells.
         let matrix = matrix::build_matrix(matrix::MatrixInputs {

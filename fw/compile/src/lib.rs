@@ -9,7 +9,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-/// Limits on one generation, and the errors for exceeding them.
+/// Checks of limits on one generation, and the errors for exceeding them.
 pub mod limits;
 /// Rule keys and rule ids, stable from one generation to the next.
 pub mod rule_ids;
@@ -48,8 +48,8 @@ mod memo;
 /// The lookup of `class.h` and `policy.bpf.c` in Rust.
 mod lookup;
 
-pub use bailey_config::Limits;
+pub use bailey_config::CompileLimits;
 pub use compile::{Compiler, compile};
-pub use limits::{CompileError, CompileLimits};
+pub use limits::CompileError;
 pub use rule_ids::{RuleIds, RuleKey};
 pub use tables::{TableParams, TableStats, Tables};

@@ -1,25 +1,6 @@
-//! Limits on one generation, and the errors for exceeding them.
+//! Checks of limits on one generation, and the errors for exceeding them.
 
-/// The most that one generation may need. A snapshot that exceeds a limit is rejected as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompileLimits {
-    /// Most rule ids, including those of implicit default-deny rules. Sizes the rule counters.
-    pub rules: usize,
-    /// Most distinct address classes: about one per endpoint address and per prefix.
-    pub classes: usize,
-    /// Largest total size of all tables of one generation, in bytes.
-    pub table_bytes: usize,
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self {
-            rules: 1 << 16,
-            classes: 1 << 20,
-            table_bytes: 256 << 20,
-        }
-    }
-}
+use bailey_config::CompileLimits;
 
 /// Why a snapshot cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,16 +31,15 @@ pub enum CompileError {
     },
 }
 
-impl CompileLimits {
-    pub(crate) fn check_rules(&self, needed: usize) -> Result<(), CompileError> {
-        check("rule ids", needed, self.rules, "limits.rules")
-    }
+pub(crate) fn check_rules(limits: &CompileLimits, needed: usize) -> Result<(), CompileError> {
+    check("rule ids", needed, limits.rules, "limits.rules")
+}
 
-pub(crate) fn check_classes(limits: &Limits, needed: usize) -> Result<(), CompileError> {
+pub(crate) fn check_classes(limits: &CompileLimits, needed: usize) -> Result<(), CompileError> {
     check("address classes", needed, limits.classes, "limits.classes")
 }
 
-pub(crate) fn check_table_bytes(limits: &Limits, needed: usize) -> Result<(), CompileError> {
+pub(crate) fn check_table_bytes(limits: &CompileLimits, needed: usize) -> Result<(), CompileError> {
     check(
         "bytes of tables",
         needed,

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use bailey_bpf::abi;
+use bailey_config::CompileLimits;
 use bailey_policy::{Direction, NetworkPolicy, PortMatch, PortSpec, Snapshot};
 use rustc_hash::FxHashMap;
 
 use crate::intern::Interner;
-use crate::limits::{CompileError, CompileLimits};
+use crate::limits::{CompileError, check_table_bytes};
 use crate::peers::Peers;
 use crate::ports::{PortClasses, PortSet, resolve_ports};
 use crate::prefixes::TermSets;

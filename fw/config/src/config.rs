@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::shapes::{check_shapes, describe_unknown};
 use crate::{
-    Boot, Control, Declared, EgressHook, Failsafe, Flood, FlowTable, Frames, Guard, Interface,
-    InterfaceEntry, Limits, Log, OnPolicyChange, Paths, ReadLimits, Sources, Timeouts, Topology,
-    Watch, XdpMode,
+    Boot, CompileLimits, Control, DeclaredPrefixes, EgressHook, Failsafe, Flood, FlowTable, Frames,
+    Guard, Interface, InterfaceEntry, Log, OnPolicyChange, Paths, ReadLimits, Sources, Timeouts,
+    Topology, Watch, XdpMode,
 };
 
 /// `bailey.toml` in its written form. Every option has a default; the shipped `configs/bailey.toml` lists
@@ -44,14 +44,14 @@ pub struct Config {
     pub watch: Watch,
     /// The first start, and each start after a reboot.
     pub boot: Boot,
-    /// Limits on files.
+    /// CompileLimits on files.
     pub read: ReadLimits,
-    /// Limits on a policy set.
-    pub limits: Limits,
+    /// CompileLimits on a policy set.
+    pub limits: CompileLimits,
     /// Seconds after the first attachment during which denied packets are counted and passed.
     pub warm_up: u32,
     /// Prefixes that are declared to hold endpoints.
-    pub inventory: Declared,
+    pub inventory: DeclaredPrefixes,
     /// How the parser treats frames.
     pub frames: Frames,
     /// Ingress source filtering.
@@ -88,9 +88,9 @@ impl Default for Config {
             watch: Watch::default(),
             boot: Boot::default(),
             read: ReadLimits::default(),
-            limits: Limits::default(),
+            limits: CompileLimits::default(),
             warm_up: 0,
-            inventory: Declared::default(),
+            inventory: DeclaredPrefixes::default(),
             frames: Frames::default(),
             sources: Sources::default(),
             flow_table: FlowTable::default(),

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 /// `[inventory]`: address ranges that hold endpoints, whether or not an object names the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Declared {
+pub struct DeclaredPrefixes {
     /// Prefixes in which an address without an object is isolated.
     #[serde(with = "crate::prefix::many")]
     pub isolated: Vec<ipnet::IpNet>,
@@ -11,7 +11,7 @@ pub struct Declared {
     pub pod_cidrs: bool,
 }
 
-impl Default for Declared {
+impl Default for DeclaredPrefixes {
     fn default() -> Self {
         Self {
             isolated: Vec::new(),

@@ -43,13 +43,13 @@ mod timeouts;
 mod tunnel;
 
 pub use config::{Config, DEFAULT_PATH};
-pub use declared::Declared;
+pub use declared::DeclaredPrefixes;
 pub use failsafe::Failsafe;
 pub use flood::Flood;
 pub use flow_table::{FlowTable, OnPolicyChange};
 pub use frames::Frames;
 pub use interfaces::{EgressHook, Interface, InterfaceEntry, Topology, XdpMode};
-pub use limits::{Limits, ReadLimits};
+pub use limits::{CompileLimits, ReadLimits};
 pub use paths::{Control, Log, LogFormat, LogLevel, Paths};
 pub use protocol::parse_protocol;
 pub use settings::Settings;

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 /// `[limits]`: the most that one generation may need. A policy set beyond a limit is refused whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Limits {
+pub struct CompileLimits {
     /// Rule ids, the implicit default-deny rules among them; sizes the counters.
     pub rules: usize,
     /// Distinct address classes: about one per endpoint address and per prefix.
@@ -12,7 +12,7 @@ pub struct Limits {
     pub table_bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for CompileLimits {
     fn default() -> Self {
         Self {
             rules: 1 << 16,
@@ -22,7 +22,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl CompileLimits {
     pub(crate) fn check(&self) -> Result<(), String> {
         for (key, value, most) in [
             ("classes", self.classes, 1 << 24),

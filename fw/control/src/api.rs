@@ -95,7 +95,7 @@ pub struct Interface {
     /// Id of the egress program; absent if it is not attached, as on a bridge.
     pub tc_program: Option<u32>,
     /// Whether all programs that this topology needs are attached.
-    pub complete: bool,
+    pub fully_attached: bool,
 }
 
 /// Fill of the flow table, and the timeout scaling that depends on it.
@@ -106,13 +106,13 @@ pub struct FlowTable {
     /// All slots.
     pub slots: u64,
     /// Flows with packets in both directions.
-    pub live: u64,
+    pub live_flows: u64,
     /// Configured capacity in flows.
     pub limit: u64,
     /// Number of live flows from which timeouts are scaled down.
-    pub shrinking_from: u64,
+    pub timeout_scaling_from: u64,
     /// Factor on all timeouts at the current fill, in percent.
-    pub idle_time_percent: u64,
+    pub timeout_percent: u64,
 }
 
 /// State that only the daemon has.
@@ -202,7 +202,7 @@ pub struct Rule {
     pub full_name: Option<String>,
     /// For a default deny: number of isolating policies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub isolating: Option<usize>,
+    pub isolating_policies: Option<usize>,
     /// For a default deny: the isolating policies as `namespace/name`. A list of rules has only the
     /// first [`ISOLATED_BY`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -226,7 +226,7 @@ pub struct Rule {
     /// Bytes of these packets at layer 2.
     pub bytes: u64,
     /// Packets of new connections dropped by the rate limit.
-    pub limited: u64,
+    pub rate_limited: u64,
     /// Seconds since the last packet; absent without packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u64>,
@@ -344,7 +344,7 @@ pub struct Block {
     /// The blocked prefix.
     pub prefix: String,
     /// Seconds until the block expires.
-    pub seconds_left: u64,
+    pub remaining_seconds: u64,
     /// Time of creation, in seconds since 1970.
     pub added: u64,
     /// Reason given by the operator.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bailey_config::Config;
-use bailey_control::{FlowLines, Problem, Server, Source, api};
+use bailey_control::{ApiBackend, FlowStream, Problem, Server, api};
 use bailey_introspect::{KnownRules, LiveState};
 use nix::unistd::Group;
 use rustix::fs::Mode;
@@ -14,7 +14,7 @@ use rustix::process::umask;
 
 use crate::health::{self, Health};
 
-/// Answers on the control socket from now on.
+/// Serves the control socket from now on.
 ///
 /// # Errors
 /// If the socket cannot be made.
@@ -29,7 +29,7 @@ pub(crate) fn start(config: &Config, health: Health, rules: KnownRules) -> io::R
     let listener = bound?;
     admit(&path, &config.control.group)?;
     let view = LiveState::new(config.clone()).with_rules(rules);
-    Server::start(listener, Arc::new(Answers { view, health }))
+    Server::start(listener, Arc::new(DaemonApi { view, health }))
 }
 
 /// 0660 for the group; 0600 if there is no such group.
@@ -46,12 +46,12 @@ fn admit(path: &Path, group: &str) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))
 }
 
-struct Answers {
+struct DaemonApi {
     view: LiveState,
     health: Health,
 }
 
-impl Source for Answers {
+impl ApiBackend for DaemonApi {
     fn status(&self) -> Result<api::Status, Problem> {
         let mut status = self.view.status()?;
         let daemon = self.health.report();
@@ -68,13 +68,13 @@ impl Source for Answers {
     fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem> {
         match query.name {
             None => Ok(self.view.rules()?),
-            Some(name) => self.view.rules_named(&name)?.map_err(Problem::question),
+            Some(name) => self.view.rules_named(&name)?.map_err(Problem::bad_request),
         }
     }
 
-    fn flows(&self, query: api::FlowQuery) -> Result<FlowLines, Problem> {
-        let list = self.view.flow_list(query)?.map_err(Problem::question)?;
-        Ok(FlowLines {
+    fn flows(&self, query: api::FlowQuery) -> Result<FlowStream, Problem> {
+        let list = self.view.flow_list(query)?.map_err(Problem::bad_request)?;
+        Ok(FlowStream {
             stamp: list.stamp().clone(),
             write: Box::new(move |sink| list.write(sink)),
         })

@@ -77,8 +77,8 @@ pub fn warning(
         protocol: Protocol::TCP,
         port: to.port(),
     };
-    let there = oracle::judge(snapshot, &connection(client, server));
-    let back = oracle::judge(snapshot, &connection(server, client));
+    let there = oracle::evaluate(snapshot, &connection(client, server));
+    let back = oracle::evaluate(snapshot, &connection(server, client));
     let bits = if client.is_ipv4() { 32 } else { 128 };
     let advice = format!(
         "to keep the way in: failsafe = [{{ cidr = \"{}/{bits}\", port = {} }}]",
@@ -86,10 +86,10 @@ pub fn warning(
         server.port()
     );
     let session = format!("your SSH session from {} to {}", client.ip(), server);
-    if !there.allows() {
+    if !there.is_allowed() {
         let denying = [&there.egress, &there.ingress]
             .into_iter()
-            .find(|decider| !decider.allows())
+            .find(|decider| !decider.is_allowed())
             .map(describe)
             .unwrap_or_default();
         return Some(format!(
@@ -132,11 +132,11 @@ mod tests {
         fs::write(directory.path().join("p.yaml"), text).unwrap();
         let paths = [directory.path().to_owned()];
         let loaded = bailey_source::load_paths(&paths, false, false, |files| {
-            bailey_source::load(
+            bailey_source::load_snapshot(
                 files,
                 bailey_source::Strictness::Strict,
                 bailey_source::ReadLimits::default(),
-                &bailey_source::Declared::default(),
+                &bailey_source::DeclaredPrefixes::default(),
             )
         });
         loaded.snapshot.unwrap()

@@ -35,7 +35,7 @@ impl io::Write for OneLine {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        let mut line = bailey_source::diagnostic::printable(line);
+        let mut line = bailey_source::diagnostic::replace_control_chars(line);
         line.push('\n');
         self.0.write_all(line.as_bytes())?;
         Ok(event.len())

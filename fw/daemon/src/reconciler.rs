@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_clock::{Stopwatch, wall};
-use bailey_compile::{Compiler, RuleIds, Stats, Tables};
+use bailey_compile::{Compiler, RuleIds, TableStats, Tables};
 use bailey_config::Config;
 use bailey_datapath::{Committed, Enforcer};
 use bailey_introspect::KnownRules;
 use bailey_policy::{NetworkPolicy, Snapshot};
-use bailey_source::{Cache, Diagnostics, FileSet};
+use bailey_source::{Diagnostics, FileCache, FileSet};
 use bailey_source::{LoadResult, Selection, load_paths, strictness};
 use bailey_state::rule_ids::RuleNames;
 
@@ -16,7 +16,7 @@ use bailey_state::rule_ids::RuleNames;
 #[derive(Debug)]
 pub struct Reconciler {
     config: Config,
-    cache: Cache,
+    cache: FileCache,
     compiler: Compiler,
     ids: Arc<RuleIds>,
     /// Whoever shows rules knows them from here.
@@ -49,7 +49,7 @@ pub struct CommitReport {
     /// Its number and slot.
     pub committed: Committed,
     /// Its sizes.
-    pub stats: Stats,
+    pub stats: TableStats,
     /// How long each stage took.
     pub stages: Vec<(&'static str, Duration)>,
     /// What there is to warn about.
@@ -112,7 +112,7 @@ impl Reconciler {
         let known = KnownRules::default();
         known.set(Arc::clone(&ids), Vec::new());
         Self {
-            cache: Cache::new(
+            cache: FileCache::new(
                 strictness(config.lenient),
                 config.read,
                 config.inventory.clone(),
@@ -263,7 +263,7 @@ impl Reconciler {
     /// Do the policies in force, which are those of the snapshot, stand in the same lines of the same files?
     fn stand_where(&self, snapshot: &Snapshot) -> bool {
         let mut pairs = self.policies().iter().zip(snapshot.policies());
-        pairs.all(|(a, b)| a.place.is(&b.place))
+        pairs.all(|(a, b)| a.location.is_same_location(&b.location))
     }
 
     /// The same policies may stand elsewhere: in other lines, in other files.
@@ -346,7 +346,7 @@ impl Reconciler {
             files,
             ..
         } = load_paths(&paths, config.recursive, config.allow_empty, |files| {
-            self.cache.load(files, wall())
+            self.cache.load_snapshot(files, wall())
         });
         match FileSet::list(&paths, config.recursive) {
             Ok(after) if after == files => {}
@@ -373,11 +373,11 @@ impl Reconciler {
 
     /// Lets go of rule ids that rest and that no flow carries, before they pile up.
     fn release_ids(&mut self, enforcer: &impl Enforcer) {
-        if self.ids.resting().count() <= self.config.limits.rules / 8 {
+        if self.ids.retired().count() <= self.config.limits.rules / 8 {
             return;
         }
         if let Ok(carried) = enforcer.carried(&self.ids) {
-            Arc::make_mut(&mut self.ids).release(|id| carried.binary_search(&id).is_ok());
+            Arc::make_mut(&mut self.ids).release_retired(|id| carried.binary_search(&id).is_ok());
         }
     }
 }

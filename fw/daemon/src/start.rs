@@ -243,7 +243,8 @@ fn known_ids(config: &Config) -> RuleIds {
         }
     };
     // An id that no map has room for counted nothing, and no flow carries it.
-    ids.with_resting(&used).below(config.limits.rules as u32)
+    ids.with_retired(&used)
+        .without_ids_from(config.limits.rules as u32)
 }
 
 /// Ids that counted something or that a flow carries.

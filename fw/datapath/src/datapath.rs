@@ -216,7 +216,7 @@ impl Datapath {
         let cpus = cpus()? as usize;
         let new = rules
             .iter()
-            .filter(|(id, key)| self.counted.owner(*id) != Some(key));
+            .filter(|(id, key)| self.counted.current_or_former_key(*id) != Some(key));
         let clear = |words: &[AtomicU64], at: usize, count: usize| {
             for word in words.get(at..at + count).unwrap_or_default() {
                 word.store(0, Ordering::Relaxed);
@@ -493,7 +493,7 @@ impl Enforcer for Datapath {
 
     fn carried(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
         let carried = self.flows()?.rule_ids();
-        let resting = ids.resting().map(|(id, _)| id);
+        let resting = ids.retired().map(|(id, _)| id);
         Ok(resting.filter(|id| carried.contains(id)).collect())
     }
 }

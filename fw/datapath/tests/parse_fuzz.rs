@@ -11,7 +11,7 @@ use bailey_bpf::reason::{REASONS, Reason};
 use bailey_config::{Frames, Settings, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
 use bailey_policy::link_scope::is_group;
-use bailey_policy::{Connection, Isolates, LinkScope, OutOfScope, Protocol};
+use bailey_policy::{Connection, IsolatedDirections, LinkScope, OutOfScope, Protocol};
 use bailey_reference as reference;
 use bailey_reference::{Fragment, Generator, Packet, Parsed};
 use harness::*;
@@ -66,11 +66,11 @@ fn out_of_scope(
         bridge: true,
         ..LinkScope::default()
     };
-    let isolates = Isolates::of(snapshot);
+    let isolates = IsolatedDirections::from(snapshot);
     if for_group && !is_group(connection.destination) {
         return isolates.ingress.then_some(REASON_DROP_GROUP);
     }
-    match scope.excludes(isolates, connection) {
+    match scope.find_exclusion(isolates, connection) {
         Some(OutOfScope::LinkLocal) => Some(REASON_DROP_LINK_LOCAL),
         Some(_) => Some(REASON_DROP_GROUP),
         None => None,
@@ -107,7 +107,7 @@ fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot, bridge: boo
             REASON_DROP_TCP_NO_FLOW
         };
     }
-    if bailey_policy::oracle::judge(snapshot, &connection).allows() {
+    if bailey_policy::oracle::evaluate(snapshot, &connection).is_allowed() {
         REASON_PASS_NEW
     } else {
         REASON_DROP_POLICY

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use bailey_bpf::abi::*;
-use bailey_compile::{Limits, RuleIds, compile};
+use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::{OnPolicyChange, Settings};
 use bailey_datapath::Enforcer;
 use bailey_datapath::maps::hook::Hook;
@@ -93,9 +93,9 @@ fn a_thousand_swaps_let_nothing_through_and_lose_nothing() {
         assert!(h.run(Hook::Xdp, &udp(friend, pod, 5000, 53)));
         assert!(h.run(Hook::Tc, &udp(pod, client, 6000, 53)));
     }
-    let a = compile(&snapshot(true), &h.tables.rules, &Limits::default()).unwrap();
-    let b = compile(&snapshot(false), &a.rules, &Limits::default()).unwrap();
-    let a = compile(&snapshot(true), &b.rules, &Limits::default()).unwrap();
+    let a = compile(&snapshot(true), &h.tables.rules, &CompileLimits::default()).unwrap();
+    let b = compile(&snapshot(false), &a.rules, &CompileLimits::default()).unwrap();
+    let a = compile(&snapshot(true), &b.rules, &CompileLimits::default()).unwrap();
     let (seen, stop) = (Seen::default(), AtomicBool::new(false));
     thread::scope(|scope| {
         for cpu in 0..2 {
@@ -265,5 +265,5 @@ fn counters_of_rules_that_stay_go_on() {
         assert_eq!((h.rule(1), h.rule(0)), (friends, web));
     }
     let ids: RuleIds = h.tables.rules.clone();
-    assert!(ids.resting().count() <= 1);
+    assert!(ids.retired().count() <= 1);
 }

@@ -1,5 +1,5 @@
 use bailey_bpf::abi;
-use bailey_control::api::{self, Named};
+use bailey_control::api::{self, NamedCount};
 use bailey_datapath::DatapathError;
 use bailey_datapath::flows::table::{FlowTable, state_name};
 use bailey_datapath::observe::counters::Counters;
@@ -15,17 +15,17 @@ impl LiveState {
     pub fn flow_stats(&self) -> Result<api::FlowStats, DatapathError> {
         let census = FlowTable::open(&self.pins)?.census();
         let counted = Counters::open(&self.pins)?.events();
-        let mut states: Vec<Named> = Vec::new();
+        let mut states: Vec<NamedCount> = Vec::new();
         for (state, &count) in (0..).zip(&census.by_state) {
             let protocol = protocol_of(state);
-            states.push(Named {
+            states.push(NamedCount {
                 name: format!("{protocol}{}", state_name(state)),
                 count,
                 help: String::new(),
             });
         }
         states.retain(|state| state.count > 0);
-        let events = EVENTS.iter().map(|&(event, name, help)| Named {
+        let events = EVENTS.iter().map(|&(event, name, help)| NamedCount {
             name: name.to_owned(),
             count: counted[event as usize],
             help: help.to_owned(),

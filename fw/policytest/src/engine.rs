@@ -1,10 +1,10 @@
 #[cfg(target_os = "linux")]
 use bailey_bpf::abi;
-use bailey_compile::{Limits, RuleIds, Tables, compile};
+use bailey_compile::{CompileLimits, RuleIds, Tables, compile};
 #[cfg(target_os = "linux")]
 use bailey_config::{Frames, Settings, Topology};
 use bailey_datapath::{Datapath, DatapathError, Enforcer, PinDir};
-use bailey_policy::{Connection, Isolates, LinkScope, Snapshot, Verdict, oracle};
+use bailey_policy::{Connection, IsolatedDirections, LinkScope, Snapshot, Verdict, oracle};
 
 /// One implementation of the policy semantics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +57,7 @@ pub enum EngineError {
 #[derive(Default)]
 pub struct Engines {
     wanted: Vec<Engine>,
-    limits: Limits,
+    limits: CompileLimits,
     /// Of the bridge that connections come through.
     scope: Option<LinkScope>,
     #[cfg(target_os = "linux")]
@@ -80,7 +80,7 @@ impl Engines {
     /// If the kernel engine is wanted and cannot be had.
     pub fn new(
         wanted: &[Engine],
-        limits: Limits,
+        limits: CompileLimits,
         bridge: Option<LinkScope>,
     ) -> Result<Self, EngineError> {
         let mut engines = Self {
@@ -170,13 +170,14 @@ impl Engines {
         };
         match engine {
             Engine::Oracle => {
-                let excluded = self.excludes(Isolates::of(prepared.snapshot), connection);
-                Ok(excluded.unwrap_or_else(|| oracle::judge(prepared.snapshot, connection)))
+                let excluded =
+                    self.find_exclusion(IsolatedDirections::from(prepared.snapshot), connection);
+                Ok(excluded.unwrap_or_else(|| oracle::evaluate(prepared.snapshot, connection)))
             }
             Engine::Tables => {
                 let tables = tables()?;
-                self.excludes(tables.isolates(), connection)
-                    .or_else(|| tables.judge(connection))
+                self.find_exclusion(tables.isolated_directions(), connection)
+                    .or_else(|| tables.evaluate(connection))
                     .ok_or_else(|| contradiction("damaged tables".into()))
             }
             #[cfg(target_os = "linux")]
@@ -185,7 +186,7 @@ impl Engines {
                 let kernel = kernel.ok_or_else(|| contradiction("it was not set up".into()))?;
                 if connection.source == connection.destination {
                     // No NIC ever sees it: the program takes it for forged, and is not asked.
-                    let verdict = tables()?.judge(connection);
+                    let verdict = tables()?.evaluate(connection);
                     return verdict.ok_or_else(|| contradiction("damaged tables".into()));
                 }
                 let answer = kernel.probe(connection)?;
@@ -204,9 +205,9 @@ impl Engines {
                     )));
                 };
                 let verdict = tables()?
-                    .verdict(egress, ingress)
+                    .verdict_of_cells(egress, ingress)
                     .ok_or_else(|| contradiction(format!("cells {egress:#x} {ingress:#x}")))?;
-                if verdict.allows() != answer.passes {
+                if verdict.is_allowed() != answer.passes {
                     let reason = answer.reason_name();
                     return Err(contradiction(format!(
                         "{verdict}, but the packet: {reason}"
@@ -219,8 +220,12 @@ impl Engines {
         }
     }
 
-    fn excludes(&self, isolates: Isolates, connection: &Connection) -> Option<Verdict> {
-        let excluded = self.scope.as_ref()?.excludes(isolates, connection);
+    fn find_exclusion(
+        &self,
+        isolates: IsolatedDirections,
+        connection: &Connection,
+    ) -> Option<Verdict> {
+        let excluded = self.scope.as_ref()?.find_exclusion(isolates, connection);
         excluded.map(Verdict::out_of_scope)
     }
 }

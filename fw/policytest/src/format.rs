@@ -3,10 +3,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bailey_policy::{EndpointKind, Protocol};
-use bailey_source::decode::decode;
 use bailey_source::files;
-use bailey_source::node::{FieldPath, Node};
-use bailey_source::text::documents;
+use bailey_source::parse::decode::decode;
+use bailey_source::parse::node::{FieldPath, Node};
+use bailey_source::parse::parse_documents;
 use bailey_source::{Diagnostic, ReadLimits, Severity};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -204,8 +204,9 @@ pub fn read(file: &Path) -> Result<Vec<PolicyTest>, Vec<Diagnostic>> {
         message,
     };
     let limits = ReadLimits::default();
-    let text = files::read(file, limits.file_bytes).map_err(|m| vec![error(m, None)])?;
-    let documents = documents(&text, &limits).map_err(|e| vec![error(e.message, Some(e.pos))])?;
+    let text = files::read_text(file, limits.file_bytes).map_err(|m| vec![error(m, None)])?;
+    let documents =
+        parse_documents(&text, &limits).map_err(|e| vec![error(e.message, Some(e.pos))])?;
     let mut tests = Vec::new();
     let mut errors = Vec::new();
     for document in documents.iter().flat_map(items) {

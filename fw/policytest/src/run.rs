@@ -101,7 +101,7 @@ fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics>
     match FileSet::list(&test.objects, config.recursive) {
         Ok(files) => files.iter().for_each(|file| collector.add_file(file)),
         Err(errors) => errors.iter().for_each(|(path, error)| {
-            missing.file_error(
+            missing.add_file_error(
                 path,
                 format!("spec.objects of {}: {error}", test.file.display()),
             );
@@ -110,7 +110,7 @@ fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics>
     for object in &test.inline {
         collector.add_object(&test.file, object);
     }
-    let (snapshot, mut diagnostics, _) = collector.finish(&config.inventory.clone());
+    let (snapshot, mut diagnostics, _) = collector.build_snapshot(&config.inventory.clone());
     diagnostics.extend(missing);
     let own_nodes = config.knows_own_nodes();
     snapshot
@@ -150,7 +150,7 @@ fn judge(
         let mut first: Option<(Engine, Verdict)> = None;
         for &engine in &wanted {
             let verdict = engines.judge(engine, prepared, connection)?;
-            let word = if verdict.allows() {
+            let word = if verdict.is_allowed() {
                 Got::Allow
             } else {
                 Got::Deny
@@ -193,7 +193,7 @@ fn judge(
     let rule = |direction| {
         shown
             .as_ref()
-            .map(|verdict| rule_name(verdict.side(direction)))
+            .map(|verdict| rule_name(verdict.decider(direction)))
             .unwrap_or_default()
     };
     Ok(CaseResult {
@@ -219,7 +219,7 @@ fn objection(case: &Case, verdict: &Verdict) -> Option<String> {
     let word = |allows: bool| if allows { "allow" } else { "deny" };
     let sides = match case.expect {
         Expect::Verdict(expected) => {
-            if verdict.allows() != expected {
+            if verdict.is_allowed() != expected {
                 return Some(format!("expected {}, got {verdict}", word(expected)));
             }
             Vec::new()
@@ -230,7 +230,7 @@ fn objection(case: &Case, verdict: &Verdict) -> Option<String> {
     };
     for (direction, expected) in sides {
         if let Some(expected) = expected
-            && verdict.side(direction).allows() != expected
+            && verdict.decider(direction).is_allowed() != expected
         {
             return Some(format!(
                 "expected {direction} {}, got {verdict}",
@@ -244,8 +244,8 @@ fn objection(case: &Case, verdict: &Verdict) -> Option<String> {
     let speaks_of_sides = matches!(case.expect, Expect::Sides { .. });
     let decided = Direction::BOTH
         .into_iter()
-        .map(|direction| verdict.side(direction))
-        .filter(|decider| speaks_of_sides || verdict.allows() || !decider.allows());
+        .map(|direction| verdict.decider(direction))
+        .filter(|decider| speaks_of_sides || verdict.is_allowed() || !decider.is_allowed());
     let named = match rule {
         RuleName::Policy(name) => name.as_str(),
         RuleName::Fixed(name) => name,

@@ -1,18 +1,17 @@
 //! Reads only the files that changed since the last load. A file counts as unchanged if its device,
 //! inode, size and times are equal.
 
+use bailey_config::{DeclaredPrefixes, ReadLimits};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bailey_config::{Declared, ReadLimits};
 use bailey_policy::Snapshot;
 
 use crate::diagnostic::Diagnostics;
 use crate::files::{FileSet, Stamp};
-use crate::parse::limits::ReadLimits;
-use crate::snapshot::collector::{Collector, DeclaredPrefixes, ObjectCounts, Strictness};
+use crate::snapshot::collector::{Collector, ObjectCounts, Strictness};
 
 /// The objects of each file from the last load; unchanged files are not read again.
 #[derive(Debug)]

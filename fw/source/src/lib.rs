@@ -16,11 +16,15 @@ pub mod snapshot;
 mod cache;
 /// Kubernetes kinds, one file each, and their validation.
 mod kinds;
+/// Paths to a snapshot with findings and counts.
+mod paths;
+/// How many endpoints each policy selects.
+mod selection;
 
+pub use bailey_config::{DeclaredPrefixes, ReadLimits};
 pub use cache::FileCache;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileSet;
-pub use parse::limits::ReadLimits;
-pub use snapshot::collector::{
-    Collector, DeclaredPrefixes, ObjectCounts, Strictness, load_snapshot,
-};
+pub use paths::{LoadResult, load_paths, strictness};
+pub use selection::Selection;
+pub use snapshot::collector::{Collector, ObjectCounts, Strictness, load_snapshot};

@@ -1,39 +1,41 @@
+//! From paths to a snapshot, with everything found on the way.
+
 use std::path::PathBuf;
 
 use bailey_policy::Snapshot;
 
-use crate::collect::{Counts, Strictness};
 use crate::diagnostic::Diagnostics;
 use crate::files::FileSet;
+use crate::snapshot::collector::{ObjectCounts, Strictness};
 
-/// What reading a set of paths came to.
+/// The result of reading a set of paths.
 #[derive(Debug)]
 pub struct LoadResult {
     /// The snapshot; absent if there are errors.
     pub snapshot: Option<Snapshot>,
-    /// Everything found on the way.
+    /// Errors and warnings.
     pub diagnostics: Diagnostics,
-    /// What was read and skipped.
-    pub counts: Counts,
-    /// The files it was read from.
+    /// Number of objects read and skipped.
+    pub counts: ObjectCounts,
+    /// The files of the paths.
     pub files: FileSet,
 }
 
-/// Reads paths, each file as `read` does. One that does not exist is an error among the others; so is a
-/// directory without files, unless `allow_empty`.
+/// Reads all files of the paths with `read`. A missing path is an error like others, and so is a directory
+/// without files unless `allow_empty`.
 pub fn load_paths(
     paths: &[PathBuf],
     recursive: bool,
     allow_empty: bool,
-    read: impl FnOnce(&FileSet) -> (Option<Snapshot>, Diagnostics, Counts),
+    read: impl FnOnce(&FileSet) -> (Option<Snapshot>, Diagnostics, ObjectCounts),
 ) -> LoadResult {
     let mut diagnostics = Diagnostics::default();
     match FileSet::list(paths, recursive) {
         Err(errors) => {
             for (path, error) in errors {
-                diagnostics.file_error(&path, error.to_string());
+                diagnostics.add_file_error(&path, error.to_string());
             }
-            let counts = Counts::default();
+            let counts = ObjectCounts::default();
             LoadResult {
                 snapshot: None,
                 diagnostics,
@@ -42,10 +44,10 @@ pub fn load_paths(
             }
         }
         Ok(files) => {
-            for path in files.empty().iter().filter(|_| !allow_empty) {
+            for path in files.empty_directories().iter().filter(|_| !allow_empty) {
                 let hint = "no .yaml, .yml or .json file in it; sub-directories are read with \
                             --recursive";
-                diagnostics.file_error(path, hint);
+                diagnostics.add_file_error(path, hint);
             }
             let (snapshot, found, counts) = read(&files);
             diagnostics.extend(found);
@@ -60,7 +62,7 @@ pub fn load_paths(
     }
 }
 
-/// The strictness that a switch means.
+/// The strictness that `lenient` selects.
 pub fn strictness(lenient: bool) -> Strictness {
     if lenient {
         Strictness::Lenient

@@ -1,20 +1,22 @@
+//! Endpoints that each policy selects; a policy that selects none protects none.
+
 use std::sync::Arc;
 
 use bailey_policy::Snapshot;
 
-/// How many endpoints every policy selects, by the policy's name and in the order of the policies.
-/// A pod that is not started has no address and does not count.
+/// Number of selected endpoints per policy name, in the order of the policies. A pod without an address
+/// does not count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection(pub Vec<(String, usize)>);
 
 impl Selection {
-    /// Counts.
+    /// Counts the endpoints of every policy.
     pub fn of(snapshot: &Snapshot) -> Self {
         Self::after(snapshot, &Snapshot::default(), &Self::default())
     }
 
-    /// The same, where that of another snapshot is known: a policy that selects the same of the same
-    /// endpoints is not counted again.
+    /// Counts with the help of an earlier snapshot: a policy with an unchanged selector over unchanged
+    /// endpoints keeps its count.
     pub fn after(snapshot: &Snapshot, known: &Snapshot, counts: &Self) -> Self {
         let (now, before) = (snapshot.endpoints(), known.endpoints());
         let mut pairs = now.iter().zip(before);
@@ -36,12 +38,12 @@ impl Selection {
         Self(counted.collect())
     }
 
-    /// Does any policy select anybody?
+    /// True if any policy selects an endpoint.
     pub fn enforces(&self) -> bool {
         self.0.iter().any(|(_, count)| *count > 0)
     }
 
-    /// What there is to say of policies that select nobody.
+    /// Warnings about policies that select no endpoint.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let none = self.0.iter().filter(|(_, count)| *count == 0);
         none.map(|(policy, _)| format!("NetworkPolicy {policy} selects no endpoint"))
@@ -49,5 +51,5 @@ impl Selection {
     }
 }
 
-/// What to say where no policy selects anybody.
+/// Warning while no policy selects any endpoint.
 const NOTHING_ENFORCED: &str = "NOTHING IS ENFORCED: no policy selects any endpoint";

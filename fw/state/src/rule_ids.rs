@@ -38,7 +38,7 @@ impl RuleNames {
         Self {
             schema_version: FORMAT,
             rules: ids.iter().map(|(id, key)| name(id, Some(key))).collect(),
-            retired: ids.resting().map(|(id, key)| name(id, key)).collect(),
+            retired: ids.retired().map(|(id, key)| name(id, key)).collect(),
         }
     }
 

@@ -44,12 +44,12 @@ impl RuleText {
             return Self::default();
         };
         let said = policy.rules(rule.direction).and_then(|r| r.get(rule.index));
-        let place = &policy.place;
+        let place = &policy.location;
         Self {
             ports: said.map_or_else(Vec::new, |said| texts(&said.ports)),
             peers: said.map_or_else(Vec::new, |said| texts(&said.peers)),
             file: place.file.as_ref().map(|file| file.display().to_string()),
-            line: place.rule(rule.direction, rule.index),
+            line: place.rule_line(rule.direction, rule.index),
         }
     }
 }

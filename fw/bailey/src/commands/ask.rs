@@ -8,7 +8,7 @@ use bailey_control::client;
 use bailey_datapath::DatapathError;
 use bailey_datapath::attach::nft_guard;
 use bailey_introspect::LiveState;
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -55,8 +55,8 @@ pub(crate) fn ask<T: DeserializeOwned>(
 /// If it is no use to look there.
 pub(crate) fn go_on_without_daemon(config: &Config, error: &ClientError) -> Result<(), Exit> {
     match error {
-        ClientError::Question(message) => Err(question(message.clone())),
-        ClientError::Denied => {
+        ClientError::BadRequest(message) => Err(question(message.clone())),
+        ClientError::PermissionDenied => {
             complain!("error: {error}");
             Err(Exit::NotAuthorised)
         }
@@ -151,7 +151,7 @@ pub(crate) fn fail(error: &DatapathError) -> Exit {
             );
         }
         for protector in bailey_datapath::protectors().unwrap_or_default() {
-            let protector = printable(&protector.to_string());
+            let protector = replace_control_chars(&protector.to_string());
             complain!("note: {protector}; --config names the Bailey to ask");
         }
     }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use bailey_clock::Stopwatch;
-use bailey_compile::{RuleIds, Stats, compile};
+use bailey_compile::{RuleIds, TableStats, compile};
 use bailey_policy::{NetworkPolicy, Rule, Snapshot};
-use bailey_source::{Counts, Diagnostics, LoadResult, Selection};
+use bailey_source::{Diagnostics, LoadResult, ObjectCounts, Selection};
 use serde::Serialize;
 
 use crate::args::{Check, FailOn, Format};
@@ -38,7 +38,7 @@ pub(crate) fn check(options: &Check) -> Exit {
         Some((snapshot, Ok(tables))) => Some((snapshot, tables.stats)),
         Some((_, Err(error))) => {
             let path = named.paths.first().cloned().unwrap_or_default();
-            diagnostics.file_error(&path, error.to_string());
+            diagnostics.add_file_error(&path, error.to_string());
             None
         }
         None => None,
@@ -50,7 +50,7 @@ pub(crate) fn check(options: &Check) -> Exit {
     if outcome.is_some() {
         selection
             .warnings()
-            .for_each(|warning| diagnostics.warning(warning));
+            .for_each(|warning| diagnostics.add_warning(warning));
     }
     #[cfg(target_os = "linux")]
     if let (true, Some((snapshot, _))) = (options.live, &outcome) {
@@ -65,7 +65,7 @@ pub(crate) fn check(options: &Check) -> Exit {
         });
         warning
             .into_iter()
-            .for_each(|warning| diagnostics.warning(warning));
+            .for_each(|warning| diagnostics.add_warning(warning));
     }
     match options.output {
         Format::Table => {
@@ -103,9 +103,9 @@ pub(crate) fn check(options: &Check) -> Exit {
 
 fn print(
     snapshot: &Snapshot,
-    stats: &Stats,
+    stats: &TableStats,
     selection: &Selection,
-    counts: &Counts,
+    counts: &ObjectCounts,
     stopwatch: &Stopwatch,
 ) {
     let policies = snapshot.policies().iter().zip(&selection.0);
@@ -227,10 +227,10 @@ struct StatsReport {
 }
 
 fn report(
-    outcome: Option<&(Snapshot, Stats)>,
+    outcome: Option<&(Snapshot, TableStats)>,
     selection: &Selection,
     diagnostics: &Diagnostics,
-    counts: &Counts,
+    counts: &ObjectCounts,
     files: usize,
     stopwatch: &Stopwatch,
 ) -> Report {

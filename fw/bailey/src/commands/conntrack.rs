@@ -74,7 +74,7 @@ fn once(config: &Config, listing: &Listing, query: &FlowQuery) -> Exit {
     let mut printer = Printer::new(listing);
     let answered = {
         let printer = RefCell::new(&mut printer);
-        client::flows(
+        client::stream_flows(
             &config.paths.socket(),
             query,
             |stamp| printer.borrow_mut().begin(&stamp),
@@ -124,12 +124,12 @@ fn stats_text(stats: &FlowStats) -> String {
         .to_owned()
 }
 
-const STATES: &[Column<api::Named>] = &[
+const STATES: &[Column<api::NamedCount>] = &[
     Column::text("STATE", 0, |row| row.name.clone()),
     Column::number("FLOWS", 0, |row| row.count),
 ];
 
-const EVENTS: &[Column<api::Named>] = &[
+const EVENTS: &[Column<api::NamedCount>] = &[
     Column::text("EVENT", 0, |row| row.name.clone()),
     Column::number("COUNT", 0, |row| row.count),
     Column::text("MEANING", 1, |row| row.help.clone()),

@@ -1,5 +1,5 @@
 use bailey_policy::{
-    Connection, Decider, Direction, Isolates, OutOfScope, Protocol, Snapshot, Verdict,
+    Connection, Decider, Direction, IsolatedDirections, OutOfScope, Protocol, Snapshot, Verdict,
 };
 use bailey_policytest::engine::{Engine, Engines};
 use bailey_policytest::target::connections;
@@ -49,13 +49,13 @@ pub(crate) fn explain(options: &Explain) -> Exit {
     if !here.is_empty() {
         super::explain_live::know_machine(&mut scope);
     }
-    let isolates = Isolates::of(&snapshot);
+    let isolates = IsolatedDirections::from(&snapshot);
     let scopes: Vec<Option<OutOfScope>> = answers
         .iter()
-        .map(|(connection, _)| scope.excludes(isolates, connection))
+        .map(|(connection, _)| scope.find_exclusion(isolates, connection))
         .collect();
     let allows = |at: usize, verdict: &Verdict| {
-        let policy = verdict.allows() && (scopes[at].is_none() || !scope.bridge);
+        let policy = verdict.is_allowed() && (scopes[at].is_none() || !scope.bridge);
         here.get(at).map_or(policy, |here| here.allows(policy))
     };
     let verdicts: Vec<bool> = answers
@@ -195,10 +195,10 @@ fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict, allowe
         describe(connection),
     ));
     for direction in Direction::BOTH {
-        let decider = verdict.side(direction);
+        let decider = verdict.decider(direction);
         line(&format!(
             "  {direction:<8} {:<6} {decider}",
-            word(decider.allows())
+            word(decider.is_allowed())
         ));
         if let Decider::DefaultDeny(policies) = decider {
             let names: Vec<String> = policies.iter().map(ToString::to_string).collect();
@@ -268,13 +268,13 @@ fn connection<'a>(
     live: Option<&'a Here>,
 ) -> ConnectionReport<'a> {
     let side = |direction| {
-        let decider = verdict.side(direction);
+        let decider = verdict.decider(direction);
         let isolated_by = match decider {
             Decider::DefaultDeny(policies) => policies.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
         SideReport {
-            verdict: word(decider.allows()),
+            verdict: word(decider.is_allowed()),
             rule: decider.to_string(),
             isolated_by,
         }

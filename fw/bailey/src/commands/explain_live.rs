@@ -1,7 +1,7 @@
 use bailey_control::api::{self, LiveQuery, path};
 use bailey_datapath::attach::own::own_addresses;
 use bailey_policy::{Connection, LinkScope, Snapshot, Verdict};
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 
 use crate::commands::ask::ask;
@@ -76,7 +76,8 @@ impl Here {
 
     /// Prints it, below what policy says.
     pub(super) fn print(&self) {
-        let fact = |name: &str, text: &str| line(&format!("  {name:<8} {}", printable(text)));
+        let fact =
+            |name: &str, text: &str| line(&format!("  {name:<8} {}", replace_control_chars(text)));
         let live = &self.live;
         if !live.enforcing && live.guard {
             fact(

@@ -85,9 +85,11 @@ fn shortened(peers: Option<&[String]>) -> String {
 
 /// All there is to say of a rule.
 fn describe(rule: &api::Rule) {
-    let printable = bailey_source::diagnostic::printable;
-    line(&printable(&rule.name.rule));
-    let fact = |name: &str, value: String| line(&format!("  {name:<12} {}", printable(&value)));
+    let replace_control_chars = bailey_source::diagnostic::replace_control_chars;
+    line(&replace_control_chars(&rule.name.rule));
+    let fact = |name: &str, value: String| {
+        line(&format!("  {name:<12} {}", replace_control_chars(&value)))
+    };
     fact("id", rule.name.id.to_string());
     if let Some(name) = rule
         .full_name

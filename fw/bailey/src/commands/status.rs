@@ -1,6 +1,6 @@
 use bailey_control::api::{self, path};
 use bailey_introspect::LiveState;
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 
 use crate::args::Screen;
 use crate::commands::ask::show;
@@ -91,7 +91,7 @@ fn text(status: &api::Status) -> String {
     }
     for (name, value) in facts {
         lines.push(
-            format!("  {name:<12} {}", printable(&value))
+            format!("  {name:<12} {}", replace_control_chars(&value))
                 .trim_end()
                 .to_owned(),
         );
@@ -100,10 +100,10 @@ fn text(status: &api::Status) -> String {
     let mut table = Table::new(INTERFACES, terminal_columns(), true);
     lines.push(table.rows(&status.interfaces).trim_end().to_owned());
     for problem in &status.problems {
-        lines.push(format!("\nPROBLEM: {}", printable(problem)));
+        lines.push(format!("\nPROBLEM: {}", replace_control_chars(problem)));
     }
     for warning in status.daemon.iter().flat_map(|daemon| &daemon.warnings) {
-        lines.push(format!("\nwarning: {}", printable(warning)));
+        lines.push(format!("\nwarning: {}", replace_control_chars(warning)));
     }
     lines.join("\n")
 }

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::Duration;
 
 use bailey_config::nearest::nearest;
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -83,7 +83,7 @@ pub(crate) fn print<A: Serialize, T: Serialize>(
         }
         ListFormat::Name => list
             .iter()
-            .for_each(|item| line(&printable(&(kind.name)(item)))),
+            .for_each(|item| line(&replace_control_chars(&(kind.name)(item)))),
         ListFormat::Json => json(&answer),
         ListFormat::Yaml => yaml(&answer),
         ListFormat::Ndjson => lines(&answer, key),

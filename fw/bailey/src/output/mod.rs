@@ -2,7 +2,7 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 
 /// Findings in policy files.
@@ -30,7 +30,7 @@ pub(crate) use complain;
 
 /// Prints the lines of a message, as [`complain`].
 pub(crate) fn message(text: &str) {
-    let lines: Vec<String> = text.lines().map(printable).collect();
+    let lines: Vec<String> = text.lines().map(replace_control_chars).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 

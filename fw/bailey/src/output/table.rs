@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// One column of a table of `T`.
@@ -49,7 +49,7 @@ impl<T> Column<T> {
         match &self.cell {
             Cell::Number(number) => number(row).to_string(),
             Cell::Count(number) => number(row).map_or_else(|| "-".to_owned(), |n| n.to_string()),
-            Cell::Text(text) | Cell::Scale(text, _) => printable(&text(row)),
+            Cell::Text(text) | Cell::Scale(text, _) => replace_control_chars(&text(row)),
         }
     }
 

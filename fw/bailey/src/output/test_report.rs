@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bailey_policytest::format::Expect;
 use bailey_policytest::run::{CaseResult, Got};
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -41,17 +41,20 @@ impl Results {
     /// Failures and a summary, for people.
     pub(crate) fn print_table(&self) {
         for (file, message) in &self.errors {
-            output::line(&printable(&format!("INVALID  {}", file.display())));
+            output::line(&replace_control_chars(&format!(
+                "INVALID  {}",
+                file.display()
+            )));
             for line in message.lines() {
-                output::line(&printable(&format!("         {line}")));
+                output::line(&replace_control_chars(&format!("         {line}")));
             }
         }
         for (file, cases) in &self.cases {
             for case in cases {
                 if let Some(failure) = &case.failure {
                     let case = format!("FAILED   {}: {}: {}", file.display(), case.test, case.name);
-                    output::line(&printable(&case));
-                    output::line(&printable(&format!("         {failure}")));
+                    output::line(&replace_control_chars(&case));
+                    output::line(&replace_control_chars(&format!("         {failure}")));
                 }
             }
         }

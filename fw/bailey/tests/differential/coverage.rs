@@ -61,7 +61,7 @@ impl Coverage {
     pub(crate) fn note(&mut self, snapshot: &Snapshot, connection: &Connection, verdict: &Verdict) {
         // Verdict, family and protocol.
         self.packets += 1;
-        self.allowed += u64::from(verdict.allows());
+        self.allowed += u64::from(verdict.is_allowed());
         self.at_edge += u64::from(at_edge(snapshot, connection));
         self.hit(if connection.source.is_ipv4() {
             "IPv4"
@@ -100,7 +100,7 @@ impl Coverage {
             self.hit("from or to a link");
         }
         for direction in Direction::BOTH {
-            self.note_side(snapshot, connection, direction, verdict.side(direction));
+            self.note_side(snapshot, connection, direction, verdict.decider(direction));
         }
     }
 

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailey_compile::{Compiler, Limits, RuleIds, compile};
+use bailey_compile::{CompileLimits, Compiler, RuleIds, compile};
 use bailey_policy::{
     Connection, Labels, LinkScope, NetworkPolicy, PortMatch, PortSpec, Protocol, Rule, Snapshot,
 };
@@ -63,7 +63,7 @@ fn compare_in_scope(
         text.parse().expect("BAILEY_FUZZ_SECONDS is a number")
     });
     let deadline = Instant::now() + Duration::from_secs(seconds / 2);
-    let engines = RefCell::new(Engines::new(engines, Limits::default(), bridge).unwrap());
+    let engines = RefCell::new(Engines::new(engines, CompileLimits::default(), bridge).unwrap());
     let mut seed = seed();
     // One proptest run per seed, until the deadline.
     loop {
@@ -210,8 +210,8 @@ fn edited(from: &Snapshot, other: &Snapshot, edit: u8, at: usize) -> Snapshot {
         _ => {}
     }
     let host_pods = from.host_pods().to_vec();
-    Snapshot::new(namespaces, endpoints, host_pods, policies).isolating(
-        from.isolated()
+    Snapshot::new(namespaces, endpoints, host_pods, policies).with_declared_prefixes(
+        from.declared_prefixes()
             .iter()
             .copied()
             .skip(usize::from(edit % 8 == 7)),
@@ -231,8 +231,10 @@ fn incremental_compile_equals_full_compile() {
         let mut compiler = Compiler::default();
         let mut ids = RuleIds::default();
         for (edit, at) in edits {
-            let kept = compiler.compile(&now, &ids, &Limits::default()).unwrap();
-            let anew = compile(&now, &ids, &Limits::default()).unwrap();
+            let kept = compiler
+                .compile(&now, &ids, &CompileLimits::default())
+                .unwrap();
+            let anew = compile(&now, &ids, &CompileLimits::default()).unwrap();
             if kept != anew {
                 return Err(TestCaseError::fail("the tables differ"));
             }
@@ -254,7 +256,7 @@ fn tables_do_not_depend_on_object_order() {
     let result = runner.run(&scenario(0), |scenario| {
         let tables = [false, true].map(|reversed| {
             let snapshot = scenario.snapshot(reversed);
-            compile(&snapshot, &RuleIds::default(), &Limits::default()).unwrap()
+            compile(&snapshot, &RuleIds::default(), &CompileLimits::default()).unwrap()
         });
         if tables[0] == tables[1] {
             return Ok(());

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bailey_bpf::abi;
-use bailey_compile::{Limits, RuleIds, compile};
+use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::{Flood, Frames, Settings, Topology};
 use bailey_config::{Interface, XdpMode};
 use bailey_datapath::maps::hook::Hook;
@@ -15,7 +15,9 @@ use bailey_datapath::program::frame;
 use bailey_datapath::program::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_lab::Namespace;
-use bailey_policy::{Connection, Endpoint, Isolates, LinkScope, OutOfScope, Snapshot, oracle};
+use bailey_policy::{
+    Connection, Endpoint, IsolatedDirections, LinkScope, OutOfScope, Snapshot, oracle,
+};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 
@@ -70,17 +72,17 @@ fn without_self(snapshot: &Snapshot) -> Snapshot {
         host_pods,
         policies,
     )
-    .isolating(snapshot.isolated().iter().copied())
+    .with_declared_prefixes(snapshot.declared_prefixes().iter().copied())
     .without_own_nodes()
 }
 
 /// The reason that the oracle expects for a packet.
 fn expected(snapshot: &Snapshot, scope: &LinkScope, connection: &Connection) -> u32 {
-    match scope.excludes(Isolates::of(snapshot), connection) {
+    match scope.find_exclusion(IsolatedDirections::from(snapshot), connection) {
         Some(OutOfScope::Spoofed) => abi::REASON_DROP_SPOOFED,
         Some(OutOfScope::Group) => abi::REASON_DROP_GROUP,
         Some(OutOfScope::LinkLocal) => abi::REASON_DROP_LINK_LOCAL,
-        None if oracle::judge(snapshot, connection).allows() => abi::REASON_PASS_NEW,
+        None if oracle::evaluate(snapshot, connection).is_allowed() => abi::REASON_PASS_NEW,
         None => abi::REASON_DROP_POLICY,
     }
 }
@@ -146,7 +148,7 @@ fn compare(topology: Topology) {
         let scenario = scenario(PACKETS).new_tree(&mut random).unwrap().current();
         let snapshot = scenario.snapshot(false);
         let on_wire = without_self(&snapshot);
-        let tables = compile(&snapshot, &RuleIds::default(), &Limits::default()).unwrap();
+        let tables = compile(&snapshot, &RuleIds::default(), &CompileLimits::default()).unwrap();
         datapath.install(&tables).unwrap();
         if number == 0 {
             let nic = Interface {

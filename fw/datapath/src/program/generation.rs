@@ -5,7 +5,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
 use bailey_compile::Tables;
-use bailey_compile::tables::Image;
+use bailey_compile::tables::TableImage;
 use bailey_config::OnPolicyChange;
 
 use crate::error::DatapathError;
@@ -65,7 +65,7 @@ impl Generation {
                 object: "policy.bpf.o",
                 source: Box::new(error),
             })?;
-        for Image { name, bytes, .. } in images {
+        for TableImage { name, bytes, .. } in images {
             write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, bytes)?;
         }
         load_programs(&mut programs, shared.programs)?;

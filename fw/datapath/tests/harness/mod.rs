@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::thread::panicking;
 
 use bailey_bpf::abi::*;
-use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
+use bailey_compile::{CompileLimits, RuleIds, RuleKey, Tables, compile};
 use bailey_config::{Flood, Settings};
 use bailey_datapath::flows::count::Count;
 use bailey_datapath::flows::table::Flow;
@@ -25,8 +25,9 @@ use bailey_datapath::program::frame;
 use bailey_datapath::program::runner::Runner;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_policy::{
-    Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place,
+    Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,
+    SourceLocation,
 };
 
 pub const XDP_DROP: u32 = 1;
@@ -156,7 +157,7 @@ pub fn snapshot(client: bool) -> Snapshot {
         pod_selector: Selector::default(),
         ingress: Some(vec![if client { web } else { nobody }, friends]),
         egress: None,
-        place: Place::default(),
+        location: SourceLocation::default(),
     };
     let pod = Endpoint {
         id: EndpointRef {
@@ -174,7 +175,12 @@ pub fn snapshot(client: bool) -> Snapshot {
 
 impl Harness {
     pub fn new(settings: Settings) -> Self {
-        let tables = compile(&snapshot(true), &RuleIds::default(), &Limits::default()).unwrap();
+        let tables = compile(
+            &snapshot(true),
+            &RuleIds::default(),
+            &CompileLimits::default(),
+        )
+        .unwrap();
         let pins = PinDir::private().unwrap();
         let mut datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
         datapath.install(&tables).unwrap();
@@ -212,7 +218,7 @@ impl Harness {
 
     /// Puts a policy set into force with the rule ids going on.
     pub fn install(&mut self, snapshot: &Snapshot) {
-        self.tables = compile(snapshot, &self.tables.rules, &Limits::default()).unwrap();
+        self.tables = compile(snapshot, &self.tables.rules, &CompileLimits::default()).unwrap();
         self.datapath.install(&self.tables).unwrap();
     }
 
@@ -413,7 +419,11 @@ pub fn after(h: Harness, pins: &OwnedFd, settings: Settings) -> Harness {
 
 /// A datapath on these pins.
 pub fn on(pins: &OwnedFd, settings: Settings) -> Harness {
-    let tables = compile(&snapshot(true), &RuleIds::default(), &Limits::default());
+    let tables = compile(
+        &snapshot(true),
+        &RuleIds::default(),
+        &CompileLimits::default(),
+    );
     let pins = PinDir::Private(pins.try_clone().unwrap());
     let datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
     let mut h = Harness::with(datapath, tables.unwrap());

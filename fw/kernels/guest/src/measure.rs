@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use bailey_bpf::reason::Reason;
-use bailey_compile::{Limits, RuleIds, Tables, compile};
+use bailey_compile::{CompileLimits, RuleIds, Tables, compile};
 use bailey_config::{Frames, OnPolicyChange, Settings, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
@@ -14,8 +14,8 @@ use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_kernels::plan::VALUE;
 use bailey_lab::interface_of_slot;
 use bailey_policy::{
-    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, Place, PolicyRef,
-    PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot,
+    Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef,
+    PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot, SourceLocation,
 };
 
 /// The same of a firewall in the common style.
@@ -71,7 +71,7 @@ fn tables() -> Result<Tables> {
         pod_selector: Selector::default(),
         ingress: Some(vec![rule]),
         egress: None,
-        place: Place::default(),
+        location: SourceLocation::default(),
     };
     let pod = Endpoint {
         id: EndpointRef {
@@ -85,7 +85,11 @@ fn tables() -> Result<Tables> {
         node: None,
     };
     let snapshot = Snapshot::new([], vec![pod], Vec::new(), vec![policy]);
-    Ok(compile(&snapshot, &RuleIds::default(), &Limits::default())?)
+    Ok(compile(
+        &snapshot,
+        &RuleIds::default(),
+        &CompileLimits::default(),
+    )?)
 }
 
 fn open(settings: Settings) -> Result<Datapath> {

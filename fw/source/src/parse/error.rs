@@ -1,7 +1,7 @@
 //! Syntax errors of YAML and JSON, with their position.
 
-use crate::parse::limits::ReadLimits;
 use crate::parse::node::Pos;
+use bailey_config::ReadLimits;
 
 /// Why a text cannot be parsed into documents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

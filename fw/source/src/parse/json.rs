@@ -1,5 +1,6 @@
 //! JSON text to nodes with positions.
 
+use bailey_config::ReadLimits;
 use std::cell::Cell;
 use std::fmt;
 
@@ -7,7 +8,6 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::parse::error::{SyntaxError, duplicate_key, too_deep};
-use crate::parse::limits::ReadLimits;
 use crate::parse::node::{Key, Node, Pos, Value};
 
 /// Parses a stream of JSON documents; `None` if the text is not JSON (it may still be YAML).

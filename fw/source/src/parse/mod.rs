@@ -4,8 +4,6 @@
 pub mod decode;
 /// Syntax errors and their positions.
 pub mod error;
-/// Limits on one input file.
-pub mod limits;
 /// Parsed documents: values that keep their position in the text.
 pub mod node;
 
@@ -15,8 +13,8 @@ mod json;
 mod yaml;
 
 use crate::parse::error::SyntaxError;
-use crate::parse::limits::ReadLimits;
 use crate::parse::node::Node;
+use bailey_config::ReadLimits;
 
 /// Parses all documents of a text and leaves out empty ones. A text that starts with `{` or `[`
 /// is read as JSON; if it is not JSON, it is read as YAML, as kubectl does.

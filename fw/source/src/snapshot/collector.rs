@@ -1,6 +1,7 @@
 //! The collector: gathers the objects of all files and builds one snapshot of them. Reading one
 //! document is in `dispatch.rs`, reading one object in `objects.rs`.
 
+use bailey_config::{DeclaredPrefixes, ReadLimits};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use ipnet::IpNet;
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::files::{self, FileSet};
 use crate::parse;
-use crate::parse::limits::ReadLimits;
 use crate::snapshot::cross_checks::CrossChecks;
 use crate::snapshot::identity::{duplicate_error, shared_address_warning, title_of};
 use crate::snapshot::origins::Origins;
@@ -25,24 +25,6 @@ pub enum Strictness {
     /// Unknown fields, and CIDRs with host bits or leading zeros, are warnings; such CIDRs are
     /// masked.
     Lenient,
-}
-
-/// Declared prefixes: an address inside them that no endpoint owns is isolated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeclaredPrefixes {
-    /// Prefixes from the configuration.
-    pub isolated: Vec<IpNet>,
-    /// Whether the `podCIDRs` of Node objects are declared prefixes too.
-    pub pod_cidrs: bool,
-}
-
-impl Default for DeclaredPrefixes {
-    fn default() -> Self {
-        Self {
-            isolated: Vec::new(),
-            pod_cidrs: true,
-        }
-    }
 }
 
 /// Number of objects read and skipped.

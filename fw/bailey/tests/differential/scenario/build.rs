@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bailey_policy::{
     Connection, Endpoint, EndpointKind, EndpointRef, HostPod, IpBlock, Labels, NamedPort,
-    NetworkPolicy, Peer, Place, PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Requirement,
-    Rule, Selector, Snapshot,
+    NetworkPolicy, Peer, PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Requirement, Rule,
+    Selector, Snapshot, SourceLocation,
 };
 use ipnet::IpNet;
 
@@ -148,7 +148,7 @@ impl RandomPolicy {
             pod_selector: self.selector.build(),
             ingress: rules(&self.ingress),
             egress: rules(&self.egress),
-            place: Place::default(),
+            location: SourceLocation::default(),
         }
     }
 }
@@ -254,7 +254,7 @@ impl Scenario {
             (0..2_u8).map(|n| (namespace(n), Labels::from_iter([("k0", format!("v{n}"))])));
         let isolated = self.isolated.iter();
         Snapshot::new(namespaces, endpoints, host_pods, policies)
-            .isolating(isolated.map(|&(v6, base, len)| net(v6, base, len)))
+            .with_declared_prefixes(isolated.map(|&(v6, base, len)| net(v6, base, len)))
     }
 
     /// The packets, as the first packets of connections.

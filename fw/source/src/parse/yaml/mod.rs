@@ -5,12 +5,12 @@ mod repair;
 /// Types of scalars.
 mod scalar;
 
+use bailey_config::ReadLimits;
 use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, Span, Tag};
 
 use crate::parse::error::{SyntaxError, duplicate_key, too_deep};
-use crate::parse::limits::ReadLimits;
 use crate::parse::node::{Key, Node, Pos, Value};
 use crate::parse::yaml::repair::TextRepair;
 use crate::parse::yaml::scalar::{resolve_scalar, unknown_tag};
