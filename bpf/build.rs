@@ -3,6 +3,6 @@
 fn main() {
     println!("cargo::rerun-if-changed=abi.h");
     if std::env::var_os("CARGO_FEATURE_OBJECT").is_some() {
-        bailey_bpf_clang::build("c", &["clock", "entry", "policy", "pass"]);
+        bailey_bpf_clang::build("c", &["clock_probe", "entry", "policy", "noop"]);
     }
 }

@@ -3,17 +3,17 @@
  * What is attached: parse, look the flow up, act. A packet that the flow table
  * does not answer goes on to the policy program of the current generation.
  */
-#include "guard/block.h"
+#include "guard/blocklist.h"
 #include "forward/bridge.h"
 #include "core/clock.h"
 #include "guard/failsafe.h"
-#include "verdict/finish.h"
-#include "flow/flow.h"
-#include "parse/headers.h"
+#include "verdict.h"
+#include "flow/advance.h"
+#include "parse/full.h"
 #include "address/own.h"
-#include "parse/plain.h"
-#include "verdict/quick.h"
-#include "address/spoof.h"
+#include "parse/fast.h"
+#include "flow/fast_path.h"
+#include "address/antispoof.h"
 
 static __always_inline __u32 scale_at(__u64 word, __u32 now)
 {

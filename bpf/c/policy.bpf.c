@@ -4,10 +4,10 @@
  * answer, and writes the answer there. One instance per generation, with tables
  * of its own; reached only by tail call.
  */
-#include "policy/class.h"
-#include "guard/cookie.h"
-#include "verdict/finish.h"
-#include "flow/flow_write.h"
+#include "policy/classify.h"
+#include "guard/syn_cookie.h"
+#include "verdict.h"
+#include "flow/insert.h"
 #include "policy/rate_limit.h"
 #include "policy/scope.h"
 

@@ -16,14 +16,14 @@ pub static ENTRY: &[u8] = &ENTRY_IMAGE.0;
 pub static POLICY: &[u8] = &POLICY_IMAGE.0;
 
 static CLOCK_IMAGE: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/clock.bpf.o")));
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/clock_probe.bpf.o")));
 
-/// `clock.bpf.o`: the XDP program `clocks`, which writes jiffies and the coarse clock over its frame.
+/// `clock_probe.bpf.o`: the XDP program `clocks`, which writes jiffies and the coarse clock over its frame.
 pub static CLOCK: &[u8] = &CLOCK_IMAGE.0;
 
 static PASS_IMAGE: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/pass.bpf.o")));
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/noop.bpf.o")));
 
-/// `pass.bpf.o`: the XDP program `pass`, for labs. A veth delivers what XDP sends only if its other end
+/// `noop.bpf.o`: the XDP program `pass`, for labs. A veth delivers what XDP sends only if its other end
 /// receives by XDP.
 pub static PASS: &[u8] = &PASS_IMAGE.0;

@@ -4,8 +4,8 @@
  * source of what comes in through a NIC, and not to be taken for those of an endpoint
  * beside it. A filter in front answers for nearly all others without a hash lookup.
  */
-#ifndef BAILEY_OWN_H
-#define BAILEY_OWN_H
+#ifndef BAILEY_ADDRESS_OWN_H
+#define BAILEY_ADDRESS_OWN_H
 
 #include "core/maps.h"
 

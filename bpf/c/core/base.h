@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* What every program needs: helpers, the packet under judgement, small words. */
-#ifndef BAILEY_BASE_H
-#define BAILEY_BASE_H
+#ifndef BAILEY_CORE_BASE_H
+#define BAILEY_CORE_BASE_H
 
 #include <stdbool.h>
 #include <linux/bpf.h>

@@ -4,8 +4,8 @@
  * as the flow table does; jiffies are one load. Both advance in the same place of
  * the kernel, so a constant lies between them, which the loader has measured.
  */
-#ifndef BAILEY_CLOCK_H
-#define BAILEY_CLOCK_H
+#ifndef BAILEY_CORE_CLOCK_H
+#define BAILEY_CORE_CLOCK_H
 
 #include "core/base.h"
 

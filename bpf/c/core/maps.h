@@ -3,8 +3,8 @@
  * sizes when it creates them; the ones given here are the smallest that load.
  * The program arrays and the scratch belong to one build of the programs: a
  * packet in the making has no layout that another build must know. */
-#ifndef BAILEY_MAPS_H
-#define BAILEY_MAPS_H
+#ifndef BAILEY_CORE_MAPS_H
+#define BAILEY_CORE_MAPS_H
 
 #include "core/base.h"
 

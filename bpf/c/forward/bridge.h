@@ -3,8 +3,8 @@
  * After a redirect the program has returned, and counted the frame as passed;
  * the driver may still lose it. Two tracepoints tell, and this counts.
  */
-#ifndef BAILEY_BRIDGE_H
-#define BAILEY_BRIDGE_H
+#ifndef BAILEY_FORWARD_BRIDGE_H
+#define BAILEY_FORWARD_BRIDGE_H
 
 #include "core/maps.h"
 

@@ -4,8 +4,8 @@
  * a peer inside a CIDR and one port of this side, both legs, without state.
  * The table is a constant of the entry programs.
  */
-#ifndef BAILEY_FAILSAFE_H
-#define BAILEY_FAILSAFE_H
+#ifndef BAILEY_GUARD_FAILSAFE_H
+#define BAILEY_GUARD_FAILSAFE_H
 
 #include "core/maps.h"
 

@@ -5,11 +5,11 @@
  * none to prove shares a rate, and no source gets more than its own. What this side
  * opens is never held up.
  */
-#ifndef BAILEY_FLOOD_H
-#define BAILEY_FLOOD_H
+#ifndef BAILEY_GUARD_FLOOD_H
+#define BAILEY_GUARD_FLOOD_H
 
-#include "flow/bucket.h"
-#include "guard/proof.h"
+#include "core/token_bucket.h"
+#include "guard/challenge.h"
 
 volatile const __u32 FLOOD_LIMIT = 0; /* new flows per window, of all CPUs; 0 = any */
 #define FLOOD_LIMIT_MIN 2 /* of a CPU: half of it is its end */

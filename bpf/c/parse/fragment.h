@@ -3,8 +3,8 @@
  * Fragments after the first go where the first went. Only a first fragment that
  * passed leaves a record; the kernel's LRU table keeps the newest of them.
  */
-#ifndef BAILEY_FRAGMENT_H
-#define BAILEY_FRAGMENT_H
+#ifndef BAILEY_PARSE_FRAGMENT_H
+#define BAILEY_PARSE_FRAGMENT_H
 
 #include "parse/frame.h"
 

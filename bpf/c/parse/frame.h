@@ -5,8 +5,8 @@
  * knows plain TCP and UDP and reads them where they are; headers.h knows the
  * rest, and reads a copy. What plain.h declines, headers.h reads from the start.
  */
-#ifndef BAILEY_FRAME_H
-#define BAILEY_FRAME_H
+#ifndef BAILEY_PARSE_FRAME_H
+#define BAILEY_PARSE_FRAME_H
 
 #include <linux/ip.h>
 #include <linux/ipv6.h>

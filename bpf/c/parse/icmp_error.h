@@ -4,8 +4,8 @@
  * that packet: its addresses and ports reversed, pkt->related set. The flow table
  * then finds the flow that they belong to.
  */
-#ifndef BAILEY_ICMP_ERROR_H
-#define BAILEY_ICMP_ERROR_H
+#ifndef BAILEY_PARSE_ICMP_ERROR_H
+#define BAILEY_PARSE_ICMP_ERROR_H
 
 #include "parse/ipv6_chain.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* Access to the copied headers; fragments; IPv6 extension headers. */
-#ifndef BAILEY_IPV6_CHAIN_H
-#define BAILEY_IPV6_CHAIN_H
+#ifndef BAILEY_PARSE_IPV6_CHAIN_H
+#define BAILEY_PARSE_IPV6_CHAIN_H
 
 #include "parse/frame.h"
 

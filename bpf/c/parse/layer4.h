@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* Layer 4, from pkt->at to pkt->end: ports, what may open a flow, what passes
  * because the network needs it. */
-#ifndef BAILEY_LAYER4_H
-#define BAILEY_LAYER4_H
+#ifndef BAILEY_PARSE_LAYER4_H
+#define BAILEY_PARSE_LAYER4_H
 
 #include "parse/icmp_error.h"
 #include "address/own.h"
-#include "address/spoof.h"
+#include "address/antispoof.h"
 #include "parse/tunnel.h"
 
 #define ND_HOP_LIMIT 255

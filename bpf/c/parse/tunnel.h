@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* VXLAN (RFC 7348) and Geneve (RFC 8926): policy is about the packet inside. */
-#ifndef BAILEY_TUNNEL_H
-#define BAILEY_TUNNEL_H
+#ifndef BAILEY_PARSE_TUNNEL_H
+#define BAILEY_PARSE_TUNNEL_H
 
 #include "parse/ipv6_chain.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* Limits of rules: how many flows they let open in a time, of everybody together
  * and of each source. */
-#ifndef BAILEY_RATE_LIMIT_H
-#define BAILEY_RATE_LIMIT_H
+#ifndef BAILEY_POLICY_RATE_LIMIT_H
+#define BAILEY_POLICY_RATE_LIMIT_H
 
-#include "flow/bucket.h"
-#include "policy/class.h"
+#include "core/token_bucket.h"
+#include "policy/classify.h"
 
 ARRAY(rule_limits, struct u32_chunk, 1); /* rule -> limit, 0 = none */
 ARRAY(limits, struct rule_limit, 1);

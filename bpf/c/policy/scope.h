@@ -6,11 +6,11 @@
  * somebody, only what keeps the network working and what the configuration lists may
  * pass there; docs/packets.md has the table.
  */
-#ifndef BAILEY_SCOPE_H
-#define BAILEY_SCOPE_H
+#ifndef BAILEY_POLICY_SCOPE_H
+#define BAILEY_POLICY_SCOPE_H
 
 #include "address/own.h"
-#include "address/spoof.h"
+#include "address/antispoof.h"
 
 volatile const __u32 ISOLATES = 0; /* ISOLATES_*: whom this generation isolates */
 volatile const __u32 GROUP_COUNT = 0;

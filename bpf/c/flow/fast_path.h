@@ -8,13 +8,13 @@
  *
  * For these packets it does what flow_hit does, see flow.h.
  */
-#ifndef BAILEY_QUICK_H
-#define BAILEY_QUICK_H
+#ifndef BAILEY_FLOW_FAST_PATH_H
+#define BAILEY_FLOW_FAST_PATH_H
 
 #include "core/clock.h"
-#include "verdict/finish.h"
-#include "flow/flow.h"
-#include "address/spoof.h"
+#include "verdict.h"
+#include "flow/advance.h"
+#include "address/antispoof.h"
 
 /* An idle time is never scaled to less than 1/32 (SCALE_LEAST of the sweeper). */
 #define IDLE_LEAST_SHIFT 5

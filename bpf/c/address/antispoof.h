@@ -2,8 +2,8 @@
 /* Strict sources: an address of the inside is never the sender of what arrives on
  * an outside interface. Asked before the flow table: a forged packet must not pass
  * as one of a flow that the inside has opened. */
-#ifndef BAILEY_SPOOF_H
-#define BAILEY_SPOOF_H
+#ifndef BAILEY_ADDRESS_ANTISPOOF_H
+#define BAILEY_ADDRESS_ANTISPOOF_H
 
 #include "address/own.h"
 

@@ -14,10 +14,10 @@
  * Give up: clear the tag; the line stays BUSY, which is what a free line is.
  * A packet whose CPU lost a race keeps its own verdict and writes nothing.
  */
-#ifndef BAILEY_FLOW_WRITE_H
-#define BAILEY_FLOW_WRITE_H
+#ifndef BAILEY_FLOW_INSERT_H
+#define BAILEY_FLOW_INSERT_H
 
-#include "flow/flow.h"
+#include "flow/advance.h"
 
 enum claim {
 	CLAIM_DONE,

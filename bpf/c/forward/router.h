@@ -4,8 +4,8 @@
  * attached NIC. Whatever needs more than a route and a known neighbour is the
  * stack's: it resolves, answers, fragments, or forwards to where XDP does not go.
  */
-#ifndef BAILEY_ROUTE_H
-#define BAILEY_ROUTE_H
+#ifndef BAILEY_FORWARD_ROUTER_H
+#define BAILEY_FORWARD_ROUTER_H
 
 #include <linux/ip.h>
 #include <linux/ipv6.h>

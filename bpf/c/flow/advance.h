@@ -7,11 +7,11 @@
  * BUSY means that another CPU writes the line; nobody waits for it. LOCKED means
  * that another CPU judges the flow again: what it says still holds.
  */
-#ifndef BAILEY_FLOW_H
-#define BAILEY_FLOW_H
+#ifndef BAILEY_FLOW_ADVANCE_H
+#define BAILEY_FLOW_ADVANCE_H
 
 #include "parse/frame.h"
-#include "flow/source.h"
+#include "flow/source_limit.h"
 
 #define BYTES_01 0x0101010101010101ULL
 #define BYTES_7F 0x7f7f7f7f7f7f7f7fULL

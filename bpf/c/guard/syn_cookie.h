@@ -4,12 +4,12 @@
  * back (net.ipv4.tcp_syncookies must be 2), so its sockets accept what they open.
  * Where it makes none, and for whatever is behind this machine, the challenge does.
  */
-#ifndef BAILEY_COOKIE_H
-#define BAILEY_COOKIE_H
+#ifndef BAILEY_GUARD_SYN_COOKIE_H
+#define BAILEY_GUARD_SYN_COOKIE_H
 
-#include "guard/answer.h"
+#include "guard/syn_ack.h"
 #include "guard/flood.h"
-#include "forward/route.h"
+#include "forward/router.h"
 
 #define TCP_LISTEN 10
 #define TCP_HEADER_MAX 60

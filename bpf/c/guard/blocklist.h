@@ -5,8 +5,8 @@
  * answer; a change of the tables is a new epoch, so it does not answer for any
  * flow that has not been asked about again.
  */
-#ifndef BAILEY_BLOCK_H
-#define BAILEY_BLOCK_H
+#ifndef BAILEY_GUARD_BLOCKLIST_H
+#define BAILEY_GUARD_BLOCKLIST_H
 
 #include "core/maps.h"
 

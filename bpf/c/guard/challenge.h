@@ -11,10 +11,10 @@
  * A client behind a NAT that hides such an answer sends its SYN again too, later:
  * a short record of each SYN is enough to see that.
  */
-#ifndef BAILEY_PROOF_H
-#define BAILEY_PROOF_H
+#ifndef BAILEY_GUARD_CHALLENGE_H
+#define BAILEY_GUARD_CHALLENGE_H
 
-#include "flow/source.h"
+#include "flow/source_limit.h"
 
 #define SIP_ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
 

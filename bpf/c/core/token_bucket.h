@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* Token buckets that several CPUs share; see BUCKET_DRY in abi.h. */
-#ifndef BAILEY_BUCKET_H
-#define BAILEY_BUCKET_H
+#ifndef BAILEY_CORE_TOKEN_BUCKET_H
+#define BAILEY_CORE_TOKEN_BUCKET_H
 
-#include "flow/source.h"
+#include "flow/source_limit.h"
 
 /*
  * Takes one token. interval: nanoseconds in which one comes back; burst: those in

@@ -5,10 +5,10 @@
  *   (subject, peer, port class) -> cell.
  * fw/compile/src/lookup.rs is the same in Rust, over the same bytes.
  */
-#ifndef BAILEY_CLASS_H
-#define BAILEY_CLASS_H
+#ifndef BAILEY_POLICY_CLASSIFY_H
+#define BAILEY_POLICY_CLASSIFY_H
 
-#include "flow/flow.h" /* lanes_matching */
+#include "flow/advance.h" /* lanes_matching */
 
 ARRAY(host_tags, __u64, 1);
 ARRAY(host_buckets, struct host_bucket, 1);

@@ -4,8 +4,8 @@
  * fragments, behind at most two VLAN tags. Declines everything else, and every
  * header that is not as it should be, without a word: headers.h names the reason.
  */
-#ifndef BAILEY_PLAIN_H
-#define BAILEY_PLAIN_H
+#ifndef BAILEY_PARSE_FAST_H
+#define BAILEY_PARSE_FAST_H
 
 #include "parse/frame.h"
 

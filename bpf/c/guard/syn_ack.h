@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* Makes a SYN into the SYN ACK that answers it, in place. Only plain frames come
  * here: no IP options, no extension headers, tags as they were counted. */
-#ifndef BAILEY_ANSWER_H
-#define BAILEY_ANSWER_H
+#ifndef BAILEY_GUARD_SYN_ACK_H
+#define BAILEY_GUARD_SYN_ACK_H
 
 #include "parse/frame.h"
 

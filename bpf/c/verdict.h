@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* The one exit: counts a packet under one verdict and one reason, counts its
  * rules and its flow, and gives the hook its return code. */
-#ifndef BAILEY_FINISH_H
-#define BAILEY_FINISH_H
+#ifndef BAILEY_VERDICT_H
+#define BAILEY_VERDICT_H
 
 #include "parse/fragment.h"
-#include "forward/route.h"
+#include "forward/router.h"
 
 static __always_inline void rule_count_at(__u32 cpu, __u32 rule, __u32 hits,
 					  __u32 packets, __u32 bytes, __u32 now)

@@ -5,8 +5,8 @@
  * hand pkt->at and pkt->end to each other, which say where in the frame the next
  * header begins and the packet ends. Padding is never read as payload.
  */
-#ifndef BAILEY_HEADERS_H
-#define BAILEY_HEADERS_H
+#ifndef BAILEY_PARSE_FULL_H
+#define BAILEY_PARSE_FULL_H
 
 #include "parse/frame.h"
 #include "parse/ipv6_chain.h"

@@ -8,8 +8,8 @@
  * Counted in two cells by two hashes (a count-min sketch): two sources that
  * share one cell are told apart by the other.
  */
-#ifndef BAILEY_SOURCE_H
-#define BAILEY_SOURCE_H
+#ifndef BAILEY_FLOW_SOURCE_LIMIT_H
+#define BAILEY_FLOW_SOURCE_LIMIT_H
 
 #include "core/maps.h"
 
