@@ -3,84 +3,17 @@
  * What is attached: parse, look the flow up, act. A packet that the flow table
  * does not answer goes on to the policy program of the current generation.
  */
-#include "guard/blocklist.h"
-#include "forward/bridge.h"
-#include "core/clock.h"
-#include "guard/failsafe.h"
-#include "verdict.h"
-#include "flow/advance.h"
-#include "parse/full.h"
-#include "address/own.h"
-#include "parse/fast.h"
-#include "flow/fast_path.h"
 #include "address/antispoof.h"
-
-static __always_inline __u32 scale_at(__u64 word, __u32 now)
-{
-	__u32 age = (now - (__u32)(word >> SCALE_STAMP_SHIFT)) & TICK_MASK;
-
-	return age < SCALE_TICKS ? word & SCALE_MASK : SCALE_ONE;
-}
-
-static __always_inline bool warm_at(__u64 until, __u32 now)
-{
-	return until && (((__u32)until - now - 1) & TICK_MASK) < WARM_TICKS_MAX;
-}
-
-/* A frame is to be read. */
-static __always_inline struct pkt *frame_begin(__u32 hook)
-{
-	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
-
-	if (pkt)
-		__builtin_memset(&pkt->bytes, 0,
-				 __builtin_offsetof(struct pkt, control) -
-					 __builtin_offsetof(struct pkt, bytes));
-	return pkt;
-}
-
-/* What is in force where a frame came in. */
-struct scene {
-	struct control *control;
-	__u64 interface; /* 0: not attached to */
-};
-
-static __always_inline bool scene_set(struct scene *scene, void *control_map,
-				      __u32 ifindex)
-{
-	__u64 *interface;
-	__u32 zero = 0;
-
-	scene->control = bpf_map_lookup_elem(control_map, &zero);
-	interface = interface_word(ifindex);
-	scene->interface = interface ? *interface : 0;
-	return scene->control;
-}
-
-/* What was read is to be judged. */
-static __always_inline void pkt_begin(struct pkt *pkt, __u32 hook,
-				      const struct scene *scene, __u32 ifindex)
-{
-	struct control *control = scene->control;
-	__u64 now = clock_nanoseconds();
-
-	__builtin_memset(&pkt->control, 0,
-			 sizeof(*pkt) - __builtin_offsetof(struct pkt, control));
-	pkt->control = READ_ONCE(control->word);
-	pkt->hook = hook;
-	pkt->packets = 1;
-	pkt->now = clock_tick(now);
-	pkt->part = clock_part(now);
-	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
-	pkt->ifindex = ifindex;
-	pkt->warm = warm_at(READ_ONCE(control->warm_until), pkt->now);
-	pkt->mac = scene->interface >> INTERFACE_MAC_SHIFT;
-	pkt->slot = scene->interface & (INTERFACE_SLOTS - 1);
-	pkt->outside = !!(scene->interface & INTERFACE_OUTSIDE);
-	pkt->fib = (scene->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
-		   (scene->interface & INTERFACE_STACK ? FIB_STACK : 0) |
-		   (scene->interface & INTERFACE_STACK6 ? FIB_STACK6 : 0);
-}
+#include "address/origin.h"
+#include "core/ingress.h"
+#include "flow/advance.h"
+#include "flow/fast_path.h"
+#include "forward/bridge.h"
+#include "guard/blocklist.h"
+#include "guard/failsafe.h"
+#include "parse/fast.h"
+#include "parse/full.h"
+#include "verdict.h"
 
 static __always_inline enum step flow_answer(struct pkt *pkt)
 {
@@ -123,89 +56,6 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	return blocked(pkt) ? drop(pkt, REASON_DROP_BLOCKED) : STEP_CONTINUE;
 }
 
-/* Before the long way: what the short way has left, but for a tag that did not
- * stand in the frame. */
-static __always_inline void parse_restart(struct pkt *pkt, __u32 len,
-					  __u32 tags, __u32 zone)
-{
-	packet_restart(pkt);
-	pkt->tags = tags;
-	pkt->zone = zone;
-	pkt->end = len;
-}
-
-/* How much of a frame is copied, in terms that the verifier follows. */
-static __always_inline __u32 headers_length(__u32 len)
-{
-	asm volatile("" : "+r"(len));
-	return len > HEADERS_MAX ? HEADERS_MAX : len;
-}
-
-static __always_inline enum step parse_copied(struct pkt *pkt,
-					      struct headers *copy)
-{
-	enum step step = parse_headers(pkt, copy);
-
-	if (step == STEP_CONTINUE && pkt->fragment == FRAGMENT_LATER)
-		step = fragment_follow(pkt);
-	if (step == STEP_CONTINUE)
-		key_set(pkt);
-	return step;
-}
-
-/* The short way, for a frame that has been begun: all of pkt that it takes to look
- * the flow up. */
-static __always_inline bool read_plain(struct pkt *pkt, void *data,
-				       void *data_end, __u32 len)
-{
-	pkt->bytes = len;
-	if (!plain_frame(pkt, data, data_end, len))
-		return false;
-	key_set(pkt);
-	return flow_hash(pkt);
-}
-
-static __always_inline bool read_plain_xdp(struct pkt *pkt, struct xdp_md *ctx)
-{
-	void *data_end = (void *)(long)ctx->data_end;
-	void *data = (void *)(long)ctx->data;
-
-	return read_plain(pkt, data, data_end, data_end - data);
-}
-
-/* The long way. */
-static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
-{
-	__u32 len = bpf_xdp_get_buff_len(ctx); /* there may be further buffers */
-	__u32 hook = pkt->hook, length;
-	struct headers *copy;
-
-	pkt->bytes = len;
-	copy = bpf_map_lookup_elem(&headers, &hook);
-	if (!copy)
-		return drop(pkt, REASON_DROP_MAP);
-	parse_restart(pkt, len, 0, 0);
-	length = headers_length(len);
-	if (length < ETH_HLEN)
-		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
-	if (bpf_xdp_load_bytes(ctx, 0, copy->bytes, length))
-		return drop(pkt, REASON_DROP_MAP);
-	return parse_copied(pkt, copy);
-}
-
-/* A packet that comes in through a NIC never has this machine's address as its source, and
- * no packet has a broadcast address there. Duplicate address detection is the exception. */
-static __always_inline bool forged(const struct pkt *pkt)
-{
-	bool elsewhere = pkt->related || pkt->tunnel;
-
-	if (BRIDGE || (pkt->verdict == VERDICT_PASS && pkt->reason == REASON_PASS_ND))
-		return false;
-	return own_kind(elsewhere ? pkt->sender_be : pkt->source_be) &
-		       (OWN_HOST | OWN_BROADCAST) ||
-	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
-}
-
 /* Is the packet DHCP, IGMP or MLD that passes without policy? */
 static __always_inline bool control_passes(const struct pkt *pkt)
 {
@@ -230,11 +80,6 @@ static __always_inline bool control_foreign(struct pkt *pkt)
 	pkt->foreign = control_passes(pkt) && !source_unspecified(pkt) &&
 		       foreign(pkt->source_be, pkt->hook, pkt->outside);
 	return pkt->foreign;
-}
-
-static __always_inline bool eth_readable(const struct xdp_md *ctx)
-{
-	return (void *)(long)ctx->data + ETH_HLEN <= (void *)(long)ctx->data_end;
 }
 
 SEC("xdp.frags")
@@ -286,63 +131,12 @@ int entry_xdp(struct xdp_md *ctx)
 	return finish_xdp(ctx, pkt);
 }
 
-/* Did the packet come in through a NIC where XDP judged it? So says a number of an
- * interface: that of another network namespace may be the same, and the stack may have
- * translated or unpacked the packet since. It is no reason to pass, but what it passed
- * there is not counted again here. */
-static __always_inline bool judged(struct __sk_buff *skb)
-{
-	__u32 ifindex = skb->ingress_ifindex;
-	__u64 *interface;
-
-	if (!ifindex)
-		return false;
-	interface = interface_word(ifindex);
-	return interface && *interface & INTERFACE_JUDGED &&
-	       !((*interface ^ ifindex / IFINDEX_MAX << INTERFACE_HIGH_SHIFT) &
-		 INTERFACE_HIGH_MASK);
-}
-
-/* Does the machine send the frame, and no station beside it (a macvlan)? Only then does
- * the packet come from where the machine says it came in, and an address of the machine
- * is the machine's. Interfaces of another network namespace that share its address, such as
- * VLANs, cannot be told from it. */
-static __always_inline bool by_machine(struct __sk_buff *skb, __u64 mac)
-{
-	struct ethhdr *eth = (void *)(long)skb->data;
-	__u64 from = 0;
-
-	if (!mac || (void *)(eth + 1) > (void *)(long)skb->data_end)
-		return true;
-	__builtin_memcpy(&from, eth->h_source, ETH_ALEN);
-	return from == mac || own_station(from);
-}
-
 /* Guests leave the number of segments to be computed. */
 static __always_inline __u32 segments(struct __sk_buff *skb)
 {
 	if (skb->gso_segs)
 		return skb->gso_segs;
 	return skb->gso_size ? (skb->len + skb->gso_size - 1) / skb->gso_size : 1;
-}
-
-static __always_inline enum step parse_skb(struct pkt *pkt,
-					   struct __sk_buff *skb, __u32 tags,
-					   __u32 zone)
-{
-	__u32 hook = HOOK_TC, length;
-	struct headers *copy;
-
-	copy = bpf_map_lookup_elem(&headers, &hook);
-	if (!copy)
-		return drop(pkt, REASON_DROP_MAP);
-	parse_restart(pkt, skb->len, tags, zone);
-	length = headers_length(skb->len);
-	if (length < ETH_HLEN)
-		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
-	if (bpf_skb_load_bytes(skb, 0, copy->bytes, length))
-		return drop(pkt, REASON_DROP_MAP);
-	return parse_copied(pkt, copy);
 }
 
 SEC("classifier")

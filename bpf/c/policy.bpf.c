@@ -4,147 +4,19 @@
  * answer, and writes the answer there. One instance per generation, with tables
  * of its own; reached only by tail call.
  */
-#include "policy/classify.h"
-#include "guard/syn_cookie.h"
-#include "verdict.h"
+#include "flow/advance.h"
 #include "flow/insert.h"
+#include "guard/syn_cookie.h"
+#include "policy/direction.h"
+#include "policy/match.h"
+#include "policy/ports.h"
 #include "policy/rate_limit.h"
-#include "policy/scope.h"
+#include "policy/sender.h"
+#include "verdict.h"
 
 volatile const __u32 GENERATION = 0;
 volatile const __u32 KEEP = 0; /* established flows outlive a policy change */
 volatile const __u32 TCP_STRICT = 0; /* only a SYN opens a TCP flow */
-
-/* Who opens the connection to whom: of a flow that is judged again, its
- * original direction, whichever side sent this packet. */
-struct direction {
-	__u64 source_be[2];
-	__u64 destination_be[2];
-	__u16 port; /* destination port */
-};
-
-static __always_inline bool again(const struct pkt *pkt)
-{
-	return pkt->found && !pkt->reopen;
-}
-
-static __always_inline void direction_set(struct pkt *pkt,
-					  struct direction *direction)
-{
-	bool low = again(pkt) ? !!(meta_flags(pkt->found) & FLOW_ORIG_LOW)
-			      : pkt->from_low != pkt->reversed;
-	__u64 tuple = pkt->key.tuple;
-
-	direction->source_be[0] = low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];
-	direction->source_be[1] = low ? pkt->key.addr_lo_be[1] : pkt->key.addr_hi_be[1];
-	direction->destination_be[0] = low ? pkt->key.addr_hi_be[0] : pkt->key.addr_lo_be[0];
-	direction->destination_be[1] = low ? pkt->key.addr_hi_be[1] : pkt->key.addr_lo_be[1];
-	direction->port = low ? tuple >> TUPLE_PORT_HI_SHIFT : tuple >> TUPLE_PORT_LO_SHIFT;
-}
-
-/* Nobody is his own neighbour on a wire: what says that it comes from its receiver, or
- * from the receiver's node, is that only where the machine itself sends; on a bridge a
- * node's packets come in on the side of the inside. */
-static __always_inline bool may_be_self(const struct pkt *pkt)
-{
-	return pkt->hook == HOOK_TC ? !pkt->forwarded : pkt->hook == HOOK_PROBE;
-}
-
-static __always_inline bool may_be_own_node(const struct pkt *pkt)
-{
-	return may_be_self(pkt) || (BRIDGE && INSIDE_COUNT && !pkt->outside);
-}
-
-/* Egress at the source AND ingress at the destination; replies need no rule. */
-static __always_inline enum step judge_pair(struct pkt *pkt,
-					    const struct class_record *source,
-					    const struct class_record *destination,
-					    __u32 port)
-{
-	if (source->endpoint && source->endpoint == destination->endpoint &&
-	    may_be_self(pkt)) {
-		pkt->egress = RULE_SELF;
-		pkt->ingress = RULE_SELF;
-		return STEP_CONTINUE;
-	}
-	pkt->egress = RULE_NOT_ISOLATED;
-	if (source->flags & CLASS_UNKNOWN)
-		pkt->egress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
-	else if (source->egress_subject &&
-	    !cell_at(source->egress_subject, destination->peer, port,
-		     &pkt->egress))
-		return drop(pkt, REASON_DROP_MAP);
-	pkt->ingress = RULE_NOT_ISOLATED;
-	if (source->flags & CLASS_NODE && source->node == destination->node &&
-	    may_be_own_node(pkt))
-		pkt->ingress = RULE_OWN_NODE;
-	else if (destination->flags & CLASS_UNKNOWN)
-		pkt->ingress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
-	else if (destination->ingress_subject &&
-		 !cell_at(destination->ingress_subject, source->peer, port,
-			  &pkt->ingress))
-		return drop(pkt, REASON_DROP_MAP);
-	return STEP_CONTINUE;
-}
-
-static __always_inline __u32 first_deny(__u32 before, __u32 cell)
-{
-	return !(before & CELL_DENY) && cell & CELL_DENY ? cell : before;
-}
-
-/* Addresses with several owners: what every owner of the one may with every owner of
- * the other. Global functions, verified once. */
-__noinline int judge_owner(struct pkt *pkt, __u32 source_class, __u32 class, __u32 port)
-{
-	struct class_record *source, *destination;
-	__u32 egress, ingress;
-	int j;
-
-	if (!pkt)
-		return STEP_DONE;
-	for (j = 0; j < CLASS_OWNERS_MAX; j++) {
-		source = bpf_map_lookup_elem(&classes, &source_class);
-		destination = bpf_map_lookup_elem(&classes, &class);
-		if (!source || !destination)
-			return drop(pkt, REASON_DROP_MAP);
-		egress = pkt->egress;
-		ingress = pkt->ingress;
-		if (judge_pair(pkt, source, destination, port) != STEP_CONTINUE)
-			return STEP_DONE;
-		if (egress != RULE_NONE) {
-			pkt->egress = first_deny(egress, pkt->egress);
-			pkt->ingress = first_deny(ingress, pkt->ingress);
-		}
-		class = destination->flags >> CLASS_ALSO_SHIFT;
-		if (!class)
-			break;
-	}
-	return STEP_CONTINUE;
-}
-
-__noinline int judge_owners(struct pkt *pkt, __u32 source_class, __u32 destination_class,
-			    __u32 port)
-{
-	struct class_record *source;
-	int i, step;
-
-	if (!pkt)
-		return STEP_DONE;
-	pkt->egress = RULE_NONE;
-	pkt->ingress = RULE_NONE;
-	for (i = 0; i < CLASS_OWNERS_MAX; i++) {
-		step = judge_owner(pkt, source_class, destination_class, port);
-		if (step != STEP_CONTINUE)
-			return step;
-		source = bpf_map_lookup_elem(&classes, &source_class);
-		if (!source)
-			return drop(pkt, REASON_DROP_MAP);
-		source_class = source->flags >> CLASS_ALSO_SHIFT;
-		if (!source_class)
-			break;
-	}
-	return STEP_CONTINUE;
-}
 
 /* During the warm-up connections are taken up where they are. */
 static __always_inline bool warm_pickup(const struct pkt *pkt)
@@ -397,56 +269,6 @@ static __always_inline enum step warm(struct pkt *pkt, enum step step)
 	pkt->egress = RULE_NONE;
 	pkt->ingress = RULE_NONE;
 	return pass(pkt, REASON_PASS_WARM_UP);
-}
-
-/* A packet from the inside has the source of an endpoint or a node, of the machine itself,
- * or of a declared prefix. Without `sources` the inside is what
- * leaves through tc and no attached NIC has brought in. */
-static __always_inline bool forges_source(const struct pkt *pkt,
-					  const struct class_record *sender)
-{
-	bool asked = pkt->foreign ||
-		     (pkt->hook == HOOK_TC &&
-		      !(pkt->judged && pkt->by_machine) && !again(pkt) &&
-		      !pkt->related &&
-		      !inside_address(pkt->source_be[0], pkt->source_be[1]) &&
-		      !sent_by_machine(pkt, pkt->source_be));
-
-	return asked && !sender->endpoint && !(sender->flags & CLASS_UNKNOWN);
-}
-
-/* An endpoint that may not send at will, or an unknown one, that reports an error of a
- * flow that is not its own: its policy has not been asked, and what the error quotes could
- * be any message. Routers and nodes report errors of others' flows. */
-static __always_inline bool forges_error(const struct pkt *pkt,
-					 const struct class_record *sender)
-{
-	return pkt->related == RELATED_WAY && !pkt->tunnel &&
-	       !sent_by_machine(pkt, pkt->sender_be) &&
-	       (sender->egress_subject || sender->flags & CLASS_UNKNOWN ||
-		sender->flags >> CLASS_ALSO_SHIFT);
-}
-
-/* The sender of the packet. The sender of an ICMP error need not be an end of the flow. */
-static __always_inline enum step sender_step(struct pkt *pkt)
-{
-	bool apart = pkt->related && !pkt->tunnel;
-	struct class_record *sender;
-	int class_id;
-	bool leaves = pkt->hook == HOOK_TC &&
-		      (INSIDE_COUNT || ISOLATES & ISOLATES_UNKNOWN);
-
-	if (pkt->hook == HOOK_PROBE ||
-	    (!pkt->foreign && pkt->related != RELATED_WAY && !leaves))
-		return STEP_CONTINUE;
-	class_id = address_class(apart ? pkt->sender_be : pkt->source_be, pkt->kind);
-	sender = bpf_map_lookup_elem(&classes, &class_id);
-	if (!sender)
-		return drop(pkt, REASON_DROP_MAP);
-	if (forges_source(pkt, sender))
-		return drop(pkt, REASON_DROP_SPOOFED);
-	return forges_error(pkt, sender) ? drop(pkt, REASON_DROP_ICMP_ERROR) :
-					   STEP_CONTINUE;
 }
 
 static __always_inline enum step policy_step(struct pkt *pkt)

@@ -4,8 +4,9 @@
 #ifndef BAILEY_VERDICT_H
 #define BAILEY_VERDICT_H
 
-#include "parse/fragment.h"
+#include "core/step.h"
 #include "forward/router.h"
+#include "parse/fragment.h"
 
 static __always_inline void rule_count_at(__u32 cpu, __u32 rule, __u32 hits,
 					  __u32 packets, __u32 bytes, __u32 now)

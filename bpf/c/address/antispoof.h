@@ -6,6 +6,7 @@
 #define BAILEY_ADDRESS_ANTISPOOF_H
 
 #include "address/own.h"
+#include "core/ip_address.h"
 
 volatile const struct inside_prefix INSIDE[INSIDE_MAX] = {};
 
@@ -60,6 +61,19 @@ static __always_inline bool spoofed(const struct pkt *pkt)
 		return false;
 	return elsewhere ? inside_address(pkt->sender_be[0], pkt->sender_be[1])
 			 : inside_address(pkt->source_be[0], pkt->source_be[1]);
+}
+
+/* A packet that comes in through a NIC never has this machine's address as its source, and
+ * no packet has a broadcast address there. Duplicate address detection is the exception. */
+static __always_inline bool forged(const struct pkt *pkt)
+{
+	bool elsewhere = pkt->related || pkt->tunnel;
+
+	if (BRIDGE || (pkt->verdict == VERDICT_PASS && pkt->reason == REASON_PASS_ND))
+		return false;
+	return own_kind(elsewhere ? pkt->sender_be : pkt->source_be) &
+		       (OWN_HOST | OWN_BROADCAST) ||
+	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
 }
 
 #endif

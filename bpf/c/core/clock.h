@@ -7,7 +7,7 @@
 #ifndef BAILEY_CORE_CLOCK_H
 #define BAILEY_CORE_CLOCK_H
 
-#include "core/base.h"
+#include "core/abi.h"
 
 volatile const __u64 JIFFY_NANOSECONDS = 1000000;
 volatile const __u64 JIFFIES_BEGIN = 0;  /* the coarse clock at jiffy 0, mod 2^64 */

@@ -6,7 +6,7 @@
 #ifndef BAILEY_CORE_MAPS_H
 #define BAILEY_CORE_MAPS_H
 
-#include "core/base.h"
+#include "core/pkt.h"
 
 /* Memory that user space maps. */
 #define ARRAY(name, value_type, entries)               \

@@ -3,7 +3,7 @@
 #ifndef BAILEY_CORE_TOKEN_BUCKET_H
 #define BAILEY_CORE_TOKEN_BUCKET_H
 
-#include "flow/source_limit.h"
+#include "core/count_min.h"
 
 /*
  * Takes one token. interval: nanoseconds in which one comes back; burst: those in

@@ -11,10 +11,10 @@
 #ifndef BAILEY_FLOW_FAST_PATH_H
 #define BAILEY_FLOW_FAST_PATH_H
 
-#include "core/clock.h"
-#include "verdict.h"
-#include "flow/advance.h"
 #include "address/antispoof.h"
+#include "core/clock.h"
+#include "flow/advance.h"
+#include "verdict.h"
 
 /* An idle time is never scaled to less than 1/32 (SCALE_LEAST of the sweeper). */
 #define IDLE_LEAST_SHIFT 5

@@ -11,6 +11,7 @@
 #include <linux/ipv6.h>
 
 #include "core/maps.h"
+#include "core/meta_word.h"
 
 #define IP_FRAGMENTED 0x3fff /* more follow, or it is not the first */
 #define AF_INET 2

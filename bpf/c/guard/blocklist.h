@@ -8,6 +8,7 @@
 #ifndef BAILEY_GUARD_BLOCKLIST_H
 #define BAILEY_GUARD_BLOCKLIST_H
 
+#include "core/ip_address.h"
 #include "core/maps.h"
 
 struct {

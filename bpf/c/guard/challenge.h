@@ -14,7 +14,9 @@
 #ifndef BAILEY_GUARD_CHALLENGE_H
 #define BAILEY_GUARD_CHALLENGE_H
 
-#include "flow/source_limit.h"
+#include "core/events.h"
+#include "core/ip_address.h"
+#include "core/ticks.h"
 
 #define SIP_ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
 

@@ -8,6 +8,8 @@
 #ifndef BAILEY_GUARD_FLOOD_H
 #define BAILEY_GUARD_FLOOD_H
 
+#include "core/events.h"
+#include "core/step.h"
 #include "core/token_bucket.h"
 #include "guard/challenge.h"
 

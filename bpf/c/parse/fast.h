@@ -7,6 +7,7 @@
 #ifndef BAILEY_PARSE_FAST_H
 #define BAILEY_PARSE_FAST_H
 
+#include "core/flow_key.h"
 #include "parse/frame.h"
 
 static __always_inline bool plain_l4(struct pkt *pkt, void *data,
@@ -134,6 +135,31 @@ static __always_inline bool plain_frame(struct pkt *pkt, void *data,
 	if (type == ETH_P_IPV6)
 		return plain_v6(pkt, next, data_end, len);
 	return false;
+}
+
+/* The short way, for a frame that has been begun: all of pkt that it takes to look
+ * the flow up. */
+static __always_inline bool read_plain(struct pkt *pkt, void *data,
+				       void *data_end, __u32 len)
+{
+	pkt->bytes = len;
+	if (!plain_frame(pkt, data, data_end, len))
+		return false;
+	key_set(pkt);
+	return flow_hash(pkt);
+}
+
+static __always_inline bool read_plain_xdp(struct pkt *pkt, struct xdp_md *ctx)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+
+	return read_plain(pkt, data, data_end, data_end - data);
+}
+
+static __always_inline bool eth_readable(const struct xdp_md *ctx)
+{
+	return (void *)(long)ctx->data + ETH_HLEN <= (void *)(long)ctx->data_end;
 }
 
 #endif

@@ -6,6 +6,8 @@
 #ifndef BAILEY_PARSE_FRAGMENT_H
 #define BAILEY_PARSE_FRAGMENT_H
 
+#include "core/step.h"
+#include "core/ticks.h"
 #include "parse/frame.h"
 
 struct {
@@ -14,6 +16,20 @@ struct {
 	__type(key, struct fragment_key);
 	__type(value, struct fragment_record);
 } fragments SEC(".maps");
+
+/* Notes what the header of a fragment says; most: bytes that all of the packet's
+ * fragments may have. */
+static __always_inline enum step fragment_set(struct pkt *pkt, __u32 offset,
+					      bool more, __u32 bytes,
+					      __u32 most)
+{
+	if (!bytes || (more && bytes % 8) ||
+	    offset + bytes > most)
+		return drop(pkt, REASON_DROP_FRAGMENT);
+	pkt->fragment = offset ? FRAGMENT_LATER : FRAGMENT_FIRST;
+	pkt->fragment_bytes = offset ?: bytes;
+	return STEP_CONTINUE;
+}
 
 static __always_inline void fragment_key_set(const struct pkt *pkt,
 					     struct fragment_key *key)

@@ -14,6 +14,7 @@
 #include <linux/udp.h>
 
 #include "address/own.h"
+#include "core/ip_address.h"
 #include "core/maps.h"
 
 #define ETH_P_QINQ_OLD 0x9100
@@ -60,11 +61,6 @@ static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
 	pkt->tags++;
 	if (VLAN_ZONES && id)
 		pkt->zone = pkt->zone << 12 | id;
-}
-
-static __always_inline __u64 address_v4_mapped(__be32 address)
-{
-	return (__u64)address << 32 | V4_MAPPED_WORD;
 }
 
 /* In the words that they are used in: what is stored in halves is slow to load as
@@ -159,30 +155,6 @@ static __always_inline __u32 tunnel_of(__u16 port)
 		if (i < TUNNEL_COUNT && TUNNEL_PORTS[i] == port)
 			return i + 1;
 	return 0;
-}
-
-/* The key is the same for both directions: the lower address, then the lower
- * port, comes first. Any total order does; this one needs no byte swaps. */
-static __always_inline void key_set(struct pkt *pkt)
-{
-	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
-	__u16 sport = pkt->source_port, dport = pkt->destination_port;
-	bool low = source[0] != destination[0]
-			   ? source[0] < destination[0]
-			   : source[1] != destination[1]
-				     ? source[1] < destination[1]
-				     : sport <= dport;
-
-	pkt->from_low = low;
-	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
-	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
-	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
-	pkt->key.addr_hi_be[1] = low ? destination[1] : source[1];
-	pkt->key.tuple =
-		(__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
-		(__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
-		(__u64)pkt->protocol << TUPLE_PROTOCOL_SHIFT |
-		(__u64)pkt->zone << TUPLE_ZONE_SHIFT;
 }
 
 #endif

@@ -3,33 +3,8 @@
 #ifndef BAILEY_PARSE_IPV6_CHAIN_H
 #define BAILEY_PARSE_IPV6_CHAIN_H
 
-#include "parse/frame.h"
-
-/* size bytes at an offset of the frame, or NULL if they reach beyond end, or
- * beyond what was copied. The mask is for the verifier; the compiler, which knows
- * that it changes nothing, would leave it out. */
-static __always_inline void *header_at(struct headers *headers, __u32 at,
-				       __u32 size, __u32 end)
-{
-	if (at > HEADERS_MAX - size || at + size > end)
-		return NULL;
-	asm volatile("%0 &= %1" : "+r"(at) : "i"(HEADERS_MAX - 1));
-	return headers->bytes + at;
-}
-
-/* Notes what the header of a fragment says; most: bytes that all of the packet's
- * fragments may have. */
-static __always_inline enum step fragment_set(struct pkt *pkt, __u32 offset,
-					      bool more, __u32 bytes,
-					      __u32 most)
-{
-	if (!bytes || (more && bytes % 8) ||
-	    offset + bytes > most)
-		return drop(pkt, REASON_DROP_FRAGMENT);
-	pkt->fragment = offset ? FRAGMENT_LATER : FRAGMENT_FIRST;
-	pkt->fragment_bytes = offset ?: bytes;
-	return STEP_CONTINUE;
-}
+#include "parse/fragment.h"
+#include "parse/header_copy.h"
 
 /* What comes first after the fixed header of all extension headers. */
 struct extension {

@@ -4,8 +4,9 @@
 #ifndef BAILEY_POLICY_RATE_LIMIT_H
 #define BAILEY_POLICY_RATE_LIMIT_H
 
+#include "core/step.h"
 #include "core/token_bucket.h"
-#include "policy/classify.h"
+#include "policy/chunks.h"
 
 ARRAY(rule_limits, struct u32_chunk, 1); /* rule -> limit, 0 = none */
 ARRAY(limits, struct rule_limit, 1);

@@ -9,8 +9,9 @@
 #ifndef BAILEY_POLICY_SCOPE_H
 #define BAILEY_POLICY_SCOPE_H
 
-#include "address/own.h"
 #include "address/antispoof.h"
+#include "address/own.h"
+#include "core/step.h"
 
 volatile const __u32 ISOLATES = 0; /* ISOLATES_*: whom this generation isolates */
 volatile const __u32 GROUP_COUNT = 0;

@@ -14,7 +14,7 @@ const DATAPATH: [&str; 10] = [
 
 /// Folders of `bpf/c`; each may include those before it.
 const BPF: [&str; 8] = [
-    "core", "address", "parse", "flow", "forward", "policy", "guard", "verdict",
+    "core", "address", "parse", "policy", "forward", "verdict", "flow", "guard",
 ];
 
 /// Circles that are meant: a packet may be in a tunnel, whose packet is read by the same parser.

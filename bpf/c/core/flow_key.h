@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* . */
+#ifndef BAILEY_CORE_FLOW_KEY_H
+#define BAILEY_CORE_FLOW_KEY_H
+
+#include "core/ip_address.h"
+#include "core/maps.h"
+
+/* The key is the same for both directions: the lower address, then the lower
+ * port, comes first. Any total order does; this one needs no byte swaps. */
+static __always_inline void key_set(struct pkt *pkt)
+{
+	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
+	__u16 sport = pkt->source_port, dport = pkt->destination_port;
+	bool low = source[0] != destination[0]
+			   ? source[0] < destination[0]
+			   : source[1] != destination[1]
+				     ? source[1] < destination[1]
+				     : sport <= dport;
+
+	pkt->from_low = low;
+	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
+	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
+	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
+	pkt->key.addr_hi_be[1] = low ? destination[1] : source[1];
+	pkt->key.tuple =
+		(__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
+		(__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
+		(__u64)pkt->protocol << TUPLE_PROTOCOL_SHIFT |
+		(__u64)pkt->zone << TUPLE_ZONE_SHIFT;
+}
+
+/*
+ * NH (Black et al., UMAC, CRYPTO 1999): with secret keys two different inputs
+ * collide with probability 2^-32 whatever the sender chooses. The multiplies
+ * after it only spread the result over bucket and tag bits.
+ */
+static __always_inline __u64 nh_pair(const __u32 *word,
+				     const struct flow_keys *keys, __u32 i)
+{
+	return (__u64)(word[i] + keys->nh[i]) * (word[i + 1] + keys->nh[i + 1]);
+}
+
+/* An IPv4 address, as it is held. */
+static __always_inline __u64 nh_v4_pair(__u32 address,
+					const struct flow_keys *keys, __u32 i)
+{
+	return (__u64)(V4_MAPPED_WORD + keys->nh[i]) * (address + keys->nh[i + 1]);
+}
+
+static __always_inline bool flow_hash(struct pkt *pkt)
+{
+	const __u32 *word = (const __u32 *)&pkt->key;
+	struct flow_keys *keys;
+	__u64 hash = 0, second;
+	__u32 zero = 0, i;
+
+	keys = bpf_map_lookup_elem(&flow_keys, &zero);
+	if (!keys)
+		return false;
+	if (pkt->kind == KIND_IPV4) {
+		/* Where addresses have no bits, the sum is known before. */
+		hash = keys->nh_v4 + nh_pair(word, keys, 0) +
+		       nh_v4_pair(pkt->key.addr_lo_be[1] >> 32, keys, 4) +
+		       nh_v4_pair(pkt->key.addr_hi_be[1] >> 32, keys, 8);
+	} else {
+#pragma unroll
+		for (i = 0; i < FLOW_NH_WORDS; i += 2)
+			hash += nh_pair(word, keys, i);
+	}
+	hash = (hash ^ hash >> 32) * keys->mul[0];
+	second = (hash ^ hash >> 32) * keys->mul[1];
+	pkt->bucket[0] = hash >> (64 - FLOW_BUCKET_BITS);
+	pkt->bucket[1] = second >> (64 - FLOW_BUCKET_BITS);
+	if (pkt->bucket[0] == pkt->bucket[1])
+		pkt->bucket[1] ^= 1;
+	pkt->tag = (second >> 8 & 0xff) ?: 1;
+	pkt->lane = second & (FLOW_LANES - 1);
+	return true;
+}
+
+static __always_inline bool key_equal(const struct flow_key *a,
+				      const struct flow_key *b)
+{
+	return !((a->tuple ^ b->tuple) |
+		 (a->addr_lo_be[0] ^ b->addr_lo_be[0]) |
+		 (a->addr_lo_be[1] ^ b->addr_lo_be[1]) |
+		 (a->addr_hi_be[0] ^ b->addr_hi_be[0]) |
+		 (a->addr_hi_be[1] ^ b->addr_hi_be[1]));
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* . */
+#ifndef BAILEY_CORE_INGRESS_H
+#define BAILEY_CORE_INGRESS_H
+
+#include "core/clock.h"
+#include "core/control_word.h"
+#include "core/maps.h"
+
+static __always_inline __u32 scale_at(__u64 word, __u32 now)
+{
+	__u32 age = (now - (__u32)(word >> SCALE_STAMP_SHIFT)) & TICK_MASK;
+
+	return age < SCALE_TICKS ? word & SCALE_MASK : SCALE_ONE;
+}
+
+static __always_inline bool warm_at(__u64 until, __u32 now)
+{
+	return until && (((__u32)until - now - 1) & TICK_MASK) < WARM_TICKS_MAX;
+}
+
+/* A frame is to be read. */
+static __always_inline struct pkt *frame_begin(__u32 hook)
+{
+	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
+
+	if (pkt)
+		__builtin_memset(&pkt->bytes, 0,
+				 __builtin_offsetof(struct pkt, control) -
+					 __builtin_offsetof(struct pkt, bytes));
+	return pkt;
+}
+
+/* What is in force where a frame came in. */
+struct scene {
+	struct control *control;
+	__u64 interface; /* 0: not attached to */
+};
+
+static __always_inline bool scene_set(struct scene *scene, void *control_map,
+				      __u32 ifindex)
+{
+	__u64 *interface;
+	__u32 zero = 0;
+
+	scene->control = bpf_map_lookup_elem(control_map, &zero);
+	interface = interface_word(ifindex);
+	scene->interface = interface ? *interface : 0;
+	return scene->control;
+}
+
+/* What was read is to be judged. */
+static __always_inline void pkt_begin(struct pkt *pkt, __u32 hook,
+				      const struct scene *scene, __u32 ifindex)
+{
+	struct control *control = scene->control;
+	__u64 now = clock_nanoseconds();
+
+	__builtin_memset(&pkt->control, 0,
+			 sizeof(*pkt) - __builtin_offsetof(struct pkt, control));
+	pkt->control = READ_ONCE(control->word);
+	pkt->hook = hook;
+	pkt->packets = 1;
+	pkt->now = clock_tick(now);
+	pkt->part = clock_part(now);
+	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
+	pkt->ifindex = ifindex;
+	pkt->warm = warm_at(READ_ONCE(control->warm_until), pkt->now);
+	pkt->mac = scene->interface >> INTERFACE_MAC_SHIFT;
+	pkt->slot = scene->interface & (INTERFACE_SLOTS - 1);
+	pkt->outside = !!(scene->interface & INTERFACE_OUTSIDE);
+	pkt->fib = (scene->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
+		   (scene->interface & INTERFACE_STACK ? FIB_STACK : 0) |
+		   (scene->interface & INTERFACE_STACK6 ? FIB_STACK6 : 0);
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* . */
+#ifndef BAILEY_CORE_STEP_H
+#define BAILEY_CORE_STEP_H
+
+#include "core/pkt.h"
+
+/* A step either lets the next one go on or has set pkt->verdict and
+ * pkt->reason; only finish() turns those into a return code. */
+enum step {
+	STEP_CONTINUE = 0,
+	STEP_DONE = 1,
+	STEP_AGAIN = 2, /* a tunnel: read what is inside */
+};
+
+static __always_inline enum step pass(struct pkt *pkt, enum reason reason)
+{
+	pkt->verdict = VERDICT_PASS;
+	pkt->reason = reason;
+	return STEP_DONE;
+}
+
+static __always_inline enum step drop(struct pkt *pkt, enum reason reason)
+{
+	pkt->verdict = VERDICT_DROP;
+	pkt->reason = reason;
+	return STEP_DONE;
+}
+
+/* The frame is to go back as the answer to itself. */
+static __always_inline enum step answer(struct pkt *pkt, enum reason reason)
+{
+	pkt->verdict = VERDICT_ANSWER;
+	pkt->reason = reason;
+	return STEP_DONE;
+}
+
+#endif

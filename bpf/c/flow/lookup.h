@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* . */
+#ifndef BAILEY_FLOW_LOOKUP_H
+#define BAILEY_FLOW_LOOKUP_H
+
+#include "core/flow_key.h"
+#include "core/tag_word.h"
+#include "flow/state.h"
+
+#define FLOW_TRIES 4
+
+enum find {
+	FIND_MISS,
+	FIND_HIT,  /* pkt->found, found_bucket, found_lane are set */
+	FIND_BUSY, /* another CPU is writing what may be this flow */
+};
+
+static __always_inline __u64 *flow_tag_word(__u32 bucket)
+{
+	return bpf_map_lookup_elem(&flow_tags, &bucket);
+}
+
+static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
+							__u32 lane)
+{
+	struct flow_bucket *line = bpf_map_lookup_elem(&flows, &bucket);
+
+	return line ? &line->lane[lane & (FLOW_LANES - 1)] : NULL;
+}
+
+/*
+ * Looks for pkt->key among the lanes of one bucket whose tag matches in the
+ * given tag word. A global function: the verifier walks its loop once, whatever
+ * the number of callers.
+ */
+__noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
+{
+	struct flow_bucket *line;
+	__u64 lanes, busy = 0;
+	int i;
+
+	if (!pkt)
+		return FIND_MISS;
+	lanes = lanes_matching(word, pkt->tag);
+	if (!lanes)
+		return FIND_MISS;
+	line = bpf_map_lookup_elem(&flows, &bucket);
+	if (!line)
+		return FIND_MISS;
+	for (i = 0; i < FLOW_LANES && lanes; i++) {
+		__u32 lane = lane_lowest(lanes);
+		struct flow_entry *entry = &line->lane[lane];
+		__u64 meta = READ_ONCE(entry->meta);
+
+		if (meta_state(meta) == STATE_BUSY) {
+			/* Else a process was killed while it held the line. */
+			busy |= mask_below(flow_age(meta, pkt->now),
+					   FLOW_BUSY_TICKS);
+		} else if (key_equal(&entry->key, &pkt->key)) {
+			if (meta_state(READ_ONCE(entry->meta)) == STATE_BUSY)
+				return FIND_BUSY; /* taken over meanwhile */
+			pkt->found = meta;
+			pkt->found_bucket = bucket;
+			pkt->found_lane = lane;
+			return FIND_HIT;
+		}
+		lanes &= lanes - 1;
+	}
+	return busy ? FIND_BUSY : FIND_MISS;
+}
+
+/* Leaves the two tag words it looked at in words, for a claim that must not
+ * miss what came after. */
+static __always_inline enum find flow_find(struct pkt *pkt, __u64 words[2])
+{
+	__u64 *first = flow_tag_word(pkt->bucket[0]);
+	__u64 *second = flow_tag_word(pkt->bucket[1]);
+	int a = FIND_MISS, b = FIND_MISS;
+
+	if (!first || !second)
+		return FIND_MISS;
+	words[0] = READ_ONCE(*first);
+	words[1] = READ_ONCE(*second);
+	if (lanes_matching(words[0], pkt->tag)) {
+		a = flow_find_in(pkt, pkt->bucket[0], words[0]);
+		if (a == FIND_HIT)
+			return FIND_HIT;
+	}
+	if (lanes_matching(words[1], pkt->tag)) {
+		b = flow_find_in(pkt, pkt->bucket[1], words[1]);
+		if (b == FIND_HIT)
+			return FIND_HIT;
+	}
+	return a == FIND_BUSY || b == FIND_BUSY ? FIND_BUSY : FIND_MISS;
+}
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* . */
+#ifndef BAILEY_FLOW_SCTP_H
+#define BAILEY_FLOW_SCTP_H
+
+#include "flow/state.h"
+#include "parse/frame.h"
+
+#define SCTP_REFLECTED 0x01 /* T: the tag is the one that the sender had chosen */
+
+static __always_inline bool sctp_ends(const struct pkt *pkt)
+{
+	return pkt->chunk == SCTP_CHUNK_ABORT ||
+	       pkt->chunk == SCTP_CHUNK_SHUTDOWN_COMPLETE;
+}
+
+/* Once there was an answer they would be a stranger's. */
+static __always_inline void sctp_note_tag(struct pkt *pkt,
+					  struct flow_entry *entry, bool opening)
+{
+	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+
+	if (opening && (pkt->chunk == SCTP_CHUNK_INIT ||
+			(pkt->chunk == SCTP_CHUNK_INIT_ACK &&
+			 pkt->sequence == READ_ONCE(*other))))
+		WRITE_ONCE(*own, pkt->ack);
+}
+
+/* ABORT and SHUTDOWN COMPLETE end an association, for who knows its tag (RFC 9260,
+ * 8.5.1). */
+static __always_inline void sctp_advance(struct pkt *pkt,
+					 struct flow_entry *entry,
+					 bool opening, __u32 *state)
+{
+	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+	__u32 tag = READ_ONCE(*(pkt->chunk_flags & SCTP_REFLECTED ? own : other));
+
+	if (sctp_ends(pkt) && tag && pkt->sequence == tag)
+		*state = STATE_CLOSED;
+	else if (!pkt->foreign)
+		sctp_note_tag(pkt, entry, opening);
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* . */
+#ifndef BAILEY_PARSE_HEADER_COPY_H
+#define BAILEY_PARSE_HEADER_COPY_H
+
+#include "core/step.h"
+
+/* size bytes at an offset of the frame, or NULL if they reach beyond end, or
+ * beyond what was copied. The mask is for the verifier; the compiler, which knows
+ * that it changes nothing, would leave it out. */
+static __always_inline void *header_at(struct headers *headers, __u32 at,
+				       __u32 size, __u32 end)
+{
+	if (at > HEADERS_MAX - size || at + size > end)
+		return NULL;
+	asm volatile("%0 &= %1" : "+r"(at) : "i"(HEADERS_MAX - 1));
+	return headers->bytes + at;
+}
+
+/* How much of a frame is copied, in terms that the verifier follows. */
+static __always_inline __u32 headers_length(__u32 len)
+{
+	asm volatile("" : "+r"(len));
+	return len > HEADERS_MAX ? HEADERS_MAX : len;
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* . */
+#ifndef BAILEY_POLICY_DIRECTION_H
+#define BAILEY_POLICY_DIRECTION_H
+
+#include "core/maps.h"
+#include "core/meta_word.h"
+
+/* Who opens the connection to whom: of a flow that is judged again, its
+ * original direction, whichever side sent this packet. */
+struct direction {
+	__u64 source_be[2];
+	__u64 destination_be[2];
+	__u16 port; /* destination port */
+};
+
+static __always_inline bool again(const struct pkt *pkt)
+{
+	return pkt->found && !pkt->reopen;
+}
+
+static __always_inline void direction_set(struct pkt *pkt,
+					  struct direction *direction)
+{
+	bool low = again(pkt) ? !!(meta_flags(pkt->found) & FLOW_ORIG_LOW)
+			      : pkt->from_low != pkt->reversed;
+	__u64 tuple = pkt->key.tuple;
+
+	direction->source_be[0] = low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];
+	direction->source_be[1] = low ? pkt->key.addr_lo_be[1] : pkt->key.addr_hi_be[1];
+	direction->destination_be[0] = low ? pkt->key.addr_hi_be[0] : pkt->key.addr_lo_be[0];
+	direction->destination_be[1] = low ? pkt->key.addr_hi_be[1] : pkt->key.addr_lo_be[1];
+	direction->port = low ? tuple >> TUPLE_PORT_HI_SHIFT : tuple >> TUPLE_PORT_LO_SHIFT;
+}
+
+#endif
