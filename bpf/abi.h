@@ -60,7 +60,7 @@ struct control {
  */
 #define TICK_SHIFT 30
 #define TICK_MASK 0xffffffULL
-#define TICK_PART_SHIFT 20 /* a part of a tick is 2^20 ns */
+#define TICK_FRACTION_SHIFT 20 /* a part of a tick is 2^20 ns */
 
 /* ---- flow table -----------------------------------------------------------
  * One line per flow, eight lines per bucket, and one tag word per bucket: a
@@ -68,8 +68,8 @@ struct control {
  * word takes or frees a lane; every change of state is a compare-and-swap of
  * the line's whole meta word. See flow.h for the protocol.
  */
-#define FLOW_LANES 8
-#define FLOW_HALF_OPEN_LANES 6 /* of 8 lanes at most this many half-open */
+#define FLOW_SLOTS 8
+#define FLOW_HALF_OPEN_SLOTS 6 /* of 8 lanes at most this many half-open */
 #define FLOW_BUSY_TICKS 8 /* no CPU writes a line for so long */
 
 /* meta: state:4 locked:1 serial:3 flags:8 epoch:24 seen:24
@@ -96,7 +96,7 @@ struct control {
 #define FLOW_FIN_HIGH 0x08     /* FIN sent by the higher address */
 #define FLOW_AUDIT 0x10        /* reserved: audited flow */
 #define FLOW_INSPECT 0x20      /* reserved: steered to AF_XDP */
-#define FLOW_FROM_OUTSIDE 0x40 /* opened by a packet that arrived on a NIC */
+#define FLOW_FROM_NIC 0x40 /* opened by a packet that arrived on a NIC */
 #define FLOW_MIDSTREAM 0x80    /* taken up in the middle: who opened it is a guess */
 
 /* tuple: port_lo:16 port_hi:16 protocol:8 zone:24, ports in host order.
@@ -148,8 +148,8 @@ struct flow_count {
  * table finds both. By sender (lower address, higher), so that the CPUs of the two
  * directions share no line. */
 struct flow_bucket {
-	struct flow_entry lane[FLOW_LANES];
-	struct flow_count count[2][FLOW_LANES];
+	struct flow_entry entry[FLOW_SLOTS];
+	struct flow_count count[2][FLOW_SLOTS];
 };
 
 /* Live, replied flows per source (/32, /64), whichever side it is on: two
@@ -160,7 +160,7 @@ struct flow_bucket {
 enum flow_event {
 	FLOW_INSERTED = 0,
 	FLOW_EVICTED_EXPIRED,
-	FLOW_EVICTED_OVER,      /* closed, or revoked */
+	FLOW_EVICTED_CLOSED,      /* closed, or revoked */
 	FLOW_EVICTED_HALF_OPEN,
 	FLOW_EVICTED_IDLE,      /* the last resort: live, and idle for long */
 	FLOW_SOURCE_LIMITED,    /* packets of flows kept evictable: the source has enough */
@@ -171,8 +171,8 @@ enum flow_event {
 	FLOW_RECOVERED,         /* lane left BUSY by a process that was killed */
 	FLOW_FLOOD_BEGAN,       /* on a CPU */
 	FLOW_FLOOD_ENDED,
-	FLOW_PROVEN,            /* a client that answered the challenge */
-	FLOW_RETRIED,           /* admitted because it sent its SYN again */
+	FLOW_CHALLENGE_PASSED,            /* a client that answered the challenge */
+	FLOW_SYN_RETRANSMITTED,           /* admitted because it sent its SYN again */
 	FLOW_COOKIE,            /* opened by the answer to a SYN cookie */
 	FLOW_EVENTS,
 };
@@ -303,7 +303,7 @@ struct fragment_record {
 	__u16 source_port;
 	__u16 destination_port;
 	__u8 protocol;
-	__u8 opens;
+	__u8 may_create_flow;
 	__u32 pad;
 };
 
@@ -391,7 +391,7 @@ struct proof {
  *                                 than 64 port classes in pages that are stored
  *                                 once: row -> page index -> page of 64 cells
  */
-#define HOST_LANES 8
+#define HOST_SLOTS 8
 struct host_entry {
 	__u64 addr_be[2];
 	__u32 class_id;
@@ -399,7 +399,7 @@ struct host_entry {
 };
 
 struct host_bucket {
-	struct host_entry lane[HOST_LANES];
+	struct host_entry entry[HOST_SLOTS];
 };
 
 #define HOST_NH_WORDS 4
@@ -561,7 +561,7 @@ enum reason {
 	REASON_PASS_ARP = 3,
 	REASON_PASS_ND = 4,
 	REASON_PASS_LINK_LOCAL_CONTROL = 5,
-	REASON_PASS_JUDGED = 6,
+	REASON_PASS_EVALUATED = 6,
 	REASON_PASS_FAILSAFE = 7,
 	REASON_PASS_LLC = 8,
 	REASON_PASS_RELATED = 9,
@@ -578,8 +578,8 @@ enum reason {
 	REASON_DROP_FLOW_TABLE_FULL = 21,
 	REASON_DROP_FLOW_CONTENTION = 22,
 	REASON_DROP_NO_POLICY = 23,
-	REASON_DROP_GENERATION = 24,
-	REASON_DROP_MAP = 25,
+	REASON_DROP_GENERATION_MISMATCH = 24,
+	REASON_DROP_MAP_ERROR = 25,
 	REASON_DROP_BRIDGE_PORT = 26,
 	REASON_DROP_BLOCKED = 27,
 	REASON_DROP_SPOOFED = 28,
@@ -636,9 +636,9 @@ struct reason_counters {
 #define INTERFACE_SLOT_MASK 0x1fULL
 #define INTERFACE_HIGH_SHIFT 5 /* the bits of the ifindex above IFINDEX_MAX */
 #define INTERFACE_HIGH_MASK 0xe0ULL
-#define INTERFACE_JUDGED 0x100ULL  /* its packets are judged at XDP */
+#define INTERFACE_EVALUATED 0x100ULL  /* its packets are judged at XDP */
 #define INTERFACE_PROMISC 0x200ULL /* Bailey made it promiscuous */
-#define INTERFACE_OUTSIDE 0x400ULL /* inside addresses never come in here */
+#define INTERFACE_EXTERNAL 0x400ULL /* inside addresses never come in here */
 #define INTERFACE_RXVLAN 0x800ULL  /* Bailey told it not to strip VLAN tags */
 #define INTERFACE_MAC_SHIFT 16 /* router: its own, in network byte order */
 #define INTERFACE_UPPER 0x1000ULL  /* stands on judged ones; has no slot */
@@ -654,8 +654,8 @@ struct interface_name {
 	__u64 spare;
 };
 
-#define INSIDE_MAX 16
-struct inside_prefix {
+#define INTERNAL_MAX 16
+struct internal_prefix {
 	__u64 addr_be[2];
 	__u64 mask_be[2];
 	__u64 kind; /* KIND_IPV4 or KIND_IPV6 */
@@ -693,16 +693,16 @@ struct probe_answer {
 	__u32 reason;
 	__u32 egress;  /* a cell: rule and CELL_DENY */
 	__u32 ingress; /* a cell */
-	__u32 steps;   /* PROBE_PARSED | PROBE_JUDGED */
+	__u32 steps;   /* PROBE_PARSED | PROBE_EVALUATED */
 	__u16 fragment_bytes; /* of a first fragment; the offset of a later one */
 	__u8 fragment; /* FRAGMENT_* */
-	__u8 from_low;
-	__u8 opens;
-	__u8 related;
+	__u8 sender_is_lower;
+	__u8 may_create_flow;
+	__u8 is_icmp_error;
 	__u8 pad[6];
 };
 #define PROBE_PARSED 0x1U
-#define PROBE_JUDGED 0x2U
+#define PROBE_EVALUATED 0x2U
 
 #define VERDICT_NONE 0
 #define VERDICT_PASS 1

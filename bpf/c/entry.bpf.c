@@ -15,21 +15,21 @@
 #include "parse/full.h"
 #include "verdict.h"
 
-static __always_inline enum step flow_answer(struct pkt *pkt)
+static __always_inline enum step flow_lookup(struct pkt *pkt)
 {
-	enum find find = FIND_BUSY;
+	enum find_result find = FIND_BUSY;
 	__u64 words[2];
 	int i;
 
-	if (!pkt->plain && !flow_hash(pkt))
-		return drop(pkt, REASON_DROP_MAP);
+	if (!pkt->is_fast_parsed && !flow_hash(pkt))
+		return drop(pkt, REASON_DROP_MAP_ERROR);
 	/* A flow that another CPU is judging again is there a moment later; to
 	 * take it for a new one would cost a reply. */
 	for (i = 0; i < FLOW_TRIES && find == FIND_BUSY; i++)
 		find = flow_find(pkt, words);
 	if (find == FIND_HIT)
 		return flow_hit(pkt);
-	return pkt->related ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
+	return pkt->icmp_error ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
 }
 
 /* Whatever the flow table does not answer with an allow is asked of the failsafe
@@ -39,25 +39,25 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	enum step step;
 
 	/* Who sends an error in a tunnel is not kept. */
-	pkt->foreign = !(pkt->related && pkt->tunnel) &&
-		       foreign(pkt->related ? pkt->sender_be : pkt->source_be,
-			       pkt->hook, pkt->outside);
+	pkt->has_foreign_source = !(pkt->icmp_error && pkt->tunnel) &&
+		       is_foreign_source(pkt->icmp_error ? pkt->sender_be : pkt->source_be,
+			       pkt->hook, pkt->from_external);
 
-	if (carrier_blocked(pkt))
+	if (is_carrier_blocked(pkt))
 		return drop(pkt, REASON_DROP_BLOCKED);
-	step = flow_answer(pkt);
-	if (pkt->verdict != VERDICT_PASS && failsafe_passes(pkt)) {
-		pkt->egress = RULE_NONE;
-		pkt->ingress = RULE_NONE;
+	step = flow_lookup(pkt);
+	if (pkt->verdict != VERDICT_PASS && is_failsafe(pkt)) {
+		pkt->egress_cell = RULE_NONE;
+		pkt->ingress_cell = RULE_NONE;
 		return pass(pkt, REASON_PASS_FAILSAFE);
 	}
 	if (step != STEP_CONTINUE)
 		return step;
-	return blocked(pkt) ? drop(pkt, REASON_DROP_BLOCKED) : STEP_CONTINUE;
+	return is_flow_blocked(pkt) ? drop(pkt, REASON_DROP_BLOCKED) : STEP_CONTINUE;
 }
 
 /* Is the packet DHCP, IGMP or MLD that passes without policy? */
-static __always_inline bool control_passes(const struct pkt *pkt)
+static __always_inline bool is_control_pass(const struct pkt *pkt)
 {
 	return pkt->verdict == VERDICT_PASS &&
 	       (pkt->reason == REASON_PASS_DHCP ||
@@ -65,21 +65,21 @@ static __always_inline bool control_passes(const struct pkt *pkt)
 }
 
 /* Blocks hold for control packets too. */
-static __always_inline bool control_blocked(struct pkt *pkt)
+static __always_inline bool is_control_blocked(struct pkt *pkt)
 {
-	if (!control_passes(pkt))
+	if (!is_control_pass(pkt))
 		return false;
 	key_set(pkt);
-	return blocked(pkt);
+	return is_flow_blocked(pkt);
 }
 
 /* Does a control packet from the inside have a source outside its prefixes? The policy
  * program then asks whether an endpoint or a node has the address. */
-static __always_inline bool control_foreign(struct pkt *pkt)
+static __always_inline bool has_control_foreign_source(struct pkt *pkt)
 {
-	pkt->foreign = control_passes(pkt) && !source_unspecified(pkt) &&
-		       foreign(pkt->source_be, pkt->hook, pkt->outside);
-	return pkt->foreign;
+	pkt->has_foreign_source = is_control_pass(pkt) && !is_source_unspecified(pkt) &&
+		       is_foreign_source(pkt->source_be, pkt->hook, pkt->from_external);
+	return pkt->has_foreign_source;
 }
 
 SEC("xdp.frags")
@@ -87,42 +87,42 @@ int entry_xdp(struct xdp_md *ctx)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	enum step step = STEP_CONTINUE;
-	struct pkt *pkt = frame_begin(HOOK_XDP);
-	struct scene scene;
-	struct quick quick;
-	bool plain;
+	struct pkt *pkt = pkt_begin_parse(HOOK_XDP);
+	struct ingress_ctx in;
+	struct fast_hit hit;
+	bool fast;
 	int action;
 
-	if (!pkt || !scene_set(&scene, &control, ifindex))
+	if (!pkt || !ingress_ctx_load(&in, &control, ifindex))
 		return XDP_DROP;
-	plain = read_plain_xdp(pkt, ctx);
+	fast = parse_fast_xdp(pkt, ctx);
 	/* A router has a route to find. */
-	if (plain && !ROUTER &&
-	    quick_passes(pkt, READ_ONCE(scene.control->word), scene.interface,
-			 HOOK_XDP, &quick)) {
+	if (fast && !ROUTER &&
+	    fast_path(pkt, READ_ONCE(in.control->word), in.interface,
+			 HOOK_XDP, &hit)) {
 		action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex,
 						   XDP_DROP)
 				: XDP_PASS;
 		if (action != XDP_DROP) {
-			quick_count(pkt, scene.interface, HOOK_XDP, 1, &quick);
+			fast_path_count(pkt, in.interface, HOOK_XDP, 1, &hit);
 			return action;
 		}
 	}
-	pkt_begin(pkt, HOOK_XDP, &scene, ifindex);
-	pkt->plain = plain;
-	if (!plain)
-		step = parse_xdp(pkt, ctx);
-	else if (eth_readable(ctx))
-		pkt->link = link_of((void *)(long)ctx->data, pkt->mac);
+	pkt_begin_slow_path(pkt, HOOK_XDP, &in, ifindex);
+	pkt->is_fast_parsed = fast;
+	if (!fast)
+		step = parse_full_xdp(pkt, ctx);
+	else if (has_eth_header(ctx))
+		pkt->link_target = link_target_of((void *)(long)ctx->data, pkt->mac);
 	/* Also of what passes without policy, if it is IP. */
 	if ((step == STEP_CONTINUE || pkt->verdict == VERDICT_PASS) && pkt->kind &&
-	    (spoofed(pkt) || forged(pkt)))
+	    (is_spoofed(pkt) || has_host_source(pkt)))
 		step = drop(pkt, REASON_DROP_SPOOFED);
-	if (control_blocked(pkt))
+	if (is_control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step == STEP_CONTINUE)
 		step = flow_step(pkt);
-	else if (control_foreign(pkt))
+	else if (has_control_foreign_source(pkt))
 		step = STEP_CONTINUE;
 	if (step != STEP_CONTINUE)
 		return finish_xdp(ctx, pkt);
@@ -132,7 +132,7 @@ int entry_xdp(struct xdp_md *ctx)
 }
 
 /* Guests leave the number of segments to be computed. */
-static __always_inline __u32 segments(struct __sk_buff *skb)
+static __always_inline __u32 segment_count(struct __sk_buff *skb)
 {
 	if (skb->gso_segs)
 		return skb->gso_segs;
@@ -142,45 +142,45 @@ static __always_inline __u32 segments(struct __sk_buff *skb)
 SEC("classifier")
 int entry_tc(struct __sk_buff *skb)
 {
-	__u32 packets = segments(skb), ifindex = skb->ifindex, tags, zone;
-	struct pkt *pkt = frame_begin(HOOK_TC);
-	bool plain, seen = judged(skb);
+	__u32 packets = segment_count(skb), ifindex = skb->ifindex, tags, zone;
+	struct pkt *pkt = pkt_begin_parse(HOOK_TC);
+	bool fast, evaluated = was_evaluated_at_xdp(skb);
 	enum step step = STEP_CONTINUE;
-	struct scene scene;
-	struct quick quick;
+	struct ingress_ctx in;
+	struct fast_hit hit;
 
-	if (!pkt || !scene_set(&scene, &control, ifindex))
+	if (!pkt || !ingress_ctx_load(&in, &control, ifindex))
 		return TC_ACT_SHOT;
 	/* The outermost tag is not in the frame but beside it. */
 	if (skb->vlan_present)
 		vlan_enter(pkt, skb->vlan_tci);
-	tags = pkt->tags;
+	tags = pkt->vlan_tags;
 	zone = pkt->zone;
-	pkt->joined = skb->gso_size != 0;
-	plain = read_plain(pkt, (void *)(long)skb->data,
+	pkt->is_gso = skb->gso_size != 0;
+	fast = parse_fast(pkt, (void *)(long)skb->data,
 			   (void *)(long)skb->data_end, skb->len);
 	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
-	if (plain && quick_passes(pkt, READ_ONCE(scene.control->word), 0, HOOK_TC,
-				  &quick)) {
-		if (seen)
-			reason_count_at(bpf_get_smp_processor_id(),
-					scene.interface & (INTERFACE_SLOTS - 1),
-					HOOK_TC, REASON_PASS_JUDGED, packets,
+	if (fast && fast_path(pkt, READ_ONCE(in.control->word), 0, HOOK_TC,
+				  &hit)) {
+		if (evaluated)
+			count_reason_at(bpf_get_smp_processor_id(),
+					in.interface & (INTERFACE_SLOTS - 1),
+					HOOK_TC, REASON_PASS_EVALUATED, packets,
 					pkt->bytes);
 		else
-			quick_count(pkt, scene.interface, HOOK_TC, packets,
-				    &quick);
+			fast_path_count(pkt, in.interface, HOOK_TC, packets,
+				    &hit);
 		return TC_ACT_UNSPEC;
 	}
-	pkt_begin(pkt, HOOK_TC, &scene, ifindex);
+	pkt_begin_slow_path(pkt, HOOK_TC, &in, ifindex);
 	pkt->packets = packets;
-	pkt->plain = plain;
-	pkt->judged = seen;
-	pkt->forwarded = !!skb->ingress_ifindex;
-	pkt->by_machine = by_machine(skb, pkt->mac);
-	if (!plain)
-		step = parse_skb(pkt, skb, tags, zone);
-	if (control_blocked(pkt))
+	pkt->is_fast_parsed = fast;
+	pkt->is_evaluated = evaluated;
+	pkt->is_forwarded = !!skb->ingress_ifindex;
+	pkt->is_from_host = is_frame_from_host(skb, pkt->mac);
+	if (!fast)
+		step = parse_full_skb(pkt, skb, tags, zone);
+	if (is_control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step != STEP_CONTINUE)
 		return finish_tc(pkt);
@@ -197,23 +197,23 @@ SEC("xdp.frags")
 int entry_probe(struct xdp_md *ctx)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
-	struct pkt *pkt = frame_begin(HOOK_PROBE);
-	struct scene scene;
-	bool plain;
+	struct pkt *pkt = pkt_begin_parse(HOOK_PROBE);
+	struct ingress_ctx in;
+	bool fast;
 
-	if (!pkt || !scene_set(&scene, &probe_control, ifindex))
+	if (!pkt || !ingress_ctx_load(&in, &probe_control, ifindex))
 		return XDP_DROP;
-	plain = read_plain_xdp(pkt, ctx);
-	pkt_begin(pkt, HOOK_PROBE, &scene, ifindex);
-	pkt->plain = plain;
-	if (!plain && parse_xdp(pkt, ctx) != STEP_CONTINUE)
+	fast = parse_fast_xdp(pkt, ctx);
+	pkt_begin_slow_path(pkt, HOOK_PROBE, &in, ifindex);
+	pkt->is_fast_parsed = fast;
+	if (!fast && parse_full_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);
-	pkt->steps = PROBE_PARSED;
-	if (failsafe_passes(pkt)) {
+	pkt->probe_steps = PROBE_PARSED;
+	if (is_failsafe(pkt)) {
 		pass(pkt, REASON_PASS_FAILSAFE);
 		return finish_probe(ctx, pkt);
 	}
-	if (carrier_blocked(pkt) || blocked(pkt)) {
+	if (is_carrier_blocked(pkt) || is_flow_blocked(pkt)) {
 		drop(pkt, REASON_DROP_BLOCKED);
 		return finish_probe(ctx, pkt);
 	}

@@ -19,9 +19,9 @@ volatile const __u32 KEEP = 0; /* established flows outlive a policy change */
 volatile const __u32 TCP_STRICT = 0; /* only a SYN opens a TCP flow */
 
 /* During the warm-up connections are taken up where they are. */
-static __always_inline bool warm_pickup(const struct pkt *pkt)
+static __always_inline bool is_warm_up_pickup(const struct pkt *pkt)
 {
-	return pkt->warm && !pkt->opens && !pkt->related && !pkt->cookie &&
+	return pkt->is_warm_up && !pkt->may_create_flow && !pkt->icmp_error && !pkt->has_syn_cookie &&
 	       (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_SCTP);
 }
 
@@ -31,16 +31,16 @@ static __always_inline bool warm_pickup(const struct pkt *pkt)
  * as well, and there is nothing that the segment could be a way around. Who
  * opened such a flow is a guess, so it is held to the same under a new policy.
  */
-static __always_inline enum step may_open(struct pkt *pkt,
+static __always_inline enum step flow_creation_step(struct pkt *pkt,
 					  struct class_record *a,
 					  struct class_record *b)
 {
 	bool guessed = pkt->found && meta_flags(pkt->found) & FLOW_MIDSTREAM;
 
-	if (pkt->opens || (again(pkt) && !guessed) || warm_pickup(pkt) ||
-	    pkt->cookie)
+	if (pkt->may_create_flow || (is_revalidation(pkt) && !guessed) || is_warm_up_pickup(pkt) ||
+	    pkt->has_syn_cookie)
 		return STEP_CONTINUE;
-	if (pkt->related)
+	if (pkt->icmp_error)
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
 	if (pkt->protocol == IPPROTO_ICMP || pkt->protocol == IPPROTO_ICMPV6)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
@@ -54,89 +54,89 @@ static __always_inline enum step may_open(struct pkt *pkt,
 	return STEP_CONTINUE;
 }
 
-static __always_inline bool denied(struct pkt *pkt)
+static __always_inline bool is_denied(struct pkt *pkt)
 {
-	return (pkt->egress | pkt->ingress) & CELL_DENY;
+	return (pkt->egress_cell | pkt->ingress_cell) & CELL_DENY;
 }
 
 static __always_inline enum reason pass_reason(const struct pkt *pkt)
 {
-	return pkt->related ? REASON_PASS_RELATED : REASON_PASS_FLOW;
+	return pkt->icmp_error ? REASON_PASS_RELATED : REASON_PASS_FLOW;
 }
 
 /* A flow under an older epoch. Denied, it stays as a tombstone: otherwise the
  * next packet of the side that answered would open it in reverse. */
-static __always_inline enum step conclude_again(struct pkt *pkt)
+static __always_inline enum step finish_revalidation(struct pkt *pkt)
 {
 	__u32 epoch = control_epoch(pkt->control);
 	__u32 state = meta_state(pkt->next), flags = meta_flags(pkt->next);
 	__u32 serial = meta_serial(pkt->found);
 
-	if (denied(pkt))
+	if (is_denied(pkt))
 		state = STATE_DENIED;
 	else if (state == STATE_DENIED) /* allowed again: as if opened now */
-		state = pkt->protocol != IPPROTO_TCP ? state_opened(pkt) :
+		state = pkt->protocol != IPPROTO_TCP ? initial_state(pkt) :
 			flags & FLOW_REPLIED	     ? STATE_TCP_ESTABLISHED :
 						       STATE_TCP_SYN_RECV;
-	flow_rewrite(pkt,
+	flow_update(pkt,
 		     meta_make(serial, state, flags, epoch,
 			       meta_seen(pkt->next)),
 		     false);
-	return denied(pkt) ? drop(pkt, REASON_DROP_POLICY)
+	return is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY)
 			   : pass(pkt, pass_reason(pkt));
 }
 
 /* Against the direction that a tombstone stands for. A rule that allows this direction
  * asks for it; that nobody is isolated in it is no such wish: then what a server still
  * sends would open the flow of a client whose permission is gone. */
-static __always_inline bool stays_denied(const struct pkt *pkt)
+static __always_inline bool is_tombstone_kept(const struct pkt *pkt)
 {
 	return pkt->protocol != IPPROTO_TCP && pkt->found &&
 	       meta_state(pkt->found) == STATE_DENIED &&
-	       !!(meta_flags(pkt->found) & FLOW_ORIG_LOW) != pkt->from_low &&
-	       (pkt->egress & CELL_RULE_MASK) < RULE_FIRST &&
-	       (pkt->ingress & CELL_RULE_MASK) < RULE_FIRST;
+	       !!(meta_flags(pkt->found) & FLOW_ORIG_LOW) != pkt->sender_is_lower &&
+	       (pkt->egress_cell & CELL_RULE_MASK) < RULE_FIRST &&
+	       (pkt->ingress_cell & CELL_RULE_MASK) < RULE_FIRST;
 }
 
-static __always_inline enum step deny_on(struct pkt *pkt)
+static __always_inline enum step refresh_tombstone(struct pkt *pkt)
 {
 	__u64 next = meta_make(meta_serial(pkt->found), STATE_DENIED,
 			       meta_flags(pkt->found), meta_epoch(pkt->found),
 			       pkt->now);
 	struct flow_entry *entry;
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!entry)
-		return drop(pkt, REASON_DROP_MAP);
-	flow_rules(pkt, READ_ONCE(entry->rules));
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	if (!(pkt->found & META_LOCKED))
 		__sync_val_compare_and_swap(&entry->meta, pkt->found, next);
 	return drop(pkt, REASON_DROP_FLOW_DENIED);
 }
 
-static __always_inline enum step conclude(struct pkt *pkt)
+static __always_inline enum step finish_evaluation(struct pkt *pkt)
 {
-	if (again(pkt))
-		return conclude_again(pkt);
-	if (stays_denied(pkt) && !flow_expired(pkt, pkt->found))
-		return deny_on(pkt);
-	if (denied(pkt)) {
-		pkt->new_flow = 1; /* a hit of the rule that denies */
+	if (is_revalidation(pkt))
+		return finish_revalidation(pkt);
+	if (is_tombstone_kept(pkt) && !flow_expired(pkt, pkt->found))
+		return refresh_tombstone(pkt);
+	if (is_denied(pkt)) {
+		pkt->is_new_flow = 1; /* a hit of the rule that denies */
 		return drop(pkt, REASON_DROP_POLICY);
 	}
 	if (pkt->hook == HOOK_PROBE)
 		return pass(pkt, REASON_PASS_NEW);
 	/* Only what goes on is worth an entry. */
-	if (pkt->tcp_flags & (TCP_RST | TCP_FIN) || sctp_ends(pkt))
+	if (pkt->tcp_flags & (TCP_RST | TCP_FIN) || is_sctp_end(pkt))
 		return pass(pkt, REASON_PASS_NEW);
 	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP && !pkt->found &&
 	    flood_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
-	if (LIMITS && limits_step(pkt) != STEP_CONTINUE)
+	if (LIMITS && rate_limit_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
 	if (!pkt->found)
 		return flow_insert(pkt);
-	if (!flow_rewrite(pkt, meta_opened(pkt, meta_serial(pkt->found)),
+	if (!flow_update(pkt, initial_meta(pkt, meta_serial(pkt->found)),
 			  true) &&
 	    pkt->protocol == IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
@@ -144,7 +144,7 @@ static __always_inline enum step conclude(struct pkt *pkt)
 }
 
 /* KEEP: the rules that admitted the flow stay its rules. */
-static __always_inline enum step keep(struct pkt *pkt)
+static __always_inline enum step keep_admitted(struct pkt *pkt)
 {
 	struct flow_entry *entry;
 	__u64 next = meta_make(meta_serial(pkt->found), meta_state(pkt->next),
@@ -152,26 +152,26 @@ static __always_inline enum step keep(struct pkt *pkt)
 			       control_epoch(pkt->control),
 			       meta_seen(pkt->next));
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!entry)
-		return drop(pkt, REASON_DROP_MAP);
-	flow_rules(pkt, READ_ONCE(entry->rules));
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	if (!(pkt->found & META_LOCKED) &&
 	    __sync_val_compare_and_swap(&entry->meta, pkt->found, next) ==
 		    pkt->found) {
-		source_account(&pkt->key, pkt->found, next);
-		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
-		flow_note_late(pkt, entry);
+		account_source(&pkt->key, pkt->found, next);
+		count_flow(pkt, pkt->found_bucket, pkt->found_slot);
+		flow_note_admitted(pkt, entry);
 	}
 	return pass(pkt, pass_reason(pkt));
 }
 
 /* To a group, what its own rule says. */
-static __always_inline enum step all_step(struct pkt *pkt)
+static __always_inline enum step group_frame_step(struct pkt *pkt)
 {
 	struct direction direction;
 
-	if (!to_all(pkt))
+	if (!is_unicast_in_group_frame(pkt))
 		return STEP_CONTINUE;
 	direction_set(pkt, &direction);
 	return scope_step(pkt, direction.port);
@@ -179,30 +179,30 @@ static __always_inline enum step all_step(struct pkt *pkt)
 
 /* A packet that was asked about though its flow is judged: it leaves the flow's verdict as
  * it is. */
-static __always_inline enum step current_step(struct pkt *pkt)
+static __always_inline enum step current_flow_step(struct pkt *pkt)
 {
 	struct flow_entry *entry;
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!entry)
-		return drop(pkt, REASON_DROP_MAP);
-	flow_rules(pkt, READ_ONCE(entry->rules));
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	if (meta_state(pkt->found) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
-	if (all_step(pkt) != STEP_CONTINUE)
+	if (group_frame_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
-	if (pkt->related)
+	if (pkt->icmp_error)
 		return pass(pkt, REASON_PASS_RELATED);
-	if (pkt->judged) {
-		pkt->egress = RULE_NONE;
-		pkt->ingress = RULE_NONE;
-		return pass(pkt, REASON_PASS_JUDGED);
+	if (pkt->is_evaluated) {
+		pkt->egress_cell = RULE_NONE;
+		pkt->ingress_cell = RULE_NONE;
+		return pass(pkt, REASON_PASS_EVALUATED);
 	}
-	return keep(pkt);
+	return keep_admitted(pkt);
 }
 
 /* What policy says of the packet, in its direction or reversed. */
-static __always_inline enum step ask(struct pkt *pkt)
+static __always_inline enum step evaluate(struct pkt *pkt)
 {
 	struct class_record *source, *destination;
 	int source_class, destination_class;
@@ -219,14 +219,14 @@ static __always_inline enum step ask(struct pkt *pkt)
 	source = bpf_map_lookup_elem(&classes, &source_class);
 	destination = bpf_map_lookup_elem(&classes, &destination_class);
 	if (!source || !destination)
-		return drop(pkt, REASON_DROP_MAP);
-	step = may_open(pkt, source, destination);
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	step = flow_creation_step(pkt, source, destination);
 	if (step != STEP_CONTINUE)
 		return step;
 	port = port_class(pkt->protocol, direction.port);
 	if ((source->flags | destination->flags) >> CLASS_ALSO_SHIFT)
-		return judge_owners(pkt, source_class, destination_class, port);
-	return judge_pair(pkt, source, destination, port);
+		return match_owners(pkt, source_class, destination_class, port);
+	return match_rules(pkt, source, destination, port);
 }
 
 #define EPHEMERAL_FIRST 32768 /* net.ipv4.ip_local_port_range */
@@ -236,7 +236,7 @@ static __always_inline enum step ask(struct pkt *pkt)
  * opened it. Where ports do not tell, policy must allow it both ways. A global
  * function: verified apart from what everybody else's packets do.
  */
-__noinline int ask_warm(struct pkt *pkt)
+__noinline int evaluate_warm_up(struct pkt *pkt)
 {
 	bool source, destination;
 	int step;
@@ -246,28 +246,28 @@ __noinline int ask_warm(struct pkt *pkt)
 	source = pkt->source_port >= EPHEMERAL_FIRST;
 	destination = pkt->destination_port >= EPHEMERAL_FIRST;
 	if (source == destination) {
-		pkt->reversed = 1;
-		step = ask(pkt);
-		if (step != STEP_CONTINUE || denied(pkt))
+		pkt->is_reversed = 1;
+		step = evaluate(pkt);
+		if (step != STEP_CONTINUE || is_denied(pkt))
 			return step;
 	}
-	pkt->reversed = destination && !source;
-	return ask(pkt);
+	pkt->is_reversed = destination && !source;
+	return evaluate(pkt);
 }
 
 /* Before the first enforcement: what policy would drop passes, under a name. */
-static __always_inline enum step warm(struct pkt *pkt, enum step step)
+static __always_inline enum step warm_up_override(struct pkt *pkt, enum step step)
 {
 	const __u64 policy = 1ULL << REASON_DROP_POLICY |
 			     1ULL << REASON_DROP_TCP_NO_FLOW |
 			     1ULL << REASON_DROP_ICMP_NO_FLOW |
 			     1ULL << REASON_DROP_SCTP_NO_FLOW;
 
-	if (!pkt->warm || pkt->verdict != VERDICT_DROP || again(pkt) ||
+	if (!pkt->is_warm_up || pkt->verdict != VERDICT_DROP || is_revalidation(pkt) ||
 	    !(policy >> (pkt->reason & 63) & 1))
 		return step;
-	pkt->egress = RULE_NONE;
-	pkt->ingress = RULE_NONE;
+	pkt->egress_cell = RULE_NONE;
+	pkt->ingress_cell = RULE_NONE;
 	return pass(pkt, REASON_PASS_WARM_UP);
 }
 
@@ -277,35 +277,35 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 	bool kept;
 
 	if (control_generation(pkt->control) != GENERATION)
-		return drop(pkt, REASON_DROP_GENERATION);
+		return drop(pkt, REASON_DROP_GENERATION_MISMATCH);
 	if (sender_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
 	/* It passes without policy, but for its sender. */
 	if (pkt->verdict == VERDICT_PASS)
 		return STEP_DONE;
 	/* Judged under what is in force: it was the packet that was asked about. */
-	if (again(pkt) && flow_current(pkt->found, pkt->control))
-		return current_step(pkt);
-	kept = KEEP && again(pkt) && meta_state(pkt->found) != STATE_DENIED;
+	if (is_revalidation(pkt) && flow_epoch_current(pkt->found, pkt->control))
+		return current_flow_step(pkt);
+	kept = KEEP && is_revalidation(pkt) && meta_state(pkt->found) != STATE_DENIED;
 	/* A SYN asks for a connection, whatever became of the one before. */
-	if (kept && !(pkt->opens && pkt->protocol == IPPROTO_TCP))
-		return all_step(pkt) == STEP_CONTINUE ? keep(pkt) : STEP_DONE;
+	if (kept && !(pkt->may_create_flow && pkt->protocol == IPPROTO_TCP))
+		return group_frame_step(pkt) == STEP_CONTINUE ? keep_admitted(pkt) : STEP_DONE;
 	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
 	    pkt->protocol == IPPROTO_TCP && !pkt->found &&
-	    pkt->tcp_flags & TCP_RST && flooded_within(pkt, PROOF_TICKS) &&
-	    challenge_answered(pkt))
+	    pkt->tcp_flags & TCP_RST && is_flood_within(pkt, PROOF_TICKS) &&
+	    accept_challenge_answer(pkt))
 		return drop(pkt, REASON_CHALLENGE_ANSWER);
-	step = warm_pickup(pkt) && !again(pkt) ? ask_warm(pkt) : ask(pkt);
+	step = is_warm_up_pickup(pkt) && !is_revalidation(pkt) ? evaluate_warm_up(pkt) : evaluate(pkt);
 	if (step == STEP_CONTINUE) {
-		pkt->steps |= PROBE_JUDGED;
-		step = !kept	   ? conclude(pkt) :
-		       denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
-				     keep(pkt);
+		pkt->probe_steps |= PROBE_EVALUATED;
+		step = !kept	   ? finish_evaluation(pkt) :
+		       is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
+				     keep_admitted(pkt);
 	}
-	return warm(pkt, step);
+	return warm_up_override(pkt, step);
 }
 
-static __always_inline struct pkt *pkt_carried(__u32 hook)
+static __always_inline struct pkt *pkt_resume(__u32 hook)
 {
 	return bpf_map_lookup_elem(&scratch, &hook);
 }
@@ -313,22 +313,22 @@ static __always_inline struct pkt *pkt_carried(__u32 hook)
 SEC("xdp.frags")
 int policy_xdp(struct xdp_md *ctx)
 {
-	struct pkt *pkt = pkt_carried(HOOK_XDP);
+	struct pkt *pkt = pkt_resume(HOOK_XDP);
 
 	if (!pkt)
 		return XDP_DROP;
-	if (may_return_cookie(pkt))
-		pkt->cookie = cookie_returned(ctx);
+	if (may_carry_syn_cookie(pkt))
+		pkt->has_syn_cookie = check_syn_cookie(ctx);
 	policy_step(pkt);
 	if (pkt->verdict == VERDICT_ANSWER)
-		syn_answer(ctx);
+		syn_reply(ctx);
 	return finish_xdp(ctx, pkt);
 }
 
 SEC("classifier")
 int policy_tc(struct __sk_buff *skb)
 {
-	struct pkt *pkt = pkt_carried(HOOK_TC);
+	struct pkt *pkt = pkt_resume(HOOK_TC);
 
 	if (!pkt)
 		return TC_ACT_SHOT;
@@ -339,7 +339,7 @@ int policy_tc(struct __sk_buff *skb)
 SEC("xdp.frags")
 int policy_probe(struct xdp_md *ctx)
 {
-	struct pkt *pkt = pkt_carried(HOOK_PROBE);
+	struct pkt *pkt = pkt_resume(HOOK_PROBE);
 
 	if (!pkt)
 		return XDP_DROP;

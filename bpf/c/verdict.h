@@ -8,7 +8,7 @@
 #include "forward/router.h"
 #include "parse/fragment.h"
 
-static __always_inline void rule_count_at(__u32 cpu, __u32 rule, __u32 hits,
+static __always_inline void count_rule_at(__u32 cpu, __u32 rule, __u32 hits,
 					  __u32 packets, __u32 bytes, __u32 now)
 {
 	__u32 index = cpu * RULE_STRIDE + rule;
@@ -25,29 +25,29 @@ static __always_inline void rule_count_at(__u32 cpu, __u32 rule, __u32 hits,
 	counter->seen = now;
 }
 
-static __always_inline void rule_count(struct pkt *pkt, __u32 rule)
+static __always_inline void count_rule(struct pkt *pkt, __u32 rule)
 {
-	rule_count_at(bpf_get_smp_processor_id(), rule, pkt->new_flow,
+	count_rule_at(bpf_get_smp_processor_id(), rule, pkt->is_new_flow,
 		      pkt->packets, pkt->bytes, pkt->now);
 }
 
 /* On a deny only the side that denies is counted; a packet that was dropped for
  * another reason than policy counts under no rule. */
-static __always_inline void rules_count(struct pkt *pkt)
+static __always_inline void count_rules(struct pkt *pkt)
 {
 	bool denied = pkt->verdict != VERDICT_PASS;
 
 	if (denied && pkt->reason != REASON_DROP_POLICY &&
 	    pkt->reason != REASON_DROP_FLOW_DENIED)
 		return;
-	if (!denied || pkt->egress & CELL_DENY)
-		rule_count(pkt, pkt->egress & CELL_RULE_MASK);
+	if (!denied || pkt->egress_cell & CELL_DENY)
+		count_rule(pkt, pkt->egress_cell & CELL_RULE_MASK);
 	/* The fixed rules have one id on both sides, and count a packet once. */
-	if (denied ? pkt->ingress & CELL_DENY : pkt->ingress != pkt->egress)
-		rule_count(pkt, pkt->ingress & CELL_RULE_MASK);
+	if (denied ? pkt->ingress_cell & CELL_DENY : pkt->ingress_cell != pkt->egress_cell)
+		count_rule(pkt, pkt->ingress_cell & CELL_RULE_MASK);
 }
 
-static __always_inline void reason_count_at(__u32 cpu, __u32 slot, __u32 hook,
+static __always_inline void count_reason_at(__u32 cpu, __u32 slot, __u32 hook,
 					    __u32 reason, __u32 packets,
 					    __u32 bytes)
 {
@@ -61,11 +61,11 @@ static __always_inline void reason_count_at(__u32 cpu, __u32 slot, __u32 hook,
 	counters->reason[reason & (REASON_MAX - 1)].bytes += bytes;
 }
 
-static __always_inline void packet_count(struct pkt *pkt)
+static __always_inline void count_packet(struct pkt *pkt)
 {
-	reason_count_at(bpf_get_smp_processor_id(), pkt->slot, pkt->hook,
+	count_reason_at(bpf_get_smp_processor_id(), pkt->interface_slot, pkt->hook,
 			pkt->reason, pkt->packets, pkt->bytes);
-	rules_count(pkt);
+	count_rules(pkt);
 	if (pkt->fragment == FRAGMENT_FIRST && pkt->verdict == VERDICT_PASS)
 		fragment_remember(pkt);
 }
@@ -83,17 +83,17 @@ static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 			drop(pkt, REASON_DROP_BRIDGE_PORT);
 	}
 	if (ROUTER && action == XDP_PASS) {
-		action = route(ctx, pkt);
+		action = forward_routed(ctx, pkt);
 		if (action == XDP_DROP)
 			drop(pkt, REASON_DROP_BRIDGE_PORT);
 	}
-	packet_count(pkt);
+	count_packet(pkt);
 	return action;
 }
 
 static __always_inline int finish_tc(struct pkt *pkt)
 {
-	packet_count(pkt);
+	count_packet(pkt);
 	/* UNSPEC: the packet goes on to other programs, then to the NIC. */
 	return pkt->verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
@@ -114,14 +114,14 @@ static __always_inline int finish_probe(struct xdp_md *ctx, struct pkt *pkt)
 	answer->key = pkt->key;
 	answer->verdict = pkt->verdict;
 	answer->reason = pkt->reason;
-	answer->egress = pkt->egress;
-	answer->ingress = pkt->ingress;
-	answer->steps = pkt->steps;
+	answer->egress = pkt->egress_cell;
+	answer->ingress = pkt->ingress_cell;
+	answer->steps = pkt->probe_steps;
 	answer->fragment = pkt->fragment;
 	answer->fragment_bytes = pkt->fragment_bytes;
-	answer->from_low = pkt->from_low;
-	answer->opens = pkt->opens;
-	answer->related = pkt->related;
+	answer->sender_is_lower = pkt->sender_is_lower;
+	answer->may_create_flow = pkt->may_create_flow;
+	answer->is_icmp_error = pkt->icmp_error;
 	return action;
 }
 

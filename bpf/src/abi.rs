@@ -15,9 +15,9 @@ pub const SCALE_STAMP_SHIFT: u32 = 32;
 pub const SCALE_TICKS: u32 = 64;
 pub const TICK_SHIFT: u32 = 30;
 pub const TICK_MASK: u32 = 16777215;
-pub const TICK_PART_SHIFT: u32 = 20;
-pub const FLOW_LANES: u32 = 8;
-pub const FLOW_HALF_OPEN_LANES: u32 = 6;
+pub const TICK_FRACTION_SHIFT: u32 = 20;
+pub const FLOW_SLOTS: u32 = 8;
+pub const FLOW_HALF_OPEN_SLOTS: u32 = 6;
 pub const FLOW_BUSY_TICKS: u32 = 8;
 pub const META_STATE_SHIFT: u32 = 0;
 pub const META_SERIAL_SHIFT: u32 = 5;
@@ -36,7 +36,7 @@ pub const FLOW_FIN_LOW: u32 = 4;
 pub const FLOW_FIN_HIGH: u32 = 8;
 pub const FLOW_AUDIT: u32 = 16;
 pub const FLOW_INSPECT: u32 = 32;
-pub const FLOW_FROM_OUTSIDE: u32 = 64;
+pub const FLOW_FROM_NIC: u32 = 64;
 pub const FLOW_MIDSTREAM: u32 = 128;
 pub const TUPLE_PORT_LO_SHIFT: u32 = 0;
 pub const TUPLE_PORT_HI_SHIFT: u32 = 16;
@@ -97,7 +97,7 @@ pub const SYN_RETRY_MIN: u32 = 24;
 pub const SYN_RETRY_MAX: u32 = 960;
 pub const PROVEN_BY_RST: u32 = 8;
 pub const PROVEN_BY_COOKIE: u32 = 4096;
-pub const HOST_LANES: u32 = 8;
+pub const HOST_SLOTS: u32 = 8;
 pub const HOST_NH_WORDS: u32 = 4;
 pub const LPM_DIRECT_BITS: u32 = 17;
 pub const LPM_STRIDE: u32 = 6;
@@ -150,20 +150,20 @@ pub const IFINDEX_MAX: u32 = 65536;
 pub const INTERFACE_SLOT_MASK: u32 = 31;
 pub const INTERFACE_HIGH_SHIFT: u32 = 5;
 pub const INTERFACE_HIGH_MASK: u32 = 224;
-pub const INTERFACE_JUDGED: u32 = 256;
+pub const INTERFACE_EVALUATED: u32 = 256;
 pub const INTERFACE_PROMISC: u32 = 512;
-pub const INTERFACE_OUTSIDE: u32 = 1024;
+pub const INTERFACE_EXTERNAL: u32 = 1024;
 pub const INTERFACE_RXVLAN: u32 = 2048;
 pub const INTERFACE_MAC_SHIFT: u32 = 16;
 pub const INTERFACE_UPPER: u32 = 4096;
 pub const INTERFACE_RP_FILTER: u32 = 8192;
 pub const INTERFACE_STACK: u32 = 16384;
 pub const INTERFACE_STACK6: u32 = 32768;
-pub const INSIDE_MAX: u32 = 16;
+pub const INTERNAL_MAX: u32 = 16;
 pub const FAILSAFE_MAX: u32 = 64;
 pub const PROBE_MAGIC: u64 = 4774177671919239170;
 pub const PROBE_PARSED: u32 = 1;
-pub const PROBE_JUDGED: u32 = 2;
+pub const PROBE_EVALUATED: u32 = 2;
 pub const VERDICT_NONE: u32 = 0;
 pub const VERDICT_PASS: u32 = 1;
 pub const VERDICT_DROP: u32 = 2;
@@ -249,19 +249,19 @@ const _: () = {
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_bucket {
-    pub lane: [flow_entry; 8usize],
+    pub entry: [flow_entry; 8usize],
     pub count: [[flow_count; 8usize]; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of flow_bucket"][::core::mem::size_of::<flow_bucket>() - 768usize];
     ["Alignment of flow_bucket"][::core::mem::align_of::<flow_bucket>() - 8usize];
-    ["Offset of field: flow_bucket::lane"][::core::mem::offset_of!(flow_bucket, lane) - 0usize];
+    ["Offset of field: flow_bucket::entry"][::core::mem::offset_of!(flow_bucket, entry) - 0usize];
     ["Offset of field: flow_bucket::count"][::core::mem::offset_of!(flow_bucket, count) - 512usize];
 };
 pub const FLOW_INSERTED: flow_event = 0;
 pub const FLOW_EVICTED_EXPIRED: flow_event = 1;
-pub const FLOW_EVICTED_OVER: flow_event = 2;
+pub const FLOW_EVICTED_CLOSED: flow_event = 2;
 pub const FLOW_EVICTED_HALF_OPEN: flow_event = 3;
 pub const FLOW_EVICTED_IDLE: flow_event = 4;
 pub const FLOW_SOURCE_LIMITED: flow_event = 5;
@@ -272,8 +272,8 @@ pub const FLOW_RESTAMPED: flow_event = 9;
 pub const FLOW_RECOVERED: flow_event = 10;
 pub const FLOW_FLOOD_BEGAN: flow_event = 11;
 pub const FLOW_FLOOD_ENDED: flow_event = 12;
-pub const FLOW_PROVEN: flow_event = 13;
-pub const FLOW_RETRIED: flow_event = 14;
+pub const FLOW_CHALLENGE_PASSED: flow_event = 13;
+pub const FLOW_SYN_RETRANSMITTED: flow_event = 14;
 pub const FLOW_COOKIE: flow_event = 15;
 pub const FLOW_EVENTS: flow_event = 16;
 pub type flow_event = ::core::ffi::c_uint;
@@ -444,7 +444,7 @@ pub struct fragment_record {
     pub source_port: __u16,
     pub destination_port: __u16,
     pub protocol: __u8,
-    pub opens: __u8,
+    pub may_create_flow: __u8,
     pub pad: __u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -461,8 +461,8 @@ const _: () = {
         [::core::mem::offset_of!(fragment_record, destination_port) - 8usize];
     ["Offset of field: fragment_record::protocol"]
         [::core::mem::offset_of!(fragment_record, protocol) - 10usize];
-    ["Offset of field: fragment_record::opens"]
-        [::core::mem::offset_of!(fragment_record, opens) - 11usize];
+    ["Offset of field: fragment_record::may_create_flow"]
+        [::core::mem::offset_of!(fragment_record, may_create_flow) - 11usize];
     ["Offset of field: fragment_record::pad"]
         [::core::mem::offset_of!(fragment_record, pad) - 12usize];
 };
@@ -576,13 +576,13 @@ const _: () = {
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct host_bucket {
-    pub lane: [host_entry; 8usize],
+    pub entry: [host_entry; 8usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of host_bucket"][::core::mem::size_of::<host_bucket>() - 192usize];
     ["Alignment of host_bucket"][::core::mem::align_of::<host_bucket>() - 8usize];
-    ["Offset of field: host_bucket::lane"][::core::mem::offset_of!(host_bucket, lane) - 0usize];
+    ["Offset of field: host_bucket::entry"][::core::mem::offset_of!(host_bucket, entry) - 0usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -780,7 +780,7 @@ pub const REASON_PASS_NEW: reason = 2;
 pub const REASON_PASS_ARP: reason = 3;
 pub const REASON_PASS_ND: reason = 4;
 pub const REASON_PASS_LINK_LOCAL_CONTROL: reason = 5;
-pub const REASON_PASS_JUDGED: reason = 6;
+pub const REASON_PASS_EVALUATED: reason = 6;
 pub const REASON_PASS_FAILSAFE: reason = 7;
 pub const REASON_PASS_LLC: reason = 8;
 pub const REASON_PASS_RELATED: reason = 9;
@@ -796,8 +796,8 @@ pub const REASON_DROP_ICMP_NO_FLOW: reason = 20;
 pub const REASON_DROP_FLOW_TABLE_FULL: reason = 21;
 pub const REASON_DROP_FLOW_CONTENTION: reason = 22;
 pub const REASON_DROP_NO_POLICY: reason = 23;
-pub const REASON_DROP_GENERATION: reason = 24;
-pub const REASON_DROP_MAP: reason = 25;
+pub const REASON_DROP_GENERATION_MISMATCH: reason = 24;
+pub const REASON_DROP_MAP_ERROR: reason = 25;
 pub const REASON_DROP_BRIDGE_PORT: reason = 26;
 pub const REASON_DROP_BLOCKED: reason = 27;
 pub const REASON_DROP_SPOOFED: reason = 28;
@@ -867,21 +867,21 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
-pub struct inside_prefix {
+pub struct internal_prefix {
     pub addr_be: [__u64; 2usize],
     pub mask_be: [__u64; 2usize],
     pub kind: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of inside_prefix"][::core::mem::size_of::<inside_prefix>() - 40usize];
-    ["Alignment of inside_prefix"][::core::mem::align_of::<inside_prefix>() - 8usize];
-    ["Offset of field: inside_prefix::addr_be"]
-        [::core::mem::offset_of!(inside_prefix, addr_be) - 0usize];
-    ["Offset of field: inside_prefix::mask_be"]
-        [::core::mem::offset_of!(inside_prefix, mask_be) - 16usize];
-    ["Offset of field: inside_prefix::kind"]
-        [::core::mem::offset_of!(inside_prefix, kind) - 32usize];
+    ["Size of internal_prefix"][::core::mem::size_of::<internal_prefix>() - 40usize];
+    ["Alignment of internal_prefix"][::core::mem::align_of::<internal_prefix>() - 8usize];
+    ["Offset of field: internal_prefix::addr_be"]
+        [::core::mem::offset_of!(internal_prefix, addr_be) - 0usize];
+    ["Offset of field: internal_prefix::mask_be"]
+        [::core::mem::offset_of!(internal_prefix, mask_be) - 16usize];
+    ["Offset of field: internal_prefix::kind"]
+        [::core::mem::offset_of!(internal_prefix, kind) - 32usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -935,9 +935,9 @@ pub struct probe_answer {
     pub steps: __u32,
     pub fragment_bytes: __u16,
     pub fragment: __u8,
-    pub from_low: __u8,
-    pub opens: __u8,
-    pub related: __u8,
+    pub sender_is_lower: __u8,
+    pub may_create_flow: __u8,
+    pub is_icmp_error: __u8,
     pub pad: [__u8; 6usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -960,11 +960,11 @@ const _: () = {
         [::core::mem::offset_of!(probe_answer, fragment_bytes) - 68usize];
     ["Offset of field: probe_answer::fragment"]
         [::core::mem::offset_of!(probe_answer, fragment) - 70usize];
-    ["Offset of field: probe_answer::from_low"]
-        [::core::mem::offset_of!(probe_answer, from_low) - 71usize];
-    ["Offset of field: probe_answer::opens"]
-        [::core::mem::offset_of!(probe_answer, opens) - 72usize];
-    ["Offset of field: probe_answer::related"]
-        [::core::mem::offset_of!(probe_answer, related) - 73usize];
+    ["Offset of field: probe_answer::sender_is_lower"]
+        [::core::mem::offset_of!(probe_answer, sender_is_lower) - 71usize];
+    ["Offset of field: probe_answer::may_create_flow"]
+        [::core::mem::offset_of!(probe_answer, may_create_flow) - 72usize];
+    ["Offset of field: probe_answer::is_icmp_error"]
+        [::core::mem::offset_of!(probe_answer, is_icmp_error) - 73usize];
     ["Offset of field: probe_answer::pad"][::core::mem::offset_of!(probe_answer, pad) - 74usize];
 };

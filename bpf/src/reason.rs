@@ -39,7 +39,7 @@ pub const REASONS: &[Reason] = &[
         "frame to 01:80:c2:00:00:0x: STP, LACP, LLDP, 802.1X",
     ),
     passes(
-        abi::REASON_PASS_JUDGED,
+        abi::REASON_PASS_EVALUATED,
         "judged",
         "forwarded packet that XDP has judged on its way in",
     ),
@@ -159,12 +159,12 @@ pub const REASONS: &[Reason] = &[
         "no policy program is loaded in the slot",
     ),
     drops(
-        abi::REASON_DROP_GENERATION,
+        abi::REASON_DROP_GENERATION_MISMATCH,
         "generation",
         "handed to a policy program of another generation",
     ),
     drops(
-        abi::REASON_DROP_MAP,
+        abi::REASON_DROP_MAP_ERROR,
         "map",
         "a table lookup failed that cannot fail: damaged tables",
     ),

@@ -8,30 +8,30 @@
 #include "address/own.h"
 #include "core/ip_address.h"
 
-volatile const struct inside_prefix INSIDE[INSIDE_MAX] = {};
+volatile const struct internal_prefix INTERNAL[INTERNAL_MAX] = {};
 
-static __always_inline bool inside_address(__u64 a, __u64 b)
+static __always_inline bool is_internal_address(__u64 a, __u64 b)
 {
 	__u32 i;
 
-	for (i = 0; i < INSIDE_MAX && i < INSIDE_COUNT; i++) {
-		const volatile struct inside_prefix *inside = &INSIDE[i];
+	for (i = 0; i < INTERNAL_MAX && i < INTERNAL_COUNT; i++) {
+		const volatile struct internal_prefix *inside = &INTERNAL[i];
 
 		if ((a & inside->mask_be[0]) == inside->addr_be[0] &&
 		    (b & inside->mask_be[1]) == inside->addr_be[1] &&
-		    (inside->kind == KIND_IPV4) == v4_mapped(a, b))
+		    (inside->kind == KIND_IPV4) == is_v4_mapped(a, b))
 			return true;
 	}
 	return false;
 }
 
 /* Are both in one of the inside's prefixes? */
-static __always_inline bool inside_both(const __u64 a[2], const __u64 b[2])
+static __always_inline bool share_internal_prefix(const __u64 a[2], const __u64 b[2])
 {
 	__u32 i;
 
-	for (i = 0; i < INSIDE_MAX && i < INSIDE_COUNT; i++) {
-		const volatile struct inside_prefix *inside = &INSIDE[i];
+	for (i = 0; i < INTERNAL_MAX && i < INTERNAL_COUNT; i++) {
+		const volatile struct internal_prefix *inside = &INTERNAL[i];
 
 		if (inside->kind == KIND_IPV6 &&
 		    !(((a[0] & inside->mask_be[0]) ^ inside->addr_be[0]) |
@@ -47,33 +47,33 @@ static __always_inline bool inside_both(const __u64 a[2], const __u64 b[2])
  * inside. The sources of packets from there are addresses of the inside's prefixes, or
  * link-local ones. The policy program looks up any other source, with every packet and
  * also for a current flow: the class says whether an endpoint or a node has the address. */
-static __always_inline bool foreign(const __u64 sender_be[2], __u32 hook, bool outside)
+static __always_inline bool is_foreign_source(const __u64 sender_be[2], __u32 hook, bool outside)
 {
-	return INSIDE_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP && !outside &&
-	       !inside_address(sender_be[0], sender_be[1]) && !link_local(sender_be);
+	return INTERNAL_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP && !outside &&
+	       !is_internal_address(sender_be[0], sender_be[1]) && !is_link_local(sender_be);
 }
 
-static __always_inline bool spoofed(const struct pkt *pkt)
+static __always_inline bool is_spoofed(const struct pkt *pkt)
 {
-	bool elsewhere = pkt->related || pkt->tunnel;
+	bool elsewhere = pkt->icmp_error || pkt->tunnel;
 
-	if (!INSIDE_COUNT || !pkt->outside)
+	if (!INTERNAL_COUNT || !pkt->from_external)
 		return false;
-	return elsewhere ? inside_address(pkt->sender_be[0], pkt->sender_be[1])
-			 : inside_address(pkt->source_be[0], pkt->source_be[1]);
+	return elsewhere ? is_internal_address(pkt->sender_be[0], pkt->sender_be[1])
+			 : is_internal_address(pkt->source_be[0], pkt->source_be[1]);
 }
 
 /* A packet that comes in through a NIC never has this machine's address as its source, and
  * no packet has a broadcast address there. Duplicate address detection is the exception. */
-static __always_inline bool forged(const struct pkt *pkt)
+static __always_inline bool has_host_source(const struct pkt *pkt)
 {
-	bool elsewhere = pkt->related || pkt->tunnel;
+	bool elsewhere = pkt->icmp_error || pkt->tunnel;
 
 	if (BRIDGE || (pkt->verdict == VERDICT_PASS && pkt->reason == REASON_PASS_ND))
 		return false;
-	return own_kind(elsewhere ? pkt->sender_be : pkt->source_be) &
+	return address_flags(elsewhere ? pkt->sender_be : pkt->source_be) &
 		       (OWN_HOST | OWN_BROADCAST) ||
-	       (pkt->tunnel && !pkt->related && own_address(pkt->source_be));
+	       (pkt->tunnel && !pkt->icmp_error && is_host_address(pkt->source_be));
 }
 
 #endif

@@ -9,7 +9,7 @@
  * interface: that of another network namespace may be the same, and the stack may have
  * translated or unpacked the packet since. It is no reason to pass, but what it passed
  * there is not counted again here. */
-static __always_inline bool judged(struct __sk_buff *skb)
+static __always_inline bool was_evaluated_at_xdp(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ingress_ifindex;
 	__u64 *interface;
@@ -17,7 +17,7 @@ static __always_inline bool judged(struct __sk_buff *skb)
 	if (!ifindex)
 		return false;
 	interface = interface_word(ifindex);
-	return interface && *interface & INTERFACE_JUDGED &&
+	return interface && *interface & INTERFACE_EVALUATED &&
 	       !((*interface ^ ifindex / IFINDEX_MAX << INTERFACE_HIGH_SHIFT) &
 		 INTERFACE_HIGH_MASK);
 }
@@ -26,7 +26,7 @@ static __always_inline bool judged(struct __sk_buff *skb)
  * the packet come from where the machine says it came in, and an address of the machine
  * is the machine's. Interfaces of another network namespace that share its address, such as
  * VLANs, cannot be told from it. */
-static __always_inline bool by_machine(struct __sk_buff *skb, __u64 mac)
+static __always_inline bool is_frame_from_host(struct __sk_buff *skb, __u64 mac)
 {
 	struct ethhdr *eth = (void *)(long)skb->data;
 	__u64 from = 0;
@@ -34,7 +34,7 @@ static __always_inline bool by_machine(struct __sk_buff *skb, __u64 mac)
 	if (!mac || (void *)(eth + 1) > (void *)(long)skb->data_end)
 		return true;
 	__builtin_memcpy(&from, eth->h_source, ETH_ALEN);
-	return from == mac || own_station(from);
+	return from == mac || is_host_mac(from);
 }
 
 #endif

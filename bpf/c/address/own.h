@@ -20,7 +20,7 @@ struct {
 } own_addresses SEC(".maps");
 
 /* Can an address be something to this machine? False of nearly all that are not. */
-static __always_inline bool own_perhaps(const __u64 address_be[2])
+static __always_inline bool may_be_host_address(const __u64 address_be[2])
 {
 	struct own_filter *filter;
 	__u32 zero = 0, bit;
@@ -35,7 +35,7 @@ static __always_inline bool own_perhaps(const __u64 address_be[2])
 
 /* Bits OWN_*, or 0 of an address that is nothing to this machine. A global function,
  * verified once. Linux 6.1 takes a key from the stack, not from an argument. */
-__noinline int own_bits(const struct own_address *address)
+__noinline int host_address_flags(const struct own_address *address)
 {
 	struct own_address key;
 	__u32 *kind;
@@ -43,28 +43,28 @@ __noinline int own_bits(const struct own_address *address)
 	if (!address)
 		return 0;
 	key = *address;
-	if (!own_perhaps(key.addr_be))
+	if (!may_be_host_address(key.addr_be))
 		return 0;
 	kind = bpf_map_lookup_elem(&own_addresses, &key);
 	return kind ? *kind : 0;
 }
 
-static __always_inline __u32 own_kind(const __u64 address_be[2])
+static __always_inline __u32 address_flags(const __u64 address_be[2])
 {
-	return own_bits((const struct own_address *)address_be);
+	return host_address_flags((const struct own_address *)address_be);
 }
 
 /* Has an interface of this machine on an attached one this hardware address? */
-static __always_inline bool own_station(__u64 mac)
+static __always_inline bool is_host_mac(__u64 mac)
 {
 	const __u64 address_be[2] = { ~0ULL, mac };
 
-	return own_kind(address_be) & OWN_STATION;
+	return address_flags(address_be) & OWN_STATION;
 }
 
-static __always_inline bool own_address(const __u64 address_be[2])
+static __always_inline bool is_host_address(const __u64 address_be[2])
 {
-	return own_kind(address_be) & OWN_HOST;
+	return address_flags(address_be) & OWN_HOST;
 }
 
 #endif

@@ -25,7 +25,7 @@ static __always_inline __u32 clock_tick(__u64 nanoseconds)
 
 static __always_inline __u32 clock_part(__u64 nanoseconds)
 {
-	return nanoseconds >> TICK_PART_SHIFT & RULES_OPENED_MASK;
+	return nanoseconds >> TICK_FRACTION_SHIFT & RULES_OPENED_MASK;
 }
 
 #endif

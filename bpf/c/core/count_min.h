@@ -25,7 +25,7 @@ static __always_inline bool source_cells(void *map, const struct flow_key *key,
 	keys = bpf_map_lookup_elem(&flow_keys, &zero);
 	if (!keys)
 		return false;
-	prefix = v4_mapped(addr[0], addr[1]) ? addr[1] : addr[0];
+	prefix = is_v4_mapped(addr[0], addr[1]) ? addr[1] : addr[0];
 	first = (__u64)(__u32)(prefix + keys->nh[0]) *
 			(__u32)((prefix >> 32) + keys->nh[1]) +
 		more * (keys->nh[2] | (__u64)keys->nh[3] << 32);

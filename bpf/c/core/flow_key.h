@@ -18,7 +18,7 @@ static __always_inline void key_set(struct pkt *pkt)
 				     ? source[1] < destination[1]
 				     : sport <= dport;
 
-	pkt->from_low = low;
+	pkt->sender_is_lower = low;
 	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
 	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
 	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
@@ -75,7 +75,7 @@ static __always_inline bool flow_hash(struct pkt *pkt)
 	if (pkt->bucket[0] == pkt->bucket[1])
 		pkt->bucket[1] ^= 1;
 	pkt->tag = (second >> 8 & 0xff) ?: 1;
-	pkt->lane = second & (FLOW_LANES - 1);
+	pkt->home_slot = second & (FLOW_SLOTS - 1);
 	return true;
 }
 

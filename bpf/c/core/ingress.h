@@ -7,20 +7,20 @@
 #include "core/control_word.h"
 #include "core/maps.h"
 
-static __always_inline __u32 scale_at(__u64 word, __u32 now)
+static __always_inline __u32 timeout_scale_at(__u64 word, __u32 now)
 {
 	__u32 age = (now - (__u32)(word >> SCALE_STAMP_SHIFT)) & TICK_MASK;
 
 	return age < SCALE_TICKS ? word & SCALE_MASK : SCALE_ONE;
 }
 
-static __always_inline bool warm_at(__u64 until, __u32 now)
+static __always_inline bool is_warm_up_at(__u64 until, __u32 now)
 {
 	return until && (((__u32)until - now - 1) & TICK_MASK) < WARM_TICKS_MAX;
 }
 
 /* A frame is to be read. */
-static __always_inline struct pkt *frame_begin(__u32 hook)
+static __always_inline struct pkt *pkt_begin_parse(__u32 hook)
 {
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
 
@@ -32,28 +32,28 @@ static __always_inline struct pkt *frame_begin(__u32 hook)
 }
 
 /* What is in force where a frame came in. */
-struct scene {
+struct ingress_ctx {
 	struct control *control;
 	__u64 interface; /* 0: not attached to */
 };
 
-static __always_inline bool scene_set(struct scene *scene, void *control_map,
+static __always_inline bool ingress_ctx_load(struct ingress_ctx *in, void *control_map,
 				      __u32 ifindex)
 {
 	__u64 *interface;
 	__u32 zero = 0;
 
-	scene->control = bpf_map_lookup_elem(control_map, &zero);
+	in->control = bpf_map_lookup_elem(control_map, &zero);
 	interface = interface_word(ifindex);
-	scene->interface = interface ? *interface : 0;
-	return scene->control;
+	in->interface = interface ? *interface : 0;
+	return in->control;
 }
 
 /* What was read is to be judged. */
-static __always_inline void pkt_begin(struct pkt *pkt, __u32 hook,
-				      const struct scene *scene, __u32 ifindex)
+static __always_inline void pkt_begin_slow_path(struct pkt *pkt, __u32 hook,
+				      const struct ingress_ctx *in, __u32 ifindex)
 {
-	struct control *control = scene->control;
+	struct control *control = in->control;
 	__u64 now = clock_nanoseconds();
 
 	__builtin_memset(&pkt->control, 0,
@@ -62,16 +62,16 @@ static __always_inline void pkt_begin(struct pkt *pkt, __u32 hook,
 	pkt->hook = hook;
 	pkt->packets = 1;
 	pkt->now = clock_tick(now);
-	pkt->part = clock_part(now);
-	pkt->scale = scale_at(READ_ONCE(control->scale), pkt->now);
+	pkt->tick_fraction = clock_part(now);
+	pkt->timeout_scale = timeout_scale_at(READ_ONCE(control->scale), pkt->now);
 	pkt->ifindex = ifindex;
-	pkt->warm = warm_at(READ_ONCE(control->warm_until), pkt->now);
-	pkt->mac = scene->interface >> INTERFACE_MAC_SHIFT;
-	pkt->slot = scene->interface & (INTERFACE_SLOTS - 1);
-	pkt->outside = !!(scene->interface & INTERFACE_OUTSIDE);
-	pkt->fib = (scene->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
-		   (scene->interface & INTERFACE_STACK ? FIB_STACK : 0) |
-		   (scene->interface & INTERFACE_STACK6 ? FIB_STACK6 : 0);
+	pkt->is_warm_up = is_warm_up_at(READ_ONCE(control->warm_until), pkt->now);
+	pkt->mac = in->interface >> INTERFACE_MAC_SHIFT;
+	pkt->interface_slot = in->interface & (INTERFACE_SLOTS - 1);
+	pkt->from_external = !!(in->interface & INTERFACE_EXTERNAL);
+	pkt->fib_flags = (in->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
+		   (in->interface & INTERFACE_STACK ? FIB_STACK : 0) |
+		   (in->interface & INTERFACE_STACK6 ? FIB_STACK6 : 0);
 }
 
 #endif

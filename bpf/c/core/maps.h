@@ -104,8 +104,8 @@ volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
 volatile const __u32 RULE_STRIDE = RULE_FIRST;
 volatile const __u32 FLOW_COUNTERS = 1;    /* count packets and bytes per flow */
 volatile const __u32 SOURCE_LIMIT = 0;     /* flows per source, 0 = no limit */
-volatile const __u32 LAST_RESORT = ~0U;    /* ticks of idleness, see flow_scan */
-volatile const __u32 INSIDE_COUNT = 0;     /* 0: no interface is known to be outside */
+volatile const __u32 EVICT_LIVE_AFTER = ~0U;    /* ticks of idleness, see flow_scan */
+volatile const __u32 INTERNAL_COUNT = 0;     /* 0: no interface is known to be outside */
 volatile const __u32 ROUTER = 0;           /* what passes XDP is forwarded by the kernel's routes */
 volatile const __u32 BRIDGE = 0;           /* what passes XDP goes to the other side */
 volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
@@ -117,7 +117,7 @@ static __always_inline __u64 *interface_word(__u32 ifindex)
 	return bpf_map_lookup_elem(&interfaces, &low);
 }
 
-static __always_inline struct control *control_in_force(void)
+static __always_inline struct control *active_control(void)
 {
 	__u32 zero = 0;
 

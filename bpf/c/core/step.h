@@ -10,7 +10,7 @@
 enum step {
 	STEP_CONTINUE = 0,
 	STEP_DONE = 1,
-	STEP_AGAIN = 2, /* a tunnel: read what is inside */
+	STEP_TUNNEL = 2, /* a tunnel: read what is inside */
 };
 
 static __always_inline enum step pass(struct pkt *pkt, enum reason reason)
@@ -28,7 +28,7 @@ static __always_inline enum step drop(struct pkt *pkt, enum reason reason)
 }
 
 /* The frame is to go back as the answer to itself. */
-static __always_inline enum step answer(struct pkt *pkt, enum reason reason)
+static __always_inline enum step reply(struct pkt *pkt, enum reason reason)
 {
 	pkt->verdict = VERDICT_ANSWER;
 	pkt->reason = reason;

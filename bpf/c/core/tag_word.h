@@ -7,7 +7,7 @@
 #include "core/bits.h"
 
 /* 0x80 in every byte of word that equals tag; exact. */
-static __always_inline __u64 lanes_matching(__u64 word, __u32 tag)
+static __always_inline __u64 slots_matching(__u64 word, __u32 tag)
 {
 	__u64 x = word ^ BYTES_01 * tag;
 
@@ -15,21 +15,21 @@ static __always_inline __u64 lanes_matching(__u64 word, __u32 tag)
 }
 
 /* The lowest lane of a result of lanes_matching. */
-static __always_inline __u32 lane_lowest(__u64 lanes)
+static __always_inline __u32 lowest_slot(__u64 slots)
 {
-	__u64 below = ((lanes & -lanes) >> 7) - 1;
+	__u64 below = ((slots & -slots) >> 7) - 1;
 
-	return ((below & BYTES_01) * BYTES_01 >> 56) & (FLOW_LANES - 1);
+	return ((below & BYTES_01) * BYTES_01 >> 56) & (FLOW_SLOTS - 1);
 }
 
-static __always_inline __u32 lanes_count(__u64 lanes)
+static __always_inline __u32 count_slots(__u64 slots)
 {
-	return (lanes >> 7) * BYTES_01 >> 56;
+	return (slots >> 7) * BYTES_01 >> 56;
 }
 
-static __always_inline __u64 tag_in_lane(__u64 word, __u32 lane, __u32 tag)
+static __always_inline __u64 tag_word_with(__u64 word, __u32 slot, __u32 tag)
 {
-	__u32 shift = (lane & (FLOW_LANES - 1)) * 8;
+	__u32 shift = (slot & (FLOW_SLOTS - 1)) * 8;
 
 	return (word & ~(0xffULL << shift)) | (__u64)tag << shift;
 }

@@ -7,35 +7,35 @@
 
 /* What the packet's sender has sent. */
 static __always_inline struct flow_count *
-flow_count_at(const struct pkt *pkt, struct flow_bucket *line, __u32 lane)
+flow_count_at(const struct pkt *pkt, struct flow_bucket *bucket_data, __u32 slot)
 {
-	return &line->count[!pkt->from_low][lane & (FLOW_LANES - 1)];
+	return &bucket_data->count[!pkt->sender_is_lower][slot & (FLOW_SLOTS - 1)];
 }
 
-static __always_inline void flow_count(struct pkt *pkt, __u32 bucket,
-				       __u32 lane)
+static __always_inline void count_flow(struct pkt *pkt, __u32 bucket,
+				       __u32 slot)
 {
-	struct flow_bucket *line;
+	struct flow_bucket *bucket_data;
 	struct flow_count *count;
 
-	if (!FLOW_COUNTERS || pkt->related || pkt->judged)
+	if (!FLOW_COUNTERS || pkt->icmp_error || pkt->is_evaluated)
 		return;
-	line = bpf_map_lookup_elem(&flows, &bucket);
-	if (!line)
+	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
+	if (!bucket_data)
 		return;
-	count = flow_count_at(pkt, line, lane);
+	count = flow_count_at(pkt, bucket_data, slot);
 	count->packets += pkt->packets;
 	count->bytes += pkt->bytes;
 }
 
-static __always_inline void flow_rules(struct pkt *pkt, __u64 rules)
+static __always_inline void read_flow_rules(struct pkt *pkt, __u64 rules)
 {
-	pkt->egress = rules >> RULES_EGRESS_SHIFT & RULES_MASK;
-	pkt->ingress = rules >> RULES_INGRESS_SHIFT & RULES_MASK;
+	pkt->egress_cell = rules >> RULES_EGRESS_SHIFT & RULES_MASK;
+	pkt->ingress_cell = rules >> RULES_INGRESS_SHIFT & RULES_MASK;
 	if (rules & RULES_DENY_EGRESS)
-		pkt->egress |= CELL_DENY;
+		pkt->egress_cell |= CELL_DENY;
 	if (rules & RULES_DENY_INGRESS)
-		pkt->ingress |= CELL_DENY;
+		pkt->ingress_cell |= CELL_DENY;
 }
 
 #endif

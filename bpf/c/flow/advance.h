@@ -19,37 +19,37 @@
 #include "flow/tcp.h"
 
 /* Notes the numbers of a foreign sender, after the policy program has let the packet pass. */
-static __always_inline void flow_note_late(struct pkt *pkt,
+static __always_inline void flow_note_admitted(struct pkt *pkt,
 					   struct flow_entry *entry)
 {
 	__u32 state = meta_state(pkt->found);
 
-	if (!pkt->foreign)
+	if (!pkt->has_foreign_source)
 		return;
 	if (pkt->protocol != IPPROTO_TCP)
 		sctp_note_tag(pkt, entry, state == STATE_SCTP_NEW);
 	else if (!(pkt->tcp_flags & (TCP_RST | TCP_FIN)))
-		tcp_note_ack(pkt, entry, flow_half_open(state));
+		tcp_note_ack(pkt, entry, is_half_open(state));
 }
 
 /* Requests with the identifier 0 of both sides have one key; so have all ICMP
  * messages that are no echo. Against the opener's direction they are no reply. */
-static __always_inline bool echo_collision(struct pkt *pkt, __u64 meta)
+static __always_inline bool is_echo_collision(struct pkt *pkt, __u64 meta)
 {
 	return (pkt->protocol == IPPROTO_ICMP ||
 		pkt->protocol == IPPROTO_ICMPV6) &&
-	       pkt->opens && !flow_from_opener(pkt, meta) &&
+	       pkt->may_create_flow && !is_from_opener(pkt, meta) &&
 	       meta_state(meta) != STATE_DENIED;
 }
 
 /* A tombstone stands for the direction that policy denies, once it has been judged under
  * what is in force. What the other side sends is judged as its own; if a rule allows that
  * the flow is its. */
-static __always_inline bool other_direction(struct pkt *pkt, __u64 meta)
+static __always_inline bool is_reverse_of_tombstone(struct pkt *pkt, __u64 meta)
 {
-	return meta_state(meta) == STATE_DENIED && pkt->opens &&
-	       !flow_from_opener(pkt, meta) &&
-	       flow_current(meta, pkt->control);
+	return meta_state(meta) == STATE_DENIED && pkt->may_create_flow &&
+	       !is_from_opener(pkt, meta) &&
+	       flow_epoch_current(meta, pkt->control);
 }
 
 /* Sets pkt->next, the meta word after this packet, or pkt->reopen. */
@@ -60,34 +60,34 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 	__u32 state = meta_state(meta), flags = meta_flags(meta);
 	enum step step = STEP_CONTINUE;
 
-	pkt->reopen = 0;
+	pkt->is_reopened = 0;
 	if (flow_expired(pkt, meta)) {
-		pkt->reopen = 1;
+		pkt->is_reopened = 1;
 		return STEP_CONTINUE;
 	}
 	if (pkt->protocol == IPPROTO_TCP) {
 		step = tcp_advance(pkt, entry, meta, &state, &flags);
 	} else if (pkt->chunk == SCTP_CHUNK_INIT &&
-		   (flow_over(state) || flags & FLOW_MIDSTREAM)) {
-		pkt->reopen = 1;
+		   (flow_closed(state) || flags & FLOW_MIDSTREAM)) {
+		pkt->is_reopened = 1;
 		return STEP_CONTINUE;
 	} else if (pkt->chunk == SCTP_CHUNK_INIT && state == STATE_SCTP_REPLIED &&
-		   !flow_from_opener(pkt, meta)) {
+		   !is_from_opener(pkt, meta)) {
 		return drop(pkt, REASON_DROP_TCP_STATE);
-	} else if (echo_collision(pkt, meta) || other_direction(pkt, meta)) {
-		pkt->reopen = 1;
+	} else if (is_echo_collision(pkt, meta) || is_reverse_of_tombstone(pkt, meta)) {
+		pkt->is_reopened = 1;
 		return STEP_CONTINUE;
-	} else if (!flow_from_opener(pkt, meta) && state != STATE_DENIED) {
+	} else if (!is_from_opener(pkt, meta) && state != STATE_DENIED) {
 		flags |= FLOW_REPLIED;
-		if (flow_half_open(state))
+		if (is_half_open(state))
 			state++; /* *_NEW -> *_REPLIED */
 	}
 	if (pkt->chunk && state != STATE_DENIED)
 		sctp_advance(pkt, entry, meta_state(meta) == STATE_SCTP_NEW,
 			     &state);
-	if (step == STEP_CONTINUE && flow_half_open(meta_state(meta)) &&
-	    state_live(state) &&
-	    source_exhausted(&pkt->key, meta)) {
+	if (step == STEP_CONTINUE && is_half_open(meta_state(meta)) &&
+	    is_live(state) &&
+	    is_source_exhausted(&pkt->key, meta)) {
 		state = meta_state(meta); /* works, and stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
 	}
@@ -97,7 +97,7 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 }
 
 /* An ICMP error about a flow: passes if the flow may, and changes nothing of it. */
-static __always_inline enum step flow_related(struct pkt *pkt,
+static __always_inline enum step icmp_error_hit(struct pkt *pkt,
 					      struct flow_entry *entry)
 {
 	if (flow_expired(pkt, pkt->found))
@@ -105,23 +105,23 @@ static __always_inline enum step flow_related(struct pkt *pkt,
 	if (meta_state(pkt->found) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
 	/* An error is one host's affair, and no group's. */
-	if (pkt->link == LINK_GROUP)
+	if (pkt->link_target == LINK_GROUP)
 		return drop(pkt, REASON_DROP_GROUP);
 	pkt->next = pkt->found;
 	/* Who sends it has a policy too, unless the flow is its own. */
-	if (!flow_current(pkt->found, pkt->control) ||
-	    (pkt->related == RELATED_WAY && !pkt->tunnel) || pkt->foreign)
+	if (!flow_epoch_current(pkt->found, pkt->control) ||
+	    (pkt->icmp_error == ERROR_FROM_PATH && !pkt->tunnel) || pkt->has_foreign_source)
 		return STEP_CONTINUE;
-	flow_rules(pkt, READ_ONCE(entry->rules));
+	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	return pass(pkt, REASON_PASS_RELATED);
 }
 
 /* A packet to one host in a frame for a group, such as to the broadcast address of a
  * subnet that the configuration does not name. Policy judges each such packet: an earlier
  * packet of the flow may have gone to one station. */
-static __always_inline bool to_all(const struct pkt *pkt)
+static __always_inline bool is_unicast_in_group_frame(const struct pkt *pkt)
 {
-	return pkt->link == LINK_GROUP && !group_address(pkt->destination_be);
+	return pkt->link_target == LINK_GROUP && !is_group_address(pkt->destination_be);
 }
 
 enum hit {
@@ -139,15 +139,15 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 
 	if (flow_advance(pkt, entry, meta) != STEP_CONTINUE)
 		return HIT_DROPPED;
-	if (pkt->reopen || !flow_current(meta, pkt->control) || to_all(pkt) ||
-	    pkt->foreign)
+	if (pkt->is_reopened || !flow_epoch_current(meta, pkt->control) || is_unicast_in_group_frame(pkt) ||
+	    pkt->has_foreign_source)
 		return HIT_CONTINUE;
-	flow_rules(pkt, READ_ONCE(entry->rules));
+	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	if (pkt->next == meta || meta & META_LOCKED)
 		return HIT_ACT;
 	seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->next);
 	if (seen == meta) {
-		source_account(&pkt->key, meta, pkt->next);
+		account_source(&pkt->key, meta, pkt->next);
 		return HIT_ACT;
 	}
 	/* Taken over: its new owner decides what becomes of the line. */
@@ -159,7 +159,7 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 
 /* The tries after the first. A global function: the verifier walks all that a
  * packet may do to a flow once for them, and not once for each. */
-__noinline int flow_hit_again(struct pkt *pkt)
+__noinline int flow_hit_retry(struct pkt *pkt)
 {
 	struct flow_entry *entry;
 	enum hit hit = HIT_CHANGED;
@@ -167,7 +167,7 @@ __noinline int flow_hit_again(struct pkt *pkt)
 
 	if (!pkt)
 		return HIT_DROPPED;
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!entry)
 		return HIT_ACT;
 	for (i = 1; i < FLOW_TRIES && hit == HIT_CHANGED; i++)
@@ -185,27 +185,27 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 	struct flow_entry *entry;
 	int hit;
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!entry)
-		return drop(pkt, REASON_DROP_MAP);
-	if (pkt->related)
-		return flow_related(pkt, entry);
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	if (pkt->icmp_error)
+		return icmp_error_hit(pkt, entry);
 	hit = flow_hit_try(pkt, entry);
 	if (hit == HIT_CHANGED)
-		hit = flow_hit_again(pkt);
+		hit = flow_hit_retry(pkt);
 	if (hit == HIT_DROPPED)
 		return STEP_DONE;
 	if (hit == HIT_CONTINUE)
 		return STEP_CONTINUE;
 	if (meta_state(pkt->found) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
-	if (pkt->judged) {
+	if (pkt->is_evaluated) {
 		/* Counted where it came in. */
-		pkt->egress = RULE_NONE;
-		pkt->ingress = RULE_NONE;
-		return pass(pkt, REASON_PASS_JUDGED);
+		pkt->egress_cell = RULE_NONE;
+		pkt->ingress_cell = RULE_NONE;
+		return pass(pkt, REASON_PASS_EVALUATED);
 	}
-	flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+	count_flow(pkt, pkt->found_bucket, pkt->found_slot);
 	return pass(pkt, REASON_PASS_FLOW);
 }
 

@@ -15,13 +15,13 @@ enum claim {
 	CLAIM_RETRY,
 };
 
-static __always_inline void lane_release(__u32 bucket, __u32 lane)
+static __always_inline void release_slot(__u32 bucket, __u32 slot)
 {
 	__u64 *word = flow_tag_word(bucket);
 
 	if (word)
 		__sync_fetch_and_and(word,
-				     ~(0xffULL << (lane & (FLOW_LANES - 1)) * 8));
+				     ~(0xffULL << (slot & (FLOW_SLOTS - 1)) * 8));
 }
 
 static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
@@ -30,10 +30,10 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 	struct flow_entry *entry;
 	__u64 meta, busy;
 
-	pkt->found_lane = pkt->lane;
-	if (word >> pkt->lane * 8 & 0xff)
-		pkt->found_lane = lane_lowest(lanes_matching(word, 0));
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	pkt->found_slot = pkt->home_slot;
+	if (word >> pkt->home_slot * 8 & 0xff)
+		pkt->found_slot = lowest_slot(slots_matching(word, 0));
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!tags || !entry)
 		return CLAIM_FULL;
 	/* BUSY since now, before the tag says so: the stamp of a free line is from
@@ -44,7 +44,7 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 	if (meta_state(meta) == STATE_BUSY && meta != busy)
 		__sync_val_compare_and_swap(&entry->meta, meta, busy);
 	if (__sync_val_compare_and_swap(tags, word,
-					tag_in_lane(word, pkt->found_lane,
+					tag_word_with(word, pkt->found_slot,
 						    pkt->tag)) != word)
 		return CLAIM_RETRY;
 	return CLAIM_DONE;
@@ -54,8 +54,8 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 					       __u64 victim)
 {
-	__u32 bucket = pkt->found_bucket, lane = pkt->found_lane;
-	struct flow_entry *entry = flow_entry_at(bucket, lane);
+	__u32 bucket = pkt->found_bucket, slot = pkt->found_slot;
+	struct flow_entry *entry = flow_entry_at(bucket, slot);
 	__u64 *tags = flow_tag_word(bucket);
 	__u64 busy = meta_make(meta_serial(victim), STATE_BUSY, 0, 0, pkt->now);
 
@@ -65,70 +65,70 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	    victim)
 		return CLAIM_RETRY;
 	if (__sync_val_compare_and_swap(tags, word,
-					tag_in_lane(word, lane, pkt->tag)) !=
+					tag_word_with(word, slot, pkt->tag)) !=
 	    word) {
 		/* The line is still the victim's, unchanged: it lives on. */
 		__sync_lock_test_and_set(&entry->meta, victim);
 		return CLAIM_RETRY;
 	}
-	source_account(&entry->key, victim, busy);
+	account_source(&entry->key, victim, busy);
 	return CLAIM_DONE;
 }
 
 /* Takes a lane for pkt->key: found_bucket and found_lane on CLAIM_DONE. */
-static __always_inline enum claim claim_lane(struct pkt *pkt, __u64 words[2])
+static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 {
-	__u32 free0 = lanes_count(lanes_matching(words[0], 0));
-	__u32 free1 = lanes_count(lanes_matching(words[1], 0));
+	__u32 free0 = count_slots(slots_matching(words[0], 0));
+	__u32 free1 = count_slots(slots_matching(words[1], 0));
 	/* The emptier one, once the first is rather full: most lookups end in the
 	 * first then, and what finds no place is as rare. */
 	bool second = free1 > free0 &&
-		      free0 <= FLOW_LANES - FLOW_HALF_OPEN_LANES;
+		      free0 <= FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS;
 	__u32 spare = second ? free1 : free0;
 	__u64 scan0, scan1, victim0, victim1;
 	enum claim claim;
 
 	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
 	/* With more lanes free the half-open limit cannot be exceeded. */
-	if (spare > FLOW_LANES - FLOW_HALF_OPEN_LANES)
+	if (spare > FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS)
 		return claim_free(pkt, second ? words[1] : words[0]);
 
-	scan0 = flow_scan(pkt, pkt->bucket[0]);
+	scan0 = find_victim(pkt, pkt->bucket[0]);
 	victim0 = pkt->victim;
-	scan1 = flow_scan(pkt, pkt->bucket[1]);
+	scan1 = find_victim(pkt, pkt->bucket[1]);
 	victim1 = pkt->victim;
-	if (spare && SCAN_HALF_OPEN(second ? scan1 : scan0) < FLOW_HALF_OPEN_LANES)
+	if (spare && SCAN_HALF_OPEN(second ? scan1 : scan0) < FLOW_HALF_OPEN_SLOTS)
 		return claim_free(pkt, second ? words[1] : words[0]);
 	second = SCAN_SCORE(scan1) > SCAN_SCORE(scan0);
 	if (!SCAN_SCORE(second ? scan1 : scan0))
 		return CLAIM_FULL;
 	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
-	pkt->found_lane = SCAN_LANE(second ? scan1 : scan0);
+	pkt->found_slot = SCAN_SLOT(second ? scan1 : scan0);
 	claim = claim_victim(pkt, second ? words[1] : words[0],
 			     second ? victim1 : victim0);
 	if (claim == CLAIM_DONE)
-		flow_event(eviction(SCAN_SCORE(second ? scan1 : scan0)));
+		flow_event(eviction_event(SCAN_SCORE(second ? scan1 : scan0)));
 	return claim;
 }
 
 /* Step 3: did another CPU claim a lane for this flow too? In the other bucket; or
  * in this one, where evicting a flow of the same tag leaves the tag word as it
  * was, so that the exchange of step 2 could not tell. */
-static __always_inline bool claimed_elsewhere(struct pkt *pkt)
+static __always_inline bool is_claimed_elsewhere(struct pkt *pkt)
 {
-	__u32 mine = pkt->found_bucket, lane = pkt->found_lane;
+	__u32 mine = pkt->found_bucket, slot = pkt->found_slot;
 	__u32 other = mine == pkt->bucket[0] ? pkt->bucket[1] : pkt->bucket[0];
 	__u64 *there = flow_tag_word(other), *here = flow_tag_word(mine);
 	int find;
 
 	if (!there || !here)
 		return false;
-	find = flow_find_in(pkt, other, READ_ONCE(*there));
+	find = flow_find_in_bucket(pkt, other, READ_ONCE(*there));
 	if (find == FIND_MISS)
-		find = flow_find_in(pkt, mine,
-				    tag_in_lane(READ_ONCE(*here), lane, 0));
+		find = flow_find_in_bucket(pkt, mine,
+				    tag_word_with(READ_ONCE(*here), slot, 0));
 	pkt->found_bucket = mine;
-	pkt->found_lane = lane;
+	pkt->found_slot = slot;
 	return find != FIND_MISS;
 }
 

@@ -7,10 +7,10 @@
 
 /* Eviction order, a rank per state. A half-open flow gains one if it was opened
  * from outside; an expired flow of any state beats them all. A live flow has
- * none until it has been idle for LAST_RESORT. */
+ * none until it has been idle for EVICT_LIVE_AFTER. */
 #define RANK_IDLE 1
 #define RANK_HALF_OPEN 2
-#define RANK_OVER 4
+#define RANK_CLOSED 4
 #define RANK_EXPIRED 8
 #define AGE_SHIFT 10  /* above the part of the tick */
 #define RANK_SHIFT 34 /* above the age */
@@ -18,13 +18,13 @@
 static const __u8 RANKS[STATE_COUNT] = {
 	[STATE_TCP_SYN_SENT] = RANK_HALF_OPEN,
 	[STATE_TCP_SYN_RECV] = RANK_HALF_OPEN,
-	[STATE_TCP_TIME_WAIT] = RANK_OVER,
-	[STATE_CLOSED] = RANK_OVER,
+	[STATE_TCP_TIME_WAIT] = RANK_CLOSED,
+	[STATE_CLOSED] = RANK_CLOSED,
 	[STATE_UDP_NEW] = RANK_HALF_OPEN,
 	[STATE_ICMP_NEW] = RANK_HALF_OPEN,
 	[STATE_SCTP_NEW] = RANK_HALF_OPEN,
 	[STATE_OTHER_NEW] = RANK_HALF_OPEN,
-	[STATE_DENIED] = RANK_OVER,
+	[STATE_DENIED] = RANK_CLOSED,
 };
 
 static const __u8 HALF_OPEN[STATE_COUNT] = {
@@ -37,64 +37,64 @@ static const __u8 HALF_OPEN[STATE_COUNT] = {
  * nothing in the bucket may be evicted. */
 #define SCAN_SCORE(scan) ((scan) >> 8)
 #define SCAN_HALF_OPEN(scan) ((__u32)((scan) >> 4) & 0xf)
-#define SCAN_LANE(scan) ((__u32)(scan) & (FLOW_LANES - 1))
+#define SCAN_SLOT(scan) ((__u32)(scan) & (FLOW_SLOTS - 1))
 
 /*
  * Finds the lane of a bucket that may be evicted first and leaves its meta word
  * in pkt->victim. A global function, verified once.
  */
-__noinline __u64 flow_scan(struct pkt *pkt, __u32 bucket)
+__noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 {
-	__u64 best = 0, victim = 0, half_open_lanes = 0;
-	struct flow_bucket *line;
-	__u32 lane, scale;
+	__u64 best = 0, victim = 0, half_open_slots = 0;
+	struct flow_bucket *bucket_data;
+	__u32 slot, scale;
 
 	if (!pkt)
 		return 0;
-	scale = pkt->scale;
-	line = bpf_map_lookup_elem(&flows, &bucket);
-	if (!line)
+	scale = pkt->timeout_scale;
+	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
+	if (!bucket_data)
 		return 0;
 #pragma unroll
-	for (lane = 0; lane < FLOW_LANES; lane++) {
-		__u64 meta = READ_ONCE(line->lane[lane].meta);
+	for (slot = 0; slot < FLOW_SLOTS; slot++) {
+		__u64 meta = READ_ONCE(bucket_data->entry[slot].meta);
 		__u32 state = meta_state(meta) & (STATE_COUNT - 1);
 		__u64 age = flow_age(meta, pkt->now);
 		__u64 half_open = HALF_OPEN[state];
 		__u64 rank, score, better, later;
 
 		rank = RANKS[state] +
-		       (half_open & meta_flags(meta) / FLOW_FROM_OUTSIDE);
-		rank |= mask_below(idle_time(TIMEOUTS[state], scale), age) &
+		       (half_open & meta_flags(meta) / FLOW_FROM_NIC);
+		rank |= mask_below(scaled_timeout(TIMEOUTS[state], scale), age) &
 			RANK_EXPIRED;
-		rank |= mask_below(LAST_RESORT, age) & mask_below(rank, 1) &
+		rank |= mask_below(EVICT_LIVE_AFTER, age) & mask_below(rank, 1) &
 			RANK_IDLE;
 		/* Without a rank no score, whatever the age. */
-		later = READ_ONCE(line->lane[lane].rules) >>
+		later = READ_ONCE(bucket_data->entry[slot].rules) >>
 				RULES_OPENED_SHIFT & RULES_OPENED_MASK;
 		score = rank << RANK_SHIFT | age << AGE_SHIFT |
 			(RULES_OPENED_MASK - later);
 		score &= mask_below(0, rank);
 		/* A line that somebody writes is nobody's victim. */
 		score &= mask_below(0, state) & mask_below(meta & META_LOCKED, 1);
-		score = score << 8 | lane;
+		score = score << 8 | slot;
 		better = mask_below(best | 0xff, score);
 		best ^= (best ^ score) & better;
 		victim ^= (victim ^ meta) & better;
-		half_open_lanes += half_open;
+		half_open_slots += half_open;
 	}
 	pkt->victim = victim;
-	return best | half_open_lanes << 4;
+	return best | half_open_slots << 4;
 }
 
-static __always_inline enum flow_event eviction(__u64 score)
+static __always_inline enum flow_event eviction_event(__u64 score)
 {
 	__u32 rank = score >> RANK_SHIFT;
 
 	if (rank >= RANK_EXPIRED)
 		return FLOW_EVICTED_EXPIRED;
-	if (rank >= RANK_OVER)
-		return FLOW_EVICTED_OVER;
+	if (rank >= RANK_CLOSED)
+		return FLOW_EVICTED_CLOSED;
 	return rank >= RANK_HALF_OPEN ? FLOW_EVICTED_HALF_OPEN
 				      : FLOW_EVICTED_IDLE;
 }

@@ -20,55 +20,55 @@
 #define IDLE_LEAST_SHIFT 5
 
 /* Where the flow is, and its meta word as it was before the key was compared. */
-struct place {
-	struct flow_bucket *line;
+struct flow_ref {
+	struct flow_bucket *bucket_data;
 	__u64 meta;
-	__u32 lane;
+	__u32 slot;
 };
 
-static __always_inline bool quick_match(const struct pkt *pkt, __u32 bucket,
-					__u32 lane, struct place *place)
+static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
+					__u32 slot, struct flow_ref *ref)
 {
-	struct flow_bucket *line = bpf_map_lookup_elem(&flows, &bucket);
+	struct flow_bucket *bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 	struct flow_entry *entry;
 
-	if (!line)
+	if (!bucket_data)
 		return false;
-	lane &= FLOW_LANES - 1;
-	entry = &line->lane[lane];
+	slot &= FLOW_SLOTS - 1;
+	entry = &bucket_data->entry[slot];
 	/* What it counts is another line, which is to be on its way as well. */
 	if (FLOW_COUNTERS)
-		READ_ONCE(flow_count_at(pkt, line, lane)->packets);
-	place->line = line;
-	place->lane = lane;
-	place->meta = READ_ONCE(entry->meta);
+		READ_ONCE(flow_count_at(pkt, bucket_data, slot)->packets);
+	ref->bucket_data = bucket_data;
+	ref->slot = slot;
+	ref->meta = READ_ONCE(entry->meta);
 	asm volatile("" ::: "memory");
 	return key_equal(&entry->key, &pkt->key);
 }
 
 /* At its first choice of lane, whatever the tags say: most are, and its line is on
  * its way while they are read. Else at the first lane of its tag in either bucket. */
-static __always_inline bool quick_find(const struct pkt *pkt,
-				       struct place *place)
+static __always_inline bool fast_path_find(const struct pkt *pkt,
+				       struct flow_ref *ref)
 {
 	__u32 bucket = pkt->bucket[0];
-	__u64 *word, lanes;
+	__u64 *word, slots;
 
-	if (quick_match(pkt, bucket, pkt->lane, place))
+	if (fast_path_match(pkt, bucket, pkt->home_slot, ref))
 		return true;
 	word = flow_tag_word(bucket);
-	lanes = word ? lanes_matching(READ_ONCE(*word), pkt->tag) : 0;
-	if (lanes && quick_match(pkt, bucket, lane_lowest(lanes), place))
+	slots = word ? slots_matching(READ_ONCE(*word), pkt->tag) : 0;
+	if (slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref))
 		return true;
 	bucket = pkt->bucket[1];
 	word = flow_tag_word(bucket);
-	lanes = word ? lanes_matching(READ_ONCE(*word), pkt->tag) : 0;
-	return lanes && quick_match(pkt, bucket, lane_lowest(lanes), place);
+	slots = word ? slots_matching(READ_ONCE(*word), pkt->tag) : 0;
+	return slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref);
 }
 
 /* Can it be one of those at all? To look for the flow of a SYN is to wait for memory
  * in vain. */
-static __always_inline bool quick_segment(const struct pkt *pkt)
+static __always_inline bool may_take_fast_path(const struct pkt *pkt)
 {
 	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
 
@@ -77,7 +77,7 @@ static __always_inline bool quick_segment(const struct pkt *pkt)
 
 /* Is the flow established, judged under what is in force, and nobody's at the
  * moment? Then such a packet leaves it as it is. */
-static __always_inline bool quick_state(const struct pkt *pkt, __u64 meta,
+static __always_inline bool is_fast_path_state(const struct pkt *pkt, __u64 meta,
 					__u64 control)
 {
 	const __u64 mask = META_LOCKED |
@@ -88,11 +88,11 @@ static __always_inline bool quick_state(const struct pkt *pkt, __u64 meta,
 
 	return (meta & mask) == (state << META_STATE_SHIFT |
 				 (__u64)FLOW_REPLIED << META_FLAGS_SHIFT) &&
-	       flow_current(meta, control);
+	       flow_epoch_current(meta, control);
 }
 
 /* The flow was there before and after what was read of it, and has been seen now. */
-static __always_inline bool quick_seen(struct flow_entry *entry, __u64 meta,
+static __always_inline bool update_last_seen(struct flow_entry *entry, __u64 meta,
 				       __u32 now)
 {
 	__u32 state = meta_state(meta);
@@ -108,74 +108,74 @@ static __always_inline bool quick_seen(struct flow_entry *entry, __u64 meta,
 }
 
 /* What is to be counted. */
-struct quick {
-	struct place place;
+struct fast_hit {
+	struct flow_ref ref;
 	__u64 rules;
 	__u32 now;
 };
 
 /* Is the packet one of those? pkt is read and has its key. */
-static __always_inline bool quick_passes(struct pkt *pkt, __u64 control,
+static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 					 __u64 interface, __u32 hook,
-					 struct quick *quick)
+					 struct fast_hit *hit)
 {
 	struct flow_entry *entry;
 
-	if (!quick_segment(pkt))
+	if (!may_take_fast_path(pkt))
 		return false;
-	if (INSIDE_COUNT && interface & INTERFACE_OUTSIDE &&
-	    inside_address(pkt->source_be[0], pkt->source_be[1]))
+	if (INTERNAL_COUNT && interface & INTERFACE_EXTERNAL &&
+	    is_internal_address(pkt->source_be[0], pkt->source_be[1]))
 		return false;
-	if (foreign(pkt->source_be, hook, interface & INTERFACE_OUTSIDE))
+	if (is_foreign_source(pkt->source_be, hook, interface & INTERFACE_EXTERNAL))
 		return false;
-	if (!quick_find(pkt, &quick->place))
+	if (!fast_path_find(pkt, &hit->ref))
 		return false;
-	entry = &quick->place.line->lane[quick->place.lane];
-	quick->rules = READ_ONCE(entry->rules);
-	if (quick->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
-	    !quick_state(pkt, quick->place.meta, control))
+	entry = &hit->ref.bucket_data->entry[hit->ref.slot];
+	hit->rules = READ_ONCE(entry->rules);
+	if (hit->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
+	    !is_fast_path_state(pkt, hit->ref.meta, control))
 		return false;
 	/* What was opened from behind the NIC does not come in by it, unless forged. Nor does
 	 * what answers come from this machine; who opened it was no address of the machine
 	 * when it did. */
 	if (hook == HOOK_XDP && !BRIDGE) {
-		if (!flow_from_opener(pkt, quick->place.meta)) {
-			if (own_perhaps(pkt->source_be))
+		if (!is_from_opener(pkt, hit->ref.meta)) {
+			if (may_be_host_address(pkt->source_be))
 				return false;
-		} else if (!(meta_flags(quick->place.meta) & FLOW_FROM_OUTSIDE)) {
+		} else if (!(meta_flags(hit->ref.meta) & FLOW_FROM_NIC)) {
 			return false;
 		}
 	}
 	/* The line has been this flow's since its meta word was read, or that has
 	 * changed. */
 	asm volatile("" ::: "memory");
-	quick->now = clock_tick(clock_nanoseconds());
-	if (!quick_seen(entry, quick->place.meta, quick->now))
+	hit->now = clock_tick(clock_nanoseconds());
+	if (!update_last_seen(entry, hit->ref.meta, hit->now))
 		return false;
 	if (pkt->protocol == IPPROTO_TCP)
 		tcp_note_ack(pkt, entry, false);
 	return true;
 }
 
-static __always_inline void quick_count(const struct pkt *pkt, __u64 interface,
+static __always_inline void fast_path_count(const struct pkt *pkt, __u64 interface,
 					__u32 hook, __u32 packets,
-					const struct quick *quick)
+					const struct fast_hit *hit)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), bytes = pkt->bytes;
-	__u32 egress = quick->rules >> RULES_EGRESS_SHIFT & RULES_MASK;
-	__u32 ingress = quick->rules >> RULES_INGRESS_SHIFT & RULES_MASK;
+	__u32 egress = hit->rules >> RULES_EGRESS_SHIFT & RULES_MASK;
+	__u32 ingress = hit->rules >> RULES_INGRESS_SHIFT & RULES_MASK;
 	struct flow_count *count;
 
 	if (FLOW_COUNTERS) {
-		count = flow_count_at(pkt, quick->place.line, quick->place.lane);
+		count = flow_count_at(pkt, hit->ref.bucket_data, hit->ref.slot);
 		count->packets += packets;
 		count->bytes += bytes;
 	}
-	reason_count_at(cpu, interface & (INTERFACE_SLOTS - 1), hook,
+	count_reason_at(cpu, interface & (INTERFACE_SLOTS - 1), hook,
 			REASON_PASS_FLOW, packets, bytes);
-	rule_count_at(cpu, egress, 0, packets, bytes, quick->now);
+	count_rule_at(cpu, egress, 0, packets, bytes, hit->now);
 	if (ingress != egress)
-		rule_count_at(cpu, ingress, 0, packets, bytes, quick->now);
+		count_rule_at(cpu, ingress, 0, packets, bytes, hit->now);
 }
 
 #endif

@@ -21,14 +21,14 @@
 #include "flow/account.h"
 #include "flow/claim.h"
 
-static __always_inline __u32 state_opened(struct pkt *pkt)
+static __always_inline __u32 initial_state(struct pkt *pkt)
 {
 	switch (pkt->protocol) {
 	case IPPROTO_TCP:
 		/* A segment from the middle of a connection has yet to be
 		 * answered from the other side. */
-		return pkt->opens  ? STATE_TCP_SYN_SENT :
-		       pkt->cookie ? STATE_TCP_ESTABLISHED :
+		return pkt->may_create_flow  ? STATE_TCP_SYN_SENT :
+		       pkt->has_syn_cookie ? STATE_TCP_ESTABLISHED :
 				     STATE_TCP_SYN_RECV;
 	case IPPROTO_UDP:
 		return STATE_UDP_NEW;
@@ -41,74 +41,74 @@ static __always_inline __u32 state_opened(struct pkt *pkt)
 	return STATE_OTHER_NEW;
 }
 
-static __always_inline __u64 meta_opened(struct pkt *pkt, __u32 serial)
+static __always_inline __u64 initial_meta(struct pkt *pkt, __u32 serial)
 {
-	__u32 flags = pkt->from_low != pkt->reversed ? FLOW_ORIG_LOW : 0;
+	__u32 flags = pkt->sender_is_lower != pkt->is_reversed ? FLOW_ORIG_LOW : 0;
 
-	if ((pkt->hook == HOOK_XDP) != pkt->reversed)
-		flags |= FLOW_FROM_OUTSIDE;
-	if (pkt->reversed || pkt->cookie)
+	if ((pkt->hook == HOOK_XDP) != pkt->is_reversed)
+		flags |= FLOW_FROM_NIC;
+	if (pkt->is_reversed || pkt->has_syn_cookie)
 		flags |= FLOW_REPLIED;
 	/* During the warm-up policy was asked about the one who did open it. */
-	if (!pkt->opens && !pkt->warm && !pkt->cookie)
+	if (!pkt->may_create_flow && !pkt->is_warm_up && !pkt->has_syn_cookie)
 		flags |= FLOW_MIDSTREAM;
-	return meta_make(serial, state_opened(pkt), flags,
+	return meta_make(serial, initial_state(pkt), flags,
 			 control_epoch(pkt->control), pkt->now);
 }
 
-static __always_inline __u64 rules_word(struct pkt *pkt)
+static __always_inline __u64 pack_rules(struct pkt *pkt)
 {
-	__u64 rules = (__u64)(pkt->egress & CELL_RULE_MASK)
+	__u64 rules = (__u64)(pkt->egress_cell & CELL_RULE_MASK)
 			      << RULES_EGRESS_SHIFT |
-		      (__u64)(pkt->ingress & CELL_RULE_MASK)
+		      (__u64)(pkt->ingress_cell & CELL_RULE_MASK)
 			      << RULES_INGRESS_SHIFT |
-		      (__u64)pkt->part << RULES_OPENED_SHIFT;
+		      (__u64)pkt->tick_fraction << RULES_OPENED_SHIFT;
 
-	if (pkt->egress & CELL_DENY)
+	if (pkt->egress_cell & CELL_DENY)
 		rules |= RULES_DENY_EGRESS;
-	if (pkt->ingress & CELL_DENY)
+	if (pkt->ingress_cell & CELL_DENY)
 		rules |= RULES_DENY_INGRESS;
 	return rules;
 }
 
 /* Both directions' counters start again with this packet. */
-static __always_inline void counts_restart(struct pkt *pkt)
+static __always_inline void reset_flow_counters(struct pkt *pkt)
 {
-	__u32 lane = pkt->found_lane & (FLOW_LANES - 1);
+	__u32 slot = pkt->found_slot & (FLOW_SLOTS - 1);
 	__u32 bucket = pkt->found_bucket; /* on the stack: 6.1 takes keys from there */
-	struct flow_bucket *line;
-	__u32 own = !pkt->from_low;
+	struct flow_bucket *bucket_data;
+	__u32 own = !pkt->sender_is_lower;
 
 	if (!FLOW_COUNTERS)
 		return;
-	line = bpf_map_lookup_elem(&flows, &bucket);
-	if (!line)
+	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
+	if (!bucket_data)
 		return;
-	line->count[own][lane].packets = pkt->packets;
-	line->count[own][lane].bytes = pkt->bytes;
-	line->count[!own][lane].packets = 0;
-	line->count[!own][lane].bytes = 0;
+	bucket_data->count[own][slot].packets = pkt->packets;
+	bucket_data->count[own][slot].bytes = pkt->bytes;
+	bucket_data->count[!own][slot].packets = 0;
+	bucket_data->count[!own][slot].bytes = 0;
 }
 
 /* What the sender's first packet says of the sequence numbers, or tags. */
-static __always_inline void acks_restart(struct pkt *pkt,
+static __always_inline void reset_flow_acks(struct pkt *pkt,
 					 struct flow_entry *entry)
 {
-	__u32 own = pkt->from_low ? 0 : 1;
+	__u32 own = pkt->sender_is_lower ? 0 : 1;
 	bool tcp = pkt->protocol == IPPROTO_TCP;
 
-	entry->ack[own] = pkt->opens && tcp ? 0 : pkt->ack;
-	entry->ack[!own] = tcp ? pkt->sequence + pkt->opens : 0;
+	entry->ack[own] = pkt->may_create_flow && tcp ? 0 : pkt->ack;
+	entry->ack[!own] = tcp ? pkt->sequence + pkt->may_create_flow : 0;
 }
 
 /* One try. A global function: the verifier walks it once, not once per try. */
-__noinline int flow_insert_once(struct pkt *pkt)
+__noinline int flow_try_insert(struct pkt *pkt)
 {
 	struct flow_entry *entry;
 	__u64 words[2] = {};
 	enum claim claim;
 	__u32 serial;
-	enum find find;
+	enum find_result find;
 	__u64 meta;
 
 	if (!pkt)
@@ -118,26 +118,26 @@ __noinline int flow_insert_once(struct pkt *pkt)
 		return CLAIM_DENIED;
 	if (find != FIND_MISS)
 		return CLAIM_OTHER;
-	claim = claim_lane(pkt, words);
+	claim = claim_slot(pkt, words);
 	if (claim != CLAIM_DONE)
 		return claim;
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!entry)
 		return CLAIM_FULL;
-	if (claimed_elsewhere(pkt)) {
-		lane_release(pkt->found_bucket, pkt->found_lane);
+	if (is_claimed_elsewhere(pkt)) {
+		release_slot(pkt->found_bucket, pkt->found_slot);
 		return CLAIM_OTHER;
 	}
 	entry->key = pkt->key;
-	entry->rules = rules_word(pkt);
-	acks_restart(pkt, entry);
-	counts_restart(pkt);
+	entry->rules = pack_rules(pkt);
+	reset_flow_acks(pkt, entry);
+	reset_flow_counters(pkt);
 	serial = meta_serial(READ_ONCE(entry->meta)) + 1;
-	meta = meta_opened(pkt, serial);
-	if (pkt->cookie && source_exhausted(&pkt->key, meta))
+	meta = initial_meta(pkt, serial);
+	if (pkt->has_syn_cookie && is_source_exhausted(&pkt->key, meta))
 		meta ^= STATE_TCP_ESTABLISHED ^ STATE_TCP_SYN_RECV;
 	__sync_lock_test_and_set(&entry->meta, meta);
-	source_account(&pkt->key, 0, meta);
+	account_source(&pkt->key, 0, meta);
 	return CLAIM_DONE;
 }
 
@@ -146,7 +146,7 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 	int i, claim = CLAIM_RETRY;
 
 	for (i = 0; i < FLOW_TRIES && claim == CLAIM_RETRY; i++)
-		claim = flow_insert_once(pkt);
+		claim = flow_try_insert(pkt);
 	if (claim == CLAIM_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
 	if (claim == CLAIM_FULL) {
@@ -158,9 +158,9 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
 	}
 	if (claim == CLAIM_DONE) {
-		pkt->new_flow = 1;
+		pkt->is_new_flow = 1;
 		flow_event(FLOW_INSERTED);
-		if (pkt->cookie)
+		if (pkt->has_syn_cookie)
 			flow_event(FLOW_COOKIE);
 	}
 	return pass(pkt, REASON_PASS_NEW);
@@ -171,13 +171,13 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
  * 0 if another CPU changed it meanwhile: that one's word stays. It may carry
  * a newer epoch, and a flow that is still stale is judged at its next packet.
  */
-__noinline int flow_rewrite(struct pkt *pkt, __u64 next, int restart)
+__noinline int flow_update(struct pkt *pkt, __u64 next, int restart)
 {
 	struct flow_entry *entry;
 
 	if (!pkt || pkt->found & META_LOCKED)
 		return 0;
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_lane);
+	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
 	if (!entry)
 		return 0;
 	if (__sync_val_compare_and_swap(&entry->meta, pkt->found,
@@ -188,16 +188,16 @@ __noinline int flow_rewrite(struct pkt *pkt, __u64 next, int restart)
 		__sync_lock_test_and_set(&entry->meta, pkt->found);
 		return 0;
 	}
-	entry->rules = rules_word(pkt);
-	pkt->new_flow = !!restart;
+	entry->rules = pack_rules(pkt);
+	pkt->is_new_flow = !!restart;
 	if (restart) {
-		acks_restart(pkt, entry);
-		counts_restart(pkt);
+		reset_flow_acks(pkt, entry);
+		reset_flow_counters(pkt);
 	}
 	__sync_lock_test_and_set(&entry->meta, next);
-	source_account(&pkt->key, pkt->found, next);
+	account_source(&pkt->key, pkt->found, next);
 	if (!restart)
-		flow_count(pkt, pkt->found_bucket, pkt->found_lane);
+		count_flow(pkt, pkt->found_bucket, pkt->found_slot);
 	return 1;
 }
 

@@ -9,7 +9,7 @@
 
 #define FLOW_TRIES 4
 
-enum find {
+enum find_result {
 	FIND_MISS,
 	FIND_HIT,  /* pkt->found, found_bucket, found_lane are set */
 	FIND_BUSY, /* another CPU is writing what may be this flow */
@@ -21,11 +21,11 @@ static __always_inline __u64 *flow_tag_word(__u32 bucket)
 }
 
 static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
-							__u32 lane)
+							__u32 slot)
 {
-	struct flow_bucket *line = bpf_map_lookup_elem(&flows, &bucket);
+	struct flow_bucket *bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 
-	return line ? &line->lane[lane & (FLOW_LANES - 1)] : NULL;
+	return bucket_data ? &bucket_data->entry[slot & (FLOW_SLOTS - 1)] : NULL;
 }
 
 /*
@@ -33,23 +33,23 @@ static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
  * given tag word. A global function: the verifier walks its loop once, whatever
  * the number of callers.
  */
-__noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
+__noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 {
-	struct flow_bucket *line;
-	__u64 lanes, busy = 0;
+	struct flow_bucket *bucket_data;
+	__u64 slots, busy = 0;
 	int i;
 
 	if (!pkt)
 		return FIND_MISS;
-	lanes = lanes_matching(word, pkt->tag);
-	if (!lanes)
+	slots = slots_matching(word, pkt->tag);
+	if (!slots)
 		return FIND_MISS;
-	line = bpf_map_lookup_elem(&flows, &bucket);
-	if (!line)
+	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
+	if (!bucket_data)
 		return FIND_MISS;
-	for (i = 0; i < FLOW_LANES && lanes; i++) {
-		__u32 lane = lane_lowest(lanes);
-		struct flow_entry *entry = &line->lane[lane];
+	for (i = 0; i < FLOW_SLOTS && slots; i++) {
+		__u32 slot = lowest_slot(slots);
+		struct flow_entry *entry = &bucket_data->entry[slot];
 		__u64 meta = READ_ONCE(entry->meta);
 
 		if (meta_state(meta) == STATE_BUSY) {
@@ -61,17 +61,17 @@ __noinline int flow_find_in(struct pkt *pkt, __u32 bucket, __u64 word)
 				return FIND_BUSY; /* taken over meanwhile */
 			pkt->found = meta;
 			pkt->found_bucket = bucket;
-			pkt->found_lane = lane;
+			pkt->found_slot = slot;
 			return FIND_HIT;
 		}
-		lanes &= lanes - 1;
+		slots &= slots - 1;
 	}
 	return busy ? FIND_BUSY : FIND_MISS;
 }
 
 /* Leaves the two tag words it looked at in words, for a claim that must not
  * miss what came after. */
-static __always_inline enum find flow_find(struct pkt *pkt, __u64 words[2])
+static __always_inline enum find_result flow_find(struct pkt *pkt, __u64 words[2])
 {
 	__u64 *first = flow_tag_word(pkt->bucket[0]);
 	__u64 *second = flow_tag_word(pkt->bucket[1]);
@@ -81,13 +81,13 @@ static __always_inline enum find flow_find(struct pkt *pkt, __u64 words[2])
 		return FIND_MISS;
 	words[0] = READ_ONCE(*first);
 	words[1] = READ_ONCE(*second);
-	if (lanes_matching(words[0], pkt->tag)) {
-		a = flow_find_in(pkt, pkt->bucket[0], words[0]);
+	if (slots_matching(words[0], pkt->tag)) {
+		a = flow_find_in_bucket(pkt, pkt->bucket[0], words[0]);
 		if (a == FIND_HIT)
 			return FIND_HIT;
 	}
-	if (lanes_matching(words[1], pkt->tag)) {
-		b = flow_find_in(pkt, pkt->bucket[1], words[1]);
+	if (slots_matching(words[1], pkt->tag)) {
+		b = flow_find_in_bucket(pkt, pkt->bucket[1], words[1]);
 		if (b == FIND_HIT)
 			return FIND_HIT;
 	}

@@ -8,7 +8,7 @@
 
 #define SCTP_REFLECTED 0x01 /* T: the tag is the one that the sender had chosen */
 
-static __always_inline bool sctp_ends(const struct pkt *pkt)
+static __always_inline bool is_sctp_end(const struct pkt *pkt)
 {
 	return pkt->chunk == SCTP_CHUNK_ABORT ||
 	       pkt->chunk == SCTP_CHUNK_SHUTDOWN_COMPLETE;
@@ -18,8 +18,8 @@ static __always_inline bool sctp_ends(const struct pkt *pkt)
 static __always_inline void sctp_note_tag(struct pkt *pkt,
 					  struct flow_entry *entry, bool opening)
 {
-	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
-	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+	__u32 *own = &entry->ack[pkt->sender_is_lower ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->sender_is_lower ? 1 : 0];
 
 	if (opening && (pkt->chunk == SCTP_CHUNK_INIT ||
 			(pkt->chunk == SCTP_CHUNK_INIT_ACK &&
@@ -33,13 +33,13 @@ static __always_inline void sctp_advance(struct pkt *pkt,
 					 struct flow_entry *entry,
 					 bool opening, __u32 *state)
 {
-	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
-	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+	__u32 *own = &entry->ack[pkt->sender_is_lower ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->sender_is_lower ? 1 : 0];
 	__u32 tag = READ_ONCE(*(pkt->chunk_flags & SCTP_REFLECTED ? own : other));
 
-	if (sctp_ends(pkt) && tag && pkt->sequence == tag)
+	if (is_sctp_end(pkt) && tag && pkt->sequence == tag)
 		*state = STATE_CLOSED;
-	else if (!pkt->foreign)
+	else if (!pkt->has_foreign_source)
 		sctp_note_tag(pkt, entry, opening);
 }
 

@@ -16,12 +16,12 @@
 
 /* Is a flow with this meta word counted for its source? Whatever the limit is: it
  * may be another one when the flow ends. */
-static __always_inline bool source_counts(__u64 meta)
+static __always_inline bool is_counted(__u64 meta)
 {
-	return state_live(meta_state(meta));
+	return is_live(meta_state(meta));
 }
 
-static __always_inline bool source_find(const struct flow_key *key, __u64 meta,
+static __always_inline bool flow_source_cells(const struct flow_key *key, __u64 meta,
 					struct source_cells *cells)
 {
 	return source_cells(&source_flows, key,
@@ -29,26 +29,26 @@ static __always_inline bool source_find(const struct flow_key *key, __u64 meta,
 }
 
 /* Has the source of this flow as many as it may? */
-static __always_inline bool source_exhausted(const struct flow_key *key,
+static __always_inline bool is_source_exhausted(const struct flow_key *key,
 					     __u64 meta)
 {
 	struct source_cells cells;
 
-	if (!SOURCE_LIMIT || !source_find(key, meta, &cells))
+	if (!SOURCE_LIMIT || !flow_source_cells(key, meta, &cells))
 		return false;
 	return (__s64)READ_ONCE(*cells.first) >= SOURCE_LIMIT &&
 	       (__s64)READ_ONCE(*cells.second) >= SOURCE_LIMIT;
 }
 
 /* Who exchanged one meta word of a flow for another accounts for it. */
-static __always_inline void source_account(const struct flow_key *key,
+static __always_inline void account_source(const struct flow_key *key,
 					   __u64 before, __u64 after)
 {
-	bool was = source_counts(before), is = source_counts(after);
+	bool was = is_counted(before), is = is_counted(after);
 	struct source_cells cells;
 	__u64 one = is ? 1 : -1;
 
-	if (was == is || !source_find(key, is ? after : before, &cells))
+	if (was == is || !flow_source_cells(key, is ? after : before, &cells))
 		return;
 	__sync_fetch_and_add(cells.first, one);
 	__sync_fetch_and_add(cells.second, one);

@@ -8,7 +8,7 @@
 #include "core/meta_word.h"
 #include "core/ticks.h"
 
-static __always_inline bool state_live(__u32 state)
+static __always_inline bool is_live(__u32 state)
 {
 	const __u32 set = 1 << STATE_TCP_ESTABLISHED | 1 << STATE_TCP_FIN_WAIT |
 			  1 << STATE_UDP_REPLIED | 1 << STATE_ICMP_REPLIED |
@@ -23,7 +23,7 @@ static __always_inline __u64 flow_age(__u64 meta, __u32 now)
 	return ticks_since(meta_seen(meta), now);
 }
 
-static __always_inline bool flow_half_open(__u32 state)
+static __always_inline bool is_half_open(__u32 state)
 {
 	const __u32 set = 1 << STATE_TCP_SYN_SENT | 1 << STATE_TCP_SYN_RECV |
 			  1 << STATE_UDP_NEW | 1 << STATE_ICMP_NEW |
@@ -32,7 +32,7 @@ static __always_inline bool flow_half_open(__u32 state)
 	return set >> state & 1;
 }
 
-static __always_inline bool flow_over(__u32 state)
+static __always_inline bool flow_closed(__u32 state)
 {
 	const __u32 set = 1 << STATE_TCP_TIME_WAIT | 1 << STATE_CLOSED |
 			  1 << STATE_DENIED;
@@ -42,7 +42,7 @@ static __always_inline bool flow_over(__u32 state)
 
 /* In ticks. While live flows fill the table it is less than the configured time,
  * but never so little that the edge of a tick could be an end. */
-static __always_inline __u64 idle_time(__u32 ticks, __u32 scale)
+static __always_inline __u64 scaled_timeout(__u32 ticks, __u32 scale)
 {
 	return (__u64)ticks * scale / SCALE_ONE + ((SCALE_ONE - scale) >> 6);
 }
@@ -51,16 +51,16 @@ static __always_inline bool flow_expired(struct pkt *pkt, __u64 meta)
 {
 	__u32 ticks = TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
 
-	return flow_age(meta, pkt->now) > idle_time(ticks, pkt->scale);
+	return flow_age(meta, pkt->now) > scaled_timeout(ticks, pkt->timeout_scale);
 }
 
-static __always_inline bool flow_from_opener(struct pkt *pkt, __u64 meta)
+static __always_inline bool is_from_opener(struct pkt *pkt, __u64 meta)
 {
-	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == pkt->from_low;
+	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == pkt->sender_is_lower;
 }
 
 /* The stamp is the packet's epoch or a later one: judged under what is in force. */
-static __always_inline bool flow_current(__u64 meta, __u64 control)
+static __always_inline bool flow_epoch_current(__u64 meta, __u64 control)
 {
 	__u32 lead = meta_epoch(meta) - control_epoch(control);
 

@@ -15,12 +15,12 @@
 #define ACK_STEP (1U << 16)
 #define SEQUENCE_WINDOW (1U << 23)
 
-static __always_inline bool tcp_believed(struct pkt *pkt,
+static __always_inline bool tcp_in_window(struct pkt *pkt,
 					 const struct flow_entry *entry,
 					 bool answers_syn)
 {
-	__u32 own = READ_ONCE(entry->ack[pkt->from_low ? 0 : 1]);
-	__u32 expected = READ_ONCE(entry->ack[pkt->from_low ? 1 : 0]);
+	__u32 own = READ_ONCE(entry->ack[pkt->sender_is_lower ? 0 : 1]);
+	__u32 expected = READ_ONCE(entry->ack[pkt->sender_is_lower ? 1 : 0]);
 
 	if (answers_syn) /* an RST from where nothing has been seen yet */
 		return pkt->tcp_flags & TCP_ACK && pkt->ack == own;
@@ -31,10 +31,10 @@ static __always_inline bool tcp_believed(struct pkt *pkt,
 
 /* Does it acknowledge about what the other side has sent? Who forges the opener's
  * address has not seen the SYN ACK, and must not make its flow last. */
-static __always_inline bool tcp_answers(struct pkt *pkt,
+static __always_inline bool tcp_ack_in_window(struct pkt *pkt,
 					const struct flow_entry *entry)
 {
-	__u32 own = READ_ONCE(entry->ack[pkt->from_low ? 0 : 1]);
+	__u32 own = READ_ONCE(entry->ack[pkt->sender_is_lower ? 0 : 1]);
 
 	return !own || pkt->ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
 }
@@ -46,8 +46,8 @@ static __always_inline void tcp_note_ack(struct pkt *pkt,
 					 struct flow_entry *entry,
 					 bool half_open)
 {
-	__u32 *own = &entry->ack[pkt->from_low ? 0 : 1];
-	__u32 *other = &entry->ack[pkt->from_low ? 1 : 0];
+	__u32 *own = &entry->ack[pkt->sender_is_lower ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->sender_is_lower ? 1 : 0];
 
 	if (pkt->tcp_flags & TCP_ACK &&
 	    (!READ_ONCE(*own) || pkt->ack - READ_ONCE(*own) - ACK_STEP <
@@ -74,36 +74,36 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 					     __u64 meta, __u32 *state,
 					     __u32 *flags)
 {
-	bool opener = flow_from_opener(pkt, meta);
+	bool opener = is_from_opener(pkt, meta);
 	bool plain_ack = (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
-	__u32 fin = pkt->from_low ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
+	__u32 fin = pkt->sender_is_lower ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
 	bool ends = pkt->tcp_flags & (TCP_RST | TCP_FIN);
 	bool answers;
 
-	if (pkt->opens && (flow_over(*state) || *flags & FLOW_MIDSTREAM ||
+	if (pkt->may_create_flow && (flow_closed(*state) || *flags & FLOW_MIDSTREAM ||
 			   *state == STATE_TCP_FIN_WAIT)) {
-		pkt->reopen = 1;
+		pkt->is_reopened = 1;
 		return STEP_CONTINUE;
 	}
-	if (pkt->opens && !opener && *state != STATE_TCP_SYN_SENT)
+	if (pkt->may_create_flow && !opener && *state != STATE_TCP_SYN_SENT)
 		return drop(pkt, REASON_DROP_TCP_STATE);
 	if (*state == STATE_DENIED)
 		return STEP_CONTINUE;
-	if (ends && !tcp_believed(pkt, entry,
+	if (ends && !tcp_in_window(pkt, entry,
 				  *state == STATE_TCP_SYN_SENT && !opener))
 		return STEP_CONTINUE;
 	if (!opener)
 		*flags |= FLOW_REPLIED;
 	if (pkt->tcp_flags & TCP_RST) {
-		if (flow_half_open(*state))
+		if (is_half_open(*state))
 			*state = STATE_CLOSED;
 		else if (*state == STATE_TCP_ESTABLISHED)
 			*state = STATE_TCP_FIN_WAIT;
 		return STEP_CONTINUE;
 	}
-	answers = tcp_answers(pkt, entry);
-	if (!pkt->foreign)
-		tcp_note_ack(pkt, entry, flow_half_open(*state));
+	answers = tcp_ack_in_window(pkt, entry);
+	if (!pkt->has_foreign_source)
+		tcp_note_ack(pkt, entry, is_half_open(*state));
 	if (!(*flags & FLOW_REPLIED))
 		return STEP_CONTINUE; /* one side alone cannot make it last */
 	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->tcp_flags & TCP_SYN)

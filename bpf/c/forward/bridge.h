@@ -29,7 +29,7 @@ struct net_device {
 /* Tracepoints see every network namespace, numbers of interfaces are of one. */
 volatile const __u32 NETWORK_NAMESPACE = 0;
 
-static __always_inline void bridge_count_lost(const struct net_device *from,
+static __always_inline void count_lost_frames(const struct net_device *from,
 					      int frames)
 {
 	__u32 ifindex, slot;
@@ -51,7 +51,7 @@ static __always_inline void bridge_count_lost(const struct net_device *from,
 SEC("tp_btf/xdp_devmap_xmit")
 int bridge_xmit(__u64 *ctx)
 {
-	bridge_count_lost((const struct net_device *)ctx[0], (int)ctx[3]);
+	count_lost_frames((const struct net_device *)ctx[0], (int)ctx[3]);
 	return 0;
 }
 
@@ -59,7 +59,7 @@ int bridge_xmit(__u64 *ctx)
 SEC("tp_btf/xdp_redirect_err")
 int bridge_error(__u64 *ctx)
 {
-	bridge_count_lost((const struct net_device *)ctx[0], 1);
+	count_lost_frames((const struct net_device *)ctx[0], 1);
 	return 0;
 }
 

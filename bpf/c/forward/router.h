@@ -19,7 +19,7 @@
 
 /* The sum of a header of which the byte before the protocol, the TTL, was lowered
  * by one (RFC 1141). */
-static __always_inline void ttl_lower(struct iphdr *ip)
+static __always_inline void decrement_ttl(struct iphdr *ip)
 {
 	__u32 sum = ip->check;
 
@@ -28,7 +28,7 @@ static __always_inline void ttl_lower(struct iphdr *ip)
 	ip->ttl--;
 }
 
-static __always_inline bool routed_v4(struct iphdr *ip, void *data_end,
+static __always_inline bool fill_fib_v4(struct iphdr *ip, void *data_end,
 				      struct bpf_fib_lookup *fib)
 {
 	if ((void *)(ip + 1) > data_end || ip->ttl <= 1)
@@ -45,7 +45,7 @@ static __always_inline bool routed_v4(struct iphdr *ip, void *data_end,
 }
 
 /* Extension headers, fragments among them, are the stack's. */
-static __always_inline bool routed_v6(struct ipv6hdr *ip, void *data_end,
+static __always_inline bool fill_fib_v6(struct ipv6hdr *ip, void *data_end,
 				      struct bpf_fib_lookup *fib, __u8 protocol)
 {
 	if ((void *)(ip + 1) > data_end || ip->hop_limit <= 1 ||
@@ -62,7 +62,7 @@ static __always_inline bool routed_v6(struct ipv6hdr *ip, void *data_end,
 
 /* Strict reverse path (RFC 3704): the way back to the source is the way it came. What is
  * not so the stack decides, which knows loose mode and its exceptions. */
-static __always_inline bool comes_back(struct xdp_md *ctx,
+static __always_inline bool is_reverse_path_valid(struct xdp_md *ctx,
 				       const struct bpf_fib_lookup *there,
 				       __u32 ifindex)
 {
@@ -85,7 +85,7 @@ static __always_inline bool comes_back(struct xdp_md *ctx,
 }
 
 /* The action for a packet that passes. */
-static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
+static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
@@ -96,7 +96,7 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 
 	/* Judged as a packet, not let through for the link's sake; no error, of which
 	 * the way depends on what it quotes; no tag, whose interface would be another. */
-	if (!pkt->kind || pkt->tags || pkt->tunnel || pkt->fib & FIB_STACK ||
+	if (!pkt->kind || pkt->vlan_tags || pkt->tunnel || pkt->fib_flags & FIB_STACK ||
 	    (pkt->reason != REASON_PASS_FLOW && pkt->reason != REASON_PASS_NEW &&
 	     pkt->reason != REASON_PASS_FAILSAFE &&
 	     pkt->reason != REASON_PASS_WARM_UP))
@@ -104,7 +104,7 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	/* The stack may have translated what was opened through tc, and translates its
 	 * answers back. Protocols of which rules may ask for ports that are not read here
 	 * are its affair, too. */
-	if ((pkt->found && !(meta_flags(pkt->found) & FLOW_FROM_OUTSIDE)) ||
+	if ((pkt->found && !(meta_flags(pkt->found) & FLOW_FROM_NIC)) ||
 	    pkt->protocol == IPPROTO_DCCP || pkt->protocol == IPPROTO_UDPLITE)
 		return XDP_PASS;
 	if ((void *)(eth + 1) > data_end)
@@ -114,7 +114,7 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	if (!to || to != pkt->mac)
 		return XDP_PASS;
 	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
-	if (!v4 && pkt->fib & FIB_STACK6)
+	if (!v4 && pkt->fib_flags & FIB_STACK6)
 		return XDP_PASS;
 	/* IP options are the stack's. */
 	if (v4 && ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
@@ -126,11 +126,11 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 		fib.sport = bpf_htons(pkt->source_port);
 		fib.dport = bpf_htons(pkt->destination_port);
 	}
-	if (!(v4 ? routed_v4((void *)(eth + 1), data_end, &fib)
-		 : routed_v6((void *)(eth + 1), data_end, &fib,
+	if (!(v4 ? fill_fib_v4((void *)(eth + 1), data_end, &fib)
+		 : fill_fib_v6((void *)(eth + 1), data_end, &fib,
 			     pkt->protocol)) ||
-	    (v4 && pkt->fib & FIB_RP_FILTER &&
-	     !comes_back(ctx, &fib, pkt->ifindex)) ||
+	    (v4 && pkt->fib_flags & FIB_RP_FILTER &&
+	     !is_reverse_path_valid(ctx, &fib, pkt->ifindex)) ||
 	    bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
 		return XDP_PASS;
 	out = fib.ifindex;
@@ -138,7 +138,7 @@ static __always_inline int route(struct xdp_md *ctx, struct pkt *pkt)
 	if (out == pkt->ifindex || !bpf_map_lookup_elem(&bridge_ports, &out))
 		return XDP_PASS;
 	if (v4)
-		ttl_lower((void *)(eth + 1));
+		decrement_ttl((void *)(eth + 1));
 	else
 		((struct ipv6hdr *)(eth + 1))->hop_limit--;
 	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);

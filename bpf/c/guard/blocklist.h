@@ -26,13 +26,13 @@ struct {
 	__type(value, struct block);
 } block_prefixes SEC(".maps");
 
-static __always_inline bool block_holds(const struct block *block)
+static __always_inline bool is_block_active(const struct block *block)
 {
 	return block && bpf_ktime_get_boot_ns() < block->until;
 }
 
 /* One address. A global function, verified once. */
-__noinline int address_blocked(__u64 first, __u64 second, __u32 which)
+__noinline int is_address_blocked(__u64 first, __u64 second, __u32 which)
 {
 	struct block_prefix prefix = { .bits = 160 };
 	struct block_host host;
@@ -40,53 +40,53 @@ __noinline int address_blocked(__u64 first, __u64 second, __u32 which)
 	host.addr_be[0] = first;
 	host.addr_be[1] = second;
 	if (which & BLOCKS_HOSTS &&
-	    block_holds(bpf_map_lookup_elem(&block_hosts, &host)))
+	    is_block_active(bpf_map_lookup_elem(&block_hosts, &host)))
 		return 1;
 	if (!(which & BLOCKS_PREFIXES))
 		return 0;
-	prefix.kind = v4_mapped(first, second) ? KIND_IPV4 : KIND_IPV6;
+	prefix.kind = is_v4_mapped(first, second) ? KIND_IPV4 : KIND_IPV6;
 	/* The key is not aligned to 8 bytes. */
 	prefix.addr[0] = first;
 	prefix.addr[1] = first >> 32;
 	prefix.addr[2] = second;
 	prefix.addr[3] = second >> 32;
-	return block_holds(bpf_map_lookup_elem(&block_prefixes, &prefix));
+	return is_block_active(bpf_map_lookup_elem(&block_prefixes, &prefix));
 }
 
-static __always_inline void blocks_read(struct pkt *pkt)
+static __always_inline void load_block_tables(struct pkt *pkt)
 {
-	struct control *in_force = control_in_force();
+	struct control *in_force = active_control();
 
 	if (in_force)
-		pkt->blocks = READ_ONCE(in_force->blocks);
+		pkt->block_tables = READ_ONCE(in_force->blocks);
 }
 
 /* Both ends of the flow. */
-static __always_inline bool blocked(struct pkt *pkt)
+static __always_inline bool is_flow_blocked(struct pkt *pkt)
 {
 	const struct flow_key *key = &pkt->key;
 	__u32 which;
 
-	blocks_read(pkt);
-	which = pkt->blocks;
+	load_block_tables(pkt);
+	which = pkt->block_tables;
 	return which &&
-	       (address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
-		address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which));
+	       (is_address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
+		is_address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which));
 }
 
 /* Who sends an ICMP error, and the ends of a tunnel, are not in the flow: however
  * current it is, they are asked about with every packet. */
-static __always_inline bool carrier_blocked(struct pkt *pkt)
+static __always_inline bool is_carrier_blocked(struct pkt *pkt)
 {
 	const __u64 *from = pkt->sender_be, *to = pkt->receiver_be;
 	__u32 which;
 
-	if (!pkt->related && !pkt->tunnel)
+	if (!pkt->icmp_error && !pkt->tunnel)
 		return false;
-	blocks_read(pkt);
-	which = pkt->blocks;
-	return which && (address_blocked(from[0], from[1], which) ||
-			 (pkt->tunnel && address_blocked(to[0], to[1], which)));
+	load_block_tables(pkt);
+	which = pkt->block_tables;
+	return which && (is_address_blocked(from[0], from[1], which) ||
+			 (pkt->tunnel && is_address_blocked(to[0], to[1], which)));
 }
 
 #endif

@@ -39,7 +39,7 @@
  * The hash of the flow table would do no good here: who sees some of its results
  * can work out its keys.
  */
-__noinline __u64 proof_hash(struct pkt *pkt, __u64 more)
+__noinline __u64 challenge_hash(struct pkt *pkt, __u64 more)
 {
 	__u64 word[6], a, b, c, d;
 	struct flow_keys *keys;
@@ -81,40 +81,40 @@ __noinline __u64 proof_hash(struct pkt *pkt, __u64 more)
 #define PROOF_OTHER 0x80000000U
 
 /* The number that a client is told in a slot of time, but for its upper bit. */
-static __always_inline __u32 challenge_number(struct pkt *pkt, __u32 ago)
+static __always_inline __u32 challenge_sequence(struct pkt *pkt, __u32 ago)
 {
 	__u32 slot = ((pkt->now >> PROOF_SLOT_SHIFT) - ago) &
 		     TICK_MASK >> PROOF_SLOT_SHIFT;
 
-	return (proof_hash(pkt, (__u64)slot << 1 | pkt->from_low) &
+	return (challenge_hash(pkt, (__u64)slot << 1 | pkt->sender_is_lower) &
 		~PROOF_OTHER) ?: 1;
 }
 
 /* What a SYN is answered with. Not what would acknowledge it, with any data that
  * it may carry. */
-static __always_inline __u32 challenge(struct pkt *pkt)
+static __always_inline __u32 make_challenge(struct pkt *pkt)
 {
-	__u32 number = challenge_number(pkt, 0);
+	__u32 number = challenge_sequence(pkt, 0);
 
 	return number - pkt->sequence < 1U << 17 ? number | PROOF_OTHER : number;
 }
 
-static __always_inline void client_of(struct pkt *pkt, struct client *client)
+static __always_inline void client_key(struct pkt *pkt, struct client *client)
 {
-	const __u64 *addr = pkt->from_low ? pkt->key.addr_lo_be :
+	const __u64 *addr = pkt->sender_is_lower ? pkt->key.addr_lo_be :
 					    pkt->key.addr_hi_be;
 
 	client->addr_be[0] = addr[0];
-	client->addr_be[1] = v4_mapped(addr[0], addr[1]) ? addr[1] : 0;
+	client->addr_be[1] = is_v4_mapped(addr[0], addr[1]) ? addr[1] : 0;
 }
 
 /* Takes one of the flows that a proof is worth. */
-static __always_inline bool client_proven(struct pkt *pkt)
+static __always_inline bool client_take_credit(struct pkt *pkt)
 {
 	struct client client;
 	struct proof *proof;
 
-	client_of(pkt, &client);
+	client_key(pkt, &client);
 	proof = bpf_map_lookup_elem(&proven, &client);
 	if (!proof || ticks_since(proof->since, pkt->now) >= PROVEN_TICKS ||
 	    READ_ONCE(proof->flows) <= 0)
@@ -127,13 +127,13 @@ static __always_inline bool client_proven(struct pkt *pkt)
  * answers like that, too. So it is worth few flows, and a cookie that comes back
  * many.
  */
-static __always_inline void client_prove(struct pkt *pkt, __s32 flows)
+static __always_inline void client_add_credit(struct pkt *pkt, __s32 flows)
 {
 	struct proof proof = { .since = pkt->now, .flows = flows };
 	struct client client;
 	struct proof *known;
 
-	client_of(pkt, &client);
+	client_key(pkt, &client);
 	known = bpf_map_lookup_elem(&proven, &client);
 	if (known && ticks_since(known->since, pkt->now) < PROVEN_TICKS &&
 	    READ_ONCE(known->flows) > flows)
@@ -142,26 +142,26 @@ static __always_inline void client_prove(struct pkt *pkt, __s32 flows)
 }
 
 /* Is this RST, of no flow, the answer to a challenge? */
-static __always_inline bool challenge_answered(struct pkt *pkt)
+static __always_inline bool accept_challenge_answer(struct pkt *pkt)
 {
 	__u32 number = pkt->sequence & ~PROOF_OTHER;
 
 	if ((pkt->tcp_flags & (TCP_RST | TCP_SYN | TCP_FIN)) != TCP_RST ||
-	    (number != challenge_number(pkt, 0) &&
-	     number != challenge_number(pkt, 1)))
+	    (number != challenge_sequence(pkt, 0) &&
+	     number != challenge_sequence(pkt, 1)))
 		return false;
-	client_prove(pkt, PROVEN_BY_RST);
-	flow_event(FLOW_PROVEN);
+	client_add_credit(pkt, PROVEN_BY_RST);
+	flow_event(FLOW_CHALLENGE_PASSED);
 	return true;
 }
 
 /* Has this SYN been here before, some time ago? Else it is noted, in the place of
  * the older record of the two. */
-static __always_inline bool syn_retried(struct pkt *pkt, __u64 now)
+static __always_inline bool is_syn_retransmission(struct pkt *pkt, __u64 now)
 {
-	__u64 hash = proof_hash(pkt, PROOF_OF_RECORD |
+	__u64 hash = challenge_hash(pkt, PROOF_OF_RECORD |
 					     (__u64)pkt->sequence << 1 |
-					     pkt->from_low);
+					     pkt->sender_is_lower);
 	__u32 at = hash >> (64 - SYN_RECORD_BITS);
 	__u32 time = now >> SYN_RETRY_SHIFT & 0xffff;
 	__u32 record, i;

@@ -21,7 +21,7 @@ volatile const __u32 FAILSAFE_COUNT = 0;
 
 /* Does an entry name the peer (the lower address or the higher) and port? A
  * global function, verified once. */
-__noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u32 port)
+__noinline int failsafe_match(struct pkt *pkt, int peer_low, __u32 port)
 {
 	struct failsafe *table;
 	__u32 zero = 0, i;
@@ -52,21 +52,21 @@ __noinline int failsafe_entry_of(struct pkt *pkt, int peer_low, __u32 port)
  * opens a TCP connection: otherwise its port as the source would be a way to everything
  * of the peer.
  */
-static __always_inline bool failsafe_passes(struct pkt *pkt)
+static __always_inline bool is_failsafe(struct pkt *pkt)
 {
 	if (!FAILSAFE_COUNT)
 		return false;
 	if (pkt->protocol != IPPROTO_TCP && pkt->protocol != IPPROTO_UDP)
 		return false;
-	if ((pkt->hook != HOOK_TC || (pkt->judged && pkt->by_machine)) &&
-	    failsafe_entry_of(pkt, pkt->from_low, pkt->destination_port))
+	if ((pkt->hook != HOOK_TC || (pkt->is_evaluated && pkt->is_from_host)) &&
+	    failsafe_match(pkt, pkt->sender_is_lower, pkt->destination_port))
 		return true;
 	if (pkt->hook != HOOK_TC && !BRIDGE)
 		return false;
 	if (pkt->protocol == IPPROTO_TCP && pkt->tcp_flags & TCP_SYN &&
 	    !(pkt->tcp_flags & TCP_ACK))
 		return false;
-	return failsafe_entry_of(pkt, !pkt->from_low, pkt->source_port);
+	return failsafe_match(pkt, !pkt->sender_is_lower, pkt->source_port);
 }
 
 #endif

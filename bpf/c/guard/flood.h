@@ -22,15 +22,15 @@ volatile const __u64 SOURCE_INTERVAL = 0; /* 0 = no limit */
 volatile const __u64 SOURCE_BURST = 0;
 
 /* Has any CPU seen a flood so lately? */
-static __always_inline bool flooded_within(struct pkt *pkt, __u32 ticks)
+static __always_inline bool is_flood_within(struct pkt *pkt, __u32 ticks)
 {
-	struct control *in_force = control_in_force();
+	struct control *in_force = active_control();
 	__u64 flooded = in_force ? READ_ONCE(in_force->flooded) : 0;
 
 	return flooded && ticks_since(flooded, pkt->now) < ticks;
 }
 
-static __always_inline void flood_note(struct pkt *pkt,
+static __always_inline void flood_record(struct pkt *pkt,
 				       struct control *in_force)
 {
 	__u64 stamp = pkt->now ?: 1;
@@ -40,7 +40,7 @@ static __always_inline void flood_note(struct pkt *pkt,
 }
 
 /* Counts one more and tells whether there is a flood. Only this CPU writes here. */
-static __always_inline bool flood_now(struct pkt *pkt, struct flood_cpu *cpu,
+static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
 				      struct control *in_force,
 				      __u32 receivers, __u64 now)
 {
@@ -66,15 +66,15 @@ static __always_inline bool flood_now(struct pkt *pkt, struct flood_cpu *cpu,
 		flow_event(FLOW_FLOOD_BEGAN);
 	}
 	if (cpu->flood)
-		flood_note(pkt, in_force);
+		flood_record(pkt, in_force);
 	return cpu->flood;
 }
 
 /* Can this frame be answered? Else its sender can prove nothing. */
-static __always_inline bool answerable(const struct pkt *pkt)
+static __always_inline bool may_be_challenged(const struct pkt *pkt)
 {
-	return pkt->protocol == IPPROTO_TCP && pkt->opens && !pkt->tunnel &&
-	       !pkt->fragment && pkt->plain;
+	return pkt->protocol == IPPROTO_TCP && pkt->may_create_flow && !pkt->tunnel &&
+	       !pkt->fragment && pkt->is_fast_parsed;
 }
 
 /* A packet that policy allows and that would open a flow. */
@@ -82,7 +82,7 @@ __noinline int flood_step(struct pkt *pkt)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u32 at = bpf_get_smp_processor_id();
-	struct control *in_force = control_in_force();
+	struct control *in_force = active_control();
 	__u64 interval, burst, *bucket;
 	struct flood_cpu *cpu;
 	__u32 receivers;
@@ -92,30 +92,30 @@ __noinline int flood_step(struct pkt *pkt)
 	if (!pkt || !cpu || !in_force)
 		return STEP_CONTINUE;
 	/* What this side opens; and what the warm-up takes up where it is. */
-	if ((INSIDE_COUNT && !pkt->outside) || (pkt->warm && !pkt->opens))
+	if ((INTERNAL_COUNT && !pkt->from_external) || (pkt->is_warm_up && !pkt->may_create_flow))
 		return STEP_CONTINUE;
 	receivers = (__u32)READ_ONCE(in_force->receivers) ?: 1;
-	if (!flood_now(pkt, cpu, in_force, receivers, now) || pkt->cookie)
+	if (!flood_update(pkt, cpu, in_force, receivers, now) || pkt->has_syn_cookie)
 		return STEP_CONTINUE;
 	interval = UNPROVEN_INTERVAL * receivers;
 	burst = interval > UNPROVEN_BURST ? interval : UNPROVEN_BURST;
-	proven = pkt->protocol == IPPROTO_TCP && pkt->opens &&
-		 client_proven(pkt);
+	proven = pkt->protocol == IPPROTO_TCP && pkt->may_create_flow &&
+		 client_take_credit(pkt);
 	bucket = &cpu->unproven;
-	if (!proven && answerable(pkt)) {
-		if (!syn_retried(pkt, now))
-			return answer(pkt, REASON_CHALLENGED);
+	if (!proven && may_be_challenged(pkt)) {
+		if (!is_syn_retransmission(pkt, now))
+			return reply(pkt, REASON_CHALLENGED);
 		bucket = &cpu->retried;
 	}
 	/* What is forged must not use up what the one has whose name it bears:
 	 * sources have a share for what is proven and another one for the rest. */
-	if (!source_takes(&source_rates, &pkt->key, pkt->from_low, proven, now,
+	if (!source_bucket_take(&source_rates, &pkt->key, pkt->sender_is_lower, proven, now,
 			  SOURCE_INTERVAL, SOURCE_BURST))
 		return drop(pkt, REASON_DROP_FLOOD_SOURCE);
-	if (!proven && !bucket_take(bucket, now, interval, burst))
+	if (!proven && !token_bucket_take(bucket, now, interval, burst))
 		return drop(pkt, REASON_DROP_FLOOD);
 	if (bucket == &cpu->retried)
-		flow_event(FLOW_RETRIED);
+		flow_event(FLOW_SYN_RETRANSMITTED);
 	return STEP_CONTINUE;
 }
 

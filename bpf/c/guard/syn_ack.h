@@ -43,7 +43,7 @@ static __always_inline __u16 checksum_fold(__u64 sum)
 }
 
 /* sum: of the addresses. */
-static __always_inline void tcp_answer(struct pkt *pkt, struct syn_ack_tcp *header,
+static __always_inline void write_syn_ack_tcp(struct pkt *pkt, struct syn_ack_tcp *header,
 				       const struct syn_ack *syn_ack, __u32 sum)
 {
 	struct tcphdr *tcp = &header->tcp;
@@ -71,7 +71,7 @@ static __always_inline __u32 address_sum(__be32 *addresses, __u32 size)
 	return (sum & 0xffff) + (sum >> 16 & 0xffff);
 }
 
-static __always_inline bool answer_v4(struct pkt *pkt, struct syn_ack_v4 *head,
+static __always_inline bool write_syn_ack_v4(struct pkt *pkt, struct syn_ack_v4 *head,
 				      void *data_end,
 				      const struct syn_ack *syn_ack)
 {
@@ -91,11 +91,11 @@ static __always_inline bool answer_v4(struct pkt *pkt, struct syn_ack_v4 *head,
 	ip->check = 0;
 	ip->check = checksum_fold(
 		bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
-	tcp_answer(pkt, &head->tcp, syn_ack, address_sum(&ip->saddr, 8));
+	write_syn_ack_tcp(pkt, &head->tcp, syn_ack, address_sum(&ip->saddr, 8));
 	return true;
 }
 
-static __always_inline bool answer_v6(struct pkt *pkt, struct syn_ack_v6 *head,
+static __always_inline bool write_syn_ack_v6(struct pkt *pkt, struct syn_ack_v6 *head,
 				      void *data_end,
 				      const struct syn_ack *syn_ack)
 {
@@ -110,7 +110,7 @@ static __always_inline bool answer_v6(struct pkt *pkt, struct syn_ack_v6 *head,
 	*(__be32 *)ip = bpf_htonl(6 << 28);
 	ip->payload_len = bpf_htons(sizeof(head->tcp));
 	ip->hop_limit = ANSWER_HOP_LIMIT;
-	tcp_answer(pkt, &head->tcp, syn_ack,
+	write_syn_ack_tcp(pkt, &head->tcp, syn_ack,
 		   address_sum((__be32 *)&ip->saddr, 32));
 	return true;
 }
@@ -118,11 +118,11 @@ static __always_inline bool answer_v6(struct pkt *pkt, struct syn_ack_v6 *head,
 /* Bytes before the IP header. */
 static __always_inline __u32 layer2_size(const struct pkt *pkt)
 {
-	return ETH_HLEN + (pkt->tags & 3) * 4;
+	return ETH_HLEN + (pkt->vlan_tags & 3) * 4;
 }
 
 /* False: the frame is as it was, or too short to be of use. */
-static __always_inline bool answer_frame(struct xdp_md *ctx, struct pkt *pkt,
+static __always_inline bool write_syn_ack(struct xdp_md *ctx, struct pkt *pkt,
 					 const struct syn_ack *syn_ack)
 {
 	__u32 before = layer2_size(pkt), size;
@@ -139,8 +139,8 @@ static __always_inline bool answer_frame(struct xdp_md *ctx, struct pkt *pkt,
 	if ((void *)(eth + 1) > data_end)
 		return false;
 	if (pkt->kind == KIND_IPV4
-		    ? !answer_v4(pkt, (void *)eth + before, data_end, syn_ack)
-		    : !answer_v6(pkt, (void *)eth + before, data_end, syn_ack))
+		    ? !write_syn_ack_v4(pkt, (void *)eth + before, data_end, syn_ack)
+		    : !write_syn_ack_v6(pkt, (void *)eth + before, data_end, syn_ack))
 		return false;
 	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);

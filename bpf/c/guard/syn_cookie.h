@@ -24,7 +24,7 @@ struct socket_headers {
 	__u32 tcp_size;
 };
 
-static __always_inline bool socket_headers(struct xdp_md *ctx, struct pkt *pkt,
+static __always_inline bool load_socket_headers(struct xdp_md *ctx, struct pkt *pkt,
 					   struct socket_headers *at)
 {
 	__u32 hook = HOOK_XDP, before = layer2_size(pkt), size;
@@ -50,7 +50,7 @@ static __always_inline bool socket_headers(struct xdp_md *ctx, struct pkt *pkt,
 /* Is the packet for this machine itself? A listener on any address would else be
  * found for everybody's. Where nothing is forwarded the route is not told; then it
  * is the frame that says so, if it has no tag, whose interface may forward. */
-static __always_inline bool for_this_machine(struct xdp_md *ctx,
+static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 					     struct pkt *pkt,
 					     const struct socket_headers *at)
 {
@@ -76,12 +76,12 @@ static __always_inline bool for_this_machine(struct xdp_md *ctx,
 	}
 	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	return found == BPF_FIB_LKUP_RET_NOT_FWDED ||
-	       (found == BPF_FIB_LKUP_RET_FWD_DISABLED && !pkt->tags);
+	       (found == BPF_FIB_LKUP_RET_FWD_DISABLED && !pkt->vlan_tags);
 }
 
 /* The socket that the packet is for, to be released; or NULL. */
 static __always_inline struct bpf_sock *
-listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *at)
+find_listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *at)
 {
 	struct bpf_sock_tuple tuple = {};
 	struct bpf_sock *socket;
@@ -120,7 +120,7 @@ listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *at)
 }
 
 /* A SYN cookie from the kernel, if it is a listener of its own that is asked. */
-static __always_inline bool cookie_make(struct xdp_md *ctx, struct pkt *pkt,
+static __always_inline bool make_syn_cookie(struct xdp_md *ctx, struct pkt *pkt,
 					struct syn_ack *syn_ack)
 {
 	__u32 headers = sizeof(struct tcphdr), mtu = 0;
@@ -128,10 +128,10 @@ static __always_inline bool cookie_make(struct xdp_md *ctx, struct pkt *pkt,
 	struct bpf_sock *socket;
 	__s64 cookie;
 
-	if (BRIDGE || !socket_headers(ctx, pkt, &at) ||
-	    !for_this_machine(ctx, pkt, &at))
+	if (BRIDGE || !load_socket_headers(ctx, pkt, &at) ||
+	    !is_for_this_host(ctx, pkt, &at))
 		return false;
-	socket = listener(ctx, pkt, &at);
+	socket = find_listener(ctx, pkt, &at);
 	if (!socket)
 		return false;
 	headers += at.ip_size;
@@ -151,7 +151,7 @@ static __always_inline bool cookie_make(struct xdp_md *ctx, struct pkt *pkt,
 }
 
 /* A group does not answer. */
-static __always_inline bool to_group(struct xdp_md *ctx)
+static __always_inline bool is_group_frame(struct xdp_md *ctx)
 {
 	__u8 first = 1;
 
@@ -160,7 +160,7 @@ static __always_inline bool to_group(struct xdp_md *ctx)
 
 /* Sends a SYN back as its answer. A global function, verified apart from what
  * everybody else's packets do. */
-__noinline int syn_answer(struct xdp_md *ctx)
+__noinline int syn_reply(struct xdp_md *ctx)
 {
 	__u32 hook = HOOK_XDP;
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
@@ -168,18 +168,18 @@ __noinline int syn_answer(struct xdp_md *ctx)
 
 	if (!pkt)
 		return STEP_DONE;
-	if (to_group(ctx))
+	if (is_group_frame(ctx))
 		return drop(pkt, REASON_DROP_FLOOD);
-	if (cookie_make(ctx, pkt, &syn_ack))
-		answer(pkt, REASON_SYN_COOKIE);
+	if (make_syn_cookie(ctx, pkt, &syn_ack))
+		reply(pkt, REASON_SYN_COOKIE);
 	else
-		syn_ack.ack = challenge(pkt);
-	return answer_frame(ctx, pkt, &syn_ack) ? STEP_DONE :
+		syn_ack.ack = make_challenge(pkt);
+	return write_syn_ack(ctx, pkt, &syn_ack) ? STEP_DONE :
 						  drop(pkt, REASON_DROP_FLOOD);
 }
 
 /* Of an ACK of no flow: does it bring a cookie back that the kernel has made? */
-__noinline int cookie_returned(struct xdp_md *ctx)
+__noinline int check_syn_cookie(struct xdp_md *ctx)
 {
 	__u32 hook = HOOK_XDP;
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
@@ -187,10 +187,10 @@ __noinline int cookie_returned(struct xdp_md *ctx)
 	struct bpf_sock *socket;
 	int valid;
 
-	if (!pkt || !flooded_within(pkt, COOKIE_TICKS) ||
-	    !socket_headers(ctx, pkt, &at) || !for_this_machine(ctx, pkt, &at))
+	if (!pkt || !is_flood_within(pkt, COOKIE_TICKS) ||
+	    !load_socket_headers(ctx, pkt, &at) || !is_for_this_host(ctx, pkt, &at))
 		return 0;
-	socket = listener(ctx, pkt, &at);
+	socket = find_listener(ctx, pkt, &at);
 	if (!socket)
 		return 0;
 	valid = bpf_tcp_check_syncookie(socket, at.ip, at.ip_size, at.tcp,
@@ -198,15 +198,15 @@ __noinline int cookie_returned(struct xdp_md *ctx)
 	bpf_sk_release(socket);
 	if (valid)
 		return 0;
-	client_prove(pkt, PROVEN_BY_COOKIE);
+	client_add_credit(pkt, PROVEN_BY_COOKIE);
 	return 1;
 }
 
 /* The ACK that ends a handshake of which there is no flow. */
-static __always_inline bool may_return_cookie(const struct pkt *pkt)
+static __always_inline bool may_carry_syn_cookie(const struct pkt *pkt)
 {
 	return FLOOD_LIMIT && !BRIDGE && pkt->protocol == IPPROTO_TCP &&
-	       !pkt->found && pkt->plain && !pkt->tunnel &&
+	       !pkt->found && pkt->is_fast_parsed && !pkt->tunnel &&
 	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_ACK;
 }
 

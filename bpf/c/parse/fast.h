@@ -10,7 +10,7 @@
 #include "core/flow_key.h"
 #include "parse/frame.h"
 
-static __always_inline bool plain_l4(struct pkt *pkt, void *data,
+static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
 				     void *data_end, __u32 len)
 {
 	if (pkt->protocol == IPPROTO_TCP) {
@@ -22,8 +22,8 @@ static __always_inline bool plain_l4(struct pkt *pkt, void *data,
 		header = tcp->doff * 4;
 		if (header < sizeof(*tcp) || header > len)
 			return false;
-		tcp_read(pkt, tcp);
-		return tcp_flags_valid(pkt->tcp_flags);
+		read_tcp(pkt, tcp);
+		return is_valid_tcp_flags(pkt->tcp_flags);
 	}
 	if (pkt->protocol == IPPROTO_UDP) {
 		struct udphdr *udp = data;
@@ -32,20 +32,20 @@ static __always_inline bool plain_l4(struct pkt *pkt, void *data,
 		if (len < sizeof(*udp) || (void *)(udp + 1) > data_end)
 			return false;
 		stated = bpf_ntohs(udp->len);
-		if (!pkt->joined && (stated < sizeof(*udp) || stated > len))
+		if (!pkt->is_gso && (stated < sizeof(*udp) || stated > len))
 			return false;
 		pkt->source_port = bpf_ntohs(udp->source);
 		pkt->destination_port = bpf_ntohs(udp->dest);
-		pkt->opens = 1;
-		return !tunnel_of(pkt->destination_port) &&
-		       !dhcp_ports(pkt->source_port, pkt->destination_port,
+		pkt->may_create_flow = 1;
+		return !tunnel_of_port(pkt->destination_port) &&
+		       !has_dhcp_ports(pkt->source_port, pkt->destination_port,
 				   pkt->kind);
 	}
 	return false;
 }
 
 /* First bytes of addresses that may be martians or groups. */
-static __always_inline bool odd_v4(__be32 source, __be32 destination)
+static __always_inline bool needs_full_parse_v4(__be32 source, __be32 destination)
 {
 	__u32 s = source & 0xff, d = destination & 0xff;
 
@@ -53,7 +53,7 @@ static __always_inline bool odd_v4(__be32 source, __be32 destination)
 	       source == destination;
 }
 
-static __always_inline bool plain_v4(struct pkt *pkt, void *data,
+static __always_inline bool fast_ipv4(struct pkt *pkt, void *data,
 				     void *data_end, __u32 len)
 {
 	struct iphdr *ip = data;
@@ -64,18 +64,18 @@ static __always_inline bool plain_v4(struct pkt *pkt, void *data,
 	total = bpf_ntohs(ip->tot_len);
 	if (*(__u8 *)ip != 0x45 || total < sizeof(*ip) || total > len ||
 	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET) ||
-	    odd_v4(ip->saddr, ip->daddr))
+	    needs_full_parse_v4(ip->saddr, ip->daddr))
 		return false;
 	pkt->kind = KIND_IPV4;
 	pkt->protocol = ip->protocol;
 	pkt->source_be[0] = 0;
-	pkt->source_be[1] = address_v4_mapped(ip->saddr);
+	pkt->source_be[1] = v4_mapped_address(ip->saddr);
 	pkt->destination_be[0] = 0;
-	pkt->destination_be[1] = address_v4_mapped(ip->daddr);
-	return plain_l4(pkt, ip + 1, data_end, total - sizeof(*ip));
+	pkt->destination_be[1] = v4_mapped_address(ip->daddr);
+	return fast_layer4(pkt, ip + 1, data_end, total - sizeof(*ip));
 }
 
-static __always_inline bool plain_v6(struct pkt *pkt, void *data,
+static __always_inline bool fast_ipv6(struct pkt *pkt, void *data,
 				     void *data_end, __u32 len)
 {
 	struct ipv6hdr *ip = data;
@@ -88,7 +88,7 @@ static __always_inline bool plain_v6(struct pkt *pkt, void *data,
 		return false;
 	pkt->kind = KIND_IPV6;
 	pkt->protocol = ip->nexthdr;
-	addresses_v6(pkt, ip);
+	read_addresses_v6(pkt, ip);
 	/* ::, ::1 and IPv4-mapped begin with zeros, multicast with ff. */
 	if (!pkt->source_be[0] || !pkt->destination_be[0] ||
 	    (pkt->source_be[0] & 0xff) == 0xff ||
@@ -96,7 +96,7 @@ static __always_inline bool plain_v6(struct pkt *pkt, void *data,
 	    !((pkt->source_be[0] ^ pkt->destination_be[0]) |
 	      (pkt->source_be[1] ^ pkt->destination_be[1])))
 		return false;
-	return plain_l4(pkt, ip + 1, data_end, payload);
+	return fast_layer4(pkt, ip + 1, data_end, payload);
 }
 
 struct vlan_tag {
@@ -105,7 +105,7 @@ struct vlan_tag {
 };
 
 /* len: bytes of the frame, of which [data, data_end) can be read here. */
-static __always_inline bool plain_frame(struct pkt *pkt, void *data,
+static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 					void *data_end, __u32 len)
 {
 	struct ethhdr *eth = data;
@@ -115,15 +115,15 @@ static __always_inline bool plain_frame(struct pkt *pkt, void *data,
 	/* What goes to a group is the long way's. */
 	if (next > data_end || eth->h_dest[0] & 1)
 		return false;
-	pkt->link = LINK_STATION;
+	pkt->link_target = LINK_STATION;
 	type = bpf_ntohs(eth->h_proto);
 #pragma unroll
 	for (i = 0; i < VLAN_TAGS_MAX; i++) {
 		struct vlan_tag *tag = next;
 
-		if (!vlan_type(type))
+		if (!is_vlan_type(type))
 			break;
-		if (pkt->tags == VLAN_TAGS_MAX || (void *)(tag + 1) > data_end)
+		if (pkt->vlan_tags == VLAN_TAGS_MAX || (void *)(tag + 1) > data_end)
 			return false;
 		vlan_enter(pkt, bpf_ntohs(tag->tci));
 		type = bpf_ntohs(tag->next);
@@ -131,33 +131,33 @@ static __always_inline bool plain_frame(struct pkt *pkt, void *data,
 	}
 	len -= next - data;
 	if (type == ETH_P_IP)
-		return plain_v4(pkt, next, data_end, len);
+		return fast_ipv4(pkt, next, data_end, len);
 	if (type == ETH_P_IPV6)
-		return plain_v6(pkt, next, data_end, len);
+		return fast_ipv6(pkt, next, data_end, len);
 	return false;
 }
 
 /* The short way, for a frame that has been begun: all of pkt that it takes to look
  * the flow up. */
-static __always_inline bool read_plain(struct pkt *pkt, void *data,
+static __always_inline bool parse_fast(struct pkt *pkt, void *data,
 				       void *data_end, __u32 len)
 {
 	pkt->bytes = len;
-	if (!plain_frame(pkt, data, data_end, len))
+	if (!fast_frame(pkt, data, data_end, len))
 		return false;
 	key_set(pkt);
 	return flow_hash(pkt);
 }
 
-static __always_inline bool read_plain_xdp(struct pkt *pkt, struct xdp_md *ctx)
+static __always_inline bool parse_fast_xdp(struct pkt *pkt, struct xdp_md *ctx)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	void *data = (void *)(long)ctx->data;
 
-	return read_plain(pkt, data, data_end, data_end - data);
+	return parse_fast(pkt, data, data_end, data_end - data);
 }
 
-static __always_inline bool eth_readable(const struct xdp_md *ctx)
+static __always_inline bool has_eth_header(const struct xdp_md *ctx)
 {
 	return (void *)(long)ctx->data + ETH_HLEN <= (void *)(long)ctx->data_end;
 }

@@ -19,7 +19,7 @@ struct {
 
 /* Notes what the header of a fragment says; most: bytes that all of the packet's
  * fragments may have. */
-static __always_inline enum step fragment_set(struct pkt *pkt, __u32 offset,
+static __always_inline enum step fragment_note(struct pkt *pkt, __u32 offset,
 					      bool more, __u32 bytes,
 					      __u32 most)
 {
@@ -64,7 +64,7 @@ __noinline int fragment_remember(struct pkt *pkt)
 	record.source_port = pkt->source_port;
 	record.destination_port = pkt->destination_port;
 	record.protocol = pkt->protocol;
-	record.opens = pkt->opens && pkt->protocol != IPPROTO_TCP;
+	record.may_create_flow = pkt->may_create_flow && pkt->protocol != IPPROTO_TCP;
 	bpf_map_update_elem(&fragments, &key, &record, BPF_ANY);
 	return 0;
 }
@@ -86,7 +86,7 @@ __noinline int fragment_follow(struct pkt *pkt)
 	pkt->protocol = record->protocol;
 	pkt->source_port = record->source_port;
 	pkt->destination_port = record->destination_port;
-	pkt->opens = record->opens;
+	pkt->may_create_flow = record->may_create_flow;
 	return STEP_CONTINUE;
 }
 

@@ -47,7 +47,7 @@ volatile const __u8 TUNNEL_KINDS[TUNNELS_MAX] = {};
 volatile const __u32 TUNNEL_PEER_COUNT = 0;
 volatile const struct tunnel_peer TUNNEL_PEERS[TUNNEL_PEERS_MAX] = {};
 
-static __always_inline bool vlan_type(__u32 ethertype)
+static __always_inline bool is_vlan_type(__u32 ethertype)
 {
 	return ethertype == ETH_P_8021Q || ethertype == ETH_P_8021AD ||
 	       ethertype == ETH_P_QINQ_OLD;
@@ -58,14 +58,14 @@ static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
 {
 	__u32 id = tci & VLAN_ID;
 
-	pkt->tags++;
+	pkt->vlan_tags++;
 	if (VLAN_ZONES && id)
 		pkt->zone = pkt->zone << 12 | id;
 }
 
 /* In the words that they are used in: what is stored in halves is slow to load as
  * a whole. Headers are not aligned to 8 bytes, which x86 does not mind. */
-static __always_inline void addresses_v6(struct pkt *pkt,
+static __always_inline void read_addresses_v6(struct pkt *pkt,
 					 const struct ipv6hdr *ip)
 {
 	const __u64 *source = (const void *)&ip->saddr;
@@ -78,7 +78,7 @@ static __always_inline void addresses_v6(struct pkt *pkt,
 }
 
 /* 0.0.0.0 and :: have no address yet; what they may send has passed by now. */
-static __always_inline bool source_unspecified(const struct pkt *pkt)
+static __always_inline bool is_source_unspecified(const struct pkt *pkt)
 {
 	if (pkt->source_be[0])
 		return false;
@@ -87,7 +87,7 @@ static __always_inline bool source_unspecified(const struct pkt *pkt)
 }
 
 /* The table of nf_conntrack: what a stack sends. PSH says nothing. */
-static __always_inline bool tcp_flags_valid(__u32 flags)
+static __always_inline bool is_valid_tcp_flags(__u32 flags)
 {
 	const __u64 valid = 1ULL << TCP_SYN | 1ULL << (TCP_SYN | TCP_URG) |
 			    1ULL << (TCP_SYN | TCP_ACK) | 1ULL << TCP_RST |
@@ -100,40 +100,40 @@ static __always_inline bool tcp_flags_valid(__u32 flags)
 	return valid >> flags & 1;
 }
 
-static __always_inline void tcp_read(struct pkt *pkt, const struct tcphdr *tcp)
+static __always_inline void read_tcp(struct pkt *pkt, const struct tcphdr *tcp)
 {
 	pkt->source_port = bpf_ntohs(tcp->source);
 	pkt->destination_port = bpf_ntohs(tcp->dest);
 	pkt->tcp_flags = ((const __u8 *)tcp)[13];
 	pkt->sequence = bpf_ntohl(tcp->seq);
 	pkt->ack = bpf_ntohl(tcp->ack_seq);
-	pkt->opens = (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
+	pkt->may_create_flow = (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
 		     TCP_SYN;
 }
 
 /* Of what was read so far nothing holds for what will be read. */
-static __always_inline void packet_restart(struct pkt *pkt)
+static __always_inline void parsed_clear_layer4(struct pkt *pkt)
 {
 	pkt->source_port = 0;
 	pkt->destination_port = 0;
 	pkt->tcp_flags = 0;
 	pkt->sequence = 0;
 	pkt->ack = 0;
-	pkt->opens = 0;
+	pkt->may_create_flow = 0;
 }
 
 /* mac: of the NIC, 0 = not known. */
-static __always_inline __u8 link_of(const struct ethhdr *eth, __u64 mac)
+static __always_inline __u8 link_target_of(const struct ethhdr *eth, __u64 mac)
 {
 	__u64 to = 0;
 
 	if (eth->h_dest[0] & 1)
 		return LINK_GROUP;
 	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
-	return mac && to != mac && !own_station(to) ? LINK_OTHER : LINK_STATION;
+	return mac && to != mac && !is_host_mac(to) ? LINK_OTHER : LINK_STATION;
 }
 
-static __always_inline bool dhcp_ports(__u16 source, __u16 destination,
+static __always_inline bool has_dhcp_ports(__u16 source, __u16 destination,
 				       __u32 kind)
 {
 	__u16 client = kind == KIND_IPV4 ? DHCP_CLIENT : DHCPV6_CLIENT;
@@ -144,7 +144,7 @@ static __always_inline bool dhcp_ports(__u16 source, __u16 destination,
 }
 
 /* Which tunnel's port it is, from 1; or 0. */
-static __always_inline __u32 tunnel_of(__u16 port)
+static __always_inline __u32 tunnel_of_port(__u16 port)
 {
 	__u32 i;
 

@@ -14,19 +14,19 @@
 #include "parse/link.h"
 
 /* pkt->end: bytes of the frame, which may be more than were copied. */
-static __always_inline enum step parse_headers(struct pkt *pkt,
+static __always_inline enum step parse_layers(struct pkt *pkt,
 					       struct headers *headers)
 {
 	enum step step = parse_link(pkt, headers);
 
 	if (step == STEP_CONTINUE)
 		step = parse_network(pkt, headers);
-	if (step != STEP_AGAIN)
+	if (step != STEP_TUNNEL)
 		return step;
-	packet_restart(pkt);
-	pkt->tags = 0;
+	parsed_clear_layer4(pkt);
+	pkt->vlan_tags = 0;
 	pkt->zone = 0;
-	pkt->link = LINK_NONE;
+	pkt->link_target = LINK_NONE;
 	step = STEP_CONTINUE;
 	if (pkt->ethertype == ETH_P_TEB)
 		step = parse_link(pkt, headers);
@@ -37,19 +37,19 @@ static __always_inline enum step parse_headers(struct pkt *pkt,
 
 /* Before the long way: what the short way has left, but for a tag that did not
  * stand in the frame. */
-static __always_inline void parse_restart(struct pkt *pkt, __u32 len,
+static __always_inline void parse_full_begin(struct pkt *pkt, __u32 len,
 					  __u32 tags, __u32 zone)
 {
-	packet_restart(pkt);
-	pkt->tags = tags;
+	parsed_clear_layer4(pkt);
+	pkt->vlan_tags = tags;
 	pkt->zone = zone;
-	pkt->end = len;
+	pkt->packet_end = len;
 }
 
-static __always_inline enum step parse_copied(struct pkt *pkt,
+static __always_inline enum step parse_full(struct pkt *pkt,
 					      struct headers *copy)
 {
-	enum step step = parse_headers(pkt, copy);
+	enum step step = parse_layers(pkt, copy);
 
 	if (step == STEP_CONTINUE && pkt->fragment == FRAGMENT_LATER)
 		step = fragment_follow(pkt);
@@ -59,7 +59,7 @@ static __always_inline enum step parse_copied(struct pkt *pkt,
 }
 
 /* The long way. */
-static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
+static __always_inline enum step parse_full_xdp(struct pkt *pkt, struct xdp_md *ctx)
 {
 	__u32 len = bpf_xdp_get_buff_len(ctx); /* there may be further buffers */
 	__u32 hook = pkt->hook, length;
@@ -68,17 +68,17 @@ static __always_inline enum step parse_xdp(struct pkt *pkt, struct xdp_md *ctx)
 	pkt->bytes = len;
 	copy = bpf_map_lookup_elem(&headers, &hook);
 	if (!copy)
-		return drop(pkt, REASON_DROP_MAP);
-	parse_restart(pkt, len, 0, 0);
-	length = headers_length(len);
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	parse_full_begin(pkt, len, 0, 0);
+	length = copy_length(len);
 	if (length < ETH_HLEN)
 		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 	if (bpf_xdp_load_bytes(ctx, 0, copy->bytes, length))
-		return drop(pkt, REASON_DROP_MAP);
-	return parse_copied(pkt, copy);
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	return parse_full(pkt, copy);
 }
 
-static __always_inline enum step parse_skb(struct pkt *pkt,
+static __always_inline enum step parse_full_skb(struct pkt *pkt,
 					   struct __sk_buff *skb, __u32 tags,
 					   __u32 zone)
 {
@@ -87,14 +87,14 @@ static __always_inline enum step parse_skb(struct pkt *pkt,
 
 	copy = bpf_map_lookup_elem(&headers, &hook);
 	if (!copy)
-		return drop(pkt, REASON_DROP_MAP);
-	parse_restart(pkt, skb->len, tags, zone);
-	length = headers_length(skb->len);
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	parse_full_begin(pkt, skb->len, tags, zone);
+	length = copy_length(skb->len);
 	if (length < ETH_HLEN)
 		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 	if (bpf_skb_load_bytes(skb, 0, copy->bytes, length))
-		return drop(pkt, REASON_DROP_MAP);
-	return parse_copied(pkt, copy);
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	return parse_full(pkt, copy);
 }
 
 #endif

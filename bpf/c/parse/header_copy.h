@@ -18,7 +18,7 @@ static __always_inline void *header_at(struct headers *headers, __u32 at,
 }
 
 /* How much of a frame is copied, in terms that the verifier follows. */
-static __always_inline __u32 headers_length(__u32 len)
+static __always_inline __u32 copy_length(__u32 len)
 {
 	asm volatile("" : "+r"(len));
 	return len > HEADERS_MAX ? HEADERS_MAX : len;

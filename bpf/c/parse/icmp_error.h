@@ -34,7 +34,7 @@ static __always_inline __u32 icmp_protocol(__u32 kind)
 	return kind == KIND_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 }
 
-static __always_inline bool icmp_error(__u32 kind, __u32 type)
+static __always_inline bool is_icmp_error_type(__u32 kind, __u32 type)
 {
 	const __u32 errors = 1 << ICMPV4_UNREACHABLE | 1 << ICMPV4_SOURCE_QUENCH |
 			     1 << ICMPV4_REDIRECT | 1 << ICMPV4_TIME_EXCEEDED |
@@ -47,7 +47,7 @@ static __always_inline bool icmp_error(__u32 kind, __u32 type)
 
 /* The identifier stands as the port of the side that asks, so that two hosts
  * that ping each other with one identifier are two flows. */
-static __always_inline bool icmp_echo(__u32 kind, __u32 type, bool *request)
+static __always_inline bool read_icmp_echo(__u32 kind, __u32 type, bool *request)
 {
 	*request = type == (kind == KIND_IPV4 ? ICMPV4_ECHO_REQUEST
 					      : ICMPV6_ECHO_REQUEST);
@@ -59,7 +59,7 @@ static __always_inline bool icmp_echo(__u32 kind, __u32 type, bool *request)
 static __always_inline int quoted_v4(struct pkt *pkt, struct headers *headers,
 				     __u64 source[2], __u64 destination[2])
 {
-	struct iphdr *ip = header_at(headers, pkt->at, sizeof(*ip), pkt->end);
+	struct iphdr *ip = header_at(headers, pkt->offset, sizeof(*ip), pkt->packet_end);
 	__u32 header;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5 ||
@@ -67,28 +67,28 @@ static __always_inline int quoted_v4(struct pkt *pkt, struct headers *headers,
 		return -1;
 	header = ip->ihl * 4;
 	source[0] = 0;
-	source[1] = address_v4_mapped(ip->saddr);
+	source[1] = v4_mapped_address(ip->saddr);
 	destination[0] = 0;
-	destination[1] = address_v4_mapped(ip->daddr);
-	if (header > pkt->end - pkt->at)
+	destination[1] = v4_mapped_address(ip->daddr);
+	if (header > pkt->packet_end - pkt->offset)
 		return -1;
-	pkt->at += header;
+	pkt->offset += header;
 	return ip->protocol;
 }
 
 static __always_inline int quoted_v6(struct pkt *pkt, struct headers *headers,
 				     __u64 source[2], __u64 destination[2])
 {
-	struct ipv6hdr *ip = header_at(headers, pkt->at, sizeof(*ip), pkt->end);
+	struct ipv6hdr *ip = header_at(headers, pkt->offset, sizeof(*ip), pkt->packet_end);
 
 	if (!ip || ip->version != 6)
 		return -1;
 	__builtin_memcpy(source, &ip->saddr, 16);
 	__builtin_memcpy(destination, &ip->daddr, 16);
-	if (v4_mapped(destination[0], destination[1]))
+	if (is_v4_mapped(destination[0], destination[1]))
 		return -1;
-	pkt->at += sizeof(*ip);
-	return ipv6_chain(pkt, headers, ip->nexthdr, true);
+	pkt->offset += sizeof(*ip);
+	return parse_ipv6_chain(pkt, headers, ip->nexthdr, true);
 }
 
 /* The ports of the quoted packet; false if they cannot be read. */
@@ -104,7 +104,7 @@ static __always_inline bool quoted_ports(struct pkt *pkt,
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP &&
 	    protocol != IPPROTO_SCTP && protocol != icmp_protocol(pkt->kind))
 		return true;
-	icmp = header_at(headers, pkt->at, sizeof(*icmp), pkt->end);
+	icmp = header_at(headers, pkt->offset, sizeof(*icmp), pkt->packet_end);
 	if (!icmp)
 		return false;
 	if (protocol != icmp_protocol(pkt->kind)) {
@@ -112,9 +112,9 @@ static __always_inline bool quoted_ports(struct pkt *pkt,
 		*destination = bpf_ntohs(((__be16 *)icmp)[1]);
 		return true;
 	}
-	if (icmp_error(pkt->kind, icmp->type))
+	if (is_icmp_error_type(pkt->kind, icmp->type))
 		return false;
-	if (icmp_echo(pkt->kind, icmp->type, &request)) {
+	if (read_icmp_echo(pkt->kind, icmp->type, &request)) {
 		*source = request ? bpf_ntohs(icmp->id_be) : 0;
 		*destination = request ? 0 : bpf_ntohs(icmp->id_be);
 	}
@@ -129,7 +129,7 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	pkt->opens = 0;
+	pkt->may_create_flow = 0;
 	if (pkt->fragment)
 		return drop(pkt, REASON_DROP_FRAGMENT);
 	protocol = pkt->kind == KIND_IPV4
@@ -140,12 +140,12 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 	    !quoted_ports(pkt, headers, protocol, &sport, &dport))
 		return drop(pkt, REASON_DROP_ICMP_ERROR_PAYLOAD);
 	/* Asked here: from now on the source is the quoted destination. */
-	if (source_unspecified(pkt))
+	if (is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
-	pkt->related = pkt->source_be[0] == destination[0] &&
+	pkt->icmp_error = pkt->source_be[0] == destination[0] &&
 				       pkt->source_be[1] == destination[1]
-			       ? RELATED_END
-			       : RELATED_WAY;
+			       ? ERROR_FROM_END
+			       : ERROR_FROM_PATH;
 	if (!pkt->tunnel) {
 		pkt->sender_be[0] = pkt->source_be[0];
 		pkt->sender_be[1] = pkt->source_be[1];

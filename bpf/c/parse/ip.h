@@ -24,11 +24,11 @@ __noinline int parse_ipv4_options(struct pkt *pkt, struct headers *headers,
 	for (i = 0; i < IP_OPTIONS_MAX; i++) {
 		__u8 *byte;
 
-		if (pkt->at + i >= end)
+		if (pkt->offset + i >= end)
 			break;
 		if (i < next)
 			continue;
-		byte = header_at(headers, pkt->at + i, 1, end);
+		byte = header_at(headers, pkt->offset + i, 1, end);
 		if (!byte)
 			return drop(pkt, REASON_DROP_IP_TRUNCATED);
 		next = i + 1;
@@ -46,12 +46,12 @@ __noinline int parse_ipv4_options(struct pkt *pkt, struct headers *headers,
 		}
 	}
 	/* The last option has its length, and does not reach beyond the header. */
-	return length_at || next > end - pkt->at ?
+	return length_at || next > end - pkt->offset ?
 		       drop(pkt, REASON_DROP_IP_HEADER) :
 		       STEP_CONTINUE;
 }
 
-static __always_inline bool martian_v4(__be32 source, __be32 destination)
+static __always_inline bool is_martian_v4(__be32 source, __be32 destination)
 {
 	__u32 s = source & 0xff, d = destination & 0xff;
 
@@ -62,24 +62,24 @@ static __always_inline bool martian_v4(__be32 source, __be32 destination)
 
 /* RFC 1122, 3.3.6: a group's packet comes in a group's frame. Who sends it to one
  * station alone means the sockets there that are bound to any address. */
-static __always_inline bool group_astray(const struct pkt *pkt)
+static __always_inline bool is_group_in_unicast_frame(const struct pkt *pkt)
 {
-	return (pkt->link == LINK_STATION || pkt->link == LINK_OTHER) &&
-	       group_address(pkt->destination_be);
+	return (pkt->link_target == LINK_STATION || pkt->link_target == LINK_OTHER) &&
+	       is_group_address(pkt->destination_be);
 }
 
 /* Offload has left segments joined whose length no header can state (BIG TCP). No frame
  * of that size comes from a wire. */
-static __always_inline bool big_frame(const struct pkt *pkt, __u32 bytes)
+static __always_inline bool may_exceed_ip_length(const struct pkt *pkt, __u32 bytes)
 {
-	return pkt->joined || bytes > IP_PACKET_MAX;
+	return pkt->is_gso || bytes > IP_PACKET_MAX;
 }
 
 /* What follows the inner packet is no padding there, but further segments that
  * would each be a tunnel's packet and that nobody has looked at. */
-static __always_inline bool joined_tunnel(const struct pkt *pkt)
+static __always_inline bool is_gso_tunnel(const struct pkt *pkt)
 {
-	return pkt->joined && pkt->tunnel;
+	return pkt->is_gso && pkt->tunnel;
 }
 
 __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
@@ -90,42 +90,42 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	start = pkt->at;
-	ip = header_at(headers, start, sizeof(*ip), pkt->end);
+	start = pkt->offset;
+	ip = header_at(headers, start, sizeof(*ip), pkt->packet_end);
 	if (!ip)
 		return drop(pkt, REASON_DROP_IP_TRUNCATED);
 	header = ip->ihl * 4;
 	if (ip->version != 4 || header < sizeof(*ip))
 		return drop(pkt, REASON_DROP_IP_HEADER);
 	total = bpf_ntohs(ip->tot_len);
-	if (!total && big_frame(pkt, pkt->end - start))
-		total = pkt->end - start;
-	if (total < header || total > pkt->end - start ||
-	    (joined_tunnel(pkt) && total != pkt->end - start))
+	if (!total && may_exceed_ip_length(pkt, pkt->packet_end - start))
+		total = pkt->packet_end - start;
+	if (total < header || total > pkt->packet_end - start ||
+	    (is_gso_tunnel(pkt) && total != pkt->packet_end - start))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
-	pkt->end = start + total;
-	if (martian_v4(ip->saddr, ip->daddr))
+	pkt->packet_end = start + total;
+	if (is_martian_v4(ip->saddr, ip->daddr))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	pkt->destination_be[0] = 0;
-	pkt->destination_be[1] = address_v4_mapped(ip->daddr);
-	if (group_astray(pkt))
+	pkt->destination_be[1] = v4_mapped_address(ip->daddr);
+	if (is_group_in_unicast_frame(pkt))
 		return drop(pkt, REASON_DROP_GROUP_MAC);
 	if (header > sizeof(*ip)) {
-		pkt->at = start + sizeof(*ip);
+		pkt->offset = start + sizeof(*ip);
 		if (parse_ipv4_options(pkt, headers, start + header))
 			return STEP_DONE;
 	}
-	pkt->at = start + header;
+	pkt->offset = start + header;
 	pkt->kind = KIND_IPV4;
 	pkt->protocol = ip->protocol;
 	pkt->hop_limit = ip->ttl;
 	pkt->source_be[0] = 0;
-	pkt->source_be[1] = address_v4_mapped(ip->saddr);
+	pkt->source_be[1] = v4_mapped_address(ip->saddr);
 	fragment = bpf_ntohs(ip->frag_off);
 	bytes = total - header;
 	if (fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) {
 		pkt->fragment_id = ip->id;
-		if (fragment_set(pkt, (fragment & IP_FRAGMENT_OFFSET) * 8,
+		if (fragment_note(pkt, (fragment & IP_FRAGMENT_OFFSET) * 8,
 				 fragment & IP_MORE_FRAGMENTS, bytes,
 				 IP_PACKET_MAX - header))
 			return STEP_DONE;
@@ -135,13 +135,13 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	return parse_layer4(pkt, headers);
 }
 
-static __always_inline bool martian_v6(const __u64 source[2],
+static __always_inline bool is_martian_v6(const __u64 source[2],
 				       const __u64 destination[2])
 {
 	const __u64 loopback = bpf_cpu_to_be64(1);
 
-	return (source[0] & 0xff) == 0xff || v4_mapped(source[0], source[1]) ||
-	       v4_mapped(destination[0], destination[1]) ||
+	return (source[0] & 0xff) == 0xff || is_v4_mapped(source[0], source[1]) ||
+	       is_v4_mapped(destination[0], destination[1]) ||
 	       (!source[0] && source[1] == loopback) ||
 	       (source[0] == destination[0] && source[1] == destination[1]) ||
 	       (!destination[0] &&
@@ -156,27 +156,27 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	ip = header_at(headers, pkt->at, sizeof(*ip), pkt->end);
+	ip = header_at(headers, pkt->offset, sizeof(*ip), pkt->packet_end);
 	if (!ip)
 		return drop(pkt, REASON_DROP_IP_TRUNCATED);
 	if (ip->version != 6)
 		return drop(pkt, REASON_DROP_IP_HEADER);
-	pkt->at += sizeof(*ip);
+	pkt->offset += sizeof(*ip);
 	payload = bpf_ntohs(ip->payload_len);
-	if (!payload && big_frame(pkt, pkt->end - pkt->at))
-		payload = pkt->end - pkt->at;
-	if (payload > pkt->end - pkt->at ||
-	    (joined_tunnel(pkt) && payload != pkt->end - pkt->at))
+	if (!payload && may_exceed_ip_length(pkt, pkt->packet_end - pkt->offset))
+		payload = pkt->packet_end - pkt->offset;
+	if (payload > pkt->packet_end - pkt->offset ||
+	    (is_gso_tunnel(pkt) && payload != pkt->packet_end - pkt->offset))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
-	pkt->end = pkt->at + payload;
+	pkt->packet_end = pkt->offset + payload;
 	pkt->kind = KIND_IPV6;
 	pkt->hop_limit = ip->hop_limit;
-	addresses_v6(pkt, ip);
-	if (martian_v6(pkt->source_be, pkt->destination_be))
+	read_addresses_v6(pkt, ip);
+	if (is_martian_v6(pkt->source_be, pkt->destination_be))
 		return drop(pkt, REASON_DROP_MARTIAN);
-	if (group_astray(pkt))
+	if (is_group_in_unicast_frame(pkt))
 		return drop(pkt, REASON_DROP_GROUP_MAC);
-	chain = ipv6_chain(pkt, headers, ip->nexthdr, false);
+	chain = parse_ipv6_chain(pkt, headers, ip->nexthdr, false);
 	if (chain < 0)
 		return drop(pkt, -chain);
 	pkt->protocol = chain;
@@ -191,7 +191,7 @@ static __always_inline enum step parse_network(struct pkt *pkt,
 	int step = pkt->ethertype == ETH_P_IP ? parse_ipv4(pkt, headers)
 					      : parse_ipv6(pkt, headers);
 
-	if (step == STEP_CONTINUE && !pkt->related && source_unspecified(pkt))
+	if (step == STEP_CONTINUE && !pkt->icmp_error && is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	return step;
 }

@@ -22,7 +22,7 @@ struct fragment_extension {
 	__be32 id;
 };
 
-static __always_inline bool extension_header(__u32 next)
+static __always_inline bool is_extension_header(__u32 next)
 {
 	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
 	       next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
@@ -35,54 +35,54 @@ static __always_inline bool extension_header(__u32 next)
  * the header of a later fragment. Of a packet that an ICMP error quotes, only
  * that it is no later fragment matters.
  */
-__noinline int ipv6_chain(struct pkt *pkt, struct headers *headers, __u32 next,
+__noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers, __u32 next,
 			  int quoted)
 {
 	bool fragmented = false;
 	__u32 i, size;
 
 	if (!pkt || !headers)
-		return -REASON_DROP_MAP;
+		return -REASON_DROP_MAP_ERROR;
 	for (i = 0; i <= EXTENSION_HEADERS_MAX; i++) {
 		struct fragment_extension *fragment;
 		struct extension *header;
 		__u32 offset;
 
-		if (!extension_header(next))
+		if (!is_extension_header(next))
 			return next & 0xff;
 		if (i == EXTENSION_HEADERS_MAX ||
 		    (i && next == IPPROTO_HOPOPTS) ||
 		    (fragmented && next == IPPROTO_FRAGMENT))
 			return -REASON_DROP_EXTENSION_HEADER;
-		if (pkt->at + sizeof(*header) > pkt->end)
+		if (pkt->offset + sizeof(*header) > pkt->packet_end)
 			break;
-		header = header_at(headers, pkt->at, sizeof(*header), pkt->end);
+		header = header_at(headers, pkt->offset, sizeof(*header), pkt->packet_end);
 		if (!header)
 			return -REASON_DROP_EXTENSION_HEADER;
 		if (next != IPPROTO_FRAGMENT) {
 			size = next == IPPROTO_AH ? (header->length + 2) * 4
 						  : (header->length + 1) * 8;
-			if (size > pkt->end - pkt->at)
+			if (size > pkt->packet_end - pkt->offset)
 				break;
 			if (next == IPPROTO_ROUTING &&
 			    (!header->type || header->segments))
 				return -REASON_DROP_SOURCE_ROUTE;
-			pkt->at += size;
+			pkt->offset += size;
 			next = header->next;
 			continue;
 		}
 		fragmented = true;
 		fragment = (struct fragment_extension *)header;
 		offset = bpf_ntohs(fragment->offset);
-		pkt->at += sizeof(*fragment);
+		pkt->offset += sizeof(*fragment);
 		next = fragment->next;
 		if (quoted && offset & 0xfff8)
 			return -REASON_DROP_ICMP_ERROR_PAYLOAD;
 		if (quoted || !(offset & 0xfff9)) /* RFC 6946: alone */
 			continue;
 		pkt->fragment_id = fragment->id;
-		if (fragment_set(pkt, offset & 0xfff8, offset & 1,
-				 pkt->end - pkt->at, IP_PACKET_MAX))
+		if (fragment_note(pkt, offset & 0xfff8, offset & 1,
+				 pkt->packet_end - pkt->offset, IP_PACKET_MAX))
 			return -REASON_DROP_FRAGMENT;
 		if (pkt->fragment == FRAGMENT_LATER)
 			return 0;

@@ -20,10 +20,10 @@
 #define LINK_ONLY 1 /* hop limit */
 
 /* A header of this size cannot be read. */
-static __always_inline enum step truncated(struct pkt *pkt, __u32 size)
+static __always_inline enum step drop_truncated(struct pkt *pkt, __u32 size)
 {
 	return drop(pkt, pkt->fragment == FRAGMENT_FIRST &&
-					 pkt->at + size > pkt->end
+					 pkt->offset + size > pkt->packet_end
 				 ? REASON_DROP_FRAGMENT_TINY
 				 : REASON_DROP_L4_TRUNCATED);
 }
@@ -31,26 +31,26 @@ static __always_inline enum step truncated(struct pkt *pkt, __u32 size)
 static __always_inline enum step parse_tcp(struct pkt *pkt,
 					   struct headers *headers)
 {
-	struct tcphdr *tcp = header_at(headers, pkt->at, sizeof(*tcp), pkt->end);
+	struct tcphdr *tcp = header_at(headers, pkt->offset, sizeof(*tcp), pkt->packet_end);
 	__u32 header;
 
 	if (!tcp)
-		return truncated(pkt, sizeof(*tcp));
+		return drop_truncated(pkt, sizeof(*tcp));
 	header = tcp->doff * 4;
 	if (header < sizeof(*tcp))
 		return drop(pkt, REASON_DROP_L4_HEADER);
-	if (header > pkt->end - pkt->at)
+	if (header > pkt->packet_end - pkt->offset)
 		return drop(pkt, pkt->fragment == FRAGMENT_FIRST
 					 ? REASON_DROP_FRAGMENT_TINY
 					 : REASON_DROP_L4_HEADER);
-	tcp_read(pkt, tcp);
-	return tcp_flags_valid(pkt->tcp_flags) ?
+	read_tcp(pkt, tcp);
+	return is_valid_tcp_flags(pkt->tcp_flags) ?
 		       STEP_CONTINUE :
 		       drop(pkt, REASON_DROP_TCP_FLAGS);
 }
 
 /* ff02::1:2, ff05::1:3: all DHCPv6 agents and servers. */
-static __always_inline bool dhcpv6_group(const __u64 address_be[2])
+static __always_inline bool is_dhcpv6_group(const __u64 address_be[2])
 {
 	return (address_be[0] == bpf_cpu_to_be64(0xff02ULL << 48) &&
 		address_be[1] == bpf_cpu_to_be64(0x10002)) ||
@@ -60,46 +60,46 @@ static __always_inline bool dhcpv6_group(const __u64 address_be[2])
 
 /* A client that has no address yet, or who speaks on the link; a renewal is judged as
  * any other datagram. DHCPv6 begins with a link-local address, DHCP with none. */
-static __always_inline bool dhcp(const struct pkt *pkt)
+static __always_inline bool is_dhcp(const struct pkt *pkt)
 {
-	bool from_link = link_local(pkt->source_be);
-	bool to_link = link_local(pkt->destination_be);
+	bool from_link = is_link_local(pkt->source_be);
+	bool to_link = is_link_local(pkt->destination_be);
 
 	if (pkt->fragment ||
-	    !dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
+	    !has_dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
 		return false;
 	/* Linux forwards link-local packets of IPv4. */
 	if (pkt->kind == KIND_IPV4)
-		return (from_link && to_link) || source_unspecified(pkt) ||
+		return (from_link && to_link) || is_source_unspecified(pkt) ||
 		       pkt->destination_be[1] >> 32 == 0xffffffff;
-	return !source_unspecified(pkt) &&
-	       (from_link || to_link || dhcpv6_group(pkt->destination_be));
+	return !is_source_unspecified(pkt) &&
+	       (from_link || to_link || is_dhcpv6_group(pkt->destination_be));
 }
 
 static __always_inline enum step parse_udp(struct pkt *pkt,
 					   struct headers *headers)
 {
-	struct udphdr *udp = header_at(headers, pkt->at, sizeof(*udp), pkt->end);
+	struct udphdr *udp = header_at(headers, pkt->offset, sizeof(*udp), pkt->packet_end);
 	__u32 stated, tunnel;
 
 	if (!udp)
-		return truncated(pkt, sizeof(*udp));
+		return drop_truncated(pkt, sizeof(*udp));
 	stated = bpf_ntohs(udp->len);
-	if (!pkt->joined &&
+	if (!pkt->is_gso &&
 	    (stated < sizeof(*udp) || (pkt->fragment != FRAGMENT_FIRST &&
-				       stated > pkt->end - pkt->at)))
+				       stated > pkt->packet_end - pkt->offset)))
 		return drop(pkt, REASON_DROP_L4_HEADER);
 	pkt->source_port = bpf_ntohs(udp->source);
 	pkt->destination_port = bpf_ntohs(udp->dest);
-	pkt->opens = 1;
-	if (dhcp(pkt))
+	pkt->may_create_flow = 1;
+	if (is_dhcp(pkt))
 		return pass(pkt, REASON_PASS_DHCP);
-	tunnel = pkt->tunnel ? 0 : tunnel_of(pkt->destination_port);
+	tunnel = pkt->tunnel ? 0 : tunnel_of_port(pkt->destination_port);
 	if (!tunnel)
 		return STEP_CONTINUE;
-	if (!pkt->joined)
-		pkt->end = pkt->at + stated;
-	pkt->at += sizeof(*udp);
+	if (!pkt->is_gso)
+		pkt->packet_end = pkt->offset + stated;
+	pkt->offset += sizeof(*udp);
 	return tunnel_enter(pkt, headers, tunnel);
 }
 
@@ -121,7 +121,7 @@ struct sctp_init {
 
 /* An association begins with INIT; each further path of it with a HEARTBEAT (RFC 9260,
  * 5.4), or with the chunk that names a new address (RFC 5061). */
-static __always_inline bool sctp_opens(__u8 chunk)
+static __always_inline bool may_create_sctp_flow(__u8 chunk)
 {
 	return chunk == SCTP_CHUNK_INIT || chunk == SCTP_CHUNK_HEARTBEAT ||
 	       chunk == SCTP_CHUNK_ASCONF;
@@ -133,19 +133,19 @@ static __always_inline enum step parse_sctp(struct pkt *pkt,
 	struct sctp_head *sctp;
 	struct sctp_init *init;
 
-	sctp = header_at(headers, pkt->at, sizeof(*sctp), pkt->end);
+	sctp = header_at(headers, pkt->offset, sizeof(*sctp), pkt->packet_end);
 	if (!sctp)
-		return truncated(pkt, sizeof(*sctp));
+		return drop_truncated(pkt, sizeof(*sctp));
 	pkt->source_port = bpf_ntohs(sctp->source);
 	pkt->destination_port = bpf_ntohs(sctp->destination);
 	pkt->sequence = sctp->tag;
 	pkt->chunk = sctp->chunk;
 	pkt->chunk_flags = sctp->chunk_flags;
-	pkt->opens = sctp_opens(pkt->chunk);
-	init = header_at(headers, pkt->at, sizeof(*init), pkt->end);
+	pkt->may_create_flow = may_create_sctp_flow(pkt->chunk);
+	init = header_at(headers, pkt->offset, sizeof(*init), pkt->packet_end);
 	if (pkt->chunk == SCTP_CHUNK_INIT && !init)
-		return truncated(pkt, sizeof(*init));
-	if (pkt->opens && !sctp->tag != (pkt->chunk == SCTP_CHUNK_INIT))
+		return drop_truncated(pkt, sizeof(*init));
+	if (pkt->may_create_flow && !sctp->tag != (pkt->chunk == SCTP_CHUNK_INIT))
 		return drop(pkt, REASON_DROP_L4_HEADER);
 	if (init && (pkt->chunk == SCTP_CHUNK_INIT ||
 		     pkt->chunk == SCTP_CHUNK_INIT_ACK))
@@ -153,12 +153,12 @@ static __always_inline enum step parse_sctp(struct pkt *pkt,
 	return STEP_CONTINUE;
 }
 
-static __always_inline bool mld(const struct pkt *pkt, __u8 type)
+static __always_inline bool is_link_mld(const struct pkt *pkt, __u8 type)
 {
 	return (type == MLD_QUERY || type == MLD_REPORT || type == MLD_DONE ||
 		type == MLD_REPORT_V2) &&
 	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
-	       (link_local(pkt->source_be) || source_unspecified(pkt));
+	       (is_link_local(pkt->source_be) || is_source_unspecified(pkt));
 }
 
 /*
@@ -169,36 +169,36 @@ static __always_inline bool mld(const struct pkt *pkt, __u8 type)
  * prefix, and between anybody and this machine, which forwards none. A frame to the
  * machine would be routed on, so there the /64 is one of the machine's subnets.
  */
-static __always_inline bool nd_of_machine(const struct pkt *pkt)
+static __always_inline bool is_nd_of_host(const struct pkt *pkt)
 {
 	if (BRIDGE)
 		return false;
-	return own_address(pkt->hook == HOOK_TC ? pkt->source_be
+	return is_host_address(pkt->hook == HOOK_TC ? pkt->source_be
 						: pkt->destination_be);
 }
 
-static __always_inline bool nd_in_subnet(const struct pkt *pkt)
+static __always_inline bool is_nd_in_subnet(const struct pkt *pkt)
 {
 	const __u64 subnet[2] = { pkt->source_be[0], 0 };
 
 	return pkt->source_be[0] == pkt->destination_be[0] &&
-	       (BRIDGE || pkt->link == LINK_NONE || pkt->link == LINK_OTHER ||
-		own_kind(subnet) & OWN_SUBNET);
+	       (BRIDGE || pkt->link_target == LINK_NONE || pkt->link_target == LINK_OTHER ||
+		address_flags(subnet) & OWN_SUBNET);
 }
 
-static __always_inline bool nd_on_link(const struct pkt *pkt, __u8 type)
+static __always_inline bool is_nd_on_link(const struct pkt *pkt, __u8 type)
 {
 	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
-	bool link = link_local(source);
-	bool to_link = link_local(destination) ||
+	bool link = is_link_local(source);
+	bool to_link = is_link_local(destination) ||
 		       (destination[0] & 0xffff) == 0x02ff;
 
 	if (type == ND_ADVERTISEMENT || type == ND_REDIRECT)
 		return link && to_link;
-	if (type == ND_SOLICITATION || source_unspecified(pkt))
+	if (type == ND_SOLICITATION || is_source_unspecified(pkt))
 		return to_link;
-	return to_link || link || nd_in_subnet(pkt) ||
-	       inside_both(source, destination) || nd_of_machine(pkt);
+	return to_link || link || is_nd_in_subnet(pkt) ||
+	       share_internal_prefix(source, destination) || is_nd_of_host(pkt);
 }
 
 static __always_inline enum step parse_icmp(struct pkt *pkt,
@@ -207,18 +207,18 @@ static __always_inline enum step parse_icmp(struct pkt *pkt,
 	struct icmp_header *icmp;
 	bool request;
 
-	icmp = header_at(headers, pkt->at, sizeof(*icmp), pkt->end);
+	icmp = header_at(headers, pkt->offset, sizeof(*icmp), pkt->packet_end);
 	if (!icmp)
-		return truncated(pkt, sizeof(*icmp));
-	pkt->opens = 1;
-	if (icmp_error(pkt->kind, icmp->type)) {
-		pkt->at += sizeof(*icmp);
+		return drop_truncated(pkt, sizeof(*icmp));
+	pkt->may_create_flow = 1;
+	if (is_icmp_error_type(pkt->kind, icmp->type)) {
+		pkt->offset += sizeof(*icmp);
 		return parse_icmp_error(pkt, headers);
 	}
-	if (icmp_echo(pkt->kind, icmp->type, &request)) {
+	if (read_icmp_echo(pkt->kind, icmp->type, &request)) {
 		pkt->source_port = request ? bpf_ntohs(icmp->id_be) : 0;
 		pkt->destination_port = request ? 0 : bpf_ntohs(icmp->id_be);
-		pkt->opens = request;
+		pkt->may_create_flow = request;
 		return STEP_CONTINUE;
 	}
 	if (pkt->kind == KIND_IPV4)
@@ -229,16 +229,16 @@ static __always_inline enum step parse_icmp(struct pkt *pkt,
 			return drop(pkt, REASON_DROP_ND_HOP_LIMIT);
 		if (pkt->fragment)
 			return drop(pkt, REASON_DROP_FRAGMENT);
-		return nd_on_link(pkt, icmp->type) ?
+		return is_nd_on_link(pkt, icmp->type) ?
 			       pass(pkt, REASON_PASS_ND) :
 			       drop(pkt, REASON_DROP_ND_SCOPE);
 	}
-	if (mld(pkt, icmp->type))
+	if (is_link_mld(pkt, icmp->type))
 		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
 	return STEP_CONTINUE;
 }
 
-static __always_inline bool igmp(const struct pkt *pkt)
+static __always_inline bool is_link_igmp(const struct pkt *pkt)
 {
 	return pkt->protocol == IPPROTO_IGMP && pkt->kind == KIND_IPV4 &&
 	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
@@ -257,9 +257,9 @@ __noinline int parse_layer4(struct pkt *pkt, struct headers *headers)
 		return parse_sctp(pkt, headers);
 	if (pkt->protocol == icmp_protocol(pkt->kind))
 		return parse_icmp(pkt, headers);
-	if (igmp(pkt))
+	if (is_link_igmp(pkt))
 		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
-	pkt->opens = 1; /* any other protocol: one flow per pair of addresses */
+	pkt->may_create_flow = 1; /* any other protocol: one flow per pair of addresses */
 	return STEP_CONTINUE;
 }
 

@@ -12,7 +12,7 @@
 #define SNAP_HEADER 8
 
 /* 01:80:c2:00:00:0x is never forwarded by bridges: STP, LACP, LLDP, 802.1X. */
-static __always_inline bool link_local_control(const struct ethhdr *eth)
+static __always_inline bool is_link_local_control(const struct ethhdr *eth)
 {
 	const __u8 *d = eth->h_dest;
 
@@ -26,28 +26,28 @@ static __always_inline bool link_local_control(const struct ethhdr *eth)
  * vendor. Those of RFC 1042, of bridge tunnels and of bridged frames (802.1H, RFC 2684)
  * carry what policy is about; so does IP under its ethertype or SAP, whoever's.
  */
-static __always_inline bool llc_passes(const struct pkt *pkt,
+static __always_inline bool is_llc_forwarded(const struct pkt *pkt,
 				       struct headers *headers)
 {
-	__u8 *llc = header_at(headers, pkt->at, 2, pkt->end);
+	__u8 *llc = header_at(headers, pkt->offset, 2, pkt->packet_end);
 	__u32 vendor, type;
 
 	if (!llc || (llc[0] & 0xfe) == LLC_IP || (llc[1] & 0xfe) == LLC_IP)
 		return false;
 	if ((llc[0] & 0xfe) != LLC_SNAP)
 		return true;
-	llc = header_at(headers, pkt->at, SNAP_HEADER, pkt->end);
+	llc = header_at(headers, pkt->offset, SNAP_HEADER, pkt->packet_end);
 	if (!llc || llc[0] != LLC_SNAP || llc[1] != LLC_SNAP ||
-	    llc[2] != LLC_UI || pkt->link != LINK_GROUP)
+	    llc[2] != LLC_UI || pkt->link_target != LINK_GROUP)
 		return false;
 	vendor = (__u32)llc[3] << 16 | (__u32)llc[4] << 8 | llc[5];
 	type = (__u32)llc[6] << 8 | llc[7];
 	return vendor && vendor != 0x0000f8 && vendor != 0x0080c2 &&
 	       type != ETH_P_IP && type != ETH_P_IPV6 && type != ETH_P_ARP &&
-	       !vlan_type(type);
+	       !is_vlan_type(type);
 }
 
-static __always_inline bool ethertype_passes(__u32 type)
+static __always_inline bool is_ethertype_allowed(__u32 type)
 {
 	__u32 i;
 
@@ -66,36 +66,36 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	eth = header_at(headers, pkt->at, sizeof(*eth), pkt->end);
+	eth = header_at(headers, pkt->offset, sizeof(*eth), pkt->packet_end);
 	if (!eth)
 		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 	type = bpf_ntohs(eth->h_proto);
-	pkt->link = link_of(eth, pkt->mac);
-	pkt->at += sizeof(*eth);
-	for (i = 0; i <= VLAN_TAGS_MAX && vlan_type(type); i++) {
-		if (pkt->tags == VLAN_TAGS_MAX)
+	pkt->link_target = link_target_of(eth, pkt->mac);
+	pkt->offset += sizeof(*eth);
+	for (i = 0; i <= VLAN_TAGS_MAX && is_vlan_type(type); i++) {
+		if (pkt->vlan_tags == VLAN_TAGS_MAX)
 			return drop(pkt, REASON_DROP_VLAN);
-		word = header_at(headers, pkt->at, 4, pkt->end);
+		word = header_at(headers, pkt->offset, 4, pkt->packet_end);
 		if (!word)
 			return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 		vlan_enter(pkt, bpf_ntohs(word[0]));
 		type = bpf_ntohs(word[1]);
-		pkt->at += 4;
+		pkt->offset += 4;
 	}
 	pkt->ethertype = type;
 	if (type == ETH_P_IP || type == ETH_P_IPV6)
 		return STEP_CONTINUE;
 	if (type == ETH_P_ARP)
 		return pass(pkt, REASON_PASS_ARP);
-	if (link_local_control(eth))
+	if (is_link_local_control(eth))
 		return pass(pkt, REASON_PASS_LINK_LOCAL_CONTROL);
 	if (pkt->tunnel)
 		return drop(pkt, REASON_DROP_ETHERTYPE);
 	if (type < ETH_P_802_3_MIN)
-		return BRIDGE && llc_passes(pkt, headers) ?
+		return BRIDGE && is_llc_forwarded(pkt, headers) ?
 			       pass(pkt, REASON_PASS_LLC) :
 			       drop(pkt, REASON_DROP_ETHERTYPE);
-	return ethertype_passes(type) ? pass(pkt, REASON_PASS_ETHERTYPE)
+	return is_ethertype_allowed(type) ? pass(pkt, REASON_PASS_ETHERTYPE)
 				      : drop(pkt, REASON_DROP_ETHERTYPE);
 }
 

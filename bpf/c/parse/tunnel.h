@@ -19,7 +19,7 @@ struct tunnel_head {
 	__be32 vni;
 };
 
-static __always_inline bool tunnel_peer(const struct pkt *pkt, __u32 tunnel)
+static __always_inline bool is_tunnel_peer(const struct pkt *pkt, __u32 tunnel)
 {
 	__u32 i;
 
@@ -42,13 +42,13 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 	struct tunnel_head *head;
 	__u32 size = sizeof(*head);
 
-	if (source_unspecified(pkt))
+	if (is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	if (pkt->fragment)
 		return drop(pkt, REASON_DROP_FRAGMENT);
-	if (!tunnel_peer(pkt, tunnel))
+	if (!is_tunnel_peer(pkt, tunnel))
 		return drop(pkt, REASON_DROP_TUNNEL_PEER);
-	head = header_at(headers, pkt->at, sizeof(*head), pkt->end);
+	head = header_at(headers, pkt->offset, sizeof(*head), pkt->packet_end);
 	if (!head)
 		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	pkt->ethertype = ETH_P_TEB;
@@ -64,15 +64,15 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 		     pkt->ethertype != ETH_P_IPV6))
 			return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	}
-	if (size > pkt->end - pkt->at)
+	if (size > pkt->packet_end - pkt->offset)
 		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
-	pkt->at += size;
+	pkt->offset += size;
 	pkt->tunnel = tunnel;
 	pkt->sender_be[0] = pkt->source_be[0];
 	pkt->sender_be[1] = pkt->source_be[1];
 	pkt->receiver_be[0] = pkt->destination_be[0];
 	pkt->receiver_be[1] = pkt->destination_be[1];
-	return STEP_AGAIN;
+	return STEP_TUNNEL;
 }
 
 #endif

@@ -21,27 +21,27 @@ volatile const __u32 HOST_KEYS[HOST_NH_WORDS] = {};
 #define HOST_MUL 0x9e3779b97f4a7c15ULL
 
 /* One bucket of the exact table. A global function, as flow_find_in is. */
-__noinline int host_find(__u32 bucket, __u32 tag, __u64 first, __u64 second)
+__noinline int host_find_in_bucket(__u32 bucket, __u32 tag, __u64 first, __u64 second)
 {
 	__u64 *word = bpf_map_lookup_elem(&host_tags, &bucket);
-	struct host_bucket *line;
-	__u64 lanes;
+	struct host_bucket *bucket_data;
+	__u64 slots;
 	int i;
 
 	if (!word)
 		return -1;
-	lanes = lanes_matching(*word, tag);
-	if (!lanes)
+	slots = slots_matching(*word, tag);
+	if (!slots)
 		return -1;
-	line = bpf_map_lookup_elem(&host_buckets, &bucket);
-	if (!line)
+	bucket_data = bpf_map_lookup_elem(&host_buckets, &bucket);
+	if (!bucket_data)
 		return -1;
-	for (i = 0; i < HOST_LANES && lanes; i++) {
-		struct host_entry *entry = &line->lane[lane_lowest(lanes)];
+	for (i = 0; i < HOST_SLOTS && slots; i++) {
+		struct host_entry *entry = &bucket_data->entry[lowest_slot(slots)];
 
 		if (entry->addr_be[0] == first && entry->addr_be[1] == second)
 			return entry->class_id;
-		lanes &= lanes - 1;
+		slots &= slots - 1;
 	}
 	return -1;
 }
@@ -63,9 +63,9 @@ static __always_inline int host_class(const __u64 address_be[2])
 	if (first == second)
 		second ^= 1;
 	tag = (more >> 8 & 0xff) ?: 1;
-	class_id = host_find(first, tag, address_be[0], address_be[1]);
+	class_id = host_find_in_bucket(first, tag, address_be[0], address_be[1]);
 	if (class_id < 0)
-		class_id = host_find(second, tag, address_be[0], address_be[1]);
+		class_id = host_find_in_bucket(second, tag, address_be[0], address_be[1]);
 	return class_id;
 }
 

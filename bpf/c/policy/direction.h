@@ -14,16 +14,16 @@ struct direction {
 	__u16 port; /* destination port */
 };
 
-static __always_inline bool again(const struct pkt *pkt)
+static __always_inline bool is_revalidation(const struct pkt *pkt)
 {
-	return pkt->found && !pkt->reopen;
+	return pkt->found && !pkt->is_reopened;
 }
 
 static __always_inline void direction_set(struct pkt *pkt,
 					  struct direction *direction)
 {
-	bool low = again(pkt) ? !!(meta_flags(pkt->found) & FLOW_ORIG_LOW)
-			      : pkt->from_low != pkt->reversed;
+	bool low = is_revalidation(pkt) ? !!(meta_flags(pkt->found) & FLOW_ORIG_LOW)
+			      : pkt->sender_is_lower != pkt->is_reversed;
 	__u64 tuple = pkt->key.tuple;
 
 	direction->source_be[0] = low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];

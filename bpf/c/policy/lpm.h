@@ -25,7 +25,7 @@ volatile const __u32 DEFAULT_CLASS6 = 0;
 #define LANES_01 0x0001000100010001ULL
 
 /* rest: the bits of the address after the slot. */
-static __always_inline int one_class(__u32 word, __u64 rest)
+static __always_inline int one_prefix_class(__u32 word, __u64 rest)
 {
 	__u32 host = word >> ONE_HOST_SHIFT & ONE_HOST_MASK;
 	__u32 index = word >> ONE_PAIR_SHIFT & (ONE_PAIRS - 1);
@@ -110,7 +110,7 @@ static __always_inline int lpm_class(__u32 kind, void *direct, void *nodes,
 			       : ranges6_class(at & LPM_INDEX,
 					       hi >> (64 - RANGES6_BITS));
 	if (kind == KIND_IPV4 && at & LPM_ONE)
-		return one_class(at, hi >> (64 - RANGES4_BITS));
+		return one_prefix_class(at, hi >> (64 - RANGES4_BITS));
 	return at & LPM_INDEX;
 }
 

@@ -10,56 +10,56 @@
 /* Nobody is his own neighbour on a wire: what says that it comes from its receiver, or
  * from the receiver's node, is that only where the machine itself sends; on a bridge a
  * node's packets come in on the side of the inside. */
-static __always_inline bool may_be_self(const struct pkt *pkt)
+static __always_inline bool may_be_own_address(const struct pkt *pkt)
 {
-	return pkt->hook == HOOK_TC ? !pkt->forwarded : pkt->hook == HOOK_PROBE;
+	return pkt->hook == HOOK_TC ? !pkt->is_forwarded : pkt->hook == HOOK_PROBE;
 }
 
 static __always_inline bool may_be_own_node(const struct pkt *pkt)
 {
-	return may_be_self(pkt) || (BRIDGE && INSIDE_COUNT && !pkt->outside);
+	return may_be_own_address(pkt) || (BRIDGE && INTERNAL_COUNT && !pkt->from_external);
 }
 
 /* Egress at the source AND ingress at the destination; replies need no rule. */
-static __always_inline enum step judge_pair(struct pkt *pkt,
+static __always_inline enum step match_rules(struct pkt *pkt,
 					    const struct class_record *source,
 					    const struct class_record *destination,
 					    __u32 port)
 {
 	if (source->endpoint && source->endpoint == destination->endpoint &&
-	    may_be_self(pkt)) {
-		pkt->egress = RULE_SELF;
-		pkt->ingress = RULE_SELF;
+	    may_be_own_address(pkt)) {
+		pkt->egress_cell = RULE_SELF;
+		pkt->ingress_cell = RULE_SELF;
 		return STEP_CONTINUE;
 	}
-	pkt->egress = RULE_NOT_ISOLATED;
+	pkt->egress_cell = RULE_NOT_ISOLATED;
 	if (source->flags & CLASS_UNKNOWN)
-		pkt->egress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
+		pkt->egress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
 	else if (source->egress_subject &&
 	    !cell_at(source->egress_subject, destination->peer, port,
-		     &pkt->egress))
-		return drop(pkt, REASON_DROP_MAP);
-	pkt->ingress = RULE_NOT_ISOLATED;
+		     &pkt->egress_cell))
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	pkt->ingress_cell = RULE_NOT_ISOLATED;
 	if (source->flags & CLASS_NODE && source->node == destination->node &&
 	    may_be_own_node(pkt))
-		pkt->ingress = RULE_OWN_NODE;
+		pkt->ingress_cell = RULE_OWN_NODE;
 	else if (destination->flags & CLASS_UNKNOWN)
-		pkt->ingress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
+		pkt->ingress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
 	else if (destination->ingress_subject &&
 		 !cell_at(destination->ingress_subject, source->peer, port,
-			  &pkt->ingress))
-		return drop(pkt, REASON_DROP_MAP);
+			  &pkt->ingress_cell))
+		return drop(pkt, REASON_DROP_MAP_ERROR);
 	return STEP_CONTINUE;
 }
 
-static __always_inline __u32 first_deny(__u32 before, __u32 cell)
+static __always_inline __u32 first_denial(__u32 before, __u32 cell)
 {
 	return !(before & CELL_DENY) && cell & CELL_DENY ? cell : before;
 }
 
 /* Addresses with several owners: what every owner of the one may with every owner of
  * the other. Global functions, verified once. */
-__noinline int judge_owner(struct pkt *pkt, __u32 source_class, __u32 class, __u32 port)
+__noinline int match_destination_owners(struct pkt *pkt, __u32 source_class, __u32 class, __u32 port)
 {
 	struct class_record *source, *destination;
 	__u32 egress, ingress;
@@ -71,14 +71,14 @@ __noinline int judge_owner(struct pkt *pkt, __u32 source_class, __u32 class, __u
 		source = bpf_map_lookup_elem(&classes, &source_class);
 		destination = bpf_map_lookup_elem(&classes, &class);
 		if (!source || !destination)
-			return drop(pkt, REASON_DROP_MAP);
-		egress = pkt->egress;
-		ingress = pkt->ingress;
-		if (judge_pair(pkt, source, destination, port) != STEP_CONTINUE)
+			return drop(pkt, REASON_DROP_MAP_ERROR);
+		egress = pkt->egress_cell;
+		ingress = pkt->ingress_cell;
+		if (match_rules(pkt, source, destination, port) != STEP_CONTINUE)
 			return STEP_DONE;
 		if (egress != RULE_NONE) {
-			pkt->egress = first_deny(egress, pkt->egress);
-			pkt->ingress = first_deny(ingress, pkt->ingress);
+			pkt->egress_cell = first_denial(egress, pkt->egress_cell);
+			pkt->ingress_cell = first_denial(ingress, pkt->ingress_cell);
 		}
 		class = destination->flags >> CLASS_ALSO_SHIFT;
 		if (!class)
@@ -87,7 +87,7 @@ __noinline int judge_owner(struct pkt *pkt, __u32 source_class, __u32 class, __u
 	return STEP_CONTINUE;
 }
 
-__noinline int judge_owners(struct pkt *pkt, __u32 source_class, __u32 destination_class,
+__noinline int match_owners(struct pkt *pkt, __u32 source_class, __u32 destination_class,
 			    __u32 port)
 {
 	struct class_record *source;
@@ -95,15 +95,15 @@ __noinline int judge_owners(struct pkt *pkt, __u32 source_class, __u32 destinati
 
 	if (!pkt)
 		return STEP_DONE;
-	pkt->egress = RULE_NONE;
-	pkt->ingress = RULE_NONE;
+	pkt->egress_cell = RULE_NONE;
+	pkt->ingress_cell = RULE_NONE;
 	for (i = 0; i < CLASS_OWNERS_MAX; i++) {
-		step = judge_owner(pkt, source_class, destination_class, port);
+		step = match_destination_owners(pkt, source_class, destination_class, port);
 		if (step != STEP_CONTINUE)
 			return step;
 		source = bpf_map_lookup_elem(&classes, &source_class);
 		if (!source)
-			return drop(pkt, REASON_DROP_MAP);
+			return drop(pkt, REASON_DROP_MAP_ERROR);
 		source_class = source->flags >> CLASS_ALSO_SHIFT;
 		if (!source_class)
 			break;

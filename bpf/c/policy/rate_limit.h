@@ -14,10 +14,10 @@ ARRAY(limits, struct rule_limit, 1);
 volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
 
 /* May the rule of this cell open one more flow? */
-static __always_inline bool rule_admits(struct pkt *pkt, __u32 cell, __u64 now)
+static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell, __u64 now)
 {
 	__u32 rule = cell & CELL_RULE_MASK, index = 0;
-	bool low = pkt->from_low != pkt->reversed;
+	bool low = pkt->sender_is_lower != pkt->is_reversed;
 	struct limit_state *state;
 	struct rule_limit *limit;
 
@@ -27,9 +27,9 @@ static __always_inline bool rule_admits(struct pkt *pkt, __u32 cell, __u64 now)
 	state = bpf_map_lookup_elem(&limit_states, &rule);
 	if (!limit || !state)
 		return true;
-	if (source_takes(&limit_sources, &pkt->key, low, rule, now,
+	if (source_bucket_take(&limit_sources, &pkt->key, low, rule, now,
 			 limit->source_interval, limit->source_burst) &&
-	    (!limit->interval || bucket_take(&state->bucket, now,
+	    (!limit->interval || token_bucket_take(&state->bucket, now,
 					     limit->interval, limit->burst)))
 		return true;
 	__sync_fetch_and_add(&state->limited, pkt->packets);
@@ -37,14 +37,14 @@ static __always_inline bool rule_admits(struct pkt *pkt, __u32 cell, __u64 now)
 }
 
 /* Both rules of a packet that policy allows and that would open a flow. */
-__noinline int limits_step(struct pkt *pkt)
+__noinline int rate_limit_step(struct pkt *pkt)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 
-	if (!pkt || pkt->warm)
+	if (!pkt || pkt->is_warm_up)
 		return STEP_CONTINUE;
-	if (rule_admits(pkt, pkt->egress, now) &&
-	    rule_admits(pkt, pkt->ingress, now))
+	if (may_rule_admit(pkt, pkt->egress_cell, now) &&
+	    may_rule_admit(pkt, pkt->ingress_cell, now))
 		return STEP_CONTINUE;
 	return drop(pkt, REASON_DROP_RATE_LIMIT);
 }

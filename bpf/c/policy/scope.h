@@ -47,7 +47,7 @@ static const struct control_group CONTROL_GROUPS[] = {
 };
 
 /* A global function, verified once. */
-__noinline int group_controls(struct pkt *pkt)
+__noinline int is_control_group(struct pkt *pkt)
 {
 	__u32 last, i;
 	bool v4;
@@ -71,7 +71,7 @@ __noinline int group_controls(struct pkt *pkt)
 	return 0;
 }
 
-__noinline int group_listed(struct pkt *pkt)
+__noinline int is_allowed_group(struct pkt *pkt)
 {
 	__u32 i;
 
@@ -89,7 +89,7 @@ __noinline int group_listed(struct pkt *pkt)
 }
 
 /* port: that of the side that is asked. */
-__noinline int link_serves(struct pkt *pkt, __u32 port)
+__noinline int is_link_service(struct pkt *pkt, __u32 port)
 {
 	__u32 i;
 
@@ -108,40 +108,40 @@ __noinline int link_serves(struct pkt *pkt, __u32 port)
 }
 
 /* tc: is this sender the machine itself? */
-static __always_inline bool sent_by_machine(const struct pkt *pkt,
+static __always_inline bool is_sent_by_host(const struct pkt *pkt,
 					    const __u64 sender_be[2])
 {
-	return pkt->hook == HOOK_TC && pkt->by_machine && own_address(sender_be);
+	return pkt->hook == HOOK_TC && pkt->is_from_host && is_host_address(sender_be);
 }
 
 /* Is it link-local traffic of an endpoint and not of this machine? On a bridge none is
  * the machine's. What the machine forwards comes from a network that it routes. */
-static __always_inline bool link_local_elsewhere(const struct pkt *pkt)
+static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
 {
-	bool from = link_local(pkt->source_be), to = link_local(pkt->destination_be);
+	bool from = is_link_local(pkt->source_be), to = is_link_local(pkt->destination_be);
 
 	if (BRIDGE)
 		return from || to;
 	if (pkt->hook == HOOK_TC)
-		return (from || (to && !pkt->forwarded)) &&
-		       !sent_by_machine(pkt, pkt->source_be);
+		return (from || (to && !pkt->is_forwarded)) &&
+		       !is_sent_by_host(pkt, pkt->source_be);
 	/* An endpoint beside the machine may have taken its address. */
-	return (from || to) && (pkt->link == LINK_OTHER ||
-				!own_address(pkt->destination_be));
+	return (from || to) && (pkt->link_target == LINK_OTHER ||
+				!is_host_address(pkt->destination_be));
 }
 
 /* What goes to a group, or to all: with a frame for a group also what has no group's
  * address, as the broadcasts of a subnet. What leaves a machine has its senders' leave. */
-static __always_inline bool group_data(const struct pkt *pkt)
+static __always_inline bool is_group_restricted(const struct pkt *pkt)
 {
-	bool group = pkt->link == LINK_GROUP || group_address(pkt->destination_be);
+	bool group = pkt->link_target == LINK_GROUP || is_group_address(pkt->destination_be);
 
 	if (!group)
 		return false;
 	if (pkt->hook == HOOK_TC)
 		return ISOLATES & ISOLATES_EGRESS &&
-		       link_local(pkt->source_be) &&
-		       !sent_by_machine(pkt, pkt->source_be);
+		       is_link_local(pkt->source_be) &&
+		       !is_sent_by_host(pkt, pkt->source_be);
 	return ISOLATES & ISOLATES_INGRESS;
 }
 
@@ -150,16 +150,16 @@ static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 	/* The probe is of no machine, but may be of a bridge. */
 	if (!ISOLATES || (pkt->hook == HOOK_PROBE && !BRIDGE))
 		return STEP_CONTINUE;
-	if (group_address(pkt->destination_be) || pkt->link == LINK_GROUP)
-		return !group_data(pkt) || group_controls(pkt) ||
-				       group_listed(pkt) ?
+	if (is_group_address(pkt->destination_be) || pkt->link_target == LINK_GROUP)
+		return !is_group_restricted(pkt) || is_control_group(pkt) ||
+				       is_allowed_group(pkt) ?
 			       STEP_CONTINUE :
 			       drop(pkt, REASON_DROP_GROUP);
 	/* To all of a subnet of this machine, in a frame to one station. */
 	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE && pkt->hook == HOOK_XDP &&
-	    own_kind(pkt->destination_be) & OWN_BROADCAST)
+	    address_flags(pkt->destination_be) & OWN_BROADCAST)
 		return drop(pkt, REASON_DROP_GROUP);
-	return !link_local_elsewhere(pkt) || link_serves(pkt, port) ?
+	return !is_foreign_link_local(pkt) || is_link_service(pkt, port) ?
 		       STEP_CONTINUE :
 		       drop(pkt, REASON_DROP_LINK_LOCAL);
 }

@@ -10,15 +10,15 @@
 /* A packet from the inside has the source of an endpoint or a node, of the machine itself,
  * or of a declared prefix. Without `sources` the inside is what
  * leaves through tc and no attached NIC has brought in. */
-static __always_inline bool forges_source(const struct pkt *pkt,
+static __always_inline bool is_source_spoofed(const struct pkt *pkt,
 					  const struct class_record *sender)
 {
-	bool asked = pkt->foreign ||
+	bool asked = pkt->has_foreign_source ||
 		     (pkt->hook == HOOK_TC &&
-		      !(pkt->judged && pkt->by_machine) && !again(pkt) &&
-		      !pkt->related &&
-		      !inside_address(pkt->source_be[0], pkt->source_be[1]) &&
-		      !sent_by_machine(pkt, pkt->source_be));
+		      !(pkt->is_evaluated && pkt->is_from_host) && !is_revalidation(pkt) &&
+		      !pkt->icmp_error &&
+		      !is_internal_address(pkt->source_be[0], pkt->source_be[1]) &&
+		      !is_sent_by_host(pkt, pkt->source_be));
 
 	return asked && !sender->endpoint && !(sender->flags & CLASS_UNKNOWN);
 }
@@ -26,11 +26,11 @@ static __always_inline bool forges_source(const struct pkt *pkt,
 /* An endpoint that may not send at will, or an unknown one, that reports an error of a
  * flow that is not its own: its policy has not been asked, and what the error quotes could
  * be any message. Routers and nodes report errors of others' flows. */
-static __always_inline bool forges_error(const struct pkt *pkt,
+static __always_inline bool is_error_spoofed(const struct pkt *pkt,
 					 const struct class_record *sender)
 {
-	return pkt->related == RELATED_WAY && !pkt->tunnel &&
-	       !sent_by_machine(pkt, pkt->sender_be) &&
+	return pkt->icmp_error == ERROR_FROM_PATH && !pkt->tunnel &&
+	       !is_sent_by_host(pkt, pkt->sender_be) &&
 	       (sender->egress_subject || sender->flags & CLASS_UNKNOWN ||
 		sender->flags >> CLASS_ALSO_SHIFT);
 }
@@ -38,22 +38,22 @@ static __always_inline bool forges_error(const struct pkt *pkt,
 /* The sender of the packet. The sender of an ICMP error need not be an end of the flow. */
 static __always_inline enum step sender_step(struct pkt *pkt)
 {
-	bool apart = pkt->related && !pkt->tunnel;
+	bool apart = pkt->icmp_error && !pkt->tunnel;
 	struct class_record *sender;
 	int class_id;
 	bool leaves = pkt->hook == HOOK_TC &&
-		      (INSIDE_COUNT || ISOLATES & ISOLATES_UNKNOWN);
+		      (INTERNAL_COUNT || ISOLATES & ISOLATES_UNKNOWN);
 
 	if (pkt->hook == HOOK_PROBE ||
-	    (!pkt->foreign && pkt->related != RELATED_WAY && !leaves))
+	    (!pkt->has_foreign_source && pkt->icmp_error != ERROR_FROM_PATH && !leaves))
 		return STEP_CONTINUE;
 	class_id = address_class(apart ? pkt->sender_be : pkt->source_be, pkt->kind);
 	sender = bpf_map_lookup_elem(&classes, &class_id);
 	if (!sender)
-		return drop(pkt, REASON_DROP_MAP);
-	if (forges_source(pkt, sender))
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	if (is_source_spoofed(pkt, sender))
 		return drop(pkt, REASON_DROP_SPOOFED);
-	return forges_error(pkt, sender) ? drop(pkt, REASON_DROP_ICMP_ERROR) :
+	return is_error_spoofed(pkt, sender) ? drop(pkt, REASON_DROP_ICMP_ERROR) :
 					   STEP_CONTINUE;
 }
 
