@@ -21,7 +21,7 @@ static __always_inline enum step flow_lookup(struct pkt *pkt)
 	__u64 words[2];
 	int i;
 
-	if (!pkt->is_fast_parsed && !flow_hash(pkt))
+	if (!pkt->env.is_fast_parsed && !flow_hash(pkt))
 		return drop(pkt, REASON_DROP_MAP_ERROR);
 	/* A flow that another CPU is judging again is there a moment later; to
 	 * take it for a new one would cost a reply. */
@@ -29,7 +29,7 @@ static __always_inline enum step flow_lookup(struct pkt *pkt)
 		find = flow_find(pkt, words);
 	if (find == FIND_HIT)
 		return flow_hit(pkt);
-	return pkt->icmp_error ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
+	return pkt->full.icmp_error ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
 }
 
 /* Whatever the flow table does not answer with an allow is asked of the failsafe
@@ -39,16 +39,16 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	enum step step;
 
 	/* Who sends an error in a tunnel is not kept. */
-	pkt->has_foreign_source = !(pkt->icmp_error && pkt->tunnel) &&
-		       is_foreign_source(pkt->icmp_error ? pkt->sender_be : pkt->source_be,
-			       pkt->hook, pkt->from_external);
+	pkt->env.has_foreign_source = !(pkt->full.icmp_error && pkt->full.tunnel) &&
+		       is_foreign_source(pkt->full.icmp_error ? pkt->addr.sender_be : pkt->addr.source_be,
+			       pkt->env.hook, pkt->env.from_external);
 
 	if (is_carrier_blocked(pkt))
 		return drop(pkt, REASON_DROP_BLOCKED);
 	step = flow_lookup(pkt);
-	if (pkt->verdict != VERDICT_PASS && is_failsafe(pkt)) {
-		pkt->egress_cell = RULE_NONE;
-		pkt->ingress_cell = RULE_NONE;
+	if (pkt->out.verdict != VERDICT_PASS && is_failsafe(pkt)) {
+		pkt->out.egress_cell = RULE_NONE;
+		pkt->out.ingress_cell = RULE_NONE;
 		return pass(pkt, REASON_PASS_FAILSAFE);
 	}
 	if (step != STEP_CONTINUE)
@@ -59,9 +59,9 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 /* Is the packet DHCP, IGMP or MLD that passes without policy? */
 static __always_inline bool is_control_pass(const struct pkt *pkt)
 {
-	return pkt->verdict == VERDICT_PASS &&
-	       (pkt->reason == REASON_PASS_DHCP ||
-		pkt->reason == REASON_PASS_MULTICAST_CONTROL);
+	return pkt->out.verdict == VERDICT_PASS &&
+	       (pkt->out.reason == REASON_PASS_DHCP ||
+		pkt->out.reason == REASON_PASS_MULTICAST_CONTROL);
 }
 
 /* Blocks hold for control packets too. */
@@ -77,9 +77,9 @@ static __always_inline bool is_control_blocked(struct pkt *pkt)
  * program then asks whether an endpoint or a node has the address. */
 static __always_inline bool has_control_foreign_source(struct pkt *pkt)
 {
-	pkt->has_foreign_source = is_control_pass(pkt) && !is_source_unspecified(pkt) &&
-		       is_foreign_source(pkt->source_be, pkt->hook, pkt->from_external);
-	return pkt->has_foreign_source;
+	pkt->env.has_foreign_source = is_control_pass(pkt) && !is_source_unspecified(pkt) &&
+		       is_foreign_source(pkt->addr.source_be, pkt->env.hook, pkt->env.from_external);
+	return pkt->env.has_foreign_source;
 }
 
 SEC("xdp.frags")
@@ -109,13 +109,13 @@ int entry_xdp(struct xdp_md *ctx)
 		}
 	}
 	pkt_begin_slow_path(pkt, HOOK_XDP, &in, ifindex);
-	pkt->is_fast_parsed = fast;
+	pkt->env.is_fast_parsed = fast;
 	if (!fast)
 		step = parse_full_xdp(pkt, ctx);
 	else if (has_eth_header(ctx))
-		pkt->link_target = link_target_of((void *)(long)ctx->data, pkt->mac);
+		pkt->in.link_target = link_target_of((void *)(long)ctx->data, pkt->env.mac);
 	/* Also of what passes without policy, if it is IP. */
-	if ((step == STEP_CONTINUE || pkt->verdict == VERDICT_PASS) && pkt->kind &&
+	if ((step == STEP_CONTINUE || pkt->out.verdict == VERDICT_PASS) && pkt->in.kind &&
 	    (is_spoofed(pkt) || has_host_source(pkt)))
 		step = drop(pkt, REASON_DROP_SPOOFED);
 	if (is_control_blocked(pkt))
@@ -126,7 +126,7 @@ int entry_xdp(struct xdp_md *ctx)
 		step = STEP_CONTINUE;
 	if (step != STEP_CONTINUE)
 		return finish_xdp(ctx, pkt);
-	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->control));
+	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->env.control));
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_xdp(ctx, pkt);
 }
@@ -154,30 +154,30 @@ int entry_tc(struct __sk_buff *skb)
 	/* The outermost tag is not in the frame but beside it. */
 	if (skb->vlan_present)
 		vlan_enter(pkt, skb->vlan_tci);
-	tags = pkt->vlan_tags;
-	zone = pkt->zone;
-	pkt->is_gso = skb->gso_size != 0;
+	tags = pkt->in.vlan_tags;
+	zone = pkt->in.zone;
+	pkt->in.is_gso = skb->gso_size != 0;
 	fast = parse_fast(pkt, (void *)(long)skb->data,
 			   (void *)(long)skb->data_end, skb->len);
-	pkt->bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
+	pkt->in.bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
 	if (fast && fast_path(pkt, READ_ONCE(in.control->word), 0, HOOK_TC,
 				  &hit)) {
 		if (evaluated)
 			count_reason_at(bpf_get_smp_processor_id(),
 					in.interface & (INTERFACE_SLOTS - 1),
 					HOOK_TC, REASON_PASS_EVALUATED, packets,
-					pkt->bytes);
+					pkt->in.bytes);
 		else
 			fast_path_count(pkt, in.interface, HOOK_TC, packets,
 				    &hit);
 		return TC_ACT_UNSPEC;
 	}
 	pkt_begin_slow_path(pkt, HOOK_TC, &in, ifindex);
-	pkt->packets = packets;
-	pkt->is_fast_parsed = fast;
-	pkt->is_evaluated = evaluated;
-	pkt->is_forwarded = !!skb->ingress_ifindex;
-	pkt->is_from_host = is_frame_from_host(skb, pkt->mac);
+	pkt->env.packets = packets;
+	pkt->env.is_fast_parsed = fast;
+	pkt->env.is_evaluated = evaluated;
+	pkt->env.is_forwarded = !!skb->ingress_ifindex;
+	pkt->env.is_from_host = is_frame_from_host(skb, pkt->env.mac);
 	if (!fast)
 		step = parse_full_skb(pkt, skb, tags, zone);
 	if (is_control_blocked(pkt))
@@ -186,7 +186,7 @@ int entry_tc(struct __sk_buff *skb)
 		return finish_tc(pkt);
 	if (flow_step(pkt) != STEP_CONTINUE)
 		return finish_tc(pkt);
-	bpf_tail_call(skb, &policies_tc, control_slot(pkt->control));
+	bpf_tail_call(skb, &policies_tc, control_slot(pkt->env.control));
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_tc(pkt);
 }
@@ -205,10 +205,10 @@ int entry_probe(struct xdp_md *ctx)
 		return XDP_DROP;
 	fast = parse_fast_xdp(pkt, ctx);
 	pkt_begin_slow_path(pkt, HOOK_PROBE, &in, ifindex);
-	pkt->is_fast_parsed = fast;
+	pkt->env.is_fast_parsed = fast;
 	if (!fast && parse_full_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);
-	pkt->probe_steps = PROBE_PARSED;
+	pkt->out.probe_steps = PROBE_PARSED;
 	if (is_failsafe(pkt)) {
 		pass(pkt, REASON_PASS_FAILSAFE);
 		return finish_probe(ctx, pkt);
@@ -217,7 +217,7 @@ int entry_probe(struct xdp_md *ctx)
 		drop(pkt, REASON_DROP_BLOCKED);
 		return finish_probe(ctx, pkt);
 	}
-	bpf_tail_call(ctx, &policies_probe, control_slot(pkt->control));
+	bpf_tail_call(ctx, &policies_probe, control_slot(pkt->env.control));
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_probe(ctx, pkt);
 }

@@ -21,8 +21,8 @@ volatile const __u32 TCP_STRICT = 0; /* only a SYN opens a TCP flow */
 /* During the warm-up connections are taken up where they are. */
 static __always_inline bool is_warm_up_pickup(const struct pkt *pkt)
 {
-	return pkt->is_warm_up && !pkt->may_create_flow && !pkt->icmp_error && !pkt->has_syn_cookie &&
-	       (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_SCTP);
+	return pkt->env.is_warm_up && !pkt->in.may_create_flow && !pkt->full.icmp_error && !pkt->out.has_syn_cookie &&
+	       (pkt->in.protocol == IPPROTO_TCP || pkt->in.protocol == IPPROTO_SCTP);
 }
 
 /*
@@ -35,20 +35,20 @@ static __always_inline enum step flow_creation_step(struct pkt *pkt,
 					  struct class_record *a,
 					  struct class_record *b)
 {
-	bool guessed = pkt->found && meta_flags(pkt->found) & FLOW_MIDSTREAM;
+	bool guessed = pkt->flow.meta && meta_flags(pkt->flow.meta) & FLOW_MIDSTREAM;
 
-	if (pkt->may_create_flow || (is_revalidation(pkt) && !guessed) || is_warm_up_pickup(pkt) ||
-	    pkt->has_syn_cookie)
+	if (pkt->in.may_create_flow || (is_revalidation(pkt) && !guessed) || is_warm_up_pickup(pkt) ||
+	    pkt->out.has_syn_cookie)
 		return STEP_CONTINUE;
-	if (pkt->icmp_error)
+	if (pkt->full.icmp_error)
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
-	if (pkt->protocol == IPPROTO_ICMP || pkt->protocol == IPPROTO_ICMPV6)
+	if (pkt->in.protocol == IPPROTO_ICMP || pkt->in.protocol == IPPROTO_ICMPV6)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
 	/* Of several owners the first one's subjects do not say it. */
 	if (TCP_STRICT || a->egress_subject | a->ingress_subject |
 				  b->egress_subject | b->ingress_subject |
 				  (a->flags | b->flags) >> CLASS_ALSO_SHIFT)
-		return drop(pkt, pkt->protocol == IPPROTO_SCTP
+		return drop(pkt, pkt->in.protocol == IPPROTO_SCTP
 					 ? REASON_DROP_SCTP_NO_FLOW
 					 : REASON_DROP_TCP_NO_FLOW);
 	return STEP_CONTINUE;
@@ -56,31 +56,31 @@ static __always_inline enum step flow_creation_step(struct pkt *pkt,
 
 static __always_inline bool is_denied(struct pkt *pkt)
 {
-	return (pkt->egress_cell | pkt->ingress_cell) & CELL_DENY;
+	return (pkt->out.egress_cell | pkt->out.ingress_cell) & CELL_DENY;
 }
 
 static __always_inline enum reason pass_reason(const struct pkt *pkt)
 {
-	return pkt->icmp_error ? REASON_PASS_RELATED : REASON_PASS_FLOW;
+	return pkt->full.icmp_error ? REASON_PASS_RELATED : REASON_PASS_FLOW;
 }
 
 /* A flow under an older epoch. Denied, it stays as a tombstone: otherwise the
  * next packet of the side that answered would open it in reverse. */
 static __always_inline enum step finish_revalidation(struct pkt *pkt)
 {
-	__u32 epoch = control_epoch(pkt->control);
-	__u32 state = meta_state(pkt->next), flags = meta_flags(pkt->next);
-	__u32 serial = meta_serial(pkt->found);
+	__u32 epoch = control_epoch(pkt->env.control);
+	__u32 state = meta_state(pkt->flow.next_meta), flags = meta_flags(pkt->flow.next_meta);
+	__u32 serial = meta_serial(pkt->flow.meta);
 
 	if (is_denied(pkt))
 		state = STATE_DENIED;
 	else if (state == STATE_DENIED) /* allowed again: as if opened now */
-		state = pkt->protocol != IPPROTO_TCP ? initial_state(pkt) :
+		state = pkt->in.protocol != IPPROTO_TCP ? initial_state(pkt) :
 			flags & FLOW_REPLIED	     ? STATE_TCP_ESTABLISHED :
 						       STATE_TCP_SYN_RECV;
 	flow_update(pkt,
 		     meta_make(serial, state, flags, epoch,
-			       meta_seen(pkt->next)),
+			       meta_seen(pkt->flow.next_meta)),
 		     false);
 	return is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY)
 			   : pass(pkt, pass_reason(pkt));
@@ -91,26 +91,26 @@ static __always_inline enum step finish_revalidation(struct pkt *pkt)
  * sends would open the flow of a client whose permission is gone. */
 static __always_inline bool is_tombstone_kept(const struct pkt *pkt)
 {
-	return pkt->protocol != IPPROTO_TCP && pkt->found &&
-	       meta_state(pkt->found) == STATE_DENIED &&
-	       !!(meta_flags(pkt->found) & FLOW_ORIG_LOW) != pkt->sender_is_lower &&
-	       (pkt->egress_cell & CELL_RULE_MASK) < RULE_FIRST &&
-	       (pkt->ingress_cell & CELL_RULE_MASK) < RULE_FIRST;
+	return pkt->in.protocol != IPPROTO_TCP && pkt->flow.meta &&
+	       meta_state(pkt->flow.meta) == STATE_DENIED &&
+	       !!(meta_flags(pkt->flow.meta) & FLOW_ORIG_LOW) != pkt->in.sender_is_lower &&
+	       (pkt->out.egress_cell & CELL_RULE_MASK) < RULE_FIRST &&
+	       (pkt->out.ingress_cell & CELL_RULE_MASK) < RULE_FIRST;
 }
 
 static __always_inline enum step refresh_tombstone(struct pkt *pkt)
 {
-	__u64 next = meta_make(meta_serial(pkt->found), STATE_DENIED,
-			       meta_flags(pkt->found), meta_epoch(pkt->found),
-			       pkt->now);
+	__u64 next = meta_make(meta_serial(pkt->flow.meta), STATE_DENIED,
+			       meta_flags(pkt->flow.meta), meta_epoch(pkt->flow.meta),
+			       pkt->env.now);
 	struct flow_entry *entry;
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return drop(pkt, REASON_DROP_MAP_ERROR);
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
-	if (!(pkt->found & META_LOCKED))
-		__sync_val_compare_and_swap(&entry->meta, pkt->found, next);
+	if (!(pkt->flow.meta & META_LOCKED))
+		__sync_val_compare_and_swap(&entry->meta, pkt->flow.meta, next);
 	return drop(pkt, REASON_DROP_FLOW_DENIED);
 }
 
@@ -118,27 +118,27 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 {
 	if (is_revalidation(pkt))
 		return finish_revalidation(pkt);
-	if (is_tombstone_kept(pkt) && !flow_expired(pkt, pkt->found))
+	if (is_tombstone_kept(pkt) && !flow_expired(pkt, pkt->flow.meta))
 		return refresh_tombstone(pkt);
 	if (is_denied(pkt)) {
-		pkt->is_new_flow = 1; /* a hit of the rule that denies */
+		pkt->out.is_new_flow = 1; /* a hit of the rule that denies */
 		return drop(pkt, REASON_DROP_POLICY);
 	}
-	if (pkt->hook == HOOK_PROBE)
+	if (pkt->env.hook == HOOK_PROBE)
 		return pass(pkt, REASON_PASS_NEW);
 	/* Only what goes on is worth an entry. */
-	if (pkt->tcp_flags & (TCP_RST | TCP_FIN) || is_sctp_end(pkt))
+	if (pkt->in.tcp_flags & (TCP_RST | TCP_FIN) || is_sctp_end(pkt))
 		return pass(pkt, REASON_PASS_NEW);
-	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP && !pkt->found &&
+	if (FLOOD_LIMIT && pkt->env.hook == HOOK_XDP && !pkt->flow.meta &&
 	    flood_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
 	if (LIMITS && rate_limit_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
-	if (!pkt->found)
+	if (!pkt->flow.meta)
 		return flow_insert(pkt);
-	if (!flow_update(pkt, initial_meta(pkt, meta_serial(pkt->found)),
+	if (!flow_update(pkt, initial_meta(pkt, meta_serial(pkt->flow.meta)),
 			  true) &&
-	    pkt->protocol == IPPROTO_TCP)
+	    pkt->in.protocol == IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
 	return pass(pkt, REASON_PASS_NEW);
 }
@@ -147,20 +147,20 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 static __always_inline enum step keep_admitted(struct pkt *pkt)
 {
 	struct flow_entry *entry;
-	__u64 next = meta_make(meta_serial(pkt->found), meta_state(pkt->next),
-			       meta_flags(pkt->next),
-			       control_epoch(pkt->control),
-			       meta_seen(pkt->next));
+	__u64 next = meta_make(meta_serial(pkt->flow.meta), meta_state(pkt->flow.next_meta),
+			       meta_flags(pkt->flow.next_meta),
+			       control_epoch(pkt->env.control),
+			       meta_seen(pkt->flow.next_meta));
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return drop(pkt, REASON_DROP_MAP_ERROR);
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
-	if (!(pkt->found & META_LOCKED) &&
-	    __sync_val_compare_and_swap(&entry->meta, pkt->found, next) ==
-		    pkt->found) {
-		account_source(&pkt->key, pkt->found, next);
-		count_flow(pkt, pkt->found_bucket, pkt->found_slot);
+	if (!(pkt->flow.meta & META_LOCKED) &&
+	    __sync_val_compare_and_swap(&entry->meta, pkt->flow.meta, next) ==
+		    pkt->flow.meta) {
+		account_source(&pkt->key, pkt->flow.meta, next);
+		count_flow(pkt, pkt->flow.bucket, pkt->flow.slot);
 		flow_note_admitted(pkt, entry);
 	}
 	return pass(pkt, pass_reason(pkt));
@@ -183,19 +183,19 @@ static __always_inline enum step current_flow_step(struct pkt *pkt)
 {
 	struct flow_entry *entry;
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return drop(pkt, REASON_DROP_MAP_ERROR);
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
-	if (meta_state(pkt->found) == STATE_DENIED)
+	if (meta_state(pkt->flow.meta) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
 	if (group_frame_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
-	if (pkt->icmp_error)
+	if (pkt->full.icmp_error)
 		return pass(pkt, REASON_PASS_RELATED);
-	if (pkt->is_evaluated) {
-		pkt->egress_cell = RULE_NONE;
-		pkt->ingress_cell = RULE_NONE;
+	if (pkt->env.is_evaluated) {
+		pkt->out.egress_cell = RULE_NONE;
+		pkt->out.ingress_cell = RULE_NONE;
 		return pass(pkt, REASON_PASS_EVALUATED);
 	}
 	return keep_admitted(pkt);
@@ -214,8 +214,8 @@ static __always_inline enum step evaluate(struct pkt *pkt)
 	step = scope_step(pkt, direction.port);
 	if (step != STEP_CONTINUE)
 		return step;
-	source_class = address_class(direction.source_be, pkt->kind);
-	destination_class = address_class(direction.destination_be, pkt->kind);
+	source_class = address_class(direction.source_be, pkt->in.kind);
+	destination_class = address_class(direction.destination_be, pkt->in.kind);
 	source = bpf_map_lookup_elem(&classes, &source_class);
 	destination = bpf_map_lookup_elem(&classes, &destination_class);
 	if (!source || !destination)
@@ -223,7 +223,7 @@ static __always_inline enum step evaluate(struct pkt *pkt)
 	step = flow_creation_step(pkt, source, destination);
 	if (step != STEP_CONTINUE)
 		return step;
-	port = port_class(pkt->protocol, direction.port);
+	port = port_class(pkt->in.protocol, direction.port);
 	if ((source->flags | destination->flags) >> CLASS_ALSO_SHIFT)
 		return match_owners(pkt, source_class, destination_class, port);
 	return match_rules(pkt, source, destination, port);
@@ -243,15 +243,15 @@ __noinline int evaluate_warm_up(struct pkt *pkt)
 
 	if (!pkt)
 		return STEP_DONE;
-	source = pkt->source_port >= EPHEMERAL_FIRST;
-	destination = pkt->destination_port >= EPHEMERAL_FIRST;
+	source = pkt->in.source_port >= EPHEMERAL_FIRST;
+	destination = pkt->in.destination_port >= EPHEMERAL_FIRST;
 	if (source == destination) {
-		pkt->is_reversed = 1;
+		pkt->out.is_reversed = 1;
 		step = evaluate(pkt);
 		if (step != STEP_CONTINUE || is_denied(pkt))
 			return step;
 	}
-	pkt->is_reversed = destination && !source;
+	pkt->out.is_reversed = destination && !source;
 	return evaluate(pkt);
 }
 
@@ -263,11 +263,11 @@ static __always_inline enum step warm_up_override(struct pkt *pkt, enum step ste
 			     1ULL << REASON_DROP_ICMP_NO_FLOW |
 			     1ULL << REASON_DROP_SCTP_NO_FLOW;
 
-	if (!pkt->is_warm_up || pkt->verdict != VERDICT_DROP || is_revalidation(pkt) ||
-	    !(policy >> (pkt->reason & 63) & 1))
+	if (!pkt->env.is_warm_up || pkt->out.verdict != VERDICT_DROP || is_revalidation(pkt) ||
+	    !(policy >> (pkt->out.reason & 63) & 1))
 		return step;
-	pkt->egress_cell = RULE_NONE;
-	pkt->ingress_cell = RULE_NONE;
+	pkt->out.egress_cell = RULE_NONE;
+	pkt->out.ingress_cell = RULE_NONE;
 	return pass(pkt, REASON_PASS_WARM_UP);
 }
 
@@ -276,28 +276,28 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 	enum step step;
 	bool kept;
 
-	if (control_generation(pkt->control) != GENERATION)
+	if (control_generation(pkt->env.control) != GENERATION)
 		return drop(pkt, REASON_DROP_GENERATION_MISMATCH);
 	if (sender_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
 	/* It passes without policy, but for its sender. */
-	if (pkt->verdict == VERDICT_PASS)
+	if (pkt->out.verdict == VERDICT_PASS)
 		return STEP_DONE;
 	/* Judged under what is in force: it was the packet that was asked about. */
-	if (is_revalidation(pkt) && flow_epoch_current(pkt->found, pkt->control))
+	if (is_revalidation(pkt) && flow_epoch_current(pkt->flow.meta, pkt->env.control))
 		return current_flow_step(pkt);
-	kept = KEEP && is_revalidation(pkt) && meta_state(pkt->found) != STATE_DENIED;
+	kept = KEEP && is_revalidation(pkt) && meta_state(pkt->flow.meta) != STATE_DENIED;
 	/* A SYN asks for a connection, whatever became of the one before. */
-	if (kept && !(pkt->may_create_flow && pkt->protocol == IPPROTO_TCP))
+	if (kept && !(pkt->in.may_create_flow && pkt->in.protocol == IPPROTO_TCP))
 		return group_frame_step(pkt) == STEP_CONTINUE ? keep_admitted(pkt) : STEP_DONE;
-	if (FLOOD_LIMIT && pkt->hook == HOOK_XDP &&
-	    pkt->protocol == IPPROTO_TCP && !pkt->found &&
-	    pkt->tcp_flags & TCP_RST && is_flood_within(pkt, PROOF_TICKS) &&
+	if (FLOOD_LIMIT && pkt->env.hook == HOOK_XDP &&
+	    pkt->in.protocol == IPPROTO_TCP && !pkt->flow.meta &&
+	    pkt->in.tcp_flags & TCP_RST && is_flood_within(pkt, PROOF_TICKS) &&
 	    accept_challenge_answer(pkt))
 		return drop(pkt, REASON_CHALLENGE_ANSWER);
 	step = is_warm_up_pickup(pkt) && !is_revalidation(pkt) ? evaluate_warm_up(pkt) : evaluate(pkt);
 	if (step == STEP_CONTINUE) {
-		pkt->probe_steps |= PROBE_EVALUATED;
+		pkt->out.probe_steps |= PROBE_EVALUATED;
 		step = !kept	   ? finish_evaluation(pkt) :
 		       is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
 				     keep_admitted(pkt);
@@ -318,9 +318,9 @@ int policy_xdp(struct xdp_md *ctx)
 	if (!pkt)
 		return XDP_DROP;
 	if (may_carry_syn_cookie(pkt))
-		pkt->has_syn_cookie = check_syn_cookie(ctx);
+		pkt->out.has_syn_cookie = check_syn_cookie(ctx);
 	policy_step(pkt);
-	if (pkt->verdict == VERDICT_ANSWER)
+	if (pkt->out.verdict == VERDICT_ANSWER)
 		syn_reply(ctx);
 	return finish_xdp(ctx, pkt);
 }

@@ -27,24 +27,24 @@ static __always_inline void count_rule_at(__u32 cpu, __u32 rule, __u32 hits,
 
 static __always_inline void count_rule(struct pkt *pkt, __u32 rule)
 {
-	count_rule_at(bpf_get_smp_processor_id(), rule, pkt->is_new_flow,
-		      pkt->packets, pkt->bytes, pkt->now);
+	count_rule_at(bpf_get_smp_processor_id(), rule, pkt->out.is_new_flow,
+		      pkt->env.packets, pkt->in.bytes, pkt->env.now);
 }
 
 /* On a deny only the side that denies is counted; a packet that was dropped for
  * another reason than policy counts under no rule. */
 static __always_inline void count_rules(struct pkt *pkt)
 {
-	bool denied = pkt->verdict != VERDICT_PASS;
+	bool denied = pkt->out.verdict != VERDICT_PASS;
 
-	if (denied && pkt->reason != REASON_DROP_POLICY &&
-	    pkt->reason != REASON_DROP_FLOW_DENIED)
+	if (denied && pkt->out.reason != REASON_DROP_POLICY &&
+	    pkt->out.reason != REASON_DROP_FLOW_DENIED)
 		return;
-	if (!denied || pkt->egress_cell & CELL_DENY)
-		count_rule(pkt, pkt->egress_cell & CELL_RULE_MASK);
+	if (!denied || pkt->out.egress_cell & CELL_DENY)
+		count_rule(pkt, pkt->out.egress_cell & CELL_RULE_MASK);
 	/* The fixed rules have one id on both sides, and count a packet once. */
-	if (denied ? pkt->ingress_cell & CELL_DENY : pkt->ingress_cell != pkt->egress_cell)
-		count_rule(pkt, pkt->ingress_cell & CELL_RULE_MASK);
+	if (denied ? pkt->out.ingress_cell & CELL_DENY : pkt->out.ingress_cell != pkt->out.egress_cell)
+		count_rule(pkt, pkt->out.ingress_cell & CELL_RULE_MASK);
 }
 
 static __always_inline void count_reason_at(__u32 cpu, __u32 slot, __u32 hook,
@@ -63,22 +63,22 @@ static __always_inline void count_reason_at(__u32 cpu, __u32 slot, __u32 hook,
 
 static __always_inline void count_packet(struct pkt *pkt)
 {
-	count_reason_at(bpf_get_smp_processor_id(), pkt->interface_slot, pkt->hook,
-			pkt->reason, pkt->packets, pkt->bytes);
+	count_reason_at(bpf_get_smp_processor_id(), pkt->env.interface_slot, pkt->env.hook,
+			pkt->out.reason, pkt->env.packets, pkt->in.bytes);
 	count_rules(pkt);
-	if (pkt->fragment == FRAGMENT_FIRST && pkt->verdict == VERDICT_PASS)
+	if (pkt->full.fragment == FRAGMENT_FIRST && pkt->out.verdict == VERDICT_PASS)
 		fragment_remember(pkt);
 }
 
 static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 {
-	int action = pkt->verdict == VERDICT_PASS   ? XDP_PASS :
-		     pkt->verdict == VERDICT_ANSWER ? XDP_TX :
+	int action = pkt->out.verdict == VERDICT_PASS   ? XDP_PASS :
+		     pkt->out.verdict == VERDICT_ANSWER ? XDP_TX :
 						      XDP_DROP;
 
 	/* Never to the stack instead: a bridge's frames are not the machine's. */
 	if (BRIDGE && action == XDP_PASS) {
-		action = bpf_redirect_map(&bridge_ports, pkt->ifindex, XDP_DROP);
+		action = bpf_redirect_map(&bridge_ports, pkt->env.ifindex, XDP_DROP);
 		if (action != XDP_REDIRECT)
 			drop(pkt, REASON_DROP_BRIDGE_PORT);
 	}
@@ -95,13 +95,13 @@ static __always_inline int finish_tc(struct pkt *pkt)
 {
 	count_packet(pkt);
 	/* UNSPEC: the packet goes on to other programs, then to the NIC. */
-	return pkt->verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	return pkt->out.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 /* Counts nothing; the answer travels in front of the packet. */
 static __always_inline int finish_probe(struct xdp_md *ctx, struct pkt *pkt)
 {
-	int action = pkt->verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
+	int action = pkt->out.verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;
 	struct probe_answer *answer;
 
 	if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*answer)))
@@ -112,16 +112,16 @@ static __always_inline int finish_probe(struct xdp_md *ctx, struct pkt *pkt)
 	__builtin_memset(answer, 0, sizeof(*answer));
 	answer->magic = PROBE_MAGIC;
 	answer->key = pkt->key;
-	answer->verdict = pkt->verdict;
-	answer->reason = pkt->reason;
-	answer->egress = pkt->egress_cell;
-	answer->ingress = pkt->ingress_cell;
-	answer->steps = pkt->probe_steps;
-	answer->fragment = pkt->fragment;
-	answer->fragment_bytes = pkt->fragment_bytes;
-	answer->sender_is_lower = pkt->sender_is_lower;
-	answer->may_create_flow = pkt->may_create_flow;
-	answer->is_icmp_error = pkt->icmp_error;
+	answer->verdict = pkt->out.verdict;
+	answer->reason = pkt->out.reason;
+	answer->egress = pkt->out.egress_cell;
+	answer->ingress = pkt->out.ingress_cell;
+	answer->steps = pkt->out.probe_steps;
+	answer->fragment = pkt->full.fragment;
+	answer->fragment_bytes = pkt->full.fragment_bytes;
+	answer->sender_is_lower = pkt->in.sender_is_lower;
+	answer->may_create_flow = pkt->in.may_create_flow;
+	answer->is_icmp_error = pkt->full.icmp_error;
 	return action;
 }
 

@@ -55,25 +55,25 @@ static __always_inline bool is_foreign_source(const __u64 sender_be[2], __u32 ho
 
 static __always_inline bool is_spoofed(const struct pkt *pkt)
 {
-	bool elsewhere = pkt->icmp_error || pkt->tunnel;
+	bool elsewhere = pkt->full.icmp_error || pkt->full.tunnel;
 
-	if (!INTERNAL_COUNT || !pkt->from_external)
+	if (!INTERNAL_COUNT || !pkt->env.from_external)
 		return false;
-	return elsewhere ? is_internal_address(pkt->sender_be[0], pkt->sender_be[1])
-			 : is_internal_address(pkt->source_be[0], pkt->source_be[1]);
+	return elsewhere ? is_internal_address(pkt->addr.sender_be[0], pkt->addr.sender_be[1])
+			 : is_internal_address(pkt->addr.source_be[0], pkt->addr.source_be[1]);
 }
 
 /* A packet that comes in through a NIC never has this machine's address as its source, and
  * no packet has a broadcast address there. Duplicate address detection is the exception. */
 static __always_inline bool has_host_source(const struct pkt *pkt)
 {
-	bool elsewhere = pkt->icmp_error || pkt->tunnel;
+	bool elsewhere = pkt->full.icmp_error || pkt->full.tunnel;
 
-	if (BRIDGE || (pkt->verdict == VERDICT_PASS && pkt->reason == REASON_PASS_ND))
+	if (BRIDGE || (pkt->out.verdict == VERDICT_PASS && pkt->out.reason == REASON_PASS_ND))
 		return false;
-	return address_flags(elsewhere ? pkt->sender_be : pkt->source_be) &
+	return address_flags(elsewhere ? pkt->addr.sender_be : pkt->addr.source_be) &
 		       (OWN_HOST | OWN_BROADCAST) ||
-	       (pkt->tunnel && !pkt->icmp_error && is_host_address(pkt->source_be));
+	       (pkt->full.tunnel && !pkt->full.icmp_error && is_host_address(pkt->addr.source_be));
 }
 
 #endif

@@ -10,15 +10,15 @@
  * port, comes first. Any total order does; this one needs no byte swaps. */
 static __always_inline void key_set(struct pkt *pkt)
 {
-	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
-	__u16 sport = pkt->source_port, dport = pkt->destination_port;
+	const __u64 *source = pkt->addr.source_be, *destination = pkt->addr.destination_be;
+	__u16 sport = pkt->in.source_port, dport = pkt->in.destination_port;
 	bool low = source[0] != destination[0]
 			   ? source[0] < destination[0]
 			   : source[1] != destination[1]
 				     ? source[1] < destination[1]
 				     : sport <= dport;
 
-	pkt->sender_is_lower = low;
+	pkt->in.sender_is_lower = low;
 	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
 	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
 	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
@@ -26,8 +26,8 @@ static __always_inline void key_set(struct pkt *pkt)
 	pkt->key.tuple =
 		(__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
 		(__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
-		(__u64)pkt->protocol << TUPLE_PROTOCOL_SHIFT |
-		(__u64)pkt->zone << TUPLE_ZONE_SHIFT;
+		(__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
+		(__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
 }
 
 /*
@@ -58,7 +58,7 @@ static __always_inline bool flow_hash(struct pkt *pkt)
 	keys = bpf_map_lookup_elem(&flow_keys, &zero);
 	if (!keys)
 		return false;
-	if (pkt->kind == KIND_IPV4) {
+	if (pkt->in.kind == KIND_IPV4) {
 		/* Where addresses have no bits, the sum is known before. */
 		hash = keys->nh_v4 + nh_pair(word, keys, 0) +
 		       nh_v4_pair(pkt->key.addr_lo_be[1] >> 32, keys, 4) +
@@ -70,12 +70,12 @@ static __always_inline bool flow_hash(struct pkt *pkt)
 	}
 	hash = (hash ^ hash >> 32) * keys->mul[0];
 	second = (hash ^ hash >> 32) * keys->mul[1];
-	pkt->bucket[0] = hash >> (64 - FLOW_BUCKET_BITS);
-	pkt->bucket[1] = second >> (64 - FLOW_BUCKET_BITS);
-	if (pkt->bucket[0] == pkt->bucket[1])
-		pkt->bucket[1] ^= 1;
-	pkt->tag = (second >> 8 & 0xff) ?: 1;
-	pkt->home_slot = second & (FLOW_SLOTS - 1);
+	pkt->hash.bucket[0] = hash >> (64 - FLOW_BUCKET_BITS);
+	pkt->hash.bucket[1] = second >> (64 - FLOW_BUCKET_BITS);
+	if (pkt->hash.bucket[0] == pkt->hash.bucket[1])
+		pkt->hash.bucket[1] ^= 1;
+	pkt->hash.tag = (second >> 8 & 0xff) ?: 1;
+	pkt->hash.home_slot = second & (FLOW_SLOTS - 1);
 	return true;
 }
 

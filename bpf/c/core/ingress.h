@@ -25,9 +25,7 @@ static __always_inline struct pkt *pkt_begin_parse(__u32 hook)
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
 
 	if (pkt)
-		__builtin_memset(&pkt->bytes, 0,
-				 __builtin_offsetof(struct pkt, control) -
-					 __builtin_offsetof(struct pkt, bytes));
+		__builtin_memset(&pkt->in, 0, sizeof(pkt->in));
 	return pkt;
 }
 
@@ -49,29 +47,34 @@ static __always_inline bool ingress_ctx_load(struct ingress_ctx *in, void *contr
 	return in->control;
 }
 
-/* What was read is to be judged. */
+/* Clears and fills the parts of a packet that only the slow path uses. */
 static __always_inline void pkt_begin_slow_path(struct pkt *pkt, __u32 hook,
-				      const struct ingress_ctx *in, __u32 ifindex)
+						const struct ingress_ctx *in,
+						__u32 ifindex)
 {
 	struct control *control = in->control;
+	struct environment *env = &pkt->env;
 	__u64 now = clock_nanoseconds();
 
-	__builtin_memset(&pkt->control, 0,
-			 sizeof(*pkt) - __builtin_offsetof(struct pkt, control));
-	pkt->control = READ_ONCE(control->word);
-	pkt->hook = hook;
-	pkt->packets = 1;
-	pkt->now = clock_tick(now);
-	pkt->tick_fraction = clock_part(now);
-	pkt->timeout_scale = timeout_scale_at(READ_ONCE(control->scale), pkt->now);
-	pkt->ifindex = ifindex;
-	pkt->is_warm_up = is_warm_up_at(READ_ONCE(control->warm_until), pkt->now);
-	pkt->mac = in->interface >> INTERFACE_MAC_SHIFT;
-	pkt->interface_slot = in->interface & (INTERFACE_SLOTS - 1);
-	pkt->from_external = !!(in->interface & INTERFACE_EXTERNAL);
-	pkt->fib_flags = (in->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
-		   (in->interface & INTERFACE_STACK ? FIB_STACK : 0) |
-		   (in->interface & INTERFACE_STACK6 ? FIB_STACK6 : 0);
+	__builtin_memset(env, 0, sizeof(*env));
+	__builtin_memset(&pkt->full, 0, sizeof(pkt->full));
+	__builtin_memset(&pkt->flow, 0, sizeof(pkt->flow));
+	__builtin_memset(&pkt->out, 0, sizeof(pkt->out));
+	env->mac = in->interface >> INTERFACE_MAC_SHIFT;
+	env->control = READ_ONCE(control->word);
+	env->hook = hook;
+	env->packets = 1;
+	env->now = clock_tick(now);
+	env->tick_fraction = clock_part(now);
+	env->timeout_scale = timeout_scale_at(READ_ONCE(control->scale), env->now);
+	env->ifindex = ifindex;
+	env->is_warm_up = is_warm_up_at(READ_ONCE(control->warm_until), env->now);
+	env->interface_slot = in->interface & (INTERFACE_SLOTS - 1);
+	env->from_external = !!(in->interface & INTERFACE_EXTERNAL);
+	env->fib_flags =
+		(in->interface & INTERFACE_RP_FILTER ? FIB_RP_FILTER : 0) |
+		(in->interface & INTERFACE_STACK ? FIB_STACK : 0) |
+		(in->interface & INTERFACE_STACK6 ? FIB_STACK6 : 0);
 }
 
 #endif

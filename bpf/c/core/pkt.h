@@ -5,80 +5,120 @@
 
 #include "core/abi.h"
 
-/* One packet on its way through the programs, in a scratch per CPU and hook.
- * Fields are in host byte order unless the name ends in _be. */
-struct pkt {
-#ifdef BAILEY_OTHER_BUILD /* tests of upgrades: another layout, another program */
-	__u64 other;
-#endif
-	struct flow_key key;
+/*
+ * One packet on its way through the programs, in a per-CPU scratch entry per
+ * hook. Each part below has one lifetime and is written or cleared as a whole.
+ * Fields are in host byte order unless the name ends in _be.
+ */
+
+/* Addresses. Written before they are read, never cleared. */
+struct addresses {
 	__u64 source_be[2];
 	__u64 destination_be[2];
-	__u64 sender_be[2]; /* of an ICMP error or a tunnel: who sent it */
-	__u64 receiver_be[2]; /* of a tunnel */
-	__u64 mac;            /* of the interface, 0 = not known */
-	__u32 bucket[2];
-	__u32 tag;            /* fingerprint, 1..255 */
-	__u32 home_slot;           /* of bucket[0], where it would like to be */
+	__u64 sender_be[2];   /* sender of the ICMP error, or of the tunnel packet */
+	__u64 receiver_be[2]; /* receiver of the tunnel packet */
+};
 
-	/* From here on cleared before a frame is read. */
-	__u32 bytes;
+/* Where the flow table looks for the key. Written by flow_hash(). */
+struct flow_hash {
+	__u32 bucket[2];
+	__u32 tag;       /* fingerprint, 1..255 */
+	__u32 home_slot; /* preferred slot of bucket[0] */
+};
+
+/* What both parsers read. Cleared before a frame is parsed. */
+struct parsed {
+	__u32 bytes;    /* of the frame */
 	__u32 sequence; /* TCP; SCTP: verification tag */
-	__u32 ack;      /* TCP; SCTP: tag that an INIT or INIT ACK names */
-	__u32 zone;
+	__u32 ack;      /* TCP; SCTP: initiate tag of an INIT or INIT ACK */
+	__u32 zone;     /* VLAN ids, if VLAN zones are configured */
 	__u16 source_port;
 	__u16 destination_port;
 	__u8 protocol;
-	__u8 kind;
-	__u8 sender_is_lower; /* the sender has the lower address */
-	__u8 may_create_flow;    /* may open a flow: SYN, echo request, anything stateless */
+	__u8 kind;            /* KIND_*, 0: not IP */
+	__u8 sender_is_lower; /* the source is the lower end of the flow key */
+	__u8 may_create_flow; /* SYN, SCTP INIT, echo request, any stateless protocol */
 	__u8 tcp_flags;
-	__u8 is_gso;   /* offload left several segments in one frame */
-	__u8 vlan_tags;     /* VLAN */
-	__u8 link_target;     /* LINK_*: whom the frame goes to */
+	__u8 is_gso;      /* GSO/GRO frame: several segments */
+	__u8 vlan_tags;   /* number of VLAN tags */
+	__u8 link_target; /* LINK_*, by destination MAC address */
+};
 
-	__u64 control; /* from here on cleared before it is judged; the word in force */
-	__u64 found;   /* meta word of the flow that matched, 0 = none */
-	__u64 next;    /* meta word after this packet */
-	__u64 victim;  /* meta word of the lane that a scan proposes */
-	__u32 found_bucket;
-	__u32 found_slot;
+/*
+ * The slow path. Cleared after parse_fast() and before parse_full().
+ */
+
+/* Hook, interface, time and active generation. */
+struct environment {
+	__u64 mac;     /* of the interface, 0: unknown */
+	__u64 control; /* active control word */
 	__u32 now;     /* ticks */
-	__u32 tick_fraction;    /* of the tick, in 1/1024 */
-	__u32 packets; /* segments, for frames that offload left joined */
-	__u32 timeout_scale;   /* of idle times, in 1/SCALE_ONE */
+	__u32 tick_fraction; /* fraction of the tick, in 1/1024 */
+	__u32 packets;       /* segments of a GSO frame, else 1 */
+	__u32 timeout_scale; /* in 1/SCALE_ONE */
 	__u32 ifindex;
-	__u32 egress_cell;  /* deciding cells */
-	__u32 ingress_cell;
-	__u32 offset;       /* where in the frame the next header begins */
-	__u32 packet_end;      /* where the packet that is being read ends */
-	__u32 fragment_id;
-	__u16 fragment_bytes; /* of a first fragment; the offset of a later one */
-	__u16 ethertype;
 	__u8 hook;
-	__u8 is_reopened;   /* the flow that matched is over: judge as a new one */
-	__u8 verdict;
+	__u8 interface_slot;     /* for counters */
+	__u8 is_warm_up;         /* warm-up (audit) mode: policy drops nothing */
+	__u8 from_external;      /* arrived on an external interface */
+	__u8 has_foreign_source; /* from an internal interface, source outside the internal prefixes */
+	__u8 is_evaluated; /* tc: arrived on a NIC whose XDP program evaluated it */
+	__u8 is_forwarded; /* tc: arrived on some interface */
+	__u8 is_from_host; /* tc: source MAC address is one of this host's */
+	__u8 fib_flags;    /* FIB_* */
+	__u8 is_fast_parsed;
+};
+
+/* What only the full parser reads. */
+struct parsed_full {
+	__u32 offset;     /* of the next header in the frame */
+	__u32 packet_end; /* end of the packet being parsed, in the frame */
+	__u32 fragment_id;
+	__u16 fragment_bytes; /* first fragment: its length; later one: its offset */
+	__u16 ethertype;
+	__u8 fragment;   /* FRAGMENT_* */
+	__u8 icmp_error; /* ERROR_FROM_*: the other fields describe a reply to the quoted packet */
+	__u8 tunnel;     /* id of the tunnel that carried the packet, from 1 */
+	__u8 hop_limit;
+	__u8 chunk; /* SCTP: type of the first chunk */
+	__u8 chunk_flags;
+};
+
+/* The entry of the flow table, if one matched. */
+struct lookup {
+	__u64 meta;        /* flow metadata word of the match, 0: no match */
+	__u64 next_meta;   /* metadata word after this packet */
+	__u64 victim_meta; /* metadata word of the entry that find_victim() proposes */
+	__u32 bucket;
+	__u32 slot;
+};
+
+/* The verdict and what is counted with it. */
+struct decision {
+	__u32 egress_cell; /* deciding cells */
+	__u32 ingress_cell;
+	__u8 verdict; /* VERDICT_* */
 	__u8 reason;
 	__u8 is_new_flow;
-	__u8 probe_steps;
-	__u8 interface_slot;     /* of the interface, for counters */
-	__u8 fragment; /* FRAGMENT_* */
-	__u8 icmp_error;  /* RELATED_*: all else is of an answer to what the error quotes */
-	__u8 tunnel;   /* that the packet came in, from 1 */
-	__u8 hop_limit;
-	__u8 chunk;    /* SCTP: type of the first chunk */
-	__u8 chunk_flags;
-	__u8 block_tables;   /* BLOCKS_* */
-	__u8 is_warm_up;     /* policy drops nothing yet */
-	__u8 is_reversed; /* taken up against the direction it was opened in */
-	__u8 from_external;  /* came in where inside addresses never do */
-	__u8 has_foreign_source;  /* comes from the inside, and not from one of its prefixes */
-	__u8 is_evaluated;   /* tc: came in through a NIC where XDP judged it */
-	__u8 is_forwarded; /* tc: came in through some interface */
-	__u8 is_from_host; /* tc: the frame has the NIC's own address as its source */
-	__u8 fib_flags;      /* FIB_*: what the kernel's forwarding asks besides the route */
-	__u8 is_fast_parsed;    /* read by plain.h */
-	__u8 has_syn_cookie;   /* brings back a SYN cookie of this machine */
+	__u8 probe_steps;    /* PROBE_* */
+	__u8 block_tables;   /* BLOCKS_*: block tables that have entries */
+	__u8 is_reopened;    /* the matching flow is closed: evaluate as a new one */
+	__u8 is_reversed;    /* picked up midstream by a packet of the responder */
+	__u8 has_syn_cookie; /* acknowledges a SYN cookie of this host */
+};
+
+struct pkt {
+#ifdef BAILEY_OTHER_BUILD /* upgrade tests need a build with another layout */
+	__u64 other;
+#endif
+	struct flow_key key; /* written by key_set() */
+	struct addresses addr;
+	struct flow_hash hash;
+	struct parsed in;
+	struct environment env;
+	struct parsed_full full;
+	struct lookup flow;
+	struct decision out;
 };
 
 /* The sender of an ICMP error: the destination of the quoted packet, or a router on its path. */

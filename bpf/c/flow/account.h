@@ -9,7 +9,7 @@
 static __always_inline struct flow_count *
 flow_count_at(const struct pkt *pkt, struct flow_bucket *bucket_data, __u32 slot)
 {
-	return &bucket_data->count[!pkt->sender_is_lower][slot & (FLOW_SLOTS - 1)];
+	return &bucket_data->count[!pkt->in.sender_is_lower][slot & (FLOW_SLOTS - 1)];
 }
 
 static __always_inline void count_flow(struct pkt *pkt, __u32 bucket,
@@ -18,24 +18,24 @@ static __always_inline void count_flow(struct pkt *pkt, __u32 bucket,
 	struct flow_bucket *bucket_data;
 	struct flow_count *count;
 
-	if (!FLOW_COUNTERS || pkt->icmp_error || pkt->is_evaluated)
+	if (!FLOW_COUNTERS || pkt->full.icmp_error || pkt->env.is_evaluated)
 		return;
 	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 	if (!bucket_data)
 		return;
 	count = flow_count_at(pkt, bucket_data, slot);
-	count->packets += pkt->packets;
-	count->bytes += pkt->bytes;
+	count->packets += pkt->env.packets;
+	count->bytes += pkt->in.bytes;
 }
 
 static __always_inline void read_flow_rules(struct pkt *pkt, __u64 rules)
 {
-	pkt->egress_cell = rules >> RULES_EGRESS_SHIFT & RULES_MASK;
-	pkt->ingress_cell = rules >> RULES_INGRESS_SHIFT & RULES_MASK;
+	pkt->out.egress_cell = rules >> RULES_EGRESS_SHIFT & RULES_MASK;
+	pkt->out.ingress_cell = rules >> RULES_INGRESS_SHIFT & RULES_MASK;
 	if (rules & RULES_DENY_EGRESS)
-		pkt->egress_cell |= CELL_DENY;
+		pkt->out.egress_cell |= CELL_DENY;
 	if (rules & RULES_DENY_INGRESS)
-		pkt->ingress_cell |= CELL_DENY;
+		pkt->out.ingress_cell |= CELL_DENY;
 }
 
 #endif

@@ -22,13 +22,13 @@
 static __always_inline void flow_note_admitted(struct pkt *pkt,
 					   struct flow_entry *entry)
 {
-	__u32 state = meta_state(pkt->found);
+	__u32 state = meta_state(pkt->flow.meta);
 
-	if (!pkt->has_foreign_source)
+	if (!pkt->env.has_foreign_source)
 		return;
-	if (pkt->protocol != IPPROTO_TCP)
+	if (pkt->in.protocol != IPPROTO_TCP)
 		sctp_note_tag(pkt, entry, state == STATE_SCTP_NEW);
-	else if (!(pkt->tcp_flags & (TCP_RST | TCP_FIN)))
+	else if (!(pkt->in.tcp_flags & (TCP_RST | TCP_FIN)))
 		tcp_note_ack(pkt, entry, is_half_open(state));
 }
 
@@ -36,9 +36,9 @@ static __always_inline void flow_note_admitted(struct pkt *pkt,
  * messages that are no echo. Against the opener's direction they are no reply. */
 static __always_inline bool is_echo_collision(struct pkt *pkt, __u64 meta)
 {
-	return (pkt->protocol == IPPROTO_ICMP ||
-		pkt->protocol == IPPROTO_ICMPV6) &&
-	       pkt->may_create_flow && !is_from_opener(pkt, meta) &&
+	return (pkt->in.protocol == IPPROTO_ICMP ||
+		pkt->in.protocol == IPPROTO_ICMPV6) &&
+	       pkt->in.may_create_flow && !is_from_opener(pkt, meta) &&
 	       meta_state(meta) != STATE_DENIED;
 }
 
@@ -47,12 +47,12 @@ static __always_inline bool is_echo_collision(struct pkt *pkt, __u64 meta)
  * the flow is its. */
 static __always_inline bool is_reverse_of_tombstone(struct pkt *pkt, __u64 meta)
 {
-	return meta_state(meta) == STATE_DENIED && pkt->may_create_flow &&
+	return meta_state(meta) == STATE_DENIED && pkt->in.may_create_flow &&
 	       !is_from_opener(pkt, meta) &&
-	       flow_epoch_current(meta, pkt->control);
+	       flow_epoch_current(meta, pkt->env.control);
 }
 
-/* Sets pkt->next, the meta word after this packet, or pkt->reopen. */
+/* Sets pkt->flow.next_meta, the meta word after this packet, or pkt->reopen. */
 static __always_inline enum step flow_advance(struct pkt *pkt,
 					      struct flow_entry *entry,
 					      __u64 meta)
@@ -60,29 +60,29 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 	__u32 state = meta_state(meta), flags = meta_flags(meta);
 	enum step step = STEP_CONTINUE;
 
-	pkt->is_reopened = 0;
+	pkt->out.is_reopened = 0;
 	if (flow_expired(pkt, meta)) {
-		pkt->is_reopened = 1;
+		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
 	}
-	if (pkt->protocol == IPPROTO_TCP) {
+	if (pkt->in.protocol == IPPROTO_TCP) {
 		step = tcp_advance(pkt, entry, meta, &state, &flags);
-	} else if (pkt->chunk == SCTP_CHUNK_INIT &&
+	} else if (pkt->full.chunk == SCTP_CHUNK_INIT &&
 		   (flow_closed(state) || flags & FLOW_MIDSTREAM)) {
-		pkt->is_reopened = 1;
+		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
-	} else if (pkt->chunk == SCTP_CHUNK_INIT && state == STATE_SCTP_REPLIED &&
+	} else if (pkt->full.chunk == SCTP_CHUNK_INIT && state == STATE_SCTP_REPLIED &&
 		   !is_from_opener(pkt, meta)) {
 		return drop(pkt, REASON_DROP_TCP_STATE);
 	} else if (is_echo_collision(pkt, meta) || is_reverse_of_tombstone(pkt, meta)) {
-		pkt->is_reopened = 1;
+		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
 	} else if (!is_from_opener(pkt, meta) && state != STATE_DENIED) {
 		flags |= FLOW_REPLIED;
 		if (is_half_open(state))
 			state++; /* *_NEW -> *_REPLIED */
 	}
-	if (pkt->chunk && state != STATE_DENIED)
+	if (pkt->full.chunk && state != STATE_DENIED)
 		sctp_advance(pkt, entry, meta_state(meta) == STATE_SCTP_NEW,
 			     &state);
 	if (step == STEP_CONTINUE && is_half_open(meta_state(meta)) &&
@@ -91,8 +91,8 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 		state = meta_state(meta); /* works, and stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
 	}
-	pkt->next = meta_make(meta_serial(meta), state, flags, meta_epoch(meta),
-			      pkt->now);
+	pkt->flow.next_meta = meta_make(meta_serial(meta), state, flags, meta_epoch(meta),
+			      pkt->env.now);
 	return step;
 }
 
@@ -100,17 +100,17 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 static __always_inline enum step icmp_error_hit(struct pkt *pkt,
 					      struct flow_entry *entry)
 {
-	if (flow_expired(pkt, pkt->found))
+	if (flow_expired(pkt, pkt->flow.meta))
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
-	if (meta_state(pkt->found) == STATE_DENIED)
+	if (meta_state(pkt->flow.meta) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
 	/* An error is one host's affair, and no group's. */
-	if (pkt->link_target == LINK_GROUP)
+	if (pkt->in.link_target == LINK_GROUP)
 		return drop(pkt, REASON_DROP_GROUP);
-	pkt->next = pkt->found;
+	pkt->flow.next_meta = pkt->flow.meta;
 	/* Who sends it has a policy too, unless the flow is its own. */
-	if (!flow_epoch_current(pkt->found, pkt->control) ||
-	    (pkt->icmp_error == ERROR_FROM_PATH && !pkt->tunnel) || pkt->has_foreign_source)
+	if (!flow_epoch_current(pkt->flow.meta, pkt->env.control) ||
+	    (pkt->full.icmp_error == ERROR_FROM_PATH && !pkt->full.tunnel) || pkt->env.has_foreign_source)
 		return STEP_CONTINUE;
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	return pass(pkt, REASON_PASS_RELATED);
@@ -121,39 +121,39 @@ static __always_inline enum step icmp_error_hit(struct pkt *pkt,
  * packet of the flow may have gone to one station. */
 static __always_inline bool is_unicast_in_group_frame(const struct pkt *pkt)
 {
-	return pkt->link_target == LINK_GROUP && !is_group_address(pkt->destination_be);
+	return pkt->in.link_target == LINK_GROUP && !is_group_address(pkt->addr.destination_be);
 }
 
 enum hit {
-	HIT_ACT,      /* pkt->found is what the flow was before this packet */
+	HIT_ACT,      /* pkt->flow.meta is what the flow was before this packet */
 	HIT_DROPPED,  /* under a reason of its own */
 	HIT_CONTINUE, /* to the policy program */
-	HIT_CHANGED,  /* by another CPU, to pkt->found */
+	HIT_CHANGED,  /* by another CPU, to pkt->flow.meta */
 };
 
-/* One try to move the flow from pkt->found on. */
+/* One try to move the flow from pkt->flow.meta on. */
 static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 					     struct flow_entry *entry)
 {
-	__u64 meta = pkt->found, seen;
+	__u64 meta = pkt->flow.meta, seen;
 
 	if (flow_advance(pkt, entry, meta) != STEP_CONTINUE)
 		return HIT_DROPPED;
-	if (pkt->is_reopened || !flow_epoch_current(meta, pkt->control) || is_unicast_in_group_frame(pkt) ||
-	    pkt->has_foreign_source)
+	if (pkt->out.is_reopened || !flow_epoch_current(meta, pkt->env.control) || is_unicast_in_group_frame(pkt) ||
+	    pkt->env.has_foreign_source)
 		return HIT_CONTINUE;
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
-	if (pkt->next == meta || meta & META_LOCKED)
+	if (pkt->flow.next_meta == meta || meta & META_LOCKED)
 		return HIT_ACT;
-	seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->next);
+	seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->flow.next_meta);
 	if (seen == meta) {
-		account_source(&pkt->key, meta, pkt->next);
+		account_source(&pkt->key, meta, pkt->flow.next_meta);
 		return HIT_ACT;
 	}
 	/* Taken over: its new owner decides what becomes of the line. */
 	if (meta_state(seen) == STATE_BUSY || !key_equal(&entry->key, &pkt->key))
 		return HIT_ACT;
-	pkt->found = seen;
+	pkt->flow.meta = seen;
 	return HIT_CHANGED;
 }
 
@@ -167,7 +167,7 @@ __noinline int flow_hit_retry(struct pkt *pkt)
 
 	if (!pkt)
 		return HIT_DROPPED;
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return HIT_ACT;
 	for (i = 1; i < FLOW_TRIES && hit == HIT_CHANGED; i++)
@@ -185,10 +185,10 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 	struct flow_entry *entry;
 	int hit;
 
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return drop(pkt, REASON_DROP_MAP_ERROR);
-	if (pkt->icmp_error)
+	if (pkt->full.icmp_error)
 		return icmp_error_hit(pkt, entry);
 	hit = flow_hit_try(pkt, entry);
 	if (hit == HIT_CHANGED)
@@ -197,15 +197,15 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 		return STEP_DONE;
 	if (hit == HIT_CONTINUE)
 		return STEP_CONTINUE;
-	if (meta_state(pkt->found) == STATE_DENIED)
+	if (meta_state(pkt->flow.meta) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
-	if (pkt->is_evaluated) {
+	if (pkt->env.is_evaluated) {
 		/* Counted where it came in. */
-		pkt->egress_cell = RULE_NONE;
-		pkt->ingress_cell = RULE_NONE;
+		pkt->out.egress_cell = RULE_NONE;
+		pkt->out.ingress_cell = RULE_NONE;
 		return pass(pkt, REASON_PASS_EVALUATED);
 	}
-	count_flow(pkt, pkt->found_bucket, pkt->found_slot);
+	count_flow(pkt, pkt->flow.bucket, pkt->flow.slot);
 	return pass(pkt, REASON_PASS_FLOW);
 }
 

@@ -26,26 +26,26 @@ static __always_inline void release_slot(__u32 bucket, __u32 slot)
 
 static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 {
-	__u64 *tags = flow_tag_word(pkt->found_bucket);
+	__u64 *tags = flow_tag_word(pkt->flow.bucket);
 	struct flow_entry *entry;
 	__u64 meta, busy;
 
-	pkt->found_slot = pkt->home_slot;
-	if (word >> pkt->home_slot * 8 & 0xff)
-		pkt->found_slot = lowest_slot(slots_matching(word, 0));
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	pkt->flow.slot = pkt->hash.home_slot;
+	if (word >> pkt->hash.home_slot * 8 & 0xff)
+		pkt->flow.slot = lowest_slot(slots_matching(word, 0));
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!tags || !entry)
 		return CLAIM_FULL;
 	/* BUSY since now, before the tag says so: the stamp of a free line is from
 	 * whenever it was freed, and a line that has been BUSY for long is taken
 	 * for nobody's. Whoever else stamps it stamps the same. */
 	meta = READ_ONCE(entry->meta);
-	busy = meta_make(meta_serial(meta), STATE_BUSY, 0, 0, pkt->now);
+	busy = meta_make(meta_serial(meta), STATE_BUSY, 0, 0, pkt->env.now);
 	if (meta_state(meta) == STATE_BUSY && meta != busy)
 		__sync_val_compare_and_swap(&entry->meta, meta, busy);
 	if (__sync_val_compare_and_swap(tags, word,
-					tag_word_with(word, pkt->found_slot,
-						    pkt->tag)) != word)
+					tag_word_with(word, pkt->flow.slot,
+						    pkt->hash.tag)) != word)
 		return CLAIM_RETRY;
 	return CLAIM_DONE;
 }
@@ -54,10 +54,10 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 					       __u64 victim)
 {
-	__u32 bucket = pkt->found_bucket, slot = pkt->found_slot;
+	__u32 bucket = pkt->flow.bucket, slot = pkt->flow.slot;
 	struct flow_entry *entry = flow_entry_at(bucket, slot);
 	__u64 *tags = flow_tag_word(bucket);
-	__u64 busy = meta_make(meta_serial(victim), STATE_BUSY, 0, 0, pkt->now);
+	__u64 busy = meta_make(meta_serial(victim), STATE_BUSY, 0, 0, pkt->env.now);
 
 	if (!entry || !tags)
 		return CLAIM_FULL;
@@ -65,7 +65,7 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	    victim)
 		return CLAIM_RETRY;
 	if (__sync_val_compare_and_swap(tags, word,
-					tag_word_with(word, slot, pkt->tag)) !=
+					tag_word_with(word, slot, pkt->hash.tag)) !=
 	    word) {
 		/* The line is still the victim's, unchanged: it lives on. */
 		__sync_lock_test_and_set(&entry->meta, victim);
@@ -88,22 +88,22 @@ static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 	__u64 scan0, scan1, victim0, victim1;
 	enum claim claim;
 
-	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
+	pkt->flow.bucket = second ? pkt->hash.bucket[1] : pkt->hash.bucket[0];
 	/* With more lanes free the half-open limit cannot be exceeded. */
 	if (spare > FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS)
 		return claim_free(pkt, second ? words[1] : words[0]);
 
-	scan0 = find_victim(pkt, pkt->bucket[0]);
-	victim0 = pkt->victim;
-	scan1 = find_victim(pkt, pkt->bucket[1]);
-	victim1 = pkt->victim;
+	scan0 = find_victim(pkt, pkt->hash.bucket[0]);
+	victim0 = pkt->flow.victim_meta;
+	scan1 = find_victim(pkt, pkt->hash.bucket[1]);
+	victim1 = pkt->flow.victim_meta;
 	if (spare && SCAN_HALF_OPEN(second ? scan1 : scan0) < FLOW_HALF_OPEN_SLOTS)
 		return claim_free(pkt, second ? words[1] : words[0]);
 	second = SCAN_SCORE(scan1) > SCAN_SCORE(scan0);
 	if (!SCAN_SCORE(second ? scan1 : scan0))
 		return CLAIM_FULL;
-	pkt->found_bucket = second ? pkt->bucket[1] : pkt->bucket[0];
-	pkt->found_slot = SCAN_SLOT(second ? scan1 : scan0);
+	pkt->flow.bucket = second ? pkt->hash.bucket[1] : pkt->hash.bucket[0];
+	pkt->flow.slot = SCAN_SLOT(second ? scan1 : scan0);
 	claim = claim_victim(pkt, second ? words[1] : words[0],
 			     second ? victim1 : victim0);
 	if (claim == CLAIM_DONE)
@@ -116,8 +116,8 @@ static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
  * was, so that the exchange of step 2 could not tell. */
 static __always_inline bool is_claimed_elsewhere(struct pkt *pkt)
 {
-	__u32 mine = pkt->found_bucket, slot = pkt->found_slot;
-	__u32 other = mine == pkt->bucket[0] ? pkt->bucket[1] : pkt->bucket[0];
+	__u32 mine = pkt->flow.bucket, slot = pkt->flow.slot;
+	__u32 other = mine == pkt->hash.bucket[0] ? pkt->hash.bucket[1] : pkt->hash.bucket[0];
 	__u64 *there = flow_tag_word(other), *here = flow_tag_word(mine);
 	int find;
 
@@ -127,8 +127,8 @@ static __always_inline bool is_claimed_elsewhere(struct pkt *pkt)
 	if (find == FIND_MISS)
 		find = flow_find_in_bucket(pkt, mine,
 				    tag_word_with(READ_ONCE(*here), slot, 0));
-	pkt->found_bucket = mine;
-	pkt->found_slot = slot;
+	pkt->flow.bucket = mine;
+	pkt->flow.slot = slot;
 	return find != FIND_MISS;
 }
 

@@ -41,7 +41,7 @@ static const __u8 HALF_OPEN[STATE_COUNT] = {
 
 /*
  * Finds the lane of a bucket that may be evicted first and leaves its meta word
- * in pkt->victim. A global function, verified once.
+ * in pkt->flow.victim_meta. A global function, verified once.
  */
 __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 {
@@ -51,7 +51,7 @@ __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 
 	if (!pkt)
 		return 0;
-	scale = pkt->timeout_scale;
+	scale = pkt->env.timeout_scale;
 	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 	if (!bucket_data)
 		return 0;
@@ -59,7 +59,7 @@ __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 	for (slot = 0; slot < FLOW_SLOTS; slot++) {
 		__u64 meta = READ_ONCE(bucket_data->entry[slot].meta);
 		__u32 state = meta_state(meta) & (STATE_COUNT - 1);
-		__u64 age = flow_age(meta, pkt->now);
+		__u64 age = flow_age(meta, pkt->env.now);
 		__u64 half_open = HALF_OPEN[state];
 		__u64 rank, score, better, later;
 
@@ -83,7 +83,7 @@ __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 		victim ^= (victim ^ meta) & better;
 		half_open_slots += half_open;
 	}
-	pkt->victim = victim;
+	pkt->flow.victim_meta = victim;
 	return best | half_open_slots << 4;
 }
 

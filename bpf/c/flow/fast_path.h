@@ -51,18 +51,18 @@ static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
 static __always_inline bool fast_path_find(const struct pkt *pkt,
 				       struct flow_ref *ref)
 {
-	__u32 bucket = pkt->bucket[0];
+	__u32 bucket = pkt->hash.bucket[0];
 	__u64 *word, slots;
 
-	if (fast_path_match(pkt, bucket, pkt->home_slot, ref))
+	if (fast_path_match(pkt, bucket, pkt->hash.home_slot, ref))
 		return true;
 	word = flow_tag_word(bucket);
-	slots = word ? slots_matching(READ_ONCE(*word), pkt->tag) : 0;
+	slots = word ? slots_matching(READ_ONCE(*word), pkt->hash.tag) : 0;
 	if (slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref))
 		return true;
-	bucket = pkt->bucket[1];
+	bucket = pkt->hash.bucket[1];
 	word = flow_tag_word(bucket);
-	slots = word ? slots_matching(READ_ONCE(*word), pkt->tag) : 0;
+	slots = word ? slots_matching(READ_ONCE(*word), pkt->hash.tag) : 0;
 	return slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref);
 }
 
@@ -72,7 +72,7 @@ static __always_inline bool may_take_fast_path(const struct pkt *pkt)
 {
 	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
 
-	return pkt->protocol != IPPROTO_TCP || (pkt->tcp_flags & flags) == TCP_ACK;
+	return pkt->in.protocol != IPPROTO_TCP || (pkt->in.tcp_flags & flags) == TCP_ACK;
 }
 
 /* Is the flow established, judged under what is in force, and nobody's at the
@@ -83,7 +83,7 @@ static __always_inline bool is_fast_path_state(const struct pkt *pkt, __u64 meta
 	const __u64 mask = META_LOCKED |
 			   (__u64)META_STATE_MASK << META_STATE_SHIFT |
 			   (__u64)FLOW_REPLIED << META_FLAGS_SHIFT;
-	__u64 state = pkt->protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
+	__u64 state = pkt->in.protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
 						     STATE_UDP_REPLIED;
 
 	return (meta & mask) == (state << META_STATE_SHIFT |
@@ -124,9 +124,9 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 	if (!may_take_fast_path(pkt))
 		return false;
 	if (INTERNAL_COUNT && interface & INTERFACE_EXTERNAL &&
-	    is_internal_address(pkt->source_be[0], pkt->source_be[1]))
+	    is_internal_address(pkt->addr.source_be[0], pkt->addr.source_be[1]))
 		return false;
-	if (is_foreign_source(pkt->source_be, hook, interface & INTERFACE_EXTERNAL))
+	if (is_foreign_source(pkt->addr.source_be, hook, interface & INTERFACE_EXTERNAL))
 		return false;
 	if (!fast_path_find(pkt, &hit->ref))
 		return false;
@@ -140,7 +140,7 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 	 * when it did. */
 	if (hook == HOOK_XDP && !BRIDGE) {
 		if (!is_from_opener(pkt, hit->ref.meta)) {
-			if (may_be_host_address(pkt->source_be))
+			if (may_be_host_address(pkt->addr.source_be))
 				return false;
 		} else if (!(meta_flags(hit->ref.meta) & FLOW_FROM_NIC)) {
 			return false;
@@ -152,7 +152,7 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 	hit->now = clock_tick(clock_nanoseconds());
 	if (!update_last_seen(entry, hit->ref.meta, hit->now))
 		return false;
-	if (pkt->protocol == IPPROTO_TCP)
+	if (pkt->in.protocol == IPPROTO_TCP)
 		tcp_note_ack(pkt, entry, false);
 	return true;
 }
@@ -161,7 +161,7 @@ static __always_inline void fast_path_count(const struct pkt *pkt, __u64 interfa
 					__u32 hook, __u32 packets,
 					const struct fast_hit *hit)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), bytes = pkt->bytes;
+	__u32 cpu = bpf_get_smp_processor_id(), bytes = pkt->in.bytes;
 	__u32 egress = hit->rules >> RULES_EGRESS_SHIFT & RULES_MASK;
 	__u32 ingress = hit->rules >> RULES_INGRESS_SHIFT & RULES_MASK;
 	struct flow_count *count;

@@ -23,12 +23,12 @@
 
 static __always_inline __u32 initial_state(struct pkt *pkt)
 {
-	switch (pkt->protocol) {
+	switch (pkt->in.protocol) {
 	case IPPROTO_TCP:
 		/* A segment from the middle of a connection has yet to be
 		 * answered from the other side. */
-		return pkt->may_create_flow  ? STATE_TCP_SYN_SENT :
-		       pkt->has_syn_cookie ? STATE_TCP_ESTABLISHED :
+		return pkt->in.may_create_flow  ? STATE_TCP_SYN_SENT :
+		       pkt->out.has_syn_cookie ? STATE_TCP_ESTABLISHED :
 				     STATE_TCP_SYN_RECV;
 	case IPPROTO_UDP:
 		return STATE_UDP_NEW;
@@ -43,30 +43,30 @@ static __always_inline __u32 initial_state(struct pkt *pkt)
 
 static __always_inline __u64 initial_meta(struct pkt *pkt, __u32 serial)
 {
-	__u32 flags = pkt->sender_is_lower != pkt->is_reversed ? FLOW_ORIG_LOW : 0;
+	__u32 flags = pkt->in.sender_is_lower != pkt->out.is_reversed ? FLOW_ORIG_LOW : 0;
 
-	if ((pkt->hook == HOOK_XDP) != pkt->is_reversed)
+	if ((pkt->env.hook == HOOK_XDP) != pkt->out.is_reversed)
 		flags |= FLOW_FROM_NIC;
-	if (pkt->is_reversed || pkt->has_syn_cookie)
+	if (pkt->out.is_reversed || pkt->out.has_syn_cookie)
 		flags |= FLOW_REPLIED;
 	/* During the warm-up policy was asked about the one who did open it. */
-	if (!pkt->may_create_flow && !pkt->is_warm_up && !pkt->has_syn_cookie)
+	if (!pkt->in.may_create_flow && !pkt->env.is_warm_up && !pkt->out.has_syn_cookie)
 		flags |= FLOW_MIDSTREAM;
 	return meta_make(serial, initial_state(pkt), flags,
-			 control_epoch(pkt->control), pkt->now);
+			 control_epoch(pkt->env.control), pkt->env.now);
 }
 
 static __always_inline __u64 pack_rules(struct pkt *pkt)
 {
-	__u64 rules = (__u64)(pkt->egress_cell & CELL_RULE_MASK)
+	__u64 rules = (__u64)(pkt->out.egress_cell & CELL_RULE_MASK)
 			      << RULES_EGRESS_SHIFT |
-		      (__u64)(pkt->ingress_cell & CELL_RULE_MASK)
+		      (__u64)(pkt->out.ingress_cell & CELL_RULE_MASK)
 			      << RULES_INGRESS_SHIFT |
-		      (__u64)pkt->tick_fraction << RULES_OPENED_SHIFT;
+		      (__u64)pkt->env.tick_fraction << RULES_OPENED_SHIFT;
 
-	if (pkt->egress_cell & CELL_DENY)
+	if (pkt->out.egress_cell & CELL_DENY)
 		rules |= RULES_DENY_EGRESS;
-	if (pkt->ingress_cell & CELL_DENY)
+	if (pkt->out.ingress_cell & CELL_DENY)
 		rules |= RULES_DENY_INGRESS;
 	return rules;
 }
@@ -74,18 +74,18 @@ static __always_inline __u64 pack_rules(struct pkt *pkt)
 /* Both directions' counters start again with this packet. */
 static __always_inline void reset_flow_counters(struct pkt *pkt)
 {
-	__u32 slot = pkt->found_slot & (FLOW_SLOTS - 1);
-	__u32 bucket = pkt->found_bucket; /* on the stack: 6.1 takes keys from there */
+	__u32 slot = pkt->flow.slot & (FLOW_SLOTS - 1);
+	__u32 bucket = pkt->flow.bucket; /* on the stack: 6.1 takes keys from there */
 	struct flow_bucket *bucket_data;
-	__u32 own = !pkt->sender_is_lower;
+	__u32 own = !pkt->in.sender_is_lower;
 
 	if (!FLOW_COUNTERS)
 		return;
 	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 	if (!bucket_data)
 		return;
-	bucket_data->count[own][slot].packets = pkt->packets;
-	bucket_data->count[own][slot].bytes = pkt->bytes;
+	bucket_data->count[own][slot].packets = pkt->env.packets;
+	bucket_data->count[own][slot].bytes = pkt->in.bytes;
 	bucket_data->count[!own][slot].packets = 0;
 	bucket_data->count[!own][slot].bytes = 0;
 }
@@ -94,11 +94,11 @@ static __always_inline void reset_flow_counters(struct pkt *pkt)
 static __always_inline void reset_flow_acks(struct pkt *pkt,
 					 struct flow_entry *entry)
 {
-	__u32 own = pkt->sender_is_lower ? 0 : 1;
-	bool tcp = pkt->protocol == IPPROTO_TCP;
+	__u32 own = pkt->in.sender_is_lower ? 0 : 1;
+	bool tcp = pkt->in.protocol == IPPROTO_TCP;
 
-	entry->ack[own] = pkt->may_create_flow && tcp ? 0 : pkt->ack;
-	entry->ack[!own] = tcp ? pkt->sequence + pkt->may_create_flow : 0;
+	entry->ack[own] = pkt->in.may_create_flow && tcp ? 0 : pkt->in.ack;
+	entry->ack[!own] = tcp ? pkt->in.sequence + pkt->in.may_create_flow : 0;
 }
 
 /* One try. A global function: the verifier walks it once, not once per try. */
@@ -114,18 +114,18 @@ __noinline int flow_try_insert(struct pkt *pkt)
 	if (!pkt)
 		return CLAIM_FULL;
 	find = flow_find(pkt, words);
-	if (find == FIND_HIT && meta_state(pkt->found) == STATE_DENIED)
+	if (find == FIND_HIT && meta_state(pkt->flow.meta) == STATE_DENIED)
 		return CLAIM_DENIED;
 	if (find != FIND_MISS)
 		return CLAIM_OTHER;
 	claim = claim_slot(pkt, words);
 	if (claim != CLAIM_DONE)
 		return claim;
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return CLAIM_FULL;
 	if (is_claimed_elsewhere(pkt)) {
-		release_slot(pkt->found_bucket, pkt->found_slot);
+		release_slot(pkt->flow.bucket, pkt->flow.slot);
 		return CLAIM_OTHER;
 	}
 	entry->key = pkt->key;
@@ -134,7 +134,7 @@ __noinline int flow_try_insert(struct pkt *pkt)
 	reset_flow_counters(pkt);
 	serial = meta_serial(READ_ONCE(entry->meta)) + 1;
 	meta = initial_meta(pkt, serial);
-	if (pkt->has_syn_cookie && is_source_exhausted(&pkt->key, meta))
+	if (pkt->out.has_syn_cookie && is_source_exhausted(&pkt->key, meta))
 		meta ^= STATE_TCP_ESTABLISHED ^ STATE_TCP_SYN_RECV;
 	__sync_lock_test_and_set(&entry->meta, meta);
 	account_source(&pkt->key, 0, meta);
@@ -158,9 +158,9 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
 	}
 	if (claim == CLAIM_DONE) {
-		pkt->is_new_flow = 1;
+		pkt->out.is_new_flow = 1;
 		flow_event(FLOW_INSERTED);
-		if (pkt->has_syn_cookie)
+		if (pkt->out.has_syn_cookie)
 			flow_event(FLOW_COOKIE);
 	}
 	return pass(pkt, REASON_PASS_NEW);
@@ -175,29 +175,29 @@ __noinline int flow_update(struct pkt *pkt, __u64 next, int restart)
 {
 	struct flow_entry *entry;
 
-	if (!pkt || pkt->found & META_LOCKED)
+	if (!pkt || pkt->flow.meta & META_LOCKED)
 		return 0;
-	entry = flow_entry_at(pkt->found_bucket, pkt->found_slot);
+	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return 0;
-	if (__sync_val_compare_and_swap(&entry->meta, pkt->found,
-					pkt->found | META_LOCKED) != pkt->found)
+	if (__sync_val_compare_and_swap(&entry->meta, pkt->flow.meta,
+					pkt->flow.meta | META_LOCKED) != pkt->flow.meta)
 		return 0;
 	if (!key_equal(&entry->key, &pkt->key)) {
 		/* Another flow came here with an equal meta word. */
-		__sync_lock_test_and_set(&entry->meta, pkt->found);
+		__sync_lock_test_and_set(&entry->meta, pkt->flow.meta);
 		return 0;
 	}
 	entry->rules = pack_rules(pkt);
-	pkt->is_new_flow = !!restart;
+	pkt->out.is_new_flow = !!restart;
 	if (restart) {
 		reset_flow_acks(pkt, entry);
 		reset_flow_counters(pkt);
 	}
 	__sync_lock_test_and_set(&entry->meta, next);
-	account_source(&pkt->key, pkt->found, next);
+	account_source(&pkt->key, pkt->flow.meta, next);
 	if (!restart)
-		count_flow(pkt, pkt->found_bucket, pkt->found_slot);
+		count_flow(pkt, pkt->flow.bucket, pkt->flow.slot);
 	return 1;
 }
 

@@ -11,7 +11,7 @@
 
 enum find_result {
 	FIND_MISS,
-	FIND_HIT,  /* pkt->found, found_bucket, found_lane are set */
+	FIND_HIT,  /* pkt->flow.meta, found_bucket, found_lane are set */
 	FIND_BUSY, /* another CPU is writing what may be this flow */
 };
 
@@ -41,7 +41,7 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 
 	if (!pkt)
 		return FIND_MISS;
-	slots = slots_matching(word, pkt->tag);
+	slots = slots_matching(word, pkt->hash.tag);
 	if (!slots)
 		return FIND_MISS;
 	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
@@ -54,14 +54,14 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 
 		if (meta_state(meta) == STATE_BUSY) {
 			/* Else a process was killed while it held the line. */
-			busy |= mask_below(flow_age(meta, pkt->now),
+			busy |= mask_below(flow_age(meta, pkt->env.now),
 					   FLOW_BUSY_TICKS);
 		} else if (key_equal(&entry->key, &pkt->key)) {
 			if (meta_state(READ_ONCE(entry->meta)) == STATE_BUSY)
 				return FIND_BUSY; /* taken over meanwhile */
-			pkt->found = meta;
-			pkt->found_bucket = bucket;
-			pkt->found_slot = slot;
+			pkt->flow.meta = meta;
+			pkt->flow.bucket = bucket;
+			pkt->flow.slot = slot;
 			return FIND_HIT;
 		}
 		slots &= slots - 1;
@@ -73,21 +73,21 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
  * miss what came after. */
 static __always_inline enum find_result flow_find(struct pkt *pkt, __u64 words[2])
 {
-	__u64 *first = flow_tag_word(pkt->bucket[0]);
-	__u64 *second = flow_tag_word(pkt->bucket[1]);
+	__u64 *first = flow_tag_word(pkt->hash.bucket[0]);
+	__u64 *second = flow_tag_word(pkt->hash.bucket[1]);
 	int a = FIND_MISS, b = FIND_MISS;
 
 	if (!first || !second)
 		return FIND_MISS;
 	words[0] = READ_ONCE(*first);
 	words[1] = READ_ONCE(*second);
-	if (slots_matching(words[0], pkt->tag)) {
-		a = flow_find_in_bucket(pkt, pkt->bucket[0], words[0]);
+	if (slots_matching(words[0], pkt->hash.tag)) {
+		a = flow_find_in_bucket(pkt, pkt->hash.bucket[0], words[0]);
 		if (a == FIND_HIT)
 			return FIND_HIT;
 	}
-	if (slots_matching(words[1], pkt->tag)) {
-		b = flow_find_in_bucket(pkt, pkt->bucket[1], words[1]);
+	if (slots_matching(words[1], pkt->hash.tag)) {
+		b = flow_find_in_bucket(pkt, pkt->hash.bucket[1], words[1]);
 		if (b == FIND_HIT)
 			return FIND_HIT;
 	}

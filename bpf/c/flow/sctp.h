@@ -10,21 +10,21 @@
 
 static __always_inline bool is_sctp_end(const struct pkt *pkt)
 {
-	return pkt->chunk == SCTP_CHUNK_ABORT ||
-	       pkt->chunk == SCTP_CHUNK_SHUTDOWN_COMPLETE;
+	return pkt->full.chunk == SCTP_CHUNK_ABORT ||
+	       pkt->full.chunk == SCTP_CHUNK_SHUTDOWN_COMPLETE;
 }
 
 /* Once there was an answer they would be a stranger's. */
 static __always_inline void sctp_note_tag(struct pkt *pkt,
 					  struct flow_entry *entry, bool opening)
 {
-	__u32 *own = &entry->ack[pkt->sender_is_lower ? 0 : 1];
-	__u32 *other = &entry->ack[pkt->sender_is_lower ? 1 : 0];
+	__u32 *own = &entry->ack[pkt->in.sender_is_lower ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->in.sender_is_lower ? 1 : 0];
 
-	if (opening && (pkt->chunk == SCTP_CHUNK_INIT ||
-			(pkt->chunk == SCTP_CHUNK_INIT_ACK &&
-			 pkt->sequence == READ_ONCE(*other))))
-		WRITE_ONCE(*own, pkt->ack);
+	if (opening && (pkt->full.chunk == SCTP_CHUNK_INIT ||
+			(pkt->full.chunk == SCTP_CHUNK_INIT_ACK &&
+			 pkt->in.sequence == READ_ONCE(*other))))
+		WRITE_ONCE(*own, pkt->in.ack);
 }
 
 /* ABORT and SHUTDOWN COMPLETE end an association, for who knows its tag (RFC 9260,
@@ -33,13 +33,13 @@ static __always_inline void sctp_advance(struct pkt *pkt,
 					 struct flow_entry *entry,
 					 bool opening, __u32 *state)
 {
-	__u32 *own = &entry->ack[pkt->sender_is_lower ? 0 : 1];
-	__u32 *other = &entry->ack[pkt->sender_is_lower ? 1 : 0];
-	__u32 tag = READ_ONCE(*(pkt->chunk_flags & SCTP_REFLECTED ? own : other));
+	__u32 *own = &entry->ack[pkt->in.sender_is_lower ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->in.sender_is_lower ? 1 : 0];
+	__u32 tag = READ_ONCE(*(pkt->full.chunk_flags & SCTP_REFLECTED ? own : other));
 
-	if (is_sctp_end(pkt) && tag && pkt->sequence == tag)
+	if (is_sctp_end(pkt) && tag && pkt->in.sequence == tag)
 		*state = STATE_CLOSED;
-	else if (!pkt->has_foreign_source)
+	else if (!pkt->env.has_foreign_source)
 		sctp_note_tag(pkt, entry, opening);
 }
 

@@ -51,12 +51,12 @@ static __always_inline bool flow_expired(struct pkt *pkt, __u64 meta)
 {
 	__u32 ticks = TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
 
-	return flow_age(meta, pkt->now) > scaled_timeout(ticks, pkt->timeout_scale);
+	return flow_age(meta, pkt->env.now) > scaled_timeout(ticks, pkt->env.timeout_scale);
 }
 
 static __always_inline bool is_from_opener(struct pkt *pkt, __u64 meta)
 {
-	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == pkt->sender_is_lower;
+	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == pkt->in.sender_is_lower;
 }
 
 /* The stamp is the packet's epoch or a later one: judged under what is in force. */

@@ -19,14 +19,14 @@ static __always_inline bool tcp_in_window(struct pkt *pkt,
 					 const struct flow_entry *entry,
 					 bool answers_syn)
 {
-	__u32 own = READ_ONCE(entry->ack[pkt->sender_is_lower ? 0 : 1]);
-	__u32 expected = READ_ONCE(entry->ack[pkt->sender_is_lower ? 1 : 0]);
+	__u32 own = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 0 : 1]);
+	__u32 expected = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 1 : 0]);
 
 	if (answers_syn) /* an RST from where nothing has been seen yet */
-		return pkt->tcp_flags & TCP_ACK && pkt->ack == own;
+		return pkt->in.tcp_flags & TCP_ACK && pkt->in.ack == own;
 	/* From one before it: an RST may repeat the number of its SYN. */
 	return !expected ||
-	       pkt->sequence - expected + 1 < SEQUENCE_WINDOW;
+	       pkt->in.sequence - expected + 1 < SEQUENCE_WINDOW;
 }
 
 /* Does it acknowledge about what the other side has sent? Who forges the opener's
@@ -34,9 +34,9 @@ static __always_inline bool tcp_in_window(struct pkt *pkt,
 static __always_inline bool tcp_ack_in_window(struct pkt *pkt,
 					const struct flow_entry *entry)
 {
-	__u32 own = READ_ONCE(entry->ack[pkt->sender_is_lower ? 0 : 1]);
+	__u32 own = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 0 : 1]);
 
-	return !own || pkt->ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
+	return !own || pkt->in.ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
 }
 
 /* Of who may send: the line is written at once, whatever becomes of the packet.
@@ -46,15 +46,15 @@ static __always_inline void tcp_note_ack(struct pkt *pkt,
 					 struct flow_entry *entry,
 					 bool half_open)
 {
-	__u32 *own = &entry->ack[pkt->sender_is_lower ? 0 : 1];
-	__u32 *other = &entry->ack[pkt->sender_is_lower ? 1 : 0];
+	__u32 *own = &entry->ack[pkt->in.sender_is_lower ? 0 : 1];
+	__u32 *other = &entry->ack[pkt->in.sender_is_lower ? 1 : 0];
 
-	if (pkt->tcp_flags & TCP_ACK &&
-	    (!READ_ONCE(*own) || pkt->ack - READ_ONCE(*own) - ACK_STEP <
+	if (pkt->in.tcp_flags & TCP_ACK &&
+	    (!READ_ONCE(*own) || pkt->in.ack - READ_ONCE(*own) - ACK_STEP <
 					 SEQUENCE_WINDOW))
-		WRITE_ONCE(*own, pkt->ack);
-	if (pkt->tcp_flags & TCP_SYN && half_open)
-		WRITE_ONCE(*other, pkt->sequence + 1);
+		WRITE_ONCE(*own, pkt->in.ack);
+	if (pkt->in.tcp_flags & TCP_SYN && half_open)
+		WRITE_ONCE(*other, pkt->in.sequence + 1);
 }
 
 /*
@@ -75,17 +75,17 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 					     __u32 *flags)
 {
 	bool opener = is_from_opener(pkt, meta);
-	bool plain_ack = (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
-	__u32 fin = pkt->sender_is_lower ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
-	bool ends = pkt->tcp_flags & (TCP_RST | TCP_FIN);
+	bool plain_ack = (pkt->in.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
+	__u32 fin = pkt->in.sender_is_lower ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
+	bool ends = pkt->in.tcp_flags & (TCP_RST | TCP_FIN);
 	bool answers;
 
-	if (pkt->may_create_flow && (flow_closed(*state) || *flags & FLOW_MIDSTREAM ||
+	if (pkt->in.may_create_flow && (flow_closed(*state) || *flags & FLOW_MIDSTREAM ||
 			   *state == STATE_TCP_FIN_WAIT)) {
-		pkt->is_reopened = 1;
+		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
 	}
-	if (pkt->may_create_flow && !opener && *state != STATE_TCP_SYN_SENT)
+	if (pkt->in.may_create_flow && !opener && *state != STATE_TCP_SYN_SENT)
 		return drop(pkt, REASON_DROP_TCP_STATE);
 	if (*state == STATE_DENIED)
 		return STEP_CONTINUE;
@@ -94,7 +94,7 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		return STEP_CONTINUE;
 	if (!opener)
 		*flags |= FLOW_REPLIED;
-	if (pkt->tcp_flags & TCP_RST) {
+	if (pkt->in.tcp_flags & TCP_RST) {
 		if (is_half_open(*state))
 			*state = STATE_CLOSED;
 		else if (*state == STATE_TCP_ESTABLISHED)
@@ -102,18 +102,18 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		return STEP_CONTINUE;
 	}
 	answers = tcp_ack_in_window(pkt, entry);
-	if (!pkt->has_foreign_source)
+	if (!pkt->env.has_foreign_source)
 		tcp_note_ack(pkt, entry, is_half_open(*state));
 	if (!(*flags & FLOW_REPLIED))
 		return STEP_CONTINUE; /* one side alone cannot make it last */
-	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->tcp_flags & TCP_SYN)
+	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->in.tcp_flags & TCP_SYN)
 		*state = STATE_TCP_SYN_RECV;
 	else if (*state == STATE_TCP_SYN_RECV && opener && plain_ack && answers)
 		*state = STATE_TCP_ESTABLISHED;
 	else if (*state == STATE_TCP_FIN_WAIT && plain_ack &&
 		 !(*flags & (FLOW_FIN_LOW | FLOW_FIN_HIGH)))
 		*state = STATE_TCP_ESTABLISHED; /* the RST was not accepted */
-	if (pkt->tcp_flags & TCP_FIN && *state <= STATE_TCP_FIN_WAIT) {
+	if (pkt->in.tcp_flags & TCP_FIN && *state <= STATE_TCP_FIN_WAIT) {
 		*flags |= fin;
 		*state = (*flags & FLOW_FIN_LOW && *flags & FLOW_FIN_HIGH)
 				 ? STATE_TCP_TIME_WAIT

@@ -96,46 +96,46 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 
 	/* Judged as a packet, not let through for the link's sake; no error, of which
 	 * the way depends on what it quotes; no tag, whose interface would be another. */
-	if (!pkt->kind || pkt->vlan_tags || pkt->tunnel || pkt->fib_flags & FIB_STACK ||
-	    (pkt->reason != REASON_PASS_FLOW && pkt->reason != REASON_PASS_NEW &&
-	     pkt->reason != REASON_PASS_FAILSAFE &&
-	     pkt->reason != REASON_PASS_WARM_UP))
+	if (!pkt->in.kind || pkt->in.vlan_tags || pkt->full.tunnel || pkt->env.fib_flags & FIB_STACK ||
+	    (pkt->out.reason != REASON_PASS_FLOW && pkt->out.reason != REASON_PASS_NEW &&
+	     pkt->out.reason != REASON_PASS_FAILSAFE &&
+	     pkt->out.reason != REASON_PASS_WARM_UP))
 		return XDP_PASS;
 	/* The stack may have translated what was opened through tc, and translates its
 	 * answers back. Protocols of which rules may ask for ports that are not read here
 	 * are its affair, too. */
-	if ((pkt->found && !(meta_flags(pkt->found) & FLOW_FROM_NIC)) ||
-	    pkt->protocol == IPPROTO_DCCP || pkt->protocol == IPPROTO_UDPLITE)
+	if ((pkt->flow.meta && !(meta_flags(pkt->flow.meta) & FLOW_FROM_NIC)) ||
+	    pkt->in.protocol == IPPROTO_DCCP || pkt->in.protocol == IPPROTO_UDPLITE)
 		return XDP_PASS;
 	if ((void *)(eth + 1) > data_end)
 		return XDP_PASS;
 	/* Only what is addressed to this NIC: it may be promiscuous. */
 	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
-	if (!to || to != pkt->mac)
+	if (!to || to != pkt->env.mac)
 		return XDP_PASS;
 	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
-	if (!v4 && pkt->fib_flags & FIB_STACK6)
+	if (!v4 && pkt->env.fib_flags & FIB_STACK6)
 		return XDP_PASS;
 	/* IP options are the stack's. */
 	if (v4 && ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
 		return XDP_PASS;
-	fib.ifindex = pkt->ifindex;
+	fib.ifindex = pkt->env.ifindex;
 	/* Rules and the choice among several next hops may ask for ports. */
-	if (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP ||
-	    pkt->protocol == IPPROTO_SCTP) {
-		fib.sport = bpf_htons(pkt->source_port);
-		fib.dport = bpf_htons(pkt->destination_port);
+	if (pkt->in.protocol == IPPROTO_TCP || pkt->in.protocol == IPPROTO_UDP ||
+	    pkt->in.protocol == IPPROTO_SCTP) {
+		fib.sport = bpf_htons(pkt->in.source_port);
+		fib.dport = bpf_htons(pkt->in.destination_port);
 	}
 	if (!(v4 ? fill_fib_v4((void *)(eth + 1), data_end, &fib)
 		 : fill_fib_v6((void *)(eth + 1), data_end, &fib,
-			     pkt->protocol)) ||
-	    (v4 && pkt->fib_flags & FIB_RP_FILTER &&
-	     !is_reverse_path_valid(ctx, &fib, pkt->ifindex)) ||
+			     pkt->in.protocol)) ||
+	    (v4 && pkt->env.fib_flags & FIB_RP_FILTER &&
+	     !is_reverse_path_valid(ctx, &fib, pkt->env.ifindex)) ||
 	    bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
 		return XDP_PASS;
 	out = fib.ifindex;
 	/* Back where it came from: the stack may want to send a redirect. */
-	if (out == pkt->ifindex || !bpf_map_lookup_elem(&bridge_ports, &out))
+	if (out == pkt->env.ifindex || !bpf_map_lookup_elem(&bridge_ports, &out))
 		return XDP_PASS;
 	if (v4)
 		decrement_ttl((void *)(eth + 1));

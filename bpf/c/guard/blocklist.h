@@ -58,7 +58,7 @@ static __always_inline void load_block_tables(struct pkt *pkt)
 	struct control *in_force = active_control();
 
 	if (in_force)
-		pkt->block_tables = READ_ONCE(in_force->blocks);
+		pkt->out.block_tables = READ_ONCE(in_force->blocks);
 }
 
 /* Both ends of the flow. */
@@ -68,7 +68,7 @@ static __always_inline bool is_flow_blocked(struct pkt *pkt)
 	__u32 which;
 
 	load_block_tables(pkt);
-	which = pkt->block_tables;
+	which = pkt->out.block_tables;
 	return which &&
 	       (is_address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
 		is_address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which));
@@ -78,15 +78,15 @@ static __always_inline bool is_flow_blocked(struct pkt *pkt)
  * current it is, they are asked about with every packet. */
 static __always_inline bool is_carrier_blocked(struct pkt *pkt)
 {
-	const __u64 *from = pkt->sender_be, *to = pkt->receiver_be;
+	const __u64 *from = pkt->addr.sender_be, *to = pkt->addr.receiver_be;
 	__u32 which;
 
-	if (!pkt->icmp_error && !pkt->tunnel)
+	if (!pkt->full.icmp_error && !pkt->full.tunnel)
 		return false;
 	load_block_tables(pkt);
-	which = pkt->block_tables;
+	which = pkt->out.block_tables;
 	return which && (is_address_blocked(from[0], from[1], which) ||
-			 (pkt->tunnel && is_address_blocked(to[0], to[1], which)));
+			 (pkt->full.tunnel && is_address_blocked(to[0], to[1], which)));
 }
 
 #endif

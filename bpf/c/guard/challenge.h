@@ -83,10 +83,10 @@ __noinline __u64 challenge_hash(struct pkt *pkt, __u64 more)
 /* The number that a client is told in a slot of time, but for its upper bit. */
 static __always_inline __u32 challenge_sequence(struct pkt *pkt, __u32 ago)
 {
-	__u32 slot = ((pkt->now >> PROOF_SLOT_SHIFT) - ago) &
+	__u32 slot = ((pkt->env.now >> PROOF_SLOT_SHIFT) - ago) &
 		     TICK_MASK >> PROOF_SLOT_SHIFT;
 
-	return (challenge_hash(pkt, (__u64)slot << 1 | pkt->sender_is_lower) &
+	return (challenge_hash(pkt, (__u64)slot << 1 | pkt->in.sender_is_lower) &
 		~PROOF_OTHER) ?: 1;
 }
 
@@ -96,12 +96,12 @@ static __always_inline __u32 make_challenge(struct pkt *pkt)
 {
 	__u32 number = challenge_sequence(pkt, 0);
 
-	return number - pkt->sequence < 1U << 17 ? number | PROOF_OTHER : number;
+	return number - pkt->in.sequence < 1U << 17 ? number | PROOF_OTHER : number;
 }
 
 static __always_inline void client_key(struct pkt *pkt, struct client *client)
 {
-	const __u64 *addr = pkt->sender_is_lower ? pkt->key.addr_lo_be :
+	const __u64 *addr = pkt->in.sender_is_lower ? pkt->key.addr_lo_be :
 					    pkt->key.addr_hi_be;
 
 	client->addr_be[0] = addr[0];
@@ -116,7 +116,7 @@ static __always_inline bool client_take_credit(struct pkt *pkt)
 
 	client_key(pkt, &client);
 	proof = bpf_map_lookup_elem(&proven, &client);
-	if (!proof || ticks_since(proof->since, pkt->now) >= PROVEN_TICKS ||
+	if (!proof || ticks_since(proof->since, pkt->env.now) >= PROVEN_TICKS ||
 	    READ_ONCE(proof->flows) <= 0)
 		return false;
 	return (__s32)__sync_fetch_and_sub(&proof->flows, 1) > 0;
@@ -129,13 +129,13 @@ static __always_inline bool client_take_credit(struct pkt *pkt)
  */
 static __always_inline void client_add_credit(struct pkt *pkt, __s32 flows)
 {
-	struct proof proof = { .since = pkt->now, .flows = flows };
+	struct proof proof = { .since = pkt->env.now, .flows = flows };
 	struct client client;
 	struct proof *known;
 
 	client_key(pkt, &client);
 	known = bpf_map_lookup_elem(&proven, &client);
-	if (known && ticks_since(known->since, pkt->now) < PROVEN_TICKS &&
+	if (known && ticks_since(known->since, pkt->env.now) < PROVEN_TICKS &&
 	    READ_ONCE(known->flows) > flows)
 		return;
 	bpf_map_update_elem(&proven, &client, &proof, BPF_ANY);
@@ -144,9 +144,9 @@ static __always_inline void client_add_credit(struct pkt *pkt, __s32 flows)
 /* Is this RST, of no flow, the answer to a challenge? */
 static __always_inline bool accept_challenge_answer(struct pkt *pkt)
 {
-	__u32 number = pkt->sequence & ~PROOF_OTHER;
+	__u32 number = pkt->in.sequence & ~PROOF_OTHER;
 
-	if ((pkt->tcp_flags & (TCP_RST | TCP_SYN | TCP_FIN)) != TCP_RST ||
+	if ((pkt->in.tcp_flags & (TCP_RST | TCP_SYN | TCP_FIN)) != TCP_RST ||
 	    (number != challenge_sequence(pkt, 0) &&
 	     number != challenge_sequence(pkt, 1)))
 		return false;
@@ -160,8 +160,8 @@ static __always_inline bool accept_challenge_answer(struct pkt *pkt)
 static __always_inline bool is_syn_retransmission(struct pkt *pkt, __u64 now)
 {
 	__u64 hash = challenge_hash(pkt, PROOF_OF_RECORD |
-					     (__u64)pkt->sequence << 1 |
-					     pkt->sender_is_lower);
+					     (__u64)pkt->in.sequence << 1 |
+					     pkt->in.sender_is_lower);
 	__u32 at = hash >> (64 - SYN_RECORD_BITS);
 	__u32 time = now >> SYN_RETRY_SHIFT & 0xffff;
 	__u32 record, i;

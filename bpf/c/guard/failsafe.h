@@ -37,8 +37,8 @@ __noinline int failsafe_match(struct pkt *pkt, int peer_low, __u32 port)
 	for (i = 0; i < FAILSAFE_MAX && i < FAILSAFE_COUNT; i++) {
 		struct failsafe_entry *entry = &table->entry[i];
 
-		if (entry->port == port && entry->protocol == pkt->protocol &&
-		    entry->kind == pkt->kind &&
+		if (entry->port == port && entry->protocol == pkt->in.protocol &&
+		    entry->kind == pkt->in.kind &&
 		    (a & entry->mask_be[0]) == entry->addr_be[0] &&
 		    (b & entry->mask_be[1]) == entry->addr_be[1])
 			return 1;
@@ -56,17 +56,17 @@ static __always_inline bool is_failsafe(struct pkt *pkt)
 {
 	if (!FAILSAFE_COUNT)
 		return false;
-	if (pkt->protocol != IPPROTO_TCP && pkt->protocol != IPPROTO_UDP)
+	if (pkt->in.protocol != IPPROTO_TCP && pkt->in.protocol != IPPROTO_UDP)
 		return false;
-	if ((pkt->hook != HOOK_TC || (pkt->is_evaluated && pkt->is_from_host)) &&
-	    failsafe_match(pkt, pkt->sender_is_lower, pkt->destination_port))
+	if ((pkt->env.hook != HOOK_TC || (pkt->env.is_evaluated && pkt->env.is_from_host)) &&
+	    failsafe_match(pkt, pkt->in.sender_is_lower, pkt->in.destination_port))
 		return true;
-	if (pkt->hook != HOOK_TC && !BRIDGE)
+	if (pkt->env.hook != HOOK_TC && !BRIDGE)
 		return false;
-	if (pkt->protocol == IPPROTO_TCP && pkt->tcp_flags & TCP_SYN &&
-	    !(pkt->tcp_flags & TCP_ACK))
+	if (pkt->in.protocol == IPPROTO_TCP && pkt->in.tcp_flags & TCP_SYN &&
+	    !(pkt->in.tcp_flags & TCP_ACK))
 		return false;
-	return failsafe_match(pkt, !pkt->sender_is_lower, pkt->source_port);
+	return failsafe_match(pkt, !pkt->in.sender_is_lower, pkt->in.source_port);
 }
 
 #endif

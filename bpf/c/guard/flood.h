@@ -27,13 +27,13 @@ static __always_inline bool is_flood_within(struct pkt *pkt, __u32 ticks)
 	struct control *in_force = active_control();
 	__u64 flooded = in_force ? READ_ONCE(in_force->flooded) : 0;
 
-	return flooded && ticks_since(flooded, pkt->now) < ticks;
+	return flooded && ticks_since(flooded, pkt->env.now) < ticks;
 }
 
 static __always_inline void flood_record(struct pkt *pkt,
 				       struct control *in_force)
 {
-	__u64 stamp = pkt->now ?: 1;
+	__u64 stamp = pkt->env.now ?: 1;
 
 	if (READ_ONCE(in_force->flooded) != stamp)
 		WRITE_ONCE(in_force->flooded, stamp);
@@ -61,7 +61,7 @@ static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
 	}
 	cpu->opened += 1;
 	if (!cpu->flood && cpu->opened > limit) {
-		cpu->flood = (__u64)pkt->now + 1;
+		cpu->flood = (__u64)pkt->env.now + 1;
 		cpu->calm = window;
 		flow_event(FLOW_FLOOD_BEGAN);
 	}
@@ -73,8 +73,8 @@ static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
 /* Can this frame be answered? Else its sender can prove nothing. */
 static __always_inline bool may_be_challenged(const struct pkt *pkt)
 {
-	return pkt->protocol == IPPROTO_TCP && pkt->may_create_flow && !pkt->tunnel &&
-	       !pkt->fragment && pkt->is_fast_parsed;
+	return pkt->in.protocol == IPPROTO_TCP && pkt->in.may_create_flow && !pkt->full.tunnel &&
+	       !pkt->full.fragment && pkt->env.is_fast_parsed;
 }
 
 /* A packet that policy allows and that would open a flow. */
@@ -92,14 +92,14 @@ __noinline int flood_step(struct pkt *pkt)
 	if (!pkt || !cpu || !in_force)
 		return STEP_CONTINUE;
 	/* What this side opens; and what the warm-up takes up where it is. */
-	if ((INTERNAL_COUNT && !pkt->from_external) || (pkt->is_warm_up && !pkt->may_create_flow))
+	if ((INTERNAL_COUNT && !pkt->env.from_external) || (pkt->env.is_warm_up && !pkt->in.may_create_flow))
 		return STEP_CONTINUE;
 	receivers = (__u32)READ_ONCE(in_force->receivers) ?: 1;
-	if (!flood_update(pkt, cpu, in_force, receivers, now) || pkt->has_syn_cookie)
+	if (!flood_update(pkt, cpu, in_force, receivers, now) || pkt->out.has_syn_cookie)
 		return STEP_CONTINUE;
 	interval = UNPROVEN_INTERVAL * receivers;
 	burst = interval > UNPROVEN_BURST ? interval : UNPROVEN_BURST;
-	proven = pkt->protocol == IPPROTO_TCP && pkt->may_create_flow &&
+	proven = pkt->in.protocol == IPPROTO_TCP && pkt->in.may_create_flow &&
 		 client_take_credit(pkt);
 	bucket = &cpu->unproven;
 	if (!proven && may_be_challenged(pkt)) {
@@ -109,7 +109,7 @@ __noinline int flood_step(struct pkt *pkt)
 	}
 	/* What is forged must not use up what the one has whose name it bears:
 	 * sources have a share for what is proven and another one for the rest. */
-	if (!source_bucket_take(&source_rates, &pkt->key, pkt->sender_is_lower, proven, now,
+	if (!source_bucket_take(&source_rates, &pkt->key, pkt->in.sender_is_lower, proven, now,
 			  SOURCE_INTERVAL, SOURCE_BURST))
 		return drop(pkt, REASON_DROP_FLOOD_SOURCE);
 	if (!proven && !token_bucket_take(bucket, now, interval, burst))

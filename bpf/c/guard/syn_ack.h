@@ -48,8 +48,8 @@ static __always_inline void write_syn_ack_tcp(struct pkt *pkt, struct syn_ack_tc
 {
 	struct tcphdr *tcp = &header->tcp;
 
-	tcp->source = bpf_htons(pkt->destination_port);
-	tcp->dest = bpf_htons(pkt->source_port);
+	tcp->source = bpf_htons(pkt->in.destination_port);
+	tcp->dest = bpf_htons(pkt->in.source_port);
 	tcp->seq = bpf_htonl(syn_ack->sequence);
 	tcp->ack_seq = bpf_htonl(syn_ack->ack);
 	((__u8 *)tcp)[12] = sizeof(*header) / 4 << 4;
@@ -118,7 +118,7 @@ static __always_inline bool write_syn_ack_v6(struct pkt *pkt, struct syn_ack_v6 
 /* Bytes before the IP header. */
 static __always_inline __u32 layer2_size(const struct pkt *pkt)
 {
-	return ETH_HLEN + (pkt->vlan_tags & 3) * 4;
+	return ETH_HLEN + (pkt->in.vlan_tags & 3) * 4;
 }
 
 /* False: the frame is as it was, or too short to be of use. */
@@ -130,7 +130,7 @@ static __always_inline bool write_syn_ack(struct xdp_md *ctx, struct pkt *pkt,
 	struct ethhdr *eth;
 	void *data_end;
 
-	size = before + (pkt->kind == KIND_IPV4 ? sizeof(struct syn_ack_v4)
+	size = before + (pkt->in.kind == KIND_IPV4 ? sizeof(struct syn_ack_v4)
 						: sizeof(struct syn_ack_v6));
 	if (bpf_xdp_adjust_tail(ctx, size - (__u32)bpf_xdp_get_buff_len(ctx)))
 		return false;
@@ -138,7 +138,7 @@ static __always_inline bool write_syn_ack(struct xdp_md *ctx, struct pkt *pkt,
 	data_end = (void *)(long)ctx->data_end;
 	if ((void *)(eth + 1) > data_end)
 		return false;
-	if (pkt->kind == KIND_IPV4
+	if (pkt->in.kind == KIND_IPV4
 		    ? !write_syn_ack_v4(pkt, (void *)eth + before, data_end, syn_ack)
 		    : !write_syn_ack_v6(pkt, (void *)eth + before, data_end, syn_ack))
 		return false;

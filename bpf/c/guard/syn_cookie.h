@@ -32,7 +32,7 @@ static __always_inline bool load_socket_headers(struct xdp_md *ctx, struct pkt *
 
 	if (!copy)
 		return false;
-	at->ip_size = pkt->kind == KIND_IPV4 ? sizeof(struct iphdr)
+	at->ip_size = pkt->in.kind == KIND_IPV4 ? sizeof(struct iphdr)
 					     : sizeof(struct ipv6hdr);
 	at->ip = copy->bytes;
 	at->tcp = (void *)copy->bytes + at->ip_size;
@@ -54,14 +54,14 @@ static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 					     struct pkt *pkt,
 					     const struct socket_headers *at)
 {
-	struct bpf_fib_lookup fib = { .ifindex = pkt->ifindex };
+	struct bpf_fib_lookup fib = { .ifindex = pkt->env.ifindex };
 	__u64 to = 0;
 	int found;
 
-	if (bpf_xdp_load_bytes(ctx, 0, &to, ETH_ALEN) || !to || to != pkt->mac)
+	if (bpf_xdp_load_bytes(ctx, 0, &to, ETH_ALEN) || !to || to != pkt->env.mac)
 		return false;
 	fib.l4_protocol = IPPROTO_TCP;
-	if (pkt->kind == KIND_IPV4) {
+	if (pkt->in.kind == KIND_IPV4) {
 		struct iphdr *ip = at->ip;
 
 		fib.family = AF_INET;
@@ -76,7 +76,7 @@ static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 	}
 	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	return found == BPF_FIB_LKUP_RET_NOT_FWDED ||
-	       (found == BPF_FIB_LKUP_RET_FWD_DISABLED && !pkt->vlan_tags);
+	       (found == BPF_FIB_LKUP_RET_FWD_DISABLED && !pkt->in.vlan_tags);
 }
 
 /* The socket that the packet is for, to be released; or NULL. */
@@ -87,7 +87,7 @@ find_listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *
 	struct bpf_sock *socket;
 	__u32 size;
 
-	if (pkt->kind == KIND_IPV4) {
+	if (pkt->in.kind == KIND_IPV4) {
 		struct iphdr *ip = at->ip;
 
 		tuple.ipv4.saddr = ip->saddr;
@@ -141,7 +141,7 @@ static __always_inline bool make_syn_cookie(struct xdp_md *ctx, struct pkt *pkt,
 	if (cookie < 0)
 		return false;
 	syn_ack->sequence = cookie;
-	syn_ack->ack = pkt->sequence + 1;
+	syn_ack->ack = pkt->in.sequence + 1;
 	syn_ack->mss = cookie >> 32;
 	/* That is the client's; this side may take less. */
 	if (!bpf_check_mtu(ctx, 0, &mtu, 0, 0) && mtu > headers &&
@@ -205,9 +205,9 @@ __noinline int check_syn_cookie(struct xdp_md *ctx)
 /* The ACK that ends a handshake of which there is no flow. */
 static __always_inline bool may_carry_syn_cookie(const struct pkt *pkt)
 {
-	return FLOOD_LIMIT && !BRIDGE && pkt->protocol == IPPROTO_TCP &&
-	       !pkt->found && pkt->is_fast_parsed && !pkt->tunnel &&
-	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_ACK;
+	return FLOOD_LIMIT && !BRIDGE && pkt->in.protocol == IPPROTO_TCP &&
+	       !pkt->flow.meta && pkt->env.is_fast_parsed && !pkt->full.tunnel &&
+	       (pkt->in.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_ACK;
 }
 
 #endif

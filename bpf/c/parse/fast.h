@@ -13,7 +13,7 @@
 static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
 				     void *data_end, __u32 len)
 {
-	if (pkt->protocol == IPPROTO_TCP) {
+	if (pkt->in.protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = data;
 		__u32 header;
 
@@ -23,23 +23,23 @@ static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
 		if (header < sizeof(*tcp) || header > len)
 			return false;
 		read_tcp(pkt, tcp);
-		return is_valid_tcp_flags(pkt->tcp_flags);
+		return is_valid_tcp_flags(pkt->in.tcp_flags);
 	}
-	if (pkt->protocol == IPPROTO_UDP) {
+	if (pkt->in.protocol == IPPROTO_UDP) {
 		struct udphdr *udp = data;
 		__u32 stated;
 
 		if (len < sizeof(*udp) || (void *)(udp + 1) > data_end)
 			return false;
 		stated = bpf_ntohs(udp->len);
-		if (!pkt->is_gso && (stated < sizeof(*udp) || stated > len))
+		if (!pkt->in.is_gso && (stated < sizeof(*udp) || stated > len))
 			return false;
-		pkt->source_port = bpf_ntohs(udp->source);
-		pkt->destination_port = bpf_ntohs(udp->dest);
-		pkt->may_create_flow = 1;
-		return !tunnel_of_port(pkt->destination_port) &&
-		       !has_dhcp_ports(pkt->source_port, pkt->destination_port,
-				   pkt->kind);
+		pkt->in.source_port = bpf_ntohs(udp->source);
+		pkt->in.destination_port = bpf_ntohs(udp->dest);
+		pkt->in.may_create_flow = 1;
+		return !tunnel_of_port(pkt->in.destination_port) &&
+		       !has_dhcp_ports(pkt->in.source_port, pkt->in.destination_port,
+				   pkt->in.kind);
 	}
 	return false;
 }
@@ -66,12 +66,12 @@ static __always_inline bool fast_ipv4(struct pkt *pkt, void *data,
 	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET) ||
 	    needs_full_parse_v4(ip->saddr, ip->daddr))
 		return false;
-	pkt->kind = KIND_IPV4;
-	pkt->protocol = ip->protocol;
-	pkt->source_be[0] = 0;
-	pkt->source_be[1] = v4_mapped_address(ip->saddr);
-	pkt->destination_be[0] = 0;
-	pkt->destination_be[1] = v4_mapped_address(ip->daddr);
+	pkt->in.kind = KIND_IPV4;
+	pkt->in.protocol = ip->protocol;
+	pkt->addr.source_be[0] = 0;
+	pkt->addr.source_be[1] = v4_mapped_address(ip->saddr);
+	pkt->addr.destination_be[0] = 0;
+	pkt->addr.destination_be[1] = v4_mapped_address(ip->daddr);
 	return fast_layer4(pkt, ip + 1, data_end, total - sizeof(*ip));
 }
 
@@ -86,15 +86,15 @@ static __always_inline bool fast_ipv6(struct pkt *pkt, void *data,
 	payload = bpf_ntohs(ip->payload_len);
 	if (ip->version != 6 || payload > len - sizeof(*ip))
 		return false;
-	pkt->kind = KIND_IPV6;
-	pkt->protocol = ip->nexthdr;
+	pkt->in.kind = KIND_IPV6;
+	pkt->in.protocol = ip->nexthdr;
 	read_addresses_v6(pkt, ip);
 	/* ::, ::1 and IPv4-mapped begin with zeros, multicast with ff. */
-	if (!pkt->source_be[0] || !pkt->destination_be[0] ||
-	    (pkt->source_be[0] & 0xff) == 0xff ||
-	    (pkt->destination_be[0] & 0xff) == 0xff ||
-	    !((pkt->source_be[0] ^ pkt->destination_be[0]) |
-	      (pkt->source_be[1] ^ pkt->destination_be[1])))
+	if (!pkt->addr.source_be[0] || !pkt->addr.destination_be[0] ||
+	    (pkt->addr.source_be[0] & 0xff) == 0xff ||
+	    (pkt->addr.destination_be[0] & 0xff) == 0xff ||
+	    !((pkt->addr.source_be[0] ^ pkt->addr.destination_be[0]) |
+	      (pkt->addr.source_be[1] ^ pkt->addr.destination_be[1])))
 		return false;
 	return fast_layer4(pkt, ip + 1, data_end, payload);
 }
@@ -115,7 +115,7 @@ static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 	/* What goes to a group is the long way's. */
 	if (next > data_end || eth->h_dest[0] & 1)
 		return false;
-	pkt->link_target = LINK_STATION;
+	pkt->in.link_target = LINK_STATION;
 	type = bpf_ntohs(eth->h_proto);
 #pragma unroll
 	for (i = 0; i < VLAN_TAGS_MAX; i++) {
@@ -123,7 +123,7 @@ static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 
 		if (!is_vlan_type(type))
 			break;
-		if (pkt->vlan_tags == VLAN_TAGS_MAX || (void *)(tag + 1) > data_end)
+		if (pkt->in.vlan_tags == VLAN_TAGS_MAX || (void *)(tag + 1) > data_end)
 			return false;
 		vlan_enter(pkt, bpf_ntohs(tag->tci));
 		type = bpf_ntohs(tag->next);
@@ -142,7 +142,7 @@ static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 static __always_inline bool parse_fast(struct pkt *pkt, void *data,
 				       void *data_end, __u32 len)
 {
-	pkt->bytes = len;
+	pkt->in.bytes = len;
 	if (!fast_frame(pkt, data, data_end, len))
 		return false;
 	key_set(pkt);

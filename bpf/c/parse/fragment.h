@@ -26,23 +26,23 @@ static __always_inline enum step fragment_note(struct pkt *pkt, __u32 offset,
 	if (!bytes || (more && bytes % 8) ||
 	    offset + bytes > most)
 		return drop(pkt, REASON_DROP_FRAGMENT);
-	pkt->fragment = offset ? FRAGMENT_LATER : FRAGMENT_FIRST;
-	pkt->fragment_bytes = offset ?: bytes;
+	pkt->full.fragment = offset ? FRAGMENT_LATER : FRAGMENT_FIRST;
+	pkt->full.fragment_bytes = offset ?: bytes;
 	return STEP_CONTINUE;
 }
 
 static __always_inline void fragment_key_set(const struct pkt *pkt,
 					     struct fragment_key *key)
 {
-	key->source_be[0] = pkt->source_be[0];
-	key->source_be[1] = pkt->source_be[1];
-	key->destination_be[0] = pkt->destination_be[0];
-	key->destination_be[1] = pkt->destination_be[1];
-	key->id = pkt->fragment_id;
+	key->source_be[0] = pkt->addr.source_be[0];
+	key->source_be[1] = pkt->addr.source_be[1];
+	key->destination_be[0] = pkt->addr.destination_be[0];
+	key->destination_be[1] = pkt->addr.destination_be[1];
+	key->id = pkt->full.fragment_id;
 	/* Each hook has its own: between them the machine may fragment anew. */
-	key->protocol = (pkt->kind == KIND_IPV4 ? pkt->protocol : 0) |
-			(__u32)pkt->hook << FRAGMENT_HOOK_SHIFT;
-	key->zone = pkt->zone;
+	key->protocol = (pkt->in.kind == KIND_IPV4 ? pkt->in.protocol : 0) |
+			(__u32)pkt->env.hook << FRAGMENT_HOOK_SHIFT;
+	key->zone = pkt->in.zone;
 }
 
 /* Global functions: on no fast path, and their stack is theirs alone. */
@@ -54,17 +54,17 @@ __noinline int fragment_remember(struct pkt *pkt)
 	if (!pkt)
 		return 0;
 	fragment_key_set(pkt, &key);
-	record.seen = pkt->now;
-	record.bytes = pkt->fragment_bytes;
+	record.seen = pkt->env.now;
+	record.bytes = pkt->full.fragment_bytes;
 	/* Of two first ones the longer counts, as long as both are remembered. */
 	before = bpf_map_lookup_elem(&fragments, &key);
-	if (before && ticks_since(before->seen, pkt->now) <= FRAGMENT_TICKS &&
+	if (before && ticks_since(before->seen, pkt->env.now) <= FRAGMENT_TICKS &&
 	    before->bytes > record.bytes)
 		record.bytes = before->bytes;
-	record.source_port = pkt->source_port;
-	record.destination_port = pkt->destination_port;
-	record.protocol = pkt->protocol;
-	record.may_create_flow = pkt->may_create_flow && pkt->protocol != IPPROTO_TCP;
+	record.source_port = pkt->in.source_port;
+	record.destination_port = pkt->in.destination_port;
+	record.protocol = pkt->in.protocol;
+	record.may_create_flow = pkt->in.may_create_flow && pkt->in.protocol != IPPROTO_TCP;
 	bpf_map_update_elem(&fragments, &key, &record, BPF_ANY);
 	return 0;
 }
@@ -79,14 +79,14 @@ __noinline int fragment_follow(struct pkt *pkt)
 		return STEP_DONE;
 	fragment_key_set(pkt, &key);
 	record = bpf_map_lookup_elem(&fragments, &key);
-	if (!record || ticks_since(record->seen, pkt->now) > FRAGMENT_TICKS)
+	if (!record || ticks_since(record->seen, pkt->env.now) > FRAGMENT_TICKS)
 		return drop(pkt, REASON_DROP_FRAGMENT_NO_FIRST);
-	if (pkt->fragment_bytes < record->bytes)
+	if (pkt->full.fragment_bytes < record->bytes)
 		return drop(pkt, REASON_DROP_FRAGMENT_OVERLAP);
-	pkt->protocol = record->protocol;
-	pkt->source_port = record->source_port;
-	pkt->destination_port = record->destination_port;
-	pkt->may_create_flow = record->may_create_flow;
+	pkt->in.protocol = record->protocol;
+	pkt->in.source_port = record->source_port;
+	pkt->in.destination_port = record->destination_port;
+	pkt->in.may_create_flow = record->may_create_flow;
 	return STEP_CONTINUE;
 }
 

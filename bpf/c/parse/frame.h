@@ -58,9 +58,9 @@ static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
 {
 	__u32 id = tci & VLAN_ID;
 
-	pkt->vlan_tags++;
+	pkt->in.vlan_tags++;
 	if (VLAN_ZONES && id)
-		pkt->zone = pkt->zone << 12 | id;
+		pkt->in.zone = pkt->in.zone << 12 | id;
 }
 
 /* In the words that they are used in: what is stored in halves is slow to load as
@@ -71,19 +71,19 @@ static __always_inline void read_addresses_v6(struct pkt *pkt,
 	const __u64 *source = (const void *)&ip->saddr;
 	const __u64 *destination = (const void *)&ip->daddr;
 
-	pkt->source_be[0] = source[0];
-	pkt->source_be[1] = source[1];
-	pkt->destination_be[0] = destination[0];
-	pkt->destination_be[1] = destination[1];
+	pkt->addr.source_be[0] = source[0];
+	pkt->addr.source_be[1] = source[1];
+	pkt->addr.destination_be[0] = destination[0];
+	pkt->addr.destination_be[1] = destination[1];
 }
 
 /* 0.0.0.0 and :: have no address yet; what they may send has passed by now. */
 static __always_inline bool is_source_unspecified(const struct pkt *pkt)
 {
-	if (pkt->source_be[0])
+	if (pkt->addr.source_be[0])
 		return false;
-	return pkt->kind == KIND_IPV4 ? !(pkt->source_be[1] >> 32)
-				      : !pkt->source_be[1];
+	return pkt->in.kind == KIND_IPV4 ? !(pkt->addr.source_be[1] >> 32)
+				      : !pkt->addr.source_be[1];
 }
 
 /* The table of nf_conntrack: what a stack sends. PSH says nothing. */
@@ -102,24 +102,24 @@ static __always_inline bool is_valid_tcp_flags(__u32 flags)
 
 static __always_inline void read_tcp(struct pkt *pkt, const struct tcphdr *tcp)
 {
-	pkt->source_port = bpf_ntohs(tcp->source);
-	pkt->destination_port = bpf_ntohs(tcp->dest);
-	pkt->tcp_flags = ((const __u8 *)tcp)[13];
-	pkt->sequence = bpf_ntohl(tcp->seq);
-	pkt->ack = bpf_ntohl(tcp->ack_seq);
-	pkt->may_create_flow = (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
+	pkt->in.source_port = bpf_ntohs(tcp->source);
+	pkt->in.destination_port = bpf_ntohs(tcp->dest);
+	pkt->in.tcp_flags = ((const __u8 *)tcp)[13];
+	pkt->in.sequence = bpf_ntohl(tcp->seq);
+	pkt->in.ack = bpf_ntohl(tcp->ack_seq);
+	pkt->in.may_create_flow = (pkt->in.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
 		     TCP_SYN;
 }
 
 /* Of what was read so far nothing holds for what will be read. */
 static __always_inline void parsed_clear_layer4(struct pkt *pkt)
 {
-	pkt->source_port = 0;
-	pkt->destination_port = 0;
-	pkt->tcp_flags = 0;
-	pkt->sequence = 0;
-	pkt->ack = 0;
-	pkt->may_create_flow = 0;
+	pkt->in.source_port = 0;
+	pkt->in.destination_port = 0;
+	pkt->in.tcp_flags = 0;
+	pkt->in.sequence = 0;
+	pkt->in.ack = 0;
+	pkt->in.may_create_flow = 0;
 }
 
 /* mac: of the NIC, 0 = not known. */

@@ -24,11 +24,11 @@ static __always_inline enum step parse_layers(struct pkt *pkt,
 	if (step != STEP_TUNNEL)
 		return step;
 	parsed_clear_layer4(pkt);
-	pkt->vlan_tags = 0;
-	pkt->zone = 0;
-	pkt->link_target = LINK_NONE;
+	pkt->in.vlan_tags = 0;
+	pkt->in.zone = 0;
+	pkt->in.link_target = LINK_NONE;
 	step = STEP_CONTINUE;
-	if (pkt->ethertype == ETH_P_TEB)
+	if (pkt->full.ethertype == ETH_P_TEB)
 		step = parse_link(pkt, headers);
 	if (step == STEP_CONTINUE)
 		step = parse_network(pkt, headers);
@@ -41,9 +41,9 @@ static __always_inline void parse_full_begin(struct pkt *pkt, __u32 len,
 					  __u32 tags, __u32 zone)
 {
 	parsed_clear_layer4(pkt);
-	pkt->vlan_tags = tags;
-	pkt->zone = zone;
-	pkt->packet_end = len;
+	pkt->in.vlan_tags = tags;
+	pkt->in.zone = zone;
+	pkt->full.packet_end = len;
 }
 
 static __always_inline enum step parse_full(struct pkt *pkt,
@@ -51,7 +51,7 @@ static __always_inline enum step parse_full(struct pkt *pkt,
 {
 	enum step step = parse_layers(pkt, copy);
 
-	if (step == STEP_CONTINUE && pkt->fragment == FRAGMENT_LATER)
+	if (step == STEP_CONTINUE && pkt->full.fragment == FRAGMENT_LATER)
 		step = fragment_follow(pkt);
 	if (step == STEP_CONTINUE)
 		key_set(pkt);
@@ -62,10 +62,10 @@ static __always_inline enum step parse_full(struct pkt *pkt,
 static __always_inline enum step parse_full_xdp(struct pkt *pkt, struct xdp_md *ctx)
 {
 	__u32 len = bpf_xdp_get_buff_len(ctx); /* there may be further buffers */
-	__u32 hook = pkt->hook, length;
+	__u32 hook = pkt->env.hook, length;
 	struct headers *copy;
 
-	pkt->bytes = len;
+	pkt->in.bytes = len;
 	copy = bpf_map_lookup_elem(&headers, &hook);
 	if (!copy)
 		return drop(pkt, REASON_DROP_MAP_ERROR);

@@ -59,7 +59,7 @@ static __always_inline bool read_icmp_echo(__u32 kind, __u32 type, bool *request
 static __always_inline int quoted_v4(struct pkt *pkt, struct headers *headers,
 				     __u64 source[2], __u64 destination[2])
 {
-	struct iphdr *ip = header_at(headers, pkt->offset, sizeof(*ip), pkt->packet_end);
+	struct iphdr *ip = header_at(headers, pkt->full.offset, sizeof(*ip), pkt->full.packet_end);
 	__u32 header;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5 ||
@@ -70,16 +70,16 @@ static __always_inline int quoted_v4(struct pkt *pkt, struct headers *headers,
 	source[1] = v4_mapped_address(ip->saddr);
 	destination[0] = 0;
 	destination[1] = v4_mapped_address(ip->daddr);
-	if (header > pkt->packet_end - pkt->offset)
+	if (header > pkt->full.packet_end - pkt->full.offset)
 		return -1;
-	pkt->offset += header;
+	pkt->full.offset += header;
 	return ip->protocol;
 }
 
 static __always_inline int quoted_v6(struct pkt *pkt, struct headers *headers,
 				     __u64 source[2], __u64 destination[2])
 {
-	struct ipv6hdr *ip = header_at(headers, pkt->offset, sizeof(*ip), pkt->packet_end);
+	struct ipv6hdr *ip = header_at(headers, pkt->full.offset, sizeof(*ip), pkt->full.packet_end);
 
 	if (!ip || ip->version != 6)
 		return -1;
@@ -87,7 +87,7 @@ static __always_inline int quoted_v6(struct pkt *pkt, struct headers *headers,
 	__builtin_memcpy(destination, &ip->daddr, 16);
 	if (is_v4_mapped(destination[0], destination[1]))
 		return -1;
-	pkt->offset += sizeof(*ip);
+	pkt->full.offset += sizeof(*ip);
 	return parse_ipv6_chain(pkt, headers, ip->nexthdr, true);
 }
 
@@ -102,19 +102,19 @@ static __always_inline bool quoted_ports(struct pkt *pkt,
 	*source = 0;
 	*destination = 0;
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP &&
-	    protocol != IPPROTO_SCTP && protocol != icmp_protocol(pkt->kind))
+	    protocol != IPPROTO_SCTP && protocol != icmp_protocol(pkt->in.kind))
 		return true;
-	icmp = header_at(headers, pkt->offset, sizeof(*icmp), pkt->packet_end);
+	icmp = header_at(headers, pkt->full.offset, sizeof(*icmp), pkt->full.packet_end);
 	if (!icmp)
 		return false;
-	if (protocol != icmp_protocol(pkt->kind)) {
+	if (protocol != icmp_protocol(pkt->in.kind)) {
 		*source = bpf_ntohs(((__be16 *)icmp)[0]);
 		*destination = bpf_ntohs(((__be16 *)icmp)[1]);
 		return true;
 	}
-	if (is_icmp_error_type(pkt->kind, icmp->type))
+	if (is_icmp_error_type(pkt->in.kind, icmp->type))
 		return false;
-	if (read_icmp_echo(pkt->kind, icmp->type, &request)) {
+	if (read_icmp_echo(pkt->in.kind, icmp->type, &request)) {
 		*source = request ? bpf_ntohs(icmp->id_be) : 0;
 		*destination = request ? 0 : bpf_ntohs(icmp->id_be);
 	}
@@ -129,32 +129,32 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	pkt->may_create_flow = 0;
-	if (pkt->fragment)
+	pkt->in.may_create_flow = 0;
+	if (pkt->full.fragment)
 		return drop(pkt, REASON_DROP_FRAGMENT);
-	protocol = pkt->kind == KIND_IPV4
+	protocol = pkt->in.kind == KIND_IPV4
 			   ? quoted_v4(pkt, headers, source, destination)
 			   : quoted_v6(pkt, headers, source, destination);
-	if (protocol < 0 || source[0] != pkt->destination_be[0] ||
-	    source[1] != pkt->destination_be[1] ||
+	if (protocol < 0 || source[0] != pkt->addr.destination_be[0] ||
+	    source[1] != pkt->addr.destination_be[1] ||
 	    !quoted_ports(pkt, headers, protocol, &sport, &dport))
 		return drop(pkt, REASON_DROP_ICMP_ERROR_PAYLOAD);
 	/* Asked here: from now on the source is the quoted destination. */
 	if (is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
-	pkt->icmp_error = pkt->source_be[0] == destination[0] &&
-				       pkt->source_be[1] == destination[1]
+	pkt->full.icmp_error = pkt->addr.source_be[0] == destination[0] &&
+				       pkt->addr.source_be[1] == destination[1]
 			       ? ERROR_FROM_END
 			       : ERROR_FROM_PATH;
-	if (!pkt->tunnel) {
-		pkt->sender_be[0] = pkt->source_be[0];
-		pkt->sender_be[1] = pkt->source_be[1];
+	if (!pkt->full.tunnel) {
+		pkt->addr.sender_be[0] = pkt->addr.source_be[0];
+		pkt->addr.sender_be[1] = pkt->addr.source_be[1];
 	}
-	pkt->protocol = protocol;
-	pkt->source_be[0] = destination[0];
-	pkt->source_be[1] = destination[1];
-	pkt->source_port = dport;
-	pkt->destination_port = sport;
+	pkt->in.protocol = protocol;
+	pkt->addr.source_be[0] = destination[0];
+	pkt->addr.source_be[1] = destination[1];
+	pkt->in.source_port = dport;
+	pkt->in.destination_port = sport;
 	return STEP_CONTINUE;
 }
 

@@ -24,11 +24,11 @@ __noinline int parse_ipv4_options(struct pkt *pkt, struct headers *headers,
 	for (i = 0; i < IP_OPTIONS_MAX; i++) {
 		__u8 *byte;
 
-		if (pkt->offset + i >= end)
+		if (pkt->full.offset + i >= end)
 			break;
 		if (i < next)
 			continue;
-		byte = header_at(headers, pkt->offset + i, 1, end);
+		byte = header_at(headers, pkt->full.offset + i, 1, end);
 		if (!byte)
 			return drop(pkt, REASON_DROP_IP_TRUNCATED);
 		next = i + 1;
@@ -46,7 +46,7 @@ __noinline int parse_ipv4_options(struct pkt *pkt, struct headers *headers,
 		}
 	}
 	/* The last option has its length, and does not reach beyond the header. */
-	return length_at || next > end - pkt->offset ?
+	return length_at || next > end - pkt->full.offset ?
 		       drop(pkt, REASON_DROP_IP_HEADER) :
 		       STEP_CONTINUE;
 }
@@ -64,22 +64,22 @@ static __always_inline bool is_martian_v4(__be32 source, __be32 destination)
  * station alone means the sockets there that are bound to any address. */
 static __always_inline bool is_group_in_unicast_frame(const struct pkt *pkt)
 {
-	return (pkt->link_target == LINK_STATION || pkt->link_target == LINK_OTHER) &&
-	       is_group_address(pkt->destination_be);
+	return (pkt->in.link_target == LINK_STATION || pkt->in.link_target == LINK_OTHER) &&
+	       is_group_address(pkt->addr.destination_be);
 }
 
 /* Offload has left segments joined whose length no header can state (BIG TCP). No frame
  * of that size comes from a wire. */
 static __always_inline bool may_exceed_ip_length(const struct pkt *pkt, __u32 bytes)
 {
-	return pkt->is_gso || bytes > IP_PACKET_MAX;
+	return pkt->in.is_gso || bytes > IP_PACKET_MAX;
 }
 
 /* What follows the inner packet is no padding there, but further segments that
  * would each be a tunnel's packet and that nobody has looked at. */
 static __always_inline bool is_gso_tunnel(const struct pkt *pkt)
 {
-	return pkt->is_gso && pkt->tunnel;
+	return pkt->in.is_gso && pkt->full.tunnel;
 }
 
 __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
@@ -90,46 +90,46 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	start = pkt->offset;
-	ip = header_at(headers, start, sizeof(*ip), pkt->packet_end);
+	start = pkt->full.offset;
+	ip = header_at(headers, start, sizeof(*ip), pkt->full.packet_end);
 	if (!ip)
 		return drop(pkt, REASON_DROP_IP_TRUNCATED);
 	header = ip->ihl * 4;
 	if (ip->version != 4 || header < sizeof(*ip))
 		return drop(pkt, REASON_DROP_IP_HEADER);
 	total = bpf_ntohs(ip->tot_len);
-	if (!total && may_exceed_ip_length(pkt, pkt->packet_end - start))
-		total = pkt->packet_end - start;
-	if (total < header || total > pkt->packet_end - start ||
-	    (is_gso_tunnel(pkt) && total != pkt->packet_end - start))
+	if (!total && may_exceed_ip_length(pkt, pkt->full.packet_end - start))
+		total = pkt->full.packet_end - start;
+	if (total < header || total > pkt->full.packet_end - start ||
+	    (is_gso_tunnel(pkt) && total != pkt->full.packet_end - start))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
-	pkt->packet_end = start + total;
+	pkt->full.packet_end = start + total;
 	if (is_martian_v4(ip->saddr, ip->daddr))
 		return drop(pkt, REASON_DROP_MARTIAN);
-	pkt->destination_be[0] = 0;
-	pkt->destination_be[1] = v4_mapped_address(ip->daddr);
+	pkt->addr.destination_be[0] = 0;
+	pkt->addr.destination_be[1] = v4_mapped_address(ip->daddr);
 	if (is_group_in_unicast_frame(pkt))
 		return drop(pkt, REASON_DROP_GROUP_MAC);
 	if (header > sizeof(*ip)) {
-		pkt->offset = start + sizeof(*ip);
+		pkt->full.offset = start + sizeof(*ip);
 		if (parse_ipv4_options(pkt, headers, start + header))
 			return STEP_DONE;
 	}
-	pkt->offset = start + header;
-	pkt->kind = KIND_IPV4;
-	pkt->protocol = ip->protocol;
-	pkt->hop_limit = ip->ttl;
-	pkt->source_be[0] = 0;
-	pkt->source_be[1] = v4_mapped_address(ip->saddr);
+	pkt->full.offset = start + header;
+	pkt->in.kind = KIND_IPV4;
+	pkt->in.protocol = ip->protocol;
+	pkt->full.hop_limit = ip->ttl;
+	pkt->addr.source_be[0] = 0;
+	pkt->addr.source_be[1] = v4_mapped_address(ip->saddr);
 	fragment = bpf_ntohs(ip->frag_off);
 	bytes = total - header;
 	if (fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) {
-		pkt->fragment_id = ip->id;
+		pkt->full.fragment_id = ip->id;
 		if (fragment_note(pkt, (fragment & IP_FRAGMENT_OFFSET) * 8,
 				 fragment & IP_MORE_FRAGMENTS, bytes,
 				 IP_PACKET_MAX - header))
 			return STEP_DONE;
-		if (pkt->fragment == FRAGMENT_LATER)
+		if (pkt->full.fragment == FRAGMENT_LATER)
 			return STEP_CONTINUE;
 	}
 	return parse_layer4(pkt, headers);
@@ -156,31 +156,31 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	ip = header_at(headers, pkt->offset, sizeof(*ip), pkt->packet_end);
+	ip = header_at(headers, pkt->full.offset, sizeof(*ip), pkt->full.packet_end);
 	if (!ip)
 		return drop(pkt, REASON_DROP_IP_TRUNCATED);
 	if (ip->version != 6)
 		return drop(pkt, REASON_DROP_IP_HEADER);
-	pkt->offset += sizeof(*ip);
+	pkt->full.offset += sizeof(*ip);
 	payload = bpf_ntohs(ip->payload_len);
-	if (!payload && may_exceed_ip_length(pkt, pkt->packet_end - pkt->offset))
-		payload = pkt->packet_end - pkt->offset;
-	if (payload > pkt->packet_end - pkt->offset ||
-	    (is_gso_tunnel(pkt) && payload != pkt->packet_end - pkt->offset))
+	if (!payload && may_exceed_ip_length(pkt, pkt->full.packet_end - pkt->full.offset))
+		payload = pkt->full.packet_end - pkt->full.offset;
+	if (payload > pkt->full.packet_end - pkt->full.offset ||
+	    (is_gso_tunnel(pkt) && payload != pkt->full.packet_end - pkt->full.offset))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
-	pkt->packet_end = pkt->offset + payload;
-	pkt->kind = KIND_IPV6;
-	pkt->hop_limit = ip->hop_limit;
+	pkt->full.packet_end = pkt->full.offset + payload;
+	pkt->in.kind = KIND_IPV6;
+	pkt->full.hop_limit = ip->hop_limit;
 	read_addresses_v6(pkt, ip);
-	if (is_martian_v6(pkt->source_be, pkt->destination_be))
+	if (is_martian_v6(pkt->addr.source_be, pkt->addr.destination_be))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	if (is_group_in_unicast_frame(pkt))
 		return drop(pkt, REASON_DROP_GROUP_MAC);
 	chain = parse_ipv6_chain(pkt, headers, ip->nexthdr, false);
 	if (chain < 0)
 		return drop(pkt, -chain);
-	pkt->protocol = chain;
-	if (pkt->fragment == FRAGMENT_LATER)
+	pkt->in.protocol = chain;
+	if (pkt->full.fragment == FRAGMENT_LATER)
 		return STEP_CONTINUE;
 	return parse_layer4(pkt, headers);
 }
@@ -188,10 +188,10 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 static __always_inline enum step parse_network(struct pkt *pkt,
 					       struct headers *headers)
 {
-	int step = pkt->ethertype == ETH_P_IP ? parse_ipv4(pkt, headers)
+	int step = pkt->full.ethertype == ETH_P_IP ? parse_ipv4(pkt, headers)
 					      : parse_ipv6(pkt, headers);
 
-	if (step == STEP_CONTINUE && !pkt->icmp_error && is_source_unspecified(pkt))
+	if (step == STEP_CONTINUE && !pkt->full.icmp_error && is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	return step;
 }

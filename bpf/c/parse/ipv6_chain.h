@@ -54,40 +54,40 @@ __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers, __u32 
 		    (i && next == IPPROTO_HOPOPTS) ||
 		    (fragmented && next == IPPROTO_FRAGMENT))
 			return -REASON_DROP_EXTENSION_HEADER;
-		if (pkt->offset + sizeof(*header) > pkt->packet_end)
+		if (pkt->full.offset + sizeof(*header) > pkt->full.packet_end)
 			break;
-		header = header_at(headers, pkt->offset, sizeof(*header), pkt->packet_end);
+		header = header_at(headers, pkt->full.offset, sizeof(*header), pkt->full.packet_end);
 		if (!header)
 			return -REASON_DROP_EXTENSION_HEADER;
 		if (next != IPPROTO_FRAGMENT) {
 			size = next == IPPROTO_AH ? (header->length + 2) * 4
 						  : (header->length + 1) * 8;
-			if (size > pkt->packet_end - pkt->offset)
+			if (size > pkt->full.packet_end - pkt->full.offset)
 				break;
 			if (next == IPPROTO_ROUTING &&
 			    (!header->type || header->segments))
 				return -REASON_DROP_SOURCE_ROUTE;
-			pkt->offset += size;
+			pkt->full.offset += size;
 			next = header->next;
 			continue;
 		}
 		fragmented = true;
 		fragment = (struct fragment_extension *)header;
 		offset = bpf_ntohs(fragment->offset);
-		pkt->offset += sizeof(*fragment);
+		pkt->full.offset += sizeof(*fragment);
 		next = fragment->next;
 		if (quoted && offset & 0xfff8)
 			return -REASON_DROP_ICMP_ERROR_PAYLOAD;
 		if (quoted || !(offset & 0xfff9)) /* RFC 6946: alone */
 			continue;
-		pkt->fragment_id = fragment->id;
+		pkt->full.fragment_id = fragment->id;
 		if (fragment_note(pkt, offset & 0xfff8, offset & 1,
-				 pkt->packet_end - pkt->offset, IP_PACKET_MAX))
+				 pkt->full.packet_end - pkt->full.offset, IP_PACKET_MAX))
 			return -REASON_DROP_FRAGMENT;
-		if (pkt->fragment == FRAGMENT_LATER)
+		if (pkt->full.fragment == FRAGMENT_LATER)
 			return 0;
 	}
-	return pkt->fragment == FRAGMENT_FIRST ? -REASON_DROP_FRAGMENT_TINY
+	return pkt->full.fragment == FRAGMENT_FIRST ? -REASON_DROP_FRAGMENT_TINY
 					       : -REASON_DROP_EXTENSION_HEADER;
 }
 

@@ -22,8 +22,8 @@
 /* A header of this size cannot be read. */
 static __always_inline enum step drop_truncated(struct pkt *pkt, __u32 size)
 {
-	return drop(pkt, pkt->fragment == FRAGMENT_FIRST &&
-					 pkt->offset + size > pkt->packet_end
+	return drop(pkt, pkt->full.fragment == FRAGMENT_FIRST &&
+					 pkt->full.offset + size > pkt->full.packet_end
 				 ? REASON_DROP_FRAGMENT_TINY
 				 : REASON_DROP_L4_TRUNCATED);
 }
@@ -31,7 +31,7 @@ static __always_inline enum step drop_truncated(struct pkt *pkt, __u32 size)
 static __always_inline enum step parse_tcp(struct pkt *pkt,
 					   struct headers *headers)
 {
-	struct tcphdr *tcp = header_at(headers, pkt->offset, sizeof(*tcp), pkt->packet_end);
+	struct tcphdr *tcp = header_at(headers, pkt->full.offset, sizeof(*tcp), pkt->full.packet_end);
 	__u32 header;
 
 	if (!tcp)
@@ -39,12 +39,12 @@ static __always_inline enum step parse_tcp(struct pkt *pkt,
 	header = tcp->doff * 4;
 	if (header < sizeof(*tcp))
 		return drop(pkt, REASON_DROP_L4_HEADER);
-	if (header > pkt->packet_end - pkt->offset)
-		return drop(pkt, pkt->fragment == FRAGMENT_FIRST
+	if (header > pkt->full.packet_end - pkt->full.offset)
+		return drop(pkt, pkt->full.fragment == FRAGMENT_FIRST
 					 ? REASON_DROP_FRAGMENT_TINY
 					 : REASON_DROP_L4_HEADER);
 	read_tcp(pkt, tcp);
-	return is_valid_tcp_flags(pkt->tcp_flags) ?
+	return is_valid_tcp_flags(pkt->in.tcp_flags) ?
 		       STEP_CONTINUE :
 		       drop(pkt, REASON_DROP_TCP_FLAGS);
 }
@@ -62,44 +62,44 @@ static __always_inline bool is_dhcpv6_group(const __u64 address_be[2])
  * any other datagram. DHCPv6 begins with a link-local address, DHCP with none. */
 static __always_inline bool is_dhcp(const struct pkt *pkt)
 {
-	bool from_link = is_link_local(pkt->source_be);
-	bool to_link = is_link_local(pkt->destination_be);
+	bool from_link = is_link_local(pkt->addr.source_be);
+	bool to_link = is_link_local(pkt->addr.destination_be);
 
-	if (pkt->fragment ||
-	    !has_dhcp_ports(pkt->source_port, pkt->destination_port, pkt->kind))
+	if (pkt->full.fragment ||
+	    !has_dhcp_ports(pkt->in.source_port, pkt->in.destination_port, pkt->in.kind))
 		return false;
 	/* Linux forwards link-local packets of IPv4. */
-	if (pkt->kind == KIND_IPV4)
+	if (pkt->in.kind == KIND_IPV4)
 		return (from_link && to_link) || is_source_unspecified(pkt) ||
-		       pkt->destination_be[1] >> 32 == 0xffffffff;
+		       pkt->addr.destination_be[1] >> 32 == 0xffffffff;
 	return !is_source_unspecified(pkt) &&
-	       (from_link || to_link || is_dhcpv6_group(pkt->destination_be));
+	       (from_link || to_link || is_dhcpv6_group(pkt->addr.destination_be));
 }
 
 static __always_inline enum step parse_udp(struct pkt *pkt,
 					   struct headers *headers)
 {
-	struct udphdr *udp = header_at(headers, pkt->offset, sizeof(*udp), pkt->packet_end);
+	struct udphdr *udp = header_at(headers, pkt->full.offset, sizeof(*udp), pkt->full.packet_end);
 	__u32 stated, tunnel;
 
 	if (!udp)
 		return drop_truncated(pkt, sizeof(*udp));
 	stated = bpf_ntohs(udp->len);
-	if (!pkt->is_gso &&
-	    (stated < sizeof(*udp) || (pkt->fragment != FRAGMENT_FIRST &&
-				       stated > pkt->packet_end - pkt->offset)))
+	if (!pkt->in.is_gso &&
+	    (stated < sizeof(*udp) || (pkt->full.fragment != FRAGMENT_FIRST &&
+				       stated > pkt->full.packet_end - pkt->full.offset)))
 		return drop(pkt, REASON_DROP_L4_HEADER);
-	pkt->source_port = bpf_ntohs(udp->source);
-	pkt->destination_port = bpf_ntohs(udp->dest);
-	pkt->may_create_flow = 1;
+	pkt->in.source_port = bpf_ntohs(udp->source);
+	pkt->in.destination_port = bpf_ntohs(udp->dest);
+	pkt->in.may_create_flow = 1;
 	if (is_dhcp(pkt))
 		return pass(pkt, REASON_PASS_DHCP);
-	tunnel = pkt->tunnel ? 0 : tunnel_of_port(pkt->destination_port);
+	tunnel = pkt->full.tunnel ? 0 : tunnel_of_port(pkt->in.destination_port);
 	if (!tunnel)
 		return STEP_CONTINUE;
-	if (!pkt->is_gso)
-		pkt->packet_end = pkt->offset + stated;
-	pkt->offset += sizeof(*udp);
+	if (!pkt->in.is_gso)
+		pkt->full.packet_end = pkt->full.offset + stated;
+	pkt->full.offset += sizeof(*udp);
 	return tunnel_enter(pkt, headers, tunnel);
 }
 
@@ -133,23 +133,23 @@ static __always_inline enum step parse_sctp(struct pkt *pkt,
 	struct sctp_head *sctp;
 	struct sctp_init *init;
 
-	sctp = header_at(headers, pkt->offset, sizeof(*sctp), pkt->packet_end);
+	sctp = header_at(headers, pkt->full.offset, sizeof(*sctp), pkt->full.packet_end);
 	if (!sctp)
 		return drop_truncated(pkt, sizeof(*sctp));
-	pkt->source_port = bpf_ntohs(sctp->source);
-	pkt->destination_port = bpf_ntohs(sctp->destination);
-	pkt->sequence = sctp->tag;
-	pkt->chunk = sctp->chunk;
-	pkt->chunk_flags = sctp->chunk_flags;
-	pkt->may_create_flow = may_create_sctp_flow(pkt->chunk);
-	init = header_at(headers, pkt->offset, sizeof(*init), pkt->packet_end);
-	if (pkt->chunk == SCTP_CHUNK_INIT && !init)
+	pkt->in.source_port = bpf_ntohs(sctp->source);
+	pkt->in.destination_port = bpf_ntohs(sctp->destination);
+	pkt->in.sequence = sctp->tag;
+	pkt->full.chunk = sctp->chunk;
+	pkt->full.chunk_flags = sctp->chunk_flags;
+	pkt->in.may_create_flow = may_create_sctp_flow(pkt->full.chunk);
+	init = header_at(headers, pkt->full.offset, sizeof(*init), pkt->full.packet_end);
+	if (pkt->full.chunk == SCTP_CHUNK_INIT && !init)
 		return drop_truncated(pkt, sizeof(*init));
-	if (pkt->may_create_flow && !sctp->tag != (pkt->chunk == SCTP_CHUNK_INIT))
+	if (pkt->in.may_create_flow && !sctp->tag != (pkt->full.chunk == SCTP_CHUNK_INIT))
 		return drop(pkt, REASON_DROP_L4_HEADER);
-	if (init && (pkt->chunk == SCTP_CHUNK_INIT ||
-		     pkt->chunk == SCTP_CHUNK_INIT_ACK))
-		pkt->ack = init->tag;
+	if (init && (pkt->full.chunk == SCTP_CHUNK_INIT ||
+		     pkt->full.chunk == SCTP_CHUNK_INIT_ACK))
+		pkt->in.ack = init->tag;
 	return STEP_CONTINUE;
 }
 
@@ -157,8 +157,8 @@ static __always_inline bool is_link_mld(const struct pkt *pkt, __u8 type)
 {
 	return (type == MLD_QUERY || type == MLD_REPORT || type == MLD_DONE ||
 		type == MLD_REPORT_V2) &&
-	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
-	       (is_link_local(pkt->source_be) || is_source_unspecified(pkt));
+	       pkt->full.hop_limit == LINK_ONLY && !pkt->full.fragment &&
+	       (is_link_local(pkt->addr.source_be) || is_source_unspecified(pkt));
 }
 
 /*
@@ -173,22 +173,22 @@ static __always_inline bool is_nd_of_host(const struct pkt *pkt)
 {
 	if (BRIDGE)
 		return false;
-	return is_host_address(pkt->hook == HOOK_TC ? pkt->source_be
-						: pkt->destination_be);
+	return is_host_address(pkt->env.hook == HOOK_TC ? pkt->addr.source_be
+						: pkt->addr.destination_be);
 }
 
 static __always_inline bool is_nd_in_subnet(const struct pkt *pkt)
 {
-	const __u64 subnet[2] = { pkt->source_be[0], 0 };
+	const __u64 subnet[2] = { pkt->addr.source_be[0], 0 };
 
-	return pkt->source_be[0] == pkt->destination_be[0] &&
-	       (BRIDGE || pkt->link_target == LINK_NONE || pkt->link_target == LINK_OTHER ||
+	return pkt->addr.source_be[0] == pkt->addr.destination_be[0] &&
+	       (BRIDGE || pkt->in.link_target == LINK_NONE || pkt->in.link_target == LINK_OTHER ||
 		address_flags(subnet) & OWN_SUBNET);
 }
 
 static __always_inline bool is_nd_on_link(const struct pkt *pkt, __u8 type)
 {
-	const __u64 *source = pkt->source_be, *destination = pkt->destination_be;
+	const __u64 *source = pkt->addr.source_be, *destination = pkt->addr.destination_be;
 	bool link = is_link_local(source);
 	bool to_link = is_link_local(destination) ||
 		       (destination[0] & 0xffff) == 0x02ff;
@@ -207,27 +207,27 @@ static __always_inline enum step parse_icmp(struct pkt *pkt,
 	struct icmp_header *icmp;
 	bool request;
 
-	icmp = header_at(headers, pkt->offset, sizeof(*icmp), pkt->packet_end);
+	icmp = header_at(headers, pkt->full.offset, sizeof(*icmp), pkt->full.packet_end);
 	if (!icmp)
 		return drop_truncated(pkt, sizeof(*icmp));
-	pkt->may_create_flow = 1;
-	if (is_icmp_error_type(pkt->kind, icmp->type)) {
-		pkt->offset += sizeof(*icmp);
+	pkt->in.may_create_flow = 1;
+	if (is_icmp_error_type(pkt->in.kind, icmp->type)) {
+		pkt->full.offset += sizeof(*icmp);
 		return parse_icmp_error(pkt, headers);
 	}
-	if (read_icmp_echo(pkt->kind, icmp->type, &request)) {
-		pkt->source_port = request ? bpf_ntohs(icmp->id_be) : 0;
-		pkt->destination_port = request ? 0 : bpf_ntohs(icmp->id_be);
-		pkt->may_create_flow = request;
+	if (read_icmp_echo(pkt->in.kind, icmp->type, &request)) {
+		pkt->in.source_port = request ? bpf_ntohs(icmp->id_be) : 0;
+		pkt->in.destination_port = request ? 0 : bpf_ntohs(icmp->id_be);
+		pkt->in.may_create_flow = request;
 		return STEP_CONTINUE;
 	}
-	if (pkt->kind == KIND_IPV4)
+	if (pkt->in.kind == KIND_IPV4)
 		return STEP_CONTINUE;
 	if (icmp->type >= ND_SOLICITATION && icmp->type <= ND_REDIRECT) {
 		/* RFC 4861: a hop limit below 255 came through a router. */
-		if (pkt->hop_limit != ND_HOP_LIMIT)
+		if (pkt->full.hop_limit != ND_HOP_LIMIT)
 			return drop(pkt, REASON_DROP_ND_HOP_LIMIT);
-		if (pkt->fragment)
+		if (pkt->full.fragment)
 			return drop(pkt, REASON_DROP_FRAGMENT);
 		return is_nd_on_link(pkt, icmp->type) ?
 			       pass(pkt, REASON_PASS_ND) :
@@ -240,26 +240,26 @@ static __always_inline enum step parse_icmp(struct pkt *pkt,
 
 static __always_inline bool is_link_igmp(const struct pkt *pkt)
 {
-	return pkt->protocol == IPPROTO_IGMP && pkt->kind == KIND_IPV4 &&
-	       pkt->hop_limit == LINK_ONLY && !pkt->fragment &&
-	       (pkt->destination_be[1] >> 32 & 0xf0) == 224;
+	return pkt->in.protocol == IPPROTO_IGMP && pkt->in.kind == KIND_IPV4 &&
+	       pkt->full.hop_limit == LINK_ONLY && !pkt->full.fragment &&
+	       (pkt->addr.destination_be[1] >> 32 & 0xf0) == 224;
 }
 
 __noinline int parse_layer4(struct pkt *pkt, struct headers *headers)
 {
 	if (!pkt || !headers)
 		return STEP_DONE;
-	if (pkt->protocol == IPPROTO_TCP)
+	if (pkt->in.protocol == IPPROTO_TCP)
 		return parse_tcp(pkt, headers);
-	if (pkt->protocol == IPPROTO_UDP)
+	if (pkt->in.protocol == IPPROTO_UDP)
 		return parse_udp(pkt, headers);
-	if (pkt->protocol == IPPROTO_SCTP)
+	if (pkt->in.protocol == IPPROTO_SCTP)
 		return parse_sctp(pkt, headers);
-	if (pkt->protocol == icmp_protocol(pkt->kind))
+	if (pkt->in.protocol == icmp_protocol(pkt->in.kind))
 		return parse_icmp(pkt, headers);
 	if (is_link_igmp(pkt))
 		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
-	pkt->may_create_flow = 1; /* any other protocol: one flow per pair of addresses */
+	pkt->in.may_create_flow = 1; /* any other protocol: one flow per pair of addresses */
 	return STEP_CONTINUE;
 }
 

@@ -29,16 +29,16 @@ static __always_inline bool is_link_local_control(const struct ethhdr *eth)
 static __always_inline bool is_llc_forwarded(const struct pkt *pkt,
 				       struct headers *headers)
 {
-	__u8 *llc = header_at(headers, pkt->offset, 2, pkt->packet_end);
+	__u8 *llc = header_at(headers, pkt->full.offset, 2, pkt->full.packet_end);
 	__u32 vendor, type;
 
 	if (!llc || (llc[0] & 0xfe) == LLC_IP || (llc[1] & 0xfe) == LLC_IP)
 		return false;
 	if ((llc[0] & 0xfe) != LLC_SNAP)
 		return true;
-	llc = header_at(headers, pkt->offset, SNAP_HEADER, pkt->packet_end);
+	llc = header_at(headers, pkt->full.offset, SNAP_HEADER, pkt->full.packet_end);
 	if (!llc || llc[0] != LLC_SNAP || llc[1] != LLC_SNAP ||
-	    llc[2] != LLC_UI || pkt->link_target != LINK_GROUP)
+	    llc[2] != LLC_UI || pkt->in.link_target != LINK_GROUP)
 		return false;
 	vendor = (__u32)llc[3] << 16 | (__u32)llc[4] << 8 | llc[5];
 	type = (__u32)llc[6] << 8 | llc[7];
@@ -57,7 +57,7 @@ static __always_inline bool is_ethertype_allowed(__u32 type)
 	return false;
 }
 
-/* Leaves the type in pkt->ethertype if it is IP. */
+/* Leaves the type in pkt->full.ethertype if it is IP. */
 __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 {
 	struct ethhdr *eth;
@@ -66,30 +66,30 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	eth = header_at(headers, pkt->offset, sizeof(*eth), pkt->packet_end);
+	eth = header_at(headers, pkt->full.offset, sizeof(*eth), pkt->full.packet_end);
 	if (!eth)
 		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 	type = bpf_ntohs(eth->h_proto);
-	pkt->link_target = link_target_of(eth, pkt->mac);
-	pkt->offset += sizeof(*eth);
+	pkt->in.link_target = link_target_of(eth, pkt->env.mac);
+	pkt->full.offset += sizeof(*eth);
 	for (i = 0; i <= VLAN_TAGS_MAX && is_vlan_type(type); i++) {
-		if (pkt->vlan_tags == VLAN_TAGS_MAX)
+		if (pkt->in.vlan_tags == VLAN_TAGS_MAX)
 			return drop(pkt, REASON_DROP_VLAN);
-		word = header_at(headers, pkt->offset, 4, pkt->packet_end);
+		word = header_at(headers, pkt->full.offset, 4, pkt->full.packet_end);
 		if (!word)
 			return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 		vlan_enter(pkt, bpf_ntohs(word[0]));
 		type = bpf_ntohs(word[1]);
-		pkt->offset += 4;
+		pkt->full.offset += 4;
 	}
-	pkt->ethertype = type;
+	pkt->full.ethertype = type;
 	if (type == ETH_P_IP || type == ETH_P_IPV6)
 		return STEP_CONTINUE;
 	if (type == ETH_P_ARP)
 		return pass(pkt, REASON_PASS_ARP);
 	if (is_link_local_control(eth))
 		return pass(pkt, REASON_PASS_LINK_LOCAL_CONTROL);
-	if (pkt->tunnel)
+	if (pkt->full.tunnel)
 		return drop(pkt, REASON_DROP_ETHERTYPE);
 	if (type < ETH_P_802_3_MIN)
 		return BRIDGE && is_llc_forwarded(pkt, headers) ?

@@ -26,15 +26,15 @@ static __always_inline bool is_tunnel_peer(const struct pkt *pkt, __u32 tunnel)
 	for (i = 0; i < TUNNEL_PEERS_MAX && i < TUNNEL_PEER_COUNT; i++) {
 		const volatile struct tunnel_peer *peer = &TUNNEL_PEERS[i];
 
-		if (peer->kind == pkt->kind && peer->tunnel == tunnel &&
-		    (pkt->source_be[0] & peer->mask_be[0]) == peer->addr_be[0] &&
-		    (pkt->source_be[1] & peer->mask_be[1]) == peer->addr_be[1])
+		if (peer->kind == pkt->in.kind && peer->tunnel == tunnel &&
+		    (pkt->addr.source_be[0] & peer->mask_be[0]) == peer->addr_be[0] &&
+		    (pkt->addr.source_be[1] & peer->mask_be[1]) == peer->addr_be[1])
 			return true;
 	}
 	return false;
 }
 
-/* Leaves pkt->at at the inner frame or packet and its type in pkt->ethertype. */
+/* Leaves pkt->at at the inner frame or packet and its type in pkt->full.ethertype. */
 static __always_inline enum step tunnel_enter(struct pkt *pkt,
 					      struct headers *headers,
 					      __u32 tunnel)
@@ -44,34 +44,34 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 
 	if (is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
-	if (pkt->fragment)
+	if (pkt->full.fragment)
 		return drop(pkt, REASON_DROP_FRAGMENT);
 	if (!is_tunnel_peer(pkt, tunnel))
 		return drop(pkt, REASON_DROP_TUNNEL_PEER);
-	head = header_at(headers, pkt->offset, sizeof(*head), pkt->packet_end);
+	head = header_at(headers, pkt->full.offset, sizeof(*head), pkt->full.packet_end);
 	if (!head)
 		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
-	pkt->ethertype = ETH_P_TEB;
+	pkt->full.ethertype = ETH_P_TEB;
 	if (TUNNEL_KINDS[(tunnel - 1) & (TUNNELS_MAX - 1)] == TUNNEL_VXLAN) {
 		if (!(head->first & VXLAN_VNI_VALID))
 			return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	} else {
 		size += (head->first & GENEVE_OPTIONS) * 4;
-		pkt->ethertype = bpf_ntohs(head->type);
+		pkt->full.ethertype = bpf_ntohs(head->type);
 		if (head->first & GENEVE_VERSION ||
 		    head->second & GENEVE_CONTROL ||
-		    (pkt->ethertype != ETH_P_TEB && pkt->ethertype != ETH_P_IP &&
-		     pkt->ethertype != ETH_P_IPV6))
+		    (pkt->full.ethertype != ETH_P_TEB && pkt->full.ethertype != ETH_P_IP &&
+		     pkt->full.ethertype != ETH_P_IPV6))
 			return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	}
-	if (size > pkt->packet_end - pkt->offset)
+	if (size > pkt->full.packet_end - pkt->full.offset)
 		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
-	pkt->offset += size;
-	pkt->tunnel = tunnel;
-	pkt->sender_be[0] = pkt->source_be[0];
-	pkt->sender_be[1] = pkt->source_be[1];
-	pkt->receiver_be[0] = pkt->destination_be[0];
-	pkt->receiver_be[1] = pkt->destination_be[1];
+	pkt->full.offset += size;
+	pkt->full.tunnel = tunnel;
+	pkt->addr.sender_be[0] = pkt->addr.source_be[0];
+	pkt->addr.sender_be[1] = pkt->addr.source_be[1];
+	pkt->addr.receiver_be[0] = pkt->addr.destination_be[0];
+	pkt->addr.receiver_be[1] = pkt->addr.destination_be[1];
 	return STEP_TUNNEL;
 }
 

@@ -16,14 +16,14 @@ struct direction {
 
 static __always_inline bool is_revalidation(const struct pkt *pkt)
 {
-	return pkt->found && !pkt->is_reopened;
+	return pkt->flow.meta && !pkt->out.is_reopened;
 }
 
 static __always_inline void direction_set(struct pkt *pkt,
 					  struct direction *direction)
 {
-	bool low = is_revalidation(pkt) ? !!(meta_flags(pkt->found) & FLOW_ORIG_LOW)
-			      : pkt->sender_is_lower != pkt->is_reversed;
+	bool low = is_revalidation(pkt) ? !!(meta_flags(pkt->flow.meta) & FLOW_ORIG_LOW)
+			      : pkt->in.sender_is_lower != pkt->out.is_reversed;
 	__u64 tuple = pkt->key.tuple;
 
 	direction->source_be[0] = low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];

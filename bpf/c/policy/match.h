@@ -12,12 +12,12 @@
  * node's packets come in on the side of the inside. */
 static __always_inline bool may_be_own_address(const struct pkt *pkt)
 {
-	return pkt->hook == HOOK_TC ? !pkt->is_forwarded : pkt->hook == HOOK_PROBE;
+	return pkt->env.hook == HOOK_TC ? !pkt->env.is_forwarded : pkt->env.hook == HOOK_PROBE;
 }
 
 static __always_inline bool may_be_own_node(const struct pkt *pkt)
 {
-	return may_be_own_address(pkt) || (BRIDGE && INTERNAL_COUNT && !pkt->from_external);
+	return may_be_own_address(pkt) || (BRIDGE && INTERNAL_COUNT && !pkt->env.from_external);
 }
 
 /* Egress at the source AND ingress at the destination; replies need no rule. */
@@ -28,26 +28,26 @@ static __always_inline enum step match_rules(struct pkt *pkt,
 {
 	if (source->endpoint && source->endpoint == destination->endpoint &&
 	    may_be_own_address(pkt)) {
-		pkt->egress_cell = RULE_SELF;
-		pkt->ingress_cell = RULE_SELF;
+		pkt->out.egress_cell = RULE_SELF;
+		pkt->out.ingress_cell = RULE_SELF;
 		return STEP_CONTINUE;
 	}
-	pkt->egress_cell = RULE_NOT_ISOLATED;
+	pkt->out.egress_cell = RULE_NOT_ISOLATED;
 	if (source->flags & CLASS_UNKNOWN)
-		pkt->egress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
+		pkt->out.egress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
 	else if (source->egress_subject &&
 	    !cell_at(source->egress_subject, destination->peer, port,
-		     &pkt->egress_cell))
+		     &pkt->out.egress_cell))
 		return drop(pkt, REASON_DROP_MAP_ERROR);
-	pkt->ingress_cell = RULE_NOT_ISOLATED;
+	pkt->out.ingress_cell = RULE_NOT_ISOLATED;
 	if (source->flags & CLASS_NODE && source->node == destination->node &&
 	    may_be_own_node(pkt))
-		pkt->ingress_cell = RULE_OWN_NODE;
+		pkt->out.ingress_cell = RULE_OWN_NODE;
 	else if (destination->flags & CLASS_UNKNOWN)
-		pkt->ingress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
+		pkt->out.ingress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
 	else if (destination->ingress_subject &&
 		 !cell_at(destination->ingress_subject, source->peer, port,
-			  &pkt->ingress_cell))
+			  &pkt->out.ingress_cell))
 		return drop(pkt, REASON_DROP_MAP_ERROR);
 	return STEP_CONTINUE;
 }
@@ -72,13 +72,13 @@ __noinline int match_destination_owners(struct pkt *pkt, __u32 source_class, __u
 		destination = bpf_map_lookup_elem(&classes, &class);
 		if (!source || !destination)
 			return drop(pkt, REASON_DROP_MAP_ERROR);
-		egress = pkt->egress_cell;
-		ingress = pkt->ingress_cell;
+		egress = pkt->out.egress_cell;
+		ingress = pkt->out.ingress_cell;
 		if (match_rules(pkt, source, destination, port) != STEP_CONTINUE)
 			return STEP_DONE;
 		if (egress != RULE_NONE) {
-			pkt->egress_cell = first_denial(egress, pkt->egress_cell);
-			pkt->ingress_cell = first_denial(ingress, pkt->ingress_cell);
+			pkt->out.egress_cell = first_denial(egress, pkt->out.egress_cell);
+			pkt->out.ingress_cell = first_denial(ingress, pkt->out.ingress_cell);
 		}
 		class = destination->flags >> CLASS_ALSO_SHIFT;
 		if (!class)
@@ -95,8 +95,8 @@ __noinline int match_owners(struct pkt *pkt, __u32 source_class, __u32 destinati
 
 	if (!pkt)
 		return STEP_DONE;
-	pkt->egress_cell = RULE_NONE;
-	pkt->ingress_cell = RULE_NONE;
+	pkt->out.egress_cell = RULE_NONE;
+	pkt->out.ingress_cell = RULE_NONE;
 	for (i = 0; i < CLASS_OWNERS_MAX; i++) {
 		step = match_destination_owners(pkt, source_class, destination_class, port);
 		if (step != STEP_CONTINUE)

@@ -17,7 +17,7 @@ volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
 static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell, __u64 now)
 {
 	__u32 rule = cell & CELL_RULE_MASK, index = 0;
-	bool low = pkt->sender_is_lower != pkt->is_reversed;
+	bool low = pkt->in.sender_is_lower != pkt->out.is_reversed;
 	struct limit_state *state;
 	struct rule_limit *limit;
 
@@ -32,7 +32,7 @@ static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell, __u64 no
 	    (!limit->interval || token_bucket_take(&state->bucket, now,
 					     limit->interval, limit->burst)))
 		return true;
-	__sync_fetch_and_add(&state->limited, pkt->packets);
+	__sync_fetch_and_add(&state->limited, pkt->env.packets);
 	return false;
 }
 
@@ -41,10 +41,10 @@ __noinline int rate_limit_step(struct pkt *pkt)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 
-	if (!pkt || pkt->is_warm_up)
+	if (!pkt || pkt->env.is_warm_up)
 		return STEP_CONTINUE;
-	if (may_rule_admit(pkt, pkt->egress_cell, now) &&
-	    may_rule_admit(pkt, pkt->ingress_cell, now))
+	if (may_rule_admit(pkt, pkt->out.egress_cell, now) &&
+	    may_rule_admit(pkt, pkt->out.ingress_cell, now))
 		return STEP_CONTINUE;
 	return drop(pkt, REASON_DROP_RATE_LIMIT);
 }

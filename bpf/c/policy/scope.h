@@ -54,18 +54,18 @@ __noinline int is_control_group(struct pkt *pkt)
 
 	if (!pkt)
 		return 0;
-	last = pkt->destination_be[1] >> 56;
-	v4 = pkt->kind == KIND_IPV4;
-	if (v4 ? (pkt->destination_be[1] >> 32 & 0xffffff) != 0x0000e0
-	       : pkt->destination_be[0] != bpf_cpu_to_be64(0xff02ULL << 48) ||
-			 pkt->destination_be[1] << 8)
+	last = pkt->addr.destination_be[1] >> 56;
+	v4 = pkt->in.kind == KIND_IPV4;
+	if (v4 ? (pkt->addr.destination_be[1] >> 32 & 0xffffff) != 0x0000e0
+	       : pkt->addr.destination_be[0] != bpf_cpu_to_be64(0xff02ULL << 48) ||
+			 pkt->addr.destination_be[1] << 8)
 		return 0;
 	for (i = 0; i < sizeof(CONTROL_GROUPS) / sizeof(CONTROL_GROUPS[0]); i++) {
 		const struct control_group *group = &CONTROL_GROUPS[i];
 
-		if (pkt->protocol == group->protocol && last &&
+		if (pkt->in.protocol == group->protocol && last &&
 		    last == (v4 ? group->v4 : group->v6) &&
-		    pkt->destination_port == group->port)
+		    pkt->in.destination_port == group->port)
 			return 1;
 	}
 	return 0;
@@ -80,9 +80,9 @@ __noinline int is_allowed_group(struct pkt *pkt)
 	for (i = 0; i < GROUPS_MAX && i < GROUP_COUNT; i++) {
 		const volatile struct group_prefix *group = &GROUPS[i];
 
-		if (group->kind == pkt->kind &&
-		    (pkt->destination_be[0] & group->mask_be[0]) == group->addr_be[0] &&
-		    (pkt->destination_be[1] & group->mask_be[1]) == group->addr_be[1])
+		if (group->kind == pkt->in.kind &&
+		    (pkt->addr.destination_be[0] & group->mask_be[0]) == group->addr_be[0] &&
+		    (pkt->addr.destination_be[1] & group->mask_be[1]) == group->addr_be[1])
 			return 1;
 	}
 	return 0;
@@ -95,13 +95,13 @@ __noinline int is_link_service(struct pkt *pkt, __u32 port)
 
 	if (!pkt)
 		return 0;
-	if (pkt->protocol == IPPROTO_OSPF || pkt->protocol == IPPROTO_EIGRP ||
-	    pkt->protocol == IPPROTO_PIM || pkt->protocol == IPPROTO_VRRP ||
-	    (pkt->protocol == IPPROTO_UDP &&
+	if (pkt->in.protocol == IPPROTO_OSPF || pkt->in.protocol == IPPROTO_EIGRP ||
+	    pkt->in.protocol == IPPROTO_PIM || pkt->in.protocol == IPPROTO_VRRP ||
+	    (pkt->in.protocol == IPPROTO_UDP &&
 	     (port == BFD_CONTROL || port == BFD_ECHO)))
 		return 1;
 	for (i = 0; i < LINK_SERVICES_MAX && i < LINK_SERVICE_COUNT; i++)
-		if (LINK_SERVICES[i].protocol == pkt->protocol &&
+		if (LINK_SERVICES[i].protocol == pkt->in.protocol &&
 		    (LINK_SERVICES[i].any || LINK_SERVICES[i].port == port))
 			return 1;
 	return 0;
@@ -111,53 +111,53 @@ __noinline int is_link_service(struct pkt *pkt, __u32 port)
 static __always_inline bool is_sent_by_host(const struct pkt *pkt,
 					    const __u64 sender_be[2])
 {
-	return pkt->hook == HOOK_TC && pkt->is_from_host && is_host_address(sender_be);
+	return pkt->env.hook == HOOK_TC && pkt->env.is_from_host && is_host_address(sender_be);
 }
 
 /* Is it link-local traffic of an endpoint and not of this machine? On a bridge none is
  * the machine's. What the machine forwards comes from a network that it routes. */
 static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
 {
-	bool from = is_link_local(pkt->source_be), to = is_link_local(pkt->destination_be);
+	bool from = is_link_local(pkt->addr.source_be), to = is_link_local(pkt->addr.destination_be);
 
 	if (BRIDGE)
 		return from || to;
-	if (pkt->hook == HOOK_TC)
-		return (from || (to && !pkt->is_forwarded)) &&
-		       !is_sent_by_host(pkt, pkt->source_be);
+	if (pkt->env.hook == HOOK_TC)
+		return (from || (to && !pkt->env.is_forwarded)) &&
+		       !is_sent_by_host(pkt, pkt->addr.source_be);
 	/* An endpoint beside the machine may have taken its address. */
-	return (from || to) && (pkt->link_target == LINK_OTHER ||
-				!is_host_address(pkt->destination_be));
+	return (from || to) && (pkt->in.link_target == LINK_OTHER ||
+				!is_host_address(pkt->addr.destination_be));
 }
 
 /* What goes to a group, or to all: with a frame for a group also what has no group's
  * address, as the broadcasts of a subnet. What leaves a machine has its senders' leave. */
 static __always_inline bool is_group_restricted(const struct pkt *pkt)
 {
-	bool group = pkt->link_target == LINK_GROUP || is_group_address(pkt->destination_be);
+	bool group = pkt->in.link_target == LINK_GROUP || is_group_address(pkt->addr.destination_be);
 
 	if (!group)
 		return false;
-	if (pkt->hook == HOOK_TC)
+	if (pkt->env.hook == HOOK_TC)
 		return ISOLATES & ISOLATES_EGRESS &&
-		       is_link_local(pkt->source_be) &&
-		       !is_sent_by_host(pkt, pkt->source_be);
+		       is_link_local(pkt->addr.source_be) &&
+		       !is_sent_by_host(pkt, pkt->addr.source_be);
 	return ISOLATES & ISOLATES_INGRESS;
 }
 
 static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 {
 	/* The probe is of no machine, but may be of a bridge. */
-	if (!ISOLATES || (pkt->hook == HOOK_PROBE && !BRIDGE))
+	if (!ISOLATES || (pkt->env.hook == HOOK_PROBE && !BRIDGE))
 		return STEP_CONTINUE;
-	if (is_group_address(pkt->destination_be) || pkt->link_target == LINK_GROUP)
+	if (is_group_address(pkt->addr.destination_be) || pkt->in.link_target == LINK_GROUP)
 		return !is_group_restricted(pkt) || is_control_group(pkt) ||
 				       is_allowed_group(pkt) ?
 			       STEP_CONTINUE :
 			       drop(pkt, REASON_DROP_GROUP);
 	/* To all of a subnet of this machine, in a frame to one station. */
-	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE && pkt->hook == HOOK_XDP &&
-	    address_flags(pkt->destination_be) & OWN_BROADCAST)
+	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE && pkt->env.hook == HOOK_XDP &&
+	    address_flags(pkt->addr.destination_be) & OWN_BROADCAST)
 		return drop(pkt, REASON_DROP_GROUP);
 	return !is_foreign_link_local(pkt) || is_link_service(pkt, port) ?
 		       STEP_CONTINUE :

@@ -13,12 +13,12 @@
 static __always_inline bool is_source_spoofed(const struct pkt *pkt,
 					  const struct class_record *sender)
 {
-	bool asked = pkt->has_foreign_source ||
-		     (pkt->hook == HOOK_TC &&
-		      !(pkt->is_evaluated && pkt->is_from_host) && !is_revalidation(pkt) &&
-		      !pkt->icmp_error &&
-		      !is_internal_address(pkt->source_be[0], pkt->source_be[1]) &&
-		      !is_sent_by_host(pkt, pkt->source_be));
+	bool asked = pkt->env.has_foreign_source ||
+		     (pkt->env.hook == HOOK_TC &&
+		      !(pkt->env.is_evaluated && pkt->env.is_from_host) && !is_revalidation(pkt) &&
+		      !pkt->full.icmp_error &&
+		      !is_internal_address(pkt->addr.source_be[0], pkt->addr.source_be[1]) &&
+		      !is_sent_by_host(pkt, pkt->addr.source_be));
 
 	return asked && !sender->endpoint && !(sender->flags & CLASS_UNKNOWN);
 }
@@ -29,8 +29,8 @@ static __always_inline bool is_source_spoofed(const struct pkt *pkt,
 static __always_inline bool is_error_spoofed(const struct pkt *pkt,
 					 const struct class_record *sender)
 {
-	return pkt->icmp_error == ERROR_FROM_PATH && !pkt->tunnel &&
-	       !is_sent_by_host(pkt, pkt->sender_be) &&
+	return pkt->full.icmp_error == ERROR_FROM_PATH && !pkt->full.tunnel &&
+	       !is_sent_by_host(pkt, pkt->addr.sender_be) &&
 	       (sender->egress_subject || sender->flags & CLASS_UNKNOWN ||
 		sender->flags >> CLASS_ALSO_SHIFT);
 }
@@ -38,16 +38,16 @@ static __always_inline bool is_error_spoofed(const struct pkt *pkt,
 /* The sender of the packet. The sender of an ICMP error need not be an end of the flow. */
 static __always_inline enum step sender_step(struct pkt *pkt)
 {
-	bool apart = pkt->icmp_error && !pkt->tunnel;
+	bool apart = pkt->full.icmp_error && !pkt->full.tunnel;
 	struct class_record *sender;
 	int class_id;
-	bool leaves = pkt->hook == HOOK_TC &&
+	bool leaves = pkt->env.hook == HOOK_TC &&
 		      (INTERNAL_COUNT || ISOLATES & ISOLATES_UNKNOWN);
 
-	if (pkt->hook == HOOK_PROBE ||
-	    (!pkt->has_foreign_source && pkt->icmp_error != ERROR_FROM_PATH && !leaves))
+	if (pkt->env.hook == HOOK_PROBE ||
+	    (!pkt->env.has_foreign_source && pkt->full.icmp_error != ERROR_FROM_PATH && !leaves))
 		return STEP_CONTINUE;
-	class_id = address_class(apart ? pkt->sender_be : pkt->source_be, pkt->kind);
+	class_id = address_class(apart ? pkt->addr.sender_be : pkt->addr.source_be, pkt->in.kind);
 	sender = bpf_map_lookup_elem(&classes, &class_id);
 	if (!sender)
 		return drop(pkt, REASON_DROP_MAP_ERROR);
