@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
- * What is attached: parse, look the flow up, act. A packet that the flow table
- * does not answer goes on to the policy program of the current generation.
+ * The attached programs: entry_xdp (ingress) and entry_tc (egress). Both parse
+ * the frame, look up its flow and apply the verdict of that flow. A packet
+ * without a usable flow goes to the policy program of the active generation.
+ * entry_probe answers test runs and is never attached.
  */
 #include "address/antispoof.h"
 #include "address/origin.h"
@@ -15,48 +17,48 @@
 #include "parse/full.h"
 #include "verdict.h"
 
-static __always_inline enum step flow_lookup(struct pkt *pkt)
+/* Counts and forwards a packet of an established flow; false: take the slow
+ * path. A router always takes it, because only that path looks up a route. */
+static __always_inline bool fast_path_xdp(struct pkt *pkt,
+					  const struct ingress_ctx *in,
+					  __u32 ifindex, int *action)
 {
-	enum find_result find = FIND_BUSY;
-	__u64 words[2];
-	int i;
+	struct fast_hit hit;
 
-	if (!pkt->env.is_fast_parsed && !flow_hash(pkt))
-		return drop(pkt, REASON_DROP_MAP_ERROR);
-	/* A flow that another CPU is judging again is there a moment later; to
-	 * take it for a new one would cost a reply. */
-	for (i = 0; i < FLOW_TRIES && find == FIND_BUSY; i++)
-		find = flow_find(pkt, words);
-	if (find == FIND_HIT)
-		return flow_hit(pkt);
-	return pkt->full.icmp_error ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
+	if (ROUTER || !fast_path(pkt, READ_ONCE(in->control->word),
+				 in->interface, HOOK_XDP, &hit))
+		return false;
+	*action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex, XDP_DROP)
+			 : XDP_PASS;
+	/* No peer port: the slow path counts the drop under its reason. */
+	if (*action == XDP_DROP)
+		return false;
+	fast_path_count(pkt, in->interface, HOOK_XDP, 1, &hit);
+	return true;
 }
 
-/* Whatever the flow table does not answer with an allow is asked of the failsafe
- * before anything else. */
-static __always_inline enum step flow_step(struct pkt *pkt)
+/* Completes what parse_fast() has read, or parses the whole frame. */
+static __always_inline enum step parse_rest_xdp(struct xdp_md *ctx,
+						struct pkt *pkt)
 {
-	enum step step;
-
-	/* Who sends an error in a tunnel is not kept. */
-	pkt->env.has_foreign_source = !(pkt->full.icmp_error && pkt->full.tunnel) &&
-		       is_foreign_source(pkt->full.icmp_error ? pkt->addr.sender_be : pkt->addr.source_be,
-			       pkt->env.hook, pkt->env.from_external);
-
-	if (is_carrier_blocked(pkt))
-		return drop(pkt, REASON_DROP_BLOCKED);
-	step = flow_lookup(pkt);
-	if (pkt->out.verdict != VERDICT_PASS && is_failsafe(pkt)) {
-		pkt->out.egress_cell = RULE_NONE;
-		pkt->out.ingress_cell = RULE_NONE;
-		return pass(pkt, REASON_PASS_FAILSAFE);
-	}
-	if (step != STEP_CONTINUE)
-		return step;
-	return is_flow_blocked(pkt) ? drop(pkt, REASON_DROP_BLOCKED) : STEP_CONTINUE;
+	if (!pkt->env.is_fast_parsed)
+		return parse_full_xdp(pkt, ctx);
+	if (has_eth_header(ctx))
+		pkt->in.link_target = link_target_of((void *)(long)ctx->data,
+						     pkt->env.mac);
+	return STEP_CONTINUE;
 }
 
-/* Is the packet DHCP, IGMP or MLD that passes without policy? */
+/* Also for IP packets that pass without policy (ND, DHCP, MLD, IGMP). */
+static __always_inline enum step antispoof_step(struct pkt *pkt, enum step step)
+{
+	if ((step == STEP_CONTINUE || pkt->out.verdict == VERDICT_PASS) &&
+	    pkt->in.kind && (is_spoofed(pkt) || has_host_source(pkt)))
+		return drop(pkt, REASON_DROP_SPOOFED);
+	return step;
+}
+
+/* DHCP, IGMP and MLD pass without policy. */
 static __always_inline bool is_control_pass(const struct pkt *pkt)
 {
 	return pkt->out.verdict == VERDICT_PASS &&
@@ -64,7 +66,7 @@ static __always_inline bool is_control_pass(const struct pkt *pkt)
 		pkt->out.reason == REASON_PASS_MULTICAST_CONTROL);
 }
 
-/* Blocks hold for control packets too. */
+/* The blocklist applies to control packets too. */
 static __always_inline bool is_control_blocked(struct pkt *pkt)
 {
 	if (!is_control_pass(pkt))
@@ -73,65 +75,77 @@ static __always_inline bool is_control_blocked(struct pkt *pkt)
 	return is_flow_blocked(pkt);
 }
 
-/* Does a control packet from the inside have a source outside its prefixes? The policy
- * program then asks whether an endpoint or a node has the address. */
+/* Control packets have no flow. One with a foreign source continues to the
+ * policy program, which checks whether an endpoint or a node has the address. */
 static __always_inline bool has_control_foreign_source(struct pkt *pkt)
 {
-	pkt->env.has_foreign_source = is_control_pass(pkt) && !is_source_unspecified(pkt) &&
-		       is_foreign_source(pkt->addr.source_be, pkt->env.hook, pkt->env.from_external);
+	pkt->env.has_foreign_source =
+		is_control_pass(pkt) && !is_source_unspecified(pkt) &&
+		is_foreign_source(pkt->addr.source_be, pkt->env.hook,
+				  pkt->env.from_external);
 	return pkt->env.has_foreign_source;
+}
+
+/* The failsafe overrides every verdict of the flow table except a pass, and
+ * every blocklist entry for the ends of the flow. */
+static __always_inline enum step flow_step(struct pkt *pkt)
+{
+	enum step step;
+
+	set_foreign_source(pkt);
+	if (is_carrier_blocked(pkt))
+		return drop(pkt, REASON_DROP_BLOCKED);
+	step = flow_lookup(pkt);
+	if (pkt->out.verdict != VERDICT_PASS && is_failsafe(pkt)) {
+		pkt->out.egress_cell = RULE_NONE;
+		pkt->out.ingress_cell = RULE_NONE;
+		return pass(pkt, REASON_PASS_FAILSAFE);
+	}
+	if (step == STEP_CONTINUE && is_flow_blocked(pkt))
+		return drop(pkt, REASON_DROP_BLOCKED);
+	return step;
 }
 
 SEC("xdp.frags")
 int entry_xdp(struct xdp_md *ctx)
 {
-	__u32 ifindex = ctx->ingress_ifindex;
-	enum step step = STEP_CONTINUE;
 	struct pkt *pkt = pkt_begin_parse(HOOK_XDP);
+	__u32 ifindex = ctx->ingress_ifindex;
 	struct ingress_ctx in;
-	struct fast_hit hit;
-	bool fast;
+	enum step step;
+	bool is_fast;
 	int action;
 
 	if (!pkt || !ingress_ctx_load(&in, &control, ifindex))
 		return XDP_DROP;
-	fast = parse_fast_xdp(pkt, ctx);
-	/* A router has a route to find. */
-	if (fast && !ROUTER &&
-	    fast_path(pkt, READ_ONCE(in.control->word), in.interface,
-			 HOOK_XDP, &hit)) {
-		action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex,
-						   XDP_DROP)
-				: XDP_PASS;
-		if (action != XDP_DROP) {
-			fast_path_count(pkt, in.interface, HOOK_XDP, 1, &hit);
-			return action;
-		}
-	}
+
+	/* TCP and UDP packets of established flows end here. */
+	is_fast = parse_fast_xdp(pkt, ctx);
+	if (is_fast && fast_path_xdp(pkt, &in, ifindex, &action))
+		return action;
+
+	/* Parse, validate the source, look up the flow. */
 	pkt_begin_slow_path(pkt, HOOK_XDP, &in, ifindex);
-	pkt->env.is_fast_parsed = fast;
-	if (!fast)
-		step = parse_full_xdp(pkt, ctx);
-	else if (has_eth_header(ctx))
-		pkt->in.link_target = link_target_of((void *)(long)ctx->data, pkt->env.mac);
-	/* Also of what passes without policy, if it is IP. */
-	if ((step == STEP_CONTINUE || pkt->out.verdict == VERDICT_PASS) && pkt->in.kind &&
-	    (is_spoofed(pkt) || has_host_source(pkt)))
-		step = drop(pkt, REASON_DROP_SPOOFED);
+	pkt->env.is_fast_parsed = is_fast;
+	step = parse_rest_xdp(ctx, pkt);
+	step = antispoof_step(pkt, step);
 	if (is_control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step == STEP_CONTINUE)
 		step = flow_step(pkt);
 	else if (has_control_foreign_source(pkt))
 		step = STEP_CONTINUE;
-	if (step != STEP_CONTINUE)
-		return finish_xdp(ctx, pkt);
-	bpf_tail_call(ctx, &policies_xdp, control_slot(pkt->env.control));
-	drop(pkt, REASON_DROP_NO_POLICY);
+
+	/* Evaluate policy, which applies the verdict itself; or apply ours. */
+	if (step == STEP_CONTINUE) {
+		bpf_tail_call(ctx, &policies_xdp,
+			      control_slot(pkt->env.control));
+		drop(pkt, REASON_DROP_NO_POLICY);
+	}
 	return finish_xdp(ctx, pkt);
 }
 
-/* Guests leave the number of segments to be computed. */
+/* Guests leave gso_segs at 0 for the host to compute. */
 static __always_inline __u32 segment_count(struct __sk_buff *skb)
 {
 	if (skb->gso_segs)
@@ -139,76 +153,97 @@ static __always_inline __u32 segment_count(struct __sk_buff *skb)
 	return skb->gso_size ? (skb->len + skb->gso_size - 1) / skb->gso_size : 1;
 }
 
+/* A packet that XDP evaluated and counted is counted once more, but under one
+ * reason only: not for its flow and its rules. */
+static __always_inline bool fast_path_tc(struct pkt *pkt,
+					 const struct ingress_ctx *in,
+					 bool is_evaluated, __u32 packets)
+{
+	struct fast_hit hit;
+
+	if (!fast_path(pkt, READ_ONCE(in->control->word), 0, HOOK_TC, &hit))
+		return false;
+	if (is_evaluated)
+		count_reason_at(bpf_get_smp_processor_id(),
+				in->interface & (INTERFACE_SLOTS - 1), HOOK_TC,
+				REASON_PASS_EVALUATED, packets, pkt->in.bytes);
+	else
+		fast_path_count(pkt, in->interface, HOOK_TC, packets, &hit);
+	return true;
+}
+
 SEC("classifier")
 int entry_tc(struct __sk_buff *skb)
 {
 	__u32 packets = segment_count(skb), ifindex = skb->ifindex, tags, zone;
 	struct pkt *pkt = pkt_begin_parse(HOOK_TC);
-	bool fast, evaluated = was_evaluated_at_xdp(skb);
+	bool is_fast, is_evaluated = was_evaluated_at_xdp(skb);
 	enum step step = STEP_CONTINUE;
 	struct ingress_ctx in;
-	struct fast_hit hit;
 
 	if (!pkt || !ingress_ctx_load(&in, &control, ifindex))
 		return TC_ACT_SHOT;
-	/* The outermost tag is not in the frame but beside it. */
+
+	/* The skb holds the outermost VLAN tag; the frame does not. */
 	if (skb->vlan_present)
 		vlan_enter(pkt, skb->vlan_tci);
 	tags = pkt->in.vlan_tags;
 	zone = pkt->in.zone;
 	pkt->in.is_gso = skb->gso_size != 0;
-	fast = parse_fast(pkt, (void *)(long)skb->data,
-			   (void *)(long)skb->data_end, skb->len);
-	pkt->in.bytes = skb->wire_len ?: skb->len; /* 0 outside a qdisc */
-	if (fast && fast_path(pkt, READ_ONCE(in.control->word), 0, HOOK_TC,
-				  &hit)) {
-		if (evaluated)
-			count_reason_at(bpf_get_smp_processor_id(),
-					in.interface & (INTERFACE_SLOTS - 1),
-					HOOK_TC, REASON_PASS_EVALUATED, packets,
-					pkt->in.bytes);
-		else
-			fast_path_count(pkt, in.interface, HOOK_TC, packets,
-				    &hit);
+
+	/* TCP and UDP packets of established flows end here. */
+	is_fast = parse_fast(pkt, (void *)(long)skb->data,
+			     (void *)(long)skb->data_end, skb->len);
+	pkt->in.bytes = skb->wire_len ?: skb->len; /* wire_len: 0 outside a qdisc */
+	if (is_fast && fast_path_tc(pkt, &in, is_evaluated, packets))
 		return TC_ACT_UNSPEC;
-	}
+
+	/* Parse, look up the flow. */
 	pkt_begin_slow_path(pkt, HOOK_TC, &in, ifindex);
 	pkt->env.packets = packets;
-	pkt->env.is_fast_parsed = fast;
-	pkt->env.is_evaluated = evaluated;
+	pkt->env.is_fast_parsed = is_fast;
+	pkt->env.is_evaluated = is_evaluated;
 	pkt->env.is_forwarded = !!skb->ingress_ifindex;
 	pkt->env.is_from_host = is_frame_from_host(skb, pkt->env.mac);
-	if (!fast)
+	if (!is_fast)
 		step = parse_full_skb(pkt, skb, tags, zone);
 	if (is_control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
-	if (step != STEP_CONTINUE)
-		return finish_tc(pkt);
-	if (flow_step(pkt) != STEP_CONTINUE)
-		return finish_tc(pkt);
-	bpf_tail_call(skb, &policies_tc, control_slot(pkt->env.control));
-	drop(pkt, REASON_DROP_NO_POLICY);
+	if (step == STEP_CONTINUE)
+		step = flow_step(pkt);
+
+	/* Evaluate policy, which applies the verdict itself; or apply ours. */
+	if (step == STEP_CONTINUE) {
+		bpf_tail_call(skb, &policies_tc,
+			      control_slot(pkt->env.control));
+		drop(pkt, REASON_DROP_NO_POLICY);
+	}
 	return finish_tc(pkt);
 }
 
-/* Judges a packet as a new connection under the generation that probe_control
- * names. Never attached, counts nothing, writes nothing but its answer. */
+/* Evaluates a packet as the first of a new flow, under the generation that
+ * probe_control names. Never attached. Counts nothing and writes nothing but
+ * its answer. */
 SEC("xdp.frags")
 int entry_probe(struct xdp_md *ctx)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 	struct pkt *pkt = pkt_begin_parse(HOOK_PROBE);
 	struct ingress_ctx in;
-	bool fast;
+	bool is_fast;
 
 	if (!pkt || !ingress_ctx_load(&in, &probe_control, ifindex))
 		return XDP_DROP;
-	fast = parse_fast_xdp(pkt, ctx);
+
+	/* Parse. */
+	is_fast = parse_fast_xdp(pkt, ctx);
 	pkt_begin_slow_path(pkt, HOOK_PROBE, &in, ifindex);
-	pkt->env.is_fast_parsed = fast;
-	if (!fast && parse_full_xdp(pkt, ctx) != STEP_CONTINUE)
+	pkt->env.is_fast_parsed = is_fast;
+	if (!is_fast && parse_full_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);
 	pkt->out.probe_steps = PROBE_PARSED;
+
+	/* What entry_xdp does before policy, except flow table and antispoof. */
 	if (is_failsafe(pkt)) {
 		pass(pkt, REASON_PASS_FAILSAFE);
 		return finish_probe(ctx, pkt);
@@ -217,6 +252,8 @@ int entry_probe(struct xdp_md *ctx)
 		drop(pkt, REASON_DROP_BLOCKED);
 		return finish_probe(ctx, pkt);
 	}
+
+	/* Evaluate policy. */
 	bpf_tail_call(ctx, &policies_probe, control_slot(pkt->env.control));
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_probe(ctx, pkt);

@@ -76,4 +76,17 @@ static __always_inline bool has_host_source(const struct pkt *pkt)
 	       (pkt->full.tunnel && !pkt->full.icmp_error && is_host_address(pkt->addr.source_be));
 }
 
+/* The outer sender of an ICMP error inside a tunnel is not recorded, so such a
+ * packet never has a foreign source. */
+static __always_inline void set_foreign_source(struct pkt *pkt)
+{
+	const __u64 *sender_be = pkt->full.icmp_error ? pkt->addr.sender_be :
+							pkt->addr.source_be;
+
+	pkt->env.has_foreign_source =
+		!(pkt->full.icmp_error && pkt->full.tunnel) &&
+		is_foreign_source(sender_be, pkt->env.hook,
+				  pkt->env.from_external);
+}
+
 #endif

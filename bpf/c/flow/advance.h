@@ -209,4 +209,21 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 	return pass(pkt, REASON_PASS_FLOW);
 }
 
+static __always_inline enum step flow_lookup(struct pkt *pkt)
+{
+	enum find_result find = FIND_BUSY;
+	__u64 words[2];
+	int i;
+
+	if (!pkt->env.is_fast_parsed && !flow_hash(pkt))
+		return drop(pkt, REASON_DROP_MAP_ERROR);
+	/* A flow that another CPU is judging again is there a moment later; to
+	 * take it for a new one would cost a reply. */
+	for (i = 0; i < FLOW_TRIES && find == FIND_BUSY; i++)
+		find = flow_find(pkt, words);
+	if (find == FIND_HIT)
+		return flow_hit(pkt);
+	return pkt->full.icmp_error ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
+}
+
 #endif
