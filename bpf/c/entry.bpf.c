@@ -28,8 +28,8 @@ static __always_inline bool fast_path_xdp(struct pkt *pkt,
 	if (ROUTER || !fast_path(pkt, READ_ONCE(in->control->word),
 				 in->interface, HOOK_XDP, &hit))
 		return false;
-	*action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex, XDP_DROP)
-			 : XDP_PASS;
+	*action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex, XDP_DROP) :
+			   XDP_PASS;
 	/* No peer port: the slow path counts the drop under its reason. */
 	if (*action == XDP_DROP)
 		return false;
@@ -44,8 +44,8 @@ static __always_inline enum step parse_rest_xdp(struct xdp_md *ctx,
 	if (!pkt->env.is_fast_parsed)
 		return parse_full_xdp(pkt, ctx);
 	if (has_eth_header(ctx))
-		pkt->in.link_target = link_target_of((void *)(long)ctx->data,
-						     pkt->env.mac);
+		pkt->in.link_target =
+			link_target_of((void *)(long)ctx->data, pkt->env.mac);
 	return STEP_CONTINUE;
 }
 
@@ -150,7 +150,8 @@ static __always_inline __u32 segment_count(struct __sk_buff *skb)
 {
 	if (skb->gso_segs)
 		return skb->gso_segs;
-	return skb->gso_size ? (skb->len + skb->gso_size - 1) / skb->gso_size : 1;
+	return skb->gso_size ? (skb->len + skb->gso_size - 1) / skb->gso_size :
+			       1;
 }
 
 /* A packet that XDP evaluated and counted is counted once more, but under one
@@ -194,7 +195,8 @@ int entry_tc(struct __sk_buff *skb)
 	/* TCP and UDP packets of established flows end here. */
 	is_fast = parse_fast(pkt, (void *)(long)skb->data,
 			     (void *)(long)skb->data_end, skb->len);
-	pkt->in.bytes = skb->wire_len ?: skb->len; /* wire_len: 0 outside a qdisc */
+	pkt->in.bytes = skb->wire_len ?:
+				skb->len; /* wire_len: 0 outside a qdisc */
 	if (is_fast && fast_path_tc(pkt, &in, is_evaluated, packets))
 		return TC_ACT_UNSPEC;
 

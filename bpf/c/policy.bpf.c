@@ -21,8 +21,10 @@ volatile const __u32 TCP_STRICT = 0; /* only a SYN opens a TCP flow */
 /* During the warm-up connections are taken up where they are. */
 static __always_inline bool is_warm_up_pickup(const struct pkt *pkt)
 {
-	return pkt->env.is_warm_up && !pkt->in.may_create_flow && !pkt->full.icmp_error && !pkt->out.has_syn_cookie &&
-	       (pkt->in.protocol == IPPROTO_TCP || pkt->in.protocol == IPPROTO_SCTP);
+	return pkt->env.is_warm_up && !pkt->in.may_create_flow &&
+	       !pkt->full.icmp_error && !pkt->out.has_syn_cookie &&
+	       (pkt->in.protocol == IPPROTO_TCP ||
+		pkt->in.protocol == IPPROTO_SCTP);
 }
 
 /*
@@ -32,25 +34,27 @@ static __always_inline bool is_warm_up_pickup(const struct pkt *pkt)
  * opened such a flow is a guess, so it is held to the same under a new policy.
  */
 static __always_inline enum step flow_creation_step(struct pkt *pkt,
-					  struct class_record *a,
-					  struct class_record *b)
+						    struct class_record *a,
+						    struct class_record *b)
 {
-	bool guessed = pkt->flow.meta && meta_flags(pkt->flow.meta) & FLOW_MIDSTREAM;
+	bool guessed = pkt->flow.meta &&
+		       meta_flags(pkt->flow.meta) & FLOW_MIDSTREAM;
 
-	if (pkt->in.may_create_flow || (is_revalidation(pkt) && !guessed) || is_warm_up_pickup(pkt) ||
-	    pkt->out.has_syn_cookie)
+	if (pkt->in.may_create_flow || (is_revalidation(pkt) && !guessed) ||
+	    is_warm_up_pickup(pkt) || pkt->out.has_syn_cookie)
 		return STEP_CONTINUE;
 	if (pkt->full.icmp_error)
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
-	if (pkt->in.protocol == IPPROTO_ICMP || pkt->in.protocol == IPPROTO_ICMPV6)
+	if (pkt->in.protocol == IPPROTO_ICMP ||
+	    pkt->in.protocol == IPPROTO_ICMPV6)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
 	/* Of several owners the first one's subjects do not say it. */
 	if (TCP_STRICT || a->egress_subject | a->ingress_subject |
 				  b->egress_subject | b->ingress_subject |
 				  (a->flags | b->flags) >> CLASS_ALSO_SHIFT)
-		return drop(pkt, pkt->in.protocol == IPPROTO_SCTP
-					 ? REASON_DROP_SCTP_NO_FLOW
-					 : REASON_DROP_TCP_NO_FLOW);
+		return drop(pkt, pkt->in.protocol == IPPROTO_SCTP ?
+					 REASON_DROP_SCTP_NO_FLOW :
+					 REASON_DROP_TCP_NO_FLOW);
 	return STEP_CONTINUE;
 }
 
@@ -69,21 +73,22 @@ static __always_inline enum reason pass_reason(const struct pkt *pkt)
 static __always_inline enum step finish_revalidation(struct pkt *pkt)
 {
 	__u32 epoch = control_epoch(pkt->env.control);
-	__u32 state = meta_state(pkt->flow.next_meta), flags = meta_flags(pkt->flow.next_meta);
+	__u32 state = meta_state(pkt->flow.next_meta),
+	      flags = meta_flags(pkt->flow.next_meta);
 	__u32 serial = meta_serial(pkt->flow.meta);
 
 	if (is_denied(pkt))
 		state = STATE_DENIED;
 	else if (state == STATE_DENIED) /* allowed again: as if opened now */
 		state = pkt->in.protocol != IPPROTO_TCP ? initial_state(pkt) :
-			flags & FLOW_REPLIED	     ? STATE_TCP_ESTABLISHED :
-						       STATE_TCP_SYN_RECV;
+			flags & FLOW_REPLIED ? STATE_TCP_ESTABLISHED :
+					       STATE_TCP_SYN_RECV;
 	flow_update(pkt,
-		     meta_make(serial, state, flags, epoch,
-			       meta_seen(pkt->flow.next_meta)),
-		     false);
-	return is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY)
-			   : pass(pkt, pass_reason(pkt));
+		    meta_make(serial, state, flags, epoch,
+			      meta_seen(pkt->flow.next_meta)),
+		    false);
+	return is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
+				pass(pkt, pass_reason(pkt));
 }
 
 /* Against the direction that a tombstone stands for. A rule that allows this direction
@@ -93,7 +98,8 @@ static __always_inline bool is_tombstone_kept(const struct pkt *pkt)
 {
 	return pkt->in.protocol != IPPROTO_TCP && pkt->flow.meta &&
 	       meta_state(pkt->flow.meta) == STATE_DENIED &&
-	       !!(meta_flags(pkt->flow.meta) & FLOW_ORIG_LOW) != pkt->in.sender_is_lower &&
+	       !!(meta_flags(pkt->flow.meta) & FLOW_ORIG_LOW) !=
+		       pkt->in.sender_is_lower &&
 	       (pkt->out.egress_cell & CELL_RULE_MASK) < RULE_FIRST &&
 	       (pkt->out.ingress_cell & CELL_RULE_MASK) < RULE_FIRST;
 }
@@ -101,8 +107,8 @@ static __always_inline bool is_tombstone_kept(const struct pkt *pkt)
 static __always_inline enum step refresh_tombstone(struct pkt *pkt)
 {
 	__u64 next = meta_make(meta_serial(pkt->flow.meta), STATE_DENIED,
-			       meta_flags(pkt->flow.meta), meta_epoch(pkt->flow.meta),
-			       pkt->env.now);
+			       meta_flags(pkt->flow.meta),
+			       meta_epoch(pkt->flow.meta), pkt->env.now);
 	struct flow_entry *entry;
 
 	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
@@ -137,7 +143,7 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 	if (!pkt->flow.meta)
 		return flow_insert(pkt);
 	if (!flow_update(pkt, initial_meta(pkt, meta_serial(pkt->flow.meta)),
-			  true) &&
+			 true) &&
 	    pkt->in.protocol == IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
 	return pass(pkt, REASON_PASS_NEW);
@@ -147,7 +153,8 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 static __always_inline enum step keep_admitted(struct pkt *pkt)
 {
 	struct flow_entry *entry;
-	__u64 next = meta_make(meta_serial(pkt->flow.meta), meta_state(pkt->flow.next_meta),
+	__u64 next = meta_make(meta_serial(pkt->flow.meta),
+			       meta_state(pkt->flow.next_meta),
 			       meta_flags(pkt->flow.next_meta),
 			       control_epoch(pkt->env.control),
 			       meta_seen(pkt->flow.next_meta));
@@ -215,7 +222,8 @@ static __always_inline enum step evaluate(struct pkt *pkt)
 	if (step != STEP_CONTINUE)
 		return step;
 	source_class = address_class(direction.source_be, pkt->in.kind);
-	destination_class = address_class(direction.destination_be, pkt->in.kind);
+	destination_class =
+		address_class(direction.destination_be, pkt->in.kind);
 	source = bpf_map_lookup_elem(&classes, &source_class);
 	destination = bpf_map_lookup_elem(&classes, &destination_class);
 	if (!source || !destination)
@@ -256,15 +264,16 @@ __noinline int evaluate_warm_up(struct pkt *pkt)
 }
 
 /* Before the first enforcement: what policy would drop passes, under a name. */
-static __always_inline enum step warm_up_override(struct pkt *pkt, enum step step)
+static __always_inline enum step warm_up_override(struct pkt *pkt,
+						  enum step step)
 {
 	const __u64 policy = 1ULL << REASON_DROP_POLICY |
 			     1ULL << REASON_DROP_TCP_NO_FLOW |
 			     1ULL << REASON_DROP_ICMP_NO_FLOW |
 			     1ULL << REASON_DROP_SCTP_NO_FLOW;
 
-	if (!pkt->env.is_warm_up || pkt->out.verdict != VERDICT_DROP || is_revalidation(pkt) ||
-	    !(policy >> (pkt->out.reason & 63) & 1))
+	if (!pkt->env.is_warm_up || pkt->out.verdict != VERDICT_DROP ||
+	    is_revalidation(pkt) || !(policy >> (pkt->out.reason & 63) & 1))
 		return step;
 	pkt->out.egress_cell = RULE_NONE;
 	pkt->out.ingress_cell = RULE_NONE;
@@ -284,23 +293,30 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 	if (pkt->out.verdict == VERDICT_PASS)
 		return STEP_DONE;
 	/* Judged under what is in force: it was the packet that was asked about. */
-	if (is_revalidation(pkt) && flow_epoch_current(pkt->flow.meta, pkt->env.control))
+	if (is_revalidation(pkt) &&
+	    flow_epoch_current(pkt->flow.meta, pkt->env.control))
 		return current_flow_step(pkt);
-	kept = KEEP && is_revalidation(pkt) && meta_state(pkt->flow.meta) != STATE_DENIED;
+	kept = KEEP && is_revalidation(pkt) &&
+	       meta_state(pkt->flow.meta) != STATE_DENIED;
 	/* A SYN asks for a connection, whatever became of the one before. */
-	if (kept && !(pkt->in.may_create_flow && pkt->in.protocol == IPPROTO_TCP))
-		return group_frame_step(pkt) == STEP_CONTINUE ? keep_admitted(pkt) : STEP_DONE;
+	if (kept &&
+	    !(pkt->in.may_create_flow && pkt->in.protocol == IPPROTO_TCP))
+		return group_frame_step(pkt) == STEP_CONTINUE ?
+			       keep_admitted(pkt) :
+			       STEP_DONE;
 	if (FLOOD_LIMIT && pkt->env.hook == HOOK_XDP &&
 	    pkt->in.protocol == IPPROTO_TCP && !pkt->flow.meta &&
 	    pkt->in.tcp_flags & TCP_RST && is_flood_within(pkt, PROOF_TICKS) &&
 	    accept_challenge_answer(pkt))
 		return drop(pkt, REASON_CHALLENGE_ANSWER);
-	step = is_warm_up_pickup(pkt) && !is_revalidation(pkt) ? evaluate_warm_up(pkt) : evaluate(pkt);
+	step = is_warm_up_pickup(pkt) && !is_revalidation(pkt) ?
+		       evaluate_warm_up(pkt) :
+		       evaluate(pkt);
 	if (step == STEP_CONTINUE) {
 		pkt->out.probe_steps |= PROBE_EVALUATED;
-		step = !kept	   ? finish_evaluation(pkt) :
+		step = !kept          ? finish_evaluation(pkt) :
 		       is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
-				     keep_admitted(pkt);
+					keep_admitted(pkt);
 	}
 	return warm_up_override(pkt, step);
 }

@@ -43,7 +43,8 @@ static __always_inline void count_rules(struct pkt *pkt)
 	if (!denied || pkt->out.egress_cell & CELL_DENY)
 		count_rule(pkt, pkt->out.egress_cell & CELL_RULE_MASK);
 	/* The fixed rules have one id on both sides, and count a packet once. */
-	if (denied ? pkt->out.ingress_cell & CELL_DENY : pkt->out.ingress_cell != pkt->out.egress_cell)
+	if (denied ? pkt->out.ingress_cell & CELL_DENY :
+		     pkt->out.ingress_cell != pkt->out.egress_cell)
 		count_rule(pkt, pkt->out.ingress_cell & CELL_RULE_MASK);
 }
 
@@ -63,10 +64,12 @@ static __always_inline void count_reason_at(__u32 cpu, __u32 slot, __u32 hook,
 
 static __always_inline void count_packet(struct pkt *pkt)
 {
-	count_reason_at(bpf_get_smp_processor_id(), pkt->env.interface_slot, pkt->env.hook,
-			pkt->out.reason, pkt->env.packets, pkt->in.bytes);
+	count_reason_at(bpf_get_smp_processor_id(), pkt->env.interface_slot,
+			pkt->env.hook, pkt->out.reason, pkt->env.packets,
+			pkt->in.bytes);
 	count_rules(pkt);
-	if (pkt->full.fragment == FRAGMENT_FIRST && pkt->out.verdict == VERDICT_PASS)
+	if (pkt->full.fragment == FRAGMENT_FIRST &&
+	    pkt->out.verdict == VERDICT_PASS)
 		fragment_remember(pkt);
 }
 
@@ -74,11 +77,12 @@ static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 {
 	int action = pkt->out.verdict == VERDICT_PASS   ? XDP_PASS :
 		     pkt->out.verdict == VERDICT_ANSWER ? XDP_TX :
-						      XDP_DROP;
+							  XDP_DROP;
 
 	/* Never to the stack instead: a bridge's frames are not the machine's. */
 	if (BRIDGE && action == XDP_PASS) {
-		action = bpf_redirect_map(&bridge_ports, pkt->env.ifindex, XDP_DROP);
+		action = bpf_redirect_map(&bridge_ports, pkt->env.ifindex,
+					  XDP_DROP);
 		if (action != XDP_REDIRECT)
 			drop(pkt, REASON_DROP_BRIDGE_PORT);
 	}

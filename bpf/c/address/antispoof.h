@@ -26,7 +26,8 @@ static __always_inline bool is_internal_address(__u64 a, __u64 b)
 }
 
 /* Are both in one of the inside's prefixes? */
-static __always_inline bool share_internal_prefix(const __u64 a[2], const __u64 b[2])
+static __always_inline bool share_internal_prefix(const __u64 a[2],
+						  const __u64 b[2])
 {
 	__u32 i;
 
@@ -47,10 +48,12 @@ static __always_inline bool share_internal_prefix(const __u64 a[2], const __u64 
  * inside. The sources of packets from there are addresses of the inside's prefixes, or
  * link-local ones. The policy program looks up any other source, with every packet and
  * also for a current flow: the class says whether an endpoint or a node has the address. */
-static __always_inline bool is_foreign_source(const __u64 sender_be[2], __u32 hook, bool outside)
+static __always_inline bool is_foreign_source(const __u64 sender_be[2],
+					      __u32 hook, bool outside)
 {
-	return INTERNAL_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP && !outside &&
-	       !is_internal_address(sender_be[0], sender_be[1]) && !is_link_local(sender_be);
+	return INTERNAL_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP &&
+	       !outside && !is_internal_address(sender_be[0], sender_be[1]) &&
+	       !is_link_local(sender_be);
 }
 
 static __always_inline bool is_spoofed(const struct pkt *pkt)
@@ -59,8 +62,10 @@ static __always_inline bool is_spoofed(const struct pkt *pkt)
 
 	if (!INTERNAL_COUNT || !pkt->env.from_external)
 		return false;
-	return elsewhere ? is_internal_address(pkt->addr.sender_be[0], pkt->addr.sender_be[1])
-			 : is_internal_address(pkt->addr.source_be[0], pkt->addr.source_be[1]);
+	return elsewhere ? is_internal_address(pkt->addr.sender_be[0],
+					       pkt->addr.sender_be[1]) :
+			   is_internal_address(pkt->addr.source_be[0],
+					       pkt->addr.source_be[1]);
 }
 
 /* A packet that comes in through a NIC never has this machine's address as its source, and
@@ -69,11 +74,14 @@ static __always_inline bool has_host_source(const struct pkt *pkt)
 {
 	bool elsewhere = pkt->full.icmp_error || pkt->full.tunnel;
 
-	if (BRIDGE || (pkt->out.verdict == VERDICT_PASS && pkt->out.reason == REASON_PASS_ND))
+	if (BRIDGE || (pkt->out.verdict == VERDICT_PASS &&
+		       pkt->out.reason == REASON_PASS_ND))
 		return false;
-	return address_flags(elsewhere ? pkt->addr.sender_be : pkt->addr.source_be) &
+	return address_flags(elsewhere ? pkt->addr.sender_be :
+					 pkt->addr.source_be) &
 		       (OWN_HOST | OWN_BROADCAST) ||
-	       (pkt->full.tunnel && !pkt->full.icmp_error && is_host_address(pkt->addr.source_be));
+	       (pkt->full.tunnel && !pkt->full.icmp_error &&
+		is_host_address(pkt->addr.source_be));
 }
 
 /* The outer sender of an ICMP error inside a tunnel is not recorded, so such a

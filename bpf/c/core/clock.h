@@ -10,8 +10,10 @@
 #include "core/abi.h"
 
 volatile const __u64 JIFFY_NANOSECONDS = 1000000;
-volatile const __u64 JIFFIES_BEGIN = 0;  /* the coarse clock at jiffy 0, mod 2^64 */
-volatile const __u32 CLOCK_OFFSET = 0;   /* ticks; tests make months pass with it */
+volatile const __u64 JIFFIES_BEGIN =
+	0; /* the coarse clock at jiffy 0, mod 2^64 */
+volatile const __u32 CLOCK_OFFSET =
+	0; /* ticks; tests make months pass with it */
 
 static __always_inline __u64 clock_nanoseconds(void)
 {

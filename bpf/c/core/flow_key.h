@@ -10,24 +10,22 @@
  * port, comes first. Any total order does; this one needs no byte swaps. */
 static __always_inline void key_set(struct pkt *pkt)
 {
-	const __u64 *source = pkt->addr.source_be, *destination = pkt->addr.destination_be;
+	const __u64 *source = pkt->addr.source_be,
+		    *destination = pkt->addr.destination_be;
 	__u16 sport = pkt->in.source_port, dport = pkt->in.destination_port;
-	bool low = source[0] != destination[0]
-			   ? source[0] < destination[0]
-			   : source[1] != destination[1]
-				     ? source[1] < destination[1]
-				     : sport <= dport;
+	bool low = source[0] != destination[0] ? source[0] < destination[0] :
+		   source[1] != destination[1] ? source[1] < destination[1] :
+						 sport <= dport;
 
 	pkt->in.sender_is_lower = low;
 	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
 	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
 	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
 	pkt->key.addr_hi_be[1] = low ? destination[1] : source[1];
-	pkt->key.tuple =
-		(__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
-		(__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
-		(__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
-		(__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
+	pkt->key.tuple = (__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
+			 (__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
+			 (__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
+			 (__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
 }
 
 /*
@@ -45,7 +43,8 @@ static __always_inline __u64 nh_pair(const __u32 *word,
 static __always_inline __u64 nh_v4_pair(__u32 address,
 					const struct flow_keys *keys, __u32 i)
 {
-	return (__u64)(V4_MAPPED_WORD + keys->nh[i]) * (address + keys->nh[i + 1]);
+	return (__u64)(V4_MAPPED_WORD + keys->nh[i]) *
+	       (address + keys->nh[i + 1]);
 }
 
 static __always_inline bool flow_hash(struct pkt *pkt)
@@ -82,8 +81,7 @@ static __always_inline bool flow_hash(struct pkt *pkt)
 static __always_inline bool key_equal(const struct flow_key *a,
 				      const struct flow_key *b)
 {
-	return !((a->tuple ^ b->tuple) |
-		 (a->addr_lo_be[0] ^ b->addr_lo_be[0]) |
+	return !((a->tuple ^ b->tuple) | (a->addr_lo_be[0] ^ b->addr_lo_be[0]) |
 		 (a->addr_lo_be[1] ^ b->addr_lo_be[1]) |
 		 (a->addr_hi_be[0] ^ b->addr_hi_be[0]) |
 		 (a->addr_hi_be[1] ^ b->addr_hi_be[1]));

@@ -35,8 +35,8 @@ struct ingress_ctx {
 	__u64 interface; /* 0: not attached to */
 };
 
-static __always_inline bool ingress_ctx_load(struct ingress_ctx *in, void *control_map,
-				      __u32 ifindex)
+static __always_inline bool ingress_ctx_load(struct ingress_ctx *in,
+					     void *control_map, __u32 ifindex)
 {
 	__u64 *interface;
 	__u32 zero = 0;
@@ -66,9 +66,11 @@ static __always_inline void pkt_begin_slow_path(struct pkt *pkt, __u32 hook,
 	env->packets = 1;
 	env->now = clock_tick(now);
 	env->tick_fraction = clock_part(now);
-	env->timeout_scale = timeout_scale_at(READ_ONCE(control->scale), env->now);
+	env->timeout_scale =
+		timeout_scale_at(READ_ONCE(control->scale), env->now);
 	env->ifindex = ifindex;
-	env->is_warm_up = is_warm_up_at(READ_ONCE(control->warm_until), env->now);
+	env->is_warm_up =
+		is_warm_up_at(READ_ONCE(control->warm_until), env->now);
 	env->interface_slot = in->interface & (INTERFACE_SLOTS - 1);
 	env->from_external = !!(in->interface & INTERFACE_EXTERNAL);
 	env->fib_flags =

@@ -9,13 +9,13 @@
 #include "core/pkt.h"
 
 /* Memory that user space maps. */
-#define ARRAY(name, value_type, entries)               \
-	struct {                                       \
-		__uint(type, BPF_MAP_TYPE_ARRAY);      \
-		__uint(map_flags, BPF_F_MMAPABLE);     \
-		__uint(max_entries, entries);          \
-		__type(key, __u32);                    \
-		__type(value, value_type);             \
+#define ARRAY(name, value_type, entries)           \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(map_flags, BPF_F_MMAPABLE); \
+		__uint(max_entries, entries);      \
+		__type(key, __u32);                \
+		__type(value, value_type);         \
 	} name SEC(".maps")
 
 ARRAY(control, struct control, 1);
@@ -102,12 +102,15 @@ ARRAY(limit_sources, __u64, 1 << SOURCE_BITS);
 /* Set by the loader, the same in every program that shares the maps above. */
 volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
 volatile const __u32 RULE_STRIDE = RULE_FIRST;
-volatile const __u32 FLOW_COUNTERS = 1;    /* count packets and bytes per flow */
-volatile const __u32 SOURCE_LIMIT = 0;     /* flows per source, 0 = no limit */
-volatile const __u32 EVICT_LIVE_AFTER = ~0U;    /* ticks of idleness, see flow_scan */
-volatile const __u32 INTERNAL_COUNT = 0;     /* 0: no interface is known to be outside */
-volatile const __u32 ROUTER = 0;           /* what passes XDP is forwarded by the kernel's routes */
-volatile const __u32 BRIDGE = 0;           /* what passes XDP goes to the other side */
+volatile const __u32 FLOW_COUNTERS = 1; /* count packets and bytes per flow */
+volatile const __u32 SOURCE_LIMIT = 0;  /* flows per source, 0 = no limit */
+volatile const __u32 EVICT_LIVE_AFTER =
+	~0U; /* ticks of idleness, see flow_scan */
+volatile const __u32 INTERNAL_COUNT =
+	0; /* 0: no interface is known to be outside */
+volatile const __u32 ROUTER =
+	0; /* what passes XDP is forwarded by the kernel's routes */
+volatile const __u32 BRIDGE = 0; /* what passes XDP goes to the other side */
 volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
 
 static __always_inline __u64 *interface_word(__u32 ifindex)

@@ -15,7 +15,7 @@
 struct addresses {
 	__u64 source_be[2];
 	__u64 destination_be[2];
-	__u64 sender_be[2];   /* sender of the ICMP error, or of the tunnel packet */
+	__u64 sender_be[2]; /* sender of the ICMP error, or of the tunnel packet */
 	__u64 receiver_be[2]; /* receiver of the tunnel packet */
 };
 
@@ -50,17 +50,17 @@ struct parsed {
 
 /* Hook, interface, time and active generation. */
 struct environment {
-	__u64 mac;     /* of the interface, 0: unknown */
-	__u64 control; /* active control word */
-	__u32 now;     /* ticks */
+	__u64 mac;           /* of the interface, 0: unknown */
+	__u64 control;       /* active control word */
+	__u32 now;           /* ticks */
 	__u32 tick_fraction; /* fraction of the tick, in 1/1024 */
 	__u32 packets;       /* segments of a GSO frame, else 1 */
 	__u32 timeout_scale; /* in 1/SCALE_ONE */
 	__u32 ifindex;
 	__u8 hook;
-	__u8 interface_slot;     /* for counters */
-	__u8 is_warm_up;         /* warm-up (audit) mode: policy drops nothing */
-	__u8 from_external;      /* arrived on an external interface */
+	__u8 interface_slot; /* for counters */
+	__u8 is_warm_up;     /* warm-up (audit) mode: policy drops nothing */
+	__u8 from_external;  /* arrived on an external interface */
 	__u8 has_foreign_source; /* from an internal interface, source outside the internal prefixes */
 	__u8 is_evaluated; /* tc: arrived on a NIC whose XDP program evaluated it */
 	__u8 is_forwarded; /* tc: arrived on some interface */
@@ -76,9 +76,9 @@ struct parsed_full {
 	__u32 fragment_id;
 	__u16 fragment_bytes; /* first fragment: its length; later one: its offset */
 	__u16 ethertype;
-	__u8 fragment;   /* FRAGMENT_* */
+	__u8 fragment; /* FRAGMENT_* */
 	__u8 icmp_error; /* ERROR_FROM_*: the other fields describe a reply to the quoted packet */
-	__u8 tunnel;     /* id of the tunnel that carried the packet, from 1 */
+	__u8 tunnel; /* id of the tunnel that carried the packet, from 1 */
 	__u8 hop_limit;
 	__u8 chunk; /* SCTP: type of the first chunk */
 	__u8 chunk_flags;
@@ -86,8 +86,8 @@ struct parsed_full {
 
 /* The entry of the flow table, if one matched. */
 struct lookup {
-	__u64 meta;        /* flow metadata word of the match, 0: no match */
-	__u64 next_meta;   /* metadata word after this packet */
+	__u64 meta;      /* flow metadata word of the match, 0: no match */
+	__u64 next_meta; /* metadata word after this packet */
 	__u64 victim_meta; /* metadata word of the entry that find_victim() proposes */
 	__u32 bucket;
 	__u32 slot;
@@ -100,10 +100,10 @@ struct decision {
 	__u8 verdict; /* VERDICT_* */
 	__u8 reason;
 	__u8 is_new_flow;
-	__u8 probe_steps;    /* PROBE_* */
-	__u8 block_tables;   /* BLOCKS_*: block tables that have entries */
-	__u8 is_reopened;    /* the matching flow is closed: evaluate as a new one */
-	__u8 is_reversed;    /* picked up midstream by a packet of the responder */
+	__u8 probe_steps;  /* PROBE_* */
+	__u8 block_tables; /* BLOCKS_*: block tables that have entries */
+	__u8 is_reopened; /* the matching flow is closed: evaluate as a new one */
+	__u8 is_reversed; /* picked up midstream by a packet of the responder */
 	__u8 has_syn_cookie; /* acknowledges a SYN cookie of this host */
 };
 

@@ -9,7 +9,8 @@
  * Takes one token. interval: nanoseconds in which one comes back; burst: those in
  * which all do; both even. A global function, verified once.
  */
-__noinline int token_bucket_take(__u64 *word, __u64 now, __u64 interval, __u64 burst)
+__noinline int token_bucket_take(__u64 *word, __u64 now, __u64 interval,
+				 __u64 burst)
 {
 	__u64 before, room = burst;
 
@@ -38,9 +39,10 @@ __noinline int token_bucket_take(__u64 *word, __u64 now, __u64 interval, __u64 b
 
 /* The same of a source's cells, see source_cells; no interval is no limit. It has a
  * token if one of the two has: the other may be somebody else's, too. */
-static __always_inline bool source_bucket_take(void *map, const struct flow_key *key,
-					 bool low, __u32 more, __u64 now,
-					 __u64 interval, __u64 burst)
+static __always_inline bool source_bucket_take(void *map,
+					       const struct flow_key *key,
+					       bool low, __u32 more, __u64 now,
+					       __u64 interval, __u64 burst)
 {
 	struct source_cells cells;
 	int first, second;

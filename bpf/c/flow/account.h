@@ -7,9 +7,11 @@
 
 /* What the packet's sender has sent. */
 static __always_inline struct flow_count *
-flow_count_at(const struct pkt *pkt, struct flow_bucket *bucket_data, __u32 slot)
+flow_count_at(const struct pkt *pkt, struct flow_bucket *bucket_data,
+	      __u32 slot)
 {
-	return &bucket_data->count[!pkt->in.sender_is_lower][slot & (FLOW_SLOTS - 1)];
+	return &bucket_data->count[!pkt->in.sender_is_lower]
+				  [slot & (FLOW_SLOTS - 1)];
 }
 
 static __always_inline void count_flow(struct pkt *pkt, __u32 bucket,

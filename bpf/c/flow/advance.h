@@ -20,7 +20,7 @@
 
 /* Notes the numbers of a foreign sender, after the policy program has let the packet pass. */
 static __always_inline void flow_note_admitted(struct pkt *pkt,
-					   struct flow_entry *entry)
+					       struct flow_entry *entry)
 {
 	__u32 state = meta_state(pkt->flow.meta);
 
@@ -53,9 +53,8 @@ static __always_inline bool is_reverse_of_tombstone(struct pkt *pkt, __u64 meta)
 }
 
 /* Sets pkt->flow.next_meta, the meta word after this packet, or pkt->reopen. */
-static __always_inline enum step flow_advance(struct pkt *pkt,
-					      struct flow_entry *entry,
-					      __u64 meta)
+static __always_inline enum step
+flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 {
 	__u32 state = meta_state(meta), flags = meta_flags(meta);
 	enum step step = STEP_CONTINUE;
@@ -71,10 +70,11 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 		   (flow_closed(state) || flags & FLOW_MIDSTREAM)) {
 		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
-	} else if (pkt->full.chunk == SCTP_CHUNK_INIT && state == STATE_SCTP_REPLIED &&
-		   !is_from_opener(pkt, meta)) {
+	} else if (pkt->full.chunk == SCTP_CHUNK_INIT &&
+		   state == STATE_SCTP_REPLIED && !is_from_opener(pkt, meta)) {
 		return drop(pkt, REASON_DROP_TCP_STATE);
-	} else if (is_echo_collision(pkt, meta) || is_reverse_of_tombstone(pkt, meta)) {
+	} else if (is_echo_collision(pkt, meta) ||
+		   is_reverse_of_tombstone(pkt, meta)) {
 		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
 	} else if (!is_from_opener(pkt, meta) && state != STATE_DENIED) {
@@ -86,19 +86,18 @@ static __always_inline enum step flow_advance(struct pkt *pkt,
 		sctp_advance(pkt, entry, meta_state(meta) == STATE_SCTP_NEW,
 			     &state);
 	if (step == STEP_CONTINUE && is_half_open(meta_state(meta)) &&
-	    is_live(state) &&
-	    is_source_exhausted(&pkt->key, meta)) {
+	    is_live(state) && is_source_exhausted(&pkt->key, meta)) {
 		state = meta_state(meta); /* works, and stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
 	}
-	pkt->flow.next_meta = meta_make(meta_serial(meta), state, flags, meta_epoch(meta),
-			      pkt->env.now);
+	pkt->flow.next_meta = meta_make(meta_serial(meta), state, flags,
+					meta_epoch(meta), pkt->env.now);
 	return step;
 }
 
 /* An ICMP error about a flow: passes if the flow may, and changes nothing of it. */
 static __always_inline enum step icmp_error_hit(struct pkt *pkt,
-					      struct flow_entry *entry)
+						struct flow_entry *entry)
 {
 	if (flow_expired(pkt, pkt->flow.meta))
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
@@ -110,7 +109,8 @@ static __always_inline enum step icmp_error_hit(struct pkt *pkt,
 	pkt->flow.next_meta = pkt->flow.meta;
 	/* Who sends it has a policy too, unless the flow is its own. */
 	if (!flow_epoch_current(pkt->flow.meta, pkt->env.control) ||
-	    (pkt->full.icmp_error == ERROR_FROM_PATH && !pkt->full.tunnel) || pkt->env.has_foreign_source)
+	    (pkt->full.icmp_error == ERROR_FROM_PATH && !pkt->full.tunnel) ||
+	    pkt->env.has_foreign_source)
 		return STEP_CONTINUE;
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	return pass(pkt, REASON_PASS_RELATED);
@@ -121,11 +121,12 @@ static __always_inline enum step icmp_error_hit(struct pkt *pkt,
  * packet of the flow may have gone to one station. */
 static __always_inline bool is_unicast_in_group_frame(const struct pkt *pkt)
 {
-	return pkt->in.link_target == LINK_GROUP && !is_group_address(pkt->addr.destination_be);
+	return pkt->in.link_target == LINK_GROUP &&
+	       !is_group_address(pkt->addr.destination_be);
 }
 
 enum hit {
-	HIT_ACT,      /* pkt->flow.meta is what the flow was before this packet */
+	HIT_ACT, /* pkt->flow.meta is what the flow was before this packet */
 	HIT_DROPPED,  /* under a reason of its own */
 	HIT_CONTINUE, /* to the policy program */
 	HIT_CHANGED,  /* by another CPU, to pkt->flow.meta */
@@ -139,19 +140,22 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 
 	if (flow_advance(pkt, entry, meta) != STEP_CONTINUE)
 		return HIT_DROPPED;
-	if (pkt->out.is_reopened || !flow_epoch_current(meta, pkt->env.control) || is_unicast_in_group_frame(pkt) ||
-	    pkt->env.has_foreign_source)
+	if (pkt->out.is_reopened ||
+	    !flow_epoch_current(meta, pkt->env.control) ||
+	    is_unicast_in_group_frame(pkt) || pkt->env.has_foreign_source)
 		return HIT_CONTINUE;
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	if (pkt->flow.next_meta == meta || meta & META_LOCKED)
 		return HIT_ACT;
-	seen = __sync_val_compare_and_swap(&entry->meta, meta, pkt->flow.next_meta);
+	seen = __sync_val_compare_and_swap(&entry->meta, meta,
+					   pkt->flow.next_meta);
 	if (seen == meta) {
 		account_source(&pkt->key, meta, pkt->flow.next_meta);
 		return HIT_ACT;
 	}
 	/* Taken over: its new owner decides what becomes of the line. */
-	if (meta_state(seen) == STATE_BUSY || !key_equal(&entry->key, &pkt->key))
+	if (meta_state(seen) == STATE_BUSY ||
+	    !key_equal(&entry->key, &pkt->key))
 		return HIT_ACT;
 	pkt->flow.meta = seen;
 	return HIT_CHANGED;
@@ -223,7 +227,8 @@ static __always_inline enum step flow_lookup(struct pkt *pkt)
 		find = flow_find(pkt, words);
 	if (find == FIND_HIT)
 		return flow_hit(pkt);
-	return pkt->full.icmp_error ? drop(pkt, REASON_DROP_ICMP_ERROR) : STEP_CONTINUE;
+	return pkt->full.icmp_error ? drop(pkt, REASON_DROP_ICMP_ERROR) :
+				      STEP_CONTINUE;
 }
 
 #endif

@@ -9,7 +9,7 @@
 
 enum claim {
 	CLAIM_DONE,
-	CLAIM_OTHER, /* another CPU is inserting or changing this flow */
+	CLAIM_OTHER,  /* another CPU is inserting or changing this flow */
 	CLAIM_DENIED, /* it is there, as a tombstone */
 	CLAIM_FULL,
 	CLAIM_RETRY,
@@ -20,8 +20,8 @@ static __always_inline void release_slot(__u32 bucket, __u32 slot)
 	__u64 *word = flow_tag_word(bucket);
 
 	if (word)
-		__sync_fetch_and_and(word,
-				     ~(0xffULL << (slot & (FLOW_SLOTS - 1)) * 8));
+		__sync_fetch_and_and(word, ~(0xffULL
+					     << (slot & (FLOW_SLOTS - 1)) * 8));
 }
 
 static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
@@ -45,7 +45,7 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 		__sync_val_compare_and_swap(&entry->meta, meta, busy);
 	if (__sync_val_compare_and_swap(tags, word,
 					tag_word_with(word, pkt->flow.slot,
-						    pkt->hash.tag)) != word)
+						      pkt->hash.tag)) != word)
 		return CLAIM_RETRY;
 	return CLAIM_DONE;
 }
@@ -57,15 +57,15 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	__u32 bucket = pkt->flow.bucket, slot = pkt->flow.slot;
 	struct flow_entry *entry = flow_entry_at(bucket, slot);
 	__u64 *tags = flow_tag_word(bucket);
-	__u64 busy = meta_make(meta_serial(victim), STATE_BUSY, 0, 0, pkt->env.now);
+	__u64 busy =
+		meta_make(meta_serial(victim), STATE_BUSY, 0, 0, pkt->env.now);
 
 	if (!entry || !tags)
 		return CLAIM_FULL;
-	if (__sync_val_compare_and_swap(&entry->meta, victim, busy) !=
-	    victim)
+	if (__sync_val_compare_and_swap(&entry->meta, victim, busy) != victim)
 		return CLAIM_RETRY;
-	if (__sync_val_compare_and_swap(tags, word,
-					tag_word_with(word, slot, pkt->hash.tag)) !=
+	if (__sync_val_compare_and_swap(
+		    tags, word, tag_word_with(word, slot, pkt->hash.tag)) !=
 	    word) {
 		/* The line is still the victim's, unchanged: it lives on. */
 		__sync_lock_test_and_set(&entry->meta, victim);
@@ -97,7 +97,8 @@ static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 	victim0 = pkt->flow.victim_meta;
 	scan1 = find_victim(pkt, pkt->hash.bucket[1]);
 	victim1 = pkt->flow.victim_meta;
-	if (spare && SCAN_HALF_OPEN(second ? scan1 : scan0) < FLOW_HALF_OPEN_SLOTS)
+	if (spare &&
+	    SCAN_HALF_OPEN(second ? scan1 : scan0) < FLOW_HALF_OPEN_SLOTS)
 		return claim_free(pkt, second ? words[1] : words[0]);
 	second = SCAN_SCORE(scan1) > SCAN_SCORE(scan0);
 	if (!SCAN_SCORE(second ? scan1 : scan0))
@@ -117,7 +118,8 @@ static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 static __always_inline bool is_claimed_elsewhere(struct pkt *pkt)
 {
 	__u32 mine = pkt->flow.bucket, slot = pkt->flow.slot;
-	__u32 other = mine == pkt->hash.bucket[0] ? pkt->hash.bucket[1] : pkt->hash.bucket[0];
+	__u32 other = mine == pkt->hash.bucket[0] ? pkt->hash.bucket[1] :
+						    pkt->hash.bucket[0];
 	__u64 *there = flow_tag_word(other), *here = flow_tag_word(mine);
 	int find;
 
@@ -125,8 +127,8 @@ static __always_inline bool is_claimed_elsewhere(struct pkt *pkt)
 		return false;
 	find = flow_find_in_bucket(pkt, other, READ_ONCE(*there));
 	if (find == FIND_MISS)
-		find = flow_find_in_bucket(pkt, mine,
-				    tag_word_with(READ_ONCE(*here), slot, 0));
+		find = flow_find_in_bucket(
+			pkt, mine, tag_word_with(READ_ONCE(*here), slot, 0));
 	pkt->flow.bucket = mine;
 	pkt->flow.slot = slot;
 	return find != FIND_MISS;

@@ -29,8 +29,8 @@ static const __u8 RANKS[STATE_COUNT] = {
 
 static const __u8 HALF_OPEN[STATE_COUNT] = {
 	[STATE_TCP_SYN_SENT] = 1, [STATE_TCP_SYN_RECV] = 1,
-	[STATE_UDP_NEW] = 1,	  [STATE_ICMP_NEW] = 1,
-	[STATE_SCTP_NEW] = 1,	  [STATE_OTHER_NEW] = 1,
+	[STATE_UDP_NEW] = 1,      [STATE_ICMP_NEW] = 1,
+	[STATE_SCTP_NEW] = 1,     [STATE_OTHER_NEW] = 1,
 };
 
 /* A scan's answer: score:56, half-open lanes:4, lane:4. A score of 0 means that
@@ -65,18 +65,21 @@ __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 
 		rank = RANKS[state] +
 		       (half_open & meta_flags(meta) / FLOW_FROM_NIC);
-		rank |= mask_below(scaled_timeout(TIMEOUTS[state], scale), age) &
+		rank |= mask_below(scaled_timeout(TIMEOUTS[state], scale),
+				   age) &
 			RANK_EXPIRED;
-		rank |= mask_below(EVICT_LIVE_AFTER, age) & mask_below(rank, 1) &
-			RANK_IDLE;
+		rank |= mask_below(EVICT_LIVE_AFTER, age) &
+			mask_below(rank, 1) & RANK_IDLE;
 		/* Without a rank no score, whatever the age. */
 		later = READ_ONCE(bucket_data->entry[slot].rules) >>
-				RULES_OPENED_SHIFT & RULES_OPENED_MASK;
+				RULES_OPENED_SHIFT &
+			RULES_OPENED_MASK;
 		score = rank << RANK_SHIFT | age << AGE_SHIFT |
 			(RULES_OPENED_MASK - later);
 		score &= mask_below(0, rank);
 		/* A line that somebody writes is nobody's victim. */
-		score &= mask_below(0, state) & mask_below(meta & META_LOCKED, 1);
+		score &= mask_below(0, state) &
+			 mask_below(meta & META_LOCKED, 1);
 		score = score << 8 | slot;
 		better = mask_below(best | 0xff, score);
 		best ^= (best ^ score) & better;
@@ -95,8 +98,8 @@ static __always_inline enum flow_event eviction_event(__u64 score)
 		return FLOW_EVICTED_EXPIRED;
 	if (rank >= RANK_CLOSED)
 		return FLOW_EVICTED_CLOSED;
-	return rank >= RANK_HALF_OPEN ? FLOW_EVICTED_HALF_OPEN
-				      : FLOW_EVICTED_IDLE;
+	return rank >= RANK_HALF_OPEN ? FLOW_EVICTED_HALF_OPEN :
+					FLOW_EVICTED_IDLE;
 }
 
 #endif

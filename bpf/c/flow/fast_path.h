@@ -27,7 +27,7 @@ struct flow_ref {
 };
 
 static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
-					__u32 slot, struct flow_ref *ref)
+					    __u32 slot, struct flow_ref *ref)
 {
 	struct flow_bucket *bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 	struct flow_entry *entry;
@@ -49,7 +49,7 @@ static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
 /* At its first choice of lane, whatever the tags say: most are, and its line is on
  * its way while they are read. Else at the first lane of its tag in either bucket. */
 static __always_inline bool fast_path_find(const struct pkt *pkt,
-				       struct flow_ref *ref)
+					   struct flow_ref *ref)
 {
 	__u32 bucket = pkt->hash.bucket[0];
 	__u64 *word, slots;
@@ -72,19 +72,20 @@ static __always_inline bool may_take_fast_path(const struct pkt *pkt)
 {
 	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
 
-	return pkt->in.protocol != IPPROTO_TCP || (pkt->in.tcp_flags & flags) == TCP_ACK;
+	return pkt->in.protocol != IPPROTO_TCP ||
+	       (pkt->in.tcp_flags & flags) == TCP_ACK;
 }
 
 /* Is the flow established, judged under what is in force, and nobody's at the
  * moment? Then such a packet leaves it as it is. */
-static __always_inline bool is_fast_path_state(const struct pkt *pkt, __u64 meta,
-					__u64 control)
+static __always_inline bool is_fast_path_state(const struct pkt *pkt,
+					       __u64 meta, __u64 control)
 {
 	const __u64 mask = META_LOCKED |
 			   (__u64)META_STATE_MASK << META_STATE_SHIFT |
 			   (__u64)FLOW_REPLIED << META_FLAGS_SHIFT;
 	__u64 state = pkt->in.protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
-						     STATE_UDP_REPLIED;
+							STATE_UDP_REPLIED;
 
 	return (meta & mask) == (state << META_STATE_SHIFT |
 				 (__u64)FLOW_REPLIED << META_FLAGS_SHIFT) &&
@@ -92,8 +93,8 @@ static __always_inline bool is_fast_path_state(const struct pkt *pkt, __u64 meta
 }
 
 /* The flow was there before and after what was read of it, and has been seen now. */
-static __always_inline bool update_last_seen(struct flow_entry *entry, __u64 meta,
-				       __u32 now)
+static __always_inline bool update_last_seen(struct flow_entry *entry,
+					     __u64 meta, __u32 now)
 {
 	__u32 state = meta_state(meta);
 	__u64 next, idle = ticks_since(meta_seen(meta), now);
@@ -116,8 +117,8 @@ struct fast_hit {
 
 /* Is the packet one of those? pkt is read and has its key. */
 static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
-					 __u64 interface, __u32 hook,
-					 struct fast_hit *hit)
+				      __u64 interface, __u32 hook,
+				      struct fast_hit *hit)
 {
 	struct flow_entry *entry;
 
@@ -126,7 +127,8 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 	if (INTERNAL_COUNT && interface & INTERFACE_EXTERNAL &&
 	    is_internal_address(pkt->addr.source_be[0], pkt->addr.source_be[1]))
 		return false;
-	if (is_foreign_source(pkt->addr.source_be, hook, interface & INTERFACE_EXTERNAL))
+	if (is_foreign_source(pkt->addr.source_be, hook,
+			      interface & INTERFACE_EXTERNAL))
 		return false;
 	if (!fast_path_find(pkt, &hit->ref))
 		return false;
@@ -157,9 +159,10 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 	return true;
 }
 
-static __always_inline void fast_path_count(const struct pkt *pkt, __u64 interface,
-					__u32 hook, __u32 packets,
-					const struct fast_hit *hit)
+static __always_inline void fast_path_count(const struct pkt *pkt,
+					    __u64 interface, __u32 hook,
+					    __u32 packets,
+					    const struct fast_hit *hit)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), bytes = pkt->in.bytes;
 	__u32 egress = hit->rules >> RULES_EGRESS_SHIFT & RULES_MASK;

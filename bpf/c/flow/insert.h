@@ -27,9 +27,9 @@ static __always_inline __u32 initial_state(struct pkt *pkt)
 	case IPPROTO_TCP:
 		/* A segment from the middle of a connection has yet to be
 		 * answered from the other side. */
-		return pkt->in.may_create_flow  ? STATE_TCP_SYN_SENT :
+		return pkt->in.may_create_flow ? STATE_TCP_SYN_SENT :
 		       pkt->out.has_syn_cookie ? STATE_TCP_ESTABLISHED :
-				     STATE_TCP_SYN_RECV;
+						 STATE_TCP_SYN_RECV;
 	case IPPROTO_UDP:
 		return STATE_UDP_NEW;
 	case IPPROTO_SCTP:
@@ -43,14 +43,17 @@ static __always_inline __u32 initial_state(struct pkt *pkt)
 
 static __always_inline __u64 initial_meta(struct pkt *pkt, __u32 serial)
 {
-	__u32 flags = pkt->in.sender_is_lower != pkt->out.is_reversed ? FLOW_ORIG_LOW : 0;
+	__u32 flags = pkt->in.sender_is_lower != pkt->out.is_reversed ?
+			      FLOW_ORIG_LOW :
+			      0;
 
 	if ((pkt->env.hook == HOOK_XDP) != pkt->out.is_reversed)
 		flags |= FLOW_FROM_NIC;
 	if (pkt->out.is_reversed || pkt->out.has_syn_cookie)
 		flags |= FLOW_REPLIED;
 	/* During the warm-up policy was asked about the one who did open it. */
-	if (!pkt->in.may_create_flow && !pkt->env.is_warm_up && !pkt->out.has_syn_cookie)
+	if (!pkt->in.may_create_flow && !pkt->env.is_warm_up &&
+	    !pkt->out.has_syn_cookie)
 		flags |= FLOW_MIDSTREAM;
 	return meta_make(serial, initial_state(pkt), flags,
 			 control_epoch(pkt->env.control), pkt->env.now);
@@ -75,7 +78,8 @@ static __always_inline __u64 pack_rules(struct pkt *pkt)
 static __always_inline void reset_flow_counters(struct pkt *pkt)
 {
 	__u32 slot = pkt->flow.slot & (FLOW_SLOTS - 1);
-	__u32 bucket = pkt->flow.bucket; /* on the stack: 6.1 takes keys from there */
+	__u32 bucket =
+		pkt->flow.bucket; /* on the stack: 6.1 takes keys from there */
 	struct flow_bucket *bucket_data;
 	__u32 own = !pkt->in.sender_is_lower;
 
@@ -92,7 +96,7 @@ static __always_inline void reset_flow_counters(struct pkt *pkt)
 
 /* What the sender's first packet says of the sequence numbers, or tags. */
 static __always_inline void reset_flow_acks(struct pkt *pkt,
-					 struct flow_entry *entry)
+					    struct flow_entry *entry)
 {
 	__u32 own = pkt->in.sender_is_lower ? 0 : 1;
 	bool tcp = pkt->in.protocol == IPPROTO_TCP;
@@ -181,7 +185,8 @@ __noinline int flow_update(struct pkt *pkt, __u64 next, int restart)
 	if (!entry)
 		return 0;
 	if (__sync_val_compare_and_swap(&entry->meta, pkt->flow.meta,
-					pkt->flow.meta | META_LOCKED) != pkt->flow.meta)
+					pkt->flow.meta | META_LOCKED) !=
+	    pkt->flow.meta)
 		return 0;
 	if (!key_equal(&entry->key, &pkt->key)) {
 		/* Another flow came here with an equal meta word. */

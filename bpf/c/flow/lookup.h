@@ -25,7 +25,8 @@ static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
 {
 	struct flow_bucket *bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 
-	return bucket_data ? &bucket_data->entry[slot & (FLOW_SLOTS - 1)] : NULL;
+	return bucket_data ? &bucket_data->entry[slot & (FLOW_SLOTS - 1)] :
+			     NULL;
 }
 
 /*
@@ -71,7 +72,8 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 
 /* Leaves the two tag words it looked at in words, for a claim that must not
  * miss what came after. */
-static __always_inline enum find_result flow_find(struct pkt *pkt, __u64 words[2])
+static __always_inline enum find_result flow_find(struct pkt *pkt,
+						  __u64 words[2])
 {
 	__u64 *first = flow_tag_word(pkt->hash.bucket[0]);
 	__u64 *second = flow_tag_word(pkt->hash.bucket[1]);

@@ -6,7 +6,8 @@
 #include "flow/state.h"
 #include "parse/frame.h"
 
-#define SCTP_REFLECTED 0x01 /* T: the tag is the one that the sender had chosen */
+#define SCTP_REFLECTED \
+	0x01 /* T: the tag is the one that the sender had chosen */
 
 static __always_inline bool is_sctp_end(const struct pkt *pkt)
 {
@@ -15,8 +16,8 @@ static __always_inline bool is_sctp_end(const struct pkt *pkt)
 }
 
 /* Once there was an answer they would be a stranger's. */
-static __always_inline void sctp_note_tag(struct pkt *pkt,
-					  struct flow_entry *entry, bool opening)
+static __always_inline void
+sctp_note_tag(struct pkt *pkt, struct flow_entry *entry, bool opening)
 {
 	__u32 *own = &entry->ack[pkt->in.sender_is_lower ? 0 : 1];
 	__u32 *other = &entry->ack[pkt->in.sender_is_lower ? 1 : 0];
@@ -30,12 +31,13 @@ static __always_inline void sctp_note_tag(struct pkt *pkt,
 /* ABORT and SHUTDOWN COMPLETE end an association, for who knows its tag (RFC 9260,
  * 8.5.1). */
 static __always_inline void sctp_advance(struct pkt *pkt,
-					 struct flow_entry *entry,
-					 bool opening, __u32 *state)
+					 struct flow_entry *entry, bool opening,
+					 __u32 *state)
 {
 	__u32 *own = &entry->ack[pkt->in.sender_is_lower ? 0 : 1];
 	__u32 *other = &entry->ack[pkt->in.sender_is_lower ? 1 : 0];
-	__u32 tag = READ_ONCE(*(pkt->full.chunk_flags & SCTP_REFLECTED ? own : other));
+	__u32 tag = READ_ONCE(
+		*(pkt->full.chunk_flags & SCTP_REFLECTED ? own : other));
 
 	if (is_sctp_end(pkt) && tag && pkt->in.sequence == tag)
 		*state = STATE_CLOSED;

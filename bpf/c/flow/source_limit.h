@@ -21,8 +21,9 @@ static __always_inline bool is_counted(__u64 meta)
 	return is_live(meta_state(meta));
 }
 
-static __always_inline bool flow_source_cells(const struct flow_key *key, __u64 meta,
-					struct source_cells *cells)
+static __always_inline bool flow_source_cells(const struct flow_key *key,
+					      __u64 meta,
+					      struct source_cells *cells)
 {
 	return source_cells(&source_flows, key,
 			    meta_flags(meta) & FLOW_ORIG_LOW, 0, cells);
@@ -30,7 +31,7 @@ static __always_inline bool flow_source_cells(const struct flow_key *key, __u64 
 
 /* Has the source of this flow as many as it may? */
 static __always_inline bool is_source_exhausted(const struct flow_key *key,
-					     __u64 meta)
+						__u64 meta)
 {
 	struct source_cells cells;
 

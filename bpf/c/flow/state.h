@@ -51,7 +51,8 @@ static __always_inline bool flow_expired(struct pkt *pkt, __u64 meta)
 {
 	__u32 ticks = TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)];
 
-	return flow_age(meta, pkt->env.now) > scaled_timeout(ticks, pkt->env.timeout_scale);
+	return flow_age(meta, pkt->env.now) >
+	       scaled_timeout(ticks, pkt->env.timeout_scale);
 }
 
 static __always_inline bool is_from_opener(struct pkt *pkt, __u64 meta)

@@ -15,9 +15,8 @@
 #define ACK_STEP (1U << 16)
 #define SEQUENCE_WINDOW (1U << 23)
 
-static __always_inline bool tcp_in_window(struct pkt *pkt,
-					 const struct flow_entry *entry,
-					 bool answers_syn)
+static __always_inline bool
+tcp_in_window(struct pkt *pkt, const struct flow_entry *entry, bool answers_syn)
 {
 	__u32 own = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 0 : 1]);
 	__u32 expected = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 1 : 0]);
@@ -25,33 +24,32 @@ static __always_inline bool tcp_in_window(struct pkt *pkt,
 	if (answers_syn) /* an RST from where nothing has been seen yet */
 		return pkt->in.tcp_flags & TCP_ACK && pkt->in.ack == own;
 	/* From one before it: an RST may repeat the number of its SYN. */
-	return !expected ||
-	       pkt->in.sequence - expected + 1 < SEQUENCE_WINDOW;
+	return !expected || pkt->in.sequence - expected + 1 < SEQUENCE_WINDOW;
 }
 
 /* Does it acknowledge about what the other side has sent? Who forges the opener's
  * address has not seen the SYN ACK, and must not make its flow last. */
 static __always_inline bool tcp_ack_in_window(struct pkt *pkt,
-					const struct flow_entry *entry)
+					      const struct flow_entry *entry)
 {
 	__u32 own = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 0 : 1]);
 
-	return !own || pkt->in.ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
+	return !own ||
+	       pkt->in.ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
 }
 
 /* Of who may send: the line is written at once, whatever becomes of the packet.
  * Another flow may have come to the line meanwhile; then its first RST may be
  * taken for a stray one. */
-static __always_inline void tcp_note_ack(struct pkt *pkt,
-					 struct flow_entry *entry,
-					 bool half_open)
+static __always_inline void
+tcp_note_ack(struct pkt *pkt, struct flow_entry *entry, bool half_open)
 {
 	__u32 *own = &entry->ack[pkt->in.sender_is_lower ? 0 : 1];
 	__u32 *other = &entry->ack[pkt->in.sender_is_lower ? 1 : 0];
 
 	if (pkt->in.tcp_flags & TCP_ACK &&
-	    (!READ_ONCE(*own) || pkt->in.ack - READ_ONCE(*own) - ACK_STEP <
-					 SEQUENCE_WINDOW))
+	    (!READ_ONCE(*own) ||
+	     pkt->in.ack - READ_ONCE(*own) - ACK_STEP < SEQUENCE_WINDOW))
 		WRITE_ONCE(*own, pkt->in.ack);
 	if (pkt->in.tcp_flags & TCP_SYN && half_open)
 		WRITE_ONCE(*other, pkt->in.sequence + 1);
@@ -80,8 +78,9 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 	bool ends = pkt->in.tcp_flags & (TCP_RST | TCP_FIN);
 	bool answers;
 
-	if (pkt->in.may_create_flow && (flow_closed(*state) || *flags & FLOW_MIDSTREAM ||
-			   *state == STATE_TCP_FIN_WAIT)) {
+	if (pkt->in.may_create_flow &&
+	    (flow_closed(*state) || *flags & FLOW_MIDSTREAM ||
+	     *state == STATE_TCP_FIN_WAIT)) {
 		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
 	}
@@ -89,8 +88,8 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		return drop(pkt, REASON_DROP_TCP_STATE);
 	if (*state == STATE_DENIED)
 		return STEP_CONTINUE;
-	if (ends && !tcp_in_window(pkt, entry,
-				  *state == STATE_TCP_SYN_SENT && !opener))
+	if (ends &&
+	    !tcp_in_window(pkt, entry, *state == STATE_TCP_SYN_SENT && !opener))
 		return STEP_CONTINUE;
 	if (!opener)
 		*flags |= FLOW_REPLIED;
@@ -106,7 +105,8 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		tcp_note_ack(pkt, entry, is_half_open(*state));
 	if (!(*flags & FLOW_REPLIED))
 		return STEP_CONTINUE; /* one side alone cannot make it last */
-	if (*state == STATE_TCP_SYN_SENT && !opener && pkt->in.tcp_flags & TCP_SYN)
+	if (*state == STATE_TCP_SYN_SENT && !opener &&
+	    pkt->in.tcp_flags & TCP_SYN)
 		*state = STATE_TCP_SYN_RECV;
 	else if (*state == STATE_TCP_SYN_RECV && opener && plain_ack && answers)
 		*state = STATE_TCP_ESTABLISHED;
@@ -115,9 +115,9 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		*state = STATE_TCP_ESTABLISHED; /* the RST was not accepted */
 	if (pkt->in.tcp_flags & TCP_FIN && *state <= STATE_TCP_FIN_WAIT) {
 		*flags |= fin;
-		*state = (*flags & FLOW_FIN_LOW && *flags & FLOW_FIN_HIGH)
-				 ? STATE_TCP_TIME_WAIT
-				 : STATE_TCP_FIN_WAIT;
+		*state = (*flags & FLOW_FIN_LOW && *flags & FLOW_FIN_HIGH) ?
+				 STATE_TCP_TIME_WAIT :
+				 STATE_TCP_FIN_WAIT;
 	}
 	return STEP_CONTINUE;
 }

@@ -29,7 +29,7 @@ static __always_inline void decrement_ttl(struct iphdr *ip)
 }
 
 static __always_inline bool fill_fib_v4(struct iphdr *ip, void *data_end,
-				      struct bpf_fib_lookup *fib)
+					struct bpf_fib_lookup *fib)
 {
 	if ((void *)(ip + 1) > data_end || ip->ttl <= 1)
 		return false;
@@ -46,7 +46,8 @@ static __always_inline bool fill_fib_v4(struct iphdr *ip, void *data_end,
 
 /* Extension headers, fragments among them, are the stack's. */
 static __always_inline bool fill_fib_v6(struct ipv6hdr *ip, void *data_end,
-				      struct bpf_fib_lookup *fib, __u8 protocol)
+					struct bpf_fib_lookup *fib,
+					__u8 protocol)
 {
 	if ((void *)(ip + 1) > data_end || ip->hop_limit <= 1 ||
 	    ip->nexthdr != protocol)
@@ -62,9 +63,9 @@ static __always_inline bool fill_fib_v6(struct ipv6hdr *ip, void *data_end,
 
 /* Strict reverse path (RFC 3704): the way back to the source is the way it came. What is
  * not so the stack decides, which knows loose mode and its exceptions. */
-static __always_inline bool is_reverse_path_valid(struct xdp_md *ctx,
-				       const struct bpf_fib_lookup *there,
-				       __u32 ifindex)
+static __always_inline bool
+is_reverse_path_valid(struct xdp_md *ctx, const struct bpf_fib_lookup *there,
+		      __u32 ifindex)
 {
 	struct bpf_fib_lookup back = {};
 	int result;
@@ -96,8 +97,10 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 
 	/* Judged as a packet, not let through for the link's sake; no error, of which
 	 * the way depends on what it quotes; no tag, whose interface would be another. */
-	if (!pkt->in.kind || pkt->in.vlan_tags || pkt->full.tunnel || pkt->env.fib_flags & FIB_STACK ||
-	    (pkt->out.reason != REASON_PASS_FLOW && pkt->out.reason != REASON_PASS_NEW &&
+	if (!pkt->in.kind || pkt->in.vlan_tags || pkt->full.tunnel ||
+	    pkt->env.fib_flags & FIB_STACK ||
+	    (pkt->out.reason != REASON_PASS_FLOW &&
+	     pkt->out.reason != REASON_PASS_NEW &&
 	     pkt->out.reason != REASON_PASS_FAILSAFE &&
 	     pkt->out.reason != REASON_PASS_WARM_UP))
 		return XDP_PASS;
@@ -105,7 +108,8 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 	 * answers back. Protocols of which rules may ask for ports that are not read here
 	 * are its affair, too. */
 	if ((pkt->flow.meta && !(meta_flags(pkt->flow.meta) & FLOW_FROM_NIC)) ||
-	    pkt->in.protocol == IPPROTO_DCCP || pkt->in.protocol == IPPROTO_UDPLITE)
+	    pkt->in.protocol == IPPROTO_DCCP ||
+	    pkt->in.protocol == IPPROTO_UDPLITE)
 		return XDP_PASS;
 	if ((void *)(eth + 1) > data_end)
 		return XDP_PASS;
@@ -117,25 +121,29 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 	if (!v4 && pkt->env.fib_flags & FIB_STACK6)
 		return XDP_PASS;
 	/* IP options are the stack's. */
-	if (v4 && ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
+	if (v4 &&
+	    ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
 		return XDP_PASS;
 	fib.ifindex = pkt->env.ifindex;
 	/* Rules and the choice among several next hops may ask for ports. */
-	if (pkt->in.protocol == IPPROTO_TCP || pkt->in.protocol == IPPROTO_UDP ||
+	if (pkt->in.protocol == IPPROTO_TCP ||
+	    pkt->in.protocol == IPPROTO_UDP ||
 	    pkt->in.protocol == IPPROTO_SCTP) {
 		fib.sport = bpf_htons(pkt->in.source_port);
 		fib.dport = bpf_htons(pkt->in.destination_port);
 	}
-	if (!(v4 ? fill_fib_v4((void *)(eth + 1), data_end, &fib)
-		 : fill_fib_v6((void *)(eth + 1), data_end, &fib,
-			     pkt->in.protocol)) ||
+	if (!(v4 ? fill_fib_v4((void *)(eth + 1), data_end, &fib) :
+		   fill_fib_v6((void *)(eth + 1), data_end, &fib,
+			       pkt->in.protocol)) ||
 	    (v4 && pkt->env.fib_flags & FIB_RP_FILTER &&
 	     !is_reverse_path_valid(ctx, &fib, pkt->env.ifindex)) ||
-	    bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+	    bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) !=
+		    BPF_FIB_LKUP_RET_SUCCESS)
 		return XDP_PASS;
 	out = fib.ifindex;
 	/* Back where it came from: the stack may want to send a redirect. */
-	if (out == pkt->env.ifindex || !bpf_map_lookup_elem(&bridge_ports, &out))
+	if (out == pkt->env.ifindex ||
+	    !bpf_map_lookup_elem(&bridge_ports, &out))
 		return XDP_PASS;
 	if (v4)
 		decrement_ttl((void *)(eth + 1));

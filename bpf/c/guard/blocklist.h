@@ -69,9 +69,10 @@ static __always_inline bool is_flow_blocked(struct pkt *pkt)
 
 	load_block_tables(pkt);
 	which = pkt->out.block_tables;
-	return which &&
-	       (is_address_blocked(key->addr_lo_be[0], key->addr_lo_be[1], which) ||
-		is_address_blocked(key->addr_hi_be[0], key->addr_hi_be[1], which));
+	return which && (is_address_blocked(key->addr_lo_be[0],
+					    key->addr_lo_be[1], which) ||
+			 is_address_blocked(key->addr_hi_be[0],
+					    key->addr_hi_be[1], which));
 }
 
 /* Who sends an ICMP error, and the ends of a tunnel, are not in the flow: however
@@ -85,8 +86,9 @@ static __always_inline bool is_carrier_blocked(struct pkt *pkt)
 		return false;
 	load_block_tables(pkt);
 	which = pkt->out.block_tables;
-	return which && (is_address_blocked(from[0], from[1], which) ||
-			 (pkt->full.tunnel && is_address_blocked(to[0], to[1], which)));
+	return which &&
+	       (is_address_blocked(from[0], from[1], which) ||
+		(pkt->full.tunnel && is_address_blocked(to[0], to[1], which)));
 }
 
 #endif

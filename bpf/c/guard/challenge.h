@@ -20,18 +20,18 @@
 
 #define SIP_ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
 
-#define SIP_ROUND(a, b, c, d)                                                  \
-	do {                                                                   \
-		a += b;                                                        \
-		b = SIP_ROTATE(b, 13) ^ a;                                     \
-		a = SIP_ROTATE(a, 32);                                         \
-		c += d;                                                        \
-		d = SIP_ROTATE(d, 16) ^ c;                                     \
-		a += d;                                                        \
-		d = SIP_ROTATE(d, 21) ^ a;                                     \
-		c += b;                                                        \
-		b = SIP_ROTATE(b, 17) ^ c;                                     \
-		c = SIP_ROTATE(c, 32);                                         \
+#define SIP_ROUND(a, b, c, d)              \
+	do {                               \
+		a += b;                    \
+		b = SIP_ROTATE(b, 13) ^ a; \
+		a = SIP_ROTATE(a, 32);     \
+		c += d;                    \
+		d = SIP_ROTATE(d, 16) ^ c; \
+		a += d;                    \
+		d = SIP_ROTATE(d, 21) ^ a; \
+		c += b;                    \
+		b = SIP_ROTATE(b, 17) ^ c; \
+		c = SIP_ROTATE(c, 32);     \
 	} while (0)
 
 /*
@@ -86,8 +86,8 @@ static __always_inline __u32 challenge_sequence(struct pkt *pkt, __u32 ago)
 	__u32 slot = ((pkt->env.now >> PROOF_SLOT_SHIFT) - ago) &
 		     TICK_MASK >> PROOF_SLOT_SHIFT;
 
-	return (challenge_hash(pkt, (__u64)slot << 1 | pkt->in.sender_is_lower) &
-		~PROOF_OTHER) ?: 1;
+	return (challenge_hash(pkt, (__u64)slot << 1 | pkt->in.sender_is_lower) & ~PROOF_OTHER) ?:
+		       1;
 }
 
 /* What a SYN is answered with. Not what would acknowledge it, with any data that
@@ -96,13 +96,14 @@ static __always_inline __u32 make_challenge(struct pkt *pkt)
 {
 	__u32 number = challenge_sequence(pkt, 0);
 
-	return number - pkt->in.sequence < 1U << 17 ? number | PROOF_OTHER : number;
+	return number - pkt->in.sequence < 1U << 17 ? number | PROOF_OTHER :
+						      number;
 }
 
 static __always_inline void client_key(struct pkt *pkt, struct client *client)
 {
 	const __u64 *addr = pkt->in.sender_is_lower ? pkt->key.addr_lo_be :
-					    pkt->key.addr_hi_be;
+						      pkt->key.addr_hi_be;
 
 	client->addr_be[0] = addr[0];
 	client->addr_be[1] = is_v4_mapped(addr[0], addr[1]) ? addr[1] : 0;
@@ -160,8 +161,8 @@ static __always_inline bool accept_challenge_answer(struct pkt *pkt)
 static __always_inline bool is_syn_retransmission(struct pkt *pkt, __u64 now)
 {
 	__u64 hash = challenge_hash(pkt, PROOF_OF_RECORD |
-					     (__u64)pkt->in.sequence << 1 |
-					     pkt->in.sender_is_lower);
+						 (__u64)pkt->in.sequence << 1 |
+						 pkt->in.sender_is_lower);
 	__u32 at = hash >> (64 - SYN_RECORD_BITS);
 	__u32 time = now >> SYN_RETRY_SHIFT & 0xffff;
 	__u32 record, i;
@@ -182,7 +183,8 @@ static __always_inline bool is_syn_retransmission(struct pkt *pkt, __u64 now)
 		}
 	}
 	record = (__u32)(hash & 0xffff) << 16 | time;
-	if (((time - (__u32)old) & 0xffff) >= ((time - (__u32)(old >> 32)) & 0xffff))
+	if (((time - (__u32)old) & 0xffff) >=
+	    ((time - (__u32)(old >> 32)) & 0xffff))
 		WRITE_ONCE(*word, (old & ~0xffffffffULL) | record);
 	else
 		WRITE_ONCE(*word, (old & 0xffffffffULL) | (__u64)record << 32);

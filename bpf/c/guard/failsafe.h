@@ -37,7 +37,8 @@ __noinline int failsafe_match(struct pkt *pkt, int peer_low, __u32 port)
 	for (i = 0; i < FAILSAFE_MAX && i < FAILSAFE_COUNT; i++) {
 		struct failsafe_entry *entry = &table->entry[i];
 
-		if (entry->port == port && entry->protocol == pkt->in.protocol &&
+		if (entry->port == port &&
+		    entry->protocol == pkt->in.protocol &&
 		    entry->kind == pkt->in.kind &&
 		    (a & entry->mask_be[0]) == entry->addr_be[0] &&
 		    (b & entry->mask_be[1]) == entry->addr_be[1])
@@ -58,15 +59,18 @@ static __always_inline bool is_failsafe(struct pkt *pkt)
 		return false;
 	if (pkt->in.protocol != IPPROTO_TCP && pkt->in.protocol != IPPROTO_UDP)
 		return false;
-	if ((pkt->env.hook != HOOK_TC || (pkt->env.is_evaluated && pkt->env.is_from_host)) &&
-	    failsafe_match(pkt, pkt->in.sender_is_lower, pkt->in.destination_port))
+	if ((pkt->env.hook != HOOK_TC ||
+	     (pkt->env.is_evaluated && pkt->env.is_from_host)) &&
+	    failsafe_match(pkt, pkt->in.sender_is_lower,
+			   pkt->in.destination_port))
 		return true;
 	if (pkt->env.hook != HOOK_TC && !BRIDGE)
 		return false;
 	if (pkt->in.protocol == IPPROTO_TCP && pkt->in.tcp_flags & TCP_SYN &&
 	    !(pkt->in.tcp_flags & TCP_ACK))
 		return false;
-	return failsafe_match(pkt, !pkt->in.sender_is_lower, pkt->in.source_port);
+	return failsafe_match(pkt, !pkt->in.sender_is_lower,
+			      pkt->in.source_port);
 }
 
 #endif

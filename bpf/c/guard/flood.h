@@ -13,7 +13,8 @@
 #include "core/token_bucket.h"
 #include "guard/challenge.h"
 
-volatile const __u32 FLOOD_LIMIT = 0; /* new flows per window, of all CPUs; 0 = any */
+volatile const __u32 FLOOD_LIMIT =
+	0;                /* new flows per window, of all CPUs; 0 = any */
 #define FLOOD_LIMIT_MIN 2 /* of a CPU: half of it is its end */
 /* Nanoseconds per flow, and for a whole bucket; even. */
 volatile const __u64 UNPROVEN_INTERVAL = 0;
@@ -31,7 +32,7 @@ static __always_inline bool is_flood_within(struct pkt *pkt, __u32 ticks)
 }
 
 static __always_inline void flood_record(struct pkt *pkt,
-				       struct control *in_force)
+					 struct control *in_force)
 {
 	__u64 stamp = pkt->env.now ?: 1;
 
@@ -41,8 +42,8 @@ static __always_inline void flood_record(struct pkt *pkt,
 
 /* Counts one more and tells whether there is a flood. Only this CPU writes here. */
 static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
-				      struct control *in_force,
-				      __u32 receivers, __u64 now)
+					 struct control *in_force,
+					 __u32 receivers, __u64 now)
 {
 	__u32 limit = FLOOD_LIMIT / receivers;
 	__u64 window = now >> FLOOD_WINDOW_SHIFT;
@@ -73,8 +74,9 @@ static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
 /* Can this frame be answered? Else its sender can prove nothing. */
 static __always_inline bool may_be_challenged(const struct pkt *pkt)
 {
-	return pkt->in.protocol == IPPROTO_TCP && pkt->in.may_create_flow && !pkt->full.tunnel &&
-	       !pkt->full.fragment && pkt->env.is_fast_parsed;
+	return pkt->in.protocol == IPPROTO_TCP && pkt->in.may_create_flow &&
+	       !pkt->full.tunnel && !pkt->full.fragment &&
+	       pkt->env.is_fast_parsed;
 }
 
 /* A packet that policy allows and that would open a flow. */
@@ -92,10 +94,12 @@ __noinline int flood_step(struct pkt *pkt)
 	if (!pkt || !cpu || !in_force)
 		return STEP_CONTINUE;
 	/* What this side opens; and what the warm-up takes up where it is. */
-	if ((INTERNAL_COUNT && !pkt->env.from_external) || (pkt->env.is_warm_up && !pkt->in.may_create_flow))
+	if ((INTERNAL_COUNT && !pkt->env.from_external) ||
+	    (pkt->env.is_warm_up && !pkt->in.may_create_flow))
 		return STEP_CONTINUE;
 	receivers = (__u32)READ_ONCE(in_force->receivers) ?: 1;
-	if (!flood_update(pkt, cpu, in_force, receivers, now) || pkt->out.has_syn_cookie)
+	if (!flood_update(pkt, cpu, in_force, receivers, now) ||
+	    pkt->out.has_syn_cookie)
 		return STEP_CONTINUE;
 	interval = UNPROVEN_INTERVAL * receivers;
 	burst = interval > UNPROVEN_BURST ? interval : UNPROVEN_BURST;
@@ -109,8 +113,9 @@ __noinline int flood_step(struct pkt *pkt)
 	}
 	/* What is forged must not use up what the one has whose name it bears:
 	 * sources have a share for what is proven and another one for the rest. */
-	if (!source_bucket_take(&source_rates, &pkt->key, pkt->in.sender_is_lower, proven, now,
-			  SOURCE_INTERVAL, SOURCE_BURST))
+	if (!source_bucket_take(&source_rates, &pkt->key,
+				pkt->in.sender_is_lower, proven, now,
+				SOURCE_INTERVAL, SOURCE_BURST))
 		return drop(pkt, REASON_DROP_FLOOD_SOURCE);
 	if (!proven && !token_bucket_take(bucket, now, interval, burst))
 		return drop(pkt, REASON_DROP_FLOOD);

@@ -43,8 +43,10 @@ static __always_inline __u16 checksum_fold(__u64 sum)
 }
 
 /* sum: of the addresses. */
-static __always_inline void write_syn_ack_tcp(struct pkt *pkt, struct syn_ack_tcp *header,
-				       const struct syn_ack *syn_ack, __u32 sum)
+static __always_inline void write_syn_ack_tcp(struct pkt *pkt,
+					      struct syn_ack_tcp *header,
+					      const struct syn_ack *syn_ack,
+					      __u32 sum)
 {
 	struct tcphdr *tcp = &header->tcp;
 
@@ -71,9 +73,10 @@ static __always_inline __u32 address_sum(__be32 *addresses, __u32 size)
 	return (sum & 0xffff) + (sum >> 16 & 0xffff);
 }
 
-static __always_inline bool write_syn_ack_v4(struct pkt *pkt, struct syn_ack_v4 *head,
-				      void *data_end,
-				      const struct syn_ack *syn_ack)
+static __always_inline bool write_syn_ack_v4(struct pkt *pkt,
+					     struct syn_ack_v4 *head,
+					     void *data_end,
+					     const struct syn_ack *syn_ack)
 {
 	struct iphdr *ip = &head->ip;
 	__be32 source;
@@ -95,9 +98,10 @@ static __always_inline bool write_syn_ack_v4(struct pkt *pkt, struct syn_ack_v4 
 	return true;
 }
 
-static __always_inline bool write_syn_ack_v6(struct pkt *pkt, struct syn_ack_v6 *head,
-				      void *data_end,
-				      const struct syn_ack *syn_ack)
+static __always_inline bool write_syn_ack_v6(struct pkt *pkt,
+					     struct syn_ack_v6 *head,
+					     void *data_end,
+					     const struct syn_ack *syn_ack)
 {
 	struct ipv6hdr *ip = &head->ip;
 	struct in6_addr source;
@@ -111,7 +115,7 @@ static __always_inline bool write_syn_ack_v6(struct pkt *pkt, struct syn_ack_v6 
 	ip->payload_len = bpf_htons(sizeof(head->tcp));
 	ip->hop_limit = ANSWER_HOP_LIMIT;
 	write_syn_ack_tcp(pkt, &head->tcp, syn_ack,
-		   address_sum((__be32 *)&ip->saddr, 32));
+			  address_sum((__be32 *)&ip->saddr, 32));
 	return true;
 }
 
@@ -123,24 +127,26 @@ static __always_inline __u32 layer2_size(const struct pkt *pkt)
 
 /* False: the frame is as it was, or too short to be of use. */
 static __always_inline bool write_syn_ack(struct xdp_md *ctx, struct pkt *pkt,
-					 const struct syn_ack *syn_ack)
+					  const struct syn_ack *syn_ack)
 {
 	__u32 before = layer2_size(pkt), size;
 	__u8 mac[ETH_ALEN];
 	struct ethhdr *eth;
 	void *data_end;
 
-	size = before + (pkt->in.kind == KIND_IPV4 ? sizeof(struct syn_ack_v4)
-						: sizeof(struct syn_ack_v6));
+	size = before + (pkt->in.kind == KIND_IPV4 ? sizeof(struct syn_ack_v4) :
+						     sizeof(struct syn_ack_v6));
 	if (bpf_xdp_adjust_tail(ctx, size - (__u32)bpf_xdp_get_buff_len(ctx)))
 		return false;
 	eth = (void *)(long)ctx->data;
 	data_end = (void *)(long)ctx->data_end;
 	if ((void *)(eth + 1) > data_end)
 		return false;
-	if (pkt->in.kind == KIND_IPV4
-		    ? !write_syn_ack_v4(pkt, (void *)eth + before, data_end, syn_ack)
-		    : !write_syn_ack_v6(pkt, (void *)eth + before, data_end, syn_ack))
+	if (pkt->in.kind == KIND_IPV4 ?
+		    !write_syn_ack_v4(pkt, (void *)eth + before, data_end,
+				      syn_ack) :
+		    !write_syn_ack_v6(pkt, (void *)eth + before, data_end,
+				      syn_ack))
 		return false;
 	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);

@@ -24,16 +24,17 @@ struct socket_headers {
 	__u32 tcp_size;
 };
 
-static __always_inline bool load_socket_headers(struct xdp_md *ctx, struct pkt *pkt,
-					   struct socket_headers *at)
+static __always_inline bool load_socket_headers(struct xdp_md *ctx,
+						struct pkt *pkt,
+						struct socket_headers *at)
 {
 	__u32 hook = HOOK_XDP, before = layer2_size(pkt), size;
 	struct headers *copy = bpf_map_lookup_elem(&headers, &hook);
 
 	if (!copy)
 		return false;
-	at->ip_size = pkt->in.kind == KIND_IPV4 ? sizeof(struct iphdr)
-					     : sizeof(struct ipv6hdr);
+	at->ip_size = pkt->in.kind == KIND_IPV4 ? sizeof(struct iphdr) :
+						  sizeof(struct ipv6hdr);
 	at->ip = copy->bytes;
 	at->tcp = (void *)copy->bytes + at->ip_size;
 	if (bpf_xdp_load_bytes(ctx, before, copy->bytes,
@@ -58,7 +59,8 @@ static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 	__u64 to = 0;
 	int found;
 
-	if (bpf_xdp_load_bytes(ctx, 0, &to, ETH_ALEN) || !to || to != pkt->env.mac)
+	if (bpf_xdp_load_bytes(ctx, 0, &to, ETH_ALEN) || !to ||
+	    to != pkt->env.mac)
 		return false;
 	fib.l4_protocol = IPPROTO_TCP;
 	if (pkt->in.kind == KIND_IPV4) {
@@ -71,8 +73,10 @@ static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 		struct ipv6hdr *ip = at->ip;
 
 		fib.family = AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, &ip->saddr, sizeof(fib.ipv6_src));
-		__builtin_memcpy(fib.ipv6_dst, &ip->daddr, sizeof(fib.ipv6_dst));
+		__builtin_memcpy(fib.ipv6_src, &ip->saddr,
+				 sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_dst, &ip->daddr,
+				 sizeof(fib.ipv6_dst));
 	}
 	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	return found == BPF_FIB_LKUP_RET_NOT_FWDED ||
@@ -81,7 +85,8 @@ static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 
 /* The socket that the packet is for, to be released; or NULL. */
 static __always_inline struct bpf_sock *
-find_listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *at)
+find_listener(struct xdp_md *ctx, struct pkt *pkt,
+	      const struct socket_headers *at)
 {
 	struct bpf_sock_tuple tuple = {};
 	struct bpf_sock *socket;
@@ -121,7 +126,7 @@ find_listener(struct xdp_md *ctx, struct pkt *pkt, const struct socket_headers *
 
 /* A SYN cookie from the kernel, if it is a listener of its own that is asked. */
 static __always_inline bool make_syn_cookie(struct xdp_md *ctx, struct pkt *pkt,
-					struct syn_ack *syn_ack)
+					    struct syn_ack *syn_ack)
 {
 	__u32 headers = sizeof(struct tcphdr), mtu = 0;
 	struct socket_headers at;
@@ -175,7 +180,7 @@ __noinline int syn_reply(struct xdp_md *ctx)
 	else
 		syn_ack.ack = make_challenge(pkt);
 	return write_syn_ack(ctx, pkt, &syn_ack) ? STEP_DONE :
-						  drop(pkt, REASON_DROP_FLOOD);
+						   drop(pkt, REASON_DROP_FLOOD);
 }
 
 /* Of an ACK of no flow: does it bring a cookie back that the kernel has made? */
@@ -188,7 +193,8 @@ __noinline int check_syn_cookie(struct xdp_md *ctx)
 	int valid;
 
 	if (!pkt || !is_flood_within(pkt, COOKIE_TICKS) ||
-	    !load_socket_headers(ctx, pkt, &at) || !is_for_this_host(ctx, pkt, &at))
+	    !load_socket_headers(ctx, pkt, &at) ||
+	    !is_for_this_host(ctx, pkt, &at))
 		return 0;
 	socket = find_listener(ctx, pkt, &at);
 	if (!socket)
@@ -206,8 +212,10 @@ __noinline int check_syn_cookie(struct xdp_md *ctx)
 static __always_inline bool may_carry_syn_cookie(const struct pkt *pkt)
 {
 	return FLOOD_LIMIT && !BRIDGE && pkt->in.protocol == IPPROTO_TCP &&
-	       !pkt->flow.meta && pkt->env.is_fast_parsed && !pkt->full.tunnel &&
-	       (pkt->in.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_ACK;
+	       !pkt->flow.meta && pkt->env.is_fast_parsed &&
+	       !pkt->full.tunnel &&
+	       (pkt->in.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
+		       TCP_ACK;
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include "parse/frame.h"
 
 static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
-				     void *data_end, __u32 len)
+					void *data_end, __u32 len)
 {
 	if (pkt->in.protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = data;
@@ -38,14 +38,15 @@ static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
 		pkt->in.destination_port = bpf_ntohs(udp->dest);
 		pkt->in.may_create_flow = 1;
 		return !tunnel_of_port(pkt->in.destination_port) &&
-		       !has_dhcp_ports(pkt->in.source_port, pkt->in.destination_port,
-				   pkt->in.kind);
+		       !has_dhcp_ports(pkt->in.source_port,
+				       pkt->in.destination_port, pkt->in.kind);
 	}
 	return false;
 }
 
 /* First bytes of addresses that may be martians or groups. */
-static __always_inline bool needs_full_parse_v4(__be32 source, __be32 destination)
+static __always_inline bool needs_full_parse_v4(__be32 source,
+						__be32 destination)
 {
 	__u32 s = source & 0xff, d = destination & 0xff;
 
@@ -54,7 +55,7 @@ static __always_inline bool needs_full_parse_v4(__be32 source, __be32 destinatio
 }
 
 static __always_inline bool fast_ipv4(struct pkt *pkt, void *data,
-				     void *data_end, __u32 len)
+				      void *data_end, __u32 len)
 {
 	struct iphdr *ip = data;
 	__u32 total;
@@ -76,7 +77,7 @@ static __always_inline bool fast_ipv4(struct pkt *pkt, void *data,
 }
 
 static __always_inline bool fast_ipv6(struct pkt *pkt, void *data,
-				     void *data_end, __u32 len)
+				      void *data_end, __u32 len)
 {
 	struct ipv6hdr *ip = data;
 	__u32 payload;
@@ -106,7 +107,7 @@ struct vlan_tag {
 
 /* len: bytes of the frame, of which [data, data_end) can be read here. */
 static __always_inline bool fast_frame(struct pkt *pkt, void *data,
-					void *data_end, __u32 len)
+				       void *data_end, __u32 len)
 {
 	struct ethhdr *eth = data;
 	void *next = eth + 1;
@@ -123,7 +124,8 @@ static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 
 		if (!is_vlan_type(type))
 			break;
-		if (pkt->in.vlan_tags == VLAN_TAGS_MAX || (void *)(tag + 1) > data_end)
+		if (pkt->in.vlan_tags == VLAN_TAGS_MAX ||
+		    (void *)(tag + 1) > data_end)
 			return false;
 		vlan_enter(pkt, bpf_ntohs(tag->tci));
 		type = bpf_ntohs(tag->next);
@@ -159,7 +161,8 @@ static __always_inline bool parse_fast_xdp(struct pkt *pkt, struct xdp_md *ctx)
 
 static __always_inline bool has_eth_header(const struct xdp_md *ctx)
 {
-	return (void *)(long)ctx->data + ETH_HLEN <= (void *)(long)ctx->data_end;
+	return (void *)(long)ctx->data + ETH_HLEN <=
+	       (void *)(long)ctx->data_end;
 }
 
 #endif

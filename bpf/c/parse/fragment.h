@@ -19,12 +19,10 @@ struct {
 
 /* Notes what the header of a fragment says; most: bytes that all of the packet's
  * fragments may have. */
-static __always_inline enum step fragment_note(struct pkt *pkt, __u32 offset,
-					      bool more, __u32 bytes,
-					      __u32 most)
+static __always_inline enum step
+fragment_note(struct pkt *pkt, __u32 offset, bool more, __u32 bytes, __u32 most)
 {
-	if (!bytes || (more && bytes % 8) ||
-	    offset + bytes > most)
+	if (!bytes || (more && bytes % 8) || offset + bytes > most)
 		return drop(pkt, REASON_DROP_FRAGMENT);
 	pkt->full.fragment = offset ? FRAGMENT_LATER : FRAGMENT_FIRST;
 	pkt->full.fragment_bytes = offset ?: bytes;
@@ -58,13 +56,15 @@ __noinline int fragment_remember(struct pkt *pkt)
 	record.bytes = pkt->full.fragment_bytes;
 	/* Of two first ones the longer counts, as long as both are remembered. */
 	before = bpf_map_lookup_elem(&fragments, &key);
-	if (before && ticks_since(before->seen, pkt->env.now) <= FRAGMENT_TICKS &&
+	if (before &&
+	    ticks_since(before->seen, pkt->env.now) <= FRAGMENT_TICKS &&
 	    before->bytes > record.bytes)
 		record.bytes = before->bytes;
 	record.source_port = pkt->in.source_port;
 	record.destination_port = pkt->in.destination_port;
 	record.protocol = pkt->in.protocol;
-	record.may_create_flow = pkt->in.may_create_flow && pkt->in.protocol != IPPROTO_TCP;
+	record.may_create_flow = pkt->in.may_create_flow &&
+				 pkt->in.protocol != IPPROTO_TCP;
 	bpf_map_update_elem(&fragments, &key, &record, BPF_ANY);
 	return 0;
 }

@@ -66,7 +66,7 @@ static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
 /* In the words that they are used in: what is stored in halves is slow to load as
  * a whole. Headers are not aligned to 8 bytes, which x86 does not mind. */
 static __always_inline void read_addresses_v6(struct pkt *pkt,
-					 const struct ipv6hdr *ip)
+					      const struct ipv6hdr *ip)
 {
 	const __u64 *source = (const void *)&ip->saddr;
 	const __u64 *destination = (const void *)&ip->daddr;
@@ -82,8 +82,8 @@ static __always_inline bool is_source_unspecified(const struct pkt *pkt)
 {
 	if (pkt->addr.source_be[0])
 		return false;
-	return pkt->in.kind == KIND_IPV4 ? !(pkt->addr.source_be[1] >> 32)
-				      : !pkt->addr.source_be[1];
+	return pkt->in.kind == KIND_IPV4 ? !(pkt->addr.source_be[1] >> 32) :
+					   !pkt->addr.source_be[1];
 }
 
 /* The table of nf_conntrack: what a stack sends. PSH says nothing. */
@@ -107,8 +107,9 @@ static __always_inline void read_tcp(struct pkt *pkt, const struct tcphdr *tcp)
 	pkt->in.tcp_flags = ((const __u8 *)tcp)[13];
 	pkt->in.sequence = bpf_ntohl(tcp->seq);
 	pkt->in.ack = bpf_ntohl(tcp->ack_seq);
-	pkt->in.may_create_flow = (pkt->in.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
-		     TCP_SYN;
+	pkt->in.may_create_flow =
+		(pkt->in.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
+		TCP_SYN;
 }
 
 /* Of what was read so far nothing holds for what will be read. */
@@ -134,7 +135,7 @@ static __always_inline __u8 link_target_of(const struct ethhdr *eth, __u64 mac)
 }
 
 static __always_inline bool has_dhcp_ports(__u16 source, __u16 destination,
-				       __u32 kind)
+					   __u32 kind)
 {
 	__u16 client = kind == KIND_IPV4 ? DHCP_CLIENT : DHCPV6_CLIENT;
 	__u16 server = kind == KIND_IPV4 ? DHCP_SERVER : DHCPV6_SERVER;

@@ -15,7 +15,7 @@
 
 /* pkt->end: bytes of the frame, which may be more than were copied. */
 static __always_inline enum step parse_layers(struct pkt *pkt,
-					       struct headers *headers)
+					      struct headers *headers)
 {
 	enum step step = parse_link(pkt, headers);
 
@@ -38,7 +38,7 @@ static __always_inline enum step parse_layers(struct pkt *pkt,
 /* Before the long way: what the short way has left, but for a tag that did not
  * stand in the frame. */
 static __always_inline void parse_full_begin(struct pkt *pkt, __u32 len,
-					  __u32 tags, __u32 zone)
+					     __u32 tags, __u32 zone)
 {
 	parsed_clear_layer4(pkt);
 	pkt->in.vlan_tags = tags;
@@ -47,7 +47,7 @@ static __always_inline void parse_full_begin(struct pkt *pkt, __u32 len,
 }
 
 static __always_inline enum step parse_full(struct pkt *pkt,
-					      struct headers *copy)
+					    struct headers *copy)
 {
 	enum step step = parse_layers(pkt, copy);
 
@@ -59,9 +59,11 @@ static __always_inline enum step parse_full(struct pkt *pkt,
 }
 
 /* The long way. */
-static __always_inline enum step parse_full_xdp(struct pkt *pkt, struct xdp_md *ctx)
+static __always_inline enum step parse_full_xdp(struct pkt *pkt,
+						struct xdp_md *ctx)
 {
-	__u32 len = bpf_xdp_get_buff_len(ctx); /* there may be further buffers */
+	__u32 len =
+		bpf_xdp_get_buff_len(ctx); /* there may be further buffers */
 	__u32 hook = pkt->env.hook, length;
 	struct headers *copy;
 
@@ -78,9 +80,8 @@ static __always_inline enum step parse_full_xdp(struct pkt *pkt, struct xdp_md *
 	return parse_full(pkt, copy);
 }
 
-static __always_inline enum step parse_full_skb(struct pkt *pkt,
-					   struct __sk_buff *skb, __u32 tags,
-					   __u32 zone)
+static __always_inline enum step
+parse_full_skb(struct pkt *pkt, struct __sk_buff *skb, __u32 tags, __u32 zone)
 {
 	__u32 hook = HOOK_TC, length;
 	struct headers *copy;

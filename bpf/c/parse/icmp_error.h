@@ -36,8 +36,9 @@ static __always_inline __u32 icmp_protocol(__u32 kind)
 
 static __always_inline bool is_icmp_error_type(__u32 kind, __u32 type)
 {
-	const __u32 errors = 1 << ICMPV4_UNREACHABLE | 1 << ICMPV4_SOURCE_QUENCH |
-			     1 << ICMPV4_REDIRECT | 1 << ICMPV4_TIME_EXCEEDED |
+	const __u32 errors = 1 << ICMPV4_UNREACHABLE |
+			     1 << ICMPV4_SOURCE_QUENCH | 1 << ICMPV4_REDIRECT |
+			     1 << ICMPV4_TIME_EXCEEDED |
 			     1 << ICMPV4_PARAMETER_PROBLEM;
 
 	if (kind == KIND_IPV6)
@@ -47,19 +48,21 @@ static __always_inline bool is_icmp_error_type(__u32 kind, __u32 type)
 
 /* The identifier stands as the port of the side that asks, so that two hosts
  * that ping each other with one identifier are two flows. */
-static __always_inline bool read_icmp_echo(__u32 kind, __u32 type, bool *request)
+static __always_inline bool read_icmp_echo(__u32 kind, __u32 type,
+					   bool *request)
 {
-	*request = type == (kind == KIND_IPV4 ? ICMPV4_ECHO_REQUEST
-					      : ICMPV6_ECHO_REQUEST);
-	return *request || type == (kind == KIND_IPV4 ? ICMPV4_ECHO_REPLY
-						      : ICMPV6_ECHO_REPLY);
+	*request = type == (kind == KIND_IPV4 ? ICMPV4_ECHO_REQUEST :
+						ICMPV6_ECHO_REQUEST);
+	return *request || type == (kind == KIND_IPV4 ? ICMPV4_ECHO_REPLY :
+							ICMPV6_ECHO_REPLY);
 }
 
 /* Leaves pkt->at behind the quoted IP header; its protocol, or -1. */
 static __always_inline int quoted_v4(struct pkt *pkt, struct headers *headers,
 				     __u64 source[2], __u64 destination[2])
 {
-	struct iphdr *ip = header_at(headers, pkt->full.offset, sizeof(*ip), pkt->full.packet_end);
+	struct iphdr *ip = header_at(headers, pkt->full.offset, sizeof(*ip),
+				     pkt->full.packet_end);
 	__u32 header;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5 ||
@@ -79,7 +82,8 @@ static __always_inline int quoted_v4(struct pkt *pkt, struct headers *headers,
 static __always_inline int quoted_v6(struct pkt *pkt, struct headers *headers,
 				     __u64 source[2], __u64 destination[2])
 {
-	struct ipv6hdr *ip = header_at(headers, pkt->full.offset, sizeof(*ip), pkt->full.packet_end);
+	struct ipv6hdr *ip = header_at(headers, pkt->full.offset, sizeof(*ip),
+				       pkt->full.packet_end);
 
 	if (!ip || ip->version != 6)
 		return -1;
@@ -93,8 +97,9 @@ static __always_inline int quoted_v6(struct pkt *pkt, struct headers *headers,
 
 /* The ports of the quoted packet; false if they cannot be read. */
 static __always_inline bool quoted_ports(struct pkt *pkt,
-					 struct headers *headers, __u32 protocol,
-					 __u16 *source, __u16 *destination)
+					 struct headers *headers,
+					 __u32 protocol, __u16 *source,
+					 __u16 *destination)
 {
 	struct icmp_header *icmp;
 	bool request;
@@ -104,7 +109,8 @@ static __always_inline bool quoted_ports(struct pkt *pkt,
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP &&
 	    protocol != IPPROTO_SCTP && protocol != icmp_protocol(pkt->in.kind))
 		return true;
-	icmp = header_at(headers, pkt->full.offset, sizeof(*icmp), pkt->full.packet_end);
+	icmp = header_at(headers, pkt->full.offset, sizeof(*icmp),
+			 pkt->full.packet_end);
 	if (!icmp)
 		return false;
 	if (protocol != icmp_protocol(pkt->in.kind)) {
@@ -132,9 +138,9 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 	pkt->in.may_create_flow = 0;
 	if (pkt->full.fragment)
 		return drop(pkt, REASON_DROP_FRAGMENT);
-	protocol = pkt->in.kind == KIND_IPV4
-			   ? quoted_v4(pkt, headers, source, destination)
-			   : quoted_v6(pkt, headers, source, destination);
+	protocol = pkt->in.kind == KIND_IPV4 ?
+			   quoted_v4(pkt, headers, source, destination) :
+			   quoted_v6(pkt, headers, source, destination);
 	if (protocol < 0 || source[0] != pkt->addr.destination_be[0] ||
 	    source[1] != pkt->addr.destination_be[1] ||
 	    !quoted_ports(pkt, headers, protocol, &sport, &dport))
@@ -143,9 +149,10 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 	if (is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	pkt->full.icmp_error = pkt->addr.source_be[0] == destination[0] &&
-				       pkt->addr.source_be[1] == destination[1]
-			       ? ERROR_FROM_END
-			       : ERROR_FROM_PATH;
+					       pkt->addr.source_be[1] ==
+						       destination[1] ?
+				       ERROR_FROM_END :
+				       ERROR_FROM_PATH;
 	if (!pkt->full.tunnel) {
 		pkt->addr.sender_be[0] = pkt->addr.source_be[0];
 		pkt->addr.sender_be[1] = pkt->addr.source_be[1];

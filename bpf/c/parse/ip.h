@@ -56,21 +56,22 @@ static __always_inline bool is_martian_v4(__be32 source, __be32 destination)
 	__u32 s = source & 0xff, d = destination & 0xff;
 
 	return (!s && source) || s == 127 || (s & 0xf0) == 224 ||
-	       source == 0xffffffff || !d || d == 127 ||
-	       source == destination;
+	       source == 0xffffffff || !d || d == 127 || source == destination;
 }
 
 /* RFC 1122, 3.3.6: a group's packet comes in a group's frame. Who sends it to one
  * station alone means the sockets there that are bound to any address. */
 static __always_inline bool is_group_in_unicast_frame(const struct pkt *pkt)
 {
-	return (pkt->in.link_target == LINK_STATION || pkt->in.link_target == LINK_OTHER) &&
+	return (pkt->in.link_target == LINK_STATION ||
+		pkt->in.link_target == LINK_OTHER) &&
 	       is_group_address(pkt->addr.destination_be);
 }
 
 /* Offload has left segments joined whose length no header can state (BIG TCP). No frame
  * of that size comes from a wire. */
-static __always_inline bool may_exceed_ip_length(const struct pkt *pkt, __u32 bytes)
+static __always_inline bool may_exceed_ip_length(const struct pkt *pkt,
+						 __u32 bytes)
 {
 	return pkt->in.is_gso || bytes > IP_PACKET_MAX;
 }
@@ -126,8 +127,8 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	if (fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) {
 		pkt->full.fragment_id = ip->id;
 		if (fragment_note(pkt, (fragment & IP_FRAGMENT_OFFSET) * 8,
-				 fragment & IP_MORE_FRAGMENTS, bytes,
-				 IP_PACKET_MAX - header))
+				  fragment & IP_MORE_FRAGMENTS, bytes,
+				  IP_PACKET_MAX - header))
 			return STEP_DONE;
 		if (pkt->full.fragment == FRAGMENT_LATER)
 			return STEP_CONTINUE;
@@ -136,11 +137,12 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 }
 
 static __always_inline bool is_martian_v6(const __u64 source[2],
-				       const __u64 destination[2])
+					  const __u64 destination[2])
 {
 	const __u64 loopback = bpf_cpu_to_be64(1);
 
-	return (source[0] & 0xff) == 0xff || is_v4_mapped(source[0], source[1]) ||
+	return (source[0] & 0xff) == 0xff ||
+	       is_v4_mapped(source[0], source[1]) ||
 	       is_v4_mapped(destination[0], destination[1]) ||
 	       (!source[0] && source[1] == loopback) ||
 	       (source[0] == destination[0] && source[1] == destination[1]) ||
@@ -156,17 +158,20 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	ip = header_at(headers, pkt->full.offset, sizeof(*ip), pkt->full.packet_end);
+	ip = header_at(headers, pkt->full.offset, sizeof(*ip),
+		       pkt->full.packet_end);
 	if (!ip)
 		return drop(pkt, REASON_DROP_IP_TRUNCATED);
 	if (ip->version != 6)
 		return drop(pkt, REASON_DROP_IP_HEADER);
 	pkt->full.offset += sizeof(*ip);
 	payload = bpf_ntohs(ip->payload_len);
-	if (!payload && may_exceed_ip_length(pkt, pkt->full.packet_end - pkt->full.offset))
+	if (!payload &&
+	    may_exceed_ip_length(pkt, pkt->full.packet_end - pkt->full.offset))
 		payload = pkt->full.packet_end - pkt->full.offset;
 	if (payload > pkt->full.packet_end - pkt->full.offset ||
-	    (is_gso_tunnel(pkt) && payload != pkt->full.packet_end - pkt->full.offset))
+	    (is_gso_tunnel(pkt) &&
+	     payload != pkt->full.packet_end - pkt->full.offset))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
 	pkt->full.packet_end = pkt->full.offset + payload;
 	pkt->in.kind = KIND_IPV6;
@@ -188,10 +193,11 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 static __always_inline enum step parse_network(struct pkt *pkt,
 					       struct headers *headers)
 {
-	int step = pkt->full.ethertype == ETH_P_IP ? parse_ipv4(pkt, headers)
-					      : parse_ipv6(pkt, headers);
+	int step = pkt->full.ethertype == ETH_P_IP ? parse_ipv4(pkt, headers) :
+						     parse_ipv6(pkt, headers);
 
-	if (step == STEP_CONTINUE && !pkt->full.icmp_error && is_source_unspecified(pkt))
+	if (step == STEP_CONTINUE && !pkt->full.icmp_error &&
+	    is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	return step;
 }

@@ -9,8 +9,8 @@
 /* What comes first after the fixed header of all extension headers. */
 struct extension {
 	__u8 next;
-	__u8 length;   /* in 8 bytes after the first 8; AH: in 4 bytes, less 2 */
-	__u8 type;     /* routing */
+	__u8 length; /* in 8 bytes after the first 8; AH: in 4 bytes, less 2 */
+	__u8 type;   /* routing */
 	__u8 segments; /* routing: left */
 	__be32 id;     /* fragment */
 };
@@ -35,8 +35,8 @@ static __always_inline bool is_extension_header(__u32 next)
  * the header of a later fragment. Of a packet that an ICMP error quotes, only
  * that it is no later fragment matters.
  */
-__noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers, __u32 next,
-			  int quoted)
+__noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers,
+				__u32 next, int quoted)
 {
 	bool fragmented = false;
 	__u32 i, size;
@@ -56,12 +56,13 @@ __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers, __u32 
 			return -REASON_DROP_EXTENSION_HEADER;
 		if (pkt->full.offset + sizeof(*header) > pkt->full.packet_end)
 			break;
-		header = header_at(headers, pkt->full.offset, sizeof(*header), pkt->full.packet_end);
+		header = header_at(headers, pkt->full.offset, sizeof(*header),
+				   pkt->full.packet_end);
 		if (!header)
 			return -REASON_DROP_EXTENSION_HEADER;
 		if (next != IPPROTO_FRAGMENT) {
-			size = next == IPPROTO_AH ? (header->length + 2) * 4
-						  : (header->length + 1) * 8;
+			size = next == IPPROTO_AH ? (header->length + 2) * 4 :
+						    (header->length + 1) * 8;
 			if (size > pkt->full.packet_end - pkt->full.offset)
 				break;
 			if (next == IPPROTO_ROUTING &&
@@ -82,13 +83,15 @@ __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers, __u32 
 			continue;
 		pkt->full.fragment_id = fragment->id;
 		if (fragment_note(pkt, offset & 0xfff8, offset & 1,
-				 pkt->full.packet_end - pkt->full.offset, IP_PACKET_MAX))
+				  pkt->full.packet_end - pkt->full.offset,
+				  IP_PACKET_MAX))
 			return -REASON_DROP_FRAGMENT;
 		if (pkt->full.fragment == FRAGMENT_LATER)
 			return 0;
 	}
-	return pkt->full.fragment == FRAGMENT_FIRST ? -REASON_DROP_FRAGMENT_TINY
-					       : -REASON_DROP_EXTENSION_HEADER;
+	return pkt->full.fragment == FRAGMENT_FIRST ?
+		       -REASON_DROP_FRAGMENT_TINY :
+		       -REASON_DROP_EXTENSION_HEADER;
 }
 
 #endif

@@ -23,15 +23,17 @@
 static __always_inline enum step drop_truncated(struct pkt *pkt, __u32 size)
 {
 	return drop(pkt, pkt->full.fragment == FRAGMENT_FIRST &&
-					 pkt->full.offset + size > pkt->full.packet_end
-				 ? REASON_DROP_FRAGMENT_TINY
-				 : REASON_DROP_L4_TRUNCATED);
+					 pkt->full.offset + size >
+						 pkt->full.packet_end ?
+				 REASON_DROP_FRAGMENT_TINY :
+				 REASON_DROP_L4_TRUNCATED);
 }
 
 static __always_inline enum step parse_tcp(struct pkt *pkt,
 					   struct headers *headers)
 {
-	struct tcphdr *tcp = header_at(headers, pkt->full.offset, sizeof(*tcp), pkt->full.packet_end);
+	struct tcphdr *tcp = header_at(headers, pkt->full.offset, sizeof(*tcp),
+				       pkt->full.packet_end);
 	__u32 header;
 
 	if (!tcp)
@@ -40,9 +42,9 @@ static __always_inline enum step parse_tcp(struct pkt *pkt,
 	if (header < sizeof(*tcp))
 		return drop(pkt, REASON_DROP_L4_HEADER);
 	if (header > pkt->full.packet_end - pkt->full.offset)
-		return drop(pkt, pkt->full.fragment == FRAGMENT_FIRST
-					 ? REASON_DROP_FRAGMENT_TINY
-					 : REASON_DROP_L4_HEADER);
+		return drop(pkt, pkt->full.fragment == FRAGMENT_FIRST ?
+					 REASON_DROP_FRAGMENT_TINY :
+					 REASON_DROP_L4_HEADER);
 	read_tcp(pkt, tcp);
 	return is_valid_tcp_flags(pkt->in.tcp_flags) ?
 		       STEP_CONTINUE :
@@ -66,35 +68,40 @@ static __always_inline bool is_dhcp(const struct pkt *pkt)
 	bool to_link = is_link_local(pkt->addr.destination_be);
 
 	if (pkt->full.fragment ||
-	    !has_dhcp_ports(pkt->in.source_port, pkt->in.destination_port, pkt->in.kind))
+	    !has_dhcp_ports(pkt->in.source_port, pkt->in.destination_port,
+			    pkt->in.kind))
 		return false;
 	/* Linux forwards link-local packets of IPv4. */
 	if (pkt->in.kind == KIND_IPV4)
 		return (from_link && to_link) || is_source_unspecified(pkt) ||
 		       pkt->addr.destination_be[1] >> 32 == 0xffffffff;
 	return !is_source_unspecified(pkt) &&
-	       (from_link || to_link || is_dhcpv6_group(pkt->addr.destination_be));
+	       (from_link || to_link ||
+		is_dhcpv6_group(pkt->addr.destination_be));
 }
 
 static __always_inline enum step parse_udp(struct pkt *pkt,
 					   struct headers *headers)
 {
-	struct udphdr *udp = header_at(headers, pkt->full.offset, sizeof(*udp), pkt->full.packet_end);
+	struct udphdr *udp = header_at(headers, pkt->full.offset, sizeof(*udp),
+				       pkt->full.packet_end);
 	__u32 stated, tunnel;
 
 	if (!udp)
 		return drop_truncated(pkt, sizeof(*udp));
 	stated = bpf_ntohs(udp->len);
 	if (!pkt->in.is_gso &&
-	    (stated < sizeof(*udp) || (pkt->full.fragment != FRAGMENT_FIRST &&
-				       stated > pkt->full.packet_end - pkt->full.offset)))
+	    (stated < sizeof(*udp) ||
+	     (pkt->full.fragment != FRAGMENT_FIRST &&
+	      stated > pkt->full.packet_end - pkt->full.offset)))
 		return drop(pkt, REASON_DROP_L4_HEADER);
 	pkt->in.source_port = bpf_ntohs(udp->source);
 	pkt->in.destination_port = bpf_ntohs(udp->dest);
 	pkt->in.may_create_flow = 1;
 	if (is_dhcp(pkt))
 		return pass(pkt, REASON_PASS_DHCP);
-	tunnel = pkt->full.tunnel ? 0 : tunnel_of_port(pkt->in.destination_port);
+	tunnel = pkt->full.tunnel ? 0 :
+				    tunnel_of_port(pkt->in.destination_port);
 	if (!tunnel)
 		return STEP_CONTINUE;
 	if (!pkt->in.is_gso)
@@ -133,7 +140,8 @@ static __always_inline enum step parse_sctp(struct pkt *pkt,
 	struct sctp_head *sctp;
 	struct sctp_init *init;
 
-	sctp = header_at(headers, pkt->full.offset, sizeof(*sctp), pkt->full.packet_end);
+	sctp = header_at(headers, pkt->full.offset, sizeof(*sctp),
+			 pkt->full.packet_end);
 	if (!sctp)
 		return drop_truncated(pkt, sizeof(*sctp));
 	pkt->in.source_port = bpf_ntohs(sctp->source);
@@ -142,10 +150,12 @@ static __always_inline enum step parse_sctp(struct pkt *pkt,
 	pkt->full.chunk = sctp->chunk;
 	pkt->full.chunk_flags = sctp->chunk_flags;
 	pkt->in.may_create_flow = may_create_sctp_flow(pkt->full.chunk);
-	init = header_at(headers, pkt->full.offset, sizeof(*init), pkt->full.packet_end);
+	init = header_at(headers, pkt->full.offset, sizeof(*init),
+			 pkt->full.packet_end);
 	if (pkt->full.chunk == SCTP_CHUNK_INIT && !init)
 		return drop_truncated(pkt, sizeof(*init));
-	if (pkt->in.may_create_flow && !sctp->tag != (pkt->full.chunk == SCTP_CHUNK_INIT))
+	if (pkt->in.may_create_flow &&
+	    !sctp->tag != (pkt->full.chunk == SCTP_CHUNK_INIT))
 		return drop(pkt, REASON_DROP_L4_HEADER);
 	if (init && (pkt->full.chunk == SCTP_CHUNK_INIT ||
 		     pkt->full.chunk == SCTP_CHUNK_INIT_ACK))
@@ -158,7 +168,8 @@ static __always_inline bool is_link_mld(const struct pkt *pkt, __u8 type)
 	return (type == MLD_QUERY || type == MLD_REPORT || type == MLD_DONE ||
 		type == MLD_REPORT_V2) &&
 	       pkt->full.hop_limit == LINK_ONLY && !pkt->full.fragment &&
-	       (is_link_local(pkt->addr.source_be) || is_source_unspecified(pkt));
+	       (is_link_local(pkt->addr.source_be) ||
+		is_source_unspecified(pkt));
 }
 
 /*
@@ -173,8 +184,9 @@ static __always_inline bool is_nd_of_host(const struct pkt *pkt)
 {
 	if (BRIDGE)
 		return false;
-	return is_host_address(pkt->env.hook == HOOK_TC ? pkt->addr.source_be
-						: pkt->addr.destination_be);
+	return is_host_address(pkt->env.hook == HOOK_TC ?
+				       pkt->addr.source_be :
+				       pkt->addr.destination_be);
 }
 
 static __always_inline bool is_nd_in_subnet(const struct pkt *pkt)
@@ -182,13 +194,15 @@ static __always_inline bool is_nd_in_subnet(const struct pkt *pkt)
 	const __u64 subnet[2] = { pkt->addr.source_be[0], 0 };
 
 	return pkt->addr.source_be[0] == pkt->addr.destination_be[0] &&
-	       (BRIDGE || pkt->in.link_target == LINK_NONE || pkt->in.link_target == LINK_OTHER ||
+	       (BRIDGE || pkt->in.link_target == LINK_NONE ||
+		pkt->in.link_target == LINK_OTHER ||
 		address_flags(subnet) & OWN_SUBNET);
 }
 
 static __always_inline bool is_nd_on_link(const struct pkt *pkt, __u8 type)
 {
-	const __u64 *source = pkt->addr.source_be, *destination = pkt->addr.destination_be;
+	const __u64 *source = pkt->addr.source_be,
+		    *destination = pkt->addr.destination_be;
 	bool link = is_link_local(source);
 	bool to_link = is_link_local(destination) ||
 		       (destination[0] & 0xffff) == 0x02ff;
@@ -207,7 +221,8 @@ static __always_inline enum step parse_icmp(struct pkt *pkt,
 	struct icmp_header *icmp;
 	bool request;
 
-	icmp = header_at(headers, pkt->full.offset, sizeof(*icmp), pkt->full.packet_end);
+	icmp = header_at(headers, pkt->full.offset, sizeof(*icmp),
+			 pkt->full.packet_end);
 	if (!icmp)
 		return drop_truncated(pkt, sizeof(*icmp));
 	pkt->in.may_create_flow = 1;
@@ -259,7 +274,8 @@ __noinline int parse_layer4(struct pkt *pkt, struct headers *headers)
 		return parse_icmp(pkt, headers);
 	if (is_link_igmp(pkt))
 		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
-	pkt->in.may_create_flow = 1; /* any other protocol: one flow per pair of addresses */
+	pkt->in.may_create_flow =
+		1; /* any other protocol: one flow per pair of addresses */
 	return STEP_CONTINUE;
 }
 

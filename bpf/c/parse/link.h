@@ -27,16 +27,18 @@ static __always_inline bool is_link_local_control(const struct ethhdr *eth)
  * carry what policy is about; so does IP under its ethertype or SAP, whoever's.
  */
 static __always_inline bool is_llc_forwarded(const struct pkt *pkt,
-				       struct headers *headers)
+					     struct headers *headers)
 {
-	__u8 *llc = header_at(headers, pkt->full.offset, 2, pkt->full.packet_end);
+	__u8 *llc =
+		header_at(headers, pkt->full.offset, 2, pkt->full.packet_end);
 	__u32 vendor, type;
 
 	if (!llc || (llc[0] & 0xfe) == LLC_IP || (llc[1] & 0xfe) == LLC_IP)
 		return false;
 	if ((llc[0] & 0xfe) != LLC_SNAP)
 		return true;
-	llc = header_at(headers, pkt->full.offset, SNAP_HEADER, pkt->full.packet_end);
+	llc = header_at(headers, pkt->full.offset, SNAP_HEADER,
+			pkt->full.packet_end);
 	if (!llc || llc[0] != LLC_SNAP || llc[1] != LLC_SNAP ||
 	    llc[2] != LLC_UI || pkt->in.link_target != LINK_GROUP)
 		return false;
@@ -66,7 +68,8 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 
 	if (!pkt || !headers)
 		return STEP_DONE;
-	eth = header_at(headers, pkt->full.offset, sizeof(*eth), pkt->full.packet_end);
+	eth = header_at(headers, pkt->full.offset, sizeof(*eth),
+			pkt->full.packet_end);
 	if (!eth)
 		return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 	type = bpf_ntohs(eth->h_proto);
@@ -75,7 +78,8 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 	for (i = 0; i <= VLAN_TAGS_MAX && is_vlan_type(type); i++) {
 		if (pkt->in.vlan_tags == VLAN_TAGS_MAX)
 			return drop(pkt, REASON_DROP_VLAN);
-		word = header_at(headers, pkt->full.offset, 4, pkt->full.packet_end);
+		word = header_at(headers, pkt->full.offset, 4,
+				 pkt->full.packet_end);
 		if (!word)
 			return drop(pkt, REASON_DROP_ETH_TRUNCATED);
 		vlan_enter(pkt, bpf_ntohs(word[0]));
@@ -95,8 +99,8 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 		return BRIDGE && is_llc_forwarded(pkt, headers) ?
 			       pass(pkt, REASON_PASS_LLC) :
 			       drop(pkt, REASON_DROP_ETHERTYPE);
-	return is_ethertype_allowed(type) ? pass(pkt, REASON_PASS_ETHERTYPE)
-				      : drop(pkt, REASON_DROP_ETHERTYPE);
+	return is_ethertype_allowed(type) ? pass(pkt, REASON_PASS_ETHERTYPE) :
+					    drop(pkt, REASON_DROP_ETHERTYPE);
 }
 
 #endif

@@ -27,17 +27,18 @@ static __always_inline bool is_tunnel_peer(const struct pkt *pkt, __u32 tunnel)
 		const volatile struct tunnel_peer *peer = &TUNNEL_PEERS[i];
 
 		if (peer->kind == pkt->in.kind && peer->tunnel == tunnel &&
-		    (pkt->addr.source_be[0] & peer->mask_be[0]) == peer->addr_be[0] &&
-		    (pkt->addr.source_be[1] & peer->mask_be[1]) == peer->addr_be[1])
+		    (pkt->addr.source_be[0] & peer->mask_be[0]) ==
+			    peer->addr_be[0] &&
+		    (pkt->addr.source_be[1] & peer->mask_be[1]) ==
+			    peer->addr_be[1])
 			return true;
 	}
 	return false;
 }
 
 /* Leaves pkt->at at the inner frame or packet and its type in pkt->full.ethertype. */
-static __always_inline enum step tunnel_enter(struct pkt *pkt,
-					      struct headers *headers,
-					      __u32 tunnel)
+static __always_inline enum step
+tunnel_enter(struct pkt *pkt, struct headers *headers, __u32 tunnel)
 {
 	struct tunnel_head *head;
 	__u32 size = sizeof(*head);
@@ -48,7 +49,8 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 		return drop(pkt, REASON_DROP_FRAGMENT);
 	if (!is_tunnel_peer(pkt, tunnel))
 		return drop(pkt, REASON_DROP_TUNNEL_PEER);
-	head = header_at(headers, pkt->full.offset, sizeof(*head), pkt->full.packet_end);
+	head = header_at(headers, pkt->full.offset, sizeof(*head),
+			 pkt->full.packet_end);
 	if (!head)
 		return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	pkt->full.ethertype = ETH_P_TEB;
@@ -60,7 +62,8 @@ static __always_inline enum step tunnel_enter(struct pkt *pkt,
 		pkt->full.ethertype = bpf_ntohs(head->type);
 		if (head->first & GENEVE_VERSION ||
 		    head->second & GENEVE_CONTROL ||
-		    (pkt->full.ethertype != ETH_P_TEB && pkt->full.ethertype != ETH_P_IP &&
+		    (pkt->full.ethertype != ETH_P_TEB &&
+		     pkt->full.ethertype != ETH_P_IP &&
 		     pkt->full.ethertype != ETH_P_IPV6))
 			return drop(pkt, REASON_DROP_TUNNEL_HEADER);
 	}

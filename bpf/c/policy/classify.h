@@ -21,7 +21,8 @@ volatile const __u32 HOST_KEYS[HOST_NH_WORDS] = {};
 #define HOST_MUL 0x9e3779b97f4a7c15ULL
 
 /* One bucket of the exact table. A global function, as flow_find_in is. */
-__noinline int host_find_in_bucket(__u32 bucket, __u32 tag, __u64 first, __u64 second)
+__noinline int host_find_in_bucket(__u32 bucket, __u32 tag, __u64 first,
+				   __u64 second)
 {
 	__u64 *word = bpf_map_lookup_elem(&host_tags, &bucket);
 	struct host_bucket *bucket_data;
@@ -37,7 +38,8 @@ __noinline int host_find_in_bucket(__u32 bucket, __u32 tag, __u64 first, __u64 s
 	if (!bucket_data)
 		return -1;
 	for (i = 0; i < HOST_SLOTS && slots; i++) {
-		struct host_entry *entry = &bucket_data->entry[lowest_slot(slots)];
+		struct host_entry *entry =
+			&bucket_data->entry[lowest_slot(slots)];
 
 		if (entry->addr_be[0] == first && entry->addr_be[1] == second)
 			return entry->class_id;
@@ -63,9 +65,11 @@ static __always_inline int host_class(const __u64 address_be[2])
 	if (first == second)
 		second ^= 1;
 	tag = (more >> 8 & 0xff) ?: 1;
-	class_id = host_find_in_bucket(first, tag, address_be[0], address_be[1]);
+	class_id =
+		host_find_in_bucket(first, tag, address_be[0], address_be[1]);
 	if (class_id < 0)
-		class_id = host_find_in_bucket(second, tag, address_be[0], address_be[1]);
+		class_id = host_find_in_bucket(second, tag, address_be[0],
+					       address_be[1]);
 	return class_id;
 }
 

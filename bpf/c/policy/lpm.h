@@ -33,7 +33,8 @@ static __always_inline int one_prefix_class(__u32 word, __u64 rest)
 
 	if (!pair)
 		return -1;
-	return ((word ^ rest) & ONE_BITS_MASK) >> host ? pair->outside : pair->inside;
+	return ((word ^ rest) & ONE_BITS_MASK) >> host ? pair->outside :
+							 pair->inside;
 }
 
 /* The class of the range that rest lies in. Counted without a branch: which range
@@ -93,9 +94,11 @@ static __always_inline int lpm_class(__u32 kind, void *direct, void *nodes,
 		hi = hi << LPM_STRIDE | lo >> (64 - LPM_STRIDE);
 		lo <<= LPM_STRIDE;
 		if (node->children >> slot & 1) {
-			at = node->child_base + popcount64(node->children & upto) - 1;
+			at = node->child_base +
+			     popcount64(node->children & upto) - 1;
 		} else {
-			at = node->leaf_base + popcount64(node->leaves & upto) - 1;
+			at = node->leaf_base + popcount64(node->leaves & upto) -
+			     1;
 			if (!u32_at(leaves, at, &at))
 				return -1;
 			break;
@@ -104,11 +107,11 @@ static __always_inline int lpm_class(__u32 kind, void *direct, void *nodes,
 	if (!(at & LPM_LEAF))
 		return -1;
 	if (at & LPM_RANGES)
-		return kind == KIND_IPV4
-			       ? ranges4_class(at & LPM_INDEX,
-					       hi >> (64 - RANGES4_BITS))
-			       : ranges6_class(at & LPM_INDEX,
-					       hi >> (64 - RANGES6_BITS));
+		return kind == KIND_IPV4 ?
+			       ranges4_class(at & LPM_INDEX,
+					     hi >> (64 - RANGES4_BITS)) :
+			       ranges6_class(at & LPM_INDEX,
+					     hi >> (64 - RANGES6_BITS));
 	if (kind == KIND_IPV4 && at & LPM_ONE)
 		return one_prefix_class(at, hi >> (64 - RANGES4_BITS));
 	return at & LPM_INDEX;
@@ -119,14 +122,15 @@ static __always_inline int prefix_class(const __u64 address_be[2], __u8 kind)
 {
 	if (kind == KIND_IPV4)
 		return !LPM4 ? DEFAULT_CLASS4 :
-			lpm_class(KIND_IPV4, &lpm4_direct, &lpm4_nodes,
-				  &lpm4_leaves,
-				  (__u64)bpf_ntohl(address_be[1] >> 32) << 32, 0,
-				  LPM_LEVELS_V4);
+			       lpm_class(KIND_IPV4, &lpm4_direct, &lpm4_nodes,
+					 &lpm4_leaves,
+					 (__u64)bpf_ntohl(address_be[1] >> 32)
+						 << 32,
+					 0, LPM_LEVELS_V4);
 	return !LPM6 ? DEFAULT_CLASS6 :
-		lpm_class(KIND_IPV6, &lpm6_direct, &lpm6_nodes, &lpm6_leaves,
-			  bpf_be64_to_cpu(address_be[0]),
-			  bpf_be64_to_cpu(address_be[1]), LPM_LEVELS_V6);
+		       lpm_class(KIND_IPV6, &lpm6_direct, &lpm6_nodes,
+				 &lpm6_leaves, bpf_be64_to_cpu(address_be[0]),
+				 bpf_be64_to_cpu(address_be[1]), LPM_LEVELS_V6);
 }
 
 #endif

@@ -12,19 +12,20 @@
  * node's packets come in on the side of the inside. */
 static __always_inline bool may_be_own_address(const struct pkt *pkt)
 {
-	return pkt->env.hook == HOOK_TC ? !pkt->env.is_forwarded : pkt->env.hook == HOOK_PROBE;
+	return pkt->env.hook == HOOK_TC ? !pkt->env.is_forwarded :
+					  pkt->env.hook == HOOK_PROBE;
 }
 
 static __always_inline bool may_be_own_node(const struct pkt *pkt)
 {
-	return may_be_own_address(pkt) || (BRIDGE && INTERNAL_COUNT && !pkt->env.from_external);
+	return may_be_own_address(pkt) ||
+	       (BRIDGE && INTERNAL_COUNT && !pkt->env.from_external);
 }
 
 /* Egress at the source AND ingress at the destination; replies need no rule. */
-static __always_inline enum step match_rules(struct pkt *pkt,
-					    const struct class_record *source,
-					    const struct class_record *destination,
-					    __u32 port)
+static __always_inline enum step
+match_rules(struct pkt *pkt, const struct class_record *source,
+	    const struct class_record *destination, __u32 port)
 {
 	if (source->endpoint && source->endpoint == destination->endpoint &&
 	    may_be_own_address(pkt)) {
@@ -36,8 +37,8 @@ static __always_inline enum step match_rules(struct pkt *pkt,
 	if (source->flags & CLASS_UNKNOWN)
 		pkt->out.egress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
 	else if (source->egress_subject &&
-	    !cell_at(source->egress_subject, destination->peer, port,
-		     &pkt->out.egress_cell))
+		 !cell_at(source->egress_subject, destination->peer, port,
+			  &pkt->out.egress_cell))
 		return drop(pkt, REASON_DROP_MAP_ERROR);
 	pkt->out.ingress_cell = RULE_NOT_ISOLATED;
 	if (source->flags & CLASS_NODE && source->node == destination->node &&
@@ -59,7 +60,8 @@ static __always_inline __u32 first_denial(__u32 before, __u32 cell)
 
 /* Addresses with several owners: what every owner of the one may with every owner of
  * the other. Global functions, verified once. */
-__noinline int match_destination_owners(struct pkt *pkt, __u32 source_class, __u32 class, __u32 port)
+__noinline int match_destination_owners(struct pkt *pkt, __u32 source_class,
+					__u32 class, __u32 port)
 {
 	struct class_record *source, *destination;
 	__u32 egress, ingress;
@@ -74,11 +76,14 @@ __noinline int match_destination_owners(struct pkt *pkt, __u32 source_class, __u
 			return drop(pkt, REASON_DROP_MAP_ERROR);
 		egress = pkt->out.egress_cell;
 		ingress = pkt->out.ingress_cell;
-		if (match_rules(pkt, source, destination, port) != STEP_CONTINUE)
+		if (match_rules(pkt, source, destination, port) !=
+		    STEP_CONTINUE)
 			return STEP_DONE;
 		if (egress != RULE_NONE) {
-			pkt->out.egress_cell = first_denial(egress, pkt->out.egress_cell);
-			pkt->out.ingress_cell = first_denial(ingress, pkt->out.ingress_cell);
+			pkt->out.egress_cell =
+				first_denial(egress, pkt->out.egress_cell);
+			pkt->out.ingress_cell =
+				first_denial(ingress, pkt->out.ingress_cell);
 		}
 		class = destination->flags >> CLASS_ALSO_SHIFT;
 		if (!class)
@@ -87,8 +92,8 @@ __noinline int match_destination_owners(struct pkt *pkt, __u32 source_class, __u
 	return STEP_CONTINUE;
 }
 
-__noinline int match_owners(struct pkt *pkt, __u32 source_class, __u32 destination_class,
-			    __u32 port)
+__noinline int match_owners(struct pkt *pkt, __u32 source_class,
+			    __u32 destination_class, __u32 port)
 {
 	struct class_record *source;
 	int i, step;
@@ -98,7 +103,8 @@ __noinline int match_owners(struct pkt *pkt, __u32 source_class, __u32 destinati
 	pkt->out.egress_cell = RULE_NONE;
 	pkt->out.ingress_cell = RULE_NONE;
 	for (i = 0; i < CLASS_OWNERS_MAX; i++) {
-		step = match_destination_owners(pkt, source_class, destination_class, port);
+		step = match_destination_owners(pkt, source_class,
+						destination_class, port);
 		if (step != STEP_CONTINUE)
 			return step;
 		source = bpf_map_lookup_elem(&classes, &source_class);

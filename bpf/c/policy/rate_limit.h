@@ -14,7 +14,8 @@ ARRAY(limits, struct rule_limit, 1);
 volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
 
 /* May the rule of this cell open one more flow? */
-static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell, __u64 now)
+static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell,
+					   __u64 now)
 {
 	__u32 rule = cell & CELL_RULE_MASK, index = 0;
 	bool low = pkt->in.sender_is_lower != pkt->out.is_reversed;
@@ -28,9 +29,10 @@ static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell, __u64 no
 	if (!limit || !state)
 		return true;
 	if (source_bucket_take(&limit_sources, &pkt->key, low, rule, now,
-			 limit->source_interval, limit->source_burst) &&
-	    (!limit->interval || token_bucket_take(&state->bucket, now,
-					     limit->interval, limit->burst)))
+			       limit->source_interval, limit->source_burst) &&
+	    (!limit->interval ||
+	     token_bucket_take(&state->bucket, now, limit->interval,
+			       limit->burst)))
 		return true;
 	__sync_fetch_and_add(&state->limited, pkt->env.packets);
 	return false;

@@ -13,7 +13,8 @@
 #include "address/own.h"
 #include "core/step.h"
 
-volatile const __u32 ISOLATES = 0; /* ISOLATES_*: whom this generation isolates */
+volatile const __u32 ISOLATES =
+	0; /* ISOLATES_*: whom this generation isolates */
 volatile const __u32 GROUP_COUNT = 0;
 volatile const struct group_prefix GROUPS[GROUPS_MAX] = {};
 volatile const __u32 LINK_SERVICE_COUNT = 0;
@@ -38,12 +39,12 @@ struct control_group {
 };
 
 static const struct control_group CONTROL_GROUPS[] = {
-	{ IPPROTO_OSPF, 5, 0x05, 0 },	 { IPPROTO_OSPF, 6, 0x06, 0 },
-	{ IPPROTO_EIGRP, 10, 0x0a, 0 },	 { IPPROTO_PIM, 13, 0x0d, 0 },
-	{ IPPROTO_VRRP, 18, 0x12, 0 },	 { IPPROTO_UDP, 9, 0, 520 },
-	{ IPPROTO_UDP, 0, 0x09, 521 },	 { IPPROTO_UDP, 2, 0x02, 646 },
-	{ IPPROTO_UDP, 2, 0, 1985 },	 { IPPROTO_UDP, 102, 0, 1985 },
-	{ IPPROTO_UDP, 0, 0x66, 2029 },	 { IPPROTO_UDP, 102, 0x66, 3222 },
+	{ IPPROTO_OSPF, 5, 0x05, 0 },   { IPPROTO_OSPF, 6, 0x06, 0 },
+	{ IPPROTO_EIGRP, 10, 0x0a, 0 }, { IPPROTO_PIM, 13, 0x0d, 0 },
+	{ IPPROTO_VRRP, 18, 0x12, 0 },  { IPPROTO_UDP, 9, 0, 520 },
+	{ IPPROTO_UDP, 0, 0x09, 521 },  { IPPROTO_UDP, 2, 0x02, 646 },
+	{ IPPROTO_UDP, 2, 0, 1985 },    { IPPROTO_UDP, 102, 0, 1985 },
+	{ IPPROTO_UDP, 0, 0x66, 2029 }, { IPPROTO_UDP, 102, 0x66, 3222 },
 };
 
 /* A global function, verified once. */
@@ -56,11 +57,13 @@ __noinline int is_control_group(struct pkt *pkt)
 		return 0;
 	last = pkt->addr.destination_be[1] >> 56;
 	v4 = pkt->in.kind == KIND_IPV4;
-	if (v4 ? (pkt->addr.destination_be[1] >> 32 & 0xffffff) != 0x0000e0
-	       : pkt->addr.destination_be[0] != bpf_cpu_to_be64(0xff02ULL << 48) ||
-			 pkt->addr.destination_be[1] << 8)
+	if (v4 ? (pkt->addr.destination_be[1] >> 32 & 0xffffff) != 0x0000e0 :
+		 pkt->addr.destination_be[0] !=
+				    bpf_cpu_to_be64(0xff02ULL << 48) ||
+			    pkt->addr.destination_be[1] << 8)
 		return 0;
-	for (i = 0; i < sizeof(CONTROL_GROUPS) / sizeof(CONTROL_GROUPS[0]); i++) {
+	for (i = 0; i < sizeof(CONTROL_GROUPS) / sizeof(CONTROL_GROUPS[0]);
+	     i++) {
 		const struct control_group *group = &CONTROL_GROUPS[i];
 
 		if (pkt->in.protocol == group->protocol && last &&
@@ -81,8 +84,10 @@ __noinline int is_allowed_group(struct pkt *pkt)
 		const volatile struct group_prefix *group = &GROUPS[i];
 
 		if (group->kind == pkt->in.kind &&
-		    (pkt->addr.destination_be[0] & group->mask_be[0]) == group->addr_be[0] &&
-		    (pkt->addr.destination_be[1] & group->mask_be[1]) == group->addr_be[1])
+		    (pkt->addr.destination_be[0] & group->mask_be[0]) ==
+			    group->addr_be[0] &&
+		    (pkt->addr.destination_be[1] & group->mask_be[1]) ==
+			    group->addr_be[1])
 			return 1;
 	}
 	return 0;
@@ -95,8 +100,10 @@ __noinline int is_link_service(struct pkt *pkt, __u32 port)
 
 	if (!pkt)
 		return 0;
-	if (pkt->in.protocol == IPPROTO_OSPF || pkt->in.protocol == IPPROTO_EIGRP ||
-	    pkt->in.protocol == IPPROTO_PIM || pkt->in.protocol == IPPROTO_VRRP ||
+	if (pkt->in.protocol == IPPROTO_OSPF ||
+	    pkt->in.protocol == IPPROTO_EIGRP ||
+	    pkt->in.protocol == IPPROTO_PIM ||
+	    pkt->in.protocol == IPPROTO_VRRP ||
 	    (pkt->in.protocol == IPPROTO_UDP &&
 	     (port == BFD_CONTROL || port == BFD_ECHO)))
 		return 1;
@@ -111,14 +118,16 @@ __noinline int is_link_service(struct pkt *pkt, __u32 port)
 static __always_inline bool is_sent_by_host(const struct pkt *pkt,
 					    const __u64 sender_be[2])
 {
-	return pkt->env.hook == HOOK_TC && pkt->env.is_from_host && is_host_address(sender_be);
+	return pkt->env.hook == HOOK_TC && pkt->env.is_from_host &&
+	       is_host_address(sender_be);
 }
 
 /* Is it link-local traffic of an endpoint and not of this machine? On a bridge none is
  * the machine's. What the machine forwards comes from a network that it routes. */
 static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
 {
-	bool from = is_link_local(pkt->addr.source_be), to = is_link_local(pkt->addr.destination_be);
+	bool from = is_link_local(pkt->addr.source_be),
+	     to = is_link_local(pkt->addr.destination_be);
 
 	if (BRIDGE)
 		return from || to;
@@ -134,7 +143,8 @@ static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
  * address, as the broadcasts of a subnet. What leaves a machine has its senders' leave. */
 static __always_inline bool is_group_restricted(const struct pkt *pkt)
 {
-	bool group = pkt->in.link_target == LINK_GROUP || is_group_address(pkt->addr.destination_be);
+	bool group = pkt->in.link_target == LINK_GROUP ||
+		     is_group_address(pkt->addr.destination_be);
 
 	if (!group)
 		return false;
@@ -150,13 +160,15 @@ static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 	/* The probe is of no machine, but may be of a bridge. */
 	if (!ISOLATES || (pkt->env.hook == HOOK_PROBE && !BRIDGE))
 		return STEP_CONTINUE;
-	if (is_group_address(pkt->addr.destination_be) || pkt->in.link_target == LINK_GROUP)
+	if (is_group_address(pkt->addr.destination_be) ||
+	    pkt->in.link_target == LINK_GROUP)
 		return !is_group_restricted(pkt) || is_control_group(pkt) ||
 				       is_allowed_group(pkt) ?
 			       STEP_CONTINUE :
 			       drop(pkt, REASON_DROP_GROUP);
 	/* To all of a subnet of this machine, in a frame to one station. */
-	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE && pkt->env.hook == HOOK_XDP &&
+	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE &&
+	    pkt->env.hook == HOOK_XDP &&
 	    address_flags(pkt->addr.destination_be) & OWN_BROADCAST)
 		return drop(pkt, REASON_DROP_GROUP);
 	return !is_foreign_link_local(pkt) || is_link_service(pkt, port) ?
