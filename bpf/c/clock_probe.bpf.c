@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Both clocks of clock.h, written over the frame; never attached. */
+/* Writes both clocks of core/clock.h over the frame, for calibration; never
+ * attached. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -76,7 +76,8 @@ static __always_inline bool is_control_blocked(struct pkt *pkt)
 }
 
 /* Control packets have no flow. One with a foreign source continues to the
- * policy program, which checks whether an endpoint or a node has the address. */
+ * policy program, which checks whether an endpoint or a node has the
+ * address. */
 static __always_inline bool has_control_foreign_source(struct pkt *pkt)
 {
 	pkt->env.has_foreign_source =
@@ -245,7 +246,7 @@ int entry_probe(struct xdp_md *ctx)
 		return finish_probe(ctx, pkt);
 	pkt->out.probe_steps = PROBE_PARSED;
 
-	/* What entry_xdp does before policy, except flow table and antispoof. */
+	/* As entry_xdp, without flow table and antispoof. */
 	if (is_failsafe(pkt)) {
 		pass(pkt, REASON_PASS_FAILSAFE);
 		return finish_probe(ctx, pkt);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* For the other end of a veth pair: it delivers what XDP sends only to somebody
- * who receives by XDP. */
+/* XDP_PASS for the peer of a veth pair: a veth delivers frames sent by XDP only
+ * if its peer has an XDP program. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

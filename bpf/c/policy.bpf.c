@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
-/*
- * The policy program of one generation: judges what the flow table could not
- * answer, and writes the answer there. One instance per generation, with tables
- * of its own; reached only by tail call.
- */
+/* The policy program of one generation: evaluates policy for packets without a
+ * current flow, and writes the verdict to the flow table. One instance per
+ * generation, with its own tables; reached only by tail call. */
 #include "flow/advance.h"
 #include "flow/insert.h"
 #include "guard/syn_cookie.h"
@@ -15,10 +13,10 @@
 #include "verdict.h"
 
 volatile const __u32 GENERATION = 0;
-volatile const __u32 KEEP = 0; /* established flows outlive a policy change */
-volatile const __u32 TCP_STRICT = 0; /* only a SYN opens a TCP flow */
+volatile const __u32 KEEP = 0; /* established flows survive a policy change */
+volatile const __u32 TCP_STRICT = 0; /* only a SYN creates a TCP flow */
 
-/* During the warm-up connections are taken up where they are. */
+/* Warm-up mode picks connections up midstream. */
 static __always_inline bool is_warm_up_pickup(const struct pkt *pkt)
 {
 	return pkt->env.is_warm_up && !pkt->in.may_create_flow &&
@@ -28,10 +26,10 @@ static __always_inline bool is_warm_up_pickup(const struct pkt *pkt)
 }
 
 /*
- * A segment from the middle of a connection (TCP or SCTP) opens a flow only where no policy
- * isolates either end in either direction: then the other direction would pass
- * as well, and there is nothing that the segment could be a way around. Who
- * opened such a flow is a guess, so it is held to the same under a new policy.
+ * A midstream segment (TCP or SCTP) creates a flow only if no policy isolates
+ * either end in either direction: then the other direction would pass as well,
+ * and there is no rule to evade. The original direction of such a flow is a
+ * guess, so a new policy holds it to the same condition.
  */
 static __always_inline enum step flow_creation_step(struct pkt *pkt,
 						    struct class_record *a,
@@ -48,7 +46,7 @@ static __always_inline enum step flow_creation_step(struct pkt *pkt,
 	if (pkt->in.protocol == IPPROTO_ICMP ||
 	    pkt->in.protocol == IPPROTO_ICMPV6)
 		return drop(pkt, REASON_DROP_ICMP_NO_FLOW);
-	/* Of several owners the first one's subjects do not say it. */
+	/* The subjects of the first owner do not cover the other owners. */
 	if (TCP_STRICT || a->egress_subject | a->ingress_subject |
 				  b->egress_subject | b->ingress_subject |
 				  (a->flags | b->flags) >> CLASS_ALSO_SHIFT)
@@ -68,8 +66,9 @@ static __always_inline enum reason pass_reason(const struct pkt *pkt)
 	return pkt->full.icmp_error ? REASON_PASS_RELATED : REASON_PASS_FLOW;
 }
 
-/* A flow under an older epoch. Denied, it stays as a tombstone: otherwise the
- * next packet of the side that answered would open it in reverse. */
+/* Finishes a flow of an older epoch. A denied flow stays as a tombstone;
+ * otherwise the next packet of the responder would create the flow in
+ * reverse. */
 static __always_inline enum step finish_revalidation(struct pkt *pkt)
 {
 	__u32 epoch = control_epoch(pkt->env.control);
@@ -79,7 +78,7 @@ static __always_inline enum step finish_revalidation(struct pkt *pkt)
 
 	if (is_denied(pkt))
 		state = STATE_DENIED;
-	else if (state == STATE_DENIED) /* allowed again: as if opened now */
+	else if (state == STATE_DENIED) /* allowed again: as if created now */
 		state = pkt->in.protocol != IPPROTO_TCP ? initial_state(pkt) :
 			flags & FLOW_REPLIED ? STATE_TCP_ESTABLISHED :
 					       STATE_TCP_SYN_RECV;
@@ -91,9 +90,12 @@ static __always_inline enum step finish_revalidation(struct pkt *pkt)
 				pass(pkt, pass_reason(pkt));
 }
 
-/* Against the direction that a tombstone stands for. A rule that allows this direction
- * asks for it; that nobody is isolated in it is no such wish: then what a server still
- * sends would open the flow of a client whose permission is gone. */
+/*
+ * A packet against the direction of a tombstone may create a flow only if a
+ * rule allows this direction. Missing isolation is not enough: remaining
+ * packets of a server would then re-create the flow of a client whose
+ * permission was revoked.
+ */
 static __always_inline bool is_tombstone_kept(const struct pkt *pkt)
 {
 	return pkt->in.protocol != IPPROTO_TCP && pkt->flow.meta &&
@@ -127,12 +129,13 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 	if (is_tombstone_kept(pkt) && !flow_expired(pkt, pkt->flow.meta))
 		return refresh_tombstone(pkt);
 	if (is_denied(pkt)) {
-		pkt->out.is_new_flow = 1; /* a hit of the rule that denies */
+		pkt->out.is_new_flow =
+			1; /* counts as a hit of the denying rule */
 		return drop(pkt, REASON_DROP_POLICY);
 	}
 	if (pkt->env.hook == HOOK_PROBE)
 		return pass(pkt, REASON_PASS_NEW);
-	/* Only what goes on is worth an entry. */
+	/* A packet that ends a connection creates no entry. */
 	if (pkt->in.tcp_flags & (TCP_RST | TCP_FIN) || is_sctp_end(pkt))
 		return pass(pkt, REASON_PASS_NEW);
 	if (FLOOD_LIMIT && pkt->env.hook == HOOK_XDP && !pkt->flow.meta &&
@@ -149,7 +152,7 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 	return pass(pkt, REASON_PASS_NEW);
 }
 
-/* KEEP: the rules that admitted the flow stay its rules. */
+/* KEEP: the flow keeps the rules that admitted it. */
 static __always_inline enum step keep_admitted(struct pkt *pkt)
 {
 	struct flow_entry *entry;
@@ -173,7 +176,7 @@ static __always_inline enum step keep_admitted(struct pkt *pkt)
 	return pass(pkt, pass_reason(pkt));
 }
 
-/* To a group, what its own rule says. */
+/* A group frame is subject to the scope rules with every packet. */
 static __always_inline enum step group_frame_step(struct pkt *pkt)
 {
 	struct direction direction;
@@ -184,8 +187,8 @@ static __always_inline enum step group_frame_step(struct pkt *pkt)
 	return scope_step(pkt, direction.port);
 }
 
-/* A packet that was asked about though its flow is judged: it leaves the flow's verdict as
- * it is. */
+/* The flow is current; the packet itself needed a check. The verdict of the
+ * flow is unchanged. */
 static __always_inline enum step current_flow_step(struct pkt *pkt)
 {
 	struct flow_entry *entry;
@@ -208,7 +211,7 @@ static __always_inline enum step current_flow_step(struct pkt *pkt)
 	return keep_admitted(pkt);
 }
 
-/* What policy says of the packet, in its direction or reversed. */
+/* Evaluates policy in the packet's direction, or reversed. */
 static __always_inline enum step evaluate(struct pkt *pkt)
 {
 	struct class_record *source, *destination;
@@ -239,11 +242,9 @@ static __always_inline enum step evaluate(struct pkt *pkt)
 
 #define EPHEMERAL_FIRST 32768 /* net.ipv4.ip_local_port_range */
 
-/*
- * A connection that was there before Bailey: the side with the ephemeral port has
- * opened it. Where ports do not tell, policy must allow it both ways. A global
- * function: verified apart from what everybody else's packets do.
- */
+/* A connection older than Bailey. The side with the ephemeral port created it.
+ * If the ports do not tell, policy must allow both directions. A global
+ * function, so that the verifier checks it apart from the main path. */
 __noinline int evaluate_warm_up(struct pkt *pkt)
 {
 	bool source, destination;
@@ -263,7 +264,8 @@ __noinline int evaluate_warm_up(struct pkt *pkt)
 	return evaluate(pkt);
 }
 
-/* Before the first enforcement: what policy would drop passes, under a name. */
+/* Warm-up (audit) mode: a packet that policy would drop passes under its own
+ * reason. */
 static __always_inline enum step warm_up_override(struct pkt *pkt,
 						  enum step step)
 {
@@ -283,38 +285,41 @@ static __always_inline enum step warm_up_override(struct pkt *pkt,
 static __always_inline enum step policy_step(struct pkt *pkt)
 {
 	enum step step;
-	bool kept;
+	bool may_keep;
 
+	/* A commit may have replaced the program meanwhile. */
 	if (control_generation(pkt->env.control) != GENERATION)
 		return drop(pkt, REASON_DROP_GENERATION_MISMATCH);
 	if (sender_step(pkt) != STEP_CONTINUE)
 		return STEP_DONE;
-	/* It passes without policy, but for its sender. */
+	/* Passes without policy; only its sender had to be checked. */
 	if (pkt->out.verdict == VERDICT_PASS)
 		return STEP_DONE;
-	/* Judged under what is in force: it was the packet that was asked about. */
+	/* The flow is current; the packet itself needed a check. */
 	if (is_revalidation(pkt) &&
 	    flow_epoch_current(pkt->flow.meta, pkt->env.control))
 		return current_flow_step(pkt);
-	kept = KEEP && is_revalidation(pkt) &&
-	       meta_state(pkt->flow.meta) != STATE_DENIED;
-	/* A SYN asks for a connection, whatever became of the one before. */
-	if (kept &&
+	may_keep = KEEP && is_revalidation(pkt) &&
+		   meta_state(pkt->flow.meta) != STATE_DENIED;
+	/* With KEEP, a SYN still creates a new connection and is evaluated. */
+	if (may_keep &&
 	    !(pkt->in.may_create_flow && pkt->in.protocol == IPPROTO_TCP))
 		return group_frame_step(pkt) == STEP_CONTINUE ?
 			       keep_admitted(pkt) :
 			       STEP_DONE;
+	/* An RST without a flow may answer a challenge. */
 	if (FLOOD_LIMIT && pkt->env.hook == HOOK_XDP &&
 	    pkt->in.protocol == IPPROTO_TCP && !pkt->flow.meta &&
 	    pkt->in.tcp_flags & TCP_RST && is_flood_within(pkt, PROOF_TICKS) &&
 	    accept_challenge_answer(pkt))
 		return drop(pkt, REASON_CHALLENGE_ANSWER);
+	/* Evaluate policy, then write the verdict to the flow table. */
 	step = is_warm_up_pickup(pkt) && !is_revalidation(pkt) ?
 		       evaluate_warm_up(pkt) :
 		       evaluate(pkt);
 	if (step == STEP_CONTINUE) {
 		pkt->out.probe_steps |= PROBE_EVALUATED;
-		step = !kept          ? finish_evaluation(pkt) :
+		step = !may_keep      ? finish_evaluation(pkt) :
 		       is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
 					keep_admitted(pkt);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* The one exit: counts a packet under one verdict and one reason, counts its
- * rules and its flow, and gives the hook its return code. */
+/* The only exit of the programs: counts a packet under one verdict and one
+ * reason, counts its rules, and returns the action of the hook. */
 #ifndef BAILEY_VERDICT_H
 #define BAILEY_VERDICT_H
 
@@ -31,8 +31,8 @@ static __always_inline void count_rule(struct pkt *pkt, __u32 rule)
 		      pkt->env.packets, pkt->in.bytes, pkt->env.now);
 }
 
-/* On a deny only the side that denies is counted; a packet that was dropped for
- * another reason than policy counts under no rule. */
+/* A denied packet counts only for the side that denies. A packet dropped for
+ * another reason than policy counts for no rule. */
 static __always_inline void count_rules(struct pkt *pkt)
 {
 	bool denied = pkt->out.verdict != VERDICT_PASS;
@@ -42,7 +42,7 @@ static __always_inline void count_rules(struct pkt *pkt)
 		return;
 	if (!denied || pkt->out.egress_cell & CELL_DENY)
 		count_rule(pkt, pkt->out.egress_cell & CELL_RULE_MASK);
-	/* The fixed rules have one id on both sides, and count a packet once. */
+	/* Fixed rules have one id for both sides; count such a rule once. */
 	if (denied ? pkt->out.ingress_cell & CELL_DENY :
 		     pkt->out.ingress_cell != pkt->out.egress_cell)
 		count_rule(pkt, pkt->out.ingress_cell & CELL_RULE_MASK);
@@ -79,7 +79,8 @@ static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 		     pkt->out.verdict == VERDICT_ANSWER ? XDP_TX :
 							  XDP_DROP;
 
-	/* Never to the stack instead: a bridge's frames are not the machine's. */
+	/* A bridge never passes frames to the kernel network stack of this
+	 * host. */
 	if (BRIDGE && action == XDP_PASS) {
 		action = bpf_redirect_map(&bridge_ports, pkt->env.ifindex,
 					  XDP_DROP);
@@ -98,11 +99,11 @@ static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 static __always_inline int finish_tc(struct pkt *pkt)
 {
 	count_packet(pkt);
-	/* UNSPEC: the packet goes on to other programs, then to the NIC. */
+	/* UNSPEC: other programs and the NIC still process the packet. */
 	return pkt->out.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
-/* Counts nothing; the answer travels in front of the packet. */
+/* Counts nothing; the answer precedes the packet in the returned buffer. */
 static __always_inline int finish_probe(struct xdp_md *ctx, struct pkt *pkt)
 {
 	int action = pkt->out.verdict == VERDICT_PASS ? XDP_PASS : XDP_DROP;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Strict sources: an address of the inside is never the sender of what arrives on
- * an outside interface. Asked before the flow table: a forged packet must not pass
- * as one of a flow that the inside has opened. */
+/*
+ * Ingress source filtering (BCP 38): drops a packet that arrives on an external
+ * interface with an internal source address, or on any interface with a source
+ * address of this host. Runs before flow lookup; otherwise a spoofed packet
+ * could match a flow that was created from inside.
+ */
 #ifndef BAILEY_ADDRESS_ANTISPOOF_H
 #define BAILEY_ADDRESS_ANTISPOOF_H
 
@@ -25,7 +28,7 @@ static __always_inline bool is_internal_address(__u64 a, __u64 b)
 	return false;
 }
 
-/* Are both in one of the inside's prefixes? */
+/* Do both addresses lie in the same internal prefix? */
 static __always_inline bool share_internal_prefix(const __u64 a[2],
 						  const __u64 b[2])
 {
@@ -44,48 +47,53 @@ static __always_inline bool share_internal_prefix(const __u64 a[2],
 	return false;
 }
 
-/* Where the configuration names the outside NICs of a bridge or router, the others are
- * inside. The sources of packets from there are addresses of the inside's prefixes, or
- * link-local ones. The policy program looks up any other source, with every packet and
- * also for a current flow: the class says whether an endpoint or a node has the address. */
+/*
+ * If the configuration names the external NICs of a bridge or router, all other
+ * NICs are internal. The source of a packet from an internal NIC is normally
+ * link-local or in an internal prefix. Any other source is foreign: the policy
+ * program looks it up for every packet, even of a current flow. The class tells
+ * whether an endpoint or a node has the address.
+ */
 static __always_inline bool is_foreign_source(const __u64 sender_be[2],
-					      __u32 hook, bool outside)
+					      __u32 hook, bool from_external)
 {
 	return INTERNAL_COUNT && (BRIDGE || ROUTER) && hook == HOOK_XDP &&
-	       !outside && !is_internal_address(sender_be[0], sender_be[1]) &&
+	       !from_external &&
+	       !is_internal_address(sender_be[0], sender_be[1]) &&
 	       !is_link_local(sender_be);
 }
 
 static __always_inline bool is_spoofed(const struct pkt *pkt)
 {
-	bool elsewhere = pkt->full.icmp_error || pkt->full.tunnel;
+	bool has_outer_sender = pkt->full.icmp_error || pkt->full.tunnel;
 
 	if (!INTERNAL_COUNT || !pkt->env.from_external)
 		return false;
-	return elsewhere ? is_internal_address(pkt->addr.sender_be[0],
-					       pkt->addr.sender_be[1]) :
-			   is_internal_address(pkt->addr.source_be[0],
-					       pkt->addr.source_be[1]);
+	return has_outer_sender ? is_internal_address(pkt->addr.sender_be[0],
+						      pkt->addr.sender_be[1]) :
+				  is_internal_address(pkt->addr.source_be[0],
+						      pkt->addr.source_be[1]);
 }
 
-/* A packet that comes in through a NIC never has this machine's address as its source, and
- * no packet has a broadcast address there. Duplicate address detection is the exception. */
+/* A packet that arrives on a NIC never has an address of this host or a
+ * broadcast address as its source. Duplicate address detection is the
+ * exception. */
 static __always_inline bool has_host_source(const struct pkt *pkt)
 {
-	bool elsewhere = pkt->full.icmp_error || pkt->full.tunnel;
+	bool has_outer_sender = pkt->full.icmp_error || pkt->full.tunnel;
 
 	if (BRIDGE || (pkt->out.verdict == VERDICT_PASS &&
 		       pkt->out.reason == REASON_PASS_ND))
 		return false;
-	return address_flags(elsewhere ? pkt->addr.sender_be :
-					 pkt->addr.source_be) &
+	return address_flags(has_outer_sender ? pkt->addr.sender_be :
+						pkt->addr.source_be) &
 		       (OWN_HOST | OWN_BROADCAST) ||
 	       (pkt->full.tunnel && !pkt->full.icmp_error &&
 		is_host_address(pkt->addr.source_be));
 }
 
-/* The outer sender of an ICMP error inside a tunnel is not recorded, so such a
- * packet never has a foreign source. */
+/* The outer sender of an ICMP error inside a tunnel is not recorded. Such a
+ * packet therefore never has a foreign source. */
 static __always_inline void set_foreign_source(struct pkt *pkt)
 {
 	const __u64 *sender_be = pkt->full.icmp_error ? pkt->addr.sender_be :

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Origin of a packet at tc egress: XDP on another NIC, or this host. */
 #ifndef BAILEY_ADDRESS_ORIGIN_H
 #define BAILEY_ADDRESS_ORIGIN_H
 
 #include "address/own.h"
 
-/* Did the packet come in through a NIC where XDP judged it? So says a number of an
- * interface: that of another network namespace may be the same, and the stack may have
- * translated or unpacked the packet since. It is no reason to pass, but what it passed
- * there is not counted again here. */
+/*
+ * Did XDP on the ingress NIC evaluate this packet? Known by ifindex only: an
+ * interface of another network namespace may have the same one, and the kernel
+ * may have translated or decapsulated the packet since. Therefore this is no
+ * reason to pass the packet; it only avoids counting the packet twice.
+ */
 static __always_inline bool was_evaluated_at_xdp(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ingress_ifindex;
@@ -22,10 +24,12 @@ static __always_inline bool was_evaluated_at_xdp(struct __sk_buff *skb)
 		 INTERFACE_HIGH_MASK);
 }
 
-/* Does the machine send the frame, and no station beside it (a macvlan)? Only then does
- * the packet come from where the machine says it came in, and an address of the machine
- * is the machine's. Interfaces of another network namespace that share its address, such as
- * VLANs, cannot be told from it. */
+/*
+ * Does this host send the frame, and not a station beside it (a macvlan)? Only
+ * then are the ingress interface and a source address of this host trustworthy.
+ * Interfaces of another network namespace with this host's MAC address, such as
+ * VLANs, are indistinguishable from the host.
+ */
 static __always_inline bool is_frame_from_host(struct __sk_buff *skb, __u64 mac)
 {
 	struct ethhdr *eth = (void *)(long)skb->data;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The addresses of this machine, as the daemon reads them from the kernel: never the
- * source of what comes in through a NIC, and not to be taken for those of an endpoint
- * beside it. A filter in front answers for nearly all others without a hash lookup.
+ * Addresses of this host, which the daemon reads from the kernel. They are
+ * never the source of a packet that arrives on a NIC, and never those of an
+ * endpoint beside the host. A filter answers for nearly all other addresses
+ * without a hash lookup.
  */
 #ifndef BAILEY_ADDRESS_OWN_H
 #define BAILEY_ADDRESS_OWN_H
@@ -19,7 +20,7 @@ struct {
 	__type(value, __u32);
 } own_addresses SEC(".maps");
 
-/* Can an address be something to this machine? False of nearly all that are not. */
+/* False for nearly all addresses that do not belong to this host. */
 static __always_inline bool may_be_host_address(const __u64 address_be[2])
 {
 	struct own_filter *filter;
@@ -33,8 +34,9 @@ static __always_inline bool may_be_host_address(const __u64 address_be[2])
 	return filter->word[bit / 64] >> (bit & 63) & 1;
 }
 
-/* Bits OWN_*, or 0 of an address that is nothing to this machine. A global function,
- * verified once. Linux 6.1 takes a key from the stack, not from an argument. */
+/* Flags OWN_* of an address, 0: not of this host. A global function, so that
+ * the verifier checks it once. Linux 6.1 accepts map keys from the stack only,
+ * not through an argument. */
 __noinline int host_address_flags(const struct own_address *address)
 {
 	struct own_address key;
@@ -54,7 +56,7 @@ static __always_inline __u32 address_flags(const __u64 address_be[2])
 	return host_address_flags((const struct own_address *)address_be);
 }
 
-/* Has an interface of this machine on an attached one this hardware address? */
+/* Does an interface stacked on an attached one have this MAC address? */
 static __always_inline bool is_host_mac(__u64 mac)
 {
 	const __u64 address_be[2] = { ~0ULL, mac };

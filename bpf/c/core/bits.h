@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Branch-free arithmetic on 64-bit words. */
 #ifndef BAILEY_CORE_BITS_H
 #define BAILEY_CORE_BITS_H
 
@@ -8,9 +8,9 @@
 #define BYTES_01 0x0101010101010101ULL
 #define BYTES_7F 0x7f7f7f7f7f7f7f7fULL
 
-/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler from
- * turning the mask into a branch: with one per lane of a scan the verifier walks
- * 2^8 paths where this is one. */
+/* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler
+ * from turning the mask into a branch. With one branch per slot of a bucket the
+ * verifier would walk 2^8 paths instead of one. */
 static __always_inline __u64 mask_below(__u64 a, __u64 b)
 {
 	__s64 difference = a - b;

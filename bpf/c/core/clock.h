@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * What time it is, in ticks. Reading the coarse clock is a call that costs as much
- * as the flow table does; jiffies are one load. Both advance in the same place of
- * the kernel, so a constant lies between them, which the loader has measured.
+ * The current time in ticks and in nanoseconds of the coarse monotonic clock. A
+ * call that reads that clock costs as much as a flow lookup; jiffies are one
+ * load. The kernel advances both at the same point, so they differ by a
+ * constant, which the loader measures.
  */
 #ifndef BAILEY_CORE_CLOCK_H
 #define BAILEY_CORE_CLOCK_H
@@ -11,9 +12,9 @@
 
 volatile const __u64 JIFFY_NANOSECONDS = 1000000;
 volatile const __u64 JIFFIES_BEGIN =
-	0; /* the coarse clock at jiffy 0, mod 2^64 */
+	0; /* coarse clock at jiffy 0, modulo 2^64 */
 volatile const __u32 CLOCK_OFFSET =
-	0; /* ticks; tests make months pass with it */
+	0; /* ticks; tests simulate months with it */
 
 static __always_inline __u64 clock_nanoseconds(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Fields of the control word; see abi.h. */
 #ifndef BAILEY_CORE_CONTROL_WORD_H
 #define BAILEY_CORE_CONTROL_WORD_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Count-min sketch per source prefix: two cells per source in one array. */
 #ifndef BAILEY_CORE_COUNT_MIN_H
 #define BAILEY_CORE_COUNT_MIN_H
 
@@ -11,8 +11,8 @@ struct source_cells {
 	__u64 *second;
 };
 
-/* Two cells for the source prefix (/32, /64) of a flow, or for what else is added
- * to it, in a map of 2^SOURCE_BITS words. */
+/* Two cells for the source prefix (/32, /64) of a flow, or for the pair of the
+ * prefix and more, in a map of 2^SOURCE_BITS words. */
 static __always_inline bool source_cells(void *map, const struct flow_key *key,
 					 bool low, __u32 more,
 					 struct source_cells *cells)

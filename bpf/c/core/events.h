@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Counters of flow-table events, per CPU. */
 #ifndef BAILEY_CORE_EVENTS_H
 #define BAILEY_CORE_EVENTS_H
 

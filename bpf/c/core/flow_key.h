@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* The flow key of a packet and its hash. */
 #ifndef BAILEY_CORE_FLOW_KEY_H
 #define BAILEY_CORE_FLOW_KEY_H
 
 #include "core/ip_address.h"
 #include "core/maps.h"
 
-/* The key is the same for both directions: the lower address, then the lower
- * port, comes first. Any total order does; this one needs no byte swaps. */
+/* Both directions of a flow have the same key: the lower address comes first,
+ * then the lower port. The order only has to be total; this one needs no byte
+ * swaps. */
 static __always_inline void key_set(struct pkt *pkt)
 {
 	const __u64 *source = pkt->addr.source_be,
@@ -29,9 +30,9 @@ static __always_inline void key_set(struct pkt *pkt)
 }
 
 /*
- * NH (Black et al., UMAC, CRYPTO 1999): with secret keys two different inputs
- * collide with probability 2^-32 whatever the sender chooses. The multiplies
- * after it only spread the result over bucket and tag bits.
+ * NH (Black et al., UMAC, CRYPTO 1999): with secret keys, two different inputs
+ * collide with probability 2^-32, whatever input the sender chooses. The
+ * multiplications after NH only spread the result over bucket and tag bits.
  */
 static __always_inline __u64 nh_pair(const __u32 *word,
 				     const struct flow_keys *keys, __u32 i)
@@ -39,7 +40,7 @@ static __always_inline __u64 nh_pair(const __u32 *word,
 	return (__u64)(word[i] + keys->nh[i]) * (word[i + 1] + keys->nh[i + 1]);
 }
 
-/* An IPv4 address, as it is held. */
+/* One NH pair of an IPv4-mapped address. */
 static __always_inline __u64 nh_v4_pair(__u32 address,
 					const struct flow_keys *keys, __u32 i)
 {
@@ -58,7 +59,8 @@ static __always_inline bool flow_hash(struct pkt *pkt)
 	if (!keys)
 		return false;
 	if (pkt->in.kind == KIND_IPV4) {
-		/* Where addresses have no bits, the sum is known before. */
+		/* The words in which all IPv4 keys agree are summed up in
+		 * nh_v4. */
 		hash = keys->nh_v4 + nh_pair(word, keys, 0) +
 		       nh_v4_pair(pkt->key.addr_lo_be[1] >> 32, keys, 4) +
 		       nh_v4_pair(pkt->key.addr_hi_be[1] >> 32, keys, 8);

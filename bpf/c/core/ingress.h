@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Start of a packet's processing: which interface and control state apply, and
+ * which parts of struct pkt are cleared when. */
 #ifndef BAILEY_CORE_INGRESS_H
 #define BAILEY_CORE_INGRESS_H
 
@@ -19,7 +20,7 @@ static __always_inline bool is_warm_up_at(__u64 until, __u32 now)
 	return until && (((__u32)until - now - 1) & TICK_MASK) < WARM_TICKS_MAX;
 }
 
-/* A frame is to be read. */
+/* Returns this CPU's packet of a hook, ready to be parsed. */
 static __always_inline struct pkt *pkt_begin_parse(__u32 hook)
 {
 	struct pkt *pkt = bpf_map_lookup_elem(&scratch, &hook);
@@ -29,10 +30,10 @@ static __always_inline struct pkt *pkt_begin_parse(__u32 hook)
 	return pkt;
 }
 
-/* What is in force where a frame came in. */
+/* Control state and the attached interface's word, read once per packet. */
 struct ingress_ctx {
 	struct control *control;
-	__u64 interface; /* 0: not attached to */
+	__u64 interface; /* 0: Bailey is not attached */
 };
 
 static __always_inline bool ingress_ctx_load(struct ingress_ctx *in,

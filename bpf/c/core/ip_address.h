@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* IP addresses as two words in network byte order; IPv4 as ::ffff:a.b.c.d. */
 #ifndef BAILEY_CORE_IP_ADDRESS_H
 #define BAILEY_CORE_IP_ADDRESS_H
 
 #include "core/abi.h"
 
-/* An IPv4 address, as they are held. */
 static __always_inline bool is_v4_mapped(__u64 first, __u64 second)
 {
 	return !first && (__u32)second == V4_MAPPED_WORD;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Kernel and libbpf headers, and volatile access. */
 #ifndef BAILEY_CORE_KERNEL_H
 #define BAILEY_CORE_KERNEL_H
 

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Maps that all programs of all generations share, by pin. User space sets the
- * sizes when it creates them; the ones given here are the smallest that load.
- * The program arrays and the scratch belong to one build of the programs: a
- * packet in the making has no layout that another build must know. */
+/*
+ * Maps and load-time constants that all programs of all generations share.
+ *
+ * User space creates the maps, sets their sizes and pins them; the sizes given
+ * here are the smallest that load. The program arrays and the scratch maps
+ * belong to one build of the programs, because the layout of struct pkt is
+ * private to a build.
+ */
 #ifndef BAILEY_CORE_MAPS_H
 #define BAILEY_CORE_MAPS_H
 
 #include "core/pkt.h"
 
-/* Memory that user space maps. */
+/* An array that user space maps into its memory. */
 #define ARRAY(name, value_type, entries)           \
 	struct {                                   \
 		__uint(type, BPF_MAP_TYPE_ARRAY);  \
@@ -20,7 +24,7 @@
 
 ARRAY(control, struct control, 1);
 
-/* The generation that the probe is to use: a control word. */
+/* The control word that names the generation for the probe. */
 ARRAY(probe_control, struct control, 1);
 
 struct {
@@ -44,7 +48,7 @@ struct {
 	__type(value, __u32);
 } policies_probe SEC(".maps");
 
-/* Each hook has a packet of its own: a probe never disturbs live traffic. */
+/* One packet per CPU and hook: a probe never overwrites a live packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HOOKS);
@@ -52,7 +56,7 @@ struct {
 	__type(value, struct pkt);
 } scratch SEC(".maps");
 
-/* The first bytes of a frame, likewise. */
+/* Copy of the first bytes of a frame, per CPU and hook. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HOOKS);
@@ -68,8 +72,8 @@ ARRAY(rule_counters, struct rule_counter, RULE_FIRST);
 ARRAY(interfaces, __u64, IFINDEX_MAX);
 ARRAY(interface_names, struct interface_name, INTERFACE_SLOTS);
 
-/* Bridge: the other side, by the ifindex that a frame came in through. Router: the
- * interfaces that are attached to, by their own. */
+/* Bridge: the peer port, by the ifindex of the ingress interface. Router: the
+ * attached interfaces, by their own ifindex. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
 	__uint(max_entries, INTERFACE_SLOTS);
@@ -77,13 +81,13 @@ struct {
 	__type(value, struct bpf_devmap_val);
 } bridge_ports SEC(".maps");
 
-/* Frames that were handed to the other side and not sent, by the slot of the
- * interface that they came in through. */
+/* Frames redirected to the peer port but not sent, by the slot of the ingress
+ * interface. */
 ARRAY(bridge_lost, __u64, INTERFACE_SLOTS);
 ARRAY(source_flows, __u64, 1 << SOURCE_BITS);
 ARRAY(flow_events, struct flow_events, 1);
 
-/* Floods and limits of rules, see flood.h, proof.h and rate_limit.h. */
+/* Floods and rate limits: see flood.h, challenge.h and rate_limit.h. */
 ARRAY(flood_cpus, struct flood_cpu, 1);
 ARRAY(source_rates, __u64, 1 << SOURCE_BITS);
 
@@ -94,24 +98,24 @@ struct {
 	__type(value, struct proof);
 } proven SEC(".maps");
 
-/* Two records a word: {hash:16, time:16}. */
+/* Two records per word: {hash:16, time:16}. */
 ARRAY(syn_records, __u64, 1 << SYN_RECORD_BITS);
 ARRAY(limit_states, struct limit_state, RULE_FIRST);
 ARRAY(limit_sources, __u64, 1 << SOURCE_BITS);
 
-/* Set by the loader, the same in every program that shares the maps above. */
+/* Load-time constants, equal in all programs that share the maps above. */
 volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
 volatile const __u32 RULE_STRIDE = RULE_FIRST;
 volatile const __u32 FLOW_COUNTERS = 1; /* count packets and bytes per flow */
-volatile const __u32 SOURCE_LIMIT = 0;  /* flows per source, 0 = no limit */
-volatile const __u32 EVICT_LIVE_AFTER =
-	~0U; /* ticks of idleness, see flow_scan */
+volatile const __u32 SOURCE_LIMIT = 0;  /* flows per source, 0: unlimited */
+volatile const __u32 EVICT_LIVE_AFTER = ~0U; /* idle ticks, see find_victim */
 volatile const __u32 INTERNAL_COUNT =
-	0; /* 0: no interface is known to be outside */
+	0; /* internal prefixes; 0: no interface is external */
 volatile const __u32 ROUTER =
-	0; /* what passes XDP is forwarded by the kernel's routes */
-volatile const __u32 BRIDGE = 0; /* what passes XDP goes to the other side */
-volatile const __u32 TIMEOUTS[STATE_COUNT] = {}; /* ticks, by enum flow_state */
+	0; /* the kernel routes of this host forward what passes XDP */
+volatile const __u32 BRIDGE = 0; /* what passes XDP goes to the peer port */
+volatile const __u32
+	TIMEOUTS[STATE_COUNT] = {}; /* in ticks, by enum flow_state */
 
 static __always_inline __u64 *interface_word(__u32 ifindex)
 {

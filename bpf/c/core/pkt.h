@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* struct pkt: everything that the programs know about one packet. */
 #ifndef BAILEY_CORE_PKT_H
 #define BAILEY_CORE_PKT_H
 
@@ -15,8 +15,8 @@
 struct addresses {
 	__u64 source_be[2];
 	__u64 destination_be[2];
-	__u64 sender_be[2]; /* sender of the ICMP error, or of the tunnel packet */
-	__u64 receiver_be[2]; /* receiver of the tunnel packet */
+	__u64 sender_be[2];   /* of the ICMP error or the tunnel packet */
+	__u64 receiver_be[2]; /* of the tunnel packet */
 };
 
 /* Where the flow table looks for the key. Written by flow_hash(). */
@@ -26,7 +26,7 @@ struct flow_hash {
 	__u32 home_slot; /* preferred slot of bucket[0] */
 };
 
-/* What both parsers read. Cleared before a frame is parsed. */
+/* Results of both parsers. Cleared before a frame is parsed. */
 struct parsed {
 	__u32 bytes;    /* of the frame */
 	__u32 sequence; /* TCP; SCTP: verification tag */
@@ -37,16 +37,15 @@ struct parsed {
 	__u8 protocol;
 	__u8 kind;            /* KIND_*, 0: not IP */
 	__u8 sender_is_lower; /* the source is the lower end of the flow key */
-	__u8 may_create_flow; /* SYN, SCTP INIT, echo request, any stateless protocol */
+	__u8 may_create_flow; /* see docs/packets.md */
 	__u8 tcp_flags;
 	__u8 is_gso;      /* GSO/GRO frame: several segments */
 	__u8 vlan_tags;   /* number of VLAN tags */
 	__u8 link_target; /* LINK_*, by destination MAC address */
 };
 
-/*
- * The slow path. Cleared after parse_fast() and before parse_full().
- */
+/* The parts below belong to the slow path. Cleared between parse_fast() and
+ * parse_full(). */
 
 /* Hook, interface, time and active generation. */
 struct environment {
@@ -58,57 +57,57 @@ struct environment {
 	__u32 timeout_scale; /* in 1/SCALE_ONE */
 	__u32 ifindex;
 	__u8 hook;
-	__u8 interface_slot; /* for counters */
-	__u8 is_warm_up;     /* warm-up (audit) mode: policy drops nothing */
-	__u8 from_external;  /* arrived on an external interface */
-	__u8 has_foreign_source; /* from an internal interface, source outside the internal prefixes */
-	__u8 is_evaluated; /* tc: arrived on a NIC whose XDP program evaluated it */
-	__u8 is_forwarded; /* tc: arrived on some interface */
-	__u8 is_from_host; /* tc: source MAC address is one of this host's */
-	__u8 fib_flags;    /* FIB_* */
+	__u8 interface_slot;     /* for counters */
+	__u8 is_warm_up;         /* warm-up (audit) mode */
+	__u8 from_external;      /* arrived on an external interface */
+	__u8 has_foreign_source; /* see is_foreign_source() */
+	__u8 is_evaluated;       /* tc: XDP evaluated it on ingress */
+	__u8 is_forwarded;       /* tc: arrived on some interface */
+	__u8 is_from_host;       /* tc: this host sent the frame */
+	__u8 fib_flags;          /* FIB_* */
 	__u8 is_fast_parsed;
 };
 
-/* What only the full parser reads. */
+/* Results that only the full parser produces. */
 struct parsed_full {
 	__u32 offset;     /* of the next header in the frame */
 	__u32 packet_end; /* end of the packet being parsed, in the frame */
 	__u32 fragment_id;
-	__u16 fragment_bytes; /* first fragment: its length; later one: its offset */
+	__u16 fragment_bytes; /* first: length; later: offset */
 	__u16 ethertype;
-	__u8 fragment; /* FRAGMENT_* */
-	__u8 icmp_error; /* ERROR_FROM_*: the other fields describe a reply to the quoted packet */
-	__u8 tunnel; /* id of the tunnel that carried the packet, from 1 */
+	__u8 fragment;   /* FRAGMENT_* */
+	__u8 icmp_error; /* ERROR_FROM_*; see parse/icmp_error.h */
+	__u8 tunnel;     /* id of the outer tunnel, from 1 */
 	__u8 hop_limit;
 	__u8 chunk; /* SCTP: type of the first chunk */
 	__u8 chunk_flags;
 };
 
-/* The entry of the flow table, if one matched. */
+/* The matching entry of the flow table. */
 struct lookup {
-	__u64 meta;      /* flow metadata word of the match, 0: no match */
-	__u64 next_meta; /* metadata word after this packet */
-	__u64 victim_meta; /* metadata word of the entry that find_victim() proposes */
+	__u64 meta;        /* flow metadata word, 0: no match */
+	__u64 next_meta;   /* metadata word after this packet */
+	__u64 victim_meta; /* set by find_victim() */
 	__u32 bucket;
 	__u32 slot;
 };
 
-/* The verdict and what is counted with it. */
+/* The verdict, and the counters that it selects. */
 struct decision {
 	__u32 egress_cell; /* deciding cells */
 	__u32 ingress_cell;
 	__u8 verdict; /* VERDICT_* */
 	__u8 reason;
 	__u8 is_new_flow;
-	__u8 probe_steps;  /* PROBE_* */
-	__u8 block_tables; /* BLOCKS_*: block tables that have entries */
-	__u8 is_reopened; /* the matching flow is closed: evaluate as a new one */
-	__u8 is_reversed; /* picked up midstream by a packet of the responder */
+	__u8 probe_steps;    /* PROBE_* */
+	__u8 block_tables;   /* BLOCKS_*: block tables that have entries */
+	__u8 is_reopened;    /* matched a closed flow: evaluate as new */
+	__u8 is_reversed;    /* sender is the responder */
 	__u8 has_syn_cookie; /* acknowledges a SYN cookie of this host */
 };
 
 struct pkt {
-#ifdef BAILEY_OTHER_BUILD /* upgrade tests need a build with another layout */
+#ifdef BAILEY_OTHER_BUILD /* for upgrade tests */
 	__u64 other;
 #endif
 	struct flow_key key; /* written by key_set() */
@@ -121,7 +120,8 @@ struct pkt {
 	struct decision out;
 };
 
-/* The sender of an ICMP error: the destination of the quoted packet, or a router on its path. */
+/* Sender of an ICMP error: the destination of the quoted packet, or a router on
+ * the path to it. */
 #define ERROR_FROM_END 1
 #define ERROR_FROM_PATH 2
 
@@ -129,11 +129,11 @@ struct pkt {
 #define FIB_STACK 2
 #define FIB_STACK6 4
 
-/* Whom the frame goes to, by its MAC address. */
-#define LINK_NONE 0 /* a packet in a tunnel without a frame */
+/* Destination of the frame, by its MAC address. */
+#define LINK_NONE 0 /* packet in a tunnel, without an inner frame */
 #define LINK_STATION 1
 #define LINK_GROUP 2
-#define LINK_OTHER 3 /* a station that is known not to be this NIC */
+#define LINK_OTHER 3 /* a station other than this NIC */
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02

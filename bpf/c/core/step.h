@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Results of one processing step, and the verdicts that end processing. */
 #ifndef BAILEY_CORE_STEP_H
 #define BAILEY_CORE_STEP_H
 
 #include "core/pkt.h"
 
-/* A step either lets the next one go on or has set pkt->out.verdict and
- * pkt->out.reason; only finish() turns those into a return code. */
+/* A step either lets the next one continue or has set pkt->out.verdict and
+ * pkt->out.reason. Only finish_*() turn these into a return code. */
 enum step {
 	STEP_CONTINUE = 0,
 	STEP_DONE = 1,
-	STEP_TUNNEL = 2, /* a tunnel: read what is inside */
+	STEP_TUNNEL = 2, /* parse the packet inside the tunnel */
 };
 
 static __always_inline enum step pass(struct pkt *pkt, enum reason reason)
@@ -27,7 +27,7 @@ static __always_inline enum step drop(struct pkt *pkt, enum reason reason)
 	return STEP_DONE;
 }
 
-/* The frame is to go back as the answer to itself. */
+/* The program rewrites the frame into a reply and sends it back. */
 static __always_inline enum step reply(struct pkt *pkt, enum reason reason)
 {
 	pkt->out.verdict = VERDICT_ANSWER;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Tag words: one fingerprint byte per slot of a bucket, 0: free slot. */
 #ifndef BAILEY_CORE_TAG_WORD_H
 #define BAILEY_CORE_TAG_WORD_H
 
 #include "core/abi.h"
 #include "core/bits.h"
 
-/* 0x80 in every byte of word that equals tag; exact. */
+/* 0x80 in every byte of word that equals tag; no false matches. */
 static __always_inline __u64 slots_matching(__u64 word, __u32 tag)
 {
 	__u64 x = word ^ BYTES_01 * tag;
@@ -14,7 +14,7 @@ static __always_inline __u64 slots_matching(__u64 word, __u32 tag)
 	return ~(((x & BYTES_7F) + BYTES_7F) | x | BYTES_7F);
 }
 
-/* The lowest lane of a result of lanes_matching. */
+/* Lowest slot in a result of slots_matching(). */
 static __always_inline __u32 lowest_slot(__u64 slots)
 {
 	__u64 below = ((slots & -slots) >> 7) - 1;

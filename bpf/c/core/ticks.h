@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Ages in ticks. */
 #ifndef BAILEY_CORE_TICKS_H
 #define BAILEY_CORE_TICKS_H
 
 #include "core/abi.h"
 #include "core/bits.h"
 
-#define TICKS_AHEAD 256 /* far more than two CPUs can differ */
+#define TICKS_AHEAD 256 /* far above the clock difference of two CPUs */
 
-/* Another CPU that began after the edge of a tick may have stamped something
- * ahead of this packet's clock: that is an age of 0, not of nearly 2^24. */
+/* A CPU that started after a tick edge may have written a stamp ahead of this
+ * packet's clock. Its age is then 0, not nearly 2^24. */
 static __always_inline __u64 ticks_since(__u32 then, __u32 now)
 {
 	__u64 age = (now - then) & TICK_MASK;

@@ -5,10 +5,9 @@
 
 #include "core/count_min.h"
 
-/*
- * Takes one token. interval: nanoseconds in which one comes back; burst: those in
- * which all do; both even. A global function, verified once.
- */
+/* Takes one token. interval: nanoseconds per token; burst: nanoseconds until an
+ * empty bucket is full; both even. A global function, so that the verifier
+ * checks it once. */
 __noinline int token_bucket_take(__u64 *word, __u64 now, __u64 interval,
 				 __u64 burst)
 {
@@ -18,10 +17,10 @@ __noinline int token_bucket_take(__u64 *word, __u64 now, __u64 interval,
 		return 0;
 	now &= ~BUCKET_DRY;
 	before = READ_ONCE(*word);
-	/* One token at least, or a small bucket would stay dry. */
+	/* Room for one token at least; otherwise a small bucket stays dry. */
 	if (before & BUCKET_DRY)
 		room = burst / 2 < interval ? interval : burst / 2;
-	/* Full, and for longer than it counts. */
+	/* Full: restart the bucket at the current time. */
 	if ((__s64)(before - now) < 0)
 		__sync_val_compare_and_swap(word, before,
 					    now | (before & BUCKET_DRY));
@@ -37,8 +36,9 @@ __noinline int token_bucket_take(__u64 *word, __u64 now, __u64 interval,
 	return 1;
 }
 
-/* The same of a source's cells, see source_cells; no interval is no limit. It has a
- * token if one of the two has: the other may be somebody else's, too. */
+/* Takes a token from the two cells of a source; see source_cells(). An interval
+ * of 0 means no limit. One token in either cell suffices, because the other
+ * cell may be shared with another source. */
 static __always_inline bool source_bucket_take(void *map,
 					       const struct flow_key *key,
 					       bool low, __u32 more, __u64 now,

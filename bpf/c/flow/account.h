@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Counters and rules of a flow-table entry. */
 #ifndef BAILEY_FLOW_ACCOUNT_H
 #define BAILEY_FLOW_ACCOUNT_H
 
 #include "core/maps.h"
 
-/* What the packet's sender has sent. */
+/* Counters of the direction in which this packet travels. */
 static __always_inline struct flow_count *
 flow_count_at(const struct pkt *pkt, struct flow_bucket *bucket_data,
 	      __u32 slot)

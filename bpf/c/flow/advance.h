@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The flow table, reading side: hash, find, and what a packet does to the state
- * of a flow. Writing a line is flow_write.h's.
+ * A packet that matches a flow: moves the state of the flow on and applies its
+ * verdict. Creating and rewriting entries is insert.h.
  *
- * Reader: load meta, compare the key, act, exchange meta by compare-and-swap.
- * BUSY means that another CPU writes the line; nobody waits for it. LOCKED means
- * that another CPU judges the flow again: what it says still holds.
+ * Reader protocol: load the metadata word, compare the key, act, then exchange
+ * the metadata word by compare-and-swap. BUSY: another CPU writes the entry;
+ * never wait for it. LOCKED: another CPU revalidates the flow; the rest of the
+ * word still holds.
  */
 #ifndef BAILEY_FLOW_ADVANCE_H
 #define BAILEY_FLOW_ADVANCE_H
@@ -18,7 +19,8 @@
 #include "flow/source_limit.h"
 #include "flow/tcp.h"
 
-/* Notes the numbers of a foreign sender, after the policy program has let the packet pass. */
+/* Records the sequence numbers or tag of a foreign sender, once the policy
+ * program has let the packet pass. */
 static __always_inline void flow_note_admitted(struct pkt *pkt,
 					       struct flow_entry *entry)
 {
@@ -32,8 +34,9 @@ static __always_inline void flow_note_admitted(struct pkt *pkt,
 		tcp_note_ack(pkt, entry, is_half_open(state));
 }
 
-/* Requests with the identifier 0 of both sides have one key; so have all ICMP
- * messages that are no echo. Against the opener's direction they are no reply. */
+/* ICMP echo requests with identifier 0 of both sides share one key, as do all
+ * ICMP messages other than echo. Against the original direction such a message
+ * is not a reply. */
 static __always_inline bool is_echo_collision(struct pkt *pkt, __u64 meta)
 {
 	return (pkt->in.protocol == IPPROTO_ICMP ||
@@ -42,9 +45,9 @@ static __always_inline bool is_echo_collision(struct pkt *pkt, __u64 meta)
 	       meta_state(meta) != STATE_DENIED;
 }
 
-/* A tombstone stands for the direction that policy denies, once it has been judged under
- * what is in force. What the other side sends is judged as its own; if a rule allows that
- * the flow is its. */
+/* A tombstone of the current epoch denies one direction. A packet that may
+ * create a flow in the other direction is evaluated as a new one; if a rule
+ * allows it, the entry becomes its flow. */
 static __always_inline bool is_reverse_of_tombstone(struct pkt *pkt, __u64 meta)
 {
 	return meta_state(meta) == STATE_DENIED && pkt->in.may_create_flow &&
@@ -52,7 +55,8 @@ static __always_inline bool is_reverse_of_tombstone(struct pkt *pkt, __u64 meta)
 	       flow_epoch_current(meta, pkt->env.control);
 }
 
-/* Sets pkt->flow.next_meta, the meta word after this packet, or pkt->reopen. */
+/* Sets pkt->flow.next_meta to the metadata word after this packet, or sets
+ * pkt->out.is_reopened. */
 static __always_inline enum step
 flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 {
@@ -87,7 +91,7 @@ flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 			     &state);
 	if (step == STEP_CONTINUE && is_half_open(meta_state(meta)) &&
 	    is_live(state) && is_source_exhausted(&pkt->key, meta)) {
-		state = meta_state(meta); /* works, and stays evictable */
+		state = meta_state(meta); /* usable, but stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
 	}
 	pkt->flow.next_meta = meta_make(meta_serial(meta), state, flags,
@@ -95,7 +99,8 @@ flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 	return step;
 }
 
-/* An ICMP error about a flow: passes if the flow may, and changes nothing of it. */
+/* An ICMP error about a flow passes if the flow may pass, and leaves the flow
+ * unchanged. */
 static __always_inline enum step icmp_error_hit(struct pkt *pkt,
 						struct flow_entry *entry)
 {
@@ -103,11 +108,11 @@ static __always_inline enum step icmp_error_hit(struct pkt *pkt,
 		return drop(pkt, REASON_DROP_ICMP_ERROR);
 	if (meta_state(pkt->flow.meta) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
-	/* An error is one host's affair, and no group's. */
+	/* An ICMP error has one receiver. */
 	if (pkt->in.link_target == LINK_GROUP)
 		return drop(pkt, REASON_DROP_GROUP);
 	pkt->flow.next_meta = pkt->flow.meta;
-	/* Who sends it has a policy too, unless the flow is its own. */
+	/* Policy applies to the sender too, unless it is an end of the flow. */
 	if (!flow_epoch_current(pkt->flow.meta, pkt->env.control) ||
 	    (pkt->full.icmp_error == ERROR_FROM_PATH && !pkt->full.tunnel) ||
 	    pkt->env.has_foreign_source)
@@ -116,9 +121,12 @@ static __always_inline enum step icmp_error_hit(struct pkt *pkt,
 	return pass(pkt, REASON_PASS_RELATED);
 }
 
-/* A packet to one host in a frame for a group, such as to the broadcast address of a
- * subnet that the configuration does not name. Policy judges each such packet: an earlier
- * packet of the flow may have gone to one station. */
+/*
+ * A packet to a unicast address in a group frame, such as a packet to the
+ * broadcast address of a subnet that is not configured. Policy evaluates every
+ * such packet, because an earlier packet of the flow may have been in a unicast
+ * frame.
+ */
 static __always_inline bool is_unicast_in_group_frame(const struct pkt *pkt)
 {
 	return pkt->in.link_target == LINK_GROUP &&
@@ -126,13 +134,13 @@ static __always_inline bool is_unicast_in_group_frame(const struct pkt *pkt)
 }
 
 enum hit {
-	HIT_ACT, /* pkt->flow.meta is what the flow was before this packet */
-	HIT_DROPPED,  /* under a reason of its own */
-	HIT_CONTINUE, /* to the policy program */
-	HIT_CHANGED,  /* by another CPU, to pkt->flow.meta */
+	HIT_ACT,      /* done; pkt->flow.meta is from before this packet */
+	HIT_DROPPED,  /* dropped; the reason is set */
+	HIT_CONTINUE, /* continue with the policy program */
+	HIT_CHANGED,  /* another CPU changed the flow to pkt->flow.meta */
 };
 
-/* One try to move the flow from pkt->flow.meta on. */
+/* One attempt to move the flow on from pkt->flow.meta. */
 static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 					     struct flow_entry *entry)
 {
@@ -153,7 +161,7 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 		account_source(&pkt->key, meta, pkt->flow.next_meta);
 		return HIT_ACT;
 	}
-	/* Taken over: its new owner decides what becomes of the line. */
+	/* The entry now belongs to another flow; leave it alone. */
 	if (meta_state(seen) == STATE_BUSY ||
 	    !key_equal(&entry->key, &pkt->key))
 		return HIT_ACT;
@@ -161,8 +169,8 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 	return HIT_CHANGED;
 }
 
-/* The tries after the first. A global function: the verifier walks all that a
- * packet may do to a flow once for them, and not once for each. */
+/* Further attempts. A global function: the verifier walks all state changes
+ * once for all of them, not once per attempt. */
 __noinline int flow_hit_retry(struct pkt *pkt)
 {
 	struct flow_entry *entry;
@@ -179,11 +187,9 @@ __noinline int flow_hit_retry(struct pkt *pkt)
 	return hit;
 }
 
-/*
- * A packet of a flow that is in the table. CONTINUE hands it to the policy
- * program: the flow is judged under an older epoch, or it is over and the packet
- * asks for a new one.
- */
+/* A packet that matches an entry. CONTINUE hands it to the policy program: the
+ * flow was evaluated under an older epoch, or it is closed and the packet
+ * creates a new one. */
 static __always_inline enum step flow_hit(struct pkt *pkt)
 {
 	struct flow_entry *entry;
@@ -204,7 +210,7 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 	if (meta_state(pkt->flow.meta) == STATE_DENIED)
 		return drop(pkt, REASON_DROP_FLOW_DENIED);
 	if (pkt->env.is_evaluated) {
-		/* Counted where it came in. */
+		/* The ingress hook has counted the packet. */
 		pkt->out.egress_cell = RULE_NONE;
 		pkt->out.ingress_cell = RULE_NONE;
 		return pass(pkt, REASON_PASS_EVALUATED);
@@ -221,8 +227,8 @@ static __always_inline enum step flow_lookup(struct pkt *pkt)
 
 	if (!pkt->env.is_fast_parsed && !flow_hash(pkt))
 		return drop(pkt, REASON_DROP_MAP_ERROR);
-	/* A flow that another CPU is judging again is there a moment later; to
-	 * take it for a new one would cost a reply. */
+	/* A flow that another CPU is revalidating becomes readable within a few
+	 * attempts. Treating it as a new flow would drop a reply. */
 	for (i = 0; i < FLOW_TRIES && find == FIND_BUSY; i++)
 		find = flow_find(pkt, words);
 	if (find == FIND_HIT)

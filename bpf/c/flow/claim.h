@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Claims a slot of the flow table for a new flow; steps 2 and 3 of insert.h. */
 #ifndef BAILEY_FLOW_CLAIM_H
 #define BAILEY_FLOW_CLAIM_H
 
@@ -9,8 +9,8 @@
 
 enum claim {
 	CLAIM_DONE,
-	CLAIM_OTHER,  /* another CPU is inserting or changing this flow */
-	CLAIM_DENIED, /* it is there, as a tombstone */
+	CLAIM_OTHER,  /* another CPU inserts or changes this flow */
+	CLAIM_DENIED, /* the flow exists as a tombstone */
 	CLAIM_FULL,
 	CLAIM_RETRY,
 };
@@ -36,9 +36,10 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!tags || !entry)
 		return CLAIM_FULL;
-	/* BUSY since now, before the tag says so: the stamp of a free line is from
-	 * whenever it was freed, and a line that has been BUSY for long is taken
-	 * for nobody's. Whoever else stamps it stamps the same. */
+	/* Stamp the free entry BUSY with the current time before its tag
+	 * appears: a free entry carries the time at which it was freed, and an
+	 * entry that has been BUSY for FLOW_BUSY_TICKS counts as abandoned.
+	 * CPUs that race here write the same stamp. */
 	meta = READ_ONCE(entry->meta);
 	busy = meta_make(meta_serial(meta), STATE_BUSY, 0, 0, pkt->env.now);
 	if (meta_state(meta) == STATE_BUSY && meta != busy)
@@ -50,7 +51,7 @@ static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 	return CLAIM_DONE;
 }
 
-/* Takes the lane found_bucket, found_lane from the flow whose meta was victim. */
+/* Takes the slot in pkt->flow from the flow whose metadata word was victim. */
 static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 					       __u64 victim)
 {
@@ -67,7 +68,7 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	if (__sync_val_compare_and_swap(
 		    tags, word, tag_word_with(word, slot, pkt->hash.tag)) !=
 	    word) {
-		/* The line is still the victim's, unchanged: it lives on. */
+		/* The entry still holds the victim, which lives on. */
 		__sync_lock_test_and_set(&entry->meta, victim);
 		return CLAIM_RETRY;
 	}
@@ -75,13 +76,14 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	return CLAIM_DONE;
 }
 
-/* Takes a lane for pkt->key: found_bucket and found_lane on CLAIM_DONE. */
+/* Takes a slot for pkt->key; CLAIM_DONE: pkt->flow has bucket and slot. */
 static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 {
 	__u32 free0 = count_slots(slots_matching(words[0], 0));
 	__u32 free1 = count_slots(slots_matching(words[1], 0));
-	/* The emptier one, once the first is rather full: most lookups end in the
-	 * first then, and what finds no place is as rare. */
+	/* Prefer the first bucket until it is fairly full, then the emptier
+	 * one. Most lookups then end in the first bucket, and the table is full
+	 * no sooner. */
 	bool second = free1 > free0 &&
 		      free0 <= FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS;
 	__u32 spare = second ? free1 : free0;
@@ -89,18 +91,21 @@ static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 	enum claim claim;
 
 	pkt->flow.bucket = second ? pkt->hash.bucket[1] : pkt->hash.bucket[0];
-	/* With more lanes free the half-open limit cannot be exceeded. */
+	/* With more free slots the half-open limit cannot be exceeded. */
 	if (spare > FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS)
 		return claim_free(pkt, second ? words[1] : words[0]);
 
+	/* Look for a victim in both buckets. */
 	scan0 = find_victim(pkt, pkt->hash.bucket[0]);
 	victim0 = pkt->flow.victim_meta;
 	scan1 = find_victim(pkt, pkt->hash.bucket[1]);
 	victim1 = pkt->flow.victim_meta;
+	/* A free slot suffices if few flows of the bucket are half-open. */
 	if (spare &&
 	    SCAN_HALF_OPEN(second ? scan1 : scan0) < FLOW_HALF_OPEN_SLOTS)
 		return claim_free(pkt, second ? words[1] : words[0]);
 	second = SCAN_SCORE(scan1) > SCAN_SCORE(scan0);
+	/* The entry with the higher score is evicted. */
 	if (!SCAN_SCORE(second ? scan1 : scan0))
 		return CLAIM_FULL;
 	pkt->flow.bucket = second ? pkt->hash.bucket[1] : pkt->hash.bucket[0];
@@ -112,9 +117,9 @@ static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 	return claim;
 }
 
-/* Step 3: did another CPU claim a lane for this flow too? In the other bucket; or
- * in this one, where evicting a flow of the same tag leaves the tag word as it
- * was, so that the exchange of step 2 could not tell. */
+/* Step 3: did another CPU claim a slot for this flow too? It may be in the
+ * other bucket, or in this one: evicting a flow with the same tag leaves the
+ * tag word unchanged, so the exchange of step 2 cannot notice. */
 static __always_inline bool is_claimed_elsewhere(struct pkt *pkt)
 {
 	__u32 mine = pkt->flow.bucket, slot = pkt->flow.slot;

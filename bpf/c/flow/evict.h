@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Choice of the entry that a new flow may evict from a full bucket. */
 #ifndef BAILEY_FLOW_EVICT_H
 #define BAILEY_FLOW_EVICT_H
 
 #include "flow/lookup.h"
 
-/* Eviction order, a rank per state. A half-open flow gains one if it was opened
- * from outside; an expired flow of any state beats them all. A live flow has
- * none until it has been idle for EVICT_LIVE_AFTER. */
+/* Eviction order: a rank per state. A half-open flow created from a NIC ranks
+ * one higher. An expired flow of any state ranks highest. A live flow has no
+ * rank until it has been idle for EVICT_LIVE_AFTER. */
 #define RANK_IDLE 1
 #define RANK_HALF_OPEN 2
 #define RANK_CLOSED 4
 #define RANK_EXPIRED 8
-#define AGE_SHIFT 10  /* above the part of the tick */
+#define AGE_SHIFT 10  /* above the fraction of the tick */
 #define RANK_SHIFT 34 /* above the age */
 
 static const __u8 RANKS[STATE_COUNT] = {
@@ -33,16 +33,15 @@ static const __u8 HALF_OPEN[STATE_COUNT] = {
 	[STATE_SCTP_NEW] = 1,     [STATE_OTHER_NEW] = 1,
 };
 
-/* A scan's answer: score:56, half-open lanes:4, lane:4. A score of 0 means that
- * nothing in the bucket may be evicted. */
+/* Result of find_victim(): score:56, half-open slots:4, slot:4. A score of 0:
+ * no entry of the bucket may be evicted. */
 #define SCAN_SCORE(scan) ((scan) >> 8)
 #define SCAN_HALF_OPEN(scan) ((__u32)((scan) >> 4) & 0xf)
 #define SCAN_SLOT(scan) ((__u32)(scan) & (FLOW_SLOTS - 1))
 
-/*
- * Finds the lane of a bucket that may be evicted first and leaves its meta word
- * in pkt->flow.victim_meta. A global function, verified once.
- */
+/* Finds the entry of a bucket with the highest eviction score and leaves its
+ * metadata word in pkt->flow.victim_meta. A global function, so that the
+ * verifier checks it once. */
 __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 {
 	__u64 best = 0, victim = 0, half_open_slots = 0;
@@ -63,6 +62,7 @@ __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 		__u64 half_open = HALF_OPEN[state];
 		__u64 rank, score, better, later;
 
+		/* Rank: state, then expiry, then the last resort. */
 		rank = RANKS[state] +
 		       (half_open & meta_flags(meta) / FLOW_FROM_NIC);
 		rank |= mask_below(scaled_timeout(TIMEOUTS[state], scale),
@@ -70,16 +70,19 @@ __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 			RANK_EXPIRED;
 		rank |= mask_below(EVICT_LIVE_AFTER, age) &
 			mask_below(rank, 1) & RANK_IDLE;
-		/* Without a rank no score, whatever the age. */
+		/* Within a rank: the oldest, then the first created in its
+		 * tick. No rank: no score, at any age. */
 		later = READ_ONCE(bucket_data->entry[slot].rules) >>
 				RULES_OPENED_SHIFT &
 			RULES_OPENED_MASK;
 		score = rank << RANK_SHIFT | age << AGE_SHIFT |
 			(RULES_OPENED_MASK - later);
 		score &= mask_below(0, rank);
-		/* A line that somebody writes is nobody's victim. */
+		/* Never evict an entry that another CPU is writing (BUSY or
+		 * LOCKED). */
 		score &= mask_below(0, state) &
 			 mask_below(meta & META_LOCKED, 1);
+		/* Keep the best entry so far, without a branch. */
 		score = score << 8 | slot;
 		better = mask_below(best | 0xff, score);
 		best ^= (best ^ score) & better;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The packet that nearly all packets are: plain TCP or UDP of a flow that is
- * established, judged under what is in force, and that this packet does not change
- * but for when it was seen last. Found, counted and passed in a straight line,
- * without the scratch that judgement needs; whatever is not exactly so is declined
- * before anything has been counted, and goes the whole way.
+ * Fast path: TCP and UDP packets of established flows whose epoch is current,
+ * if the packet changes nothing but the flow's last-seen time. Looks up, counts
+ * and forwards without the slow-path parts of struct pkt.
  *
- * For these packets it does what flow_hit does, see flow.h.
+ * Any other packet returns false before a counter is touched and takes the slow
+ * path. For the packets that it accepts, the fast path must behave exactly like
+ * flow_hit() in advance.h.
  */
 #ifndef BAILEY_FLOW_FAST_PATH_H
 #define BAILEY_FLOW_FAST_PATH_H
@@ -16,10 +16,10 @@
 #include "flow/advance.h"
 #include "verdict.h"
 
-/* An idle time is never scaled to less than 1/32 (SCALE_LEAST of the sweeper). */
+/* The smallest timeout scale is 1/32 (SCALE_LEAST of the sweeper). */
 #define IDLE_LEAST_SHIFT 5
 
-/* Where the flow is, and its meta word as it was before the key was compared. */
+/* A possible match, and its metadata word from before the key comparison. */
 struct flow_ref {
 	struct flow_bucket *bucket_data;
 	__u64 meta;
@@ -36,7 +36,7 @@ static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
 		return false;
 	slot &= FLOW_SLOTS - 1;
 	entry = &bucket_data->entry[slot];
-	/* What it counts is another line, which is to be on its way as well. */
+	/* Start loading the counters' cache line too. */
 	if (FLOW_COUNTERS)
 		READ_ONCE(flow_count_at(pkt, bucket_data, slot)->packets);
 	ref->bucket_data = bucket_data;
@@ -46,8 +46,9 @@ static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
 	return key_equal(&entry->key, &pkt->key);
 }
 
-/* At its first choice of lane, whatever the tags say: most are, and its line is on
- * its way while they are read. Else at the first lane of its tag in either bucket. */
+/* Tries the home slot first without looking at the tags: most flows are there,
+ * and its cache line loads while the tag words are read. Then the lowest slot
+ * with a matching tag in either bucket. */
 static __always_inline bool fast_path_find(const struct pkt *pkt,
 					   struct flow_ref *ref)
 {
@@ -66,8 +67,7 @@ static __always_inline bool fast_path_find(const struct pkt *pkt,
 	return slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref);
 }
 
-/* Can it be one of those at all? To look for the flow of a SYN is to wait for memory
- * in vain. */
+/* Looking up the flow of a SYN would wait for memory in vain. */
 static __always_inline bool may_take_fast_path(const struct pkt *pkt)
 {
 	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
@@ -76,8 +76,8 @@ static __always_inline bool may_take_fast_path(const struct pkt *pkt)
 	       (pkt->in.tcp_flags & flags) == TCP_ACK;
 }
 
-/* Is the flow established, judged under what is in force, and nobody's at the
- * moment? Then such a packet leaves it as it is. */
+/* Established, replied, current epoch and not LOCKED: the packet changes no
+ * more than the last-seen time. */
 static __always_inline bool is_fast_path_state(const struct pkt *pkt,
 					       __u64 meta, __u64 control)
 {
@@ -92,7 +92,7 @@ static __always_inline bool is_fast_path_state(const struct pkt *pkt,
 	       flow_epoch_current(meta, control);
 }
 
-/* The flow was there before and after what was read of it, and has been seen now. */
+/* Updates last-seen; fails if the entry was reused since it was read. */
 static __always_inline bool update_last_seen(struct flow_entry *entry,
 					     __u64 meta, __u32 now)
 {
@@ -108,14 +108,14 @@ static __always_inline bool update_last_seen(struct flow_entry *entry,
 	return __sync_val_compare_and_swap(&entry->meta, meta, next) == meta;
 }
 
-/* What is to be counted. */
+/* A match, with what fast_path_count() needs. */
 struct fast_hit {
 	struct flow_ref ref;
 	__u64 rules;
 	__u32 now;
 };
 
-/* Is the packet one of those? pkt is read and has its key. */
+/* Decides whether the fast path takes the packet; key and hash are set. */
 static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 				      __u64 interface, __u32 hook,
 				      struct fast_hit *hit)
@@ -124,22 +124,26 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 
 	if (!may_take_fast_path(pkt))
 		return false;
+	/* The slow path checks suspicious sources. */
 	if (INTERNAL_COUNT && interface & INTERFACE_EXTERNAL &&
 	    is_internal_address(pkt->addr.source_be[0], pkt->addr.source_be[1]))
 		return false;
 	if (is_foreign_source(pkt->addr.source_be, hook,
 			      interface & INTERFACE_EXTERNAL))
 		return false;
+	/* Find the flow. */
 	if (!fast_path_find(pkt, &hit->ref))
 		return false;
+	/* The flow passes, and the packet changes only last-seen. */
 	entry = &hit->ref.bucket_data->entry[hit->ref.slot];
 	hit->rules = READ_ONCE(entry->rules);
 	if (hit->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
 	    !is_fast_path_state(pkt, hit->ref.meta, control))
 		return false;
-	/* What was opened from behind the NIC does not come in by it, unless forged. Nor does
-	 * what answers come from this machine; who opened it was no address of the machine
-	 * when it did. */
+	/* A packet from the NIC in the original direction belongs to a flow
+	 * that was created from the NIC, or is spoofed. A reply from the NIC
+	 * never has a source address of this host. The address of the opener
+	 * is not checked here: it was no host address at creation. */
 	if (hook == HOOK_XDP && !BRIDGE) {
 		if (!is_from_opener(pkt, hit->ref.meta)) {
 			if (may_be_host_address(pkt->addr.source_be))
@@ -148,8 +152,8 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 			return false;
 		}
 	}
-	/* The line has been this flow's since its meta word was read, or that has
-	 * changed. */
+	/* Order: the entry has belonged to this flow since its metadata word
+	 * was read, or update_last_seen() notices the change. */
 	asm volatile("" ::: "memory");
 	hit->now = clock_tick(clock_nanoseconds());
 	if (!update_last_seen(entry, hit->ref.meta, hit->now))

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The flow table, writing side: claim a lane, publish a flow, judge one anew.
+ * Creates and rewrites entries of the flow table.
  *
  * Insert:
- *  1. find; the two tag words it read are the expectation of every exchange
- *     below, so nothing that came into those buckets since goes unseen;
- *  2. take a lane: of a free one by exchanging the tag word, of a victim by
- *     exchanging its meta word to BUSY first, then the tag word;
- *  3. look at the other bucket once more. Of two CPUs that claimed a lane for
- *     one flow in different buckets at least one sees the other's tag here
- *     (both exchanges are full barriers), and who sees it gives up its lane;
- *  4. write the line, then exchange meta from BUSY to the new state.
- * Give up: clear the tag; the line stays BUSY, which is what a free line is.
- * A packet whose CPU lost a race keeps its own verdict and writes nothing.
+ *  1. Look up the flow. The two tag words that were read are the expected
+ *     values of every exchange below, so no later insert goes unnoticed.
+ *  2. Claim a slot. Free slot: exchange the tag word. Victim: exchange its
+ *     metadata word to BUSY first, then the tag word.
+ *  3. Look up the flow again. If two CPUs claimed slots for one flow in
+ *     different buckets, at least one of them sees the tag of the other (both
+ *     exchanges are full barriers) and releases its own slot.
+ *  4. Write the entry, then exchange the metadata word from BUSY to the state.
+ * Release: clear the tag. The entry stays BUSY, as all free entries are.
+ *
+ * A packet whose CPU loses a race keeps its own verdict and writes nothing.
  */
 #ifndef BAILEY_FLOW_INSERT_H
 #define BAILEY_FLOW_INSERT_H
@@ -25,8 +26,7 @@ static __always_inline __u32 initial_state(struct pkt *pkt)
 {
 	switch (pkt->in.protocol) {
 	case IPPROTO_TCP:
-		/* A segment from the middle of a connection has yet to be
-		 * answered from the other side. */
+		/* A midstream segment still needs a reply. */
 		return pkt->in.may_create_flow ? STATE_TCP_SYN_SENT :
 		       pkt->out.has_syn_cookie ? STATE_TCP_ESTABLISHED :
 						 STATE_TCP_SYN_RECV;
@@ -51,7 +51,8 @@ static __always_inline __u64 initial_meta(struct pkt *pkt, __u32 serial)
 		flags |= FLOW_FROM_NIC;
 	if (pkt->out.is_reversed || pkt->out.has_syn_cookie)
 		flags |= FLOW_REPLIED;
-	/* During the warm-up policy was asked about the one who did open it. */
+	/* In warm-up mode the policy was evaluated in the direction of the real
+	 * opener. */
 	if (!pkt->in.may_create_flow && !pkt->env.is_warm_up &&
 	    !pkt->out.has_syn_cookie)
 		flags |= FLOW_MIDSTREAM;
@@ -74,12 +75,12 @@ static __always_inline __u64 pack_rules(struct pkt *pkt)
 	return rules;
 }
 
-/* Both directions' counters start again with this packet. */
+/* Resets both directions, then counts this packet. */
 static __always_inline void reset_flow_counters(struct pkt *pkt)
 {
 	__u32 slot = pkt->flow.slot & (FLOW_SLOTS - 1);
-	__u32 bucket =
-		pkt->flow.bucket; /* on the stack: 6.1 takes keys from there */
+	/* Linux 6.1 accepts map keys from the stack only. */
+	__u32 bucket = pkt->flow.bucket;
 	struct flow_bucket *bucket_data;
 	__u32 own = !pkt->in.sender_is_lower;
 
@@ -94,7 +95,7 @@ static __always_inline void reset_flow_counters(struct pkt *pkt)
 	bucket_data->count[!own][slot].bytes = 0;
 }
 
-/* What the sender's first packet says of the sequence numbers, or tags. */
+/* Records the sequence numbers or the tag of the first packet. */
 static __always_inline void reset_flow_acks(struct pkt *pkt,
 					    struct flow_entry *entry)
 {
@@ -105,7 +106,7 @@ static __always_inline void reset_flow_acks(struct pkt *pkt,
 	entry->ack[!own] = tcp ? pkt->in.sequence + pkt->in.may_create_flow : 0;
 }
 
-/* One try. A global function: the verifier walks it once, not once per try. */
+/* One attempt. A global function, so that the verifier checks it once. */
 __noinline int flow_try_insert(struct pkt *pkt)
 {
 	struct flow_entry *entry;
@@ -117,21 +118,25 @@ __noinline int flow_try_insert(struct pkt *pkt)
 
 	if (!pkt)
 		return CLAIM_FULL;
+	/* Step 1. */
 	find = flow_find(pkt, words);
 	if (find == FIND_HIT && meta_state(pkt->flow.meta) == STATE_DENIED)
 		return CLAIM_DENIED;
 	if (find != FIND_MISS)
 		return CLAIM_OTHER;
+	/* Step 2. */
 	claim = claim_slot(pkt, words);
 	if (claim != CLAIM_DONE)
 		return claim;
 	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return CLAIM_FULL;
+	/* Step 3. */
 	if (is_claimed_elsewhere(pkt)) {
 		release_slot(pkt->flow.bucket, pkt->flow.slot);
 		return CLAIM_OTHER;
 	}
+	/* Step 4. */
 	entry->key = pkt->key;
 	entry->rules = pack_rules(pkt);
 	reset_flow_acks(pkt, entry);
@@ -171,9 +176,10 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 }
 
 /*
- * Gives the flow that was found a new meta word and the rules of this verdict.
- * 0 if another CPU changed it meanwhile: that one's word stays. It may carry
- * a newer epoch, and a flow that is still stale is judged at its next packet.
+ * Writes a new metadata word and the rules of this verdict to the matching
+ * flow. Returns 0 if another CPU changed the flow meanwhile; the word of that
+ * CPU stays. That word may carry a newer epoch; if not, the next packet
+ * revalidates the flow.
  */
 __noinline int flow_update(struct pkt *pkt, __u64 next, int restart)
 {
@@ -184,12 +190,13 @@ __noinline int flow_update(struct pkt *pkt, __u64 next, int restart)
 	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return 0;
+	/* Lock the entry, then write it. */
 	if (__sync_val_compare_and_swap(&entry->meta, pkt->flow.meta,
 					pkt->flow.meta | META_LOCKED) !=
 	    pkt->flow.meta)
 		return 0;
 	if (!key_equal(&entry->key, &pkt->key)) {
-		/* Another flow came here with an equal meta word. */
+		/* A flow with an equal metadata word reused the entry. */
 		__sync_lock_test_and_set(&entry->meta, pkt->flow.meta);
 		return 0;
 	}

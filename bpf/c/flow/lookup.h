@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Lookup in the flow table: two candidate buckets, one tag word each. */
 #ifndef BAILEY_FLOW_LOOKUP_H
 #define BAILEY_FLOW_LOOKUP_H
 
@@ -11,8 +11,8 @@
 
 enum find_result {
 	FIND_MISS,
-	FIND_HIT,  /* pkt->flow.meta, found_bucket, found_lane are set */
-	FIND_BUSY, /* another CPU is writing what may be this flow */
+	FIND_HIT,  /* meta, bucket and slot in pkt->flow are set */
+	FIND_BUSY, /* another CPU is writing an entry that may be this flow */
 };
 
 static __always_inline __u64 *flow_tag_word(__u32 bucket)
@@ -29,11 +29,9 @@ static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
 			     NULL;
 }
 
-/*
- * Looks for pkt->key among the lanes of one bucket whose tag matches in the
- * given tag word. A global function: the verifier walks its loop once, whatever
- * the number of callers.
- */
+/* Searches one bucket for pkt->key among the slots whose tag matches in the
+ * given tag word. A global function, so that the verifier walks its loop once
+ * for all callers. */
 __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 {
 	struct flow_bucket *bucket_data;
@@ -54,12 +52,13 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 		__u64 meta = READ_ONCE(entry->meta);
 
 		if (meta_state(meta) == STATE_BUSY) {
-			/* Else a process was killed while it held the line. */
+			/* Older BUSY entries were left by a process that was
+			 * killed. */
 			busy |= mask_below(flow_age(meta, pkt->env.now),
 					   FLOW_BUSY_TICKS);
 		} else if (key_equal(&entry->key, &pkt->key)) {
 			if (meta_state(READ_ONCE(entry->meta)) == STATE_BUSY)
-				return FIND_BUSY; /* taken over meanwhile */
+				return FIND_BUSY; /* reused meanwhile */
 			pkt->flow.meta = meta;
 			pkt->flow.bucket = bucket;
 			pkt->flow.slot = slot;
@@ -70,8 +69,8 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 	return busy ? FIND_BUSY : FIND_MISS;
 }
 
-/* Leaves the two tag words it looked at in words, for a claim that must not
- * miss what came after. */
+/* Searches both buckets. Leaves the two tag words it has read in words, for a
+ * claim that must notice later inserts. */
 static __always_inline enum find_result flow_find(struct pkt *pkt,
 						  __u64 words[2])
 {

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* SCTP associations: verification tags, and the chunks that close a flow. */
 #ifndef BAILEY_FLOW_SCTP_H
 #define BAILEY_FLOW_SCTP_H
 
 #include "flow/state.h"
 #include "parse/frame.h"
 
-#define SCTP_REFLECTED \
-	0x01 /* T: the tag is the one that the sender had chosen */
+#define SCTP_REFLECTED 0x01 /* T bit: the tag is the sender's own */
 
 static __always_inline bool is_sctp_end(const struct pkt *pkt)
 {
@@ -15,7 +14,7 @@ static __always_inline bool is_sctp_end(const struct pkt *pkt)
 	       pkt->full.chunk == SCTP_CHUNK_SHUTDOWN_COMPLETE;
 }
 
-/* Once there was an answer they would be a stranger's. */
+/* Only before the first reply: a later INIT may come from a third party. */
 static __always_inline void
 sctp_note_tag(struct pkt *pkt, struct flow_entry *entry, bool opening)
 {
@@ -28,7 +27,7 @@ sctp_note_tag(struct pkt *pkt, struct flow_entry *entry, bool opening)
 		WRITE_ONCE(*own, pkt->in.ack);
 }
 
-/* ABORT and SHUTDOWN COMPLETE end an association, for who knows its tag (RFC 9260,
+/* ABORT and SHUTDOWN COMPLETE close a flow if they carry its tag (RFC 9260,
  * 8.5.1). */
 static __always_inline void sctp_advance(struct pkt *pkt,
 					 struct flow_entry *entry, bool opening,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * How many live, replied flows one source (/32, /64) has opened, on either side of the NIC.
- * Completed handshakes cost an attacker little and are never evicted, so a
- * source that has enough of them gets no more that are protected: its next flows
- * work, and stay evictable.
+ * Limit of live, replied flows per source (/32, /64), on either side of the
+ * NIC.
  *
- * Counted in two cells by two hashes (a count-min sketch): two sources that
- * share one cell are told apart by the other.
+ * Completed handshakes cost an attacker little and are never evicted. Flows of
+ * a source beyond the limit still work, but stay evictable like half-open ones.
+ * The counters form a count-min sketch of two cells per source: if two sources
+ * share one cell, the other cell tells them apart.
  */
 #ifndef BAILEY_FLOW_SOURCE_LIMIT_H
 #define BAILEY_FLOW_SOURCE_LIMIT_H
@@ -14,8 +14,8 @@
 #include "core/count_min.h"
 #include "flow/state.h"
 
-/* Is a flow with this meta word counted for its source? Whatever the limit is: it
- * may be another one when the flow ends. */
+/* Is a flow with this metadata word counted for its source? Independent of the
+ * limit, which may change before the flow ends. */
 static __always_inline bool is_counted(__u64 meta)
 {
 	return is_live(meta_state(meta));
@@ -29,7 +29,7 @@ static __always_inline bool flow_source_cells(const struct flow_key *key,
 			    meta_flags(meta) & FLOW_ORIG_LOW, 0, cells);
 }
 
-/* Has the source of this flow as many as it may? */
+/* Does the source of this flow have its maximum number of flows? */
 static __always_inline bool is_source_exhausted(const struct flow_key *key,
 						__u64 meta)
 {
@@ -41,7 +41,7 @@ static __always_inline bool is_source_exhausted(const struct flow_key *key,
 	       (__s64)READ_ONCE(*cells.second) >= SOURCE_LIMIT;
 }
 
-/* Who exchanged one meta word of a flow for another accounts for it. */
+/* Called by the CPU that exchanged the metadata word before for after. */
 static __always_inline void account_source(const struct flow_key *key,
 					   __u64 before, __u64 after)
 {

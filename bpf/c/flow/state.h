@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Predicates of a flow's state, age and epoch. */
 #ifndef BAILEY_FLOW_STATE_H
 #define BAILEY_FLOW_STATE_H
 
@@ -17,7 +17,7 @@ static __always_inline bool is_live(__u32 state)
 	return set >> state & 1;
 }
 
-/* Ticks since the flow's last packet. */
+/* Ticks since the last packet of the flow. */
 static __always_inline __u64 flow_age(__u64 meta, __u32 now)
 {
 	return ticks_since(meta_seen(meta), now);
@@ -40,8 +40,8 @@ static __always_inline bool flow_closed(__u32 state)
 	return set >> state & 1;
 }
 
-/* In ticks. While live flows fill the table it is less than the configured time,
- * but never so little that the edge of a tick could be an end. */
+/* In ticks. Shorter than configured while live flows fill the table, but never
+ * so short that a tick edge alone could expire a flow. */
 static __always_inline __u64 scaled_timeout(__u32 ticks, __u32 scale)
 {
 	return (__u64)ticks * scale / SCALE_ONE + ((SCALE_ONE - scale) >> 6);
@@ -60,7 +60,7 @@ static __always_inline bool is_from_opener(struct pkt *pkt, __u64 meta)
 	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == pkt->in.sender_is_lower;
 }
 
-/* The stamp is the packet's epoch or a later one: judged under what is in force. */
+/* Evaluated under the packet's epoch or a later one. */
 static __always_inline bool flow_epoch_current(__u64 meta, __u64 control)
 {
 	__u32 lead = meta_epoch(meta) - control_epoch(control);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* TCP: windows for RST and FIN, and the state machine of a flow. */
 #ifndef BAILEY_FLOW_TCP_H
 #define BAILEY_FLOW_TCP_H
 
@@ -7,10 +7,11 @@
 #include "flow/state.h"
 
 /*
- * What a sender must know to end a connection (RFC 5961 asks no more of the
- * endpoints). The acknowledgement of the other side says where the sender's next
- * segment begins. It is noted only when it has moved by ACK_STEP, so that the
- * line is seldom written; a segment within SEQUENCE_WINDOW after it is believed.
+ * Sequence check for RST and FIN (the endpoints validate more, RFC 5961). The
+ * last ACK of the peer tells where the sender's next segment begins. It is
+ * recorded only after it moved by ACK_STEP, so that the entry is rarely
+ * written. A segment is in window if it lies within SEQUENCE_WINDOW after that
+ * ACK.
  */
 #define ACK_STEP (1U << 16)
 #define SEQUENCE_WINDOW (1U << 23)
@@ -21,14 +22,16 @@ tcp_in_window(struct pkt *pkt, const struct flow_entry *entry, bool answers_syn)
 	__u32 own = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 0 : 1]);
 	__u32 expected = READ_ONCE(entry->ack[pkt->in.sender_is_lower ? 1 : 0]);
 
-	if (answers_syn) /* an RST from where nothing has been seen yet */
+	if (answers_syn) /* an RST of a side that has sent nothing before */
 		return pkt->in.tcp_flags & TCP_ACK && pkt->in.ack == own;
-	/* From one before it: an RST may repeat the number of its SYN. */
+	/* Starts one before the ACK: an RST may repeat the sequence number of
+	 * its SYN. */
 	return !expected || pkt->in.sequence - expected + 1 < SEQUENCE_WINDOW;
 }
 
-/* Does it acknowledge about what the other side has sent? Who forges the opener's
- * address has not seen the SYN ACK, and must not make its flow last. */
+/* Does the segment acknowledge data that the peer may have sent? A sender that
+ * spoofs the opener's address has not seen the SYN ACK, and must not establish
+ * the flow. */
 static __always_inline bool tcp_ack_in_window(struct pkt *pkt,
 					      const struct flow_entry *entry)
 {
@@ -38,9 +41,9 @@ static __always_inline bool tcp_ack_in_window(struct pkt *pkt,
 	       pkt->in.ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
 }
 
-/* Of who may send: the line is written at once, whatever becomes of the packet.
- * Another flow may have come to the line meanwhile; then its first RST may be
- * taken for a stray one. */
+/* Records ACK and SYN numbers at once, whatever the verdict on the packet, so
+ * only call it for senders that may send. If another flow has reused the entry
+ * meanwhile, the first RST of that flow may seem out of window. */
 static __always_inline void
 tcp_note_ack(struct pkt *pkt, struct flow_entry *entry, bool half_open)
 {
@@ -56,16 +59,19 @@ tcp_note_ack(struct pkt *pkt, struct flow_entry *entry, bool half_open)
 }
 
 /*
- *   SYN_SENT -SYN,ACK-> SYN_RECV -ACK-> ESTABLISHED -FIN-> FIN_WAIT -FIN-> TIME_WAIT
- *       SYN_SENT, SYN_RECV -RST-> CLOSED
- *       ESTABLISHED -RST-> FIN_WAIT without a FIN -ACK-> ESTABLISHED
- * After an RST or a FIN of either side a SYN, from whichever, asks for another
- * connection (RFC 9293, 3.5.3); denied, it leaves the flow as it is. A SYN against the
- * opener's direction of a live flow is dropped; of a flow in SYN_SENT it is the other
- * half of a simultaneous open. An RST
- * or FIN that is not believed changes nothing. An RST that is closes an
- * established flow softly: it may expire sooner, is not evicted for it, and
- * traffic that goes on revives it.
+ * State machine:
+ *
+ * SYN_SENT -SYN,ACK-> SYN_RECV -ACK-> ESTABLISHED
+ * ESTABLISHED -FIN-> FIN_WAIT -FIN of the other side-> TIME_WAIT
+ * SYN_SENT, SYN_RECV -RST-> CLOSED
+ * ESTABLISHED -RST-> FIN_WAIT without a FIN -ACK-> ESTABLISHED
+ *
+ * A SYN of either side after an RST or FIN creates a new flow (RFC 9293,
+ * 3.5.3); if policy denies it, the old flow is unchanged. A SYN against the
+ * original direction of a live flow is dropped, except in SYN_SENT, where it is
+ * the other half of a simultaneous open. An RST or FIN out of window changes
+ * nothing. An RST in window closes an established flow softly: the flow expires
+ * sooner but is not evicted for it, and further traffic re-establishes it.
  */
 static __always_inline enum step tcp_advance(struct pkt *pkt,
 					     struct flow_entry *entry,
@@ -93,6 +99,7 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		return STEP_CONTINUE;
 	if (!opener)
 		*flags |= FLOW_REPLIED;
+	/* RST in window. */
 	if (pkt->in.tcp_flags & TCP_RST) {
 		if (is_half_open(*state))
 			*state = STATE_CLOSED;
@@ -100,11 +107,13 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 			*state = STATE_TCP_FIN_WAIT;
 		return STEP_CONTINUE;
 	}
+	/* Any other segment: record its numbers. */
 	answers = tcp_ack_in_window(pkt, entry);
 	if (!pkt->env.has_foreign_source)
 		tcp_note_ack(pkt, entry, is_half_open(*state));
 	if (!(*flags & FLOW_REPLIED))
-		return STEP_CONTINUE; /* one side alone cannot make it last */
+		return STEP_CONTINUE; /* one side alone: not established */
+	/* Handshake, and revival after an RST. */
 	if (*state == STATE_TCP_SYN_SENT && !opener &&
 	    pkt->in.tcp_flags & TCP_SYN)
 		*state = STATE_TCP_SYN_RECV;
@@ -112,7 +121,9 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 		*state = STATE_TCP_ESTABLISHED;
 	else if (*state == STATE_TCP_FIN_WAIT && plain_ack &&
 		 !(*flags & (FLOW_FIN_LOW | FLOW_FIN_HIGH)))
-		*state = STATE_TCP_ESTABLISHED; /* the RST was not accepted */
+		/* The endpoint did not accept the RST. */
+		*state = STATE_TCP_ESTABLISHED;
+	/* FIN in window. */
 	if (pkt->in.tcp_flags & TCP_FIN && *state <= STATE_TCP_FIN_WAIT) {
 		*flags |= fin;
 		*state = (*flags & FLOW_FIN_LOW && *flags & FLOW_FIN_HIGH) ?

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/*
- * After a redirect the program has returned, and counted the frame as passed;
- * the driver may still lose it. Two tracepoints tell, and this counts.
- */
+/* Counts frames that a bridge loses after the program has returned XDP_REDIRECT
+ * and counted them as passed. Two tracepoints report them. */
 #ifndef BAILEY_FORWARD_BRIDGE_H
 #define BAILEY_FORWARD_BRIDGE_H
 
 #include "core/maps.h"
 
-/* As much of the kernel's types as is read; offsets come from its BTF. */
+/* The fields of kernel types that are read; offsets come from kernel BTF. */
 struct ns_common {
 	unsigned int inum;
 } __attribute__((preserve_access_index));
@@ -26,7 +24,8 @@ struct net_device {
 	possible_net_t nd_net;
 } __attribute__((preserve_access_index));
 
-/* Tracepoints see every network namespace, numbers of interfaces are of one. */
+/* Tracepoints fire for all network namespaces, but an ifindex is unique in one
+ * only. */
 volatile const __u32 NETWORK_NAMESPACE = 0;
 
 static __always_inline void count_lost_frames(const struct net_device *from,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Router: what passes and is for somebody else goes straight out of another
- * attached NIC. Whatever needs more than a route and a known neighbour is the
- * stack's: it resolves, answers, fragments, or forwards to where XDP does not go.
+ * Router: forwards a passed packet to another attached NIC if a route and a
+ * resolved neighbour suffice. The kernel network stack handles everything else:
+ * it resolves, replies, fragments, and forwards to interfaces without XDP.
  */
 #ifndef BAILEY_FORWARD_ROUTER_H
 #define BAILEY_FORWARD_ROUTER_H
@@ -13,12 +13,12 @@
 #include "core/maps.h"
 #include "core/meta_word.h"
 
-#define IP_FRAGMENTED 0x3fff /* more follow, or it is not the first */
+#define IP_FRAGMENTED 0x3fff /* MF flag or a fragment offset */
 #define AF_INET 2
 #define AF_INET6 10
 
-/* The sum of a header of which the byte before the protocol, the TTL, was lowered
- * by one (RFC 1141). */
+/* Decrements the TTL and updates the checksum (RFC 1141): the TTL is the upper
+ * byte of its 16-bit word. */
 static __always_inline void decrement_ttl(struct iphdr *ip)
 {
 	__u32 sum = ip->check;
@@ -44,7 +44,7 @@ static __always_inline bool fill_fib_v4(struct iphdr *ip, void *data_end,
 	return true;
 }
 
-/* Extension headers, fragments among them, are the stack's. */
+/* The kernel handles extension headers, including fragments. */
 static __always_inline bool fill_fib_v6(struct ipv6hdr *ip, void *data_end,
 					struct bpf_fib_lookup *fib,
 					__u8 protocol)
@@ -61,8 +61,9 @@ static __always_inline bool fill_fib_v6(struct ipv6hdr *ip, void *data_end,
 	return true;
 }
 
-/* Strict reverse path (RFC 3704): the way back to the source is the way it came. What is
- * not so the stack decides, which knows loose mode and its exceptions. */
+/* Strict reverse path (RFC 3704): the route to the source leaves through the
+ * ingress interface. Otherwise the kernel decides, which implements loose mode
+ * and its exceptions. */
 static __always_inline bool
 is_reverse_path_valid(struct xdp_md *ctx, const struct bpf_fib_lookup *there,
 		      __u32 ifindex)
@@ -85,7 +86,8 @@ is_reverse_path_valid(struct xdp_md *ctx, const struct bpf_fib_lookup *there,
 	       back.ifindex == ifindex;
 }
 
-/* The action for a packet that passes. */
+/* Returns the action for a passed packet: a redirect, or XDP_PASS to the
+ * kernel. */
 static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 {
 	void *data_end = (void *)(long)ctx->data_end;
@@ -95,8 +97,9 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 	__u32 out;
 	bool v4;
 
-	/* Judged as a packet, not let through for the link's sake; no error, of which
-	 * the way depends on what it quotes; no tag, whose interface would be another. */
+	/* The kernel forwards packets that passed without policy, ICMP errors
+	 * (their route depends on the quoted packet) and VLAN-tagged packets
+	 * (they belong to another interface). */
 	if (!pkt->in.kind || pkt->in.vlan_tags || pkt->full.tunnel ||
 	    pkt->env.fib_flags & FIB_STACK ||
 	    (pkt->out.reason != REASON_PASS_FLOW &&
@@ -104,28 +107,28 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 	     pkt->out.reason != REASON_PASS_FAILSAFE &&
 	     pkt->out.reason != REASON_PASS_WARM_UP))
 		return XDP_PASS;
-	/* The stack may have translated what was opened through tc, and translates its
-	 * answers back. Protocols of which rules may ask for ports that are not read here
-	 * are its affair, too. */
+	/* The kernel may have translated (NAT) a flow that was created through
+	 * tc, and translates its replies back. It also routes protocols whose
+	 * routing rules may match ports that are not parsed here. */
 	if ((pkt->flow.meta && !(meta_flags(pkt->flow.meta) & FLOW_FROM_NIC)) ||
 	    pkt->in.protocol == IPPROTO_DCCP ||
 	    pkt->in.protocol == IPPROTO_UDPLITE)
 		return XDP_PASS;
 	if ((void *)(eth + 1) > data_end)
 		return XDP_PASS;
-	/* Only what is addressed to this NIC: it may be promiscuous. */
+	/* Only frames addressed to this NIC, which may be promiscuous. */
 	__builtin_memcpy(&to, eth->h_dest, ETH_ALEN);
 	if (!to || to != pkt->env.mac)
 		return XDP_PASS;
 	v4 = eth->h_proto == bpf_htons(ETH_P_IP);
 	if (!v4 && pkt->env.fib_flags & FIB_STACK6)
 		return XDP_PASS;
-	/* IP options are the stack's. */
+	/* The kernel handles IP options. */
 	if (v4 &&
 	    ((void *)(eth + 1) + 1 > data_end || *(__u8 *)(eth + 1) != 0x45))
 		return XDP_PASS;
 	fib.ifindex = pkt->env.ifindex;
-	/* Rules and the choice among several next hops may ask for ports. */
+	/* Routing rules and multipath hashing may use ports. */
 	if (pkt->in.protocol == IPPROTO_TCP ||
 	    pkt->in.protocol == IPPROTO_UDP ||
 	    pkt->in.protocol == IPPROTO_SCTP) {
@@ -141,7 +144,7 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 		    BPF_FIB_LKUP_RET_SUCCESS)
 		return XDP_PASS;
 	out = fib.ifindex;
-	/* Back where it came from: the stack may want to send a redirect. */
+	/* Same interface: the kernel may want to send an ICMP redirect. */
 	if (out == pkt->env.ifindex ||
 	    !bpf_map_lookup_elem(&bridge_ports, &out))
 		return XDP_PASS;

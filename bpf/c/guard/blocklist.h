@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Emergency blocks: addresses and prefixes that nothing passes from or to until an
- * absolute time, whoever is alive by then. Asked of what the flow table does not
- * answer; a change of the tables is a new epoch, so it does not answer for any
- * flow that has not been asked about again.
+ * Emergency blocks: addresses and prefixes that no packet may come from or go
+ * to until an absolute time, even if the daemon is no longer running.
+ *
+ * Checked for packets that the flow table does not answer. A change of the
+ * block tables starts a new epoch, so every existing flow is checked again.
  */
 #ifndef BAILEY_GUARD_BLOCKLIST_H
 #define BAILEY_GUARD_BLOCKLIST_H
@@ -31,7 +32,7 @@ static __always_inline bool is_block_active(const struct block *block)
 	return block && bpf_ktime_get_boot_ns() < block->until;
 }
 
-/* One address. A global function, verified once. */
+/* Checks one address. A global function: the verifier checks it once. */
 __noinline int is_address_blocked(__u64 first, __u64 second, __u32 which)
 {
 	struct block_prefix prefix = { .bits = 160 };
@@ -55,13 +56,13 @@ __noinline int is_address_blocked(__u64 first, __u64 second, __u32 which)
 
 static __always_inline void load_block_tables(struct pkt *pkt)
 {
-	struct control *in_force = active_control();
+	struct control *active = active_control();
 
-	if (in_force)
-		pkt->out.block_tables = READ_ONCE(in_force->blocks);
+	if (active)
+		pkt->out.block_tables = READ_ONCE(active->blocks);
 }
 
-/* Both ends of the flow. */
+/* Checks both ends of the flow. */
 static __always_inline bool is_flow_blocked(struct pkt *pkt)
 {
 	const struct flow_key *key = &pkt->key;
@@ -75,8 +76,8 @@ static __always_inline bool is_flow_blocked(struct pkt *pkt)
 					    key->addr_hi_be[1], which));
 }
 
-/* Who sends an ICMP error, and the ends of a tunnel, are not in the flow: however
- * current it is, they are asked about with every packet. */
+/* Checks the sender of an ICMP error and the ends of a tunnel. They are not
+ * part of the flow key, so every packet is checked, even of a current flow. */
 static __always_inline bool is_carrier_blocked(struct pkt *pkt)
 {
 	const __u64 *from = pkt->addr.sender_be, *to = pkt->addr.receiver_be;

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * TCP clients that show that they are where their address says, before they cost
- * an entry.
+ * TCP clients prove their source address before they get a flow entry.
  *
- * A SYN is answered by a SYN ACK that acknowledges what was never sent. The client
- * says so in an RST with the number that it was told (RFC 9293, 3.5.2), which it
- * can only have if the answer reached it, and sends its SYN again. Nothing is kept
- * until then: the number is a keyed hash of the connection and the time.
+ * The challenge answers a SYN by a SYN ACK with an ACK number that was never
+ * sent. A real client returns that number in an RST (RFC 9293, 3.5.2), which it
+ * can only know if the SYN ACK reached it, and then repeats its SYN. Until then
+ * nothing is stored: the number is a keyed hash of the connection and the time.
  *
- * A client behind a NAT that hides such an answer sends its SYN again too, later:
- * a short record of each SYN is enough to see that.
+ * A client behind a NAT that hides the SYN ACK also repeats its SYN, later. A
+ * short record of each SYN recognises that.
  */
 #ifndef BAILEY_GUARD_CHALLENGE_H
 #define BAILEY_GUARD_CHALLENGE_H
@@ -34,11 +33,9 @@
 		c = SIP_ROTATE(c, 32);     \
 	} while (0)
 
-/*
- * SipHash-2-4 (Aumasson and Bernstein, INDOCRYPT 2012) of a flow key and one word.
- * The hash of the flow table would do no good here: who sees some of its results
- * can work out its keys.
- */
+/* SipHash-2-4 (Aumasson and Bernstein, INDOCRYPT 2012) of a flow key and one
+ * word. The NH hash of the flow table is unsuitable: its keys can be computed
+ * from some of its results, and clients see these results. */
 __noinline __u64 challenge_hash(struct pkt *pkt, __u64 more)
 {
 	__u64 word[6], a, b, c, d;
@@ -77,27 +74,30 @@ __noinline __u64 challenge_hash(struct pkt *pkt, __u64 more)
 	return a ^ b ^ c ^ d;
 }
 
-#define PROOF_OF_RECORD (1ULL << 63) /* what is hashed is not told to anybody */
-#define PROOF_OTHER 0x80000000U
+/* Separates the hashes of SYN records from those that clients see. */
+#define HASH_OF_RECORD (1ULL << 63)
+#define CHALLENGE_TOP_BIT 0x80000000U
 
-/* The number that a client is told in a slot of time, but for its upper bit. */
+/* The challenge number of a time slot, without its highest bit. */
 static __always_inline __u32 challenge_sequence(struct pkt *pkt, __u32 ago)
 {
 	__u32 slot = ((pkt->env.now >> PROOF_SLOT_SHIFT) - ago) &
 		     TICK_MASK >> PROOF_SLOT_SHIFT;
+	__u64 hash =
+		challenge_hash(pkt, (__u64)slot << 1 | pkt->in.sender_is_lower);
 
-	return (challenge_hash(pkt, (__u64)slot << 1 | pkt->in.sender_is_lower) & ~PROOF_OTHER) ?:
-		       1;
+	return (hash & ~CHALLENGE_TOP_BIT) ?: 1;
 }
 
-/* What a SYN is answered with. Not what would acknowledge it, with any data that
- * it may carry. */
+/* ACK number of the challenge. Never a number that acknowledges the SYN and the
+ * data that it may carry. */
 static __always_inline __u32 make_challenge(struct pkt *pkt)
 {
 	__u32 number = challenge_sequence(pkt, 0);
 
-	return number - pkt->in.sequence < 1U << 17 ? number | PROOF_OTHER :
-						      number;
+	return number - pkt->in.sequence < 1U << 17 ?
+		       number | CHALLENGE_TOP_BIT :
+		       number;
 }
 
 static __always_inline void client_key(struct pkt *pkt, struct client *client)
@@ -109,7 +109,7 @@ static __always_inline void client_key(struct pkt *pkt, struct client *client)
 	client->addr_be[1] = is_v4_mapped(addr[0], addr[1]) ? addr[1] : 0;
 }
 
-/* Takes one of the flows that a proof is worth. */
+/* Consumes one of the flows that a passed challenge grants. */
 static __always_inline bool client_take_credit(struct pkt *pkt)
 {
 	struct client client;
@@ -123,11 +123,9 @@ static __always_inline bool client_take_credit(struct pkt *pkt)
 	return (__s32)__sync_fetch_and_sub(&proof->flows, 1) > 0;
 }
 
-/*
- * An RST says only that somebody is there: a machine that knows of no connection
- * answers like that, too. So it is worth few flows, and a cookie that comes back
- * many.
- */
+/* An RST only proves that the address is reachable: a host without that
+ * connection sends the same RST. It therefore grants few flows, a returned SYN
+ * cookie many. */
 static __always_inline void client_add_credit(struct pkt *pkt, __s32 flows)
 {
 	struct proof proof = { .since = pkt->env.now, .flows = flows };
@@ -142,10 +140,10 @@ static __always_inline void client_add_credit(struct pkt *pkt, __s32 flows)
 	bpf_map_update_elem(&proven, &client, &proof, BPF_ANY);
 }
 
-/* Is this RST, of no flow, the answer to a challenge? */
+/* Does this RST without a flow answer a challenge? */
 static __always_inline bool accept_challenge_answer(struct pkt *pkt)
 {
-	__u32 number = pkt->in.sequence & ~PROOF_OTHER;
+	__u32 number = pkt->in.sequence & ~CHALLENGE_TOP_BIT;
 
 	if ((pkt->in.tcp_flags & (TCP_RST | TCP_SYN | TCP_FIN)) != TCP_RST ||
 	    (number != challenge_sequence(pkt, 0) &&
@@ -156,11 +154,11 @@ static __always_inline bool accept_challenge_answer(struct pkt *pkt)
 	return true;
 }
 
-/* Has this SYN been here before, some time ago? Else it is noted, in the place of
- * the older record of the two. */
+/* Was this SYN seen before, long enough ago? If not, it replaces the older of
+ * two records. */
 static __always_inline bool is_syn_retransmission(struct pkt *pkt, __u64 now)
 {
-	__u64 hash = challenge_hash(pkt, PROOF_OF_RECORD |
+	__u64 hash = challenge_hash(pkt, HASH_OF_RECORD |
 						 (__u64)pkt->in.sequence << 1 |
 						 pkt->in.sender_is_lower);
 	__u32 at = hash >> (64 - SYN_RECORD_BITS);

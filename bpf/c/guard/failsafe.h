@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Traffic that no policy, no full table and no missing generation may cut off:
- * a peer inside a CIDR and one port of this side, both legs, without state.
- * The table is a constant of the entry programs.
+ * Failsafe: peers and ports that pass regardless of policy, of a full flow
+ * table and of a missing generation. An entry is a CIDR of peers and one local
+ * port; both directions pass, without state. The table is constant for an entry
+ * program.
  */
 #ifndef BAILEY_GUARD_FAILSAFE_H
 #define BAILEY_GUARD_FAILSAFE_H
@@ -19,8 +20,8 @@ struct {
 
 volatile const __u32 FAILSAFE_COUNT = 0;
 
-/* Does an entry name the peer (the lower address or the higher) and port? A
- * global function, verified once. */
+/* Does an entry match the peer (lower or higher address) and the port? A global
+ * function, so that the verifier checks it once. */
 __noinline int failsafe_match(struct pkt *pkt, int peer_low, __u32 port)
 {
 	struct failsafe *table;
@@ -48,10 +49,10 @@ __noinline int failsafe_match(struct pkt *pkt, int peer_low, __u32 port)
 }
 
 /*
- * A NIC receives the peer's leg. Through tc leaves this side's leg, and the peer's leg
- * that is forwarded to another NIC. A bridge sees both at XDP. This side's leg never
- * opens a TCP connection: otherwise its port as the source would be a way to everything
- * of the peer.
+ * A NIC receives packets of the peer. tc sees packets of the local side, and
+ * packets of the peer that are forwarded to another NIC. A bridge sees both at
+ * XDP. The local side may not create TCP connections; otherwise its port as the
+ * source port would open every port of the peer.
  */
 static __always_inline bool is_failsafe(struct pkt *pkt)
 {

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * What may open a flow while more want to than the table can take. Below the limit
- * nobody is asked for anything. Above it TCP clients prove their address, what has
- * none to prove shares a rate, and no source gets more than its own. What this side
- * opens is never held up.
+ * Flood defence: limits new flows that arrive on a NIC while more arrive than
+ * the flow table can take.
+ *
+ * Below FLOOD_LIMIT every new flow is admitted. Above it, TCP clients must pass
+ * a challenge, all other new flows share one rate, and each source has a rate
+ * of its own. Flows created from inside are never limited.
+ *
+ * calm -FLOOD_LIMIT per window exceeded-> flood
+ * flood -FLOOD_CALM_WINDOWS windows below half of it-> calm
  */
 #ifndef BAILEY_GUARD_FLOOD_H
 #define BAILEY_GUARD_FLOOD_H
@@ -14,35 +19,36 @@
 #include "guard/challenge.h"
 
 volatile const __u32 FLOOD_LIMIT =
-	0;                /* new flows per window, of all CPUs; 0 = any */
-#define FLOOD_LIMIT_MIN 2 /* of a CPU: half of it is its end */
-/* Nanoseconds per flow, and for a whole bucket; even. */
+	0;                /* new flows per window, of all CPUs; 0: unlimited */
+#define FLOOD_LIMIT_MIN 2 /* per CPU; half of it ends a flood */
+/* Nanoseconds per flow and per full bucket; even. */
 volatile const __u64 UNPROVEN_INTERVAL = 0;
 volatile const __u64 UNPROVEN_BURST = 0;
-volatile const __u64 SOURCE_INTERVAL = 0; /* 0 = no limit */
+volatile const __u64 SOURCE_INTERVAL = 0; /* 0: unlimited */
 volatile const __u64 SOURCE_BURST = 0;
 
-/* Has any CPU seen a flood so lately? */
+/* Has any CPU seen a flood within the last ticks? */
 static __always_inline bool is_flood_within(struct pkt *pkt, __u32 ticks)
 {
-	struct control *in_force = active_control();
-	__u64 flooded = in_force ? READ_ONCE(in_force->flooded) : 0;
+	struct control *active = active_control();
+	__u64 flooded = active ? READ_ONCE(active->flooded) : 0;
 
 	return flooded && ticks_since(flooded, pkt->env.now) < ticks;
 }
 
 static __always_inline void flood_record(struct pkt *pkt,
-					 struct control *in_force)
+					 struct control *active)
 {
 	__u64 stamp = pkt->env.now ?: 1;
 
-	if (READ_ONCE(in_force->flooded) != stamp)
-		WRITE_ONCE(in_force->flooded, stamp);
+	if (READ_ONCE(active->flooded) != stamp)
+		WRITE_ONCE(active->flooded, stamp);
 }
 
-/* Counts one more and tells whether there is a flood. Only this CPU writes here. */
+/* Counts a new flow and returns whether this CPU sees a flood. Only this CPU
+ * writes to cpu. */
 static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
-					 struct control *in_force,
+					 struct control *active,
 					 __u32 receivers, __u64 now)
 {
 	__u32 limit = FLOOD_LIMIT / receivers;
@@ -67,11 +73,11 @@ static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
 		flow_event(FLOW_FLOOD_BEGAN);
 	}
 	if (cpu->flood)
-		flood_record(pkt, in_force);
+		flood_record(pkt, active);
 	return cpu->flood;
 }
 
-/* Can this frame be answered? Else its sender can prove nothing. */
+/* Only a plain TCP SYN can be challenged. */
 static __always_inline bool may_be_challenged(const struct pkt *pkt)
 {
 	return pkt->in.protocol == IPPROTO_TCP && pkt->in.may_create_flow &&
@@ -79,45 +85,47 @@ static __always_inline bool may_be_challenged(const struct pkt *pkt)
 	       pkt->env.is_fast_parsed;
 }
 
-/* A packet that policy allows and that would open a flow. */
+/* Admits, challenges or drops a new flow that policy allows. */
 __noinline int flood_step(struct pkt *pkt)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u32 at = bpf_get_smp_processor_id();
-	struct control *in_force = active_control();
+	struct control *active = active_control();
 	__u64 interval, burst, *bucket;
 	struct flood_cpu *cpu;
 	__u32 receivers;
-	bool proven;
+	bool is_proven;
 
 	cpu = bpf_map_lookup_elem(&flood_cpus, &at);
-	if (!pkt || !cpu || !in_force)
+	if (!pkt || !cpu || !active)
 		return STEP_CONTINUE;
-	/* What this side opens; and what the warm-up takes up where it is. */
+	/* Exempt: flows created from inside, and midstream pickup in warm-up
+	 * mode. */
 	if ((INTERNAL_COUNT && !pkt->env.from_external) ||
 	    (pkt->env.is_warm_up && !pkt->in.may_create_flow))
 		return STEP_CONTINUE;
-	receivers = (__u32)READ_ONCE(in_force->receivers) ?: 1;
-	if (!flood_update(pkt, cpu, in_force, receivers, now) ||
+	receivers = (__u32)READ_ONCE(active->receivers) ?: 1;
+	if (!flood_update(pkt, cpu, active, receivers, now) ||
 	    pkt->out.has_syn_cookie)
 		return STEP_CONTINUE;
+	/* A flood: spend a passed challenge, or send a challenge. */
 	interval = UNPROVEN_INTERVAL * receivers;
 	burst = interval > UNPROVEN_BURST ? interval : UNPROVEN_BURST;
-	proven = pkt->in.protocol == IPPROTO_TCP && pkt->in.may_create_flow &&
-		 client_take_credit(pkt);
+	is_proven = pkt->in.protocol == IPPROTO_TCP &&
+		    pkt->in.may_create_flow && client_take_credit(pkt);
 	bucket = &cpu->unproven;
-	if (!proven && may_be_challenged(pkt)) {
+	if (!is_proven && may_be_challenged(pkt)) {
 		if (!is_syn_retransmission(pkt, now))
 			return reply(pkt, REASON_CHALLENGED);
 		bucket = &cpu->retried;
 	}
-	/* What is forged must not use up what the one has whose name it bears:
-	 * sources have a share for what is proven and another one for the rest. */
+	/* Separate shares per source for proven and unproven flows: spoofed
+	 * packets must not use up the rate of the real owner of the address. */
 	if (!source_bucket_take(&source_rates, &pkt->key,
-				pkt->in.sender_is_lower, proven, now,
+				pkt->in.sender_is_lower, is_proven, now,
 				SOURCE_INTERVAL, SOURCE_BURST))
 		return drop(pkt, REASON_DROP_FLOOD_SOURCE);
-	if (!proven && !token_bucket_take(bucket, now, interval, burst))
+	if (!is_proven && !token_bucket_take(bucket, now, interval, burst))
 		return drop(pkt, REASON_DROP_FLOOD);
 	if (bucket == &cpu->retried)
 		flow_event(FLOW_SYN_RETRANSMITTED);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Makes a SYN into the SYN ACK that answers it, in place. Only plain frames come
- * here: no IP options, no extension headers, tags as they were counted. */
+/* Rewrites a SYN into its SYN ACK, in place. The frame was read by the fast
+ * parser: no IP options, no extension headers, and vlan_tags is exact. */
 #ifndef BAILEY_GUARD_SYN_ACK_H
 #define BAILEY_GUARD_SYN_ACK_H
 
@@ -9,16 +9,16 @@
 #define ANSWER_HOP_LIMIT 64
 #define ANSWER_WINDOW 65535
 #define IP_DONT_FRAGMENT 0x4000
-#define TCP_OPTION_MSS 0x0204 /* kind, length */
+#define TCP_OPTION_MSS 0x0204 /* kind 2, length 4 */
 
-/* What the answer says; host byte order. */
+/* Fields of the SYN ACK, in host byte order. */
 struct syn_ack {
 	__u32 sequence;
 	__u32 ack;
 	__u16 mss;
 };
 
-/* The headers that are sent. */
+/* The headers of the SYN ACK. */
 struct syn_ack_tcp {
 	struct tcphdr tcp;
 	__be16 option;
@@ -42,7 +42,7 @@ static __always_inline __u16 checksum_fold(__u64 sum)
 	return ~sum;
 }
 
-/* sum: of the addresses. */
+/* sum: checksum of the addresses. */
 static __always_inline void write_syn_ack_tcp(struct pkt *pkt,
 					      struct syn_ack_tcp *header,
 					      const struct syn_ack *syn_ack,
@@ -125,7 +125,7 @@ static __always_inline __u32 layer2_size(const struct pkt *pkt)
 	return ETH_HLEN + (pkt->in.vlan_tags & 3) * 4;
 }
 
-/* False: the frame is as it was, or too short to be of use. */
+/* False: the frame is unchanged, or too short to be sent. */
 static __always_inline bool write_syn_ack(struct xdp_md *ctx, struct pkt *pkt,
 					  const struct syn_ack *syn_ack)
 {

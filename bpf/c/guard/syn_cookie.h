@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * SYN cookies of the machine's own listeners: the kernel makes them and takes them
- * back (net.ipv4.tcp_syncookies must be 2), so its sockets accept what they open.
- * Where it makes none, and for whatever is behind this machine, the challenge does.
+ * SYN cookies for listeners of this host. The kernel creates and checks the
+ * cookies (net.ipv4.tcp_syncookies must be 2), so its sockets accept the
+ * resulting connections. The challenge serves all other destinations, and hosts
+ * without SYN cookies.
  */
 #ifndef BAILEY_GUARD_SYN_COOKIE_H
 #define BAILEY_GUARD_SYN_COOKIE_H
@@ -13,10 +14,10 @@
 
 #define TCP_LISTEN 10
 #define TCP_HEADER_MAX 60
-#define COOKIE_TICKS 112 /* 2 min: as long as the kernel takes one back */
+#define COOKIE_TICKS 112 /* 2 min: lifetime of a SYN cookie in the kernel */
 #define CHALLENGE_MSS 536
 
-/* IP and TCP headers, where helpers can read them. */
+/* IP and TCP headers in memory that helpers can read. */
 struct socket_headers {
 	void *ip;
 	struct tcphdr *tcp;
@@ -48,9 +49,12 @@ static __always_inline bool load_socket_headers(struct xdp_md *ctx,
 				   copy->bytes + at->ip_size, size);
 }
 
-/* Is the packet for this machine itself? A listener on any address would else be
- * found for everybody's. Where nothing is forwarded the route is not told; then it
- * is the frame that says so, if it has no tag, whose interface may forward. */
+/*
+ * Is this host the destination? A wildcard listener would otherwise match
+ * packets to other hosts. Without forwarding, bpf_fib_lookup() does not return
+ * the route; then the destination MAC address decides for untagged frames. A
+ * VLAN interface may forward.
+ */
 static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 					     struct pkt *pkt,
 					     const struct socket_headers *at)
@@ -83,7 +87,7 @@ static __always_inline bool is_for_this_host(struct xdp_md *ctx,
 	       (found == BPF_FIB_LKUP_RET_FWD_DISABLED && !pkt->in.vlan_tags);
 }
 
-/* The socket that the packet is for, to be released; or NULL. */
+/* The listener that the packet is for, or NULL. The caller must release it. */
 static __always_inline struct bpf_sock *
 find_listener(struct xdp_md *ctx, struct pkt *pkt,
 	      const struct socket_headers *at)
@@ -124,7 +128,7 @@ find_listener(struct xdp_md *ctx, struct pkt *pkt,
 	return NULL;
 }
 
-/* A SYN cookie from the kernel, if it is a listener of its own that is asked. */
+/* Asks the kernel for a SYN cookie, if a local listener is the destination. */
 static __always_inline bool make_syn_cookie(struct xdp_md *ctx, struct pkt *pkt,
 					    struct syn_ack *syn_ack)
 {
@@ -148,14 +152,14 @@ static __always_inline bool make_syn_cookie(struct xdp_md *ctx, struct pkt *pkt,
 	syn_ack->sequence = cookie;
 	syn_ack->ack = pkt->in.sequence + 1;
 	syn_ack->mss = cookie >> 32;
-	/* That is the client's; this side may take less. */
+	/* That is the client's MSS; the egress interface may allow less. */
 	if (!bpf_check_mtu(ctx, 0, &mtu, 0, 0) && mtu > headers &&
 	    mtu - headers < syn_ack->mss)
 		syn_ack->mss = mtu - headers;
 	return true;
 }
 
-/* A group does not answer. */
+/* No reply to group frames. */
 static __always_inline bool is_group_frame(struct xdp_md *ctx)
 {
 	__u8 first = 1;
@@ -163,8 +167,8 @@ static __always_inline bool is_group_frame(struct xdp_md *ctx)
 	return bpf_xdp_load_bytes(ctx, 0, &first, sizeof(first)) || first & 1;
 }
 
-/* Sends a SYN back as its answer. A global function, verified apart from what
- * everybody else's packets do. */
+/* Sends the SYN back as a SYN ACK. A global function, so that the verifier
+ * checks it apart from the main path. */
 __noinline int syn_reply(struct xdp_md *ctx)
 {
 	__u32 hook = HOOK_XDP;
@@ -183,7 +187,7 @@ __noinline int syn_reply(struct xdp_md *ctx)
 						   drop(pkt, REASON_DROP_FLOOD);
 }
 
-/* Of an ACK of no flow: does it bring a cookie back that the kernel has made? */
+/* Does an ACK without a flow return a valid SYN cookie? */
 __noinline int check_syn_cookie(struct xdp_md *ctx)
 {
 	__u32 hook = HOOK_XDP;
@@ -208,7 +212,7 @@ __noinline int check_syn_cookie(struct xdp_md *ctx)
 	return 1;
 }
 
-/* The ACK that ends a handshake of which there is no flow. */
+/* The ACK that completes a handshake without a flow. */
 static __always_inline bool may_carry_syn_cookie(const struct pkt *pkt)
 {
 	return FLOOD_LIMIT && !BRIDGE && pkt->in.protocol == IPPROTO_TCP &&

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The short way: TCP and UDP over IP without options, extension headers or
- * fragments, behind at most two VLAN tags. Declines everything else, and every
- * header that is not as it should be, without a word: headers.h names the reason.
+ * Fast parser: TCP and UDP over IP without options, extension headers or
+ * fragments, behind at most two VLAN tags. Reads the frame in place.
+ *
+ * Returns false for any other frame and for every malformed header. The full
+ * parser (full.h) then starts over and finds the drop reason.
  */
 #ifndef BAILEY_PARSE_FAST_H
 #define BAILEY_PARSE_FAST_H
@@ -44,7 +46,7 @@ static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
 	return false;
 }
 
-/* First bytes of addresses that may be martians or groups. */
+/* By first byte: addresses that may be martian or multicast. */
 static __always_inline bool needs_full_parse_v4(__be32 source,
 						__be32 destination)
 {
@@ -90,7 +92,8 @@ static __always_inline bool fast_ipv6(struct pkt *pkt, void *data,
 	pkt->in.kind = KIND_IPV6;
 	pkt->in.protocol = ip->nexthdr;
 	read_addresses_v6(pkt, ip);
-	/* ::, ::1 and IPv4-mapped begin with zeros, multicast with ff. */
+	/* ::, ::1 and IPv4-mapped addresses begin with zeros, multicast with
+	 * ff. */
 	if (!pkt->addr.source_be[0] || !pkt->addr.destination_be[0] ||
 	    (pkt->addr.source_be[0] & 0xff) == 0xff ||
 	    (pkt->addr.destination_be[0] & 0xff) == 0xff ||
@@ -105,7 +108,7 @@ struct vlan_tag {
 	__be16 next;
 };
 
-/* len: bytes of the frame, of which [data, data_end) can be read here. */
+/* len: bytes of the frame, of which [data, data_end) is readable here. */
 static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 				       void *data_end, __u32 len)
 {
@@ -113,7 +116,7 @@ static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 	void *next = eth + 1;
 	__u32 type, i;
 
-	/* What goes to a group is the long way's. */
+	/* Group frames need the full parser. */
 	if (next > data_end || eth->h_dest[0] & 1)
 		return false;
 	pkt->in.link_target = LINK_STATION;
@@ -139,8 +142,7 @@ static __always_inline bool fast_frame(struct pkt *pkt, void *data,
 	return false;
 }
 
-/* The short way, for a frame that has been begun: all of pkt that it takes to look
- * the flow up. */
+/* Fills pkt->in, the addresses, the flow key and its hash. */
 static __always_inline bool parse_fast(struct pkt *pkt, void *data,
 				       void *data_end, __u32 len)
 {

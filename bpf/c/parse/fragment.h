@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/*
- * Fragments after the first go where the first went. Only a first fragment that
- * passed leaves a record; the kernel's LRU table keeps the newest of them.
- */
+/* Later fragments follow the first fragment of their packet. Only a first
+ * fragment that passed leaves a record; the kernel's LRU map keeps the most
+ * recent records. */
 #ifndef BAILEY_PARSE_FRAGMENT_H
 #define BAILEY_PARSE_FRAGMENT_H
 
@@ -17,8 +16,8 @@ struct {
 	__type(value, struct fragment_record);
 } fragments SEC(".maps");
 
-/* Notes what the header of a fragment says; most: bytes that all of the packet's
- * fragments may have. */
+/* Records fragment type and length from a header. most: largest packet, in
+ * bytes, that the fragments may form. */
 static __always_inline enum step
 fragment_note(struct pkt *pkt, __u32 offset, bool more, __u32 bytes, __u32 most)
 {
@@ -37,13 +36,13 @@ static __always_inline void fragment_key_set(const struct pkt *pkt,
 	key->destination_be[0] = pkt->addr.destination_be[0];
 	key->destination_be[1] = pkt->addr.destination_be[1];
 	key->id = pkt->full.fragment_id;
-	/* Each hook has its own: between them the machine may fragment anew. */
+	/* Per hook: the kernel may fragment again between XDP and tc. */
 	key->protocol = (pkt->in.kind == KIND_IPV4 ? pkt->in.protocol : 0) |
 			(__u32)pkt->env.hook << FRAGMENT_HOOK_SHIFT;
 	key->zone = pkt->in.zone;
 }
 
-/* Global functions: on no fast path, and their stack is theirs alone. */
+/* Global functions: off the fast path, with a stack of their own. */
 __noinline int fragment_remember(struct pkt *pkt)
 {
 	struct fragment_record record = {}, *before;
@@ -54,7 +53,7 @@ __noinline int fragment_remember(struct pkt *pkt)
 	fragment_key_set(pkt, &key);
 	record.seen = pkt->env.now;
 	record.bytes = pkt->full.fragment_bytes;
-	/* Of two first ones the longer counts, as long as both are remembered. */
+	/* Of two first fragments within the timeout, the longer one counts. */
 	before = bpf_map_lookup_elem(&fragments, &key);
 	if (before &&
 	    ticks_since(before->seen, pkt->env.now) <= FRAGMENT_TICKS &&
@@ -69,7 +68,7 @@ __noinline int fragment_remember(struct pkt *pkt)
 	return 0;
 }
 
-/* Gives a later fragment what its first one said. */
+/* Completes a later fragment with protocol and ports of the first one. */
 __noinline int fragment_follow(struct pkt *pkt)
 {
 	struct fragment_record *record;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * A frame on its way to becoming a packet, and what all readers of headers need.
- * docs/packets.md says what becomes of every frame. There are two readers: plain.h
- * knows plain TCP and UDP and reads them where they are; headers.h knows the
- * rest, and reads a copy. What plain.h declines, headers.h reads from the start.
+ * Definitions that both parsers share. docs/packets.md defines the result for
+ * every frame.
+ *
+ * fast.h reads plain TCP and UDP in place. full.h reads everything else from a
+ * copy of the headers, and starts over with whatever fast.h declines.
  */
 #ifndef BAILEY_PARSE_FRAME_H
 #define BAILEY_PARSE_FRAME_H
@@ -24,7 +25,7 @@
 #define IP_FRAGMENT_OFFSET 0x1fff
 #define IP_PACKET_MAX 65535
 
-/* Types of SCTP chunks. */
+/* SCTP chunk types. */
 #define SCTP_CHUNK_INIT 1
 #define SCTP_CHUNK_INIT_ACK 2
 #define SCTP_CHUNK_HEARTBEAT 4
@@ -37,10 +38,10 @@
 #define DHCPV6_CLIENT 546
 #define DHCPV6_SERVER 547
 
-volatile const __u32 VLAN_ZONES = 0; /* a VLAN's flows are its own */
-volatile const __u32 DHCP = 1;       /* passes without policy */
+volatile const __u32 VLAN_ZONES = 0; /* flows of each VLAN are separate */
+volatile const __u32 DHCP = 1;       /* DHCP passes without policy */
 volatile const __u32 ETHERTYPE_COUNT = 0;
-volatile const __u16 ETHERTYPES[ETHERTYPES_MAX] = {}; /* pass unread */
+volatile const __u16 ETHERTYPES[ETHERTYPES_MAX] = {}; /* pass unparsed */
 volatile const __u32 TUNNEL_COUNT = 0;
 volatile const __u16 TUNNEL_PORTS[TUNNELS_MAX] = {};
 volatile const __u8 TUNNEL_KINDS[TUNNELS_MAX] = {};
@@ -53,7 +54,7 @@ static __always_inline bool is_vlan_type(__u32 ethertype)
 	       ethertype == ETH_P_QINQ_OLD;
 }
 
-/* Outer tags come first; the number 0 is that of no VLAN. */
+/* Tags are entered from the outermost inwards. VLAN id 0 means no VLAN. */
 static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
 {
 	__u32 id = tci & VLAN_ID;
@@ -63,8 +64,9 @@ static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
 		pkt->in.zone = pkt->in.zone << 12 | id;
 }
 
-/* In the words that they are used in: what is stored in halves is slow to load as
- * a whole. Headers are not aligned to 8 bytes, which x86 does not mind. */
+/* Stored in the 64-bit words that later code loads: loading a word that was
+ * stored in halves stalls. IP headers are not aligned to 8 bytes, which costs
+ * nothing on x86. */
 static __always_inline void read_addresses_v6(struct pkt *pkt,
 					      const struct ipv6hdr *ip)
 {
@@ -77,7 +79,7 @@ static __always_inline void read_addresses_v6(struct pkt *pkt,
 	pkt->addr.destination_be[1] = destination[1];
 }
 
-/* 0.0.0.0 and :: have no address yet; what they may send has passed by now. */
+/* 0.0.0.0 and ::. Packets that may have such a source have passed before. */
 static __always_inline bool is_source_unspecified(const struct pkt *pkt)
 {
 	if (pkt->addr.source_be[0])
@@ -86,7 +88,8 @@ static __always_inline bool is_source_unspecified(const struct pkt *pkt)
 					   !pkt->addr.source_be[1];
 }
 
-/* The table of nf_conntrack: what a stack sends. PSH says nothing. */
+/* The flag combinations that nf_conntrack accepts from a TCP stack; PSH is
+ * ignored. */
 static __always_inline bool is_valid_tcp_flags(__u32 flags)
 {
 	const __u64 valid = 1ULL << TCP_SYN | 1ULL << (TCP_SYN | TCP_URG) |
@@ -112,7 +115,7 @@ static __always_inline void read_tcp(struct pkt *pkt, const struct tcphdr *tcp)
 		TCP_SYN;
 }
 
-/* Of what was read so far nothing holds for what will be read. */
+/* Clears the fields that another parse fills again. */
 static __always_inline void parsed_clear_layer4(struct pkt *pkt)
 {
 	pkt->in.source_port = 0;
@@ -123,7 +126,7 @@ static __always_inline void parsed_clear_layer4(struct pkt *pkt)
 	pkt->in.may_create_flow = 0;
 }
 
-/* mac: of the NIC, 0 = not known. */
+/* mac: of the NIC, 0: unknown. */
 static __always_inline __u8 link_target_of(const struct ethhdr *eth, __u64 mac)
 {
 	__u64 to = 0;
@@ -144,7 +147,7 @@ static __always_inline bool has_dhcp_ports(__u16 source, __u16 destination,
 			(source == server && destination == client));
 }
 
-/* Which tunnel's port it is, from 1; or 0. */
+/* Id of the tunnel that uses this UDP port, from 1; 0: none. */
 static __always_inline __u32 tunnel_of_port(__u16 port)
 {
 	__u32 i;

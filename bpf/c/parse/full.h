@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The long way: every header that Bailey knows, read from a copy of the frame's
- * first HEADERS_MAX bytes. Each layer is a global function, verified once; they
- * hand pkt->at and pkt->end to each other, which say where in the frame the next
- * header begins and the packet ends. Padding is never read as payload.
+ * Full parser: reads every supported header from a copy of the first
+ * HEADERS_MAX bytes of the frame.
+ *
+ * Each layer is a global function, so that the verifier checks it once.
+ * pkt->full.offset is the offset of the next header, pkt->full.packet_end the
+ * end of the current packet; each layer moves both. Padding after packet_end is
+ * never read as payload.
  */
 #ifndef BAILEY_PARSE_FULL_H
 #define BAILEY_PARSE_FULL_H
@@ -13,7 +16,8 @@
 #include "parse/ip.h"
 #include "parse/link.h"
 
-/* pkt->end: bytes of the frame, which may be more than were copied. */
+/* On entry pkt->full.packet_end is the length of the frame, which may exceed
+ * the copy. */
 static __always_inline enum step parse_layers(struct pkt *pkt,
 					      struct headers *headers)
 {
@@ -35,8 +39,8 @@ static __always_inline enum step parse_layers(struct pkt *pkt,
 	return step;
 }
 
-/* Before the long way: what the short way has left, but for a tag that did not
- * stand in the frame. */
+/* Discards what the fast parser has left. tags and zone: from the VLAN tag that
+ * the skb holds outside the frame. */
 static __always_inline void parse_full_begin(struct pkt *pkt, __u32 len,
 					     __u32 tags, __u32 zone)
 {
@@ -58,12 +62,12 @@ static __always_inline enum step parse_full(struct pkt *pkt,
 	return step;
 }
 
-/* The long way. */
+/* Full parse at XDP. */
 static __always_inline enum step parse_full_xdp(struct pkt *pkt,
 						struct xdp_md *ctx)
 {
-	__u32 len =
-		bpf_xdp_get_buff_len(ctx); /* there may be further buffers */
+	__u32 len = bpf_xdp_get_buff_len(
+		ctx); /* all buffers of a multi-buffer frame */
 	__u32 hook = pkt->env.hook, length;
 	struct headers *copy;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * ICMP errors quote the packet that they are about. They become an answer to
- * that packet: its addresses and ports reversed, pkt->related set. The flow table
- * then finds the flow that they belong to.
+ * ICMP errors. An error quotes the packet that caused it. The parser turns the
+ * error into a reply to the quoted packet: addresses and ports are reversed and
+ * pkt->full.icmp_error is set. The flow lookup then finds the flow of the
+ * quoted packet.
  */
 #ifndef BAILEY_PARSE_ICMP_ERROR_H
 #define BAILEY_PARSE_ICMP_ERROR_H
@@ -20,7 +21,7 @@
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY 129
 
-/* What ICMP and ICMPv6 have in common. */
+/* The common header of ICMP and ICMPv6. */
 struct icmp_header {
 	__u8 type;
 	__u8 code;
@@ -46,8 +47,8 @@ static __always_inline bool is_icmp_error_type(__u32 kind, __u32 type)
 	return type < 32 && errors >> type & 1;
 }
 
-/* The identifier stands as the port of the side that asks, so that two hosts
- * that ping each other with one identifier are two flows. */
+/* The identifier is the port of the requesting side. Two hosts that ping each
+ * other with the same identifier therefore have two flows. */
 static __always_inline bool read_icmp_echo(__u32 kind, __u32 type,
 					   bool *request)
 {
@@ -57,7 +58,8 @@ static __always_inline bool read_icmp_echo(__u32 kind, __u32 type,
 							ICMPV6_ECHO_REPLY);
 }
 
-/* Leaves pkt->at behind the quoted IP header; its protocol, or -1. */
+/* Moves pkt->full.offset past the quoted IP header. Returns the protocol of the
+ * quoted packet, or -1. */
 static __always_inline int quoted_v4(struct pkt *pkt, struct headers *headers,
 				     __u64 source[2], __u64 destination[2])
 {
@@ -95,7 +97,7 @@ static __always_inline int quoted_v6(struct pkt *pkt, struct headers *headers,
 	return parse_ipv6_chain(pkt, headers, ip->nexthdr, true);
 }
 
-/* The ports of the quoted packet; false if they cannot be read. */
+/* Ports of the quoted packet; false if they are not readable. */
 static __always_inline bool quoted_ports(struct pkt *pkt,
 					 struct headers *headers,
 					 __u32 protocol, __u16 *source,
@@ -145,7 +147,7 @@ __noinline int parse_icmp_error(struct pkt *pkt, struct headers *headers)
 	    source[1] != pkt->addr.destination_be[1] ||
 	    !quoted_ports(pkt, headers, protocol, &sport, &dport))
 		return drop(pkt, REASON_DROP_ICMP_ERROR_PAYLOAD);
-	/* Asked here: from now on the source is the quoted destination. */
+	/* Check the real source before the quoted one replaces it. */
 	if (is_source_unspecified(pkt))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	pkt->full.icmp_error = pkt->addr.source_be[0] == destination[0] &&

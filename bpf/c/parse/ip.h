@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* IPv4 and IPv6 headers. */
 #ifndef BAILEY_PARSE_IP_H
 #define BAILEY_PARSE_IP_H
 
@@ -12,8 +12,8 @@
 #define IP_OPTION_LSRR 131
 #define IP_OPTION_SSRR 137
 
-/* The options between pkt->at and end. Byte by byte: an index that came from the
- * packet would cost the verifier a state per value. */
+/* Checks the options between pkt->full.offset and end, byte by byte: an index
+ * read from the packet would cost the verifier one state per value. */
 __noinline int parse_ipv4_options(struct pkt *pkt, struct headers *headers,
 				  __u32 end)
 {
@@ -45,7 +45,7 @@ __noinline int parse_ipv4_options(struct pkt *pkt, struct headers *headers,
 			length_at = i + 1;
 		}
 	}
-	/* The last option has its length, and does not reach beyond the header. */
+	/* The last option is complete and ends within the header. */
 	return length_at || next > end - pkt->full.offset ?
 		       drop(pkt, REASON_DROP_IP_HEADER) :
 		       STEP_CONTINUE;
@@ -59,8 +59,8 @@ static __always_inline bool is_martian_v4(__be32 source, __be32 destination)
 	       source == 0xffffffff || !d || d == 127 || source == destination;
 }
 
-/* RFC 1122, 3.3.6: a group's packet comes in a group's frame. Who sends it to one
- * station alone means the sockets there that are bound to any address. */
+/* RFC 1122, 3.3.6: a packet to a group arrives in a group frame. In a unicast
+ * frame it would reach sockets that are bound to any address. */
 static __always_inline bool is_group_in_unicast_frame(const struct pkt *pkt)
 {
 	return (pkt->in.link_target == LINK_STATION ||
@@ -68,16 +68,17 @@ static __always_inline bool is_group_in_unicast_frame(const struct pkt *pkt)
 	       is_group_address(pkt->addr.destination_be);
 }
 
-/* Offload has left segments joined whose length no header can state (BIG TCP). No frame
- * of that size comes from a wire. */
+/* A GSO/GRO frame may be longer than an IP header can state (BIG TCP). No frame
+ * of that size arrives from the wire. */
 static __always_inline bool may_exceed_ip_length(const struct pkt *pkt,
 						 __u32 bytes)
 {
 	return pkt->in.is_gso || bytes > IP_PACKET_MAX;
 }
 
-/* What follows the inner packet is no padding there, but further segments that
- * would each be a tunnel's packet and that nobody has looked at. */
+/* In a GSO frame the bytes after the inner packet are not padding. They are
+ * further segments, each a tunnel packet of its own, which no parser has
+ * checked. */
 static __always_inline bool is_gso_tunnel(const struct pkt *pkt)
 {
 	return pkt->in.is_gso && pkt->full.tunnel;
@@ -95,6 +96,7 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	ip = header_at(headers, start, sizeof(*ip), pkt->full.packet_end);
 	if (!ip)
 		return drop(pkt, REASON_DROP_IP_TRUNCATED);
+	/* Lengths: header <= total <= frame. */
 	header = ip->ihl * 4;
 	if (ip->version != 4 || header < sizeof(*ip))
 		return drop(pkt, REASON_DROP_IP_HEADER);
@@ -105,12 +107,14 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	    (is_gso_tunnel(pkt) && total != pkt->full.packet_end - start))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
 	pkt->full.packet_end = start + total;
+	/* Addresses. */
 	if (is_martian_v4(ip->saddr, ip->daddr))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	pkt->addr.destination_be[0] = 0;
 	pkt->addr.destination_be[1] = v4_mapped_address(ip->daddr);
 	if (is_group_in_unicast_frame(pkt))
 		return drop(pkt, REASON_DROP_GROUP_MAC);
+	/* Options. */
 	if (header > sizeof(*ip)) {
 		pkt->full.offset = start + sizeof(*ip);
 		if (parse_ipv4_options(pkt, headers, start + header))
@@ -122,6 +126,7 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	pkt->full.hop_limit = ip->ttl;
 	pkt->addr.source_be[0] = 0;
 	pkt->addr.source_be[1] = v4_mapped_address(ip->saddr);
+	/* Fragments. */
 	fragment = bpf_ntohs(ip->frag_off);
 	bytes = total - header;
 	if (fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) {
@@ -165,6 +170,7 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 	if (ip->version != 6)
 		return drop(pkt, REASON_DROP_IP_HEADER);
 	pkt->full.offset += sizeof(*ip);
+	/* Lengths: payload <= frame. */
 	payload = bpf_ntohs(ip->payload_len);
 	if (!payload &&
 	    may_exceed_ip_length(pkt, pkt->full.packet_end - pkt->full.offset))
@@ -176,11 +182,13 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 	pkt->full.packet_end = pkt->full.offset + payload;
 	pkt->in.kind = KIND_IPV6;
 	pkt->full.hop_limit = ip->hop_limit;
+	/* Addresses. */
 	read_addresses_v6(pkt, ip);
 	if (is_martian_v6(pkt->addr.source_be, pkt->addr.destination_be))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	if (is_group_in_unicast_frame(pkt))
 		return drop(pkt, REASON_DROP_GROUP_MAC);
+	/* Extension headers. */
 	chain = parse_ipv6_chain(pkt, headers, ip->nexthdr, false);
 	if (chain < 0)
 		return drop(pkt, -chain);

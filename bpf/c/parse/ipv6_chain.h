@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Access to the copied headers; fragments; IPv6 extension headers. */
+/* IPv6 extension headers. */
 #ifndef BAILEY_PARSE_IPV6_CHAIN_H
 #define BAILEY_PARSE_IPV6_CHAIN_H
 
 #include "parse/fragment.h"
 #include "parse/header_copy.h"
 
-/* What comes first after the fixed header of all extension headers. */
+/* The bytes that all extension headers begin with. */
 struct extension {
 	__u8 next;
-	__u8 length; /* in 8 bytes after the first 8; AH: in 4 bytes, less 2 */
-	__u8 type;   /* routing */
-	__u8 segments; /* routing: left */
-	__be32 id;     /* fragment */
+	__u8 length;   /* 8 bytes each, minus 1; AH: 4 bytes each, minus 2 */
+	__u8 type;     /* routing header */
+	__u8 segments; /* routing header: segments left */
+	__be32 id;     /* fragment header */
 };
 
 struct fragment_extension {
 	__u8 next;
 	__u8 reserved;
-	__be16 offset; /* and more-fragments in the lowest bit */
+	__be16 offset; /* lowest bit: more fragments */
 	__be32 id;
 };
 
@@ -30,10 +30,10 @@ static __always_inline bool is_extension_header(__u32 next)
 }
 
 /*
- * Walks the extension headers from pkt->at on and leaves pkt->at behind them.
- * The protocol that follows, or the reason to drop the packet, negative. Stops at
- * the header of a later fragment. Of a packet that an ICMP error quotes, only
- * that it is no later fragment matters.
+ * Walks the extension headers and moves pkt->full.offset past them. Returns the
+ * protocol after them, or the negated drop reason. Stops at the header of a
+ * later fragment. For a packet that an ICMP error quotes, only a later fragment
+ * is an error.
  */
 __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers,
 				__u32 next, int quoted)
@@ -48,6 +48,7 @@ __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers,
 		struct extension *header;
 		__u32 offset;
 
+		/* End of the chain, or a header out of place. */
 		if (!is_extension_header(next))
 			return next & 0xff;
 		if (i == EXTENSION_HEADERS_MAX ||
@@ -60,6 +61,7 @@ __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers,
 				   pkt->full.packet_end);
 		if (!header)
 			return -REASON_DROP_EXTENSION_HEADER;
+		/* Skip any header but a fragment header. */
 		if (next != IPPROTO_FRAGMENT) {
 			size = next == IPPROTO_AH ? (header->length + 2) * 4 :
 						    (header->length + 1) * 8;
@@ -72,6 +74,7 @@ __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers,
 			next = header->next;
 			continue;
 		}
+		/* Fragment header. */
 		fragmented = true;
 		fragment = (struct fragment_extension *)header;
 		offset = bpf_ntohs(fragment->offset);
@@ -79,7 +82,8 @@ __noinline int parse_ipv6_chain(struct pkt *pkt, struct headers *headers,
 		next = fragment->next;
 		if (quoted && offset & 0xfff8)
 			return -REASON_DROP_ICMP_ERROR_PAYLOAD;
-		if (quoted || !(offset & 0xfff9)) /* RFC 6946: alone */
+		if (quoted ||
+		    !(offset & 0xfff9)) /* RFC 6946: atomic fragment */
 			continue;
 		pkt->full.fragment_id = fragment->id;
 		if (fragment_note(pkt, offset & 0xfff8, offset & 1,

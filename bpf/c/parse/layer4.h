@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Layer 4, from pkt->at to pkt->end: ports, what may open a flow, what passes
- * because the network needs it. */
+/* Layer 4, between pkt->full.offset and pkt->full.packet_end: ports, whether
+ * the packet may create a flow, and packets that pass because the network
+ * depends on them. */
 #ifndef BAILEY_PARSE_LAYER4_H
 #define BAILEY_PARSE_LAYER4_H
 
@@ -10,16 +11,16 @@
 #include "parse/tunnel.h"
 
 #define ND_HOP_LIMIT 255
-#define ND_SOLICITATION 133 /* of routers */
+#define ND_SOLICITATION 133 /* router solicitation */
 #define ND_ADVERTISEMENT 134
 #define ND_REDIRECT 137
 #define MLD_QUERY 130
 #define MLD_REPORT 131
 #define MLD_DONE 132
 #define MLD_REPORT_V2 143
-#define LINK_ONLY 1 /* hop limit */
+#define LINK_ONLY 1 /* the hop limit of such packets */
 
-/* A header of this size cannot be read. */
+/* Drops a packet whose header of this size is not readable. */
 static __always_inline enum step drop_truncated(struct pkt *pkt, __u32 size)
 {
 	return drop(pkt, pkt->full.fragment == FRAGMENT_FIRST &&
@@ -51,7 +52,7 @@ static __always_inline enum step parse_tcp(struct pkt *pkt,
 		       drop(pkt, REASON_DROP_TCP_FLAGS);
 }
 
-/* ff02::1:2, ff05::1:3: all DHCPv6 agents and servers. */
+/* ff02::1:2 and ff05::1:3: all DHCPv6 agents and servers. */
 static __always_inline bool is_dhcpv6_group(const __u64 address_be[2])
 {
 	return (address_be[0] == bpf_cpu_to_be64(0xff02ULL << 48) &&
@@ -60,8 +61,9 @@ static __always_inline bool is_dhcpv6_group(const __u64 address_be[2])
 		address_be[1] == bpf_cpu_to_be64(0x10003));
 }
 
-/* A client that has no address yet, or who speaks on the link; a renewal is judged as
- * any other datagram. DHCPv6 begins with a link-local address, DHCP with none. */
+/* Only a client without an address, or DHCP on the link. Policy evaluates a
+ * renewal like any other datagram. DHCPv6 starts from a link-local address,
+ * DHCP from none. */
 static __always_inline bool is_dhcp(const struct pkt *pkt)
 {
 	bool from_link = is_link_local(pkt->addr.source_be);
@@ -126,8 +128,8 @@ struct sctp_init {
 	__be32 rest[3];
 };
 
-/* An association begins with INIT; each further path of it with a HEARTBEAT (RFC 9260,
- * 5.4), or with the chunk that names a new address (RFC 5061). */
+/* An association begins with INIT. Each further path begins with HEARTBEAT (RFC
+ * 9260, 5.4) or with the chunk that adds an address (RFC 5061). */
 static __always_inline bool may_create_sctp_flow(__u8 chunk)
 {
 	return chunk == SCTP_CHUNK_INIT || chunk == SCTP_CHUNK_HEARTBEAT ||
@@ -173,12 +175,19 @@ static __always_inline bool is_link_mld(const struct pkt *pkt, __u8 type)
 }
 
 /*
- * Neighbour discovery ends on the link, but a router that has been handed such a packet
- * for elsewhere forwards it. So: on the link by the destination, or from an address that
- * nobody forwards; solicitations and advertisements of neighbours also between two
- * addresses of one /64 (an on-link prefix is not shorter, RFC 7421) or of one inside
- * prefix, and between anybody and this machine, which forwards none. A frame to the
- * machine would be routed on, so there the /64 is one of the machine's subnets.
+ * Neighbour discovery ends on the link, but a router forwards such a packet if
+ * its destination is elsewhere. A packet passes only if no router would forward
+ * it. Link-local destinations are fe80::/10 and ff02::/16.
+ *
+ * Router advertisement, redirect: link-local source and destination.
+ * Router solicitation: link-local destination.
+ * Neighbour solicitation, advertisement: one of
+ *   - link-local source or destination,
+ *   - both addresses in one /64 (an on-link prefix is not shorter, RFC 7421),
+ *     which in a frame to this host must be a subnet of the host, because
+ *     the host would forward the packet otherwise,
+ *   - both addresses in one internal prefix,
+ *   - to or from this host, which then is an end and forwards nothing.
  */
 static __always_inline bool is_nd_of_host(const struct pkt *pkt)
 {
@@ -239,7 +248,8 @@ static __always_inline enum step parse_icmp(struct pkt *pkt,
 	if (pkt->in.kind == KIND_IPV4)
 		return STEP_CONTINUE;
 	if (icmp->type >= ND_SOLICITATION && icmp->type <= ND_REDIRECT) {
-		/* RFC 4861: a hop limit below 255 came through a router. */
+		/* RFC 4861: a packet with a lower hop limit was forwarded by a
+		 * router. */
 		if (pkt->full.hop_limit != ND_HOP_LIMIT)
 			return drop(pkt, REASON_DROP_ND_HOP_LIMIT);
 		if (pkt->full.fragment)
@@ -275,7 +285,7 @@ __noinline int parse_layer4(struct pkt *pkt, struct headers *headers)
 	if (is_link_igmp(pkt))
 		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
 	pkt->in.may_create_flow =
-		1; /* any other protocol: one flow per pair of addresses */
+		1; /* other protocols: one flow per pair of addresses */
 	return STEP_CONTINUE;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Ethernet, VLAN tags and IEEE 802.2 LLC. */
 #ifndef BAILEY_PARSE_LINK_H
 #define BAILEY_PARSE_LINK_H
 
@@ -11,7 +11,7 @@
 #define LLC_UI 0x03
 #define SNAP_HEADER 8
 
-/* 01:80:c2:00:00:0x is never forwarded by bridges: STP, LACP, LLDP, 802.1X. */
+/* Bridges never forward 01:80:c2:00:00:0x: STP, LACP, LLDP, 802.1X. */
 static __always_inline bool is_link_local_control(const struct ethhdr *eth)
 {
 	const __u8 *d = eth->h_dest;
@@ -21,10 +21,11 @@ static __always_inline bool is_link_local_control(const struct ethhdr *eth)
 }
 
 /*
- * LLC that a bridge hands on: spanning trees, IS-IS; and SNAP by which switches talk to
- * each other (PVST+, CDP, UDLD, VTP, DTP, EDP): to a group, under the number of a
- * vendor. Those of RFC 1042, of bridge tunnels and of bridged frames (802.1H, RFC 2684)
- * carry what policy is about; so does IP under its ethertype or SAP, whoever's.
+ * LLC frames that a bridge forwards: spanning tree, IS-IS, and vendor SNAP
+ * protocols between switches (PVST+, CDP, UDLD, VTP, DTP, EDP), which go to a
+ * group and carry the vendor's OUI. Not forwarded: SNAP of RFC 1042, of bridge
+ * tunnels and of bridged frames (802.1H, RFC 2684), and IP under any SAP, OUI
+ * or EtherType, because policy applies to their payload.
  */
 static __always_inline bool is_llc_forwarded(const struct pkt *pkt,
 					     struct headers *headers)
@@ -59,7 +60,7 @@ static __always_inline bool is_ethertype_allowed(__u32 type)
 	return false;
 }
 
-/* Leaves the type in pkt->full.ethertype if it is IP. */
+/* Parses up to the network header, and sets pkt->full.ethertype for IP. */
 __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 {
 	struct ethhdr *eth;
@@ -75,6 +76,7 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 	type = bpf_ntohs(eth->h_proto);
 	pkt->in.link_target = link_target_of(eth, pkt->env.mac);
 	pkt->full.offset += sizeof(*eth);
+	/* VLAN tags. */
 	for (i = 0; i <= VLAN_TAGS_MAX && is_vlan_type(type); i++) {
 		if (pkt->in.vlan_tags == VLAN_TAGS_MAX)
 			return drop(pkt, REASON_DROP_VLAN);
@@ -86,6 +88,7 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 		type = bpf_ntohs(word[1]);
 		pkt->full.offset += 4;
 	}
+	/* EtherType or LLC. */
 	pkt->full.ethertype = type;
 	if (type == ETH_P_IP || type == ETH_P_IPV6)
 		return STEP_CONTINUE;

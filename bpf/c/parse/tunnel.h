@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* VXLAN (RFC 7348) and Geneve (RFC 8926): policy is about the packet inside. */
+/* VXLAN (RFC 7348) and Geneve (RFC 8926). Policy applies to inner packets. */
 #ifndef BAILEY_PARSE_TUNNEL_H
 #define BAILEY_PARSE_TUNNEL_H
 
 #include "parse/ipv6_chain.h"
 
-#define ETH_P_TEB 0x6558 /* an Ethernet frame inside */
+#define ETH_P_TEB 0x6558 /* an inner Ethernet frame */
 #define VXLAN_VNI_VALID 0x08
 #define GENEVE_VERSION 0xc0
-#define GENEVE_OPTIONS 0x3f /* in 4 bytes */
+#define GENEVE_OPTIONS 0x3f /* length in units of 4 bytes */
 #define GENEVE_CONTROL 0x80
 
-/* The eight bytes that both begin with. */
+/* The first eight bytes of both headers. */
 struct tunnel_head {
-	__u8 first;  /* VXLAN: flags. Geneve: version, length of the options */
+	__u8 first;  /* VXLAN: flags; Geneve: version, length of the options */
 	__u8 second; /* Geneve: flags */
-	__be16 type; /* Geneve */
+	__be16 type; /* Geneve: EtherType of the payload */
 	__be32 vni;
 };
 
@@ -36,7 +36,8 @@ static __always_inline bool is_tunnel_peer(const struct pkt *pkt, __u32 tunnel)
 	return false;
 }
 
-/* Leaves pkt->at at the inner frame or packet and its type in pkt->full.ethertype. */
+/* Moves pkt->full.offset to the inner frame or packet, and sets
+ * pkt->full.ethertype. */
 static __always_inline enum step
 tunnel_enter(struct pkt *pkt, struct headers *headers, __u32 tunnel)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Access to u32 tables that are stored in chunks. */
 #ifndef BAILEY_POLICY_CHUNKS_H
 #define BAILEY_POLICY_CHUNKS_H
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/*
- * The policy tables of one generation and their lookups:
- *   address -> class record, (protocol, port) -> port class,
- *   (subject, peer, port class) -> cell.
- * fw/compile/src/lookup.rs is the same in Rust, over the same bytes.
- */
+/* Address to class record: the exact table for full-length addresses, then the
+ * longest-prefix match of lpm.h. fw/compile/src/lookup.rs does the same in
+ * Rust, over the same bytes; so do lpm.h, ports.h and matrix.h. */
 #ifndef BAILEY_POLICY_CLASSIFY_H
 #define BAILEY_POLICY_CLASSIFY_H
 
@@ -15,12 +12,14 @@ ARRAY(host_tags, __u64, 1);
 ARRAY(host_buckets, struct host_bucket, 1);
 ARRAY(classes, struct class_record, 1);
 
+/* Set when a generation is loaded. */
 volatile const __u32 HOST_BUCKET_BITS = 1;
 volatile const __u32 HOST_KEYS[HOST_NH_WORDS] = {};
 
 #define HOST_MUL 0x9e3779b97f4a7c15ULL
 
-/* One bucket of the exact table. A global function, as flow_find_in is. */
+/* Searches one bucket of the exact table. A global function, like
+ * flow_find_in_bucket(). */
 __noinline int host_find_in_bucket(__u32 bucket, __u32 tag, __u64 first,
 				   __u64 second)
 {

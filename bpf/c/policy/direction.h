@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Direction of a flow: source and destination of its first packet. */
 #ifndef BAILEY_POLICY_DIRECTION_H
 #define BAILEY_POLICY_DIRECTION_H
 
 #include "core/maps.h"
 #include "core/meta_word.h"
 
-/* Who opens the connection to whom: of a flow that is judged again, its
- * original direction, whichever side sent this packet. */
+/* For a revalidated flow the original direction, whichever side sent this
+ * packet. */
 struct direction {
 	__u64 source_be[2];
 	__u64 destination_be[2];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Longest-prefix match: a direct table, a poptrie below it, and ranges where
+ * few prefixes are left. See abi.h for the layout. */
 #ifndef BAILEY_POLICY_LPM_H
 #define BAILEY_POLICY_LPM_H
 
@@ -17,14 +18,16 @@ ARRAY(lpm6_nodes, struct lpm_node, 1);
 ARRAY(lpm6_leaves, struct u32_chunk, 1);
 ARRAY(lpm6_ranges, struct lpm_ranges6, 1);
 
-volatile const __u32 LPM4 = 0; /* has the family any prefix? */
+/* Set when a generation is loaded. */
+volatile const __u32 LPM4 = 0; /* 0: no prefix of this family */
 volatile const __u32 LPM6 = 0;
-volatile const __u32 DEFAULT_CLASS4 = 0; /* where it has none */
+volatile const __u32 DEFAULT_CLASS4 =
+	0; /* class of the family without prefixes */
 volatile const __u32 DEFAULT_CLASS6 = 0;
 
-#define LANES_01 0x0001000100010001ULL
+#define FIELDS_01 0x0001000100010001ULL
 
-/* rest: the bits of the address after the slot. */
+/* rest: the bits of the address below the slot. */
 static __always_inline int one_prefix_class(__u32 word, __u64 rest)
 {
 	__u32 host = word >> ONE_HOST_SHIFT & ONE_HOST_MASK;
@@ -37,8 +40,9 @@ static __always_inline int one_prefix_class(__u32 word, __u64 rest)
 							 pair->inside;
 }
 
-/* The class of the range that rest lies in. Counted without a branch: which range
- * it is nobody could predict. A global function, verified once. */
+/* Class of the range that contains rest. Counts without a branch, because no
+ * branch predictor could predict the range. A global function, so that the
+ * verifier checks it once. */
 __noinline int ranges4_class(__u32 index, __u64 rest)
 {
 	struct lpm_ranges4 *ranges = bpf_map_lookup_elem(&lpm4_ranges, &index);
@@ -47,12 +51,12 @@ __noinline int ranges4_class(__u32 index, __u64 rest)
 
 	if (!ranges)
 		return -1;
-	rest = (rest & ((1 << RANGES4_BITS) - 1)) * LANES_01;
+	rest = (rest & ((1 << RANGES4_BITS) - 1)) * FIELDS_01;
 #pragma unroll
 	for (i = 0; i < RANGES4_WORDS; i++)
-		/* The highest bits are there for what is to be borrowed. */
-		from_here += (ranges->last[i] - rest) >> 15 & LANES_01;
-	range = RANGES4_LAST - (from_here * LANES_01 >> 48);
+		/* The highest bit of each 16-bit field absorbs the borrow. */
+		from_here += (ranges->last[i] - rest) >> 15 & FIELDS_01;
+	range = RANGES4_LAST - (from_here * FIELDS_01 >> 48);
 	return ranges->classes[ranges->which >> (2 * range & 63) & 3];
 }
 
@@ -68,12 +72,12 @@ __noinline int ranges6_class(__u32 index, __u64 rest)
 	for (i = 0; i < RANGES6_LAST; i++)
 		range -= mask_below(ranges->last[i], rest);
 	range = ranges->which >> (2 * range & 31) & 3;
-	/* 6.1 does not learn from a comparison with 3 alone. */
+	/* Linux 6.1 derives no bound from the comparison with 3 alone. */
 	asm volatile("" : "+r"(range));
 	return ranges->classes[range < RANGES6_CLASSES ? range : 0];
 }
 
-/* Poptrie: hi and lo are the address from its most significant bit on. */
+/* Poptrie. hi and lo: the address from its most significant bit on. */
 static __always_inline int lpm_class(__u32 kind, void *direct, void *nodes,
 				     void *leaves, __u64 hi, __u64 lo,
 				     __u32 levels)

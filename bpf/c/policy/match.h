@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Rules for a pair of class records. */
 #ifndef BAILEY_POLICY_MATCH_H
 #define BAILEY_POLICY_MATCH_H
 
@@ -7,9 +7,9 @@
 #include "policy/classify.h"
 #include "policy/matrix.h"
 
-/* Nobody is his own neighbour on a wire: what says that it comes from its receiver, or
- * from the receiver's node, is that only where the machine itself sends; on a bridge a
- * node's packets come in on the side of the inside. */
+/* A packet from its own receiver, or from the receiver's node, is plausible
+ * only where the host itself sends. On a bridge the packets of a node arrive on
+ * the internal side. */
 static __always_inline bool may_be_own_address(const struct pkt *pkt)
 {
 	return pkt->env.hook == HOOK_TC ? !pkt->env.is_forwarded :
@@ -22,7 +22,8 @@ static __always_inline bool may_be_own_node(const struct pkt *pkt)
 	       (BRIDGE && INTERNAL_COUNT && !pkt->env.from_external);
 }
 
-/* Egress at the source AND ingress at the destination; replies need no rule. */
+/* Egress rules of the source AND ingress rules of the destination; replies need
+ * no rule. */
 static __always_inline enum step
 match_rules(struct pkt *pkt, const struct class_record *source,
 	    const struct class_record *destination, __u32 port)
@@ -58,8 +59,9 @@ static __always_inline __u32 first_denial(__u32 before, __u32 cell)
 	return !(before & CELL_DENY) && cell & CELL_DENY ? cell : before;
 }
 
-/* Addresses with several owners: what every owner of the one may with every owner of
- * the other. Global functions, verified once. */
+/* Addresses with several owners: every owner of the source must be allowed to
+ * reach every owner of the destination. Global functions, so that the verifier
+ * checks them once. */
 __noinline int match_destination_owners(struct pkt *pkt, __u32 source_class,
 					__u32 class, __u32 port)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* The policy matrix: (subject, peer, port class) to cell. */
 #ifndef BAILEY_POLICY_MATRIX_H
 #define BAILEY_POLICY_MATRIX_H
 
@@ -11,11 +11,13 @@ ARRAY(row_index, struct u32_chunk, 1);
 ARRAY(cell_pages, struct page, 1);
 ARRAY(cells, struct u32_chunk, 1);
 
+/* Set when a generation is loaded. */
 volatile const __u32 PEER_PAGES = 1; /* pages per subject */
-volatile const __u32 ROW_CELLS = 0;  /* cells per row, if rows are whole */
-volatile const __u32 PORT_PAGES = 1; /* pages per row, if they are not */
+volatile const __u32 ROW_CELLS =
+	0; /* cells per row, 0: rows are stored in pages */
+volatile const __u32 PORT_PAGES = 1; /* pages per row, if ROW_CELLS is 0 */
 
-/* What the subject's policies say of this peer and port; false if a table is
+/* The cell of a subject for this peer and port class; false if a table is
  * damaged. */
 static __always_inline bool cell_at(__u32 subject, __u32 peer, __u32 port,
 				    __u32 *cell)

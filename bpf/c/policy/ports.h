@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* (protocol, port) to port class. */
 #ifndef BAILEY_POLICY_PORTS_H
 #define BAILEY_POLICY_PORTS_H
 

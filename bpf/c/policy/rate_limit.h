@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Limits of rules: how many flows they let open in a time, of everybody together
- * and of each source. */
+/* Rate limits of rules: new flows per time, in total and per source. */
 #ifndef BAILEY_POLICY_RATE_LIMIT_H
 #define BAILEY_POLICY_RATE_LIMIT_H
 
@@ -8,12 +7,12 @@
 #include "core/token_bucket.h"
 #include "policy/chunks.h"
 
-ARRAY(rule_limits, struct u32_chunk, 1); /* rule -> limit, 0 = none */
+ARRAY(rule_limits, struct u32_chunk, 1); /* rule -> limit, 0: none */
 ARRAY(limits, struct rule_limit, 1);
 
-volatile const __u32 LIMITS = 0; /* has any rule of this generation a limit? */
+volatile const __u32 LIMITS = 0; /* 0: no rule of this generation has a limit */
 
-/* May the rule of this cell open one more flow? */
+/* Does the limit of the cell's rule admit one more flow? */
 static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell,
 					   __u64 now)
 {
@@ -38,7 +37,7 @@ static __always_inline bool may_rule_admit(struct pkt *pkt, __u32 cell,
 	return false;
 }
 
-/* Both rules of a packet that policy allows and that would open a flow. */
+/* Checks both rules of a packet that policy allows and that creates a flow. */
 __noinline int rate_limit_step(struct pkt *pkt)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();

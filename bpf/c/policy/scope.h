@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Groups, and addresses of one link. Policy speaks of endpoints by their listed
- * addresses; what goes to a group reaches endpoints that it does not name, and a
- * link-local address is an endpoint's that nobody has listed. While policy isolates
- * somebody, only what keeps the network working and what the configuration lists may
- * pass there; docs/packets.md has the table.
+ * Packets to groups (multicast, broadcast) and link-local addresses.
+ *
+ * Policy selects endpoints by their listed addresses. A packet to a group
+ * reaches endpoints that no rule names, and link-local addresses of endpoints
+ * are not listed. While a policy isolates any endpoint, only control protocols
+ * and configured exceptions pass; docs/packets.md has the table.
  */
 #ifndef BAILEY_POLICY_SCOPE_H
 #define BAILEY_POLICY_SCOPE_H
@@ -13,8 +14,7 @@
 #include "address/own.h"
 #include "core/step.h"
 
-volatile const __u32 ISOLATES =
-	0; /* ISOLATES_*: whom this generation isolates */
+volatile const __u32 ISOLATES = 0; /* ISOLATES_* of this generation */
 volatile const __u32 GROUP_COUNT = 0;
 volatile const struct group_prefix GROUPS[GROUPS_MAX] = {};
 volatile const __u32 LINK_SERVICE_COUNT = 0;
@@ -29,8 +29,9 @@ volatile const struct link_service LINK_SERVICES[LINK_SERVICES_MAX] = {};
 #define BFD_CONTROL 3784
 #define BFD_ECHO 3785
 
-/* Routing and redundancy on a link: protocol, port, and the last byte of the group,
- * 224.0.0.x or ff02::x. 224.0.0.102 is that of HSRP version 2 and GLBP. */
+/* Routing and redundancy protocols on a link: protocol, port, and the last byte
+ * of the group, 224.0.0.x or ff02::x. HSRP version 2 and GLBP use
+ * 224.0.0.102. */
 struct control_group {
 	__u8 protocol;
 	__u8 v4;
@@ -47,7 +48,7 @@ static const struct control_group CONTROL_GROUPS[] = {
 	{ IPPROTO_UDP, 0, 0x66, 2029 }, { IPPROTO_UDP, 102, 0x66, 3222 },
 };
 
-/* A global function, verified once. */
+/* A global function, so that the verifier checks it once. */
 __noinline int is_control_group(struct pkt *pkt)
 {
 	__u32 last, i;
@@ -93,7 +94,7 @@ __noinline int is_allowed_group(struct pkt *pkt)
 	return 0;
 }
 
-/* port: that of the side that is asked. */
+/* port: of the flow's destination. */
 __noinline int is_link_service(struct pkt *pkt, __u32 port)
 {
 	__u32 i;
@@ -114,7 +115,7 @@ __noinline int is_link_service(struct pkt *pkt, __u32 port)
 	return 0;
 }
 
-/* tc: is this sender the machine itself? */
+/* tc: is this host itself the sender? */
 static __always_inline bool is_sent_by_host(const struct pkt *pkt,
 					    const __u64 sender_be[2])
 {
@@ -122,8 +123,8 @@ static __always_inline bool is_sent_by_host(const struct pkt *pkt,
 	       is_host_address(sender_be);
 }
 
-/* Is it link-local traffic of an endpoint and not of this machine? On a bridge none is
- * the machine's. What the machine forwards comes from a network that it routes. */
+/* Link-local traffic of an endpoint, not of this host. On a bridge all of it
+ * is. Forwarded packets come from a network that this host routes. */
 static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
 {
 	bool from = is_link_local(pkt->addr.source_be),
@@ -134,13 +135,14 @@ static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
 	if (pkt->env.hook == HOOK_TC)
 		return (from || (to && !pkt->env.is_forwarded)) &&
 		       !is_sent_by_host(pkt, pkt->addr.source_be);
-	/* An endpoint beside the machine may have taken its address. */
+	/* An endpoint beside this host may use the host's address. */
 	return (from || to) && (pkt->in.link_target == LINK_OTHER ||
 				!is_host_address(pkt->addr.destination_be));
 }
 
-/* What goes to a group, or to all: with a frame for a group also what has no group's
- * address, as the broadcasts of a subnet. What leaves a machine has its senders' leave. */
+/* Packets to a group address, and any packet in a group frame, such as one to
+ * the broadcast address of a subnet. At tc egress the senders behind this host
+ * may send to groups, except from link-local addresses. */
 static __always_inline bool is_group_restricted(const struct pkt *pkt)
 {
 	bool group = pkt->in.link_target == LINK_GROUP ||
@@ -157,7 +159,7 @@ static __always_inline bool is_group_restricted(const struct pkt *pkt)
 
 static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 {
-	/* The probe is of no machine, but may be of a bridge. */
+	/* The probe acts for no host, but may act for a bridge. */
 	if (!ISOLATES || (pkt->env.hook == HOOK_PROBE && !BRIDGE))
 		return STEP_CONTINUE;
 	if (is_group_address(pkt->addr.destination_be) ||
@@ -166,7 +168,7 @@ static __always_inline enum step scope_step(struct pkt *pkt, __u32 port)
 				       is_allowed_group(pkt) ?
 			       STEP_CONTINUE :
 			       drop(pkt, REASON_DROP_GROUP);
-	/* To all of a subnet of this machine, in a frame to one station. */
+	/* The broadcast address of a host's subnet, in a unicast frame. */
 	if (ISOLATES & ISOLATES_INGRESS && !BRIDGE &&
 	    pkt->env.hook == HOOK_XDP &&
 	    address_flags(pkt->addr.destination_be) & OWN_BROADCAST)

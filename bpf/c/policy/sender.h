@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* . */
+/* Policy checks of the packet's sender. */
 #ifndef BAILEY_POLICY_SENDER_H
 #define BAILEY_POLICY_SENDER_H
 
@@ -7,26 +7,30 @@
 #include "policy/direction.h"
 #include "policy/scope.h"
 
-/* A packet from the inside has the source of an endpoint or a node, of the machine itself,
- * or of a declared prefix. Without `sources` the inside is what
- * leaves through tc and no attached NIC has brought in. */
+/* Valid sources of a packet from inside: an endpoint, a node, this host, or a
+ * declared prefix. Without `sources` in the configuration, inside means: leaves
+ * through tc and did not arrive on an attached NIC. */
 static __always_inline bool is_source_spoofed(const struct pkt *pkt,
 					      const struct class_record *sender)
 {
-	bool asked = pkt->env.has_foreign_source ||
-		     (pkt->env.hook == HOOK_TC &&
-		      !(pkt->env.is_evaluated && pkt->env.is_from_host) &&
-		      !is_revalidation(pkt) && !pkt->full.icmp_error &&
-		      !is_internal_address(pkt->addr.source_be[0],
-					   pkt->addr.source_be[1]) &&
-		      !is_sent_by_host(pkt, pkt->addr.source_be));
+	bool is_checked = pkt->env.has_foreign_source ||
+			  (pkt->env.hook == HOOK_TC &&
+			   !(pkt->env.is_evaluated && pkt->env.is_from_host) &&
+			   !is_revalidation(pkt) && !pkt->full.icmp_error &&
+			   !is_internal_address(pkt->addr.source_be[0],
+						pkt->addr.source_be[1]) &&
+			   !is_sent_by_host(pkt, pkt->addr.source_be));
 
-	return asked && !sender->endpoint && !(sender->flags & CLASS_UNKNOWN);
+	return is_checked && !sender->endpoint &&
+	       !(sender->flags & CLASS_UNKNOWN);
 }
 
-/* An endpoint that may not send at will, or an unknown one, that reports an error of a
- * flow that is not its own: its policy has not been asked, and what the error quotes could
- * be any message. Routers and nodes report errors of others' flows. */
+/*
+ * An ICMP error about another endpoint's flow, sent by an endpoint that is
+ * isolated for egress or by an unknown address. No policy was evaluated for
+ * that sender, and the quoted packet could carry any message. Routers and nodes
+ * may report errors of other flows.
+ */
 static __always_inline bool is_error_spoofed(const struct pkt *pkt,
 					     const struct class_record *sender)
 {
@@ -36,22 +40,22 @@ static __always_inline bool is_error_spoofed(const struct pkt *pkt,
 		sender->flags >> CLASS_ALSO_SHIFT);
 }
 
-/* The sender of the packet. The sender of an ICMP error need not be an end of the flow. */
+/* The sender of an ICMP error need not be an end of the flow. */
 static __always_inline enum step sender_step(struct pkt *pkt)
 {
-	bool apart = pkt->full.icmp_error && !pkt->full.tunnel;
+	bool has_other_sender = pkt->full.icmp_error && !pkt->full.tunnel;
 	struct class_record *sender;
 	int class_id;
-	bool leaves = pkt->env.hook == HOOK_TC &&
-		      (INTERNAL_COUNT || ISOLATES & ISOLATES_UNKNOWN);
+	bool checks_egress = pkt->env.hook == HOOK_TC &&
+			     (INTERNAL_COUNT || ISOLATES & ISOLATES_UNKNOWN);
 
 	if (pkt->env.hook == HOOK_PROBE ||
 	    (!pkt->env.has_foreign_source &&
-	     pkt->full.icmp_error != ERROR_FROM_PATH && !leaves))
+	     pkt->full.icmp_error != ERROR_FROM_PATH && !checks_egress))
 		return STEP_CONTINUE;
-	class_id =
-		address_class(apart ? pkt->addr.sender_be : pkt->addr.source_be,
-			      pkt->in.kind);
+	class_id = address_class(has_other_sender ? pkt->addr.sender_be :
+						    pkt->addr.source_be,
+				 pkt->in.kind);
 	sender = bpf_map_lookup_elem(&classes, &class_id);
 	if (!sender)
 		return drop(pkt, REASON_DROP_MAP_ERROR);
