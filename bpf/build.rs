@@ -1,4 +1,4 @@
-//! Builds the BPF programs when the `object` feature asks for them.
+//! Compiles the BPF programs if the feature `object` is on.
 
 fn main() {
     println!("cargo::rerun-if-changed=abi.h");

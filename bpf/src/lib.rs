@@ -1,12 +1,14 @@
-//! The contract with the BPF programs: [`abi`] is generated from `abi.h`, [`reason`] names what
-//! it numbers, and `object` holds the compiled programs (feature `object`).
+//! The contract between user space and the BPF programs. Loads nothing into the kernel.
 
+/// Types and constants, generated from `abi.h`.
 #[allow(missing_docs, unreachable_pub)]
 pub mod abi;
-/// Token buckets, as the programs want their numbers.
-mod bucket;
+/// The compiled programs (feature `object`).
 #[cfg(feature = "object")]
 pub mod object;
+/// Names and descriptions of the reasons that count packets.
 pub mod reason;
+/// Parameters of a token bucket.
+mod token_bucket;
 
-pub use bucket::TokenBucket;
+pub use token_bucket::TokenBucket;

@@ -1,4 +1,4 @@
-//! The compiled programs, embedded.
+//! The compiled BPF programs, embedded in the binary.
 
 /// An ELF image at the alignment that ELF readers expect.
 #[repr(C, align(8))]
@@ -8,6 +8,12 @@ static ENTRY_IMAGE: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/entry.bpf.o")));
 static POLICY_IMAGE: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/policy.bpf.o")));
+static CLOCK_PROBE_IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
+    env!("OUT_DIR"),
+    "/clock_probe.bpf.o"
+)));
+static NOOP_IMAGE: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/noop.bpf.o")));
 
 /// `entry.bpf.o`: the attached programs `entry_xdp` and `entry_tc`, and `entry_probe`.
 pub static ENTRY: &[u8] = &ENTRY_IMAGE.0;
@@ -15,15 +21,10 @@ pub static ENTRY: &[u8] = &ENTRY_IMAGE.0;
 /// `policy.bpf.o`: `policy_xdp`, `policy_tc` and `policy_probe`, loaded once per generation.
 pub static POLICY: &[u8] = &POLICY_IMAGE.0;
 
-static CLOCK_IMAGE: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/clock_probe.bpf.o")));
+/// `clock_probe.bpf.o`: the XDP program `clocks`, which writes jiffies and the coarse clock over
+/// its frame.
+pub static CLOCK_PROBE: &[u8] = &CLOCK_PROBE_IMAGE.0;
 
-/// `clock_probe.bpf.o`: the XDP program `clocks`, which writes jiffies and the coarse clock over its frame.
-pub static CLOCK: &[u8] = &CLOCK_IMAGE.0;
-
-static PASS_IMAGE: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/noop.bpf.o")));
-
-/// `noop.bpf.o`: the XDP program `pass`, for labs. A veth delivers what XDP sends only if its other end
-/// receives by XDP.
-pub static PASS: &[u8] = &PASS_IMAGE.0;
+/// `noop.bpf.o`: the XDP program `pass`, for labs. A veth delivers frames that XDP sends only if
+/// its peer has an XDP program.
+pub static NOOP: &[u8] = &NOOP_IMAGE.0;

@@ -1,17 +1,17 @@
-//! Names and meanings of the reasons under which the exit counts every packet.
+//! Names and descriptions of the reasons under which the BPF programs count every packet.
 
 use crate::abi;
 
-/// One reason: its number in the ABI, its name in output, and one sentence for people.
+/// One reason: its number in the ABI, its name in output, and its description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason {
     /// Index into `reason_counters`.
     pub number: u32,
     /// The name in tables, logs and metrics.
     pub name: &'static str,
-    /// Does a packet with this reason pass?
+    /// True if packets with this reason pass.
     pub passes: bool,
-    /// What it means.
+    /// Description for output, without a trailing period.
     pub help: &'static str,
 }
 
@@ -25,7 +25,7 @@ pub const REASONS: &[Reason] = &[
     passes(
         abi::REASON_PASS_NEW,
         "new",
-        "allowed by policy; opened a flow",
+        "allowed by policy; created a flow",
     ),
     passes(abi::REASON_PASS_ARP, "arp", "ARP"),
     passes(
@@ -40,28 +40,28 @@ pub const REASONS: &[Reason] = &[
     ),
     passes(
         abi::REASON_PASS_EVALUATED,
-        "judged",
-        "forwarded packet that XDP has judged on its way in",
+        "evaluated",
+        "forwarded packet that XDP evaluated on ingress",
     ),
     passes(
         abi::REASON_PASS_FAILSAFE,
         "failsafe",
-        "let through by the failsafe table, whatever policy says",
+        "matches a failsafe entry; passes regardless of policy",
     ),
     passes(
         abi::REASON_PASS_LLC,
         "llc",
-        "frame with an IEEE 802.2 header, between the sides of a bridge",
+        "frame with an IEEE 802.2 header, forwarded between the ports of a bridge",
     ),
     passes(
         abi::REASON_PASS_RELATED,
         "related",
-        "ICMP error about a flow that may pass",
+        "ICMP error about a flow that passes",
     ),
     passes(
         abi::REASON_PASS_MULTICAST_CONTROL,
         "multicast-control",
-        "IGMP or MLD of the link itself",
+        "IGMP or MLD on the link",
     ),
     passes(
         abi::REASON_PASS_DHCP,
@@ -71,12 +71,12 @@ pub const REASONS: &[Reason] = &[
     passes(
         abi::REASON_PASS_ETHERTYPE,
         "ethertype-allowed",
-        "type that the configuration lets through unread",
+        "EtherType that the configuration passes unparsed",
     ),
     passes(
         abi::REASON_PASS_WARM_UP,
         "warm-up",
-        "policy would have dropped it, but only observes yet",
+        "policy would drop it, but warm-up (audit) mode is active",
     ),
     drops(
         abi::REASON_DROP_BLOCKED,
@@ -86,37 +86,37 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_SPOOFED,
         "spoofed",
-        "an inside address as the source of what came from outside",
+        "source address that cannot arrive here: internal on an external interface, or of this host",
     ),
     drops(
         abi::REASON_DROP_FLOOD,
         "flood",
-        "new flow under a flood that cannot prove its sender, beyond the rate for such",
+        "flood: new flow of an unproven source, beyond the shared rate",
     ),
     drops(
         abi::REASON_DROP_FLOOD_SOURCE,
         "flood-source",
-        "new flow under a flood, beyond the rate of its source",
+        "flood: new flow beyond the rate of its source",
     ),
     drops(
         abi::REASON_DROP_RATE_LIMIT,
         "rate-limit",
-        "allowed by a rule that has opened as many flows as its limit lets it",
+        "allowed by a rule whose rate limit of new flows is reached",
     ),
     drops(
         abi::REASON_CHALLENGED,
         "challenged",
-        "SYN under a flood, answered so that a client which is there shows it",
+        "flood: SYN answered with a challenge that proves the client address",
     ),
     drops(
         abi::REASON_SYN_COOKIE,
         "syn-cookie",
-        "SYN to this machine under a flood, answered with a SYN cookie",
+        "flood: SYN to this host answered with a SYN cookie",
     ),
     drops(
         abi::REASON_CHALLENGE_ANSWER,
         "challenge-answer",
-        "RST by which a client has shown that it is there",
+        "RST that answers a challenge and proves the client address",
     ),
     drops(
         abi::REASON_DROP_POLICY,
@@ -126,22 +126,22 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_FLOW_DENIED,
         "flow-denied",
-        "packet of a flow whose permission was revoked",
+        "packet of a flow that policy no longer allows",
     ),
     drops(
         abi::REASON_DROP_TCP_NO_FLOW,
         "tcp-no-flow",
-        "TCP segment of no known flow, and not the SYN that opens one",
+        "TCP segment without a flow, other than a SYN",
     ),
     drops(
         abi::REASON_DROP_TCP_STATE,
         "tcp-state",
-        "SYN or SCTP INIT against the direction in which the flow was opened",
+        "SYN or SCTP INIT against the original direction of the flow",
     ),
     drops(
         abi::REASON_DROP_ICMP_NO_FLOW,
         "icmp-no-flow",
-        "echo reply that nobody asked for",
+        "echo reply without a request",
     ),
     drops(
         abi::REASON_DROP_FLOW_TABLE_FULL,
@@ -156,22 +156,22 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_NO_POLICY,
         "no-policy",
-        "no policy program is loaded in the slot",
+        "no policy program in the slot of the active generation",
     ),
     drops(
         abi::REASON_DROP_GENERATION_MISMATCH,
-        "generation",
-        "handed to a policy program of another generation",
+        "generation-mismatch",
+        "the policy program is of another generation",
     ),
     drops(
         abi::REASON_DROP_MAP_ERROR,
-        "map",
-        "a table lookup failed that cannot fail: damaged tables",
+        "map-error",
+        "map lookup failed: damaged tables",
     ),
     drops(
         abi::REASON_DROP_BRIDGE_PORT,
         "bridge-port",
-        "the NIC that it should leave through is not there at the moment",
+        "the egress interface is not available",
     ),
     drops(
         abi::REASON_DROP_ETH_TRUNCATED,
@@ -181,7 +181,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_ETHERTYPE,
         "ethertype",
-        "a type that nothing lets through",
+        "EtherType that is not allowed",
     ),
     drops(
         abi::REASON_DROP_IP_TRUNCATED,
@@ -196,7 +196,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_IP_LENGTH,
         "ip-length",
-        "IP length below its header or beyond the frame",
+        "IP length shorter than the header or longer than the frame",
     ),
     drops(
         abi::REASON_DROP_L4_TRUNCATED,
@@ -211,33 +211,33 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_MARTIAN,
         "martian",
-        "an address that cannot be on the wire",
+        "address that is invalid on the wire",
     ),
     drops(
         abi::REASON_DROP_ND_HOP_LIMIT,
         "nd-hop-limit",
-        "neighbour discovery that came through a router",
+        "neighbour discovery with a hop limit below 255: forwarded by a router",
     ),
     drops(abi::REASON_DROP_VLAN, "vlan", "more than two VLAN tags"),
     drops(
         abi::REASON_DROP_FRAGMENT,
         "fragment",
-        "fragment that cannot be: empty, unaligned, too far, or of what is never fragmented",
+        "invalid fragment: empty, unaligned, too long, or of a protocol that is never fragmented",
     ),
     drops(
         abi::REASON_DROP_EXTENSION_HEADER,
         "extension-header",
-        "IPv6 extension headers that are too many, too long or out of place",
+        "IPv6 extension headers: too many, too long or out of order",
     ),
     drops(
         abi::REASON_DROP_ICMP_ERROR,
         "icmp-error",
-        "ICMP error about a packet of no known flow",
+        "ICMP error about a packet without a flow",
     ),
     drops(
         abi::REASON_DROP_ICMP_ERROR_PAYLOAD,
         "icmp-error-payload",
-        "ICMP error whose quoted packet cannot be read or was not its receiver's",
+        "ICMP error whose quoted packet is unreadable or not from the receiver of the error",
     ),
     drops(
         abi::REASON_DROP_FRAGMENT_TINY,
@@ -247,27 +247,27 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_FRAGMENT_OVERLAP,
         "fragment-overlap",
-        "later fragment that reaches into the first",
+        "later fragment that overlaps the first one",
     ),
     drops(
         abi::REASON_DROP_FRAGMENT_NO_FIRST,
         "fragment-no-first",
-        "later fragment without a first one that passed",
+        "later fragment whose first fragment did not pass",
     ),
     drops(
         abi::REASON_DROP_TUNNEL_PEER,
         "tunnel-peer",
-        "tunnelled packet from who is no peer of the tunnel",
+        "tunnel packet from an address that is not a configured peer",
     ),
     drops(
         abi::REASON_DROP_TUNNEL_HEADER,
         "tunnel-header",
-        "VXLAN or Geneve header that cannot be",
+        "invalid VXLAN or Geneve header",
     ),
     drops(
         abi::REASON_DROP_GROUP_MAC,
         "group-mac",
-        "packet to a group or broadcast address in a frame to one station",
+        "packet to a multicast or broadcast address in a unicast frame",
     ),
     drops(
         abi::REASON_DROP_GROUP,
@@ -277,7 +277,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_LINK_LOCAL,
         "link-local",
-        "link-local data from or to another machine's endpoint; frames.link_local lists exceptions",
+        "link-local data of an endpoint on another host; frames.link_local lists exceptions",
     ),
     drops(
         abi::REASON_DROP_ND_SCOPE,
@@ -287,22 +287,22 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_TCP_FLAGS,
         "tcp-flags",
-        "TCP flags that no stack sends together",
+        "TCP flag combination that no TCP stack sends",
     ),
     drops(
         abi::REASON_DROP_SOURCE_ROUTE,
         "source-route",
-        "packet that names its own way: IPv4 source route, IPv6 routing header",
+        "IPv4 source route or IPv6 routing header",
     ),
     drops(
         abi::REASON_DROP_SCTP_NO_FLOW,
         "sctp-no-flow",
-        "SCTP packet of no known flow, and none that opens one",
+        "SCTP packet without a flow, other than one that creates a flow",
     ),
 ];
 
 impl Reason {
-    /// The reason with this number, if there is one.
+    /// The reason with this number, or `None` if the ABI has no such reason.
     pub fn of(number: u32) -> Option<&'static Self> {
         REASONS.iter().find(|reason| reason.number == number)
     }
@@ -330,9 +330,9 @@ const fn drops(number: u32, name: &'static str, help: &'static str) -> Reason {
 mod tests {
     use super::*;
 
-    /// Every `REASON_*` of the header is named here, so a new one cannot be forgotten.
+    /// A new `REASON_*` of the header without a name here is an error.
     #[test]
-    fn every_reason_of_the_header_has_a_name() {
+    fn every_header_reason_has_a_name() {
         let header = include_str!("../abi.h");
         let mut in_header: Vec<u32> = header
             .lines()
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique() {
+    fn reason_names_are_unique() {
         let mut names: Vec<_> = REASONS.iter().map(|reason| reason.name).collect();
         names.sort_unstable();
         names.dedup();

@@ -1,10 +1,10 @@
-//! Writes the Rust side of `bpf/abi.h` to standard output. Needs libclang.
+//! Writes the Rust bindings of `bpf/abi.h` to standard output. Requires libclang.
 
 use std::io::{self, Write};
 
 use bindgen::callbacks::{DeriveInfo, ParseCallbacks, TypeKind};
 
-/// Every struct of the ABI is plain data: bytes in maps.
+/// Derives plain-data traits: every struct of the ABI is bytes in a map.
 #[derive(Debug)]
 struct PlainData;
 

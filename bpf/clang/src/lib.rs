@@ -1,5 +1,5 @@
-//! Builds BPF programs with clang, for build scripts. What is wrong becomes an error of cargo that says
-//! what to do.
+//! Compiles BPF programs with clang, for build scripts. Failures become cargo errors that name the
+//! fix.
 #![forbid(unsafe_code)]
 
 use std::env;
@@ -9,31 +9,32 @@ use std::process::{Command, exit};
 const OLDEST: u32 = 16;
 const NEWEST: u32 = 22;
 
-/// Builds `FOLDER/NAME.bpf.c` of each of these names as `NAME.bpf.o` in the build script's `OUT_DIR`.
+/// Compiles `folder/NAME.bpf.c` to `NAME.bpf.o` in the build script's `OUT_DIR`, for each of `names`.
+/// Ends the build script with an error if clang is missing or fails.
 pub fn build(folder: &str, names: &[&str]) {
     println!("cargo::rerun-if-changed={folder}");
     println!("cargo::rerun-if-env-changed=BAILEY_CLANG");
     println!("cargo::rerun-if-env-changed=BAILEY_BPF_FLAGS");
     let clang = find().unwrap_or_else(|| {
         fail(&format!(
-            "clang {OLDEST} or newer is needed to build the BPF programs and was not found.\n\
+            "clang {OLDEST} or newer not found; building the BPF programs requires it.\n\
              On Debian and Ubuntu:  apt-get install clang-19 libbpf-dev linux-libc-dev\n\
-             Or name one:           BAILEY_CLANG=/path/to/clang cargo build"
+             Or choose one:         BAILEY_CLANG=/path/to/clang cargo build"
         ))
     });
     let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else {
-        fail("OUT_DIR is not set: this is for build scripts");
+        fail("OUT_DIR is not set; call this from a build script");
     };
     for name in names {
         compile(&clang, folder, name, &out);
     }
 }
 
-/// `BAILEY_CLANG` if set, else the newest clang-N, else a plain clang that is new enough.
+/// `BAILEY_CLANG` if set, else the newest clang-N, else `clang` if its version suffices.
 fn find() -> Option<String> {
     if let Ok(named) = env::var("BAILEY_CLANG") {
         if version(&named).is_none() {
-            fail(&format!("BAILEY_CLANG={named} cannot be run as clang"));
+            fail(&format!("BAILEY_CLANG={named} is not an executable clang"));
         }
         return Some(named);
     }
@@ -54,7 +55,7 @@ fn version(clang: &str) -> Option<u32> {
 fn compile(clang: &str, folder: &str, name: &str, out: &Path) {
     let source = format!("{folder}/{name}.bpf.c");
     let mut command = Command::new(clang);
-    // -mcpu=v3: 64-bit atomics and 32-bit jumps, understood since kernel 5.12.
+    // -mcpu=v3: 64-bit atomics and 32-bit jumps, which Linux 5.12 and later supports.
     command
         .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g"])
         .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"])
@@ -70,7 +71,7 @@ fn compile(clang: &str, folder: &str, name: &str, out: &Path) {
         .arg(out.join(format!("{name}.bpf.o")));
     let output = match command.output() {
         Ok(output) => output,
-        Err(error) => fail(&format!("cannot run {clang}: {error}")),
+        Err(error) => fail(&format!("could not run {clang}: {error}")),
     };
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);

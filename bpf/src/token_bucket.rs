@@ -1,17 +1,19 @@
-/// A token bucket in the numbers of `bucket.h`.
+//! Parameters of a token bucket, in the units of `c/core/token_bucket.h`.
+
+/// A token bucket: average rate and maximum burst.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenBucket {
-    /// Nanoseconds per token; even. 0: no limit.
+    /// Nanoseconds per token; even. 0: unlimited.
     pub interval: u64,
-    /// Nanoseconds until an empty one is full; even.
+    /// Nanoseconds until an empty bucket is full; even.
     pub burst: u64,
 }
 
-/// A month: so that no sum wraps.
+/// 30 days in nanoseconds: the largest burst, so that no sum of times wraps.
 const LONGEST: u64 = 30 * 24 * 3600 * 1_000_000_000;
 
 impl TokenBucket {
-    /// So many tokens in so many seconds, at most `burst` at once.
+    /// `tokens` per `seconds`, at most `burst` tokens at once. Zero counts as one.
     pub fn new(tokens: u64, seconds: u64, burst: u64) -> Self {
         let time = seconds.saturating_mul(1_000_000_000).min(LONGEST);
         let interval = (time / tokens.max(1)).max(2) & !1;
@@ -28,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_even_and_never_empty() {
+    fn bucket_is_even_and_never_empty() {
         let bucket = TokenBucket::new(1000, 1, 500);
         assert_eq!((bucket.interval, bucket.burst), (1_000_000, 500_000_000));
         for tokens in [0, 1, 3, 7, 999, 1_000_000_001, u64::MAX] {
