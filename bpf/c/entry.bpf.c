@@ -196,8 +196,8 @@ int entry_tc(struct __sk_buff *skb)
 	/* TCP and UDP packets of established flows end here. */
 	is_fast = parse_fast(pkt, (void *)(long)skb->data,
 			     (void *)(long)skb->data_end, skb->len);
-	pkt->in.bytes = skb->wire_len ?:
-				skb->len; /* wire_len: 0 outside a qdisc */
+	/* wire_len is 0 outside a qdisc. */
+	pkt->in.bytes = skb->wire_len ?: skb->len;
 	if (is_fast && fast_path_tc(pkt, &in, is_evaluated, packets))
 		return TC_ACT_UNSPEC;
 

@@ -129,8 +129,8 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 	if (is_tombstone_kept(pkt) && !flow_expired(pkt, pkt->flow.meta))
 		return refresh_tombstone(pkt);
 	if (is_denied(pkt)) {
-		pkt->out.is_new_flow =
-			1; /* counts as a hit of the denying rule */
+		/* Counts as a hit of the denying rule. */
+		pkt->out.is_new_flow = 1;
 		return drop(pkt, REASON_DROP_POLICY);
 	}
 	if (pkt->env.hook == HOOK_PROBE)

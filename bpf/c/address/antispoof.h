@@ -18,11 +18,11 @@ static __always_inline bool is_internal_address(__u64 a, __u64 b)
 	__u32 i;
 
 	for (i = 0; i < INTERNAL_MAX && i < INTERNAL_COUNT; i++) {
-		const volatile struct internal_prefix *inside = &INTERNAL[i];
+		const volatile struct internal_prefix *prefix = &INTERNAL[i];
 
-		if ((a & inside->mask_be[0]) == inside->addr_be[0] &&
-		    (b & inside->mask_be[1]) == inside->addr_be[1] &&
-		    (inside->kind == KIND_IPV4) == is_v4_mapped(a, b))
+		if ((a & prefix->mask_be[0]) == prefix->addr_be[0] &&
+		    (b & prefix->mask_be[1]) == prefix->addr_be[1] &&
+		    (prefix->kind == KIND_IPV4) == is_v4_mapped(a, b))
 			return true;
 	}
 	return false;
@@ -35,13 +35,13 @@ static __always_inline bool share_internal_prefix(const __u64 a[2],
 	__u32 i;
 
 	for (i = 0; i < INTERNAL_MAX && i < INTERNAL_COUNT; i++) {
-		const volatile struct internal_prefix *inside = &INTERNAL[i];
+		const volatile struct internal_prefix *prefix = &INTERNAL[i];
 
-		if (inside->kind == KIND_IPV6 &&
-		    !(((a[0] & inside->mask_be[0]) ^ inside->addr_be[0]) |
-		      ((a[1] & inside->mask_be[1]) ^ inside->addr_be[1]) |
-		      ((b[0] & inside->mask_be[0]) ^ inside->addr_be[0]) |
-		      ((b[1] & inside->mask_be[1]) ^ inside->addr_be[1])))
+		if (prefix->kind == KIND_IPV6 &&
+		    !(((a[0] & prefix->mask_be[0]) ^ prefix->addr_be[0]) |
+		      ((a[1] & prefix->mask_be[1]) ^ prefix->addr_be[1]) |
+		      ((b[0] & prefix->mask_be[0]) ^ prefix->addr_be[0]) |
+		      ((b[1] & prefix->mask_be[1]) ^ prefix->addr_be[1])))
 			return true;
 	}
 	return false;

@@ -11,10 +11,10 @@
 #include "core/abi.h"
 
 volatile const __u64 JIFFY_NANOSECONDS = 1000000;
-volatile const __u64 JIFFIES_BEGIN =
-	0; /* coarse clock at jiffy 0, modulo 2^64 */
-volatile const __u32 CLOCK_OFFSET =
-	0; /* ticks; tests simulate months with it */
+/* Coarse clock at jiffy 0, modulo 2^64. */
+volatile const __u64 JIFFIES_BEGIN = 0;
+/* Ticks; tests simulate months with it. */
+volatile const __u32 CLOCK_OFFSET = 0;
 
 static __always_inline __u64 clock_nanoseconds(void)
 {

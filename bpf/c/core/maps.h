@@ -109,13 +109,13 @@ volatile const __u32 RULE_STRIDE = RULE_FIRST;
 volatile const __u32 FLOW_COUNTERS = 1; /* count packets and bytes per flow */
 volatile const __u32 SOURCE_LIMIT = 0;  /* flows per source, 0: unlimited */
 volatile const __u32 EVICT_LIVE_AFTER = ~0U; /* idle ticks, see find_victim */
-volatile const __u32 INTERNAL_COUNT =
-	0; /* internal prefixes; 0: no interface is external */
-volatile const __u32 ROUTER =
-	0; /* the kernel routes of this host forward what passes XDP */
+/* Internal prefixes; 0: no interface is external. */
+volatile const __u32 INTERNAL_COUNT = 0;
+/* The kernel routes of this host forward what passes XDP. */
+volatile const __u32 ROUTER = 0;
 volatile const __u32 BRIDGE = 0; /* what passes XDP goes to the peer port */
-volatile const __u32
-	TIMEOUTS[STATE_COUNT] = {}; /* in ticks, by enum flow_state */
+/* In ticks, by enum flow_state. */
+volatile const __u32 TIMEOUTS[STATE_COUNT] = {};
 
 static __always_inline __u64 *interface_word(__u32 ifindex)
 {

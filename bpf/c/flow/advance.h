@@ -68,6 +68,7 @@ flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
 	}
+	/* State by protocol. */
 	if (pkt->in.protocol == IPPROTO_TCP) {
 		step = tcp_advance(pkt, entry, meta, &state, &flags);
 	} else if (pkt->full.chunk == SCTP_CHUNK_INIT &&
@@ -89,6 +90,7 @@ flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 	if (pkt->full.chunk && state != STATE_DENIED)
 		sctp_advance(pkt, entry, meta_state(meta) == STATE_SCTP_NEW,
 			     &state);
+	/* The flow would become live, and so be protected from eviction. */
 	if (step == STEP_CONTINUE && is_half_open(meta_state(meta)) &&
 	    is_live(state) && is_source_exhausted(&pkt->key, meta)) {
 		state = meta_state(meta); /* usable, but stays evictable */

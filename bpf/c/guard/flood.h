@@ -18,8 +18,8 @@
 #include "core/token_bucket.h"
 #include "guard/challenge.h"
 
-volatile const __u32 FLOOD_LIMIT =
-	0;                /* new flows per window, of all CPUs; 0: unlimited */
+/* New flows per window, of all CPUs; 0: unlimited. */
+volatile const __u32 FLOOD_LIMIT = 0;
 #define FLOOD_LIMIT_MIN 2 /* per CPU; half of it ends a flood */
 /* Nanoseconds per flow and per full bucket; even. */
 volatile const __u64 UNPROVEN_INTERVAL = 0;

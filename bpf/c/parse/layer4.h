@@ -284,8 +284,8 @@ __noinline int parse_layer4(struct pkt *pkt, struct headers *headers)
 		return parse_icmp(pkt, headers);
 	if (is_link_igmp(pkt))
 		return pass(pkt, REASON_PASS_MULTICAST_CONTROL);
-	pkt->in.may_create_flow =
-		1; /* other protocols: one flow per pair of addresses */
+	/* Other protocols: one flow per pair of addresses. */
+	pkt->in.may_create_flow = 1;
 	return STEP_CONTINUE;
 }
 

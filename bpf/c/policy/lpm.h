@@ -21,8 +21,8 @@ ARRAY(lpm6_ranges, struct lpm_ranges6, 1);
 /* Set when a generation is loaded. */
 volatile const __u32 LPM4 = 0; /* 0: no prefix of this family */
 volatile const __u32 LPM6 = 0;
-volatile const __u32 DEFAULT_CLASS4 =
-	0; /* class of the family without prefixes */
+/* Class of the family without prefixes. */
+volatile const __u32 DEFAULT_CLASS4 = 0;
 volatile const __u32 DEFAULT_CLASS6 = 0;
 
 #define FIELDS_01 0x0001000100010001ULL

@@ -13,8 +13,8 @@ ARRAY(cells, struct u32_chunk, 1);
 
 /* Set when a generation is loaded. */
 volatile const __u32 PEER_PAGES = 1; /* pages per subject */
-volatile const __u32 ROW_CELLS =
-	0; /* cells per row, 0: rows are stored in pages */
+/* Cells per row, 0: rows are stored in pages. */
+volatile const __u32 ROW_CELLS = 0;
 volatile const __u32 PORT_PAGES = 1; /* pages per row, if ROW_CELLS is 0 */
 
 /* The cell of a subject for this peer and port class; false if a table is
