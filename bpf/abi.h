@@ -402,9 +402,10 @@ struct flood_cpu {
 
 /* During a flood a TCP client must prove its source address. */
 #define PROVEN_CLIENTS 65536
-#define PROVEN_TICKS 112   /* 2 min */
-#define PROOF_SLOT_SHIFT 5 /* lifetime of a challenge: 2^5 ticks, 34 s */
-#define PROOF_TICKS 64     /* two such lifetimes */
+#define PROVEN_TICKS 112   /* lifetime of a proof: 2 min */
+#define PROOF_SLOT_SHIFT 5 /* a challenge slot is 2^5 ticks: 34 s */
+/* Two slots: a challenge may be answered in its slot and in the next one. */
+#define PROOF_TICKS 64
 /* Log2 of the words; each has two records of challenged SYNs. */
 #define SYN_RECORD_BITS 19
 #define SYN_RETRY_SHIFT 24 /* unit of the next two: 2^24 ns */
@@ -468,7 +469,7 @@ struct host_bucket {
 #define ONE_PAIR_SHIFT 19
 #define ONE_PAIRS 1024
 struct lpm_pair {
-	__u32 outside;
+	__u32 outside; /* class of addresses that the prefix does not cover */
 	__u32 inside;
 };
 
@@ -697,7 +698,7 @@ struct reason_counters {
 #define INTERFACE_MAC_SHIFT 16 /* router: MAC address, in network byte order */
 /* Stacked on evaluated interfaces; has no slot. */
 #define INTERFACE_UPPER 0x1000ULL
-/* router: the kernel checks the reverse path. */
+/* Router: the kernel checks the reverse path. */
 #define INTERFACE_RP_FILTER 0x2000ULL
 /* router: IPsec policies exist, the kernel forwards everything. */
 #define INTERFACE_STACK 0x4000ULL
