@@ -61,7 +61,7 @@ fn receive_with_xdp(namespace: &Namespace, root: &std::path::Path) {
         return;
     }
     let object = root.join("pass.o");
-    fs::write(&object, bailey_bpf::object::PASS).unwrap();
+    fs::write(&object, bailey_bpf::object::NOOP).unwrap();
     let attach = format!("link set dev eth0 xdp obj {} sec xdp", object.display());
     namespace.ip(&attach).unwrap();
 }

@@ -22,7 +22,7 @@ pub(crate) struct HostSlot {
     pub(crate) tag: u8,
 }
 
-const SLOTS_PER_BUCKET: usize = abi::HOST_LANES as usize;
+const SLOTS_PER_BUCKET: usize = abi::HOST_SLOTS as usize;
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Entries per bucket for which a table is sized. With two candidate buckets of eight slots, a
 /// table that is three quarters full fails about once in 10^5 insertions; the builder then tries
@@ -39,7 +39,7 @@ pub(crate) fn address_words(address: IpAddr) -> [u64; 2] {
     bytemuck::cast(octets)
 }
 
-/// Must compute the same hash as `host_class` in `class.h`.
+/// Must compute the same hash as `host_class` in `classify.h`.
 pub(crate) fn hash_address(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u32) -> HostSlot {
     let word = |value: u64, key: u32| u64::from((value as u32).wrapping_add(key));
     let sum = word(address_be[0], keys[0])
@@ -113,7 +113,7 @@ fn try_fill(
         }
         fill[bucket] += 1;
         tags[bucket] |= u64::from(hash.tag) << (8 * slot);
-        buckets[bucket].lane[slot] = abi::host_entry {
+        buckets[bucket].entry[slot] = abi::host_entry {
             addr_be: address,
             class_id,
             pad: 0,

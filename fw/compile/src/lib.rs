@@ -45,7 +45,7 @@ mod intern;
 /// Caches the output of a stage until its input changes.
 mod memo;
 
-/// The lookup of `class.h` and `policy.bpf.c` in Rust.
+/// The lookup of `classify.h` and `policy.bpf.c` in Rust.
 mod lookup;
 
 pub use bailey_config::CompileLimits;

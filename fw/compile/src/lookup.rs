@@ -1,4 +1,4 @@
-//! The lookup of `class.h` and `policy.bpf.c` in Rust, step for step, over the same bytes. Damaged
+//! The lookup of `classify.h` and `policy.bpf.c` in Rust, step for step, over the same bytes. Damaged
 //! tables return `None` where the program drops with the reason `map-error`.
 
 use std::net::IpAddr;
@@ -119,7 +119,7 @@ impl Tables {
         );
         hash.buckets.iter().find_map(|&bucket| {
             let tags = self.addresses.host_tags.get(bucket as usize)?.to_le_bytes();
-            let entries = &self.addresses.host_buckets.get(bucket as usize)?.lane;
+            let entries = &self.addresses.host_buckets.get(bucket as usize)?.entry;
             tags.iter()
                 .zip(entries)
                 .find(|(tag, entry)| **tag == hash.tag && entry.addr_be == address)

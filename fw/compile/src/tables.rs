@@ -54,7 +54,7 @@ pub struct AddressTables {
     pub classes: Vec<abi::class_record>,
 }
 
-/// A poptrie: see `lpm/trie.rs` and `lpm_class` in `class.h`.
+/// A poptrie: see `lpm/trie.rs` and `lpm_class` in `classify.h`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LpmTables<R> {
     /// 2^17 entries; empty if the family has no prefix.

@@ -22,7 +22,7 @@ pub struct Settings {
     /// How the parser treats frames.
     pub frames: Frames,
     /// Source addresses that are spoofed if they arrive on an external interface; at most
-    /// [`INSIDE_MAX`](bailey_bpf::abi::INSIDE_MAX).
+    /// [`INTERNAL_MAX`](bailey_bpf::abi::INTERNAL_MAX).
     pub internal: Vec<IpNet>,
     /// Kernel hook that filters egress traffic.
     pub egress_hook: EgressHook,

@@ -15,7 +15,7 @@ pub struct Sources {
 impl Sources {
     /// Checks the lists against the names of the configured interfaces.
     pub(crate) fn check(&self, interfaces: &[&str]) -> Result<(), String> {
-        const INTERNAL_MAX: usize = bailey_bpf::abi::INSIDE_MAX as usize;
+        const INTERNAL_MAX: usize = bailey_bpf::abi::INTERNAL_MAX as usize;
         let Self { external, internal } = self;
         if internal.len() > INTERNAL_MAX {
             let prefixes = internal.len();

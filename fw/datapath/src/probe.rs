@@ -42,7 +42,7 @@ impl Datapath {
     /// As [`Self::probe`].
     pub fn probe_frame(&self, frame: &[u8]) -> Result<Answer, DatapathError> {
         let answer = self.probe_raw(frame)?;
-        let judged = answer.steps & abi::PROBE_JUDGED != 0;
+        let judged = answer.steps & abi::PROBE_EVALUATED != 0;
         Ok(Answer {
             passes: answer.verdict == abi::VERDICT_PASS,
             reason: answer.reason,

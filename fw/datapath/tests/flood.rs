@@ -176,11 +176,11 @@ fn a_client_that_answers_the_challenge_gets_in() {
         let elsewhere = rst(family, client, 40001, number);
         h.expect(Hook::Xdp, &elsewhere, REASON_DROP_TCP_NO_FLOW, &[]);
         challenged(&h, family, &first, 0);
-        assert_eq!(h.event(FLOW_PROVEN), 0);
+        assert_eq!(h.event(FLOW_CHALLENGE_PASSED), 0);
 
         let right = rst(family, client, 40000, number);
         h.expect(Hook::Xdp, &right, REASON_CHALLENGE_ANSWER, &[]);
-        assert_eq!(h.event(FLOW_PROVEN), 1);
+        assert_eq!(h.event(FLOW_CHALLENGE_PASSED), 1);
         h.expect(Hook::Xdp, &first, REASON_PASS_NEW, &rules);
         assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
         assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
@@ -226,7 +226,7 @@ fn frames_of_every_shape_are_answered_or_share_the_rate() {
         let other = challenged(&h, family, &acknowledged, 0);
         assert_ne!(other, number);
         assert!(!h.run(Hook::Xdp, &rst(family, CLIENT[family], 3, other)));
-        assert_eq!(h.event(FLOW_PROVEN), 1);
+        assert_eq!(h.event(FLOW_CHALLENGE_PASSED), 1);
     }
     // With IP options it is nothing to be answered in place: it goes the way of UDP.
     let h = Harness::new(settings());
@@ -254,7 +254,13 @@ fn a_syn_that_comes_again_later_gets_in() {
         challenged(&h, family, &syn(family, CLIENT[family], 40000, 8), 0);
         let rules = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
         h.expect(Hook::Xdp, &frame, REASON_PASS_NEW, &rules);
-        assert_eq!((h.event(FLOW_RETRIED), h.event(FLOW_PROVEN)), (1, 0));
+        assert_eq!(
+            (
+                h.event(FLOW_SYN_RETRANSMITTED),
+                h.event(FLOW_CHALLENGE_PASSED)
+            ),
+            (1, 0)
+        );
     }
 }
 

@@ -69,7 +69,7 @@ fn millions_of_operations_on_two_cpus_leave_a_whole_table() {
             timeouts,
             ..settings(flows)
         });
-        let evictions = || h.event(FLOW_EVICTED_HALF_OPEN) + h.event(FLOW_EVICTED_OVER);
+        let evictions = || h.event(FLOW_EVICTED_HALF_OPEN) + h.event(FLOW_EVICTED_CLOSED);
         let wanted = if clients > 2 * flows { EVICTIONS } else { 0 };
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {

@@ -153,7 +153,12 @@ fn compare(h: &Harness, snapshot: &bailey_policy::Snapshot, frame: &[u8], parsed
     }
     let (key, low) = key(packet);
     assert_eq!(answer.key, key, "{}", told());
-    let flags = [answer.from_low, answer.opens, answer.related].map(|flag| flag != 0);
+    let flags = [
+        answer.sender_is_lower,
+        answer.may_create_flow,
+        answer.is_icmp_error,
+    ]
+    .map(|flag| flag != 0);
     assert_eq!(flags, [low, packet.opens, packet.related], "{}", told());
 }
 

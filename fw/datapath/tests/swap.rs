@@ -126,9 +126,9 @@ fn a_thousand_swaps_let_nothing_through_and_lose_nothing() {
     assert!(passed > 1000 && dropped > 1000, "{passed} {dropped}");
     assert!(seen.rounds.into_inner() > u64::from(COMMITS));
     for half in [
-        REASON_DROP_GENERATION,
+        REASON_DROP_GENERATION_MISMATCH,
         REASON_DROP_NO_POLICY,
-        REASON_DROP_MAP,
+        REASON_DROP_MAP_ERROR,
     ] {
         assert_eq!(reason(&h, half), 0, "reason {half}");
     }

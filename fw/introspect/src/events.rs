@@ -14,7 +14,7 @@ pub(crate) const EVENTS: &[(u32, &str, &str)] = &[
         "expired flows that a new flow replaced",
     ),
     (
-        abi::FLOW_EVICTED_OVER,
+        abi::FLOW_EVICTED_CLOSED,
         "evicted-closed",
         "closed or denied flows that a new flow replaced",
     ),
@@ -60,12 +60,12 @@ pub(crate) const EVENTS: &[(u32, &str, &str)] = &[
     ),
     (abi::FLOW_FLOOD_ENDED, "flood-ended", "ends of floods"),
     (
-        abi::FLOW_PROVEN,
+        abi::FLOW_CHALLENGE_PASSED,
         "challenge-passed",
         "TCP clients that answered a challenge",
     ),
     (
-        abi::FLOW_RETRIED,
+        abi::FLOW_SYN_RETRANSMITTED,
         "syn-retransmitted",
         "retransmitted SYNs that were allowed",
     ),

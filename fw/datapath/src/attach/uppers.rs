@@ -18,7 +18,7 @@ pub(crate) fn mark(shared: &Shared, judged: &BTreeSet<u32>) {
         return;
     };
     let uppers = uppers(&links, judged);
-    let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_JUDGED);
+    let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_EVALUATED);
     for index in interfaces::uppers(&shared.table) {
         if !uppers.contains(&index) {
             interfaces::store(&shared.table, index, 0);

@@ -16,7 +16,7 @@ use crate::maps::pinned::map_pinned_writable;
 use crate::maps::pins::PinDir;
 use crate::program::timeout_constants::by_state;
 
-/// Walks the flow table while packets use it, by the protocol of `flow_write.h`: whoever exchanges
+/// Walks the flow table while packets use it, by the protocol of `insert.h`: whoever exchanges
 /// a line's meta word for BUSY owns the line.
 ///
 /// Without it nothing breaks at once: expired flows are taken over when their place or their
@@ -44,14 +44,14 @@ pub struct Sweeper {
     busy: [HashMap<(usize, usize), u64>; 2],
 }
 
-const LANES: usize = abi::FLOW_LANES as usize;
+const LANES: usize = abi::FLOW_SLOTS as usize;
 
 /// A stamp this many commits old is made "always stale", long before it could come round.
 const EPOCH_LAG: u32 = 1 << 16;
 
 const META_LOCKED: u64 = abi::META_LOCKED as u64;
 
-/// `idle_time` of flow.h.
+/// `scaled_timeout` of flow.h.
 fn idle_time(ticks: u32, scale: u64) -> u64 {
     let one = u64::from(abi::SCALE_ONE);
     u64::from(ticks) * scale / one + ((one - scale) >> 6)

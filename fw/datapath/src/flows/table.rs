@@ -67,7 +67,7 @@ impl Flow {
     }
 }
 
-const LANES: usize = abi::FLOW_LANES as usize;
+const LANES: usize = abi::FLOW_SLOTS as usize;
 /// Words of a flow's line.
 pub(crate) const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
 const BUCKET_WORDS: usize = size_of::<abi::flow_bucket>() / 8;

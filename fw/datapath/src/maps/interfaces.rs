@@ -43,7 +43,7 @@ impl InterfaceTable {
     /// Router: from now on all that is forwarded is the stack's.
     pub(crate) fn hand_to_stack(&self) {
         for word in self.words.words() {
-            if word.load(Ordering::Relaxed) & u64::from(abi::INTERFACE_JUDGED) != 0 {
+            if word.load(Ordering::Relaxed) & u64::from(abi::INTERFACE_EVALUATED) != 0 {
                 word.fetch_or(abi::INTERFACE_STACK.into(), Ordering::AcqRel);
             }
         }
@@ -134,7 +134,7 @@ pub(crate) fn load(table: &InterfaceTable, index: u32) -> u64 {
 
 /// Notes whether what an interface receives is judged at XDP.
 pub(crate) fn set_judged(table: &InterfaceTable, index: u32, judged: bool) {
-    let flag = u64::from(abi::INTERFACE_JUDGED);
+    let flag = u64::from(abi::INTERFACE_EVALUATED);
     let word = load(table, index) & !flag;
     if word != 0 {
         store(table, index, if judged { word | flag } else { word });
@@ -157,7 +157,7 @@ pub(crate) fn set_macs(table: &InterfaceTable, indices: &BTreeSet<u32>) {
 
 /// Notes whether inside addresses may come in through it.
 pub(crate) fn set_outside(table: &InterfaceTable, index: u32, outside: bool) {
-    set_flag(table, index, abi::INTERFACE_OUTSIDE, outside);
+    set_flag(table, index, abi::INTERFACE_EXTERNAL, outside);
 }
 
 /// Router: what the kernel asks besides the route of what comes in here.

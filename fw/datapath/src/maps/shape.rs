@@ -6,12 +6,12 @@ use bailey_config::Settings;
 /// log2 of the number of buckets: eight slots each, two slots per flow, a power of two.
 pub(crate) fn bucket_bits(settings: &Settings) -> u32 {
     let slots = settings.flows.max(8).saturating_mul(2).next_power_of_two();
-    (slots / abi::FLOW_LANES).ilog2().max(1)
+    (slots / abi::FLOW_SLOTS).ilog2().max(1)
 }
 
 /// Slots of the flow table.
 pub fn flow_slots(settings: &Settings) -> u64 {
-    u64::from(abi::FLOW_LANES) << bucket_bits(settings)
+    u64::from(abi::FLOW_SLOTS) << bucket_bits(settings)
 }
 
 /// Rule counters per CPU: whole pages, so that no two CPUs share a page.

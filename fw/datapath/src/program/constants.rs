@@ -57,7 +57,7 @@ impl Globals {
             .override_global("RULE_STRIDE", &self.rule_stride, true)
             .override_global("FLOW_COUNTERS", &self.flow_counters, false)
             .override_global("SOURCE_LIMIT", &self.source_limit, true)
-            .override_global("LAST_RESORT", &self.last_resort, false)
+            .override_global("EVICT_LIVE_AFTER", &self.last_resort, false)
             .override_global("BRIDGE", &self.bridge, false)
             .override_global("ROUTER", &self.router, false)
             .override_global("CLOCK_OFFSET", &self.clock_offset, false)
@@ -78,9 +78,9 @@ impl Globals {
                 bytemuck::cast_slice::<_, u8>(&frames.tunnel_peers),
                 false,
             )
-            .override_global("INSIDE_COUNT", &frames.inside_count, false)
+            .override_global("INTERNAL_COUNT", &frames.inside_count, false)
             .override_global(
-                "INSIDE",
+                "INTERNAL",
                 bytemuck::cast_slice::<_, u8>(&frames.inside),
                 false,
             );

@@ -18,7 +18,7 @@ pub(crate) struct FrameGlobals {
     pub(crate) tunnel_peer_count: u32,
     pub(crate) tunnel_peers: [abi::tunnel_peer; abi::TUNNEL_PEERS_MAX as usize],
     pub(crate) inside_count: u32,
-    pub(crate) inside: [abi::inside_prefix; abi::INSIDE_MAX as usize],
+    pub(crate) inside: [abi::internal_prefix; abi::INTERNAL_MAX as usize],
     pub(crate) group_count: u32,
     pub(crate) groups: [abi::group_prefix; abi::GROUPS_MAX as usize],
     pub(crate) link_service_count: u32,
@@ -61,7 +61,7 @@ impl FrameGlobals {
         }
         for (to, &prefix) in globals.inside.iter_mut().zip(inside) {
             let words = CidrWords::from(prefix);
-            *to = abi::inside_prefix {
+            *to = abi::internal_prefix {
                 addr_be: words.addr_be,
                 mask_be: words.mask_be,
                 kind: words.kind.into(),

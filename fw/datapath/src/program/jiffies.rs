@@ -21,10 +21,11 @@ const READINGS: usize = 5;
 impl Jiffies {
     /// Measures them, to a jiffy.
     pub(crate) fn measure() -> Result<Self, DatapathError> {
-        let mut programs = Ebpf::load(object::CLOCK).map_err(|error| DatapathError::Load {
-            object: "clock.bpf.o",
-            source: Box::new(error),
-        })?;
+        let mut programs =
+            Ebpf::load(object::CLOCK_PROBE).map_err(|error| DatapathError::Load {
+                object: "clock_probe.bpf.o",
+                source: Box::new(error),
+            })?;
         xdp(&mut programs, "clocks")?
             .load()
             .map_err(DatapathError::program("clocks"))?;
