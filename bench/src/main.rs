@@ -103,9 +103,12 @@ enum What {
         /// Where the results are, and where the report goes.
         #[arg(long, default_value = "target/bench")]
         folder: PathBuf,
-        /// Keep it as the record, in this folder.
+        /// Write the record, its tables and its chart to this folder.
         #[arg(long)]
         docs: Option<PathBuf>,
+        /// Write the tables and the chart again from the record in --docs; reads no new results.
+        #[arg(long, requires = "docs", conflicts_with = "folder")]
+        recorded: bool,
     },
     /// Write a large cluster's files, for `bailey check`.
     Cluster {
@@ -140,7 +143,12 @@ fn main() -> Result<()> {
         What::Nic(arguments) => Report::new(nic::run(&arguments)?).write(&arguments.json),
         What::Check { records, record } if record => gate::record(&records),
         What::Check { records, .. } => gate::check(&records),
-        What::Report { folder, docs } => report::run(&folder, docs.as_deref()),
+        What::Report {
+            docs: Some(docs),
+            recorded: true,
+            ..
+        } => report::redraw(&docs),
+        What::Report { folder, docs, .. } => report::run(&folder, docs.as_deref()),
         What::Cluster {
             directory,
             workloads,
