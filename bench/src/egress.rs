@@ -6,7 +6,7 @@ use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_policy::Protocol;
 
-use crate::datapath::without_policies;
+use crate::empty_datapath::open_without_policies;
 
 const SAMPLES: usize = 15;
 const REPEAT: u32 = 1 << 18;
@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<()> {
         rules: 256,
         ..Settings::default()
     };
-    let datapath = without_policies(settings)?;
+    let datapath = open_without_policies(settings)?;
     let runner = datapath.runner()?;
     for (family, [client, server]) in [
         ("IPv4", ["10.0.0.1", "192.0.2.1"]),

@@ -5,36 +5,36 @@
 mod cluster;
 /// From a file to the packets that it is about.
 mod control;
-/// The programs, with nothing to judge by.
-mod datapath;
+mod cpu_contention;
 /// The daemon, on a wire.
-mod device;
+mod daemon_under_test;
 /// A packet at the egress hook.
 mod egress;
-/// Fails if the programs have become slower.
-mod gate;
-/// What the numbers are to show.
+/// The programs, with nothing to judge by.
+mod empty_datapath;
+/// Command the numbers are to show.
 mod goals;
 /// Where it was measured.
 mod machine;
-/// What this process holds.
+/// Command this process holds.
 mod memory;
-/// What is between two NICs.
+/// Command is between two NICs.
 mod nic;
 /// BPF objects, but Bailey's own.
 mod object;
-mod pace;
 /// Policies that several systems hold.
 mod policies;
-/// What a packet costs a program.
+/// Command a packet costs a program.
 mod program;
-/// What was measured, for people.
+/// Fails if the programs have become slower.
+mod regression_check;
+/// Command was measured, for people.
 mod report;
-/// What was measured, as JSON.
+/// Command was measured, as JSON.
 mod results;
 /// A pass of the sweeper.
 mod sweep;
-/// What tells packets apart.
+/// Command tells packets apart.
 mod tuples;
 /// Through a device under test.
 mod wire;
@@ -52,12 +52,12 @@ use results::Report;
 #[command(name = "bailey-bench", version)]
 struct Cli {
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// What a packet costs the programs, beside others in the same run.
+enum Command {
+    /// Command a packet costs the programs, beside others in the same run.
     Program {
         /// The results, as JSON.
         #[arg(long, default_value = "target/bench/program.json")]
@@ -66,7 +66,7 @@ enum What {
         #[arg(long, default_value = "")]
         only: String,
     },
-    /// What goes over a wire through each system, in the same run.
+    /// Command goes over a wire through each system, in the same run.
     Wire {
         /// The results, as JSON.
         #[arg(long, default_value = "target/bench/wire.json")]
@@ -87,11 +87,11 @@ enum What {
         #[arg(long, default_value = "")]
         only: String,
     },
-    /// What is between two NICs, as RFC 2544 says: throughput, loss, bursts and latency.
+    /// Command is between two NICs, as RFC 2544 says: throughput, loss, bursts and latency.
     Nic(Box<nic::Arguments>),
     /// Fail if the programs have become slower than a record, beside the reference.
     Check {
-        /// What a kind of CPU is held to.
+        /// Command a kind of CPU is held to.
         #[arg(default_value = "docs/ratios.json")]
         records: PathBuf,
         /// Write the record of this kind of CPU instead.
@@ -132,24 +132,24 @@ enum What {
 }
 
 fn main() -> Result<()> {
-    match Cli::parse().what {
-        What::Program { json, only } => Report::new(program::run(&only)?).write(&json),
-        What::Wire {
+    match Cli::parse().command {
+        Command::Program { json, only } => Report::new(program::run(&only)?).write(&json),
+        Command::Wire {
             json,
             only,
             systems,
         } => Report::new(wire::run(&only, &systems)?).write(&json),
-        What::Control { json, only } => Report::new(control::run(&only)?).write(&json),
-        What::Nic(arguments) => Report::new(nic::run(&arguments)?).write(&arguments.json),
-        What::Check { records, record } if record => gate::record(&records),
-        What::Check { records, .. } => gate::check(&records),
-        What::Report {
+        Command::Control { json, only } => Report::new(control::run(&only)?).write(&json),
+        Command::Nic(arguments) => Report::new(nic::run(&arguments)?).write(&arguments.json),
+        Command::Check { records, record } if record => regression_check::record(&records),
+        Command::Check { records, .. } => regression_check::check(&records),
+        Command::Report {
             docs: Some(docs),
             recorded: true,
             ..
         } => report::redraw(&docs),
-        What::Report { folder, docs, .. } => report::run(&folder, docs.as_deref()),
-        What::Cluster {
+        Command::Report { folder, docs, .. } => report::run(&folder, docs.as_deref()),
+        Command::Cluster {
             directory,
             workloads,
             policies,
@@ -158,7 +158,7 @@ fn main() -> Result<()> {
             println!("{bytes} bytes in {}", directory.display());
             Ok(())
         }
-        What::Egress => egress::run(),
-        What::Sweep { flows } => sweep::run(flows),
+        Command::Egress => egress::run(),
+        Command::Sweep { flows } => sweep::run(flows),
     }
 }

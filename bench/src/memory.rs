@@ -2,18 +2,18 @@ use std::collections::BTreeMap;
 use std::fs;
 
 /// A line of /proc/self/status in MiB: `VmHWM` is the peak, `VmRSS` what is held now.
-pub(crate) fn mebibytes(line: &str) -> u64 {
-    of_process("self", line)
+pub(crate) fn own_mib(line: &str) -> u64 {
+    process_mib("self", line)
 }
 
 /// The same of another process.
-pub(crate) fn of_process(process: &str, line: &str) -> u64 {
+pub(crate) fn process_mib(process: &str, line: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     number_after(&status, line) / 1024
 }
 
 /// What the BPF maps that a process has open take, in MiB.
-pub(crate) fn maps_of_process(process: &str) -> u64 {
+pub(crate) fn process_maps_mib(process: &str) -> u64 {
     let entries = fs::read_dir(format!("/proc/{process}/fdinfo"));
     let mut maps = BTreeMap::new();
     for entry in entries.into_iter().flatten().flatten() {

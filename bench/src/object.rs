@@ -22,16 +22,16 @@ pub(crate) use image;
 
 /// Programs and maps that libbpf has loaded: everything but Bailey, which loads itself.
 #[derive(Debug)]
-pub(crate) struct Loaded(Object);
+pub(crate) struct BpfObject(Object);
 
-impl Loaded {
+impl BpfObject {
     /// An object of this crate, with maps of these sizes.
-    pub(crate) fn embedded(image: &[u8], sizes: &[(&str, u32)]) -> Result<Self> {
+    pub(crate) fn load_embedded(image: &[u8], sizes: &[(&str, u32)]) -> Result<Self> {
         Self::load(ObjectBuilder::default().open_memory(image)?, sizes)
     }
 
     /// Somebody else's object. What it pins, it pins below a folder of a bpffs.
-    pub(crate) fn file(path: &Path, pins: &Path, sizes: &[(&str, u32)]) -> Result<Self> {
+    pub(crate) fn load_file(path: &Path, pins: &Path, sizes: &[(&str, u32)]) -> Result<Self> {
         let open = ObjectBuilder::default()
             .pin_root_path(pins)?
             .open_file(path);
@@ -94,7 +94,7 @@ impl Loaded {
     }
 
     /// Sums of the elements of a per-CPU array of words.
-    pub(crate) fn sums(&self, map: &str, elements: u32) -> Result<Vec<u64>> {
+    pub(crate) fn percpu_sums(&self, map: &str, elements: u32) -> Result<Vec<u64>> {
         let map = self.map(map)?;
         (0..elements)
             .map(|at| {

@@ -12,12 +12,12 @@ pub(crate) struct Report {
     pub(crate) schema_version: u32,
     /// Where it was measured, by name.
     pub(crate) machine: BTreeMap<String, String>,
-    pub(crate) results: Vec<Measured>,
+    pub(crate) results: Vec<Measurement>,
 }
 
 /// One number, from several runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Measured {
+pub(crate) struct Measurement {
     /// `program`, `wire`, `control` or `nic`.
     pub(crate) group: String,
     pub(crate) scenario: String,
@@ -35,9 +35,9 @@ pub(crate) struct Measured {
 /// Of the JSON.
 const SCHEMA_VERSION: u32 = 1;
 
-impl Measured {
+impl Measurement {
     /// The median of these runs.
-    pub(crate) fn of(
+    pub(crate) fn from_runs(
         [group, scenario, system, metric]: [&str; 4],
         runs: impl IntoIterator<Item = f64>,
     ) -> Self {
@@ -54,10 +54,10 @@ impl Measured {
     }
 
     /// A result that does not exist.
-    pub(crate) fn missing(names: [&str; 4], reason: &str) -> Self {
+    pub(crate) fn unavailable(names: [&str; 4], reason: &str) -> Self {
         Self {
             reason: Some(reason.to_owned()),
-            ..Self::of(names, [])
+            ..Self::from_runs(names, [])
         }
     }
 
@@ -96,7 +96,7 @@ pub(crate) fn median(runs: &[f64]) -> Option<f64> {
 }
 
 impl Report {
-    pub(crate) fn new(results: Vec<Measured>) -> Self {
+    pub(crate) fn new(results: Vec<Measurement>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             machine: crate::machine::describe(),

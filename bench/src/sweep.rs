@@ -7,8 +7,8 @@ use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_policy::Protocol;
 
-use crate::datapath::without_policies;
-use crate::memory::mebibytes;
+use crate::empty_datapath::open_without_policies;
+use crate::memory::own_mib;
 
 const PASSES: u32 = 5;
 /// The daemon's: fw/bailey/src/daemon/sweep.rs.
@@ -20,7 +20,7 @@ pub(crate) fn run(flows: u32) -> Result<()> {
         rules: 256,
         ..Settings::default()
     };
-    let datapath = without_policies(settings)?;
+    let datapath = open_without_policies(settings)?;
     let runner = datapath.runner()?;
     let begun = Instant::now();
     for n in 0..flows {
@@ -52,6 +52,6 @@ pub(crate) fn run(flows: u32) -> Result<()> {
             seconds / PASS_SECONDS * 100.0
         );
     }
-    println!("memory {} MiB", mebibytes("VmRSS:"));
+    println!("memory {} MiB", own_mib("VmRSS:"));
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(crate) const PORT: u16 = 80;
 
 /// Packets to the pod, no two alike, in the order that a seed makes: the n-th source is drawn by the
 /// caller, the port tells apart what has one source.
-pub(crate) fn to_pod(
+pub(crate) fn tuples_to_pod(
     count: usize,
     port: u16,
     random: &mut fastrand::Rng,

@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 use libbpf_rs::{MapCore, MapFlags};
 
-use crate::object::Loaded;
+use crate::object::BpfObject;
 use crate::tuples::octets;
 
 /// Debian's xdp-filter: addresses that are dropped, without state.
 pub(crate) struct XdpFilter {
-    object: Loaded,
+    object: BpfObject,
     program: OwnedFd,
 }
 
@@ -44,7 +44,7 @@ impl XdpFilter {
             .prefix("xdp-filter-")
             .tempdir_in(bpffs()?)?;
         let sizes = [("filter_ipv4", entries), ("filter_ipv6", entries)];
-        let object = Loaded::file(&path, pins.path(), &sizes)?;
+        let object = BpfObject::load_file(&path, pins.path(), &sizes)?;
         let maps = [object.map("filter_ipv4")?, object.map("filter_ipv6")?];
         let mut value = vec![0; maps[0].value_size() as usize];
         value[0] = FLAG_SOURCE;
@@ -64,7 +64,7 @@ impl XdpFilter {
     /// Packets so far.
     pub(crate) fn dropped_and_passed(&self) -> Result<[u64; 2]> {
         // Packets and bytes, by return code.
-        let sums = self.object.sums("xdp_stats_map", 5)?;
+        let sums = self.object.percpu_sums("xdp_stats_map", 5)?;
         Ok([sums[1], sums[2]])
     }
 }

@@ -14,10 +14,10 @@ pub fn pin(cpu: usize) -> Result<()> {
 ///
 /// # Errors
 /// If there is no such CPU.
-pub fn on<T>(cpu: usize, what: impl FnOnce() -> T) -> Result<T> {
+pub fn run_on<T>(cpu: usize, job: impl FnOnce() -> T) -> Result<T> {
     let before = sched_getaffinity(None)?;
     pin(cpu)?;
-    let done = what();
+    let done = job();
     sched_setaffinity(None, &before)?;
     Ok(done)
 }
@@ -26,7 +26,7 @@ pub fn on<T>(cpu: usize, what: impl FnOnce() -> T) -> Result<T> {
 ///
 /// # Errors
 /// If there is no such thread or CPU.
-pub fn pin_other(thread: u32, cpu: usize) -> Result<()> {
+pub fn pin_thread(thread: u32, cpu: usize) -> Result<()> {
     let id = i32::try_from(thread).ok().and_then(Pid::from_raw);
     set(Some(id.context("no thread")?), cpu)
 }

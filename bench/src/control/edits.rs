@@ -13,9 +13,9 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{GROUP, SYSTEM};
-use crate::device::{self, Options};
-use crate::results::Measured;
-use crate::wire::{SERVER, rig::Rig};
+use crate::daemon_under_test::{self, DaemonOptions};
+use crate::results::Measurement;
+use crate::wire::{SERVER, testbed::WireTestbed};
 use crate::{cluster, memory};
 
 /// Policies, each with ten workloads until there are as many as a large cluster has.
@@ -28,73 +28,73 @@ pub(crate) const SIZES: [(&str, usize); 4] = [
 const WORKLOADS: usize = 100_000;
 const ROUNDS: u16 = 5;
 /// In each of them.
-const EDITS: u16 = 5;
+const EDITS_PER_ROUND: u16 = 5;
 /// Ports that edits open, one each.
 const FIRST_PORT: u16 = 20_000;
-const PATIENCE: Duration = Duration::from_secs(60);
+const EDIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// From one probe to the next: what an edit's time is uncertain by.
-const PROBE: Duration = Duration::from_micros(100);
+const PROBE_INTERVAL: Duration = Duration::from_micros(100);
 
 /// One policy is edited while a cluster's others stay as they are.
-pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measured>> {
-    let rig = Rig::new()?;
-    let wire = &rig.wire;
-    device::configure(
+pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measurement>> {
+    let testbed = WireTestbed::new()?;
+    let wire = &testbed.wire;
+    daemon_under_test::write_config(
         wire,
-        &Options {
+        &DaemonOptions {
             flows: 1 << 16,
-            handshakes: false,
+            allow_floods: false,
         },
     )?;
-    let folder = device::policies(wire);
+    let folder = daemon_under_test::policy_dir(wire);
     cluster::write(&folder, WORKLOADS.min(policies * 10), policies)?;
-    device::write_server(wire, &[SERVER.into()])?;
+    daemon_under_test::write_server_workload(wire, &[SERVER.into()])?;
     open_port(wire, FIRST_PORT - 1)?;
     // Files that were just written would be read once more, to be sure.
     sleep(Duration::from_secs(3));
-    let mut seen = Seen::default();
+    let mut samples = Samples::default();
     for round in 0..ROUNDS {
-        let first = FIRST_PORT + round * EDITS;
-        one_round(wire, first..first + EDITS, &mut seen)?;
+        let first = FIRST_PORT + round * EDITS_PER_ROUND;
+        run_round(wire, first..first + EDITS_PER_ROUND, &mut samples)?;
     }
     let names = |metric| [GROUP, name, SYSTEM, metric];
-    let results = seen.0.into_iter();
+    let results = samples.0.into_iter();
     Ok(results
-        .map(|(metric, values)| Measured::of(names(metric), values))
+        .map(|(metric, values)| Measurement::from_runs(names(metric), values))
         .collect())
 }
 
 /// What was measured so far.
 #[derive(Debug, Default)]
-struct Seen(BTreeMap<&'static str, Vec<f64>>);
+struct Samples(BTreeMap<&'static str, Vec<f64>>);
 
-impl Seen {
+impl Samples {
     fn add(&mut self, metric: &'static str, value: f64) {
         self.0.entry(metric).or_default().push(value);
     }
 }
 
 /// A daemon starts where nothing is loaded, reads edits, is killed, comes back, and leaves nothing.
-fn one_round(wire: &Wire, ports: Range<u16>, seen: &mut Seen) -> Result<()> {
+fn run_round(wire: &Wire, ports: Range<u16>, samples: &mut Samples) -> Result<()> {
     let begun = Instant::now();
-    let mut daemon = device::launch(wire, "attached")?;
-    seen.add("start_ms", milliseconds(begun.elapsed()));
+    let mut daemon = daemon_under_test::launch(wire, "attached")?;
+    samples.add("start_ms", milliseconds(begun.elapsed()));
     for port in ports {
-        seen.add("edit_to_packet_ms", edit(wire, port)?);
+        samples.add("edit_to_packet_ms", time_edit_ms(wire, port)?);
     }
-    stages(&mut daemon, seen);
+    record_stages(&mut daemon, samples);
     let process = daemon.pid().to_string();
-    let held = memory::of_process(&process, "VmRSS:");
-    seen.add("daemon_mib", held as f64);
-    let peak = memory::of_process(&process, "VmHWM:");
-    seen.add("daemon_peak_mib", peak as f64);
-    seen.add("maps_mib", memory::maps_of_process(&process) as f64);
+    let held = memory::process_mib(&process, "VmRSS:");
+    samples.add("daemon_mib", held as f64);
+    let peak = memory::process_mib(&process, "VmHWM:");
+    samples.add("daemon_peak_mib", peak as f64);
+    samples.add("maps_mib", memory::process_maps_mib(&process) as f64);
     kill(&mut daemon)?;
     let begun = Instant::now();
-    daemon = device::launch(wire, "adopted")?;
-    seen.add("restart_to_adopted_ms", milliseconds(begun.elapsed()));
+    daemon = daemon_under_test::launch(wire, "adopted")?;
+    samples.add("restart_to_adopted_ms", milliseconds(begun.elapsed()));
     kill(&mut daemon)?;
-    device::detach(wire)
+    daemon_under_test::detach(wire)
 }
 
 fn kill(daemon: &mut Daemon) -> Result<()> {
@@ -110,14 +110,14 @@ fn milliseconds(duration: Duration) -> f64 {
 /// Lets everybody send datagrams to a port of the server, in the place of the one before.
 fn open_port(wire: &Wire, port: u16) -> Result<()> {
     let rule = json!({"ports": [{"protocol": "UDP", "port": port}]});
-    device::write_policy(&device::policies(wire), "opened", &rule)
+    daemon_under_test::write_policy(&daemon_under_test::policy_dir(wire), "opened", &rule)
 }
 
 /// Milliseconds from before the file is written to the first datagram that it lets in.
-fn edit(wire: &Wire, port: u16) -> Result<f64> {
+fn time_edit_ms(wire: &Wire, port: u16) -> Result<f64> {
     let bind = move || UdpSocket::bind((IpAddr::V4(SERVER), port));
     let server = wire.right.run(bind).context("server")?;
-    server.set_read_timeout(Some(PATIENCE))?;
+    server.set_read_timeout(Some(EDIT_TIMEOUT))?;
     let client: IpAddr = LEFT[0].parse()?;
     let client = wire.left.run(move || UdpSocket::bind((client, 0)));
     let (client, stop) = (client.context("client")?, Arc::new(AtomicBool::new(false)));
@@ -126,7 +126,7 @@ fn edit(wire: &Wire, port: u16) -> Result<f64> {
         while !stopped.load(Ordering::Relaxed) {
             // Before the port is open nothing comes back, and that is no error.
             let _ = client.send_to(&[0; 16], (IpAddr::V4(SERVER), port));
-            sleep(PROBE);
+            sleep(PROBE_INTERVAL);
         }
     });
     // Let it settle; edits do not follow at once.
@@ -142,7 +142,7 @@ fn edit(wire: &Wire, port: u16) -> Result<f64> {
 }
 
 /// What the daemon says of each of its edits.
-fn stages(daemon: &mut Daemon, seen: &mut Seen) {
+fn record_stages(daemon: &mut Daemon, samples: &mut Samples) {
     let log = daemon.log();
     let committed = log
         .iter()
@@ -157,7 +157,7 @@ fn stages(daemon: &mut Daemon, seen: &mut Seen) {
             let rest = line.find(key).map(|at| &line[at + key.len()..]);
             let word = rest.and_then(|rest| rest.split_whitespace().next());
             if let Some(value) = word.and_then(|word| word.parse().ok()) {
-                seen.add(stage, value);
+                samples.add(stage, value);
             }
         }
     }

@@ -2,19 +2,19 @@
 
 use anyhow::Result;
 
-use crate::results::Measured;
+use crate::results::Measurement;
 
-mod churn;
+mod commit_load;
 mod edits;
 
 const GROUP: &str = "control";
 const SYSTEM: &str = "bailey";
 
 /// Scenarios with a text in their names.
-pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
+pub(crate) fn run(only: &str) -> Result<Vec<Measurement>> {
     let mut results = Vec::new();
-    let mut keep = |measured: Vec<Measured>| {
-        measured.iter().for_each(Measured::print);
+    let mut keep = |measured: Vec<Measurement>| {
+        measured.iter().for_each(Measurement::print);
         results.extend(measured);
     };
     for (name, policies) in edits::SIZES {
@@ -22,8 +22,11 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
             keep(edits::run(name, policies)?);
         }
     }
-    if churn::NAMES.iter().any(|(name, _)| name.contains(only)) {
-        keep(churn::run()?);
+    if commit_load::NAMES
+        .iter()
+        .any(|(name, _)| name.contains(only))
+    {
+        keep(commit_load::run()?);
     }
     Ok(results)
 }

@@ -10,8 +10,8 @@ use bailey_nic::tester::Tester;
 use serde_json::json;
 
 use super::Arguments;
-use super::subject::{Lab, Subject};
-use crate::device::{self, Options};
+use super::measured_link::{Lab, MeasuredLink};
+use crate::daemon_under_test::{self, DaemonOptions};
 use crate::policies::scattered;
 
 /// Prefixes that Bailey denies; none of the tester's sources is in them.
@@ -20,39 +20,39 @@ const SEED: u64 = 2544;
 /// Room for what mixes with new flows open before the first of them lapse.
 const FRESH_FLOWS: u32 = 1 << 20;
 
-pub(super) fn subjects(arguments: &Arguments, mix: &Mix) -> Result<Vec<Subject>> {
+pub(super) fn links(arguments: &Arguments, mix: &Mix) -> Result<Vec<MeasuredLink>> {
     let cable = Lab {
         _daemon: None,
         rack: Rack::of_cable()?,
     };
     let rack = Rack::of_device()?;
-    device::configure(
+    daemon_under_test::write_config(
         &rack,
-        &Options {
+        &DaemonOptions {
             flows: FRESH_FLOWS + 2 * arguments.flows,
             // A tester opens its flows faster than anybody is meant to.
-            handshakes: true,
+            allow_floods: true,
         },
     )?;
     protect(&rack, arguments)?;
     let bailey = Lab {
-        _daemon: Some(device::launch(&rack, "attached")?),
+        _daemon: Some(daemon_under_test::launch(&rack, "attached")?),
         rack,
     };
     let labs = [("cable", cable), ("bailey", bailey)];
-    let subjects = labs.into_iter().map(|(name, lab)| {
+    let links = labs.into_iter().map(|(name, lab)| {
         let options = arguments.options(PORTS);
         let mix = mix.clone();
         let tester = lab.rack.tester.run(move || Tester::open(options, mix))?;
-        Ok(Subject::in_lab(name, tester, lab))
+        Ok(MeasuredLink::in_lab(name, tester, lab))
     });
-    subjects.collect()
+    links.collect()
 }
 
 /// Everybody may send to where the tester's frames go, but for those in many prefixes.
 fn protect(rack: &Rack, arguments: &Arguments) -> Result<()> {
     let v6: IpAddr = bailey_nic::frame::DESTINATION_V6.into();
-    device::write_server(rack, &[arguments.destination.into(), v6])?;
+    daemon_under_test::write_server_workload(rack, &[arguments.destination.into(), v6])?;
     let mut random = fastrand::Rng::with_seed(SEED);
     let denied = scattered(DENIED, false, &mut random);
     let own = ipnet::Ipv4Net::new_assert(arguments.source, 16).trunc();
@@ -68,5 +68,5 @@ fn protect(rack: &Rack, arguments: &Arguments) -> Result<()> {
         ],
         "ports": [{"protocol": "UDP", "port": arguments.port}],
     });
-    device::write_policy(&device::policies(rack), "protected", &rule)
+    daemon_under_test::write_policy(&daemon_under_test::policy_dir(rack), "protected", &rule)
 }

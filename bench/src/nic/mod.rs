@@ -12,15 +12,15 @@ use bailey_nic::rfc2544::Plan;
 use bailey_nic::tester::{Options, Tester};
 use clap::{Args, ValueEnum};
 
-use crate::results::Measured;
+use crate::results::Measurement;
+use measured_link::MeasuredLink;
 use series::Series;
-use subject::Subject;
 
 mod lab;
+/// Whom a series is about.
+mod measured_link;
 /// One series of trials.
 mod series;
-/// Whom a series is about.
-mod subject;
 
 const GROUP: &str = "nic";
 
@@ -188,17 +188,17 @@ impl Arguments {
     }
 
     /// About how long it will take.
-    fn estimate(&self, subjects: usize) -> Duration {
+    fn estimate(&self, links: usize) -> Duration {
         // Searches of some eight trials; bursts are shorter.
         let trials = 8.0 + 5.0 + f64::from(self.bursts) * 5.0 + 1.0;
         let each = trials * (self.duration + self.settle);
-        let times = self.runs as usize * self.frame.len() * subjects;
+        let times = self.runs as usize * self.frame.len() * links;
         Duration::from_secs_f64(each * times as f64)
     }
 }
 
 /// Measures, and tells of each frame size when it is through with it.
-pub(crate) fn run(arguments: &Arguments) -> Result<Vec<Measured>> {
+pub(crate) fn run(arguments: &Arguments) -> Result<Vec<Measurement>> {
     ensure!(
         (0.01..=50.0).contains(&arguments.resolution),
         "--resolution is from 0.01 to 50 percent"
@@ -211,36 +211,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Vec<Measured>> {
     let Some(first) = arguments.frame.first() else {
         bail!("--frame names nothing");
     };
-    let subjects = match (&arguments.tx, &arguments.rx) {
+    let links = match (&arguments.tx, &arguments.rx) {
         (Some(tx), Some(rx)) => {
             let tester = Tester::open(arguments.options([tx, rx]), first.clone());
             let tester = tester.with_context(|| format!("cannot measure from {tx} to {rx}"))?;
-            vec![Subject::here(&arguments.name, tester)]
+            vec![MeasuredLink::here(&arguments.name, tester)]
         }
-        _ => lab::subjects(arguments, first)?,
+        _ => lab::links(arguments, first)?,
     };
-    for subject in &subjects {
-        println!("{}: {}", subject.name, subject.describe());
+    for link in &links {
+        println!("{}: {}", link.name, link.describe());
     }
-    let minutes = arguments.estimate(subjects.len()).as_secs().div_ceil(60);
+    let minutes = arguments.estimate(links.len()).as_secs().div_ceil(60);
     println!("about {minutes} minutes; the longest searches twice that\n");
     let mut results = Vec::new();
     for mix in &arguments.frame {
-        let mut all: Vec<Series> = subjects.iter().map(|_| Series::default()).collect();
-        for subject in &subjects {
-            subject.load(mix.clone());
+        let mut all: Vec<Series> = links.iter().map(|_| Series::default()).collect();
+        for link in &links {
+            link.load(mix.clone());
         }
         for _ in 0..arguments.runs {
-            for (subject, series) in subjects.iter().zip(&mut all) {
-                let numbers = subject.measure(arguments)?;
-                series.add(numbers);
+            for (link, series) in links.iter().zip(&mut all) {
+                let values = link.measure(arguments)?;
+                series.add(values);
             }
         }
-        for (subject, series) in subjects.iter().zip(all) {
-            let measured = series.measured(&mix.name, &subject.name);
-            measured.iter().for_each(Measured::print);
+        for (link, series) in links.iter().zip(all) {
+            let measured = series.measured(&mix.name, &link.name);
+            measured.iter().for_each(Measurement::print);
             if let Some(limit) = measured.iter().find_map(|one| one.reason.as_deref()) {
-                println!("{:<22} {:<18} limited by {limit}", mix.name, subject.name);
+                println!("{:<22} {:<18} limited by {limit}", mix.name, link.name);
             }
             results.extend(measured);
         }

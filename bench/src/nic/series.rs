@@ -5,44 +5,44 @@ use bailey_nic::tester::Tester;
 use bailey_nic::trial::Outcome;
 
 use super::{Arguments, GROUP, Procedure};
-use crate::results::Measured;
+use crate::results::Measurement;
 
-/// One number of one run.
+/// One value of one run.
 #[derive(Debug, Clone)]
-pub(super) struct Number {
+pub(super) struct RunValue {
     procedure: &'static str,
     metric: String,
     value: f64,
     remark: Option<String>,
 }
 
-/// The same numbers of several runs.
+/// The same values of several runs.
 #[derive(Debug, Default)]
 pub(super) struct Series {
-    known: Vec<(Number, Vec<f64>)>,
+    known: Vec<(RunValue, Vec<f64>)>,
 }
 
 impl Series {
-    pub(super) fn add(&mut self, numbers: Vec<Number>) {
-        for number in numbers {
-            let same = |(known, _): &&mut (Number, Vec<f64>)| {
-                (known.procedure, &known.metric) == (number.procedure, &number.metric)
+    pub(super) fn add(&mut self, values: Vec<RunValue>) {
+        for value in values {
+            let same = |(known, _): &&mut (RunValue, Vec<f64>)| {
+                (known.procedure, &known.metric) == (value.procedure, &value.metric)
             };
             match self.known.iter_mut().find(same) {
-                Some((_, values)) => values.push(number.value),
-                None => self.known.push((number.clone(), vec![number.value])),
+                Some((_, values)) => values.push(value.value),
+                None => self.known.push((value.clone(), vec![value.value])),
             }
         }
     }
 
-    pub(super) fn measured(self, mix: &str, system: &str) -> Vec<Measured> {
+    pub(super) fn measured(self, mix: &str, system: &str) -> Vec<Measurement> {
         let known = self.known.into_iter();
         known
-            .map(|(number, values)| {
-                let scenario = format!("{}-{mix}", number.procedure);
-                Measured {
-                    reason: number.remark,
-                    ..Measured::of([GROUP, &scenario, system, &number.metric], values)
+            .map(|(value, values)| {
+                let scenario = format!("{}-{mix}", value.procedure);
+                Measurement {
+                    reason: value.remark,
+                    ..Measurement::from_runs([GROUP, &scenario, system, &value.metric], values)
                 }
             })
             .collect()
@@ -58,11 +58,11 @@ const QUANTILES: [(&str, f64); 4] = [
 ];
 
 /// All procedures once.
-pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<Number>> {
+pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<RunValue>> {
     let plan = arguments.plan(tester);
-    let mut numbers = Vec::new();
-    let mut tell = |procedure, metric: &str, value| {
-        numbers.push(Number {
+    let mut values = Vec::new();
+    let mut record = |procedure, metric: &str, value| {
+        values.push(RunValue {
             procedure,
             metric: metric.to_owned(),
             value,
@@ -74,24 +74,24 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
     let wants = |procedure| arguments.only.contains(&procedure);
     if wants(Procedure::Throughput) {
         let bits = tester.mix().mean_size() * 8.0;
-        tell("throughput", "mpps", found.rate / 1e6);
-        tell("throughput", "gbit_per_s", found.rate * bits / 1e9);
-        tell("throughput", "offered_mpps", found.fastest.offered() / 1e6);
+        record("throughput", "mpps", found.rate / 1e6);
+        record("throughput", "gbit_per_s", found.rate * bits / 1e9);
+        record("throughput", "offered_mpps", found.fastest.offered() / 1e6);
         if plan.line.is_finite() {
-            tell("throughput", "line_percent", found.rate / plan.line * 100.0);
+            record("throughput", "line_percent", found.rate / plan.line * 100.0);
         }
         let count = |of: fn(&Outcome) -> u64| (of(&found.best) + of(&found.fastest)) as f64;
-        tell(
+        record(
             "throughput",
             "reordered",
             count(|outcome| outcome.reordered),
         );
-        tell(
+        record(
             "throughput",
             "duplicated",
             count(|outcome| outcome.duplicated),
         );
-        tell(
+        record(
             "throughput",
             "corrupted",
             count(|outcome| outcome.corrupted),
@@ -100,13 +100,13 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
     if wants(Procedure::Loss) {
         for point in frame_loss(tester, &plan, &found.fastest)? {
             let metric = format!("lost_percent_at_{}", point.load_percent);
-            tell("loss", &metric, point.outcome.lost_percent());
+            record("loss", &metric, point.outcome.lost_percent());
         }
     }
     if wants(Procedure::Bursts) {
         let bursts = back_to_back(tester, &plan, &found, arguments.bursts)?;
-        tell("back-to-back", "frames", bursts.frames);
-        tell(
+        record("back-to-back", "frames", bursts.frames);
+        record(
             "back-to-back",
             "buffer_us",
             bursts.buffer.as_secs_f64() * 1e6,
@@ -116,14 +116,14 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
         let outcome = latency(tester, &plan, &found, 1.0)?;
         for (metric, quantile) in QUANTILES {
             let value = outcome.latency.value_at_quantile(quantile);
-            tell("latency", metric, value as f64);
+            record("latency", metric, value as f64);
         }
-        tell("latency", "lost_percent", outcome.lost_percent());
+        record("latency", "lost_percent", outcome.lost_percent());
     }
     let [sending, receiving] = &tester.ports;
     let what = limit(&found.fastest, tester.mix(), [sending, receiving]);
-    if let Some(first) = numbers.first_mut() {
+    if let Some(first) = values.first_mut() {
         first.remark = Some(what.to_string());
     }
-    Ok(numbers)
+    Ok(values)
 }

@@ -4,70 +4,70 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::pace::Pace;
-use crate::results::Measured;
-pub(crate) use scenario::Kind;
+use crate::cpu_contention::ContentionGauge;
+use crate::results::Measurement;
+pub(crate) use scenario::ScenarioKind;
 
 mod mutator;
 mod scenario;
-mod subject;
+mod under_test;
 
 /// Runs per scenario: systems take turns within one, so that what else the machine does hits all alike.
 const RUNS: usize = 7;
 /// That are done, at most, until the CPU was undisturbed in so many.
-const MOST_RUNS: usize = 16;
+const MAX_RUNS: usize = 16;
 /// With others on the CPU, per scenario.
-const PATIENCE: Duration = Duration::from_secs(8);
+const MAX_WAIT: Duration = Duration::from_secs(8);
 const XDP_DROP: &str = "xdp-drop";
 const GROUP: &str = "program";
 pub(crate) const METRIC: &str = "ns_per_packet";
 const SEED: u64 = 0x6261_696c_6579;
 
 /// What CI compares with the record.
-pub(crate) fn short() -> Vec<Kind> {
+pub(crate) fn checked_kinds() -> Vec<ScenarioKind> {
     vec![
-        Kind::Established(1),
-        Kind::Established(1 << 16),
-        Kind::New(10),
-        Kind::Denied,
-        Kind::DeniedCidrs(10_000),
+        ScenarioKind::Established(1),
+        ScenarioKind::Established(1 << 16),
+        ScenarioKind::New(10),
+        ScenarioKind::Denied,
+        ScenarioKind::DeniedCidrs(10_000),
     ]
 }
 
-fn all() -> Vec<Kind> {
-    let mut kinds = short();
+fn all_kinds() -> Vec<ScenarioKind> {
+    let mut kinds = checked_kinds();
     kinds.extend([
-        Kind::Established(1 << 20),
-        Kind::New(1),
-        Kind::New(100),
-        Kind::New(10_000),
-        Kind::New(100_000),
-        Kind::DeniedCidrs(1_000_000),
-        Kind::Failsafe,
-        Kind::Blocked(1),
-        Kind::Blocked(10_000),
-        Kind::Fragments,
+        ScenarioKind::Established(1 << 20),
+        ScenarioKind::New(1),
+        ScenarioKind::New(100),
+        ScenarioKind::New(10_000),
+        ScenarioKind::New(100_000),
+        ScenarioKind::DeniedCidrs(1_000_000),
+        ScenarioKind::Failsafe,
+        ScenarioKind::Blocked(1),
+        ScenarioKind::Blocked(10_000),
+        ScenarioKind::Fragments,
     ]);
     kinds
 }
 
 /// Of the CPU that programs are measured on; this thread stays there.
-pub(crate) fn pace(patience: Duration) -> Result<Pace> {
+pub(crate) fn contention_gauge(max_wait: Duration) -> Result<ContentionGauge> {
     let cpu = crate::machine::cpus() - 1;
     bailey_nic::cpu::pin(cpu)?;
-    Pace::new(&[cpu], patience)
+    ContentionGauge::new(&[cpu], max_wait)
 }
 
 /// Scenarios with a text in their names, in both families.
-pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
-    let (mut results, mut pace) = (Vec::new(), pace(PATIENCE)?);
-    for kind in all() {
+pub(crate) fn run(only: &str) -> Result<Vec<Measurement>> {
+    let (mut results, mut gauge) = (Vec::new(), contention_gauge(MAX_WAIT)?);
+    for kind in all_kinds() {
         for ipv6 in [false, true] {
             if !kind.name(ipv6).contains(only) {
                 continue;
             }
-            let measured = measure(kind, ipv6, &mut pace)?;
-            measured.iter().for_each(Measured::print);
+            let measured = measure(kind, ipv6, &mut gauge)?;
+            measured.iter().for_each(Measurement::print);
             results.extend(measured);
         }
     }
@@ -75,43 +75,50 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measured>> {
 }
 
 /// Net of XDP_DROP in the same round, called in the same way.
-pub(crate) fn measure(kind: Kind, ipv6: bool, pace: &mut Pace) -> Result<Vec<Measured>> {
+pub(crate) fn measure(
+    kind: ScenarioKind,
+    ipv6: bool,
+    gauge: &mut ContentionGauge,
+) -> Result<Vec<Measurement>> {
     let mut scenario = kind.prepare(ipv6, SEED)?;
-    let all = 0..scenario.subjects.len();
-    let rounds = pace.rounds(RUNS, MOST_RUNS, |round| {
+    let all = 0..scenario.programs.len();
+    let rounds = gauge.run_rounds(RUNS, MAX_RUNS, |round| {
         let gross = all.clone().map(|at| scenario.run(at, round));
         gross.collect::<Result<Vec<f64>>>()
     })?;
     let of = |at: usize| rounds.iter().map(move |(gross, _)| gross[at]);
     let bare = |frags: bool| {
         let found = all.clone().find(|&at| {
-            let subject = &scenario.subjects[at];
-            subject.name() == XDP_DROP && subject.callee().frags == frags
+            let program = &scenario.programs[at];
+            program.name() == XDP_DROP && program.callee().frags == frags
         });
         found.context("XDP_DROP was not measured")
     };
     let mut results = Vec::new();
-    if let Some((system, why)) = kind.cannot() {
+    if let Some((system, why)) = kind.unsupported_by() {
         let names = [GROUP, &scenario.name, system, METRIC];
-        results.push(Measured::missing(names, why));
+        results.push(Measurement::unavailable(names, why));
     }
-    for (at, subject) in scenario.subjects.iter().enumerate() {
-        let names = |metric| [GROUP, &scenario.name, subject.name(), metric];
-        let frags = subject.callee().frags;
-        if subject.name() == XDP_DROP {
+    for (at, program) in scenario.programs.iter().enumerate() {
+        let names = |metric| [GROUP, &scenario.name, program.name(), metric];
+        let frags = program.callee().frags;
+        if program.name() == XDP_DROP {
             // The harness and the mutator: what is subtracted.
             let metric = if frags {
                 "harness_frags_ns"
             } else {
                 "harness_ns"
             };
-            results.push(Measured::of(names(metric), of(at)));
+            results.push(Measurement::from_runs(names(metric), of(at)));
         } else {
             let net = of(at).zip(of(bare(frags)?)).map(|(all, bare)| all - bare);
-            results.push(Measured::of(names(METRIC), net));
+            results.push(Measurement::from_runs(names(METRIC), net));
         }
     }
     let shares = rounds.iter().map(|&(_, share)| share);
-    results.push(Pace::measured([GROUP, &scenario.name], shares));
+    results.push(ContentionGauge::share_measurement(
+        [GROUP, &scenario.name],
+        shares,
+    ));
     Ok(results)
 }

@@ -3,17 +3,17 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use anyhow::{Result, ensure};
 use libbpf_rs::{MapCore, MapFlags, ProgramInput};
 
-use crate::object::{Loaded, image};
+use crate::object::{BpfObject, image};
 use crate::tuples::{TUPLE, Tuple};
 
 /// Runs programs on a frame whose tuple is another one each time; see mutate.bpf.c.
 #[derive(Debug)]
 pub(crate) struct Mutator {
-    object: Loaded,
+    object: BpfObject,
     /// A power of two.
     tuples: u32,
     ipv6: bool,
-    /// Whom it calls, by descriptor: setting it waits for a grace period.
+    /// Whom it calls, by descriptor: scenario it waits for a grace period.
     callee: Option<RawFd>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Callee<'a> {
 
 /// What is done to each frame.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Pass {
+pub(crate) struct RunOptions {
     /// Which tuple is first.
     pub(crate) first: u32,
     pub(crate) count: u32,
@@ -43,7 +43,7 @@ impl Mutator {
     pub(crate) fn new(tuples: &[Tuple]) -> Result<Self> {
         ensure!(tuples.len().is_power_of_two(), "{} tuples", tuples.len());
         let count = tuples.len() as u32;
-        let object = Loaded::embedded(image!("mutate"), &[("tuples", count)])?;
+        let object = BpfObject::load_embedded(image!("mutate"), &[("tuples", count)])?;
         let mutator = Self {
             object,
             tuples: count,
@@ -63,7 +63,12 @@ impl Mutator {
     }
 
     /// Nanoseconds per run of the callee, the mutator's own included; whole ones.
-    pub(crate) fn run(&mut self, callee: Callee<'_>, frame: &[u8], pass: Pass) -> Result<f64> {
+    pub(crate) fn run(
+        &mut self,
+        callee: Callee<'_>,
+        frame: &[u8],
+        options: RunOptions,
+    ) -> Result<f64> {
         let kind = if callee.frags { "frags" } else { "plain" };
         let array = format!("subject_{kind}");
         let descriptor = callee.program.as_raw_fd();
@@ -71,10 +76,10 @@ impl Mutator {
             self.object.set_callee(&array, callee.program)?;
         }
         let cursor = [
-            pass.first,
+            options.first,
             self.tuples - 1,
-            u32::from(pass.swap),
-            u32::from(pass.no_ports),
+            u32::from(options.swap),
+            u32::from(options.no_ports),
         ];
         let cursor: Vec<u8> = cursor.into_iter().flat_map(u32::to_ne_bytes).collect();
         let zero = 0_u32.to_ne_bytes();
@@ -85,7 +90,7 @@ impl Mutator {
         let program = self.object.program_mut(&format!("mutate{family}_{kind}"))?;
         let output = program.test_run(ProgramInput {
             data_in: Some(frame),
-            repeat: pass.count,
+            repeat: options.count,
             ..ProgramInput::default()
         })?;
         // XDP_ABORTED: the frame is too short, or nothing was called.

@@ -7,11 +7,11 @@ use bailey_datapath::program::frame::odd::{Fragment, fragment};
 use bailey_policy::Protocol;
 use ipnet::IpNet;
 
-use super::MOST_RUNS;
-use super::mutator::{Mutator, Pass};
-use super::subject::{Bailey, Came, Reference, Subject, XdpDrop};
+use super::MAX_RUNS;
+use super::mutator::{Mutator, RunOptions};
+use super::under_test::{Bailey, LruLpmBaseline, PacketOutcome, ProgramUnderTest, XdpDrop};
 use crate::policies::{PolicySet, address_in, rule_prefix, scattered};
-use crate::tuples::{POD, PORT, Tuple, to_pod};
+use crate::tuples::{POD, PORT, Tuple, tuples_to_pod};
 use crate::xdp_filter::XdpFilter;
 
 /// Packets of one kind, and who is to judge them.
@@ -21,15 +21,15 @@ pub(crate) struct Scenario {
     pub(crate) frame: Vec<u8>,
     pub(crate) no_ports: bool,
     /// What every packet must come to, at everybody who tells.
-    pub(crate) came: Came,
+    pub(crate) expected: PacketOutcome,
     /// Packets per run.
     pub(crate) count: u32,
-    pub(crate) subjects: Vec<Box<dyn Subject>>,
+    pub(crate) programs: Vec<Box<dyn ProgramUnderTest>>,
 }
 
 /// Which scenario; the family is the other half of its name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum ScenarioKind {
     /// Packets of so many established TCP connections, in random order.
     Established(usize),
     /// SYNs that so many rules let in.
@@ -50,31 +50,31 @@ const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
 /// Rules of scenarios that are not about rules.
-const SOME_RULES: usize = 10;
+const DEFAULT_RULES: usize = 10;
 /// Packets per run, where no run needs fresh ones: a run is over before the machine changes.
-const MANY: u32 = 1 << 18;
+const REUSED_PACKETS: u32 = 1 << 18;
 /// Packets per run, where all do.
-const FRESH: u32 = 1 << 16;
+const NEW_PACKETS: u32 = 1 << 16;
 /// New packets of all runs.
-const ALL_FRESH: usize = FRESH as usize * MOST_RUNS;
+const TOTAL_NEW_PACKETS: usize = NEW_PACKETS as usize * MAX_RUNS;
 
-impl Kind {
+impl ScenarioKind {
     pub(crate) fn name(self, ipv6: bool) -> String {
         let suffix = if ipv6 { "-ipv6" } else { "" };
         let name = match self {
-            Self::Established(flows) => format!("established-tcp-{}", short(flows)),
-            Self::New(rules) => format!("new-{}-rules", short(rules)),
+            Self::Established(flows) => format!("established-tcp-{}", short_count(flows)),
+            Self::New(rules) => format!("new-{}-rules", short_count(rules)),
             Self::Denied => "denied".into(),
-            Self::DeniedCidrs(cidrs) => format!("denied-{}-cidrs", short(cidrs)),
+            Self::DeniedCidrs(cidrs) => format!("denied-{}-cidrs", short_count(cidrs)),
             Self::Failsafe => "failsafe".into(),
-            Self::Blocked(hosts) => format!("blocked-{}", short(hosts)),
+            Self::Blocked(hosts) => format!("blocked-{}", short_count(hosts)),
             Self::Fragments => "fragments".into(),
         };
         name + suffix
     }
 
     /// Who cannot do this at all, and why.
-    pub(crate) fn cannot(self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn unsupported_by(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Failsafe => Some(("reference", "it has no failsafe")),
             Self::Fragments => Some(("reference", "it drops fragments")),
@@ -93,8 +93,8 @@ impl Kind {
                 address_in(&rule_prefix(random.usize(..rules), ipv6), random)
             }
         };
-        let (flows, ten) = (ALL_FRESH as u32, PolicySet::Rules(SOME_RULES));
-        let drops = || -> Result<[Box<dyn Subject>; 2]> {
+        let (flows, ten) = (TOTAL_NEW_PACKETS as u32, PolicySet::Rules(DEFAULT_RULES));
+        let drops = || -> Result<[Box<dyn ProgramUnderTest>; 2]> {
             Ok([
                 Box::new(XdpDrop::new(true)?),
                 Box::new(XdpDrop::new(false)?),
@@ -102,24 +102,24 @@ impl Kind {
         };
         let mut scenario = Scenario {
             name: self.name(ipv6),
-            mutator: Mutator::new(&[to_pod(1, PORT, &mut random, from_rules(1))[0]])?,
+            mutator: Mutator::new(&[tuples_to_pod(1, PORT, &mut random, from_rules(1))[0]])?,
             frame: segment(ipv6, SYN),
             no_ports: false,
-            came: Came::Other,
-            count: MANY,
-            subjects: drops()?.into(),
+            expected: PacketOutcome::Other,
+            count: REUSED_PACKETS,
+            programs: drops()?.into(),
         };
         match self {
             Self::Established(flows) => {
-                let mut tuples = connections(flows, SOME_RULES, ipv6, &mut random);
+                let mut tuples = connections(flows, DEFAULT_RULES, ipv6, &mut random);
                 scenario.mutator = Mutator::new(&tuples)?;
                 scenario.frame = segment(ipv6, ACK);
-                scenario.came = Came::Flow;
+                scenario.expected = PacketOutcome::Flow;
                 let size = (flows as u32).max(1024);
                 scenario.add(Bailey::new(&ten, size, |settings| {
                     settings.flows_per_source = 0
                 })?);
-                scenario.add(Reference::new(&ten, size)?);
+                scenario.add(LruLpmBaseline::new(&ten, size)?);
                 scenario.establish(ipv6, flows as u32)?;
                 // A hash table hands out its elements in the order of their insertion, so that order
                 // would be a walk through memory.
@@ -128,12 +128,12 @@ impl Kind {
             }
             Self::New(rules) => {
                 let policy = PolicySet::Rules(rules);
-                let tuples = connections(ALL_FRESH, rules, ipv6, &mut random);
+                let tuples = connections(TOTAL_NEW_PACKETS, rules, ipv6, &mut random);
                 scenario.mutator = Mutator::new(&tuples)?;
-                scenario.came = Came::New;
-                scenario.count = FRESH;
+                scenario.expected = PacketOutcome::New;
+                scenario.count = NEW_PACKETS;
                 scenario.add(Bailey::new(&policy, flows, |_| {})?);
-                scenario.add(Reference::new(&policy, flows)?);
+                scenario.add(LruLpmBaseline::new(&policy, flows)?);
             }
             Self::Denied | Self::DeniedCidrs(_) => {
                 let policy = match self {
@@ -142,22 +142,33 @@ impl Kind {
                     }
                     _ => ten,
                 };
-                let stranger = rule_prefix(SOME_RULES + 1, ipv6);
-                let tuples = to_pod(ALL_FRESH, PORT, &mut random, |random, _| match &policy {
-                    PolicySet::AllBut(prefixes) => {
-                        let prefix = prefixes[random.usize(..prefixes.len())];
-                        address_in(&prefix, random)
-                    }
-                    PolicySet::Rules(_) => address_in(&stranger, random),
-                });
+                let stranger = rule_prefix(DEFAULT_RULES + 1, ipv6);
+                let tuples =
+                    tuples_to_pod(
+                        TOTAL_NEW_PACKETS,
+                        PORT,
+                        &mut random,
+                        |random, _| match &policy {
+                            PolicySet::AllBut(prefixes) => {
+                                let prefix = prefixes[random.usize(..prefixes.len())];
+                                address_in(&prefix, random)
+                            }
+                            PolicySet::Rules(_) => address_in(&stranger, random),
+                        },
+                    );
                 scenario.mutator = Mutator::new(&tuples)?;
-                scenario.came = Came::Denied;
+                scenario.expected = PacketOutcome::Denied;
                 scenario.add(Bailey::new(&policy, 1024, |_| {})?);
-                scenario.add(Reference::new(&policy, 1024)?);
+                scenario.add(LruLpmBaseline::new(&policy, 1024)?);
             }
             Self::Failsafe => {
                 let everybody: IpNet = if ipv6 { "::/0" } else { "0.0.0.0/0" }.parse()?;
-                let tuples = to_pod(ALL_FRESH, 22, &mut random, from_rules(SOME_RULES));
+                let tuples = tuples_to_pod(
+                    TOTAL_NEW_PACKETS,
+                    22,
+                    &mut random,
+                    from_rules(DEFAULT_RULES),
+                );
                 scenario.mutator = Mutator::new(&tuples)?;
                 scenario.frame = segment(ipv6, ACK);
                 scenario.add(Bailey::new(&ten, 1024, |settings| {
@@ -173,7 +184,7 @@ impl Kind {
                     .map(|n| address_in(&rule_prefix(n, ipv6), &mut random))
                     .collect();
                 let count = hosts.next_power_of_two();
-                let tuples = to_pod(count, PORT, &mut random, |_, n| sources[n % hosts]);
+                let tuples = tuples_to_pod(count, PORT, &mut random, |_, n| sources[n % hosts]);
                 scenario.mutator = Mutator::new(&tuples)?;
                 let bailey = Bailey::new(&ten, 1024, |_| {})?;
                 let nets: Vec<IpNet> = sources.iter().map(|&source| source.into()).collect();
@@ -182,10 +193,10 @@ impl Kind {
                 scenario.add(XdpFilter::new(&sources)?);
             }
             Self::Fragments => {
-                let tuple = to_pod(1, PORT, &mut random, from_rules(1))[0];
+                let tuple = tuples_to_pod(1, PORT, &mut random, from_rules(1))[0];
                 scenario.frame = later_fragment(&tuple);
                 scenario.no_ports = true;
-                scenario.came = Came::Flow;
+                scenario.expected = PacketOutcome::Flow;
                 let bailey = Bailey::new(&ten, 1024, |_| {})?;
                 scenario.mutator = Mutator::new(&[tuple])?;
                 open_in_fragments(&mut scenario.mutator, &bailey, &tuple)?;
@@ -219,7 +230,7 @@ fn connections(count: usize, rules: usize, ipv6: bool, random: &mut fastrand::Rn
 }
 
 /// 65536 as 64k, 10000 as 10k.
-fn short(count: usize) -> String {
+fn short_count(count: usize) -> String {
     match count {
         1_000_000.. => format!("{}m", count / 1_000_000),
         1000.. if count.is_multiple_of(1024) => format!("{}k", count / 1024),
@@ -268,17 +279,17 @@ fn open_in_fragments(mutator: &mut Mutator, bailey: &Bailey, tuple: &Tuple) -> R
         which,
         &bytes,
     );
-    let once = Pass {
+    let once = RunOptions {
         count: 1,
         no_ports: true,
-        ..Pass::default()
+        ..RunOptions::default()
     };
     mutator.run(bailey.callee(), &first, once).map(drop)
 }
 
 impl Scenario {
-    fn add(&mut self, subject: impl Subject + 'static) {
-        self.subjects.push(Box::new(subject));
+    fn add(&mut self, program: impl ProgramUnderTest + 'static) {
+        self.programs.push(Box::new(program));
     }
 
     /// Handshakes for all tuples, some at a time: half-open ones have no more than their share of a
@@ -286,55 +297,58 @@ impl Scenario {
     fn establish(&mut self, ipv6: bool, flows: u32) -> Result<()> {
         // A test run waits for grace periods, so not too few at a time.
         let at_once = (flows / 16).max(1024).min(flows);
-        for subject in &self.subjects {
-            if subject.tally()?.is_none() {
+        for program in &self.programs {
+            if program.outcome_counts()?.is_none() {
                 continue;
             }
             for first in (0..flows).step_by(at_once as usize) {
                 for (flags, swap) in [(SYN, false), (SYN_ACK, true), (ACK, false)] {
-                    let pass = Pass {
+                    let options = RunOptions {
                         first,
                         count: at_once,
                         swap,
-                        ..Pass::default()
+                        ..RunOptions::default()
                     };
                     let frame = segment(ipv6, flags);
-                    self.mutator.run(subject.callee(), &frame, pass)?;
+                    self.mutator.run(program.callee(), &frame, options)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Nanoseconds per packet of one subject, after making sure that the packets came to what they
+    /// Nanoseconds per packet of one program, after making sure that the packets came to what they
     /// should.
-    pub(crate) fn run(&mut self, subject: usize, round: u32) -> Result<f64> {
-        let subject = &self.subjects[subject];
-        let pass = Pass {
+    pub(crate) fn run(&mut self, program: usize, round: u32) -> Result<f64> {
+        let program = &self.programs[program];
+        let options = RunOptions {
             first: round * self.count,
             count: self.count,
             swap: false,
             no_ports: self.no_ports,
         };
-        let before = subject.tally()?;
-        let nanoseconds = self.mutator.run(subject.callee(), &self.frame, pass)?;
-        if let Some((before, after)) = before.zip(subject.tally()?) {
-            let count = |tally: &std::collections::BTreeMap<Came, u64>| {
+        let before = program.outcome_counts()?;
+        let nanoseconds = self.mutator.run(program.callee(), &self.frame, options)?;
+        if let Some((before, after)) = before.zip(program.outcome_counts()?) {
+            let count = |outcome_counts: &std::collections::BTreeMap<PacketOutcome, u64>| {
                 // A filter without state knows no policies.
-                let denied = tally.get(&Came::Denied).copied().unwrap_or_default();
-                match tally.get(&self.came).copied() {
-                    Some(0) | None if self.came == Came::Other => denied,
+                let denied = outcome_counts
+                    .get(&PacketOutcome::Denied)
+                    .copied()
+                    .unwrap_or_default();
+                match outcome_counts.get(&self.expected).copied() {
+                    Some(0) | None if self.expected == PacketOutcome::Other => denied,
                     count => count.unwrap_or_default(),
                 }
             };
-            let came = count(&after) - count(&before);
+            let counted = count(&after) - count(&before);
             ensure!(
-                came == u64::from(self.count),
+                counted == u64::from(self.count),
                 "{}: {} of {} packets came to what they should at {}: {before:?}, then {after:?}",
                 self.name,
-                came,
+                counted,
                 self.count,
-                subject.name()
+                program.name()
             );
         }
         Ok(nanoseconds)

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::plot::{self, Figure, Scale, Series};
-use crate::results::{Measured, Report};
+use crate::results::{Measurement, Report};
 
 /// Scenarios that differ in one number, which is their place on an axis.
 struct Sweep {
@@ -96,7 +96,7 @@ const BARS: [Bars; 6] = [
     },
     Bars {
         title: "New connections",
-        caption: "Real handshakes of four clients, which share a CPU with their server: most of the time is \
+        caption: "Real allow_floods of four clients, which share a CPU with their server: most of the time is \
                   theirs. The next figure shows the device under test.",
         y: "connections per second",
         scenario: "connect-rate",
@@ -209,7 +209,7 @@ fn wire(report: &Report) -> Result<Vec<Figure>> {
         });
     }
     for bars in &BARS {
-        let of_this = |result: &&Measured| {
+        let of_this = |result: &&Measurement| {
             (result.group.as_str(), result.scenario.as_str()) == ("wire", bars.scenario)
                 && result.metric == bars.metric
         };

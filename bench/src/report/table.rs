@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use crate::goals::{GOALS, Wanted};
-use crate::results::{Measured, Report};
+use crate::goals::{GOALS, Target};
+use crate::results::{Measurement, Report};
 
 /// Rows of text under a header: what both the page and docs/performance.md show.
 pub(crate) struct Table {
@@ -14,9 +14,9 @@ pub(crate) struct Table {
 pub(crate) fn goals(report: &Report) -> Table {
     let row = |goal: &crate::goals::Goal| {
         let outcome = goal.outcome(report);
-        let wanted = match goal.wanted {
-            Wanted::AtLeast(least) => format!("≥ {least}"),
-            Wanted::AtMost(most) => format!("≤ {most}"),
+        let wanted = match goal.target {
+            Target::AtLeast(least) => format!("≥ {least}"),
+            Target::AtMost(most) => format!("≤ {most}"),
         };
         let number =
             |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |n| format!("{n:.2}"));
@@ -24,13 +24,13 @@ pub(crate) fn goals(report: &Report) -> Table {
             (None, _) => "not measured".into(),
             (_, true) => "met".into(),
             (Some(ratio), false) => {
-                let (Wanted::AtLeast(wanted) | Wanted::AtMost(wanted)) = goal.wanted;
+                let (Target::AtLeast(wanted) | Target::AtMost(wanted)) = goal.target;
                 let off = (ratio / wanted - 1.0).abs() * 100.0;
                 format!("missed by {off:.0} %")
             }
         };
         vec![
-            goal.what.to_owned(),
+            goal.label.to_owned(),
             wanted,
             number(outcome.ratio),
             number(outcome.difference),
@@ -97,7 +97,7 @@ pub(crate) fn to_kernel(report: &Report) -> Option<Table> {
 
 /// A table per metric of a group: scenarios by systems.
 pub(crate) fn of_group(report: &Report, group: &str) -> Vec<Table> {
-    let results: Vec<&Measured> = report
+    let results: Vec<&Measurement> = report
         .results
         .iter()
         .filter(|result| result.group == group)
@@ -122,8 +122,8 @@ fn digits(number: f64) -> String {
     format!("{number:.behind$}")
 }
 
-fn of_metric(results: &[&Measured], group: &str, metric: &str) -> Table {
-    let of_metric: Vec<&&Measured> = results
+fn of_metric(results: &[&Measurement], group: &str, metric: &str) -> Table {
+    let of_metric: Vec<&&Measurement> = results
         .iter()
         .filter(|result| result.metric == metric)
         .collect();

@@ -1,4 +1,4 @@
-//! What hosts on both ends get: connections and their bytes.
+//! ConnectionTest hosts on both ends get: connections and their bytes.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -13,12 +13,15 @@ use rustix::net::sockopt;
 
 use super::frames::{PORT, SERVER};
 use super::system::System;
-use super::{Device, GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
-use crate::results::Measured;
+use super::{
+    DEFAULT_PREFIXES, DeviceUnderTest, GROUP, RUNS, SEED, WireScenario, random_prefixes,
+    set_up_devices,
+};
+use crate::results::Measurement;
 use bailey_nic::cpu;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum ConnectionTest {
     /// Handshakes, one after the other, of several clients.
     Rate,
     /// One connection that sends as fast as it can.
@@ -27,43 +30,52 @@ pub(crate) enum What {
     Flooded,
 }
 
-pub(crate) const ALL: [(&str, What); 3] = [
-    ("connect-rate", What::Rate),
-    ("tcp-stream", What::Stream),
-    ("syn-flood", What::Flooded),
+pub(crate) const ALL: [(&str, ConnectionTest); 3] = [
+    ("connect-rate", ConnectionTest::Rate),
+    ("tcp-stream", ConnectionTest::Stream),
+    ("syn-flood", ConnectionTest::Flooded),
 ];
 
 const CLIENTS: usize = 4;
 const RUN: Duration = Duration::from_millis(1000);
 const SETTLE: Duration = Duration::from_millis(150);
 /// Packets a second.
-const FLOOD: u64 = 50_000;
+const FLOOD_PACKETS_PER_SECOND: u64 = 50_000;
 /// A table that such a flood is one for.
 const FLOWS: u32 = 1 << 16;
 
-pub(crate) fn run(name: &str, what: What, systems: &[System]) -> Result<Vec<Measured>> {
+pub(crate) fn run(
+    name: &str,
+    test: ConnectionTest,
+    systems: &[System],
+) -> Result<Vec<Measurement>> {
     // Hosts, and whatever they run, are not to take the time of the device under test.
-    cpu::pin(super::rig::GENERATOR_CPU)?;
+    cpu::pin(super::testbed::GENERATOR_CPU)?;
     let mut random = fastrand::Rng::with_seed(SEED);
-    let denied = some_prefixes(SOME_PREFIXES, &mut random);
-    let setting = Setting {
+    let denied = random_prefixes(DEFAULT_PREFIXES, &mut random);
+    let scenario = WireScenario {
         name,
         systems,
         forwards: true,
         denied: &denied,
         flows: FLOWS,
-        handshakes: what == What::Rate,
+        allow_floods: test == ConnectionTest::Rate,
         receive: None,
     };
-    let metrics: &[&str] = match what {
-        What::Rate => &["connections_per_s", "test_device_us_per_connection"],
-        What::Stream => &["gbit_per_s", "busy_percent"],
-        What::Flooded => &["goodput_kept_percent", "busy_percent"],
+    let metrics: &[&str] = match test {
+        ConnectionTest::Rate => &["connections_per_s", "test_device_us_per_connection"],
+        ConnectionTest::Stream => &["gbit_per_s", "busy_percent"],
+        ConnectionTest::Flooded => &["goodput_kept_percent", "busy_percent"],
     };
-    let (devices, mut results) = devices(&setting, metrics[0])?;
-    let listener = |device: &Device| {
+    let (devices, mut results) = set_up_devices(&scenario, metrics[0])?;
+    let listener = |device: &DeviceUnderTest| {
         let listen = || TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT));
-        device.rig.wire.right.run(listen).context("cannot listen")
+        device
+            .testbed
+            .wire
+            .right
+            .run(listen)
+            .context("cannot listen")
     };
     let listeners = devices.iter().map(listener).collect::<Result<Vec<_>>>()?;
     for listener in &listeners {
@@ -73,10 +85,10 @@ pub(crate) fn run(name: &str, what: What, systems: &[System]) -> Result<Vec<Meas
     let mut values = vec![vec![Vec::new(); metrics.len()]; devices.len()];
     for _ in 0..RUNS {
         for (device, values) in devices.iter().zip(&mut values) {
-            let measured = match what {
-                What::Rate => rate(device)?,
-                What::Stream => stream(device)?,
-                What::Flooded => flooded(device)?,
+            let measured = match test {
+                ConnectionTest::Rate => measure_connect_rate(device)?,
+                ConnectionTest::Stream => measure_stream(device)?,
+                ConnectionTest::Flooded => measure_under_flood(device)?,
             };
             for (value, values) in measured.into_iter().zip(values) {
                 values.push(value);
@@ -86,7 +98,7 @@ pub(crate) fn run(name: &str, what: What, systems: &[System]) -> Result<Vec<Meas
     for (device, values) in devices.iter().zip(values) {
         for (metric, values) in metrics.iter().zip(values) {
             let names = [GROUP, name, device.system.name(), metric];
-            results.push(Measured::of(names, values));
+            results.push(Measurement::from_runs(names, values));
         }
     }
     Ok(results)
@@ -96,45 +108,45 @@ pub(crate) fn run(name: &str, what: What, systems: &[System]) -> Result<Vec<Meas
 fn serve(listener: &TcpListener) {
     for stream in listener.incoming().map_while(Result::ok) {
         // The clients of a rate send nothing and are gone; a thread for each would be measured.
-        if stream.set_nonblocking(true).is_ok() && is_over(&stream) {
+        if stream.set_nonblocking(true).is_ok() && is_closed(&stream) {
             continue;
         }
-        thread::spawn(move || swallow(stream));
+        thread::spawn(move || read_to_end(stream));
     }
 }
 
-fn is_over(stream: &TcpStream) -> bool {
+fn is_closed(stream: &TcpStream) -> bool {
     match stream.peek(&mut [0]) {
         Ok(bytes) => bytes == 0,
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     }
 }
 
-fn swallow(mut stream: TcpStream) {
+fn read_to_end(mut stream: TcpStream) {
     let mut buffer = vec![0; 1 << 18];
     let _ = stream.set_nonblocking(false);
     while stream.read(&mut buffer).is_ok_and(|len| len > 0) {}
 }
 
-fn server() -> SocketAddr {
+fn server_address() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(SERVER), PORT)
 }
 
-fn rate(device: &Device) -> Result<[f64; 2]> {
+fn measure_connect_rate(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| client(&device.rig.wire.left, &stop, &count))
+        .map(|_| spawn_client(&device.testbed.wire.left, &stop, &count))
         .collect();
     sleep(SETTLE);
     let before = (
         count.load(Ordering::Relaxed),
-        device.rig.busy()?,
+        device.testbed.busy_time()?,
         Instant::now(),
     );
     sleep(RUN);
     let connections = (count.load(Ordering::Relaxed) - before.0) as f64;
-    let (busy, elapsed) = (device.rig.busy()? - before.1, before.2.elapsed());
+    let (busy, elapsed) = (device.testbed.busy_time()? - before.1, before.2.elapsed());
     stop.store(true, Ordering::Relaxed);
     for client in clients {
         client
@@ -153,7 +165,7 @@ fn rate(device: &Device) -> Result<[f64; 2]> {
 }
 
 /// Connects and resets, so that no port waits.
-fn client(
+fn spawn_client(
     left: &Namespace,
     stop: &Arc<AtomicBool>,
     count: &Arc<AtomicU64>,
@@ -162,7 +174,7 @@ fn client(
     left.run(move || {
         thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
-                let Ok(stream) = TcpStream::connect_timeout(&server(), RUN) else {
+                let Ok(stream) = TcpStream::connect_timeout(&server_address(), RUN) else {
                     continue;
                 };
                 let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
@@ -172,9 +184,9 @@ fn client(
     })
 }
 
-fn connect(device: &Device) -> Result<TcpStream> {
-    let left = &device.rig.wire.left;
-    let stream = left.run(|| TcpStream::connect_timeout(&server(), RUN));
+fn connect(device: &DeviceUnderTest) -> Result<TcpStream> {
+    let left = &device.testbed.wire.left;
+    let stream = left.run(|| TcpStream::connect_timeout(&server_address(), RUN));
     let stream =
         stream.with_context(|| format!("no connection through {}", device.system.name()))?;
     stream.set_write_timeout(Some(RUN))?;
@@ -183,7 +195,7 @@ fn connect(device: &Device) -> Result<TcpStream> {
 
 /// Sends as fast as it goes: bits a second, in thousands of millions, and how busy the device under test
 /// is, in per cent.
-fn send(device: &Device, stream: &mut TcpStream) -> Result<[f64; 2]> {
+fn send(device: &DeviceUnderTest, stream: &mut TcpStream) -> Result<[f64; 2]> {
     let chunk = vec![7; 1 << 17];
     let (begun, mut sent, mut from) = (Instant::now(), 0, None);
     while begun.elapsed() < SETTLE + RUN {
@@ -194,28 +206,33 @@ fn send(device: &Device, stream: &mut TcpStream) -> Result<[f64; 2]> {
             Err(error) => return Err(error.into()),
         }
         if from.is_none() && begun.elapsed() >= SETTLE {
-            from = Some((Instant::now(), sent, device.rig.busy()?));
+            from = Some((Instant::now(), sent, device.testbed.busy_time()?));
         }
     }
     let (from, before, busy) = from.context("no time")?;
     let elapsed = from.elapsed().as_secs_f64();
-    let busy = (device.rig.busy()? - busy).as_secs_f64();
+    let busy = (device.testbed.busy_time()? - busy).as_secs_f64();
     Ok([
         (sent - before) as f64 * 8.0 / elapsed / 1e9,
         busy / elapsed * 100.0,
     ])
 }
 
-fn stream(device: &Device) -> Result<[f64; 2]> {
+fn measure_stream(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     send(device, &mut connect(device)?)
 }
 
-/// What is left of a connection's rate under a flood, in per cent.
-fn flooded(device: &Device) -> Result<[f64; 2]> {
+/// ConnectionTest is left of a connection's rate under a flood, in per cent.
+fn measure_under_flood(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     let mut stream = connect(device)?;
     let [quiet, _] = send(device, &mut stream)?;
-    let flood = Flood::start(&device.rig.wire.left, &[IpAddr::V4(SERVER)], PORT, FLOOD)?;
-    let [kept, busy] = send(device, &mut stream)?;
+    let flood = Flood::start(
+        &device.testbed.wire.left,
+        &[IpAddr::V4(SERVER)],
+        PORT,
+        FLOOD_PACKETS_PER_SECOND,
+    )?;
+    let [flooded, busy] = send(device, &mut stream)?;
     drop(flood);
-    Ok([kept / quiet * 100.0, busy])
+    Ok([flooded / quiet * 100.0, busy])
 }

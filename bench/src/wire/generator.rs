@@ -6,12 +6,12 @@ use bailey_lab::Namespace;
 use libbpf_rs::{MapCore, MapFlags, ProgramInput};
 
 use super::frames::{FRAME, Frame};
-use crate::object::{Loaded, image};
+use crate::object::{BpfObject, image};
 
-/// Sends frames from within the kernel; see generate.bpf.c. One serves all rigs.
+/// Sends frames from within the kernel; see generate.bpf.c. One serves all testbeds.
 #[derive(Debug, Clone)]
 pub(crate) struct Generator {
-    object: Arc<Mutex<Loaded>>,
+    object: Arc<Mutex<BpfObject>>,
     /// A power of two.
     frames: u32,
 }
@@ -44,7 +44,7 @@ impl Generator {
     pub(crate) fn new(frames: &[Frame]) -> Result<Self> {
         let count = frames.len();
         ensure!(count.is_power_of_two(), "{count} frames");
-        let object = Loaded::embedded(
+        let object = BpfObject::load_embedded(
             image!("generate"),
             &[("frames", count as u32), ("samples", 1)],
         )?;
@@ -74,7 +74,7 @@ impl Generator {
     }
 }
 
-fn run(object: &Loaded, interface: u32, mask: u32, sending: Sending) -> Result<Duration> {
+fn run(object: &BpfObject, interface: u32, mask: u32, sending: Sending) -> Result<Duration> {
     let every = sending.every.as_nanos() as u64 * u64::from(BURST);
     let mut plan = Vec::with_capacity(PLAN);
     for word in [sending.first, mask, 0, u32::from(sending.stamp)] {

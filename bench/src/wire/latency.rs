@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 
-use super::blast::{FLOWS, establish, full_speed};
 use super::frames::{self, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
+use super::packet_rate::{FLOWS, establish, run_full_speed};
 use super::system::System;
-use super::{GROUP, RUNS, SEED, SOME_PREFIXES, Setting, devices, some_prefixes};
-use crate::results::{Measured, median};
+use super::{DEFAULT_PREFIXES, GROUP, RUNS, SEED, WireScenario, random_prefixes, set_up_devices};
+use crate::results::{Measurement, median};
 
 pub(crate) const NAMES: [&str; 3] = ["latency-10", "latency-50", "latency-90"];
 const LOADS: [f64; 3] = [0.1, 0.5, 0.9];
@@ -30,38 +30,38 @@ pub(crate) const QUANTILES: [(&str, f64); 6] = [
 ];
 
 /// Datagrams of flows that were answered, in bursts at a steady rate.
-pub(crate) fn run(systems: &[System]) -> Result<Vec<Measured>> {
+pub(crate) fn run(systems: &[System]) -> Result<Vec<Measurement>> {
     let mut random = fastrand::Rng::with_seed(SEED);
-    let denied = some_prefixes(SOME_PREFIXES, &mut random);
+    let denied = random_prefixes(DEFAULT_PREFIXES, &mut random);
     let clients = frames::clients(FLOWS);
     let frames = (0..FLOWS)
         .map(|_| frames::frame(Step::Datagram, clients[random.usize(..clients.len())]))
         .collect::<Result<Vec<Frame>>>()?;
     let generator = Generator::new(&frames)?;
-    let setting = Setting {
+    let scenario = WireScenario {
         name: NAMES[0],
         systems,
         forwards: true,
         denied: &denied,
         flows: FLOWS,
-        handshakes: true,
+        allow_floods: true,
         receive: Some("arrive"),
     };
-    let (devices, missing) = devices(&setting, "p50_ns")?;
+    let (devices, missing) = set_up_devices(&scenario, "p50_ns")?;
     let steps = [Step::Datagram, Step::Answer, Step::Datagram];
     establish(&devices, &clients, steps)?;
     let mut capacities = Vec::new();
     for device in &devices {
         let mut rates = Vec::new();
         for round in 0..CAPACITY_RUNS {
-            let passage = full_speed(device, &generator, round)?;
-            rates.push(passage.arrived as f64 / passage.elapsed.as_secs_f64());
+            let transfer = run_full_speed(device, &generator, round)?;
+            rates.push(transfer.arrived as f64 / transfer.elapsed.as_secs_f64());
         }
         capacities.push(median(&rates).context("no runs")?);
     }
     let mut results = Vec::new();
     for name in NAMES {
-        let of_this = |result: &Measured| Measured {
+        let of_this = |result: &Measurement| Measurement {
             scenario: name.to_owned(),
             ..result.clone()
         };
@@ -82,15 +82,15 @@ pub(crate) fn run(systems: &[System]) -> Result<Vec<Measured>> {
                     every: Duration::from_secs_f64(1.0 / rate),
                     stamp: true,
                 };
-                device.rig.forget_latencies()?;
-                let passage = device.rig.pass(&generator, 0, sending)?;
-                let rate = f64::from(sending.count) / passage.elapsed.as_secs_f64();
+                device.testbed.clear_latencies()?;
+                let transfer = device.testbed.transfer(&generator, 0, sending)?;
+                let rate = f64::from(sending.count) / transfer.elapsed.as_secs_f64();
                 offered[at].push(rate / 1e6);
-                let histogram = histogram(&device.rig.latencies()?)?;
+                let histogram = histogram(&device.testbed.latencies()?)?;
                 for ((_, quantile), told) in QUANTILES.iter().zip(&mut told[at]) {
                     told.push(histogram.value_at_quantile(*quantile) as f64);
                 }
-                busy[at].push(passage.busy.as_secs_f64() / passage.elapsed.as_secs_f64() * 100.0);
+                busy[at].push(transfer.busy.as_secs_f64() / transfer.elapsed.as_secs_f64() * 100.0);
                 let arrived = histogram.len() as f64 / f64::from(sending.count);
                 lost[at].push((1.0 - arrived) * 100.0);
             }
@@ -98,14 +98,17 @@ pub(crate) fn run(systems: &[System]) -> Result<Vec<Measured>> {
         for (at, device) in devices.iter().enumerate() {
             let names = |metric| [GROUP, name, device.system.name(), metric];
             for ((metric, _), told) in QUANTILES.iter().zip(&told[at]) {
-                results.push(Measured::of(names(metric), told.iter().copied()));
+                results.push(Measurement::from_runs(names(metric), told.iter().copied()));
             }
             for (metric, values) in [
                 ("busy_percent", &busy),
                 ("lost_percent", &lost),
                 ("offered_mpps", &offered),
             ] {
-                results.push(Measured::of(names(metric), values[at].iter().copied()));
+                results.push(Measurement::from_runs(
+                    names(metric),
+                    values[at].iter().copied(),
+                ));
             }
         }
     }

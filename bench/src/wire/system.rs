@@ -10,9 +10,9 @@ use bailey_lab::{Daemon, Namespace};
 use ipnet::IpNet;
 use libbpf_rs::{MapCore, MapFlags};
 
-use super::rig::{Forwarding, Rig, index};
-use crate::device::{self, Options};
-use crate::object::{Loaded, image};
+use super::testbed::{Forwarding, WireTestbed, ifindex};
+use crate::daemon_under_test::{self, DaemonOptions};
+use crate::object::{BpfObject, image};
 use crate::xdp_filter::XdpFilter;
 
 /// What a device under test runs.
@@ -41,26 +41,26 @@ pub(crate) enum System {
 }
 
 /// What must outlive the measurement.
-pub(crate) enum Kept {
+pub(crate) enum SystemGuard {
     Nothing,
     Daemon { _daemon: Box<Daemon> },
-    Objects { _object: Arc<Mutex<Loaded>> },
+    Objects { _object: Arc<Mutex<BpfObject>> },
     Filter { _filter: Box<XdpFilter> },
 }
 
 /// What all systems are given.
-pub(crate) struct Policy<'a> {
+pub(crate) struct WirePolicy<'a> {
     /// Nobody in these prefixes reaches the server; everybody else does.
     pub(crate) denied: &'a [IpNet],
     /// Flows that tables must hold.
     pub(crate) flows: u32,
     /// As many are opened at once as no machine is meant to open.
-    pub(crate) handshakes: bool,
+    pub(crate) allow_floods: bool,
 }
 
 /// Addresses that a filter of addresses is given.
-const MOST_ADDRESSES: usize = 4 << 20;
-const LINEAR_RULES: usize = 1000;
+const MAX_ADDRESSES: usize = 4 << 20;
+const MAX_LINEAR_RULES: usize = 1000;
 
 pub(crate) const ALL: [System; 11] = [
     System::XdpDrop,
@@ -94,14 +94,18 @@ impl System {
     }
 
     /// Why it has no part in something, if it has not.
-    pub(crate) fn cannot(self, forwards: bool, denied: &[IpNet]) -> Option<&'static str> {
+    pub(crate) fn unsupported_reason(
+        self,
+        forwards: bool,
+        denied: &[IpNet],
+    ) -> Option<&'static str> {
         match self {
             Self::XdpDrop | Self::XdpTx if forwards => Some("it forwards nothing"),
             Self::XdpRedirect if !forwards => Some("it denies nothing"),
-            Self::NftablesLinear if denied.len() > LINEAR_RULES => {
+            Self::NftablesLinear if denied.len() > MAX_LINEAR_RULES => {
                 Some("a rule per prefix ends at 1000")
             }
-            Self::XdpFilter if denied.iter().flat_map(hosts).count() > MOST_ADDRESSES => {
+            Self::XdpFilter if denied.iter().flat_map(addresses_of).count() > MAX_ADDRESSES => {
                 Some("it knows no prefixes, and these are too many addresses")
             }
             _ => None,
@@ -109,7 +113,7 @@ impl System {
     }
 
     /// Does it let denied sources in?
-    pub(crate) fn is_open(self) -> bool {
+    pub(crate) fn passes_denied(self) -> bool {
         matches!(self, Self::Kernel | Self::XdpTx | Self::XdpRedirect)
     }
 
@@ -125,21 +129,25 @@ impl System {
     }
 
     /// Brings a device under test to where the first frame can be measured.
-    pub(crate) fn set_up(self, rig: &Rig, policy: &Policy<'_>) -> Result<Kept> {
-        rig.forward(self.forwarding())?;
-        let bump = &rig.wire.bump;
-        let nft = |ruleset: String| -> Result<Kept> {
-            let file = write(rig, "ruleset.nft", &ruleset)?;
+    pub(crate) fn set_up(
+        self,
+        testbed: &WireTestbed,
+        policy: &WirePolicy<'_>,
+    ) -> Result<SystemGuard> {
+        testbed.forward(self.forwarding())?;
+        let bump = &testbed.wire.bump;
+        let nft = |ruleset: String| -> Result<SystemGuard> {
+            let file = write_file(testbed, "ruleset.nft", &ruleset)?;
             bump.command("nft", &format!("-f {}", file.display()))?;
-            Ok(Kept::Nothing)
+            Ok(SystemGuard::Nothing)
         };
         let set = || nft_set(policy.denied);
         match self {
-            Self::Kernel => Ok(Kept::Nothing),
-            Self::XdpDrop => on_both_sides(bump, "drop_plain"),
-            Self::XdpTx => on_both_sides(bump, "tx"),
-            Self::XdpRedirect => redirect(bump),
-            Self::Bailey => bailey(rig, policy),
+            Self::Kernel => Ok(SystemGuard::Nothing),
+            Self::XdpDrop => attach_both_sides(bump, "drop_plain"),
+            Self::XdpTx => attach_both_sides(bump, "tx"),
+            Self::XdpRedirect => attach_redirect(bump),
+            Self::Bailey => launch_bailey(testbed, policy),
             Self::Nftables => nft(format!(
                 "table netdev bench {{\n{}chain early {{\ntype filter hook ingress device \"{}\" \
                  priority -500; policy accept;\nip saddr @denied drop\n}}\n}}\n",
@@ -170,12 +178,12 @@ impl System {
                  policy accept;\nct state established,related accept\nip saddr @denied drop\n}}\n}}\n",
                 set()
             )),
-            Self::IptablesIpset => ipset(rig, policy.denied),
+            Self::IptablesIpset => load_ipset(testbed, policy.denied),
             Self::XdpFilter => {
-                let sources: Vec<IpAddr> = policy.denied.iter().flat_map(hosts).collect();
+                let sources: Vec<IpAddr> = policy.denied.iter().flat_map(addresses_of).collect();
                 let filter = XdpFilter::new(&sources)?;
-                Rig::attach(bump, SIDES[0], filter.program().try_clone_to_owned()?)?;
-                Ok(Kept::Filter {
+                WireTestbed::attach(bump, SIDES[0], filter.program().try_clone_to_owned()?)?;
+                Ok(SystemGuard::Filter {
                     _filter: Box::new(filter),
                 })
             }
@@ -184,7 +192,7 @@ impl System {
 }
 
 /// All addresses of a prefix of IPv4.
-fn hosts(prefix: &IpNet) -> impl Iterator<Item = IpAddr> + use<> {
+fn addresses_of(prefix: &IpNet) -> impl Iterator<Item = IpAddr> + use<> {
     let (IpAddr::V4(first), IpAddr::V4(last)) = (prefix.network(), prefix.broadcast()) else {
         return None.into_iter().flatten();
     };
@@ -192,8 +200,8 @@ fn hosts(prefix: &IpNet) -> impl Iterator<Item = IpAddr> + use<> {
     Some(addresses).into_iter().flatten()
 }
 
-fn write(rig: &Rig, name: &str, text: &str) -> Result<PathBuf> {
-    let path = rig.wire.root().join(name);
+fn write_file(testbed: &WireTestbed, name: &str, text: &str) -> Result<PathBuf> {
+    let path = testbed.wire.root().join(name);
     fs::write(&path, text).with_context(|| path.display().to_string())?;
     Ok(path)
 }
@@ -207,35 +215,35 @@ fn nft_set(prefixes: &[IpNet]) -> String {
     set + "}\n}\n"
 }
 
-fn ipset(rig: &Rig, prefixes: &[IpNet]) -> Result<Kept> {
+fn load_ipset(testbed: &WireTestbed, prefixes: &[IpNet]) -> Result<SystemGuard> {
     let count = prefixes.len().max(1024);
     let mut text = format!("create denied hash:net family inet hashsize {count} maxelem {count}\n");
     for prefix in prefixes {
         writeln!(text, "add denied {prefix}")?;
     }
-    let file = write(rig, "denied.ipset", &text)?;
-    let bump = &rig.wire.bump;
+    let file = write_file(testbed, "denied.ipset", &text)?;
+    let bump = &testbed.wire.bump;
     bump.command("ipset", &format!("restore -file {}", file.display()))?;
     bump.command(
         "iptables-legacy",
         "-t raw -A PREROUTING -m set --match-set denied src -j DROP",
     )?;
-    Ok(Kept::Nothing)
+    Ok(SystemGuard::Nothing)
 }
 
-fn on_both_sides(bump: &Namespace, program: &str) -> Result<Kept> {
-    let object = Loaded::embedded(image!("verdicts"), &[])?;
+fn attach_both_sides(bump: &Namespace, program: &str) -> Result<SystemGuard> {
+    let object = BpfObject::load_embedded(image!("verdicts"), &[])?;
     for side in SIDES {
-        Rig::attach(bump, side, object.program_fd(program)?)?;
+        WireTestbed::attach(bump, side, object.program_fd(program)?)?;
     }
-    Ok(Kept::Nothing)
+    Ok(SystemGuard::Nothing)
 }
 
-fn redirect(bump: &Namespace) -> Result<Kept> {
-    let object = Loaded::embedded(image!("verdicts"), &[])?;
-    let [left, right] = [index(bump, SIDES[0])?, index(bump, SIDES[1])?];
+fn attach_redirect(bump: &Namespace) -> Result<SystemGuard> {
+    let object = BpfObject::load_embedded(image!("verdicts"), &[])?;
+    let [left, right] = [ifindex(bump, SIDES[0])?, ifindex(bump, SIDES[1])?];
     for side in SIDES {
-        Rig::attach(bump, side, object.program_fd("redirect")?)?;
+        WireTestbed::attach(bump, side, object.program_fd("redirect")?)?;
     }
     let object = Arc::new(Mutex::new(object));
     let shared = Arc::clone(&object);
@@ -248,21 +256,21 @@ fn redirect(bump: &Namespace) -> Result<Kept> {
         }
         Ok(())
     })?;
-    Ok(Kept::Objects { _object: object })
+    Ok(SystemGuard::Objects { _object: object })
 }
 
 /// The daemon as people run it.
-fn bailey(rig: &Rig, policy: &Policy<'_>) -> Result<Kept> {
-    let wire = &rig.wire;
-    device::configure(
+fn launch_bailey(testbed: &WireTestbed, policy: &WirePolicy<'_>) -> Result<SystemGuard> {
+    let wire = &testbed.wire;
+    daemon_under_test::write_config(
         wire,
-        &Options {
+        &DaemonOptions {
             flows: policy.flows,
-            handshakes: policy.handshakes,
+            allow_floods: policy.allow_floods,
         },
     )?;
-    device::protect_server(wire, policy.denied)?;
-    Ok(Kept::Daemon {
-        _daemon: Box::new(device::launch(wire, "attached")?),
+    daemon_under_test::write_server_policies(wire, policy.denied)?;
+    Ok(SystemGuard::Daemon {
+        _daemon: Box::new(daemon_under_test::launch(wire, "attached")?),
     })
 }

@@ -8,11 +8,11 @@ use bailey_lab::Daemon;
 use ipnet::IpNet;
 
 use super::{GROUP, SYSTEM};
-use crate::device::{self, Options};
+use crate::daemon_under_test::{self, DaemonOptions};
 use crate::policies::scattered;
-use crate::results::Measured;
-use crate::wire::churn::Traffic;
-use crate::wire::rig::Rig;
+use crate::results::Measurement;
+use crate::wire::steady_traffic::SteadyTraffic;
+use crate::wire::testbed::WireTestbed;
 
 /// Commits a second that are asked for.
 pub(crate) const NAMES: [(&str, u32); 3] = [("commits-0", 0), ("commits-1", 1), ("commits-10", 10)];
@@ -23,29 +23,30 @@ const RUN: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// What a packet of a million flows costs while policies are committed, and how many are lost.
-pub(crate) fn run() -> Result<Vec<Measured>> {
+pub(crate) fn run() -> Result<Vec<Measurement>> {
     let mut random = fastrand::Rng::with_seed(0x6368_7572);
     let denied = scattered(PREFIXES, false, &mut random);
-    let mut rig = Rig::new()?;
-    device::configure(
-        &rig.wire,
-        &Options {
+    let mut testbed = WireTestbed::new()?;
+    daemon_under_test::write_config(
+        &testbed.wire,
+        &DaemonOptions {
             flows: FLOWS,
-            handshakes: true,
+            allow_floods: true,
         },
     )?;
-    device::protect_server(&rig.wire, &denied)?;
-    let mut daemon = device::launch(&rig.wire, "attached")?;
-    rig.receive("count")?;
-    rig.isolate()?;
-    let traffic = Traffic::establish(&rig, FLOWS, &mut random)?;
-    let folder = device::policies(&rig.wire);
+    daemon_under_test::write_server_policies(&testbed.wire, &denied)?;
+    let mut daemon = daemon_under_test::launch(&testbed.wire, "attached")?;
+    testbed.attach_receivers("count")?;
+    testbed.pin_device_threads()?;
+    let traffic = SteadyTraffic::establish(&testbed, FLOWS, &mut random)?;
+    let folder = daemon_under_test::policy_dir(&testbed.wire);
     let mut results = Vec::new();
     let mut values = NAMES.map(|_| [Vec::new(), Vec::new(), Vec::new()]);
     for _ in 0..RUNS {
         for ((_, rate), values) in NAMES.iter().zip(&mut values) {
             let before = commits(&mut daemon);
-            let passage = while_edited(&folder, &denied, *rate, || traffic.pass(&rig, RUN))?;
+            let transfer =
+                run_while_editing(&folder, &denied, *rate, || traffic.transfer(&testbed, RUN))?;
             let commits = commits(&mut daemon) - before;
             ensure!(
                 (*rate == 0) == (commits == 0),
@@ -53,17 +54,20 @@ pub(crate) fn run() -> Result<Vec<Measured>> {
             );
             // What was written last is committed before the next run.
             sleep(SETTLE);
-            let cost = passage.busy.as_secs_f64() * 1e9 / passage.processed as f64;
-            let seconds = passage.elapsed.as_secs_f64();
+            let cost = transfer.busy.as_secs_f64() * 1e9 / transfer.processed as f64;
+            let seconds = transfer.elapsed.as_secs_f64();
             values[0].push(cost);
-            values[1].push(passage.processed.abs_diff(passage.arrived) as f64);
+            values[1].push(transfer.processed.abs_diff(transfer.arrived) as f64);
             values[2].push(commits as f64 / seconds);
         }
     }
     for ((name, _), values) in NAMES.iter().zip(values) {
         let metrics = ["ns_per_packet", "lost_packets", "commits_per_s"];
         for (metric, values) in metrics.into_iter().zip(values) {
-            results.push(Measured::of([GROUP, name, SYSTEM, metric], values));
+            results.push(Measurement::from_runs(
+                [GROUP, name, SYSTEM, metric],
+                values,
+            ));
         }
     }
     Ok(results)
@@ -75,11 +79,11 @@ fn commits(daemon: &mut Daemon) -> usize {
 }
 
 /// Does something while a policy is written again and again, with one prefix more or less.
-fn while_edited<T: Send>(
+fn run_while_editing<T: Send>(
     folder: &Path,
     denied: &[IpNet],
     rate: u32,
-    what: impl FnOnce() -> Result<T>,
+    job: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     let done = AtomicBool::new(false);
     scope(|scope| {
@@ -89,14 +93,14 @@ fn while_edited<T: Send>(
             }
             let (begun, mut edits) = (Instant::now(), 0);
             while !done.load(Ordering::Relaxed) {
-                device::write_denied(folder, &denied[(edits % 2) as usize..])?;
+                daemon_under_test::write_denied_policy(folder, &denied[(edits % 2) as usize..])?;
                 edits += 1;
                 let due = Duration::from_secs(1) * edits / rate;
                 sleep(due.saturating_sub(begun.elapsed()));
             }
             Ok(())
         });
-        let result = what();
+        let result = job();
         done.store(true, Ordering::Relaxed);
         let edited = editor.join().ok().context("the editor panicked")?;
         edited.and(result)

@@ -12,7 +12,7 @@ use super::Ratios;
 /// a call or a return costs differs more between two of them than any change of the programs is to cost.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Records {
+pub(crate) struct RatioRecords {
     /// Of this structure.
     schema_version: u32,
     /// By the name that /proc/cpuinfo has for the CPU.
@@ -22,7 +22,7 @@ pub(crate) struct Records {
 /// Of the JSON.
 const SCHEMA_VERSION: u32 = 1;
 
-impl Records {
+impl RatioRecords {
     /// None yet, if there is no such file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = match fs::read(path) {
@@ -46,7 +46,7 @@ impl Records {
     }
 
     /// What a CPU of this name is held to, and whose record it is.
-    pub(crate) fn of(&self, cpu: &str) -> Result<(Ratios, &'static str)> {
+    pub(crate) fn for_cpu(&self, cpu: &str) -> Result<(Ratios, &'static str)> {
         if let Some(own) = self.cpus.get(cpu) {
             return Ok((own.clone(), "its own record"));
         }
@@ -63,12 +63,12 @@ impl Records {
     }
 
     /// Instead of what was known of CPUs of this name.
-    pub(crate) fn keep(&mut self, cpu: String, ratios: Ratios) {
+    pub(crate) fn replace(&mut self, cpu: String, ratios: Ratios) {
         self.cpus.insert(cpu, ratios);
     }
 }
 
-impl Default for Records {
+impl Default for RatioRecords {
     fn default() -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -87,28 +87,28 @@ mod tests {
 
     #[test]
     fn a_cpu_is_held_to_its_own_record_and_an_unknown_one_to_the_worst() {
-        let mut records = Records::default();
-        assert!(records.of("fast").is_err());
-        records.keep("fast".into(), ratios([("denied", 0.5), ("new", 1.0)]));
-        records.keep("slow".into(), ratios([("denied", 0.9), ("new", 0.8)]));
+        let mut records = RatioRecords::default();
+        assert!(records.for_cpu("fast").is_err());
+        records.replace("fast".into(), ratios([("denied", 0.5), ("new", 1.0)]));
+        records.replace("slow".into(), ratios([("denied", 0.9), ("new", 0.8)]));
         let worst = ratios([("denied", 0.9), ("new", 1.0)]);
-        assert_eq!(records.of("slow").unwrap().0["denied"], 0.9);
-        assert_eq!(records.of("fast").unwrap().0["denied"], 0.5);
-        assert_eq!(records.of("another").unwrap().0, worst);
+        assert_eq!(records.for_cpu("slow").unwrap().0["denied"], 0.9);
+        assert_eq!(records.for_cpu("fast").unwrap().0["denied"], 0.5);
+        assert_eq!(records.for_cpu("another").unwrap().0, worst);
     }
 
     #[test]
     fn what_is_kept_is_read_again_and_replaces_only_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ratios.json");
-        let mut records = Records::read(&path).unwrap();
-        records.keep("a".into(), ratios([("denied", 0.5)]));
-        records.keep("b".into(), ratios([("denied", 0.6)]));
-        records.keep("a".into(), ratios([("denied", 0.7)]));
+        let mut records = RatioRecords::read(&path).unwrap();
+        records.replace("a".into(), ratios([("denied", 0.5)]));
+        records.replace("b".into(), ratios([("denied", 0.6)]));
+        records.replace("a".into(), ratios([("denied", 0.7)]));
         records.write(&path).unwrap();
-        let read = Records::read(&path).unwrap();
-        assert_eq!(read.of("a").unwrap().0, ratios([("denied", 0.7)]));
-        assert_eq!(read.of("b").unwrap().0, ratios([("denied", 0.6)]));
+        let read = RatioRecords::read(&path).unwrap();
+        assert_eq!(read.for_cpu("a").unwrap().0, ratios([("denied", 0.7)]));
+        assert_eq!(read.for_cpu("b").unwrap().0, ratios([("denied", 0.6)]));
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ratios.json");
         fs::write(&path, r#"{"schema_version": 2, "cpus": {}}"#).unwrap();
-        let error = Records::read(&path).unwrap_err().to_string();
+        let error = RatioRecords::read(&path).unwrap_err().to_string();
         assert!(error.contains("version 2"), "{error}");
     }
 }

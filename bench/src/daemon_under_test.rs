@@ -14,21 +14,21 @@ use crate::wire::{PORT, SERVER};
 
 /// How a daemon is configured.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
+pub(crate) struct DaemonOptions {
     /// Flows that the table must hold.
     pub(crate) flows: u32,
     /// As many are opened at once as would be a flood.
-    pub(crate) handshakes: bool,
+    pub(crate) allow_floods: bool,
 }
 
 /// Where a daemon runs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Host<'a> {
     namespace: &'a Namespace,
     root: &'a Path,
 }
 
-impl<'a> From<&'a Wire> for Place<'a> {
+impl<'a> From<&'a Wire> for Host<'a> {
     fn from(wire: &'a Wire) -> Self {
         Self {
             namespace: &wire.bump,
@@ -37,7 +37,7 @@ impl<'a> From<&'a Wire> for Place<'a> {
     }
 }
 
-impl<'a> From<&'a Rack> for Place<'a> {
+impl<'a> From<&'a Rack> for Host<'a> {
     fn from(rack: &'a Rack) -> Self {
         Self {
             namespace: &rack.device,
@@ -47,14 +47,14 @@ impl<'a> From<&'a Rack> for Place<'a> {
 }
 
 /// How long it may take for a million prefixes.
-const PATIENCE: Duration = Duration::from_secs(180);
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Writes the configuration of a bump in the wire, and makes a folder for its policies.
-pub(crate) fn configure<'a>(place: impl Into<Place<'a>>, options: &Options) -> Result<()> {
-    let root = place.into().root;
+pub(crate) fn write_config<'a>(host: impl Into<Host<'a>>, options: &DaemonOptions) -> Result<()> {
+    let root = host.into().root;
     fs::create_dir(root.join(POLICIES))?;
-    let flood = if options.handshakes {
-        "[flood]\nnew_flows_per_second = 4000000000\nnew_flows_per_second_per_source = 0\n"
+    let flood = if options.allow_floods {
+        "[flood]\nnew_flows = 4000000000\nsource_new_flows = 0\n"
     } else {
         ""
     };
@@ -75,31 +75,34 @@ pub(crate) fn configure<'a>(place: impl Into<Place<'a>>, options: &Options) -> R
 }
 
 /// Where policies go.
-pub(crate) fn policies<'a>(place: impl Into<Place<'a>>) -> PathBuf {
-    place.into().root.join(POLICIES)
+pub(crate) fn policy_dir<'a>(host: impl Into<Host<'a>>) -> PathBuf {
+    host.into().root.join(POLICIES)
 }
 
 /// Lets everybody reach the server but those in these prefixes.
-pub(crate) fn protect_server(wire: &Wire, denied: &[IpNet]) -> Result<()> {
-    write_server(wire, &[SERVER.into()])?;
-    write_denied(&policies(wire), denied)
+pub(crate) fn write_server_policies(wire: &Wire, denied: &[IpNet]) -> Result<()> {
+    write_server_workload(wire, &[SERVER.into()])?;
+    write_denied_policy(&policy_dir(wire), denied)
 }
 
 /// The server as a workload.
-pub(crate) fn write_server<'a>(place: impl Into<Place<'a>>, addresses: &[IpAddr]) -> Result<()> {
+pub(crate) fn write_server_workload<'a>(
+    host: impl Into<Host<'a>>,
+    addresses: &[IpAddr],
+) -> Result<()> {
     let workload = json!({
         "apiVersion": "bailey.dev/v1", "kind": "Workload",
         "metadata": {"name": "server", "namespace": "wire"},
         "spec": {"addresses": addresses},
     });
     Ok(fs::write(
-        policies(place).join("server.json"),
+        policy_dir(host).join("server.json"),
         workload.to_string(),
     )?)
 }
 
 /// Who may not reach it.
-pub(crate) fn write_denied(folder: &Path, denied: &[IpNet]) -> Result<()> {
+pub(crate) fn write_denied_policy(folder: &Path, denied: &[IpNet]) -> Result<()> {
     let ports = ["TCP", "UDP"].map(|protocol| json!({"protocol": protocol, "port": PORT}));
     let block = json!({"cidr": "0.0.0.0/0", "except": denied});
     let rule = json!({"from": [{"ipBlock": block}], "ports": ports});
@@ -120,26 +123,27 @@ pub(crate) fn write_policy(folder: &Path, name: &str, rule: &Value) -> Result<()
 }
 
 /// Starts the daemon, and waits until it says of both interfaces that they are `attached` or `adopted`.
-pub(crate) fn launch<'a>(place: impl Into<Place<'a>>, until: &str) -> Result<Daemon> {
-    let Place { namespace, root } = place.into();
-    let binary = binary()?;
+pub(crate) fn launch<'a>(host: impl Into<Host<'a>>, until: &str) -> Result<Daemon> {
+    let Host { namespace, root } = host.into();
+    let binary = binary_path()?;
     let mut daemon = Daemon::launch(namespace, root, &binary, &[])?;
     for _ in SIDES {
-        daemon.wait_for(until, PATIENCE)?;
+        daemon.wait_for(until, START_TIMEOUT)?;
     }
     Ok(daemon)
 }
 
 /// Takes off and forgets what a daemon has left.
-pub(crate) fn detach<'a>(place: impl Into<Place<'a>>) -> Result<()> {
-    let Place { namespace, root } = place.into();
-    let output = bailey_lab::daemon::ask(namespace, root, &binary()?, "detach --yes-unfiltered")?;
+pub(crate) fn detach<'a>(host: impl Into<Host<'a>>) -> Result<()> {
+    let Host { namespace, root } = host.into();
+    let output =
+        bailey_lab::daemon::ask(namespace, root, &binary_path()?, "detach --yes-unfiltered")?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cannot detach: {error}");
     Ok(())
 }
 
-fn binary() -> Result<PathBuf> {
+fn binary_path() -> Result<PathBuf> {
     let binary = std::env::current_exe()?.with_file_name("bailey");
     ensure!(
         binary.exists(),

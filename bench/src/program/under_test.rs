@@ -12,14 +12,14 @@ use ipnet::IpNet;
 use libbpf_rs::{MapCore, MapFlags};
 
 use super::mutator::Callee;
-use crate::object::{Loaded, image};
+use crate::object::{BpfObject, image};
 use crate::policies::PolicySet;
 use crate::tuples::{POD, PORT, octets};
 use crate::xdp_filter::XdpFilter;
 
 /// What a packet came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Came {
+pub(crate) enum PacketOutcome {
     /// It belongs to a flow.
     Flow,
     /// It opened one.
@@ -31,12 +31,12 @@ pub(crate) enum Came {
 }
 
 /// A system under test.
-pub(crate) trait Subject {
+pub(crate) trait ProgramUnderTest {
     /// As reports call it.
     fn name(&self) -> &'static str;
     fn callee(&self) -> Callee<'_>;
     /// Packets so far, by what they came to; nothing if the system does not tell.
-    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>>;
+    fn outcome_counts(&self) -> Result<Option<BTreeMap<PacketOutcome, u64>>>;
 }
 
 /// Bailey as it comes: every counter on, defence against floods on, no interface attached.
@@ -77,7 +77,7 @@ impl Bailey {
     }
 }
 
-impl Subject for Bailey {
+impl ProgramUnderTest for Bailey {
     fn name(&self) -> &'static str {
         "bailey"
     }
@@ -89,39 +89,39 @@ impl Subject for Bailey {
         }
     }
 
-    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
-        let mut tally = BTreeMap::new();
+    fn outcome_counts(&self) -> Result<Option<BTreeMap<PacketOutcome, u64>>> {
+        let mut outcome_counts = BTreeMap::new();
         for ((_, reason), count) in self.datapath.counters()?.reasons() {
             let name = bailey_bpf::reason::Reason::of(reason).map_or("", |reason| reason.name);
-            let came = match name {
-                "flow" => Came::Flow,
-                "new" => Came::New,
-                "policy" => Came::Denied,
-                _ => Came::Other,
+            let outcome = match name {
+                "flow" => PacketOutcome::Flow,
+                "new" => PacketOutcome::New,
+                "policy" => PacketOutcome::Denied,
+                _ => PacketOutcome::Other,
             };
-            *tally.entry(came).or_default() += count.packets;
+            *outcome_counts.entry(outcome).or_default() += count.packets;
         }
-        Ok(Some(tally))
+        Ok(Some(outcome_counts))
     }
 }
 
 /// The common style: reference.bpf.c.
-pub(crate) struct Reference {
-    object: Loaded,
+pub(crate) struct LruLpmBaseline {
+    object: BpfObject,
     program: OwnedFd,
 }
 
 /// The pod, as policies of the reference know it.
-const SUBJECT: u32 = 1;
+const POD_IDENTITY: u32 = 1;
 /// Everybody in a prefix that may not.
-const NOBODY: u32 = 1;
+const DENIED_IDENTITY: u32 = 1;
 
-impl Reference {
+impl LruLpmBaseline {
     pub(crate) fn new(policy: &PolicySet, flows: u32) -> Result<Self> {
         let identities = policy.identities();
         let prefixes = (identities.len() as u32).max(1);
         let slots = flows.max(512) * 2;
-        let object = Loaded::embedded(
+        let object = BpfObject::load_embedded(
             image!("reference"),
             &[
                 ("flows4", slots),
@@ -132,14 +132,14 @@ impl Reference {
             ],
         )?;
         let [pod4, pod6] = POD;
-        put_address(&object, "endpoints4", pod4, &SUBJECT.to_ne_bytes())?;
-        put_address(&object, "endpoints6", pod6, &SUBJECT.to_ne_bytes())?;
+        put_address(&object, "endpoints4", pod4, &POD_IDENTITY.to_ne_bytes())?;
+        put_address(&object, "endpoints6", pod6, &POD_IDENTITY.to_ne_bytes())?;
         let (mut tries, mut rules) = ([Table::default(), Table::default()], Table::default());
         for (n, (prefix, allowed)) in identities.iter().enumerate() {
             let identity = if *allowed {
-                NOBODY + 1 + n as u32
+                DENIED_IDENTITY + 1 + n as u32
             } else {
-                NOBODY
+                DENIED_IDENTITY
             };
             let trie = &mut tries[usize::from(matches!(prefix, IpNet::V6(_)))];
             trie.keys
@@ -148,7 +148,7 @@ impl Reference {
             trie.values.extend(identity.to_ne_bytes());
             trie.count += 1;
             if *allowed {
-                rules.keys.extend(SUBJECT.to_ne_bytes());
+                rules.keys.extend(POD_IDENTITY.to_ne_bytes());
                 rules.keys.extend(identity.to_ne_bytes());
                 rules.keys.extend(PORT.to_be_bytes());
                 rules.keys.extend([6, 0]);
@@ -177,13 +177,13 @@ struct Table {
     count: usize,
 }
 
-fn put_address(object: &Loaded, map: &str, address: IpAddr, value: &[u8]) -> Result<()> {
+fn put_address(object: &BpfObject, map: &str, address: IpAddr, value: &[u8]) -> Result<()> {
     let map = object.map(map)?;
     map.update(&octets(address), value, MapFlags::ANY)?;
     Ok(())
 }
 
-impl Subject for Reference {
+impl ProgramUnderTest for LruLpmBaseline {
     fn name(&self) -> &'static str {
         "reference"
     }
@@ -195,9 +195,14 @@ impl Subject for Reference {
         }
     }
 
-    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
-        let verdicts = [Came::Flow, Came::New, Came::Denied, Came::Other];
-        let sums = self.object.sums("verdicts", verdicts.len() as u32)?;
+    fn outcome_counts(&self) -> Result<Option<BTreeMap<PacketOutcome, u64>>> {
+        let verdicts = [
+            PacketOutcome::Flow,
+            PacketOutcome::New,
+            PacketOutcome::Denied,
+            PacketOutcome::Other,
+        ];
+        let sums = self.object.percpu_sums("verdicts", verdicts.len() as u32)?;
         Ok(Some(verdicts.into_iter().zip(sums).collect()))
     }
 }
@@ -211,12 +216,12 @@ pub(crate) struct XdpDrop {
 impl XdpDrop {
     pub(crate) fn new(frags: bool) -> Result<Self> {
         let name = if frags { "drop_frags" } else { "drop_plain" };
-        let program = Loaded::embedded(image!("verdicts"), &[])?.program_fd(name)?;
+        let program = BpfObject::load_embedded(image!("verdicts"), &[])?.program_fd(name)?;
         Ok(Self { program, frags })
     }
 }
 
-impl Subject for XdpDrop {
+impl ProgramUnderTest for XdpDrop {
     fn name(&self) -> &'static str {
         super::XDP_DROP
     }
@@ -228,12 +233,12 @@ impl Subject for XdpDrop {
         }
     }
 
-    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
+    fn outcome_counts(&self) -> Result<Option<BTreeMap<PacketOutcome, u64>>> {
         Ok(None)
     }
 }
 
-impl Subject for XdpFilter {
+impl ProgramUnderTest for XdpFilter {
     fn name(&self) -> &'static str {
         "xdp-filter"
     }
@@ -245,10 +250,14 @@ impl Subject for XdpFilter {
         }
     }
 
-    fn tally(&self) -> Result<Option<BTreeMap<Came, u64>>> {
+    fn outcome_counts(&self) -> Result<Option<BTreeMap<PacketOutcome, u64>>> {
         let [dropped, passed] = self.dropped_and_passed()?;
         Ok(Some(
-            [(Came::Denied, dropped), (Came::Other, passed)].into(),
+            [
+                (PacketOutcome::Denied, dropped),
+                (PacketOutcome::Other, passed),
+            ]
+            .into(),
         ))
     }
 }

@@ -2,26 +2,30 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::blast::establish_on;
 use super::frames::{self, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
-use super::rig::{Passage, Rig};
+use super::packet_rate::establish_on;
+use super::testbed::{Transfer, WireTestbed};
 
 /// Datagrams of many answered flows, in random order. Not TCP: a handshake that the machine was too slow
 /// for once would be denied ever after.
-pub(crate) struct Traffic {
+pub(crate) struct SteadyTraffic {
     generator: Generator,
 }
 
 /// From one datagram to the next: no more than fits while the generator's CPU also compiles.
-const PACE: Duration = Duration::from_micros(4);
+const FRAME_INTERVAL: Duration = Duration::from_micros(4);
 
-impl Traffic {
+impl SteadyTraffic {
     /// Opens the flows.
-    pub(crate) fn establish(rig: &Rig, flows: u32, random: &mut fastrand::Rng) -> Result<Self> {
+    pub(crate) fn establish(
+        testbed: &WireTestbed,
+        flows: u32,
+        random: &mut fastrand::Rng,
+    ) -> Result<Self> {
         let clients = frames::clients(flows);
         establish_on(
-            &[rig],
+            &[testbed],
             &clients,
             [Step::Datagram, Step::Answer, Step::Datagram],
         )?;
@@ -34,13 +38,13 @@ impl Traffic {
     }
 
     /// Sends for a while.
-    pub(crate) fn pass(&self, rig: &Rig, time: Duration) -> Result<Passage> {
+    pub(crate) fn transfer(&self, testbed: &WireTestbed, time: Duration) -> Result<Transfer> {
         let sending = Sending {
             first: 0,
-            count: (time.as_nanos() / PACE.as_nanos()) as u32 / BURST * BURST,
-            every: PACE,
+            count: (time.as_nanos() / FRAME_INTERVAL.as_nanos()) as u32 / BURST * BURST,
+            every: FRAME_INTERVAL,
             stamp: false,
         };
-        rig.pass(&self.generator, 0, sending)
+        testbed.transfer(&self.generator, 0, sending)
     }
 }

@@ -5,7 +5,7 @@ use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_policy::Snapshot;
 
 /// A datapath with maps of its own in which no policy isolates anybody.
-pub(crate) fn without_policies(settings: Settings) -> Result<Datapath> {
+pub(crate) fn open_without_policies(settings: Settings) -> Result<Datapath> {
     let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
         .context("root is needed")?;
     let nothing = compile(

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 use super::frames::MACS;
 use super::generator::{Generator, Sending};
-use crate::object::{Loaded, image};
+use crate::object::{BpfObject, image};
 use bailey_nic::cpu;
 
 /// Generators run here, and whatever stands for people.
@@ -23,12 +23,12 @@ pub(crate) const TEST_CPU: usize = 1;
 
 /// A wire with a device under test in the middle, which polls both of its interfaces in threads of its own,
 /// on a CPU of its own.
-pub(crate) struct Rig {
+pub(crate) struct WireTestbed {
     pub(crate) wire: Wire,
     /// At the ends of the wire.
-    receiver: Loaded,
+    receiver: BpfObject,
     /// The threads that poll.
-    napi: Vec<u32>,
+    napi_threads: Vec<u32>,
     interfaces: [u32; 2],
 }
 
@@ -45,7 +45,7 @@ pub(crate) enum Forwarding {
 
 /// What became of frames.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Passage {
+pub(crate) struct Transfer {
     /// That the device under test has taken from its interface.
     pub(crate) processed: u64,
     /// That arrived behind it.
@@ -56,7 +56,7 @@ pub(crate) struct Passage {
     pub(crate) busy: Duration,
 }
 
-impl Rig {
+impl WireTestbed {
     /// A wire that nobody forwards on yet, with static neighbours: nothing is to wait for them.
     pub(crate) fn new() -> Result<Self> {
         let wire = Wire::new()?;
@@ -64,7 +64,7 @@ impl Rig {
             host.ip(&format!(
                 "neigh replace {} lladdr {} dev eth0 nud permanent",
                 peer[0],
-                colons(mac)
+                mac_text(mac)
             ))?;
             // What arrives is to be what was sent, and nothing of the hosts' own.
             host.sysctl("net.ipv6.conf.all.disable_ipv6", "1")?;
@@ -72,13 +72,13 @@ impl Rig {
         for side in SIDES {
             wire.bump.command("ethtool", &format!("-K {side} gro on"))?;
         }
-        let interfaces = [index(&wire.left, "eth0")?, index(&wire.right, "eth0")?];
+        let interfaces = [ifindex(&wire.left, "eth0")?, ifindex(&wire.right, "eth0")?];
         wire.left.run(|| cpu::pin(GENERATOR_CPU))?;
         wire.right.run(|| cpu::pin(GENERATOR_CPU))?;
         Ok(Self {
             wire,
-            receiver: Loaded::embedded(image!("generate"), &[("frames", 1)])?,
-            napi: Vec::new(),
+            receiver: BpfObject::load_embedded(image!("generate"), &[("frames", 1)])?,
+            napi_threads: Vec::new(),
             interfaces,
         })
     }
@@ -99,12 +99,15 @@ impl Rig {
                 bump.sysctl("net.ipv4.ip_forward", "1")?;
                 for (at, (side, host)) in SIDES.into_iter().zip([LEFT, RIGHT]).enumerate() {
                     // Hosts send to each other's address, which is the router's own on that side.
-                    bump.ip(&format!("link set {side} address {}", colons(MACS[1 - at])))?;
+                    bump.ip(&format!(
+                        "link set {side} address {}",
+                        mac_text(MACS[1 - at])
+                    ))?;
                     bump.ip(&format!("route add {} dev {side}", host[0]))?;
                     bump.ip(&format!(
                         "neigh replace {} lladdr {} dev {side} nud permanent",
                         host[0],
-                        colons(MACS[at])
+                        mac_text(MACS[at])
                     ))?;
                 }
                 let left = SIDES[0];
@@ -118,15 +121,15 @@ impl Rig {
 
     /// Attaches a program to an interface of a namespace.
     pub(crate) fn attach(namespace: &Namespace, interface: &str, program: OwnedFd) -> Result<()> {
-        let index = index(namespace, interface)? as i32;
+        let ifindex = ifindex(namespace, interface)? as i32;
         let attached =
-            namespace.run(move || Xdp::new(program.as_fd()).attach(index, XdpFlags::DRV_MODE));
+            namespace.run(move || Xdp::new(program.as_fd()).attach(ifindex, XdpFlags::DRV_MODE));
         attached.with_context(|| format!("XDP on {interface}"))
     }
 
     /// Makes the host behind the device under test count what arrives, or also how long it took, and take
     /// nothing in.
-    pub(crate) fn receive(&self, program: &str) -> Result<()> {
+    pub(crate) fn attach_receivers(&self, program: &str) -> Result<()> {
         for host in [&self.wire.left, &self.wire.right] {
             Self::attach(host, "eth0", self.receiver.program_fd(program)?)?;
         }
@@ -134,9 +137,9 @@ impl Rig {
     }
 
     /// Gives the device under test its threads and their CPU; after it is set up.
-    pub(crate) fn isolate(&mut self) -> Result<()> {
+    pub(crate) fn pin_device_threads(&mut self) -> Result<()> {
         let sysfs: PathBuf = self.wire.root().join("sys");
-        let before = napi_threads();
+        let before = list_napi_threads();
         let bump = &self.wire.bump;
         let target = sysfs.clone();
         bump.run(move || fs::create_dir(target))?;
@@ -146,28 +149,28 @@ impl Rig {
             bump.run(move || fs::write(&path, "1").with_context(|| path.display().to_string()))?;
         }
         let begun = Instant::now();
-        while self.napi.len() < SIDES.len() {
-            let now = napi_threads();
-            self.napi = now.into_iter().filter(|id| !before.contains(id)).collect();
+        while self.napi_threads.len() < SIDES.len() {
+            let now = list_napi_threads();
+            self.napi_threads = now.into_iter().filter(|id| !before.contains(id)).collect();
             ensure!(begun.elapsed() < Duration::from_secs(5), "no threads poll");
         }
-        for &thread in &self.napi {
-            cpu::pin_other(thread, TEST_CPU)?;
+        for &thread in &self.napi_threads {
+            cpu::pin_thread(thread, TEST_CPU)?;
         }
         Ok(())
     }
 
     /// Sends from one side, and waits until nothing moves any more.
-    pub(crate) fn pass(
+    pub(crate) fn transfer(
         &self,
         generator: &Generator,
         side: usize,
         sending: Sending,
-    ) -> Result<Passage> {
-        let before = (self.processed(side)?, self.arrived()?, self.busy()?);
+    ) -> Result<Transfer> {
+        let before = (self.processed(side)?, self.arrived()?, self.busy_time()?);
         let from = [&self.wire.left, &self.wire.right][side];
         let elapsed = generator.send(from, self.interfaces[side], sending)?;
-        let busy = self.busy()? - before.2;
+        let busy = self.busy_time()? - before.2;
         let mut now = (self.processed(side)?, self.arrived()?);
         loop {
             sleep(Duration::from_millis(2));
@@ -177,7 +180,7 @@ impl Rig {
             }
             now = next;
         }
-        Ok(Passage {
+        Ok(Transfer {
             processed: now.0.received - before.0.received,
             arrived: now.1 - before.1,
             elapsed,
@@ -186,7 +189,7 @@ impl Rig {
     }
 
     /// What stamped frames took until now.
-    pub(crate) fn forget_latencies(&self) -> Result<()> {
+    pub(crate) fn clear_latencies(&self) -> Result<()> {
         let map = self.receiver.map("samples")?;
         let zero = 0_u32.to_ne_bytes();
         Ok(map.update(&zero, &zero, MapFlags::ANY)?)
@@ -207,9 +210,9 @@ impl Rig {
     }
 
     /// How long the device under test has run.
-    pub(crate) fn busy(&self) -> Result<Duration> {
+    pub(crate) fn busy_time(&self) -> Result<Duration> {
         let mut sum = 0;
-        for thread in &self.napi {
+        for thread in &self.napi_threads {
             let path = format!("/proc/{thread}/schedstat");
             let text = fs::read_to_string(&path).context(path)?;
             let ran = text.split_whitespace().next();
@@ -225,16 +228,16 @@ impl Rig {
     }
 
     fn arrived(&self) -> Result<u64> {
-        Ok(self.receiver.sums("arrived", 1)?[0])
+        Ok(self.receiver.percpu_sums("arrived", 1)?[0])
     }
 }
 
-fn colons(mac: [u8; 6]) -> String {
+fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// The index of an interface.
-pub(crate) fn index(namespace: &Namespace, interface: &str) -> Result<u32> {
+pub(crate) fn ifindex(namespace: &Namespace, interface: &str) -> Result<u32> {
     let name = interface.to_owned();
     let found = namespace.run(move || {
         let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
@@ -244,7 +247,7 @@ pub(crate) fn index(namespace: &Namespace, interface: &str) -> Result<u32> {
 }
 
 /// All threads of the kernel that poll interfaces of a device under test.
-fn napi_threads() -> Vec<u32> {
+fn list_napi_threads() -> Vec<u32> {
     let ours = |id: &u32| {
         let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
         SIDES

@@ -6,10 +6,10 @@ use bailey_nic::mix::Mix;
 use bailey_nic::tester::Tester;
 
 use super::Arguments;
-use super::series::{Number, measure};
+use super::series::{RunValue, measure};
 
 /// Whom a series is about, and the tester that measures it.
-pub(super) struct Subject {
+pub(super) struct MeasuredLink {
     pub(super) name: String,
     tester: Arc<Mutex<Tester>>,
     lab: Option<Lab>,
@@ -21,7 +21,7 @@ pub(super) struct Lab {
     pub(super) rack: Rack,
 }
 
-impl Subject {
+impl MeasuredLink {
     /// Between interfaces of this thread's network namespace.
     pub(super) fn here(name: &str, tester: Tester) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Subject {
     }
 
     /// All procedures once.
-    pub(super) fn measure(&self, arguments: &Arguments) -> Result<Vec<Number>> {
+    pub(super) fn measure(&self, arguments: &Arguments) -> Result<Vec<RunValue>> {
         let tester = Arc::clone(&self.tester);
         let arguments = arguments.clone();
         let job = move || {
