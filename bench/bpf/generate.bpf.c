@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Sends frames from an array, as fast as it can or at a rate: BPF_PROG_TEST_RUN with
- * live frames runs it once per frame and transmits 64 of them at a time.
+ * Frame generator and receiver. The generator sends frames from an array, at full
+ * speed or at a rate: BPF_PROG_TEST_RUN with live frames runs it once per frame
+ * and transmits 64 frames at a time.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
 #define FRAME_WORDS 8
-#define BURST 64              /* TEST_XDP_BATCH of the kernel's net/bpf/test_run.c */
-#define SKIP 16               /* to the next cache line, see below */
+#define BURST 64              /* TEST_XDP_BATCH in net/bpf/test_run.c */
+#define SKIP 16               /* bytes to the next cache line, see generate() */
 #define STAMP_AT 42           /* payload of a UDP datagram over IPv4 */
-#define LOOKS (1 << 20)       /* at the clock, at most: 20 ms and more */
+#define LOOKS (1 << 20)       /* maximum clock reads per burst: at least 20 ms */
 
 struct frame {
 	__u64 words[FRAME_WORDS];
@@ -19,12 +20,12 @@ struct frame {
 
 struct plan {
 	__u32 next;
-	__u32 mask;     /* frames - 1, a power of two - 1 */
+	__u32 mask;     /* number of frames - 1; the number is a power of two */
 	__u32 sent;
-	__u32 stamp;    /* write when the burst was due into each frame */
-	__u64 every;    /* nanoseconds from one burst to the next; 0: at once */
+	__u32 stamp;    /* write the burst's due time into each frame */
+	__u64 every;    /* nanoseconds between bursts; 0: full speed */
 	__u64 due;
-	__u64 begun, ended; /* when the first and the last burst were made */
+	__u64 begun, ended; /* times of the first and the last burst */
 };
 
 struct {
@@ -48,8 +49,8 @@ static long is_due(__u64 look, const __u64 *due)
 }
 
 /*
- * What was due earlier goes out at once and keeps its time: a generator that is late
- * must not hide what a packet would have waited (coordinated omission).
+ * Waits until the next burst is due. A late burst leaves at once and keeps its due
+ * time, so that a late generator does not hide waiting time (coordinated omission).
  */
 static __always_inline void next_burst(struct plan *now)
 {
@@ -73,8 +74,11 @@ int generate(struct xdp_md *ctx)
 	struct frame *frame;
 	__u64 *to;
 
-	/* A NIC's frames begin with a cache line; these would begin 48 bytes after
-	 * one (two struct xdp_buff and the headroom of 256), and headers be in two. */
+	/*
+	 * A NIC's frames start at a cache line. Test-run frames start 48 bytes after
+	 * one (two struct xdp_buff and 256 bytes of headroom), which would spread the
+	 * headers over two lines.
+	 */
 	if (!now || bpf_xdp_adjust_head(ctx, SKIP))
 		return XDP_ABORTED;
 	to = (void *)(long)ctx->data;
@@ -86,7 +90,7 @@ int generate(struct xdp_md *ctx)
 	frame = bpf_map_lookup_elem(&frames, &index);
 	if (!frame)
 		return XDP_ABORTED;
-	/* All of it: frames come back as whoever had them last left them. */
+	/* Write all bytes: a recycled frame keeps the changes of its last user. */
 #pragma unroll
 	for (int word = 0; word < FRAME_WORDS; word++)
 		to[word] = frame->words[word];
@@ -95,7 +99,7 @@ int generate(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-/* Where frames arrive. */
+/* Frames that arrived at the receiving host. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -105,7 +109,7 @@ struct {
 
 #define SAMPLES (1 << 20)
 
-/* Nanoseconds that stamped frames took; the first is how many there are. */
+/* Latencies of stamped frames in nanoseconds; element 0 is their number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SAMPLES + 1);
@@ -121,7 +125,7 @@ static __always_inline void sample(void *data, void *end)
 	if (data + STAMP_AT + sizeof(due) > end)
 		return;
 	__builtin_memcpy(&due, data + STAMP_AT, sizeof(due));
-	/* Whatever else arrives has no such number there. */
+	/* Frames without a stamp have no plausible time there. */
 	if (due > now || now - due > 0xffffffff)
 		return;
 	count = bpf_map_lookup_elem(&samples, &zero);
@@ -133,6 +137,7 @@ static __always_inline void sample(void *data, void *end)
 		*value = now - due;
 }
 
+/* Counts frames and records their latencies. */
 SEC("xdp")
 int arrive(struct xdp_md *ctx)
 {
@@ -145,7 +150,7 @@ int arrive(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* The same where packets are only counted: reading a clock costs. */
+/* Counts frames without latencies, because reading the clock takes time. */
 SEC("xdp")
 int count(struct xdp_md *ctx)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Makes each run of a program under test meet another packet: writes the next tuple
- * into the frame and calls it. BPF_PROG_TEST_RUN alone repeats one packet, which
- * finds everything in the first-level cache.
+ * Gives each run of a program under test a different packet: writes the next tuple
+ * into the frame and tail-calls the program. BPF_PROG_TEST_RUN alone repeats one
+ * packet, and all of its data stays in the first-level cache.
  *
- * What this costs is the same for every subject, and is subtracted: XDP_DROP is
- * called in the same way.
+ * The cost of this program is the same for every program under test. The benchmark
+ * measures it with an XDP_DROP program as the callee, and subtracts it.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -15,16 +15,16 @@
 #define ADDRESSES4 (ETH_BYTES + 12)
 #define ADDRESSES6 (ETH_BYTES + 8)
 
-/* Both addresses and both ports, as they stand in a frame without options. */
+/* Both addresses and both ports, in the layout of a frame without IP options. */
 struct tuple {
 	__u8 bytes[40];
 } __attribute__((aligned(8)));
 
 struct cursor {
 	__u32 next;
-	__u32 mask;    /* tuples - 1, a power of two - 1 */
-	__u32 swap;    /* write the tuple of the answer */
-	__u32 no_ports;
+	__u32 mask;    /* number of tuples - 1; the number is a power of two */
+	__u32 swap;    /* write the tuple of the reply */
+	__u32 no_ports; /* write addresses only */
 };
 
 struct {
@@ -42,7 +42,7 @@ struct {
 	__type(value, struct cursor);
 } cursor SEC(".maps");
 
-/* One array holds programs that take fragmented buffers, or programs that do not. */
+/* A program array cannot mix programs with and without fragment (frags) support. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
@@ -57,8 +57,11 @@ struct {
 	__type(value, __u32);
 } subject_frags SEC(".maps");
 
-/* In words as large as those in which programs read: what is stored in bytes is slow
- * to load as a whole, and frames from a NIC have not been stored by this CPU. */
+/*
+ * Copies in words of the size that the programs load. A load that spans several
+ * smaller stores defeats store forwarding, a delay that frames from a NIC do not
+ * have.
+ */
 static __always_inline void copy(void *to, const void *from, const __u32 bytes)
 {
 	__u32 i;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * As many instructions at a time as a core can do, and no memory: takes twice as long
- * while the core's other thread is busy.
+ * Register-only loop of 1000 instructions at full instruction-level parallelism.
+ * Its run time doubles while the SMT sibling of the core is busy, so it measures
+ * CPU contention.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

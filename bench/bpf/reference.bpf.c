@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * A stateful firewall for the same policies, in the style of most: conntrack in an
- * LRU hash, prefixes in an LPM trie, verdicts in a hash of (identity, protocol,
- * port). What Bailey is measured against, so it is as good as the style allows:
- * maps preallocated, LRU lists per CPU, counters per CPU, no events, keys of one
- * family only, nothing looked up twice. It leaves out what would cost it time and
- * Bailey does: sequence checks, fragments, extension headers, VLAN tags, ICMP errors,
- * floods, counters of rules.
+ * The LRU-hash/LPM baseline: a stateful firewall for the same policies, with the
+ * kernel's own map types. Conntrack is an LRU hash, prefixes are an LPM trie, and
+ * verdicts are a hash of (identity, protocol, port).
+ *
+ * The baseline is as fast as this design allows: preallocated maps, LRU lists and
+ * counters per CPU, no events, keys of one family only, no repeated lookup. It
+ * omits work that Bailey does: sequence checks, fragments, extension headers, VLAN
+ * tags, ICMP errors, flood defence, per-rule counters.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -19,7 +20,7 @@
 
 #define memcpy __builtin_memcpy
 
-#define FLOWS 1048576    /* each size below is set by the loader */
+#define FLOWS 1048576    /* the loader sets each of these sizes */
 #define PREFIXES 1048576
 #define POLICIES 131072
 #define ENDPOINTS 65536
@@ -30,7 +31,7 @@
 #define TCP_RST 4
 #define TCP_ACK 16
 
-/* The address of this side first, so that both directions meet in one entry. */
+/* Both directions of a flow share one entry, see ipv4(). */
 struct flow4 {
 	__be32 ours, theirs;
 	__be16 our_port, their_port;
@@ -106,7 +107,7 @@ static __always_inline void account(struct flow *flow, __u32 bytes, __u8 tcp)
 		flow->closing = 1;
 }
 
-/* The most specific entry first, as most have it. */
+/* Looks up the most specific entry first. */
 static __always_inline bool allowed(__u32 subject, __u32 peer, __be16 port,
 				    __u8 protocol)
 {
@@ -128,7 +129,7 @@ struct l4 {
 	__be16 source, destination;
 };
 
-/* Ports, and the flags of TCP. */
+/* Reads the ports, and the TCP flags. */
 static __always_inline bool ports(void *at, void *end, __u8 protocol,
 				  struct l4 *l4, __u8 *tcp)
 {
@@ -176,7 +177,7 @@ static __always_inline int ipv4(void *data, void *end, __u32 bytes)
 		return leave(DROP_OTHER);
 	from = bpf_ntohl(ip->saddr);
 	to = bpf_ntohl(ip->daddr);
-	/* The lower address stands for this side: any fixed order does. */
+	/* Normalize the direction: the lower address is "ours". */
 	if (from < to) {
 		key.ours = ip->saddr;
 		key.theirs = ip->daddr;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* The limits: what no program that looks at the packet can be faster than. */
+/*
+ * Upper bounds of speed: programs that drop, return or redirect every frame
+ * without parsing it.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -17,7 +20,7 @@ int drop_frags(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* Sends the frame back to where it came from. */
+/* Sends the frame back through its ingress interface, with swapped MACs. */
 SEC("xdp")
 int tx(struct xdp_md *ctx)
 {
@@ -40,7 +43,7 @@ struct {
 	__type(value, __u32);
 } other_side SEC(".maps");
 
-/* Hands the frame to the other interface. */
+/* Forwards the frame to the peer port. */
 SEC("xdp")
 int redirect(struct xdp_md *ctx)
 {

@@ -1,5 +1,5 @@
-// Hands every frame of a queue to the socket that is bound to it; those of a queue without one go on to
-// the stack.
+// Redirects every frame to the AF_XDP socket of its receive queue. Frames of a
+// queue without a socket continue to the kernel network stack.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

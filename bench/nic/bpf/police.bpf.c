@@ -1,17 +1,20 @@
-// A device under test whose limits are known: forwards to another interface what a token bucket takes.
+// A device under test with known limits: forwards frames to another interface
+// through a token bucket.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
 
-// Of each frame.
+// Time that the token bucket grants one frame; 0 is unlimited.
 const volatile __u64 interval_ns = 0;
-// Frames that the bucket holds, at one interval each.
+// Frames that the bucket holds, one interval each.
 const volatile __u64 bucket = 1;
-// Every so many frames, one is dropped, is sent with a bit changed; 0 is never.
+// Drop every n-th frame, or flip a bit of every n-th frame; 0 is never.
 const volatile __u64 lose_every = 0;
 const volatile __u64 damage_every = 0;
+// ifindex of the egress interface.
 const volatile __u32 to = 0;
 
+// When the bucket will be empty, in nanoseconds of bpf_ktime_get_ns().
 static __u64 empty_at;
 static __u64 frames;
 
