@@ -1,84 +1,87 @@
+//! Frames of the tester: layout, flows, stamps, and the check of arriving frames.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::mix::{CHECK_SEQUENCE, ETHERNET, Family, Mix, Part, STAMP, UDP};
+use crate::headers::{ETHERNET_BYTES, FCS_BYTES, Family, STAMP_BYTES, UDP_BYTES};
+use crate::mix::{FrameKind, Mix};
 
 const TAG: u16 = 0xba11;
-/// A port for what answers, as RFC 2544, C.2.3 says.
-pub const ECHO: u16 = 7;
+/// UDP port of the echo service, the destination port of RFC 2544, C.2.3.
+pub const ECHO_PORT: u16 = 7;
 
-/// Who frames say they are from, and for whom.
+/// Source and destination of all frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addressing {
-    /// Ethernet's source and destination.
+    /// Source and destination MAC.
     pub macs: [[u8; 6]; 2],
-    /// The first 16 bits are kept, the others tell flows apart.
+    /// Source address: the first 16 bits are fixed, the others identify the flow.
     pub source: Ipv4Addr,
-    /// Whom all frames are for.
+    /// Destination address of all IPv4 frames.
     pub destination: Ipv4Addr,
-    /// Its UDP port.
+    /// Destination UDP port.
     pub port: u16,
 }
 
-/// For benchmarks: RFC 2544, C.2.2.
+/// Source network for benchmarks (RFC 2544, C.2.2).
 pub const SOURCE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
-/// The same, on the other side.
+/// Destination address for benchmarks (RFC 2544, C.2.2).
 pub const DESTINATION: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 1);
-/// For benchmarks: RFC 5180, section 8.
+/// IPv6 source network for benchmarks (RFC 5180, section 8).
 const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0);
-/// Whom frames of IPv6 are for.
+/// Destination address of all IPv6 frames.
 pub const DESTINATION_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1);
 
-/// A frame of a stream.
+/// Identity of a frame, written into its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Which trial it belongs to; 0 is none.
+    /// The trial; 0 for a frame that establishes a flow.
     pub trial: u16,
-    /// Its number among those of its queue.
+    /// Sequence number within the sending queue.
     pub number: u32,
-    /// The queue that sent it.
+    /// The sending queue.
     pub queue: u8,
-    /// When it was due, in nanoseconds of the tester's clock.
+    /// Due time, in nanoseconds of the tester's clock.
     pub due: u64,
 }
 
-/// Writes the frames of one queue.
+/// Writes the frames of one sending queue.
 #[derive(Debug, Clone)]
 pub struct Stream {
-    templates: Vec<(Part, Template)>,
+    templates: Vec<(FrameKind, Template)>,
     flows: Flows,
     queue: u8,
 }
 
-/// Which flow a frame belongs to: each is one queue's, so that their order can be told.
+/// Assigns frames to flows. Each flow belongs to one sending queue, so that reordering is detectable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flows {
-    /// All of them.
+    /// Number of flows of all queues.
     pub count: u32,
-    /// Among as many queues.
+    /// Number of sending queues.
     pub queues: u32,
 }
 
-/// The bits that tell flows apart: 16 of an address, 15 of a port.
+/// Bits that identify a flow: 16 of the source address, 15 of the source port.
 const FLOW_BITS: u32 = 31;
-/// The most flows: the others are fresh ones.
-pub const MOST_FLOWS: u32 = 1 << 24;
+/// Maximum of established flows; greater flow numbers are for new flows.
+pub const MAX_FLOWS: u32 = 1 << 24;
 
 impl Flows {
-    /// The flow of a frame that is not the first of one.
-    pub fn of(self, queue: u8, number: u32) -> u32 {
+    /// The flow of a frame that belongs to an established flow.
+    pub fn flow_of(self, queue: u8, number: u32) -> u32 {
         let each = (self.count / self.queues).max(1);
-        // Odd: a bijection. Neighbours are far from each other.
+        // An odd multiplier is a bijection; it separates neighbouring numbers.
         let scattered = number.wrapping_mul(0x9e37_79b1) ^ (number >> 16);
         (scattered % each) * self.queues + u32::from(queue)
     }
 
-    /// How many there are of one queue.
-    pub fn of_queue(self) -> u32 {
+    /// Number of flows of one queue.
+    pub fn per_queue(self) -> u32 {
         (self.count / self.queues).max(1)
     }
 }
 
-/// A frame but for what changes, and the checksum of what does not.
+/// The constant bytes of a frame, and their checksums.
 #[derive(Debug, Clone)]
 struct Template {
     bytes: Vec<u8>,
@@ -88,25 +91,25 @@ struct Template {
 }
 
 impl Stream {
-    /// The frames that this queue sends of a mix.
+    /// The stream of a mix for one sending queue.
     pub fn new(mix: &Mix, addressing: &Addressing, flows: Flows, queue: u8) -> Self {
-        let template = |part: &Part| (*part, Template::new(part, addressing));
+        let template = |kind: &FrameKind| (*kind, Template::new(kind, addressing));
         Self {
-            templates: mix.parts.iter().map(template).collect(),
+            templates: mix.frames.iter().map(template).collect(),
             flows,
             queue,
         }
     }
 
-    /// Writes a frame, and returns its length without the check sequence.
+    /// Writes a frame, and returns its length without FCS.
     pub fn write(&self, trial: u16, number: u32, due: u64, room: &mut [u8]) -> usize {
-        let (part, template) = &self.templates[number as usize % self.templates.len()];
-        let flow = if part.fresh {
-            // Beyond all others, and none twice in a trial.
+        let (kind, template) = &self.templates[number as usize % self.templates.len()];
+        let flow = if kind.new_flow {
+            // Above all established flows, and unique within a trial.
             let nth = number.wrapping_mul(self.flows.queues);
-            MOST_FLOWS + nth.wrapping_add(u32::from(self.queue)) % FRESH
+            MAX_FLOWS + nth.wrapping_add(u32::from(self.queue)) % NEW_FLOWS
         } else {
-            self.flows.of(self.queue, number)
+            self.flows.flow_of(self.queue, number)
         };
         let stamp = Stamp {
             trial,
@@ -117,8 +120,8 @@ impl Stream {
         template.write(flow, &stamp, room)
     }
 
-    /// Writes the first frame of a flow for a device that is to know it, or the answer to it.
-    pub fn introduce(&self, flow: u32, kind: usize, answer: bool, room: &mut [u8]) -> usize {
+    /// Writes the frame that establishes a flow, or the reply to it.
+    pub fn write_setup(&self, flow: u32, kind: usize, is_reply: bool, room: &mut [u8]) -> usize {
         let (_, template) = &self.templates[kind];
         let stamp = Stamp {
             trial: 0,
@@ -127,49 +130,51 @@ impl Stream {
             due: 0,
         };
         let length = template.write(flow, &stamp, room);
-        if answer {
-            turn_round(&mut room[..length], template.family);
+        if is_reply {
+            swap_endpoints(&mut room[..length], template.family);
         }
         length
     }
 
-    /// One kind of each family, for [`Stream::introduce`].
+    /// One frame kind per family, for [`Stream::write_setup`].
     pub fn kinds(&self) -> Vec<usize> {
         [Family::V4, Family::V6]
             .iter()
             .filter_map(|family| {
                 self.templates
                     .iter()
-                    .position(|(part, _)| part.family == *family)
+                    .position(|(kind, _)| kind.family == *family)
             })
             .collect()
     }
 }
 
-const FRESH: u32 = (1 << FLOW_BITS) - MOST_FLOWS;
+/// Number of distinct new flows.
+const NEW_FLOWS: u32 = (1 << FLOW_BITS) - MAX_FLOWS;
 
-/// Sixteen bits of an address and a port of a flow's source.
+/// The low 16 bits of the source address, and the source port, of a flow.
 fn source_of(flow: u32) -> (u16, u16) {
-    // Odd, and modulo a power of two: a bijection. Ports are as if at random (RFC 4814).
+    // An odd multiplier modulo a power of two is a bijection. Ports look random (RFC 4814).
     let scattered = flow.wrapping_mul(0x2545_f491) & ((1 << FLOW_BITS) - 1);
     ((scattered >> 15) as u16, 0x8000 | scattered as u16)
 }
 
 impl Template {
-    fn new(part: &Part, addressing: &Addressing) -> Self {
-        let length = (part.size - CHECK_SEQUENCE) as usize;
+    fn new(kind: &FrameKind, addressing: &Addressing) -> Self {
+        // Ethernet and IP.
+        let length = (kind.size - FCS_BYTES) as usize;
         let mut bytes = Vec::with_capacity(length);
         let [source, destination] = addressing.macs;
         bytes.extend(destination);
         bytes.extend(source);
-        let ip_length = length - ETHERNET;
-        let header = part.family.header_length();
+        let ip_length = length - ETHERNET_BYTES;
+        let header = kind.family.header_length();
         let udp_length = (ip_length - header) as u16;
-        match part.family {
+        match kind.family {
             Family::V4 => {
                 bytes.extend([0x08, 0x00, 0x45, 0]);
                 bytes.extend((ip_length as u16).to_be_bytes());
-                // May not be fragmented; 64 hops; UDP.
+                // Don't fragment, TTL 64, UDP.
                 bytes.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
                 let [a, b, _, _] = addressing.source.octets();
                 bytes.extend([a, b, 0, 0]);
@@ -183,18 +188,20 @@ impl Template {
                 bytes.extend(DESTINATION_V6.octets());
             }
         }
+        // UDP, room for the stamp, and a payload of counting bytes.
         let udp = bytes.len();
         bytes.extend([0, 0]);
         bytes.extend(addressing.port.to_be_bytes());
         bytes.extend(udp_length.to_be_bytes());
         bytes.extend([0, 0]);
-        bytes.resize(udp + UDP + STAMP, 0);
+        bytes.resize(udp + UDP_BYTES + STAMP_BYTES, 0);
         let payload = (0..length - bytes.len()).map(|at| at as u8);
         bytes.extend(payload.collect::<Vec<u8>>());
-        let ip = &bytes[ETHERNET..udp];
-        let addresses = &ip[ip.len() - 2 * address_length(part.family)..];
+        // Checksums of all constant bytes.
+        let ip = &bytes[ETHERNET_BYTES..udp];
+        let addresses = &ip[ip.len() - 2 * address_length(kind.family)..];
         Self {
-            family: part.family,
+            family: kind.family,
             ip_sum: sum(ip),
             udp_sum: sum(addresses) + u32::from(udp_length) + 17 + sum(&bytes[udp..]),
             bytes,
@@ -206,21 +213,24 @@ impl Template {
         let frame = &mut room[..length];
         frame.copy_from_slice(&self.bytes);
         let header = self.family.header_length();
-        let udp = ETHERNET + header;
+        let udp = ETHERNET_BYTES + header;
+        // The flow's source address and port, then the stamp.
         let (address, port) = source_of(flow);
         // The last two bytes of the source address.
         let at = udp - address_length(self.family) - 2;
         frame[at..at + 2].copy_from_slice(&address.to_be_bytes());
         frame[udp..udp + 2].copy_from_slice(&port.to_be_bytes());
         let bytes = stamp.to_bytes();
-        frame[udp + UDP..udp + UDP + STAMP].copy_from_slice(&bytes);
+        frame[udp + UDP_BYTES..udp + UDP_BYTES + STAMP_BYTES].copy_from_slice(&bytes);
+        // Add the changed bytes to the checksums.
         if self.family == Family::V4 {
             let checksum = !fold(self.ip_sum + u32::from(address));
-            frame[ETHERNET + 10..ETHERNET + 12].copy_from_slice(&checksum.to_be_bytes());
+            frame[ETHERNET_BYTES + 10..ETHERNET_BYTES + 12]
+                .copy_from_slice(&checksum.to_be_bytes());
         }
         let changed = u32::from(address) + u32::from(port) + sum(&bytes);
         let checksum = match !fold(self.udp_sum + changed) {
-            // Zero would say that there is none.
+            // A checksum field of zero means "no checksum".
             0 => 0xffff,
             other => other,
         };
@@ -229,30 +239,30 @@ impl Template {
     }
 }
 
-/// Exchanges source and destination; no checksum changes by it.
-fn turn_round(frame: &mut [u8], family: Family) {
+/// Swaps source and destination. All checksums stay valid.
+fn swap_endpoints(frame: &mut [u8], family: Family) {
     let (to, from) = frame.split_at_mut(6);
     to.swap_with_slice(&mut from[..6]);
     let length = address_length(family);
-    let udp = ETHERNET + family.header_length();
+    let udp = ETHERNET_BYTES + family.header_length();
     let (source, destination) = frame[udp - 2 * length..udp].split_at_mut(length);
     source.swap_with_slice(destination);
     let (source, destination) = frame[udp..udp + 4].split_at_mut(2);
     source.swap_with_slice(destination);
 }
 
-/// What a frame that arrives is.
+/// Classification of an arriving frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// A frame of a tester, whole.
-    Whole(Stamp, Family),
-    /// One that has been changed on its way.
+    /// A frame of a tester with valid checksums.
+    Intact(Stamp, Family),
+    /// A frame of a tester that was changed on the path.
     Corrupted,
-    /// Somebody else's.
+    /// A frame of another sender.
     Foreign,
 }
 
-/// Reads a frame. The source and destination of Ethernet, and hops, may be others than sent: a router's.
+/// Classifies an arriving frame. MAC addresses and TTL are not checked, because a router changes them.
 pub fn read(frame: &[u8], port: u16) -> Arrival {
     let family = match frame.get(12..15) {
         Some([0x08, 0x00, 0x45]) => Family::V4,
@@ -260,15 +270,15 @@ pub fn read(frame: &[u8], port: u16) -> Arrival {
         _ => return Arrival::Foreign,
     };
     let protocol = match family {
-        Family::V4 => frame.get(ETHERNET + 9),
-        Family::V6 => frame.get(ETHERNET + 6),
+        Family::V4 => frame.get(ETHERNET_BYTES + 9),
+        Family::V6 => frame.get(ETHERNET_BYTES + 6),
     };
-    let udp = ETHERNET + family.header_length();
+    let udp = ETHERNET_BYTES + family.header_length();
     if protocol != Some(&17) || frame.get(udp + 2..udp + 4) != Some(&port.to_be_bytes()[..]) {
         return Arrival::Foreign;
     }
     let length = word(frame, udp + 4) as usize;
-    // Frames may be padded behind it.
+    // Padding may follow the datagram.
     let Some(datagram) = frame.get(udp..udp + length) else {
         return Arrival::Corrupted;
     };
@@ -277,13 +287,15 @@ pub fn read(frame: &[u8], port: u16) -> Arrival {
     if fold(checked) != 0xffff {
         return Arrival::Corrupted;
     }
-    let stamp = datagram.get(UDP..UDP + STAMP).and_then(Stamp::of_bytes);
-    stamp.map_or(Arrival::Foreign, |stamp| Arrival::Whole(stamp, family))
+    let stamp = datagram
+        .get(UDP_BYTES..UDP_BYTES + STAMP_BYTES)
+        .and_then(Stamp::of_bytes);
+    stamp.map_or(Arrival::Foreign, |stamp| Arrival::Intact(stamp, family))
 }
 
 impl Stamp {
-    fn to_bytes(self) -> [u8; STAMP] {
-        let mut bytes = [0; STAMP];
+    fn to_bytes(self) -> [u8; STAMP_BYTES] {
+        let mut bytes = [0; STAMP_BYTES];
         bytes[..2].copy_from_slice(&TAG.to_be_bytes());
         bytes[2..4].copy_from_slice(&self.trial.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.number.to_be_bytes());
@@ -318,7 +330,7 @@ fn address_length(family: Family) -> usize {
     }
 }
 
-/// The sum of RFC 1071 before folding; of fewer than 128 KiB.
+/// The checksum of RFC 1071 before folding, for less than 128 KiB.
 fn sum(bytes: &[u8]) -> u32 {
     let (pairs, rest) = bytes.as_chunks::<2>();
     let pairs = pairs

@@ -1,28 +1,32 @@
-//! Measures what lies between two NICs of this machine, as RFC 2544 says: frames leave through one by
-//! AF_XDP and come back through the other, numbered, with the time at which they were due.
+//! RFC 2544 tester: measures the path between two NICs of this machine. AF_XDP sockets send frames
+//! through one NIC and receive them from the other. Each frame carries a sequence number and its due time.
 //!
 //! ```text
 //!   procedures (rfc2544) ── trials ── tester ── senders ──► tx NIC ──┐
-//!                                        │                     what is measured
+//!                                        │                     device under test
 //!                                        └──── sinks ◄──── rx NIC ───┘
 //! ```
 #![forbid(unsafe_code)]
 
-/// Where threads run.
+/// CPU affinity of threads.
 pub mod cpu;
-/// What a frame looks like, and what is told by one that arrives.
+/// Frames: layout, flows, stamps, and the check of arriving frames.
 pub mod frame;
-/// What holds a measurement back.
+/// Sizes of Ethernet frames and headers.
+pub mod headers;
+/// The component that limits a measurement.
 pub mod limit;
-/// Sizes of frames, and mixes of them.
+/// Mixes of frame sizes, such as IMIX.
 pub mod mix;
-/// An interface that is to be used.
+/// Interfaces: state, speed, PCIe slot, current use.
 pub mod port;
-/// Throughput, loss, bursts and latency, made of trials.
+/// The procedures of RFC 2544: throughput, frame loss, back-to-back frames, latency.
 pub mod rfc2544;
-/// What has arrived of a trial.
+/// Counters and latencies of one receive queue.
 mod sink;
-/// Sends and receives.
+/// The tester: interfaces, sockets and trials.
 pub mod tester;
-/// One measurement, and its outcome.
+/// Loops of the sending and receiving threads.
+mod transfer;
+/// One trial: load and outcome.
 pub mod trial;

@@ -1,113 +1,78 @@
+//! Mixes of frame sizes, such as IMIX.
+
 use std::str::FromStr;
 
-/// Preamble, start of frame and the gap between two frames, in bytes (IEEE 802.3).
-pub const BETWEEN_FRAMES: u32 = 20;
-/// The check sequence of a frame, which NICs add: sizes of RFC 2544 include it.
-pub const CHECK_SEQUENCE: u32 = 4;
-/// The longest frame of Ethernet without tags.
-pub const LONGEST: u32 = 1518;
+use crate::headers::{Family, INTERFRAME_BYTES, MAX_FRAME_BYTES};
 
-/// What the tester writes behind the UDP header: tag, number of the trial, number of the frame, queue that
-/// sent it, and when it was due. As much as fits into 64 bytes.
-pub const STAMP: usize = 18;
-/// Bytes of the header of a frame.
-pub(crate) const ETHERNET: usize = 14;
-/// Bytes of the header of UDP.
-pub(crate) const UDP: usize = 8;
-
-/// IP's version.
+/// Size and family of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4
-    V4,
-    /// IPv6
-    V6,
-}
-
-impl Family {
-    /// The shortest frame that has room for what the tester writes into it.
-    pub fn shortest(self) -> u32 {
-        (ETHERNET + self.header_length() + UDP + STAMP) as u32 + CHECK_SEQUENCE
-    }
-
-    /// Bytes of its IP header.
-    pub(crate) fn header_length(self) -> usize {
-        match self {
-            Self::V4 => 20,
-            Self::V6 => 40,
-        }
-    }
-}
-
-/// One kind of frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
-    /// With the check sequence, without what is between frames, in bytes.
+pub struct FrameKind {
+    /// Bytes with FCS, without preamble and interframe gap.
     pub size: u32,
-    /// Its family.
+    /// The IP version.
     pub family: Family,
-    /// Is each of them the first of a flow?
-    pub fresh: bool,
+    /// Whether each frame of this kind starts a new flow.
+    pub new_flow: bool,
 }
 
-/// Frames that follow each other, again and again.
+/// A sequence of frames that a sender repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mix {
-    /// What it was asked for by: `64`, `imix`.
+    /// The name on the command line: `64`, `imix`.
     pub name: String,
-    /// In the order in which they are sent.
-    pub parts: Vec<Part>,
+    /// The frames, in the order of sending.
+    pub frames: Vec<FrameKind>,
 }
 
 impl Mix {
     /// Frames of one size.
     ///
     /// # Errors
-    /// If a frame of this family cannot be so short or so long.
-    pub fn of_size(size: u32, family: Family) -> Result<Self, String> {
+    /// If a frame of this family cannot have this size.
+    pub fn with_size(size: u32, family: Family) -> Result<Self, String> {
         let shortest = family.shortest();
-        if !(shortest..=LONGEST).contains(&size) {
+        if !(shortest..=MAX_FRAME_BYTES).contains(&size) {
             return Err(format!(
-                "a frame has {shortest} to {LONGEST} bytes, check sequence included; {size} is none of them"
+                "frame size must be {shortest} to {MAX_FRAME_BYTES} bytes with FCS, got {size}"
             ));
         }
         let name = match family {
             Family::V4 => size.to_string(),
             Family::V6 => format!("{size}v6"),
         };
-        let fresh = false;
-        let parts = vec![Part {
+        let new_flow = false;
+        let frames = vec![FrameKind {
             size,
             family,
-            fresh,
+            new_flow,
         }];
-        Ok(Self { name, parts })
+        Ok(Self { name, frames })
     }
 
-    /// Mean size, in bytes.
+    /// Mean frame size, in bytes with FCS.
     pub fn mean_size(&self) -> f64 {
-        let sum: u32 = self.parts.iter().map(|part| part.size).sum();
-        f64::from(sum) / self.parts.len() as f64
+        let sum: u32 = self.frames.iter().map(|kind| kind.size).sum();
+        f64::from(sum) / self.frames.len() as f64
     }
 
-    /// Frames a second that a line of so many bits a second carries.
+    /// Line rate in frames per second of a link with this speed in bits per second.
     pub fn line_rate(&self, bits: f64) -> f64 {
-        bits / 8.0 / (self.mean_size() + f64::from(BETWEEN_FRAMES))
+        bits / 8.0 / (self.mean_size() + f64::from(INTERFRAME_BYTES))
     }
 }
 
-/// Of this many, and so long: `(count, size, family, fresh)`.
+/// Frames of one kind in a mix: `(count, size, family, new_flow)`.
 type Share = (usize, u32, Family, bool);
 
-/// Seven short frames, four of medium size and a long one: "simple IMIX", as RFC 6985 names it in genome
-/// notation `aaaaaaadddde`, give or take sizes.
+/// "Simple IMIX": seven short frames, four medium frames and one long frame. RFC 6985 writes the mix as
+/// genome `aaaaaaadddde`; the sizes differ slightly.
 const IMIX: [Share; 3] = [
     (7, 64, Family::V4, false),
     (4, 594, Family::V4, false),
     (1, 1518, Family::V4, false),
 ];
-/// Mixed as RFC 9411 asks (section 4.3: both families; 7.1: several kinds of traffic at once): what an
-/// edge sees of datagrams. Four of five frames are IPv4, half are long, one in 50 is the first of a flow.
+/// Datagrams at a network edge, mixed as RFC 9411 requires (section 4.3: both families; 7.1: several kinds
+/// of traffic at once). 80 % of the frames are IPv4, half are long, 1 in 50 starts a flow.
 const EDGE: [Share; 7] = [
     (14, 1518, Family::V4, false),
     (8, 128, Family::V4, false),
@@ -117,7 +82,7 @@ const EDGE: [Share; 7] = [
     (6, 1518, Family::V6, false),
     (4, 128, Family::V6, false),
 ];
-/// The same between machines: more IPv6, either long or short, one in 100 is the first of a flow.
+/// Datagrams between servers: half IPv6, long or short frames only, 1 in 100 starts a flow.
 const DATACENTER: [Share; 5] = [
     (30, 1518, Family::V4, false),
     (19, 64, Family::V4, false),
@@ -126,7 +91,7 @@ const DATACENTER: [Share; 5] = [
     (20, 128, Family::V6, false),
 ];
 
-/// What stands for frames on a command line.
+/// Values that the command line accepts.
 const NAMES: &str = "a size in bytes (64), one of IPv6 (128v6), imix, edge, or datacenter";
 
 impl FromStr for Mix {
@@ -144,30 +109,30 @@ impl FromStr for Mix {
                 };
                 let size = digits
                     .parse()
-                    .map_err(|_| format!("{text:?} is not {NAMES}"))?;
-                return Self::of_size(size, family);
+                    .map_err(|_| format!("unknown mix {text:?}; use {NAMES}"))?;
+                return Self::with_size(size, family);
             }
         };
         Ok(Self {
             name: text.to_owned(),
-            parts: spread(shares),
+            frames: spread(shares),
         })
     }
 }
 
-/// All of them, each kind as evenly among the others as it goes.
-fn spread(shares: &[Share]) -> Vec<Part> {
+/// The frames of a mix, with each kind spread evenly over the sequence.
+fn spread(shares: &[Share]) -> Vec<FrameKind> {
     let mut placed = Vec::new();
-    for &(count, size, family, fresh) in shares {
-        let part = Part {
+    for &(count, size, family, new_flow) in shares {
+        let kind = FrameKind {
             size,
             family,
-            fresh,
+            new_flow,
         };
-        placed.extend((0..count).map(|n| ((n as f64 + 0.5) / count as f64, part)));
+        placed.extend((0..count).map(|n| ((n as f64 + 0.5) / count as f64, kind)));
     }
     placed.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    placed.into_iter().map(|(_, part)| part).collect()
+    placed.into_iter().map(|(_, kind)| kind).collect()
 }
 
 #[cfg(test)]
@@ -175,35 +140,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_fill_a_line() {
+    fn line_rate_matches_known_values() {
         let ten_gigabit = 10e9;
         let shortest: Mix = "64".parse().unwrap();
-        // The number that everybody knows.
+        // The well-known rate of 64-byte frames at 10 Gbit/s.
         assert_eq!(shortest.line_rate(ten_gigabit).round(), 14_880_952.0);
         let longest: Mix = "1518".parse().unwrap();
         assert_eq!(longest.line_rate(ten_gigabit).round(), 812_744.0);
     }
 
     #[test]
-    fn a_mix_has_its_shares_spread() {
+    fn mix_spreads_its_frame_kinds_evenly() {
         let imix: Mix = "imix".parse().unwrap();
-        let sizes: Vec<u32> = imix.parts.iter().map(|part| part.size).collect();
+        let sizes: Vec<u32> = imix.frames.iter().map(|kind| kind.size).collect();
         assert_eq!(sizes.iter().filter(|&&size| size == 64).count(), 7);
         assert_eq!(sizes.iter().filter(|&&size| size == 594).count(), 4);
         assert_eq!(sizes.iter().filter(|&&size| size == 1518).count(), 1);
-        // Nothing comes twice in a row but the commonest.
+        // Only the most frequent size may repeat.
         assert!(
             sizes
                 .windows(2)
                 .all(|pair| pair[0] != pair[1] || pair[0] == 64)
         );
         let edge: Mix = "edge".parse().unwrap();
-        assert_eq!(edge.parts.len(), 50);
-        assert_eq!(edge.parts.iter().filter(|part| part.fresh).count(), 1);
+        assert_eq!(edge.frames.len(), 50);
+        assert_eq!(edge.frames.iter().filter(|kind| kind.new_flow).count(), 1);
     }
 
     #[test]
-    fn what_is_no_frame_is_refused_with_what_is_one() {
+    fn invalid_size_is_rejected_with_valid_range() {
         let error = |text: &str| text.parse::<Mix>().unwrap_err();
         assert!(error("63").contains("64 to 1518"));
         assert!(error("64v6").contains("84 to 1518"));

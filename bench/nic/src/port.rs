@@ -1,3 +1,5 @@
+//! Interfaces of the tester: state, speed, PCIe slot, current use.
+
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -8,38 +10,38 @@ use bailey_datapath::Queues;
 use bailey_datapath::kernel::netlink::interface_by_name;
 use nix::ifaddrs::getifaddrs;
 
-/// An interface that frames leave through, or come back by.
+/// An interface that sends or receives frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// Its name in this thread's network namespace.
+    /// Name in the network namespace of the calling thread.
     pub name: String,
-    /// Its index there.
+    /// ifindex in that namespace.
     pub index: u32,
-    /// Its hardware address.
+    /// MAC address.
     pub mac: [u8; 6],
-    /// Each can have a socket.
+    /// Queues; each can have an AF_XDP socket.
     pub queues: Queues,
-    /// Megabits a second, if it tells.
+    /// Link speed in Mbit/s, if the driver reports it.
     pub speed: Option<u64>,
-    /// What it is plugged into: `8.0 GT/s PCIe x4`.
+    /// PCIe slot, such as `8.0 GT/s PCIe x4`; none for virtual interfaces.
     pub slot: Option<Slot>,
 }
 
 /// A PCI Express slot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
-    /// Of one lane: transfers a second.
+    /// Transfers per second of one lane.
     pub transfers: f64,
-    /// How many lanes there are.
+    /// Number of lanes.
     pub lanes: f64,
 }
 
 impl Eq for Slot {}
 
 impl Slot {
-    /// Bits a second in each direction, without what lanes spend on encoding.
+    /// Bits per second in each direction, without line encoding.
     pub fn bits(&self) -> f64 {
-        // 8b/10b until 5 GT/s, 128b/130b since.
+        // 8b/10b up to 5 GT/s, 128b/130b above.
         let encoding = if self.transfers > 5e9 {
             128.0 / 130.0
         } else {
@@ -62,22 +64,22 @@ impl Slot {
 }
 
 impl Port {
-    /// Looks an interface up, and refuses one that the machine needs.
+    /// Looks up an interface, and rejects an interface that the machine uses.
     ///
     /// # Errors
-    /// If there is none of this name, it is down, it is not Ethernet, or, unless forced, it has addresses
-    /// or a default route.
+    /// If the interface does not exist, is down or is not Ethernet; without `force` also if it has an
+    /// address or a default route.
     pub fn open(name: &str, force: bool) -> Result<Self> {
         let state = interface_by_name(name)?
-            .with_context(|| format!("there is no interface {name}; `ip link` lists them"))?;
+            .with_context(|| format!("no interface {name}; `ip link` lists all"))?;
         let mac = state.mac.filter(|mac| *mac != [0; 6]);
-        let mac = mac.with_context(|| format!("{name} is no Ethernet"))?;
-        ensure!(state.up, "{name} is down; ip link set {name} up");
+        let mac = mac.with_context(|| format!("{name} is not an Ethernet interface"))?;
+        ensure!(state.up, "{name} is down; run `ip link set {name} up`");
         wait_for_carrier(name)?;
-        if !force && let Some(use_of_it) = used_for(name)? {
+        if !force && let Some(found_use) = find_use(name)? {
             bail!(
-                "{name} {use_of_it}, and the tester would take every frame that arrives there; \
-                 choose another interface, or insist with --force"
+                "{name} {found_use}, and the tester would consume every frame that arrives there; \
+                 choose another interface or use --force"
             );
         }
         let one = Queues {
@@ -94,37 +96,37 @@ impl Port {
         })
     }
 
-    /// Frames that it says it dropped on reception so far.
+    /// Frames that the interface dropped on reception since it was created.
     pub(crate) fn dropped(&self) -> Result<u64> {
         let path = "/proc/thread-self/net/dev";
         let text = fs::read_to_string(path).context(path)?;
         let mut lines = text.lines().map(str::trim_start);
         let line = lines.find_map(|line| line.strip_prefix(&self.name)?.strip_prefix(':'));
-        let fields = line.with_context(|| format!("{} is gone", self.name))?;
-        // Bytes, packets, errors, then what was dropped or missed, and what the FIFO lost.
+        let fields = line.with_context(|| format!("interface {} no longer exists", self.name))?;
+        // Columns: bytes, packets, errors, dropped or missed, FIFO overruns.
         let fields = fields.split_whitespace().skip(2).take(3);
         Ok(fields.filter_map(|field| field.parse::<u64>().ok()).sum())
     }
 }
 
-/// How long a card may take until it has its carrier back, after a program came or went.
+/// How long a NIC may take to restore its carrier after a program is attached or detached.
 const CARRIER: Duration = Duration::from_secs(10);
 
-/// Waits for it.
+/// Waits until the interface has a carrier.
 pub(crate) fn wait_for_carrier(name: &str) -> Result<()> {
     let begun = Instant::now();
     while !interface_by_name(name)?.is_some_and(|state| state.running) {
         ensure!(
             begun.elapsed() < CARRIER,
-            "{name} has no carrier: is its cable plugged in, and the other end up?"
+            "{name} has no carrier; check the cable and the remote port"
         );
         sleep(Duration::from_millis(20));
     }
     Ok(())
 }
 
-/// What the machine uses an interface for.
-fn used_for(name: &str) -> Result<Option<String>> {
+/// The address or route for which the machine uses an interface.
+fn find_use(name: &str) -> Result<Option<String>> {
     if has_default_route(name)? {
         return Ok(Some("carries a default route".into()));
     }
@@ -152,16 +154,16 @@ fn has_default_route(name: &str) -> Result<bool> {
     let v4 = fs::read_to_string(path).context(path)?;
     let any = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        // Interface, destination, …, mask.
+        // Columns: interface, destination, …, mask.
         fields.first() == Some(&name)
             && fields.get(1) == Some(&"00000000")
             && fields.get(7) == Some(&"00000000")
     };
-    // Without IPv6 there is no such file.
+    // The file does not exist without IPv6.
     let v6 = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap_or_default();
     let any_v6 = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        // Destination, its length, …, interface.
+        // Columns: destination, prefix length, …, interface.
         fields.last() == Some(&name)
             && fields.get(1) == Some(&"00")
             && fields[0].bytes().all(|byte| byte == b'0')
@@ -174,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_carry_what_the_standard_says() {
+    fn slot_bandwidth_matches_the_standard() {
         let third = Slot {
             transfers: 8e9,
             lanes: 4.0,
@@ -188,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_does_not_exist_is_named() {
+    fn missing_interface_is_named_in_the_error() {
         let error = Port::open("nosuch0", true).unwrap_err().to_string();
         assert!(error.contains("no interface nosuch0"), "{error}");
     }
 
     #[test]
-    fn loopback_is_no_ethernet() {
+    fn loopback_is_rejected_as_not_ethernet() {
         let error = Port::open("lo", true).unwrap_err().to_string();
-        assert!(error.contains("lo is no"), "{error}");
+        assert!(error.contains("lo is not"), "{error}");
     }
 }

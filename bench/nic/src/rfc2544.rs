@@ -4,39 +4,39 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::trial::{Link, Load, Outcome};
+use crate::trial::{Link, Load, TrialOutcome};
 
-/// What all procedures go by.
+/// Parameters of all procedures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
-    /// Frames a second that the line carries; infinite if nobody knows.
-    pub line: f64,
-    /// How long a trial lasts. RFC 2544 says 60 s for results that count.
+    /// Line rate in frames per second; infinite if unknown.
+    pub line_rate: f64,
+    /// Duration of a trial. RFC 2544 requires 60 s for final results.
     pub duration: Duration,
-    /// The search for a rate ends when it is known to this share of itself.
+    /// The search for a rate ends at this relative precision.
     pub resolution: f64,
 }
 
-/// The greatest rate at which nothing is lost (section 26.1).
+/// The highest rate without loss (section 26.1).
 #[derive(Debug, Clone)]
 pub struct Throughput {
-    /// Frames a second; 0 if some are lost however slowly they are sent.
+    /// Frames per second; 0 if every rate loses frames.
     pub rate: f64,
-    /// The trial at that rate; the slowest one if there is none without loss.
-    pub best: Outcome,
-    /// The first trial, as fast as it goes.
-    pub fastest: Outcome,
+    /// The trial at that rate; the slowest trial if every trial lost frames.
+    pub best: TrialOutcome,
+    /// The first trial, at line rate.
+    pub fastest: TrialOutcome,
 }
 
-/// What loses some at this share of the fastest loses always.
-const NOTHING: f64 = 1e-4;
+/// The search gives up at this share of the fastest rate.
+const GIVE_UP_SHARE: f64 = 1e-4;
 
-/// Searches for it between nothing and the line's rate.
+/// Searches the throughput between zero and line rate.
 ///
 /// # Errors
 /// If a trial fails.
-pub fn throughput(link: &mut dyn Link, plan: &Plan) -> Result<Throughput> {
-    let fastest = link.trial(Load::steady(plan.line, plan.duration))?;
+pub fn measure_throughput(link: &mut dyn Link, plan: &Plan) -> Result<Throughput> {
+    let fastest = link.trial(Load::steady(plan.line_rate, plan.duration))?;
     if fastest.lost() == 0 {
         return Ok(Throughput {
             rate: fastest.offered(),
@@ -45,16 +45,16 @@ pub fn throughput(link: &mut dyn Link, plan: &Plan) -> Result<Throughput> {
         });
     }
     let (mut low, mut high) = (0.0, fastest.offered());
-    let nothing = high * NOTHING;
-    let mut best: Option<Outcome> = None;
+    let give_up = high * GIVE_UP_SHARE;
+    let mut best: Option<TrialOutcome> = None;
     let mut slowest = fastest.clone();
-    while high - low > high * plan.resolution && high > nothing {
+    while high - low > high * plan.resolution && high > give_up {
         let rate = f64::midpoint(low, high);
         let outcome = link.trial(Load::steady(rate, plan.duration))?;
         if outcome.lost() == 0 {
             low = rate;
-            // More cannot be sent either.
-            if outcome.fell_short() {
+            // The sender cannot send more, so this rate is the maximum.
+            if outcome.is_below_load() {
                 high = rate;
             }
             best = Some(outcome);
@@ -64,27 +64,32 @@ pub fn throughput(link: &mut dyn Link, plan: &Plan) -> Result<Throughput> {
         }
     }
     Ok(Throughput {
-        rate: best.as_ref().map_or(0.0, Outcome::offered),
+        rate: best.as_ref().map_or(0.0, TrialOutcome::offered),
         best: best.unwrap_or(slowest),
         fastest,
     })
 }
 
-/// Frames lost at a share of the line's rate (section 26.3).
+/// Frame loss at a share of line rate (section 26.3).
 #[derive(Debug, Clone)]
 pub struct LossAt {
-    /// Of the line's rate, or of what the sender reaches, in percent.
+    /// Load in percent of line rate, or of the sender's rate if that is lower.
     pub load_percent: u32,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// The trial at that load.
+    pub outcome: TrialOutcome,
 }
 
-/// From the full rate in steps of 10 percent, until two in a row lose nothing.
+/// Measures the frame loss from the full rate down in steps of 10 %, until two trials in a row lose no
+/// frame.
 ///
 /// # Errors
 /// If a trial fails.
-pub fn frame_loss(link: &mut dyn Link, plan: &Plan, fastest: &Outcome) -> Result<Vec<LossAt>> {
-    let full = plan.line.min(fastest.offered());
+pub fn measure_frame_loss(
+    link: &mut dyn Link,
+    plan: &Plan,
+    fastest: &TrialOutcome,
+) -> Result<Vec<LossAt>> {
+    let full = plan.line_rate.min(fastest.offered());
     let mut points = Vec::new();
     let mut clean = 0;
     for load_percent in (1..=10).rev().map(|tenth| tenth * 10) {
@@ -102,40 +107,40 @@ pub fn frame_loss(link: &mut dyn Link, plan: &Plan, fastest: &Outcome) -> Result
     Ok(points)
 }
 
-/// The longest burst at full rate of which nothing is lost (section 26.4, as RFC 9004 mends it).
+/// The longest burst at full rate without loss (section 26.4, updated by RFC 9004).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BackToBack {
-    /// Its frames, the mean of all searches.
+    /// Frames of the burst, the mean of all searches.
     pub frames: f64,
-    /// How long a queue that long lasts at the full rate, but for what is forwarded meanwhile: the
-    /// "corrected DUT buffer time" of RFC 9004, section 6.4.
+    /// The "corrected DUT buffer time" of RFC 9004, section 6.4: the burst's duration at full rate, less
+    /// the frames that the device forwards during the burst.
     pub buffer: Duration,
-    /// Nothing was lost of the longest burst there was.
-    pub endless: bool,
+    /// Whether even the longest burst of the search lost no frame.
+    pub is_endless: bool,
 }
 
-/// Searches for it so many times.
+/// Runs `times` searches for the longest burst without loss.
 ///
 /// # Errors
 /// If a trial fails.
-pub fn back_to_back(
+pub fn measure_bursts(
     link: &mut dyn Link,
     plan: &Plan,
     throughput: &Throughput,
     times: u32,
 ) -> Result<BackToBack> {
-    let full = plan.line.min(throughput.fastest.offered());
+    let full = plan.line_rate.min(throughput.fastest.offered());
     let longest = (full * plan.duration.as_secs_f64()) as u64;
     let mut sum = 0;
-    let mut endless = true;
+    let mut is_endless = true;
     for _ in 0..times {
         let (mut low, mut high) = (0, longest + 1);
-        // Most buffers are short: from there upwards first.
+        // Most buffers are short, so the search starts small and grows.
         let mut next = FIRST_BURST.min(longest);
         let mut rising = true;
         while high - low > (low / RESOLVED_BURST).max(1) {
             let load = Load {
-                rate: plan.line,
+                rate: plan.line_rate,
                 frames: next,
                 time: plan.duration * 2,
             };
@@ -152,32 +157,33 @@ pub fn back_to_back(
             };
         }
         sum += low;
-        endless &= low == longest;
+        is_endless &= low == longest;
     }
     let frames = sum as f64 / f64::from(times.max(1));
     let buffered = frames / full * (1.0 - (throughput.rate / full).min(1.0));
     Ok(BackToBack {
         frames,
         buffer: Duration::try_from_secs_f64(buffered).context("no full rate")?,
-        endless,
+        is_endless,
     })
 }
 
-/// Where the search for a burst begins, and to which share of itself it is known.
+/// First burst of a search, in frames.
 const FIRST_BURST: u64 = 64;
+/// The search ends at a precision of one part in this number.
 const RESOLVED_BURST: u64 = 50;
 
-/// A trial for latency, at a share of the throughput (section 26.2 says all of it).
+/// Runs a trial for latency, at a share of the throughput (section 26.2 requires the full throughput).
 ///
 /// # Errors
 /// If the trial fails.
-pub fn latency(
+pub fn measure_latency(
     link: &mut dyn Link,
     plan: &Plan,
     throughput: &Throughput,
     share: f64,
-) -> Result<Outcome> {
-    // If nothing gets through without loss, a tenth of what there was.
+) -> Result<TrialOutcome> {
+    // Without a rate free of loss, use a tenth of the fastest rate.
     let rate = if throughput.rate > 0.0 {
         throughput.rate
     } else {
@@ -191,114 +197,114 @@ mod tests {
     use super::*;
     use crate::trial::outcome;
 
-    /// Forwards at a rate, and holds so many frames.
+    /// A device that forwards at a rate and has a buffer, behind a sender of limited rate.
     struct Queue {
         rate: f64,
-        holds: f64,
-        sender: f64,
+        buffer: f64,
+        sender_rate: f64,
         trials: Vec<Load>,
     }
 
     impl Queue {
-        fn new(rate: f64, holds: f64) -> Self {
+        fn new(rate: f64, buffer: f64) -> Self {
             Self {
                 rate,
-                holds,
-                sender: 1e6,
+                buffer,
+                sender_rate: 1e6,
                 trials: Vec::new(),
             }
         }
     }
 
     impl Link for Queue {
-        fn trial(&mut self, load: Load) -> Result<Outcome> {
+        fn trial(&mut self, load: Load) -> Result<TrialOutcome> {
             self.trials.push(load);
-            let rate = load.rate.min(self.sender);
+            let rate = load.rate.min(self.sender_rate);
             let sent = (rate * load.time.as_secs_f64()).min(load.frames as f64);
             let elapsed = sent / rate;
-            let received = (self.rate * elapsed + self.holds).min(sent);
+            let received = (self.rate * elapsed + self.buffer).min(sent);
             let elapsed = Duration::from_secs_f64(elapsed);
             Ok(outcome(load, sent as u64, elapsed, received as u64))
         }
     }
 
-    fn plan(line: f64) -> Plan {
+    fn plan(line_rate: f64) -> Plan {
         Plan {
-            line,
+            line_rate,
             duration: Duration::from_secs(1),
             resolution: 0.01,
         }
     }
 
-    fn near(measured: f64, expected: f64, share: f64) {
+    fn assert_near(measured: f64, expected: f64, share: f64) {
         let off = (measured - expected).abs();
         assert!(off <= expected * share, "{measured} is not {expected}");
     }
 
     #[test]
-    fn finds_what_a_device_forwards() {
+    fn throughput_is_the_rate_of_the_device() {
         for rate in [3e3, 250e3, 499e3] {
             let mut queue = Queue::new(rate, 10.0);
-            let found = throughput(&mut queue, &plan(500e3)).unwrap();
-            near(found.rate, rate, 0.015);
+            let found = measure_throughput(&mut queue, &plan(500e3)).unwrap();
+            assert_near(found.rate, rate, 0.015);
             assert!(found.rate <= rate + 10.0);
             assert_eq!(found.best.lost(), 0);
-            // Seven halvings are a percent; slow devices take more.
+            // Seven halvings reach one percent; slow devices need more.
             let halvings = (500e3 / rate).log2().ceil() as usize + 8;
             assert!(queue.trials.len() <= halvings, "{}", queue.trials.len());
         }
     }
 
     #[test]
-    fn a_line_without_loss_takes_one_trial() {
+    fn lossless_link_takes_one_trial() {
         let mut queue = Queue::new(2e6, 0.0);
-        let found = throughput(&mut queue, &plan(500e3)).unwrap();
-        near(found.rate, 500e3, 1e-6);
+        let found = measure_throughput(&mut queue, &plan(500e3)).unwrap();
+        assert_near(found.rate, 500e3, 1e-6);
         assert_eq!(queue.trials.len(), 1);
-        // Faster than the sender is as fast as the sender.
-        let found = throughput(&mut queue, &plan(f64::INFINITY)).unwrap();
-        near(found.rate, 1e6, 1e-6);
+        // The sender limits a faster device.
+        let found = measure_throughput(&mut queue, &plan(f64::INFINITY)).unwrap();
+        assert_near(found.rate, 1e6, 1e-6);
     }
 
     #[test]
-    fn what_always_loses_has_no_throughput() {
-        let found = throughput(&mut Queue::new(0.0, 0.0), &plan(500e3)).unwrap();
+    fn always_lossy_link_has_zero_throughput() {
+        let found = measure_throughput(&mut Queue::new(0.0, 0.0), &plan(500e3)).unwrap();
         assert_eq!(found.rate, 0.0);
         assert!(found.best.lost() > 0);
     }
 
     #[test]
-    fn loss_is_told_until_two_trials_lose_nothing() {
+    fn frame_loss_stops_after_two_lossless_trials() {
         let mut queue = Queue::new(350e3, 0.0);
         let fastest = queue
             .trial(Load::steady(500e3, Duration::from_secs(1)))
             .unwrap();
-        let points = frame_loss(&mut queue, &plan(500e3), &fastest).unwrap();
+        let points = measure_frame_loss(&mut queue, &plan(500e3), &fastest).unwrap();
         let loads: Vec<u32> = points.iter().map(|point| point.load_percent).collect();
         assert_eq!(loads, [100, 90, 80, 70, 60]);
-        near(points[0].outcome.lost_percent(), 30.0, 0.001);
+        assert_near(points[0].outcome.lost_percent(), 30.0, 0.001);
         assert_eq!(points[3].outcome.lost(), 0);
     }
 
     #[test]
-    fn bursts_tell_the_buffer() {
+    fn burst_length_yields_the_buffer_time() {
         let mut queue = Queue::new(250e3, 1000.0);
-        let found = throughput(&mut queue, &plan(500e3)).unwrap();
-        let bursts = back_to_back(&mut queue, &plan(500e3), &found, 3).unwrap();
-        // While 2000 arrive, half of them leave.
-        near(bursts.frames, 2000.0, 0.03);
-        // A thousand frames at the full rate.
-        near(bursts.buffer.as_secs_f64(), 2e-3, 0.05);
-        assert!(!bursts.endless);
+        let found = measure_throughput(&mut queue, &plan(500e3)).unwrap();
+        let bursts = measure_bursts(&mut queue, &plan(500e3), &found, 3).unwrap();
+        // While 2000 frames arrive, the device forwards 1000.
+        assert_near(bursts.frames, 2000.0, 0.03);
+        // The buffer holds 1000 frames, which take 2 ms at full rate.
+        assert_near(bursts.buffer.as_secs_f64(), 2e-3, 0.05);
+        assert!(!bursts.is_endless);
     }
 
     #[test]
-    fn a_burst_without_end_is_called_so() {
+    fn lossless_burst_is_endless() {
         let mut queue = Queue::new(2e6, 0.0);
-        let found = throughput(&mut queue, &plan(500e3)).unwrap();
-        let bursts = back_to_back(&mut queue, &plan(500e3), &found, 1).unwrap();
-        assert!(bursts.endless);
+        let found = measure_throughput(&mut queue, &plan(500e3)).unwrap();
+        let bursts = measure_bursts(&mut queue, &plan(500e3), &found, 1).unwrap();
+        assert!(bursts.is_endless);
         assert_eq!(bursts.buffer, Duration::ZERO);
-        near(bursts.frames, 500e3, 0.001);
+        assert_near(bursts.frames, 500e3, 0.001);
     }
 }

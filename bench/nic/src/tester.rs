@@ -1,8 +1,10 @@
+//! The tester: two interfaces, their AF_XDP sockets, and trials over them.
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, sleep, yield_now};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,48 +14,49 @@ use aya::programs::{Xdp, XdpMode};
 use bailey_datapath::kernel::xsk::{BATCH, Copies, Lost, Socket};
 
 use crate::cpu;
-use crate::frame::{Addressing, Flows, MOST_FLOWS, Stream};
+use crate::frame::{Addressing, Flows, MAX_FLOWS, Stream};
 use crate::mix::Mix;
 use crate::port::{Port, wait_for_carrier};
-use crate::sink::{Sink, latencies};
-use crate::trial::{Link, Load, Outcome};
+use crate::sink::{Sink, empty_histogram};
+use crate::transfer::{Sent, collect, emit, flush, send_all};
+use crate::trial::{Link, Load, TrialOutcome};
 
-/// How a tester is set up.
+/// Configuration of a tester.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Frames leave through this interface.
+    /// The interface that frames leave through.
     pub sending: String,
-    /// And come back by this one.
+    /// The interface that frames come back through.
     pub receiving: String,
-    /// Take interfaces that the machine uses.
+    /// Use an interface even if it has an address or a default route.
     pub force: bool,
-    /// May frames be copied?
+    /// Whether the kernel may copy frames.
     pub copies: Copies,
-    /// Sending queues, each a thread; 0 is as many as half of the CPUs, and as there are.
+    /// Sending queues, one thread each. 0: half the number of CPUs. The NIC's queues are the limit.
     pub queues: u32,
-    /// CPUs for the threads, the senders' first; none is the kernel's choice.
+    /// CPUs of the threads, senders first. Empty: the scheduler chooses.
     pub cpus: Vec<usize>,
-    /// Different 5-tuples.
+    /// Number of different 5-tuples.
     pub flows: u32,
-    /// The Ethernet address that frames are for: a router's, or else the receiving interface's.
+    /// Destination MAC of frames, for example a router's. Default: the receiving interface's.
     pub via: Option<[u8; 6]>,
-    /// The same for answers, which open flows both ways before a trial.
+    /// Destination MAC of the replies that establish flows before a trial.
     pub via_back: Option<[u8; 6]>,
-    /// Sources are in the /16 around it.
+    /// Source addresses are in the /16 around this address.
     pub source: Ipv4Addr,
-    /// Whom frames are for.
+    /// Destination address of all IPv4 frames.
     pub destination: Ipv4Addr,
-    /// Its UDP port.
+    /// Destination UDP port.
     pub port: u16,
-    /// How long a trial waits once the last frame is sent, for late ones, and for queues to empty. RFC 2544,
-    /// section 23, says two seconds.
+    /// How long a trial waits after its last frame, for late frames and for queues to empty. RFC 2544,
+    /// section 23, requires two seconds.
     pub settle: Duration,
 }
 
-/// Two interfaces with their sockets. While it exists, frames that arrive at the receiving one do not
-/// reach the machine's stack.
+/// Two interfaces with their sockets. While a tester exists, frames that arrive at the receiving
+/// interface do not reach the kernel network stack.
 pub struct Tester {
-    /// Both interfaces, the sending one first.
+    /// The sending and the receiving interface.
     pub ports: [Port; 2],
     senders: Vec<Socket>,
     receivers: Vec<Socket>,
@@ -63,41 +66,40 @@ pub struct Tester {
     streams: Vec<Stream>,
     trials: u16,
     clock: Instant,
-    /// How XDP is attached, by interface.
+    /// XDP mode (native or generic), by interface.
     modes: BTreeMap<String, &'static str>,
-    // After the sockets: a driver gives its queues back before the program goes.
+    // Dropped after the sockets: a driver must release its queues before the program is detached.
     _programs: [Ebpf; 2],
 }
 
 static ARRIVE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/arrive.bpf.o"));
-/// How fast flows are introduced, in frames a second.
-const INTRODUCTIONS: f64 = 50e3;
-/// No sender is faster than this: room for what it may send.
+/// Rate at which flows are established, in frames per second.
+const SETUP_RATE: f64 = 50e3;
+/// No sender exceeds this rate, in frames per second; it bounds the memory of a sink.
 const FASTEST: f64 = 40e6;
-/// A NIC that takes nothing for so long is stuck.
-const STUCK: Duration = Duration::from_secs(1);
 
 impl Tester {
-    /// Takes both interfaces, and introduces nothing yet.
+    /// Opens both interfaces; establishes no flow yet.
     ///
     /// # Errors
     /// If an interface cannot be used, or root is missing.
     pub fn open(options: Options, mix: Mix) -> Result<Self> {
         ensure!(
             options.sending != options.receiving,
-            "frames leave and come back by two interfaces; {} is one",
+            "the tester needs two different interfaces, got {} twice",
             options.sending
         );
         ensure!(
-            (1..=MOST_FLOWS).contains(&options.flows),
-            "1 to {MOST_FLOWS} flows can be told apart"
+            (1..=MAX_FLOWS).contains(&options.flows),
+            "--flows must be 1 to {MAX_FLOWS}, got {}",
+            options.flows
         );
         let names = [&options.sending, &options.receiving];
         let [sending, receiving] = names.map(|name| Port::open(name, options.force));
         let ports = [sending?, receiving?];
         let mut modes = BTreeMap::new();
-        // The sending one as well: drivers do without copies only beside a program, and veth hands
-        // over what was redirected only to one.
+        // The sending interface needs a program too: drivers offer zero-copy only with a program
+        // attached, and veth delivers redirected frames only to a peer with one.
         let mut attach = |port: &Port| -> Result<Ebpf> {
             let (object, mode) = attach(port)?;
             modes.insert(port.name.clone(), mode);
@@ -118,11 +120,11 @@ impl Tester {
             opened.collect()
         };
         let senders = open(&ports[0], wanted.min(ports[0].queues.sending))?;
-        // All of them: the NIC chooses.
+        // Every receive queue needs a socket, because the NIC's RSS selects the queue.
         let receivers = open(&ports[1], ports[1].queues.receiving)?;
         let map = programs[1]
             .map_mut("sockets")
-            .context("no map of sockets")?;
+            .context("the BPF object has no map \"sockets\"")?;
         let mut sockets = XskMap::try_from(map)?;
         for (queue, socket) in receivers.iter().enumerate() {
             sockets.set(queue as u32, socket.as_raw_fd(), 0)?;
@@ -151,7 +153,7 @@ impl Tester {
         Ok(tester)
     }
 
-    /// Sends this from now on.
+    /// Sets the mix of all following trials.
     pub fn load(&mut self, mix: Mix) {
         let [sending, receiving] = &self.ports;
         let addressing = Addressing {
@@ -166,12 +168,12 @@ impl Tester {
         self.mix = mix;
     }
 
-    /// What is sent.
+    /// The mix that trials send.
     pub fn mix(&self) -> &Mix {
         &self.mix
     }
 
-    /// One line: interfaces, queues, modes.
+    /// Interfaces, queues and modes in one line.
     pub fn describe(&self) -> String {
         let side = |port: &Port, sockets: &[Socket]| {
             let copies = if sockets.iter().all(Socket::is_zero_copy) {
@@ -199,26 +201,27 @@ impl Tester {
         )
     }
 
-    /// Sends one frame of each flow and the answer to it, slowly, so that what is measured knows them.
+    /// Sends one frame and one reply of each flow, slowly, so that the device under test has all flows in
+    /// its table.
     ///
     /// # Errors
-    /// If nothing can be sent.
+    /// If a socket cannot send.
     pub fn introduce(&mut self) -> Result<()> {
         let kinds = self.streams[0].kinds();
-        let back = self.answer_to();
+        let reply_mac = self.options.via_back.unwrap_or(self.ports[0].mac);
         let streams = &self.streams;
-        let pace = Duration::from_secs_f64(BATCH as f64 / INTRODUCTIONS);
+        let pace = Duration::from_secs_f64(BATCH as f64 / SETUP_RATE);
         for kind in kinds {
-            for first in (0..self.flows.of_queue()).step_by(BATCH) {
-                let last = (first + BATCH as u32).min(self.flows.of_queue());
+            for first in (0..self.flows.per_queue()).step_by(BATCH) {
+                let last = (first + BATCH as u32).min(self.flows.per_queue());
                 for (queue, stream) in streams.iter().enumerate() {
                     let flow = |n: u32| n * self.flows.queues + queue as u32;
-                    all(&mut self.senders[queue], first..last, |n, room| {
-                        stream.introduce(flow(n), kind, false, room)
+                    send_all(&mut self.senders[queue], first..last, |n, room| {
+                        stream.write_setup(flow(n), kind, false, room)
                     })?;
-                    all(&mut self.receivers[0], first..last, |n, room| {
-                        let length = stream.introduce(flow(n), kind, true, room);
-                        room[..6].copy_from_slice(&back);
+                    send_all(&mut self.receivers[0], first..last, |n, room| {
+                        let length = stream.write_setup(flow(n), kind, true, room);
+                        room[..6].copy_from_slice(&reply_mac);
                         length
                     })?;
                 }
@@ -235,12 +238,8 @@ impl Tester {
         Ok(())
     }
 
-    fn answer_to(&self) -> [u8; 6] {
-        self.options.via_back.unwrap_or(self.ports[0].mac)
-    }
-
     fn next_trial(&mut self) -> u16 {
-        // 0 is none.
+        // Trial 0 marks the frames that establish flows.
         self.trials = self.trials.checked_add(1).unwrap_or(1);
         self.trials
     }
@@ -257,41 +256,12 @@ impl Tester {
     }
 }
 
-/// Hands over a frame for each number.
-fn all(
-    socket: &mut Socket,
-    numbers: std::ops::Range<u32>,
-    mut write: impl FnMut(u32, &mut [u8]) -> usize,
-) -> Result<()> {
-    let mut next = numbers.start;
-    let begun = Instant::now();
-    while next < numbers.end {
-        let mut n = next;
-        let left = (numbers.end - next) as usize;
-        let sent = socket.send(left, |room| {
-            n += 1;
-            write(n - 1, room)
-        })?;
-        next += sent as u32;
-        ensure!(begun.elapsed() < STUCK, "the NIC takes no frames");
-    }
-    Ok(())
-}
-
-fn flush(socket: &mut Socket) -> Result<()> {
-    let begun = Instant::now();
-    while !socket.flush()? && begun.elapsed() < STUCK {
-        yield_now();
-    }
-    Ok(())
-}
-
-/// Puts the program on an interface, in the driver if it can.
+/// Attaches the program to an interface, in native mode if the driver supports it.
 fn attach(port: &Port) -> Result<(Ebpf, &'static str)> {
-    let mut object = Ebpf::load(ARRIVE).context("cannot load a BPF program; root is needed")?;
+    let mut object = Ebpf::load(ARRIVE).context("cannot load a BPF program; run as root")?;
     let program: &mut Xdp = object
         .program_mut("arrive")
-        .context("no program")?
+        .context("the BPF object has no program \"arrive\"")?
         .try_into()?;
     program.load()?;
     let name = &port.name;
@@ -303,83 +273,23 @@ fn attach(port: &Port) -> Result<(Ebpf, &'static str)> {
     }
     program
         .attach_to_if_index(port.index, XdpMode::Skb)
-        .with_context(|| format!("cannot attach to {name}: is something else attached there?"))?;
+        .with_context(|| format!("cannot attach to {name}; detach the other XDP program first"))?;
     Ok((object, "generic"))
 }
 
-/// What one sender did.
-struct Sent {
-    frames: u64,
-    elapsed: Duration,
-}
-
 impl Link for Tester {
-    fn trial(&mut self, load: Load) -> Result<Outcome> {
+    fn trial(&mut self, load: Load) -> Result<TrialOutcome> {
         let trial = self.next_trial();
         let (lost, dropped) = (self.lost()?, self.ports[1].dropped()?);
-        let queues = f64::from(self.flows.queues);
-        let rate = load.rate.min(FASTEST) / queues;
-        let frames = load.frames.div_ceil(self.flows.queues.into());
-        let most = (rate * load.time.as_secs_f64() + 2.0 * BATCH as f64) as u64;
-        let most = most.min(frames).min(u64::from(u32::MAX)) as u32;
-        let settle = self.options.settle;
-        let stop = AtomicBool::new(false);
-        let (flows, port, clock) = (self.flows, self.options.port, self.clock);
-        let fresh = |number: u32| {
-            let parts = &self.mix.parts;
-            parts[number as usize % parts.len()].fresh
-        };
-        let cpus = &self.options.cpus;
-        let cpu_of = |thread: usize| cpus.get(thread % cpus.len().max(1)).copied();
-        let senders = self.senders.len();
-        let (sent, sinks) = thread::scope(|scope| -> Result<(Vec<Sent>, Vec<Sink>)> {
-            let sinks: Vec<_> = self
-                .receivers
-                .iter_mut()
-                .enumerate()
-                .map(|(at, socket)| {
-                    let (stop, fresh) = (&stop, &fresh);
-                    let cpu = cpu_of(senders + at);
-                    scope.spawn(move || {
-                        cpu.map_or(Ok(()), cpu::pin)?;
-                        let mut sink = Sink::new(trial, port, flows, most);
-                        collect(socket, &mut sink, fresh, clock, stop)?;
-                        anyhow::Ok(sink)
-                    })
-                })
-                .collect();
-            let senders: Vec<_> = self
-                .senders
-                .iter_mut()
-                .zip(&self.streams)
-                .enumerate()
-                .map(|(at, (socket, stream))| {
-                    let cpu = cpu_of(at);
-                    let part = Load {
-                        rate: load.rate / queues,
-                        frames: frames.min(most.into()),
-                        time: load.time,
-                    };
-                    scope.spawn(move || {
-                        cpu.map_or(Ok(()), cpu::pin)?;
-                        emit(socket, stream, trial, part, clock)
-                    })
-                })
-                .collect();
-            let sent: Result<Vec<Sent>> = senders.into_iter().map(joined).collect();
-            // Always: queues must be empty when the next trial begins.
-            sleep(settle);
-            stop.store(true, Ordering::Relaxed);
-            let sinks: Result<Vec<Sink>> = sinks.into_iter().map(joined).collect();
-            Ok((sent?, sinks?))
-        })?;
-        let sum = |of: fn(&Sink) -> u64| sinks.iter().map(of).sum();
-        let mut latency = latencies();
+        let (sent, sinks) = self.run_threads(trial, load)?;
+        // Sum up the queues.
+        let sum = |count: fn(&Sink) -> u64| sinks.iter().map(count).sum();
+        let mut latency = empty_histogram();
         for sink in &sinks {
             latency.add(&sink.latency)?;
         }
         let now = self.lost()?;
-        Ok(Outcome {
+        Ok(TrialOutcome {
             load,
             sent: sent.iter().map(|sent| sent.frames).sum(),
             elapsed: sent
@@ -403,91 +313,73 @@ impl Link for Tester {
     }
 }
 
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+impl Tester {
+    /// Runs one thread per queue, waits for late frames, and returns the result of each thread.
+    fn run_threads(&mut self, trial: u16, load: Load) -> Result<(Vec<Sent>, Vec<Sink>)> {
+        // Each queue gets its share of the load.
+        let queues = f64::from(self.flows.queues);
+        let rate = load.rate.min(FASTEST) / queues;
+        let frames = load.frames.div_ceil(self.flows.queues.into());
+        let most = (rate * load.time.as_secs_f64() + 2.0 * BATCH as f64) as u64;
+        let most = most.min(frames).min(u64::from(u32::MAX)) as u32;
+        let share = Load {
+            rate: load.rate / queues,
+            frames: frames.min(most.into()),
+            time: load.time,
+        };
+        let settle = self.options.settle;
+        let stop = AtomicBool::new(false);
+        let (flows, port, clock) = (self.flows, self.options.port, self.clock);
+        let is_new_flow = |number: u32| {
+            let frames = &self.mix.frames;
+            frames[number as usize % frames.len()].new_flow
+        };
+        let cpus = &self.options.cpus;
+        let cpu_of = |thread: usize| cpus.get(thread % cpus.len().max(1)).copied();
+        let senders = self.senders.len();
+        thread::scope(|scope| {
+            // Receivers start first, so that no frame arrives before its sink exists.
+            let sinks: Vec<_> = self
+                .receivers
+                .iter_mut()
+                .enumerate()
+                .map(|(at, socket)| {
+                    let (stop, is_new_flow) = (&stop, &is_new_flow);
+                    let cpu = cpu_of(senders + at);
+                    scope.spawn(move || {
+                        cpu.map_or(Ok(()), cpu::pin)?;
+                        let mut sink = Sink::new(trial, port, flows, most);
+                        collect(socket, &mut sink, is_new_flow, clock, stop)?;
+                        anyhow::Ok(sink)
+                    })
+                })
+                .collect();
+            let senders: Vec<_> = self
+                .senders
+                .iter_mut()
+                .zip(&self.streams)
+                .enumerate()
+                .map(|(at, (socket, stream))| {
+                    let cpu = cpu_of(at);
+                    scope.spawn(move || {
+                        cpu.map_or(Ok(()), cpu::pin)?;
+                        emit(socket, stream, trial, share, clock)
+                    })
+                })
+                .collect();
+            let sent: Result<Vec<Sent>> = senders.into_iter().map(join).collect();
+            // Wait even after an error: the queues must be empty when the next trial starts.
+            sleep(settle);
+            stop.store(true, Ordering::Relaxed);
+            let sinks: Result<Vec<Sink>> = sinks.into_iter().map(join).collect();
+            Ok((sent?, sinks?))
+        })
+    }
+}
+
+/// Returns the result of a thread; a panic there continues here.
+fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Sends frames when they are due.
-fn emit(
-    socket: &mut Socket,
-    stream: &Stream,
-    trial: u16,
-    load: Load,
-    clock: Instant,
-) -> Result<Sent> {
-    let begun = Instant::now();
-    let origin = begun.duration_since(clock).as_nanos() as u64;
-    let mut sent = 0;
-    let mut last_sent = begun;
-    while sent < load.frames {
-        let elapsed = begun.elapsed();
-        if elapsed >= load.time {
-            break;
-        }
-        let due = if load.rate.is_finite() {
-            (elapsed.as_secs_f64() * load.rate) as u64 + 1
-        } else {
-            u64::MAX
-        };
-        let ready = due.min(load.frames).saturating_sub(sent);
-        if ready == 0 {
-            std::hint::spin_loop();
-            continue;
-        }
-        let now = elapsed.as_nanos() as u64;
-        let mut number = sent;
-        let taken = socket.send(ready.min(BATCH as u64) as usize, |room| {
-            let offset = if load.rate.is_finite() {
-                (number as f64 / load.rate * 1e9) as u64
-            } else {
-                now
-            };
-            let length = stream.write(trial, number as u32, origin + offset, room);
-            number += 1;
-            length
-        })?;
-        let now = Instant::now();
-        if taken > 0 {
-            last_sent = now;
-        } else {
-            ensure!(
-                now.duration_since(last_sent) < STUCK,
-                "the NIC takes no frames any more"
-            );
-            yield_now();
-        }
-        sent += taken as u64;
-    }
-    let elapsed = begun.elapsed();
-    flush(socket)?;
-    Ok(Sent {
-        frames: sent,
-        elapsed,
-    })
-}
-
-/// Takes what arrives until it is told to stop.
-fn collect(
-    socket: &mut Socket,
-    sink: &mut Sink,
-    fresh: &impl Fn(u32) -> bool,
-    clock: Instant,
-    stop: &AtomicBool,
-) -> Result<()> {
-    loop {
-        let last = stop.load(Ordering::Relaxed);
-        let mut now = None;
-        let taken = socket.receive(|frame| {
-            let now = now.get_or_insert_with(|| clock.elapsed().as_nanos() as u64);
-            sink.take(frame, fresh, *now);
-        })?;
-        if taken == 0 {
-            if last {
-                return Ok(());
-            }
-            yield_now();
-        }
-    }
 }

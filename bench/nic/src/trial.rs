@@ -1,3 +1,5 @@
+//! One trial: the offered load, and the outcome.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -5,19 +7,19 @@ use anyhow::Result;
 use bailey_datapath::kernel::xsk::Lost;
 use hdrhistogram::Histogram;
 
-/// What a trial offers.
+/// The load that a trial offers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
-    /// Frames a second; infinite is as fast as it goes.
+    /// Frames per second; infinite: as fast as possible.
     pub rate: f64,
-    /// It ends after so many.
+    /// The trial ends after this number of frames.
     pub frames: u64,
-    /// And no later than after this.
+    /// The trial ends after this time at the latest.
     pub time: Duration,
 }
 
 impl Load {
-    /// At a rate, for a time.
+    /// A constant rate for a fixed time.
     pub fn steady(rate: f64, time: Duration) -> Self {
         Self {
             rate,
@@ -27,38 +29,38 @@ impl Load {
     }
 }
 
-/// What became of the frames of a trial.
+/// Counters and latencies of a trial.
 #[derive(Clone)]
-pub struct Outcome {
-    /// What was asked for.
+pub struct TrialOutcome {
+    /// The requested load.
     pub load: Load,
-    /// Frames that were handed to the NIC.
+    /// Frames that the NIC accepted.
     pub sent: u64,
-    /// How long that took.
+    /// Time of the slowest sender.
     pub elapsed: Duration,
-    /// Different frames of this trial that came back whole.
+    /// Distinct frames of this trial that arrived intact.
     pub received: u64,
-    /// Frames that came back once more.
+    /// Additional copies of frames.
     pub duplicated: u64,
-    /// Frames that came after a later one of their flow (RFC 4737, section 3.3).
+    /// Frames that arrived after a later frame of their flow (RFC 4737, section 3.3).
     pub reordered: u64,
-    /// Frames whose checksum is wrong.
+    /// Frames with a wrong checksum.
     pub corrupted: u64,
-    /// Frames of somebody else.
+    /// Frames that the tester did not send.
     pub foreign: u64,
-    /// What the sockets lost.
+    /// Frames that the AF_XDP sockets lost.
     pub sockets: Lost,
-    /// What the receiving interface says it dropped.
+    /// Frames that the receiving interface reports as dropped.
     pub dropped: u64,
-    /// From when a frame was due until it was taken from the ring, in nanoseconds: a sender that is late
-    /// makes latency greater, not less.
+    /// Nanoseconds from the due time of a frame until the receiver read it from the ring. A late sender
+    /// increases the latency.
     pub latency: Histogram<u64>,
 }
 
-/// Without the thousands of buckets of its latencies.
-impl fmt::Debug for Outcome {
+/// Prints the maximum latency instead of the histogram's thousands of buckets.
+impl fmt::Debug for TrialOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outcome")
+        f.debug_struct("TrialOutcome")
             .field("load", &self.load)
             .field("sent", &self.sent)
             .field("elapsed", &self.elapsed)
@@ -74,13 +76,13 @@ impl fmt::Debug for Outcome {
     }
 }
 
-impl Outcome {
-    /// Frames that were sent and did not come back.
+impl TrialOutcome {
+    /// Frames that were sent and did not arrive.
     pub fn lost(&self) -> u64 {
         self.sent.saturating_sub(self.received)
     }
 
-    /// Of the frames sent, in percent.
+    /// Lost frames, in percent of the sent frames.
     pub fn lost_percent(&self) -> f64 {
         if self.sent == 0 {
             return 0.0;
@@ -88,31 +90,31 @@ impl Outcome {
         self.lost() as f64 / self.sent as f64 * 100.0
     }
 
-    /// Frames a second that were sent.
+    /// The rate that was sent, in frames per second.
     pub fn offered(&self) -> f64 {
         self.sent as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// Did the sender fall short of what it was to send?
-    pub fn fell_short(&self) -> bool {
+    /// Whether the sender reached less than 99 % of the requested rate.
+    pub fn is_below_load(&self) -> bool {
         const ENOUGH: f64 = 0.99;
         self.load.rate.is_infinite() || self.offered() < self.load.rate * ENOUGH
     }
 }
 
-/// What can be measured.
+/// A path that trials can run over.
 pub trait Link {
-    /// Offers a load, and waits for what comes back.
+    /// Offers a load, and waits for the frames to arrive.
     ///
     /// # Errors
-    /// If nothing can be sent or received.
-    fn trial(&mut self, load: Load) -> Result<Outcome>;
+    /// If sending or receiving fails.
+    fn trial(&mut self, load: Load) -> Result<TrialOutcome>;
 }
 
-/// Of so many frames sent, so many came back, and nothing else happened.
+/// An outcome with these counts, and no other event.
 #[cfg(test)]
-pub(crate) fn outcome(load: Load, sent: u64, elapsed: Duration, received: u64) -> Outcome {
-    Outcome {
+pub(crate) fn outcome(load: Load, sent: u64, elapsed: Duration, received: u64) -> TrialOutcome {
+    TrialOutcome {
         load,
         sent,
         elapsed,
@@ -123,6 +125,6 @@ pub(crate) fn outcome(load: Load, sent: u64, elapsed: Duration, received: u64) -
         foreign: 0,
         sockets: Lost::default(),
         dropped: 0,
-        latency: crate::sink::latencies(),
+        latency: crate::sink::empty_histogram(),
     }
 }

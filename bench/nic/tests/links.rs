@@ -1,5 +1,5 @@
-//! The tester on cables and devices whose limits are known: veth pairs, or the cards that
-//! `BAILEY_LAB_PAIRS` names.
+//! The tester on cables and on devices with known limits: veth pairs, or the NICs in
+//! `BAILEY_LAB_PAIRS`.
 #![cfg(target_os = "linux")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,19 +12,21 @@ use bailey_datapath::kernel::xsk::Copies;
 use bailey_lab::Rack;
 use bailey_lab::rack::PORTS;
 use bailey_lab::wire::SIDES;
-use bailey_nic::frame::{DESTINATION, ECHO, SOURCE};
+use bailey_nic::frame::{DESTINATION, ECHO_PORT, SOURCE};
 use bailey_nic::port::Port;
-use bailey_nic::rfc2544::{Plan, back_to_back, frame_loss, latency, throughput};
+use bailey_nic::rfc2544::{
+    Plan, measure_bursts, measure_frame_loss, measure_latency, measure_throughput,
+};
 use bailey_nic::tester::{Options, Tester};
-use bailey_nic::trial::{Link as _, Load, Outcome};
+use bailey_nic::trial::{Link as _, Load, TrialOutcome};
 
 const TIME: Duration = Duration::from_millis(400);
 
-/// A tester takes all the time there is: one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Serializes the tests: a tester uses all CPU time.
+static EXCLUSIVE: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock_exclusive() -> MutexGuard<'static, ()> {
+    EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn options() -> Options {
@@ -41,23 +43,26 @@ fn options() -> Options {
         via_back: None,
         source: SOURCE,
         destination: DESTINATION,
-        port: ECHO,
+        port: ECHO_PORT,
         settle: Duration::from_millis(150),
     }
 }
 
-/// What the device of a rack does to frames.
+/// Limits and faults of the device under test.
 #[derive(Clone, Copy, Default)]
 struct Device {
-    /// Frames a second, from a bucket of so many; 0 is all.
+    /// Frames per second of a token bucket; 0: unlimited.
     rate: u64,
+    /// Frames that the token bucket holds.
     bucket: u64,
+    /// Drop every n-th frame; 0: none.
     lose_every: u64,
+    /// Flip a bit of every n-th frame; 0: none.
     damage_every: u64,
 }
 
-/// Attaches a device's program; it stays as long as what is returned.
-fn between(rack: &Rack, device: Device) -> Vec<Ebpf> {
+/// Attaches the device's programs. Dropping the returned objects detaches them.
+fn attach_device(rack: &Rack, device: Device) -> Vec<Ebpf> {
     rack.device.run(move || {
         let [left, right] = SIDES.map(|side| interface_by_name(side).unwrap().unwrap().index);
         let interval = 1_000_000_000_u64.checked_div(device.rate).unwrap_or(0);
@@ -86,8 +91,8 @@ fn between(rack: &Rack, device: Device) -> Vec<Ebpf> {
     })
 }
 
-/// Measures from the tester of a rack.
-fn from<T: Send + 'static>(
+/// Runs a job with a tester that has established its flows.
+fn with_tester<T: Send + 'static>(
     rack: &Rack,
     mix: &str,
     job: impl FnOnce(&mut Tester) -> T + Send + 'static,
@@ -96,27 +101,27 @@ fn from<T: Send + 'static>(
     rack.tester.run(move || {
         let mut tester = Tester::open(options(), mix).unwrap();
         eprintln!("{}", tester.describe());
-        tester.introduce().unwrap();
+        tester.establish_flows().unwrap();
         job(&mut tester)
     })
 }
 
-fn steady(rack: &Rack, mix: &str, rate: f64) -> Outcome {
-    from(rack, mix, move |tester| {
+fn steady(rack: &Rack, mix: &str, rate: f64) -> TrialOutcome {
+    with_tester(rack, mix, move |tester| {
         tester.trial(Load::steady(rate, TIME)).unwrap()
     })
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_cable_brings_everything_back_whole_and_in_order() {
-    let _alone = alone();
+fn cable_returns_all_frames_intact_and_ordered() {
+    let _lock = lock_exclusive();
     let rack = Rack::of_cable().unwrap();
     let mixes = ["64", "1518", "imix", "edge"];
-    let outcomes = from(&rack, mixes[0], move |tester| {
+    let outcomes = with_tester(&rack, mixes[0], move |tester| {
         mixes.map(|mix| {
             tester.load(mix.parse().unwrap());
-            tester.introduce().unwrap();
+            tester.establish_flows().unwrap();
             tester.trial(Load::steady(500.0, TIME)).unwrap()
         })
     });
@@ -126,7 +131,7 @@ fn a_cable_brings_everything_back_whole_and_in_order() {
         let odd = [outcome.reordered, outcome.duplicated, outcome.corrupted];
         assert_eq!(odd, [0; 3], "{mix}: {outcome:?}");
         assert_eq!(outcome.latency.len(), outcome.received);
-        // A frame takes longer than no time, and comes before the trial is over.
+        // Every latency is positive and shorter than the trial.
         let (least, most) = (outcome.latency.min(), outcome.latency.max());
         assert!(
             least > 100 && most < 1_000_000_000,
@@ -138,71 +143,72 @@ fn a_cable_brings_everything_back_whole_and_in_order() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn all_procedures_run_over_a_cable() {
-    let _alone = alone();
+    let _lock = lock_exclusive();
     let rack = Rack::of_cable().unwrap();
     let plan = Plan {
-        line: 2000.0,
+        line_rate: 2000.0,
         duration: TIME,
         resolution: 0.1,
     };
-    from(&rack, "64", move |tester| {
-        let found = throughput(tester, &plan).unwrap();
+    with_tester(&rack, "64", move |tester| {
+        let found = measure_throughput(tester, &plan).unwrap();
         assert!(found.rate > 0.0, "{found:?}");
         assert_eq!(found.best.lost(), 0, "{found:?}");
-        let points = frame_loss(tester, &plan, &found.fastest).unwrap();
+        let points = measure_frame_loss(tester, &plan, &found.fastest).unwrap();
         assert!(points.len() >= 2);
-        let bursts = back_to_back(tester, &plan, &found, 1).unwrap();
+        let bursts = measure_bursts(tester, &plan, &found, 1).unwrap();
         assert!(bursts.frames > 0.0, "{bursts:?}");
-        let outcome = latency(tester, &plan, &found, 0.5).unwrap();
+        let outcome = measure_latency(tester, &plan, &found, 0.5).unwrap();
         assert!(outcome.latency.value_at_quantile(0.5) > 0);
     });
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn throughput_is_what_a_device_forwards() {
-    let _alone = alone();
+fn throughput_equals_the_device_rate() {
+    let _lock = lock_exclusive();
     let rack = Rack::of_device().unwrap();
     let device = Device {
         rate: 10_000,
         bucket: 1000,
         ..Device::default()
     };
-    let _device = between(&rack, device);
+    let _device = attach_device(&rack, device);
     let plan = Plan {
-        line: 40_000.0,
+        line_rate: 40_000.0,
         duration: TIME,
         resolution: 0.01,
     };
-    let (found, bursts) = from(&rack, "64", move |tester| {
-        let found = throughput(tester, &plan).unwrap();
-        let bursts = back_to_back(tester, &plan, &found, 2).unwrap();
+    let (found, bursts) = with_tester(&rack, "64", move |tester| {
+        let found = measure_throughput(tester, &plan).unwrap();
+        let bursts = measure_bursts(tester, &plan, &found, 2).unwrap();
         (found, bursts)
     });
-    // The bucket forgives a sender that stalls for 100 ms, and adds 2500 frames a second to so short a
-    // trial.
+    // The bucket absorbs sender stalls of 100 ms. In a trial this short, its 1000 frames add 2500 frames
+    // per second.
     let (rate, fastest) = (found.rate, &found.fastest);
     assert!((9_000.0..=13_000.0).contains(&rate), "{rate}");
     let through = fastest.received as f64 / fastest.elapsed.as_secs_f64();
     assert!((11_000.0..=13_500.0).contains(&through), "{through}");
-    // At 40 000 a second the 1000 frames of the bucket last for 1333, and longer if the sender stalls.
+    // At 40 000 frames per second, the bucket of 1000 frames carries a burst of 1333 frames, or a longer
+    // burst if the sender stalls.
     assert!((900.0..=5_000.0).contains(&bursts.frames), "{bursts:?}");
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn every_lost_and_damaged_frame_is_told() {
-    let _alone = alone();
+fn every_lost_and_damaged_frame_is_counted() {
+    let _lock = lock_exclusive();
     let rack = Rack::of_device().unwrap();
     let losing = Device {
         lose_every: 100,
         ..Device::default()
     };
-    let program = between(&rack, losing);
+    let program = attach_device(&rack, losing);
     let outcome = steady(&rack, "64", 5000.0);
     let expected = outcome.sent / 100;
     assert!(outcome.sent > 1000, "{outcome:?}");
-    // Introductions count as well.
+    // The device also counts the frames that establish flows.
     assert!(outcome.lost().abs_diff(expected) <= 1, "{outcome:?}");
     drop(program);
 
@@ -210,7 +216,7 @@ fn every_lost_and_damaged_frame_is_told() {
         damage_every: 50,
         ..Device::default()
     };
-    let _program = between(&rack, damaging);
+    let _program = attach_device(&rack, damaging);
     let outcome = steady(&rack, "64", 5000.0);
     let expected = outcome.sent / 50;
     assert!(outcome.corrupted.abs_diff(expected) <= 1, "{outcome:?}");
@@ -219,8 +225,8 @@ fn every_lost_and_damaged_frame_is_told() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_interface_that_is_used_is_refused_unless_forced() {
-    let _alone = alone();
+fn used_interface_is_rejected_unless_forced() {
+    let _lock = lock_exclusive();
     let rack = Rack::of_cable().unwrap();
     let tester = &rack.tester;
     let open = |force: bool| {
@@ -245,8 +251,8 @@ fn an_interface_that_is_used_is_refused_unless_forced() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_cannot_be_measured_is_refused() {
-    let _alone = alone();
+fn invalid_options_are_rejected() {
+    let _lock = lock_exclusive();
     let rack = Rack::of_cable().unwrap();
     let refused = |options: Options| {
         let mix = "64".parse().unwrap();
@@ -259,22 +265,22 @@ fn what_cannot_be_measured_is_refused() {
         receiving: PORTS[0].into(),
         ..options()
     };
-    assert!(refused(same).contains("port1 is one"));
+    assert!(refused(same).contains("two different interfaces, got port1"));
     let none = Options {
         flows: 0,
         ..options()
     };
-    assert!(refused(none).contains("flows can be told apart"));
+    assert!(refused(none).contains("--flows must be 1 to"));
     if std::env::var_os("BAILEY_LAB_PAIRS").is_none() {
         let never = Options {
             copies: Copies::Never,
             ..options()
         };
-        // veth has nothing that a buffer could be read by.
+        // veth does not support zero-copy.
         let error = refused(never);
         assert!(error.contains("queue 0 of port1"), "{error}");
     }
-    // And all that is given back: it can be had again.
+    // A failed open releases its resources, so the interfaces can be used again.
     for _ in 0..2 {
         assert_eq!(steady(&rack, "64", 500.0).lost(), 0);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bailey_datapath::kernel::xsk::Copies;
-use bailey_nic::frame::{DESTINATION, ECHO, SOURCE};
+use bailey_nic::frame::{DESTINATION, ECHO_PORT, SOURCE};
 use bailey_nic::mix::Mix;
 use bailey_nic::rfc2544::Plan;
 use bailey_nic::tester::{Options, Tester};
@@ -90,7 +90,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = DESTINATION)]
     destination: Ipv4Addr,
     /// Its UDP port
-    #[arg(long, default_value_t = ECHO)]
+    #[arg(long, default_value_t = ECHO_PORT)]
     port: u16,
     /// Take interfaces that the machine uses
     #[arg(long)]
@@ -181,7 +181,7 @@ impl Arguments {
             tester.mix().line_rate(speed as f64 * 1e6)
         });
         Plan {
-            line: line.min(self.rate.unwrap_or(f64::INFINITY)),
+            line_rate: line.min(self.rate.unwrap_or(f64::INFINITY)),
             duration: Duration::from_secs_f64(self.duration),
             resolution: self.resolution / 100.0,
         }

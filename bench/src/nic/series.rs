@@ -1,8 +1,8 @@
 use anyhow::Result;
-use bailey_nic::limit::limit;
-use bailey_nic::rfc2544::{back_to_back, frame_loss, latency, throughput};
+use bailey_nic::limit::find_limit;
+use bailey_nic::rfc2544::{measure_bursts, measure_frame_loss, measure_latency, measure_throughput};
 use bailey_nic::tester::Tester;
-use bailey_nic::trial::Outcome;
+use bailey_nic::trial::TrialOutcome;
 
 use super::{Arguments, GROUP, Procedure};
 use crate::results::Measurement;
@@ -69,18 +69,18 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
             remark: None,
         });
     };
-    tester.introduce()?;
-    let found = throughput(tester, &plan)?;
+    tester.establish_flows()?;
+    let found = measure_throughput(tester, &plan)?;
     let wants = |procedure| arguments.only.contains(&procedure);
     if wants(Procedure::Throughput) {
         let bits = tester.mix().mean_size() * 8.0;
         record("throughput", "mpps", found.rate / 1e6);
         record("throughput", "gbit_per_s", found.rate * bits / 1e9);
         record("throughput", "offered_mpps", found.fastest.offered() / 1e6);
-        if plan.line.is_finite() {
-            record("throughput", "line_percent", found.rate / plan.line * 100.0);
+        if plan.line_rate.is_finite() {
+            record("throughput", "line_percent", found.rate / plan.line_rate * 100.0);
         }
-        let count = |of: fn(&Outcome) -> u64| (of(&found.best) + of(&found.fastest)) as f64;
+        let count = |of: fn(&TrialOutcome) -> u64| (of(&found.best) + of(&found.fastest)) as f64;
         record(
             "throughput",
             "reordered",
@@ -98,13 +98,13 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
         );
     }
     if wants(Procedure::Loss) {
-        for point in frame_loss(tester, &plan, &found.fastest)? {
+        for point in measure_frame_loss(tester, &plan, &found.fastest)? {
             let metric = format!("lost_percent_at_{}", point.load_percent);
             record("loss", &metric, point.outcome.lost_percent());
         }
     }
     if wants(Procedure::Bursts) {
-        let bursts = back_to_back(tester, &plan, &found, arguments.bursts)?;
+        let bursts = measure_bursts(tester, &plan, &found, arguments.bursts)?;
         record("back-to-back", "frames", bursts.frames);
         record(
             "back-to-back",
@@ -113,7 +113,7 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
         );
     }
     if wants(Procedure::Latency) {
-        let outcome = latency(tester, &plan, &found, 1.0)?;
+        let outcome = measure_latency(tester, &plan, &found, 1.0)?;
         for (metric, quantile) in QUANTILES {
             let value = outcome.latency.value_at_quantile(quantile);
             record("latency", metric, value as f64);
@@ -121,7 +121,7 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
         record("latency", "lost_percent", outcome.lost_percent());
     }
     let [sending, receiving] = &tester.ports;
-    let what = limit(&found.fastest, tester.mix(), [sending, receiving]);
+    let what = find_limit(&found.fastest, tester.mix(), [sending, receiving]);
     if let Some(first) = values.first_mut() {
         first.remark = Some(what.to_string());
     }
