@@ -52,7 +52,8 @@ pub struct Stream {
     queue: u8,
 }
 
-/// Assigns frames to flows. Each flow belongs to one sending queue, so that reordering is detectable.
+/// Assigns frames to flows. Each flow belongs to one sending queue, so that reordering is
+/// detectable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flows {
     /// Number of flows of all queues.
@@ -262,7 +263,8 @@ pub enum Arrival {
     Foreign,
 }
 
-/// Classifies an arriving frame. MAC addresses and TTL are not checked, because a router changes them.
+/// Classifies an arriving frame. MAC addresses and TTL are not checked, because a router changes
+/// them.
 pub fn read(frame: &[u8], port: u16) -> Arrival {
     let family = match frame.get(12..15) {
         Some([0x08, 0x00, 0x45]) => Family::V4,

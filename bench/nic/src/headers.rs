@@ -7,8 +7,8 @@ pub const FCS_BYTES: u32 = 4;
 /// The longest untagged Ethernet frame, in bytes.
 pub const MAX_FRAME_BYTES: u32 = 1518;
 
-/// Bytes that the tester writes after the UDP header: tag, trial, sequence number, sending queue and due
-/// time. They fit into a frame of 64 bytes.
+/// Bytes that the tester writes after the UDP header: tag, trial, sequence number, sending queue
+/// and due time. They fit into a frame of 64 bytes.
 pub const STAMP_BYTES: usize = 18;
 /// The Ethernet header, in bytes.
 pub(crate) const ETHERNET_BYTES: usize = 14;

@@ -1,5 +1,6 @@
 //! RFC 2544 tester: measures the path between two NICs of this machine. AF_XDP sockets send frames
-//! through one NIC and receive them from the other. Each frame carries a sequence number and its due time.
+//! through one NIC and receive them from the other. Each frame carries a sequence number and its
+//! due time.
 //!
 //! ```text
 //!   procedures (rfc2544) ── trials ── tester ── senders ──► tx NIC ──┐

@@ -50,16 +50,16 @@ pub enum Limit {
     },
 }
 
-/// PCIe bytes per frame in addition to the frame: one descriptor read, one descriptor written, and the
-/// headers of four transactions.
+/// PCIe bytes per frame in addition to the frame: one descriptor read, one descriptor written, and
+/// the headers of four transactions.
 const PCIE_OVERHEAD_BYTES: f64 = 16.0 + 16.0 + 4.0 * 24.0;
 /// Share of line rate from which a link counts as full.
 const FULL_LINE: f64 = 0.99;
 /// Share of the slot's bandwidth from which a slot counts as full.
 const FULL_SLOT: f64 = 0.85;
 
-/// Finds the limit of the fastest trial. Limits of the tester take precedence: frames that the tester
-/// loses say nothing about the device under test.
+/// Finds the limit of the fastest trial. Limits of the tester take precedence: frames that the
+/// tester loses say nothing about the device under test.
 pub fn find_limit(fastest: &TrialOutcome, mix: &Mix, [sending, receiving]: [&Port; 2]) -> Limit {
     // The tester's receiver, then the PCIe slots and the receiving NIC.
     let sockets = fastest.sockets.ring_full + fastest.sockets.no_buffer + fastest.sockets.other;

@@ -64,15 +64,16 @@ impl Mix {
 /// Frames of one kind in a mix: `(count, size, family, new_flow)`.
 type Share = (usize, u32, Family, bool);
 
-/// "Simple IMIX": seven short frames, four medium frames and one long frame. RFC 6985 writes the mix as
-/// genome `aaaaaaadddde`; the sizes differ slightly.
+/// "Simple IMIX": seven short frames, four medium frames and one long frame. RFC 6985 writes the
+/// mix as genome `aaaaaaadddde`; the sizes differ slightly.
 const IMIX: [Share; 3] = [
     (7, 64, Family::V4, false),
     (4, 594, Family::V4, false),
     (1, 1518, Family::V4, false),
 ];
-/// Datagrams at a network edge, mixed as RFC 9411 requires (section 4.3: both families; 7.1: several kinds
-/// of traffic at once). 80 % of the frames are IPv4, half are long, 1 in 50 starts a flow.
+/// Datagrams at a network edge, mixed as RFC 9411 requires (section 4.3: both families; 7.1:
+/// several kinds of traffic at once). 80 % of the frames are IPv4, half are long, 1 in 50 starts a
+/// flow.
 const EDGE: [Share; 7] = [
     (14, 1518, Family::V4, false),
     (8, 128, Family::V4, false),

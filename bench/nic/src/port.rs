@@ -67,8 +67,8 @@ impl Port {
     /// Looks up an interface, and rejects an interface that the machine uses.
     ///
     /// # Errors
-    /// If the interface does not exist, is down or is not Ethernet; without `force` also if it has an
-    /// address or a default route.
+    /// If the interface does not exist, is down or is not Ethernet; without `force` also if it has
+    /// an address or a default route.
     pub fn open(name: &str, force: bool) -> Result<Self> {
         let state = interface_by_name(name)?
             .with_context(|| format!("no interface {name}; `ip link` lists all"))?;

@@ -79,8 +79,8 @@ pub struct LossAt {
     pub outcome: TrialOutcome,
 }
 
-/// Measures the frame loss from the full rate down in steps of 10 %, until two trials in a row lose no
-/// frame.
+/// Measures the frame loss from the full rate down in steps of 10 %, until two trials in a row lose
+/// no frame.
 ///
 /// # Errors
 /// If a trial fails.
@@ -112,8 +112,8 @@ pub fn measure_frame_loss(
 pub struct BackToBack {
     /// Frames of the burst, the mean of all searches.
     pub frames: f64,
-    /// The "corrected DUT buffer time" of RFC 9004, section 6.4: the burst's duration at full rate, less
-    /// the frames that the device forwards during the burst.
+    /// The "corrected DUT buffer time" of RFC 9004, section 6.4: the burst's duration at full rate,
+    /// less the frames that the device forwards during the burst.
     pub buffer: Duration,
     /// Whether even the longest burst of the search lost no frame.
     pub is_endless: bool,
@@ -173,7 +173,8 @@ const FIRST_BURST: u64 = 64;
 /// The search ends at a precision of one part in this number.
 const RESOLVED_BURST: u64 = 50;
 
-/// Runs a trial for latency, at a share of the throughput (section 26.2 requires the full throughput).
+/// Runs a trial for latency, at a share of the throughput (section 26.2 requires the full
+/// throughput).
 ///
 /// # Errors
 /// If the trial fails.

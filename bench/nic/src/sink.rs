@@ -5,8 +5,8 @@ use hdrhistogram::Histogram;
 use crate::frame::{Arrival, Flows, read};
 use crate::headers::Family;
 
-/// The frames of a trial that one receive queue got. All frames of a flow arrive at the same queue, so
-/// each sink can detect reordering.
+/// The frames of a trial that one receive queue got. All frames of a flow arrive at the same queue,
+/// so each sink can detect reordering.
 pub(crate) struct Sink {
     trial: u16,
     port: u16,

@@ -48,8 +48,8 @@ pub struct Options {
     pub destination: Ipv4Addr,
     /// Destination UDP port.
     pub port: u16,
-    /// How long a trial waits after its last frame, for late frames and for queues to empty. RFC 2544,
-    /// section 23, requires two seconds.
+    /// How long a trial waits after its last frame, for late frames and for queues to empty. RFC
+    /// 2544, section 23, requires two seconds.
     pub settle: Duration,
 }
 
@@ -201,12 +201,12 @@ impl Tester {
         )
     }
 
-    /// Sends one frame and one reply of each flow, slowly, so that the device under test has all flows in
-    /// its table.
+    /// Sends one frame and one reply of each flow, slowly, so that the device under test has all
+    /// flows in its table.
     ///
     /// # Errors
     /// If a socket cannot send.
-    pub fn introduce(&mut self) -> Result<()> {
+    pub fn establish_flows(&mut self) -> Result<()> {
         let kinds = self.streams[0].kinds();
         let reply_mac = self.options.via_back.unwrap_or(self.ports[0].mac);
         let streams = &self.streams;

@@ -78,7 +78,8 @@ pub(crate) fn emit(
             std::hint::spin_loop();
             continue;
         }
-        // A late frame carries its due time, not its send time (coordinated omission).
+        // At a fixed rate, a late frame carries its due time, not its send time (coordinated
+        // omission).
         let now = elapsed.as_nanos() as u64;
         let mut number = sent;
         let taken = socket.send(ready.min(BATCH as u64) as usize, |room| {

@@ -52,8 +52,8 @@ pub struct TrialOutcome {
     pub sockets: Lost,
     /// Frames that the receiving interface reports as dropped.
     pub dropped: u64,
-    /// Nanoseconds from the due time of a frame until the receiver read it from the ring. A late sender
-    /// increases the latency.
+    /// Nanoseconds from the due time of a frame until the receiver read it from the ring. A late
+    /// sender increases the latency.
     pub latency: Histogram<u64>,
 }
 

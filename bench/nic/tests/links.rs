@@ -184,14 +184,14 @@ fn throughput_equals_the_device_rate() {
         let bursts = measure_bursts(tester, &plan, &found, 2).unwrap();
         (found, bursts)
     });
-    // The bucket absorbs sender stalls of 100 ms. In a trial this short, its 1000 frames add 2500 frames
-    // per second.
+    // The bucket absorbs sender stalls of 100 ms. In a trial this short, its 1000 frames add 2500
+    // frames per second.
     let (rate, fastest) = (found.rate, &found.fastest);
     assert!((9_000.0..=13_000.0).contains(&rate), "{rate}");
     let through = fastest.received as f64 / fastest.elapsed.as_secs_f64();
     assert!((11_000.0..=13_500.0).contains(&through), "{through}");
-    // At 40 000 frames per second, the bucket of 1000 frames carries a burst of 1333 frames, or a longer
-    // burst if the sender stalls.
+    // At 40 000 frames per second, the bucket of 1000 frames carries a burst of 1333 frames, or a
+    // longer burst if the sender stalls.
     assert!((900.0..=5_000.0).contains(&bursts.frames), "{bursts:?}");
 }
 
