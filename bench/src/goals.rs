@@ -1,173 +1,177 @@
+//! Performance goals: limits of ratios between results of one run, or of single results.
+
 use crate::results::Report;
 
-/// What the numbers are to show: ratios of results of one run, or limits.
+/// A result, or a ratio of two results, and its target.
 pub(crate) struct Goal {
-    /// As it reads in a table.
-    pub(crate) label: &'static str,
-    /// The result it is about.
+    /// Workload, for the report.
+    pub(crate) workload: &'static str,
+    /// The compared quantity with its unit or its ratio, for the report.
+    pub(crate) quantity: &'static str,
     numerator: [&'static str; 4],
-    /// What that is divided by, if the goal is a ratio.
+    /// None if the goal is about a single result.
     denominator: Option<[&'static str; 4]>,
-    /// What the ratio, or the value, has to be.
     pub(crate) target: Target,
 }
 
+/// Limit of the ratio or of the single result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     AtLeast(f64),
     AtMost(f64),
 }
 
-/// A goal and what came of it.
-pub(crate) struct Outcome {
-    /// Or the value itself. Nothing, if a result does not exist.
-    pub(crate) ratio: Option<f64>,
-    /// The second result less the first, in the unit of both.
+/// Measured value of a goal.
+pub(crate) struct GoalResult {
+    /// The ratio, or the single result; none if a result is missing.
+    pub(crate) value: Option<f64>,
+    /// Denominator minus numerator, in their unit.
     pub(crate) difference: Option<f64>,
-    pub(crate) met: bool,
+    pub(crate) is_met: bool,
 }
 
 const fn program_ns(scenario: &'static str, system: &'static str) -> [&'static str; 4] {
     ["program", scenario, system, "ns_per_packet"]
 }
 
-const fn speedup(label: &'static str, scenario: &'static str, times: f64) -> Goal {
-    Goal {
-        label,
-        numerator: program_ns(scenario, "reference"),
-        denominator: Some(program_ns(scenario, "bailey")),
-        target: Target::AtLeast(times),
-    }
-}
-
-const fn ipv6_or_scale_ratio(
-    label: &'static str,
-    (dear, cheap): (&'static str, &'static str),
-    times: f64,
-) -> Goal {
-    Goal {
-        label,
-        numerator: program_ns(dear, "bailey"),
-        denominator: Some(program_ns(cheap, "bailey")),
-        target: Target::AtMost(times),
-    }
-}
-
 const fn wire_ns(scenario: &'static str, system: &'static str) -> [&'static str; 4] {
     ["wire", scenario, system, "ns_per_packet"]
 }
 
-/// The rate of Bailey over that of another system, which is the time of the other over its own.
-const fn wire_rate(
-    label: &'static str,
-    scenario: &'static str,
-    system: &'static str,
-    times: f64,
-) -> Goal {
+/// Time of the LRU-hash/LPM baseline divided by Bailey's time.
+const fn speedup(workload: &'static str, scenario: &'static str, least: f64) -> Goal {
     Goal {
-        label,
-        numerator: wire_ns(scenario, system),
-        denominator: Some(wire_ns(scenario, "bailey")),
-        target: Target::AtLeast(times),
+        workload,
+        quantity: "time, LRU-hash/LPM baseline / Bailey",
+        numerator: program_ns(scenario, "reference"),
+        denominator: Some(program_ns(scenario, "bailey")),
+        target: Target::AtLeast(least),
     }
 }
 
-/// All of them.
+/// Bailey's time in the first scenario divided by its time in the second.
+const fn time_ratio(
+    [workload, quantity]: [&'static str; 2],
+    [numerator, denominator]: [&'static str; 2],
+    most: f64,
+) -> Goal {
+    Goal {
+        workload,
+        quantity,
+        numerator: program_ns(numerator, "bailey"),
+        denominator: Some(program_ns(denominator, "bailey")),
+        target: Target::AtMost(most),
+    }
+}
+
+/// Bailey's packet rate divided by the rate of another system: the inverse ratio of their times.
+const fn wire_rate(
+    [workload, quantity]: [&'static str; 2],
+    scenario: &'static str,
+    system: &'static str,
+    least: f64,
+) -> Goal {
+    Goal {
+        workload,
+        quantity,
+        numerator: wire_ns(scenario, system),
+        denominator: Some(wire_ns(scenario, "bailey")),
+        target: Target::AtLeast(least),
+    }
+}
+
+/// All goals, in the order of the report.
 pub(crate) const GOALS: [Goal; 18] = [
-    speedup(
-        "one established flow, reference over Bailey",
-        "established-tcp-1",
-        4.0,
-    ),
-    speedup(
-        "64 k established flows, reference over Bailey",
-        "established-tcp-64k",
-        4.0,
-    ),
-    speedup(
-        "1 M established flows, reference over Bailey",
-        "established-tcp-1m",
-        2.0,
-    ),
-    speedup(
-        "denied, 10 k CIDRs, reference over Bailey",
-        "denied-10k-cidrs",
-        3.0,
-    ),
-    ipv6_or_scale_ratio(
-        "64 k established flows, IPv6 over IPv4",
-        ("established-tcp-64k-ipv6", "established-tcp-64k"),
+    speedup("1 established flow", "established-tcp-1", 4.0),
+    speedup("64 k established flows", "established-tcp-64k", 4.0),
+    speedup("1 M established flows", "established-tcp-1m", 2.0),
+    speedup("denied by 10 k prefixes", "denied-10k-cidrs", 3.0),
+    time_ratio(
+        ["64 k established flows", "time, IPv6 / IPv4"],
+        ["established-tcp-64k-ipv6", "established-tcp-64k"],
         1.3,
     ),
-    ipv6_or_scale_ratio(
-        "1 M established flows, IPv6 over IPv4",
-        ("established-tcp-1m-ipv6", "established-tcp-1m"),
+    time_ratio(
+        ["1 M established flows", "time, IPv6 / IPv4"],
+        ["established-tcp-1m-ipv6", "established-tcp-1m"],
         1.3,
     ),
-    ipv6_or_scale_ratio(
-        "new flows, IPv6 over IPv4",
-        ("new-10-rules-ipv6", "new-10-rules"),
+    time_ratio(
+        ["new flows", "time, IPv6 / IPv4"],
+        ["new-10-rules-ipv6", "new-10-rules"],
         2.0,
     ),
-    ipv6_or_scale_ratio(
-        "denied, 10 k CIDRs, IPv6 over IPv4",
-        ("denied-10k-cidrs-ipv6", "denied-10k-cidrs"),
+    time_ratio(
+        ["denied by 10 k prefixes", "time, IPv6 / IPv4"],
+        ["denied-10k-cidrs-ipv6", "denied-10k-cidrs"],
         2.0,
     ),
-    ipv6_or_scale_ratio(
-        "new flows, 100 k rules over 10",
-        ("new-100k-rules", "new-10-rules"),
+    time_ratio(
+        ["new flows", "time, 100 k rules / 10 rules"],
+        ["new-100k-rules", "new-10-rules"],
         1.5,
     ),
-    ipv6_or_scale_ratio(
-        "new IPv6 flows, 100 k rules over 10",
-        ("new-100k-rules-ipv6", "new-10-rules-ipv6"),
+    time_ratio(
+        ["new IPv6 flows", "time, 100 k rules / 10 rules"],
+        ["new-100k-rules-ipv6", "new-10-rules-ipv6"],
         1.5,
     ),
     Goal {
-        label: "xdp-filter's denied address over one established flow of Bailey",
+        workload: "denied address (xdp-filter), 1 established flow (Bailey)",
+        quantity: "time, xdp-filter / Bailey",
         numerator: program_ns("blocked-1", "xdp-filter"),
         denominator: Some(program_ns("established-tcp-1", "bailey")),
         target: Target::AtLeast(1.0),
     },
     wire_rate(
-        "wire, denied, 10 k CIDRs: rate over that of bare XDP_DROP",
+        ["wire, denied by 10 k prefixes", "rate, Bailey / xdp-drop"],
         "deny-10k-cidr",
         "xdp-drop",
         0.7,
     ),
     wire_rate(
-        "wire, denied, 10 k CIDRs: rate over that of nftables at ingress",
+        [
+            "wire, denied by 10 k prefixes",
+            "rate, Bailey / nftables at ingress",
+        ],
         "deny-10k-cidr",
         "nftables",
         5.0,
     ),
     wire_rate(
-        "wire, denied, 10 k CIDRs: rate over that of nftables in raw",
+        [
+            "wire, denied by 10 k prefixes",
+            "rate, Bailey / nftables in raw",
+        ],
         "deny-10k-cidr",
         "nftables-raw",
         5.0,
     ),
     wire_rate(
-        "wire, denied, 1 M CIDRs: rate over that of bare XDP_DROP",
+        ["wire, denied by 1 M prefixes", "rate, Bailey / xdp-drop"],
         "deny-1m-cidr",
         "xdp-drop",
         0.5,
     ),
     wire_rate(
-        "wire, 64 k established flows: rate over that of a bare redirect",
+        [
+            "wire, 64 k established flows",
+            "rate, Bailey / xdp-redirect",
+        ],
         "established-bridge",
         "xdp-redirect",
         0.7,
     ),
     Goal {
-        label: "one edit at 10 k policies and 100 k workloads, to the first packet [ms]",
+        workload: "one edit, 10 k policies, 100 k workloads",
+        quantity: "time to the first packet [ms]",
         numerator: ["control", "policies-10k", "bailey", "edit_to_packet_ms"],
         denominator: None,
         target: Target::AtMost(250.0),
     },
     Goal {
-        label: "the daemon's memory there [MiB]",
+        workload: "10 k policies, 100 k workloads",
+        quantity: "memory of the daemon [MiB]",
         numerator: ["control", "policies-10k", "bailey", "daemon_mib"],
         denominator: None,
         target: Target::AtMost(256.0),
@@ -175,22 +179,22 @@ pub(crate) const GOALS: [Goal; 18] = [
 ];
 
 impl Goal {
-    /// As these results have it.
-    pub(crate) fn outcome(&self, report: &Report) -> Outcome {
+    /// Evaluates the goal with the results of a report.
+    pub(crate) fn evaluate(&self, report: &Report) -> GoalResult {
         let first = report.value(self.numerator);
         let second = self.denominator.map(|names| report.value(names));
-        let ratio = match second {
+        let value = match second {
             None => first,
             Some(second) => first.zip(second).map(|(first, second)| first / second),
         };
-        Outcome {
-            ratio,
+        GoalResult {
+            value,
             difference: first
                 .zip(second.flatten())
                 .map(|(first, second)| second - first),
-            met: ratio.is_some_and(|ratio| match self.target {
-                Target::AtLeast(least) => ratio >= least,
-                Target::AtMost(most) => ratio <= most,
+            is_met: value.is_some_and(|value| match self.target {
+                Target::AtLeast(least) => value >= least,
+                Target::AtMost(most) => value <= most,
             }),
         }
     }

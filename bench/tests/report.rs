@@ -1,4 +1,4 @@
-//! The page of the report, in a real browser.
+//! The report page in a real browser.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -6,10 +6,10 @@ use std::io::BufReader;
 use std::path::Path;
 use std::process::Command;
 
-/// Names that distributions give it.
+/// Names of the browser in different distributions.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// Runs a browser without a screen on a page, and returns what it prints.
+/// Opens a page in a headless browser, and returns its output.
 fn browse(page: &Path, arguments: &[String]) -> String {
     let home = tempfile::tempdir().unwrap();
     for browser in BROWSERS {
@@ -30,10 +30,10 @@ fn browse(page: &Path, arguments: &[String]) -> String {
             return String::from_utf8(output.stdout).unwrap();
         }
     }
-    panic!("no browser: one of {BROWSERS:?} is needed; `make setup` installs it");
+    panic!("no browser; one of {BROWSERS:?} is needed, `make setup` installs one");
 }
 
-/// Pixels of a picture with a colour, for each of some colours.
+/// Number of pixels with each of these colours.
 fn pixels(picture: &Path, colours: &[[u8; 3]]) -> Vec<usize> {
     let decoder = png::Decoder::new(BufReader::new(File::open(picture).unwrap()));
     let mut reader = decoder.read_info().unwrap();
@@ -48,7 +48,7 @@ fn pixels(picture: &Path, colours: &[[u8; 3]]) -> Vec<usize> {
 }
 
 #[test]
-fn a_browser_shows_figures_tables_and_goals() {
+fn browser_shows_figures_tables_and_goals() {
     let folder = tempfile::tempdir().unwrap();
     let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.json");
     fs::copy(record, folder.path().join("program.json")).unwrap();
@@ -70,7 +70,7 @@ fn a_browser_shows_figures_tables_and_goals() {
     assert!(dom.contains("<h2>Goals</h2>"));
     assert!(
         !html.contains("src=") && !html.contains("href="),
-        "it needs something else"
+        "the page has external resources"
     );
 
     let picture = folder.path().join("page.png");
@@ -79,7 +79,7 @@ fn a_browser_shows_figures_tables_and_goals() {
         "--window-size=1000,4000".into(),
     ];
     browse(&page, &arguments);
-    // What systems are drawn in: Bailey, the reference, xdp-filter. Lines are thin, bars are not.
-    let seen = pixels(&picture, &[[0, 114, 178], [213, 94, 0], [0, 158, 115]]);
-    assert!(seen.iter().all(|&pixels| pixels > 1000), "{seen:?}");
+    // Colours of Bailey, the baseline and xdp-filter. Bars have many pixels, lines have few.
+    let counts = pixels(&picture, &[[0, 114, 178], [213, 94, 0], [0, 158, 115]]);
+    assert!(counts.iter().all(|&pixels| pixels > 1000), "{counts:?}");
 }

@@ -1,7 +1,7 @@
 //! The chart of the README, `docs/performance.svg`: CPU time per packet relative to the baseline.
 //!
-//! The background is transparent, and every colour has a contrast of at least 3.5 to 1 on white and on
-//! near-black, because pages show the file on either.
+//! The background is transparent. Text and bars have a contrast of at least 3.5 to 1 on white and
+//! on near-black, because pages show the file on either.
 
 use anyhow::{Context, Result, anyhow};
 use plotters::prelude::*;
@@ -41,7 +41,7 @@ const WIDTH: u32 = 800;
 const FONT: &str = "sans-serif";
 const TEXT: RGBColor = RGBColor(110, 119, 129);
 const GRID: RGBColor = RGBColor(139, 148, 158);
-/// The colours of the two systems in all figures.
+/// The colours of the two systems in all figures, see plot.rs.
 const BAILEY: RGBColor = RGBColor(0, 114, 178);
 const BASELINE: RGBColor = RGBColor(213, 94, 0);
 

@@ -1,3 +1,5 @@
+//! Figures of the report page, by scenario.
+
 use std::collections::BTreeSet;
 
 use anyhow::Result;
@@ -5,7 +7,7 @@ use anyhow::Result;
 use super::plot::{self, Figure, Scale, Series};
 use crate::results::{Measurement, Report};
 
-/// Scenarios that differ in one number, which is their place on an axis.
+/// Scenarios that differ in one number, the x axis.
 struct Sweep {
     title: &'static str,
     caption: &'static str,
@@ -16,7 +18,7 @@ struct Sweep {
 const SWEEPS: [Sweep; 4] = [
     Sweep {
         title: "Established TCP, by flows",
-        caption: "A packet of an established connection, connections in random order. Net of XDP_DROP.",
+        caption: "A packet of an established connection; connections in random order. Net of XDP_DROP.",
         x: "flows",
         scenarios: &[
             ("established-tcp-1", 1.0),
@@ -26,7 +28,7 @@ const SWEEPS: [Sweep; 4] = [
     },
     Sweep {
         title: "New connections, by rules",
-        caption: "A SYN that one of the rules lets in, from any of their prefixes. Net of XDP_DROP.",
+        caption: "A SYN that one of the rules allows, from a random prefix. Net of XDP_DROP.",
         x: "rules",
         scenarios: &[
             ("new-1-rules", 1.0),
@@ -38,7 +40,7 @@ const SWEEPS: [Sweep; 4] = [
     },
     Sweep {
         title: "Denied, by CIDRs",
-        caption: "A SYN from an address in one of the prefixes that a rule leaves out. Net of XDP_DROP.",
+        caption: "A SYN from an address in one of the prefixes that a rule excludes. Net of XDP_DROP.",
         x: "CIDRs",
         scenarios: &[
             ("denied", 1.0),
@@ -55,11 +57,11 @@ const SWEEPS: [Sweep; 4] = [
     },
 ];
 
-/// Denied packets through each system.
+/// Cost of denied packets over the wire, by system.
 const WIRE: Sweep = Sweep {
     title: "Over a wire: denied, by CIDRs",
-    caption: "What a denied SYN costs the device under test, generator and all at full speed; both axes are \
-              logarithmic. xdp-drop is the limit; kernel forwards instead.",
+    caption: "Time per denied SYN at full speed of the generator; both axes are logarithmic. xdp-drop is the \
+              lower bound; kernel forwards the frames.",
     x: "CIDRs",
     scenarios: &[
         ("deny-1-cidr", 1.0),
@@ -70,7 +72,7 @@ const WIRE: Sweep = Sweep {
     ],
 };
 
-/// One scenario, a bar per system.
+/// One scenario, with a bar per system.
 struct Bars {
     title: &'static str,
     caption: &'static str,
@@ -82,28 +84,28 @@ struct Bars {
 const BARS: [Bars; 6] = [
     Bars {
         title: "Over a wire: 64 k established flows",
-        caption: "Segments of established connections, forwarded from one interface to the other.",
+        caption: "Segments of established connections, forwarded to the peer port.",
         y: "million packets per second",
         scenario: "established-bridge",
         metric: "mpps",
     },
     Bars {
         title: "Over a wire: nine of ten allowed",
-        caption: "The same with one denied SYN in ten frames.",
+        caption: "Segments of established connections, with one denied SYN in ten frames.",
         y: "million packets per second",
         scenario: "mixed-90-10",
         metric: "mpps",
     },
     Bars {
         title: "New connections",
-        caption: "Real allow_floods of four clients, which share a CPU with their server: most of the time is \
-                  theirs. The next figure shows the device under test.",
+        caption: "Handshakes of four real clients. The clients and their server share a CPU and use most of the \
+                  time. The next figure shows the device under test.",
         y: "connections per second",
         scenario: "connect-rate",
         metric: "connections_per_s",
     },
     Bars {
-        title: "What a connection costs",
+        title: "Cost of a connection",
         caption: "Time of the threads that poll the interfaces of the device under test.",
         y: "µs per connection",
         scenario: "connect-rate",
@@ -111,29 +113,29 @@ const BARS: [Bars; 6] = [
     },
     Bars {
         title: "One TCP stream",
-        caption: "From one host to the other, segmentation offload off. Who forwards in XDP takes every \
-                  segment alone; the kernel joins them.",
+        caption: "From one host to the other, without segmentation offload. XDP systems forward every segment \
+                  separately; the kernel merges segments (GRO).",
         y: "Gbit/s",
         scenario: "tcp-stream",
         metric: "gbit_per_s",
     },
     Bars {
         title: "One TCP stream under a flood",
-        caption: "What is left of its rate while 50 000 SYNs and datagrams a second come in from everywhere. \
-                  Sending them takes time of the CPU that the hosts run on, so nobody keeps all.",
-        y: "per cent of the rate before",
+        caption: "Remaining share of the rate during a flood of 50 000 SYNs and datagrams per second from random \
+                  sources. Sending the flood uses the CPU of the hosts, so no system reaches 100 %.",
+        y: "percent of the rate before the flood",
         scenario: "syn-flood",
         metric: "goodput_kept_percent",
     },
 ];
 
-/// Shares of the capacity that latency was measured at.
+/// Latency scenarios, with their share of the system's capacity.
 const LATENCIES: [(&str, &str); 3] = [
     ("latency-10", "10 %"),
     ("latency-50", "50 %"),
     ("latency-90", "90 %"),
 ];
-/// Quantiles of a latency, and one in how many packets takes longer.
+/// Latency quantiles; of `n` frames, one takes longer than the quantile.
 const TAIL: [(&str, f64); 5] = [
     ("p10_ns", 1.0 / 0.9),
     ("p50_ns", 2.0),
@@ -142,9 +144,9 @@ const TAIL: [(&str, f64); 5] = [
     ("p999_ns", 1000.0),
 ];
 
-/// All that these results have points for.
+/// All figures for which the report has results.
 pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
-    let mut figures: Vec<Figure> = hot(report)?.into_iter().collect();
+    let mut figures: Vec<Figure> = repeated_packet(report)?.into_iter().collect();
     figures.extend(wire(report)?);
     figures.extend(nic(report)?);
     for sweep in &SWEEPS {
@@ -166,8 +168,8 @@ pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The packet that nearly all packets are, and the cheapest that a filter without state does.
-fn hot(report: &Report) -> Result<Option<Figure>> {
+/// The most frequent packet, compared with the cheapest packet of a stateless filter.
+fn repeated_packet(report: &Report) -> Result<Option<Figure>> {
     let mut bars = Vec::new();
     for (system, scenario) in [
         ("bailey", "established-tcp-1"),
@@ -186,16 +188,16 @@ fn hot(report: &Report) -> Result<Option<Figure>> {
         return Ok(None);
     }
     Ok(Some(Figure {
-        title: "One packet, again and again".into(),
+        title: "One repeated packet".into(),
         caption:
-            "An established TCP connection, with state; xdp-filter: a denied address, without. Net \
-                  of XDP_DROP; the thin line is from the least to the greatest run."
+            "An established TCP connection; for xdp-filter, which has no state, a denied address. Net \
+                  of XDP_DROP. The thin line spans the least to the greatest run."
                 .into(),
         svg: plot::bars("ns per packet", &bars)?,
     }))
 }
 
-/// What went over a wire.
+/// Figures of the wire group.
 fn wire(report: &Report) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let series = series(systems(report), |system| {
@@ -244,18 +246,18 @@ fn latency(report: &Report, scenario: &str, share: &str) -> Result<Option<Figure
         return Ok(None);
     }
     Ok(Some(Figure {
-        title: format!("Latency at {share} of what each system can forward"),
-        caption: "From when a burst of 64 frames was due to when each arrived, so most of it is the burst. \
-                  One frame in so many took longer."
+        title: format!("Latency at {share} of each system's capacity"),
+        caption: "Time from the due time of a burst of 64 frames to each frame's arrival; most of it is the burst \
+                  itself. The x axis is n: one frame in n takes longer."
             .into(),
         svg: plot::lines(["one frame in", "µs"], &series, Scale::Logarithmic)?,
     }))
 }
 
-/// Sizes of RFC 2544, section 9.1.
+/// Frame sizes of RFC 2544, section 9.1, in bytes.
 const FRAMES: [u32; 7] = [64, 128, 256, 512, 1024, 1280, 1518];
 
-/// Throughput by the length of frames, as RFC 2544 wants it drawn.
+/// Throughput by frame size, in the form that RFC 2544 requires.
 fn nic(report: &Report) -> Result<Option<Figure>> {
     let of_system = |system: &str| {
         let point = |size: &u32| {
@@ -271,8 +273,8 @@ fn nic(report: &Report) -> Result<Option<Figure>> {
     }
     Ok(Some(Figure {
         title: "RFC 2544: throughput".into(),
-        caption: "The greatest rate at which nothing is lost, by the length of frames. On veth the tester \
-                  is the limit: what lies between shows as the difference to a cable."
+        caption: "The highest rate without loss, by frame size. On veth the tester is the limit, so the difference \
+                  from a cable is the cost of the device."
             .into(),
         svg: plot::lines(
             ["bytes per frame", "million frames per second"],
@@ -282,7 +284,7 @@ fn nic(report: &Report) -> Result<Option<Figure>> {
     }))
 }
 
-/// A series for each system that has points.
+/// The series of all systems that have points.
 fn series<'a>(
     systems: impl Iterator<Item = &'a str>,
     points: impl Fn(&str) -> Vec<(f64, f64)>,
@@ -294,7 +296,7 @@ fn series<'a>(
     all.filter(|series| !series.points.is_empty()).collect()
 }
 
-/// All systems, in the order of their results.
+/// All systems, in the order of the results.
 fn systems(report: &Report) -> impl Iterator<Item = &str> {
     let mut known = BTreeSet::new();
     let names = report.results.iter().map(|result| result.system.as_str());

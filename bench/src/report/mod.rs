@@ -1,4 +1,4 @@
-//! What was measured, for people.
+//! The report of results: tables, figures and the chart.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,17 +9,22 @@ use anyhow::{Context, Result, ensure};
 use crate::results::Report;
 use table::Table;
 
+/// The chart of the README.
 mod chart;
+/// Figures of the report page.
 mod figures;
+/// The report as an HTML page.
 mod page;
+/// Plots as SVG.
 mod plot;
+/// Tables of results.
 mod table;
 
-/// Groups in the order of their sections.
+/// Groups in the order of the report.
 const GROUPS: [&str; 4] = ["program", "wire", "control", "nic"];
 
-/// Joins the results in `folder` and writes `report.json` and `report.html` there. With `docs`, also
-/// writes the record, its tables and its chart to that folder.
+/// Joins the results in `folder` and writes `report.json` and `report.html` there. With `docs`,
+/// also writes the record, its tables and its chart to that folder.
 ///
 /// # Errors
 /// If `folder` has no results, or a file cannot be read or written.
@@ -95,7 +100,11 @@ fn write_docs(docs: &Path, report: &Report, tables: &[Table]) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let (before, rest) = text.split_once(BEGIN).unwrap_or((&text, ""));
     let (_, after) = rest.split_once(END).unwrap_or(("", ""));
-    ensure!(!rest.is_empty(), "{} has lost its marks", path.display());
+    ensure!(
+        !rest.is_empty(),
+        "{} has no marks; restore the lines `{BEGIN}` and `{END}`",
+        path.display()
+    );
     let mut machine = String::from("| | |\n| --- | --- |\n");
     for (name, value) in &report.machine {
         writeln!(machine, "| {} | {value} |", name.replace('_', " "))?;
@@ -105,6 +114,7 @@ fn write_docs(docs: &Path, report: &Report, tables: &[Table]) -> Result<()> {
     fs::write(path, text).with_context(|| path.display().to_string())
 }
 
+/// The tables in Markdown.
 fn markdown(tables: &[Table]) -> String {
     let mut text = String::new();
     for table in tables {

@@ -1,3 +1,5 @@
+//! The report as one HTML page without external resources.
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::plot::Figure;
@@ -12,7 +14,7 @@ th:first-child, td:first-child { text-align: left }
 figure { margin: 2rem 0 } figcaption { color: #555 }
 svg { max-width: 100%; height: auto }";
 
-/// One page that needs nothing else.
+/// Renders the machine, the figures and the tables as HTML.
 pub(crate) fn page(report: &Report, tables: &[Table], figures: &[Figure]) -> String {
     let page = html! {
         (DOCTYPE)
@@ -27,9 +29,9 @@ pub(crate) fn page(report: &Report, tables: &[Table], figures: &[Figure]) -> Str
                 h1 { "Bailey: performance" }
                 p {
                     "Medians, with the least and the greatest run. Systems take turns within a run, so \
-                     compare them with each other: times differ between machines and days."
+                     compare systems within this report; times differ between machines and days."
                 }
-                (machine(report))
+                (render_machine(report))
                 @for figure in figures {
                     figure {
                         h2 { (figure.title) }
@@ -37,14 +39,14 @@ pub(crate) fn page(report: &Report, tables: &[Table], figures: &[Figure]) -> Str
                         figcaption { (figure.caption) }
                     }
                 }
-                @for table in tables { (shown(table)) }
+                @for table in tables { (render_table(table)) }
             }
         }
     };
     page.into_string()
 }
 
-fn machine(report: &Report) -> Markup {
+fn render_machine(report: &Report) -> Markup {
     html! {
         table {
             @for (name, value) in &report.machine {
@@ -54,7 +56,7 @@ fn machine(report: &Report) -> Markup {
     }
 }
 
-fn shown(table: &Table) -> Markup {
+fn render_table(table: &Table) -> Markup {
     html! {
         h2 { (table.title) }
         table {

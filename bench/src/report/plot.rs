@@ -1,17 +1,21 @@
+//! Plots as SVG: lines and bars, with a fixed colour per system.
+
 use anyhow::{Result, anyhow};
 use plotters::coord::combinators::LogCoord;
 use plotters::coord::ranged1d::{IntoSegmentedCoord as _, SegmentValue, ValueFormatter};
 use plotters::prelude::*;
 
-/// A figure: an SVG that stands in a page.
+use super::table::system_label;
+
+/// A figure of the report page.
 pub(crate) struct Figure {
     pub(crate) title: String,
-    /// What is to be seen in it, and how to read it.
+    /// Contents of the figure, and how to read it.
     pub(crate) caption: String,
     pub(crate) svg: String,
 }
 
-/// The points of one system, and its colour.
+/// The points of one system.
 pub(crate) struct Series {
     pub(crate) system: String,
     pub(crate) points: Vec<(f64, f64)>,
@@ -20,7 +24,7 @@ pub(crate) struct Series {
 const SIZE: (u32, u32) = (860, 400);
 const FONT: &str = "sans-serif";
 
-/// Systems keep their colour in all figures (Okabe and Ito's palette, told apart by everybody).
+/// The colour of a system in all figures (Okabe and Ito's palette, safe for colour blindness).
 fn colour(system: &str) -> RGBColor {
     match system {
         name if name.starts_with("bailey") => RGBColor(0, 114, 178),
@@ -38,14 +42,14 @@ fn colour(system: &str) -> RGBColor {
     }
 }
 
-/// Of the axis upwards; the other is logarithmic.
+/// Scale of the y axis; the x axis is logarithmic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
     Linear,
     Logarithmic,
 }
 
-/// A line per system.
+/// Plots one line per system.
 pub(crate) fn lines([x, y]: [&str; 2], series: &[Series], scale: Scale) -> Result<String> {
     let points = || series.iter().flat_map(|series| &series.points);
     let (least, most) = points().fold((f64::MAX, 1.0_f64), |(least, most), point| {
@@ -54,7 +58,7 @@ pub(crate) fn lines([x, y]: [&str; 2], series: &[Series], scale: Scale) -> Resul
     let (bottom, top) = points().fold((f64::MAX, 1.0_f64), |(bottom, top), point| {
         (bottom.min(point.1), top.max(point.1))
     });
-    // Room for the names of the systems on the right.
+    // Leave room on the right for the legend.
     let least = least.max(1.0);
     let across = (least..most * (most / least).powf(0.4).max(1.3)).log_scale();
     draw(|root| {
@@ -97,7 +101,7 @@ where
                 series.points.iter().copied(),
                 style.stroke_width(3),
             ))?
-            .label(&series.system)
+            .label(system_label(&series.system))
             .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 16, y + 5)], style.filled()));
         let dots = series.points.iter();
         chart.draw_series(dots.map(|point| Circle::new(*point, 4, style.filled())))?;
@@ -111,7 +115,7 @@ where
     Ok(())
 }
 
-/// A bar per system, from its median, with a line from its least to its greatest run.
+/// Plots one bar per system at its median, with a line from the least to the greatest run.
 pub(crate) fn bars(y: &str, bars: &[(String, f64, (f64, f64))]) -> Result<String> {
     let top = bars.iter().fold(0.0_f64, |top, bar| top.max(bar.2.1)) * 1.1;
     let count = bars.len() as u32;
@@ -133,7 +137,7 @@ pub(crate) fn bars(y: &str, bars: &[(String, f64, (f64, f64))]) -> Result<String
             .x_label_formatter(&|at| match at {
                 SegmentValue::CenterOf(at) => bars
                     .get(*at as usize)
-                    .map_or_else(String::new, |bar| bar.0.clone()),
+                    .map_or_else(String::new, |bar| system_label(&bar.0).to_owned()),
                 _ => String::new(),
             })
             .light_line_style(WHITE)
@@ -168,7 +172,7 @@ fn draw(figure: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
     Ok(svg)
 }
 
-/// 10000 as 10k.
+/// Formats 10000 as 10k.
 fn short(number: f64) -> String {
     match number {
         number if number >= 999_999.0 => format!("{:.0}M", number / 1e6),

@@ -1,53 +1,70 @@
+//! Tables of results, for the report page and for docs/performance.md.
+
 use std::collections::BTreeSet;
 
-use crate::goals::{GOALS, Target};
+use crate::goals::{GOALS, Goal, Target};
 use crate::results::{Measurement, Report};
 
-/// Rows of text under a header: what both the page and docs/performance.md show.
+/// Rows of text under a header.
 pub(crate) struct Table {
     pub(crate) title: String,
     pub(crate) header: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// The goals, and what came of them.
+/// The goals with their measured values.
 pub(crate) fn goals(report: &Report) -> Table {
-    let row = |goal: &crate::goals::Goal| {
-        let outcome = goal.outcome(report);
-        let wanted = match goal.target {
+    let row = |goal: &Goal| {
+        let result = goal.evaluate(report);
+        let target = match goal.target {
             Target::AtLeast(least) => format!("≥ {least}"),
             Target::AtMost(most) => format!("≤ {most}"),
         };
         let number =
             |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |n| format!("{n:.2}"));
-        let verdict = match (outcome.ratio, outcome.met) {
+        let verdict = match (result.value, result.is_met) {
             (None, _) => "not measured".into(),
             (_, true) => "met".into(),
-            (Some(ratio), false) => {
-                let (Target::AtLeast(wanted) | Target::AtMost(wanted)) = goal.target;
-                let off = (ratio / wanted - 1.0).abs() * 100.0;
+            (Some(value), false) => {
+                let (Target::AtLeast(limit) | Target::AtMost(limit)) = goal.target;
+                let off = (value / limit - 1.0).abs() * 100.0;
                 format!("missed by {off:.0} %")
             }
         };
         vec![
-            goal.label.to_owned(),
-            wanted,
-            number(outcome.ratio),
-            number(outcome.difference),
+            goal.workload.to_owned(),
+            goal.quantity.to_owned(),
+            target,
+            number(result.value),
+            number(result.difference),
             verdict,
         ]
     };
+    let header = [
+        "workload",
+        "quantity",
+        "target",
+        "measured",
+        "difference [ns]",
+        "result",
+    ];
     Table {
         title: "Goals".into(),
-        header: ["", "wanted", "measured", "difference [ns]", ""]
-            .map(str::to_owned)
-            .into(),
+        header: header.map(str::to_owned).into(),
         rows: GOALS.iter().map(row).collect(),
     }
 }
 
-/// What each system adds to a kernel without a firewall, where hosts are most of what is measured; nothing
-/// if that was not measured.
+/// Name of a system in reports. Results name the LRU-hash/LPM baseline `reference`.
+pub(crate) fn system_label(system: &str) -> &str {
+    match system {
+        "reference" => "LRU-hash/LPM baseline",
+        other => other,
+    }
+}
+
+/// Differences between each system and a kernel without a firewall, for results that contain much
+/// host time; none without such results.
 pub(crate) fn to_kernel(report: &Report) -> Option<Table> {
     const KERNEL: &str = "kernel";
     const COLUMNS: [(&str, &str, &str, f64); 8] = [
@@ -89,13 +106,13 @@ pub(crate) fn to_kernel(report: &Report) -> Option<Table> {
         format!("{scenario}: {metric} [{unit}]")
     });
     (!rows.is_empty()).then(|| Table {
-        title: "wire: differences to a kernel without a firewall".into(),
+        title: "wire: difference from a kernel without a firewall".into(),
         header: [String::new()].into_iter().chain(header).collect(),
         rows,
     })
 }
 
-/// A table per metric of a group: scenarios by systems.
+/// One table per metric of a group: a row per scenario, a column per system.
 pub(crate) fn of_group(report: &Report, group: &str) -> Vec<Table> {
     let results: Vec<&Measurement> = report
         .results
@@ -112,14 +129,14 @@ pub(crate) fn of_group(report: &Report, group: &str) -> Vec<Table> {
         .collect()
 }
 
-/// Three of them, or all before the point.
+/// Three significant digits, or all integer digits.
 fn digits(number: f64) -> String {
-    let behind = match number.abs() {
+    let decimals = match number.abs() {
         1000.0.. => 0,
         10.0.. => 1,
         _ => 2,
     };
-    format!("{number:.behind$}")
+    format!("{number:.decimals$}")
 }
 
 fn of_metric(results: &[&Measurement], group: &str, metric: &str) -> Table {
@@ -136,6 +153,7 @@ fn of_metric(results: &[&Measurement], group: &str, metric: &str) -> Table {
             scenarios.push(result.scenario.clone());
         }
     }
+    // A cell: the median with the least and the greatest run, or the reason for no value.
     let cell = |scenario: &str, system: &str| {
         let found = of_metric
             .iter()
@@ -151,6 +169,7 @@ fn of_metric(results: &[&Measurement], group: &str, metric: &str) -> Table {
             },
         }
     };
+    let labels = systems.iter().map(|system| system_label(system).to_owned());
     let rows = scenarios.iter().map(|scenario| {
         let cells = systems.iter().map(|system| cell(scenario, system));
         [scenario.clone()].into_iter().chain(cells).collect()
@@ -158,6 +177,6 @@ fn of_metric(results: &[&Measurement], group: &str, metric: &str) -> Table {
     Table {
         title: format!("{group}: {}", metric.replace('_', " ")),
         rows: rows.collect(),
-        header: [String::new()].into_iter().chain(systems.clone()).collect(),
+        header: [String::new()].into_iter().chain(labels).collect(),
     }
 }
