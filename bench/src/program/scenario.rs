@@ -1,3 +1,5 @@
+//! Scenarios: the packets, the policies, and the programs that receive them.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, ensure};
@@ -14,33 +16,33 @@ use crate::policies::{PolicySet, address_in, rule_prefix, scattered};
 use crate::tuples::{POD, PORT, Tuple, tuples_to_pod};
 use crate::xdp_filter::XdpFilter;
 
-/// Packets of one kind, and who is to judge them.
+/// Packets of one kind, and the programs that receive them.
 pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) mutator: Mutator,
     pub(crate) frame: Vec<u8>,
     pub(crate) no_ports: bool,
-    /// What every packet must come to, at everybody who tells.
+    /// Outcome that every packet must have, in every program with counters.
     pub(crate) expected: PacketOutcome,
     /// Packets per run.
     pub(crate) count: u32,
     pub(crate) programs: Vec<Box<dyn ProgramUnderTest>>,
 }
 
-/// Which scenario; the family is the other half of its name.
+/// Kind of a scenario; the name also contains the family.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ScenarioKind {
-    /// Packets of so many established TCP connections, in random order.
+    /// Packets of this number of established TCP connections, in random order.
     Established(usize),
-    /// SYNs that so many rules let in.
+    /// SYNs that one of this number of rules allows.
     New(usize),
-    /// SYNs that none of ten rules lets in.
+    /// SYNs that none of ten rules allows.
     Denied,
-    /// SYNs from sources in so many prefixes that one rule leaves out.
+    /// SYNs from this number of prefixes that a rule excludes.
     DeniedCidrs(usize),
-    /// What passes whatever policy says.
+    /// Packets of a failsafe, which pass regardless of policy.
     Failsafe,
-    /// Sources in the emergency block table, or in the table of a filter without state.
+    /// Sources in the emergency block table, or in the table of a stateless filter.
     Blocked(usize),
     /// Fragments after the first.
     Fragments,
@@ -49,11 +51,11 @@ pub(crate) enum ScenarioKind {
 const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
-/// Rules of scenarios that are not about rules.
+/// Rules of scenarios in which their number does not matter.
 const DEFAULT_RULES: usize = 10;
-/// Packets per run, where no run needs fresh ones: a run is over before the machine changes.
+/// Packets per run if runs may repeat packets; few enough for a short run.
 const REUSED_PACKETS: u32 = 1 << 18;
-/// Packets per run, where all do.
+/// Packets per run if every packet must be new.
 const NEW_PACKETS: u32 = 1 << 16;
 /// New packets of all runs.
 const TOTAL_NEW_PACKETS: usize = NEW_PACKETS as usize * MAX_RUNS;
@@ -73,141 +75,167 @@ impl ScenarioKind {
         name + suffix
     }
 
-    /// Who cannot do this at all, and why.
+    /// The system that cannot run this scenario, and the reason.
     pub(crate) fn unsupported_by(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Failsafe => Some(("reference", "it has no failsafe")),
-            Self::Fragments => Some(("reference", "it drops fragments")),
-            Self::Blocked(_) => Some(("reference", "it has no block table")),
-            Self::DeniedCidrs(_) => Some(("xdp-filter", "it knows addresses, no prefixes")),
-            Self::Established(_) | Self::New(_) => Some(("xdp-filter", "it has no state")),
-            Self::Denied => Some(("xdp-filter", "it has no policies")),
+            Self::Failsafe => Some(("reference", "has no failsafe")),
+            Self::Fragments => Some(("reference", "drops fragments")),
+            Self::Blocked(_) => Some(("reference", "has no block table")),
+            Self::DeniedCidrs(_) => Some(("xdp-filter", "supports addresses, not prefixes")),
+            Self::Established(_) | Self::New(_) => Some(("xdp-filter", "has no state")),
+            Self::Denied => Some(("xdp-filter", "has no policies")),
         }
     }
 
-    /// Loads everybody and brings them to where the first packet can be measured.
+    /// Loads all programs, policies and flows of the scenario.
     pub(crate) fn prepare(self, ipv6: bool, seed: u64) -> Result<Scenario> {
         let mut random = fastrand::Rng::with_seed(seed);
-        let from_rules = |rules: usize| {
-            move |random: &mut fastrand::Rng, _: usize| {
-                address_in(&rule_prefix(random.usize(..rules), ipv6), random)
-            }
-        };
-        let (flows, ten) = (TOTAL_NEW_PACKETS as u32, PolicySet::Rules(DEFAULT_RULES));
-        let drops = || -> Result<[Box<dyn ProgramUnderTest>; 2]> {
-            Ok([
-                Box::new(XdpDrop::new(true)?),
-                Box::new(XdpDrop::new(false)?),
-            ])
-        };
         let mut scenario = Scenario {
             name: self.name(ipv6),
-            mutator: Mutator::new(&[tuples_to_pod(1, PORT, &mut random, from_rules(1))[0]])?,
+            mutator: Mutator::new(&[allowed_tuple(ipv6, &mut random)])?,
             frame: segment(ipv6, SYN),
             no_ports: false,
             expected: PacketOutcome::Other,
             count: REUSED_PACKETS,
-            programs: drops()?.into(),
+            programs: vec![
+                Box::new(XdpDrop::new(true)?),
+                Box::new(XdpDrop::new(false)?),
+            ],
         };
         match self {
-            Self::Established(flows) => {
-                let mut tuples = connections(flows, DEFAULT_RULES, ipv6, &mut random);
-                scenario.mutator = Mutator::new(&tuples)?;
-                scenario.frame = segment(ipv6, ACK);
-                scenario.expected = PacketOutcome::Flow;
-                let size = (flows as u32).max(1024);
-                scenario.add(Bailey::new(&ten, size, |settings| {
-                    settings.flows_per_source = 0
-                })?);
-                scenario.add(LruLpmBaseline::new(&ten, size)?);
-                scenario.establish(ipv6, flows as u32)?;
-                // A hash table hands out its elements in the order of their insertion, so that order
-                // would be a walk through memory.
-                random.shuffle(&mut tuples);
-                scenario.mutator.set(&tuples)?;
+            Self::Established(flows) => scenario.add_established(flows, ipv6, &mut random)?,
+            Self::New(rules) => scenario.add_new(rules, ipv6, &mut random)?,
+            Self::Denied => {
+                let policy = PolicySet::Rules(DEFAULT_RULES);
+                scenario.add_denied(&policy, ipv6, &mut random)?;
             }
-            Self::New(rules) => {
-                let policy = PolicySet::Rules(rules);
-                let tuples = connections(TOTAL_NEW_PACKETS, rules, ipv6, &mut random);
-                scenario.mutator = Mutator::new(&tuples)?;
-                scenario.expected = PacketOutcome::New;
-                scenario.count = NEW_PACKETS;
-                scenario.add(Bailey::new(&policy, flows, |_| {})?);
-                scenario.add(LruLpmBaseline::new(&policy, flows)?);
+            Self::DeniedCidrs(cidrs) => {
+                let policy = PolicySet::AllExcept(scattered(cidrs, ipv6, &mut random));
+                scenario.add_denied(&policy, ipv6, &mut random)?;
             }
-            Self::Denied | Self::DeniedCidrs(_) => {
-                let policy = match self {
-                    Self::DeniedCidrs(cidrs) => {
-                        PolicySet::AllBut(scattered(cidrs, ipv6, &mut random))
-                    }
-                    _ => ten,
-                };
-                let stranger = rule_prefix(DEFAULT_RULES + 1, ipv6);
-                let tuples =
-                    tuples_to_pod(
-                        TOTAL_NEW_PACKETS,
-                        PORT,
-                        &mut random,
-                        |random, _| match &policy {
-                            PolicySet::AllBut(prefixes) => {
-                                let prefix = prefixes[random.usize(..prefixes.len())];
-                                address_in(&prefix, random)
-                            }
-                            PolicySet::Rules(_) => address_in(&stranger, random),
-                        },
-                    );
-                scenario.mutator = Mutator::new(&tuples)?;
-                scenario.expected = PacketOutcome::Denied;
-                scenario.add(Bailey::new(&policy, 1024, |_| {})?);
-                scenario.add(LruLpmBaseline::new(&policy, 1024)?);
-            }
-            Self::Failsafe => {
-                let everybody: IpNet = if ipv6 { "::/0" } else { "0.0.0.0/0" }.parse()?;
-                let tuples = tuples_to_pod(
-                    TOTAL_NEW_PACKETS,
-                    22,
-                    &mut random,
-                    from_rules(DEFAULT_RULES),
-                );
-                scenario.mutator = Mutator::new(&tuples)?;
-                scenario.frame = segment(ipv6, ACK);
-                scenario.add(Bailey::new(&ten, 1024, |settings| {
-                    settings.failsafe = vec![Failsafe {
-                        cidr: everybody,
-                        protocol: Protocol::TCP,
-                        port: 22,
-                    }];
-                })?);
-            }
-            Self::Blocked(hosts) => {
-                let sources: Vec<IpAddr> = (0..hosts)
-                    .map(|n| address_in(&rule_prefix(n, ipv6), &mut random))
-                    .collect();
-                let count = hosts.next_power_of_two();
-                let tuples = tuples_to_pod(count, PORT, &mut random, |_, n| sources[n % hosts]);
-                scenario.mutator = Mutator::new(&tuples)?;
-                let bailey = Bailey::new(&ten, 1024, |_| {})?;
-                let nets: Vec<IpNet> = sources.iter().map(|&source| source.into()).collect();
-                bailey.datapath.blocks()?.add(&nets, 3600, "", 0)?;
-                scenario.add(bailey);
-                scenario.add(XdpFilter::new(&sources)?);
-            }
-            Self::Fragments => {
-                let tuple = tuples_to_pod(1, PORT, &mut random, from_rules(1))[0];
-                scenario.frame = later_fragment(&tuple);
-                scenario.no_ports = true;
-                scenario.expected = PacketOutcome::Flow;
-                let bailey = Bailey::new(&ten, 1024, |_| {})?;
-                scenario.mutator = Mutator::new(&[tuple])?;
-                open_in_fragments(&mut scenario.mutator, &bailey, &tuple)?;
-                scenario.add(bailey);
-            }
+            Self::Failsafe => scenario.add_failsafe(ipv6, &mut random)?,
+            Self::Blocked(hosts) => scenario.add_blocked(hosts, ipv6, &mut random)?,
+            Self::Fragments => scenario.add_fragments(ipv6, &mut random)?,
         }
         Ok(scenario)
     }
 }
 
-/// So many, no two alike, from all addresses of the prefixes of so many rules.
+/// One method per kind of scenario: sets the packets, and loads the programs.
+impl Scenario {
+    fn add_established(
+        &mut self,
+        flows: usize,
+        ipv6: bool,
+        random: &mut fastrand::Rng,
+    ) -> Result<()> {
+        let policy = PolicySet::Rules(DEFAULT_RULES);
+        let mut tuples = connections(flows, DEFAULT_RULES, ipv6, random);
+        self.mutator = Mutator::new(&tuples)?;
+        self.frame = segment(ipv6, ACK);
+        self.expected = PacketOutcome::Flow;
+        let size = (flows as u32).max(1024);
+        self.add(Bailey::new(&policy, size, |settings| {
+            settings.source_flows = 0
+        })?);
+        self.add(LruLpmBaseline::new(&policy, size)?);
+        self.establish(ipv6, flows as u32)?;
+        // Shuffle again: a hash table stores elements in insertion order, and packets in that order
+        // would walk through memory sequentially.
+        random.shuffle(&mut tuples);
+        self.mutator.set(&tuples)
+    }
+
+    fn add_new(&mut self, rules: usize, ipv6: bool, random: &mut fastrand::Rng) -> Result<()> {
+        let policy = PolicySet::Rules(rules);
+        let flows = TOTAL_NEW_PACKETS as u32;
+        let tuples = connections(TOTAL_NEW_PACKETS, rules, ipv6, random);
+        self.mutator = Mutator::new(&tuples)?;
+        self.expected = PacketOutcome::New;
+        self.count = NEW_PACKETS;
+        self.add(Bailey::new(&policy, flows, |_| {})?);
+        self.add(LruLpmBaseline::new(&policy, flows)?);
+        Ok(())
+    }
+
+    fn add_denied(
+        &mut self,
+        policy: &PolicySet,
+        ipv6: bool,
+        random: &mut fastrand::Rng,
+    ) -> Result<()> {
+        let unmatched = rule_prefix(DEFAULT_RULES + 1, ipv6);
+        let source = |random: &mut fastrand::Rng, _| match policy {
+            PolicySet::AllExcept(prefixes) => {
+                let prefix = prefixes[random.usize(..prefixes.len())];
+                address_in(&prefix, random)
+            }
+            PolicySet::Rules(_) => address_in(&unmatched, random),
+        };
+        let tuples = tuples_to_pod(TOTAL_NEW_PACKETS, PORT, random, source);
+        self.mutator = Mutator::new(&tuples)?;
+        self.expected = PacketOutcome::Denied;
+        self.add(Bailey::new(policy, 1024, |_| {})?);
+        self.add(LruLpmBaseline::new(policy, 1024)?);
+        Ok(())
+    }
+
+    fn add_failsafe(&mut self, ipv6: bool, random: &mut fastrand::Rng) -> Result<()> {
+        let any_source: IpNet = if ipv6 { "::/0" } else { "0.0.0.0/0" }.parse()?;
+        let source = from_rules(DEFAULT_RULES, ipv6);
+        let tuples = tuples_to_pod(TOTAL_NEW_PACKETS, 22, random, source);
+        self.mutator = Mutator::new(&tuples)?;
+        self.frame = segment(ipv6, ACK);
+        let policy = PolicySet::Rules(DEFAULT_RULES);
+        self.add(Bailey::new(&policy, 1024, |settings| {
+            settings.failsafe = vec![Failsafe {
+                cidr: any_source,
+                protocol: Protocol::TCP,
+                port: 22,
+            }];
+        })?);
+        Ok(())
+    }
+
+    fn add_blocked(&mut self, hosts: usize, ipv6: bool, random: &mut fastrand::Rng) -> Result<()> {
+        let sources: Vec<IpAddr> = (0..hosts)
+            .map(|n| address_in(&rule_prefix(n, ipv6), random))
+            .collect();
+        let count = hosts.next_power_of_two();
+        let tuples = tuples_to_pod(count, PORT, random, |_, n| sources[n % hosts]);
+        self.mutator = Mutator::new(&tuples)?;
+        let bailey = Bailey::new(&PolicySet::Rules(DEFAULT_RULES), 1024, |_| {})?;
+        let nets: Vec<IpNet> = sources.iter().map(|&source| source.into()).collect();
+        bailey.datapath.blocks()?.add(&nets, 3600, "", 0)?;
+        self.add(bailey);
+        self.add(XdpFilter::new(&sources)?);
+        Ok(())
+    }
+
+    fn add_fragments(&mut self, ipv6: bool, random: &mut fastrand::Rng) -> Result<()> {
+        let tuple = allowed_tuple(ipv6, random);
+        self.frame = later_fragment(&tuple);
+        self.no_ports = true;
+        self.expected = PacketOutcome::Flow;
+        let bailey = Bailey::new(&PolicySet::Rules(DEFAULT_RULES), 1024, |_| {})?;
+        self.mutator = Mutator::new(&[tuple])?;
+        send_first_fragment(&mut self.mutator, &bailey, &tuple)?;
+        self.add(bailey);
+        Ok(())
+    }
+}
+
+/// Draws source addresses from the prefixes of `rules` rules.
+fn from_rules(rules: usize, ipv6: bool) -> impl FnMut(&mut fastrand::Rng, usize) -> IpAddr {
+    move |random, _| address_in(&rule_prefix(random.usize(..rules), ipv6), random)
+}
+
+/// One tuple that the first rule allows.
+fn allowed_tuple(ipv6: bool, random: &mut fastrand::Rng) -> Tuple {
+    tuples_to_pod(1, PORT, random, from_rules(1, ipv6))[0]
+}
+
+/// Tuples of distinct connections from the prefixes of `rules` rules.
 fn connections(count: usize, rules: usize, ipv6: bool, random: &mut fastrand::Rng) -> Vec<Tuple> {
     const HOSTS: usize = 32;
     let mut tuples: Vec<Tuple> = (0..count)
@@ -239,7 +267,7 @@ fn short_count(count: usize) -> String {
     }
 }
 
-/// A TCP segment to the pod, whose tuple is written over.
+/// A TCP segment to the pod; the mutator overwrites its tuple.
 fn segment(ipv6: bool, flags: u8) -> Vec<u8> {
     let pod = POD[usize::from(ipv6)];
     frame::ip(pod, pod, Protocol::TCP, &frame::tcp(1, PORT, flags))
@@ -263,8 +291,8 @@ fn later_fragment(tuple: &Tuple) -> Vec<u8> {
     )
 }
 
-/// A SYN in a first fragment, which later ones follow.
-fn open_in_fragments(mutator: &mut Mutator, bailey: &Bailey, tuple: &Tuple) -> Result<()> {
+/// Sends the first fragment of a SYN, so that later fragments belong to its flow.
+fn send_first_fragment(mutator: &mut Mutator, bailey: &Bailey, tuple: &Tuple) -> Result<()> {
     let which = Fragment {
         id: 7,
         offset: 0,
@@ -292,10 +320,9 @@ impl Scenario {
         self.programs.push(Box::new(program));
     }
 
-    /// Handshakes for all tuples, some at a time: half-open ones have no more than their share of a
-    /// table.
+    /// Establishes all flows by handshakes, in batches, because the table limits half-open flows.
     fn establish(&mut self, ipv6: bool, flows: u32) -> Result<()> {
-        // A test run waits for grace periods, so not too few at a time.
+        // A test run waits for grace periods, so batches must not be too small.
         let at_once = (flows / 16).max(1024).min(flows);
         for program in &self.programs {
             if program.outcome_counts()?.is_none() {
@@ -317,8 +344,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Nanoseconds per packet of one program, after making sure that the packets came to what they
-    /// should.
+    /// Measures one program in nanoseconds per packet, and checks the outcome of all packets.
     pub(crate) fn run(&mut self, program: usize, round: u32) -> Result<f64> {
         let program = &self.programs[program];
         let options = RunOptions {
@@ -331,7 +357,7 @@ impl Scenario {
         let nanoseconds = self.mutator.run(program.callee(), &self.frame, options)?;
         if let Some((before, after)) = before.zip(program.outcome_counts()?) {
             let count = |outcome_counts: &std::collections::BTreeMap<PacketOutcome, u64>| {
-                // A filter without state knows no policies.
+                // A stateless filter counts every drop as denied.
                 let denied = outcome_counts
                     .get(&PacketOutcome::Denied)
                     .copied()
@@ -344,7 +370,7 @@ impl Scenario {
             let counted = count(&after) - count(&before);
             ensure!(
                 counted == u64::from(self.count),
-                "{}: {} of {} packets came to what they should at {}: {before:?}, then {after:?}",
+                "{}: {} of {} packets had the expected outcome in {}; counters before: {before:?}, after: {after:?}",
                 self.name,
                 counted,
                 self.count,

@@ -1,4 +1,5 @@
-//! ConnectionTest hosts on both ends get: connections and their bytes.
+//! Performance of real hosts on both ends: connection rate, TCP throughput, throughput under a
+//! flood.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,22 +12,22 @@ use anyhow::{Context, Result, ensure};
 use bailey_lab::{Flood, Namespace};
 use rustix::net::sockopt;
 
-use super::frames::{PORT, SERVER};
-use super::system::System;
-use super::{
+use super::device::{
     DEFAULT_PREFIXES, DeviceUnderTest, GROUP, RUNS, SEED, WireScenario, random_prefixes,
     set_up_devices,
 };
+use super::frames::{PORT, SERVER};
+use super::system::System;
 use crate::results::Measurement;
 use bailey_nic::cpu;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionTest {
-    /// Handshakes, one after the other, of several clients.
+    /// Handshakes of several clients, one after the other.
     Rate,
-    /// One connection that sends as fast as it can.
+    /// One TCP stream at full speed.
     Stream,
-    /// The same while SYNs and datagrams come in from everywhere.
+    /// One TCP stream during a flood of SYNs and datagrams from random sources.
     Flooded,
 }
 
@@ -39,9 +40,9 @@ pub(crate) const ALL: [(&str, ConnectionTest); 3] = [
 const CLIENTS: usize = 4;
 const RUN: Duration = Duration::from_millis(1000);
 const SETTLE: Duration = Duration::from_millis(150);
-/// Packets a second.
+/// Rate of the flood.
 const FLOOD_PACKETS_PER_SECOND: u64 = 50_000;
-/// A table that such a flood is one for.
+/// Flow table size, for which this flood is large.
 const FLOWS: u32 = 1 << 16;
 
 pub(crate) fn run(
@@ -49,7 +50,7 @@ pub(crate) fn run(
     test: ConnectionTest,
     systems: &[System],
 ) -> Result<Vec<Measurement>> {
-    // Hosts, and whatever they run, are not to take the time of the device under test.
+    // Keep the hosts off the CPU of the device under test.
     cpu::pin(super::testbed::GENERATOR_CPU)?;
     let mut random = fastrand::Rng::with_seed(SEED);
     let denied = random_prefixes(DEFAULT_PREFIXES, &mut random);
@@ -59,7 +60,7 @@ pub(crate) fn run(
         forwards: true,
         denied: &denied,
         flows: FLOWS,
-        allow_floods: test == ConnectionTest::Rate,
+        creates_flows: test == ConnectionTest::Rate,
         receive: None,
     };
     let metrics: &[&str] = match test {
@@ -75,7 +76,7 @@ pub(crate) fn run(
             .wire
             .right
             .run(listen)
-            .context("cannot listen")
+            .context("cannot listen on the server")
     };
     let listeners = devices.iter().map(listener).collect::<Result<Vec<_>>>()?;
     for listener in &listeners {
@@ -104,10 +105,11 @@ pub(crate) fn run(
     Ok(results)
 }
 
-/// Reads what comes.
+/// Reads and discards all data.
 fn serve(listener: &TcpListener) {
     for stream in listener.incoming().map_while(Result::ok) {
-        // The clients of a rate send nothing and are gone; a thread for each would be measured.
+        // Clients of the connection rate have already closed; a thread for each would distort the
+        // result.
         if stream.set_nonblocking(true).is_ok() && is_closed(&stream) {
             continue;
         }
@@ -155,7 +157,7 @@ fn measure_connect_rate(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     }
     ensure!(
         connections > 0.0,
-        "no connection through {}",
+        "no TCP connection passed {}",
         device.system.name()
     );
     Ok([
@@ -164,7 +166,7 @@ fn measure_connect_rate(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     ])
 }
 
-/// Connects and resets, so that no port waits.
+/// Connects and resets in a loop, so that no port stays in TIME_WAIT.
 fn spawn_client(
     left: &Namespace,
     stop: &Arc<AtomicBool>,
@@ -188,20 +190,19 @@ fn connect(device: &DeviceUnderTest) -> Result<TcpStream> {
     let left = &device.testbed.wire.left;
     let stream = left.run(|| TcpStream::connect_timeout(&server_address(), RUN));
     let stream =
-        stream.with_context(|| format!("no connection through {}", device.system.name()))?;
+        stream.with_context(|| format!("no TCP connection passed {}", device.system.name()))?;
     stream.set_write_timeout(Some(RUN))?;
     Ok(stream)
 }
 
-/// Sends as fast as it goes: bits a second, in thousands of millions, and how busy the device under test
-/// is, in per cent.
+/// Sends at full speed. Returns Gbit/s, and the busy time of the device in percent.
 fn send(device: &DeviceUnderTest, stream: &mut TcpStream) -> Result<[f64; 2]> {
     let chunk = vec![7; 1 << 17];
     let (begun, mut sent, mut from) = (Instant::now(), 0, None);
     while begun.elapsed() < SETTLE + RUN {
         match stream.write(&chunk) {
             Ok(bytes) => sent += bytes,
-            // Nothing got through in all that time: that is what it measures.
+            // A timeout means that no byte passed during the run, which is a valid result.
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
@@ -209,7 +210,7 @@ fn send(device: &DeviceUnderTest, stream: &mut TcpStream) -> Result<[f64; 2]> {
             from = Some((Instant::now(), sent, device.testbed.busy_time()?));
         }
     }
-    let (from, before, busy) = from.context("no time")?;
+    let (from, before, busy) = from.context("the run ended before its settling time")?;
     let elapsed = from.elapsed().as_secs_f64();
     let busy = (device.testbed.busy_time()? - busy).as_secs_f64();
     Ok([
@@ -222,7 +223,7 @@ fn measure_stream(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     send(device, &mut connect(device)?)
 }
 
-/// ConnectionTest is left of a connection's rate under a flood, in per cent.
+/// Throughput under a flood in percent of the throughput before, and busy time in percent.
 fn measure_under_flood(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     let mut stream = connect(device)?;
     let [quiet, _] = send(device, &mut stream)?;

@@ -1,3 +1,5 @@
+//! Frames of the generator.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result, bail};
@@ -6,36 +8,36 @@ use ipnet::IpNet;
 
 use crate::policies::address_in;
 
-/// Bytes of each frame, without the check sequence: the shortest that Ethernet has, and room for a stamp.
+/// Bytes of each frame, without FCS: the minimum of Ethernet, with room for a stamp.
 pub(crate) const FRAME: usize = 64;
 pub(crate) type Frame = [u8; FRAME];
 
-/// Who is protected, and the port that policy is about.
+/// Address and port of the protected server.
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 pub(crate) const PORT: u16 = 80;
-/// The interfaces of the left and of the right host.
+/// MACs of the left and of the right host.
 pub(crate) const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 9, 0], [2, 0, 0, 0, 9, 1]];
-/// Where allowed clients are: denied prefixes are elsewhere.
+/// Network of the allowed clients, disjoint from all denied prefixes.
 const CLIENTS: Ipv4Addr = Ipv4Addr::new(12, 0, 0, 0);
 
-/// What a frame of a flow does.
+/// Role of a frame in its flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Syn,
     SynAck,
     Ack,
     Datagram,
-    Answer,
+    Reply,
 }
 
-/// The n-th of many clients.
+/// Address and port of a client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client {
     pub(crate) address: Ipv4Addr,
     pub(crate) port: u16,
 }
 
-/// As many, no two alike.
+/// Distinct clients.
 pub(crate) fn clients(count: u32) -> Vec<Client> {
     const PORTS: u32 = 64;
     (0..count)
@@ -46,7 +48,7 @@ pub(crate) fn clients(count: u32) -> Vec<Client> {
         .collect()
 }
 
-/// SYNs from anywhere in these prefixes.
+/// SYNs from random addresses of these prefixes.
 pub(crate) fn denied(
     prefixes: &[IpNet],
     count: usize,
@@ -56,7 +58,7 @@ pub(crate) fn denied(
         .map(|_| {
             let IpAddr::V4(address) = address_in(&prefixes[random.usize(..prefixes.len())], random)
             else {
-                bail!("an IPv6 prefix");
+                bail!("an IPv6 prefix; the generator sends IPv4 only");
             };
             let port = random.u16(1024..);
             frame(Step::Syn, Client { address, port })
@@ -64,13 +66,14 @@ pub(crate) fn denied(
         .collect()
 }
 
-/// With all checksums right: those who track connections verify them. That of UDP is left out.
+/// Builds a frame with valid checksums, because connection tracking verifies them. The UDP checksum
+/// is zero, which means none.
 pub(crate) fn frame(step: Step, client: Client) -> Result<Frame> {
-    let answers = matches!(step, Step::SynAck | Step::Answer);
+    let is_reply = matches!(step, Step::SynAck | Step::Reply);
     let mut hosts = MACS;
     let mut addresses = [client.address.octets(), SERVER.octets()];
     let mut ports = [client.port, PORT];
-    if answers {
+    if is_reply {
         hosts.reverse();
         addresses.reverse();
         ports.reverse();
@@ -82,16 +85,18 @@ pub(crate) fn frame(step: Step, client: Client) -> Result<Frame> {
         Step::Syn => tcp(0).syn().write(&mut bytes, &[]),
         Step::SynAck => tcp(0).syn().ack(1).write(&mut bytes, &[]),
         Step::Ack => tcp(1).ack(1).write(&mut bytes, &[]),
-        Step::Datagram | Step::Answer => {
+        Step::Datagram | Step::Reply => {
             let payload = [0; FRAME - 42];
             ip().udp(ports[0], ports[1]).write(&mut bytes, &payload)
         }
     };
     built.context("cannot build a frame")?;
     bytes.resize(FRAME, 0);
-    if matches!(step, Step::Datagram | Step::Answer) {
+    if matches!(step, Step::Datagram | Step::Reply) {
         const UDP_CHECKSUM: usize = 14 + 20 + 6;
         bytes[UDP_CHECKSUM..UDP_CHECKSUM + 2].fill(0);
     }
-    Ok(*bytes.first_chunk().context("a short frame")?)
+    Ok(*bytes
+        .first_chunk()
+        .context("a frame shorter than 64 bytes")?)
 }

@@ -1,3 +1,5 @@
+//! The frame generator, a BPF program that transmits live frames.
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,42 +10,45 @@ use libbpf_rs::{MapCore, MapFlags, ProgramInput};
 use super::frames::{FRAME, Frame};
 use crate::object::{BpfObject, image};
 
-/// Sends frames from within the kernel; see generate.bpf.c. One serves all testbeds.
+/// Sends frames from within the kernel; see generate.bpf.c. One generator serves all testbeds.
 #[derive(Debug, Clone)]
 pub(crate) struct Generator {
     object: Arc<Mutex<BpfObject>>,
-    /// A power of two.
+    /// Number of frames, a power of two.
     frames: u32,
 }
 
-/// What is sent.
+/// Options of one transmission.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sending {
-    /// Which frame is first.
+    /// Index of the first frame.
     pub(crate) first: u32,
-    /// A multiple of [`BURST`].
+    /// Number of frames, a multiple of [`BURST`].
     pub(crate) count: u32,
-    /// From one frame to the next, on average; zero: as fast as it goes.
+    /// Mean interval between frames; zero: full speed.
     pub(crate) every: Duration,
-    /// Write into each frame when it was due.
+    /// Write the due time into each frame.
     pub(crate) stamp: bool,
 }
 
-/// Frames that are transmitted together: BURST of generate.bpf.c.
+/// Frames per burst: `BURST` in generate.bpf.c.
 pub(crate) const BURST: u32 = 64;
-/// A frame, and what the program skips before it (SKIP).
+/// A frame, and the bytes before it (`SKIP` in generate.bpf.c).
 const ROOM: usize = FRAME + 16;
-/// `BPF_F_TEST_XDP_LIVE_FRAMES` of linux/bpf.h.
+/// `BPF_F_TEST_XDP_LIVE_FRAMES` in linux/bpf.h.
 const LIVE_FRAMES: u32 = 1 << 1;
-/// Bytes of `struct plan`.
+/// Size of `struct plan` in generate.bpf.c.
 const PLAN: usize = 48;
 
 impl Generator {
     /// # Errors
-    /// If the number of frames is no power of two.
+    /// If the number of frames is not a power of two.
     pub(crate) fn new(frames: &[Frame]) -> Result<Self> {
         let count = frames.len();
-        ensure!(count.is_power_of_two(), "{count} frames");
+        ensure!(
+            count.is_power_of_two(),
+            "number of frames must be a power of two, got {count}"
+        );
         let object = BpfObject::load_embedded(
             image!("generate"),
             &[("frames", count as u32), ("samples", 1)],
@@ -56,18 +61,21 @@ impl Generator {
         })
     }
 
-    /// Sends out of an interface of a namespace, and returns how long it took from the first burst to the
-    /// last.
+    /// Sends through an interface of a namespace. Returns the time from the first burst to the end
+    /// of the last.
     pub(crate) fn send(
         &self,
         from: &Namespace,
         interface: u32,
         sending: Sending,
     ) -> Result<Duration> {
-        ensure!(sending.count.is_multiple_of(BURST), "whole bursts only");
+        ensure!(
+            sending.count.is_multiple_of(BURST),
+            "number of frames must be a multiple of {BURST}"
+        );
         let (object, mask) = (Arc::clone(&self.object), self.frames - 1);
         from.run(move || {
-            // What panicked was not the object.
+            // A panic elsewhere does not invalidate the object.
             let object = object.lock().unwrap_or_else(PoisonError::into_inner);
             run(&object, interface, mask, sending)
         })
@@ -94,16 +102,16 @@ fn run(object: &BpfObject, interface: u32, mask: u32, sending: Sending) -> Resul
         repeat: sending.count,
         ..ProgramInput::default()
     });
-    output.context("live frames; the kernel must have them (5.18)")?;
+    output.context("cannot send live frames; Linux 5.18 or later is needed")?;
     let plan = object.map("plan")?.lookup(&zero, MapFlags::ANY)?;
-    let plan = plan.context("no plan")?;
+    let plan = plan.context("the plan map is empty")?;
     let word = |at: usize| {
         plan[at..]
             .first_chunk()
             .map_or(0, |w| u64::from_ne_bytes(*w))
     };
     let (begun, ended) = (word(PLAN - 16), word(PLAN - 8));
-    // The last burst takes as long as the others.
+    // Extrapolate the time of the last burst from the others.
     let bursts = u64::from(sending.count / BURST);
     let elapsed = (ended - begun) * bursts / (bursts - 1).max(1);
     Ok(Duration::from_nanos(elapsed))

@@ -1,22 +1,23 @@
-//! How many frames a second: as many as fit, from a generator that is faster than whoever is tested.
+//! Packet rate: frames per second at full speed. The generator must be faster than the system under
+//! test.
 
 use std::slice;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::device::{
+    DEFAULT_PREFIXES, DeviceUnderTest, GROUP, RUNS, SEED, WireScenario, random_prefixes,
+    set_up_devices,
+};
 use super::frames::{self, Client, Frame, Step};
 use super::generator::{BURST, Generator, Sending};
 use super::system::System;
 use super::testbed::{GENERATOR_CPU, TEST_CPU, Transfer, WireTestbed};
-use super::{
-    DEFAULT_PREFIXES, DeviceUnderTest, GROUP, RUNS, SEED, WireScenario, random_prefixes,
-    set_up_devices,
-};
 use crate::cpu_contention::ContentionGauge;
 use crate::results::Measurement;
 
-/// Denied prefixes.
+/// Scenarios with their number of denied prefixes.
 pub(crate) const DENY: [(&str, usize); 5] = [
     ("deny-1-cidr", 1),
     ("deny-1k-cidr", 1000),
@@ -24,29 +25,28 @@ pub(crate) const DENY: [(&str, usize); 5] = [
     ("deny-100k-cidr", 100_000),
     ("deny-1m-cidr", 1_000_000),
 ];
-/// Denied frames of ten; the others belong to established flows.
+/// Scenarios with their denied frames in ten; the other frames belong to established flows.
 pub(crate) const FORWARD: [(&str, u32); 2] = [("established-bridge", 0), ("mixed-90-10", 1)];
 
-/// Frames that are told apart.
+/// Number of distinct frames.
 const FRAMES: usize = 1 << 20;
 pub(super) const FLOWS: u32 = 1 << 16;
-/// How long one run lasts.
+/// Duration of a run.
 const RUN: Duration = Duration::from_millis(400);
 const WARM_UP: u32 = 1 << 14;
-/// Runs, at most, until none has lost frames of flows: a machine that stops for a moment loses them between
-/// two interfaces, and those of allow_floods too.
+/// Maximum tries until a run loses no allowed frame. A machine that stops for a moment loses frames
+/// between two interfaces, and may lose frames of handshakes.
 const MAX_TRIES: usize = 4;
-/// Runs, at most, until the CPUs were undisturbed in one.
+/// Maximum rounds until one of them is uncontended.
 const MAX_ROUNDS: usize = 4;
-/// With others on the CPUs, per run.
+/// Maximum time to wait for uncontended CPUs, per run.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// Handshakes that are begun before the first of them goes on: more, and some find their bucket full of
-/// half-open ones.
+/// Handshakes in parallel. More of them would fill flow-table buckets with half-open flows.
 const MAX_CONCURRENT_HANDSHAKES: u32 = 1 << 14;
-/// From one frame to the next of a handshake: slow enough for everybody.
+/// Interval between frames of handshakes; every system can keep up.
 const FRAME_INTERVAL: Duration = Duration::from_micros(6);
 
-/// SYNs from denied sources.
+/// Measures SYNs from denied sources.
 pub(crate) fn deny(name: &str, prefixes: usize, systems: &[System]) -> Result<Vec<Measurement>> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let denied = random_prefixes(prefixes, &mut random);
@@ -57,15 +57,15 @@ pub(crate) fn deny(name: &str, prefixes: usize, systems: &[System]) -> Result<Ve
         forwards: false,
         denied: &denied,
         flows: FLOWS,
-        allow_floods: false,
+        creates_flows: false,
         receive: Some("count"),
     };
-    measure(&scenario, &generator, |device, _| {
+    measure(&scenario, &generator, &|device, _| {
         (!device.system.passes_denied()).then_some((0.0, 0.0))
     })
 }
 
-/// Segments of established connections, and denied SYNs among them.
+/// Measures segments of established connections, with a share of denied SYNs.
 pub(crate) fn forward(
     name: &str,
     denied_of_ten: u32,
@@ -89,11 +89,11 @@ pub(crate) fn forward(
         forwards: true,
         denied: &denied,
         flows: FLOWS,
-        allow_floods: true,
+        creates_flows: true,
         receive: Some("count"),
     };
     let allowed = 1.0 - f64::from(denied_of_ten) / 10.0;
-    measure(&scenario, &generator, |device, transfer| {
+    measure(&scenario, &generator, &|device, transfer| {
         let share = if device.system.passes_denied() {
             1.0
         } else {
@@ -104,42 +104,40 @@ pub(crate) fn forward(
     })
 }
 
-/// What came of a run.
+/// Arrived frames compared with the expected number.
 #[derive(Debug, PartialEq)]
 enum ArrivalCheck {
     Expected,
-    /// Fewer frames than should have.
+    /// Fewer frames than expected.
     Lost,
-    /// More.
+    /// More frames than expected.
     Leaked,
 }
 
-/// `expected`: frames that should arrive and how many more or fewer may; nothing if any number may.
+/// Checks the number of arrived frames. `expected` is a number and its tolerance; none accepts any
+/// number.
 fn check_arrivals(arrived: u64, expected: Option<(f64, f64)>) -> ArrivalCheck {
     match expected {
-        Some((frames, more_or_less)) if (arrived as f64) < frames - more_or_less => {
-            ArrivalCheck::Lost
-        }
-        Some((frames, more_or_less)) if arrived as f64 > frames + more_or_less => {
-            ArrivalCheck::Leaked
-        }
+        Some((frames, tolerance)) if (arrived as f64) < frames - tolerance => ArrivalCheck::Lost,
+        Some((frames, tolerance)) if arrived as f64 > frames + tolerance => ArrivalCheck::Leaked,
         _ => ArrivalCheck::Expected,
     }
 }
 
+/// Expected frames of a transfer and their tolerance; none if any number is valid.
+type Expectation<'a> = &'a dyn Fn(&DeviceUnderTest, &Transfer) -> Option<(f64, f64)>;
+
+/// Measures the packet rate of all systems of a scenario.
 fn measure(
     scenario: &WireScenario<'_>,
     generator: &Generator,
-    expected: impl Fn(&DeviceUnderTest, &Transfer) -> Option<(f64, f64)>,
+    expected: Expectation<'_>,
 ) -> Result<Vec<Measurement>> {
     let (devices, mut results) = set_up_devices(scenario, "mpps")?;
-    let establish_flows = |devices: &[DeviceUnderTest]| {
-        let clients = frames::clients(scenario.flows);
-        establish(devices, &clients, [Step::Syn, Step::SynAck, Step::Ack])
-    };
-    if scenario.allow_floods {
-        establish_flows(&devices)?;
+    if scenario.creates_flows {
+        shake_hands(scenario, &devices)?;
     }
+    // Systems take turns within a run.
     let mut rates = vec![Vec::new(); devices.len()];
     let mut gauge = ContentionGauge::new(&[TEST_CPU, GENERATOR_CPU], MAX_WAIT)?;
     let mut shares = Vec::new();
@@ -147,27 +145,7 @@ fn measure(
         for (device, rates) in devices.iter().zip(&mut rates) {
             let mut tries = 0;
             let runs = gauge.run_rounds(1, MAX_ROUNDS, |_| {
-                loop {
-                    let transfer = run_full_speed(device, generator, round)?;
-                    let check = check_arrivals(transfer.arrived, expected(device, &transfer));
-                    if check == ArrivalCheck::Expected {
-                        return Ok(transfer);
-                    }
-                    let what = format!(
-                        "{}: {} of {} frames arrived behind {}",
-                        scenario.name,
-                        transfer.arrived,
-                        transfer.processed,
-                        device.system.name()
-                    );
-                    tries += 1;
-                    // What arrived and should not have is not a matter of luck.
-                    ensure!(check == ArrivalCheck::Lost && tries < MAX_TRIES, what);
-                    println!("{what}; again");
-                    if scenario.allow_floods {
-                        establish_flows(slice::from_ref(device))?;
-                    }
-                }
+                run_until_expected(scenario, generator, device, (round, &mut tries), expected)
             })?;
             for (transfer, share) in runs {
                 rates.push(million_per_second(&transfer));
@@ -188,12 +166,52 @@ fn measure(
     Ok(results)
 }
 
-/// Millions of frames a second that a device has taken.
+/// Establishes the flows of a scenario by TCP handshakes.
+fn shake_hands(scenario: &WireScenario<'_>, devices: &[DeviceUnderTest]) -> Result<()> {
+    let clients = frames::clients(scenario.flows);
+    establish(devices, &clients, [Step::Syn, Step::SynAck, Step::Ack])
+}
+
+/// Repeats a run until the expected frames arrive; `tries` counts over all repetitions of a run.
+///
+/// # Errors
+/// If more frames arrive than expected, or frames are lost in [`MAX_TRIES`] tries.
+fn run_until_expected(
+    scenario: &WireScenario<'_>,
+    generator: &Generator,
+    device: &DeviceUnderTest,
+    (round, tries): (u32, &mut usize),
+    expected: Expectation<'_>,
+) -> Result<Transfer> {
+    loop {
+        let transfer = run_full_speed(device, generator, round)?;
+        let check = check_arrivals(transfer.arrived, expected(device, &transfer));
+        if check == ArrivalCheck::Expected {
+            return Ok(transfer);
+        }
+        let message = format!(
+            "{}: {} of {} frames passed {}",
+            scenario.name,
+            transfer.arrived,
+            transfer.processed,
+            device.system.name()
+        );
+        *tries += 1;
+        // A leak is a defect of the system, never a result of contention.
+        ensure!(check == ArrivalCheck::Lost && *tries < MAX_TRIES, message);
+        println!("{message}; repeating the run");
+        if scenario.creates_flows {
+            shake_hands(scenario, slice::from_ref(device))?;
+        }
+    }
+}
+
+/// Frames per second that the device processed, in millions.
 fn million_per_second(transfer: &Transfer) -> f64 {
     transfer.processed as f64 / transfer.elapsed.as_secs_f64() / 1e6
 }
 
-/// One run, as fast as the generator goes.
+/// One run at full speed; a warm-up determines the number of frames.
 pub(super) fn run_full_speed(
     device: &DeviceUnderTest,
     generator: &Generator,
@@ -213,7 +231,7 @@ pub(super) fn run_full_speed(
         .transfer(generator, 0, sending(count.max(WARM_UP)))
 }
 
-/// Opens flows on all devices, step by step, not more at a time than a table takes of half-open ones.
+/// Establishes flows on all devices, in batches that the tables accept as half-open flows.
 pub(super) fn establish(
     devices: &[DeviceUnderTest],
     clients: &[Client],
@@ -223,7 +241,7 @@ pub(super) fn establish(
     establish_on(&testbeds, clients, steps)
 }
 
-/// The same on bare testbeds.
+/// Establishes flows on testbeds.
 pub(super) fn establish_on(
     testbeds: &[&WireTestbed],
     clients: &[Client],
@@ -244,7 +262,7 @@ pub(super) fn establish_on(
                     every: FRAME_INTERVAL,
                     stamp: false,
                 };
-                let side = usize::from(matches!(step, Step::SynAck | Step::Answer));
+                let side = usize::from(matches!(step, Step::SynAck | Step::Reply));
                 testbed.transfer(generator, side, sending)?;
             }
         }
@@ -257,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_lost_or_leaked_beyond_what_may_be() {
+    fn arrivals_beyond_the_tolerance_are_lost_or_leaked() {
         assert_eq!(check_arrivals(0, Some((0.0, 0.0))), ArrivalCheck::Expected);
         assert_eq!(check_arrivals(1, Some((0.0, 0.0))), ArrivalCheck::Leaked);
         assert_eq!(

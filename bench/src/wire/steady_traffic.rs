@@ -1,3 +1,5 @@
+//! Steady background traffic of established flows.
+
 use std::time::Duration;
 
 use anyhow::Result;
@@ -7,17 +9,17 @@ use super::generator::{BURST, Generator, Sending};
 use super::packet_rate::establish_on;
 use super::testbed::{Transfer, WireTestbed};
 
-/// Datagrams of many answered flows, in random order. Not TCP: a handshake that the machine was too slow
-/// for once would be denied ever after.
+/// Datagrams of many established flows, in random order. Not TCP: a handshake that the machine
+/// misses once would stay denied for the rest of the test.
 pub(crate) struct SteadyTraffic {
     generator: Generator,
 }
 
-/// From one datagram to the next: no more than fits while the generator's CPU also compiles.
+/// Interval between datagrams; leaves CPU time to the daemon, which shares the generator's CPU.
 const FRAME_INTERVAL: Duration = Duration::from_micros(4);
 
 impl SteadyTraffic {
-    /// Opens the flows.
+    /// Establishes the flows.
     pub(crate) fn establish(
         testbed: &WireTestbed,
         flows: u32,
@@ -27,7 +29,7 @@ impl SteadyTraffic {
         establish_on(
             &[testbed],
             &clients,
-            [Step::Datagram, Step::Answer, Step::Datagram],
+            [Step::Datagram, Step::Reply, Step::Datagram],
         )?;
         let datagrams = (0..flows)
             .map(|_| frames::frame(Step::Datagram, clients[random.usize(..clients.len())]))
@@ -37,7 +39,7 @@ impl SteadyTraffic {
         })
     }
 
-    /// Sends for a while.
+    /// Sends for a time.
     pub(crate) fn transfer(&self, testbed: &WireTestbed, time: Duration) -> Result<Transfer> {
         let sending = Sending {
             first: 0,

@@ -1,3 +1,5 @@
+//! The systems under test, and their setup on the device.
+
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,32 +17,32 @@ use crate::daemon_under_test::{self, DaemonOptions};
 use crate::object::{BpfObject, image};
 use crate::xdp_filter::XdpFilter;
 
-/// What a device under test runs.
+/// A system that can run on the device under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {
-    /// The limit of those who drop.
+    /// Upper bound of a dropping system's speed: XDP_DROP for every frame.
     XdpDrop,
-    /// The limit of those who answer.
+    /// Upper bound of a replying system's speed: XDP_TX for every frame.
     XdpTx,
-    /// The limit of those who forward.
+    /// Upper bound of a forwarding system's speed: XDP_REDIRECT for every frame.
     XdpRedirect,
-    /// A bridge without a firewall.
+    /// A Linux bridge without a firewall.
     Kernel,
     Bailey,
-    /// A set at the earliest hook there is: ingress of the interface.
+    /// An nftables set at the ingress hook of the interface, the earliest hook.
     Nftables,
-    /// A set before connection tracking.
+    /// An nftables set in prerouting, before connection tracking.
     NftablesRaw,
-    /// A rule per prefix at the earliest hook.
+    /// One nftables rule per prefix at the ingress hook.
     NftablesLinear,
-    /// A set, asked for what is no connection yet.
+    /// An nftables set after connection tracking, for packets without a connection.
     NftablesConntrack,
     IptablesIpset,
-    /// Addresses without state, and the bridge for what passes.
+    /// xdp-filter with single addresses, and the Linux bridge for passed frames.
     XdpFilter,
 }
 
-/// What must outlive the measurement.
+/// Objects that must live as long as the measurement.
 pub(crate) enum SystemGuard {
     Nothing,
     Daemon { _daemon: Box<Daemon> },
@@ -48,17 +50,17 @@ pub(crate) enum SystemGuard {
     Filter { _filter: Box<XdpFilter> },
 }
 
-/// What all systems are given.
+/// The policy of all systems.
 pub(crate) struct WirePolicy<'a> {
-    /// Nobody in these prefixes reaches the server; everybody else does.
+    /// Prefixes that must not reach the server; all other sources may.
     pub(crate) denied: &'a [IpNet],
-    /// Flows that tables must hold.
+    /// Capacity of flow tables.
     pub(crate) flows: u32,
-    /// As many are opened at once as no machine is meant to open.
+    /// Disables limits of new flows.
     pub(crate) allow_floods: bool,
 }
 
-/// Addresses that a filter of addresses is given.
+/// Maximum number of addresses for xdp-filter.
 const MAX_ADDRESSES: usize = 4 << 20;
 const MAX_LINEAR_RULES: usize = 1000;
 
@@ -93,26 +95,24 @@ impl System {
         }
     }
 
-    /// Why it has no part in something, if it has not.
+    /// Why the system cannot run a scenario; none if it can.
     pub(crate) fn unsupported_reason(
         self,
         forwards: bool,
         denied: &[IpNet],
     ) -> Option<&'static str> {
         match self {
-            Self::XdpDrop | Self::XdpTx if forwards => Some("it forwards nothing"),
-            Self::XdpRedirect if !forwards => Some("it denies nothing"),
-            Self::NftablesLinear if denied.len() > MAX_LINEAR_RULES => {
-                Some("a rule per prefix ends at 1000")
-            }
+            Self::XdpDrop | Self::XdpTx if forwards => Some("forwards nothing"),
+            Self::XdpRedirect if !forwards => Some("denies nothing"),
+            Self::NftablesLinear if denied.len() > MAX_LINEAR_RULES => Some("more than 1000 rules"),
             Self::XdpFilter if denied.iter().flat_map(addresses_of).count() > MAX_ADDRESSES => {
-                Some("it knows no prefixes, and these are too many addresses")
+                Some("supports addresses only, and these prefixes have too many")
             }
             _ => None,
         }
     }
 
-    /// Does it let denied sources in?
+    /// Whether the system passes denied sources.
     pub(crate) fn passes_denied(self) -> bool {
         matches!(self, Self::Kernel | Self::XdpTx | Self::XdpRedirect)
     }
@@ -123,12 +123,12 @@ impl System {
             Self::Kernel | Self::Nftables | Self::NftablesLinear | Self::XdpFilter => {
                 Forwarding::Bridge
             }
-            // Their hooks are the IP stack's.
+            // These hooks belong to the IP stack.
             Self::NftablesRaw | Self::NftablesConntrack | Self::IptablesIpset => Forwarding::Route,
         }
     }
 
-    /// Brings a device under test to where the first frame can be measured.
+    /// Sets up the device under test for the first frame.
     pub(crate) fn set_up(
         self,
         testbed: &WireTestbed,
@@ -191,7 +191,7 @@ impl System {
     }
 }
 
-/// All addresses of a prefix of IPv4.
+/// All addresses of an IPv4 prefix; none for IPv6.
 fn addresses_of(prefix: &IpNet) -> impl Iterator<Item = IpAddr> + use<> {
     let (IpAddr::V4(first), IpAddr::V4(last)) = (prefix.network(), prefix.broadcast()) else {
         return None.into_iter().flatten();
@@ -247,7 +247,7 @@ fn attach_redirect(bump: &Namespace) -> Result<SystemGuard> {
     }
     let object = Arc::new(Mutex::new(object));
     let shared = Arc::clone(&object);
-    // Interfaces are those of the namespace that writes the map.
+    // The map must be written from the namespace of its interfaces.
     bump.run(move || -> Result<()> {
         let object = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let map = object.map("other_side")?;
@@ -259,7 +259,7 @@ fn attach_redirect(bump: &Namespace) -> Result<SystemGuard> {
     Ok(SystemGuard::Objects { _object: object })
 }
 
-/// The daemon as people run it.
+/// Launches the daemon with a bridge configuration.
 fn launch_bailey(testbed: &WireTestbed, policy: &WirePolicy<'_>) -> Result<SystemGuard> {
     let wire = &testbed.wire;
     daemon_under_test::write_config(

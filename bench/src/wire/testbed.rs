@@ -1,3 +1,5 @@
+//! The testbed: two hosts, a device under test between them, and its counters.
+
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -16,48 +18,48 @@ use super::generator::{Generator, Sending};
 use crate::object::{BpfObject, image};
 use bailey_nic::cpu;
 
-/// Generators run here, and whatever stands for people.
+/// CPU of the generators, the hosts and every other process.
 pub(crate) const GENERATOR_CPU: usize = 0;
-/// The device under test polls its interfaces here.
+/// CPU of the threads that poll the interfaces of the device under test.
 pub(crate) const TEST_CPU: usize = 1;
 
-/// A wire with a device under test in the middle, which polls both of its interfaces in threads of its own,
-/// on a CPU of its own.
+/// Two hosts with a device under test between them. Dedicated threads on a dedicated CPU poll both
+/// interfaces of the device.
 pub(crate) struct WireTestbed {
     pub(crate) wire: Wire,
-    /// At the ends of the wire.
+    /// Receive programs of both hosts.
     receiver: BpfObject,
-    /// The threads that poll.
+    /// Kernel threads that poll the device's interfaces.
     napi_threads: Vec<u32>,
     interfaces: [u32; 2],
 }
 
-/// How frames get across.
+/// How the kernel forwards frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Forwarding {
-    /// A program does it, or nobody.
+    /// No kernel forwarding: an XDP program forwards, or the device drops.
     None,
-    /// A bridge of the kernel.
+    /// A Linux bridge.
     Bridge,
     /// The kernel's IP stack.
     Route,
 }
 
-/// What became of frames.
+/// Counters of one transmission.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Transfer {
-    /// That the device under test has taken from its interface.
+    /// Frames that the device under test read from its interface.
     pub(crate) processed: u64,
-    /// That arrived behind it.
+    /// Frames that arrived at the receiving host.
     pub(crate) arrived: u64,
-    /// How long they were sent.
+    /// Duration of sending.
     pub(crate) elapsed: Duration,
-    /// What the threads of the device under test ran meanwhile.
+    /// CPU time of the device's threads during sending.
     pub(crate) busy: Duration,
 }
 
 impl WireTestbed {
-    /// A wire that nobody forwards on yet, with static neighbours: nothing is to wait for them.
+    /// A testbed without forwarding. Neighbours are static, so that no frame waits for resolution.
     pub(crate) fn new() -> Result<Self> {
         let wire = Wire::new()?;
         for (host, peer, mac) in [(&wire.left, RIGHT, MACS[1]), (&wire.right, LEFT, MACS[0])] {
@@ -66,7 +68,7 @@ impl WireTestbed {
                 peer[0],
                 mac_text(mac)
             ))?;
-            // What arrives is to be what was sent, and nothing of the hosts' own.
+            // Without IPv6 the hosts send no frames of their own, such as router solicitations.
             host.sysctl("net.ipv6.conf.all.disable_ipv6", "1")?;
         }
         for side in SIDES {
@@ -83,7 +85,7 @@ impl WireTestbed {
         })
     }
 
-    /// Lets the kernel forward.
+    /// Configures kernel forwarding on the device.
     pub(crate) fn forward(&self, how: Forwarding) -> Result<()> {
         let bump = &self.wire.bump;
         match how {
@@ -98,7 +100,7 @@ impl WireTestbed {
             Forwarding::Route => {
                 bump.sysctl("net.ipv4.ip_forward", "1")?;
                 for (at, (side, host)) in SIDES.into_iter().zip([LEFT, RIGHT]).enumerate() {
-                    // Hosts send to each other's address, which is the router's own on that side.
+                    // Hosts send to each other's MAC, which is the router's own MAC on that side.
                     bump.ip(&format!(
                         "link set {side} address {}",
                         mac_text(MACS[1 - at])
@@ -124,11 +126,11 @@ impl WireTestbed {
         let ifindex = ifindex(namespace, interface)? as i32;
         let attached =
             namespace.run(move || Xdp::new(program.as_fd()).attach(ifindex, XdpFlags::DRV_MODE));
-        attached.with_context(|| format!("XDP on {interface}"))
+        attached.with_context(|| format!("cannot attach XDP to {interface}"))
     }
 
-    /// Makes the host behind the device under test count what arrives, or also how long it took, and take
-    /// nothing in.
+    /// Attaches a receive program to both hosts: `count` counts frames, `arrive` also records
+    /// latencies. Both drop the frames.
     pub(crate) fn attach_receivers(&self, program: &str) -> Result<()> {
         for host in [&self.wire.left, &self.wire.right] {
             Self::attach(host, "eth0", self.receiver.program_fd(program)?)?;
@@ -136,7 +138,8 @@ impl WireTestbed {
         Ok(())
     }
 
-    /// Gives the device under test its threads and their CPU; after it is set up.
+    /// Moves the polling of the device's interfaces into threads, and pins the threads to
+    /// [`TEST_CPU`]. Call after the system is set up.
     pub(crate) fn pin_device_threads(&mut self) -> Result<()> {
         let sysfs: PathBuf = self.wire.root().join("sys");
         let before = list_napi_threads();
@@ -152,7 +155,10 @@ impl WireTestbed {
         while self.napi_threads.len() < SIDES.len() {
             let now = list_napi_threads();
             self.napi_threads = now.into_iter().filter(|id| !before.contains(id)).collect();
-            ensure!(begun.elapsed() < Duration::from_secs(5), "no threads poll");
+            ensure!(
+                begun.elapsed() < Duration::from_secs(5),
+                "the kernel started no NAPI threads"
+            );
         }
         for &thread in &self.napi_threads {
             cpu::pin_thread(thread, TEST_CPU)?;
@@ -160,7 +166,7 @@ impl WireTestbed {
         Ok(())
     }
 
-    /// Sends from one side, and waits until nothing moves any more.
+    /// Sends frames from one side, and waits until no counter changes.
     pub(crate) fn transfer(
         &self,
         generator: &Generator,
@@ -188,28 +194,31 @@ impl WireTestbed {
         })
     }
 
-    /// What stamped frames took until now.
+    /// Clears the recorded latencies.
     pub(crate) fn clear_latencies(&self) -> Result<()> {
         let map = self.receiver.map("samples")?;
         let zero = 0_u32.to_ne_bytes();
         Ok(map.update(&zero, &zero, MapFlags::ANY)?)
     }
 
-    /// What they took since then, in nanoseconds.
+    /// Latencies since the last clear, in nanoseconds.
     pub(crate) fn latencies(&self) -> Result<Vec<u32>> {
         let map = self.receiver.map("samples")?;
         let most = map.max_entries() - 1;
         let word = |at: u32| -> Result<u32> {
             let value = map.lookup(&at.to_ne_bytes(), MapFlags::ANY)?;
-            let value = value.context("no such sample")?;
+            let value = value.context("the sample map has fewer entries than its counter")?;
             Ok(value.first_chunk().map_or(0, |w| u32::from_ne_bytes(*w)))
         };
         let count = word(0)?;
-        ensure!(count <= most, "{count} samples do not fit");
+        ensure!(
+            count <= most,
+            "{count} latency samples exceed the map's {most}"
+        );
         (1..=count).map(word).collect()
     }
 
-    /// How long the device under test has run.
+    /// CPU time of the device's threads since their start.
     pub(crate) fn busy_time(&self) -> Result<Duration> {
         let mut sum = 0;
         for thread in &self.napi_threads {
@@ -218,7 +227,7 @@ impl WireTestbed {
             let ran = text.split_whitespace().next();
             sum += ran
                 .and_then(|ran| ran.parse::<u64>().ok())
-                .context("schedstat")?;
+                .with_context(|| format!("no run time in /proc/{thread}/schedstat"))?;
         }
         Ok(Duration::from_nanos(sum))
     }
@@ -236,7 +245,7 @@ fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-/// The index of an interface.
+/// The ifindex of an interface in a namespace.
 pub(crate) fn ifindex(namespace: &Namespace, interface: &str) -> Result<u32> {
     let name = interface.to_owned();
     let found = namespace.run(move || {
@@ -246,7 +255,7 @@ pub(crate) fn ifindex(namespace: &Namespace, interface: &str) -> Result<u32> {
     found.with_context(|| format!("no interface {interface}"))
 }
 
-/// All threads of the kernel that poll interfaces of a device under test.
+/// Kernel threads that poll interfaces of devices under test.
 fn list_napi_threads() -> Vec<u32> {
     let ours = |id: &u32| {
         let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
