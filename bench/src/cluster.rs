@@ -1,16 +1,18 @@
+//! Files of a large cluster: an inventory of workloads, and policies.
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
 
-/// Workloads of one namespace.
+/// Workloads per namespace.
 const PER_NAMESPACE: usize = 200;
-/// Groups of them that policies tell apart by label.
+/// Groups of workloads with different labels.
 const GROUPS: usize = 10;
 
-/// Writes a cluster as JSON, each sort of object in one line: an inventory of workloads, and policies
-/// that each allow a group of their namespace, and a CIDR of their own on a port.
+/// Writes `inventory.json` and `policies.json`, and returns their size in bytes. Each policy allows
+/// one group of its namespace, and one CIDR on a port.
 pub(crate) fn write(directory: &Path, workloads: usize, policies: usize) -> Result<u64> {
     let mut inventory = String::from(r#"{"apiVersion":"v1","kind":"List","items":["#);
     for n in 0..workloads {

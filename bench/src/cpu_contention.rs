@@ -1,8 +1,8 @@
-//! Rounds in which the CPUs were as fast as they ever are.
+//! CPU contention: selects the rounds during which the CPUs were fastest.
 //!
-//! Who works on the other thread of a core takes up to half of it, a neighbour of a virtual machine
-//! too, for seconds at a time. What is measured then is another machine. So the same instructions are
-//! timed before and after each round, and rounds are chosen by that, whatever result of them.
+//! A busy SMT sibling or a neighbouring virtual machine can take half of a core for seconds. So the
+//! same register-only loop (bench/bpf/pace.bpf.c) is timed before and after each round. Rounds are
+//! selected by these times only, never by their own results.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,26 +14,26 @@ use libbpf_rs::ProgramInput;
 use crate::object::{BpfObject, image};
 use crate::results::Measurement;
 
-/// How much slower than ever a CPU may be loop_ns a round that counts.
+/// A round is uncontended if the loop takes at most this multiple of its best time.
 const MAX_SLOWDOWN: f64 = 1.1;
-/// Some two milliseconds.
+/// Repetitions of the loop, about two milliseconds.
 const REPEAT: u32 = 1 << 14;
 const PACKET: [u8; 64] = [0; 64];
-/// From one look to the next, while others are waited for.
+/// Interval between checks while waiting for an uncontended CPU.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How fast some CPUs are.
+/// Times the loop on a set of CPUs, and remembers the best time of each CPU.
 #[derive(Debug)]
 pub(crate) struct ContentionGauge {
     object: BpfObject,
-    /// How long others are waited for, in all rounds of one call.
+    /// Maximum waiting time of one [`Self::run_rounds`] call, over all rounds.
     max_wait: Duration,
     cpus: Vec<usize>,
-    /// The best_ns that the instructions have ever taken, by CPU, in nanoseconds.
+    /// Best loop time so far in nanoseconds, by CPU.
     best_ns: Vec<f64>,
 }
 
-/// What result of a round, and what the instructions loop_ns loop_ns it, by CPU.
+/// The result of a round, and the slower of the loop times before and after it, by CPU.
 #[derive(Debug)]
 struct Round<T> {
     result: T,
@@ -41,7 +41,7 @@ struct Round<T> {
 }
 
 impl ContentionGauge {
-    /// Waits at most so long for others, in all rounds of one call.
+    /// A gauge for these CPUs; `max_wait` bounds the waiting time of one [`Self::run_rounds`] call.
     pub(crate) fn new(cpus: &[usize], max_wait: Duration) -> Result<Self> {
         Ok(Self {
             object: BpfObject::load_embedded(image!("pace"), &[])?,
@@ -51,8 +51,8 @@ impl ContentionGauge {
         })
     }
 
-    /// Does rounds until `wanted` of them had the CPUs at their fastest, or `most` are done. Gives back as
-    /// many as are wanted, those with the fastest CPUs, each with the share of their speed in percent.
+    /// Runs rounds until `wanted` of them were uncontended or `max_rounds` are done. Returns the
+    /// `wanted` least contended rounds, each with its share of the best CPU speed in percent.
     pub(crate) fn run_rounds<T>(
         &mut self,
         wanted: usize,
@@ -71,7 +71,7 @@ impl ContentionGauge {
         Ok(least_contended(rounds, &self.best_ns, wanted))
     }
 
-    /// What a report says of the CPUs.
+    /// The shares of the best CPU speed as a measurement.
     pub(crate) fn share_measurement(
         [group, scenario]: [&str; 2],
         shares: impl IntoIterator<Item = f64>,
@@ -79,7 +79,7 @@ impl ContentionGauge {
         Measurement::from_runs([group, scenario, "cpu", "share_of_best_percent"], shares)
     }
 
-    /// Waits until the CPUs are as fast as ever.
+    /// Waits until the CPUs are uncontended or the deadline is over; returns the last loop times.
     fn wait_until_uncontended(&mut self, deadline: Instant) -> Result<Vec<f64>> {
         let mut loop_ns = self.time_loops()?;
         while slowdown(&loop_ns, &self.best_ns) > MAX_SLOWDOWN && Instant::now() < deadline {
@@ -94,7 +94,7 @@ impl ContentionGauge {
         rounds.iter().filter(fast).count()
     }
 
-    /// What the instructions take, by CPU.
+    /// Loop times in nanoseconds, by CPU.
     fn time_loops(&mut self) -> Result<Vec<f64>> {
         let mut loop_ns = Vec::with_capacity(self.cpus.len());
         for (&cpu, best_ns) in self.cpus.iter().zip(&mut self.best_ns) {
@@ -115,7 +115,7 @@ fn time_loop(object: &BpfObject) -> Result<f64> {
     Ok(output.duration.as_secs_f64() * 1e9)
 }
 
-/// How many times what they have ever taken the instructions loop_ns, where that is most.
+/// The greatest slowdown of any CPU: loop time divided by best time.
 fn slowdown(loop_ns: &[f64], best_ns: &[f64]) -> f64 {
     let of_each = loop_ns.iter().zip(best_ns);
     of_each
@@ -123,7 +123,7 @@ fn slowdown(loop_ns: &[f64], best_ns: &[f64]) -> f64 {
         .fold(1.0, f64::max)
 }
 
-/// So many of the rounds, and how fast the CPUs were loop_ns them, in percent.
+/// The least contended rounds, each with its share of the best CPU speed in percent.
 fn least_contended<T>(mut rounds: Vec<Round<T>>, best_ns: &[f64], wanted: usize) -> Vec<(T, f64)> {
     let slow = |round: &Round<T>| slowdown(&round.loop_ns, best_ns);
     rounds.sort_by(|a, b| slow(a).total_cmp(&slow(b)));
@@ -140,12 +140,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_are_chosen_by_the_slower_cpu_and_not_by_what_came() {
+    fn rounds_are_selected_by_their_slowest_cpu() {
         let rounds = [
-            ("one CPU shared", [100.0, 400.0]),
-            ("whole", [100.0, 200.0]),
-            ("both shared", [200.0, 410.0]),
-            ("nearly whole", [110.0, 210.0]),
+            ("one CPU contended", [100.0, 400.0]),
+            ("uncontended", [100.0, 200.0]),
+            ("both CPUs contended", [200.0, 410.0]),
+            ("barely contended", [110.0, 210.0]),
         ];
         let rounds = rounds.map(|(result, loop_ns)| Round {
             result,
@@ -157,7 +157,7 @@ mod tests {
         };
         assert_eq!(
             [first, second, third],
-            ["whole", "nearly whole", "one CPU shared"]
+            ["uncontended", "barely contended", "one CPU contended"]
         );
         assert_eq!([whole, shared], [100.0, 50.0]);
     }

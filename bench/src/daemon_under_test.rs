@@ -1,3 +1,5 @@
+//! The Bailey daemon in a test network: its configuration, its policies, its start and its detach.
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,18 +12,18 @@ use bailey_lab::{Daemon, Namespace, Rack, Wire};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::wire::{PORT, SERVER};
+use crate::wire::frames::{PORT, SERVER};
 
-/// How a daemon is configured.
+/// Configuration of the daemon.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DaemonOptions {
-    /// Flows that the table must hold.
+    /// Capacity of the flow table.
     pub(crate) flows: u32,
-    /// As many are opened at once as would be a flood.
+    /// Disables the limits of new flows, because the test creates flows at the rate of a flood.
     pub(crate) allow_floods: bool,
 }
 
-/// Where a daemon runs.
+/// Network namespace and root folder of a daemon.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Host<'a> {
     namespace: &'a Namespace,
@@ -46,10 +48,10 @@ impl<'a> From<&'a Rack> for Host<'a> {
     }
 }
 
-/// How long it may take for a million prefixes.
+/// Maximum start time; a million prefixes take the longest.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Writes the configuration of a bump in the wire, and makes a folder for its policies.
+/// Writes the configuration of a bridge, and creates the folder of its policies.
 pub(crate) fn write_config<'a>(host: impl Into<Host<'a>>, options: &DaemonOptions) -> Result<()> {
     let root = host.into().root;
     fs::create_dir(root.join(POLICIES))?;
@@ -74,18 +76,18 @@ pub(crate) fn write_config<'a>(host: impl Into<Host<'a>>, options: &DaemonOption
     Ok(fs::write(root.join(CONFIG), text)?)
 }
 
-/// Where policies go.
+/// The folder of the policies.
 pub(crate) fn policy_dir<'a>(host: impl Into<Host<'a>>) -> PathBuf {
     host.into().root.join(POLICIES)
 }
 
-/// Lets everybody reach the server but those in these prefixes.
+/// Writes the server workload, and a policy that allows every source except these prefixes.
 pub(crate) fn write_server_policies(wire: &Wire, denied: &[IpNet]) -> Result<()> {
     write_server_workload(wire, &[SERVER.into()])?;
     write_denied_policy(&policy_dir(wire), denied)
 }
 
-/// The server as a workload.
+/// Writes the server as a workload.
 pub(crate) fn write_server_workload<'a>(
     host: impl Into<Host<'a>>,
     addresses: &[IpAddr],
@@ -101,7 +103,7 @@ pub(crate) fn write_server_workload<'a>(
     )?)
 }
 
-/// Who may not reach it.
+/// Writes the policy that allows every source except these prefixes.
 pub(crate) fn write_denied_policy(folder: &Path, denied: &[IpNet]) -> Result<()> {
     let ports = ["TCP", "UDP"].map(|protocol| json!({"protocol": protocol, "port": PORT}));
     let block = json!({"cidr": "0.0.0.0/0", "except": denied});
@@ -109,7 +111,7 @@ pub(crate) fn write_denied_policy(folder: &Path, denied: &[IpNet]) -> Result<()>
     write_policy(folder, "denied", &rule)
 }
 
-/// A policy of the server with one rule for what comes in.
+/// Writes a policy of the server with one ingress rule.
 pub(crate) fn write_policy(folder: &Path, name: &str, rule: &Value) -> Result<()> {
     let policy = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
@@ -122,7 +124,8 @@ pub(crate) fn write_policy(folder: &Path, name: &str, rule: &Value) -> Result<()
     )?)
 }
 
-/// Starts the daemon, and waits until it says of both interfaces that they are `attached` or `adopted`.
+/// Starts the daemon, and waits until it logs `until` (`attached` or `adopted`) for both
+/// interfaces.
 pub(crate) fn launch<'a>(host: impl Into<Host<'a>>, until: &str) -> Result<Daemon> {
     let Host { namespace, root } = host.into();
     let binary = binary_path()?;
@@ -133,7 +136,7 @@ pub(crate) fn launch<'a>(host: impl Into<Host<'a>>, until: &str) -> Result<Daemo
     Ok(daemon)
 }
 
-/// Takes off and forgets what a daemon has left.
+/// Detaches all programs that a daemon left, and removes its pins.
 pub(crate) fn detach<'a>(host: impl Into<Host<'a>>) -> Result<()> {
     let Host { namespace, root } = host.into();
     let output =
@@ -147,7 +150,7 @@ fn binary_path() -> Result<PathBuf> {
     let binary = std::env::current_exe()?.with_file_name("bailey");
     ensure!(
         binary.exists(),
-        "{} does not exist; `make build` makes it",
+        "{} does not exist; run `make build`",
         binary.display()
     );
     Ok(binary)

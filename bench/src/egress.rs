@@ -1,3 +1,5 @@
+//! Cost of the egress hook: the flow lookup for a packet that XDP has already evaluated.
+
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
@@ -14,9 +16,9 @@ const SYN: u8 = 0x02;
 const SYN_ACK: u8 = 0x12;
 const ACK: u8 = 0x10;
 
-/// Measures the program of the egress hook for a packet of an established flow: this program looks every
-/// forwarded packet up once more, since the stack may have rewritten the packet. Prints medians, in nanoseconds,
-/// beside the time of the XDP program for the same packet.
+/// Measures the egress program and the XDP program with a packet of an established flow, and prints
+/// the median times in nanoseconds. The egress program looks up every forwarded packet again,
+/// because the kernel network stack may have rewritten it.
 pub(crate) fn run() -> Result<()> {
     let settings = Settings {
         rules: 256,
@@ -29,6 +31,7 @@ pub(crate) fn run() -> Result<()> {
         ("IPv6", ["fd00::1", "2001:db8::1"]),
     ] {
         let [client, server]: [IpAddr; 2] = [client.parse()?, server.parse()?];
+        // Establish a flow.
         let segment = |from: IpAddr, to: IpAddr, ports: (u16, u16), flags| {
             frame::ip(
                 from,
@@ -42,7 +45,11 @@ pub(crate) fn run() -> Result<()> {
         runner.run(Hook::Xdp, &there(SYN), 1)?;
         runner.run(Hook::Tc, &back(SYN_ACK), 1)?;
         runner.run(Hook::Xdp, &there(ACK), 1)?;
-        ensure!(datapath.flows()?.census().live() > 0, "no flow is there");
+        ensure!(
+            datapath.flows()?.census().live() > 0,
+            "the handshake created no flow"
+        );
+        // Time both hooks with its next packet.
         let data = there(ACK);
         let median = |hook| -> Result<u32> {
             let mut times = Vec::new();

@@ -1,13 +1,15 @@
+//! A datapath without policies, for measurements of single hooks.
+
 use anyhow::{Context, Result};
 use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::Settings;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_policy::Snapshot;
 
-/// A datapath with maps of its own in which no policy isolates anybody.
+/// Opens a datapath with private maps and no isolating policy.
 pub(crate) fn open_without_policies(settings: Settings) -> Result<Datapath> {
     let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
-        .context("root is needed")?;
+        .context("cannot open the datapath; run as root")?;
     let nothing = compile(
         &Snapshot::default(),
         &RuleIds::default(),

@@ -1,8 +1,10 @@
+//! Description of the measuring machine, for reports.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-/// What a reader must know of the machine that measured.
+/// Facts about the machine that a reader of results needs, by name.
 pub(crate) fn describe() -> BTreeMap<String, String> {
     let system = rustix::system::uname();
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
@@ -21,7 +23,7 @@ pub(crate) fn describe() -> BTreeMap<String, String> {
     .into()
 }
 
-/// Of the machine; this thread may be kept on one.
+/// CPUs of the machine; unlike [`cpus`], independent of this thread's affinity.
 fn all_cpus() -> usize {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     text.lines()
@@ -29,7 +31,7 @@ fn all_cpus() -> usize {
         .count()
 }
 
-/// That this thread may run on.
+/// Number of CPUs that this thread may run on.
 pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -45,7 +47,7 @@ fn line_of(path: &str, name: &str) -> String {
     line.unwrap_or_default().trim().to_owned()
 }
 
-/// As /proc/cpuinfo has it.
+/// CPU model name from /proc/cpuinfo.
 pub(crate) fn cpu_model() -> String {
     let line = line_of("/proc/cpuinfo", "model name");
     line.trim_start_matches(':').trim().to_owned()

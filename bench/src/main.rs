@@ -1,44 +1,45 @@
-//! Benchmarks. They print what they measured; nothing here passes or fails.
+//! Benchmarks of Bailey. The subcommands measure and print; only `check` fails on a result.
 #![forbid(unsafe_code)]
 
-/// A large cluster's files.
+/// Files of a large cluster.
 mod cluster;
-/// From a file to the packets that it is about.
+/// Control plane: edit latency, restart time, memory, packet cost during commits.
 mod control;
+/// CPU contention: selects runs with the least of it.
 mod cpu_contention;
-/// The daemon, on a wire.
+/// The Bailey daemon in a test network.
 mod daemon_under_test;
-/// A packet at the egress hook.
+/// Cost of the egress hook per packet.
 mod egress;
-/// The programs, with nothing to judge by.
+/// A datapath without policies.
 mod empty_datapath;
-/// Command the numbers are to show.
+/// Performance goals.
 mod goals;
-/// Where it was measured.
+/// Description of the measuring machine.
 mod machine;
-/// Command this process holds.
+/// Memory of processes.
 mod memory;
-/// Command is between two NICs.
+/// RFC 2544 measurements between two NICs.
 mod nic;
-/// BPF objects, but Bailey's own.
+/// BPF objects loaded by libbpf.
 mod object;
-/// Policies that several systems hold.
+/// Policies that all systems under test can load.
 mod policies;
-/// Command a packet costs a program.
+/// Cost of BPF programs per packet.
 mod program;
-/// Fails if the programs have become slower.
+/// Fails if a ratio to the baseline is worse than recorded.
 mod regression_check;
-/// Command was measured, for people.
+/// Tables, figures and the chart of results.
 mod report;
-/// Command was measured, as JSON.
+/// Results as JSON.
 mod results;
-/// A pass of the sweeper.
+/// Cost of a sweeper pass.
 mod sweep;
-/// Command tells packets apart.
+/// Tuples of addresses and ports.
 mod tuples;
-/// Through a device under test.
+/// Packet rates and latencies through a device under test.
 mod wire;
-/// Somebody else's filter.
+/// Debian's xdp-filter.
 mod xdp_filter;
 
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use results::Report;
 
-/// Benchmarks of Bailey; as root.
+/// Benchmarks of Bailey; needs root
 #[derive(Debug, Parser)]
 #[command(name = "bailey-bench", version)]
 struct Cli {
@@ -57,75 +58,75 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Command a packet costs the programs, beside others in the same run.
+    /// Measure the CPU time per packet of BPF programs, side by side
     Program {
-        /// The results, as JSON.
+        /// Output file (JSON)
         #[arg(long, default_value = "target/bench/program.json")]
         json: PathBuf,
-        /// Only scenarios with this in their names.
+        /// Run only scenarios with this text in their names
         #[arg(long, default_value = "")]
         only: String,
     },
-    /// Command goes over a wire through each system, in the same run.
+    /// Measure packet rate, latency and connections through each system, side by side
     Wire {
-        /// The results, as JSON.
+        /// Output file (JSON)
         #[arg(long, default_value = "target/bench/wire.json")]
         json: PathBuf,
-        /// Only scenarios with this in their names.
+        /// Run only scenarios with this text in their names
         #[arg(long, default_value = "")]
         only: String,
-        /// Only these systems.
+        /// Run only these systems
         #[arg(long, value_delimiter = ',')]
         systems: Vec<String>,
     },
-    /// From an edited file to the first packet judged by it, a restart, memory, and packets meanwhile.
+    /// Measure edit latency, restart time, memory, and packet cost during commits
     Control {
-        /// The results, as JSON.
+        /// Output file (JSON)
         #[arg(long, default_value = "target/bench/control.json")]
         json: PathBuf,
-        /// Only scenarios with this in their names.
+        /// Run only scenarios with this text in their names
         #[arg(long, default_value = "")]
         only: String,
     },
-    /// Command is between two NICs, as RFC 2544 says: throughput, loss, bursts and latency.
+    /// Measure the path between two NICs by RFC 2544: throughput, loss, bursts and latency
     Nic(Box<nic::Arguments>),
-    /// Fail if the programs have become slower than a record, beside the reference.
+    /// Fail if Bailey's time relative to the LRU-hash/LPM baseline is worse than recorded
     Check {
-        /// Command a kind of CPU is held to.
+        /// Recorded ratios by CPU model
         #[arg(default_value = "docs/ratios.json")]
         records: PathBuf,
-        /// Write the record of this kind of CPU instead.
+        /// Record the ratios of this CPU model instead
         #[arg(long)]
         record: bool,
     },
-    /// Tables and figures of what was measured.
+    /// Write tables and figures of the results
     Report {
-        /// Where the results are, and where the report goes.
+        /// Folder of the results and of the report
         #[arg(long, default_value = "target/bench")]
         folder: PathBuf,
-        /// Write the record, its tables and its chart to this folder.
+        /// Write the record, its tables and its chart to this folder
         #[arg(long)]
         docs: Option<PathBuf>,
-        /// Write the tables and the chart again from the record in --docs; reads no new results.
+        /// Write the tables and the chart again from the record in --docs; reads no new results
         #[arg(long, requires = "docs", conflicts_with = "folder")]
         recorded: bool,
     },
-    /// Write a large cluster's files, for `bailey check`.
+    /// Write the files of a large cluster, for `bailey check`
     Cluster {
-        /// Where to; must exist.
+        /// Target folder; must exist
         directory: PathBuf,
-        /// Its workloads.
+        /// Number of workloads
         #[arg(long, default_value_t = 100_000)]
         workloads: usize,
-        /// Its policies.
+        /// Number of policies
         #[arg(long, default_value_t = 10_000)]
         policies: usize,
     },
-    /// The egress hook's look-up of a packet that XDP has judged already.
+    /// Measure the flow lookup of the egress hook for a packet that XDP has already evaluated
     Egress,
-    /// One pass of the sweeper over a table with live flows.
+    /// Measure a sweeper pass over a table with live flows
     Sweep {
-        /// Flows in it.
+        /// Number of flows
         #[arg(long, default_value_t = 1_000_000)]
         flows: u32,
     },

@@ -1,18 +1,20 @@
+//! Memory of processes, from /proc.
+
 use std::collections::BTreeMap;
 use std::fs;
 
-/// A line of /proc/self/status in MiB: `VmHWM` is the peak, `VmRSS` what is held now.
+/// A field of /proc/self/status in MiB, such as `VmHWM:` (peak) or `VmRSS:` (current).
 pub(crate) fn own_mib(line: &str) -> u64 {
     process_mib("self", line)
 }
 
-/// The same of another process.
+/// A field of /proc/PID/status in MiB.
 pub(crate) fn process_mib(process: &str, line: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     number_after(&status, line) / 1024
 }
 
-/// What the BPF maps that a process has open take, in MiB.
+/// Memory of all BPF maps that a process has open, in MiB.
 pub(crate) fn process_maps_mib(process: &str) -> u64 {
     let entries = fs::read_dir(format!("/proc/{process}/fdinfo"));
     let mut maps = BTreeMap::new();

@@ -1,3 +1,5 @@
+//! BPF objects loaded by libbpf: all programs except Bailey's own, which Bailey loads.
+
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -5,11 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use libbpf_rs::{Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, Program, ProgramMut};
 
-/// An ELF image at the alignment that ELF readers expect.
+/// An ELF image with the alignment that ELF readers require.
 #[repr(C, align(8))]
 pub(crate) struct Aligned<T: ?Sized>(pub(crate) T);
 
-/// One of this crate's objects.
+/// Embeds an object of this crate.
 macro_rules! image {
     ($name:literal) => {{
         static IMAGE: &$crate::object::Aligned<[u8]> = &$crate::object::Aligned(*include_bytes!(
@@ -20,17 +22,17 @@ macro_rules! image {
 }
 pub(crate) use image;
 
-/// Programs and maps that libbpf has loaded: everything but Bailey, which loads itself.
+/// Loaded programs and maps.
 #[derive(Debug)]
 pub(crate) struct BpfObject(Object);
 
 impl BpfObject {
-    /// An object of this crate, with maps of these sizes.
+    /// Loads an object of this crate, with these map sizes.
     pub(crate) fn load_embedded(image: &[u8], sizes: &[(&str, u32)]) -> Result<Self> {
         Self::load(ObjectBuilder::default().open_memory(image)?, sizes)
     }
 
-    /// Somebody else's object. What it pins, it pins below a folder of a bpffs.
+    /// Loads an object file; its maps are pinned below the folder `pins` of a bpffs.
     pub(crate) fn load_file(path: &Path, pins: &Path, sizes: &[(&str, u32)]) -> Result<Self> {
         let open = ObjectBuilder::default()
             .pin_root_path(pins)?
@@ -47,25 +49,28 @@ impl BpfObject {
                 map.set_max_entries(entries)?;
             }
         }
-        Ok(Self(open.load().context("cannot load; root is needed")?))
+        Ok(Self(
+            open.load()
+                .context("cannot load a BPF object; run as root")?,
+        ))
     }
 
     fn program(&self, name: &str) -> Result<Program<'_>> {
         let mut programs = self.0.progs();
         programs
             .find(|program| program.name() == OsStr::new(name))
-            .with_context(|| format!("no program {name}"))
+            .with_context(|| format!("the BPF object has no program {name}"))
     }
 
-    /// To be run.
+    /// A program for a test run.
     pub(crate) fn program_mut(&self, name: &str) -> Result<ProgramMut<'_>> {
         let mut programs = self.0.progs_mut();
         programs
             .find(|program| program.name() == OsStr::new(name))
-            .with_context(|| format!("no program {name}"))
+            .with_context(|| format!("the BPF object has no program {name}"))
     }
 
-    /// A program's descriptor, which outlives the object.
+    /// A duplicate descriptor of a program, which outlives the object.
     pub(crate) fn program_fd(&self, name: &str) -> Result<OwnedFd> {
         let program = self.program(name)?;
         program.as_fd().try_clone_to_owned().context("dup")
@@ -74,12 +79,12 @@ impl BpfObject {
     pub(crate) fn map(&self, name: &str) -> Result<Map<'_>> {
         let mut maps = self.0.maps();
         maps.find(|map| map.name() == OsStr::new(name))
-            .with_context(|| format!("no map {name}"))
+            .with_context(|| format!("the BPF object has no map {name}"))
     }
 
-    /// Writes many elements of one size each, keys and values one after the other.
+    /// Writes `count` elements; `keys` and `values` hold fixed-size items one after the other.
     pub(crate) fn fill(&self, map: &str, keys: &[u8], values: &[u8], count: usize) -> Result<()> {
-        // One system call takes what fits its buffers.
+        // Elements per system call, limited by the kernel's buffers.
         const AT_ONCE: usize = 1 << 16;
         let map = self.map(map)?;
         let (key, value) = (keys.len() / count.max(1), values.len() / count.max(1));
@@ -93,20 +98,20 @@ impl BpfObject {
         Ok(())
     }
 
-    /// Sums of the elements of a per-CPU array of words.
+    /// Sums over all CPUs of the first elements of a per-CPU array of 64-bit counters.
     pub(crate) fn percpu_sums(&self, map: &str, elements: u32) -> Result<Vec<u64>> {
         let map = self.map(map)?;
         (0..elements)
             .map(|at| {
                 let values = map.lookup_percpu(&at.to_ne_bytes(), MapFlags::ANY)?;
-                let values = values.context("no such element")?;
+                let values = values.context("a per-CPU array has fewer elements than requested")?;
                 let words = values.iter().filter_map(|value| value.first_chunk());
                 Ok(words.map(|word| u64::from_ne_bytes(*word)).sum())
             })
             .collect()
     }
 
-    /// Puts a program into the only place of a program array.
+    /// Writes a program into the only slot of a program array.
     pub(crate) fn set_callee(&self, array: &str, program: BorrowedFd<'_>) -> Result<()> {
         let fd = program.as_raw_fd();
         let map = self.map(array)?;

@@ -1,3 +1,5 @@
+//! Policies that all systems under test can load.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bailey_policy::{
@@ -8,19 +10,19 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::tuples::{POD, PORT};
 
-/// The rules of one policy: more of them are more policies.
+/// Rules per policy; more rules need more policies.
 const RULES_PER_POLICY: usize = 100;
 
-/// What isolates the pod; the same for all systems.
+/// The policies that isolate the pod, for all systems.
 #[derive(Debug, Clone)]
 pub(crate) enum PolicySet {
-    /// So many rules, each of which lets one prefix of each family reach the pod's port.
+    /// This number of rules, each allowing one prefix per family to the pod's port.
     Rules(usize),
-    /// Everybody may reach the pod's port but those in these prefixes.
-    AllBut(Vec<IpNet>),
+    /// Every source except these prefixes may reach the pod's port.
+    AllExcept(Vec<IpNet>),
 }
 
-/// The prefix of a rule: /27 or /64, apart from those of others.
+/// The prefix of a rule: a /27 or /64, disjoint from the prefixes of other rules.
 pub(crate) fn rule_prefix(rule: usize, ipv6: bool) -> IpNet {
     if ipv6 {
         let bits = 0xfd01_u128 << 112 | (rule as u128) << 64;
@@ -30,9 +32,9 @@ pub(crate) fn rule_prefix(rule: usize, ipv6: bool) -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(bits), 27))
 }
 
-/// Disjoint prefixes of mixed lengths, scattered over the addresses of everybody.
+/// Disjoint prefixes of mixed lengths, spread over the public addresses.
 pub(crate) fn scattered(count: usize, ipv6: bool, random: &mut fastrand::Rng) -> Vec<IpNet> {
-    // The public unicast addresses in blocks of 64, and 2000::/3 in blocks of /40.
+    // Public unicast IPv4 in blocks of 64 addresses; 2000::/3 in blocks of /48.
     const BLOCKS4: std::ops::Range<u32> = 0x0100_0000 >> 6..0x0a00_0000 >> 6;
     const MORE4: std::ops::Range<u32> = 0x1000_0000 >> 6..0x7f00_0000 >> 6;
     let mut blocks = std::collections::BTreeSet::new();
@@ -60,7 +62,7 @@ pub(crate) fn scattered(count: usize, ipv6: bool, random: &mut fastrand::Rng) ->
     blocks.into_iter().map(prefix).collect()
 }
 
-/// Some address of a prefix.
+/// A random address of a prefix.
 pub(crate) fn address_in(prefix: &IpNet, random: &mut fastrand::Rng) -> IpAddr {
     match prefix {
         IpNet::V4(net) => {
@@ -75,7 +77,7 @@ pub(crate) fn address_in(prefix: &IpNet, random: &mut fastrand::Rng) -> IpAddr {
 }
 
 impl PolicySet {
-    /// As Bailey reads it.
+    /// The policies as a snapshot for Bailey.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let ports = vec![PortMatch {
             protocol: Protocol::TCP,
@@ -94,13 +96,13 @@ impl PolicySet {
                     rule(peers.into())
                 })
                 .collect(),
-            Self::AllBut(prefixes) => {
+            Self::AllExcept(prefixes) => {
                 let (four, six) = prefixes
                     .iter()
                     .copied()
                     .partition(|prefix| matches!(prefix, IpNet::V4(_)));
-                let everybody = [everybody(false), everybody(true)];
-                let [v4, v6] = everybody;
+                let any_source_blocks = [any_source(false), any_source(true)];
+                let [v4, v6] = any_source_blocks;
                 vec![rule(vec![block(v4, four), block(v6, six)])]
             }
         };
@@ -135,30 +137,31 @@ impl PolicySet {
         Snapshot::new([], vec![pod], Vec::new(), policies)
     }
 
-    /// Whether the peers of each prefix may reach the pod: what a trie of identities holds.
+    /// Each prefix, and whether its addresses may reach the pod: the entries of the baseline's LPM
+    /// trie.
     pub(crate) fn identities(&self) -> Vec<(IpNet, bool)> {
         match self {
             Self::Rules(count) => (0..*count)
                 .flat_map(|n| [false, true].map(|ipv6| (rule_prefix(n, ipv6), true)))
                 .collect(),
-            Self::AllBut(prefixes) => [false, true]
-                .map(|ipv6| (everybody(ipv6), true))
+            Self::AllExcept(prefixes) => [false, true]
+                .map(|ipv6| (any_source(ipv6), true))
                 .into_iter()
                 .chain(prefixes.iter().map(|prefix| (*prefix, false)))
                 .collect(),
         }
     }
 
-    /// Rules, as they are counted.
+    /// Number of rules with a counter.
     pub(crate) fn rules(&self) -> usize {
         match self {
             Self::Rules(count) => *count,
-            Self::AllBut(_) => 1,
+            Self::AllExcept(_) => 1,
         }
     }
 }
 
-fn everybody(ipv6: bool) -> IpNet {
+fn any_source(ipv6: bool) -> IpNet {
     if ipv6 {
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0))
     } else {

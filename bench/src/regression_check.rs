@@ -1,3 +1,5 @@
+//! Regression check: fails if a ratio to the LRU-hash/LPM baseline is worse than recorded.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -10,22 +12,26 @@ use crate::program;
 use crate::results::{Measurement, median};
 use records::RatioRecords;
 
-/// Ratios per kind of CPU, as they were when somebody kept them.
+/// Recorded ratios, by CPU model.
 mod records;
 
-/// How much worse than the record a ratio to the reference may be.
+/// Maximum ratio relative to the record; a greater one is a regression.
 const MAX_INCREASE: f64 = 1.25;
-/// A machine that others use too is slow now and then, and not five times in the same place.
+/// Runs before a regression is reported. Contention slows single runs, but rarely the same scenario
+/// in all runs.
 const MAX_RUNS: usize = 5;
 
-/// With others on the CPU, per scenario.
+/// Maximum time to wait for an uncontended CPU, per scenario.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// What Bailey takes, in times of what the reference takes in the same run, by scenario.
+/// Bailey's time divided by the baseline's time in the same run, by scenario.
 type Ratios = BTreeMap<String, f64>;
 
-/// Measures a part of the programs and compares it with the record of this kind of CPU. One that has no
-/// record is held to the worst of all others.
+/// Measures some scenarios, and compares them with the record of this CPU model. A model without a
+/// record is compared with the worst ratios of all models.
+///
+/// # Errors
+/// If a ratio is worse than recorded in every run.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let (records, cpu) = (RatioRecords::read(path)?, machine::cpu_model());
     let mut gauge = program::contention_gauge(MAX_WAIT)?;
@@ -41,7 +47,7 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     }
     for (name, now) in &best {
         let known = known.get(name).copied().unwrap_or(f64::NAN);
-        println!("{name:<28} {now:>6.2} of the reference, recorded {known:.2}");
+        println!("{name:<28} {now:>6.2} × the baseline, recorded {known:.2} ×");
     }
     let slower: Vec<_> = best
         .keys()
@@ -49,14 +55,14 @@ pub(crate) fn check(path: &Path) -> Result<()> {
         .collect();
     ensure!(
         slower.is_empty(),
-        "slower than recorded, by more than {:.0} % in {MAX_RUNS} runs: {slower:?}. If that is meant to be, \
-         `make bench-check RECORD=1` makes another record",
+        "slower than recorded by more than {:.0} % in {MAX_RUNS} runs: {slower:?}; if intended, record \
+         new ratios with `make bench-check RECORD=1`",
         (MAX_INCREASE - 1.0) * 100.0,
     );
     Ok(())
 }
 
-/// Measures as often as a check does at most, and keeps the median for this kind of CPU.
+/// Records the median ratios of this CPU model.
 pub(crate) fn record(path: &Path) -> Result<()> {
     let mut runs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut gauge = program::contention_gauge(MAX_WAIT)?;
@@ -70,14 +76,14 @@ pub(crate) fn record(path: &Path) -> Result<()> {
         .filter_map(|(name, runs)| Some((name, median(&runs)?)))
         .collect();
     for (name, ratio) in &ratios {
-        println!("{name:<28} {ratio:>6.2} of the reference");
+        println!("{name:<28} {ratio:>6.2} × the baseline");
     }
     let mut records = RatioRecords::read(path)?;
     records.replace(machine::cpu_model(), ratios);
     records.write(path)
 }
 
-/// Is what was measured last too slow, or nothing known of it?
+/// Whether a scenario is slower than recorded, or not yet measured.
 fn is_regression(measured: &Ratios, known: &Ratios, name: &str) -> bool {
     match (measured.get(name), known.get(name)) {
         (Some(measured), Some(known)) => *measured > known * MAX_INCREASE,
@@ -85,7 +91,7 @@ fn is_regression(measured: &Ratios, known: &Ratios, name: &str) -> bool {
     }
 }
 
-/// Each scenario of the short part that is wanted, once.
+/// Measures each selected scenario of the check once.
 fn measure_ratios(gauge: &mut ContentionGauge, wanted: impl Fn(&str) -> bool) -> Result<Ratios> {
     let mut ratios = Ratios::new();
     for kind in program::checked_kinds() {
@@ -101,13 +107,13 @@ fn measure_ratios(gauge: &mut ContentionGauge, wanted: impl Fn(&str) -> bool) ->
     Ok(ratios)
 }
 
-/// Bailey over the reference, in the results of one scenario.
+/// Bailey's time divided by the baseline's time in the results of one scenario.
 fn ratio_to_baseline(results: &[Measurement]) -> Result<f64> {
     let of = |system: &str| {
         let mut of_system = results.iter().filter(|result| result.system == system);
         let found = of_system.find(|result| result.metric == program::METRIC);
         let value = found.and_then(|result| result.value);
-        value.with_context(|| format!("nothing measured of {system}"))
+        value.with_context(|| format!("no result of {system}"))
     };
     Ok(of("bailey")? / of("reference")?)
 }

@@ -1,3 +1,5 @@
+//! Results of benchmarks, as JSON.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -5,38 +7,38 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// What benchmarks write and the report reads: `target/bench/*.json`.
+/// The results of a benchmark: `target/bench/*.json`, `docs/performance.json`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// Of this structure.
+    /// Version of this format.
     pub(crate) schema_version: u32,
-    /// Where it was measured, by name.
+    /// Facts about the measuring machine, by name.
     pub(crate) machine: BTreeMap<String, String>,
     pub(crate) results: Vec<Measurement>,
 }
 
-/// One number, from several runs.
+/// One metric of one system in one scenario, from several runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measurement {
     /// `program`, `wire`, `control` or `nic`.
     pub(crate) group: String,
     pub(crate) scenario: String,
     pub(crate) system: String,
-    /// What it is, with its unit: `ns_per_packet`, `mpps`, `p99_ns`.
+    /// The metric with its unit: `ns_per_packet`, `mpps`, `p99_ns`.
     pub(crate) metric: String,
-    /// The median; null if there is none.
+    /// The median of the runs; null without runs.
     pub(crate) value: Option<f64>,
     pub(crate) runs: Vec<f64>,
-    /// Why there is no value, or what must be known of it.
+    /// Why there is no value, or a remark on the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
-/// Of the JSON.
+/// Current version of the format.
 const SCHEMA_VERSION: u32 = 1;
 
 impl Measurement {
-    /// The median of these runs.
+    /// A measurement with the median of these runs.
     pub(crate) fn from_runs(
         [group, scenario, system, metric]: [&str; 4],
         runs: impl IntoIterator<Item = f64>,
@@ -53,7 +55,7 @@ impl Measurement {
         }
     }
 
-    /// A result that does not exist.
+    /// A measurement without a value, and the reason.
     pub(crate) fn unavailable(names: [&str; 4], reason: &str) -> Self {
         Self {
             reason: Some(reason.to_owned()),
@@ -61,7 +63,7 @@ impl Measurement {
         }
     }
 
-    /// A line of a table.
+    /// Prints the measurement as one line.
     pub(crate) fn print(&self) {
         let names = format!(
             "{:<22} {:<18} {:<30}",
@@ -75,7 +77,7 @@ impl Measurement {
         }
     }
 
-    /// The least and the greatest.
+    /// The least and the greatest run.
     pub(crate) fn range(&self) -> Option<(f64, f64)> {
         let least = self.runs.iter().copied().reduce(f64::min)?;
         let most = self.runs.iter().copied().reduce(f64::max)?;
@@ -83,7 +85,7 @@ impl Measurement {
     }
 }
 
-/// Of an even number, the mean of the two in the middle.
+/// The median; for an even number of runs the mean of the two middle runs.
 pub(crate) fn median(runs: &[f64]) -> Option<f64> {
     let mut sorted = runs.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -104,7 +106,7 @@ impl Report {
         }
     }
 
-    /// The value of one result.
+    /// The value of one measurement, by group, scenario, system and metric.
     pub(crate) fn value(&self, [group, scenario, system, metric]: [&str; 4]) -> Option<f64> {
         let found = self.results.iter().find(|result| {
             (result.group.as_str(), result.scenario.as_str()) == (group, scenario)
@@ -127,7 +129,7 @@ impl Report {
             serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         anyhow::ensure!(
             report.schema_version == SCHEMA_VERSION,
-            "{} has version {} of the format, this program reads {SCHEMA_VERSION}; measure again",
+            "{} has schema_version {}, expected {SCHEMA_VERSION}; measure again",
             path.display(),
             report.schema_version
         );

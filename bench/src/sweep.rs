@@ -1,3 +1,5 @@
+//! Cost of a sweeper pass over a table with live flows.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
@@ -11,9 +13,10 @@ use crate::empty_datapath::open_without_policies;
 use crate::memory::own_mib;
 
 const PASSES: u32 = 5;
-/// The daemon's: fw/bailey/src/daemon/sweep.rs.
+/// Duration of a pass in the daemon (its module `sweep`).
 const PASS_SECONDS: f64 = 8.0;
 
+/// Fills a table with flows, and prints the CPU time of several passes.
 pub(crate) fn run(flows: u32) -> Result<()> {
     let settings = Settings {
         flows,
@@ -33,7 +36,7 @@ pub(crate) fn run(flows: u32) -> Result<()> {
     }
     let census = datapath.flows()?.census();
     println!(
-        "{} flows in {} places, filled in {:.1} s",
+        "{} flows in {} slots, filled in {:.1} s",
         census.taken,
         census.slots,
         begun.elapsed().as_secs_f64()
@@ -47,7 +50,7 @@ pub(crate) fn run(flows: u32) -> Result<()> {
         let seconds =
             (ended.tv_sec - begun.tv_sec) as f64 + (ended.tv_nsec - begun.tv_nsec) as f64 / 1e9;
         println!(
-            "pass {pass}: {:.1} ms of CPU time, {:.2} % of a core at a pass in {PASS_SECONDS} s",
+            "pass {pass}: {:.1} ms of CPU time, {:.2} % of a core with one pass in {PASS_SECONDS} s",
             seconds * 1000.0,
             seconds / PASS_SECONDS * 100.0
         );

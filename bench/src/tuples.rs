@@ -1,6 +1,8 @@
+//! Tuples of addresses and ports, which distinguish the packets of a benchmark.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What tells one packet of a benchmark from the next.
+/// Addresses and ports of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tuple {
     pub(crate) source: IpAddr,
@@ -13,7 +15,7 @@ pub(crate) struct Tuple {
 pub(crate) const TUPLE: usize = 40;
 
 impl Tuple {
-    /// As it stands in a frame: addresses and ports.
+    /// Addresses and ports in frame layout, for mutate.bpf.c.
     pub(crate) fn bytes(&self) -> [u8; TUPLE] {
         let mut bytes = [0; TUPLE];
         let mut at = 0;
@@ -31,7 +33,7 @@ impl Tuple {
     }
 }
 
-/// An address as it stands in a frame.
+/// An address in network byte order.
 pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().into(),
@@ -39,16 +41,16 @@ pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The pod that policies are about, in both families.
+/// Addresses of the pod that the policies select, IPv4 and IPv6.
 pub(crate) const POD: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(10, 255, 0, 1)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)),
 ];
-/// The port that rules are about.
+/// The port that the rules allow.
 pub(crate) const PORT: u16 = 80;
 
-/// Packets to the pod, no two alike, in the order that a seed makes: the n-th source is drawn by the
-/// caller, the port tells apart what has one source.
+/// Tuples of `count` packets to the pod, in random order. The caller chooses the n-th source
+/// address; the source port distinguishes packets with the same address.
 pub(crate) fn tuples_to_pod(
     count: usize,
     port: u16,

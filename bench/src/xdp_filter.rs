@@ -1,3 +1,5 @@
+//! Debian's xdp-filter, a stateless filter of addresses.
+
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -9,18 +11,18 @@ use libbpf_rs::{MapCore, MapFlags};
 use crate::object::BpfObject;
 use crate::tuples::octets;
 
-/// Debian's xdp-filter: addresses that are dropped, without state.
+/// A loaded xdp-filter that drops a set of source addresses.
 pub(crate) struct XdpFilter {
     object: BpfObject,
     program: OwnedFd,
 }
 
-/// Where Debian's libxdp1 puts what xdp-filter loads.
+/// Folder of xdp-filter's BPF objects in Debian's package libxdp1.
 const OBJECTS: &str = "/usr/lib/x86_64-linux-gnu/bpf";
 /// `MAP_FLAG_SRC` of xdp-filter's common_kern_user.h.
 const FLAG_SOURCE: u8 = 1;
 
-/// One for this process; a folder in it outlives what is pinned there.
+/// The bpffs of this process; a folder in it outlives the pins.
 fn bpffs() -> Result<&'static Path> {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     if ROOT.get().is_none() {
@@ -30,7 +32,7 @@ fn bpffs() -> Result<&'static Path> {
 }
 
 impl XdpFilter {
-    /// Denies these sources.
+    /// Loads the filter with these denied sources.
     pub(crate) fn new(sources: &[IpAddr]) -> Result<Self> {
         let path = Path::new(OBJECTS).join("xdpfilt_alw_ip.o");
         ensure!(
@@ -39,7 +41,7 @@ impl XdpFilter {
             path.display()
         );
         let entries = (sources.len() as u32).max(10_000);
-        // No dot: a bpffs has no hidden names.
+        // The prefix has no leading dot, because a bpffs rejects names with a dot.
         let pins = tempfile::Builder::new()
             .prefix("xdp-filter-")
             .tempdir_in(bpffs()?)?;
@@ -61,9 +63,9 @@ impl XdpFilter {
         self.program.as_fd()
     }
 
-    /// Packets so far.
+    /// Packets since the start.
     pub(crate) fn dropped_and_passed(&self) -> Result<[u64; 2]> {
-        // Packets and bytes, by return code.
+        // The map counts packets by XDP action: 1 is XDP_DROP, 2 is XDP_PASS.
         let sums = self.object.percpu_sums("xdp_stats_map", 5)?;
         Ok([sums[1], sums[2]])
     }

@@ -1,3 +1,5 @@
+//! Cost and loss of packets while the daemon commits policies.
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
@@ -14,7 +16,7 @@ use crate::results::Measurement;
 use crate::wire::steady_traffic::SteadyTraffic;
 use crate::wire::testbed::WireTestbed;
 
-/// Commits a second that are asked for.
+/// Scenarios, with the number of edits per second.
 pub(crate) const NAMES: [(&str, u32); 3] = [("commits-0", 0), ("commits-1", 1), ("commits-10", 10)];
 const FLOWS: u32 = 1 << 20;
 const PREFIXES: usize = 1000;
@@ -22,7 +24,7 @@ const RUNS: usize = 5;
 const RUN: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// What a packet of a million flows costs while policies are committed, and how many are lost.
+/// Measures the packet cost and the lost packets of a million flows while policies are committed.
 pub(crate) fn run() -> Result<Vec<Measurement>> {
     let mut random = fastrand::Rng::with_seed(0x6368_7572);
     let denied = scattered(PREFIXES, false, &mut random);
@@ -52,7 +54,7 @@ pub(crate) fn run() -> Result<Vec<Measurement>> {
                 (*rate == 0) == (commits == 0),
                 "{commits} commits at {rate} edits a second"
             );
-            // What was written last is committed before the next run.
+            // Let the daemon commit the last edit before the next run.
             sleep(SETTLE);
             let cost = transfer.busy.as_secs_f64() * 1e9 / transfer.processed as f64;
             let seconds = transfer.elapsed.as_secs_f64();
@@ -78,7 +80,7 @@ fn commits(daemon: &mut Daemon) -> usize {
     daemon.log().iter().filter(committed).count()
 }
 
-/// Does something while a policy is written again and again, with one prefix more or less.
+/// Runs a job while another thread edits a policy `rate` times per second.
 fn run_while_editing<T: Send>(
     folder: &Path,
     denied: &[IpNet],

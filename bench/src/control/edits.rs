@@ -1,3 +1,5 @@
+//! Edit latency: from the edit of a policy file to the first packet that the new policy allows.
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
 use std::ops::Range;
@@ -15,10 +17,11 @@ use serde_json::json;
 use super::{GROUP, SYSTEM};
 use crate::daemon_under_test::{self, DaemonOptions};
 use crate::results::Measurement;
-use crate::wire::{SERVER, testbed::WireTestbed};
+use crate::wire::frames::SERVER;
+use crate::wire::testbed::WireTestbed;
 use crate::{cluster, memory};
 
-/// Policies, each with ten workloads until there are as many as a large cluster has.
+/// Numbers of policies; each has ten workloads, up to [`WORKLOADS`].
 pub(crate) const SIZES: [(&str, usize); 4] = [
     ("policies-10", 10),
     ("policies-1k", 1000),
@@ -27,15 +30,15 @@ pub(crate) const SIZES: [(&str, usize); 4] = [
 ];
 const WORKLOADS: usize = 100_000;
 const ROUNDS: u16 = 5;
-/// In each of them.
+/// Edits in each round.
 const EDITS_PER_ROUND: u16 = 5;
-/// Ports that edits open, one each.
+/// First of the ports that the edits open, one port per edit.
 const FIRST_PORT: u16 = 20_000;
 const EDIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// From one probe to the next: what an edit's time is uncertain by.
+/// Interval between probes: the uncertainty of an edit's time.
 const PROBE_INTERVAL: Duration = Duration::from_micros(100);
 
-/// One policy is edited while a cluster's others stay as they are.
+/// Edits one policy of a cluster, and measures the time until the first allowed packet.
 pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measurement>> {
     let testbed = WireTestbed::new()?;
     let wire = &testbed.wire;
@@ -50,7 +53,7 @@ pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measurement>> {
     cluster::write(&folder, WORKLOADS.min(policies * 10), policies)?;
     daemon_under_test::write_server_workload(wire, &[SERVER.into()])?;
     open_port(wire, FIRST_PORT - 1)?;
-    // Files that were just written would be read once more, to be sure.
+    // The daemon reads recently written files twice; wait until they no longer count as recent.
     sleep(Duration::from_secs(3));
     let mut samples = Samples::default();
     for round in 0..ROUNDS {
@@ -64,7 +67,7 @@ pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measurement>> {
         .collect())
 }
 
-/// What was measured so far.
+/// Values of all rounds so far, by metric.
 #[derive(Debug, Default)]
 struct Samples(BTreeMap<&'static str, Vec<f64>>);
 
@@ -74,7 +77,8 @@ impl Samples {
     }
 }
 
-/// A daemon starts where nothing is loaded, reads edits, is killed, comes back, and leaves nothing.
+/// Starts a daemon with nothing loaded, times edits, kills the daemon, times its restart, and
+/// detaches.
 fn run_round(wire: &Wire, ports: Range<u16>, samples: &mut Samples) -> Result<()> {
     let begun = Instant::now();
     let mut daemon = daemon_under_test::launch(wire, "attached")?;
@@ -107,13 +111,13 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// Lets everybody send datagrams to a port of the server, in the place of the one before.
+/// Writes the policy that opens this port of the server to datagrams, instead of the previous port.
 fn open_port(wire: &Wire, port: u16) -> Result<()> {
     let rule = json!({"ports": [{"protocol": "UDP", "port": port}]});
     daemon_under_test::write_policy(&daemon_under_test::policy_dir(wire), "opened", &rule)
 }
 
-/// Milliseconds from before the file is written to the first datagram that it lets in.
+/// Milliseconds from the start of writing the file to the first datagram that arrives.
 fn time_edit_ms(wire: &Wire, port: u16) -> Result<f64> {
     let bind = move || UdpSocket::bind((IpAddr::V4(SERVER), port));
     let server = wire.right.run(bind).context("server")?;
@@ -124,12 +128,12 @@ fn time_edit_ms(wire: &Wire, port: u16) -> Result<f64> {
     let stopped = Arc::clone(&stop);
     let prober = thread::spawn(move || {
         while !stopped.load(Ordering::Relaxed) {
-            // Before the port is open nothing comes back, and that is no error.
+            // A datagram that is dropped before the port opens is no error.
             let _ = client.send_to(&[0; 16], (IpAddr::V4(SERVER), port));
             sleep(PROBE_INTERVAL);
         }
     });
-    // Let it settle; edits do not follow at once.
+    // Separate the edits, so that the daemon is idle at the next one.
     sleep(Duration::from_millis(200));
     let begun = Instant::now();
     open_port(wire, port)?;
@@ -141,7 +145,7 @@ fn time_edit_ms(wire: &Wire, port: u16) -> Result<f64> {
     Ok(milliseconds(elapsed))
 }
 
-/// What the daemon says of each of its edits.
+/// Adds the stage times that the daemon logs for each edit.
 fn record_stages(daemon: &mut Daemon, samples: &mut Samples) {
     let log = daemon.log();
     let committed = log

@@ -1,4 +1,4 @@
-//! From a file to the packets that it is about, by the daemon as people run it.
+//! Control plane of the daemon: edit latency, restart time, memory, packet cost during commits.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ mod edits;
 const GROUP: &str = "control";
 const SYSTEM: &str = "bailey";
 
-/// Scenarios with a text in their names.
+/// Runs all scenarios whose names contain `only`.
 pub(crate) fn run(only: &str) -> Result<Vec<Measurement>> {
     let mut results = Vec::new();
     let mut keep = |measured: Vec<Measurement>| {

@@ -1,4 +1,4 @@
-//! The same on veth pairs, with a cable between the ports and with Bailey.
+//! RFC 2544 in a lab of veth pairs: once with a cable between the ports, once with Bailey.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,12 +14,13 @@ use super::measured_link::{Lab, MeasuredLink};
 use crate::daemon_under_test::{self, DaemonOptions};
 use crate::policies::scattered;
 
-/// Prefixes that Bailey denies; none of the tester's sources is in them.
+/// Prefixes that Bailey denies; no source of the tester is in them.
 const DENIED: usize = 10_000;
 const SEED: u64 = 2544;
-/// Room for what mixes with new flows open before the first of them lapse.
-const FRESH_FLOWS: u32 = 1 << 20;
+/// Flows that mixes with new flows create before the first of them expire.
+const NEW_FLOWS: u32 = 1 << 20;
 
+/// Opens the links of the lab: a cable, and Bailey.
 pub(super) fn links(arguments: &Arguments, mix: &Mix) -> Result<Vec<MeasuredLink>> {
     let cable = Lab {
         _daemon: None,
@@ -29,8 +30,8 @@ pub(super) fn links(arguments: &Arguments, mix: &Mix) -> Result<Vec<MeasuredLink
     daemon_under_test::write_config(
         &rack,
         &DaemonOptions {
-            flows: FRESH_FLOWS + 2 * arguments.flows,
-            // A tester opens its flows faster than anybody is meant to.
+            flows: NEW_FLOWS + 2 * arguments.flows,
+            // The tester creates flows at the rate of a flood.
             allow_floods: true,
         },
     )?;
@@ -49,7 +50,7 @@ pub(super) fn links(arguments: &Arguments, mix: &Mix) -> Result<Vec<MeasuredLink
     links.collect()
 }
 
-/// Everybody may send to where the tester's frames go, but for those in many prefixes.
+/// Writes the policy that allows the tester's destination, except from many prefixes.
 fn protect(rack: &Rack, arguments: &Arguments) -> Result<()> {
     let v6: IpAddr = bailey_nic::frame::DESTINATION_V6.into();
     daemon_under_test::write_server_workload(rack, &[arguments.destination.into(), v6])?;

@@ -1,3 +1,5 @@
+//! A path between two NICs that is measured, in a lab or between real NICs.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -8,21 +10,22 @@ use bailey_nic::tester::Tester;
 use super::Arguments;
 use super::series::{RunValue, measure};
 
-/// Whom a series is about, and the tester that measures it.
+/// A path between two NICs, and the tester that measures it.
 pub(super) struct MeasuredLink {
     pub(super) name: String,
     tester: Arc<Mutex<Tester>>,
     lab: Option<Lab>,
 }
 
-/// What must outlive the measurement: the daemon goes first.
+/// The laboratory of a link. Fields drop in order: the daemon stops before its namespaces
+/// disappear.
 pub(super) struct Lab {
     pub(super) _daemon: Option<Daemon>,
     pub(super) rack: Rack,
 }
 
 impl MeasuredLink {
-    /// Between interfaces of this thread's network namespace.
+    /// A link between interfaces in the network namespace of this thread.
     pub(super) fn here(name: &str, tester: Tester) -> Self {
         Self {
             name: name.to_owned(),
@@ -31,7 +34,7 @@ impl MeasuredLink {
         }
     }
 
-    /// Between those of a lab's tester.
+    /// A link between the tester's interfaces of a lab.
     pub(super) fn in_lab(name: &str, tester: Tester, lab: Lab) -> Self {
         Self {
             lab: Some(lab),
@@ -39,7 +42,7 @@ impl MeasuredLink {
         }
     }
 
-    /// One line.
+    /// Interfaces, queues and modes in one line.
     pub(super) fn describe(&self) -> String {
         let tester = self.tester.lock().unwrap_or_else(PoisonError::into_inner);
         tester.describe()
@@ -50,7 +53,7 @@ impl MeasuredLink {
         tester.load(mix);
     }
 
-    /// All procedures once.
+    /// Runs all selected procedures once.
     pub(super) fn measure(&self, arguments: &Arguments) -> Result<Vec<RunValue>> {
         let tester = Arc::clone(&self.tester);
         let arguments = arguments.clone();

@@ -1,4 +1,4 @@
-//! What is between two NICs, as RFC 2544 says: of real ones, or in a lab.
+//! RFC 2544 measurements between two NICs, real or in a lab of veth pairs.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -17,40 +17,40 @@ use measured_link::MeasuredLink;
 use series::Series;
 
 mod lab;
-/// Whom a series is about.
+/// A path between two NICs, and its tester.
 mod measured_link;
-/// One series of trials.
+/// A series of runs.
 mod series;
 
 const GROUP: &str = "nic";
 
-/// The defaults are for a look of an hour or three; RFC 2544 says `--duration 60` and `--bursts 50` for
-/// results that count.
+/// The defaults take one to three hours. For final results, RFC 2544 requires `--duration 60` and
+/// `--bursts 50`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Arguments {
-    /// Frames leave through this interface
+    /// Interface that sends the frames
     #[arg(long, required_unless_present = "lab", requires = "rx")]
     tx: Option<String>,
-    /// And come back by this one
+    /// Interface that receives the frames
     #[arg(long, requires = "tx")]
     rx: Option<String>,
-    /// Instead: a lab of veth pairs, once with a cable between them, once with Bailey
+    /// Measure a lab of veth pairs instead: once with a cable between them, once with Bailey
     #[arg(long, conflicts_with_all = ["tx", "rx"])]
     lab: bool,
-    /// Sizes in bytes, check sequence included (64, or 128v6 for IPv6), or mixes: imix, edge, datacenter
+    /// Frame sizes in bytes with FCS (64, or 128v6 for IPv6), or mixes: imix, edge, datacenter
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "64,128,256,512,1024,1280,1518,imix"
     )]
     frame: Vec<Mix>,
-    /// Different 5-tuples
+    /// Number of different 5-tuples
     #[arg(long, default_value_t = 1)]
     flows: u32,
-    /// How long a trial lasts, in seconds
+    /// Duration of a trial, in seconds
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     duration: f64,
-    /// Everything so many times; the median is told
+    /// Number of runs; the report shows the median
     #[arg(long, default_value_t = 5)]
     runs: u32,
     /// Searches for the longest burst, in each run
@@ -59,51 +59,51 @@ pub(crate) struct Arguments {
     /// How long a trial waits for late frames, in seconds
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     settle: f64,
-    /// Frames a second at most, if not all that the line carries
+    /// Maximum rate in frames per second; default: line rate
     #[arg(long)]
     rate: Option<f64>,
-    /// How exactly throughput is searched for, in percent
+    /// Precision of the throughput search, in percent
     #[arg(long, default_value_t = 1.0)]
     resolution: f64,
-    /// Only these
+    /// Run only these procedures
     #[arg(long, value_delimiter = ',', default_values_t = Procedure::ALL)]
     only: Vec<Procedure>,
-    /// Sending queues, a thread each; 0 is half as many as CPUs
+    /// Sending queues, one thread each; 0: half the number of CPUs
     #[arg(long, default_value_t = 0)]
     queues: u32,
-    /// CPUs for the threads, the senders' first
+    /// CPUs of the threads, senders first
     #[arg(long, value_delimiter = ',')]
     cpus: Vec<usize>,
-    /// May the kernel copy frames: if the NIC needs it, always, or never?
+    /// Whether the kernel may copy frames
     #[arg(long, value_enum, default_value_t = CopyMode::IfNeeded)]
     copies: CopyMode,
-    /// The Ethernet address of the router that frames are sent to
+    /// MAC of the router that frames are sent to
     #[arg(long, value_parser = mac)]
     via: Option<[u8; 6]>,
-    /// The address of that router on the receiving side, for the answers that open flows
+    /// MAC of that router on the receiving side, for the replies that establish flows
     #[arg(long, value_parser = mac)]
     via_back: Option<[u8; 6]>,
-    /// Sources are in the /16 around it
+    /// Source addresses are in the /16 around this address
     #[arg(long, default_value_t = SOURCE)]
     source: Ipv4Addr,
-    /// Whom frames are for
+    /// Destination address of frames
     #[arg(long, default_value_t = DESTINATION)]
     destination: Ipv4Addr,
-    /// Its UDP port
+    /// Destination UDP port
     #[arg(long, default_value_t = ECHO_PORT)]
     port: u16,
-    /// Take interfaces that the machine uses
+    /// Use an interface even if it has an address or a default route
     #[arg(long)]
     force: bool,
-    /// What is between them, for the report
+    /// Name of the system under test, for the report
     #[arg(long, default_value = "link")]
     name: String,
-    /// The results, as JSON
+    /// Output file (JSON)
     #[arg(long, default_value = "target/bench/nic.json")]
     pub(crate) json: PathBuf,
 }
 
-/// What RFC 2544 measures, section 26.
+/// The procedures of RFC 2544, section 26.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Procedure {
     Throughput,
@@ -133,7 +133,7 @@ enum CopyMode {
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err("from 0.001 to 86400 seconds".into()),
+        _ => Err("must be 0.001 to 86400 seconds".into()),
     }
 }
 
@@ -148,7 +148,7 @@ fn mac(text: &str) -> Result<[u8; 6], String> {
         .collect();
     bytes
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| "an Ethernet address is six bytes: 02:00:00:00:00:01".into())
+        .ok_or_else(|| "not a MAC address; expected six hex bytes such as 02:00:00:00:00:01".into())
 }
 
 impl Arguments {
@@ -174,7 +174,7 @@ impl Arguments {
         }
     }
 
-    /// For what the tester sends.
+    /// The plan of a tester: line rate or `--rate`, duration, precision.
     fn plan(&self, tester: &Tester) -> Plan {
         let speed = tester.ports[0].speed;
         let line = speed.map_or(f64::INFINITY, |speed| {
@@ -187,9 +187,9 @@ impl Arguments {
         }
     }
 
-    /// About how long it will take.
+    /// Estimated duration of all trials.
     fn estimate(&self, links: usize) -> Duration {
-        // Searches of some eight trials; bursts are shorter.
+        // A search takes about eight trials; trials of bursts are shorter.
         let trials = 8.0 + 5.0 + f64::from(self.bursts) * 5.0 + 1.0;
         let each = trials * (self.duration + self.settle);
         let times = self.runs as usize * self.frame.len() * links;
@@ -197,19 +197,19 @@ impl Arguments {
     }
 }
 
-/// Measures, and tells of each frame size when it is through with it.
+/// Runs all procedures, and prints the results of each frame size when they are complete.
 pub(crate) fn run(arguments: &Arguments) -> Result<Vec<Measurement>> {
     ensure!(
         (0.01..=50.0).contains(&arguments.resolution),
-        "--resolution is from 0.01 to 50 percent"
+        "--resolution must be 0.01 to 50 percent"
     );
     ensure!(
         arguments.rate.is_none_or(|rate| rate >= 1.0),
-        "--rate is at least one frame a second"
+        "--rate must be at least one frame per second"
     );
-    ensure!(arguments.runs > 0, "--runs is at least 1");
+    ensure!(arguments.runs > 0, "--runs must be at least 1");
     let Some(first) = arguments.frame.first() else {
-        bail!("--frame names nothing");
+        bail!("--frame is empty; name a size or a mix");
     };
     let links = match (&arguments.tx, &arguments.rx) {
         (Some(tx), Some(rx)) => {
@@ -223,7 +223,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Vec<Measurement>> {
         println!("{}: {}", link.name, link.describe());
     }
     let minutes = arguments.estimate(links.len()).as_secs().div_ceil(60);
-    println!("about {minutes} minutes; the longest searches twice that\n");
+    println!("estimated time: {minutes} minutes; long searches can double it\n");
     let mut results = Vec::new();
     for mix in &arguments.frame {
         let mut all: Vec<Series> = links.iter().map(|_| Series::default()).collect();

@@ -1,13 +1,17 @@
+//! A series of runs, and its measurements.
+
 use anyhow::Result;
 use bailey_nic::limit::find_limit;
-use bailey_nic::rfc2544::{measure_bursts, measure_frame_loss, measure_latency, measure_throughput};
+use bailey_nic::rfc2544::{
+    measure_bursts, measure_frame_loss, measure_latency, measure_throughput,
+};
 use bailey_nic::tester::Tester;
 use bailey_nic::trial::TrialOutcome;
 
 use super::{Arguments, GROUP, Procedure};
 use crate::results::Measurement;
 
-/// One value of one run.
+/// One metric of one run.
 #[derive(Debug, Clone)]
 pub(super) struct RunValue {
     procedure: &'static str,
@@ -16,7 +20,7 @@ pub(super) struct RunValue {
     remark: Option<String>,
 }
 
-/// The same values of several runs.
+/// All metrics of several runs.
 #[derive(Debug, Default)]
 pub(super) struct Series {
     known: Vec<(RunValue, Vec<f64>)>,
@@ -49,7 +53,7 @@ impl Series {
     }
 }
 
-/// What is told of latencies.
+/// Reported quantiles of latencies.
 const QUANTILES: [(&str, f64); 4] = [
     ("p50_ns", 0.5),
     ("p99_ns", 0.99),
@@ -57,7 +61,7 @@ const QUANTILES: [(&str, f64); 4] = [
     ("max_ns", 1.0),
 ];
 
-/// All procedures once.
+/// Runs all selected procedures once.
 pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<RunValue>> {
     let plan = arguments.plan(tester);
     let mut values = Vec::new();
@@ -78,7 +82,11 @@ pub(super) fn measure(tester: &mut Tester, arguments: &Arguments) -> Result<Vec<
         record("throughput", "gbit_per_s", found.rate * bits / 1e9);
         record("throughput", "offered_mpps", found.fastest.offered() / 1e6);
         if plan.line_rate.is_finite() {
-            record("throughput", "line_percent", found.rate / plan.line_rate * 100.0);
+            record(
+                "throughput",
+                "line_percent",
+                found.rate / plan.line_rate * 100.0,
+            );
         }
         let count = |of: fn(&TrialOutcome) -> u64| (of(&found.best) + of(&found.fastest)) as f64;
         record(

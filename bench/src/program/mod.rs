@@ -1,4 +1,4 @@
-//! What a packet costs a program, by BPF_PROG_TEST_RUN.
+//! CPU time per packet of BPF programs, measured with BPF_PROG_TEST_RUN.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ mod mutator;
 mod scenario;
 mod under_test;
 
-/// Runs per scenario: systems take turns within one, so that what else the machine does hits all alike.
+/// Runs per scenario. Systems take turns within a run, so that background load affects all alike.
 const RUNS: usize = 7;
-/// That are done, at most, until the CPU was undisturbed in so many.
+/// Maximum runs until [`RUNS`] of them were uncontended.
 const MAX_RUNS: usize = 16;
-/// With others on the CPU, per scenario.
+/// Maximum time to wait for an uncontended CPU, per scenario.
 const MAX_WAIT: Duration = Duration::from_secs(8);
 const XDP_DROP: &str = "xdp-drop";
 const GROUP: &str = "program";
 pub(crate) const METRIC: &str = "ns_per_packet";
 const SEED: u64 = 0x6261_696c_6579;
 
-/// What CI compares with the record.
+/// Scenarios of the regression check.
 pub(crate) fn checked_kinds() -> Vec<ScenarioKind> {
     vec![
         ScenarioKind::Established(1),
@@ -51,14 +51,14 @@ fn all_kinds() -> Vec<ScenarioKind> {
     kinds
 }
 
-/// Of the CPU that programs are measured on; this thread stays there.
+/// Pins this thread to the CPU that runs the programs, and returns the gauge of that CPU.
 pub(crate) fn contention_gauge(max_wait: Duration) -> Result<ContentionGauge> {
     let cpu = crate::machine::cpus() - 1;
     bailey_nic::cpu::pin(cpu)?;
     ContentionGauge::new(&[cpu], max_wait)
 }
 
-/// Scenarios with a text in their names, in both families.
+/// Runs all scenarios whose names contain `only`, for both families.
 pub(crate) fn run(only: &str) -> Result<Vec<Measurement>> {
     let (mut results, mut gauge) = (Vec::new(), contention_gauge(MAX_WAIT)?);
     for kind in all_kinds() {
@@ -74,7 +74,8 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measurement>> {
     Ok(results)
 }
 
-/// Net of XDP_DROP in the same round, called in the same way.
+/// Measures one scenario. Times are net of XDP_DROP, which the same mutator calls in the same
+/// round.
 pub(crate) fn measure(
     kind: ScenarioKind,
     ipv6: bool,
@@ -86,14 +87,16 @@ pub(crate) fn measure(
         let gross = all.clone().map(|at| scenario.run(at, round));
         gross.collect::<Result<Vec<f64>>>()
     })?;
+    // Times of one program over all rounds, and the position of the XDP_DROP program.
     let of = |at: usize| rounds.iter().map(move |(gross, _)| gross[at]);
     let bare = |frags: bool| {
         let found = all.clone().find(|&at| {
             let program = &scenario.programs[at];
             program.name() == XDP_DROP && program.callee().frags == frags
         });
-        found.context("XDP_DROP was not measured")
+        found.context("no XDP_DROP program in the scenario")
     };
+    // Subtract the harness, round by round.
     let mut results = Vec::new();
     if let Some((system, why)) = kind.unsupported_by() {
         let names = [GROUP, &scenario.name, system, METRIC];
@@ -103,7 +106,7 @@ pub(crate) fn measure(
         let names = |metric| [GROUP, &scenario.name, program.name(), metric];
         let frags = program.callee().frags;
         if program.name() == XDP_DROP {
-            // The harness and the mutator: what is subtracted.
+            // Time of the harness and the mutator, which is subtracted.
             let metric = if frags {
                 "harness_frags_ns"
             } else {

@@ -1,3 +1,5 @@
+//! Runs a program with a different packet each time.
+
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use anyhow::{Result, ensure};
@@ -6,42 +8,47 @@ use libbpf_rs::{MapCore, MapFlags, ProgramInput};
 use crate::object::{BpfObject, image};
 use crate::tuples::{TUPLE, Tuple};
 
-/// Runs programs on a frame whose tuple is another one each time; see mutate.bpf.c.
+/// Runs programs with a different tuple in each frame; see mutate.bpf.c.
 #[derive(Debug)]
 pub(crate) struct Mutator {
     object: BpfObject,
-    /// A power of two.
+    /// Number of tuples, a power of two.
     tuples: u32,
     ipv6: bool,
-    /// Whom it calls, by descriptor: scenario it waits for a grace period.
+    /// Descriptor of the current callee. Changing the callee waits for a grace period.
     callee: Option<RawFd>,
 }
 
-/// A program under test.
+/// A program that the mutator calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Callee<'a> {
     pub(crate) program: BorrowedFd<'a>,
-    /// Does it take frames in several buffers?
+    /// Whether the program accepts fragmented buffers (xdp.frags).
     pub(crate) frags: bool,
 }
 
-/// What is done to each frame.
+/// Options of one run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RunOptions {
-    /// Which tuple is first.
+    /// Index of the first tuple.
     pub(crate) first: u32,
+    /// Number of runs.
     pub(crate) count: u32,
-    /// The tuple of the answer instead.
+    /// Write the tuple of the reply.
     pub(crate) swap: bool,
-    /// Addresses only: frames that have none where ports are.
+    /// Write addresses only, because the frame has no ports.
     pub(crate) no_ports: bool,
 }
 
 impl Mutator {
     /// # Errors
-    /// If the number of tuples is no power of two.
+    /// If the number of tuples is not a power of two.
     pub(crate) fn new(tuples: &[Tuple]) -> Result<Self> {
-        ensure!(tuples.len().is_power_of_two(), "{} tuples", tuples.len());
+        ensure!(
+            tuples.len().is_power_of_two(),
+            "number of tuples must be a power of two, got {}",
+            tuples.len()
+        );
         let count = tuples.len() as u32;
         let object = BpfObject::load_embedded(image!("mutate"), &[("tuples", count)])?;
         let mutator = Self {
@@ -54,7 +61,7 @@ impl Mutator {
         Ok(mutator)
     }
 
-    /// As many other tuples, or another order.
+    /// Replaces all tuples; the number must stay the same.
     pub(crate) fn set(&self, tuples: &[Tuple]) -> Result<()> {
         let keys: Vec<u8> = (0..self.tuples).flat_map(u32::to_ne_bytes).collect();
         let values: Vec<u8> = tuples.iter().flat_map(Tuple::bytes).collect();
@@ -62,7 +69,7 @@ impl Mutator {
         self.object.fill("tuples", &keys, &values, tuples.len())
     }
 
-    /// Nanoseconds per run of the callee, the mutator's own included; whole ones.
+    /// Nanoseconds per run of the callee, including the mutator; rounded down to whole nanoseconds.
     pub(crate) fn run(
         &mut self,
         callee: Callee<'_>,
@@ -93,10 +100,13 @@ impl Mutator {
             repeat: options.count,
             ..ProgramInput::default()
         })?;
-        // XDP_ABORTED: the frame is too short, or nothing was called.
-        ensure!(output.return_value != 0, "the mutator did not call");
-        // The kernel's own figure, rounded down: the call as a whole also waits for grace periods, that
-        // is for several ticks of the kernel's clock, of 4 ms each.
+        // XDP_ABORTED: the frame is too short, or the program array is empty.
+        ensure!(
+            output.return_value != 0,
+            "the mutator did not call the program under test"
+        );
+        // The kernel's own time per run. The time of the system call would include waits for grace
+        // periods, that is several timer ticks of 4 ms.
         Ok(output.duration.as_secs_f64() * 1e9)
     }
 }

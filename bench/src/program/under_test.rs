@@ -1,3 +1,6 @@
+//! The programs under test: Bailey, the LRU-hash/LPM baseline, xdp-filter, and XDP_DROP as the
+//! lower bound.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,29 +20,30 @@ use crate::policies::PolicySet;
 use crate::tuples::{POD, PORT, octets};
 use crate::xdp_filter::XdpFilter;
 
-/// What a packet came to.
+/// Result of a program for a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PacketOutcome {
-    /// It belongs to a flow.
+    /// The packet belongs to a known flow.
     Flow,
-    /// It opened one.
+    /// The packet created a flow.
     New,
-    /// No rule lets it in.
+    /// No rule allows the packet.
     Denied,
-    /// Something else that the scenario is about.
+    /// Another result, which the scenario defines.
     Other,
 }
 
-/// A system under test.
+/// A BPF program under test.
 pub(crate) trait ProgramUnderTest {
-    /// As reports call it.
+    /// Name of the system in reports.
     fn name(&self) -> &'static str;
     fn callee(&self) -> Callee<'_>;
-    /// Packets so far, by what they came to; nothing if the system does not tell.
+    /// Packets since the start by outcome; none if the program has no counters.
     fn outcome_counts(&self) -> Result<Option<BTreeMap<PacketOutcome, u64>>>;
 }
 
-/// Bailey as it comes: every counter on, defence against floods on, no interface attached.
+/// Bailey with its default settings: all counters and the flood defence are on, no interface is
+/// attached.
 pub(crate) struct Bailey {
     pub(crate) datapath: Datapath,
     runner: Runner,
@@ -59,7 +63,7 @@ impl Bailey {
         let mut settings = Settings {
             flows,
             rules: limits.rules.max(1 << 16) as u32,
-            // As many as are opened here are a flood.
+            // The scenarios create flows at the rate of a flood, so the limits are out of reach.
             flood: Flood {
                 new_flows_per_second: u32::MAX,
                 new_flows_per_second_per_source: 0,
@@ -70,7 +74,7 @@ impl Bailey {
         adapt(&mut settings);
         let tables = compile(&policy.snapshot(), &RuleIds::default(), &limits)?;
         let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
-            .context("root is needed")?;
+            .context("cannot open the datapath; run as root")?;
         datapath.install(&tables)?;
         let runner = datapath.runner()?;
         Ok(Self { datapath, runner })
@@ -105,15 +109,15 @@ impl ProgramUnderTest for Bailey {
     }
 }
 
-/// The common style: reference.bpf.c.
+/// The LRU-hash/LPM baseline: reference.bpf.c. Reports and JSON name it `reference`.
 pub(crate) struct LruLpmBaseline {
     object: BpfObject,
     program: OwnedFd,
 }
 
-/// The pod, as policies of the reference know it.
+/// Identity of the pod in the baseline's policies.
 const POD_IDENTITY: u32 = 1;
-/// Everybody in a prefix that may not.
+/// Identity of all denied prefixes.
 const DENIED_IDENTITY: u32 = 1;
 
 impl LruLpmBaseline {
@@ -169,7 +173,7 @@ impl LruLpmBaseline {
     }
 }
 
-/// Elements of a map, one after the other.
+/// Keys and values of a map, one after the other.
 #[derive(Default)]
 struct Table {
     keys: Vec<u8>,
@@ -207,7 +211,7 @@ impl ProgramUnderTest for LruLpmBaseline {
     }
 }
 
-/// The least that a program of this kind can do.
+/// The lower bound: a program that only returns XDP_DROP.
 pub(crate) struct XdpDrop {
     program: OwnedFd,
     frags: bool,

@@ -1,3 +1,5 @@
+//! Recorded ratios, by CPU model.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -8,22 +10,23 @@ use serde::{Deserialize, Serialize};
 
 use super::Ratios;
 
-/// `docs/ratios.json`: what a check compares with. Ratios to the reference are those of a kind of CPU: what
-/// a call or a return costs differs more between two of them than any change of the programs is to cost.
+/// `docs/ratios.json`: the recorded ratios to the LRU-hash/LPM baseline, by CPU model. CPU models
+/// need separate records, because their costs of calls and returns differ more than any permitted
+/// regression.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RatioRecords {
-    /// Of this structure.
+    /// Version of this format.
     schema_version: u32,
-    /// By the name that /proc/cpuinfo has for the CPU.
+    /// Ratios, by the model name in /proc/cpuinfo.
     cpus: BTreeMap<String, Ratios>,
 }
 
-/// Of the JSON.
+/// Current version of the format.
 const SCHEMA_VERSION: u32 = 1;
 
 impl RatioRecords {
-    /// None yet, if there is no such file.
+    /// Reads the records; empty if the file does not exist.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = match fs::read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -33,7 +36,7 @@ impl RatioRecords {
             serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         ensure!(
             records.schema_version == SCHEMA_VERSION,
-            "{} has version {} of the format, this program reads {SCHEMA_VERSION}; record again",
+            "{} has schema_version {}, expected {SCHEMA_VERSION}; record again with `make bench-check RECORD=1`",
             path.display(),
             records.schema_version
         );
@@ -45,10 +48,10 @@ impl RatioRecords {
         fs::write(path, text + "\n").with_context(|| path.display().to_string())
     }
 
-    /// What a CPU of this name is held to, and whose record it is.
+    /// The ratios that apply to a CPU model, and their origin.
     pub(crate) fn for_cpu(&self, cpu: &str) -> Result<(Ratios, &'static str)> {
         if let Some(own) = self.cpus.get(cpu) {
-            return Ok((own.clone(), "its own record"));
+            return Ok((own.clone(), "the record of this CPU model"));
         }
         let mut worst = Ratios::new();
         for (name, ratio) in self.cpus.values().flatten() {
@@ -57,12 +60,15 @@ impl RatioRecords {
         }
         ensure!(
             !worst.is_empty(),
-            "nothing is recorded of any CPU; `make bench-check RECORD=1` does it"
+            "no recorded ratios; run `make bench-check RECORD=1`"
         );
-        Ok((worst, "the worst of all others, as it has no record"))
+        Ok((
+            worst,
+            "the worst ratios of all CPU models, because this model has no record",
+        ))
     }
 
-    /// Instead of what was known of CPUs of this name.
+    /// Replaces the ratios of a CPU model.
     pub(crate) fn replace(&mut self, cpu: String, ratios: Ratios) {
         self.cpus.insert(cpu, ratios);
     }
@@ -86,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_is_held_to_its_own_record_and_an_unknown_one_to_the_worst() {
+    fn unknown_cpu_gets_the_worst_ratios() {
         let mut records = RatioRecords::default();
         assert!(records.for_cpu("fast").is_err());
         records.replace("fast".into(), ratios([("denied", 0.5), ("new", 1.0)]));
@@ -98,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_read_again_and_replaces_only_its_own() {
+    fn replaced_ratios_survive_write_and_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ratios.json");
         let mut records = RatioRecords::read(&path).unwrap();
@@ -112,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused() {
+    fn other_schema_version_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ratios.json");
         fs::write(&path, r#"{"schema_version": 2, "cpus": {}}"#).unwrap();
         let error = RatioRecords::read(&path).unwrap_err().to_string();
-        assert!(error.contains("version 2"), "{error}");
+        assert!(error.contains("schema_version 2"), "{error}");
     }
 }
