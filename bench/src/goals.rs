@@ -1,6 +1,6 @@
 //! Performance goals: limits of ratios between results of one run, or of single results.
 
-use crate::results::Report;
+use crate::results::{BASELINE, Report};
 
 /// A result, or a ratio of two results, and its target.
 pub(crate) struct Goal {
@@ -43,7 +43,7 @@ const fn speedup(workload: &'static str, scenario: &'static str, least: f64) -> 
     Goal {
         workload,
         quantity: "time, LRU-hash/LPM baseline / Bailey",
-        numerator: program_ns(scenario, "reference"),
+        numerator: program_ns(scenario, BASELINE),
         denominator: Some(program_ns(scenario, "bailey")),
         target: Target::AtLeast(least),
     }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cpu_contention::ContentionGauge;
 use crate::machine;
 use crate::program;
-use crate::results::{Measurement, median};
+use crate::results::{BASELINE, Measurement, median};
 use records::RatioRecords;
 
 /// Recorded ratios, by CPU model.
@@ -115,5 +115,5 @@ fn ratio_to_baseline(results: &[Measurement]) -> Result<f64> {
         let value = found.and_then(|result| result.value);
         value.with_context(|| format!("no result of {system}"))
     };
-    Ok(of("bailey")? / of("reference")?)
+    Ok(of("bailey")? / of(BASELINE)?)
 }

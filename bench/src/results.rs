@@ -34,6 +34,9 @@ pub(crate) struct Measurement {
     pub(crate) reason: Option<String>,
 }
 
+/// Name of the LRU-hash/LPM baseline in results.
+pub(crate) const BASELINE: &str = "reference";
+
 /// Current version of the format.
 const SCHEMA_VERSION: u32 = 1;
 

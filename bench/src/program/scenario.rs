@@ -13,6 +13,7 @@ use super::MAX_RUNS;
 use super::mutator::{Mutator, RunOptions};
 use super::under_test::{Bailey, LruLpmBaseline, PacketOutcome, ProgramUnderTest, XdpDrop};
 use crate::policies::{PolicySet, address_in, rule_prefix, scattered};
+use crate::results::BASELINE;
 use crate::tuples::{POD, PORT, Tuple, tuples_to_pod};
 use crate::xdp_filter::XdpFilter;
 
@@ -78,9 +79,9 @@ impl ScenarioKind {
     /// The system that cannot run this scenario, and the reason.
     pub(crate) fn unsupported_by(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Failsafe => Some(("reference", "has no failsafe")),
-            Self::Fragments => Some(("reference", "drops fragments")),
-            Self::Blocked(_) => Some(("reference", "has no block table")),
+            Self::Failsafe => Some((BASELINE, "has no failsafe")),
+            Self::Fragments => Some((BASELINE, "drops fragments")),
+            Self::Blocked(_) => Some((BASELINE, "has no block table")),
             Self::DeniedCidrs(_) => Some(("xdp-filter", "supports addresses, not prefixes")),
             Self::Established(_) | Self::New(_) => Some(("xdp-filter", "has no state")),
             Self::Denied => Some(("xdp-filter", "has no policies")),

@@ -17,6 +17,7 @@ use libbpf_rs::{MapCore, MapFlags};
 use super::mutator::Callee;
 use crate::object::{BpfObject, image};
 use crate::policies::PolicySet;
+use crate::results::BASELINE;
 use crate::tuples::{POD, PORT, octets};
 use crate::xdp_filter::XdpFilter;
 
@@ -109,7 +110,7 @@ impl ProgramUnderTest for Bailey {
     }
 }
 
-/// The LRU-hash/LPM baseline: reference.bpf.c. Reports and JSON name it `reference`.
+/// The LRU-hash/LPM baseline: reference.bpf.c. Results name it [`BASELINE`].
 pub(crate) struct LruLpmBaseline {
     object: BpfObject,
     program: OwnedFd,
@@ -189,7 +190,7 @@ fn put_address(object: &BpfObject, map: &str, address: IpAddr, value: &[u8]) -> 
 
 impl ProgramUnderTest for LruLpmBaseline {
     fn name(&self) -> &'static str {
-        "reference"
+        BASELINE
     }
 
     fn callee(&self) -> Callee<'_> {

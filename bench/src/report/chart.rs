@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::results::Report;
+use crate::results::{BASELINE, Report};
 
 /// Workloads in the order of the rows: a heading, then a label and a scenario for each row.
 const SECTIONS: [(&str, &[(&str, &str)]); 3] = [
@@ -42,8 +42,8 @@ const FONT: &str = "sans-serif";
 const TEXT: RGBColor = RGBColor(110, 119, 129);
 const GRID: RGBColor = RGBColor(139, 148, 158);
 /// The colours of the two systems in all figures, see plot.rs.
-const BAILEY: RGBColor = RGBColor(0, 114, 178);
-const BASELINE: RGBColor = RGBColor(213, 94, 0);
+const BAILEY_COLOUR: RGBColor = RGBColor(0, 114, 178);
+const BASELINE_COLOUR: RGBColor = RGBColor(213, 94, 0);
 
 /// Pixels: rows, and columns from left to right.
 const TOP: i32 = 92;
@@ -136,7 +136,7 @@ fn row(report: &Report, (label, scenario): (&'static str, &str)) -> Result<Row> 
     Ok(Row {
         label,
         bailey_ns: nanoseconds("bailey")?,
-        baseline_ns: nanoseconds("reference")?,
+        baseline_ns: nanoseconds(BASELINE)?,
     })
 }
 
@@ -205,7 +205,7 @@ fn draw_rows(canvas: &Canvas<'_>, axis: Axis, rows: &[Row], first: i32) -> Drawn
             (axis.x(0.0), y - BAR / 2),
             (axis.x(row.ratio()), y + BAR / 2),
         ];
-        canvas.draw(&Rectangle::new(corners, BAILEY.filled()))?;
+        canvas.draw(&Rectangle::new(corners, BAILEY_COLOUR.filled()))?;
         text(canvas, row.label, (LABEL_X, y), MEDIUM, HPos::Left)?;
         let ratio = format!("{:.2} ×", row.ratio());
         text(canvas, &ratio, (RATIO_X, y), MEDIUM, HPos::Right)?;
@@ -213,7 +213,7 @@ fn draw_rows(canvas: &Canvas<'_>, axis: Axis, rows: &[Row], first: i32) -> Drawn
         text(canvas, &times, (TIMES_X, y), SMALL, HPos::Right)?;
     }
     // The baseline crosses the bars, so that longer bars show where it is.
-    line(1.0, BASELINE.stroke_width(2))?;
+    line(1.0, BASELINE_COLOUR.stroke_width(2))?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::plot::{self, Figure, Scale, Series};
-use crate::results::{Measurement, Report};
+use crate::results::{BASELINE, Measurement, Report};
 
 /// Scenarios that differ in one number, the x axis.
 struct Sweep {
@@ -151,7 +151,7 @@ pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
     figures.extend(nic(report)?);
     for sweep in &SWEEPS {
         for (suffix, family) in [("", "IPv4"), ("-ipv6", "IPv6")] {
-            let systems = ["bailey", "reference", "xdp-filter"].into_iter();
+            let systems = ["bailey", BASELINE, "xdp-filter"].into_iter();
             let series = series(systems, |system| {
                 points(report, sweep, ["program", suffix, system])
             });
@@ -173,7 +173,7 @@ fn repeated_packet(report: &Report) -> Result<Option<Figure>> {
     let mut bars = Vec::new();
     for (system, scenario) in [
         ("bailey", "established-tcp-1"),
-        ("reference", "established-tcp-1"),
+        (BASELINE, "established-tcp-1"),
         ("xdp-filter", "blocked-1"),
     ] {
         let found = report.results.iter().find(|result| {

@@ -6,6 +6,7 @@ use plotters::coord::ranged1d::{IntoSegmentedCoord as _, SegmentValue, ValueForm
 use plotters::prelude::*;
 
 use super::table::system_label;
+use crate::results::BASELINE;
 
 /// A figure of the report page.
 pub(crate) struct Figure {
@@ -28,7 +29,7 @@ const FONT: &str = "sans-serif";
 fn colour(system: &str) -> RGBColor {
     match system {
         name if name.starts_with("bailey") => RGBColor(0, 114, 178),
-        name if name.starts_with("reference") => RGBColor(213, 94, 0),
+        BASELINE => RGBColor(213, 94, 0),
         "xdp-filter" => RGBColor(0, 158, 115),
         "nftables" => RGBColor(204, 121, 167),
         "nftables-linear" => RGBColor(148, 80, 120),

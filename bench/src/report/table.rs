@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::goals::{GOALS, Goal, Target};
-use crate::results::{Measurement, Report};
+use crate::results::{BASELINE, Measurement, Report};
 
 /// Rows of text under a header.
 pub(crate) struct Table {
@@ -55,10 +55,10 @@ pub(crate) fn goals(report: &Report) -> Table {
     }
 }
 
-/// Name of a system in reports. Results name the LRU-hash/LPM baseline `reference`.
+/// Name of a system in reports.
 pub(crate) fn system_label(system: &str) -> &str {
     match system {
-        "reference" => "LRU-hash/LPM baseline",
+        BASELINE => "LRU-hash/LPM baseline",
         other => other,
     }
 }
