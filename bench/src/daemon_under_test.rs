@@ -56,7 +56,7 @@ pub(crate) fn write_config<'a>(host: impl Into<Host<'a>>, options: &DaemonOption
     let root = host.into().root;
     fs::create_dir(root.join(POLICIES))?;
     let flood = if options.allow_floods {
-        "[flood]\nnew_flows = 4000000000\nsource_new_flows = 0\n"
+        "[flood]\nnew_flows_per_second = 4000000000\nnew_flows_per_second_per_source = 0\n"
     } else {
         ""
     };

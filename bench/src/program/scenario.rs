@@ -137,7 +137,7 @@ impl Scenario {
         self.expected = PacketOutcome::Flow;
         let size = (flows as u32).max(1024);
         self.add(Bailey::new(&policy, size, |settings| {
-            settings.source_flows = 0
+            settings.flows_per_source = 0
         })?);
         self.add(LruLpmBaseline::new(&policy, size)?);
         self.establish(ipv6, flows as u32)?;
