@@ -12,9 +12,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::error::DatapathError;
 use crate::error::unusable;
-use crate::kernel::mapping::Mapping;
-use crate::kernel::sys::boot_nanoseconds;
-use crate::maps::control::{self, ControlWord};
+use crate::kernel::bpf::boot_nanoseconds;
+use crate::kernel::mmap::Mapping;
+use crate::maps::control_word::{self, ControlWord};
 use crate::maps::pinned::{map_pinned_writable, open_pinned};
 use crate::maps::pins::PinDir;
 
@@ -186,7 +186,7 @@ impl Blocks {
     }
 
     fn store_which(&self, which: u64) {
-        self.control.words()[control::BLOCKS].store(which, Ordering::Release);
+        self.control.words()[control_word::BLOCKS].store(which, Ordering::Release);
     }
 
     fn set(&mut self, net: IpNet, value: Value) -> Result<(), DatapathError> {

@@ -9,19 +9,19 @@ use bailey_config::{Interface, Settings, Topology};
 
 use crate::attach::attachments::Attachments;
 use crate::attach::bridge;
-use crate::attach::change::{Change, Event};
-use crate::attach::guardian::Guardian;
-use crate::attach::uppers;
+use crate::attach::event::{Change, Event, Interface};
+use crate::attach::hotplug::Guardian;
+use crate::attach::stacked;
 use crate::blocks::Blocks;
 use crate::error::DatapathError;
 use crate::error::unusable;
 use crate::flows::hash::FlowHash;
 use crate::flows::sweep::Sweeper;
 use crate::flows::table::FlowTable;
+use crate::kernel::bpf;
 use crate::kernel::clock::{Ticks, ticks_of_seconds};
 use crate::kernel::cpu::cpus;
-use crate::kernel::sys;
-use crate::maps::control::{self, ControlWord};
+use crate::maps::control_word::{self, ControlWord};
 use crate::maps::interfaces;
 use crate::maps::pinned::{map_pinned, map_pinned_writable, open_pinned};
 use crate::maps::pins::PinDir;
@@ -29,8 +29,9 @@ use crate::maps::shape::rule_stride;
 use crate::observe::counters::Counters;
 use crate::program::entry::{Programs, Shared};
 use crate::program::generation::Generation;
-use crate::program::object::{classifier, program_fd, xdp};
-use crate::program::runner::Runner;
+use crate::program::handles::{classifier, program_fd, xdp};
+use crate::program::test_run::Runner;
+use crate::settings::{Settings, Topology};
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
 pub trait Enforcer {
@@ -243,7 +244,7 @@ impl Datapath {
         interfaces: &[Interface],
         replace: bool,
     ) -> Result<Vec<Event>, DatapathError> {
-        let interfaces = &uppers::to_attach(interfaces, self.shared.settings.topology)[..];
+        let interfaces = &stacked::to_attach(interfaces, self.shared.settings.topology)[..];
         let foreign_build = !self.shared.is_attached_build() && !self.attachments.is_empty();
         let mut events = self
             .attachments
@@ -257,7 +258,7 @@ impl Datapath {
 
     /// Compares what is attached with what should be, and sets right what can be.
     pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<Event> {
-        let interfaces = uppers::to_attach(interfaces, self.shared.settings.topology);
+        let interfaces = stacked::to_attach(interfaces, self.shared.settings.topology);
         self.attachments.tend(&mut self.shared, &interfaces, false)
     }
 
@@ -364,7 +365,8 @@ impl Datapath {
         let now = Ticks::now().plus(self.shared.settings.clock_offset);
         // 0 would mean none.
         let until = now.plus(ticks).0.max(1);
-        self.shared.control.words()[control::WARM_UNTIL].store(until.into(), Ordering::Release);
+        self.shared.control.words()[control_word::WARM_UNTIL]
+            .store(until.into(), Ordering::Release);
     }
 
     /// Says of the interface that test runs come in through, loopback, whether it is outside.
@@ -449,7 +451,7 @@ impl Datapath {
 }
 
 fn grace_period() -> Result<(), DatapathError> {
-    sys::grace_period().map_err(|source| DatapathError::System {
+    bpf::grace_period().map_err(|source| DatapathError::System {
         operation: "membarrier (a nohz_full kernel is not supported)",
         source,
     })

@@ -1,5 +1,9 @@
 //! System calls and objects of the kernel. Knows Linux, and nothing of Bailey's.
 
+/// AF_XDP sockets.
+pub mod af_xdp;
+/// System calls that no library wraps safely.
+pub(crate) mod bpf;
 /// What a process must be permitted to do.
 pub(crate) mod capabilities;
 /// The coarse monotonic clock in ticks, as the programs read it.
@@ -17,12 +21,8 @@ pub mod forwarding;
 /// Programs on hooks.
 pub(crate) mod link;
 /// A BPF map as memory.
-pub(crate) mod mapping;
+pub(crate) mod mmap;
 /// Interfaces, as rtnetlink sees them.
 pub mod netlink;
-/// System calls that no library wraps safely.
-pub(crate) mod sys;
-/// Attach flags of the XDP modes.
-pub(crate) mod xdp_mode;
-/// AF_XDP sockets.
-pub mod xsk;
+/// Native or generic XDP.
+pub mod xdp_mode;

@@ -24,12 +24,15 @@ pub mod probe;
 pub mod program;
 
 pub use attach::detach::{Detached, detach};
-pub use attach::guardian::Guardian;
-pub use attach::uppers::with_uppers;
+pub use attach::hotplug::Guardian;
+pub use attach::stacked::with_uppers;
 pub use datapath::{Committed, Datapath, Enforcer};
 pub use error::DatapathError;
-pub use kernel::sys::{Queues, link_speed, queues, run_first};
-pub use maps::control::ControlWord;
+pub use kernel::bpf::{Queues, link_speed, queues, run_first};
+pub use maps::control_word::ControlWord;
 pub use maps::pins::PinDir;
-pub use maps::shape::flow_slots;
-pub use observe::protectors::{Process, Protector, protectors};
+pub use observe::protected::{Process, Protector, protectors};
+pub use settings::{
+    EgressHook, Failsafe, Flood, Frames, OnPolicyChange, Settings, Timeouts, Topology, Tunnel,
+    TunnelKind,
+};

@@ -2,8 +2,10 @@
 
 /// Prefixes, as the programs compare them.
 pub(crate) mod cidr;
+/// Pinned maps compared with what this binary needs.
+pub(crate) mod compat;
 /// The control word.
-pub mod control;
+pub mod control_word;
 /// The secret of the flow table.
 pub(crate) mod flow_keys;
 /// Tables that are written once, read back and frozen.
@@ -12,10 +14,8 @@ pub(crate) mod frozen;
 pub mod hook;
 /// Which interface has which counters.
 pub(crate) mod interfaces;
-/// Pinned maps compared with what this binary needs.
-pub(crate) mod layout;
 /// Which network namespace numbers of interfaces belong to.
-pub(crate) mod namespace;
+pub(crate) mod netns;
 /// Pinned maps, opened in the shape that this binary expects.
 pub(crate) mod pinned;
 /// Where maps are pinned.

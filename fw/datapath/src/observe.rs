@@ -5,6 +5,6 @@ pub mod counters;
 /// What kernel and NICs lack, and what to do.
 pub mod doctor;
 /// Whose programs judge packets, as the kernel tells.
-pub(crate) mod protectors;
+pub(crate) mod protected;
 /// What is loaded and attached, without a daemon.
 pub mod status;

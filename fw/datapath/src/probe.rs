@@ -6,7 +6,7 @@ use bailey_policy::Connection;
 use crate::datapath::Datapath;
 use crate::error::DatapathError;
 use crate::program::frame;
-use crate::program::object::program;
+use crate::program::handles::program;
 
 /// What the loaded program says of the opening of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,11 +15,11 @@ pub mod frame;
 pub(crate) mod frame_constants;
 /// One policy program with its frozen tables.
 pub(crate) mod generation;
+/// Programs and maps of a loaded object.
+pub(crate) mod handles;
 /// What the programs make of jiffies.
 pub(crate) mod jiffies;
-/// Programs and maps of a loaded object.
-pub(crate) mod object;
 /// The attached programs, run on frames of one's own.
-pub mod runner;
+pub mod test_run;
 /// Timeouts as constants.
 pub(crate) mod timeout_constants;

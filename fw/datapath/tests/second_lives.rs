@@ -10,7 +10,8 @@ use bailey_bpf::abi::*;
 use bailey_config::{OnPolicyChange, Settings, Topology};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
-use bailey_datapath::program::frame::odd::sctp_chunk;
+use bailey_datapath::program::frame::malformed::sctp_chunk;
+use bailey_datapath::{OnPolicyChange, Settings, Topology};
 use bailey_policy::{NetworkPolicy, Protocol, Rule, Snapshot};
 use harness::*;
 

@@ -11,7 +11,8 @@ use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::{OnPolicyChange, Settings};
 use bailey_datapath::Enforcer;
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::program::runner::Runner;
+use bailey_datapath::program::test_run::Runner;
+use bailey_datapath::{Enforcer, OnPolicyChange, Settings};
 use harness::*;
 
 const COMMITS: u32 = 1000;

@@ -5,12 +5,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use bailey_config::{Interface, Topology, XdpMode};
 
 use crate::attach::bridge;
-use crate::attach::candidate::{Found, check_kernel, create_xdp, look_up, xdp_name};
-use crate::attach::change::{Change, Event};
+use crate::attach::event::{Change, Event, Interface};
 use crate::attach::links::{alive, create_tc, program_by_id, replace_pin};
-use crate::attach::nic;
-use crate::attach::own;
-use crate::attach::uppers;
+use crate::attach::nic_settings;
+use crate::attach::own_addresses;
+use crate::attach::preflight::{Found, check_kernel, create_xdp, look_up, xdp_name};
+use crate::attach::stacked;
 use crate::error::DatapathError;
 use crate::kernel::egress;
 use crate::kernel::forwarding;
@@ -21,7 +21,8 @@ use crate::maps::hook::Hook;
 use crate::maps::interfaces::{self, Forwarding};
 use crate::maps::pins::{link_pin, parse_link_pin};
 use crate::program::entry::Shared;
-use crate::program::object::program_fd;
+use crate::program::handles::program_fd;
+use crate::settings::Topology;
 
 /// Programs on one interface.
 #[derive(Debug, Default)]
@@ -72,7 +73,7 @@ impl Attachments {
         }
         for index in interfaces::known(&shared.table) {
             match attachments.by_index.get(&index) {
-                None => nic::forget(&shared.table, index),
+                None => nic_settings::forget(&shared.table, index),
                 Some(attached) if attached.xdp.is_none() => {
                     interfaces::set_judged(&shared.table, index, false);
                 }
@@ -121,7 +122,7 @@ impl Attachments {
             bridge::check(&sides)?;
         }
         let indices = found.iter().map(|f| f.state.index).collect();
-        own::refresh(shared, &indices)?;
+        own_addresses::refresh(shared, &indices)?;
         let result = self.attach_hooks(shared, &found, replace);
         let connected = result.and_then(|()| match shared.settings.topology {
             Topology::Host => Ok(()),
@@ -138,7 +139,7 @@ impl Attachments {
                 self.remove(shared, Hook::Tc, index);
             }
             for found in &found {
-                nic::forget(&shared.table, found.state.index);
+                nic_settings::forget(&shared.table, found.state.index);
             }
             return Err(error);
         }
@@ -257,13 +258,13 @@ impl Attachments {
                 // Also what a process could not write that was killed between two steps, and tags, which
                 // somebody may have told the NIC to strip again.
                 interfaces::set_judged(&shared.table, index, true);
-                nic::keep_tags(shared, found)?;
+                nic_settings::keep_tags(shared, found)?;
                 return Ok(false);
             }
             old_mode = state.xdp.map(|xdp| xdp.mode);
         }
         if self.strips.contains(&interface.name) && found.facts.strips_tags == Some(true) {
-            return Err(nic::strips_tags(state, "asked before"));
+            return Err(nic_settings::strips_tags(state, "asked before"));
         }
         let program = self.program(shared, Hook::Xdp)?;
         if old_mode.is_some() {
@@ -290,7 +291,7 @@ impl Attachments {
         interfaces::set_judged(&shared.table, index, true);
         // Not before: an interface that refuses is asked again and again, and each change of a setting
         // is news that leads to asking.
-        if let Err(error) = nic::keep_tags(shared, found) {
+        if let Err(error) = nic_settings::keep_tags(shared, found) {
             self.strips.insert(interface.name.clone());
             self.remove(shared, Hook::Xdp, index);
             return Err(error);
@@ -365,7 +366,7 @@ impl Attachments {
         let bare = |a: &Attached| a.xdp.is_none() && a.tc.is_none();
         if self.by_index.get(&index).is_none_or(bare) {
             self.by_index.remove(&index);
-            nic::forget(&shared.table, index);
+            nic_settings::forget(&shared.table, index);
         }
     }
 
@@ -429,7 +430,7 @@ impl Attachments {
         if shared.settings.topology != Topology::Bridge {
             interfaces::set_macs(&shared.table, &judged);
         }
-        uppers::mark(shared, &judged);
+        stacked::mark(shared, &judged);
     }
 
     /// The interfaces that XDP judges.

@@ -4,7 +4,7 @@ use aya::Btf;
 use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
 
-use crate::attach::nic;
+use crate::attach::nic_settings;
 use crate::error::DatapathError;
 use crate::error::unusable;
 use crate::kernel::netlink::{self, InterfaceState, Which};
@@ -34,7 +34,7 @@ pub(crate) fn connect(shared: &mut Shared, indices: &[u32]) -> Result<(), Datapa
         .filter_map(|&index| netlink::interface(Which::Index(index)).ok().flatten())
         .collect();
     for side in &sides {
-        nic::make_promiscuous(shared, side)?;
+        nic_settings::make_promiscuous(shared, side)?;
     }
     let known: Vec<u32> = shared.bridge_ports.keys().flatten().collect();
     for index in known {

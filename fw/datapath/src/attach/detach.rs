@@ -1,13 +1,13 @@
 use std::path::Path;
 
-use crate::attach::nic;
+use crate::attach::nic_settings;
 use crate::error::DatapathError;
 use crate::kernel::clsact;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, Which};
 use crate::maps::hook::Hook;
 use crate::maps::interfaces;
-use crate::maps::namespace;
+use crate::maps::netns;
 use crate::maps::pins::{PinDir, parse_link_pin};
 
 /// A program that was taken off.
@@ -36,7 +36,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     };
     // A filter can only be taken off where its interface is.
     if names.iter().any(|name| filter(name).is_some()) {
-        namespace::check(&pins)?;
+        netns::check(&pins)?;
     }
     let mut detached = Vec::new();
     let mut failed = None;
@@ -76,11 +76,11 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
         return Err(error);
     }
     // In another network namespace these numbers are other interfaces.
-    if namespace::check(&pins).is_ok() {
+    if netns::check(&pins).is_ok() {
         for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
             // One that was set, and whose pin was not written any more.
             let _ = clsact::remove(index);
-            nic::restore(index, word);
+            nic_settings::restore(index, word);
         }
     }
     pins.remove_all();

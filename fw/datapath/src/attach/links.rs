@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use aya::programs::loaded_programs;
 
-use crate::attach::candidate::Found;
+use crate::attach::preflight::Found;
 use crate::attach::refusal;
 use crate::error::DatapathError;
 use crate::kernel::egress::EgressKind;

@@ -5,9 +5,10 @@ use std::io;
 use aya::programs::loaded_programs;
 use bailey_config::Interface;
 
+use crate::attach::event::Interface;
 use crate::error::DatapathError;
+use crate::kernel::bpf::InterfaceFacts;
 use crate::kernel::netlink::{self, Which};
-use crate::kernel::sys::InterfaceFacts;
 
 /// Turns an errno into the cause that it has with common drivers.
 pub(crate) fn of(

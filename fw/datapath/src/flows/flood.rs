@@ -7,7 +7,7 @@ use bailey_bpf::abi;
 
 use crate::error::DatapathError;
 use crate::kernel::clock::{Ticks, coarse_nanoseconds};
-use crate::kernel::mapping::{Mapping, word_at};
+use crate::kernel::mmap::{Mapping, word_at};
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::PinDir;
 

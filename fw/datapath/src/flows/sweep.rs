@@ -10,8 +10,8 @@ use crate::flows::hash::FlowHash;
 use crate::flows::table::{LINE_WORDS, is_live, line_at};
 use crate::kernel::clock::Ticks;
 use crate::kernel::cpu::cpus;
-use crate::kernel::mapping::Mapping;
-use crate::maps::control::{self, ControlWord};
+use crate::kernel::mmap::Mapping;
+use crate::maps::control_word::{self, ControlWord};
 use crate::maps::pinned::map_pinned_writable;
 use crate::maps::pins::PinDir;
 use crate::program::timeout_constants::by_state;
@@ -121,7 +121,7 @@ impl Sweeper {
 
     /// Forgets a warm-up that is over, before its tick comes round.
     pub fn end_warm_up(&self) {
-        let word = &self.control.words()[control::WARM_UNTIL];
+        let word = &self.control.words()[control_word::WARM_UNTIL];
         let until = word.load(Ordering::Acquire);
         // As `warm_at` in entry.bpf.c has it.
         let left = (until as u32).wrapping_sub(self.now().0) & abi::TICK_MASK;
@@ -133,12 +133,12 @@ impl Sweeper {
     /// Tells the programs among how many CPUs what may be opened under a flood is shared.
     pub fn set_receivers(&self) {
         let receivers = flood::receivers(&self.flood);
-        self.control.words()[control::RECEIVERS].store(receivers, Ordering::Relaxed);
+        self.control.words()[control_word::RECEIVERS].store(receivers, Ordering::Relaxed);
     }
 
     fn store_scale(&self, scale: u64) {
         let stamp = u64::from(self.now().0) << abi::SCALE_STAMP_SHIFT;
-        self.control.words()[control::SCALE].store(stamp | scale, Ordering::Release);
+        self.control.words()[control_word::SCALE].store(stamp | scale, Ordering::Release);
     }
 
     fn now(&self) -> Ticks {

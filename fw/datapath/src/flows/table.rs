@@ -8,7 +8,7 @@ use bailey_policy::Protocol;
 use crate::error::DatapathError;
 use crate::flows::count::Count;
 use crate::kernel::clock::Ticks;
-use crate::kernel::mapping::Mapping;
+use crate::kernel::mmap::Mapping;
 use crate::maps::pinned::{layout_version, map_pinned};
 use crate::maps::pins::PinDir;
 

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::kernel::bpf::bpf;
 use crate::kernel::clsact;
-use crate::kernel::sys::bpf;
 
 /// Commands of `enum bpf_cmd` and constants around them, linux/bpf.h and linux/if_link.h.
 const BPF_OBJ_PIN: libc::c_long = 6;

@@ -2,8 +2,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
 use crate::error::DatapathError;
-use crate::kernel::mapping::Mapping;
-use crate::kernel::sys;
+use crate::kernel::bpf;
+use crate::kernel::mmap::Mapping;
 
 /// Fills a table through one mapping, freezes it, and compares through another what the kernel
 /// now holds with what it was given.
@@ -21,7 +21,7 @@ pub(crate) fn write_and_freeze(
             to.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
         }
     }
-    sys::map_freeze(map).map_err(DatapathError::map(name, "freeze"))?;
+    bpf::map_freeze(map).map_err(DatapathError::map(name, "freeze"))?;
     if !words.is_empty() {
         let mapping = Mapping::readable(map, image.len())
             .map_err(DatapathError::map(name, "map into memory"))?;

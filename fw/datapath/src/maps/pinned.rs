@@ -5,7 +5,7 @@ use aya::maps::MapData;
 use bailey_bpf::abi;
 
 use crate::error::{DatapathError, is_denied};
-use crate::kernel::mapping::Mapping;
+use crate::kernel::mmap::Mapping;
 use crate::maps::pins::PinDir;
 
 /// Opens a pinned map of the shape that this binary expects.

@@ -7,7 +7,7 @@ use crate::error::DatapathError;
 use crate::flows::count::Count;
 use crate::kernel::clock::Ticks;
 use crate::kernel::cpu::cpus;
-use crate::kernel::mapping::Mapping;
+use crate::kernel::mmap::Mapping;
 use crate::maps::interfaces;
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::PinDir;

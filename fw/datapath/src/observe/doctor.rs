@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use bailey_config::{EgressHook, Interface, Settings, Topology, XdpMode};
-
-use crate::attach::candidate::{check_kernel, look_up};
-use crate::kernel::egress;
+use crate::attach::event::Interface;
+use crate::attach::preflight::{check_kernel, look_up};
+use crate::kernel::bpf;
 use crate::kernel::forwarding::{filters_reverse_path, has_ipsec_policy};
-use crate::kernel::sys;
+use crate::kernel::xdp_mode::XdpMode;
 use crate::maps::pins::PinDir;
 use crate::observe::status::xdp_program_of;
 
@@ -163,7 +162,7 @@ fn jit() -> Finding {
 }
 
 fn membarrier() -> Finding {
-    match sys::grace_period() {
+    match bpf::grace_period() {
         Ok(()) => Finding::new("membarrier", Grade::Fine, "works", ""),
         Err(error) => Finding::new(
             "membarrier",

@@ -11,12 +11,13 @@ use crate::flows::flood;
 use crate::kernel::clock::Ticks;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, Which};
-use crate::maps::control::{self, ControlWord};
+use crate::kernel::xdp_mode::XdpMode;
+use crate::maps::control_word::{self, ControlWord};
 use crate::maps::hook::Hook;
 use crate::maps::interfaces;
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::{PinDir, link_pin, parse_link_pin};
-use crate::observe::protectors;
+use crate::observe::protected;
 
 /// What enforces at the moment, as the kernel tells it: no daemon is asked.
 #[derive(Debug, Clone)]
@@ -105,7 +106,7 @@ impl Loaded {
         indices.extend(places.iter().map(|(_, index)| index));
         let mut ours: Option<BTreeSet<u32>> = None;
         let mut is_ours = |program: &u32| {
-            let ours = ours.get_or_insert_with(protectors::programs);
+            let ours = ours.get_or_insert_with(protected::programs);
             ours.contains(program)
         };
         let mut found = Vec::new();
@@ -133,8 +134,10 @@ impl Loaded {
         }
         Ok(Self {
             control: ControlWord::load(&control),
-            scale: scale_in_force(control.words()[control::SCALE].load(Ordering::Relaxed)),
-            warming_up: warm_until(control.words()[control::WARM_UNTIL].load(Ordering::Relaxed)),
+            scale: scale_in_force(control.words()[control_word::SCALE].load(Ordering::Relaxed)),
+            warming_up: warm_until(
+                control.words()[control_word::WARM_UNTIL].load(Ordering::Relaxed),
+            ),
             flood_seconds: flood::seconds(&pins)?,
             interfaces: found,
         })

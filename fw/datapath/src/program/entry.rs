@@ -12,19 +12,20 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::error::{DatapathError, missing, unusable};
 use crate::kernel::capabilities;
 use crate::kernel::link::pin_descriptor;
-use crate::kernel::mapping::Mapping;
-use crate::maps::control::{self, ControlWord};
+use crate::kernel::mmap::Mapping;
+use crate::maps::compat::{self, Pinned};
+use crate::maps::control_word::{self, ControlWord};
 use crate::maps::flow_keys::common_of_v4;
 use crate::maps::frozen::write_and_freeze;
 use crate::maps::interfaces::InterfaceTable;
-use crate::maps::layout::{self, Pinned};
-use crate::maps::namespace;
+use crate::maps::netns;
 use crate::maps::pins::PinDir;
 use crate::maps::table::{BUILD_MAPS, MapShape, SHARED_MAPS, build_pin, map_shapes};
 use crate::program::constants::{Globals, build_number};
 use crate::program::failsafe_image;
+use crate::program::handles::{classifier, map_data, xdp};
 use crate::program::jiffies::Jiffies;
-use crate::program::object::{classifier, map_data, xdp};
+use crate::settings::Settings;
 
 /// The entry object and the maps that it shares with others.
 pub(crate) struct Shared {
@@ -87,7 +88,7 @@ impl Shared {
     ) -> Result<Self, DatapathError> {
         capabilities::check()?;
         let shapes = map_shapes(&settings)?;
-        let adopted = match layout::inspect(&pins, &settings) {
+        let adopted = match compat::inspect(&pins, &settings) {
             Ok(Pinned::Fits) => true,
             Ok(Pinned::Nothing) if !pins.has_links() => false,
             Ok(Pinned::Nothing) => {
@@ -104,14 +105,14 @@ impl Shared {
             pins.remove_all();
         }
         if pins.has_links() {
-            namespace::check(&pins)?;
+            netns::check(&pins)?;
         }
         let build = build_number(&settings);
         let globals = Globals::new(&settings);
         let failsafe_count = settings.failsafe.len() as u32;
         let mut loader = EbpfLoader::new();
         globals.apply(&mut loader, &pins, build, &shapes);
-        let network_namespace = namespace::current();
+        let network_namespace = netns::current();
         let jiffies = Jiffies::measure()?;
         loader
             .override_global("JIFFY_NANOSECONDS", &jiffies.nanoseconds, true)
@@ -169,17 +170,17 @@ impl Shared {
 
     /// Is the build that is attached this one?
     pub(crate) fn is_attached_build(&self) -> bool {
-        self.control.words()[control::BUILD].load(Ordering::Acquire) == self.build
+        self.control.words()[control_word::BUILD].load(Ordering::Acquire) == self.build
     }
 
     /// Notes that programs of more than one build may be attached from now on.
     pub(crate) fn set_no_attached_build(&self) {
-        self.control.words()[control::BUILD].store(0, Ordering::Release);
+        self.control.words()[control_word::BUILD].store(0, Ordering::Release);
     }
 
     /// Notes that this build is the one that is attached, and forgets the others.
     pub(crate) fn set_attached_build(&self) {
-        self.control.words()[control::BUILD].store(self.build, Ordering::Release);
+        self.control.words()[control_word::BUILD].store(self.build, Ordering::Release);
         let ours = BUILD_MAPS.map(|name| build_pin(name, self.build));
         self.pins.remove_where(|pin| {
             BUILD_MAPS.iter().any(|name| {
@@ -204,12 +205,13 @@ impl Parts {
         if !adopted {
             for words in [&control, &probe_control] {
                 ControlWord::NONE.store(words);
-                words.words()[control::SCALE].store(u64::from(abi::SCALE_ONE), Ordering::Release);
+                words.words()[control_word::SCALE]
+                    .store(u64::from(abi::SCALE_ONE), Ordering::Release);
             }
             // Last: without keys nobody adopts what else is there.
             write_keys(&entry)?;
         }
-        control.words()[control::NAMESPACE].store(namespace::current().into(), Ordering::Relaxed);
+        control.words()[control_word::NAMESPACE].store(netns::current().into(), Ordering::Relaxed);
         let interfaces = writable(&entry, "interfaces", abi::IFINDEX_MAX as usize * 8)?;
         let slots = abi::INTERFACE_SLOTS as usize;
         let names = slots * size_of::<abi::interface_name>();

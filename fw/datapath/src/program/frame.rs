@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bailey_policy::{Connection, Protocol};
 
-pub mod odd;
+pub mod malformed;
 
 /// The source port of built frames, and the identifier of echo requests.
 pub const SOURCE_PORT: u16 = 40_000;

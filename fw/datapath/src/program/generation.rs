@@ -9,12 +9,13 @@ use bailey_compile::tables::TableImage;
 use bailey_config::OnPolicyChange;
 
 use crate::error::DatapathError;
-use crate::maps::control::ControlWord;
+use crate::maps::control_word::ControlWord;
 use crate::maps::frozen::write_and_freeze;
 use crate::maps::table::map_shapes;
 use crate::program::constants::Globals;
 use crate::program::entry::{Programs, Shared};
-use crate::program::object::map_data;
+use crate::program::handles::map_data;
+use crate::settings::OnPolicyChange;
 
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.

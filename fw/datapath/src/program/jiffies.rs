@@ -3,8 +3,8 @@ use bailey_bpf::object;
 use rustix::time::{ClockId, clock_getres};
 
 use crate::error::DatapathError;
-use crate::program::object::{program_fd, xdp};
-use crate::program::runner::run_once;
+use crate::program::handles::{program_fd, xdp};
+use crate::program::test_run::run_once;
 
 /// The constants of `clock.h`: how jiffies become nanoseconds of the coarse monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

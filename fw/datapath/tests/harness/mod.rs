@@ -22,8 +22,8 @@ use bailey_datapath::flows::table::Flow;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::observe::counters::RuleCount;
 use bailey_datapath::program::frame;
-use bailey_datapath::program::runner::Runner;
-use bailey_datapath::{Datapath, Enforcer, PinDir};
+use bailey_datapath::program::test_run::Runner;
+use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,

@@ -6,12 +6,13 @@ use std::os::fd::BorrowedFd;
 use aya::util::KernelVersion;
 use bailey_config::{Interface, XdpMode};
 
+use crate::attach::event::Interface;
 use crate::attach::refusal;
 use crate::error::DatapathError;
+use crate::kernel::bpf::{self, InterfaceFacts};
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
-use crate::kernel::sys::{self, InterfaceFacts};
-use crate::kernel::xdp_mode::xdp_flags;
+use crate::kernel::xdp_mode::XdpMode;
 
 /// An interface that is wanted, as it was found.
 pub(crate) struct Found<'a> {
@@ -36,7 +37,7 @@ pub(crate) fn look_up(
         .ok_or_else(|| DatapathError::NoInterface {
             interface: interface.name.clone(),
         })?;
-    let facts = sys::interface_facts(&interface.name).map_err(|error| fail(error.to_string()))?;
+    let facts = bpf::interface_facts(&interface.name).map_err(|error| fail(error.to_string()))?;
     if interface.mode == XdpMode::Native && facts.lro == Some(true) {
         return Err(fail(format!(
             "large receive offload is on, and XDP cannot see joined packets; turn it off: \

@@ -5,11 +5,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use bailey_config::{Interface, Topology};
-
-use crate::attach::candidate::{create_xdp, look_up};
+use crate::attach::event::Interface;
 use crate::attach::links::{create_tc, replace_pin};
-use crate::attach::uppers;
+use crate::attach::preflight::{create_xdp, look_up};
+use crate::attach::stacked;
 use crate::error::DatapathError;
 use crate::kernel::egress::{self, EgressKind};
 use crate::kernel::forwarding;
@@ -19,7 +18,8 @@ use crate::maps::hook::Hook;
 use crate::maps::interfaces::{self, InterfaceTable};
 use crate::maps::pins::{PinDir, link_pin};
 use crate::program::entry::Shared;
-use crate::program::object::program_fd;
+use crate::program::handles::program_fd;
+use crate::settings::{EgressHook, Topology};
 
 /// What it takes to attach: the programs that are attached, and where they stand.
 pub struct Guardian {
@@ -61,7 +61,7 @@ impl Guardian {
         if self.topology == Topology::Router && forwarding::has_ipsec_policy() {
             self.table.hand_to_stack();
         }
-        for interface in &uppers::to_attach(&self.wanted, self.topology) {
+        for interface in &stacked::to_attach(&self.wanted, self.topology) {
             let bare = netlink::interface_by_name(&interface.name);
             if bare.is_ok_and(|state| state.is_some_and(|state| state.xdp.is_none())) {
                 let _ = self.attach(interface);

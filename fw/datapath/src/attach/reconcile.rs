@@ -9,9 +9,9 @@ use bailey_config::{Interface, Topology};
 
 use crate::attach::attachments::{Attached, Attachments};
 use crate::attach::bridge;
-use crate::attach::change::{Change, Event};
+use crate::attach::event::{Change, Event, Interface};
 use crate::attach::links::{alive, replace_pin};
-use crate::attach::own;
+use crate::attach::own_addresses;
 use crate::error::DatapathError;
 use crate::kernel::egress::{self, EgressKind};
 use crate::kernel::link::Link;
@@ -20,7 +20,8 @@ use crate::maps::hook::Hook;
 use crate::maps::interfaces;
 use crate::maps::pins::{link_pin, parse_link_pin};
 use crate::program::entry::Shared;
-use crate::program::object::program_fd;
+use crate::program::handles::program_fd;
+use crate::settings::{EgressHook, Topology};
 
 impl Attachments {
     /// Compares what is attached with what should be, and sets right what can be. Called when an
@@ -42,7 +43,7 @@ impl Attachments {
             events.extend(self.attach_one(shared, interface, replace));
         }
         let indices = self.by_index.keys().copied().collect();
-        if let Err(error) = own::refresh(shared, &indices) {
+        if let Err(error) = own_addresses::refresh(shared, &indices) {
             events.extend(self.refused("own addresses", error));
         } else {
             self.absent.remove("own addresses");

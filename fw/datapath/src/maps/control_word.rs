@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::kernel::mapping::{Mapping, word_at};
+use crate::kernel::mmap::{Mapping, word_at};
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::PinDir;
 

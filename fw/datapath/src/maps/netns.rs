@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::maps::control;
+use crate::maps::control_word;
 use crate::maps::pinned::map_pinned;
 use crate::maps::pins::PinDir;
 
@@ -18,7 +18,7 @@ pub(crate) fn current() -> u32 {
 /// Fails unless what is pinned was attached from this network namespace.
 pub(crate) fn check(pins: &PinDir) -> Result<(), DatapathError> {
     let (control, _) = map_pinned(pins, "control", size_of::<abi::control>())?;
-    let theirs = control.words()[control::NAMESPACE].load(Ordering::Relaxed);
+    let theirs = control.words()[control_word::NAMESPACE].load(Ordering::Relaxed);
     if theirs == u64::from(current()) {
         return Ok(());
     }

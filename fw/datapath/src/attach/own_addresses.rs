@@ -9,10 +9,10 @@ use bailey_bpf::abi;
 use bailey_policy::link_scope::is_link_local;
 use ipnet::IpNet;
 
-use crate::attach::uppers;
+use crate::attach::stacked;
 use crate::error::DatapathError;
 use crate::error::unusable;
-use crate::kernel::mapping::Mapping;
+use crate::kernel::mmap::Mapping;
 use crate::kernel::netlink::{self, Address};
 use crate::maps::cidr::CidrWords;
 use crate::program::entry::Shared;
@@ -32,7 +32,7 @@ pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(),
         source,
     };
     let addresses = netlink::addresses().map_err(unknown)?;
-    let near = uppers::near(&netlink::stacking().map_err(unknown)?, judged);
+    let near = stacked::near(&netlink::stacking().map_err(unknown)?, judged);
     let words = |address: IpAddr| CidrWords::from(IpNet::from(address)).addr_be;
     let mut wanted: BTreeMap<[u64; 2], u32> = BTreeMap::new();
     let mut add = |address: IpAddr, kind: u32| *wanted.entry(words(address)).or_default() |= kind;

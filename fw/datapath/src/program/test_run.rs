@@ -2,7 +2,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::DatapathError;
-use crate::kernel::sys::bpf;
+use crate::kernel::bpf::bpf;
 use crate::maps::hook::Hook;
 
 /// Runs the attached programs on frames, with all their effects on flows and counters; for tests and

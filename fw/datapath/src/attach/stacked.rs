@@ -7,6 +7,7 @@ use std::io;
 use bailey_bpf::abi;
 use bailey_config::{Interface, Topology};
 
+use crate::attach::event::Interface;
 use crate::kernel::netlink::{self, Stacking, Which};
 use crate::maps::interfaces;
 use crate::program::entry::Shared;

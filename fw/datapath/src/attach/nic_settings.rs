@@ -4,10 +4,10 @@
 use bailey_bpf::abi;
 use bailey_config::Topology;
 
-use crate::attach::candidate::Found;
+use crate::attach::preflight::Found;
 use crate::error::DatapathError;
+use crate::kernel::bpf;
 use crate::kernel::netlink::{self, InterfaceState, Which};
-use crate::kernel::sys;
 use crate::maps::interfaces::{self, InterfaceTable};
 use crate::program::entry::Shared;
 
@@ -33,7 +33,7 @@ pub(crate) fn make_promiscuous(
     }
     // First: killed under way, it is given back once too often.
     remember(shared, state.index, abi::INTERFACE_PROMISC);
-    sys::set_promiscuous(&state.name, true)
+    bpf::set_promiscuous(&state.name, true)
         .map_err(|source| refused(state, format!("cannot make it promiscuous: {source}")))
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn keep_tags(shared: &Shared, found: &Found<'_>) -> Result<(), Datapa
         return Ok(());
     }
     remember(shared, state.index, abi::INTERFACE_RXVLAN);
-    let Err(error) = sys::set_tag_stripping(&state.name, false) else {
+    let Err(error) = bpf::set_tag_stripping(&state.name, false) else {
         return Ok(());
     };
     let settings = &shared.settings;
@@ -75,10 +75,10 @@ pub(crate) fn restore(index: u32, word: u64) {
         return;
     };
     if word & u64::from(abi::INTERFACE_PROMISC) != 0 {
-        let _ = sys::set_promiscuous(&state.name, false);
+        let _ = bpf::set_promiscuous(&state.name, false);
     }
     if word & u64::from(abi::INTERFACE_RXVLAN) != 0 {
-        let _ = sys::set_tag_stripping(&state.name, true);
+        let _ = bpf::set_tag_stripping(&state.name, true);
     }
 }
 
