@@ -9,8 +9,8 @@ use bailey_config::{Interface, Settings, Topology};
 
 use crate::attach::attachments::Attachments;
 use crate::attach::bridge;
-use crate::attach::event::{Change, Event, Interface};
-use crate::attach::hotplug::Guardian;
+use crate::attach::event::{Interface, InterfaceChange, InterfaceEvent};
+use crate::attach::hotplug::HotplugAttacher;
 use crate::attach::stacked;
 use crate::blocks::Blocks;
 use crate::error::DatapathError;
@@ -28,9 +28,9 @@ use crate::maps::pins::PinDir;
 use crate::maps::shape::rule_stride;
 use crate::observe::counters::Counters;
 use crate::program::entry::{Programs, Shared};
-use crate::program::generation::Generation;
+use crate::program::generation::LoadedGeneration;
 use crate::program::handles::{classifier, program_fd, xdp};
-use crate::program::test_run::Runner;
+use crate::program::test_run::TestRun;
 use crate::settings::{Settings, Topology};
 
 /// Puts tables into force: what the daemon's loop needs of a datapath.
@@ -46,7 +46,7 @@ pub trait Enforcer {
     ///
     /// # Errors
     /// If the flow table cannot be read.
-    fn carried(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError>;
+    fn ids_in_use(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError>;
 }
 
 /// The loaded programs. What is pinned stays when it is dropped: flows, counters, the generation in
@@ -66,7 +66,7 @@ pub struct Committed {
     /// Slot of the program arrays.
     pub slot: u32,
     /// Attached programs that were replaced on the way.
-    pub events: Vec<Event>,
+    pub events: Vec<InterfaceEvent>,
 }
 
 impl Datapath {
@@ -133,7 +133,7 @@ impl Datapath {
 
     /// Loads a generation and puts it into the slot of its word, once no packet can be there.
     fn stage(&mut self, tables: &Tables, word: ControlWord) -> Result<(), DatapathError> {
-        let mut generation = Generation::load(tables, word, &self.shared)?;
+        let mut generation = LoadedGeneration::load(tables, word, &self.shared)?;
         // A packet that read the control word before the slot was last used may still run.
         grace_period()?;
         self.fill_slot(&mut generation)
@@ -146,7 +146,10 @@ impl Datapath {
     ///
     /// Killed anywhere in here, the word says that no build is the attached one, and whichever build
     /// starts next takes over.
-    fn take_over(&mut self, tables: &Tables) -> Result<Vec<Event>, DatapathError> {
+    fn replace_attached_build(
+        &mut self,
+        tables: &Tables,
+    ) -> Result<Vec<InterfaceEvent>, DatapathError> {
         let in_force = ControlWord::load(&self.shared.control);
         self.stage(tables, in_force)?;
         self.shared.set_no_attached_build();
@@ -159,12 +162,15 @@ impl Datapath {
         Ok(events)
     }
 
-    fn count_bridge_losses(&mut self) -> Option<Event> {
+    fn count_bridge_losses(&mut self) -> Option<InterfaceEvent> {
         if self.shared.settings.topology == Topology::Host {
             return None;
         }
-        let error = bridge::count_lost(&mut self.shared).err()?;
-        Some(Event::of("bridge", Change::Uncounted(error)))
+        let error = bridge::count_redirect_failures(&mut self.shared).err()?;
+        Some(InterfaceEvent::new(
+            "bridge",
+            InterfaceChange::LossUncounted(error),
+        ))
     }
 
     /// Every slot but those of the word in force and of the one before, which stays for a rollback.
@@ -181,7 +187,7 @@ impl Datapath {
         }
     }
 
-    fn fill_slot(&mut self, generation: &mut Generation) -> Result<(), DatapathError> {
+    fn fill_slot(&mut self, generation: &mut LoadedGeneration) -> Result<(), DatapathError> {
         let slot = generation.word.slot;
         let programs = &mut generation.programs;
         let failed = |error| DatapathError::program("policy")(error);
@@ -243,8 +249,8 @@ impl Datapath {
         &mut self,
         interfaces: &[Interface],
         replace: bool,
-    ) -> Result<Vec<Event>, DatapathError> {
-        let interfaces = &stacked::to_attach(interfaces, self.shared.settings.topology)[..];
+    ) -> Result<Vec<InterfaceEvent>, DatapathError> {
+        let interfaces = &stacked::resolve_wanted(interfaces, self.shared.settings.topology)[..];
         let foreign_build = !self.shared.is_attached_build() && !self.attachments.is_empty();
         let mut events = self
             .attachments
@@ -257,8 +263,8 @@ impl Datapath {
     }
 
     /// Compares what is attached with what should be, and sets right what can be.
-    pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<Event> {
-        let interfaces = stacked::to_attach(interfaces, self.shared.settings.topology);
+    pub fn tend(&mut self, interfaces: &[Interface]) -> Vec<InterfaceEvent> {
+        let interfaces = stacked::resolve_wanted(interfaces, self.shared.settings.topology);
         self.attachments.tend(&mut self.shared, &interfaces, false)
     }
 
@@ -267,8 +273,11 @@ impl Datapath {
     ///
     /// # Errors
     /// If there are no more descriptors.
-    pub fn guardian(&self, interfaces: &[Interface]) -> Result<Option<Guardian>, DatapathError> {
-        Guardian::new(&self.shared, interfaces)
+    pub fn hotplug_attacher(
+        &self,
+        interfaces: &[Interface],
+    ) -> Result<Option<HotplugAttacher>, DatapathError> {
+        HotplugAttacher::new(&self.shared, interfaces)
     }
 
     /// The numbers of interfaces whose packets are judged.
@@ -371,9 +380,9 @@ impl Datapath {
 
     /// Says of the interface that test runs come in through, loopback, whether it is outside.
     #[doc(hidden)]
-    pub fn set_test_interface_outside(&self, outside: bool) {
+    pub fn set_test_interface_external(&self, external: bool) {
         const LOOPBACK: u32 = 1;
-        interfaces::set_outside(&self.shared.table, LOOPBACK, outside);
+        interfaces::set_external(&self.shared.table, LOOPBACK, external);
     }
 
     /// Empties the flow table and forgets fragments. For tests, while no packet is on its way.
@@ -442,8 +451,8 @@ impl Datapath {
     ///
     /// # Errors
     /// If there are too many descriptors.
-    pub fn runner(&self) -> Result<Runner, DatapathError> {
-        Ok(Runner {
+    pub fn test_run(&self) -> Result<TestRun, DatapathError> {
+        Ok(TestRun {
             xdp: program_fd(&self.shared.entry, "entry_xdp")?,
             tc: program_fd(&self.shared.entry, "entry_tc")?,
         })
@@ -477,7 +486,7 @@ impl Enforcer for Datapath {
         self.stage(tables, word)?;
         let foreign = !self.shared.is_attached_build() && !self.attachments.is_empty();
         let events = if foreign {
-            self.take_over(tables)?
+            self.replace_attached_build(tables)?
         } else {
             Vec::new()
         };
@@ -493,7 +502,7 @@ impl Enforcer for Datapath {
         })
     }
 
-    fn carried(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
+    fn ids_in_use(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
         let carried = self.flows()?.rule_ids();
         let resting = ids.retired().map(|(id, _)| id);
         Ok(resting.filter(|id| carried.contains(id)).collect())

@@ -24,14 +24,14 @@ pub mod probe;
 pub mod program;
 
 pub use attach::detach::{Detached, detach};
-pub use attach::hotplug::Guardian;
-pub use attach::stacked::with_uppers;
+pub use attach::hotplug::HotplugAttacher;
+pub use attach::stacked::with_stacked;
 pub use datapath::{Committed, Datapath, Enforcer};
 pub use error::DatapathError;
-pub use kernel::bpf::{Queues, link_speed, queues, run_first};
+pub use kernel::bpf::{Queues, link_speed, queues, set_realtime_priority};
 pub use maps::control_word::ControlWord;
 pub use maps::pins::PinDir;
-pub use observe::protected::{Process, Protector, protectors};
+pub use observe::protected::{Process, ProtectedInterface, protected_interfaces};
 pub use settings::{
     EgressHook, Failsafe, Flood, Frames, OnPolicyChange, Settings, Timeouts, Topology, Tunnel,
     TunnelKind,

@@ -18,7 +18,7 @@ use harness::*;
 #[ignore = "needs root and BPF"]
 fn tcp_from_handshake_to_teardown() {
     for family in [0, 1] {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let rule = h.rule(0);
         let (client, pod) = (CLIENT[family], POD[family]);
         let to = |flags| tcp(client, pod, 40000, 80, flags);
@@ -69,7 +69,7 @@ fn tcp_from_handshake_to_teardown() {
 #[ignore = "needs root and BPF"]
 fn a_denied_packet_counts_under_the_side_that_denies_and_leaves_no_flow() {
     for family in [0, 1] {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let deny = h.default_deny();
         let pod = POD[family];
         let packets = [
@@ -120,7 +120,7 @@ fn udp_icmp_sctp_and_others_admit_their_replies() {
             (gre(friend, pod), gre(pod, friend), STATE_OTHER_NEW),
         ];
         for (there, back, state) in pairs {
-            let h = Harness::lent();
+            let h = Harness::pooled();
             let rule = h.rule(1);
             h.expect(
                 Hook::Xdp,
@@ -144,7 +144,7 @@ fn udp_icmp_sctp_and_others_admit_their_replies() {
 #[ignore = "needs root and BPF"]
 fn what_the_pod_opens_admits_its_reply() {
     for family in [0, 1] {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (pod, stranger) = (POD[family], STRANGER[family]);
         let before = h
             .datapath
@@ -173,7 +173,7 @@ fn what_the_pod_opens_admits_its_reply() {
 #[ignore = "needs root and BPF"]
 fn two_hosts_that_ping_each_other_with_one_identifier_are_two_flows() {
     for family in [0, 1] {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (friend, pod) = (FRIEND[family], POD[family]);
         assert!(h.run(Hook::Xdp, &echo(friend, pod, true)));
         assert!(h.run(Hook::Tc, &echo(pod, friend, true)));
@@ -188,7 +188,7 @@ fn two_hosts_that_ping_each_other_with_one_identifier_are_two_flows() {
 #[ignore = "needs root and BPF"]
 fn packets_that_open_nothing_need_a_flow() {
     for family in [0, 1] {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (client, pod) = (CLIENT[family], POD[family]);
         for flags in [ACK, SYN_ACK, RST, FIN_ACK] {
             let segment = tcp(client, pod, 40000, 80, flags);
@@ -232,7 +232,7 @@ fn with(frame: &[u8], at: usize, value: u8) -> Vec<u8> {
 #[test]
 #[ignore = "needs root and BPF"]
 fn layer_two() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let unicast = [2, 0, 0, 0, 0, 1];
     let control = [0x01, 0x80, 0xc2, 0, 0, 0x0e];
     for (frame, reason) in [
@@ -257,7 +257,7 @@ fn layer_two() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn malformed_ipv4() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let (client, pod) = (CLIENT[0], POD[0]);
     let syn = tcp(client, pod, 40000, 80, SYN);
     let datagram = udp(client, pod, 40000, 80);
@@ -294,7 +294,7 @@ fn malformed_ipv4() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn ipv4_options_are_skipped_and_not_read_as_ports() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let rule = h.rule(0);
     let syn = tcp(CLIENT[0], POD[0], 40000, 80, SYN);
     let mut frame = syn[..34].to_vec();
@@ -314,7 +314,7 @@ fn ipv4_options_are_skipped_and_not_read_as_ports() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn malformed_ipv6_and_neighbour_discovery() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let (client, pod) = (CLIENT[1], POD[1]);
     let syn = tcp(client, pod, 40000, 80, SYN);
     let ping = echo(client, pod, true);
@@ -349,7 +349,7 @@ fn malformed_ipv6_and_neighbour_discovery() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_ipv6_packet_never_meets_an_ipv4_flow() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     assert!(h.run(Hook::Xdp, &tcp(CLIENT[0], POD[0], 40000, 80, SYN)));
     assert!(h.run(Hook::Xdp, &tcp(CLIENT[1], POD[1], 40000, 80, SYN)));
     let mut flows = h.flows();
@@ -367,7 +367,7 @@ fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
     let settings = Settings {
         flows: 1024,
         rules: 256,
-        ..calm()
+        ..without_flood_defence()
     };
     let datapath =
         Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
@@ -386,7 +386,7 @@ fn without_a_policy_everything_that_policy_would_decide_is_dropped() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn the_probe_answers_and_moves_nothing() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let rule = h.rule(0);
     let before = h.datapath.counters().unwrap().reasons();
     for (frame, passes, cells) in [
@@ -465,7 +465,7 @@ fn the_failsafe_lets_its_peers_through_and_nobody_else() {
         flows: 1024,
         rules: 256,
         failsafe,
-        ..calm()
+        ..without_flood_defence()
     });
     for f in [0, 1] {
         let (stranger, pod) = (STRANGER[f], POD[f]);
@@ -525,7 +525,7 @@ fn the_failsafe_needs_no_policy() {
             protocol: Protocol::TCP,
             port: 22,
         }],
-        ..calm()
+        ..without_flood_defence()
     };
     let datapath =
         Datapath::open(PinDir::private().unwrap(), settings, RuleIds::default()).unwrap();
@@ -540,7 +540,7 @@ fn the_failsafe_needs_no_policy() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_packet_is_seen_when_user_space_says_it_is() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let (to, back) = (
         |flags| tcp(CLIENT[0], POD[0], 40000, 80, flags),
         |flags| tcp(POD[0], CLIENT[0], 80, 40000, flags),

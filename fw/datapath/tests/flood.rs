@@ -28,7 +28,7 @@ fn settings() -> Settings {
             new_flows_per_second: RATE,
             new_flows_per_second_per_source: SOURCE,
         },
-        ..calm()
+        ..without_flood_defence()
     }
 }
 
@@ -88,7 +88,7 @@ fn sum(parts: &[&[u8]]) -> u16 {
 /// Checks the answer to a SYN and returns the number that it acknowledges.
 fn challenged(h: &Harness, family: usize, frame: &[u8], tags: usize) -> u32 {
     let before = h.datapath.counters().unwrap().reasons();
-    let (code, out) = h.runner.transform(Hook::Xdp, frame).unwrap();
+    let (code, out) = h.test_run.transform(Hook::Xdp, frame).unwrap();
     assert_eq!(code, XDP_TX);
     let after = h.datapath.counters().unwrap().reasons();
     let key = (HOOK_XDP, REASON_CHALLENGED);

@@ -19,7 +19,7 @@ fn settings(flows: u32) -> Settings {
     Settings {
         flows,
         rules: 256,
-        ..calm()
+        ..without_flood_defence()
     }
 }
 
@@ -423,7 +423,7 @@ fn idle_times_shrink_as_the_table_fills() {
         handshake(&h, &friend(n), 40000);
     }
     sweep_pass(&mut sweeper);
-    assert_eq!(sweeper.set_scale(), u64::from(SCALE_ONE));
+    assert_eq!(sweeper.publish_timeout_scale(), u64::from(SCALE_ONE));
     for n in 4..12 {
         handshake(&h, &friend(n), 40000);
     }
@@ -433,7 +433,7 @@ fn idle_times_shrink_as_the_table_fills() {
     }
     sweep_pass(&mut sweeper);
     assert_eq!(
-        sweeper.set_scale(),
+        sweeper.publish_timeout_scale(),
         8,
         "150 % of the flows it was made for are live"
     );
@@ -448,7 +448,7 @@ fn idle_times_shrink_as_the_table_fills() {
     assert_eq!(h.audit().len(), 0);
     assert_eq!(h.event(FLOW_SWEPT), 16);
     sweep_pass(&mut sweeper);
-    assert_eq!(sweeper.set_scale(), u64::from(SCALE_ONE));
+    assert_eq!(sweeper.publish_timeout_scale(), u64::from(SCALE_ONE));
 }
 
 /// Live flows keep sending while the sweeper walks without pause; idle ones next to them go.
@@ -626,7 +626,7 @@ fn a_pass_over_a_big_table_ends() {
     let mut sweeper = h.datapath.sweeper().unwrap();
     let begun = Instant::now();
     sweep_pass(&mut sweeper);
-    sweeper.set_scale();
+    sweeper.publish_timeout_scale();
     assert_eq!(sweeper.passes(), 1);
     assert!(begun.elapsed() < Duration::from_secs(60));
 }

@@ -18,7 +18,7 @@ fn tiny() -> Settings {
     Settings {
         flows: 8,
         rules: 256,
-        ..calm()
+        ..without_flood_defence()
     }
 }
 
@@ -399,9 +399,9 @@ fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
         let h = Harness::new(Settings {
             flows: 4096,
             rules: 256,
-            ..calm()
+            ..without_flood_defence()
         });
-        let runner = &h.runner;
+        let test_run = &h.test_run;
         thread::scope(|scope| {
             for cpu in 0..2 {
                 scope.spawn(move || {
@@ -409,7 +409,7 @@ fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
                     for n in 0..FLOWS {
                         let client = address(n + round * 7);
                         let frame = tcp(&client, POD[0], 40000, 80, SYN);
-                        assert!(passes(runner, Hook::Xdp, &frame));
+                        assert!(passes(test_run, Hook::Xdp, &frame));
                     }
                 });
             }

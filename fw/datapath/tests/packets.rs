@@ -22,7 +22,7 @@ fn with_frames(frames: Frames) -> Harness {
         flows: 1024,
         rules: 256,
         frames,
-        ..calm()
+        ..without_flood_defence()
     })
 }
 
@@ -54,7 +54,7 @@ fn policy_is_about_the_packet_inside_of_up_to_two_tags() {
             &[(0x8100, 0), (0x8100, 100)],
             &[(0x8100, 0xe000 | 100)],
         ];
-        let h = Harness::lent();
+        let h = Harness::pooled();
         for tags in stacks {
             h.forget();
             let rule = h.rule(0);
@@ -91,7 +91,7 @@ fn policy_is_about_the_packet_inside_of_up_to_two_tags() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn arp_and_link_control_pass_under_a_tag_and_unknown_types_do_not() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let arp = ethernet([0xff; 6], 0x0806, &[0; 28]);
     let lldp = ethernet([1, 0x80, 0xc2, 0, 0, 0x0e], 0x88cc, &[0; 46]);
     let mpls = ethernet([2, 0, 0, 0, 0, 1], 0x8847, &[0; 46]);
@@ -148,7 +148,7 @@ fn with_zones_a_vlan_has_flows_of_its_own_and_both_hooks_agree() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn ipv4_options_are_walked_and_source_routes_dropped() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let rule = h.rule(0);
     let syn = tcp(CLIENT[0], POD[0], 40000, 80, SYN);
     let opened = [NOT_ISOLATED_NEW, (rule, 1)];
@@ -213,7 +213,7 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
         ]
     };
     let alone = || vec![0, 0, 0, 0, 0, 0, 0, 7];
-    let h = Harness::lent();
+    let h = Harness::pooled();
     for (headers, reason) in [
         (vec![(0, padding())], REASON_PASS_NEW),
         (vec![(60, padding())], REASON_PASS_NEW),
@@ -276,7 +276,7 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
 #[ignore = "needs root and BPF"]
 fn any_protocol_is_judged_by_rules_without_ports() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         // IPIP, GRE, ESP, AH (in IPv4), OSPF, no next header, mobility, HIP, experiments
         for protocol in [4, 41, 47, 50, 89, 59, 135, 139, 253, 255] {
             let send =
@@ -337,7 +337,7 @@ fn fragments(
 #[ignore = "needs root and BPF"]
 fn later_fragments_go_where_the_first_went() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (client, pod) = (CLIENT[family], POD[family]);
         let rule = h.rule(0);
         let parts = fragments(client, pod, 80, 1, 3000, &[0, 1400, 2800]);
@@ -384,7 +384,7 @@ fn later_fragments_go_where_the_first_went() {
 #[ignore = "needs root and BPF"]
 fn a_fragment_may_not_reach_into_the_first_nor_be_impossible() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (client, pod) = (CLIENT[family], POD[family]);
         let rule = h.rule(0);
         let first = &fragments(client, pod, 80, 1, 3000, &[0, 1400])[0];
@@ -425,7 +425,7 @@ fn a_fragment_may_not_reach_into_the_first_nor_be_impossible() {
 #[ignore = "needs root and BPF"]
 fn a_first_fragment_has_all_headers() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (client, pod) = (ip(CLIENT[family]), ip(POD[family]));
         let head = Fragment {
             id: 1,
@@ -467,7 +467,7 @@ fn a_first_fragment_has_all_headers() {
         h.expect(Hook::Xdp, &second, REASON_DROP_FRAGMENT_OVERLAP, &[]);
     }
     // RFC 7112: headers that go on in the next fragment.
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let mut chain = vec![60, 0, 0, 1, 0, 0, 0, 1]; // fragment header: destination options follow
     chain.extend([6, 3, 0, 0, 0, 0, 0, 0]); // which say that they have 32 bytes
     let frame = frame::ip(ip(CLIENT[1]), ip(POD[1]), Protocol(44), &chain);
@@ -481,7 +481,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
         flows: 65536,
         rules: 256,
         clock_offset,
-        ..calm()
+        ..without_flood_defence()
     };
     let pins = private();
     let h = on(&pins, settings(0));
@@ -524,7 +524,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
 #[ignore = "needs root and BPF"]
 fn icmp_in_fragments_follows_its_identifier() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (friend, pod) = (FRIEND[family], POD[family]);
         let (protocol, kind) = if family == 0 {
             (Protocol::ICMP, 8)
@@ -560,7 +560,7 @@ fn icmp_in_fragments_follows_its_identifier() {
         );
     }
     // Neighbour discovery never comes in fragments (RFC 6980), nor do errors.
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let head = Fragment {
         id: 9,
         offset: 0,
@@ -594,7 +594,7 @@ fn error(from: &str, to: &str, quoted: &[u8]) -> Vec<u8> {
 fn an_icmp_error_belongs_to_the_flow_that_it_quotes() {
     const ROUTER: [&str; 2] = ["192.0.2.77", "2001:db8:77::1"];
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (client, pod, router) = (CLIENT[family], POD[family], ROUTER[family]);
         let rule = h.rule(0);
         let there = tcp(client, pod, 40000, 80, SYN);
@@ -676,7 +676,7 @@ fn an_icmp_error_rejudges_its_flow_and_is_denied_with_it() {
 #[ignore = "needs root and BPF"]
 fn icmp_errors_about_udp_echoes_and_extension_headers() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let (friend, pod) = (FRIEND[family], POD[family]);
         let related = [NOT_ISOLATED, (h.rule(1), 0)];
         let ping = echo(friend, pod, true);
@@ -695,7 +695,7 @@ fn icmp_errors_about_udp_echoes_and_extension_headers() {
             &related,
         );
     }
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let related = [NOT_ISOLATED, (h.rule(0), 0)];
     let datagram = frame::udp(40000, 80);
     let options = [(60, vec![0, 0, 1, 4, 0, 0, 0, 0])];
@@ -735,7 +735,7 @@ fn icmp_errors_about_udp_echoes_and_extension_headers() {
 #[ignore = "needs root and BPF"]
 fn tcp_flags_that_no_stack_sends() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         for flags in [
             0, 0x01, 0x03, 0x06, 0x07, 0x0b, 0x13, 0x16, 0x15, 0x29, 0x3f, 0x20, 0x08,
         ] {
@@ -800,7 +800,7 @@ const POD_ISN: u32 = 1_000_000;
 #[ignore = "needs root and BPF"]
 fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let c = Connection {
             h: &h,
             client: ip(CLIENT[family]),
@@ -865,7 +865,7 @@ fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_refused_connection_is_over_and_a_forged_syn_moves_nothing() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let c = Connection {
         h: &h,
         client: ip(CLIENT[0]),
@@ -875,7 +875,7 @@ fn a_refused_connection_is_over_and_a_forged_syn_moves_nothing() {
     let refusal = c.back(RST | ACK, 0, CLIENT_ISN.wrapping_add(1));
     assert_eq!(c.sends(&refusal, Hook::Tc), STATE_CLOSED);
     // A forged SYN within an established connection does not make its numbers the right ones.
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let c = Connection {
         h: &h,
         client: ip(CLIENT[0]),
@@ -898,7 +898,7 @@ fn a_refused_connection_is_over_and_a_forged_syn_moves_nothing() {
 #[ignore = "needs root and BPF"]
 fn a_forged_source_cannot_make_a_flow_last() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let c = Connection {
             h: &h,
             client: ip(CLIENT[family]),
@@ -919,7 +919,7 @@ fn a_forged_source_cannot_make_a_flow_last() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_port_is_used_again_though_its_old_connection_did_not_end_well() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let c = Connection {
         h: &h,
         client: ip(CLIENT[0]),
@@ -941,7 +941,7 @@ fn a_port_is_used_again_though_its_old_connection_did_not_end_well() {
 #[ignore = "needs root and BPF"]
 fn a_simultaneous_open_and_the_reuse_of_a_port() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let c = Connection {
             h: &h,
             client: ip(CLIENT[family]),
@@ -995,7 +995,7 @@ fn sctp_opens_with_init_and_ends_for_who_knows_the_tag() {
     const SHUTDOWN_COMPLETE: u8 = 14;
     for family in FAMILIES {
         let (friend, pod) = (FRIEND[family], POD[family]);
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let rule = h.rule(1);
         let chunk = |from: &str, to: &str, tag: u32, kind: u8, flags: u8, initiate: u32| {
             let ports = if from == friend { (5, 6) } else { (6, 5) };
@@ -1076,7 +1076,7 @@ fn sctp_opens_with_init_and_ends_for_who_knows_the_tag() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn dhcp_mld_and_igmp_pass_by_default_and_only_as_they_are() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let hop = |frame: &[u8], limit| patched(frame, 21, &[limit]);
     let ttl = |frame: &[u8], limit| patched(frame, 22, &[limit]);
     let mld = |from: &str, kind: u8| {
@@ -1139,7 +1139,7 @@ fn dhcp_mld_and_igmp_pass_by_default_and_only_as_they_are() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn impossible_addresses() {
-    let h = Harness::lent();
+    let h = Harness::pooled();
     for (from, to) in [
         ("127.0.0.1", POD[0]),
         (CLIENT[0], "127.0.0.1"),
@@ -1295,7 +1295,7 @@ fn link_local_addresses_of_endpoints_are_for_control_and_for_what_is_listed() {
         &[],
     );
     // Host: whose address it is the programs know from the kernel; these are nobody's here.
-    let host = Harness::lent();
+    let host = Harness::pooled();
     host.expect(
         Hook::Xdp,
         &tcp(a, b, 40000, 80, SYN),
@@ -1334,7 +1334,7 @@ fn configured_types_pass_unread() {
 #[ignore = "needs root and BPF"]
 fn frames_of_many_buffers_are_read_to_their_end() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         let rule = h.rule(0);
         let mut datagram = frame::udp(40000, 80);
         datagram.resize(8900, 0);
@@ -1364,7 +1364,7 @@ fn frames_of_many_buffers_are_read_to_their_end() {
 #[ignore = "needs root and BPF"]
 fn a_length_of_zero_is_that_of_more_than_64_kib() {
     const IPV4: usize = 0;
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let rule = h.rule(0);
     let mut segments = frame::tcp(40000, 80, SYN);
     segments.resize(68_000, 0);
@@ -1383,7 +1383,7 @@ fn a_length_of_zero_is_that_of_more_than_64_kib() {
 #[ignore = "needs root and BPF"]
 fn padding_and_trailers_are_no_payload() {
     for family in FAMILIES {
-        let h = Harness::lent();
+        let h = Harness::pooled();
         // Ports that stand in the padding are not the packet's.
         let mut empty = frame::ip(ip(CLIENT[family]), ip(POD[family]), Protocol::TCP, &[]);
         empty.extend(frame::tcp(40000, 80, SYN));
@@ -1422,7 +1422,7 @@ fn tunnels() -> Frames {
 fn policy_is_about_the_packet_inside_a_tunnel() {
     const VTEP: [&str; 2] = ["10.3.0.2", "fd03::2"];
     const PEER: [&str; 2] = STRANGER;
-    let (h, plain) = (with_frames(tunnels()), Harness::lent());
+    let (h, plain) = (with_frames(tunnels()), Harness::pooled());
     for family in FAMILIES {
         for outer in FAMILIES {
             let wrap = |inner: &[u8], header: &[u8], port: u16, from: &str| {
@@ -1513,7 +1513,7 @@ fn udp_lasts_longer_once_it_was_answered() {
         rules: 256,
         timeouts,
         clock_offset,
-        ..calm()
+        ..without_flood_defence()
     };
     let there = FAMILIES.map(|family| udp(CLIENT[family], POD[family], 40000, 80));
     let back = FAMILIES.map(|family| udp(POD[family], CLIENT[family], 80, 40000));

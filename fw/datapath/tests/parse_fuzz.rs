@@ -231,9 +231,9 @@ fn send(h: &Harness, frames: &reference::Frames, seed: u64, count: u64) {
     let mut expected: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     let mut frames_in: BTreeMap<u32, u64> = BTreeMap::new();
     for (frame, parsed) in corpus(frames, seed, count) {
-        let xdp = h.runner.run(Hook::Xdp, &frame, 1).unwrap() == XDP_PASS;
+        let xdp = h.test_run.run(Hook::Xdp, &frame, 1).unwrap() == XDP_PASS;
         // The kernel makes no skb of the shortest IP frames.
-        let tc = h.runner.run(Hook::Tc, &frame, 1).ok();
+        let tc = h.test_run.run(Hook::Tc, &frame, 1).ok();
         let tc = tc.map(|code| code == u32::MAX);
         for (hook, passed) in [(HOOK_XDP, Some(xdp)), (HOOK_TC, tc)] {
             let Some(passed) = passed else {
@@ -270,7 +270,7 @@ fn settings(frames: Frames, topology: Topology) -> Settings {
         rules: 256,
         frames,
         topology,
-        ..calm()
+        ..without_flood_defence()
     }
 }
 

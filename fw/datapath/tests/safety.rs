@@ -16,7 +16,7 @@ fn small() -> Settings {
     Settings {
         flows: 1024,
         rules: 256,
-        ..calm()
+        ..without_flood_defence()
     }
 }
 
@@ -42,7 +42,7 @@ fn a_block_holds_for_established_flows_at_their_next_packet() {
     for family in [0, 1] {
         let wide = ["10.1.0.0/16", "fd01::/64"][family];
         for blocked in [host(CLIENT[family]), host(POD[family]), net(wide)] {
-            let h = Harness::lent();
+            let h = Harness::pooled();
             open(&h, family);
             let (client, pod) = (CLIENT[family], POD[family]);
             let (to, back) = (
@@ -248,7 +248,7 @@ fn inside_addresses_do_not_come_from_outside() {
         let forged = udp(pod, stranger, 1, 53);
         // Where it is not outside the pod may send, and opens a flow.
         h.expect(Hook::Xdp, &forged, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);
-        h.datapath.set_test_interface_outside(true);
+        h.datapath.set_test_interface_external(true);
         // Also as a packet of the flow that is open.
         h.expect(Hook::Xdp, &forged, REASON_DROP_SPOOFED, &[]);
         h.expect(
@@ -268,7 +268,7 @@ fn inside_addresses_do_not_come_from_outside() {
         let answer = udp(stranger, pod, 53, 1);
         h.expect(Hook::Xdp, &answer, REASON_PASS_FLOW, &[NOT_ISOLATED]);
         h.expect(Hook::Tc, &forged, REASON_PASS_FLOW, &[NOT_ISOLATED]);
-        h.datapath.set_test_interface_outside(false);
+        h.datapath.set_test_interface_external(false);
     }
 }
 

@@ -19,7 +19,7 @@ fn settings() -> Settings {
     Settings {
         flows: 1024,
         rules: 256,
-        ..calm()
+        ..without_flood_defence()
     }
 }
 
@@ -94,7 +94,7 @@ fn a_revoked_direction_closes_none_that_a_rule_allows() {
 fn another_path_of_a_multi_homed_peer_is_asked_about() {
     const HEARTBEAT: u8 = 4;
     const HEARTBEAT_ACK: u8 = 5;
-    let h = Harness::lent();
+    let h = Harness::pooled();
     let rule = h.rule(1);
     let path = |from: &str, tag| {
         let packet = sctp_chunk(5, 6, tag, HEARTBEAT, 0, 0);

@@ -11,7 +11,7 @@ use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::{OnPolicyChange, Settings};
 use bailey_datapath::Enforcer;
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::program::test_run::Runner;
+use bailey_datapath::program::test_run::TestRun;
 use bailey_datapath::{Enforcer, OnPolicyChange, Settings};
 use harness::*;
 
@@ -31,7 +31,7 @@ fn settings() -> Settings {
     Settings {
         flows: 1 << 14,
         rules: 256,
-        ..calm()
+        ..without_flood_defence()
     }
 }
 
@@ -40,8 +40,8 @@ fn count(counter: &AtomicU64, of: bool) {
 }
 
 /// One round: what both sets forbid, what both allow, and what only one allows.
-fn round(runner: &Runner, seen: &Seen, n: u16) {
-    let open = |hook, frame: &[u8]| passes(runner, hook, frame);
+fn round(test_run: &TestRun, seen: &Seen, n: u16) {
+    let open = |hook, frame: &[u8]| passes(test_run, hook, frame);
     for f in [0, 1] {
         let (pod, client, friend, stranger) = (POD[f], CLIENT[f], FRIEND[f], STRANGER[f]);
         let port = 1024 + n % 60000;
@@ -101,12 +101,12 @@ fn a_thousand_swaps_let_nothing_through_and_lose_nothing() {
     thread::scope(|scope| {
         for cpu in 0..2 {
             let (seen, stop) = (&seen, &stop);
-            let runner = h.datapath.runner().unwrap();
+            let test_run = h.datapath.test_run().unwrap();
             scope.spawn(move || {
                 pin_to(cpu);
                 let mut n = cpu as u16;
                 while !stop.load(Ordering::Relaxed) {
-                    round(&runner, seen, n);
+                    round(&test_run, seen, n);
                     n = n.wrapping_add(2);
                 }
             });
@@ -160,7 +160,7 @@ fn a_revoked_connection_stays_dead_while_both_ends_send_without_pause() {
         thread::scope(|scope| {
             for cpu in 0..2 {
                 let (revoked, stop, passed, tried) = (&revoked, &stop, &passed, &tried);
-                let runner = h.datapath.runner().unwrap();
+                let test_run = h.datapath.test_run().unwrap();
                 scope.spawn(move || {
                     pin_to(cpu);
                     let frames: Vec<_> = [0, 1]
@@ -180,7 +180,7 @@ fn a_revoked_connection_stays_dead_while_both_ends_send_without_pause() {
                         // Read before the packet: what passes after it was revoked is wrong.
                         let after = revoked.load(Ordering::SeqCst);
                         for (hook, frame) in &frames {
-                            let pass = passes(&runner, *hook, frame);
+                            let pass = passes(&test_run, *hook, frame);
                             count(tried, after);
                             count(passed, pass && after);
                         }

@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use bailey_config::{Interface, Topology, XdpMode};
 
 use crate::attach::bridge;
-use crate::attach::event::{Change, Event, Interface};
+use crate::attach::event::{Interface, InterfaceChange, InterfaceEvent};
 use crate::attach::links::{alive, create_tc, program_by_id, replace_pin};
 use crate::attach::nic_settings;
 use crate::attach::own_addresses;
-use crate::attach::preflight::{Found, check_kernel, create_xdp, look_up, xdp_name};
+use crate::attach::preflight::{Candidate, check_kernel, create_xdp, preflight, xdp_name};
 use crate::attach::stacked;
 use crate::error::DatapathError;
 use crate::kernel::egress;
@@ -91,7 +91,7 @@ impl Attachments {
         shared: &mut Shared,
         wanted: &[Interface],
         replace: bool,
-    ) -> Result<Vec<Event>, DatapathError> {
+    ) -> Result<Vec<InterfaceEvent>, DatapathError> {
         check_kernel()?;
         let mut events = if self.by_index.is_empty() {
             self.attach_all(shared, wanted, replace)?
@@ -99,7 +99,8 @@ impl Attachments {
             self.tend(shared, wanted, replace)
         };
         // What replaces it may have been refused: then it is all there is.
-        let refused = |event: &Event| matches!(event.change, Change::Refused(_));
+        let refused =
+            |event: &InterfaceEvent| matches!(event.change, InterfaceChange::AttachFailed(_));
         if !events.iter().any(refused) {
             events.extend(self.drop_unconfigured(shared, wanted));
         }
@@ -112,10 +113,10 @@ impl Attachments {
         shared: &mut Shared,
         wanted: &[Interface],
         replace: bool,
-    ) -> Result<Vec<Event>, DatapathError> {
+    ) -> Result<Vec<InterfaceEvent>, DatapathError> {
         let mut found = Vec::new();
         for interface in wanted {
-            found.push(look_up(interface, None, replace)?);
+            found.push(preflight(interface, None, replace)?);
         }
         if shared.settings.topology == Topology::Bridge {
             let sides: Vec<InterfaceState> = found.iter().map(|f| f.state.clone()).collect();
@@ -146,14 +147,14 @@ impl Attachments {
         self.mark(shared);
         Ok(found
             .iter()
-            .map(|f| Event::of(&f.interface.name, Change::Attached))
+            .map(|f| InterfaceEvent::new(&f.interface.name, InterfaceChange::Attached))
             .collect())
     }
 
     pub(super) fn attach_hooks(
         &mut self,
         shared: &Shared,
-        found: &[Found<'_>],
+        found: &[Candidate<'_>],
         replace: bool,
     ) -> Result<(), DatapathError> {
         // Egress first: a flow that the node opens must be known before its reply meets XDP.
@@ -172,10 +173,10 @@ impl Attachments {
         shared: &Shared,
         interface: &Interface,
         replace: bool,
-    ) -> Option<Event> {
+    ) -> Option<InterfaceEvent> {
         let ours = self.by_index.iter().find(|(_, a)| a.name == interface.name);
         let ours = ours.map(|(&index, attached)| (index, attached.program()));
-        let found = match look_up(interface, ours.and_then(|(_, program)| program), replace) {
+        let found = match preflight(interface, ours.and_then(|(_, program)| program), replace) {
             Ok(found) => found,
             // Renamed, it is tended under its index.
             Err(DatapathError::NoInterface { .. }) if ours.is_some() => return None,
@@ -196,24 +197,30 @@ impl Attachments {
         };
         let was_absent = self.absent.remove(&interface.name).is_some();
         if changed {
-            return Some(Event::of(&interface.name, Change::Attached));
+            return Some(InterfaceEvent::new(
+                &interface.name,
+                InterfaceChange::Attached,
+            ));
         }
         let attached = self.by_index.get_mut(&index);
         if attached.is_some_and(|attached| !std::mem::replace(&mut attached.told, true)) {
-            return Some(Event::of(&interface.name, Change::Adopted));
+            return Some(InterfaceEvent::new(
+                &interface.name,
+                InterfaceChange::Adopted,
+            ));
         }
-        was_absent.then(|| Event::of(&interface.name, Change::Restored))
+        was_absent.then(|| InterfaceEvent::new(&interface.name, InterfaceChange::Recovered))
     }
 
     /// True if it was not attached before; so is [`Self::attach_xdp`].
     pub(super) fn attach_tc(
         &mut self,
         shared: &Shared,
-        found: &Found<'_>,
+        found: &Candidate<'_>,
     ) -> Result<bool, DatapathError> {
         let index = found.state.index;
         interfaces::assign(&shared.table, index, &found.interface.name)?;
-        interfaces::set_outside(&shared.table, index, found.interface.external);
+        interfaces::set_external(&shared.table, index, found.interface.external);
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
         if shared.settings.topology == Topology::Bridge || alive(known, index) {
             return Ok(false);
@@ -234,10 +241,10 @@ impl Attachments {
     pub(super) fn attach_xdp(
         &mut self,
         shared: &Shared,
-        found: &Found<'_>,
+        found: &Candidate<'_>,
         replace: bool,
     ) -> Result<bool, DatapathError> {
-        let Found {
+        let Candidate {
             interface, state, ..
         } = found;
         let index = state.index;
@@ -258,7 +265,7 @@ impl Attachments {
                 // Also what a process could not write that was killed between two steps, and tags, which
                 // somebody may have told the NIC to strip again.
                 interfaces::set_judged(&shared.table, index, true);
-                nic_settings::keep_tags(shared, found)?;
+                nic_settings::disable_vlan_stripping(shared, found)?;
                 return Ok(false);
             }
             old_mode = state.xdp.map(|xdp| xdp.mode);
@@ -291,7 +298,7 @@ impl Attachments {
         interfaces::set_judged(&shared.table, index, true);
         // Not before: an interface that refuses is asked again and again, and each change of a setting
         // is news that leads to asking.
-        if let Err(error) = nic_settings::keep_tags(shared, found) {
+        if let Err(error) = nic_settings::disable_vlan_stripping(shared, found) {
             self.strips.insert(interface.name.clone());
             self.remove(shared, Hook::Xdp, index);
             return Err(error);
@@ -339,7 +346,7 @@ impl Attachments {
         &mut self,
         shared: &Shared,
         wanted: &[Interface],
-    ) -> Vec<Event> {
+    ) -> Vec<InterfaceEvent> {
         let configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
         let mut gone: Vec<(u32, String)> = Vec::new();
         for (&index, attached) in &self.by_index {
@@ -353,7 +360,7 @@ impl Attachments {
             .map(|(index, interface)| {
                 self.remove(shared, Hook::Xdp, index);
                 self.remove(shared, Hook::Tc, index);
-                Event::of(interface, Change::Unconfigured)
+                InterfaceEvent::new(interface, InterfaceChange::Unconfigured)
             })
             .collect()
     }
@@ -374,7 +381,7 @@ impl Attachments {
     pub(crate) fn replace_programs(
         &mut self,
         shared: &Shared,
-    ) -> Result<Vec<Event>, DatapathError> {
+    ) -> Result<Vec<InterfaceEvent>, DatapathError> {
         let tc = program_fd(&shared.entry, "entry_tc")?;
         let xdp = program_fd(&shared.entry, "entry_xdp")?;
         let mut events = Vec::new();
@@ -398,7 +405,7 @@ impl Attachments {
                     Some(Err(error)) => return Err(failed(error)),
                 }
             }
-            events.push(attached.event(Change::Replaced));
+            events.push(attached.event(InterfaceChange::Replaced));
         }
         Ok(events)
     }
@@ -430,7 +437,7 @@ impl Attachments {
         if shared.settings.topology != Topology::Bridge {
             interfaces::set_macs(&shared.table, &judged);
         }
-        stacked::mark(shared, &judged);
+        stacked::sync_flags(shared, &judged);
     }
 
     /// The interfaces that XDP judges.
@@ -452,7 +459,7 @@ impl Attached {
         Some(info.program)
     }
 
-    pub(super) fn event(&self, change: Change) -> Event {
-        Event::of(&self.name, change)
+    pub(super) fn event(&self, change: InterfaceChange) -> InterfaceEvent {
+        InterfaceEvent::new(&self.name, change)
     }
 }

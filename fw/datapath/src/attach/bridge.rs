@@ -81,7 +81,7 @@ const TRACEPOINTS: [(&str, &str); 2] = [
 
 /// Counts frames that were redirected and not sent. They left the program as passed; without this
 /// nobody would know.
-pub(crate) fn count_lost(shared: &mut Shared) -> Result<(), DatapathError> {
+pub(crate) fn count_redirect_failures(shared: &mut Shared) -> Result<(), DatapathError> {
     let pins = TRACEPOINTS.map(|(program, _)| shared.pins.pin(&format!("{TRACE}{program}")));
     if shared.is_attached_build() && pins.iter().all(|pin| pin.exists()) {
         return Ok(());

@@ -1,49 +1,63 @@
-use crate::error::DatapathError;
+//! Interfaces to attach to, and the events that the datapath reports about interfaces.
 
-/// What happened to an interface.
+use crate::error::DatapathError;
+use crate::kernel::xdp_mode::XdpMode;
+
+/// An interface to attach to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Name in this network namespace.
+    pub name: String,
+    /// XDP mode to attach in.
+    pub mode: XdpMode,
+    /// Whether it is external: packets received on it with an internal source address are spoofed.
+    pub external: bool,
+}
+
+/// What changed on an interface.
 #[derive(Debug)]
-pub enum Change {
+pub enum InterfaceChange {
     /// Programs were attached.
     Attached,
-    /// They were attached already, by an earlier start, and stay.
+    /// Programs that an earlier process attached were adopted unchanged.
     Adopted,
-    /// Programs of another build were there; these are in their place, between two packets.
+    /// This build's programs replaced those of another build, between two packets.
     Replaced,
-    /// It is in no configuration any more: taken off.
+    /// The configuration no longer names the interface; its programs were detached.
     Unconfigured,
-    /// There is no such interface any more.
-    Gone,
-    /// It has another name now, and stays protected.
+    /// The interface was deleted.
+    Removed,
+    /// The interface was renamed to this name and stays protected.
     Renamed(String),
-    /// What was wrong with it is over.
-    Restored,
-    /// It went down, or its carrier did.
+    /// A condition that was reported before ended.
+    Recovered,
+    /// The interface or its carrier went down.
     Down,
-    /// It is up, with a carrier.
+    /// The interface is up and has a carrier.
     Up,
-    /// What is lost behind it cannot be counted.
-    Uncounted(DatapathError),
-    /// Somebody took a program off; which hook it was on.
+    /// Frames lost after a redirect cannot be counted.
+    LossUncounted(DatapathError),
+    /// Another process detached the program of this hook.
     Detached(&'static str),
-    /// Somebody put programs before Bailey's, named here; it is in front again.
-    Overtaken(String),
-    /// Somebody removed so many pins; they are made again.
-    PinnedAgain(usize),
-    /// It cannot be attached to.
-    Refused(DatapathError),
+    /// Another process attached these programs before Bailey's; Bailey's is first again.
+    Displaced(String),
+    /// Another process removed this number of pins; they are pinned again.
+    PinsRestored(usize),
+    /// Attaching failed.
+    AttachFailed(DatapathError),
 }
 
-/// A change and the interface that it is about.
+/// A change and the interface that it concerns.
 #[derive(Debug)]
-pub struct Event {
-    /// The name of the interface in the configuration.
+pub struct InterfaceEvent {
+    /// Name in the configuration.
     pub interface: String,
-    /// What happened.
-    pub change: Change,
+    /// The change.
+    pub change: InterfaceChange,
 }
 
-impl Event {
-    pub(crate) fn of(interface: impl Into<String>, change: Change) -> Self {
+impl InterfaceEvent {
+    pub(crate) fn new(interface: impl Into<String>, change: InterfaceChange) -> Self {
         Self {
             interface: interface.into(),
             change,

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::attach::event::Interface;
 use crate::attach::links::{create_tc, replace_pin};
-use crate::attach::preflight::{create_xdp, look_up};
+use crate::attach::preflight::{create_xdp, preflight};
 use crate::attach::stacked;
 use crate::error::DatapathError;
 use crate::kernel::egress::{self, EgressKind};
@@ -22,7 +22,7 @@ use crate::program::handles::program_fd;
 use crate::settings::{EgressHook, Topology};
 
 /// What it takes to attach: the programs that are attached, and where they stand.
-pub struct Guardian {
+pub struct HotplugAttacher {
     xdp: OwnedFd,
     tc: OwnedFd,
     pins: PathBuf,
@@ -32,7 +32,7 @@ pub struct Guardian {
     wanted: Vec<Interface>,
 }
 
-impl Guardian {
+impl HotplugAttacher {
     /// None where nothing outlives the process, or another build is attached.
     pub(crate) fn new(
         shared: &Shared,
@@ -61,7 +61,7 @@ impl Guardian {
         if self.topology == Topology::Router && forwarding::has_ipsec_policy() {
             self.table.hand_to_stack();
         }
-        for interface in &stacked::to_attach(&self.wanted, self.topology) {
+        for interface in &stacked::resolve_wanted(&self.wanted, self.topology) {
             let bare = netlink::interface_by_name(&interface.name);
             if bare.is_ok_and(|state| state.is_some_and(|state| state.xdp.is_none())) {
                 let _ = self.attach(interface);
@@ -72,13 +72,13 @@ impl Guardian {
     fn attach(&self, interface: &Interface) -> Result<(), DatapathError> {
         let changing = &self.table.changing;
         let _changing = changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = look_up(interface, None, false)?;
+        let found = preflight(interface, None, false)?;
         let (index, pins) = (found.state.index, PinDir::Path(self.pins.clone()));
         if found.state.xdp.is_some() {
             return Ok(());
         }
         interfaces::assign(&self.table, index, &interface.name)?;
-        interfaces::set_outside(&self.table, index, interface.external);
+        interfaces::set_external(&self.table, index, interface.external);
         // Egress first: a flow that the node opens must be known before its reply meets XDP.
         let pin = link_pin(&pins, Hook::Tc, index);
         let known = Link::from_pin(&pin, index).and_then(|link| link.info());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use aya::programs::loaded_programs;
 
-use crate::attach::preflight::Found;
+use crate::attach::preflight::Candidate;
 use crate::attach::refusal;
 use crate::error::DatapathError;
 use crate::kernel::egress::EgressKind;
@@ -33,7 +33,7 @@ pub(crate) fn replace_pin(link: &Link, path: PathBuf) -> Result<(), DatapathErro
 pub(crate) fn create_tc(
     kind: EgressKind,
     program: BorrowedFd<'_>,
-    found: &Found<'_>,
+    found: &Candidate<'_>,
 ) -> Result<Link, DatapathError> {
     let index = found.state.index;
     let (name, created) = match kind {

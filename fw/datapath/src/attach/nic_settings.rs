@@ -4,7 +4,7 @@
 use bailey_bpf::abi;
 use bailey_config::Topology;
 
-use crate::attach::preflight::Found;
+use crate::attach::preflight::Candidate;
 use crate::error::DatapathError;
 use crate::kernel::bpf;
 use crate::kernel::netlink::{self, InterfaceState, Which};
@@ -39,13 +39,16 @@ pub(crate) fn make_promiscuous(
 
 /// A NIC that strips VLAN tags hides them from XDP. One that cannot be told not to is refused where
 /// that matters: flows would have another zone than their answers, and a bridge would lose the tags.
-pub(crate) fn keep_tags(shared: &Shared, found: &Found<'_>) -> Result<(), DatapathError> {
-    let Found { state, facts, .. } = found;
+pub(crate) fn disable_vlan_stripping(
+    shared: &Shared,
+    found: &Candidate<'_>,
+) -> Result<(), DatapathError> {
+    let Candidate { state, facts, .. } = found;
     if facts.strips_tags != Some(true) {
         return Ok(());
     }
     remember(shared, state.index, abi::INTERFACE_RXVLAN);
-    let Err(error) = bpf::set_tag_stripping(&state.name, false) else {
+    let Err(error) = bpf::set_vlan_stripping(&state.name, false) else {
         return Ok(());
     };
     let settings = &shared.settings;
@@ -78,7 +81,7 @@ pub(crate) fn restore(index: u32, word: u64) {
         let _ = bpf::set_promiscuous(&state.name, false);
     }
     if word & u64::from(abi::INTERFACE_RXVLAN) != 0 {
-        let _ = bpf::set_tag_stripping(&state.name, true);
+        let _ = bpf::set_vlan_stripping(&state.name, true);
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(),
 ///
 /// # Errors
 /// If the kernel does not tell.
-pub fn own_addresses() -> io::Result<(Vec<IpAddr>, Vec<Ipv4Addr>)> {
+pub fn machine_addresses() -> io::Result<(Vec<IpAddr>, Vec<Ipv4Addr>)> {
     let all = netlink::addresses()?;
     let own = all.iter().map(|address| address.net.addr());
     let own = own.filter(|address| !address.is_loopback()).collect();

@@ -9,25 +9,25 @@ use bailey_config::{Interface, XdpMode};
 use crate::attach::event::Interface;
 use crate::attach::refusal;
 use crate::error::DatapathError;
-use crate::kernel::bpf::{self, InterfaceFacts};
+use crate::kernel::bpf::{self, NicCapabilities};
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::kernel::xdp_mode::XdpMode;
 
 /// An interface that is wanted, as it was found.
-pub(crate) struct Found<'a> {
+pub(crate) struct Candidate<'a> {
     pub(crate) interface: &'a Interface,
     pub(crate) state: InterfaceState,
-    pub(crate) facts: InterfaceFacts,
+    pub(crate) facts: NicCapabilities,
 }
 
 /// Looks an interface up; one that can be told to refuse is refused before anything is attached.
 /// `ours` is the XDP program that is attached there already.
-pub(crate) fn look_up(
+pub(crate) fn preflight(
     interface: &Interface,
     ours: Option<u32>,
     replace: bool,
-) -> Result<Found<'_>, DatapathError> {
+) -> Result<Candidate<'_>, DatapathError> {
     let fail = |message: String| DatapathError::Interface {
         interface: interface.name.clone(),
         message,
@@ -37,7 +37,7 @@ pub(crate) fn look_up(
         .ok_or_else(|| DatapathError::NoInterface {
             interface: interface.name.clone(),
         })?;
-    let facts = bpf::interface_facts(&interface.name).map_err(|error| fail(error.to_string()))?;
+    let facts = bpf::probe_nic(&interface.name).map_err(|error| fail(error.to_string()))?;
     if interface.mode == XdpMode::Native && facts.lro == Some(true) {
         return Err(fail(format!(
             "large receive offload is on, and XDP cannot see joined packets; turn it off: \
@@ -51,7 +51,7 @@ pub(crate) fn look_up(
     {
         return Err(refusal::occupied(interface));
     }
-    Ok(Found {
+    Ok(Candidate {
         interface,
         state,
         facts,
@@ -83,10 +83,10 @@ pub(crate) fn check_kernel() -> Result<(), DatapathError> {
 /// Attaches the XDP program; with `replace`, in the place of another's.
 pub(crate) fn create_xdp(
     program: BorrowedFd<'_>,
-    found: &Found<'_>,
+    found: &Candidate<'_>,
     replace: bool,
 ) -> Result<Link, DatapathError> {
-    let Found {
+    let Candidate {
         interface,
         state,
         facts,

@@ -9,7 +9,7 @@ use bailey_config::{Interface, Topology};
 
 use crate::attach::attachments::{Attached, Attachments};
 use crate::attach::bridge;
-use crate::attach::event::{Change, Event, Interface};
+use crate::attach::event::{Interface, InterfaceChange, InterfaceEvent};
 use crate::attach::links::{alive, replace_pin};
 use crate::attach::own_addresses;
 use crate::error::DatapathError;
@@ -31,7 +31,7 @@ impl Attachments {
         shared: &mut Shared,
         wanted: &[Interface],
         replace: bool,
-    ) -> Vec<Event> {
+    ) -> Vec<InterfaceEvent> {
         let table = Arc::clone(&shared.table);
         let changing = table.changing.lock();
         let _changing = changing.unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,7 @@ impl Attachments {
     }
 
     /// Links that the guardian has made since.
-    pub(super) fn adopt_new(&mut self, shared: &Shared) -> Vec<Event> {
+    pub(super) fn adopt_new(&mut self, shared: &Shared) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
         for name in shared.pins.names() {
             let Some((hook, index)) = parse_link_pin(&name) else {
@@ -83,7 +83,7 @@ impl Attachments {
             if hook == Hook::Xdp {
                 attached.xdp = link;
                 attached.told = true;
-                events.push(attached.event(Change::Attached));
+                events.push(attached.event(InterfaceChange::Attached));
                 self.absent.remove(&attached.name);
             } else {
                 attached.tc = link;
@@ -103,7 +103,7 @@ impl Attachments {
     }
 
     /// Pins that somebody removed: without them what is attached would end with this process.
-    pub(super) fn pin_again(&mut self, shared: &Shared) -> Option<Event> {
+    pub(super) fn pin_again(&mut self, shared: &Shared) -> Option<InterfaceEvent> {
         const PINS: &str = "pins";
         let mut lost = shared.lost_pins();
         let links = self.by_index.iter().flat_map(|(&index, attached)| {
@@ -118,7 +118,7 @@ impl Attachments {
         lost += links.len();
         if lost == 0 {
             let known = self.absent.remove(PINS).is_some();
-            return known.then(|| Event::of(PINS, Change::Restored));
+            return known.then(|| InterfaceEvent::new(PINS, InterfaceChange::Recovered));
         }
         let made = shared.pin_again().and_then(|()| {
             links.iter().try_for_each(|(path, link)| {
@@ -127,13 +127,16 @@ impl Attachments {
             })
         });
         match made {
-            Ok(()) => Some(Event::of(PINS, Change::PinnedAgain(lost))),
+            Ok(()) => Some(InterfaceEvent::new(
+                PINS,
+                InterfaceChange::PinsRestored(lost),
+            )),
             Err(error) => self.refused(PINS, error),
         }
     }
 
     /// A program before ours decides what ours never sees.
-    pub(super) fn stay_first(&mut self, shared: &Shared) -> Vec<Event> {
+    pub(super) fn stay_first(&mut self, shared: &Shared) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
         if egress::resolve(shared.settings.egress_hook) != EgressKind::Tcx {
             return events;
@@ -170,9 +173,9 @@ impl Attachments {
                     if let Some(behind) = behind {
                         let _ = behind.detach();
                     }
-                    events.push(attached.event(Change::Overtaken(before.join(", "))));
+                    events.push(attached.event(InterfaceChange::Displaced(before.join(", "))));
                 }
-                Err(error) => events.push(attached.event(Change::Refused(error))),
+                Err(error) => events.push(attached.event(InterfaceChange::AttachFailed(error))),
             }
         }
         events
@@ -182,7 +185,7 @@ impl Attachments {
         &mut self,
         shared: &mut Shared,
         wanted: &[Interface],
-    ) -> Option<Event> {
+    ) -> Option<InterfaceEvent> {
         const BRIDGE: &str = "bridge";
         // One side per name: who has it now, before who had it once.
         let side_of = |interface: &Interface| {
@@ -201,13 +204,13 @@ impl Attachments {
             Err(error) => self.refused(BRIDGE, error),
             Ok(()) => {
                 let was_absent = self.absent.remove(BRIDGE).is_some();
-                was_absent.then(|| Event::of(BRIDGE, Change::Restored))
+                was_absent.then(|| InterfaceEvent::new(BRIDGE, InterfaceChange::Recovered))
             }
         }
     }
 
     /// What became of the interfaces that are attached.
-    pub(super) fn look(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<Event> {
+    pub(super) fn look(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
         let mut gone = Vec::new();
         let mut names: BTreeMap<String, u32> = BTreeMap::new();
@@ -221,7 +224,7 @@ impl Attachments {
             let Some(state) = state else {
                 // Unless another has taken its name.
                 if names.get(&attached.name) == Some(&1) {
-                    events.push(attached.event(Change::Gone));
+                    events.push(attached.event(InterfaceChange::Removed));
                 }
                 gone.push(index);
                 continue;
@@ -229,33 +232,33 @@ impl Attachments {
             if !alive(attached.xdp.as_ref(), index) {
                 interfaces::set_judged(&shared.table, index, false);
                 if attached.xdp.take().is_some() {
-                    events.push(attached.event(Change::Detached("XDP")));
+                    events.push(attached.event(InterfaceChange::Detached("XDP")));
                 }
             }
             if attached.tc.is_some() && !alive(attached.tc.as_ref(), index) {
                 attached.tc = None;
-                events.push(attached.event(Change::Detached("egress")));
+                events.push(attached.event(InterfaceChange::Detached("egress")));
             }
             let now = (state.name.clone(), state.running);
             let before = attached.seen.replace(now);
             let (name, running) = before.unwrap_or_else(|| (attached.name.clone(), state.running));
             if name != state.name && state.name == attached.name {
-                events.push(attached.event(Change::Restored));
+                events.push(attached.event(InterfaceChange::Recovered));
             } else if state.name != attached.name
                 && wanted.iter().any(|interface| interface.name == state.name)
             {
                 // It has taken a name that is configured; its counters go with the name.
-                events.push(attached.event(Change::Restored));
+                events.push(attached.event(InterfaceChange::Recovered));
                 attached.name.clone_from(&state.name);
                 let _ = interfaces::assign(&shared.table, index, &state.name);
             } else if name != state.name {
-                events.push(attached.event(Change::Renamed(state.name.clone())));
+                events.push(attached.event(InterfaceChange::Renamed(state.name.clone())));
             }
             if running != state.running {
                 let change = if state.running {
-                    Change::Up
+                    InterfaceChange::Up
                 } else {
-                    Change::Down
+                    InterfaceChange::Down
                 };
                 events.push(attached.event(change));
             }
@@ -268,9 +271,14 @@ impl Attachments {
     }
 
     /// Told once, until it is another refusal.
-    pub(super) fn refused(&mut self, interface: &str, error: DatapathError) -> Option<Event> {
+    pub(super) fn refused(
+        &mut self,
+        interface: &str,
+        error: DatapathError,
+    ) -> Option<InterfaceEvent> {
         let text = error.to_string();
         let known = self.absent.insert(interface.to_owned(), text.clone());
-        (known != Some(text)).then(|| Event::of(interface, Change::Refused(error)))
+        (known != Some(text))
+            .then(|| InterfaceEvent::new(interface, InterfaceChange::AttachFailed(error)))
     }
 }

@@ -7,13 +7,13 @@ use bailey_config::Interface;
 
 use crate::attach::event::Interface;
 use crate::error::DatapathError;
-use crate::kernel::bpf::InterfaceFacts;
+use crate::kernel::bpf::NicCapabilities;
 use crate::kernel::netlink::{self, Which};
 
 /// Turns an errno into the cause that it has with common drivers.
 pub(crate) fn of(
     interface: &Interface,
-    facts: &InterfaceFacts,
+    facts: &NicCapabilities,
     hook: &str,
     error: &io::Error,
 ) -> DatapathError {

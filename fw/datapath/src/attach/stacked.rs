@@ -14,7 +14,7 @@ use crate::program::entry::Shared;
 
 /// Marks them in the map of interfaces, and unmarks what is none any more. Without an answer of the
 /// kernel nothing changes: a packet that is judged twice meets its flow.
-pub(crate) fn mark(shared: &Shared, judged: &BTreeSet<u32>) {
+pub(crate) fn sync_flags(shared: &Shared, judged: &BTreeSet<u32>) {
     let Ok(links) = netlink::stacking() else {
         return;
     };
@@ -91,7 +91,7 @@ pub(crate) fn near(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> 
 ///
 /// # Errors
 /// If the kernel does not tell.
-pub fn with_uppers(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>> {
+pub fn with_stacked(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>> {
     let links = netlink::stacking()?;
     let near = near(&links, indices);
     let links = links.into_iter().filter(|link| near.contains(&link.index));
@@ -101,7 +101,7 @@ pub fn with_uppers(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>>
 /// The interfaces that are wanted, by the names that they have now; and the other members of their bonds,
 /// as a packet that arrives through one member may as well arrive through another. (A bridge has two
 /// interfaces, whatever they are members of.)
-pub(crate) fn to_attach(wanted: &[Interface], topology: Topology) -> Vec<Interface> {
+pub(crate) fn resolve_wanted(wanted: &[Interface], topology: Topology) -> Vec<Interface> {
     let mut all = by_own_names(wanted);
     if topology != Topology::Bridge
         && let Ok(links) = netlink::stacking()
@@ -178,7 +178,7 @@ mod tests {
         ];
         let wanted = |name: &str| Interface {
             name: name.to_owned(),
-            mode: bailey_config::XdpMode::Native,
+            mode: crate::kernel::xdp_mode::XdpMode::Native,
             external: true,
         };
         let names = |wanted: &[Interface]| {

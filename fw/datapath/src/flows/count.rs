@@ -1,6 +1,6 @@
 /// Packets and their bytes at layer 2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
+pub struct TrafficCount {
     /// Packets; a frame that offload joined counts as its segments.
     pub packets: u64,
     /// Bytes.

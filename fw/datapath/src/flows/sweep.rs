@@ -51,27 +51,27 @@ const EPOCH_LAG: u32 = 1 << 16;
 
 const META_LOCKED: u64 = abi::META_LOCKED as u64;
 
-/// `scaled_timeout` of flow.h.
-fn idle_time(ticks: u32, scale: u64) -> u64 {
+/// `idle_time` of flow.h.
+fn scaled_timeout(ticks: u32, scale: u64) -> u64 {
     let one = u64::from(abi::SCALE_ONE);
     u64::from(ticks) * scale / one + ((one - scale) >> 6)
 }
 
 /// Idle times begin to shrink at this share of the configured flows, in percent, and have shrunk to
-/// their smallest at [`SCALE_END`].
-pub const SCALE_START: u64 = 60;
-/// See [`SCALE_START`]. The table has room for 200 percent.
-pub const SCALE_END: u64 = 120;
+/// their smallest at [`SCALING_END_PERCENT`].
+pub const SCALING_START_PERCENT: u64 = 60;
+/// See [`SCALING_START_PERCENT`]. The table has room for 200 percent.
+pub const SCALING_END_PERCENT: u64 = 120;
 /// The smallest share of an idle time, in 1/256.
-pub const SCALE_LEAST: u64 = 8;
+pub const SCALE_MIN: u64 = 8;
 
 /// What idle times are multiplied with, in 1/256, while so many live flows are in a table for so many.
 /// Half-open flows do not count: a flood of them makes its own way out.
-pub fn scale_for(live: u64, flows: u64) -> u64 {
+pub fn timeout_scale(live: u64, flows: u64) -> u64 {
     let one = u64::from(abi::SCALE_ONE);
     let percent = live * 100 / flows.max(1);
-    let left = SCALE_END.saturating_sub(percent);
-    (one * left / (SCALE_END - SCALE_START)).clamp(SCALE_LEAST, one)
+    let left = SCALING_END_PERCENT.saturating_sub(percent);
+    (one * left / (SCALING_END_PERCENT - SCALING_START_PERCENT)).clamp(SCALE_MIN, one)
 }
 
 impl Sweeper {
@@ -108,14 +108,14 @@ impl Sweeper {
 
     /// What idle times are multiplied with, in 1/256, as the last pass found the table; says so to
     /// the programs, which believe it for a minute.
-    pub fn set_scale(&self) -> u64 {
-        let scale = scale_for(self.live, self.flows);
+    pub fn publish_timeout_scale(&self) -> u64 {
+        let scale = timeout_scale(self.live, self.flows);
         self.store_scale(scale);
         scale
     }
 
     /// Idle times as they are configured; for the end.
-    pub fn reset_scale(&self) {
+    pub fn reset_timeout_scale(&self) {
         self.store_scale(u64::from(abi::SCALE_ONE));
     }
 
@@ -131,7 +131,7 @@ impl Sweeper {
     }
 
     /// Tells the programs among how many CPUs what may be opened under a flood is shared.
-    pub fn set_receivers(&self) {
+    pub fn publish_receiver_count(&self) {
         let receivers = flood::receivers(&self.flood);
         self.control.words()[control_word::RECEIVERS].store(receivers, Ordering::Relaxed);
     }
@@ -170,7 +170,7 @@ impl Sweeper {
     fn sweep_bucket(&mut self, bucket: usize, tags: u64) {
         let now = self.now();
         let epoch = ControlWord::load(&self.control).epoch;
-        let scale = scale_for(self.live, self.flows);
+        let scale = timeout_scale(self.live, self.flows);
         let tags = tags.to_le_bytes();
         for lane in (0..LANES).filter(|&lane| tags[lane] != 0) {
             let word = &self.lines.words()[line_at(bucket, lane)];
@@ -185,7 +185,7 @@ impl Sweeper {
             }
             self.counted += u64::from(is_live(state));
             let ticks = self.timeouts[state as usize % self.timeouts.len()];
-            let limit = idle_time(ticks, scale);
+            let limit = scaled_timeout(ticks, scale);
             if u64::from(now.since(seen_of(meta))) > limit {
                 self.retire(bucket, lane, meta, now);
             } else if is_far(epoch, epoch_of(meta)) {
@@ -286,11 +286,11 @@ mod tests {
 
     #[test]
     fn idle_times_shrink_between_the_two_marks() {
-        assert_eq!(scale_for(0, 1000), 256);
-        assert_eq!(scale_for(600, 1000), 256);
-        assert_eq!(scale_for(900, 1000), 128);
-        assert_eq!(scale_for(1200, 1000), SCALE_LEAST);
-        assert_eq!(scale_for(2000, 1000), SCALE_LEAST);
+        assert_eq!(timeout_scale(0, 1000), 256);
+        assert_eq!(timeout_scale(600, 1000), 256);
+        assert_eq!(timeout_scale(900, 1000), 128);
+        assert_eq!(timeout_scale(1200, 1000), SCALE_MIN);
+        assert_eq!(timeout_scale(2000, 1000), SCALE_MIN);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bailey_bpf::abi;
 use bailey_policy::Protocol;
 
 use crate::error::DatapathError;
-use crate::flows::count::Count;
+use crate::flows::count::TrafficCount;
 use crate::kernel::clock::Ticks;
 use crate::kernel::mmap::Mapping;
 use crate::maps::pinned::{layout_version, map_pinned};
@@ -49,9 +49,9 @@ pub struct Flow {
     /// The deciding rule at the destination.
     pub ingress_rule: u32,
     /// Packets of the side that opened it.
-    pub original: Count,
+    pub original: TrafficCount,
     /// Packets of the other side.
-    pub reply: Count,
+    pub reply: TrafficCount,
     /// Where it is: bucket and lane.
     pub slot: (usize, usize),
     /// The fingerprint of its lane.
@@ -232,17 +232,21 @@ impl FlowTable {
         None
     }
 
-    fn count(&self, side: usize, bucket: usize, lane: usize) -> Count {
+    fn count(&self, side: usize, bucket: usize, lane: usize) -> TrafficCount {
         let at = count_at(side, bucket, lane);
         let load = |at: usize| self.lines.words()[at].load(Ordering::Relaxed);
-        Count {
+        TrafficCount {
             packets: load(at),
             bytes: load(at + 1),
         }
     }
 }
 
-fn decode(entry: &abi::flow_entry, counts: [Count; 2], slot: (usize, usize)) -> Option<Flow> {
+fn decode(
+    entry: &abi::flow_entry,
+    counts: [TrafficCount; 2],
+    slot: (usize, usize),
+) -> Option<Flow> {
     let meta = |shift: u32, mask: u32| (entry.meta >> shift) as u32 & mask;
     let state = meta(abi::META_STATE_SHIFT, abi::META_STATE_MASK);
     if state == abi::STATE_BUSY {

@@ -27,7 +27,7 @@ pub const BATCH: usize = 32;
 
 /// Whether the NIC reads and writes the buffers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Copies {
+pub enum CopyMode {
     /// It does if it can.
     #[default]
     IfNeeded,
@@ -39,7 +39,7 @@ pub enum Copies {
 
 /// What the kernel counts of a socket (`struct xdp_statistics`), in frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lost {
+pub struct SocketDrops {
     /// They came while no received frame more could be handed over: the reader is slow.
     pub ring_full: u64,
     /// They came while there was no buffer for them: the same.
@@ -70,11 +70,11 @@ impl Socket {
     /// # Errors
     /// If there is no such queue, another socket has it (EBUSY), or the interface cannot do without copies
     /// and must (EOPNOTSUPP).
-    pub fn open(interface: u32, queue: u32, copies: Copies) -> io::Result<Self> {
+    pub fn open(interface: u32, queue: u32, copies: CopyMode) -> io::Result<Self> {
         let (first, second) = match copies {
-            Copies::IfNeeded => (false, Some(true)),
-            Copies::Always => (true, None),
-            Copies::Never => (false, None),
+            CopyMode::IfNeeded => (false, Some(true)),
+            CopyMode::Always => (true, None),
+            CopyMode::Never => (false, None),
         };
         match Self::bind(interface, queue, first) {
             Err(error) => match second {
@@ -243,9 +243,9 @@ impl Socket {
     ///
     /// # Errors
     /// If the kernel does not tell.
-    pub fn lost(&self) -> io::Result<Lost> {
+    pub fn lost(&self) -> io::Result<SocketDrops> {
         let told = self.socket.statistics().map_err(cause)?;
-        Ok(Lost {
+        Ok(SocketDrops {
             ring_full: told.rx_ring_full,
             no_buffer: told.rx_fill_ring_empty_descs,
             other: told.rx_dropped,

@@ -36,7 +36,7 @@ pub(crate) fn bpf<T>(command: libc::c_long, attribute: &mut T) -> io::Result<lib
 ///
 /// # Errors
 /// EPERM without CAP_SYS_NICE where RLIMIT_RTPRIO is 0.
-pub fn run_first() -> io::Result<()> {
+pub fn set_realtime_priority() -> io::Result<()> {
     const THIS_THREAD: libc::pid_t = 0;
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     let parameter = libc::sched_param { sched_priority: 1 };
@@ -74,7 +74,7 @@ pub(crate) fn boot_nanoseconds() -> u64 {
 /// What the kernel says of a network interface without sysfs, which may show those of another
 /// network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct InterfaceFacts {
+pub(crate) struct NicCapabilities {
     pub(crate) mtu: Option<u32>,
     pub(crate) driver: Option<String>,
     pub(crate) lro: Option<bool>,
@@ -93,7 +93,7 @@ const DRVINFO_LEN: usize = 196;
 
 /// Asks for the facts; an interface that does not exist is an error, a fact that is not known
 /// is absent.
-pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
+pub(crate) fn probe_nic(name: &str) -> io::Result<NicCapabilities> {
     let socket = any_socket()?;
     let mut request = ifreq(name)?;
     let mtu = ioctl(&socket, libc::SIOCGIFMTU, &mut request)
@@ -109,7 +109,7 @@ pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
         String::from_utf8_lossy(name).into_owned()
     });
     let flags = offload_flags(&socket, name).ok();
-    Ok(InterfaceFacts {
+    Ok(NicCapabilities {
         mtu,
         driver,
         lro: flags.map(|flags| flags & ETH_FLAG_LRO != 0),
@@ -174,7 +174,7 @@ fn offload_flags(socket: &OwnedFd, name: &str) -> io::Result<u32> {
 }
 
 /// As `ethtool -K NAME rxvlan on|off` does.
-pub(crate) fn set_tag_stripping(name: &str, on: bool) -> io::Result<()> {
+pub(crate) fn set_vlan_stripping(name: &str, on: bool) -> io::Result<()> {
     let socket = any_socket()?;
     let before = offload_flags(&socket, name)?;
     let wanted = if on {

@@ -156,8 +156,8 @@ pub(crate) fn set_macs(table: &InterfaceTable, indices: &BTreeSet<u32>) {
 }
 
 /// Notes whether inside addresses may come in through it.
-pub(crate) fn set_outside(table: &InterfaceTable, index: u32, outside: bool) {
-    set_flag(table, index, abi::INTERFACE_EXTERNAL, outside);
+pub(crate) fn set_external(table: &InterfaceTable, index: u32, external: bool) {
+    set_flag(table, index, abi::INTERFACE_OUTSIDE, external);
 }
 
 /// Router: what the kernel asks besides the route of what comes in here.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::flows::count::Count;
+use crate::flows::count::TrafficCount;
 use crate::kernel::clock::Ticks;
 use crate::kernel::cpu::cpus;
 use crate::kernel::mmap::Mapping;
@@ -33,7 +33,7 @@ pub struct InterfaceCounts {
     /// The name it was attached under.
     pub name: String,
     /// By hook and reason number.
-    pub reasons: BTreeMap<(u32, u32), Count>,
+    pub reasons: BTreeMap<(u32, u32), TrafficCount>,
     /// Frames that a bridge took in here, passed, and could not send on.
     pub lost: u64,
 }
@@ -80,7 +80,7 @@ impl Counters {
     }
 
     /// By hook and reason number, those that counted anything, on all interfaces.
-    pub fn reasons(&self) -> BTreeMap<(u32, u32), Count> {
+    pub fn reasons(&self) -> BTreeMap<(u32, u32), TrafficCount> {
         let mut counts = BTreeMap::new();
         for slot in 0..abi::INTERFACE_SLOTS as usize {
             self.add_slot(slot, &mut counts);
@@ -107,7 +107,7 @@ impl Counters {
             .collect()
     }
 
-    fn add_slot(&self, slot: usize, counts: &mut BTreeMap<(u32, u32), Count>) {
+    fn add_slot(&self, slot: usize, counts: &mut BTreeMap<(u32, u32), TrafficCount>) {
         let words = self.reasons.words();
         for cpu in 0..self.cpus {
             for hook in 0..abi::HOOKS as usize {

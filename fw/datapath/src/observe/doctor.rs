@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::attach::event::Interface;
-use crate::attach::preflight::{check_kernel, look_up};
+use crate::attach::preflight::{check_kernel, preflight};
 use crate::kernel::bpf;
 use crate::kernel::forwarding::{filters_reverse_path, has_ipsec_policy};
 use crate::kernel::xdp_mode::XdpMode;
@@ -225,7 +225,7 @@ const ONE_BUFFER: u32 = 3498;
 fn nic(settings: &Settings, pins: &Path, interface: &Interface) -> Vec<Finding> {
     let name = &interface.name;
     let ours = xdp_program_of(pins, &interface.name);
-    let found = match look_up(interface, ours, false) {
+    let found = match preflight(interface, ours, false) {
         Ok(found) => found,
         Err(error) => {
             return vec![Finding::new(name, Grade::Missing, error.to_string(), "")];

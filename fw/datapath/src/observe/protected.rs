@@ -12,7 +12,7 @@ use crate::kernel::netlink;
 /// Whose XDP program judges packets on an interface, where that is a Bailey: of whatever
 /// configuration, with a process or without one, with pins or without them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Protector {
+pub struct ProtectedInterface {
     /// The interface.
     pub interface: String,
     /// The id of the program.
@@ -30,7 +30,7 @@ pub struct Process {
     pub command: String,
 }
 
-impl fmt::Display for Protector {
+impl fmt::Display for ProtectedInterface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             interface, program, ..
@@ -50,7 +50,7 @@ impl fmt::Display for Protector {
 ///
 /// # Errors
 /// If this process may not ask.
-pub fn protectors() -> Result<Vec<Protector>, DatapathError> {
+pub fn protected_interfaces() -> Result<Vec<ProtectedInterface>, DatapathError> {
     let interfaces = netlink::interfaces().map_err(|source| DatapathError::System {
         operation: "list interfaces",
         source,
@@ -62,7 +62,7 @@ pub fn protectors() -> Result<Vec<Protector>, DatapathError> {
     let ours = programs();
     let attached = interfaces.into_iter().filter_map(|interface| {
         let program = interface.xdp?.program;
-        ours.contains(&program).then(|| Protector {
+        ours.contains(&program).then(|| ProtectedInterface {
             process: holder(program),
             interface: interface.name,
             program,

@@ -21,7 +21,7 @@ use crate::observe::protected;
 
 /// What enforces at the moment, as the kernel tells it: no daemon is asked.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct DatapathStatus {
     /// The word in force; generation 0 if no policy is.
     pub control: ControlWord,
     /// What idle times are multiplied with, in 1/256.
@@ -31,12 +31,12 @@ pub struct Loaded {
     /// Seconds since a flood of new flows began, if there is one.
     pub flood_seconds: Option<u64>,
     /// Interfaces with programs on them.
-    pub interfaces: Vec<LoadedInterface>,
+    pub interfaces: Vec<InterfaceStatus>,
 }
 
 /// One interface with programs on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadedInterface {
+pub struct InterfaceStatus {
     /// The name it was attached under.
     pub name: String,
     /// Its name now; absent if it is gone.
@@ -71,13 +71,13 @@ fn warm_until(until: u64) -> bool {
 
 /// The XDP program that is pinned for an interface of this name, if one is.
 pub(crate) fn xdp_program_of(pins: &Path, name: &str) -> Option<u32> {
-    let loaded = Loaded::read(pins).ok()?;
+    let loaded = DatapathStatus::read(pins).ok()?;
     let mut interfaces = loaded.interfaces.into_iter();
     let found = interfaces.find(|i| i.name_now.as_deref() == Some(name))?;
     found.xdp_program
 }
 
-impl Loaded {
+impl DatapathStatus {
     /// Looks at what is pinned in a directory.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Loaded {
             let hook = |hook: Hook| pinned.get(&(hook, index)).copied();
             let attached = xdp.map(|xdp| xdp.program);
             let name_now = state.as_ref().map(|state| state.name.clone());
-            found.push(LoadedInterface {
+            found.push(InterfaceStatus {
                 name: names.get(slot as usize).cloned().unwrap_or_default(),
                 index,
                 running: state.as_ref().is_some_and(|state| state.running),

@@ -7,13 +7,13 @@ use bailey_config::{Settings, Topology};
 use crate::maps::pins::PinDir;
 use crate::maps::shape::{bucket_bits, rule_stride};
 use crate::maps::table::{BUILD_MAPS, MapShape, build_pin};
-use crate::program::flood_constants::FloodGlobals;
-use crate::program::frame_constants::FrameGlobals;
+use crate::program::flood_constants::FloodConstants;
+use crate::program::frame_constants::ParserConstants;
 use crate::program::timeout_constants::by_state;
 
 /// The numbers that every program is told, as loader globals want them: borrowed.
 #[derive(Debug)]
-pub(crate) struct Globals {
+pub(crate) struct Constants {
     pub(crate) bucket_bits: u32,
     pub(crate) rule_stride: u32,
     flow_counters: u32,
@@ -23,11 +23,11 @@ pub(crate) struct Globals {
     router: u32,
     clock_offset: u32,
     timeouts: [u32; abi::STATE_COUNT as usize],
-    frames: FrameGlobals,
-    flood: FloodGlobals,
+    frames: ParserConstants,
+    flood: FloodConstants,
 }
 
-impl Globals {
+impl Constants {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             bucket_bits: bucket_bits(settings),
@@ -39,8 +39,8 @@ impl Globals {
             router: u32::from(settings.topology == Topology::Router),
             clock_offset: settings.clock_offset,
             timeouts: by_state(&settings.timeouts),
-            frames: FrameGlobals::new(&settings.frames, &settings.internal),
-            flood: FloodGlobals::new(settings),
+            frames: ParserConstants::new(&settings.frames, &settings.inside),
+            flood: FloodConstants::new(settings),
         }
     }
 

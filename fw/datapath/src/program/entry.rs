@@ -21,7 +21,7 @@ use crate::maps::interfaces::InterfaceTable;
 use crate::maps::netns;
 use crate::maps::pins::PinDir;
 use crate::maps::table::{BUILD_MAPS, MapShape, SHARED_MAPS, build_pin, map_shapes};
-use crate::program::constants::{Globals, build_number};
+use crate::program::constants::{Constants, build_number};
 use crate::program::failsafe_image;
 use crate::program::handles::{classifier, map_data, xdp};
 use crate::program::jiffies::Jiffies;
@@ -108,7 +108,7 @@ impl Shared {
             netns::check(&pins)?;
         }
         let build = build_number(&settings);
-        let globals = Globals::new(&settings);
+        let globals = Constants::new(&settings);
         let failsafe_count = settings.failsafe.len() as u32;
         let mut loader = EbpfLoader::new();
         globals.apply(&mut loader, &pins, build, &shapes);

@@ -8,13 +8,13 @@ const AUTOMATIC_MIN: u64 = 1000;
 
 /// The numbers of `flood.h`, for all CPUs together.
 #[derive(Debug)]
-pub(crate) struct FloodGlobals {
+pub(crate) struct FloodConstants {
     pub(crate) limit: u32,
     pub(crate) unproven: TokenBucket,
     pub(crate) source: TokenBucket,
 }
 
-impl FloodGlobals {
+impl FloodConstants {
     pub(crate) fn new(settings: &Settings) -> Self {
         let flood = &settings.flood;
         if !flood.enabled {

@@ -7,7 +7,7 @@ use crate::maps::cidr::CidrWords;
 
 /// [`Frames`] as constants of the programs.
 #[derive(Debug)]
-pub(crate) struct FrameGlobals {
+pub(crate) struct ParserConstants {
     pub(crate) vlan_zones: u32,
     pub(crate) dhcp: u32,
     pub(crate) ethertype_count: u32,
@@ -25,7 +25,7 @@ pub(crate) struct FrameGlobals {
     pub(crate) link_services: [abi::link_service; abi::LINK_SERVICES_MAX as usize],
 }
 
-impl FrameGlobals {
+impl ParserConstants {
     pub(crate) fn new(frames: &Frames, inside: &[IpNet]) -> Self {
         let mut globals = Self {
             vlan_zones: u32::from(frames.vlan_zones),

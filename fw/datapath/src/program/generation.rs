@@ -12,7 +12,7 @@ use crate::error::DatapathError;
 use crate::maps::control_word::ControlWord;
 use crate::maps::frozen::write_and_freeze;
 use crate::maps::table::map_shapes;
-use crate::program::constants::Globals;
+use crate::program::constants::Constants;
 use crate::program::entry::{Programs, Shared};
 use crate::program::handles::map_data;
 use crate::settings::OnPolicyChange;
@@ -20,12 +20,12 @@ use crate::settings::OnPolicyChange;
 /// The policy programs of one generation, loaded, their tables written, read back and frozen.
 /// Not in force until its slot is committed.
 #[derive(Debug)]
-pub(crate) struct Generation {
+pub(crate) struct LoadedGeneration {
     pub(crate) word: ControlWord,
     pub(crate) programs: Ebpf,
 }
 
-impl Generation {
+impl LoadedGeneration {
     pub(crate) fn load(
         tables: &Tables,
         word: ControlWord,
@@ -33,7 +33,7 @@ impl Generation {
     ) -> Result<Self, DatapathError> {
         let settings = &shared.settings;
         let images = tables.images();
-        let globals = Globals::new(settings);
+        let globals = Constants::new(settings);
         let params = tables.params;
         let keep = u32::from(settings.on_policy_change == OnPolicyChange::Keep);
         let [lpm4, lpm6] = [params.lpm4, params.lpm6].map(u32::from);

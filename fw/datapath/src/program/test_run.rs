@@ -8,7 +8,7 @@ use crate::maps::hook::Hook;
 /// Runs the attached programs on frames, with all their effects on flows and counters; for tests and
 /// benchmarks. It holds the programs by itself, so generations can be installed meanwhile.
 #[derive(Debug)]
-pub struct Runner {
+pub struct TestRun {
     pub(crate) xdp: OwnedFd,
     pub(crate) tc: OwnedFd,
 }
@@ -32,7 +32,7 @@ struct TestAttr {
     duration: u32,
 }
 
-impl Runner {
+impl TestRun {
     /// Runs a hook's program so many times on a frame and returns its last return code.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Runner {
     ///
     /// # Errors
     /// If the kernel refuses the frame.
-    pub fn time(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
+    pub fn measure(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
         let done = self.test_run(hook, frame, repeat)?;
         Ok(done.duration)
     }
@@ -90,7 +90,7 @@ impl Runner {
 ///
 /// # Errors
 /// If the kernel refuses the frame.
-pub fn time(
+pub fn measure(
     program: BorrowedFd<'_>,
     frame: &[u8],
     repeat: u32,

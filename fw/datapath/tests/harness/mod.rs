@@ -15,14 +15,13 @@ use std::sync::Mutex;
 use std::thread::panicking;
 
 use bailey_bpf::abi::*;
-use bailey_compile::{CompileLimits, RuleIds, RuleKey, Tables, compile};
-use bailey_config::{Flood, Settings};
-use bailey_datapath::flows::count::Count;
+use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
+use bailey_datapath::flows::count::TrafficCount;
 use bailey_datapath::flows::table::Flow;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::observe::counters::RuleCount;
 use bailey_datapath::program::frame;
-use bailey_datapath::program::test_run::Runner;
+use bailey_datapath::program::test_run::TestRun;
 use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
@@ -55,7 +54,7 @@ pub const NOT_ISOLATED_NEW: (u32, u64) = (RULE_NOT_ISOLATED, 1);
 
 pub struct Harness {
     pub datapath: Datapath,
-    pub runner: Runner,
+    pub test_run: TestRun,
     pub tables: Tables,
     /// What had happened before the test began.
     events: Vec<u64>,
@@ -63,11 +62,11 @@ pub struct Harness {
 
 /// A [`Harness::small`] that tests use one after the other, each with an empty flow table: the verifier
 /// takes most of the time that a new one takes. Whoever fails does not give it back.
-pub struct Lent(Option<Harness>);
+pub struct PooledHarness(Option<Harness>);
 
 static SPARE: Mutex<Vec<Harness>> = Mutex::new(Vec::new());
 
-impl Deref for Lent {
+impl Deref for PooledHarness {
     type Target = Harness;
 
     fn deref(&self) -> &Harness {
@@ -75,7 +74,7 @@ impl Deref for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledHarness {
     fn drop(&mut self) {
         if let Some(h) = self.0.take().filter(|_| !panicking()) {
             SPARE.lock().unwrap().push(h);
@@ -84,7 +83,7 @@ impl Drop for Lent {
 }
 
 /// Defaults, but floods are let in: many tests are one.
-pub fn calm() -> Settings {
+pub fn without_flood_defence() -> Settings {
     Settings {
         flood: Flood {
             enabled: false,
@@ -95,8 +94,8 @@ pub fn calm() -> Settings {
 }
 
 /// Does a frame pass?
-pub fn passes(runner: &Runner, hook: Hook, frame: &[u8]) -> bool {
-    let code = runner.run(hook, frame, 1).unwrap();
+pub fn passes(test_run: &TestRun, hook: Hook, frame: &[u8]) -> bool {
+    let code = test_run.run(hook, frame, 1).unwrap();
     match hook {
         Hook::Xdp => {
             let known = [XDP_PASS, XDP_DROP, XDP_TX];
@@ -188,10 +187,10 @@ impl Harness {
     }
 
     pub fn with(datapath: Datapath, tables: Tables) -> Self {
-        let runner = datapath.runner().unwrap();
+        let test_run = datapath.test_run().unwrap();
         Self {
             datapath,
-            runner,
+            test_run,
             tables,
             events: vec![0; FLOW_EVENTS as usize],
         }
@@ -201,19 +200,19 @@ impl Harness {
         Self::new(Settings {
             flows: 1024,
             rules: 256,
-            ..calm()
+            ..without_flood_defence()
         })
     }
 
     /// The same, not a new one: for tests that leave blocks and policies as they were.
-    pub fn lent() -> Lent {
+    pub fn pooled() -> PooledHarness {
         let spare = SPARE.lock().unwrap().pop();
         let h = spare.map_or_else(Self::small, |mut h| {
             h.forget();
             h.events = h.datapath.counters().unwrap().events().to_vec();
             h
         });
-        Lent(Some(h))
+        PooledHarness(Some(h))
     }
 
     /// Puts a policy set into force with the rule ids going on.
@@ -249,7 +248,7 @@ impl Harness {
     }
 
     pub fn run(&self, hook: Hook, frame: &[u8]) -> bool {
-        passes(&self.runner, hook, frame)
+        passes(&self.test_run, hook, frame)
     }
 
     /// Runs a frame and asserts its verdict and reason, the rules that counted it (with their
@@ -262,7 +261,7 @@ impl Harness {
         let hook_number = if hook == Hook::Xdp { HOOK_XDP } else { HOOK_TC };
         let mut reasons = before.0.clone();
         let count = reasons.entry((hook_number, reason)).or_default();
-        *count = Count {
+        *count = TrafficCount {
             packets: count.packets + 1,
             bytes: count.bytes + frame.len() as u64,
         };
@@ -283,7 +282,7 @@ impl Harness {
         assert_eq!(after.1, expected, "rules, reason {}", info.name);
     }
 
-    fn counters(&self) -> (BTreeMap<(u32, u32), Count>, BTreeMap<u32, RuleCount>) {
+    fn counters(&self) -> (BTreeMap<(u32, u32), TrafficCount>, BTreeMap<u32, RuleCount>) {
         let counters = self.datapath.counters().unwrap();
         let rules = (0..256).map(|id| (id, counters.rule(id)));
         let rules = rules
@@ -405,10 +404,10 @@ pub fn after(h: Harness, pins: &OwnedFd, settings: Settings) -> Harness {
     let Harness {
         datapath,
         tables,
-        runner,
+        test_run,
         ..
     } = h;
-    drop((datapath, runner));
+    drop((datapath, test_run));
     let pins = PinDir::Private(pins.try_clone().unwrap());
     let datapath = Datapath::open(pins, settings, tables.rules.clone()).unwrap();
     assert!(datapath.is_adopted());
