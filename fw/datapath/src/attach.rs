@@ -1,29 +1,31 @@
-//! Programs on interfaces: what an interface lacks, what is attached, what stands on it, and the way back.
-//! Uses `program`, `maps`, `kernel`.
+//! Attached programs: preflight, attaching, reconciliation, NIC settings, detaching. Uses `program`,
+//! `maps`, `kernel` and `settings`.
 
-/// Programs on interfaces.
+/// The programs on one interface, as a state machine.
+pub(crate) mod attachment;
+/// The programs on all interfaces: adopting, attaching, replacing.
 pub(crate) mod attachments;
-/// The bridge: who is whose other side, and what is lost between them.
+/// Peer ports of a bridge, and counting of frames lost between them.
 pub(crate) mod bridge;
-/// The way out: everything off, from the pins alone.
+/// Detach: removes every program using only the pins; needs no daemon.
 pub(crate) mod detach;
-/// Interfaces that are wanted, and what happens to them.
+/// Interfaces to attach to, and events about them.
 pub mod event;
-/// Attaches at once to what comes back.
+/// Immediate attaching to interfaces that appear.
 pub(crate) mod hotplug;
-/// Links, made and pinned.
+/// Creating and pinning of links.
 pub(crate) mod links;
-/// nftables table that closes configured interfaces without an attached program.
-pub mod nft_guard;
-/// Settings of NICs that are changed and given back.
+/// NIC settings that are changed while programs are attached.
 pub(crate) mod nic_settings;
 /// The machine's own addresses.
 pub mod own_addresses;
-/// An interface before anything is attached to it.
+/// Checks of an interface and of the kernel before attaching.
 pub(crate) mod preflight;
-/// What is attached, compared with what should be.
+/// Comparison of attached programs with the configuration, and repair.
 mod reconcile;
-/// What an interface's refusal means.
+/// Errors of interfaces that refuse a program.
 pub mod refusal;
-/// Interfaces on top of others.
+/// Reports each condition once.
+mod reporter;
+/// VLAN, bond, bridge and macvlan devices stacked on attached interfaces.
 pub(crate) mod stacked;

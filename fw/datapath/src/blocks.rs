@@ -1,7 +1,8 @@
-//! Emergency blocks, written straight into the pinned tables: no daemon is needed, neither to set
-//! them nor for them to lapse. One process at a time changes them; who calls sees to that.
+//! Emergency blocks, written directly into the pinned tables. Blocks are set and expire without a daemon.
+//! The caller holds a lock, so that only one process changes blocks at a time.
 
 use std::collections::BTreeMap;
+use std::mem::offset_of;
 use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering;
 
@@ -12,32 +13,31 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::error::DatapathError;
 use crate::error::unusable;
-use crate::kernel::bpf::boot_nanoseconds;
-use crate::kernel::mmap::Mapping;
-use crate::maps::control_word::{self, ControlWord};
-use crate::maps::pinned::{map_pinned_writable, open_pinned};
+use crate::kernel::clock::boot_nanoseconds;
+use crate::maps::control_word::{ControlMap, ControlWord};
+use crate::maps::pinned::open_pinned;
 use crate::maps::pins::PinDir;
 
 const HOSTS: &str = "block_hosts";
 const PREFIXES: &str = "block_prefixes";
-/// Bytes of a note that are kept.
+/// Maximum length of a note in bytes; longer notes are truncated.
 pub const NOTE_MAX: usize = abi::BLOCK_NOTE as usize;
 
 type Host = [u64; 2];
-/// Kind and address.
+/// Address family (`KIND_*`) and address.
 type Prefix = [u32; 5];
 type Value = [u64; size_of::<abi::block>() / 8];
 
-/// A block in force.
+/// An active block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// What is blocked.
+    /// Blocked addresses.
     pub prefix: IpNet,
-    /// Seconds until it lapses.
+    /// Seconds until the block expires.
     pub seconds_left: u64,
-    /// When it was set, in seconds since 1970.
+    /// Time of creation, in seconds since 1970.
     pub added: u64,
-    /// Why.
+    /// Note of the operator.
     pub note: String,
 }
 
@@ -46,19 +46,19 @@ pub struct Block {
 pub struct Blocks {
     hosts: HashMap<MapData, Host, Value>,
     prefixes: LpmTrie<MapData, Prefix, Value>,
-    control: Mapping,
+    control: ControlMap,
 }
 
 impl Blocks {
-    /// Opens what is pinned there.
+    /// Opens the pinned tables.
     ///
     /// # Errors
     /// If nothing is pinned.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
         let value = size_of::<abi::block>();
-        let hosts = Map::HashMap(open_pinned(pins, HOSTS, value)?.0);
-        let prefixes = Map::LpmTrie(open_pinned(pins, PREFIXES, value)?.0);
-        let control = map_pinned_writable(pins, "control", size_of::<abi::control>())?;
+        let hosts = Map::HashMap(open_pinned(pins, HOSTS, value)?);
+        let prefixes = Map::LpmTrie(open_pinned(pins, PREFIXES, value)?);
+        let control = ControlMap::open_writable(pins, "control")?;
         Ok(Self {
             hosts: HashMap::try_from(hosts).map_err(unusable(HOSTS))?,
             prefixes: LpmTrie::try_from(prefixes).map_err(unusable(PREFIXES))?,
@@ -66,10 +66,10 @@ impl Blocks {
         })
     }
 
-    /// Blocks each for so many seconds from now.
+    /// Blocks each prefix for `seconds` from now. `now` is the wall-clock time, in seconds since 1970.
     ///
     /// # Errors
-    /// If a table is full; then what was set is taken back.
+    /// If a table is full; then all tables are as before.
     pub fn add(
         &mut self,
         wanted: &[IpNet],
@@ -77,10 +77,10 @@ impl Blocks {
         note: &str,
         now: u64,
     ) -> Result<(), DatapathError> {
-        let known = self.purge()?;
+        let known = self.remove_expired()?;
         let until = boot_nanoseconds().saturating_add(seconds.saturating_mul(1_000_000_000));
         let mut bytes = [0; NOTE_MAX];
-        let note = shorten(note);
+        let note = truncate_note(note);
         bytes[..note.len()].copy_from_slice(note.as_bytes());
         let value: Value = bytemuck::cast(abi::block {
             until,
@@ -88,40 +88,40 @@ impl Blocks {
             added: now,
             note: bytes,
         });
-        // First: killed under way, what is in the tables holds.
-        self.store_which(u64::from(abi::BLOCKS_HOSTS | abi::BLOCKS_PREFIXES));
+        // First: if this process is killed meanwhile, blocks that are already in the tables apply.
+        self.store_used_tables(u64::from(abi::BLOCKS_HOSTS | abi::BLOCKS_PREFIXES));
         for (at, &net) in wanted.iter().enumerate() {
             if let Err(error) = self.set(net, value) {
-                // What was blocked before stays so.
+                // Restore the blocks that existed before.
                 for net in &wanted[..at] {
                     let _ = match known.get(net) {
                         Some(&old) => self.set(*net, old),
                         None => self.unset(*net).map(drop),
                     };
                 }
-                self.settle()?;
+                self.propagate_expiry()?;
                 return Err(error);
             }
         }
-        self.settle()
+        self.propagate_expiry()
     }
 
-    /// Lifts blocks; those that there were.
+    /// Removes blocks and returns those that existed.
     ///
     /// # Errors
     /// If a table cannot be written.
     pub fn remove(&mut self, wanted: &[IpNet]) -> Result<Vec<IpNet>, DatapathError> {
-        let mut lifted = Vec::new();
+        let mut removed = Vec::new();
         for &net in wanted {
             if self.unset(net)? {
-                lifted.push(net);
+                removed.push(net);
             }
         }
-        self.settle()?;
-        Ok(lifted)
+        self.propagate_expiry()?;
+        Ok(removed)
     }
 
-    /// Those in force, in order.
+    /// Lists the active blocks, sorted by prefix.
     ///
     /// # Errors
     /// If a table cannot be read.
@@ -145,48 +145,53 @@ impl Blocks {
         Ok(blocks)
     }
 
-    /// Forgets those that have lapsed; the others.
-    fn purge(&mut self) -> Result<BTreeMap<IpNet, Value>, DatapathError> {
+    /// Removes expired blocks and returns the others.
+    fn remove_expired(&mut self) -> Result<BTreeMap<IpNet, Value>, DatapathError> {
         let now = boot_nanoseconds();
-        let (live, lapsed): (Vec<_>, Vec<_>) = self
+        let (live, expired): (Vec<_>, Vec<_>) = self
             .all()?
             .into_iter()
-            .partition(|(_, value)| own(value) > now);
-        for (net, _) in lapsed {
+            .partition(|(_, value)| own_expiry(value) > now);
+        for (net, _) in expired {
             self.unset(net)?;
         }
         Ok(live.into_iter().collect())
     }
 
-    /// A longer prefix hides the shorter one that covers it, so it holds for as long as any of both;
-    /// then every flow is asked about again.
-    fn settle(&mut self) -> Result<(), DatapathError> {
+    /// Extends each prefix to the expiry of the prefixes that cover it, because the LPM lookup returns
+    /// only the longest match. Then starts an epoch, so that every flow is revalidated.
+    fn propagate_expiry(&mut self) -> Result<(), DatapathError> {
         let all: BTreeMap<IpNet, Value> = self.all_prefixes()?.into_iter().collect();
         for (&net, value) in &all {
             let covering = all.iter().filter(|(other, _)| other.contains(&net));
-            let until = covering.map(|(_, other)| own(other)).max().unwrap_or(0);
-            if value[0] != until {
-                let mut value = *value;
-                value[0] = until;
-                self.set(net, value)?;
+            let until = covering
+                .map(|(_, other)| own_expiry(other))
+                .max()
+                .unwrap_or(0);
+            let mut block: abi::block = bytemuck::cast(*value);
+            if block.until != until {
+                block.until = until;
+                self.set(net, bytemuck::cast(block))?;
             }
         }
-        self.note_which();
-        ControlWord::new_epoch(&self.control);
+        self.update_used_tables();
+        ControlWord::start_epoch(&self.control);
         Ok(())
     }
 
-    /// Tells the programs which tables are worth a look.
-    fn note_which(&self) {
+    /// Records which tables have entries; the programs skip the others.
+    fn update_used_tables(&self) {
         let hosts = u64::from(self.hosts.keys().next().is_some());
         let prefixes = u64::from(self.prefixes.keys().next().is_some());
-        let which =
+        let used =
             (hosts * u64::from(abi::BLOCKS_HOSTS)) | (prefixes * u64::from(abi::BLOCKS_PREFIXES));
-        self.store_which(which);
+        self.store_used_tables(used);
     }
 
-    fn store_which(&self, which: u64) {
-        self.control.words()[control_word::BLOCKS].store(which, Ordering::Release);
+    fn store_used_tables(&self, used: u64) {
+        self.control
+            .field(0, offset_of!(abi::control, blocks))
+            .store(used, Ordering::Release);
     }
 
     fn set(&mut self, net: IpNet, value: Value) -> Result<(), DatapathError> {
@@ -205,9 +210,9 @@ impl Blocks {
             }
             error => unusable("blocks")(error),
         };
-        match place(net) {
-            Place::Host(host) => self.hosts.insert(host, value, 0).map_err(full),
-            Place::Prefix(bits, words) => {
+        match key_of(net) {
+            BlockKey::Host(host) => self.hosts.insert(host, value, 0).map_err(full),
+            BlockKey::Prefix(bits, words) => {
                 let key = Key::new(bits, words);
                 self.prefixes.insert(&key, value, 0).map_err(full)
             }
@@ -215,9 +220,9 @@ impl Blocks {
     }
 
     fn unset(&mut self, net: IpNet) -> Result<bool, DatapathError> {
-        let result = match place(net) {
-            Place::Host(host) => self.hosts.remove(&host),
-            Place::Prefix(bits, words) => self.prefixes.remove(&Key::new(bits, words)),
+        let result = match key_of(net) {
+            BlockKey::Host(host) => self.hosts.remove(&host),
+            BlockKey::Prefix(bits, words) => self.prefixes.remove(&Key::new(bits, words)),
         };
         match result {
             Ok(()) => Ok(true),
@@ -251,24 +256,27 @@ impl Blocks {
     }
 }
 
-fn own(value: &Value) -> u64 {
-    value[1]
+/// Expiry of the block itself, without that of covering prefixes.
+fn own_expiry(value: &Value) -> u64 {
+    let block: &abi::block = bytemuck::cast_ref(value);
+    block.own
 }
 
-/// As much of a note as is kept.
-fn shorten(note: &str) -> &str {
+/// Truncates a note to [`NOTE_MAX`] bytes, between characters.
+fn truncate_note(note: &str) -> &str {
     let end = (0..=note.len().min(NOTE_MAX)).rev();
     let end = end.into_iter().find(|&at| note.is_char_boundary(at));
     &note[..end.unwrap_or(0)]
 }
 
-enum Place {
+/// Table and key of a block.
+enum BlockKey {
     Host(Host),
     Prefix(u32, Prefix),
 }
 
-/// Where a prefix belongs: full-length ones are looked up exactly.
-fn place(net: IpNet) -> Place {
+/// Key of a prefix. Full-length prefixes are in the hash table of hosts.
+fn key_of(net: IpNet) -> BlockKey {
     let (address, bits) = match net.trunc() {
         IpNet::V4(net) => (
             net.addr().to_ipv6_mapped(),
@@ -277,18 +285,18 @@ fn place(net: IpNet) -> Place {
         IpNet::V6(net) => (net.addr(), u32::from(net.prefix_len())),
     };
     if bits == 128 {
-        Place::Host(bytemuck::cast(address.octets()))
+        BlockKey::Host(bytemuck::cast(address.octets()))
     } else {
         let [a, b, c, d]: [u32; 4] = bytemuck::cast(address.octets());
         let kind = match net {
             IpNet::V4(_) => abi::KIND_IPV4,
             IpNet::V6(_) => abi::KIND_IPV6,
         };
-        Place::Prefix(KIND_BITS + bits, [kind, a, b, c, d])
+        BlockKey::Prefix(KIND_BITS + bits, [kind, a, b, c, d])
     }
 }
 
-/// The kind of addresses comes first in a key.
+/// Bits of the address family, which comes first in a key.
 const KIND_BITS: u32 = 32;
 
 fn net_of_prefix(bits: u32, [_, a, b, c, d]: Prefix) -> IpNet {
@@ -302,7 +310,7 @@ fn net_of(bits: u32, octets: [u8; 16]) -> IpNet {
         Some(v4) => Ipv4Net::new(v4, (bits - 96) as u8).map(IpNet::V4),
         None => Ipv6Net::new(address, bits as u8).map(IpNet::V6),
     };
-    // The tables hold what `place` made of a prefix.
+    // Unreachable: the tables only hold keys of `key_of`.
     net.unwrap_or_else(|_| IpNet::V6(Ipv6Net::default()))
 }
 
@@ -311,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_survive_their_place() {
+    fn prefixes_decode_from_their_keys() {
         for text in [
             "10.0.0.0/8",
             "0.0.0.0/0",
@@ -321,19 +329,19 @@ mod tests {
             "fd00::1/128",
         ] {
             let net: IpNet = text.parse().unwrap();
-            let back = match place(net) {
-                Place::Host(host) => net_of(128, bytemuck::cast(host)),
-                Place::Prefix(bits, words) => net_of_prefix(bits, words),
+            let back = match key_of(net) {
+                BlockKey::Host(host) => net_of(128, bytemuck::cast(host)),
+                BlockKey::Prefix(bits, words) => net_of_prefix(bits, words),
             };
             assert_eq!(back, net);
         }
     }
 
     #[test]
-    fn notes_are_cut_between_characters() {
-        assert_eq!(shorten("scan"), "scan");
+    fn notes_are_truncated_between_characters() {
+        assert_eq!(truncate_note("scan"), "scan");
         let long = "ä".repeat(30);
-        assert_eq!(shorten(&long).len(), 40);
-        assert_eq!(shorten(&format!("x{long}")).len(), 39);
+        assert_eq!(truncate_note(&long).len(), 40);
+        assert_eq!(truncate_note(&format!("x{long}")).len(), 39);
     }
 }

@@ -1,7 +1,9 @@
+//! Errors of the datapath: one variant per failed operation, with the object as data.
+
 use std::io;
 use std::path::PathBuf;
 
-/// What failed, and on what object.
+/// A failed operation and its object.
 #[derive(Debug, thiserror::Error)]
 pub enum DatapathError {
     /// The pin directory cannot be used.
@@ -9,10 +11,10 @@ pub enum DatapathError {
     Pins {
         /// The directory.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// Problem and remedy.
         message: String,
     },
-    /// Nothing is pinned where a running Bailey would have pinned its maps.
+    /// No maps are pinned in the directory.
     #[error("nothing is loaded: no maps are pinned under {0}")]
     NotLoaded(PathBuf),
     /// A pinned map has another shape than this binary expects.
@@ -20,23 +22,23 @@ pub enum DatapathError {
     Layout {
         /// The map.
         name: &'static str,
-        /// What differs.
+        /// The difference.
         message: String,
     },
-    /// The object could not be loaded.
+    /// An object could not be loaded.
     #[error("cannot load {object}: {source}")]
     Load {
-        /// Which object.
+        /// File name of the object.
         object: &'static str,
-        /// Why.
+        /// Cause.
         source: Box<aya::EbpfError>,
     },
     /// A program was refused by the verifier or is missing.
     #[error("cannot load program {name}: {source}")]
     Program {
-        /// Which program.
+        /// Name of the program.
         name: &'static str,
-        /// Why.
+        /// Cause.
         source: Box<aya::programs::ProgramError>,
     },
     /// A map operation failed.
@@ -44,35 +46,35 @@ pub enum DatapathError {
     Map {
         /// The map.
         name: String,
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
-    /// A table in the kernel is not what was written.
+    /// A table in the kernel differs from what was written.
     #[error("map {name}: read back differs from what was written")]
     ReadBack {
         /// The map.
         name: String,
     },
-    /// A system call without an object failed.
+    /// A system call failed.
     #[error("{operation}: {source}")]
     System {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
-    /// The kernel or an interface lacks something.
+    /// The kernel or an interface lacks a feature.
     #[error("{0}")]
     Unsupported(String),
     /// The process lacks a capability; the text names it.
     #[error("{0}")]
     NotPermitted(String),
     /// An interface does not exist.
-    #[error("interface {interface}: there is no such interface; `ip link` lists those that exist")]
+    #[error("interface {interface}: no such interface; `ip link` lists the existing ones")]
     NoInterface {
-        /// Its name.
+        /// Name of the interface.
         interface: String,
     },
     /// An interface refused a program.
@@ -80,15 +82,15 @@ pub enum DatapathError {
     Interface {
         /// The interface.
         interface: String,
-        /// The cause and the setting to change.
+        /// Cause and remedy.
         message: String,
     },
-    /// Somebody else's program is where Bailey's should be.
+    /// Another program occupies the hook.
     #[error("interface {interface}: {message}")]
     Occupied {
         /// The interface.
         interface: String,
-        /// Whose, and what to do.
+        /// The program, and the remedy.
         message: String,
     },
     /// The probe was refused or did not answer.
@@ -96,7 +98,7 @@ pub enum DatapathError {
     Probe(String),
 }
 
-/// Is an error, or a cause of it, that this process may not?
+/// Whether an error, or a cause of it, is a lack of permission.
 pub(crate) fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref::<io::Error>())
@@ -104,7 +106,7 @@ pub(crate) fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl DatapathError {
-    /// Is the cause, or what is below it, that this process may not?
+    /// Whether the cause is a lack of permission.
     pub fn is_permission(&self) -> bool {
         if matches!(self, Self::NotPermitted(_)) {
             return true;
@@ -146,7 +148,7 @@ impl DatapathError {
     }
 }
 
-/// An object lacks a map or program that it should have.
+/// The error for a map or program that an object lacks.
 pub(crate) fn missing(name: &str) -> DatapathError {
     let source = io::Error::from(io::ErrorKind::NotFound);
     DatapathError::Map {
@@ -156,7 +158,7 @@ pub(crate) fn missing(name: &str) -> DatapathError {
     }
 }
 
-/// A map of an object is of another kind than it should be, or refuses.
+/// The error for a map that has another kind than expected, or refuses an operation.
 pub(crate) fn unusable<E>(name: &'static str) -> impl FnOnce(E) -> DatapathError
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,

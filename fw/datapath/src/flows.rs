@@ -1,12 +1,12 @@
-//! The flow table, from outside: read, counted, swept. Uses `program`, `maps`, `kernel`, `settings`.
+//! The flow table, read and swept by user space. Uses `program`, `maps`, `kernel` and `settings`.
 
-/// Packets and bytes.
+/// Packet and byte counts.
 pub mod count;
-/// New flows, while there are too many of them.
+/// Flood state of the CPUs.
 pub mod flood;
-/// Where flows belong: the hashes of the programs, once more.
+/// The hash of flows and sources, as the programs compute it.
 pub mod hash;
-/// Retires what is expired, restamps what is old, and scales idle times with the fill.
+/// The sweeper: retires expired flows, restamps old epochs, scales timeouts with the fill.
 pub mod sweep;
-/// The flow table, read from outside.
+/// Flows and their number, read while packets change them.
 pub mod table;

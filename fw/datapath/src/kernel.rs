@@ -1,28 +1,28 @@
-//! System calls and objects of the kernel. Knows Linux, and nothing of Bailey's.
+//! System calls and kernel objects. Knows Linux, and nothing of Bailey. The only folder with unsafe code.
 
 /// AF_XDP sockets.
 pub mod af_xdp;
-/// System calls that no library wraps safely.
+/// bpf(2), membarrier(2) and thread priority.
 pub(crate) mod bpf;
-/// What a process must be permitted to do.
+/// Capabilities that loading and attaching require.
 pub(crate) mod capabilities;
-/// The coarse monotonic clock in ticks, as the programs read it.
+/// The clocks that the programs read.
 pub mod clock;
 /// The egress hook of kernels without tcx.
 pub(crate) mod clsact;
-/// How many CPUs there may be.
+/// The number of CPUs.
 pub(crate) mod cpu;
-/// Directories that nobody else may change.
+/// Directories that other users may not change.
 pub mod directory;
-/// Which mechanism carries the egress program: tcx or clsact.
-pub(crate) mod egress;
-/// What the kernel's forwarding asks besides the route.
+/// Settings and capabilities of NICs.
+pub(crate) mod ethtool;
+/// Checks of the kernel's forwarding path besides the route.
 pub mod forwarding;
-/// Programs on hooks.
+/// Links: attached programs.
 pub(crate) mod link;
-/// A BPF map as memory.
+/// Memory mappings of BPF arrays.
 pub(crate) mod mmap;
-/// Interfaces, as rtnetlink sees them.
+/// Interfaces and addresses, by rtnetlink.
 pub mod netlink;
 /// Native or generic XDP.
 pub mod xdp_mode;

@@ -1,34 +1,51 @@
-//! The kernel side of Bailey: [`Datapath`] loads the programs, installs generations of
-//! [`Tables`](bailey_compile::Tables), attaches to interfaces, and reads counters and flows.
-//! The only crate with unsafe code; each site says why it is sound.
+//! The kernel side of Bailey. [`Datapath`] loads the programs, installs generations of
+//! [`Tables`](bailey_compile::Tables), attaches to interfaces, and reads counters and flows. Knows no YAML
+//! and no TOML. The only crate with unsafe code; each unsafe block states why it is sound.
+//!
+//! Modules, in the order of their dependencies:
 
-/// Programs on interfaces.
-pub mod attach;
-/// Emergency blocks.
-pub mod blocks;
-/// Generations installed one after the other: the facade of all that is above.
-pub mod datapath;
-/// What can go wrong, by operation.
+/// Errors, one variant per failed operation.
 pub mod error;
-/// The flow table, from outside.
-pub mod flows;
 /// System calls and kernel objects.
 pub mod kernel;
-/// Where maps are, what shape they have, and typed views of them.
+/// Sizes, timeouts and modes that are fixed when maps are created.
+pub mod settings;
+
+/// Maps: names, shapes, pins, and typed views.
 pub mod maps;
-/// What is loaded, attached and counted.
-pub mod observe;
-/// Verdicts from the loaded program, without side effects.
-pub mod probe;
-/// Objects that are loaded: entry programs, generations, constants.
+/// Objects that are loaded: entry programs, policy generations, constants.
 pub mod program;
+
+/// The flow table, read and swept by user space.
+pub mod flows;
+
+/// Emergency blocks.
+pub mod blocks;
+
+/// Attached programs.
+pub mod attach;
+
+/// Counters, status, checks.
+pub mod observe;
+
+/// Installation of generations.
+pub mod install;
+
+/// The facade.
+pub mod datapath;
+
+/// Access for tests and benchmarks.
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use attach::detach::{Detached, detach};
 pub use attach::hotplug::HotplugAttacher;
 pub use attach::stacked::with_stacked;
-pub use datapath::{Committed, Datapath, Enforcer};
+pub use datapath::Datapath;
 pub use error::DatapathError;
-pub use kernel::bpf::{Queues, link_speed, queues, set_realtime_priority};
+pub use install::{Committed, Enforcer};
+pub use kernel::bpf::set_realtime_priority;
+pub use kernel::ethtool::{Queues, link_speed, queues};
 pub use maps::control_word::ControlWord;
 pub use maps::pins::PinDir;
 pub use observe::protected::{Process, ProtectedInterface, protected_interfaces};

@@ -1,26 +1,28 @@
-//! Maps: their names and shapes, where they are pinned, and what stands in them. Uses `kernel`.
+//! Maps: names, shapes, pins, and typed views. Uses `kernel` and `settings`.
 
-/// Prefixes, as the programs compare them.
+/// Prefixes in the form that the programs compare.
 pub(crate) mod cidr;
-/// Pinned maps compared with what this binary needs.
+/// Comparison of pinned maps with the shapes that this binary creates.
 pub(crate) mod compat;
-/// The control word.
+/// The control word, whose store commits a generation.
 pub mod control_word;
-/// The secret of the flow table.
+/// The hash secret of the flow table, and the ABI version of the pinned maps.
 pub(crate) mod flow_keys;
-/// Tables that are written once, read back and frozen.
+/// Tables that are written once, frozen and read back.
 pub(crate) mod frozen;
 /// The hooks that programs are attached to.
 pub mod hook;
-/// Which interface has which counters.
+/// Counter slot, flags and MAC address of each interface.
 pub(crate) mod interfaces;
-/// Which network namespace numbers of interfaces belong to.
+/// Typed views of arrays that are mapped into memory.
+pub(crate) mod mapped;
+/// The network namespace that pinned programs were attached in.
 pub(crate) mod netns;
-/// Pinned maps, opened in the shape that this binary expects.
+/// Opening of pinned maps.
 pub(crate) mod pinned;
-/// Where maps are pinned.
+/// The pin directory.
 pub mod pins;
-/// Sizes of maps that follow from settings.
-pub(crate) mod shape;
-/// The maps and their shapes.
+/// The maps that programs, generations and this process share.
+pub(crate) mod shared;
+/// The list of maps and their sizes.
 pub(crate) mod table;

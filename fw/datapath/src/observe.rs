@@ -1,10 +1,10 @@
-//! What is loaded, attached and counted, also without a daemon. Uses all folders but the facade.
+//! Observation of maps and programs, with or without a daemon. Uses all folders except the facade.
 
 /// Counters by reason and by rule.
 pub mod counters;
-/// What kernel and NICs lack, and what to do.
+/// Checks of kernel and NICs, with remedies.
 pub mod doctor;
-/// Whose programs judge packets, as the kernel tells.
+/// Interfaces that any Bailey protects.
 pub(crate) mod protected;
-/// What is loaded and attached, without a daemon.
+/// Loaded maps and attached programs.
 pub mod status;

@@ -1,25 +1,29 @@
-//! Objects that are loaded into the kernel: the entry programs, generations of policy programs, and the
-//! constants that both are given. Uses `maps`, `kernel`, `settings`.
+//! Objects that are loaded into the kernel: entry programs, policy generations and their constants.
+//! Uses `maps`, `kernel` and `settings`.
 
-/// The constants of the programs.
+/// One load-time constant.
+pub(crate) mod constant;
+/// The load-time constants of each object.
 pub(crate) mod constants;
-/// The maps that all generations share, and the attached programs.
+/// The entry programs and the arrays of policy programs.
 pub(crate) mod entry;
-/// Failsafe entries as the programs read them.
+/// The failsafe table in the form that the programs read.
 pub(crate) mod failsafe_image;
 /// Flood defence as constants.
 pub(crate) mod flood_constants;
-/// Frames for the probe.
+/// Frames for probes and tests.
 pub mod frame;
-/// How frames are read, as constants.
-pub(crate) mod frame_constants;
-/// One policy program with its frozen tables.
+/// Policy programs with their frozen tables.
 pub(crate) mod generation;
-/// Programs and maps of a loaded object.
+/// Typed access to the programs of an object.
 pub(crate) mod handles;
-/// What the programs make of jiffies.
+/// Calibration of jiffies against CLOCK_MONOTONIC_COARSE.
 pub(crate) mod jiffies;
-/// The attached programs, run on frames of one's own.
+/// Settings of the frame parser as constants.
+pub(crate) mod parser_constants;
+/// Verdicts on single frames, without side effects.
+pub mod probe;
+/// Test runs of the attached programs.
 pub mod test_run;
-/// Timeouts as constants.
+/// Flow timeouts as constants.
 pub(crate) mod timeout_constants;

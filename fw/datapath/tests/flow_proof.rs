@@ -603,7 +603,7 @@ fn a_stamp_that_comes_round_is_not_current() {
 fn a_lane_that_a_killed_sweeper_left_is_recovered() {
     let h = Harness::new(settings(8));
     handshake(&h, CLIENT[0], 40000);
-    h.datapath.take_line(h.flow().slot);
+    h.datapath.abandon_busy(h.flow().slot);
     assert_eq!(h.datapath.flows().unwrap().busy(), 1);
     let mut sweeper = h.datapath.sweeper().unwrap();
     sweep_pass(&mut sweeper);

@@ -111,7 +111,7 @@ fn flows_of_any_pattern_spread_as_chance_would_have_it() {
             let values: Vec<f64> = (0..SECRETS)
                 .map(|secret| {
                     let hash = hash(secret);
-                    dispersion(&counts(|n| hash.place(&key(n)).buckets[which]))
+                    dispersion(&counts(|n| hash.locate(&key(n)).buckets[which]))
                 })
                 .collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -154,7 +154,7 @@ fn no_chosen_difference_makes_flows_meet() {
             for _ in 0..KEYS {
                 let a: [u64; 5] = std::array::from_fn(|_| random.next());
                 let b: [u64; 5] = std::array::from_fn(|word| a[word] ^ difference[word]);
-                let place = |words: [u64; 5]| keys.place(&bytemuck::cast(words)).buckets[0];
+                let place = |words: [u64; 5]| keys.locate(&bytemuck::cast(words)).buckets[0];
                 met += u32::from(place(a) == place(b));
             }
             rates.push(f64::from(met) / ideal);

@@ -281,7 +281,7 @@ fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
         ..small()
     };
     let h = on(&pins, at(0));
-    h.datapath.warm_up(60);
+    h.datapath.start_warm_up(60);
     let rule = h.rule(0);
     let opened = [NOT_ISOLATED_NEW, (rule, 1)];
     let known = [NOT_ISOLATED, (rule, 0)];
@@ -326,7 +326,7 @@ fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
         h.expect(Hook::Xdp, &late[family], REASON_DROP_TCP_NO_FLOW, &[]);
     }
     // Its tick comes round after 208 days, unless it is forgotten.
-    h.datapath.sweeper().unwrap().end_warm_up();
+    h.datapath.sweeper().unwrap().clear_ended_warm_up();
     let h = after(h, &pins, at(TICK_MASK + 1));
     for late in &late {
         h.expect(Hook::Xdp, late, REASON_DROP_TCP_NO_FLOW, &[]);

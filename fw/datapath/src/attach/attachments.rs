@@ -1,81 +1,65 @@
+//! The programs on all interfaces: adopts pinned links, attaches programs, replaces and removes them.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use bailey_config::{Interface, Topology, XdpMode};
-
-use crate::attach::bridge;
+use crate::attach::attachment::{Attachment, XdpPlan, XdpState};
 use crate::attach::event::{Interface, InterfaceChange, InterfaceEvent};
-use crate::attach::links::{alive, create_tc, program_by_id, replace_pin};
-use crate::attach::nic_settings;
-use crate::attach::own_addresses;
-use crate::attach::preflight::{Candidate, check_kernel, create_xdp, preflight, xdp_name};
-use crate::attach::stacked;
+use crate::attach::links::{attach_egress, is_attached, program_by_id, replace_pin};
+use crate::attach::preflight::{Candidate, attach_xdp, check_kernel, preflight};
+use crate::attach::refusal::AttachStep;
+use crate::attach::reporter::Reporter;
+use crate::attach::{bridge, nic_settings, own_addresses, stacked};
 use crate::error::DatapathError;
 use crate::kernel::egress;
 use crate::kernel::forwarding;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
-use crate::kernel::xdp_mode::xdp_flags;
 use crate::maps::hook::Hook;
-use crate::maps::interfaces::{self, Forwarding};
+use crate::maps::interfaces::ForwardingChecks;
 use crate::maps::pins::{link_pin, parse_link_pin};
-use crate::program::entry::Shared;
+use crate::maps::shared::SharedMaps;
+use crate::program::entry::EntryObject;
 use crate::program::handles::program_fd;
 use crate::settings::Topology;
 
-/// Programs on one interface.
-#[derive(Debug, Default)]
-pub(crate) struct Attached {
-    /// The name that it was attached under.
-    pub(super) name: String,
-    pub(super) tc: Option<Link>,
-    pub(super) xdp: Option<Link>,
-    /// As it was last seen.
-    pub(super) seen: Option<(String, bool)>,
-    /// The driver does not take this mode; asked once.
-    pub(super) refused: Option<XdpMode>,
-    /// Was it told that it is attached?
-    pub(super) told: bool,
-}
-
-/// Programs on interfaces, by ifindex. The links are pinned: closing them detaches nothing.
+/// Attachments by ifindex. Their links are pinned, so dropping them detaches no program.
 #[derive(Debug, Default)]
 pub(crate) struct Attachments {
-    pub(super) by_index: BTreeMap<u32, Attached>,
-    /// Configured, and last seen to be missing or refusing, and why.
-    pub(super) absent: BTreeMap<String, String>,
-    /// Known to strip VLAN tags whatever they are told, where that cannot be.
-    pub(super) strips: BTreeSet<String>,
+    pub(super) by_index: BTreeMap<u32, Attachment>,
+    pub(super) reporter: Reporter,
+    /// Names of interfaces whose VLAN RX offload cannot be disabled although it must be.
+    cannot_keep_tags: BTreeSet<String>,
 }
 
 impl Attachments {
-    /// Takes over what is pinned. Links of interfaces that are gone are forgotten, and so is what the
-    /// map of interfaces says of any that is not judged: another may have its number now.
-    pub(crate) fn adopt(shared: &Shared) -> Self {
+    /// Adopts the pinned links. Removes pins and map entries of interfaces that are not attached,
+    /// because another interface may get the same ifindex.
+    pub(crate) fn adopt(maps: &SharedMaps) -> Self {
         let mut attachments = Self::default();
-        for name in shared.pins.names() {
+        for name in maps.pins.names() {
             let Some((hook, index)) = parse_link_pin(&name) else {
                 continue;
             };
-            let path = shared.pins.pin(&name);
+            let path = maps.pins.pin(&name);
             let link = Link::from_pin(&path, index).ok();
-            if !alive(link.as_ref(), index) {
+            let Some(link) = link.filter(|link| is_attached(Some(link), index)) else {
                 let _ = std::fs::remove_file(path);
                 continue;
-            }
-            let attached = attachments.by_index.entry(index).or_default();
-            attached.name = interfaces::name_of(&shared.table, index);
+            };
+            let attachment = attachments.by_index.entry(index).or_default();
+            attachment.name = maps.interfaces.name_of(index);
             match hook {
-                Hook::Xdp => attached.xdp = link,
-                Hook::Tc => attached.tc = link,
+                Hook::Xdp => attachment.xdp = XdpState::Attached(link),
+                Hook::Tc => attachment.tc = Some(link),
             }
         }
-        for index in interfaces::known(&shared.table) {
+        for index in maps.interfaces.known_indices() {
             match attachments.by_index.get(&index) {
-                None => nic_settings::forget(&shared.table, index),
-                Some(attached) if attached.xdp.is_none() => {
-                    interfaces::set_judged(&shared.table, index, false);
+                None => nic_settings::restore_and_forget(&maps.interfaces, index),
+                Some(attachment) if !attachment.is_filtered() => {
+                    maps.interfaces.set_filtered(index, false);
                 }
                 Some(_) => {}
             }
@@ -83,329 +67,351 @@ impl Attachments {
         attachments
     }
 
-    /// Attaches what is missing, and takes off what is no longer configured. Where nothing was
-    /// attached before, an interface that refuses is an error, and nothing of this call stays; where
-    /// something was, it must be tended whatever another interface lacks.
+    /// Attaches missing programs, and detaches those of interfaces that are not configured. If nothing
+    /// was attached before, any refusal is an error and everything is rolled back. Otherwise a refusal
+    /// is an event, because the other interfaces must stay protected.
     pub(crate) fn attach(
         &mut self,
-        shared: &mut Shared,
+        entry: &EntryObject,
+        maps: &mut SharedMaps,
         wanted: &[Interface],
         replace: bool,
     ) -> Result<Vec<InterfaceEvent>, DatapathError> {
         check_kernel()?;
         let mut events = if self.by_index.is_empty() {
-            self.attach_all(shared, wanted, replace)?
+            self.attach_all(entry, maps, wanted, replace)?
         } else {
-            self.tend(shared, wanted, replace)
+            self.reconcile(entry, maps, wanted, replace)
         };
-        // What replaces it may have been refused: then it is all there is.
-        let refused =
+        // After a refusal, an unconfigured interface may be the only protected one.
+        let failed =
             |event: &InterfaceEvent| matches!(event.change, InterfaceChange::AttachFailed(_));
-        if !events.iter().any(refused) {
-            events.extend(self.drop_unconfigured(shared, wanted));
+        if !events.iter().any(failed) {
+            events.extend(self.detach_unconfigured(maps, wanted));
         }
         Ok(events)
     }
 
-    /// All or nothing.
-    pub(super) fn attach_all(
+    /// Attaches to all interfaces, or to none.
+    fn attach_all(
         &mut self,
-        shared: &mut Shared,
+        entry: &EntryObject,
+        maps: &mut SharedMaps,
         wanted: &[Interface],
         replace: bool,
     ) -> Result<Vec<InterfaceEvent>, DatapathError> {
-        let mut found = Vec::new();
+        // Check everything before changing anything.
+        let mut candidates = Vec::new();
         for interface in wanted {
-            found.push(preflight(interface, None, replace)?);
+            candidates.push(preflight(interface, None, replace)?);
         }
-        if shared.settings.topology == Topology::Bridge {
-            let sides: Vec<InterfaceState> = found.iter().map(|f| f.state.clone()).collect();
-            bridge::check(&sides)?;
+        let topology = entry.settings.topology;
+        if topology == Topology::Bridge {
+            let ports: Vec<InterfaceState> = candidates.iter().map(|c| c.state.clone()).collect();
+            bridge::check_ports(&ports)?;
         }
-        let indices = found.iter().map(|f| f.state.index).collect();
-        own_addresses::refresh(shared, &indices)?;
-        let result = self.attach_hooks(shared, &found, replace);
-        let connected = result.and_then(|()| match shared.settings.topology {
+        let indices: Vec<u32> = candidates.iter().map(|c| c.state.index).collect();
+        own_addresses::refresh(maps, &indices.iter().copied().collect())?;
+
+        let result = self.attach_hooks(entry, maps, &candidates, replace);
+        let connected = result.and_then(|()| match topology {
             Topology::Host => Ok(()),
-            Topology::Router => self.open_ports(shared),
-            Topology::Bridge => {
-                let indices: Vec<u32> = found.iter().map(|f| f.state.index).collect();
-                bridge::connect(shared, &indices)
-            }
+            Topology::Router => self.open_ports(maps),
+            Topology::Bridge => bridge::connect(maps, &indices),
         });
         if let Err(error) = connected {
-            let indices: Vec<u32> = self.by_index.keys().copied().collect();
-            for index in indices {
-                self.remove(shared, Hook::Xdp, index);
-                self.remove(shared, Hook::Tc, index);
+            for index in self.by_index.keys().copied().collect::<Vec<u32>>() {
+                self.remove(maps, Hook::Xdp, index);
+                self.remove(maps, Hook::Tc, index);
             }
-            for found in &found {
-                nic_settings::forget(&shared.table, found.state.index);
+            for index in indices {
+                nic_settings::restore_and_forget(&maps.interfaces, index);
             }
             return Err(error);
         }
-        self.mark(shared);
-        Ok(found
-            .iter()
-            .map(|f| InterfaceEvent::new(&f.interface.name, InterfaceChange::Attached))
-            .collect())
+        self.sync_interface_map(entry, maps);
+        let attached =
+            |c: &Candidate<'_>| InterfaceEvent::new(&c.interface.name, InterfaceChange::Attached);
+        Ok(candidates.iter().map(attached).collect())
     }
 
-    pub(super) fn attach_hooks(
+    fn attach_hooks(
         &mut self,
-        shared: &Shared,
-        found: &[Candidate<'_>],
+        entry: &EntryObject,
+        maps: &SharedMaps,
+        candidates: &[Candidate<'_>],
         replace: bool,
     ) -> Result<(), DatapathError> {
-        // Egress first: a flow that the node opens must be known before its reply meets XDP.
-        for found in found {
-            self.attach_tc(shared, found)?;
+        // Egress first: it creates the flows by which XDP admits replies.
+        for candidate in candidates {
+            self.attach_tc(entry, maps, candidate)?;
         }
-        for found in found {
-            self.attach_xdp(shared, found, replace)?;
+        for candidate in candidates {
+            self.attach_xdp(entry, maps, candidate, replace)?;
         }
         Ok(())
     }
 
-    /// Completes one interface, if it can be.
+    /// Attaches the missing programs of one interface.
     pub(super) fn attach_one(
         &mut self,
-        shared: &Shared,
+        entry: &EntryObject,
+        maps: &SharedMaps,
         interface: &Interface,
         replace: bool,
     ) -> Option<InterfaceEvent> {
-        let ours = self.by_index.iter().find(|(_, a)| a.name == interface.name);
-        let ours = ours.map(|(&index, attached)| (index, attached.program()));
-        let found = match preflight(interface, ours.and_then(|(_, program)| program), replace) {
-            Ok(found) => found,
-            // Renamed, it is tended under its index.
-            Err(DatapathError::NoInterface { .. }) if ours.is_some() => return None,
-            Err(error) => return self.refused(&interface.name, error),
+        let ours = self.by_index.values().find(|a| a.name == interface.name);
+        let is_known = ours.is_some();
+        let program = ours.and_then(Attachment::xdp_program);
+        let candidate = match preflight(interface, program, replace) {
+            Ok(candidate) => candidate,
+            // A renamed interface is found by its ifindex.
+            Err(DatapathError::NoInterface { .. }) if is_known => return None,
+            Err(error) => return self.reporter.fail(&interface.name, error),
         };
-        let index = found.state.index;
-        let result = self.attach_tc(shared, &found);
-        let result = result.and_then(|tc| Ok(tc | self.attach_xdp(shared, &found, replace)?));
+        let index = candidate.state.index;
+        let result = self
+            .attach_tc(entry, maps, &candidate)
+            .and_then(|tc| Ok(tc | self.attach_xdp(entry, maps, &candidate, replace)?));
         let changed = match result {
             Ok(changed) => changed,
             Err(error) => {
-                // A hook alone is of no use: what the other one feeds is missing.
-                if self.by_index.get(&index).is_none_or(|a| a.xdp.is_none()) {
-                    self.remove(shared, Hook::Tc, index);
+                // Egress alone is useless: it creates flows for replies that no XDP program admits.
+                if self.by_index.get(&index).is_none_or(|a| !a.is_filtered()) {
+                    self.remove(maps, Hook::Tc, index);
                 }
-                return self.refused(&interface.name, error);
+                return self.reporter.fail(&interface.name, error);
             }
         };
-        let was_absent = self.absent.remove(&interface.name).is_some();
-        if changed {
-            return Some(InterfaceEvent::new(
-                &interface.name,
-                InterfaceChange::Attached,
-            ));
-        }
-        let attached = self.by_index.get_mut(&index);
-        if attached.is_some_and(|attached| !std::mem::replace(&mut attached.told, true)) {
-            return Some(InterfaceEvent::new(
-                &interface.name,
-                InterfaceChange::Adopted,
-            ));
-        }
-        was_absent.then(|| InterfaceEvent::new(&interface.name, InterfaceChange::Recovered))
+        let had_failed = self.reporter.end_failure(&interface.name);
+        let change = if changed {
+            InterfaceChange::Attached
+        } else if self.reporter.mark_attached(index) {
+            InterfaceChange::Adopted
+        } else if had_failed {
+            InterfaceChange::Recovered
+        } else {
+            return None;
+        };
+        Some(InterfaceEvent::new(&interface.name, change))
     }
 
-    /// True if it was not attached before; so is [`Self::attach_xdp`].
-    pub(super) fn attach_tc(
+    /// Attaches the egress program; returns whether it was not attached before.
+    fn attach_tc(
         &mut self,
-        shared: &Shared,
-        found: &Candidate<'_>,
+        entry: &EntryObject,
+        maps: &SharedMaps,
+        candidate: &Candidate<'_>,
     ) -> Result<bool, DatapathError> {
-        let index = found.state.index;
-        interfaces::assign(&shared.table, index, &found.interface.name)?;
-        interfaces::set_external(&shared.table, index, found.interface.external);
+        let index = candidate.state.index;
+        let interface = candidate.interface;
+        maps.interfaces.assign_slot(index, &interface.name)?;
+        maps.interfaces.set_external(index, interface.external);
         let known = self.by_index.get(&index).and_then(|a| a.tc.as_ref());
-        if shared.settings.topology == Topology::Bridge || alive(known, index) {
+        if entry.settings.topology == Topology::Bridge || is_attached(known, index) {
             return Ok(false);
         }
-        let program = self.program(shared, Hook::Tc)?;
-        let link = create_tc(
-            egress::resolve(shared.settings.egress_hook),
-            program.as_fd(),
-            found,
-        )?;
-        replace_pin(&link, link_pin(&shared.pins, Hook::Tc, index))?;
-        let attached = self.by_index.entry(index).or_default();
-        attached.name.clone_from(&found.interface.name);
-        attached.tc = Some(link);
+        let program = self.program_to_attach(entry, maps, Hook::Tc)?;
+        let link = attach_egress(entry.settings.egress_hook, program.as_fd(), candidate)?;
+        replace_pin(&link, link_pin(&maps.pins, Hook::Tc, index))?;
+        let attachment = self.by_index.entry(index).or_default();
+        attachment.name.clone_from(&interface.name);
+        attachment.tc = Some(link);
         Ok(true)
     }
 
-    pub(super) fn attach_xdp(
+    /// Attaches the XDP program in the configured mode; returns whether it was not attached so before.
+    fn attach_xdp(
         &mut self,
-        shared: &Shared,
-        found: &Candidate<'_>,
+        entry: &EntryObject,
+        maps: &SharedMaps,
+        candidate: &Candidate<'_>,
         replace: bool,
     ) -> Result<bool, DatapathError> {
-        let Candidate {
-            interface, state, ..
-        } = found;
-        let index = state.index;
-        let known = self.by_index.get(&index).and_then(|a| a.xdp.as_ref());
-        let mut old_mode = None;
-        if alive(known, index) {
-            let refused = self.by_index.get(&index).and_then(|a| a.refused);
-            if refused == Some(interface.mode) {
-                return Err(DatapathError::Interface {
-                    interface: interface.name.clone(),
-                    message: format!(
-                        "{} was refused; it stays in the other mode",
-                        xdp_name(interface.mode)
-                    ),
-                });
-            }
-            if state.xdp.is_none_or(|xdp| xdp.mode == interface.mode) {
-                // Also what a process could not write that was killed between two steps, and tags, which
-                // somebody may have told the NIC to strip again.
-                interfaces::set_judged(&shared.table, index, true);
-                nic_settings::disable_vlan_stripping(shared, found)?;
+        let (interface, state) = (candidate.interface, &candidate.state);
+        let (index, wanted) = (state.index, interface.mode);
+        let xdp = self.by_index.get(&index).map(|a| &a.xdp);
+        let attached = is_attached(xdp.and_then(XdpState::link), index);
+        let plan = XdpPlan::new(
+            attached.then(|| state.xdp.map(|xdp| xdp.mode)),
+            xdp.and_then(XdpState::unsupported_mode),
+            wanted,
+        );
+        let previous = match plan {
+            XdpPlan::Refuse => return Err(candidate.mode_refused_before()),
+            XdpPlan::Keep => {
+                // Also repairs the map after a process that was killed between two steps, and VLAN RX
+                // offload that another process has enabled again.
+                maps.interfaces.set_filtered(index, true);
+                nic_settings::disable_vlan_stripping(&maps.interfaces, &entry.settings, candidate)?;
                 return Ok(false);
             }
-            old_mode = state.xdp.map(|xdp| xdp.mode);
+            XdpPlan::Attach => None,
+            XdpPlan::ChangeMode { previous } => Some(previous),
+        };
+        if self.cannot_keep_tags.contains(&interface.name)
+            && candidate.capabilities.strips_vlan_tags == Some(true)
+        {
+            return Err(nic_settings::cannot_disable(state, "refused before"));
         }
-        if self.strips.contains(&interface.name) && found.facts.strips_tags == Some(true) {
-            return Err(nic_settings::strips_tags(state, "asked before"));
+        let program = self.program_to_attach(entry, maps, Hook::Xdp)?;
+        if previous.is_some() {
+            // Until the new link exists, packets on this interface are not filtered.
+            maps.interfaces.set_filtered(index, false);
+            self.detach(maps, Hook::Xdp, index);
         }
-        let program = self.program(shared, Hook::Xdp)?;
-        if old_mode.is_some() {
-            // A link cannot change its mode: for a moment nothing is judged here.
-            interfaces::set_judged(&shared.table, index, false);
-            self.take(shared, Hook::Xdp, index);
-        }
-        let created = create_xdp(program.as_fd(), found, replace);
-        let (link, refusal) = match (created, old_mode) {
-            (Ok(link), _) => (link, None),
+        let created = attach_xdp(program.as_fd(), candidate, replace);
+        let (xdp, refusal) = match (created, previous) {
+            (Ok(link), _) => (XdpState::Attached(link), None),
             (Err(error), None) => return Err(error),
-            // Back to what it was, which is slower but there.
-            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, xdp_flags(mode)) {
-                Ok(link) => (link, Some(error)),
+            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, mode.flags()) {
+                Ok(link) => {
+                    let unsupported_mode = wanted;
+                    let degraded = XdpState::Degraded {
+                        link,
+                        unsupported_mode,
+                    };
+                    (degraded, Some(error))
+                }
                 Err(_) => return Err(error),
             },
         };
-        replace_pin(&link, link_pin(&shared.pins, Hook::Xdp, index))?;
-        let attached = self.by_index.entry(index).or_default();
-        attached.name.clone_from(&interface.name);
-        attached.xdp = Some(link);
-        attached.seen = Some((state.name.clone(), state.running));
-        attached.told = true;
-        interfaces::set_judged(&shared.table, index, true);
-        // Not before: an interface that refuses is asked again and again, and each change of a setting
-        // is news that leads to asking.
-        if let Err(error) = nic_settings::disable_vlan_stripping(shared, found) {
-            self.strips.insert(interface.name.clone());
-            self.remove(shared, Hook::Xdp, index);
-            return Err(error);
-        }
-        let attached = self.by_index.entry(index).or_default();
-        if let Some(error) = refusal {
-            attached.refused = Some(interface.mode);
-            return Err(error);
-        }
-        Ok(true)
+        self.commit_xdp(entry, maps, candidate, xdp)?;
+        refusal.map_or(Ok(true), Err)
     }
 
-    /// Takes a program off, and its pin away.
-    pub(super) fn take(&mut self, shared: &Shared, hook: Hook, index: u32) {
-        let attached = self.by_index.get_mut(&index);
-        let link = attached.and_then(|attached| match hook {
-            Hook::Xdp => attached.xdp.take(),
-            Hook::Tc => attached.tc.take(),
+    /// Pins a new XDP link and records it.
+    fn commit_xdp(
+        &mut self,
+        entry: &EntryObject,
+        maps: &SharedMaps,
+        candidate: &Candidate<'_>,
+        xdp: XdpState,
+    ) -> Result<(), DatapathError> {
+        let (interface, state) = (candidate.interface, &candidate.state);
+        let index = state.index;
+        if let Some(link) = xdp.link() {
+            replace_pin(link, link_pin(&maps.pins, Hook::Xdp, index))?;
+        }
+        let attachment = self.by_index.entry(index).or_default();
+        attachment.name.clone_from(&interface.name);
+        attachment.xdp = xdp;
+        attachment.last_seen = Some((state.name.clone(), state.running));
+        self.reporter.mark_attached(index);
+        maps.interfaces.set_filtered(index, true);
+        // Last, and remembered if it fails: changing the setting notifies the reconciler, which would
+        // try again at once.
+        let disabled =
+            nic_settings::disable_vlan_stripping(&maps.interfaces, &entry.settings, candidate);
+        disabled.inspect_err(|_| {
+            self.cannot_keep_tags.insert(interface.name.clone());
+            self.remove(maps, Hook::Xdp, index);
+        })
+    }
+
+    /// Detaches a program and removes its pin.
+    fn detach(&mut self, maps: &SharedMaps, hook: Hook, index: u32) {
+        let attachment = self.by_index.get_mut(&index);
+        let link = attachment.and_then(|attachment| match hook {
+            Hook::Xdp => attachment.xdp.take_link(),
+            Hook::Tc => attachment.tc.take(),
         });
         if let Some(link) = link {
             let _ = link.detach();
         }
-        let _ = std::fs::remove_file(link_pin(&shared.pins, hook, index));
+        let _ = std::fs::remove_file(link_pin(&maps.pins, hook, index));
     }
 
-    /// The program for a hook. While programs of another build are attached elsewhere, theirs: this
-    /// build has no policy yet.
-    pub(super) fn program(&self, shared: &Shared, hook: Hook) -> Result<OwnedFd, DatapathError> {
-        if !shared.is_attached_build() {
-            let links = self.by_index.values().filter_map(|attached| match hook {
-                Hook::Xdp => attached.xdp.as_ref(),
-                Hook::Tc => attached.tc.as_ref(),
+    /// The program for a hook. While another build is attached to other interfaces, its program is used:
+    /// this build has no policy yet.
+    fn program_to_attach(
+        &self,
+        entry: &EntryObject,
+        maps: &SharedMaps,
+        hook: Hook,
+    ) -> Result<OwnedFd, DatapathError> {
+        if !maps.is_attached_build() {
+            let links = self.by_index.values().filter_map(|a| match hook {
+                Hook::Xdp => a.xdp.link(),
+                Hook::Tc => a.tc.as_ref(),
             });
             let running = links.filter_map(|link| link.info().ok()).map(|i| i.program);
             if let Some(fd) = running.filter_map(|id| program_by_id(id).ok()).next() {
                 return Ok(fd);
             }
         }
-        program_fd(&shared.entry, hook.entry_program())
+        program_fd(&entry.ebpf, hook.entry_program())
     }
 
-    /// Names what is attached to interfaces that are in no configuration, and takes it off. One
-    /// that was attached under a configured name was renamed, and stays.
-    pub(super) fn drop_unconfigured(
+    /// Detaches from interfaces that are not configured. An interface that was renamed keeps its
+    /// programs if its former name is configured.
+    fn detach_unconfigured(
         &mut self,
-        shared: &Shared,
+        maps: &SharedMaps,
         wanted: &[Interface],
     ) -> Vec<InterfaceEvent> {
         let configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
-        let mut gone: Vec<(u32, String)> = Vec::new();
-        for (&index, attached) in &self.by_index {
+        let mut unconfigured: Vec<(u32, String)> = Vec::new();
+        for (&index, attachment) in &self.by_index {
             let now = netlink::interface(Which::Index(index)).ok().flatten();
             let now = now.map_or_else(String::new, |state| state.name);
-            if !configured(&attached.name) && !configured(&now) {
-                gone.push((index, attached.name.clone()));
+            if !configured(&attachment.name) && !configured(&now) {
+                unconfigured.push((index, attachment.name.clone()));
             }
         }
-        gone.into_iter()
+        unconfigured
+            .into_iter()
             .map(|(index, interface)| {
-                self.remove(shared, Hook::Xdp, index);
-                self.remove(shared, Hook::Tc, index);
+                self.remove(maps, Hook::Xdp, index);
+                self.remove(maps, Hook::Tc, index);
                 InterfaceEvent::new(interface, InterfaceChange::Unconfigured)
             })
             .collect()
     }
 
-    pub(super) fn remove(&mut self, shared: &Shared, hook: Hook, index: u32) {
+    /// Detaches a program, and forgets the interface if it has no other.
+    pub(super) fn remove(&mut self, maps: &SharedMaps, hook: Hook, index: u32) {
         if hook == Hook::Xdp {
-            interfaces::set_judged(&shared.table, index, false);
+            maps.interfaces.set_filtered(index, false);
         }
-        self.take(shared, hook, index);
-        let bare = |a: &Attached| a.xdp.is_none() && a.tc.is_none();
-        if self.by_index.get(&index).is_none_or(bare) {
+        self.detach(maps, hook, index);
+        let attachment = self.by_index.get(&index);
+        if attachment.is_none_or(Attachment::has_no_program) {
             self.by_index.remove(&index);
-            nic_settings::forget(&shared.table, index);
+            self.reporter.forget_attached(index);
+            nic_settings::restore_and_forget(&maps.interfaces, index);
         }
     }
 
-    /// Puts this build's programs in the place of those that are attached.
+    /// Replaces the attached programs with this build's.
     pub(crate) fn replace_programs(
         &mut self,
-        shared: &Shared,
+        entry: &EntryObject,
+        maps: &SharedMaps,
     ) -> Result<Vec<InterfaceEvent>, DatapathError> {
-        let tc = program_fd(&shared.entry, "entry_tc")?;
-        let xdp = program_fd(&shared.entry, "entry_xdp")?;
+        let tc = program_fd(&entry.ebpf, Hook::Tc.entry_program())?;
+        let xdp = program_fd(&entry.ebpf, Hook::Xdp.entry_program())?;
         let mut events = Vec::new();
-        for (&index, attached) in &mut self.by_index {
-            let name = attached.name.clone();
+        for (&index, attachment) in &mut self.by_index {
+            let name = attachment.name.clone();
             let failed = |source: io::Error| DatapathError::Interface {
                 interface: name.clone(),
                 message: format!("cannot replace the attached program: {source}"),
             };
-            let pairs = [
-                (Hook::Tc, &mut attached.tc, &tc),
-                (Hook::Xdp, &mut attached.xdp, &xdp),
+            let links = [
+                (Hook::Tc, attachment.tc.as_mut(), &tc),
+                (Hook::Xdp, attachment.xdp.link_mut(), &xdp),
             ];
-            for (hook, link, program) in pairs {
-                let pin = link_pin(&shared.pins, hook, index);
-                let updated = link.as_mut().map(|link| link.update(program.as_fd(), &pin));
-                match updated {
+            for (hook, link, program) in links {
+                let pin = link_pin(&maps.pins, hook, index);
+                match link.map(|link| link.update(program.as_fd(), &pin)) {
                     None | Some(Ok(())) => {}
-                    // The interface is gone, and its programs with it.
+                    // The interface was deleted, and its programs with it.
                     Some(Err(error)) if error.raw_os_error() == Some(libc::ENOLINK) => {}
                     Some(Err(error)) => return Err(failed(error)),
                 }
             }
-            events.push(attached.event(InterfaceChange::Replaced));
+            events.push(attachment.event(InterfaceChange::Replaced));
         }
         Ok(events)
     }
@@ -414,52 +420,49 @@ impl Attachments {
         self.by_index.is_empty()
     }
 
-    /// What is judged may be sent to from XDP.
-    pub(super) fn open_ports(&self, shared: &mut Shared) -> Result<(), DatapathError> {
-        bridge::open_ports(shared, &self.judged())
+    /// Router: lets XDP redirect to the filtered interfaces.
+    pub(super) fn open_ports(&self, maps: &mut SharedMaps) -> Result<(), DatapathError> {
+        bridge::open_ports(maps, &self.filtered())
     }
 
-    /// Notes what is known of the attached interfaces, and of what stands on them.
-    pub(super) fn mark(&self, shared: &Shared) {
-        let judged = self.judged();
-        if shared.settings.topology == Topology::Router {
+    /// Updates the interface map: forwarding checks, MAC addresses and stacked devices.
+    pub(super) fn sync_interface_map(&self, entry: &EntryObject, maps: &SharedMaps) {
+        let filtered = self.filtered();
+        let topology = entry.settings.topology;
+        if topology == Topology::Router {
             let ipsec = forwarding::has_ipsec_policy();
-            for &index in &judged {
-                let name = self.by_index.get(&index).map_or("", Attached::current_name);
-                let asked = Forwarding {
+            for &index in &filtered {
+                let attachment = self.by_index.get(&index);
+                let name = attachment.map_or("", Attachment::current_name);
+                let checks = ForwardingChecks {
                     reverse_path: forwarding::filters_reverse_path(name),
                     ipsec,
                     ipv6: forwarding::forwards_ipv6(name),
                 };
-                interfaces::set_forwarding(&shared.table, index, asked);
+                maps.interfaces.set_forwarding_checks(index, checks);
             }
         }
-        if shared.settings.topology != Topology::Bridge {
-            interfaces::set_macs(&shared.table, &judged);
+        if topology != Topology::Bridge {
+            maps.interfaces.update_macs(&filtered);
         }
-        stacked::sync_flags(shared, &judged);
+        stacked::sync_flags(&maps.interfaces, &filtered);
     }
 
-    /// The interfaces that XDP judges.
-    pub(crate) fn judged(&self) -> BTreeSet<u32> {
-        let judged = self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
-        judged.map(|(&index, _)| index).collect()
+    /// The ifindexes of interfaces whose received packets XDP filters.
+    pub(crate) fn filtered(&self) -> BTreeSet<u32> {
+        let filtered = self.by_index.iter().filter(|(_, a)| a.is_filtered());
+        filtered.map(|(&index, _)| index).collect()
     }
 }
 
-impl Attached {
-    /// As it was last seen.
-    pub(super) fn current_name(&self) -> &str {
-        self.seen.as_ref().map_or(&self.name, |(name, _)| name)
-    }
-
-    /// The XDP program of its link.
-    pub(super) fn program(&self) -> Option<u32> {
-        let info = self.xdp.as_ref()?.info().ok()?;
-        Some(info.program)
-    }
-
-    pub(super) fn event(&self, change: InterfaceChange) -> InterfaceEvent {
-        InterfaceEvent::new(&self.name, change)
+impl Candidate<'_> {
+    fn mode_refused_before(&self) -> DatapathError {
+        DatapathError::Interface {
+            interface: self.interface.name.clone(),
+            message: format!(
+                "{} was refused; the program stays in the other mode",
+                AttachStep::Xdp(self.interface.mode)
+            ),
+        }
     }
 }

@@ -1,3 +1,5 @@
+//! Detach: removes every program using only the pins. Needs no daemon.
+
 use std::path::Path;
 
 use crate::attach::nic_settings;
@@ -10,34 +12,30 @@ use crate::maps::interfaces;
 use crate::maps::netns;
 use crate::maps::pins::{PinDir, parse_link_pin};
 
-/// A program that was taken off.
+/// A program that was detached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detached {
-    /// Where it was.
+    /// The hook that it was attached to.
     pub hook: Hook,
-    /// The interface, by name if it still exists.
+    /// Name of the interface; `#` and its ifindex if it was deleted.
     pub interface: String,
 }
 
-/// Takes every program off that is pinned there, whoever else holds it, gives interfaces their
-/// settings back, and removes the pins. Flows and counters are gone after it.
+/// Detaches every program that is pinned in a directory, even if other processes hold its link, restores
+/// NIC settings, and removes the pins, and with them flows and counters.
 ///
 /// # Errors
-/// If a program cannot be taken off; then the rest is done, and the pins stay.
+/// If a program cannot be detached. The others are detached then, and the pins stay.
 pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     let pins = PinDir::Path(directory.to_owned());
     let mut names = pins.names();
-    // XDP goes before the egress hook that feeds its flows.
+    // XDP first: it admits replies by flows that the egress program creates.
     names.sort_by_key(|name| parse_link_pin(name).map(|(hook, _)| hook));
-    let filter = |name: &String| {
-        let index = parse_link_pin(name).map(|(_, index)| index)?;
-        let link = Link::from_pin(&pins.pin(name), index).ok()?;
-        link.is_filter().then_some(())
-    };
-    // A filter can only be taken off where its interface is.
-    if names.iter().any(|name| filter(name).is_some()) {
+    // A clsact filter can only be removed in the network namespace of its interface.
+    if names.iter().any(|name| is_filter(&pins, name)) {
         netns::check(&pins)?;
     }
+
     let mut detached = Vec::new();
     let mut failed = None;
     for name in names {
@@ -45,17 +43,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
             continue;
         };
         let path = pins.pin(&name);
-        let result = Link::from_pin(&path, index).and_then(|link| {
-            // Whatever runs in it, also if the pin is of the program before.
-            if link.is_filter() {
-                return link.detach();
-            }
-            // An interface that is gone has taken its program along.
-            match link.info()?.ifindex {
-                0 => Ok(()),
-                _ => link.detach(),
-            }
-        });
+        let result = detach_pinned(&path, index);
         let state = netlink::interface(Which::Index(index)).ok().flatten();
         let interface = state.map_or_else(|| format!("#{index}"), |state| state.name);
         match result {
@@ -64,8 +52,8 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
                 failed = Some(DatapathError::Interface {
                     interface,
                     message: format!(
-                        "cannot take the {hook} program off: {error}; by hand: bpftool link \
-                         detach pinned {}, or for a filter of clsact: tc filter del dev NIC egress",
+                        "cannot detach the {hook} program: {error}; detach it manually: bpftool \
+                         link detach pinned {}, or for a clsact filter: tc filter del dev NIC egress",
                         path.display()
                     ),
                 });
@@ -75,10 +63,11 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     if let Some(error) = failed {
         return Err(error);
     }
-    // In another network namespace these numbers are other interfaces.
+
+    // In another network namespace the same ifindex means another interface.
     if netns::check(&pins).is_ok() {
-        for (index, word) in interfaces::attached(&pins).unwrap_or_default() {
-            // One that was set, and whose pin was not written any more.
+        for (index, word) in interfaces::read_attached(&pins).unwrap_or_default() {
+            // Removes a filter whose pin was never written, because the process was killed.
             let _ = clsact::remove(index);
             nic_settings::restore(index, word);
         }
@@ -86,4 +75,23 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
     pins.remove_all();
     let _ = std::fs::remove_dir(directory);
     Ok(detached)
+}
+
+fn is_filter(pins: &PinDir, name: &str) -> bool {
+    parse_link_pin(name).is_some_and(|(_, index)| {
+        Link::from_pin(&pins.pin(name), index).is_ok_and(|link| link.is_filter())
+    })
+}
+
+fn detach_pinned(path: &Path, index: u32) -> std::io::Result<()> {
+    let link = Link::from_pin(path, index)?;
+    // A filter is removed even if it runs a newer program than the pinned one.
+    if link.is_filter() {
+        return link.detach();
+    }
+    // The program of a deleted interface is detached already.
+    match link.info()?.ifindex {
+        0 => Ok(()),
+        _ => link.detach(),
+    }
 }

@@ -1,13 +1,13 @@
-//! Attaches to an interface that comes (back), at once: in a thread that waits for nothing else, so that
-//! no reading, compiling or verifying lies between the kernel's word and the link.
+//! Attaches to interfaces immediately when they appear. Runs in a thread that does nothing else, so that no
+//! reading, compiling or verifying delays the link after the kernel's notification.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use crate::attach::event::Interface;
-use crate::attach::links::{create_tc, replace_pin};
-use crate::attach::preflight::{create_xdp, preflight};
+use crate::attach::links::{attach_egress, is_attached, replace_pin};
+use crate::attach::preflight::{attach_xdp, preflight};
 use crate::attach::stacked;
 use crate::error::DatapathError;
 use crate::kernel::egress::{self, EgressKind};
@@ -15,80 +15,82 @@ use crate::kernel::forwarding;
 use crate::kernel::link::Link;
 use crate::kernel::netlink;
 use crate::maps::hook::Hook;
-use crate::maps::interfaces::{self, InterfaceTable};
+use crate::maps::interfaces::InterfaceMap;
 use crate::maps::pins::{PinDir, link_pin};
-use crate::program::entry::Shared;
+use crate::maps::shared::SharedMaps;
+use crate::program::entry::EntryObject;
 use crate::program::handles::program_fd;
 use crate::settings::{EgressHook, Topology};
 
-/// What it takes to attach: the programs that are attached, and where they stand.
+/// The programs, and all that is needed to attach them to new interfaces.
 pub struct HotplugAttacher {
     xdp: OwnedFd,
     tc: OwnedFd,
     pins: PathBuf,
     topology: Topology,
-    egress: EgressKind,
-    table: Arc<InterfaceTable>,
+    egress_hook: EgressHook,
+    interfaces: Arc<InterfaceMap>,
     wanted: Vec<Interface>,
 }
 
 impl HotplugAttacher {
-    /// None where nothing outlives the process, or another build is attached.
+    /// `None` if pins do not outlive the process, or another build is attached.
     pub(crate) fn new(
-        shared: &Shared,
+        entry: &EntryObject,
+        maps: &SharedMaps,
         wanted: &[Interface],
     ) -> Result<Option<Self>, DatapathError> {
-        let PinDir::Path(pins) = &shared.pins else {
+        let PinDir::Path(pins) = &maps.pins else {
             return Ok(None);
         };
-        if !shared.is_attached_build() {
+        if !maps.is_attached_build() {
             return Ok(None);
         }
         Ok(Some(Self {
-            xdp: program_fd(&shared.entry, "entry_xdp")?,
-            tc: program_fd(&shared.entry, "entry_tc")?,
+            xdp: program_fd(&entry.ebpf, Hook::Xdp.entry_program())?,
+            tc: program_fd(&entry.ebpf, Hook::Tc.entry_program())?,
             pins: pins.clone(),
-            topology: shared.settings.topology,
-            egress: egress::resolve(shared.settings.egress_hook),
-            table: Arc::clone(&shared.table),
+            topology: entry.settings.topology,
+            egress_hook: entry.settings.egress_hook,
+            interfaces: Arc::clone(&maps.interfaces),
             wanted: wanted.to_vec(),
         }))
     }
 
-    /// Attaches to every configured interface that is there and carries no XDP program. What fails, and
-    /// all else, is left to [`Datapath::tend`](crate::Datapath::tend), which adopts the links.
-    pub fn protect(&self) {
+    /// Attaches to every configured interface that exists and has no XDP program. Errors and all other
+    /// repairs are left to [`Datapath::reconcile`](crate::Datapath::reconcile), which adopts the links.
+    pub fn attach_new(&self) {
         if self.topology == Topology::Router && forwarding::has_ipsec_policy() {
-            self.table.hand_to_stack();
+            self.interfaces.forward_by_stack();
         }
         for interface in &stacked::resolve_wanted(&self.wanted, self.topology) {
-            let bare = netlink::interface_by_name(&interface.name);
-            if bare.is_ok_and(|state| state.is_some_and(|state| state.xdp.is_none())) {
+            let state = netlink::interface_by_name(&interface.name);
+            if state.is_ok_and(|state| state.is_some_and(|state| state.xdp.is_none())) {
                 let _ = self.attach(interface);
             }
         }
     }
 
     fn attach(&self, interface: &Interface) -> Result<(), DatapathError> {
-        let changing = &self.table.changing;
+        let changing = &self.interfaces.changing;
         let _changing = changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = preflight(interface, None, false)?;
-        let (index, pins) = (found.state.index, PinDir::Path(self.pins.clone()));
-        if found.state.xdp.is_some() {
+        let candidate = preflight(interface, None, false)?;
+        let (index, pins) = (candidate.state.index, PinDir::Path(self.pins.clone()));
+        if candidate.state.xdp.is_some() {
             return Ok(());
         }
-        interfaces::assign(&self.table, index, &interface.name)?;
-        interfaces::set_external(&self.table, index, interface.external);
-        // Egress first: a flow that the node opens must be known before its reply meets XDP.
+        self.interfaces.assign_slot(index, &interface.name)?;
+        self.interfaces.set_external(index, interface.external);
+        // Egress first: it creates the flows by which XDP admits replies.
         let pin = link_pin(&pins, Hook::Tc, index);
-        let known = Link::from_pin(&pin, index).and_then(|link| link.info());
-        let alive = known.is_ok_and(|info| info.ifindex == index);
-        if self.topology != Topology::Bridge && !alive {
-            replace_pin(&create_tc(self.egress, self.tc.as_fd(), &found)?, pin)?;
+        let known = Link::from_pin(&pin, index).ok();
+        if self.topology != Topology::Bridge && !is_attached(known.as_ref(), index) {
+            let link = attach_egress(self.egress_hook, self.tc.as_fd(), &candidate)?;
+            replace_pin(&link, pin)?;
         }
-        let link = create_xdp(self.xdp.as_fd(), &found, false)?;
+        let link = attach_xdp(self.xdp.as_fd(), &candidate, false)?;
         replace_pin(&link, link_pin(&pins, Hook::Xdp, index))?;
-        interfaces::set_judged(&self.table, index, true);
+        self.interfaces.set_filtered(index, true);
         Ok(())
     }
 }

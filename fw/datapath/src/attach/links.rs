@@ -1,3 +1,5 @@
+//! Creating, checking and pinning of links.
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -5,21 +7,21 @@ use std::path::PathBuf;
 use aya::programs::loaded_programs;
 
 use crate::attach::preflight::Candidate;
-use crate::attach::refusal;
+use crate::attach::refusal::{self, AttachStep};
 use crate::error::DatapathError;
 use crate::kernel::egress::EgressKind;
 use crate::kernel::link::Link;
 
-/// Does a link hold a program on this interface?
-pub(crate) fn alive(link: Option<&Link>, index: u32) -> bool {
+/// Whether a link holds a program on this interface.
+pub(crate) fn is_attached(link: Option<&Link>, index: u32) -> bool {
     link.is_some_and(|link| link.info().is_ok_and(|info| info.ifindex == index))
 }
 
-/// A link that cannot be pinned is closed, and its program comes off again.
+/// Pins a link, replacing a former pin. A link that cannot be pinned is detached.
 pub(crate) fn replace_pin(link: &Link, path: PathBuf) -> Result<(), DatapathError> {
     let _ = std::fs::remove_file(&path);
     link.pin(&path).map_err(|source| {
-        // A filter would stay.
+        // Dropping the link would not detach a clsact filter.
         let _ = link.detach();
         DatapathError::Map {
             name: path.display().to_string(),
@@ -29,21 +31,27 @@ pub(crate) fn replace_pin(link: &Link, path: PathBuf) -> Result<(), DatapathErro
     })
 }
 
-/// Attaches the program where what the machine sends is judged.
-pub(crate) fn create_tc(
-    kind: EgressKind,
+/// Attaches the egress program.
+///
+/// # Errors
+/// If the interface refuses it.
+pub(crate) fn attach_egress(
+    hook: EgressHook,
     program: BorrowedFd<'_>,
-    found: &Candidate<'_>,
+    candidate: &Candidate<'_>,
 ) -> Result<Link, DatapathError> {
-    let index = found.state.index;
-    let (name, created) = match kind {
-        EgressKind::Tcx => ("tcx egress", Link::tcx_egress(program, index)),
-        EgressKind::Clsact => ("clsact egress", Link::clsact_egress(program, index)),
+    let index = candidate.state.index;
+    let created = match hook {
+        EgressHook::Tcx => Link::tcx_egress(program, index),
+        EgressHook::Clsact => Link::clsact_egress(program, index),
     };
-    created.map_err(|error| refusal::of(found.interface, &found.facts, name, &error))
+    created.map_err(|error| {
+        let step = AttachStep::Egress(hook);
+        refusal::explain(candidate.interface, &candidate.capabilities, step, &error)
+    })
 }
 
-/// A loaded program.
+/// Opens a loaded program by its id.
 pub(crate) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
     let found = loaded_programs()
         .flatten()

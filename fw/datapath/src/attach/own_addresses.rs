@@ -1,4 +1,4 @@
-//! The machine's own addresses in the maps that the programs ask (`own.h`).
+//! The machine's own addresses: written to the maps that `own.h` reads, and listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,100 +12,104 @@ use ipnet::IpNet;
 use crate::attach::stacked;
 use crate::error::DatapathError;
 use crate::error::unusable;
-use crate::kernel::mmap::Mapping;
-use crate::kernel::netlink::{self, Address};
+use crate::kernel::netlink::{self, Address, InterfaceState};
 use crate::maps::cidr::CidrWords;
-use crate::program::entry::Shared;
+use crate::maps::shared::SharedMaps;
 
-const WORDS: usize = size_of::<abi::own_filter>() / 8;
+const FILTER_WORDS: usize = size_of::<abi::own_filter>() / 8;
 
-/// Reads the addresses of this network namespace and writes those that have changed; of link-local ones
-/// those of links that are judged. A new address is
-/// in the filter before it is in the table, and an old one in neither.
+/// Kinds (`OWN_*`) by address, as the map `own_addresses` holds them.
+type OwnAddresses = BTreeMap<[u64; 2], u32>;
+
+/// Reads the addresses of this network namespace and writes those that changed. Link-local addresses are
+/// limited to the links of attached interfaces. A new address enters the filter before the table, and
+/// an old one leaves the table before the filter, so that the filter never lacks an address of the
+/// table.
 ///
 /// # Errors
-/// If the kernel does not tell, or a map cannot be written.
-pub(crate) fn refresh(shared: &mut Shared, judged: &BTreeSet<u32>) -> Result<(), DatapathError> {
-    let unknown = |source| DatapathError::Map {
+/// If the kernel does not answer, or a map cannot be written.
+pub(crate) fn refresh(
+    maps: &mut SharedMaps,
+    attached: &BTreeSet<u32>,
+) -> Result<(), DatapathError> {
+    let wanted = collect(attached).map_err(|source| DatapathError::Map {
         name: "own_addresses".into(),
         operation: "read the machine's addresses for",
         source,
-    };
-    let addresses = netlink::addresses().map_err(unknown)?;
-    let near = stacked::near(&netlink::stacking().map_err(unknown)?, judged);
-    let words = |address: IpAddr| CidrWords::from(IpNet::from(address)).addr_be;
-    let mut wanted: BTreeMap<[u64; 2], u32> = BTreeMap::new();
-    let mut add = |address: IpAddr, kind: u32| *wanted.entry(words(address)).or_default() |= kind;
-    for Address {
-        net,
-        interface,
-        subnet,
-        broadcast,
-    } in addresses
-    {
-        let address = net.addr();
-        // On the wire the one is a martian; the other is one of another link. Those of IPv4 are answered
-        // for on every link.
-        let elsewhere = address.is_ipv6() && is_link_local(address) && !near.contains(&interface);
-        if address.is_loopback() || elsewhere {
-            continue;
-        }
-        add(address, abi::OWN_HOST);
-        match net {
-            // The address by which all of a subnet are meant (RFC 919), as `fib_add_ifaddr` has it; RFC 3021
-            // has none for two hosts.
-            IpNet::V4(_) => {
-                for all in subnet.into_iter().chain(broadcast) {
-                    add(all.into(), abi::OWN_BROADCAST);
-                }
-            }
-            // What comes in for a subnet behind another interface would be routed there.
-            IpNet::V6(net)
-                if net.prefix_len() <= 64
-                    && !is_link_local(address)
-                    && near.contains(&interface) =>
-            {
-                let subnet = net.addr().to_bits() >> 64 << 64;
-                add(Ipv6Addr::from_bits(subnet).into(), abi::OWN_SUBNET);
-            }
-            _ => {}
-        }
-    }
-    // Bridges, bonds and others that stand on judged interfaces may have hardware addresses of their own.
-    let stations = netlink::interfaces().map_err(unknown)?;
-    let stations = stations.iter().filter(|state| near.contains(&state.index));
-    for [a, b, c, d, e, f] in stations.filter_map(|state| state.mac) {
-        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-        *wanted.entry([u64::MAX, mac]).or_default() |= abi::OWN_STATION;
-    }
-    let wanted: BTreeMap<_, _> = wanted
-        .into_iter()
-        .take(abi::OWN_ADDRESSES as usize)
-        .collect();
-    let known: BTreeMap<[u64; 2], u32> = shared.own_addresses.iter().flatten().collect();
-    store(
-        &shared.own_filter,
-        &filter_of(known.keys().chain(wanted.keys())),
-    );
+    })?;
+    let known: OwnAddresses = maps.own_addresses.iter().flatten().collect();
+    store_filter(maps, known.keys().chain(wanted.keys()));
     for (&address, &kind) in &wanted {
         if known.get(&address) != Some(&kind) {
-            shared
-                .own_addresses
+            maps.own_addresses
                 .insert(address, kind, 0)
                 .map_err(unusable("own_addresses"))?;
         }
     }
     for address in known.keys().filter(|known| !wanted.contains_key(*known)) {
-        let _ = shared.own_addresses.remove(address);
+        let _ = maps.own_addresses.remove(address);
     }
-    store(&shared.own_filter, &filter_of(wanted.keys()));
+    store_filter(maps, wanted.keys());
     Ok(())
 }
 
-/// The addresses of this network namespace, and those of all in the subnets that it is in (IPv4).
+/// The addresses that the programs must treat as the machine's own.
+fn collect(attached: &BTreeSet<u32>) -> io::Result<OwnAddresses> {
+    let addresses = netlink::addresses()?;
+    let reachable = stacked::reachable_from(&netlink::stacking()?, attached);
+    let mut own = OwnAddresses::new();
+    for address in &addresses {
+        add_address(&mut own, address, &reachable);
+    }
+    // Bridges, bonds and other devices on attached interfaces can have MAC addresses of their own.
+    for state in netlink::interfaces()? {
+        if reachable.contains(&state.index) {
+            add_station(&mut own, &state);
+        }
+    }
+    Ok(own.into_iter().take(abi::OWN_ADDRESSES as usize).collect())
+}
+
+fn add_address(own: &mut OwnAddresses, address: &Address, reachable: &BTreeSet<u32>) {
+    let ip = address.net.addr();
+    let is_reachable = reachable.contains(&address.interface);
+    // Loopback addresses are martians on the wire. An IPv6 link-local address belongs to its link only,
+    // while the kernel answers for IPv4 link-local addresses on every link.
+    let is_foreign = ip.is_ipv6() && is_link_local(ip) && !is_reachable;
+    if ip.is_loopback() || is_foreign {
+        return;
+    }
+    let words = |ip: IpAddr| CidrWords::from(IpNet::from(ip)).addr_be;
+    let mut add = |ip: IpAddr, kind: u32| *own.entry(words(ip)).or_default() |= kind;
+    add(ip, abi::OWN_HOST);
+    match address.net {
+        // Subnet broadcast addresses (RFC 919), as `fib_add_ifaddr` computes them. By RFC 3021 a /31 has
+        // none.
+        IpNet::V4(_) => {
+            for broadcast in address.subnet.into_iter().chain(address.broadcast) {
+                add(broadcast.into(), abi::OWN_BROADCAST);
+            }
+        }
+        // The kernel would route packets for a subnet that is behind another interface.
+        IpNet::V6(net) if net.prefix_len() <= 64 && !is_link_local(ip) && is_reachable => {
+            let subnet = net.addr().to_bits() >> 64 << 64;
+            add(Ipv6Addr::from_bits(subnet).into(), abi::OWN_SUBNET);
+        }
+        IpNet::V6(_) => {}
+    }
+}
+
+fn add_station(own: &mut OwnAddresses, state: &InterfaceState) {
+    if let Some([a, b, c, d, e, f]) = state.mac {
+        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        *own.entry([u64::MAX, mac]).or_default() |= abi::OWN_STATION;
+    }
+}
+
+/// The addresses of this network namespace, and its IPv4 subnet broadcast addresses.
 ///
 /// # Errors
-/// If the kernel does not tell.
+/// If the kernel does not answer.
 pub fn machine_addresses() -> io::Result<(Vec<IpAddr>, Vec<Ipv4Addr>)> {
     let all = netlink::addresses()?;
     let own = all.iter().map(|address| address.net.addr());
@@ -118,18 +122,13 @@ pub fn machine_addresses() -> io::Result<(Vec<IpAddr>, Vec<Ipv4Addr>)> {
     Ok((own, broadcasts))
 }
 
-fn filter_of<'a>(addresses: impl Iterator<Item = &'a [u64; 2]>) -> [u64; WORDS] {
-    let mut filter = [0; WORDS];
+fn store_filter<'a>(maps: &SharedMaps, addresses: impl Iterator<Item = &'a [u64; 2]>) {
+    let mut word = [0; FILTER_WORDS];
     for [first, second] in addresses {
         let product = (first ^ second).wrapping_mul(abi::OWN_FILTER_MUL as u64);
         let bit = (product >> (64 - abi::OWN_FILTER_BITS)) as usize;
-        filter[bit / 64] |= 1 << (bit % 64);
+        word[bit / 64] |= 1 << (bit % 64);
     }
-    filter
-}
-
-fn store(words: &Mapping, filter: &[u64; WORDS]) {
-    for (to, &word) in words.words().iter().zip(filter) {
-        to.store(word, Ordering::Release);
-    }
+    let filter = abi::own_filter { word };
+    maps.own_filter.write(0, &filter, Ordering::Release);
 }

@@ -1,4 +1,4 @@
-//! An interface before anything is attached to it: is it there, and does it take a program?
+//! Checks of an interface and of the kernel before attaching, and the attaching of XDP.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -7,22 +7,25 @@ use aya::util::KernelVersion;
 use bailey_config::{Interface, XdpMode};
 
 use crate::attach::event::Interface;
-use crate::attach::refusal;
+use crate::attach::refusal::{self, AttachStep};
 use crate::error::DatapathError;
-use crate::kernel::bpf::{self, NicCapabilities};
+use crate::kernel::ethtool::{self, NicCapabilities};
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::kernel::xdp_mode::XdpMode;
 
-/// An interface that is wanted, as it was found.
+/// A configured interface that exists and has passed the checks.
 pub(crate) struct Candidate<'a> {
     pub(crate) interface: &'a Interface,
     pub(crate) state: InterfaceState,
-    pub(crate) facts: NicCapabilities,
+    pub(crate) capabilities: NicCapabilities,
 }
 
-/// Looks an interface up; one that can be told to refuse is refused before anything is attached.
-/// `ours` is the XDP program that is attached there already.
+/// Checks an interface without changing it. `ours` is the id of Bailey's XDP program on it; with
+/// `replace`, another XDP program is accepted.
+///
+/// # Errors
+/// If the interface does not exist, has LRO enabled, or carries another XDP program.
 pub(crate) fn preflight(
     interface: &Interface,
     ours: Option<u32>,
@@ -37,10 +40,11 @@ pub(crate) fn preflight(
         .ok_or_else(|| DatapathError::NoInterface {
             interface: interface.name.clone(),
         })?;
-    let facts = bpf::probe_nic(&interface.name).map_err(|error| fail(error.to_string()))?;
-    if interface.mode == XdpMode::Native && facts.lro == Some(true) {
+    let capabilities =
+        ethtool::probe_nic(&interface.name).map_err(|error| fail(error.to_string()))?;
+    if interface.mode == XdpMode::Native && capabilities.lro == Some(true) {
         return Err(fail(format!(
-            "large receive offload is on, and XDP cannot see joined packets; turn it off: \
+            "large receive offload (LRO) is on, and XDP cannot read merged packets; turn it off: \
              ethtool -K {} lro off",
             interface.name
         )));
@@ -54,11 +58,14 @@ pub(crate) fn preflight(
     Ok(Candidate {
         interface,
         state,
-        facts,
+        capabilities,
     })
 }
 
-/// What no interface can make up for.
+/// Checks that the kernel is supported.
+///
+/// # Errors
+/// If the kernel is PREEMPT_RT, or older than Linux 6.1.
 pub(crate) fn check_kernel() -> Result<(), DatapathError> {
     let version = rustix::system::uname()
         .version()
@@ -80,23 +87,27 @@ pub(crate) fn check_kernel() -> Result<(), DatapathError> {
     Ok(())
 }
 
-/// Attaches the XDP program; with `replace`, in the place of another's.
-pub(crate) fn create_xdp(
+/// Attaches the XDP program; with `replace`, detaches another program first.
+///
+/// # Errors
+/// If the interface refuses the program, or carries another one and `replace` is not set.
+pub(crate) fn attach_xdp(
     program: BorrowedFd<'_>,
-    found: &Candidate<'_>,
+    candidate: &Candidate<'_>,
     replace: bool,
 ) -> Result<Link, DatapathError> {
     let Candidate {
         interface,
         state,
-        facts,
-    } = found;
-    let create = || Link::xdp(program, state.index, xdp_flags(interface.mode));
+        capabilities,
+    } = candidate;
+    let refused = |step: AttachStep, error: &io::Error| {
+        refusal::explain(interface, capabilities, step, error)
+    };
+    let create = || Link::xdp(program, state.index, interface.mode.flags());
     let link = match create() {
         Err(error) if replace && is_occupied(&error) => {
-            remove_foreign(state).map_err(|error| {
-                refusal::of(interface, facts, "removing the other program", &error)
-            })?;
+            detach_foreign(state).map_err(|error| refused(AttachStep::RemoveForeign, &error))?;
             create()
         }
         result => result,
@@ -105,25 +116,17 @@ pub(crate) fn create_xdp(
         if is_occupied(&error) {
             refusal::occupied(interface)
         } else {
-            refusal::of(interface, facts, xdp_name(interface.mode), &error)
+            refused(AttachStep::Xdp(interface.mode), &error)
         }
     })
-}
-
-/// What a refusal calls the hook.
-pub(crate) fn xdp_name(mode: XdpMode) -> &'static str {
-    match mode {
-        XdpMode::Native => "native XDP",
-        XdpMode::Generic => "generic XDP",
-    }
 }
 
 fn is_occupied(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
 }
 
-/// Takes somebody else's XDP program off.
-fn remove_foreign(state: &InterfaceState) -> io::Result<()> {
+/// Detaches the XDP program of another owner.
+fn detach_foreign(state: &InterfaceState) -> io::Result<()> {
     let Some(xdp) = state.xdp else {
         return Ok(());
     };

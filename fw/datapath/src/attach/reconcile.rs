@@ -1,284 +1,308 @@
-//! Compares what is attached with what should be, and sets right what can be.
+//! Reconciliation: compares the attached programs with the configuration and repairs differences.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 
-use aya::programs::{SchedClassifier, TcAttachType};
-use bailey_config::{Interface, Topology};
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 
-use crate::attach::attachments::{Attached, Attachments};
-use crate::attach::bridge;
+use crate::attach::attachment::{Attachment, XdpState};
+use crate::attach::attachments::Attachments;
 use crate::attach::event::{Interface, InterfaceChange, InterfaceEvent};
-use crate::attach::links::{alive, replace_pin};
-use crate::attach::own_addresses;
+use crate::attach::links::{is_attached, replace_pin};
+use crate::attach::{bridge, own_addresses};
 use crate::error::DatapathError;
 use crate::kernel::egress::{self, EgressKind};
 use crate::kernel::link::Link;
-use crate::kernel::netlink::{self, Which};
+use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::maps::hook::Hook;
-use crate::maps::interfaces;
 use crate::maps::pins::{link_pin, parse_link_pin};
-use crate::program::entry::Shared;
+use crate::maps::shared::SharedMaps;
+use crate::program::entry::EntryObject;
 use crate::program::handles::program_fd;
 use crate::settings::{EgressHook, Topology};
 
 impl Attachments {
-    /// Compares what is attached with what should be, and sets right what can be. Called when an
-    /// interface changed, and from time to time.
-    pub(crate) fn tend(
+    /// Compares the attached programs with the configuration and repairs differences. Runs after each
+    /// change of an interface, and periodically.
+    pub(crate) fn reconcile(
         &mut self,
-        shared: &mut Shared,
+        entry: &EntryObject,
+        maps: &mut SharedMaps,
         wanted: &[Interface],
         replace: bool,
     ) -> Vec<InterfaceEvent> {
-        let table = Arc::clone(&shared.table);
-        let changing = table.changing.lock();
+        let interfaces = Arc::clone(&maps.interfaces);
+        let changing = interfaces.changing.lock();
         let _changing = changing.unwrap_or_else(PoisonError::into_inner);
-        let mut events = self.look(shared, wanted);
-        events.extend(self.adopt_new(shared));
-        events.extend(self.pin_again(shared));
-        events.extend(self.stay_first(shared));
+
+        // Learn what changed since the last run.
+        let mut events = self.poll_interfaces(maps, wanted);
+        events.extend(self.adopt_new_links(maps));
+
+        // Repair pins, positions and missing programs.
+        events.extend(self.restore_pins(maps));
+        events.extend(self.restore_first_position(entry, maps));
         for interface in wanted {
-            events.extend(self.attach_one(shared, interface, replace));
+            events.extend(self.attach_one(entry, maps, interface, replace));
         }
+
+        // Update the maps that depend on the set of interfaces.
+        const OWN_ADDRESSES: &str = "own addresses";
         let indices = self.by_index.keys().copied().collect();
-        if let Err(error) = own_addresses::refresh(shared, &indices) {
-            events.extend(self.refused("own addresses", error));
-        } else {
-            self.absent.remove("own addresses");
+        match own_addresses::refresh(maps, &indices) {
+            Err(error) => events.extend(self.reporter.fail(OWN_ADDRESSES, error)),
+            Ok(()) => {
+                self.reporter.end_failure(OWN_ADDRESSES);
+            }
         }
-        if shared.settings.topology == Topology::Bridge {
-            events.extend(self.tend_bridge(shared, wanted));
+        match entry.settings.topology {
+            Topology::Host => {}
+            Topology::Bridge => events.extend(self.reconcile_bridge(maps, wanted)),
+            Topology::Router => {
+                if let Err(error) = self.open_ports(maps) {
+                    events.extend(self.reporter.fail("router", error));
+                }
+            }
         }
-        if shared.settings.topology == Topology::Router
-            && let Err(error) = self.open_ports(shared)
-        {
-            events.extend(self.refused("router", error));
-        }
-        self.mark(shared);
+        self.sync_interface_map(entry, maps);
         events
     }
 
-    /// Links that the guardian has made since.
-    pub(super) fn adopt_new(&mut self, shared: &Shared) -> Vec<InterfaceEvent> {
+    /// Adopts links that the hotplug thread has created.
+    fn adopt_new_links(&mut self, maps: &SharedMaps) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
-        for name in shared.pins.names() {
+        for name in maps.pins.names() {
             let Some((hook, index)) = parse_link_pin(&name) else {
                 continue;
             };
-            let known = self.by_index.get(&index).and_then(|attached| match hook {
-                Hook::Xdp => attached.xdp.as_ref(),
-                Hook::Tc => attached.tc.as_ref(),
+            let known = self.by_index.get(&index).and_then(|a| match hook {
+                Hook::Xdp => a.xdp.link(),
+                Hook::Tc => a.tc.as_ref(),
             });
-            if alive(known, index) {
+            if is_attached(known, index) {
                 continue;
             }
-            let link = Link::from_pin(&shared.pins.pin(&name), index).ok();
-            if !alive(link.as_ref(), index) {
+            let link = Link::from_pin(&maps.pins.pin(&name), index).ok();
+            let Some(link) = link.filter(|link| is_attached(Some(link), index)) else {
                 continue;
-            }
-            let attached = self.by_index.entry(index).or_default();
-            attached.name = interfaces::name_of(&shared.table, index);
-            if hook == Hook::Xdp {
-                attached.xdp = link;
-                attached.told = true;
-                events.push(attached.event(InterfaceChange::Attached));
-                self.absent.remove(&attached.name);
-            } else {
-                attached.tc = link;
+            };
+            let attachment = self.by_index.entry(index).or_default();
+            attachment.name = maps.interfaces.name_of(index);
+            match hook {
+                Hook::Xdp => {
+                    attachment.xdp = XdpState::Attached(link);
+                    self.reporter.mark_attached(index);
+                    events.push(attachment.event(InterfaceChange::Attached));
+                    self.reporter.end_failure(&attachment.name);
+                }
+                Hook::Tc => attachment.tc = Some(link),
             }
         }
         events
     }
 
-    /// Has every link its pin?
-    pub(crate) fn are_pinned(&self, shared: &Shared) -> bool {
-        self.by_index.iter().all(|(&index, attached)| {
-            let pinned = |hook, link: &Option<Link>| {
-                link.is_none() || link_pin(&shared.pins, hook, index).exists()
-            };
-            pinned(Hook::Xdp, &attached.xdp) && pinned(Hook::Tc, &attached.tc)
+    /// Whether every link is pinned.
+    pub(crate) fn are_pinned(&self, maps: &SharedMaps) -> bool {
+        self.links()
+            .all(|(hook, index, _)| link_pin(&maps.pins, hook, index).exists())
+    }
+
+    fn links(&self) -> impl Iterator<Item = (Hook, u32, &Link)> {
+        self.by_index.iter().flat_map(|(&index, attachment)| {
+            let xdp = attachment.xdp.link();
+            [(Hook::Xdp, xdp), (Hook::Tc, attachment.tc.as_ref())]
+                .into_iter()
+                .filter_map(move |(hook, link)| Some((hook, index, link?)))
         })
     }
 
-    /// Pins that somebody removed: without them what is attached would end with this process.
-    pub(super) fn pin_again(&mut self, shared: &Shared) -> Option<InterfaceEvent> {
+    /// Pins maps and links again whose pins were removed. Without pins, the attached programs would end
+    /// with this process.
+    fn restore_pins(&mut self, maps: &SharedMaps) -> Option<InterfaceEvent> {
         const PINS: &str = "pins";
-        let mut lost = shared.lost_pins();
-        let links = self.by_index.iter().flat_map(|(&index, attached)| {
-            [
-                (Hook::Xdp, attached.xdp.as_ref()),
-                (Hook::Tc, attached.tc.as_ref()),
-            ]
-            .into_iter()
-            .filter_map(move |(hook, link)| Some((link_pin(&shared.pins, hook, index), link?)))
-        });
-        let links: Vec<_> = links.filter(|(path, _)| !path.exists()).collect();
-        lost += links.len();
-        if lost == 0 {
-            let known = self.absent.remove(PINS).is_some();
-            return known.then(|| InterfaceEvent::new(PINS, InterfaceChange::Recovered));
+        let unpinned: Vec<_> = self
+            .links()
+            .map(|(hook, index, link)| (link_pin(&maps.pins, hook, index), link))
+            .filter(|(path, _)| !path.exists())
+            .collect();
+        let missing = maps.missing_pin_count() + unpinned.len();
+        if missing == 0 {
+            return self.reporter.recover(PINS);
         }
-        let made = shared.pin_again().and_then(|()| {
-            links.iter().try_for_each(|(path, link)| {
+        let restored = maps.restore_pins().and_then(|()| {
+            unpinned.iter().try_for_each(|(path, link)| {
                 link.pin(path)
                     .map_err(DatapathError::map(PINS, "pin a link again"))
             })
         });
-        match made {
+        match restored {
             Ok(()) => Some(InterfaceEvent::new(
                 PINS,
-                InterfaceChange::PinsRestored(lost),
+                InterfaceChange::PinsRestored(missing),
             )),
-            Err(error) => self.refused(PINS, error),
+            Err(error) => self.reporter.fail(PINS, error),
         }
     }
 
-    /// A program before ours decides what ours never sees.
-    pub(super) fn stay_first(&mut self, shared: &Shared) -> Vec<InterfaceEvent> {
+    /// Moves Bailey's egress program before programs that were attached before it: they could pass
+    /// packets that Bailey's program never sees.
+    fn restore_first_position(
+        &mut self,
+        entry: &EntryObject,
+        maps: &SharedMaps,
+    ) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
-        if egress::resolve(shared.settings.egress_hook) != EgressKind::Tcx {
+        if entry.settings.egress_hook != EgressHook::Tcx {
             return events;
         }
-        for (&index, attached) in &mut self.by_index {
-            let Some(ours) = attached.tc.as_ref().and_then(|link| link.info().ok()) else {
+        for (&index, attachment) in &mut self.by_index {
+            let Some(before) = programs_before_ours(attachment) else {
                 continue;
             };
-            let name = attached.current_name().to_owned();
-            let Ok((_, programs)) = SchedClassifier::query_tcx(&name, TcAttachType::Egress) else {
-                continue;
-            };
-            let before: Vec<String> = programs
-                .iter()
-                .take_while(|program| program.id() != ours.program)
-                .map(|program| {
-                    let name = program.name_as_str().unwrap_or("unnamed");
-                    format!("{name} (id {})", program.id())
-                })
-                .collect();
-            if before.is_empty() || before.len() == programs.len() {
-                continue;
-            }
-            let moved = program_fd(&shared.entry, "entry_tc").and_then(|program| {
+            let name = attachment.current_name().to_owned();
+            let moved = program_fd(&entry.ebpf, Hook::Tc.entry_program()).and_then(|program| {
                 let link = Link::tcx_egress(program.as_fd(), index);
                 let link = link.map_err(DatapathError::map(&name, "attach before others"))?;
-                replace_pin(&link, link_pin(&shared.pins, Hook::Tc, index))?;
+                replace_pin(&link, link_pin(&maps.pins, Hook::Tc, index))?;
                 Ok(link)
             });
             match moved {
                 Ok(link) => {
-                    // Ours is in front; the one behind has nothing left to do.
-                    let behind = attached.tc.replace(link);
-                    if let Some(behind) = behind {
-                        let _ = behind.detach();
+                    // The new link is first, so the former one is no longer needed.
+                    if let Some(former) = attachment.tc.replace(link) {
+                        let _ = former.detach();
                     }
-                    events.push(attached.event(InterfaceChange::Displaced(before.join(", "))));
+                    events.push(attachment.event(InterfaceChange::Displaced(before)));
                 }
-                Err(error) => events.push(attached.event(InterfaceChange::AttachFailed(error))),
+                Err(error) => events.push(attachment.event(InterfaceChange::AttachFailed(error))),
             }
         }
         events
     }
 
-    pub(super) fn tend_bridge(
+    fn reconcile_bridge(
         &mut self,
-        shared: &mut Shared,
+        maps: &mut SharedMaps,
         wanted: &[Interface],
     ) -> Option<InterfaceEvent> {
         const BRIDGE: &str = "bridge";
-        // One side per name: who has it now, before who had it once.
-        let side_of = |interface: &Interface| {
-            let named = |attached: &Attached| {
-                let now = attached.seen.as_ref().map(|(name, _)| name);
+        // One port per name: the interface that has the name now, else the one attached under it.
+        let port_of = |interface: &Interface| {
+            let has_name = |attachment: &Attachment| {
+                let now = attachment.last_seen.as_ref().map(|(name, _)| name);
                 now == Some(&interface.name)
             };
-            let judged = || self.by_index.iter().filter(|(_, a)| a.xdp.is_some());
-            judged()
-                .find(|(_, attached)| named(attached))
-                .or_else(|| judged().find(|(_, attached)| attached.name == interface.name))
+            let filtered = || self.by_index.iter().filter(|(_, a)| a.is_filtered());
+            filtered()
+                .find(|(_, attachment)| has_name(attachment))
+                .or_else(|| filtered().find(|(_, a)| a.name == interface.name))
                 .map(|(&index, _)| index)
         };
-        let sides: Vec<u32> = wanted.iter().filter_map(side_of).collect();
-        match bridge::connect(shared, &sides) {
-            Err(error) => self.refused(BRIDGE, error),
-            Ok(()) => {
-                let was_absent = self.absent.remove(BRIDGE).is_some();
-                was_absent.then(|| InterfaceEvent::new(BRIDGE, InterfaceChange::Recovered))
-            }
+        let ports: Vec<u32> = wanted.iter().filter_map(port_of).collect();
+        match bridge::connect(maps, &ports) {
+            Err(error) => self.reporter.fail(BRIDGE, error),
+            Ok(()) => self.reporter.recover(BRIDGE),
         }
     }
 
-    /// What became of the interfaces that are attached.
-    pub(super) fn look(&mut self, shared: &Shared, wanted: &[Interface]) -> Vec<InterfaceEvent> {
+    /// Reads the state of the attached interfaces and reports changes.
+    fn poll_interfaces(&mut self, maps: &SharedMaps, wanted: &[Interface]) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         let mut names: BTreeMap<String, u32> = BTreeMap::new();
-        for attached in self.by_index.values() {
-            *names.entry(attached.name.clone()).or_default() += 1;
+        for attachment in self.by_index.values() {
+            *names.entry(attachment.name.clone()).or_default() += 1;
         }
-        for (&index, attached) in &mut self.by_index {
+        for (&index, attachment) in &mut self.by_index {
             let Ok(state) = netlink::interface(Which::Index(index)) else {
                 continue;
             };
             let Some(state) = state else {
-                // Unless another has taken its name.
-                if names.get(&attached.name) == Some(&1) {
-                    events.push(attached.event(InterfaceChange::Removed));
+                // If another interface has taken the name, the name is still protected.
+                if names.get(&attachment.name) == Some(&1) {
+                    events.push(attachment.event(InterfaceChange::Removed));
                 }
-                gone.push(index);
+                removed.push(index);
                 continue;
             };
-            if !alive(attached.xdp.as_ref(), index) {
-                interfaces::set_judged(&shared.table, index, false);
-                if attached.xdp.take().is_some() {
-                    events.push(attached.event(InterfaceChange::Detached("XDP")));
-                }
-            }
-            if attached.tc.is_some() && !alive(attached.tc.as_ref(), index) {
-                attached.tc = None;
-                events.push(attached.event(InterfaceChange::Detached("egress")));
-            }
-            let now = (state.name.clone(), state.running);
-            let before = attached.seen.replace(now);
-            let (name, running) = before.unwrap_or_else(|| (attached.name.clone(), state.running));
-            if name != state.name && state.name == attached.name {
-                events.push(attached.event(InterfaceChange::Recovered));
-            } else if state.name != attached.name
-                && wanted.iter().any(|interface| interface.name == state.name)
-            {
-                // It has taken a name that is configured; its counters go with the name.
-                events.push(attached.event(InterfaceChange::Recovered));
-                attached.name.clone_from(&state.name);
-                let _ = interfaces::assign(&shared.table, index, &state.name);
-            } else if name != state.name {
-                events.push(attached.event(InterfaceChange::Renamed(state.name.clone())));
-            }
-            if running != state.running {
-                let change = if state.running {
-                    InterfaceChange::Up
-                } else {
-                    InterfaceChange::Down
-                };
-                events.push(attached.event(change));
-            }
+            poll_links(maps, attachment, index, &mut events);
+            poll_state(maps, attachment, &state, wanted, &mut events);
         }
-        for index in gone {
-            self.remove(shared, Hook::Xdp, index);
-            self.remove(shared, Hook::Tc, index);
+        for index in removed {
+            self.remove(maps, Hook::Xdp, index);
+            self.remove(maps, Hook::Tc, index);
         }
         events
     }
+}
 
-    /// Told once, until it is another refusal.
-    pub(super) fn refused(
-        &mut self,
-        interface: &str,
-        error: DatapathError,
-    ) -> Option<InterfaceEvent> {
-        let text = error.to_string();
-        let known = self.absent.insert(interface.to_owned(), text.clone());
-        (known != Some(text))
-            .then(|| InterfaceEvent::new(interface, InterfaceChange::AttachFailed(error)))
+/// Names of the tcx programs that run before Bailey's, if there are any.
+fn programs_before_ours(attachment: &Attachment) -> Option<String> {
+    let ours = attachment.tc.as_ref()?.info().ok()?;
+    let name = attachment.current_name();
+    let (_, programs) = SchedClassifier::query_tcx(name, TcAttachType::Egress).ok()?;
+    let describe = |program: &ProgramInfo| {
+        let name = program.name_as_str().unwrap_or("unnamed");
+        format!("{name} (id {})", program.id())
+    };
+    let before: Vec<String> = programs
+        .iter()
+        .take_while(|program| program.id() != ours.program)
+        .map(describe)
+        .collect();
+    // If all programs are "before", Bailey's is not among them.
+    let is_displaced = !before.is_empty() && before.len() < programs.len();
+    is_displaced.then(|| before.join(", "))
+}
+
+/// Detects programs that another process has detached.
+fn poll_links(
+    maps: &SharedMaps,
+    attachment: &mut Attachment,
+    index: u32,
+    events: &mut Vec<InterfaceEvent>,
+) {
+    if !is_attached(attachment.xdp.link(), index) {
+        maps.interfaces.set_filtered(index, false);
+        if attachment.xdp.take_link().is_some() {
+            events.push(attachment.event(InterfaceChange::Detached("XDP")));
+        }
+    }
+    if attachment.tc.is_some() && !is_attached(attachment.tc.as_ref(), index) {
+        attachment.tc = None;
+        events.push(attachment.event(InterfaceChange::Detached("egress")));
+    }
+}
+
+/// Detects changes of the interface's name and carrier.
+fn poll_state(
+    maps: &SharedMaps,
+    attachment: &mut Attachment,
+    state: &InterfaceState,
+    wanted: &[Interface],
+    events: &mut Vec<InterfaceEvent>,
+) {
+    let now = (state.name.clone(), state.running);
+    let before = attachment.last_seen.replace(now);
+    let (name, running) = before.unwrap_or_else(|| (attachment.name.clone(), state.running));
+    let is_configured = |name: &str| wanted.iter().any(|interface| interface.name == name);
+    if name != state.name && state.name == attachment.name {
+        events.push(attachment.event(InterfaceChange::Recovered));
+    } else if state.name != attachment.name && is_configured(&state.name) {
+        // The interface has taken a configured name, and with it the name's counters.
+        events.push(attachment.event(InterfaceChange::Recovered));
+        attachment.name.clone_from(&state.name);
+        let _ = maps.interfaces.assign_slot(state.index, &state.name);
+    } else if name != state.name {
+        events.push(attachment.event(InterfaceChange::Renamed(state.name.clone())));
+    }
+    if running != state.running {
+        let change = if state.running {
+            InterfaceChange::Up
+        } else {
+            InterfaceChange::Down
+        };
+        events.push(attachment.event(change));
     }
 }

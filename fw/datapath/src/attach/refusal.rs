@@ -1,5 +1,6 @@
-//! Why an interface does not take a program, and what to change.
+//! Errors of interfaces that refuse a program, with the usual cause and the remedy.
 
+use std::fmt;
 use std::io;
 
 use aya::programs::loaded_programs;
@@ -7,34 +8,70 @@ use bailey_config::Interface;
 
 use crate::attach::event::Interface;
 use crate::error::DatapathError;
-use crate::kernel::bpf::NicCapabilities;
+use crate::kernel::ethtool::NicCapabilities;
 use crate::kernel::netlink::{self, Which};
+use crate::kernel::xdp_mode::XdpMode;
+use crate::settings::EgressHook;
 
-/// Turns an errno into the cause that it has with common drivers.
-pub(crate) fn of(
+/// The step of attaching that an interface refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttachStep {
+    /// Attaching the XDP program.
+    Xdp(XdpMode),
+    /// Attaching the egress program.
+    Egress(EgressHook),
+    /// Detaching another XDP program.
+    RemoveForeign,
+}
+
+impl fmt::Display for AttachStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Xdp(XdpMode::Native) => "native XDP",
+            Self::Xdp(XdpMode::Generic) => "generic XDP",
+            Self::Egress(EgressHook::Tcx) => "tcx egress",
+            Self::Egress(EgressHook::Clsact) => "clsact egress",
+            Self::RemoveForeign => "removing the other program",
+        })
+    }
+}
+
+/// Explains an errno by its usual cause in common drivers.
+pub(crate) fn explain(
     interface: &Interface,
-    facts: &NicCapabilities,
-    hook: &str,
+    capabilities: &NicCapabilities,
+    step: AttachStep,
     error: &io::Error,
 ) -> DatapathError {
     let errno = error.raw_os_error();
     let name = &interface.name;
-    let driver = facts.driver.as_deref().unwrap_or("unknown");
-    let mtu = facts
+    let driver = capabilities.driver.as_deref().unwrap_or("unknown");
+    let mtu = capabilities
         .mtu
         .map_or_else(|| "unknown".to_owned(), |mtu| mtu.to_string());
-    let cause = match errno {
-        // What follows is about drivers; a filter or tcx program needs none.
-        _ if hook.contains("egress") => error.to_string(),
+    let cause = match step {
+        // Egress hooks need nothing of the driver.
+        AttachStep::Egress(_) => error.to_string(),
+        AttachStep::Xdp(_) | AttachStep::RemoveForeign => driver_cause(name, &mtu, error),
+    };
+    let number = errno.map_or_else(String::new, |errno| format!(", errno {errno}"));
+    DatapathError::Interface {
+        interface: name.clone(),
+        message: format!("{step} refused (driver {driver}, MTU {mtu}{number}): {cause}"),
+    }
+}
+
+fn driver_cause(name: &str, mtu: &str, error: &io::Error) -> String {
+    match error.raw_os_error() {
         Some(libc::EOPNOTSUPP) => {
             "the driver has no native XDP; set xdp_mode = \"generic\" for this interface, or use \
              another NIC"
                 .to_owned()
         }
         Some(libc::ERANGE | libc::EINVAL) => format!(
-            "the MTU (here {mtu}, or the peer's) is too large for XDP in one buffer, or an \
-             offload stands in the way; try `ip link set {name} mtu 1500` and `ethtool -K {name} \
-             lro off gro-hw off`"
+            "the MTU (here {mtu}, or the peer's) is too large for XDP in one buffer, or an offload \
+             conflicts with XDP; try `ip link set {name} mtu 1500` and `ethtool -K {name} lro off \
+             gro-hw off`"
         ),
         Some(libc::ENOSPC | libc::ENOMEM) => {
             format!("the driver has too few queues for XDP; lower them with `ethtool -L {name}`")
@@ -43,15 +80,10 @@ pub(crate) fn of(
             "not permitted; CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are needed".to_owned()
         }
         _ => error.to_string(),
-    };
-    let number = errno.map_or_else(String::new, |errno| format!(", errno {errno}"));
-    DatapathError::Interface {
-        interface: name.clone(),
-        message: format!("{hook} refused (driver {driver}, MTU {mtu}{number}): {cause}"),
     }
 }
 
-/// Somebody else's XDP program is on the interface.
+/// The error for an interface that carries another XDP program.
 pub(crate) fn occupied(interface: &Interface) -> DatapathError {
     let state = netlink::interface(Which::Name(&interface.name));
     let id = state
@@ -59,17 +91,17 @@ pub(crate) fn occupied(interface: &Interface) -> DatapathError {
         .flatten()
         .and_then(|state| state.xdp)
         .map(|xdp| xdp.program);
-    let who = id.map_or_else(
+    let program = id.map_or_else(
         || "an unknown XDP program".to_owned(),
         |id| format!("the XDP program {:?} (id {id})", program_name(id)),
     );
     DatapathError::Occupied {
         interface: interface.name.clone(),
-        message: format!("{who} is attached; `bailey run --replace` takes its place"),
+        message: format!("{program} is attached; `bailey run --replace` replaces it"),
     }
 }
 
-/// The name of a loaded program.
+/// Name of a loaded program; empty if there is no program with this id.
 pub fn program_name(id: u32) -> String {
     loaded_programs()
         .flatten()

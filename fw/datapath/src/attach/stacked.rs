@@ -1,5 +1,5 @@
-//! Interfaces on top of those that XDP judges: VLANs and bonds. What came in through one was
-//! judged below it, if all that is below it is attached to, and is not judged again at egress.
+//! VLAN and bond devices stacked on filtered interfaces. If all interfaces below a device are filtered,
+//! its packets were filtered there, and the egress program does not evaluate them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,39 +9,39 @@ use bailey_config::{Interface, Topology};
 
 use crate::attach::event::Interface;
 use crate::kernel::netlink::{self, Stacking, Which};
-use crate::maps::interfaces;
-use crate::program::entry::Shared;
+use crate::maps::interfaces::{InterfaceMap, high_bits};
+use crate::settings::Topology;
 
-/// Marks them in the map of interfaces, and unmarks what is none any more. Without an answer of the
-/// kernel nothing changes: a packet that is judged twice meets its flow.
-pub(crate) fn sync_flags(shared: &Shared, judged: &BTreeSet<u32>) {
+/// Updates the flags of stacked devices in the interface map. Without an answer of the kernel the flags
+/// stay; a packet that is then evaluated twice matches its own flow.
+pub(crate) fn sync_flags(interfaces: &InterfaceMap, filtered: &BTreeSet<u32>) {
     let Ok(links) = netlink::stacking() else {
         return;
     };
-    let uppers = uppers(&links, judged);
-    let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_EVALUATED);
-    for index in interfaces::uppers(&shared.table) {
-        if !uppers.contains(&index) {
-            interfaces::store(&shared.table, index, 0);
+    let stacked = stacked_devices(&links, filtered);
+    let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_JUDGED);
+    for index in interfaces.stacked_indices() {
+        if !stacked.contains(&index) {
+            interfaces.store(index, 0);
         }
     }
-    // The place of one that is attached to is not for an upper of like number.
-    let slot = u64::from(abi::INTERFACE_SLOT_MASK);
-    let free = |index: &u32| interfaces::load(&shared.table, *index) & slot == 0;
-    for index in uppers.into_iter().filter(free) {
-        let word = flags | interfaces::high_bits(index);
-        interfaces::store(&shared.table, index, word);
+    // An attached interface whose ifindex has the same low bits keeps the word.
+    for index in stacked
+        .into_iter()
+        .filter(|&index| !interfaces.has_slot(index))
+    {
+        interfaces.store(index, flags | high_bits(index));
     }
 }
 
-/// Those of which everything below is judged.
-fn uppers(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
+/// The devices below which all interfaces are filtered.
+fn stacked_devices(links: &[Stacking], filtered: &BTreeSet<u32>) -> BTreeSet<u32> {
     let mut below: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for link in links {
         if let Some(lower) = link.lower {
             below.entry(link.index).or_default().push(lower);
         }
-        // A bridge may get a member any time that nobody judges, also with the daemon dead.
+        // Bonds only: a bridge can get an unfiltered member at any time, also while no daemon runs.
         let master = link.master.filter(|master| {
             let found = links.iter().find(|link| link.index == *master);
             found.is_some_and(|link| link.is_bond)
@@ -52,7 +52,7 @@ fn uppers(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
     }
     let mut found = BTreeSet::new();
     loop {
-        let known = |index: &u32| judged.contains(index) || found.contains(index);
+        let known = |index: &u32| filtered.contains(index) || found.contains(index);
         let more: Vec<u32> = below
             .iter()
             .filter(|(index, lowers)| !known(index) && lowers.iter().all(known))
@@ -65,56 +65,56 @@ fn uppers(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
     }
 }
 
-/// Interfaces of which some packets come through those that are judged: these, and what stands on any
-/// of them.
-pub(crate) fn near(links: &[Stacking], judged: &BTreeSet<u32>) -> BTreeSet<u32> {
-    let mut near = judged.clone();
+/// The given interfaces and all devices stacked on any of them.
+pub(crate) fn reachable_from(links: &[Stacking], indices: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut reachable = indices.clone();
     loop {
-        let before = near.len();
+        let before = reachable.len();
         for link in links {
             let below = link.lower.or(link.shares);
-            if below.is_some_and(|below| near.contains(&below)) {
-                near.insert(link.index);
+            if below.is_some_and(|below| reachable.contains(&below)) {
+                reachable.insert(link.index);
             }
-            if let Some(master) = link.master.filter(|_| near.contains(&link.index)) {
-                near.insert(master);
+            if let Some(master) = link.master.filter(|_| reachable.contains(&link.index)) {
+                reachable.insert(master);
             }
         }
-        if near.len() == before {
-            return near;
+        if reachable.len() == before {
+            return reachable;
         }
     }
 }
 
-/// The interfaces of these numbers and what stands on them (bonds, VLANs, bridges, macvlans): numbers and
-/// names. The stack has packets come in through these.
+/// Ifindex and name of the given interfaces and of all devices stacked on them (bonds, VLANs, bridges,
+/// macvlans). The kernel network stack receives packets on these.
 ///
 /// # Errors
-/// If the kernel does not tell.
+/// If the kernel does not answer.
 pub fn with_stacked(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>> {
     let links = netlink::stacking()?;
-    let near = near(&links, indices);
-    let links = links.into_iter().filter(|link| near.contains(&link.index));
+    let reachable = reachable_from(&links, indices);
+    let links = links.into_iter();
+    let links = links.filter(|link| reachable.contains(&link.index));
     Ok(links.map(|link| (link.index, link.name)).collect())
 }
 
-/// The interfaces that are wanted, by the names that they have now; and the other members of their bonds,
-/// as a packet that arrives through one member may as well arrive through another. (A bridge has two
-/// interfaces, whatever they are members of.)
+/// Resolves configured interfaces to their current names, and adds the other members of their bonds,
+/// because packets can arrive on any member. (A bridge has exactly two ports, also if they are bond
+/// members.)
 pub(crate) fn resolve_wanted(wanted: &[Interface], topology: Topology) -> Vec<Interface> {
-    let mut all = by_own_names(wanted);
+    let mut all = with_primary_names(wanted);
     if topology != Topology::Bridge
         && let Ok(links) = netlink::stacking()
     {
-        let siblings = siblings(&links, &all);
-        all.extend(siblings);
+        let members = other_bond_members(&links, &all);
+        all.extend(members);
     }
     all
 }
 
-/// The same interfaces by their own names: the configuration may know one by an alternative name
-/// (`ip link property add`). What is not there keeps the name that it was given.
-fn by_own_names(wanted: &[Interface]) -> Vec<Interface> {
+/// The same interfaces by their primary names: the configuration can contain alternative names
+/// (`ip link property add`). An interface that does not exist keeps its configured name.
+fn with_primary_names(wanted: &[Interface]) -> Vec<Interface> {
     let mut own = wanted.to_vec();
     for interface in &mut own {
         if let Ok(Some(state)) = netlink::interface(Which::Name(&interface.name)) {
@@ -124,7 +124,8 @@ fn by_own_names(wanted: &[Interface]) -> Vec<Interface> {
     own
 }
 
-fn siblings(links: &[Stacking], wanted: &[Interface]) -> Vec<Interface> {
+/// Members of the bonds of `wanted` that are not in `wanted`.
+fn other_bond_members(links: &[Stacking], wanted: &[Interface]) -> Vec<Interface> {
     let bond_of = |link: &Stacking| {
         let master = link.master?;
         let is_bond = |other: &&Stacking| other.index == master && other.is_bond;
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_bond_go_together() {
+    fn all_members_of_a_bond_are_attached() {
         // 2 and 3 in bond 4; 5 in bridge 6.
         let links = [
             link(2, None, Some(4)),
@@ -182,18 +183,18 @@ mod tests {
             external: true,
         };
         let names = |wanted: &[Interface]| {
-            let found = siblings(&links, wanted);
+            let found = other_bond_members(&links, wanted);
             assert!(found.iter().all(|interface| interface.external));
             found.into_iter().map(|i| i.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[wanted("eth2")]), ["eth3"]);
         assert!(names(&[wanted("eth2"), wanted("eth3")]).is_empty());
         assert!(names(&[wanted("eth4"), wanted("eth5")]).is_empty());
-        assert_eq!(near(&links, &[2].into()), BTreeSet::from([2, 4]));
+        assert_eq!(reachable_from(&links, &[2].into()), BTreeSet::from([2, 4]));
     }
 
     #[test]
-    fn an_upper_is_judged_if_all_below_it_is() {
+    fn stacked_device_needs_all_lower_interfaces_filtered() {
         // eth0 2, eth1 3 in bond 4; VLAN 5 on the bond; bridge 6 of VLAN 5 and a veth 7; bridge 8 of
         // VLAN 9 on eth1.
         let links = [
@@ -206,12 +207,12 @@ mod tests {
             link(8, None, None),
             link(9, Some(3), Some(8)),
         ];
-        let of = |judged: &[u32]| uppers(&links, &judged.iter().copied().collect());
+        let of = |filtered: &[u32]| stacked_devices(&links, &filtered.iter().copied().collect());
         assert_eq!(of(&[2, 3]), BTreeSet::from([4, 5, 9]));
         assert_eq!(of(&[4]), BTreeSet::from([5]));
-        assert_eq!(of(&[2]), BTreeSet::new(), "half a bond is none");
+        assert_eq!(of(&[2]), BTreeSet::new(), "one member is not filtered");
         assert_eq!(of(&[]), BTreeSet::new());
-        // A bridge may carry what nobody has judged.
+        // A bridge can carry unfiltered packets.
         assert_eq!(of(&[2, 3, 7]), BTreeSet::from([4, 5, 9]));
     }
 }

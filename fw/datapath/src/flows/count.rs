@@ -1,7 +1,9 @@
+//! Packet and byte counts.
+
 /// Packets and their bytes at layer 2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TrafficCount {
-    /// Packets; a frame that offload joined counts as its segments.
+    /// Packets; a GSO or GRO frame counts as its segments.
     pub packets: u64,
     /// Bytes.
     pub bytes: u64,

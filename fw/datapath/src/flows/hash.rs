@@ -1,26 +1,26 @@
-use std::sync::atomic::Ordering;
+//! The hash of flows and sources. Computes the same as `flow_hash` (flow.h) and `source_find`
+//! (source.h) over the same bytes.
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
 use crate::maps::flow_keys::nh_pair;
-use crate::maps::pinned::map_pinned;
+use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 
-/// The secret of a flow table: where its flows are. `flow_hash` in flow.h and `source_find` in
-/// source.h are the same over the same bytes.
+/// The secret hash of a flow table: determines the buckets of each flow.
 #[derive(Debug, Clone, Copy)]
 pub struct FlowHash {
     keys: abi::flow_keys,
     bucket_bits: u32,
 }
 
-/// Where a flow may be.
+/// The buckets in which a flow can be stored, and its tag there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Its two buckets.
+pub struct FlowLocation {
+    /// The two candidate buckets.
     pub buckets: [u32; 2],
-    /// Its fingerprint, never 0.
+    /// Tag, a fingerprint; never 0.
     pub tag: u8,
 }
 
@@ -38,45 +38,37 @@ impl FlowHash {
         }
     }
 
-    /// The hash of the table that is pinned there.
+    /// Reads the hash of the pinned table.
     ///
     /// # Errors
     /// If nothing is pinned.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
-        let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
-        let words: Vec<u64> = keys
-            .words()
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed))
-            .collect();
-        let (_, buckets) = map_pinned(pins, "flow_tags", size_of::<u64>())?;
-        Ok(Self::new(
-            bytemuck::pod_read_unaligned(bytemuck::cast_slice(&words)),
-            (buckets as u32).ilog2(),
-        ))
+        let keys = MappedArray::<abi::flow_keys>::open(pins, "flow_keys")?;
+        let tags = MappedArray::<u64>::open(pins, "flow_tags")?;
+        Ok(Self::new(keys.read(0), (tags.len() as u32).ilog2()))
     }
 
-    /// Where a flow with this key may be.
-    pub fn place(&self, key: &abi::flow_key) -> Place {
+    /// Locates the flow with this key.
+    pub fn locate(&self, key: &abi::flow_key) -> FlowLocation {
         let words: [u32; abi::FLOW_NH_WORDS as usize] = bytemuck::cast(*key);
         let nh = &self.keys.nh;
         let hash = (0..words.len()).step_by(2).fold(0_u64, |sum, i| {
             sum.wrapping_add(nh_pair(words[i], nh[i], words[i + 1], nh[i + 1]))
         });
-        let (first, second) = self.spread(hash);
+        let (first, second) = self.mix(hash);
         let shift = 64 - self.bucket_bits;
         let a = (first >> shift) as u32;
         let b = (second >> shift) as u32;
         let tag = (second >> 8) as u8;
-        Place {
+        FlowLocation {
             buckets: [a, if a == b { b ^ 1 } else { b }],
             tag: tag.max(1),
         }
     }
 
-    /// The two cells that count the flows of the source that opened this one.
-    pub fn source_cells(&self, key: &abi::flow_key, opened_by_lower: bool) -> [usize; 2] {
-        let address = if opened_by_lower {
+    /// The two cells that count live flows of the source that created this flow.
+    pub fn source_cells(&self, key: &abi::flow_key, created_by_lower: bool) -> [usize; 2] {
+        let address = if created_by_lower {
             key.addr_lo_be
         } else {
             key.addr_hi_be
@@ -85,11 +77,11 @@ impl FlowHash {
         let prefix = address[usize::from(ipv4)];
         let nh = &self.keys.nh;
         let hash = nh_pair(prefix as u32, nh[0], (prefix >> 32) as u32, nh[1]);
-        let (first, second) = self.spread(hash);
+        let (first, second) = self.mix(hash);
         [first, second].map(|hash| (hash >> (64 - abi::SOURCE_BITS)) as usize)
     }
 
-    fn spread(&self, hash: u64) -> (u64, u64) {
+    fn mix(&self, hash: u64) -> (u64, u64) {
         let first = (hash ^ hash >> 32).wrapping_mul(self.keys.mul[0]);
         let second = (first ^ first >> 32).wrapping_mul(self.keys.mul[1]);
         (first, second)

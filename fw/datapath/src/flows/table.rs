@@ -1,4 +1,8 @@
+//! The flow table, read while the programs write it. Each flow is read whole; the set of flows is not a
+//! snapshot of one moment.
+
 use std::collections::BTreeSet;
+use std::mem::offset_of;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{Ordering, fence};
 
@@ -8,25 +12,23 @@ use bailey_policy::Protocol;
 use crate::error::DatapathError;
 use crate::flows::count::TrafficCount;
 use crate::kernel::clock::Ticks;
-use crate::kernel::mmap::Mapping;
-use crate::maps::pinned::{layout_version, map_pinned};
+use crate::maps::flow_keys::pinned_abi_version;
+use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 
-/// The flow table, read while the programs write it: each flow is whole, the set of them is not
-/// of one moment.
+/// The pinned flow table, mapped for reading.
 #[derive(Debug)]
 pub struct FlowTable {
-    tags: Mapping,
-    lines: Mapping,
-    buckets: usize,
+    tags: MappedArray<u64>,
+    buckets: MappedArray<abi::flow_bucket>,
 }
 
 /// One flow in its original direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
-    /// Who opened it.
+    /// Address of the endpoint that created the flow.
     pub source: IpAddr,
-    /// Who was asked.
+    /// Address of the other endpoint.
     pub destination: IpAddr,
     /// IP protocol.
     pub protocol: Protocol,
@@ -34,57 +36,63 @@ pub struct Flow {
     pub source_port: u16,
     /// Port of the destination.
     pub destination_port: u16,
-    /// The VLAN, where VLANs have flows of their own: outer * 4096 + inner for two tags.
+    /// VLAN zone, if VLANs have separate flows: outer * 4096 + inner for two tags.
     pub zone: u32,
     /// `enum flow_state`.
     pub state: u32,
     /// `FLOW_*` flags.
     pub flags: u32,
-    /// The epoch it was last judged under.
+    /// Epoch of the last evaluation.
     pub epoch: u32,
-    /// Its last packet.
+    /// Time of the last packet.
     pub seen: Ticks,
-    /// The deciding rule at the source.
+    /// Id of the deciding rule at the source.
     pub egress_rule: u32,
-    /// The deciding rule at the destination.
+    /// Id of the deciding rule at the destination.
     pub ingress_rule: u32,
-    /// Packets of the side that opened it.
+    /// Packets sent by the source.
     pub original: TrafficCount,
-    /// Packets of the other side.
+    /// Packets sent by the destination.
     pub reply: TrafficCount,
-    /// Where it is: bucket and lane.
+    /// Bucket, and slot in the bucket.
     pub slot: (usize, usize),
-    /// The fingerprint of its lane.
+    /// Tag of the slot.
     pub tag: u8,
-    /// Its key, for [`FlowHash`](crate::flows::hash::FlowHash).
+    /// Key, for [`FlowHash`](crate::flows::hash::FlowHash).
     pub key: abi::flow_key,
 }
 
 impl Flow {
-    /// Its place in the table, for [`FlowTable::at`].
-    pub fn place(&self) -> usize {
-        self.slot.0 * LANES + self.slot.1
+    /// Index of the slot in the table, for [`FlowTable::at`].
+    pub fn slot_index(&self) -> usize {
+        self.slot.0 * SLOTS + self.slot.1
     }
 }
 
-const LANES: usize = abi::FLOW_SLOTS as usize;
-/// Words of a flow's line.
-pub(crate) const LINE_WORDS: usize = size_of::<abi::flow_entry>() / 8;
-const BUCKET_WORDS: usize = size_of::<abi::flow_bucket>() / 8;
-const COUNTS: usize = std::mem::offset_of!(abi::flow_bucket, count) / 8;
-const COUNT_WORDS: usize = size_of::<abi::flow_count>() / 8;
+/// Slots per bucket.
+pub(crate) const SLOTS: usize = abi::FLOW_LANES as usize;
 
-/// Where a flow's line begins among the words of the map.
-pub(crate) fn line_at(bucket: usize, lane: usize) -> usize {
-    bucket * BUCKET_WORDS + lane * LINE_WORDS
+/// Offset of an entry in its bucket.
+pub(crate) const fn entry_offset(slot: usize) -> usize {
+    offset_of!(abi::flow_bucket, lane) + slot * size_of::<abi::flow_entry>()
 }
 
-/// Where its counters are: those of the lower address, 0, or the higher, 1.
-fn count_at(side: usize, bucket: usize, lane: usize) -> usize {
-    bucket * BUCKET_WORDS + COUNTS + (side * LANES + lane) * COUNT_WORDS
+/// Offset of an entry's meta word in its bucket.
+pub(crate) const fn meta_offset(slot: usize) -> usize {
+    entry_offset(slot) + offset_of!(abi::flow_entry, meta)
 }
 
-/// `state_live` of source.h: live and replied, which is never evicted for another.
+/// Offset in the bucket of the counters of one sender: the lower address, 0, or the higher, 1.
+const fn count_offset(sender: usize, slot: usize) -> usize {
+    offset_of!(abi::flow_bucket, count) + (sender * SLOTS + slot) * size_of::<abi::flow_count>()
+}
+
+/// The state in a meta word.
+pub(crate) fn state_in(meta: u64) -> u32 {
+    (meta >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
+}
+
+/// `state_live` of source.h: replied to and not closed, and therefore not evicted for another flow.
 pub(crate) fn is_live(state: u32) -> bool {
     matches!(
         state,
@@ -97,19 +105,19 @@ pub(crate) fn is_live(state: u32) -> bool {
     )
 }
 
-/// How many flows there are, and how they are spread over states.
+/// Number of flows by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
     /// By `enum flow_state`.
     pub by_state: [u64; abi::STATE_COUNT as usize],
-    /// Lanes that are taken.
-    pub taken: u64,
-    /// Lanes that there are.
+    /// Slots in use.
+    pub used_slots: u64,
+    /// Slots in the table.
     pub slots: u64,
 }
 
 impl Census {
-    /// Flows that both sides have spoken in: those that idle times depend on.
+    /// Flows that both endpoints have sent packets of. Timeouts are scaled with their number.
     pub fn live(&self) -> u64 {
         let states = (0..).zip(&self.by_state);
         let live = states.filter(|(state, _)| is_live(*state));
@@ -118,127 +126,109 @@ impl Census {
 }
 
 impl FlowTable {
-    /// Counts, without looking at more than states.
-    pub fn census(&self) -> Census {
-        let mut census = Census {
-            slots: (self.buckets * LANES) as u64,
-            ..Census::default()
-        };
-        for bucket in 0..self.buckets {
-            let tags = self.tags.words()[bucket].load(Ordering::Relaxed);
-            if tags == 0 {
-                continue;
-            }
-            let taken = tags.to_le_bytes();
-            for lane in (0..LANES).filter(|&lane| taken[lane] != 0) {
-                let state = self.state(bucket, lane) as usize;
-                census.by_state[state % abi::STATE_COUNT as usize] += 1;
-                census.taken += 1;
-            }
-        }
-        census
-    }
-
-    /// The rules that its flows carry.
-    pub fn rule_ids(&self) -> BTreeSet<u32> {
-        self.iter()
-            .flat_map(|flow| [flow.egress_rule, flow.ingress_rule])
-            .collect()
-    }
-
-    /// Opens the table that is pinned there.
+    /// Opens the pinned table.
     ///
     /// # Errors
-    /// If nothing is pinned, or another version's.
+    /// If nothing is pinned, or another version's table.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
-        let version = layout_version(pins)?;
+        let version = pinned_abi_version(pins)?;
         if version != u64::from(abi::ABI_VERSION) {
             return Err(DatapathError::Layout {
                 name: "flow_keys",
                 message: format!("layout {version}, this version reads {}", abi::ABI_VERSION),
             });
         }
-        let (tags, buckets) = map_pinned(pins, "flow_tags", size_of::<u64>())?;
         Ok(Self {
-            tags,
-            lines: map_pinned(pins, "flows", size_of::<abi::flow_bucket>())?.0,
-            buckets,
+            tags: MappedArray::open(pins, "flow_tags")?,
+            buckets: MappedArray::open(pins, "flows")?,
         })
     }
 
-    /// Lanes that are taken and hold no flow at the moment: being written, if any CPU is.
+    /// Counts flows by state. Reads no other part of the entries.
+    pub fn census(&self) -> Census {
+        let mut census = Census {
+            slots: (self.tags.len() * SLOTS) as u64,
+            ..Census::default()
+        };
+        for (bucket, slot, _) in self.used_slots() {
+            let state = self.state(bucket, slot) as usize;
+            census.by_state[state % abi::STATE_COUNT as usize] += 1;
+            census.used_slots += 1;
+        }
+        census
+    }
+
+    /// Ids of the rules that flows refer to.
+    pub fn rule_ids(&self) -> BTreeSet<u32> {
+        self.iter()
+            .flat_map(|flow| [flow.egress_rule, flow.ingress_rule])
+            .collect()
+    }
+
+    /// Number of slots in use whose entry is BUSY: being written by a CPU, or abandoned by a sweeper.
     pub fn busy(&self) -> usize {
-        (0..self.buckets)
-            .map(|bucket| {
-                let tags = self.tags.words()[bucket]
-                    .load(Ordering::Relaxed)
-                    .to_le_bytes();
-                let taken = (0..LANES).filter(|&lane| tags[lane] != 0);
-                taken
-                    .filter(|&lane| self.state(bucket, lane) == abi::STATE_BUSY)
-                    .count()
-            })
-            .sum()
+        self.used_slots()
+            .filter(|&(bucket, slot, _)| self.state(bucket, slot) == abi::STATE_BUSY)
+            .count()
     }
 
-    fn state(&self, bucket: usize, lane: usize) -> u32 {
-        let meta = &self.lines.words()[line_at(bucket, lane)];
-        (meta.load(Ordering::Relaxed) >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
-    }
-
-    /// All flows, expired ones that nobody has touched since included.
+    /// All flows, including expired ones that have not been removed yet.
     pub fn iter(&self) -> impl Iterator<Item = Flow> {
-        (0..self.buckets).flat_map(move |bucket| {
-            let tags = self.tags.words()[bucket]
-                .load(Ordering::Relaxed)
-                .to_le_bytes();
-            (0..LANES)
-                .filter(move |&lane| tags[lane] != 0)
-                .filter_map(move |lane| {
-                    let flow = self.flow(bucket, lane)?;
-                    let tag = tags[lane];
-                    Some(Flow { tag, ..flow })
-                })
+        self.used_slots().filter_map(|(bucket, slot, tag)| {
+            let flow = self.read(bucket, slot)?;
+            Some(Flow { tag, ..flow })
         })
     }
 
-    /// The flow at a place, if one is there.
-    pub fn at(&self, place: usize) -> Option<Flow> {
-        let (bucket, lane) = (place / LANES, place % LANES);
-        let tags = self.tags.words().get(bucket)?.load(Ordering::Relaxed);
-        let tag = tags.to_le_bytes()[lane];
-        let flow = self.flow(bucket, lane).filter(|_| tag != 0)?;
+    /// The flow in the slot with this index, if the slot is in use.
+    pub fn at(&self, slot_index: usize) -> Option<Flow> {
+        let (bucket, slot) = (slot_index / SLOTS, slot_index % SLOTS);
+        let tags = self.tags.get_field(bucket, 0)?.load(Ordering::Relaxed);
+        let tag = tags.to_le_bytes()[slot];
+        let flow = self.read(bucket, slot).filter(|_| tag != 0)?;
         Some(Flow { tag, ..flow })
     }
 
-    fn flow(&self, bucket: usize, lane: usize) -> Option<Flow> {
-        let at = line_at(bucket, lane);
-        let line = &self.lines.words()[at..at + LINE_WORDS];
-        // A line that changed while it was read is read again, then left out.
+    /// Bucket, slot and tag of all slots in use.
+    fn used_slots(&self) -> impl Iterator<Item = (usize, usize, u8)> {
+        self.tags
+            .words()
+            .iter()
+            .enumerate()
+            .flat_map(|(bucket, tags)| {
+                let tags = tags.load(Ordering::Relaxed).to_le_bytes();
+                (0..SLOTS)
+                    .map(move |slot| (bucket, slot, tags[slot]))
+                    .filter(|&(.., tag)| tag != 0)
+            })
+    }
+
+    fn state(&self, bucket: usize, slot: usize) -> u32 {
+        let meta = self.buckets.field(bucket, meta_offset(slot));
+        state_in(meta.load(Ordering::Relaxed))
+    }
+
+    /// Reads an entry. One that changes during the read is read again, and left out after four tries.
+    fn read(&self, bucket: usize, slot: usize) -> Option<Flow> {
+        let meta = self.buckets.field(bucket, meta_offset(slot));
         for _ in 0..4 {
-            let meta = line[0].load(Ordering::Relaxed);
+            let before = meta.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
-            let mut words: [u64; LINE_WORDS] =
-                std::array::from_fn(|word| line[word].load(Ordering::Relaxed));
-            words[0] = meta;
+            let mut entry: abi::flow_entry = self.buckets.read_part(bucket, entry_offset(slot));
+            entry.meta = before;
             fence(Ordering::Acquire);
-            let stable = line[0].load(Ordering::Relaxed) == meta;
-            let entry: abi::flow_entry = bytemuck::cast(words);
-            if stable {
-                let counts = [0, 1].map(|side| self.count(side, bucket, lane));
-                return decode(&entry, counts, (bucket, lane));
+            if meta.load(Ordering::Relaxed) == before {
+                let counts = [0, 1].map(|sender| self.count(sender, bucket, slot));
+                return decode(&entry, counts, (bucket, slot));
             }
         }
         None
     }
 
-    fn count(&self, side: usize, bucket: usize, lane: usize) -> TrafficCount {
-        let at = count_at(side, bucket, lane);
-        let load = |at: usize| self.lines.words()[at].load(Ordering::Relaxed);
-        TrafficCount {
-            packets: load(at),
-            bytes: load(at + 1),
-        }
+    fn count(&self, sender: usize, bucket: usize, slot: usize) -> TrafficCount {
+        let at = count_offset(sender, slot);
+        let abi::flow_count { packets, bytes } = self.buckets.read_part(bucket, at);
+        TrafficCount { packets, bytes }
     }
 }
 
@@ -247,11 +237,11 @@ fn decode(
     counts: [TrafficCount; 2],
     slot: (usize, usize),
 ) -> Option<Flow> {
-    let meta = |shift: u32, mask: u32| (entry.meta >> shift) as u32 & mask;
-    let state = meta(abi::META_STATE_SHIFT, abi::META_STATE_MASK);
+    let state = state_in(entry.meta);
     if state == abi::STATE_BUSY {
         return None;
     }
+    let meta = |shift: u32, mask: u32| (entry.meta >> shift) as u32 & mask;
     let flags = meta(abi::META_FLAGS_SHIFT, abi::META_FLAGS_MASK);
     let tuple = entry.key.tuple;
     let low = (
@@ -262,10 +252,14 @@ fn decode(
         address(entry.key.addr_hi_be),
         (tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16,
     );
-    let opened_low = flags & abi::FLOW_ORIG_LOW != 0;
-    let (source, destination) = if opened_low { (low, high) } else { (high, low) };
+    let created_by_lower = flags & abi::FLOW_ORIG_LOW != 0;
+    let (source, destination) = if created_by_lower {
+        (low, high)
+    } else {
+        (high, low)
+    };
     let [low_count, high_count] = counts;
-    let (original, reply) = if opened_low {
+    let (original, reply) = if created_by_lower {
         (low_count, high_count)
     } else {
         (high_count, low_count)
@@ -297,7 +291,7 @@ fn address(words: [u64; 2]) -> IpAddr {
     Ipv6Addr::from(octets).to_canonical()
 }
 
-/// The names of states, each once.
+/// Names of flow states, each once.
 pub const STATES: [&str; 9] = [
     "SYN_SENT",
     "SYN_RECV",
@@ -310,7 +304,7 @@ pub const STATES: [&str; 9] = [
     "DENIED",
 ];
 
-/// The name of a flow state in output.
+/// Name of a flow state in output.
 pub fn state_name(state: u32) -> &'static str {
     match state {
         abi::STATE_TCP_SYN_SENT => "SYN_SENT",

@@ -1,5 +1,5 @@
-//! AF_XDP: frames to and from one queue of an interface, past the kernel's stack. Safe where the library
-//! leaves lifetimes to its user: buffers never leave a `Socket`.
+//! AF_XDP sockets: frames to and from one queue of an interface, without the kernel network stack. Buffers
+//! never leave a `Socket`, so the lifetimes that the library leaves to its user are safe here.
 #![expect(
     unsafe_code,
     reason = "the library's buffers are raw pointers into its memory area"
@@ -16,60 +16,60 @@ use xdp::socket::{BindFlags, SocketError, XdpSocket, XdpSocketBuilder};
 use xdp::umem::{FrameSize, UmemCfgBuilder};
 use xdp::{RingConfigBuilder, Umem, WakableRings};
 
-/// The longest frame that fits a buffer, without its check sequence: the kernel keeps 256 bytes of 4096. Of
-/// 2048, igb would fill the first 1024 only, and a frame of full length would come in two pieces.
+/// Longest frame that fits a buffer, without its FCS: the kernel reserves 256 of 4096 bytes. Buffers of
+/// 2048 bytes do not suffice: igb would fill only the first 1024, and split a full-length frame.
 pub const LONGEST_FRAME: usize = 3840;
 /// Entries of each ring.
 const RING: u32 = 2048;
-/// Frames that one call hands over at most. In copy mode the kernel takes no more than 32 at a time
+/// Maximum number of frames per call. In copy mode the kernel takes at most 32 at a time
 /// (`TX_BATCH_SIZE`, net/xdp/xsk.c).
 pub const BATCH: usize = 32;
 
-/// Whether the NIC reads and writes the buffers itself.
+/// Whether the kernel copies frames, or the NIC accesses the buffers itself (zero copy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CopyMode {
-    /// It does if it can.
+    /// Zero copy if the NIC supports it.
     #[default]
     IfNeeded,
     /// The kernel copies every frame.
     Always,
-    /// Opening fails where it cannot.
+    /// Zero copy; opening fails if the NIC does not support it.
     Never,
 }
 
-/// What the kernel counts of a socket (`struct xdp_statistics`), in frames.
+/// Frames that a socket dropped (`struct xdp_statistics`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SocketDrops {
-    /// They came while no received frame more could be handed over: the reader is slow.
+    /// The receive ring was full: the reader is too slow.
     pub ring_full: u64,
-    /// They came while there was no buffer for them: the same.
+    /// No buffer was free: the reader is too slow.
     pub no_buffer: u64,
-    /// For other reasons.
+    /// Other reasons.
     pub other: u64,
 }
 
 /// A socket on one queue. Received frames reach it through an XSKMAP by [`AsRawFd`].
 pub struct Socket {
-    // Before the memory area: the kernel must have let go of it.
+    // Dropped before the memory area, because the kernel accesses the area through the socket.
     socket: XdpSocket,
     rings: WakableRings,
     packets: HeapSlab,
     umem: Umem,
     zero_copy: bool,
-    /// Buffers that the kernel holds to send.
+    /// Number of buffers that the kernel holds for transmission.
     sending: usize,
 }
 
-// SAFETY: what makes it !Send are raw pointers: to the mappings of its memory area and rings, which it owns
-// and which no thread has a special right to, and in packets of the slab, which is empty between calls.
+// SAFETY: the raw pointers refer to the mappings of the memory area and rings, which the socket owns and any
+// thread may use, and to packets of the slab, which is empty between calls.
 unsafe impl Send for Socket {}
 
 impl Socket {
     /// Opens a socket on a queue of the interface with this index, in this thread's network namespace.
     ///
     /// # Errors
-    /// If there is no such queue, another socket has it (EBUSY), or the interface cannot do without copies
-    /// and must (EOPNOTSUPP).
+    /// If there is no such queue, another socket uses it (EBUSY), or zero copy is required and unsupported
+    /// (EOPNOTSUPP).
     pub fn open(interface: u32, queue: u32, copies: CopyMode) -> io::Result<Self> {
         let (first, second) = match copies {
             CopyMode::IfNeeded => (false, Some(true)),
@@ -124,27 +124,26 @@ impl Socket {
         })
     }
 
-    /// Does the NIC read and write the buffers itself?
+    /// Whether the NIC accesses the buffers itself.
     pub fn is_zero_copy(&self) -> bool {
         self.zero_copy
     }
 
-    /// Hands over at most [`BATCH`] frames, each written by a call of `write` into the room that it is
-    /// given ([`LONGEST_FRAME`] bytes), which returns its length. Returns how many there was room for:
-    /// none, while the NIC is behind.
+    /// Sends at most [`BATCH`] frames. `write` fills a buffer of [`LONGEST_FRAME`] bytes and returns the
+    /// length of the frame. Returns the number of frames that were queued; 0 while the ring is full.
     ///
     /// # Errors
-    /// If the interface is down or gone.
+    /// If the interface is down or was deleted.
     pub fn send(
         &mut self,
         frames: usize,
         mut write: impl FnMut(&mut [u8]) -> usize,
     ) -> io::Result<usize> {
         self.reclaim();
-        // Half of the buffers are for what arrives.
+        // Half of the buffers are for reception.
         let room = (RING as usize).saturating_sub(self.sending);
         for _ in 0..frames.min(BATCH).min(room) {
-            // SAFETY: the packet goes into the ring below, or back in this very call.
+            // SAFETY: the packet is queued or freed below, within this call.
             let Some(mut packet) = (unsafe { self.umem.alloc() }) else {
                 break;
             };
@@ -166,18 +165,18 @@ impl Socket {
         while let Some(packet) = self.packets.pop_back() {
             self.umem.free_packet(packet);
         }
-        self.push()?;
+        self.wake_transmitter()?;
         Ok(sent)
     }
 
-    /// Makes the kernel go on with what it was given to send. Returns whether all of it is gone.
+    /// Makes the kernel continue transmission. Returns whether all queued frames were sent.
     ///
     /// # Errors
     /// As for [`Socket::send`].
     pub fn flush(&mut self) -> io::Result<bool> {
         self.reclaim();
         if self.sending > 0 {
-            self.push()?;
+            self.wake_transmitter()?;
             self.reclaim();
         }
         Ok(self.sending == 0)
@@ -193,24 +192,24 @@ impl Socket {
         }
     }
 
-    fn push(&self) -> io::Result<()> {
+    fn wake_transmitter(&self) -> io::Result<()> {
         match rustix::net::send(self.descriptor(), &[], SendFlags::DONTWAIT) {
             Ok(_)
-            // The NIC is behind, or lost the frame: it counts that itself.
+            // The ring is full, or the NIC lost the frame and counted the loss.
             | Err(Errno::AGAIN | Errno::BUSY | Errno::NOBUFS | Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Shows every frame that has arrived, at most [`BATCH`], and returns how many.
+    /// Calls `see` for each received frame, at most [`BATCH`], and returns their number.
     ///
     /// # Errors
-    /// If the interface is down or gone.
+    /// If the interface is down or was deleted.
     pub fn receive(&mut self, mut see: impl FnMut(&[u8])) -> io::Result<usize> {
         let Some(ring) = &mut self.rings.rx_ring else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        // SAFETY: each packet goes back to the memory area below, in this very call.
+        // SAFETY: each packet is freed below, within this call.
         let arrived = unsafe { ring.recv(&self.umem, &mut self.packets) };
         while let Some(packet) = self.packets.pop_back() {
             see(&packet);
@@ -224,14 +223,14 @@ impl Socket {
                     .enqueue(&mut self.umem, arrived, false)?
             };
             if self.zero_copy {
-                self.pull()?;
+                self.wake_receiver()?;
             }
         }
         Ok(arrived)
     }
 
-    /// A driver that ran out of buffers goes on when it is told that there are some again.
-    fn pull(&self) -> io::Result<()> {
+    /// Wakes a driver that stopped because it had no buffers.
+    fn wake_receiver(&self) -> io::Result<()> {
         let nothing: &mut [u8] = &mut [];
         match rustix::net::recv(self.descriptor(), nothing, RecvFlags::DONTWAIT) {
             Ok(_) | Err(Errno::AGAIN | Errno::BUSY | Errno::NOBUFS | Errno::INTR) => Ok(()),
@@ -239,16 +238,16 @@ impl Socket {
         }
     }
 
-    /// What was lost since the socket was opened.
+    /// Frames dropped since the socket was opened.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// If the kernel does not answer.
     pub fn lost(&self) -> io::Result<SocketDrops> {
-        let told = self.socket.statistics().map_err(cause)?;
+        let statistics = self.socket.statistics().map_err(cause)?;
         Ok(SocketDrops {
-            ring_full: told.rx_ring_full,
-            no_buffer: told.rx_fill_ring_empty_descs,
-            other: told.rx_dropped,
+            ring_full: statistics.rx_ring_full,
+            no_buffer: statistics.rx_fill_ring_empty_descs,
+            other: statistics.rx_dropped,
         })
     }
 
@@ -265,12 +264,12 @@ impl AsRawFd for Socket {
 }
 
 fn cannot_without_copies(error: &io::Error) -> bool {
-    let number = error.raw_os_error();
-    // Drivers that have no queue for it to spare say EINVAL.
-    [libc::EOPNOTSUPP, libc::EINVAL].map(Some).contains(&number)
+    let errno = error.raw_os_error();
+    // Drivers without a spare queue return EINVAL.
+    [libc::EOPNOTSUPP, libc::EINVAL].map(Some).contains(&errno)
 }
 
-/// The kernel's answer without the library's words around it.
+/// The I/O error in an error of the library.
 fn cause(error: SocketError) -> io::Error {
     match error {
         SocketError::SocketCreation(inner)

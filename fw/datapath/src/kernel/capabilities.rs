@@ -1,14 +1,17 @@
-//! What a process must be permitted to do before it can load and attach.
+//! Capabilities that loading and attaching require.
 
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::error::DatapathError;
 
-/// Fails unless this thread may load programs, read what the verifier must trust, and attach to
-/// interfaces. Root in a container often may not.
+/// Checks that this thread has the capabilities to load programs and attach them. Root in a container
+/// often lacks them.
+///
+/// # Errors
+/// With the missing capabilities.
 pub(crate) fn check() -> Result<(), DatapathError> {
     let Ok(sets) = capabilities(None) else {
-        return Ok(()); // the kernel will say it
+        return Ok(()); // the system call that needs the capability fails
     };
     let has = |wanted| sets.effective.contains(wanted);
     let admin = has(CapabilitySet::SYS_ADMIN);

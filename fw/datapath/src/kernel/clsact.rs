@@ -1,5 +1,5 @@
-//! The egress hook of kernels without tcx: a filter of the clsact qdisc. It belongs to the interface,
-//! not to a descriptor, so it outlives the process; its pin is the program that it runs.
+//! The egress hook of kernels without tcx: a filter of the clsact qdisc. The filter belongs to the
+//! interface, not to a descriptor, so it outlives the process. Its pin refers to the program.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -12,16 +12,16 @@ use netlink_packet_route::tc::{
     TcAttribute, TcBpfFlags, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
 };
 
-use crate::kernel::netlink::ask;
+use crate::kernel::netlink::send_request;
 
 /// linux/pkt_sched.h: `TC_H_CLSACT`, and below it the egress side.
 const CLSACT: u32 = 0xffff_fff1;
 const EGRESS: u32 = 0xffff_fff3;
 /// The handle of the clsact qdisc itself.
 const QDISC: u32 = 0xffff_0000;
-/// Ours among the filters of a priority.
+/// Handle of Bailey's filter among those of one priority.
 const HANDLE: u32 = 0xba11;
-/// Before all others; among those of one priority the newest comes first.
+/// First of all priorities. Among filters of one priority the newest runs first.
 const PRIORITY: u32 = 1;
 const ETH_P_ALL: u16 = 0x0003;
 
@@ -39,20 +39,23 @@ fn filter(index: u32) -> TcMessage {
     message
 }
 
-/// Puts a program on the hook, or in the place of the one that runs there, between two packets.
+/// Attaches a program, or replaces the attached one between two packets.
+///
+/// # Errors
+/// If the kernel refuses, or an ingress qdisc occupies the handle.
 pub(crate) fn set(program: BorrowedFd<'_>, index: u32) -> io::Result<()> {
     let mut qdisc = message(index, CLSACT, QDISC);
     qdisc.attributes.push(TcAttribute::Kind("clsact".into()));
     let create = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
-    match ask(
+    match send_request(
         RouteNetlinkMessage::NewQueueDiscipline(qdisc),
         create | NLM_F_EXCL,
     ) {
         Err(error) if error.raw_os_error() != Some(libc::EEXIST) => return Err(error),
         Err(_) if !is_clsact(index)? => {
             return Err(io::Error::other(
-                "an ingress qdisc is in the place of clsact, and has no egress side; replace it: \
-                 tc qdisc del dev NIC ingress",
+                "an ingress qdisc occupies the handle of clsact and has no egress side; remove it: tc \
+                 qdisc del dev NIC ingress",
             ));
         }
         _ => {}
@@ -64,14 +67,14 @@ pub(crate) fn set(program: BorrowedFd<'_>, index: u32) -> io::Result<()> {
         TcOption::Bpf(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction)),
     ]));
     let message = RouteNetlinkMessage::NewTrafficFilter(filter);
-    ask(message, create | NLM_F_REPLACE).map(drop)
+    send_request(message, create | NLM_F_REPLACE).map(drop)
 }
 
-/// The classic ingress qdisc has the same handle, and would take the filter for its own.
+/// Whether the qdisc is clsact. The ingress qdisc has the same handle and would accept the filter.
 fn is_clsact(index: u32) -> io::Result<bool> {
-    let question = RouteNetlinkMessage::GetQueueDiscipline(message(index, CLSACT, QDISC));
-    // The kernel tells of a qdisc only who asks for an echo; and the acknowledgement, who asks for that.
-    let answer = ask(question, NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO)?;
+    let request = RouteNetlinkMessage::GetQueueDiscipline(message(index, CLSACT, QDISC));
+    // The kernel returns a qdisc only with NLM_F_ECHO, and an acknowledgement only with NLM_F_ACK.
+    let answer = send_request(request, NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO)?;
     let Some(RouteNetlinkMessage::NewQueueDiscipline(found)) = answer else {
         return Ok(false);
     };
@@ -82,9 +85,9 @@ fn is_clsact(index: u32) -> io::Result<bool> {
     )
 }
 
-/// The program that our filter runs; `None` if there is no such filter.
+/// Id of the program of Bailey's filter; `None` if there is no such filter.
 pub(crate) fn program(index: u32) -> io::Result<Option<u32>> {
-    let answer = ask(
+    let answer = send_request(
         RouteNetlinkMessage::GetTrafficFilter(filter(index)),
         NLM_F_REQUEST,
     );
@@ -112,10 +115,10 @@ pub(crate) fn program(index: u32) -> io::Result<Option<u32>> {
     Ok(ids.next())
 }
 
-/// Takes our filter off; the qdisc stays, others may use it.
+/// Removes Bailey's filter. The qdisc stays, because other filters may use it.
 pub(crate) fn remove(index: u32) -> io::Result<()> {
     let message = RouteNetlinkMessage::DelTrafficFilter(filter(index));
-    match ask(message, NLM_F_REQUEST | NLM_F_ACK) {
+    match send_request(message, NLM_F_REQUEST | NLM_F_ACK) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(()),
         result => result.map(drop),
     }

@@ -1,6 +1,11 @@
+//! The number of CPUs.
+
 use crate::error::DatapathError;
 
-/// How many CPUs the machine may have: per-CPU maps have as many values.
+/// Number of possible CPUs, which is the number of values in per-CPU maps.
+///
+/// # Errors
+/// If sysfs cannot be read.
 pub(crate) fn cpus() -> Result<u32, DatapathError> {
     aya::util::nr_cpus()
         .map(|count| count as u32)

@@ -1,5 +1,5 @@
-//! Directories that nobody else may change: whoever can, can remove what is pinned, hold a lock, or
-//! put something else in its place.
+//! Directories that other users may not change. A user with write access could remove or replace pins and
+//! locks.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
@@ -10,23 +10,23 @@ const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 const OTHERS: u32 = 0o077;
 
-/// Makes the directory, for this user alone, unless it is there; and sees to it that nobody else can
-/// change it, or any directory above it, by then.
+/// Creates a directory that only this user may access, unless it exists, and checks that no other user
+/// can change it or a directory above it.
 ///
 /// # Errors
-/// With what is wrong, where, and the command that corrects it.
+/// With the path, the problem, and the command that corrects it.
 pub fn make_private(path: &Path) -> Result<(), String> {
     make(path, 0o700)?;
     let metadata = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     if metadata.mode() & OTHERS != 0 {
-        // By a version that made it so; nobody else can have written to it.
+        // An earlier version created it with this mode. Other users could not write to it.
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))
             .map_err(|error| format!("cannot make it private: {error}"))?;
     }
     Ok(())
 }
 
-/// The same, where others may look.
+/// As [`make_private`], but other users may read the directory.
 ///
 /// # Errors
 /// As [`make_private`].
@@ -36,23 +36,26 @@ pub fn make_public(path: &Path) -> Result<(), String> {
 
 fn make(path: &Path, mode: u32) -> Result<(), String> {
     let path = std::path::absolute(path).map_err(|error| error.to_string())?;
-    // What is above is looked at before anything is made there.
+    // The directories above are checked before anything is created in them.
     check(&path)?;
     let made = DirBuilder::new().recursive(true).mode(mode).create(&path);
     made.map_err(|error| format!("cannot create it: {error}"))?;
     check(&path)
 }
 
-/// Looks at every component that exists.
+/// Checks every component of the path that exists.
 fn check(path: &Path) -> Result<(), String> {
     let mut at = PathBuf::new();
     for component in path.components() {
         if component == Component::ParentDir {
-            return Err(format!("{} leads up; write it without ..", path.display()));
+            return Err(format!(
+                "{} contains ..; use a path without it",
+                path.display()
+            ));
         }
         at.push(component);
         match fs::symlink_metadata(&at) {
-            Ok(metadata) => check_one(&at, &metadata, at == path)?,
+            Ok(metadata) => check_component(&at, &metadata, at == path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(format!("{}: {error}", at.display())),
         }
@@ -60,7 +63,7 @@ fn check(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A path as an argument of a command.
+/// A path, quoted as an argument of a shell command.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
@@ -70,28 +73,28 @@ fn quoted(path: &Path) -> String {
     }
 }
 
-fn check_one(path: &Path, metadata: &Metadata, is_last: bool) -> Result<(), String> {
+fn check_component(path: &Path, metadata: &Metadata, is_last: bool) -> Result<(), String> {
     let shown = path.display();
     if metadata.file_type().is_symlink() {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         return Err(format!(
-            "{shown} is a link, which can be changed to lead elsewhere; name where it leads: {}",
+            "{shown} is a symbolic link, which can be redirected; use its target: {}",
             target.display()
         ));
     }
     let owner = metadata.uid();
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
         return Err(format!(
-            "{shown} belongs to the user {owner}, who can change what is in it; correct it with: \
-             chown root: {}",
+            "{shown} belongs to user {owner}, who can change its contents; correct it with: chown \
+             root: {}",
             quoted(path)
         ));
     }
-    // In a sticky directory others can make things, but not remove or rename ours.
+    // In a sticky directory other users can create files, but not remove or rename ours.
     let open = metadata.mode() & OTHERS_WRITE != 0;
     if open && (is_last || metadata.mode() & STICKY == 0) {
         return Err(format!(
-            "{shown} can be written to by others (mode {:04o}); correct it with: chmod go-w {}",
+            "{shown} is writable by other users (mode {:04o}); correct it with: chmod go-w {}",
             metadata.mode() & 0o7777,
             quoted(path)
         ));
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_can_change_is_refused() {
+    fn directories_that_others_can_change_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let base = fs::canonicalize(directory.path()).unwrap();
         let mode = |path: &Path, mode| {
@@ -127,7 +130,7 @@ mod tests {
         make_private(&own).unwrap();
         symlink(&own, base.join("link")).unwrap();
         let error = make_public(&base.join("link/c")).unwrap_err();
-        assert!(error.contains("is a link"), "{error}");
+        assert!(error.contains("is a symbolic link"), "{error}");
         assert!(make_public(&base.join("a/../a/b")).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! What the kernel's forwarding asks besides the route: IPsec policy, and whether the way back to a
-//! source is the way that it came.
+//! Checks that the kernel makes when it forwards a packet, besides the route: IPsec policy and the reverse
+//! path filter.
 
 use std::fs;
 use std::io;
@@ -16,32 +16,32 @@ const HEADER: usize = 16;
 const REQUEST: u16 = 1;
 const ERROR: u16 = 2;
 
-/// Has this network namespace any IPsec policy, or does it block what none matches? What cannot be
-/// found out counts as yes: then the stack forwards, and asks by itself.
+/// Whether this network namespace has IPsec policy, or blocks packets that no policy matches. True if the
+/// kernel does not answer: then the kernel network stack forwards, and checks by itself.
 pub fn has_ipsec_policy() -> bool {
     let socket = match open() {
         Ok(socket) => socket,
-        // A kernel without IPsec has no policy of it.
+        // A kernel without IPsec has no IPsec policy.
         Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => return false,
         Err(_) => return true,
     };
-    let counts = ask(&socket, GET_SPD_INFO);
+    let counts = request(&socket, GET_SPD_INFO);
     let policies = counts.map_or(true, |answer| {
-        // Flags, then attributes; the first three counts are of policies in, out and forwarded.
+        // Flags, then attributes. The first three counts are inbound, outbound and forward policies.
         let info = attribute(answer.get(4..).unwrap_or_default(), SPD_INFO);
         info.and_then(|info| info.get(..12))
             .is_none_or(|counts| counts.iter().any(|&byte| byte != 0))
     });
-    // Linux before 5.14 has no default but to accept.
+    // Before Linux 5.14 the default is always to accept.
     policies
-        || ask(&socket, GET_DEFAULT).is_ok_and(|answer| {
+        || request(&socket, GET_DEFAULT).is_ok_and(|answer| {
             let defaults = answer.get(..3).unwrap_or_default();
             defaults.contains(&DEFAULT_BLOCK)
         })
 }
 
-/// Does the kernel look for the way back to IPv4 sources of what comes in here? The stricter of what
-/// is set for all interfaces and for this one (`Documentation/networking/ip-sysctl.rst`).
+/// Whether the reverse path filter checks IPv4 packets received on an interface. The stricter of the
+/// settings for all interfaces and for this one applies (`Documentation/networking/ip-sysctl.rst`).
 pub(crate) fn filters_reverse_path(interface: &str) -> bool {
     ["all", interface].iter().any(|name| {
         let path = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
@@ -49,8 +49,8 @@ pub(crate) fn filters_reverse_path(interface: &str) -> bool {
     })
 }
 
-/// Does the kernel forward IPv6 that comes in here? `bpf_fib_lookup` asks neither for the switch of all
-/// interfaces nor whether this one has IPv6.
+/// Whether the kernel forwards IPv6 packets received on an interface. `bpf_fib_lookup` checks neither the
+/// global switch nor whether IPv6 is enabled on the interface.
 pub(crate) fn forwards_ipv6(interface: &str) -> bool {
     let set = |path: &str| {
         let text = fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{path}"));
@@ -63,17 +63,17 @@ fn open() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_XFRM)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    let patience = Some(std::time::Duration::from_secs(5));
+    let timeout = Some(std::time::Duration::from_secs(5));
     rustix::net::sockopt::set_socket_timeout(
         &socket,
         rustix::net::sockopt::Timeout::Recv,
-        patience,
+        timeout,
     )?;
     Ok(socket)
 }
 
-/// Sends a request of one word, and returns what follows the header of the answer.
-fn ask(socket: &Socket, kind: u16) -> io::Result<Vec<u8>> {
+/// Sends a request with one word of payload, and returns the payload of the answer.
+fn request(socket: &Socket, kind: u16) -> io::Result<Vec<u8>> {
     let length = HEADER as u32 + 4;
     let mut message = Vec::with_capacity(length as usize);
     message.extend(length.to_ne_bytes());

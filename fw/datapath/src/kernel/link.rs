@@ -1,18 +1,16 @@
-//! BPF links by system call: aya keeps their descriptors to itself, and updating a pinned link in
-//! place needs them.
+//! BPF links by system call. aya does not expose their descriptors, which are needed to update a pinned
+//! link in place.
 #![expect(unsafe_code, reason = "descriptors that bpf(2) returns")]
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::kernel::bpf::bpf;
+use crate::kernel::bpf::{PathAttr, bpf, c_path, pin_descriptor};
 use crate::kernel::clsact;
 
 /// Commands of `enum bpf_cmd` and constants around them, linux/bpf.h and linux/if_link.h.
-const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_LINK_CREATE: libc::c_long = 28;
@@ -24,20 +22,21 @@ const BPF_XDP: u32 = 37;
 const BPF_TCX_EGRESS: u32 = 47;
 const BPF_F_BEFORE: u32 = 1 << 3;
 const LINK_TYPE_XDP: u32 = 6;
-/// A program on a hook. Closing it detaches the program, unless it is pinned or a filter.
+
+/// An attached program. Dropping the link detaches the program, unless the link is pinned or a filter.
 #[derive(Debug)]
 pub(crate) struct Link {
     fd: OwnedFd,
-    /// A filter of clsact on this interface; then the descriptor is the program's.
+    /// The ifindex, if the program is a clsact filter; then `fd` is the program's descriptor.
     filter: Option<u32>,
 }
 
-/// What the kernel says of a link.
+/// The kernel's description of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LinkInfo {
     pub(crate) id: u32,
     pub(crate) program: u32,
-    /// The interface of an XDP or tcx link; 0 if it is gone.
+    /// The ifindex of an XDP or tcx link; 0 if the interface was deleted.
     pub(crate) ifindex: u32,
 }
 
@@ -54,21 +53,13 @@ struct CreateAttr {
 
 #[repr(C)]
 #[derive(Default)]
-struct PathAttr {
-    path: u64,
-    fd: u32,
-    flags: u32,
-}
-
-#[repr(C)]
-#[derive(Default)]
 struct InfoAttr {
     fd: u32,
     len: u32,
     info: u64,
 }
 
-/// `struct bpf_link_info`, its start: the union is 8-aligned.
+/// Start of `struct bpf_link_info`; its union is aligned to 8 bytes.
 #[repr(C)]
 #[derive(Default)]
 struct InfoStart {
@@ -81,27 +72,12 @@ struct InfoStart {
 }
 
 fn owned(fd: libc::c_long) -> OwnedFd {
-    // SAFETY: the kernel has just returned this descriptor, and nobody else knows it.
+    // SAFETY: the kernel has just returned this descriptor, and no other code owns it.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
-/// Pins a map, program or link.
-pub(crate) fn pin_descriptor(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
-    let path = c_path(path)?;
-    let mut attribute = PathAttr {
-        path: path.as_ptr() as u64,
-        fd: fd.as_raw_fd() as u32,
-        ..PathAttr::default()
-    };
-    bpf(BPF_OBJ_PIN, &mut attribute).map(drop)
-}
-
-fn c_path(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
 impl Link {
-    /// Attaches an XDP program; `mode` is that of [`xdp_flags`](crate::kernel::xdp_mode::xdp_flags).
+    /// Attaches an XDP program; `mode` are the flags of [`XdpMode::flags`](crate::kernel::xdp_mode::XdpMode::flags).
     pub(crate) fn xdp(program: BorrowedFd<'_>, ifindex: u32, mode: u32) -> io::Result<Self> {
         Self::create(program, ifindex, BPF_XDP, mode)
     }
@@ -145,15 +121,15 @@ impl Link {
         }
     }
 
-    /// Puts another program in the place of the one that runs, between two packets; `pin` is where
-    /// the link is pinned.
+    /// Replaces the attached program, between two packets; `pin` is the path of the link's pin.
     pub(crate) fn update(&mut self, program: BorrowedFd<'_>, pin: &Path) -> io::Result<()> {
         if let Some(ifindex) = self.filter {
-            // An interface that is gone has taken its filter along.
+            // A deleted interface has no filter.
             clsact::program(ifindex)?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOLINK))?;
             clsact::set(program, ifindex)?;
             self.fd = program.try_clone_to_owned()?;
-            // Killed here, a start finds a filter that is not the pin's, and sets it anew.
+            // If the process is killed here, the next start finds a filter that differs from the pin
+            // and replaces it.
             let _ = std::fs::remove_file(pin);
             return self.pin(pin);
         }
@@ -161,7 +137,7 @@ impl Link {
         bpf(BPF_LINK_UPDATE, &mut attribute).map(drop)
     }
 
-    /// Takes the program off its hook, whoever else holds the link.
+    /// Detaches the program, even if other processes hold the link.
     pub(crate) fn detach(&self) -> io::Result<()> {
         if let Some(ifindex) = self.filter {
             return clsact::remove(ifindex);
@@ -174,7 +150,7 @@ impl Link {
         pin_descriptor(self.fd.as_fd(), path)
     }
 
-    /// `ifindex` is the interface that the pin's name says.
+    /// Opens a pinned link; `ifindex` is the one in the pin's name.
     pub(crate) fn from_pin(path: &Path, ifindex: u32) -> io::Result<Self> {
         let path = c_path(path)?;
         let mut attribute = PathAttr {
@@ -182,14 +158,14 @@ impl Link {
             ..PathAttr::default()
         };
         let mut link = Self::of(bpf(BPF_OBJ_GET, &mut attribute)?);
-        let what = std::fs::read_link(format!("/proc/self/fd/{}", link.fd.as_raw_fd()))?;
-        if what.as_os_str().as_bytes().ends_with(b"bpf-prog") {
+        let target = std::fs::read_link(format!("/proc/self/fd/{}", link.fd.as_raw_fd()))?;
+        if target.as_os_str().as_bytes().ends_with(b"bpf-prog") {
             link.filter = Some(ifindex);
         }
         Ok(link)
     }
 
-    /// Is it a filter, which an interface holds and no descriptor?
+    /// Whether it is a clsact filter, which stays attached without a descriptor.
     pub(crate) fn is_filter(&self) -> bool {
         self.filter.is_some()
     }
@@ -197,7 +173,7 @@ impl Link {
     pub(crate) fn info(&self) -> io::Result<LinkInfo> {
         if let Some(ifindex) = self.filter {
             let running = clsact::program(ifindex)?;
-            // `struct bpf_prog_info` begins with the type and the id.
+            // `struct bpf_prog_info` also begins with type and id.
             let ours = self.info_start()?.id;
             return Ok(LinkInfo {
                 id: 0,
@@ -223,8 +199,8 @@ impl Link {
         Ok(start)
     }
 
-    /// The XDP link that holds a program on an interface, if a link does. Interface numbers repeat in
-    /// other network namespaces, and links of all of them are listed; numbers of programs do not.
+    /// Finds the XDP link that holds a program on an interface. Links of all network namespaces are listed,
+    /// in which an ifindex is ambiguous; program ids are unique.
     pub(crate) fn xdp_of(program: u32, ifindex: u32) -> io::Result<Option<Self>> {
         // start_id or link_id, next_id, open_flags
         let mut attribute = [0_u32; 3];
@@ -235,7 +211,7 @@ impl Link {
                 Err(error) => return Err(error),
             }
             let mut by_id = [attribute[1], 0, 0];
-            // Links go away while they are listed.
+            // A link may be closed while links are listed.
             if let Ok(fd) = bpf(BPF_LINK_GET_FD_BY_ID, &mut by_id) {
                 let link = Self::of(fd);
                 let start = link.info_start()?;

@@ -1,4 +1,4 @@
-//! A BPF map as memory.
+//! Memory mappings of BPF arrays. Knows no types of elements.
 #![expect(unsafe_code, reason = "mmap(2) and the views into what it returns")]
 
 use std::io;
@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// The values of an mmap-able BPF array, shared with the kernel. BPF rounds values up to 8 bytes,
-/// so everything is seen as 64-bit words.
+/// The values of an mmapable BPF array, as 64-bit words that are shared with the kernel. BPF rounds the
+/// size of values up to 8 bytes.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     address: NonNull<AtomicU64>,
@@ -25,26 +25,21 @@ unsafe impl Sync for Mapping {}
 
 const PAGE: usize = 4096;
 
-/// The number of the word at an offset in bytes, as `offset_of!` tells of a field.
-pub(crate) const fn word_at(offset: usize) -> usize {
-    offset / size_of::<u64>()
-}
-
 impl Mapping {
-    /// Maps `bytes` of values for reading and writing. The map cannot be frozen while it lives.
+    /// Maps `bytes` of values for reading and writing. The map cannot be frozen while the mapping exists.
     pub(crate) fn writable(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
         Self::new(map, bytes, ProtFlags::READ | ProtFlags::WRITE)
     }
 
-    /// Maps `bytes` of values for reading. Storing through the words would be a fault.
+    /// Maps `bytes` of values for reading. A store to the words raises SIGSEGV.
     pub(crate) fn readable(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
         Self::new(map, bytes, ProtFlags::READ)
     }
 
     fn new(map: BorrowedFd<'_>, bytes: usize, protection: ProtFlags) -> io::Result<Self> {
         let mapped = bytes.next_multiple_of(PAGE);
-        // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing; the
-        // kernel refuses a length beyond the map's values.
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps no other; the kernel
+        // refuses a length beyond the map's values.
         let address = unsafe {
             mmap(
                 std::ptr::null_mut(),
@@ -66,7 +61,7 @@ impl Mapping {
     /// The values as words.
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is page-aligned, at least `words` long, lives as long as `self`,
-        // and everyone else accesses it atomically or not at all.
+        // and all other code accesses it atomically or not at all.
         unsafe { slice::from_raw_parts(self.address.as_ptr(), self.words) }
     }
 }

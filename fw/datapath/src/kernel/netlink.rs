@@ -1,5 +1,4 @@
-//! Interfaces as rtnetlink sees them: their state, the XDP program on them, and their coming and
-//! going.
+//! Interfaces and addresses as rtnetlink reports them, and notification of their changes.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -25,10 +24,10 @@ const GROUP_IPV4_ADDRESS: u32 = 5;
 const GROUP_IPV6_ADDRESS: u32 = 9;
 const GROUP_IPV4_SETTINGS: u32 = 24;
 const GROUP_IPV6_SETTINGS: u32 = 25;
-/// Of NETLINK_XFRM.
+/// A group of NETLINK_XFRM.
 const GROUP_IPSEC_POLICY: u32 = 4;
 
-/// What an interface is like at the moment.
+/// Current state of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceState {
     /// Its index in this network namespace.
@@ -37,15 +36,15 @@ pub struct InterfaceState {
     pub name: String,
     /// Its MTU.
     pub mtu: u32,
-    /// Administratively up?
+    /// Whether it is administratively up.
     pub up: bool,
-    /// Up, with a carrier?
+    /// Whether it is up and has a carrier.
     pub running: bool,
-    /// Does it take frames for others?
+    /// Whether it is promiscuous: receives frames addressed to other stations.
     pub promiscuous: bool,
-    /// Its hardware address, if it is one of Ethernet.
+    /// Ethernet address, if it has one.
     pub mac: Option<[u8; 6]>,
-    /// The XDP program on it, whoever attached it.
+    /// The attached XDP program, Bailey's or another.
     pub xdp: Option<XdpState>,
 }
 
@@ -54,11 +53,11 @@ pub struct InterfaceState {
 pub struct XdpState {
     /// Program id.
     pub program: u32,
-    /// In the driver (or the NIC), or in the stack.
+    /// Native (also offloaded to the NIC) or generic.
     pub mode: XdpMode,
 }
 
-/// Which interface is asked for.
+/// Selects an interface.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Which<'a> {
     Name(&'a str),
@@ -82,19 +81,21 @@ fn send(socket: &Socket, message: RouteNetlinkMessage, flags: u16) -> io::Result
     socket.send(&buffer, 0).map(drop)
 }
 
-/// Sends one request and returns the answer; an error number of the kernel is an error.
-pub(crate) fn ask(
+/// Sends one request and returns the answer.
+///
+/// # Errors
+/// If the kernel answers with an error, or not within five seconds.
+pub(crate) fn send_request(
     message: RouteNetlinkMessage,
     flags: u16,
 ) -> io::Result<Option<RouteNetlinkMessage>> {
     let socket = open()?;
     send(&socket, message, flags)?;
-    // An answer that never comes is an error, and not the end of whoever asks.
-    let patience = Some(Duration::from_secs(5));
+    let timeout = Some(Duration::from_secs(5));
     rustix::net::sockopt::set_socket_timeout(
         &socket,
         rustix::net::sockopt::Timeout::Recv,
-        patience,
+        timeout,
     )?;
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
@@ -110,10 +111,10 @@ pub(crate) fn ask(
 pub(crate) fn interface(which: Which<'_>) -> io::Result<Option<InterfaceState>> {
     let mut link = LinkMessage::default();
     match which {
-        Which::Name(name) => link.attributes.push(named(name)),
+        Which::Name(name) => link.attributes.push(name_attribute(name)),
         Which::Index(index) => link.header.index = index,
     }
-    match ask(RouteNetlinkMessage::GetLink(link), NLM_F_REQUEST) {
+    match send_request(RouteNetlinkMessage::GetLink(link), NLM_F_REQUEST) {
         Ok(Some(RouteNetlinkMessage::NewLink(link))) => Ok(Some(state_of(&link))),
         Ok(_) => Err(io::ErrorKind::InvalidData.into()),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -121,8 +122,8 @@ pub(crate) fn interface(which: Which<'_>) -> io::Result<Option<InterfaceState>> 
     }
 }
 
-/// Asks by name. What is longer than the name of an interface can be is one of its others.
-fn named(name: &str) -> LinkAttribute {
+/// Selects by name. A name that is too long for an interface is an alternative name.
+fn name_attribute(name: &str) -> LinkAttribute {
     if name.len() < libc::IFNAMSIZ {
         return LinkAttribute::IfName(name.to_owned());
     }
@@ -131,7 +132,7 @@ fn named(name: &str) -> LinkAttribute {
     LinkAttribute::Other(DefaultNla::new(libc::IFLA_ALT_IFNAME, text))
 }
 
-/// The state of the interface of this name.
+/// The state of the interface with this name; `None` if there is no such interface.
 ///
 /// # Errors
 /// If the kernel does not answer.
@@ -190,16 +191,16 @@ fn xdp_of(attributes: &[LinkXdp]) -> Option<XdpState> {
     program.map(|program| XdpState { program, mode })
 }
 
-/// How an interface stands on others, or under one.
+/// Relation of an interface to those below and above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stacking {
     pub(crate) index: u32,
     pub(crate) name: String,
-    /// What a VLAN stands on.
+    /// The ifindex below a VLAN device.
     pub(crate) lower: Option<u32>,
-    /// The interface whose link a macvlan shares.
+    /// The ifindex below a macvlan or ipvlan.
     pub(crate) shares: Option<u32>,
-    /// The bond, bridge or VRF that it is a member of.
+    /// The ifindex of the bond, bridge or VRF that the interface is a member of.
     pub(crate) master: Option<u32>,
     pub(crate) is_bond: bool,
 }
@@ -209,12 +210,12 @@ pub(crate) fn interfaces() -> io::Result<Vec<InterfaceState>> {
     links(state_of)
 }
 
-/// How all interfaces of this network namespace stand on each other.
+/// Relations of all interfaces of this network namespace.
 pub(crate) fn stacking() -> io::Result<Vec<Stacking>> {
     links(stacking_of)
 }
 
-/// Reads something of all interfaces.
+/// Applies `read` to all interfaces.
 fn links<T>(read: fn(&LinkMessage) -> T) -> io::Result<Vec<T>> {
     dump(
         RouteNetlinkMessage::GetLink(LinkMessage::default()),
@@ -228,20 +229,20 @@ fn links<T>(read: fn(&LinkMessage) -> T) -> io::Result<Vec<T>> {
 /// An address of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// With the length of its prefix.
+    /// Address and prefix length.
     pub(crate) net: IpNet,
-    /// By its prefix (of the other end, where there is one), the address of all in the subnet.
+    /// Broadcast address that follows from the prefix (of the peer, on point-to-point interfaces).
     pub(crate) subnet: Option<Ipv4Addr>,
-    /// The one that was set.
+    /// Configured broadcast address.
     pub(crate) broadcast: Option<Ipv4Addr>,
-    /// The index of the interface.
+    /// The ifindex.
     pub(crate) interface: u32,
 }
 
 /// All addresses of all interfaces.
 ///
 /// # Errors
-/// If the kernel does not tell.
+/// If the kernel does not answer.
 pub(crate) fn addresses() -> io::Result<Vec<Address>> {
     let found = dump(
         RouteNetlinkMessage::GetAddress(AddressMessage::default()),
@@ -250,7 +251,7 @@ pub(crate) fn addresses() -> io::Result<Vec<Address>> {
             _ => None,
         },
     )?;
-    // Of a point-to-point interface `Address` is the other end.
+    // On a point-to-point interface `Address` is the peer.
     let own = |message: AddressMessage| {
         let (bits, interface) = (message.header.prefix_len, message.header.index);
         let (mut local, mut other, mut broadcast) = (None, None, None);
@@ -277,7 +278,7 @@ pub(crate) fn addresses() -> io::Result<Vec<Address>> {
     Ok(found.into_iter().filter_map(own).collect())
 }
 
-/// Asks for all of something.
+/// Requests a dump and collects the messages that `take` accepts.
 fn dump<T>(
     message: RouteNetlinkMessage,
     take: impl Fn(RouteNetlinkMessage) -> Option<T>,
@@ -328,44 +329,43 @@ fn stacking_of(link: &LinkMessage) -> Stacking {
             _ => {}
         }
     }
-    // Macvlans talk to each other above the NIC. In another namespace the number means another interface.
+    // Macvlans exchange frames above the NIC. An ifindex of another namespace means another interface.
     if is_macvlan && !elsewhere {
         stacking.shares = stacking.lower;
     }
-    // For a veth the number is that of its other end.
+    // The link of a veth is its peer.
     if !is_vlan || elsewhere {
         stacking.lower = None;
     }
     stacking
 }
 
-/// Takes off an XDP program that was attached without a link.
+/// Detaches an XDP program that was attached without a link.
 pub(crate) fn remove_xdp(index: u32, flags: u32) -> io::Result<()> {
     let mut link = LinkMessage::default();
     link.header.index = index;
     let nothing = vec![LinkXdp::Fd(-1), LinkXdp::Flags(flags)];
     link.attributes.push(LinkAttribute::Xdp(nothing));
-    ask(
+    send_request(
         RouteNetlinkMessage::SetLink(link),
         NLM_F_REQUEST | NLM_F_ACK,
     )
     .map(drop)
 }
 
-/// Tells when something may have changed of interfaces, addresses, settings of forwarding or IPsec
-/// policy.
+/// Waits for changes of interfaces, addresses, forwarding settings and IPsec policy.
 #[derive(Debug)]
 pub struct Monitor {
     routes: Socket,
-    /// Absent where the kernel has no IPsec.
+    /// Absent if the kernel has no IPsec.
     ipsec: Option<Socket>,
 }
 
 impl Monitor {
-    /// Watches from now on.
+    /// Subscribes to changes.
     ///
     /// # Errors
-    /// If there are no netlink sockets.
+    /// If netlink sockets cannot be opened.
     pub fn new() -> io::Result<Self> {
         let mut routes = Socket::new(NETLINK_ROUTE)?;
         routes.bind_auto()?;
@@ -389,8 +389,7 @@ impl Monitor {
         })
     }
 
-    /// Returns after a change, or after some time; also if messages were lost, since then there were
-    /// some.
+    /// Returns after a change, after `at_most`, or if messages were lost, because then there were changes.
     ///
     /// # Errors
     /// If a socket fails.
@@ -403,11 +402,11 @@ impl Monitor {
             .iter()
             .map(|socket| PollFd::new(*socket, PollFlags::IN))
             .collect();
-        let patience = Timespec {
+        let timeout = Timespec {
             tv_sec: at_most.as_secs() as i64,
             tv_nsec: at_most.subsec_nanos().into(),
         };
-        while let Err(error) = rustix::event::poll(&mut polled, Some(&patience)) {
+        while let Err(error) = rustix::event::poll(&mut polled, Some(&timeout)) {
             if error != rustix::io::Errno::INTR {
                 return Err(error.into());
             }

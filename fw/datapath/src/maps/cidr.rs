@@ -1,7 +1,9 @@
+//! Prefixes in the form that the programs compare: address and mask, big-endian.
+
 use bailey_bpf::abi;
 use ipnet::IpNet;
 
-/// A prefix as the programs compare it.
+/// A prefix as two pairs of big-endian words.
 pub(crate) struct CidrWords {
     /// `KIND_IPV4` or `KIND_IPV6`.
     pub(crate) kind: u32,

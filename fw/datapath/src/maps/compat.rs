@@ -1,47 +1,47 @@
-//! What is pinned, compared with what this binary would make: the loader reuses a pinned map
-//! without a look at it, and a table of another shape would be corrupted or lost.
+//! Compares pinned maps with the shapes that this binary creates. The BPF loader reuses a pinned map
+//! unchecked, and a table of another shape would be corrupted or lost.
 
 use aya::maps::{MapInfo, MapType};
 use bailey_bpf::abi;
 use bailey_config::Settings;
 
 use crate::error::DatapathError;
-use crate::maps::pinned::layout_version;
+use crate::maps::flow_keys::pinned_abi_version;
 use crate::maps::pins::PinDir;
 use crate::maps::table::{MapShape, map_shapes};
 
-/// What stands in the pin directory.
+/// State of the maps in a pin directory.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pinned {
-    /// No map of ours, or not all: an earlier start did not get as far as enforcing.
-    Nothing,
-    /// All maps, of this binary's shape.
-    Fits,
+pub(crate) enum Compatibility {
+    /// Bailey's maps are missing or incomplete: an earlier start ended before it enforced policy.
+    Absent,
+    /// All maps are pinned and have this binary's shapes.
+    Compatible,
 }
 
-/// Looks at every pinned map.
+/// Compares every pinned map with its shape.
 ///
 /// # Errors
-/// If one has another shape, or belongs to another layout.
-pub(crate) fn inspect(pins: &PinDir, settings: &Settings) -> Result<Pinned, DatapathError> {
+/// If a map has another shape, or another ABI version.
+pub(crate) fn check(pins: &PinDir, settings: &Settings) -> Result<Compatibility, DatapathError> {
     let shapes = map_shapes(settings)?;
     let present = shapes.iter().filter(|shape| pins.pin(shape.name).exists());
     let present = present.count();
-    // Before anything is compared: another layout may have other maps.
+    // First: another ABI version may have other maps.
     if pins.pin("flow_keys").exists() {
         check_version(pins)?;
     }
     if present < shapes.len() {
-        return Ok(Pinned::Nothing);
+        return Ok(Compatibility::Absent);
     }
     for shape in &shapes {
         check_shape(pins, shape)?;
     }
-    Ok(Pinned::Fits)
+    Ok(Compatibility::Compatible)
 }
 
 fn check_version(pins: &PinDir) -> Result<(), DatapathError> {
-    let found = layout_version(pins)?;
+    let found = pinned_abi_version(pins)?;
     if found == u64::from(abi::ABI_VERSION) {
         return Ok(());
     }
@@ -71,18 +71,18 @@ fn check_shape(pins: &PinDir, shape: &MapShape) -> Result<(), DatapathError> {
         ("bytes per key", info.key_size(), shape.key_size),
         ("entries", info.max_entries(), shape.entries),
     ];
-    for (what, found, expected) in sizes {
+    for (unit, found, expected) in sizes {
         if found != expected {
             let hint = shape.setting.map_or_else(String::new, |setting| {
                 format!("; {setting} in the configuration asks for another size")
             });
             return Err(layout(format!(
-                "it has {found} {what}, {expected} are needed{hint}"
+                "it has {found} {unit}, {expected} are needed{hint}"
             )));
         }
     }
-    let mmapable = kind == MapType::Array;
-    if mmapable && info.map_flags() & BPF_F_MMAPABLE == 0 {
+    let needs_mmap = kind == MapType::Array;
+    if needs_mmap && info.map_flags() & BPF_F_MMAPABLE == 0 {
         return Err(layout("it cannot be mapped into memory".into()));
     }
     Ok(())

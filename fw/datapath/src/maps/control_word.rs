@@ -1,45 +1,40 @@
+//! The control word: its store commits a generation.
+
 use std::mem::offset_of;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::kernel::mmap::{Mapping, word_at};
-use crate::maps::pinned::map_pinned;
+use crate::kernel::clock::{Ticks, ticks_of_seconds};
+use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 
-/// The word whose store is the commit: which slot, which generation, which epoch.
+/// The map `control`, which has one element.
+pub(crate) type ControlMap = MappedArray<abi::control>;
+
+/// The active slot, generation and epoch, in one 64-bit word. One store of the word is the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ControlWord {
     /// Index into the program arrays.
     pub slot: u32,
-    /// The generation that the program in the slot belongs to.
+    /// Generation of the program in the slot.
     pub generation: u32,
-    /// What flows are stamped with; 0 is never current.
+    /// Stamp of flows that were evaluated under this word; 0 is never current.
     pub epoch: u32,
 }
 
-/// Words of `struct control`, by their places.
-const WORD: usize = word_at(offset_of!(abi::control, word));
-pub(crate) const SCALE: usize = word_at(offset_of!(abi::control, scale));
-pub(crate) const BUILD: usize = word_at(offset_of!(abi::control, build));
-pub(crate) const NAMESPACE: usize = word_at(offset_of!(abi::control, namespace));
-pub(crate) const WARM_UNTIL: usize = word_at(offset_of!(abi::control, warm_until));
-pub(crate) const BLOCKS: usize = word_at(offset_of!(abi::control, blocks));
-pub(crate) const RECEIVERS: usize = word_at(offset_of!(abi::control, receivers));
-
 impl ControlWord {
-    /// The word that is pinned.
+    /// Reads the active word from the pinned map.
     ///
     /// # Errors
-    /// If nothing is pinned, or another version's.
+    /// If nothing is pinned, or another version's map.
     pub fn read(pins: &PinDir) -> Result<Self, DatapathError> {
-        let (control, _) = map_pinned(pins, "control", size_of::<abi::control>())?;
-        Ok(Self::load(&control))
+        Ok(Self::load(&ControlMap::open(pins, "control")?))
     }
 
-    /// What is in force before the first commit: an empty slot, so every packet is dropped with
-    /// the reason `no-policy`.
+    /// The word before the first commit. Its slot is empty, so every packet is dropped with the
+    /// reason `no-policy`.
     pub(crate) const NONE: Self = Self {
         slot: 0,
         generation: 0,
@@ -72,27 +67,27 @@ impl ControlWord {
         }
     }
 
-    pub(crate) fn load(mapping: &Mapping) -> Self {
-        Self::decode(mapping.words()[WORD].load(Ordering::Acquire))
+    pub(crate) fn load(control: &ControlMap) -> Self {
+        Self::decode(word_of(control).load(Ordering::Acquire))
     }
 
-    pub(crate) fn store(self, mapping: &Mapping) {
-        mapping.words()[WORD].store(self.encode(), Ordering::Release);
+    pub(crate) fn store(self, control: &ControlMap) {
+        word_of(control).store(self.encode(), Ordering::Release);
     }
 
-    /// The commit, where `mapping` is the control map: this slot and generation under a new epoch.
-    /// Others may have made a new epoch meanwhile, and theirs must not be this one.
-    pub(crate) fn commit(self, mapping: &Mapping) -> Self {
-        Self::exchange(mapping, |before| Self {
+    /// Commits this slot and generation under a new epoch. The epoch follows the stored one, because
+    /// another process (`bailey block`) may have started an epoch since this word was computed.
+    pub(crate) fn commit(self, control: &ControlMap) -> Self {
+        Self::exchange(control, |before| Self {
             epoch: before.next().epoch,
             ..self
         })
     }
 
-    /// A new epoch: every flow is asked about once more.
-    pub(crate) fn new_epoch(mapping: &Mapping) -> Self {
-        Self::exchange(mapping, |before| match before.generation {
-            // Nothing has been judged yet.
+    /// Starts a new epoch: every flow is revalidated at its next packet.
+    pub(crate) fn start_epoch(control: &ControlMap) -> Self {
+        Self::exchange(control, |before| match before.generation {
+            // Before the first commit there is no flow to revalidate.
             0 => before,
             _ => Self {
                 epoch: before.next().epoch,
@@ -101,8 +96,8 @@ impl ControlWord {
         })
     }
 
-    fn exchange(mapping: &Mapping, next: impl Fn(Self) -> Self) -> Self {
-        let word = &mapping.words()[WORD];
+    fn exchange(control: &ControlMap, next: impl Fn(Self) -> Self) -> Self {
+        let word = word_of(control);
         let mut before = word.load(Ordering::Acquire);
         loop {
             let after = next(Self::decode(before));
@@ -116,12 +111,26 @@ impl ControlWord {
     }
 }
 
+/// Starts a warm-up that ends `seconds` after `now`.
+pub(crate) fn start_warm_up(control: &ControlMap, now: Ticks, seconds: u32) {
+    let ticks = ticks_of_seconds(seconds).min(abi::WARM_TICKS_MAX);
+    // 0 would mean that there is no warm-up.
+    let until = now.plus(ticks).0.max(1);
+    control
+        .field(0, offset_of!(abi::control, warm_until))
+        .store(until.into(), Ordering::Release);
+}
+
+fn word_of(control: &ControlMap) -> &AtomicU64 {
+    control.field(0, offset_of!(abi::control, word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_survive_encoding_and_never_reach_epoch_zero() {
+    fn encoded_words_decode_and_skip_epoch_zero() {
         let mut word = ControlWord {
             slot: 7,
             generation: 0xff_fffe,

@@ -1,3 +1,5 @@
+//! Tables that are written once, frozen, and read back before use.
+
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
@@ -5,8 +7,11 @@ use crate::error::DatapathError;
 use crate::kernel::bpf;
 use crate::kernel::mmap::Mapping;
 
-/// Fills a table through one mapping, freezes it, and compares through another what the kernel
-/// now holds with what it was given.
+/// Writes a table through one mapping, freezes it, and compares the kernel's copy with `image`
+/// through a second mapping.
+///
+/// # Errors
+/// If the map cannot be mapped or frozen, or holds other bytes than `image`.
 pub(crate) fn write_and_freeze(
     map: BorrowedFd<'_>,
     name: &str,

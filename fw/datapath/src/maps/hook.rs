@@ -1,3 +1,5 @@
+//! The hooks that programs are attached to.
+
 use std::fmt;
 
 /// A hook of the kernel at which a program filters packets.
@@ -10,11 +12,11 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// Both, in the order in which an attached interface loses them: the XDP program admits replies by
-    /// flows that the egress program has created, so it goes first.
+    /// Both hooks, in the order of detaching. XDP is detached first, because it admits replies by flows
+    /// that the egress program creates.
     pub const BOTH: [Self; 2] = [Self::Xdp, Self::Tc];
 
-    /// The word in pins and output.
+    /// Name in pins and output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Xdp => "xdp",
@@ -22,12 +24,12 @@ impl Hook {
         }
     }
 
-    /// The hook of this name.
-    pub(crate) fn of_name(name: &str) -> Option<Self> {
+    /// The hook with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::BOTH.into_iter().find(|hook| hook.name() == name)
     }
 
-    /// The program of the entry object that is attached there.
+    /// The program of the entry object that is attached to this hook.
     pub(crate) fn entry_program(self) -> &'static str {
         match self {
             Self::Xdp => "entry_xdp",

@@ -1,19 +1,19 @@
-use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
+//! Opens pinned maps and checks the size of their values.
 
 use aya::maps::MapData;
-use bailey_bpf::abi;
 
 use crate::error::{DatapathError, is_denied};
-use crate::kernel::mmap::Mapping;
 use crate::maps::pins::PinDir;
 
-/// Opens a pinned map of the shape that this binary expects.
+/// Opens a pinned map whose values have `value_size` bytes.
+///
+/// # Errors
+/// If the map is not pinned, this process may not open it, or its values have another size.
 pub(crate) fn open_pinned(
     pins: &PinDir,
     name: &'static str,
     value_size: usize,
-) -> Result<(MapData, usize), DatapathError> {
+) -> Result<MapData, DatapathError> {
     let path = pins.pin(name);
     let exists = path.try_exists();
     if !exists.map_err(DatapathError::map(name, "look for"))? {
@@ -23,7 +23,7 @@ pub(crate) fn open_pinned(
     let layout = |message: String| DatapathError::Layout { name, message };
     let map = MapData::from_pin(&path).map_err(|error| match is_denied(&error) {
         true => DatapathError::NotPermitted(format!(
-            "{}: this process may not open it: it lacks CAP_BPF; run as root",
+            "{}: this process may not open the map: it lacks CAP_BPF; run as root",
             path.display()
         )),
         false => layout(error.to_string()),
@@ -35,35 +35,5 @@ pub(crate) fn open_pinned(
             info.value_size()
         )));
     }
-    Ok((map, info.max_entries() as usize))
-}
-
-/// Maps a pinned array to be written.
-pub(crate) fn map_pinned_writable(
-    pins: &PinDir,
-    name: &'static str,
-    value_size: usize,
-) -> Result<Mapping, DatapathError> {
-    let (map, entries) = open_pinned(pins, name, value_size)?;
-    Mapping::writable(map.fd().as_fd(), entries * value_size)
-        .map_err(DatapathError::map(name, "map into memory"))
-}
-
-/// Maps a pinned array for reading; also returns its number of elements.
-pub(crate) fn map_pinned(
-    pins: &PinDir,
-    name: &'static str,
-    value_size: usize,
-) -> Result<(Mapping, usize), DatapathError> {
-    let (map, entries) = open_pinned(pins, name, value_size)?;
-    let mapping = Mapping::readable(map.fd().as_fd(), entries * value_size)
-        .map_err(DatapathError::map(name, "map into memory"))?;
-    Ok((mapping, entries))
-}
-
-/// The layout that the pinned table was made with.
-pub(crate) fn layout_version(pins: &PinDir) -> Result<u64, DatapathError> {
-    let (keys, _) = map_pinned(pins, "flow_keys", size_of::<abi::flow_keys>())?;
-    let word = keys.words().last();
-    Ok(word.map_or(0, |word| word.load(Ordering::Relaxed)))
+    Ok(map)
 }

@@ -1,3 +1,6 @@
+//! The pin directory: where maps and links are pinned, so that objects of different generations share
+//! them.
+
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -8,14 +11,14 @@ use crate::error::DatapathError;
 use crate::kernel::directory;
 use crate::kernel::link::Link;
 use crate::maps::hook::Hook;
-use crate::maps::table::{BUILD_MAPS, FORMER_MAPS, SHARED_MAPS};
+use crate::maps::table::{BUILD_MAPS, FORMER_MAPS, shared_map_names};
 
-/// Where maps are pinned: how objects of different generations come to share them.
+/// A directory of pins.
 #[derive(Debug)]
 pub enum PinDir {
     /// A directory on a mounted bpffs.
     Path(PathBuf),
-    /// A bpffs of this process alone, mounted nowhere; it vanishes with the process.
+    /// A bpffs of this process, not mounted anywhere; the kernel frees it when the process ends.
     Private(OwnedFd),
 }
 
@@ -33,7 +36,7 @@ impl PinDir {
             message,
         };
         let parent = path.parent().unwrap_or(path);
-        if !Self::is_possible(path) {
+        if !Self::is_on_bpffs(path) {
             return Err(fail(format!(
                 "{} is not on a bpffs; mount one there first: mount -t bpf -o mode=0700 bpf {}",
                 parent.display(),
@@ -44,7 +47,7 @@ impl PinDir {
         Ok(Self::Path(path.to_owned()))
     }
 
-    /// A bpffs that no other process sees.
+    /// Creates a bpffs that no other process can access.
     ///
     /// # Errors
     /// Without CAP_SYS_ADMIN.
@@ -66,7 +69,21 @@ impl PinDir {
             })
     }
 
-    /// The path of a pin. A private directory is reached through this process's descriptor.
+    /// Another handle to the same directory.
+    pub(crate) fn clone_handle(&self) -> Result<Self, DatapathError> {
+        match self {
+            Self::Path(path) => Ok(Self::Path(path.clone())),
+            Self::Private(fd) => {
+                let fd = fd.try_clone().map_err(|source| DatapathError::System {
+                    operation: "dup",
+                    source,
+                })?;
+                Ok(Self::Private(fd))
+            }
+        }
+    }
+
+    /// Path of a pin. A private bpffs is reached through a descriptor of this process.
     pub(crate) fn pin(&self, name: &str) -> PathBuf {
         match self {
             Self::Path(path) => path.join(name),
@@ -85,25 +102,25 @@ impl PinDir {
         names.collect()
     }
 
-    /// Is a directory, or the one that it would be made in, on a bpffs?
-    pub(crate) fn is_possible(path: &Path) -> bool {
-        let places = [Some(path), path.parent()];
-        places.into_iter().flatten().any(|path| {
+    /// Whether a directory, or the parent that it would be created in, is on a bpffs.
+    pub(crate) fn is_on_bpffs(path: &Path) -> bool {
+        let candidates = [Some(path), path.parent()];
+        candidates.into_iter().flatten().any(|path| {
             rustix::fs::statfs(path).is_ok_and(|fs| i64::from(fs.f_type as u32) == BPF_FS_MAGIC)
         })
     }
 
-    /// Is any program attached through a pinned link?
+    /// Whether a pinned link holds an attached program.
     pub(crate) fn has_links(&self) -> bool {
         self.names().iter().any(|name| {
             let link =
                 parse_link_pin(name).map(|(_, index)| Link::from_pin(&self.pin(name), index));
-            // One whose interface is gone holds nothing.
+            // The link of a deleted interface has ifindex 0.
             matches!(link, Some(Ok(link)) if link.info().is_ok_and(|info| info.ifindex != 0))
         })
     }
 
-    /// Removes the pins whose names are chosen.
+    /// Removes the pins whose names `chosen` accepts.
     pub(crate) fn remove_where(&self, chosen: impl Fn(&str) -> bool) {
         for name in self.names().iter().filter(|name| chosen(name)) {
             let _ = fs::remove_file(self.pin(name));
@@ -117,29 +134,29 @@ impl PinDir {
         }
     }
 
-    /// Removes every pin of Bailey's; what others have pinned there stays.
+    /// Removes all of Bailey's pins; pins of other programs stay.
     pub(crate) fn remove_all(&self) {
-        self.remove_where(is_ours);
+        self.remove_where(is_bailey_pin);
     }
 }
 
-/// How the names of pinned links on interfaces begin.
+/// Prefix of the names of pinned links on interfaces.
 const LINK: &str = "link_";
-/// How the names of pinned links on tracepoints begin.
+/// Prefix of the names of pinned links on tracepoints.
 pub(crate) const TRACE: &str = "trace_";
 
-/// The pin of the link that holds the program of a hook on an interface.
+/// Pin of the link that holds the program of a hook on an interface.
 pub(crate) fn link_pin(pins: &PinDir, hook: Hook, index: u32) -> PathBuf {
     pins.pin(&format!("{LINK}{hook}_{index}"))
 }
 
-/// Which hook and which interface a pin's name stands for.
+/// The hook and ifindex in the name of a link's pin.
 pub(crate) fn parse_link_pin(name: &str) -> Option<(Hook, u32)> {
     let (hook, index) = name.strip_prefix(LINK)?.split_once('_')?;
-    Some((Hook::of_name(hook)?, index.parse().ok()?))
+    Some((Hook::from_name(hook)?, index.parse().ok()?))
 }
 
-fn is_ours(name: &str) -> bool {
+fn is_bailey_pin(name: &str) -> bool {
     let of_build = |map: &&str| {
         let number = name
             .strip_prefix(*map)
@@ -148,7 +165,7 @@ fn is_ours(name: &str) -> bool {
     };
     name.starts_with(LINK)
         || name.starts_with(TRACE)
-        || SHARED_MAPS.contains(&name)
+        || shared_map_names().any(|shared| shared == name)
         || FORMER_MAPS.contains(&name)
         || BUILD_MAPS.iter().any(of_build)
 }

@@ -1,3 +1,5 @@
+//! The list of maps: names, kinds, and the sizes that settings give them.
+
 use aya::maps::MapType;
 use bailey_bpf::abi;
 use bailey_config::Settings;
@@ -6,7 +8,7 @@ use crate::error::DatapathError;
 use crate::kernel::cpu::cpus;
 use crate::maps::shape::{bucket_bits, rule_stride};
 
-/// Maps of one build of the programs, pinned under a name that ends with the build's number.
+/// Maps that belong to one build of the programs. The build's number ends the name of the pin.
 pub(crate) const BUILD_MAPS: [&str; 5] = [
     "policies_xdp",
     "policies_tc",
@@ -15,150 +17,166 @@ pub(crate) const BUILD_MAPS: [&str; 5] = [
     "headers",
 ];
 
-/// Maps of `maps.h` that outlive builds and generations.
-pub(crate) const SHARED_MAPS: [&str; 24] = [
-    "control",
-    "probe_control",
-    "flow_tags",
-    "flows",
-    "flow_keys",
-    "flow_events",
-    "source_flows",
-    "reason_counters",
-    "rule_counters",
-    "interfaces",
-    "interface_names",
-    "bridge_lost",
-    "bridge_ports",
-    "fragments",
-    "block_hosts",
-    "block_prefixes",
-    "flood_cpus",
-    "source_rates",
-    "syn_records",
-    "proven",
-    "limit_states",
-    "limit_sources",
-    "own_filter",
-    "own_addresses",
-];
-
-/// What earlier layouts pinned and this one does not: to be removed with the rest.
+/// Maps that earlier ABI versions pinned and this one does not; removed together with the others.
 pub(crate) const FORMER_MAPS: [&str; 2] = ["flow_counts_low", "flow_counts_high"];
 
-/// What a pinned map must be like.
+/// Which number of entries a map has.
+#[derive(Debug, Clone, Copy)]
+enum Entries {
+    /// A constant of abi.h.
+    Fixed(u32),
+    /// One per CPU.
+    PerCpu,
+    /// One per CPU, and one more for user space.
+    PerCpuAndUser,
+    /// One per CPU, interface slot and hook.
+    PerCounterRegion,
+    /// One per bucket of the flow table.
+    Buckets,
+    /// One per rule id.
+    Rules,
+    /// One per CPU and rule id.
+    RulesPerCpu,
+}
+
+/// A map of `maps.h` that outlives builds and generations.
+struct SharedMap {
+    name: &'static str,
+    kind: MapType,
+    key_size: usize,
+    value_size: usize,
+    entries: Entries,
+}
+
+const fn array(name: &'static str, value_size: usize, entries: Entries) -> SharedMap {
+    keyed(name, MapType::Array, [4, value_size], entries)
+}
+
+const fn keyed(
+    name: &'static str,
+    kind: MapType,
+    [key_size, value_size]: [usize; 2],
+    entries: Entries,
+) -> SharedMap {
+    SharedMap {
+        name,
+        kind,
+        key_size,
+        value_size,
+        entries,
+    }
+}
+
+const SHARED_MAPS: [SharedMap; 24] = {
+    use Entries::{Buckets, Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Rules, RulesPerCpu};
+    use MapType::{DevMapHash, Hash, LpmTrie, LruHash};
+    const SOURCES: Entries = Fixed(1 << abi::SOURCE_BITS);
+    const SLOTS: Entries = Fixed(abi::INTERFACE_SLOTS);
+    let block = size_of::<abi::block>();
+    [
+        array("control", size_of::<abi::control>(), Fixed(1)),
+        array("probe_control", size_of::<abi::control>(), Fixed(1)),
+        array("flow_tags", 8, Buckets),
+        array("flows", size_of::<abi::flow_bucket>(), Buckets),
+        array("flow_keys", size_of::<abi::flow_keys>(), Fixed(1)),
+        array("flow_events", size_of::<abi::flow_events>(), PerCpuAndUser),
+        array("source_flows", 8, SOURCES),
+        array(
+            "reason_counters",
+            size_of::<abi::reason_counters>(),
+            PerCounterRegion,
+        ),
+        array("rule_counters", size_of::<abi::rule_counter>(), RulesPerCpu),
+        array("flood_cpus", size_of::<abi::flood_cpu>(), PerCpu),
+        array("source_rates", 8, SOURCES),
+        array("syn_records", 8, Fixed(1 << abi::SYN_RECORD_BITS)),
+        array("limit_states", size_of::<abi::limit_state>(), Rules),
+        array("limit_sources", 8, SOURCES),
+        keyed(
+            "proven",
+            LruHash,
+            [size_of::<abi::client>(), size_of::<abi::proof>()],
+            Fixed(abi::PROVEN_CLIENTS),
+        ),
+        array("interfaces", 8, Fixed(abi::IFINDEX_MAX)),
+        array("interface_names", size_of::<abi::interface_name>(), SLOTS),
+        array("bridge_lost", 8, SLOTS),
+        keyed("bridge_ports", DevMapHash, [4, 8], SLOTS),
+        keyed(
+            "block_hosts",
+            Hash,
+            [size_of::<abi::block_host>(), block],
+            Fixed(abi::BLOCK_HOSTS),
+        ),
+        keyed(
+            "block_prefixes",
+            LpmTrie,
+            [size_of::<abi::block_prefix>(), block],
+            Fixed(abi::BLOCK_PREFIXES),
+        ),
+        array("own_filter", size_of::<abi::own_filter>(), Fixed(1)),
+        keyed(
+            "own_addresses",
+            Hash,
+            [size_of::<abi::own_address>(), 4],
+            Fixed(abi::OWN_ADDRESSES),
+        ),
+        keyed(
+            "fragments",
+            LruHash,
+            [
+                size_of::<abi::fragment_key>(),
+                size_of::<abi::fragment_record>(),
+            ],
+            Fixed(abi::FRAGMENT_RECORDS),
+        ),
+    ]
+};
+
+/// Names of the maps that outlive builds and generations.
+pub(crate) fn shared_map_names() -> impl Iterator<Item = &'static str> {
+    SHARED_MAPS.iter().map(|map| map.name)
+}
+
+/// The shape that a pinned map must have.
 pub(crate) struct MapShape {
     pub(crate) name: &'static str,
     pub(crate) kind: MapType,
     pub(crate) key_size: u32,
     pub(crate) value_size: u32,
     pub(crate) entries: u32,
-    /// The setting that its size comes from.
+    /// The setting that determines the number of entries.
     pub(crate) setting: Option<&'static str>,
 }
 
-/// [`SHARED_MAPS`] as these settings want them.
+/// Shapes of the shared maps under these settings.
+///
+/// # Errors
+/// If the number of CPUs cannot be read.
 pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathError> {
+    const FLOWS: Option<&str> = Some("flow_table.flows");
+    const RULES: Option<&str> = Some("limits.rules");
     let cpus = cpus()?;
-    let buckets = 1 << bucket_bits(settings);
-    let array = |name, value_size: usize, entries, setting| MapShape {
-        name,
-        kind: MapType::Array,
-        key_size: 4,
-        value_size: value_size as u32,
-        entries,
-        setting,
+    let shape = |map: &SharedMap| {
+        let (entries, setting) = match map.entries {
+            Entries::Fixed(entries) => (entries, None),
+            Entries::PerCpu => (cpus, None),
+            Entries::PerCpuAndUser => (cpus + 1, None),
+            Entries::PerCounterRegion => (cpus * abi::INTERFACE_SLOTS * abi::HOOKS, None),
+            Entries::Buckets => (1 << settings.bucket_bits(), FLOWS),
+            Entries::Rules => (settings.rule_stride(), RULES),
+            Entries::RulesPerCpu => (cpus * settings.rule_stride(), RULES),
+        };
+        MapShape {
+            name: map.name,
+            kind: map.kind,
+            key_size: map.key_size as u32,
+            value_size: map.value_size as u32,
+            entries,
+            setting,
+        }
     };
-    let keyed = |name, kind, [key_size, value_size]: [usize; 2], entries| MapShape {
-        name,
-        kind,
-        key_size: key_size as u32,
-        value_size: value_size as u32,
-        entries,
-        setting: None,
-    };
-    let flows = Some("flow_table.flows");
-    let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
-    let rules = cpus * rule_stride(settings);
-    Ok(vec![
-        array("control", size_of::<abi::control>(), 1, None),
-        array("probe_control", size_of::<abi::control>(), 1, None),
-        array("flow_tags", 8, buckets, flows),
-        array("flows", size_of::<abi::flow_bucket>(), buckets, flows),
-        array("flow_keys", size_of::<abi::flow_keys>(), 1, None),
-        array("flow_events", size_of::<abi::flow_events>(), cpus + 1, None),
-        array("source_flows", 8, 1 << abi::SOURCE_BITS, None),
-        array(
-            "reason_counters",
-            size_of::<abi::reason_counters>(),
-            regions,
-            None,
-        ),
-        array(
-            "rule_counters",
-            size_of::<abi::rule_counter>(),
-            rules,
-            Some("limits.rules"),
-        ),
-        array("flood_cpus", size_of::<abi::flood_cpu>(), cpus, None),
-        array("source_rates", 8, 1 << abi::SOURCE_BITS, None),
-        array("syn_records", 8, 1 << abi::SYN_RECORD_BITS, None),
-        array(
-            "limit_states",
-            size_of::<abi::limit_state>(),
-            rule_stride(settings),
-            Some("limits.rules"),
-        ),
-        array("limit_sources", 8, 1 << abi::SOURCE_BITS, None),
-        keyed(
-            "proven",
-            MapType::LruHash,
-            [size_of::<abi::client>(), size_of::<abi::proof>()],
-            abi::PROVEN_CLIENTS,
-        ),
-        array("interfaces", 8, abi::IFINDEX_MAX, None),
-        array(
-            "interface_names",
-            size_of::<abi::interface_name>(),
-            abi::INTERFACE_SLOTS,
-            None,
-        ),
-        array("bridge_lost", 8, abi::INTERFACE_SLOTS, None),
-        keyed(
-            "bridge_ports",
-            MapType::DevMapHash,
-            [4, 8],
-            abi::INTERFACE_SLOTS,
-        ),
-        keyed(
-            "block_hosts",
-            MapType::Hash,
-            [size_of::<abi::block_host>(), size_of::<abi::block>()],
-            abi::BLOCK_HOSTS,
-        ),
-        keyed(
-            "block_prefixes",
-            MapType::LpmTrie,
-            [size_of::<abi::block_prefix>(), size_of::<abi::block>()],
-            abi::BLOCK_PREFIXES,
-        ),
-        array("own_filter", size_of::<abi::own_filter>(), 1, None),
-        keyed(
-            "own_addresses",
-            MapType::Hash,
-            [size_of::<abi::own_address>(), 4],
-            abi::OWN_ADDRESSES,
-        ),
-        keyed(
-            "fragments",
-            MapType::LruHash,
-            [
-                size_of::<abi::fragment_key>(),
-                size_of::<abi::fragment_record>(),
-            ],
-            abi::FRAGMENT_RECORDS,
-        ),
-    ])
+    Ok(SHARED_MAPS.iter().map(shape).collect())
 }
 
 /// The pin of a map that belongs to one build.

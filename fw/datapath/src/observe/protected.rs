@@ -1,3 +1,5 @@
+//! Interfaces that a Bailey of any configuration protects, with or without a process or pins.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
@@ -9,24 +11,23 @@ use crate::error::DatapathError;
 use crate::kernel::capabilities;
 use crate::kernel::netlink;
 
-/// Whose XDP program judges packets on an interface, where that is a Bailey: of whatever
-/// configuration, with a process or without one, with pins or without them.
+/// An interface whose XDP program is Bailey's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProtectedInterface {
-    /// The interface.
+    /// Name of the interface.
     pub interface: String,
-    /// The id of the program.
+    /// Id of the XDP program.
     pub program: u32,
-    /// A process that holds it, if there is one and it can be seen.
+    /// The process that holds the program, if there is one and it is visible.
     pub process: Option<Process>,
 }
 
-/// A process.
+/// A process and its command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its id.
+    /// Process id.
     pub pid: u32,
-    /// Its command line.
+    /// Command line.
     pub command: String,
 }
 
@@ -46,10 +47,10 @@ impl fmt::Display for ProtectedInterface {
     }
 }
 
-/// The Baileys of this network namespace, as the kernel tells.
+/// Lists the interfaces of this network namespace that any Bailey protects.
 ///
 /// # Errors
-/// If this process may not ask.
+/// If this process lacks the capabilities to read programs.
 pub fn protected_interfaces() -> Result<Vec<ProtectedInterface>, DatapathError> {
     let interfaces = netlink::interfaces().map_err(|source| DatapathError::System {
         operation: "list interfaces",
@@ -59,7 +60,7 @@ pub fn protected_interfaces() -> Result<Vec<ProtectedInterface>, DatapathError> 
         return Ok(Vec::new());
     }
     capabilities::check()?;
-    let ours = programs();
+    let ours = entry_program_ids();
     let attached = interfaces.into_iter().filter_map(|interface| {
         let program = interface.xdp?.program;
         ours.contains(&program).then(|| ProtectedInterface {
@@ -71,8 +72,8 @@ pub fn protected_interfaces() -> Result<Vec<ProtectedInterface>, DatapathError> 
     Ok(attached.collect())
 }
 
-/// The entry programs of whatever Bailey: by their name, and a map that no other program has.
-pub(crate) fn programs() -> BTreeSet<u32> {
+/// Ids of the entry programs of any Bailey: found by name, and by a map that only they use.
+pub(crate) fn entry_program_ids() -> BTreeSet<u32> {
     const MAP: &str = "flow_keys";
     let maps: BTreeSet<u32> = loaded_maps()
         .flatten()
@@ -90,7 +91,7 @@ pub(crate) fn programs() -> BTreeSet<u32> {
         .collect()
 }
 
-/// The process of this name that has a descriptor of the program or of a link of it.
+/// The `bailey` process that holds a descriptor of the program or of its link.
 fn holder(program: u32) -> Option<Process> {
     let wanted = format!("prog_id:\t{program}");
     let processes = fs::read_dir("/proc").ok()?.flatten();

@@ -1,50 +1,47 @@
+//! Load-time constants of the programs (`volatile const` in C): one list of name and value per object.
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use aya::EbpfLoader;
-use bailey_bpf::{abi, object};
-use bailey_config::{Settings, Topology};
+use bailey_bpf::object;
+use bailey_compile::Tables;
 
+use crate::kernel::clock::ticks_of_seconds;
+use crate::maps::control_word::ControlWord;
+use crate::maps::netns;
 use crate::maps::pins::PinDir;
 use crate::maps::shape::{bucket_bits, rule_stride};
 use crate::maps::table::{BUILD_MAPS, MapShape, build_pin};
+use crate::program::constant::Constant;
 use crate::program::flood_constants::FloodConstants;
-use crate::program::frame_constants::ParserConstants;
+use crate::program::jiffies::Jiffies;
+use crate::program::parser_constants::ParserConstants;
 use crate::program::timeout_constants::by_state;
+use crate::settings::{OnPolicyChange, Settings, Topology};
 
-/// The numbers that every program is told, as loader globals want them: borrowed.
-#[derive(Debug)]
-pub(crate) struct Constants {
-    pub(crate) bucket_bits: u32,
-    pub(crate) rule_stride: u32,
-    flow_counters: u32,
-    source_limit: u32,
-    last_resort: u32,
-    bridge: u32,
-    router: u32,
-    clock_offset: u32,
-    timeouts: [u32; abi::STATE_COUNT as usize],
-    frames: ParserConstants,
-    flood: FloodConstants,
-}
+/// Constants that settings determine. Entry and policy objects are given the same values.
+pub(crate) struct Constants(Vec<Constant>);
 
 impl Constants {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self {
-            bucket_bits: bucket_bits(settings),
-            rule_stride: rule_stride(settings),
-            flow_counters: u32::from(settings.flow_counters),
-            source_limit: settings.flows_per_source,
-            last_resort: crate::kernel::clock::ticks_of_seconds(settings.evict_live_after_seconds),
-            bridge: u32::from(settings.topology == Topology::Bridge),
-            router: u32::from(settings.topology == Topology::Router),
-            clock_offset: settings.clock_offset,
-            timeouts: by_state(&settings.timeouts),
-            frames: ParserConstants::new(&settings.frames, &settings.inside),
-            flood: FloodConstants::new(settings),
-        }
+        let is = |topology| u32::from(settings.topology == topology);
+        let mut constants = vec![
+            Constant::required("FLOW_BUCKET_BITS", settings.bucket_bits()),
+            Constant::required("RULE_STRIDE", settings.rule_stride()),
+            Constant::required("SOURCE_LIMIT", settings.source_flows),
+            Constant::required("TIMEOUTS", by_state(&settings.timeouts)),
+            Constant::optional("FLOW_COUNTERS", u32::from(settings.flow_counters)),
+            Constant::optional("LAST_RESORT", ticks_of_seconds(settings.last_resort)),
+            Constant::optional("BRIDGE", is(Topology::Bridge)),
+            Constant::optional("ROUTER", is(Topology::Router)),
+            Constant::optional("CLOCK_OFFSET", settings.clock_offset),
+        ];
+        constants.extend(ParserConstants::new(&settings.frames, &settings.inside).list());
+        constants.extend(FloodConstants::new(settings).list());
+        Self(constants)
     }
 
-    /// Tells a loader the numbers and where the shared maps are.
+    /// Gives a loader the constants, and the pins and sizes of the shared maps.
     pub(crate) fn apply<'a>(
         &'a self,
         loader: &mut EbpfLoader<'a>,
@@ -52,59 +49,9 @@ impl Constants {
         build: u64,
         shapes: &[MapShape],
     ) {
-        loader
-            .override_global("FLOW_BUCKET_BITS", &self.bucket_bits, true)
-            .override_global("RULE_STRIDE", &self.rule_stride, true)
-            .override_global("FLOW_COUNTERS", &self.flow_counters, false)
-            .override_global("SOURCE_LIMIT", &self.source_limit, true)
-            .override_global("EVICT_LIVE_AFTER", &self.last_resort, false)
-            .override_global("BRIDGE", &self.bridge, false)
-            .override_global("ROUTER", &self.router, false)
-            .override_global("CLOCK_OFFSET", &self.clock_offset, false)
-            .override_global("TIMEOUTS", &self.timeouts[..], true);
-        let frames = &self.frames;
-        // Only the programs that read frames have these.
-        loader
-            .override_global("VLAN_ZONES", &frames.vlan_zones, false)
-            .override_global("DHCP", &frames.dhcp, false)
-            .override_global("ETHERTYPE_COUNT", &frames.ethertype_count, false)
-            .override_global("ETHERTYPES", &frames.ethertypes[..], false)
-            .override_global("TUNNEL_COUNT", &frames.tunnel_count, false)
-            .override_global("TUNNEL_PORTS", &frames.tunnel_ports[..], false)
-            .override_global("TUNNEL_KINDS", &frames.tunnel_kinds[..], false)
-            .override_global("TUNNEL_PEER_COUNT", &frames.tunnel_peer_count, false)
-            .override_global(
-                "TUNNEL_PEERS",
-                bytemuck::cast_slice::<_, u8>(&frames.tunnel_peers),
-                false,
-            )
-            .override_global("INTERNAL_COUNT", &frames.inside_count, false)
-            .override_global(
-                "INTERNAL",
-                bytemuck::cast_slice::<_, u8>(&frames.inside),
-                false,
-            );
-        // Only the policy programs have these.
-        loader
-            .override_global("GROUP_COUNT", &frames.group_count, false)
-            .override_global(
-                "GROUPS",
-                bytemuck::cast_slice::<_, u8>(&frames.groups),
-                false,
-            )
-            .override_global("LINK_SERVICE_COUNT", &frames.link_service_count, false)
-            .override_global(
-                "LINK_SERVICES",
-                bytemuck::cast_slice::<_, u8>(&frames.link_services),
-                false,
-            );
-        let flood = &self.flood;
-        loader
-            .override_global("FLOOD_LIMIT", &flood.limit, false)
-            .override_global("UNPROVEN_INTERVAL", &flood.unproven.interval, false)
-            .override_global("UNPROVEN_BURST", &flood.unproven.burst, false)
-            .override_global("SOURCE_INTERVAL", &flood.source.interval, false)
-            .override_global("SOURCE_BURST", &flood.source.burst, false);
+        for constant in &self.0 {
+            constant.set(loader);
+        }
         for shape in shapes {
             loader
                 .map_max_entries(shape.name, shape.entries)
@@ -116,12 +63,142 @@ impl Constants {
     }
 }
 
-/// A number for the programs and their constants. Another number costs a replacement of the
-/// attached programs, nothing more, so the standard hash will do.
+/// Constants of the entry object alone.
+pub(crate) struct EntryConstants(Vec<Constant>);
+
+impl EntryConstants {
+    pub(crate) fn new(settings: &Settings, jiffies: Jiffies) -> Self {
+        Self(vec![
+            Constant::required("JIFFY_NANOSECONDS", jiffies.nanoseconds),
+            Constant::required("JIFFIES_BEGIN", jiffies.begin),
+            Constant::optional("FAILSAFE_COUNT", settings.failsafe.len() as u32),
+            Constant::optional("NETWORK_NAMESPACE", netns::current()),
+        ])
+    }
+
+    pub(crate) fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        for constant in &self.0 {
+            constant.set(loader);
+        }
+    }
+}
+
+/// Constants of the policy object alone: those of one generation.
+pub(crate) struct PolicyConstants(Vec<Constant>);
+
+impl PolicyConstants {
+    pub(crate) fn new(tables: &Tables, word: ControlWord, settings: &Settings) -> Self {
+        let params = tables.params;
+        let keep = settings.on_policy_change == OnPolicyChange::Keep;
+        Self(vec![
+            Constant::required("GENERATION", word.generation),
+            Constant::required("KEEP", u32::from(keep)),
+            Constant::required("TCP_STRICT", u32::from(settings.tcp_strict)),
+            Constant::required("HOST_BUCKET_BITS", params.host_bucket_bits),
+            Constant::required("HOST_KEYS", params.host_keys),
+            Constant::required("LPM4", u32::from(params.lpm4)),
+            Constant::required("LPM6", u32::from(params.lpm6)),
+            Constant::required("DEFAULT_CLASS4", params.default_class4),
+            Constant::required("DEFAULT_CLASS6", params.default_class6),
+            Constant::required("ISOLATES", params.isolates),
+            Constant::required("PEER_PAGES", params.peer_pages),
+            Constant::required("ROW_CELLS", params.row_cells),
+            Constant::required("PORT_PAGES", params.port_pages),
+            Constant::required("LIMITS", u32::from(!tables.limits.is_empty())),
+        ])
+    }
+
+    pub(crate) fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        for constant in &self.0 {
+            constant.set(loader);
+        }
+    }
+}
+
+/// Identifies the programs together with their constants. If two builds get different numbers
+/// although they are equal, the attached programs are replaced once; the standard hash suffices.
 pub(crate) fn build_number(settings: &Settings) -> u64 {
     let mut hasher = DefaultHasher::new();
     object::ENTRY.hash(&mut hasher);
     object::POLICY.hash(&mut hasher);
     settings.hash(&mut hasher);
     hasher.finish() | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ::object::{Object, ObjectSection, ObjectSymbol};
+    use bailey_compile::{Limits, RuleIds, compile};
+
+    use super::*;
+
+    /// Name and size of each `volatile const` of an object.
+    fn declared(image: &[u8]) -> BTreeMap<String, u64> {
+        let file = ::object::File::parse(image).unwrap();
+        let rodata = file.section_by_name(".rodata").unwrap().index();
+        file.symbols()
+            .filter(|symbol| symbol.section_index() == Some(rodata) && symbol.is_global())
+            .map(|symbol| (symbol.name().unwrap().to_owned(), symbol.size()))
+            .collect()
+    }
+
+    #[test]
+    fn every_constant_is_declared_and_set() {
+        let settings = Settings::default();
+        let snapshot = bailey_policy::Snapshot::default();
+        let tables = compile(&snapshot, &RuleIds::default(), &Limits::default()).unwrap();
+        let jiffies = Jiffies {
+            nanoseconds: 1,
+            begin: 0,
+        };
+        let common = Constants::new(&settings).0;
+        let objects = [
+            (
+                "entry.bpf.o",
+                declared(object::ENTRY),
+                EntryConstants::new(&settings, jiffies).0,
+            ),
+            (
+                "policy.bpf.o",
+                declared(object::POLICY),
+                PolicyConstants::new(&tables, ControlWord::NONE, &settings).0,
+            ),
+        ];
+        for (name, declared, own) in &objects {
+            assert!(declared.len() > 10, "{name}: {declared:?}");
+            for constant in common.iter().chain(own) {
+                let size = declared.get(constant.name);
+                assert!(
+                    size.is_some() || !constant.required,
+                    "{name} lacks the required {}",
+                    constant.name
+                );
+                assert!(
+                    size.is_none_or(|&size| size == constant.value.len() as u64),
+                    "{name}: {} has {size:?} bytes, {} are set",
+                    constant.name,
+                    constant.value.len()
+                );
+            }
+            for declared in declared.keys() {
+                let is_set = common.iter().chain(own).any(|c| c.name == declared);
+                assert!(is_set, "{name}: {declared} is never set");
+            }
+            for constant in own {
+                assert!(
+                    declared.contains_key(constant.name),
+                    "{name} has no {}",
+                    constant.name
+                );
+            }
+        }
+        for constant in &common {
+            let exists = objects
+                .iter()
+                .any(|(_, d, _)| d.contains_key(constant.name));
+            assert!(exists, "no object has {}", constant.name);
+        }
+    }
 }

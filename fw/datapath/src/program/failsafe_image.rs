@@ -1,9 +1,11 @@
+//! The failsafe table in the form that the programs read.
+
 use bailey_bpf::abi;
 use bailey_config::Failsafe;
 
 use crate::maps::cidr::CidrWords;
 
-/// The table as the programs read it.
+/// Bytes of the map `failsafe`: the entries, and a bitmap of their ports.
 pub(crate) fn image(entries: &[Failsafe]) -> Vec<u8> {
     let mut table: abi::failsafe = bytemuck::Zeroable::zeroed();
     for (slot, failsafe) in table.entry.iter_mut().zip(entries) {

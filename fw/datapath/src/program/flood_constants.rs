@@ -1,17 +1,20 @@
+//! Flood defence as load-time constants.
+
 use bailey_bpf::{TokenBucket, abi};
 use bailey_config::Settings;
 
-use crate::maps::shape::flow_slots;
+use crate::program::constant::Constant;
+use crate::settings::Settings;
 
-/// A small table is for a small machine, not for one that may be asked nothing.
+/// Least automatic limit, in new flows per second: a small table still serves clients.
 const AUTOMATIC_MIN: u64 = 1000;
 
-/// The numbers of `flood.h`, for all CPUs together.
+/// The constants of `flood.h`, for all CPUs together.
 #[derive(Debug)]
 pub(crate) struct FloodConstants {
-    pub(crate) limit: u32,
-    pub(crate) unproven: TokenBucket,
-    pub(crate) source: TokenBucket,
+    limit: u32,
+    unproven: TokenBucket,
+    source: TokenBucket,
 }
 
 impl FloodConstants {
@@ -39,5 +42,16 @@ impl FloodConstants {
             unproven: TokenBucket::new(rate, 1, rate / 4),
             source,
         }
+    }
+
+    /// Name and value of each constant.
+    pub(crate) fn list(&self) -> [Constant; 5] {
+        [
+            Constant::optional("FLOOD_LIMIT", self.limit),
+            Constant::optional("UNPROVEN_INTERVAL", self.unproven.interval),
+            Constant::optional("UNPROVEN_BURST", self.unproven.burst),
+            Constant::optional("SOURCE_INTERVAL", self.source.interval),
+            Constant::optional("SOURCE_BURST", self.source.burst),
+        ]
     }
 }

@@ -1,7 +1,9 @@
+//! One generation: the policy programs and their frozen tables.
+
 use std::os::fd::AsFd;
 use std::thread;
 
-use aya::programs::{Program, ProgramError};
+use aya::programs::{Program, ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
 use bailey_compile::Tables;
@@ -11,52 +13,37 @@ use bailey_config::OnPolicyChange;
 use crate::error::DatapathError;
 use crate::maps::control_word::ControlWord;
 use crate::maps::frozen::write_and_freeze;
+use crate::maps::shared::{SharedMaps, map_data};
 use crate::maps::table::map_shapes;
-use crate::program::constants::Constants;
-use crate::program::entry::{Programs, Shared};
-use crate::program::handles::map_data;
-use crate::settings::OnPolicyChange;
+use crate::program::constants::{Constants, PolicyConstants};
+use crate::program::entry::{EntryObject, Programs};
+use crate::program::handles::{classifier, xdp};
 
-/// The policy programs of one generation, loaded, their tables written, read back and frozen.
-/// Not in force until its slot is committed.
+/// The loaded policy programs of one generation. Inactive until its control word is committed.
 #[derive(Debug)]
 pub(crate) struct LoadedGeneration {
-    pub(crate) word: ControlWord,
-    pub(crate) programs: Ebpf,
+    word: ControlWord,
+    programs: Ebpf,
 }
 
 impl LoadedGeneration {
+    /// Loads the policy object with these tables. The tables are frozen and read back first.
+    ///
+    /// # Errors
+    /// If the kernel refuses a map or a program, or a table reads back differently.
     pub(crate) fn load(
         tables: &Tables,
         word: ControlWord,
-        shared: &Shared,
+        entry: &EntryObject,
+        maps: &SharedMaps,
     ) -> Result<Self, DatapathError> {
-        let settings = &shared.settings;
         let images = tables.images();
-        let globals = Constants::new(settings);
-        let params = tables.params;
-        let keep = u32::from(settings.on_policy_change == OnPolicyChange::Keep);
-        let [lpm4, lpm6] = [params.lpm4, params.lpm6].map(u32::from);
+        let constants = Constants::new(&entry.settings);
+        let policy = PolicyConstants::new(tables, word, &entry.settings);
+        let shapes = map_shapes(&entry.settings)?;
         let mut loader = EbpfLoader::new();
-        let shapes = map_shapes(settings)?;
-        let has_limits = u32::from(!tables.limits.is_empty());
-        let tcp_strict = u32::from(settings.tcp_strict);
-        globals.apply(&mut loader, &shared.pins, shared.build, &shapes);
-        loader
-            .override_global("GENERATION", &word.generation, true)
-            .override_global("KEEP", &keep, true)
-            .override_global("TCP_STRICT", &tcp_strict, true)
-            .override_global("HOST_BUCKET_BITS", &params.host_bucket_bits, true)
-            .override_global("HOST_KEYS", &params.host_keys[..], true)
-            .override_global("LPM4", &lpm4, true)
-            .override_global("LPM6", &lpm6, true)
-            .override_global("DEFAULT_CLASS4", &params.default_class4, true)
-            .override_global("DEFAULT_CLASS6", &params.default_class6, true)
-            .override_global("ISOLATES", &params.isolates, true)
-            .override_global("PEER_PAGES", &params.peer_pages, true)
-            .override_global("ROW_CELLS", &params.row_cells, true)
-            .override_global("PORT_PAGES", &params.port_pages, true)
-            .override_global("LIMITS", &has_limits, true);
+        constants.apply(&mut loader, &maps.pins, maps.build, &shapes);
+        policy.apply(&mut loader);
         for image in &images {
             loader.map_max_entries(image.name, image.elements.max(1) as u32);
         }
@@ -69,12 +56,42 @@ impl LoadedGeneration {
         for TableImage { name, bytes, .. } in images {
             write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, bytes)?;
         }
-        load_programs(&mut programs, shared.programs)?;
+        load_programs(&mut programs, entry.programs)?;
         Ok(Self { word, programs })
+    }
+
+    /// Puts the programs into the slot of the generation's word.
+    ///
+    /// # Errors
+    /// If the kernel refuses a program.
+    pub(crate) fn fill_slot(&mut self, entry: &mut EntryObject) -> Result<(), DatapathError> {
+        let programs = &mut self.programs;
+        let failed = |error| DatapathError::program("policy")(error);
+        let [xdp_array, tc_array, probe_array] = &mut entry.policies;
+        let mut filled = vec![(
+            probe_array,
+            clone_fd(xdp(programs, PROBE)?.fd().map_err(failed)?)?,
+        )];
+        if entry.programs == Programs::All {
+            let fd = clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(failed)?)?;
+            filled.push((xdp_array, fd));
+            let fd = clone_fd(classifier(programs, "policy_tc")?.fd().map_err(failed)?)?;
+            filled.push((tc_array, fd));
+        }
+        for (array, fd) in &mut filled {
+            let set = array.set(self.word.slot, fd, 0);
+            set.map_err(|error| DatapathError::Map {
+                name: "policies".into(),
+                operation: "put a program into its slot",
+                source: std::io::Error::other(error),
+            })?;
+        }
+        Ok(())
     }
 }
 
-/// All at once: most of a commit's time is the verifier's, which takes each program by itself.
+/// Loads the programs in parallel: most of a commit's time is the verifier's, which works on one
+/// program per thread.
 fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
     let wanted: &[&'static str] = match programs {
         Programs::Probe => &[PROBE],
@@ -97,7 +114,7 @@ fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathEr
         };
         let threads: Vec<_> = found
             .into_iter()
-            .map(|one| scope.spawn(move || load(one)))
+            .map(|program| scope.spawn(move || load(program)))
             .collect();
         let results = threads.into_iter().map(|thread| {
             thread
@@ -105,6 +122,13 @@ fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathEr
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         results.collect()
+    })
+}
+
+fn clone_fd(fd: &ProgramFd) -> Result<ProgramFd, DatapathError> {
+    fd.try_clone().map_err(|source| DatapathError::System {
+        operation: "dup",
+        source,
     })
 }
 

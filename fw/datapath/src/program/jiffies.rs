@@ -1,3 +1,5 @@
+//! Calibration of jiffies against CLOCK_MONOTONIC_COARSE.
+
 use aya::Ebpf;
 use bailey_bpf::object;
 use rustix::time::{ClockId, clock_getres};
@@ -6,20 +8,23 @@ use crate::error::DatapathError;
 use crate::program::handles::{program_fd, xdp};
 use crate::program::test_run::run_once;
 
-/// The constants of `clock.h`: how jiffies become nanoseconds of the coarse monotonic clock.
+/// The constants of `clock.h` that convert jiffies to nanoseconds of the coarse monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Jiffies {
-    /// Of one.
+    /// Nanoseconds per jiffy.
     pub(crate) nanoseconds: u64,
-    /// What the clock showed at jiffy 0, modulo 2^64.
+    /// Time of the clock at jiffy 0, modulo 2^64.
     pub(crate) begin: u64,
 }
 
-/// Readings, of which one may fall between the two clocks' moving on.
+/// Number of readings. One of them may fall between the updates of the two clocks.
 const READINGS: usize = 5;
 
 impl Jiffies {
-    /// Measures them, to a jiffy.
+    /// Measures both constants, accurate to one jiffy.
+    ///
+    /// # Errors
+    /// If the kernel refuses the calibration program.
     pub(crate) fn measure() -> Result<Self, DatapathError> {
         let mut programs =
             Ebpf::load(object::CLOCK_PROBE).map_err(|error| DatapathError::Load {
@@ -30,7 +35,7 @@ impl Jiffies {
             .load()
             .map_err(DatapathError::program("clocks"))?;
         let program = program_fd(&programs, "clocks")?;
-        // The coarse clock moves on once per jiffy.
+        // The coarse clock is updated once per jiffy, so its resolution is the length of one.
         let resolution = clock_getres(ClockId::MonotonicCoarse);
         let nanoseconds = resolution.tv_nsec as u64;
         let mut begins = Vec::with_capacity(READINGS);
@@ -40,7 +45,7 @@ impl Jiffies {
             let [jiffies, clock]: [u64; 2] = bytemuck::cast(reading);
             begins.push(clock.wrapping_sub(jiffies.wrapping_mul(nanoseconds)));
         }
-        // They differ by a jiffy at most, wherever on the circle they are.
+        // Readings differ by one jiffy at most; compare differences, because values may wrap.
         let first = begins[0];
         begins.sort_by_key(|begin| begin.wrapping_sub(first).cast_signed());
         Ok(Self {

@@ -1,22 +1,27 @@
+//! Test runs of loaded programs on frames (BPF_PROG_TEST_RUN).
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use aya::Ebpf;
 
 use crate::error::DatapathError;
 use crate::kernel::bpf::bpf;
 use crate::maps::hook::Hook;
+use crate::program::handles::program_fd;
 
-/// Runs the attached programs on frames, with all their effects on flows and counters; for tests and
-/// benchmarks. It holds the programs by itself, so generations can be installed meanwhile.
+/// Runs the attached programs on frames, with all effects on flows and counters; for tests and
+/// benchmarks. It holds its own descriptors, so generations can be installed meanwhile.
 #[derive(Debug)]
 pub struct TestRun {
-    pub(crate) xdp: OwnedFd,
-    pub(crate) tc: OwnedFd,
+    xdp: OwnedFd,
+    tc: OwnedFd,
 }
 
 /// linux/bpf.h
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
 
-/// How much longer a program may make a frame.
+/// Number of bytes that a program may add to a frame.
 const ROOM: usize = 64;
 
 #[repr(C)]
@@ -33,36 +38,47 @@ struct TestAttr {
 }
 
 impl TestRun {
-    /// Runs a hook's program so many times on a frame and returns its last return code.
+    /// Duplicates the descriptors of the entry programs.
+    ///
+    /// # Errors
+    /// If there are too many descriptors.
+    pub(crate) fn new(entry: &Ebpf) -> Result<Self, DatapathError> {
+        Ok(Self {
+            xdp: program_fd(entry, "entry_xdp")?,
+            tc: program_fd(entry, "entry_tc")?,
+        })
+    }
+
+    /// Runs a hook's program `repeat` times on a frame and returns the last return code.
     ///
     /// # Errors
     /// If the kernel refuses the frame.
     pub fn run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
-        let done = self.test_run(hook, frame, repeat)?;
+        let done = self.run_frame(hook, frame, repeat)?;
         Ok(done.return_value)
     }
 
-    /// The same, and how long one run took on average, in nanoseconds.
+    /// Runs a hook's program `repeat` times on a frame and returns the mean duration, in nanoseconds.
     ///
     /// # Errors
     /// If the kernel refuses the frame.
     pub fn measure(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<u32, DatapathError> {
-        let done = self.test_run(hook, frame, repeat)?;
+        let done = self.run_frame(hook, frame, repeat)?;
         Ok(done.duration)
     }
 
-    /// Runs a hook's program once: its return code, and the frame as it left it.
+    /// Runs a hook's program once and returns the return code and the resulting frame.
     ///
     /// # Errors
     /// If the kernel refuses the frame.
     pub fn transform(&self, hook: Hook, frame: &[u8]) -> Result<(u32, Vec<u8>), DatapathError> {
         let mut out = vec![0; frame.len() + ROOM];
-        let done = self.test_run_into(hook, frame, 1, &mut out)?;
+        let done = self.run_frame_into(hook, frame, 1, &mut out)?;
         out.truncate(done.data_size_out as usize);
         Ok((done.return_value, out))
     }
 
-    /// The program of a hook, for whoever runs it by other means.
+    /// Descriptor of a hook's program, for other ways to run it.
     pub fn program(&self, hook: Hook) -> BorrowedFd<'_> {
         match hook {
             Hook::Xdp => self.xdp.as_fd(),
@@ -70,11 +86,11 @@ impl TestRun {
         }
     }
 
-    fn test_run(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<TestAttr, DatapathError> {
-        self.test_run_into(hook, frame, repeat, &mut [])
+    fn run_frame(&self, hook: Hook, frame: &[u8], repeat: u32) -> Result<TestAttr, DatapathError> {
+        self.run_frame_into(hook, frame, repeat, &mut [])
     }
 
-    fn test_run_into(
+    fn run_frame_into(
         &self,
         hook: Hook,
         frame: &[u8],
@@ -85,8 +101,8 @@ impl TestRun {
     }
 }
 
-/// Runs any XDP program so many times on a frame: its last return code, and how long one run took on average,
-/// in nanoseconds.
+/// Runs an XDP program `repeat` times on a frame. Returns the last return code and the mean duration in
+/// nanoseconds.
 ///
 /// # Errors
 /// If the kernel refuses the frame.
@@ -99,7 +115,7 @@ pub fn measure(
     Ok((done.return_value, done.duration))
 }
 
-/// Runs a program once on a frame, and leaves the frame that it made of it in `out`.
+/// Runs a program once on a frame and writes the resulting frame to `out`.
 pub(crate) fn run_once(
     program: &OwnedFd,
     frame: &[u8],

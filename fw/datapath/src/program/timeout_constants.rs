@@ -1,12 +1,14 @@
+//! Flow timeouts as a load-time constant.
+
 use bailey_bpf::abi;
 use bailey_config::Timeouts;
 
 use crate::kernel::clock::ticks_of_seconds;
 
-/// Idle times by `enum flow_state`, in ticks.
+/// Timeouts by `enum flow_state`, in ticks.
 pub(crate) fn by_state(timeouts: &Timeouts) -> [u32; abi::STATE_COUNT as usize] {
     let mut ticks = [0; abi::STATE_COUNT as usize];
-    // A line that is being written is nobody's to expire.
+    // An entry that a CPU is writing never expires.
     ticks[abi::STATE_BUSY as usize] = u32::MAX;
     for (state, seconds) in [
         (abi::STATE_TCP_SYN_SENT, timeouts.tcp_syn_sent),

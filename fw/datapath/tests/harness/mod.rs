@@ -22,6 +22,7 @@ use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::observe::counters::RuleCount;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::test_run::TestRun;
+pub use bailey_datapath::testing::DatapathTesting;
 use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
@@ -310,7 +311,7 @@ impl Harness {
         let mut keys = BTreeSet::new();
         let mut live: BTreeMap<usize, u64> = BTreeMap::new();
         for flow in &flows {
-            let place = hash.place(&flow.key);
+            let place = hash.locate(&flow.key);
             assert!(
                 place.buckets.contains(&(flow.slot.0 as u32)) && place.tag == flow.tag,
                 "misplaced, belongs to {place:?}: {flow:?}"

@@ -1,0 +1,154 @@
+//! Installs generations: stage the programs, replace another attached build, reset counters, commit.
+
+use bailey_bpf::abi;
+use bailey_compile::{RuleIds, Tables};
+
+use crate::attach::attachments::Attachments;
+use crate::attach::bridge;
+use crate::attach::event::InterfaceEvent;
+use crate::error::DatapathError;
+use crate::flows::table::FlowTable;
+use crate::kernel::bpf;
+use crate::kernel::cpu::cpus;
+use crate::maps::control_word::ControlWord;
+use crate::maps::shared::SharedMaps;
+use crate::program::entry::EntryObject;
+use crate::program::generation::LoadedGeneration;
+
+/// Makes tables active. The daemon's loop uses the datapath through this trait, and tests replace it.
+pub trait Enforcer {
+    /// Builds a generation of these tables and commits it. On an error the active generation stays.
+    ///
+    /// # Errors
+    /// If any part of the new generation cannot be loaded or verified.
+    fn install(&mut self, tables: &Tables) -> Result<Committed, DatapathError>;
+
+    /// The retired ids among `ids` that live flows still refer to.
+    ///
+    /// # Errors
+    /// If the flow table cannot be read.
+    fn ids_in_use(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError>;
+}
+
+/// A committed generation.
+#[derive(Debug)]
+pub struct Committed {
+    /// Number of the generation; the first of these maps is 1.
+    pub generation: u32,
+    /// Slot of the program arrays.
+    pub slot: u32,
+    /// Attached programs that were replaced.
+    pub events: Vec<InterfaceEvent>,
+}
+
+/// The parts of a datapath that an installation changes.
+pub(crate) struct Installer<'a> {
+    pub(crate) entry: &'a mut EntryObject,
+    pub(crate) maps: &'a mut SharedMaps,
+    pub(crate) attachments: &'a mut Attachments,
+    /// Rule ids that the counters of the active generation belong to.
+    pub(crate) counted: &'a mut RuleIds,
+}
+
+impl Installer<'_> {
+    /// As [`Enforcer::install`].
+    pub(crate) fn install(&mut self, tables: &Tables) -> Result<Committed, DatapathError> {
+        let needed = tables.rules.end();
+        let available = self.entry.settings.rule_stride();
+        if needed > available {
+            return Err(DatapathError::Unsupported(format!(
+                "the tables need {needed} rule counters, {available} were created"
+            )));
+        }
+        let word = ControlWord::load(&self.maps.control).next();
+        self.stage(tables, word)?;
+        let other_build_attached = !self.maps.is_attached_build() && !self.attachments.is_empty();
+        let events = if other_build_attached {
+            self.replace_attached_build(tables)?
+        } else {
+            Vec::new()
+        };
+        self.reset_new_counters(&tables.rules)?;
+        let word = word.commit(&self.maps.control);
+        word.store(&self.maps.probe_control);
+        // `stage` has waited for a grace period since the commit before this one, so no packet is in the
+        // slots before that.
+        self.clear_old_slots(word);
+        Ok(Committed {
+            generation: word.generation,
+            slot: word.slot,
+            events,
+        })
+    }
+
+    /// Loads a generation and puts it into the slot of its word, once no packet can be in that slot.
+    fn stage(&mut self, tables: &Tables, word: ControlWord) -> Result<(), DatapathError> {
+        let mut generation = LoadedGeneration::load(tables, word, self.entry, self.maps)?;
+        // A packet that read the control word when the slot was last active may still be running.
+        grace_period()?;
+        generation.fill_slot(self.entry)
+    }
+
+    /// Replaces the attached programs of another build with this build's.
+    ///
+    /// Until the next commit, packets reach the programs of both builds under the active word. So this
+    /// build first gets policy programs under that word, in addition to those under the next. Each
+    /// build has its own program arrays, so an entry program never calls a policy program of the other
+    /// build.
+    ///
+    /// If the process is killed in here, the control map names no attached build, and the next process
+    /// replaces the programs again.
+    fn replace_attached_build(
+        &mut self,
+        tables: &Tables,
+    ) -> Result<Vec<InterfaceEvent>, DatapathError> {
+        let active = ControlWord::load(&self.maps.control);
+        self.stage(tables, active)?;
+        self.maps.clear_attached_build();
+        let mut events = self.attachments.replace_programs(self.entry, self.maps)?;
+        // Packets inside the old programs still use the old program arrays.
+        grace_period()?;
+        // Before the map names this build, because that would make the old tracepoints count as ours.
+        events.extend(bridge::ensure_loss_counting(self.entry, self.maps));
+        self.maps.set_attached_build();
+        Ok(events)
+    }
+
+    /// Clears all slots except the active one and the one before, which stays for a rollback.
+    fn clear_old_slots(&mut self, word: ControlWord) {
+        let before = (word.slot + abi::POLICY_SLOTS - 1) % abi::POLICY_SLOTS;
+        self.entry
+            .clear_slots(|slot| slot != word.slot && slot != before);
+    }
+
+    /// Resets the counters of ids that the new generation assigns to other rules.
+    fn reset_new_counters(&mut self, rules: &RuleIds) -> Result<(), DatapathError> {
+        let stride = self.entry.settings.rule_stride() as usize;
+        let cpus = cpus()? as usize;
+        let new = rules
+            .iter()
+            .filter(|(id, key)| self.counted.owner(*id) != Some(key));
+        for (id, _) in new {
+            self.maps.limit_states.clear(id as usize);
+            for cpu in 0..cpus {
+                self.maps.rule_counters.clear(cpu * stride + id as usize);
+            }
+        }
+        *self.counted = rules.clone();
+        Ok(())
+    }
+}
+
+/// The retired ids that flows in the table refer to.
+pub(crate) fn ids_in_use(flows: &FlowTable, ids: &RuleIds) -> Vec<u32> {
+    let used = flows.rule_ids();
+    let retired = ids.resting().map(|(id, _)| id);
+    retired.filter(|id| used.contains(id)).collect()
+}
+
+fn grace_period() -> Result<(), DatapathError> {
+    bpf::grace_period().map_err(|source| DatapathError::System {
+        operation: "membarrier (a nohz_full kernel is not supported)",
+        source,
+    })
+}

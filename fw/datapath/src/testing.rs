@@ -1,0 +1,152 @@
+//! Access that only tests and benchmarks need (feature `testing`).
+
+use std::sync::atomic::Ordering;
+
+use aya::maps::{HashMap, Map};
+use bailey_bpf::abi;
+
+use crate::datapath::Datapath;
+use crate::error::{DatapathError, unusable};
+use crate::flows::hash::FlowHash;
+use crate::maps::control_word::ControlWord;
+use crate::maps::mapped::MappedArray;
+use crate::maps::pinned::open_pinned;
+use crate::program::probe::{ProbeAnswer, probe_frame};
+
+/// Methods of [`Datapath`] for tests and benchmarks.
+pub trait DatapathTesting {
+    /// Evaluates a frame of at least 14 bytes, as [`Datapath::probe`] does.
+    ///
+    /// # Errors
+    /// As [`Datapath::probe`].
+    fn probe_frame(&self, frame: &[u8]) -> Result<ProbeAnswer, DatapathError>;
+
+    /// As [`Self::probe_frame`], with all values that the program returns.
+    ///
+    /// # Errors
+    /// As [`Datapath::probe`].
+    fn probe_raw(&self, frame: &[u8]) -> Result<abi::probe_answer, DatapathError>;
+
+    /// The hash of the flow table.
+    ///
+    /// # Errors
+    /// If its keys cannot be read.
+    fn flow_hash(&self) -> Result<FlowHash, DatapathError>;
+
+    /// Live flows by cell of their source, see [`FlowHash::source_cells`].
+    ///
+    /// # Errors
+    /// If the counts cannot be read.
+    fn source_counts(&self) -> Result<Vec<u64>, DatapathError>;
+
+    /// Empties the flow table and the fragment records. No packet may be inside a program meanwhile.
+    ///
+    /// # Errors
+    /// If a map cannot be opened.
+    fn forget_flows(&self) -> Result<(), DatapathError>;
+
+    /// Removes all policy programs from the slots.
+    fn empty_slots(&mut self);
+
+    /// Leaves an entry BUSY, as a sweeper does that is killed while it retires the flow.
+    fn abandon_busy(&self, slot: (usize, usize));
+
+    /// Records whether loopback, on which test runs arrive, is external.
+    fn set_test_interface_external(&self, external: bool);
+
+    /// Advances the epoch as this many commits would.
+    fn skip_epochs(&self, epochs: u32);
+
+    /// Instructions that the verifier processed, for each entry and policy program that was loaded last.
+    fn verified_instructions(&self) -> Vec<(String, u32)>;
+}
+
+impl DatapathTesting for Datapath {
+    fn probe_frame(&self, frame: &[u8]) -> Result<ProbeAnswer, DatapathError> {
+        self.probe_raw(frame).map(ProbeAnswer::from)
+    }
+
+    fn probe_raw(&self, frame: &[u8]) -> Result<abi::probe_answer, DatapathError> {
+        probe_frame(&self.entry, frame)
+    }
+
+    fn flow_hash(&self) -> Result<FlowHash, DatapathError> {
+        FlowHash::open(&self.maps.pins)
+    }
+
+    fn source_counts(&self) -> Result<Vec<u64>, DatapathError> {
+        let cells = MappedArray::<u64>::open(&self.maps.pins, "source_flows")?;
+        let counts = cells.words().iter();
+        Ok(counts.map(|count| count.load(Ordering::Relaxed)).collect())
+    }
+
+    fn forget_flows(&self) -> Result<(), DatapathError> {
+        let pins = &self.maps.pins;
+        let tags = MappedArray::<u64>::open_writable(pins, "flow_tags")?;
+        let buckets = MappedArray::<abi::flow_bucket>::open_writable(pins, "flows")?;
+        let sources = MappedArray::<u64>::open_writable(pins, "source_flows")?;
+        for bucket in 0..buckets.len() {
+            tags.clear(bucket);
+            buckets.clear(bucket);
+        }
+        for cell in sources.words() {
+            cell.store(0, Ordering::Relaxed);
+        }
+
+        type Key = [u8; size_of::<abi::fragment_key>()];
+        type Record = [u8; size_of::<abi::fragment_record>()];
+        let map = open_pinned(pins, "fragments", size_of::<Record>())?;
+        let fragments = HashMap::<_, Key, Record>::try_from(Map::LruHashMap(map));
+        let mut fragments = fragments.map_err(unusable("fragments"))?;
+        let known: Vec<Key> = fragments.keys().flatten().collect();
+        for key in known {
+            let removed = fragments.remove(&key);
+            removed.map_err(unusable("fragments"))?;
+        }
+        Ok(())
+    }
+
+    fn empty_slots(&mut self) {
+        self.entry.clear_slots(|_| true);
+    }
+
+    fn abandon_busy(&self, slot: (usize, usize)) {
+        if let Ok(sweeper) = self.sweeper() {
+            sweeper.abandon_busy(slot);
+        }
+    }
+
+    fn set_test_interface_external(&self, external: bool) {
+        const LOOPBACK: u32 = 1;
+        self.maps.interfaces.set_external(LOOPBACK, external);
+    }
+
+    fn skip_epochs(&self, epochs: u32) {
+        let mut word = ControlWord::load(&self.maps.control);
+        word.epoch = (word.epoch + epochs) & abi::CONTROL_EPOCH_MASK;
+        word.store(&self.maps.control);
+    }
+
+    fn verified_instructions(&self) -> Vec<(String, u32)> {
+        let names = [
+            "entry_xdp",
+            "entry_tc",
+            "entry_probe",
+            "policy_xdp",
+            "policy_tc",
+            "policy_probe",
+        ];
+        let mut newest: Vec<(String, u32)> = Vec::new();
+        for info in aya::programs::loaded_programs().flatten() {
+            let name = info.name_as_str().unwrap_or_default().to_owned();
+            let Some(count) = info.verified_instruction_count() else {
+                continue;
+            };
+            if names.contains(&name.as_str()) {
+                newest.retain(|(known, _)| *known != name);
+                newest.push((name, count));
+            }
+        }
+        newest
+    }
+}
