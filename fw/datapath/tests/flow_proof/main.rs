@@ -1,0 +1,61 @@
+//! Guarantees of the flow table under stress: two CPUs and both hooks at once, a full table, floods, sources over
+//! their limit, and wrapping clocks.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+/// Two CPUs on the same flows.
+mod concurrency;
+/// A table that is half full, full, or flooded.
+mod pressure;
+/// The sweeper: timeouts, wrapping clocks and epochs, upgrades.
+mod sweeping;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bailey_bpf::abi::*;
+use bailey_datapath::flows::sweep::Sweeper;
+use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::{Datapath, PinDir, Settings, Timeouts};
+use harness::*;
+
+fn settings(flows: u32) -> Settings {
+    Settings {
+        flows,
+        rules: 256,
+        ..without_flood_defence()
+    }
+}
+
+/// A friend of the pod: may reach all of it.
+fn friend(n: u32) -> String {
+    format!("10.2.{}.{}", n >> 8 & 0xff, n & 0xff)
+}
+
+fn pass(h: &Harness, hook: Hook, frame: &[u8]) {
+    assert!(h.run(hook, frame));
+}
+
+fn handshake(h: &Harness, client: &str, port: u16) {
+    pass(h, Hook::Xdp, &tcp(client, POD[0], port, 80, SYN));
+    pass(h, Hook::Tc, &tcp(POD[0], client, 80, port, SYN_ACK));
+    pass(h, Hook::Xdp, &tcp(client, POD[0], port, 80, ACK));
+}
+
+fn state_counts(h: &Harness) -> BTreeMap<u32, usize> {
+    let mut counts = BTreeMap::new();
+    for flow in h.flows() {
+        *counts.entry(flow.state).or_default() += 1;
+    }
+    counts
+}
+
+fn sweep_pass(sweeper: &mut Sweeper) {
+    while !sweeper.sweep(64) {}
+}
+
+/// Ticks are 1.07 s, stamps may be one apart.
+const IDLE: Duration = Duration::from_millis(3300);

@@ -1,0 +1,183 @@
+//! A table that is half full, full, or flooded.
+
+use super::*;
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn at_half_fill_a_new_flow_finds_its_place() {
+    const FLOWS: u32 = 1 << 16;
+    const NEW: u32 = 300_000;
+    let h = Harness::new(Settings {
+        source_flows: 0,
+        ..settings(FLOWS)
+    });
+    for n in 0..FLOWS {
+        handshake(&h, &friend(n), 40000);
+    }
+    assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED] as u32, FLOWS);
+    let refused = (0..NEW)
+        .filter(|n| {
+            let port = 1024 + (n >> 16) as u16;
+            !h.run(Hook::Xdp, &tcp(&friend(*n), POD[0], port, 81, SYN))
+        })
+        .count();
+    assert!(refused < 3, "{refused} of {NEW}");
+    assert_eq!(h.event(FLOW_REFUSED_FULL), refused as u64);
+    assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED] as u32, FLOWS);
+}
+
+/// Five times the table in SYNs from random sources. Established flows stay, every one; and those who
+/// want to connect meanwhile do, though their handshakes take as long as thousands of the flood's
+/// packets.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flood_of_half_open_flows_costs_no_connection() {
+    const FLOWS: u32 = 1 << 14;
+    const SLOTS: u32 = 2 * FLOWS;
+    const FLOOD: u32 = 5 * SLOTS;
+    const EVERY: u32 = 40; // one who means it
+    const ROUND_TRIP: u32 = 4000; // packets of the flood
+    let h = Harness::new(settings(FLOWS));
+    for n in 0..FLOWS / 2 {
+        handshake(&h, &friend(n), 40000);
+    }
+    let mut random = Random(7);
+    let mut opening: Vec<(u32, u32)> = Vec::new();
+    let mut begun = 0;
+    for n in 0..FLOOD {
+        let source = random.next() as u32;
+        let flooder = format!("10.2.{}.{}", source >> 8 & 0xff, source & 0xff);
+        let port = (source >> 16) as u16;
+        h.run(Hook::Xdp, &tcp(&flooder, POD[0], port | 0x8000, 443, SYN));
+        if n.is_multiple_of(EVERY) {
+            h.run(Hook::Xdp, &tcp(&friend(begun), POD[0], 999, 22, SYN));
+            opening.push((begun, n + ROUND_TRIP));
+            begun += 1;
+        }
+        while let Some(&(client, due)) = opening.first() {
+            if due > n {
+                break;
+            }
+            opening.remove(0);
+            let client = friend(client);
+            h.run(Hook::Tc, &tcp(POD[0], &client, 22, 999, SYN_ACK));
+            h.run(Hook::Xdp, &tcp(&client, POD[0], 999, 22, ACK));
+        }
+    }
+    let begun = begun - opening.len() as u32;
+    let flows = h.audit();
+    let established = |port: u16| {
+        let of = flows
+            .iter()
+            .filter(|flow| flow.state == STATE_TCP_ESTABLISHED && flow.destination_port == port);
+        of.count() as u32
+    };
+    assert_eq!(established(80), FLOWS / 2, "established before the flood");
+    let completed = established(22);
+    assert!(
+        completed * 100 >= begun * 99,
+        "{completed} of {begun} connections that began during the flood"
+    );
+    assert_eq!(h.event(FLOW_EVICTED_IDLE), 0);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_source_that_has_enough_gets_no_more_protected_flows() {
+    const LIMIT: u32 = 100;
+    for (greedy, other) in [("10.2.0.9", "10.2.0.10"), ("fd02::9", "fd02:0:0:1::9")] {
+        let family = usize::from(greedy.contains(':'));
+        let h = Harness::new(Settings {
+            source_flows: LIMIT,
+            ..settings(4096)
+        });
+        let pod = POD[family];
+        let open = |from: &str, n: u16| {
+            pass(&h, Hook::Xdp, &tcp(from, pod, 1000 + n, 80, SYN));
+            pass(&h, Hook::Tc, &tcp(pod, from, 80, 1000 + n, SYN_ACK));
+            pass(&h, Hook::Xdp, &tcp(from, pod, 1000 + n, 80, ACK));
+        };
+        for n in 0..LIMIT as u16 + 50 {
+            open(greedy, n);
+        }
+        let states = state_counts(&h);
+        assert_eq!(states[&STATE_TCP_ESTABLISHED] as u32, LIMIT);
+        assert_eq!(
+            states[&STATE_TCP_SYN_RECV], 50,
+            "they work, and stay evictable"
+        );
+        assert_eq!(h.event(FLOW_SOURCE_LIMITED), 50);
+        let late = tcp(pod, greedy, 80, 1000 + LIMIT as u16 + 7, ACK);
+        pass(&h, Hook::Tc, &late);
+        h.audit();
+        if family == 1 {
+            // Another address of the same network is the same source.
+            open("fd02::abcd", 5);
+            assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED] as u32, LIMIT);
+        } else {
+            open(other, 5);
+            assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED] as u32, LIMIT + 1);
+        }
+        // One ends, and another gets its place with its next packet.
+        let full = state_counts(&h)[&STATE_TCP_ESTABLISHED];
+        pass(&h, Hook::Xdp, &tcp(greedy, pod, 1000, 80, FIN_ACK));
+        pass(&h, Hook::Tc, &tcp(pod, greedy, 80, 1000, FIN_ACK));
+        assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED], full - 1);
+        pass(
+            &h,
+            Hook::Xdp,
+            &tcp(greedy, pod, 1000 + LIMIT as u16 + 7, 80, ACK),
+        );
+        assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED], full);
+        h.audit();
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_idlest_flow_makes_way_before_a_new_one_is_refused() {
+    let h = Harness::new(Settings {
+        last_resort: 1,
+        ..settings(8)
+    });
+    for n in 0..16 {
+        handshake(&h, &friend(n), 40000);
+    }
+    let refused = tcp(&friend(99), POD[0], 40000, 80, SYN);
+    h.expect(Hook::Xdp, &refused, REASON_DROP_FLOW_TABLE_FULL, &[]);
+    thread::sleep(IDLE);
+    // All but one have something to say.
+    for n in (0..16).filter(|&n| n != 5) {
+        pass(&h, Hook::Xdp, &tcp(&friend(n), POD[0], 40000, 80, ACK));
+    }
+    pass(&h, Hook::Xdp, &tcp(&friend(99), POD[0], 40000, 80, SYN));
+    assert_eq!(h.event(FLOW_EVICTED_IDLE), 1);
+    let flows = h.audit();
+    assert!(flows.iter().all(|flow| flow.source != ip(&friend(5))));
+    assert_eq!(flows.len(), 16);
+}
+
+/// It needs no place.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_full_table_does_not_touch_the_failsafe() {
+    let h = Harness::new(Settings {
+        failsafe: vec![bailey_datapath::Failsafe {
+            cidr: "10.2.99.0/24".parse().unwrap(),
+            protocol: bailey_policy::Protocol::TCP,
+            port: 22,
+        }],
+        ..settings(8)
+    });
+    for n in 0..16 {
+        handshake(&h, &friend(n), 40000);
+    }
+    let operator = "10.2.99.1";
+    let other = tcp(operator, POD[0], 40000, 23, SYN);
+    h.expect(Hook::Xdp, &other, REASON_DROP_FLOW_TABLE_FULL, &[]);
+    let ssh = tcp(operator, POD[0], 40000, 22, SYN);
+    h.expect(Hook::Xdp, &ssh, REASON_PASS_FAILSAFE, &[]);
+    let answer = tcp(POD[0], operator, 22, 40000, SYN_ACK);
+    h.expect(Hook::Tc, &answer, REASON_PASS_FAILSAFE, &[]);
+    assert_eq!(h.audit().len(), 16);
+}

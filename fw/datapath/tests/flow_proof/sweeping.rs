@@ -1,0 +1,227 @@
+//! The sweeper: timeouts, wrapping clocks and epochs, upgrades.
+
+use super::*;
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn idle_times_shrink_as_the_table_fills() {
+    let timeouts = Timeouts {
+        tcp_established: 64,
+        ..Timeouts::default()
+    };
+    let h = Harness::new(Settings {
+        timeouts,
+        ..settings(8)
+    });
+    let mut sweeper = h.datapath.sweeper().unwrap();
+    for n in 0..4 {
+        handshake(&h, &friend(n), 40000);
+    }
+    sweep_pass(&mut sweeper);
+    assert_eq!(sweeper.publish_timeout_scale(), u64::from(SCALE_ONE));
+    for n in 4..12 {
+        handshake(&h, &friend(n), 40000);
+    }
+    // Half-open flows make their own way out, and shorten nobody's time.
+    for n in 20..24 {
+        pass(&h, Hook::Xdp, &tcp(&friend(n), POD[0], 40000, 80, SYN));
+    }
+    sweep_pass(&mut sweeper);
+    assert_eq!(
+        sweeper.publish_timeout_scale(),
+        8,
+        "150 % of the flows it was made for are live"
+    );
+    assert_eq!(h.audit().len(), 16, "not yet idle for a 32nd of a minute");
+    thread::sleep(3 * IDLE);
+    for n in 0..3 {
+        // A packet sees the shrunk time too: it finds its flow expired, and is none of a new one.
+        let late = tcp(&friend(n), POD[0], 40000, 80, ACK);
+        h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
+    }
+    sweep_pass(&mut sweeper);
+    assert_eq!(h.audit().len(), 0);
+    assert_eq!(h.event(FLOW_SWEPT), 16);
+    sweep_pass(&mut sweeper);
+    assert_eq!(sweeper.publish_timeout_scale(), u64::from(SCALE_ONE));
+}
+
+/// Live flows keep sending while the sweeper walks without pause; idle ones next to them go.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_sweeper_takes_idle_flows_and_no_live_one() {
+    const LIVE: u32 = 300;
+    const IDLE_FLOWS: u32 = 3000;
+    let timeouts = Timeouts {
+        tcp_established: 3,
+        tcp_syn_recv: 3,
+        ..Timeouts::default()
+    };
+    let h = Harness::new(Settings {
+        timeouts,
+        ..settings(4096)
+    });
+    for n in 0..LIVE + IDLE_FLOWS {
+        handshake(&h, &friend(n), 40000);
+    }
+    let stop = AtomicBool::new(false);
+    let lost = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let h = &h;
+        scope.spawn(|| {
+            let mut sweeper = h.datapath.sweeper().unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                sweep_pass(&mut sweeper);
+            }
+        });
+        for cpu in 0..2 {
+            let (stop, lost) = (&stop, &lost);
+            scope.spawn(move || {
+                pin_to(cpu);
+                let half = (0..LIVE).filter(move |n| *n as usize % 2 == cpu);
+                let clients: Vec<String> = half.map(friend).collect();
+                while !stop.load(Ordering::Relaxed) {
+                    for client in &clients {
+                        let there = h.run(Hook::Xdp, &tcp(client, POD[0], 40000, 80, ACK));
+                        let back = h.run(Hook::Tc, &tcp(POD[0], client, 80, 40000, ACK));
+                        lost.fetch_add(u64::from(!there) + u64::from(!back), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        thread::sleep(Duration::from_secs(8));
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(lost.into_inner(), 0, "packets of live flows");
+    assert_eq!(h.audit().len() as u32, LIVE);
+    assert_eq!(h.event(FLOW_SWEPT), u64::from(IDLE_FLOWS));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flow_that_has_been_dead_for_months_never_comes_back() {
+    const WRAP: u32 = TICK_MASK + 1; // 208 days
+    const DAY: u32 = ((86_400_u64 * 1_000_000_000) >> TICK_SHIFT) as u32;
+    let pins = private();
+    let at = |offset: u32| Settings {
+        clock_offset: offset,
+        ..settings(1024)
+    };
+    let mut h = on(&pins, at(0));
+    handshake(&h, CLIENT[0], 40000);
+    let late = tcp(CLIENT[0], POD[0], 40000, 80, ACK);
+    // Without anyone looking: days, weeks and months.
+    for days in [1, 30, 104, 105, 150, 200, 207] {
+        h = after(h, &pins, at(days * DAY));
+        h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
+    }
+    // With a sweeper it is gone long before its age could come round.
+    h = after(h, &pins, at(DAY));
+    sweep_pass(&mut h.datapath.sweeper().unwrap());
+    assert_eq!(h.flows().len(), 0);
+    h = after(h, &pins, at(WRAP + 1));
+    h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
+}
+
+/// What is found again after an upgrade: every flow, under its secret, with its counts.
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_upgrade_finds_every_flow() {
+    const FLOWS: u32 = 2000;
+    let pins = private();
+    let h = on(&pins, settings(4096));
+    for n in 0..FLOWS {
+        handshake(&h, &friend(n), 40000);
+    }
+    let before: Vec<_> = h
+        .audit()
+        .iter()
+        .map(|f| (f.key, f.original, f.slot))
+        .collect();
+    // Other constants: other programs.
+    let h = after(
+        h,
+        &pins,
+        Settings {
+            last_resort: 77,
+            ..settings(4096)
+        },
+    );
+    let now: Vec<_> = h
+        .audit()
+        .iter()
+        .map(|f| (f.key, f.original, f.slot))
+        .collect();
+    assert_eq!(before, now);
+    for n in 0..FLOWS {
+        pass(&h, Hook::Xdp, &tcp(&friend(n), POD[0], 40000, 80, ACK));
+    }
+    assert_eq!(h.event(FLOW_INSERTED), u64::from(FLOWS));
+    // A table of another size is not taken for this one.
+    let tables = h.tables.rules.clone();
+    drop(h);
+    let bigger = PinDir::Private(pins.try_clone().unwrap());
+    let other = Datapath::open(bigger, settings(16384), tables).unwrap();
+    assert!(
+        !other.is_adopted(),
+        "nothing is attached, so it may begin anew"
+    );
+    assert_eq!(other.flows().unwrap().iter().count(), 0);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_stamp_that_comes_round_is_not_current() {
+    const HALF: u32 = META_EPOCH_MASK.div_ceil(2);
+    for swept in [true, false] {
+        let mut h = Harness::new(settings(1024));
+        handshake(&h, CLIENT[0], 40000);
+        h.install(&snapshot(false));
+        let mut sweeper = h.datapath.sweeper().unwrap();
+        h.datapath.skip_epochs(1 << 17);
+        if swept {
+            sweep_pass(&mut sweeper);
+            assert_eq!(h.event(FLOW_RESTAMPED), 1);
+            assert_eq!(h.flow().epoch, 0);
+        }
+        h.datapath.skip_epochs(HALF);
+        let packet = tcp(CLIENT[0], POD[0], 40000, 80, ACK);
+        // The other case shows what the sweeper is for, and that this test can fail.
+        assert_eq!(h.run(Hook::Xdp, &packet), !swept);
+    }
+}
+
+/// A sweeper that is killed between taking a line and giving its lane back leaves the lane unusable
+/// for a moment, not for good.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_lane_that_a_killed_sweeper_left_is_recovered() {
+    let h = Harness::new(settings(8));
+    handshake(&h, CLIENT[0], 40000);
+    h.datapath.abandon_busy(h.flow().slot);
+    assert_eq!(h.datapath.flows().unwrap().busy(), 1);
+    let mut sweeper = h.datapath.sweeper().unwrap();
+    sweep_pass(&mut sweeper);
+    assert_eq!(
+        h.datapath.flows().unwrap().busy(),
+        1,
+        "it could be a packet's"
+    );
+    sweep_pass(&mut sweeper);
+    assert_eq!(h.datapath.flows().unwrap().busy(), 0);
+    assert_eq!(h.event(FLOW_RECOVERED), 1);
+    handshake(&h, CLIENT[0], 40000);
+}
+
+/// The cost of sweeping is a benchmark's business; this only shows that a pass over a big table ends.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_pass_over_a_big_table_ends() {
+    let h = Harness::new(settings(1 << 20));
+    let mut sweeper = h.datapath.sweeper().unwrap();
+    let begun = Instant::now();
+    sweep_pass(&mut sweeper);
+    sweeper.publish_timeout_scale();
+    assert_eq!(sweeper.passes(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
