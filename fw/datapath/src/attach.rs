@@ -1,5 +1,5 @@
-//! Attached programs: preflight, attaching, reconciliation, NIC settings, detaching. Uses `program`,
-//! `maps`, `kernel` and `settings`.
+//! Attached programs: preflight, attaching, reconciliation, NIC settings, detaching. Uses
+//! `program`, `maps`, `kernel` and `settings`.
 
 /// The programs on one interface, as a state machine.
 pub(crate) mod attachment;

@@ -1,5 +1,5 @@
-//! Emergency blocks, written directly into the pinned tables. Blocks are set and expire without a daemon.
-//! The caller holds a lock, so that only one process changes blocks at a time.
+//! Emergency blocks, written directly into the pinned tables. Blocks are set and expire without a
+//! daemon. The caller holds a lock, so that only one process changes blocks at a time.
 
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -34,7 +34,7 @@ pub struct Block {
     /// Blocked addresses.
     pub prefix: IpNet,
     /// Seconds until the block expires.
-    pub seconds_left: u64,
+    pub remaining_seconds: u64,
     /// Time of creation, in seconds since 1970.
     pub added: u64,
     /// Note of the operator.
@@ -66,7 +66,8 @@ impl Blocks {
         })
     }
 
-    /// Blocks each prefix for `seconds` from now. `now` is the wall-clock time, in seconds since 1970.
+    /// Blocks each prefix for `seconds` from now. `now` is the wall-clock time, in seconds since
+    /// 1970.
     ///
     /// # Errors
     /// If a table is full; then all tables are as before.
@@ -135,7 +136,7 @@ impl Blocks {
                 let note = &value.note[..end.unwrap_or(NOTE_MAX)];
                 blocks.push(Block {
                     prefix,
-                    seconds_left: (value.own - now).div_ceil(1_000_000_000),
+                    remaining_seconds: (value.own - now).div_ceil(1_000_000_000),
                     added: value.added,
                     note: String::from_utf8_lossy(note).into_owned(),
                 });
@@ -158,8 +159,8 @@ impl Blocks {
         Ok(live.into_iter().collect())
     }
 
-    /// Extends each prefix to the expiry of the prefixes that cover it, because the LPM lookup returns
-    /// only the longest match. Then starts an epoch, so that every flow is revalidated.
+    /// Extends each prefix to the expiry of the prefixes that cover it, because the LPM lookup
+    /// returns only the longest match. Then starts an epoch, so that every flow is revalidated.
     fn propagate_expiry(&mut self) -> Result<(), DatapathError> {
         let all: BTreeMap<IpNet, Value> = self.all_prefixes()?.into_iter().collect();
         for (&net, value) in &all {

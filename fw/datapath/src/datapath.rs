@@ -38,8 +38,8 @@ pub struct Datapath {
 }
 
 impl Datapath {
-    /// Adopts the pinned maps, or creates them, and loads the entry programs. Attached programs are not
-    /// changed. `known` are the rule ids that adopted counters belong to.
+    /// Adopts the pinned maps, or creates them, and loads the entry programs. Attached programs are
+    /// not changed. `known` are the rule ids that adopted counters belong to.
     ///
     /// # Errors
     /// If pinned maps have another shape and are in use, or the kernel refuses a map or a program.
@@ -70,7 +70,8 @@ impl Datapath {
         })
     }
 
-    /// Removes the pins that [`Self::open`] created, unless they existed before or programs are attached.
+    /// Removes the pins that [`Self::open`] created, unless they existed before or programs are
+    /// attached.
     pub fn abandon(self) {
         if !self.is_adopted() && !self.is_attached() {
             self.maps.pins.remove_all();
@@ -105,8 +106,8 @@ impl Datapath {
             && self.maps.missing_pin_count() == 0
     }
 
-    /// Attaches missing programs to interfaces by name, and detaches those of interfaces that are not
-    /// configured. With `replace`, another owner's XDP program is replaced.
+    /// Attaches missing programs to interfaces by name, and detaches those of interfaces that are
+    /// not configured. With `replace`, another owner's XDP program is replaced.
     ///
     /// # Errors
     /// If nothing was attached before and an interface refuses; then nothing is attached. Otherwise a
@@ -134,8 +135,8 @@ impl Datapath {
         self.attachments.reconcile(entry, maps, &wanted, false)
     }
 
-    /// The attacher of interfaces that appear, for a thread of its own. `None` if it could not attach the
-    /// same programs.
+    /// The attacher of interfaces that appear, for a thread of its own. `None` if it could not
+    /// attach the same programs.
     ///
     /// # Errors
     /// If there are too many descriptors.
@@ -200,8 +201,8 @@ impl Datapath {
         Blocks::open(&self.maps.pins)
     }
 
-    /// Evaluates the first packet of a connection with the active generation, as if the flow table were
-    /// empty. Writes and counts nothing.
+    /// Evaluates the first packet of a connection with the active generation, as if the flow table
+    /// were empty. Writes and counts nothing.
     ///
     /// # Errors
     /// If the kernel refuses the test run, or the program does not answer.

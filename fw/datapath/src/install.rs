@@ -1,4 +1,5 @@
-//! Installs generations: stage the programs, replace another attached build, reset counters, commit.
+//! Installs generations: stage the programs, replace another attached build, reset counters,
+//! commit.
 
 use bailey_bpf::abi;
 use bailey_compile::{RuleIds, Tables};
@@ -15,7 +16,8 @@ use crate::maps::shared::SharedMaps;
 use crate::program::entry::EntryObject;
 use crate::program::generation::LoadedGeneration;
 
-/// Makes tables active. The daemon's loop uses the datapath through this trait, and tests replace it.
+/// Makes tables active. The daemon's loop uses the datapath through this trait, and tests replace
+/// it.
 pub trait Enforcer {
     /// Builds a generation of these tables and commits it. On an error the active generation stays.
     ///
@@ -71,8 +73,8 @@ impl Installer<'_> {
         self.reset_new_counters(&tables.rules)?;
         let word = word.commit(&self.maps.control);
         word.store(&self.maps.probe_control);
-        // `stage` has waited for a grace period since the commit before this one, so no packet is in the
-        // slots before that.
+        // `stage` has waited for a grace period since the commit before this one, so no packet is
+        // in the slots before that.
         self.clear_old_slots(word);
         Ok(Committed {
             generation: word.generation,
@@ -81,7 +83,8 @@ impl Installer<'_> {
         })
     }
 
-    /// Loads a generation and puts it into the slot of its word, once no packet can be in that slot.
+    /// Loads a generation and puts it into the slot of its word, once no packet can be in that
+    /// slot.
     fn stage(&mut self, tables: &Tables, word: ControlWord) -> Result<(), DatapathError> {
         let mut generation = LoadedGeneration::load(tables, word, self.entry, self.maps)?;
         // A packet that read the control word when the slot was last active may still be running.
@@ -91,13 +94,13 @@ impl Installer<'_> {
 
     /// Replaces the attached programs of another build with this build's.
     ///
-    /// Until the next commit, packets reach the programs of both builds under the active word. So this
-    /// build first gets policy programs under that word, in addition to those under the next. Each
-    /// build has its own program arrays, so an entry program never calls a policy program of the other
-    /// build.
+    /// Until the next commit, packets reach the programs of both builds under the active word. So
+    /// this build first gets policy programs under that word, in addition to those under the next.
+    /// Each build has its own program arrays, so an entry program never calls a policy program of
+    /// the other build.
     ///
-    /// If the process is killed in here, the control map names no attached build, and the next process
-    /// replaces the programs again.
+    /// If the process is killed in here, the control map names no attached build, and the next
+    /// process replaces the programs again.
     fn replace_attached_build(
         &mut self,
         tables: &Tables,
@@ -108,7 +111,8 @@ impl Installer<'_> {
         let mut events = self.attachments.replace_programs(self.entry, self.maps)?;
         // Packets inside the old programs still use the old program arrays.
         grace_period()?;
-        // Before the map names this build, because that would make the old tracepoints count as ours.
+        // Before the map names this build, because that would make the old tracepoints count as
+        // ours.
         events.extend(bridge::ensure_loss_counting(self.entry, self.maps));
         self.maps.set_attached_build();
         Ok(events)

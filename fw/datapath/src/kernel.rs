@@ -1,4 +1,5 @@
-//! System calls and kernel objects. Knows Linux, and nothing of Bailey. The only folder with unsafe code.
+//! System calls and kernel objects. Knows Linux, and nothing of Bailey. The only folder with unsafe
+//! code.
 
 /// AF_XDP sockets.
 pub mod af_xdp;

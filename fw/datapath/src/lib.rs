@@ -1,6 +1,6 @@
 //! The kernel side of Bailey. [`Datapath`] loads the programs, installs generations of
-//! [`Tables`](bailey_compile::Tables), attaches to interfaces, and reads counters and flows. Knows no YAML
-//! and no TOML. The only crate with unsafe code; each unsafe block states why it is sound.
+//! [`Tables`](bailey_compile::Tables), attaches to interfaces, and reads counters and flows. Knows
+//! no YAML and no TOML. The only crate with unsafe code; each unsafe block states why it is sound.
 //!
 //! Modules, in the order of their dependencies:
 

@@ -39,7 +39,8 @@ pub trait DatapathTesting {
     /// If the counts cannot be read.
     fn source_counts(&self) -> Result<Vec<u64>, DatapathError>;
 
-    /// Empties the flow table and the fragment records. No packet may be inside a program meanwhile.
+    /// Empties the flow table and the fragment records. No packet may be inside a program
+    /// meanwhile.
     ///
     /// # Errors
     /// If a map cannot be opened.
@@ -57,7 +58,8 @@ pub trait DatapathTesting {
     /// Advances the epoch as this many commits would.
     fn skip_epochs(&self, epochs: u32);
 
-    /// Instructions that the verifier processed, for each entry and policy program that was loaded last.
+    /// Instructions that the verifier processed, for each entry and policy program that was loaded
+    /// last.
     fn verified_instructions(&self) -> Vec<(String, u32)>;
 }
 

@@ -1,4 +1,4 @@
-//! What may open a flow during a flood, through the loaded programs, with every counter.
+//! Admission of new flows during a flood, through the loaded programs, with every counter.
 
 mod harness;
 
@@ -12,10 +12,10 @@ use bailey_datapath::program::frame;
 use bailey_policy::Protocol;
 use harness::*;
 
-/// New flows per second, all of them on one CPU here, and in a window.
+/// New flows per second, all on one CPU here; and per window.
 const RATE: u32 = 100;
 const WINDOW: u16 = 14;
-/// Tokens of the bucket for what proves nothing.
+/// Tokens of the bucket for packets that prove nothing.
 const UNPROVEN: usize = 25;
 const SOURCE: u32 = 4;
 
@@ -32,7 +32,7 @@ fn settings() -> Settings {
     }
 }
 
-/// More new flows in one window than there may be, from someone else.
+/// Starts a flood: sends more new flows in one window than allowed, from another client.
 fn begin(h: &Harness, family: usize) {
     begin_from(h, family, 0);
 }
@@ -44,7 +44,7 @@ fn begin_from(h: &Harness, family: usize, first: u16) {
     assert_eq!(h.event(FLOW_FLOOD_BEGAN), began + 1);
 }
 
-/// Twice as many new flows as one window may have.
+/// Sends twice as many new flows as one window allows.
 fn burst(h: &Harness, family: usize, first: u16) {
     for port in 1..=WINDOW * 2 {
         let frame = udp(FRIEND[family], POD[family], first + port, 80);
@@ -73,7 +73,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
 }
 
-/// The sum of RFC 1071; of what carries its own checksum it is all ones.
+/// The checksum of RFC 1071; all ones for data that includes its own checksum.
 fn sum(parts: &[&[u8]]) -> u16 {
     let pairs = parts.iter().flat_map(|part| part.chunks(2));
     let mut sum: u32 = pairs
@@ -85,7 +85,7 @@ fn sum(parts: &[&[u8]]) -> u16 {
     sum as u16
 }
 
-/// Checks the answer to a SYN and returns the number that it acknowledges.
+/// Asserts that a SYN is challenged, and returns the acknowledged sequence number.
 fn challenged(h: &Harness, family: usize, frame: &[u8], tags: usize) -> u32 {
     let before = h.datapath.counters().unwrap().reasons();
     let (code, out) = h.test_run.transform(Hook::Xdp, frame).unwrap();
@@ -137,7 +137,7 @@ fn challenged(h: &Harness, family: usize, frame: &[u8], tags: usize) -> u32 {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn below_the_limit_nobody_is_asked_for_anything() {
+fn below_the_limit_no_client_is_challenged() {
     pin_to(0);
     let h = Harness::new(settings());
     for port in 1..=WINDOW / 2 {
@@ -146,7 +146,7 @@ fn below_the_limit_nobody_is_asked_for_anything() {
         h.expect(Hook::Xdp, &frame, REASON_PASS_NEW, &rules);
     }
     assert_eq!(h.event(FLOW_FLOOD_BEGAN), 0);
-    // And a number that nobody was told is no proof.
+    // An RST without a challenge proves nothing.
     h.expect(
         Hook::Xdp,
         &rst(0, CLIENT[0], 99, 7),
@@ -157,7 +157,7 @@ fn below_the_limit_nobody_is_asked_for_anything() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_client_that_answers_the_challenge_gets_in() {
+fn client_that_answers_the_challenge_is_admitted() {
     for family in [0, 1] {
         let h = Harness::new(settings());
         begin(&h, family);
@@ -167,7 +167,7 @@ fn a_client_that_answers_the_challenge_gets_in() {
         let number = challenged(&h, family, &first, 0);
         assert_eq!(h.flows().len(), flows, "a SYN costs no entry");
 
-        // Others, and other numbers, prove nothing.
+        // RSTs with other sequence numbers or ports prove nothing.
         let rules = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
         for wrong in [number ^ 1, 0, 8] {
             let wrong = rst(family, client, 40000, wrong);
@@ -184,21 +184,21 @@ fn a_client_that_answers_the_challenge_gets_in() {
         h.expect(Hook::Xdp, &first, REASON_PASS_NEW, &rules);
         assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
         assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
-        // Its next connection is not asked again.
+        // The client's next connection is not challenged.
         h.expect(
             Hook::Xdp,
             &syn(family, client, 40002, 9),
             REASON_PASS_NEW,
             &rules,
         );
-        // Others are; of IPv6, those of other networks.
+        // Other clients are challenged; for IPv6, those of other networks.
         challenged(&h, family, &syn(family, FRIEND[family], 1, 7), 0);
     }
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn frames_of_every_shape_are_answered_or_share_the_rate() {
+fn frames_of_every_shape_are_challenged_or_limited() {
     for family in [0, 1] {
         let h = Harness::new(settings());
         begin(&h, family);
@@ -214,13 +214,14 @@ fn frames_of_every_shape_are_answered_or_share_the_rate() {
         let mut padded = tcp(CLIENT[family], POD[family], 2, 80, SYN);
         padded.resize(200, 0xee);
         challenged(&h, family, &padded, 0);
-        // Sums are right whatever is summed.
+        // Checksums are correct for any values.
         let mut random = Random(family as u64);
         for _ in 0..2000 {
             let (port, sequence) = (random.next() as u16 | 1, random.next() as u32);
             challenged(&h, family, &syn(family, CLIENT[family], port, sequence), 0);
         }
-        // What would acknowledge the SYN is not what it is answered with, and is no less a proof.
+        // If the challenge would acknowledge the SYN, another number is sent, and is accepted as
+        // well.
         let number = challenged(&h, family, &syn(family, CLIENT[family], 3, 7), 0);
         let acknowledged = syn(family, CLIENT[family], 3, number.wrapping_sub(1));
         let other = challenged(&h, family, &acknowledged, 0);
@@ -228,7 +229,7 @@ fn frames_of_every_shape_are_answered_or_share_the_rate() {
         assert!(!h.run(Hook::Xdp, &rst(family, CLIENT[family], 3, other)));
         assert_eq!(h.event(FLOW_CHALLENGE_PASSED), 1);
     }
-    // With IP options it is nothing to be answered in place: it goes the way of UDP.
+    // A SYN with IP options cannot be answered in place, and is rate limited as UDP is.
     let h = Harness::new(settings());
     begin(&h, 0);
     let mut options = syn(0, CLIENT[0], 5, 7);
@@ -242,7 +243,7 @@ fn frames_of_every_shape_are_answered_or_share_the_rate() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_syn_that_comes_again_later_gets_in() {
+fn retransmitted_syn_is_admitted() {
     for family in [0, 1] {
         let h = Harness::new(settings());
         begin(&h, family);
@@ -250,7 +251,7 @@ fn a_syn_that_comes_again_later_gets_in() {
         challenged(&h, family, &frame, 0);
         challenged(&h, family, &frame, 0);
         sleep(Duration::from_millis(500));
-        // The bucket of the unproven has tokens again.
+        // By now the bucket for unproven packets has tokens again.
         challenged(&h, family, &syn(family, CLIENT[family], 40000, 8), 0);
         let rules = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
         h.expect(Hook::Xdp, &frame, REASON_PASS_NEW, &rules);
@@ -266,7 +267,7 @@ fn a_syn_that_comes_again_later_gets_in() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn what_proves_nothing_shares_a_rate_and_nobody_else_notices() {
+fn unproven_clients_share_the_flood_rate_limit() {
     for family in [0, 1] {
         let h = Harness::new(Settings {
             failsafe: vec![Failsafe {
@@ -282,7 +283,7 @@ fn what_proves_nothing_shares_a_rate_and_nobody_else_notices() {
         assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
         assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
         begin(&h, family);
-        // From everywhere, so that no source has had its share.
+        // From many sources, so that no source reaches its limit.
         let from = |n: usize| match family {
             0 => format!("10.1.{}.{}", n / 200, n % 200 + 1),
             _ => format!("fd02:0:0:0:{:x}::1", n + 1),
@@ -311,11 +312,12 @@ fn what_proves_nothing_shares_a_rate_and_nobody_else_notices() {
             );
             assert!(dropped(REASON_DROP_FLOOD) > 0);
         } else {
-            // One /64: its own share is less.
+            // All in one /64: the source limit applies, which is lower.
             assert!(passed <= SOURCE as usize + 2, "{passed}");
             assert!(dropped(REASON_DROP_FLOOD_SOURCE) > 0);
         }
-        // What there is goes on, the failsafe passes, policy denies, and this side opens what it likes.
+        // Existing flows continue, the failsafe passes, policy denies, and egress flows are not
+        // limited.
         let flow = [(RULE_NOT_ISOLATED, 0), (h.rule(0), 0)];
         h.expect(
             Hook::Xdp,
@@ -345,7 +347,7 @@ fn what_proves_nothing_shares_a_rate_and_nobody_else_notices() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_source_gets_its_share_and_then_half_of_it_at_least() {
+fn source_limit_refills_in_halves() {
     let h = Harness::new(settings());
     begin(&h, 0);
     prove(&h, 1);
@@ -360,7 +362,7 @@ fn a_source_gets_its_share_and_then_half_of_it_at_least() {
         h.expect(Hook::Xdp, &another, REASON_DROP_FLOOD_SOURCE, &[]);
     };
     refused();
-    // One token is back, but it is dry until half of them are.
+    // One token has returned, but an empty bucket stays closed until half of the tokens are back.
     sleep(Duration::from_millis(300));
     refused();
     sleep(Duration::from_millis(600));
@@ -368,16 +370,16 @@ fn a_source_gets_its_share_and_then_half_of_it_at_least() {
     assert!(open(100));
 }
 
-/// The first client answers a challenge.
+/// Lets the first client answer a challenge.
 fn prove(h: &Harness, port: u16) {
     let number = challenged(h, 0, &syn(0, CLIENT[0], 2000 + port, 7), 0);
     assert!(!h.run(Hook::Xdp, &rst(0, CLIENT[0], 2000 + port, number)));
 }
 
-/// A machine that knows of no connection answers a forged SYN's challenge, too.
+/// A host whose address is spoofed also answers the challenge, so an answer admits few flows.
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_answer_is_worth_a_few_flows() {
+fn challenge_answer_admits_few_flows() {
     let mut wide = settings();
     wide.flood.new_flows_per_second_per_source = 0;
     let h = Harness::new(wide);
@@ -389,7 +391,7 @@ fn an_answer_is_worth_a_few_flows() {
     challenged(&h, 0, &syn(0, CLIENT[0], 99, 7), 0);
     prove(&h, 2);
     assert!(h.run(Hook::Xdp, &syn(0, CLIENT[0], 99, 7)));
-    // Not of datagrams: they may bear anybody's name.
+    // An answer admits no datagrams: their source can be spoofed.
     let before = h.flows().len();
     for port in 1..100 {
         h.run(Hook::Xdp, &udp(CLIENT[0], POD[0], port, 80));
@@ -397,29 +399,30 @@ fn an_answer_is_worth_a_few_flows() {
     assert!(h.flows().len() - before <= UNPROVEN + 2);
 }
 
-/// With the inside known, what it opens through a router or bridge is not held up.
+/// If internal networks are configured, flows that they create through a router or bridge are not
+/// limited.
 #[test]
 #[ignore = "needs root and BPF"]
-fn where_the_outside_is_known_the_inside_opens_what_it_likes() {
+fn internal_sources_are_not_limited_in_floods() {
     let mut known = settings();
     known.internal = vec!["10.0.0.0/24".parse().unwrap()];
     let h = Harness::new(known);
     pin_to(0);
-    // The interface of test runs is none that is outside.
+    // The interface of test runs is not external.
     for port in 1..=WINDOW * 4 {
         assert!(h.run(Hook::Xdp, &udp(FRIEND[0], POD[0], port, 80)));
     }
     assert_eq!(h.event(FLOW_FLOOD_BEGAN), 0);
 }
 
-/// Keeps a flood going, whoever is let in.
+/// The flood continues while new flows exceed the limit, admitted or not.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_flood_is_over_when_it_has_been_calm_for_two_seconds() {
+fn flood_ends_after_two_calm_seconds() {
     let h = Harness::new(settings());
     begin(&h, 0);
     challenged(&h, 0, &syn(0, CLIENT[0], 1, 7), 0);
-    // Half of what began it still goes on.
+    // The flood is still active after one calm second.
     sleep(Duration::from_millis(1000));
     challenged(&h, 0, &syn(0, CLIENT[0], 2, 7), 0);
     sleep(Duration::from_millis(2000));

@@ -13,7 +13,7 @@ use bailey_datapath::maps::hook::Hook;
 use bailey_policy::Snapshot;
 use harness::*;
 
-/// A table of two buckets: sixteen lanes, every flow in one of them.
+/// A table of two buckets with sixteen slots; every flow can use both.
 fn tiny() -> Settings {
     Settings {
         flows: 8,
@@ -22,7 +22,7 @@ fn tiny() -> Settings {
     }
 }
 
-/// Longer than a timeout of one second: two ticks and the coarseness of the clock.
+/// Longer than a timeout of one second: two ticks and the resolution of the clock.
 const EXPIRED: Duration = Duration::from_millis(3300);
 
 fn address(n: u32) -> String {
@@ -38,7 +38,7 @@ fn establish(h: &Harness, n: u32) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_expired_flow_is_judged_as_a_new_one() {
+fn expired_flow_is_evaluated_as_new() {
     let timeouts = Timeouts {
         udp_new: 1,
         udp_replied: 1,
@@ -50,7 +50,7 @@ fn an_expired_flow_is_judged_as_a_new_one() {
     assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
     assert_eq!(h.flow().reply.packets, 1);
     thread::sleep(EXPIRED);
-    // The side that answered may open a flow of its own, and does: the pod's egress is free.
+    // The replying endpoint may create a flow of its own: the pod's egress is not isolated.
     assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
     let flow = h.flow();
     assert_eq!(
@@ -60,7 +60,7 @@ fn an_expired_flow_is_judged_as_a_new_one() {
     thread::sleep(EXPIRED);
     assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
     assert_eq!(h.flow().source, ip(client));
-    // And what policy does not allow does not pass on the memory of an expired flow.
+    // A denied packet does not pass because of an expired flow.
     h.install(&snapshot(false));
     thread::sleep(EXPIRED);
     let deny = h.default_deny();
@@ -74,7 +74,7 @@ fn an_expired_flow_is_judged_as_a_new_one() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn established_flows_stay_when_the_table_is_full_and_new_ones_are_refused() {
+fn full_table_refuses_new_and_keeps_established() {
     let h = Harness::new(tiny());
     let mut n = 0;
     let mut refused = 0;
@@ -102,7 +102,7 @@ fn established_flows_stay_when_the_table_is_full_and_new_ones_are_refused() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
+fn half_open_flows_use_six_slots_per_bucket() {
     let h = Harness::new(tiny());
     for n in 0..200 {
         assert!(
@@ -116,7 +116,7 @@ fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
         assert!(per_bucket.iter().all(|&count| count <= 6), "{per_bucket:?}");
     }
     assert_eq!(h.flows().len(), 12);
-    // The lanes that are left are for flows that were answered.
+    // The other slots are reserved for replied flows.
     let newest = address(199);
     assert!(h.run(Hook::Tc, &tcp(POD[0], &newest, 80, 40000, SYN_ACK)));
     assert!(h.run(Hook::Xdp, &tcp(&newest, POD[0], 40000, 80, ACK)));
@@ -131,9 +131,9 @@ fn half_open_flows_take_at_most_six_lanes_of_a_bucket() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside() {
+fn eviction_prefers_closed_then_external_half_open() {
     let h = Harness::new(tiny());
-    // 8 established, 2 closed, 3 half-open from inside, 3 from outside: the table is full.
+    // 8 established, 2 closed, 3 half-open internal, 3 half-open external flows: the table is full.
     (0..8).for_each(|n| establish(&h, n));
     for n in 8..10 {
         establish(&h, n);
@@ -159,7 +159,7 @@ fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside
     };
     let all: BTreeSet<u32> = (0..16).collect();
     assert_eq!(present(&h), all);
-    // New flows, established at once so that the next one must evict another.
+    // Each new flow is established at once, so that the next one must evict another.
     establish(&h, 100);
     establish(&h, 101);
     assert_eq!(
@@ -186,7 +186,7 @@ fn eviction_takes_closed_flows_then_half_open_ones_from_outside_then_from_inside
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
+fn revoked_flow_stays_denied_while_both_ends_send() {
     for family in [0, 1] {
         let (client, pod) = (CLIENT[family], POD[family]);
         let timeouts = Timeouts {
@@ -199,7 +199,7 @@ fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
         assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
         h.install(&snapshot(false));
         let deny = h.default_deny();
-        // The server speaks first: judged in the direction of the flow, not of the packet.
+        // The server's packet comes first: evaluated in the flow's direction, not the packet's.
         h.expect(
             Hook::Tc,
             &tcp(pod, client, 80, 40000, ACK),
@@ -225,10 +225,10 @@ fn a_revoked_flow_stays_dead_while_both_ends_keep_sending() {
             }
         }
         assert!(h.flows().iter().all(|flow| flow.state == STATE_DENIED));
-        // A new SYN is a new question; the answer is still no.
+        // A new SYN is evaluated again, and denied again.
         let again = tcp(client, pod, 40000, 80, SYN);
         h.expect(Hook::Xdp, &again, REASON_DROP_POLICY, &[(deny, 1)]);
-        // Allowed again, the flow comes back to life.
+        // When policy allows the flow again, it continues.
         h.install(&snapshot(true));
         assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
         assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
@@ -243,7 +243,7 @@ fn establish_from(h: &Harness, client: &str, pod: &str) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn kept_flows_live_on_under_their_rule_and_are_stamped_once() {
+fn kept_flows_keep_their_rule_and_are_restamped() {
     let mut h = Harness::new(Settings {
         on_policy_change: OnPolicyChange::Keep,
         ..tiny()
@@ -275,7 +275,7 @@ fn kept_flows_live_on_under_their_rule_and_are_stamped_once() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_flow_is_judged_once_after_a_commit_and_its_counters_go_on() {
+fn flow_is_revalidated_once_and_counters_continue() {
     let mut h = Harness::new(tiny());
     let (client, pod) = (CLIENT[1], POD[1]);
     establish_from(&h, client, pod);
@@ -302,7 +302,7 @@ fn a_flow_is_judged_once_after_a_commit_and_its_counters_go_on() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn many_generations_reuse_slots_and_never_mix() {
+fn generations_reuse_slots_without_mixing() {
     let mut h = Harness::new(tiny());
     for round in 0..20 {
         let allowed = round % 2 == 0;
@@ -312,10 +312,10 @@ fn many_generations_reuse_slots_and_never_mix() {
     }
 }
 
-/// Neither two ACKs nor SYN and FIN from one side alone make a flow that is hard to evict.
+/// Neither two ACKs, nor SYN and FIN, of one endpoint alone make a flow that is hard to evict.
 #[test]
 #[ignore = "needs root and BPF"]
-fn one_side_alone_cannot_make_a_flow_last() {
+fn one_endpoint_alone_cannot_establish_a_flow() {
     let h = Harness::new(tiny());
     for flags in [ACK, ACK, FIN_ACK] {
         assert!(h.run(Hook::Xdp, &tcp(STRANGER[0], FRIEND[0], 40000, 22, flags)));
@@ -327,17 +327,17 @@ fn one_side_alone_cannot_make_a_flow_last() {
     assert_eq!(h.flow().state, STATE_TCP_SYN_SENT);
 }
 
-/// Who opened a connection that was met in the middle is a guess; a policy that comes later must
-/// not be got around by it.
+/// The opener of a connection picked up midstream is a guess, so a later policy must apply to it
+/// fully.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_connection_met_in_the_middle_is_held_to_a_policy_that_comes_later() {
+fn midstream_connection_is_denied_by_later_policy() {
     for family in [0, 1] {
         let mut h = Harness::new(tiny());
         let nobody = Snapshot::default();
         h.install(&nobody);
         let (client, pod) = (STRANGER[family], POD[family]);
-        // The first packet that is seen is the server's.
+        // The first observed packet is the server's.
         assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
         assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
         assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
@@ -355,10 +355,11 @@ fn a_connection_met_in_the_middle_is_held_to_a_policy_that_comes_later() {
     }
 }
 
-/// An RST is not checked against the window: traffic that goes on was not impressed by it.
+/// A RST is not checked against the receiver's exact window: later traffic shows that it was
+/// rejected.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_reset_that_nobody_accepted_does_not_end_a_flow() {
+fn rejected_reset_does_not_close_a_flow() {
     let h = Harness::new(tiny());
     let (client, pod) = (CLIENT[0], POD[0]);
     establish_from(&h, client, pod);
@@ -368,10 +369,11 @@ fn a_reset_that_nobody_accepted_does_not_end_a_flow() {
     assert_eq!(h.flow().state, STATE_TCP_ESTABLISHED);
 }
 
-/// With identifier 0 the requests of both sides have one key; the second is no reply to the first.
+/// With identifier 0, echo requests of both endpoints have one key; the second is not a reply to
+/// the first.
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_echo_request_is_never_a_reply() {
+fn echo_request_is_never_a_reply() {
     for family in [0, 1] {
         let h = Harness::new(tiny());
         let (pod, stranger) = (POD[family], STRANGER[family]);
@@ -388,11 +390,11 @@ fn an_echo_request_is_never_a_reply() {
     }
 }
 
-/// Two CPUs insert the same keys at the same time, into a table in which both are often at the
-/// same bucket. Afterwards the whole table is read: every flow once, and every line whole.
+/// Two CPUs insert the same keys at the same time, often into the same bucket. Afterwards every
+/// flow is in the table once, and no entry is torn.
 #[test]
 #[ignore = "needs root and BPF"]
-fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
+fn concurrent_equal_inserts_leave_no_duplicate() {
     const ROUNDS: u32 = 6;
     const FLOWS: u32 = 3000;
     for round in 0..ROUNDS {
@@ -426,14 +428,14 @@ fn two_cpus_with_the_same_keys_leave_no_duplicate_and_no_torn_entry() {
             assert_eq!(flow.ingress_rule, h.rule(1), "torn: {flow:?}");
             assert!(seen.insert(flow.source), "twice: {flow:?}");
         }
-        // Both may give up a flow that they claimed in different buckets; its next packet is then
-        // the one that inserts it. That is rare.
+        // Rarely, both CPUs give up a flow that they claimed in different buckets; its next packet
+        // would insert it.
         assert!(
             flows.len() as u32 > FLOWS * 99 / 100,
             "{} of {FLOWS}",
             flows.len()
         );
         let busy = h.datapath.flows().unwrap().busy();
-        assert_eq!(busy, 0, "lanes taken and never published");
+        assert_eq!(busy, 0, "slots that stayed BUSY");
     }
 }

@@ -1,4 +1,4 @@
-//! Does the hash spread flows evenly, whatever they look like and whatever the secret is?
+//! The hash distributes flows of any pattern evenly, under any secret.
 
 mod harness;
 
@@ -87,7 +87,7 @@ const PATTERNS: [Pattern; 9] = [
     }),
 ];
 
-/// How uneven a filling of buckets is, 1 as chance has it: the index of dispersion.
+/// Index of dispersion of the bucket fill; 1 for random keys.
 fn dispersion(counts: &[u32]) -> f64 {
     let mean = f64::from(counts.iter().sum::<u32>()) / counts.len() as f64;
     let squares = counts
@@ -105,7 +105,7 @@ fn counts(bucket: impl Fn(u32) -> u32) -> Vec<u32> {
 }
 
 #[test]
-fn flows_of_any_pattern_spread_as_chance_would_have_it() {
+fn flow_patterns_spread_like_random_keys() {
     for (name, key) in PATTERNS {
         for which in [0, 1] {
             let values: Vec<f64> = (0..SECRETS)
@@ -124,21 +124,21 @@ fn flows_of_any_pattern_spread_as_chance_would_have_it() {
             );
         }
     }
-    // What the measure says of a bad hash.
+    // The index of a bad hash, for comparison.
     let low_bits = dispersion(&counts(|n| (n << 4) % BUCKETS as u32));
     assert!(low_bits > 10.0, "{low_bits}");
 }
 
-/// Differences that an attacker may choose: they know the hash, not the secret.
+/// Key differences that an attacker can choose, knowing the hash but not the secret.
 #[test]
-fn no_chosen_difference_makes_flows_meet() {
+fn chosen_key_differences_cause_no_collisions() {
     let mut differences: Vec<[u64; 5]> = Vec::new();
     for bit in (0..32).chain(64..128).step_by(5) {
         let mut words = [0_u64; 5];
         words[bit / 64] = 1 << (bit % 64);
         differences.push(words);
     }
-    // Known to defeat multiplicative mixing, and differences in several words at once.
+    // Differences known to defeat multiplicative mixing, and differences in several words.
     differences.push([0x1124_5000, 0, 0, 0, 0]);
     differences.push([0x8000_8000, 0, 0x8000_0000_0000_0000, 0, 0]);
     differences.push([0xffff_ffff, 0, 0, 0, 0]);

@@ -1,5 +1,5 @@
-//! The programs and the reference parser on the same frames: reason, flow key and verdict of each.
-//! `BAILEY_FUZZ_FRAMES` says how many, `BAILEY_FUZZ_SEED` which.
+//! Compares the programs with the reference parser on the same frames: reason, flow key and
+//! verdict. `BAILEY_FUZZ_FRAMES` sets the number of frames, `BAILEY_FUZZ_SEED` the seed.
 
 mod harness;
 
@@ -33,8 +33,7 @@ fn words(address: IpAddr) -> [u64; 2] {
     bytemuck::cast(v6.octets())
 }
 
-/// The key of a packet's flow and whether its sender has the lower address, by the definition in
-/// abi.h.
+/// The flow key of a packet as abi.h defines it, and whether the sender has the lower address.
 fn key(packet: &Packet) -> (flow_key, bool) {
     let source = (words(packet.source), packet.source_port);
     let destination = (words(packet.destination), packet.destination_port);
@@ -56,7 +55,8 @@ fn key(packet: &Packet) -> (flow_key, bool) {
     (key, low)
 }
 
-/// What a bridge keeps from groups and links, also a packet to one host in a frame for a group.
+/// The reason for which a bridge drops multicast and link-local packets, also a unicast packet in a
+/// multicast frame.
 fn out_of_scope(
     connection: &Connection,
     for_group: bool,
@@ -77,7 +77,7 @@ fn out_of_scope(
     }
 }
 
-/// What becomes of a packet that is the first of all.
+/// The expected reason for a packet that arrives first.
 fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot, bridge: bool) -> u32 {
     if let Fragment::Later { .. } = packet.fragment {
         return REASON_DROP_FRAGMENT_NO_FIRST;
@@ -114,7 +114,7 @@ fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot, bridge: boo
     }
 }
 
-/// What the probe must say of a frame.
+/// Asserts that the probe agrees with the reference on a frame.
 fn compare(h: &Harness, snapshot: &bailey_policy::Snapshot, frame: &[u8], parsed: &Parsed) {
     let answer = h.datapath.probe_raw(frame).unwrap();
     let name = Reason::of(answer.reason).map_or("none", |reason| reason.name);
@@ -166,7 +166,7 @@ fn hex(frame: &[u8]) -> String {
     frame.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reasons that a frame has whatever went before it.
+/// The reason of a frame, if it does not depend on earlier frames.
 fn alone(parsed: &Parsed) -> Option<u32> {
     match parsed {
         Parsed::Pass(name) | Parsed::Drop(name) => Some(reason_number(name)),
@@ -174,15 +174,15 @@ fn alone(parsed: &Parsed) -> Option<u32> {
     }
 }
 
-/// Frames that once were read otherwise.
+/// Frames that were once parsed incorrectly.
 const REGRESSIONS: [&str; 3] = [
-    // An ICMP error from 0.0.0.0: what it quotes had become its source.
+    // An ICMP error from 0.0.0.0: the quoted source replaced the outer source.
     "02000000000102000000000208004500003a000040004001000000000000e0000001040000000051000145\
      00001e0001000040010000e00000010a0300090d00000000350001e7af",
-    // DHCPv6 from ::
+    // DHCPv6 from ::.
     "02000000000102000000000286dd60000000000f114000000000000000000000000000000000fd0300000000\
      0000000000000000000902230222000f0000ad8e84e43604bc",
-    // A protocol without ports inside Geneve: it kept those of the tunnel.
+    // A protocol without ports inside Geneve: the tunnel's ports were kept.
     "02000000000102000000000281000fff86dd6000000000461140fd010000000000000000000000000009fd01\
      00000000000000000000000000092222 17c1004600000000655800002a0002000000000102000000000208\
      004500002800004000403200000a0200090a010009ef151c7cc19ee50c98c5f595829055280a2d0ede",
@@ -194,7 +194,7 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-/// Frames with what the reference says of them, the same for the same seed.
+/// Frames and the reference's result for each; the same seed gives the same frames.
 fn corpus(
     frames: &reference::Frames,
     seed: u64,
@@ -215,24 +215,25 @@ fn agree(settings: Settings, frames: &reference::Frames, seed: u64, count: u64) 
         let parsed = reference::parse(&frame, frames);
         compare(&h, &snapshot, &frame, &parsed);
     }
-    // Before anything is sent: a probe follows fragments that were seen.
+    // Probes run before any frame is sent, because a probe uses recorded fragments.
     for (frame, parsed) in corpus(frames, seed, count) {
         compare(&h, &snapshot, &frame, &parsed);
     }
-    // A bridge has no tc program, and in a test run no other side.
+    // A bridge has no tc program, and test runs have no peer port.
     if !frames.bridge {
         send(&h, frames, seed, count);
     }
 }
 
-/// Through the attached programs: none that the reference drops passes, every frame counts once,
-/// and under the reference's reason where that does not depend on what went before.
+/// Runs frames through the attached programs. Frames that the reference drops do not pass, every
+/// frame is counted once, and under the reference's reason if that does not depend on earlier
+/// frames.
 fn send(h: &Harness, frames: &reference::Frames, seed: u64, count: u64) {
     let mut expected: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     let mut frames_in: BTreeMap<u32, u64> = BTreeMap::new();
     for (frame, parsed) in corpus(frames, seed, count) {
         let xdp = h.test_run.run(Hook::Xdp, &frame, 1).unwrap() == XDP_PASS;
-        // The kernel makes no skb of the shortest IP frames.
+        // The kernel builds no skb from the shortest IP frames.
         let tc = h.test_run.run(Hook::Tc, &frame, 1).ok();
         let tc = tc.map(|code| code == u32::MAX);
         for (hook, passed) in [(HOOK_XDP, Some(xdp)), (HOOK_TC, tc)] {
@@ -276,7 +277,7 @@ fn settings(frames: Frames, topology: Topology) -> Settings {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_programs_read_frames_as_the_reference_does() {
+fn programs_and_reference_parse_frames_alike() {
     let count = number("BAILEY_FUZZ_FRAMES", 100_000);
     let seed = number("BAILEY_FUZZ_SEED", 1);
     agree(
@@ -285,7 +286,7 @@ fn the_programs_read_frames_as_the_reference_does() {
         seed,
         count / 2,
     );
-    // The last is another VXLAN, with other peers.
+    // The third tunnel is a second VXLAN, with other peers.
     let peers = |port| {
         let cidrs = match port {
             40000 => ["10.2.0.0/16", "fd02::/64"],

@@ -1,4 +1,4 @@
-//! Limits of rules, through the loaded programs, with every counter.
+//! Rate limits of rules, through the loaded programs, with every counter.
 
 mod harness;
 
@@ -45,10 +45,10 @@ fn count(h: &Harness, rule: u32) -> (u64, u64) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_rule_opens_no_more_than_its_limit() {
+fn rule_admits_no_more_than_its_limit() {
     for family in [0, 1] {
         let h = with(RateLimits {
-            // Slowly: an emulated machine takes its time for a packet.
+            // A low rate, because an emulated machine is slow.
             all: limit(2, 1, 5),
             ..RateLimits::default()
         });
@@ -60,13 +60,13 @@ fn a_rule_opens_no_more_than_its_limit() {
         }
         let sixth = tcp(client, pod, 6, 80, SYN);
         h.expect(Hook::Xdp, &sixth, REASON_DROP_RATE_LIMIT, &held);
-        // Everybody together, datagrams too.
+        // The limit is shared by all sources, and includes datagrams.
         let neighbour = ["10.1.0.77", "fd01::77"][family];
         let datagram = udp(neighbour, pod, 1, 80);
         h.expect(Hook::Xdp, &datagram, REASON_DROP_RATE_LIMIT, &held);
         assert_eq!(count(&h, h.rule(0)), (5, 2));
         assert_eq!(h.flows().len(), 5);
-        // What is open goes on, and other rules have no limit.
+        // Existing flows continue, and other rules have no limit.
         let reply = tcp(pod, client, 80, 1, SYN_ACK);
         h.expect(
             Hook::Tc,
@@ -76,7 +76,7 @@ fn a_rule_opens_no_more_than_its_limit() {
         );
         assert_eq!(opened(&h, FRIEND[family], family, 1..50), 49);
         assert_eq!(count(&h, h.rule(1)), (49, 0));
-        // Half of the burst comes back before any does.
+        // An empty bucket stays closed until half of the burst is back.
         sleep(Duration::from_millis(600));
         h.expect(Hook::Xdp, &sixth, REASON_DROP_RATE_LIMIT, &held);
         sleep(Duration::from_secs(3));
@@ -88,7 +88,7 @@ fn a_rule_opens_no_more_than_its_limit() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_burst_of_one_comes_back() {
+fn burst_of_one_refills() {
     let h = with(RateLimits {
         all: limit(2, 1, 1),
         ..RateLimits::default()
@@ -101,7 +101,7 @@ fn a_burst_of_one_comes_back() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_source_has_a_limit_of_its_own() {
+fn each_source_has_its_own_limit() {
     for family in [0, 1] {
         let h = with(RateLimits {
             per_source: limit(1, 60, 3),
@@ -110,35 +110,35 @@ fn a_source_has_a_limit_of_its_own() {
         assert_eq!(opened(&h, CLIENT[family], family, 1..10), 3);
         assert_eq!(count(&h, h.rule(0)), (3, 6));
         let (near, far) = (["10.1.0.77", "fd01::77"], ["10.1.7.9", "fd01:0:0:0:7::9"]);
-        // Of one /64 all are one source.
+        // All addresses of a /64 are one source.
         let left = [3, 0][family];
         assert_eq!(opened(&h, near[family], family, 1..10), left);
         let far = opened(&h, far[family], family, 1..10);
-        // What the sources may, everybody together may not.
+        // The shared limit applies in addition to that of each source.
         assert_eq!(far, [1, 0][family]);
     }
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_limit_is_no_part_of_the_verdict_and_goes_with_the_rule() {
+fn limit_follows_its_rule_and_not_the_verdict() {
     let one = RateLimits {
         all: limit(1, 3600, 1),
         ..RateLimits::default()
     };
     let mut h = with(one);
     assert_eq!(opened(&h, CLIENT[0], 0, 1..5), 1);
-    // The probe takes nothing and is refused nothing.
+    // The probe takes no tokens and is not limited.
     let syn = tcp(CLIENT[0], POD[0], 9, 80, SYN);
     for _ in 0..3 {
         let answer = h.datapath.probe_frame(&syn).unwrap();
         assert_eq!(answer.reason, REASON_PASS_NEW);
     }
-    // A new generation does not give the tokens back.
+    // A new generation does not refill the bucket.
     h.install(&limited(one));
     assert_eq!(opened(&h, CLIENT[0], 0, 5..9), 0);
     assert_eq!(count(&h, h.rule(0)), (1, 7));
-    // A flow that is judged again is none that opens.
+    // A revalidated flow does not count as new.
     let again = tcp(CLIENT[0], POD[0], 1, 80, SYN);
     let rules = [(RULE_NOT_ISOLATED, 0), (h.rule(0), 0)];
     h.expect(Hook::Xdp, &again, REASON_PASS_FLOW, &rules);

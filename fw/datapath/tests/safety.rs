@@ -1,4 +1,5 @@
-//! Emergency blocks, strict sources and the warm-up, through the loaded programs, with every counter.
+//! Emergency blocks, ingress source filtering and the warm-up, through the loaded programs, with
+//! every counter.
 
 mod harness;
 
@@ -38,7 +39,7 @@ fn open(h: &Harness, family: usize) {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_block_holds_for_established_flows_at_their_next_packet() {
+fn block_applies_to_established_flows_at_once() {
     for family in [0, 1] {
         let wide = ["10.1.0.0/16", "fd01::/64"][family];
         for blocked in [host(CLIENT[family]), host(POD[family]), net(wide)] {
@@ -61,7 +62,7 @@ fn a_block_holds_for_established_flows_at_their_next_packet() {
             let answer = h.datapath.probe_frame(&syn).unwrap();
             assert_eq!(answer.reason, REASON_DROP_BLOCKED);
             assert_eq!(h.flow(), before, "a block changes no flow");
-            // Others do not notice.
+            // Other clients are not affected.
             let rules = [NOT_ISOLATED_NEW, (h.rule(1), 1)];
             if blocked != host(pod) {
                 let other = tcp(FRIEND[family], pod, 1, 80, SYN);
@@ -70,8 +71,8 @@ fn a_block_holds_for_established_flows_at_their_next_packet() {
             let listed = blocks.list().unwrap();
             assert_eq!((listed[0].prefix, listed[0].added), (blocked, 7));
             assert_eq!(listed[0].note, "scan");
-            assert!((3599..=3600).contains(&listed[0].seconds_left));
-            // Lifted, the connection goes on.
+            assert!((3599..=3600).contains(&listed[0].remaining_seconds));
+            // After the block is removed, the connection continues.
             assert_eq!(blocks.remove(&[blocked]).unwrap(), [blocked]);
             assert!(blocks.remove(&[blocked]).unwrap().is_empty());
             h.expect(Hook::Xdp, &to, REASON_PASS_FLOW, &flow);
@@ -82,7 +83,7 @@ fn a_block_holds_for_established_flows_at_their_next_packet() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_block_lapses_by_itself_and_a_longer_prefix_does_not_hide_a_shorter_one() {
+fn blocks_expire_and_longer_prefixes_hide_none() {
     use std::thread::sleep;
     use std::time::Duration;
     for family in [0, 1] {
@@ -98,17 +99,17 @@ fn a_block_lapses_by_itself_and_a_longer_prefix_does_not_hide_a_shorter_one() {
             .unwrap();
         h.expect(Hook::Xdp, &syn(1), REASON_DROP_BLOCKED, &[]);
         sleep(Duration::from_millis(1300));
-        // The narrow ones have lapsed, and the wide one holds.
+        // The narrow blocks have expired; the wide one applies.
         assert_eq!(blocks.list().unwrap().len(), 1);
         h.expect(Hook::Xdp, &syn(2), REASON_DROP_BLOCKED, &[]);
         sleep(Duration::from_secs(3));
         h.expect(Hook::Xdp, &syn(3), REASON_PASS_NEW, &opened);
-        // Another family's everything is not this one's.
+        // A block of all addresses of one family does not affect the other.
         let other_family = net(["::/0", "0.0.0.0/0"][family]);
         blocks.add(&[other_family], 60, "", 0).unwrap();
         h.expect(Hook::Xdp, &syn(5), REASON_PASS_NEW, &opened);
         blocks.remove(&[other_family]).unwrap();
-        // A lapsed wide one does not hide a narrow one either.
+        // An expired wide block does not hide a narrow one.
         blocks.add(&[narrow], 60, "", 0).unwrap();
         h.expect(Hook::Xdp, &syn(4), REASON_DROP_BLOCKED, &[]);
         let other = udp(FRIEND[family], POD[family], 1, 53);
@@ -119,7 +120,7 @@ fn a_block_lapses_by_itself_and_a_longer_prefix_does_not_hide_a_shorter_one() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_hundred_thousand_blocks() {
+fn hundred_thousand_blocks_fit_and_apply() {
     let h = Harness::small();
     let address = |n: u32| {
         let [_, b, c, d] = n.to_be_bytes();
@@ -135,11 +136,11 @@ fn a_hundred_thousand_blocks() {
     }
     let free = tcp("10.200.0.1", FRIEND[0], 1, 80, SYN);
     h.expect(Hook::Xdp, &free, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);
-    // One more than fits: told, and nothing of it stays.
+    // One block more than fits: an error, and nothing changes.
     let more: Vec<IpNet> = (0..40_000)
         .map(|n: u32| net(&format!("11.0.{}.{}/32", n / 256, n % 256)))
         .collect();
-    // One of them is blocked already, and stays so.
+    // One of them was blocked before, and stays blocked.
     let more: Vec<IpNet> = all[..1].iter().copied().chain(more).collect();
     let error = blocks.add(&more, 600, "", 0).unwrap_err().to_string();
     assert!(error.contains("131072 addresses"), "{error}");
@@ -156,7 +157,7 @@ fn a_hundred_thousand_blocks() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_failsafe_is_stronger_than_a_block_and_errors_and_tunnels_are_not() {
+fn failsafe_overrides_blocks_icmp_errors_do_not() {
     let failsafe = vec![Failsafe {
         cidr: net("10.1.0.0/16"),
         protocol: Protocol::TCP,
@@ -174,7 +175,7 @@ fn the_failsafe_is_stronger_than_a_block_and_errors_and_tunnels_are_not() {
     assert!(h.run(Hook::Xdp, &error));
     let mut blocks = h.datapath.blocks().unwrap();
     blocks.add(&[host(router)], 600, "", 0).unwrap();
-    // Also when the flow it is about has been asked about since.
+    // Also after the quoted flow has been revalidated.
     let segment = tcp(CLIENT[0], POD[0], 40000, 80, ACK);
     let flow = [NOT_ISOLATED, (h.rule(0), 0)];
     h.expect(Hook::Xdp, &segment, REASON_PASS_FLOW, &flow);
@@ -192,7 +193,7 @@ fn the_failsafe_is_stronger_than_a_block_and_errors_and_tunnels_are_not() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_ends_of_a_tunnel_can_be_blocked() {
+fn tunnel_endpoints_can_be_blocked() {
     const OUTER: [&str; 2] = ["10.3.0.9", "10.3.0.2"];
     let h = Harness::new(Settings {
         frames: Frames {
@@ -233,11 +234,10 @@ fn the_ends_of_a_tunnel_can_be_blocked() {
     }
 }
 
-/// Frames of the client that say that they are the pod's, on an interface with a number that test runs
-/// can have.
+/// The client sends frames with the pod's address, on an ifindex that test runs can have.
 #[test]
 #[ignore = "needs root and BPF"]
-fn inside_addresses_do_not_come_from_outside() {
+fn internal_sources_on_external_interfaces_are_dropped() {
     let inside = ["10.0.0.0/24", "fd00::/64"].map(net).to_vec();
     let h = Harness::new(Settings {
         internal: inside,
@@ -246,10 +246,10 @@ fn inside_addresses_do_not_come_from_outside() {
     for family in [0, 1] {
         let (pod, stranger) = (POD[family], STRANGER[family]);
         let forged = udp(pod, stranger, 1, 53);
-        // Where it is not outside the pod may send, and opens a flow.
+        // On an internal interface the pod may send, and creates a flow.
         h.expect(Hook::Xdp, &forged, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);
         h.datapath.set_test_interface_external(true);
-        // Also as a packet of the flow that is open.
+        // Also if the packet matches that flow.
         h.expect(Hook::Xdp, &forged, REASON_DROP_SPOOFED, &[]);
         h.expect(
             Hook::Xdp,
@@ -264,7 +264,7 @@ fn inside_addresses_do_not_come_from_outside() {
         h.expect(Hook::Xdp, &error, REASON_DROP_SPOOFED, &[]);
         let dhcp = [udp(pod, stranger, 68, 67), udp(pod, stranger, 546, 547)];
         h.expect(Hook::Xdp, &dhcp[family], REASON_DROP_SPOOFED, &[]);
-        // Real answers come in, and what leaves is not what came from outside.
+        // Real replies pass, and egress packets are not checked.
         let answer = udp(stranger, pod, 53, 1);
         h.expect(Hook::Xdp, &answer, REASON_PASS_FLOW, &[NOT_ISOLATED]);
         h.expect(Hook::Tc, &forged, REASON_PASS_FLOW, &[NOT_ISOLATED]);
@@ -274,7 +274,7 @@ fn inside_addresses_do_not_come_from_outside() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
+fn warm_up_drops_nothing_and_picks_up_midstream() {
     let pins = private();
     let at = |clock_offset| Settings {
         clock_offset,
@@ -290,14 +290,14 @@ fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
     let late = [0, 1].map(|family| tcp(STRANGER[family], POD[family], 40000, 80, ACK));
     for family in [0, 1] {
         let (client, pod, stranger) = (CLIENT[family], POD[family], STRANGER[family]);
-        // The server's segment comes first: who has opened it is told by the ports.
+        // The server's segment comes first; the ports tell which endpoint opened the connection.
         h.expect(Hook::Tc, &back[family], REASON_PASS_NEW, &opened);
         let flows = h.flows();
         let flow = flows.iter().find(|flow| flow.source == ip(client)).unwrap();
         assert_eq!(flow.destination_port, 80);
         assert_eq!(flow.flags & FLOW_MIDSTREAM, 0);
         h.expect(Hook::Xdp, &to[family], REASON_PASS_FLOW, &known);
-        // What policy denies passes, and is not taken up.
+        // Denied packets pass, and create no flow.
         for frame in [
             late[family].clone(),
             tcp(stranger, pod, 40000, 80, SYN),
@@ -306,10 +306,10 @@ fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
         ] {
             h.expect(Hook::Xdp, &frame, REASON_PASS_WARM_UP, &[]);
         }
-        // Nor in the direction in which it would be allowed, where it was not opened so.
+        // Neither does a packet in an allowed direction that did not open the connection.
         let reverse = tcp(pod, stranger, 80, 40000, ACK);
         h.expect(Hook::Tc, &reverse, REASON_PASS_WARM_UP, &[]);
-        // Malformed is malformed.
+        // Malformed packets are still dropped.
         h.expect(
             Hook::Xdp,
             &tcp(stranger, pod, 1, 1, 0),
@@ -318,14 +318,14 @@ fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
         );
         assert_eq!(h.flows().len(), family + 1);
     }
-    // It is over by itself; what was taken up lives, also under the next policy.
+    // The warm-up ends by itself; picked-up connections continue, also under the next policy.
     let h = after(h, &pins, at(70));
     for family in [0, 1] {
         h.expect(Hook::Xdp, &to[family], REASON_PASS_FLOW, &known);
         h.expect(Hook::Tc, &back[family], REASON_PASS_FLOW, &known);
         h.expect(Hook::Xdp, &late[family], REASON_DROP_TCP_NO_FLOW, &[]);
     }
-    // Its tick comes round after 208 days, unless it is forgotten.
+    // The tick of the warm-up wraps around after 208 days, unless the sweeper clears it.
     h.datapath.sweeper().unwrap().clear_ended_warm_up();
     let h = after(h, &pins, at(TICK_MASK + 1));
     for late in &late {
@@ -333,10 +333,10 @@ fn in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up() {
     }
 }
 
-/// Blocks of one table are no others'.
+/// Blocks need pinned tables, and new tables have none.
 #[test]
 #[ignore = "needs root and BPF"]
-fn without_pins_there_is_nothing_to_block() {
+fn blocks_need_pinned_tables() {
     let path = std::env::temp_dir().join("bailey-no-such-pins");
     let error = bailey_datapath::blocks::Blocks::open(&PinDir::Path(path)).unwrap_err();
     assert!(

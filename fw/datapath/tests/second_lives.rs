@@ -1,6 +1,5 @@
-//! Flows whose end, or whose beginning, is not the plain one: connections that begin again where another
-//! has ended, permission that goes in one direction and stays in the other, a second path of a
-//! multi-homed peer, and sources that have enough.
+//! Unusual flows: connections that reuse the key of a closed one, permissions revoked in one
+//! direction, second paths of multi-homed SCTP endpoints, and sources at their limit.
 
 mod harness;
 
@@ -23,10 +22,10 @@ fn settings() -> Settings {
     }
 }
 
-/// What was admitted is kept, but a SYN asks for a connection of its own, whatever ended the one before.
+/// `keep` preserves admitted flows, but a SYN after a close creates a new flow, which is evaluated.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_syn_after_an_end_is_judged_also_where_flows_are_kept() {
+fn syn_after_close_is_evaluated_despite_keep() {
     for end in [RST, FIN_ACK] {
         for family in [0, 1] {
             let (client, pod) = (CLIENT[family], POD[family]);
@@ -56,11 +55,11 @@ fn a_syn_after_an_end_is_judged_also_where_flows_are_kept() {
     }
 }
 
-/// Port to port, as WireGuard, IKE and BFD have it: one flow for both directions. The pod's permission to
-/// ask is taken away; that of the client stays.
+/// With equal ports on both sides, as WireGuard, IKE and BFD use, one flow serves both directions.
+/// The pod's permission is revoked; the client's stays.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_revoked_direction_closes_none_that_a_rule_allows() {
+fn revoked_direction_leaves_the_allowed_one_open() {
     for family in [0, 1] {
         let both = snapshot(true);
         let change = |egress: Vec<Rule>| {
@@ -91,7 +90,7 @@ fn a_revoked_direction_closes_none_that_a_rule_allows() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn another_path_of_a_multi_homed_peer_is_asked_about() {
+fn new_sctp_path_is_evaluated() {
     const HEARTBEAT: u8 = 4;
     const HEARTBEAT_ACK: u8 = 5;
     let h = Harness::pooled();
@@ -100,7 +99,7 @@ fn another_path_of_a_multi_homed_peer_is_asked_about() {
         let packet = sctp_chunk(5, 6, tag, HEARTBEAT, 0, 0);
         frame::ip(ip(from), ip(POD[0]), Protocol::SCTP, &packet)
     };
-    // Of an association whose other path Bailey may never have seen.
+    // Bailey may never have seen the association's first path.
     h.expect(
         Hook::Xdp,
         &path("10.2.0.77", 7),
@@ -117,14 +116,14 @@ fn another_path_of_a_multi_homed_peer_is_asked_about() {
         REASON_DROP_POLICY,
         &[(h.default_deny(), 1)],
     );
-    // Without the tag of an association it is nobody's.
+    // A packet without a tag belongs to no association.
     h.expect(Hook::Xdp, &path("10.2.0.78", 0), REASON_DROP_L4_HEADER, &[]);
 }
 
-/// A pod with a willing server outside fills the table no more than a client does.
+/// A pod that connects to an external server is limited as an external client is.
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_limit_of_a_source_holds_for_the_inside_too() {
+fn source_limit_applies_to_internal_sources() {
     const LIMIT: u32 = 20;
     for family in [0, 1] {
         let h = Harness::new(Settings {
@@ -147,11 +146,11 @@ fn the_limit_of_a_source_holds_for_the_inside_too() {
     }
 }
 
-/// Who says from the inside that it is the far end is dropped as `spoofed`. What it acknowledges says nothing
-/// of where the near end's next segment begins: its reset is believed as before.
+/// An internal packet with the far endpoint's address is dropped as `spoofed`. Its ACK number does
+/// not move the window, so the near endpoint's reset stays in window.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_forged_acknowledgement_moves_nothing() {
+fn spoofed_acknowledgement_changes_nothing() {
     let h = Harness::new(Settings {
         topology: Topology::Router,
         internal: vec!["172.16.0.0/12".parse().unwrap()],
@@ -177,11 +176,11 @@ fn a_forged_acknowledgement_moves_nothing() {
     }
 }
 
-/// What passes without policy has a sender, too: from the inside one of its prefixes, an endpoint, a link-local
-/// address, or none yet.
+/// Control packets need a valid source too: internal ones come from an internal prefix, an
+/// endpoint, a link-local address, or the unspecified address.
 #[test]
 #[ignore = "needs root and BPF"]
-fn control_from_the_inside_has_a_sender_there() {
+fn internal_control_needs_an_internal_source() {
     let h = Harness::new(Settings {
         topology: Topology::Router,
         internal: vec!["172.16.0.0/12".parse().unwrap()],
@@ -208,7 +207,7 @@ fn control_from_the_inside_has_a_sender_there() {
     }
 }
 
-/// A segment with its numbers.
+/// A segment with these sequence and ACK numbers.
 fn numbered(family: usize, mut frame: Vec<u8>, sequence: u32, ack: u32) -> Vec<u8> {
     let header = 14 + [20, 40][family];
     frame[header + 4..header + 8].copy_from_slice(&sequence.to_be_bytes());

@@ -1,4 +1,4 @@
-//! Generations under traffic: two policy sets alternate without pause while packets are sent on both
+//! Commits under traffic: two policy sets alternate without pause while packets are sent on both
 //! CPUs, both hooks and in both families.
 
 mod harness;
@@ -17,7 +17,7 @@ use harness::*;
 
 const COMMITS: u32 = 1000;
 
-/// What a worker saw.
+/// Counts of one worker.
 #[derive(Default)]
 struct Seen {
     forbidden_passed: AtomicU64,
@@ -39,13 +39,13 @@ fn count(counter: &AtomicU64, of: bool) {
     counter.fetch_add(u64::from(of), Ordering::Relaxed);
 }
 
-/// One round: what both sets forbid, what both allow, and what only one allows.
+/// One round: packets that both sets forbid, that both allow, and that only one allows.
 fn round(test_run: &TestRun, seen: &Seen, n: u16) {
     let open = |hook, frame: &[u8]| passes(test_run, hook, frame);
     for f in [0, 1] {
         let (pod, client, friend, stranger) = (POD[f], CLIENT[f], FRIEND[f], STRANGER[f]);
         let port = 1024 + n % 60000;
-        // Forbidden by both, on both hooks: a stranger, and an answer to nothing.
+        // Forbidden by both sets, on both hooks: a stranger, and replies without a flow.
         let forbidden = [
             (Hook::Xdp, tcp(stranger, pod, port, 80, SYN)),
             (Hook::Xdp, udp(stranger, pod, port, 80)),
@@ -56,7 +56,7 @@ fn round(test_run: &TestRun, seen: &Seen, n: u16) {
         for (hook, frame) in &forbidden {
             count(&seen.forbidden_passed, open(*hook, frame));
         }
-        // Established, and allowed by both.
+        // Established, and allowed by both sets.
         for (hook, frame) in [
             (Hook::Xdp, tcp(friend, pod, 40000, 80, ACK)),
             (Hook::Tc, tcp(pod, friend, 80, 40000, ACK)),
@@ -67,7 +67,7 @@ fn round(test_run: &TestRun, seen: &Seen, n: u16) {
         ] {
             count(&seen.allowed_lost, !open(hook, &frame));
         }
-        // Allowed by one of them.
+        // Allowed by one set only.
         let passed = open(Hook::Xdp, &tcp(client, pod, port, 80, SYN));
         count(&seen.sometimes_passed, passed);
         count(&seen.sometimes_dropped, !passed);
@@ -75,7 +75,7 @@ fn round(test_run: &TestRun, seen: &Seen, n: u16) {
     count(&seen.rounds, true);
 }
 
-/// How many packets were counted under a reason.
+/// Number of packets counted under a reason.
 fn reason(h: &Harness, reason: u32) -> u64 {
     let counts = h.datapath.counters().unwrap().reasons();
     let of = counts.iter().filter(|((_, number), _)| *number == reason);
@@ -84,7 +84,7 @@ fn reason(h: &Harness, reason: u32) -> u64 {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_thousand_swaps_let_nothing_through_and_lose_nothing() {
+fn thousand_commits_pass_and_drop_no_wrong_packet() {
     let mut h = Harness::new(settings());
     for f in [0, 1] {
         let (pod, client, friend) = (POD[f], CLIENT[f], FRIEND[f]);
@@ -119,7 +119,7 @@ fn a_thousand_swaps_let_nothing_through_and_lose_nothing() {
     });
     assert_eq!(seen.forbidden_passed.into_inner(), 0, "forbidden by both");
     assert_eq!(seen.allowed_lost.into_inner(), 0, "allowed by both");
-    // Both sets were met often, or nothing was tried.
+    // Both sets must have been active often.
     let (passed, dropped) = (
         seen.sometimes_passed.into_inner(),
         seen.sometimes_dropped.into_inner(),
@@ -137,11 +137,11 @@ fn a_thousand_swaps_let_nothing_through_and_lose_nothing() {
     h.audit();
 }
 
-/// Revoked while both ends keep sending, on two CPUs: it never comes back, in either direction, with
-/// and without `tcp_strict`.
+/// A connection that is revoked while both endpoints send on two CPUs stays denied in both
+/// directions, with and without `tcp_strict`.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_revoked_connection_stays_dead_while_both_ends_send_without_pause() {
+fn revoked_connection_stays_denied_under_traffic() {
     for tcp_strict in [false, true] {
         let mut h = Harness::new(Settings {
             tcp_strict,
@@ -177,7 +177,8 @@ fn a_revoked_connection_stays_dead_while_both_ends_send_without_pause() {
                         })
                         .collect();
                     while !stop.load(Ordering::Relaxed) {
-                        // Read before the packet: what passes after it was revoked is wrong.
+                        // Read before the packet is sent: a packet sent after the revocation must
+                        // not pass.
                         let after = revoked.load(Ordering::SeqCst);
                         for (hook, frame) in &frames {
                             let pass = passes(&test_run, *hook, frame);
@@ -191,7 +192,7 @@ fn a_revoked_connection_stays_dead_while_both_ends_send_without_pause() {
             h.install(&snapshot(false));
             revoked.store(true, Ordering::SeqCst);
             for _ in 0..20 {
-                // Commits that change nothing for them do not bring them back either.
+                // Further commits without relevant changes do not revive the connection.
                 h.install(&snapshot(false));
             }
             stop.store(true, Ordering::Relaxed);
@@ -202,10 +203,10 @@ fn a_revoked_connection_stays_dead_while_both_ends_send_without_pause() {
     }
 }
 
-/// `keep`: the flow is stamped at its first packet after the commit and takes the fast path again.
+/// `keep`: the first packet after a commit restamps the flow, and later ones take the fast path.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_kept_flow_takes_the_slow_path_once() {
+fn kept_flow_takes_the_slow_path_once() {
     for tcp_strict in [false, true] {
         let mut h = Harness::new(Settings {
             tcp_strict,
@@ -220,7 +221,7 @@ fn a_kept_flow_takes_the_slow_path_once() {
         assert_ne!(h.flow().epoch, h.datapath.control().epoch);
         assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
         assert_eq!(h.flow().epoch, h.datapath.control().epoch, "stamped");
-        // Without any policy program the fast path is all there is: it still passes.
+        // Without policy programs, packets of the flow still pass on the fast path.
         h.datapath.empty_slots();
         for _ in 0..3 {
             assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
@@ -231,27 +232,27 @@ fn a_kept_flow_takes_the_slow_path_once() {
     }
 }
 
-/// `tcp_strict`: only a SYN opens a TCP flow, wherever.
+/// `tcp_strict`: only a SYN creates a TCP flow, also between endpoints that no policy isolates.
 #[test]
 #[ignore = "needs root and BPF"]
-fn strict_tcp_opens_flows_with_a_syn_only() {
+fn strict_tcp_creates_flows_by_syn_only() {
     for tcp_strict in [false, true] {
         let h = Harness::new(Settings {
             tcp_strict,
             ..settings()
         });
-        // Neither end is anybody's subject.
+        // No policy selects either endpoint.
         let middle = tcp(STRANGER[0], FRIEND[0], 40000, 22, ACK);
         assert_eq!(h.run(Hook::Xdp, &middle), !tcp_strict);
         assert!(h.run(Hook::Xdp, &tcp(STRANGER[0], FRIEND[0], 40001, 22, SYN)));
     }
 }
 
-/// What is removed keeps its counts and its number until nothing carries it, and gets them back if it
+/// A removed rule keeps its counters and id while flows refer to it, and continues with them if it
 /// returns.
 #[test]
 #[ignore = "needs root and BPF"]
-fn counters_of_rules_that_stay_go_on() {
+fn counters_of_returning_rules_continue() {
     let mut h = Harness::new(settings());
     let syn = |h: &Harness, port| h.run(Hook::Xdp, &tcp(FRIEND[0], POD[0], port, 80, SYN));
     let hits = |h: &Harness, rule| h.datapath.counters().unwrap().rule(rule).hits;

@@ -1,4 +1,5 @@
-//! The programs on one interface. Holds links and state, and makes no decisions about other interfaces.
+//! The programs on one interface. Holds links and state, and makes no decisions about other
+//! interfaces.
 
 use crate::attach::event::{InterfaceChange, InterfaceEvent};
 use crate::kernel::link::Link;
@@ -14,8 +15,8 @@ use crate::kernel::xdp_mode::XdpMode;
 ///     └──────────────────────┴────────────────────────────────────┘
 /// ```
 ///
-/// From `Degraded`, configuring the running mode needs no transition: the program already runs in it.
-/// When the interface is deleted, its [`Attachment`] is removed, whatever the state.
+/// From `Degraded`, configuring the running mode needs no transition: the program already runs in
+/// it. When the interface is deleted, its [`Attachment`] is removed, whatever the state.
 #[derive(Debug, Default)]
 pub(super) enum XdpState {
     /// No program is attached.

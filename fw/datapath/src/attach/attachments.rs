@@ -1,4 +1,5 @@
-//! The programs on all interfaces: adopts pinned links, attaches programs, replaces and removes them.
+//! The programs on all interfaces: adopts pinned links, attaches programs, replaces and removes
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -67,9 +68,9 @@ impl Attachments {
         attachments
     }
 
-    /// Attaches missing programs, and detaches those of interfaces that are not configured. If nothing
-    /// was attached before, any refusal is an error and everything is rolled back. Otherwise a refusal
-    /// is an event, because the other interfaces must stay protected.
+    /// Attaches missing programs, and detaches those of interfaces that are not configured. If
+    /// nothing was attached before, any refusal is an error and everything is rolled back.
+    /// Otherwise a refusal is an event, because the other interfaces must stay protected.
     pub(crate) fn attach(
         &mut self,
         entry: &EntryObject,
@@ -220,7 +221,8 @@ impl Attachments {
         Ok(true)
     }
 
-    /// Attaches the XDP program in the configured mode; returns whether it was not attached so before.
+    /// Attaches the XDP program in the configured mode; returns whether it was not attached so
+    /// before.
     fn attach_xdp(
         &mut self,
         entry: &EntryObject,
@@ -240,8 +242,8 @@ impl Attachments {
         let previous = match plan {
             XdpPlan::Refuse => return Err(candidate.mode_refused_before()),
             XdpPlan::Keep => {
-                // Also repairs the map after a process that was killed between two steps, and VLAN RX
-                // offload that another process has enabled again.
+                // Also repairs the map after a process that was killed between two steps, and VLAN
+                // RX offload that another process has enabled again.
                 maps.interfaces.set_filtered(index, true);
                 nic_settings::disable_vlan_stripping(&maps.interfaces, &entry.settings, candidate)?;
                 return Ok(false);
@@ -299,8 +301,8 @@ impl Attachments {
         attachment.last_seen = Some((state.name.clone(), state.running));
         self.reporter.mark_attached(index);
         maps.interfaces.set_filtered(index, true);
-        // Last, and remembered if it fails: changing the setting notifies the reconciler, which would
-        // try again at once.
+        // Last, and remembered if it fails: changing the setting notifies the reconciler, which
+        // would try again at once.
         let disabled =
             nic_settings::disable_vlan_stripping(&maps.interfaces, &entry.settings, candidate);
         disabled.inspect_err(|_| {
@@ -322,8 +324,8 @@ impl Attachments {
         let _ = std::fs::remove_file(link_pin(&maps.pins, hook, index));
     }
 
-    /// The program for a hook. While another build is attached to other interfaces, its program is used:
-    /// this build has no policy yet.
+    /// The program for a hook. While another build is attached to other interfaces, its program is
+    /// used: this build has no policy yet.
     fn program_to_attach(
         &self,
         entry: &EntryObject,

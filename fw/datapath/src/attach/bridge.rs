@@ -1,5 +1,5 @@
-//! Ports that XDP redirects to: peer ports of a bridge, ports of a router, and counting of frames that a
-//! redirect lost.
+//! Ports that XDP redirects to: peer ports of a bridge, ports of a router, and counting of frames
+//! that a redirect lost.
 
 use std::collections::BTreeSet;
 
@@ -32,8 +32,8 @@ pub(crate) fn check_ports(ports: &[InterfaceState]) -> Result<(), DatapathError>
     }
 }
 
-/// Makes two interfaces the peer ports of each other. With fewer than two, there is no peer port, and
-/// packets that policy passes are dropped and counted.
+/// Makes two interfaces the peer ports of each other. With fewer than two, there is no peer port,
+/// and packets that policy passes are dropped and counted.
 pub(crate) fn connect(maps: &mut SharedMaps, indices: &[u32]) -> Result<(), DatapathError> {
     let ports: Vec<InterfaceState> = indices
         .iter()
@@ -83,8 +83,8 @@ const TRACEPOINTS: [(&str, &str); 2] = [
     ("bridge_error", "xdp_redirect_err"),
 ];
 
-/// Starts counting of lost frames, except on a host. A failure is an event, because packets are filtered
-/// regardless.
+/// Starts counting of lost frames, except on a host. A failure is an event, because packets are
+/// filtered regardless.
 pub(crate) fn ensure_loss_counting(
     entry: &mut EntryObject,
     maps: &SharedMaps,

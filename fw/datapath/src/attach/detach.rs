@@ -21,8 +21,8 @@ pub struct Detached {
     pub interface: String,
 }
 
-/// Detaches every program that is pinned in a directory, even if other processes hold its link, restores
-/// NIC settings, and removes the pins, and with them flows and counters.
+/// Detaches every program that is pinned in a directory, even if other processes hold its link,
+/// restores NIC settings, and removes the pins, and with them flows and counters.
 ///
 /// # Errors
 /// If a program cannot be detached. The others are detached then, and the pins stay.

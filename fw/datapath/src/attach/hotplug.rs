@@ -1,5 +1,5 @@
-//! Attaches to interfaces immediately when they appear. Runs in a thread that does nothing else, so that no
-//! reading, compiling or verifying delays the link after the kernel's notification.
+//! Attaches to interfaces immediately when they appear. Runs in a thread that does nothing else, so
+//! that no reading, compiling or verifying delays the link after the kernel's notification.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -57,8 +57,9 @@ impl HotplugAttacher {
         }))
     }
 
-    /// Attaches to every configured interface that exists and has no XDP program. Errors and all other
-    /// repairs are left to [`Datapath::reconcile`](crate::Datapath::reconcile), which adopts the links.
+    /// Attaches to every configured interface that exists and has no XDP program. Errors and all
+    /// other repairs are left to [`Datapath::reconcile`](crate::Datapath::reconcile), which adopts
+    /// the links.
     pub fn attach_new(&self) {
         if self.topology == Topology::Router && forwarding::has_ipsec_policy() {
             self.interfaces.forward_by_stack();

@@ -1,5 +1,5 @@
-//! NIC settings that conflict with Bailey: changed when it attaches, recorded in the interface map so that
-//! they outlive this process, and restored when it detaches.
+//! NIC settings that conflict with Bailey: changed when it attaches, recorded in the interface map
+//! so that they outlive this process, and restored when it detaches.
 
 use bailey_bpf::abi;
 use bailey_config::Topology;

@@ -21,10 +21,10 @@ const FILTER_WORDS: usize = size_of::<abi::own_filter>() / 8;
 /// Kinds (`OWN_*`) by address, as the map `own_addresses` holds them.
 type OwnAddresses = BTreeMap<[u64; 2], u32>;
 
-/// Reads the addresses of this network namespace and writes those that changed. Link-local addresses are
-/// limited to the links of attached interfaces. A new address enters the filter before the table, and
-/// an old one leaves the table before the filter, so that the filter never lacks an address of the
-/// table.
+/// Reads the addresses of this network namespace and writes those that changed. Link-local
+/// addresses are limited to the links of attached interfaces. A new address enters the filter
+/// before the table, and an old one leaves the table before the filter, so that the filter never
+/// lacks an address of the table.
 ///
 /// # Errors
 /// If the kernel does not answer, or a map cannot be written.
@@ -73,8 +73,8 @@ fn collect(attached: &BTreeSet<u32>) -> io::Result<OwnAddresses> {
 fn add_address(own: &mut OwnAddresses, address: &Address, reachable: &BTreeSet<u32>) {
     let ip = address.net.addr();
     let is_reachable = reachable.contains(&address.interface);
-    // Loopback addresses are martians on the wire. An IPv6 link-local address belongs to its link only,
-    // while the kernel answers for IPv4 link-local addresses on every link.
+    // Loopback addresses are martians on the wire. An IPv6 link-local address belongs to its link
+    // only, while the kernel answers for IPv4 link-local addresses on every link.
     let is_foreign = ip.is_ipv6() && is_link_local(ip) && !is_reachable;
     if ip.is_loopback() || is_foreign {
         return;
@@ -83,8 +83,8 @@ fn add_address(own: &mut OwnAddresses, address: &Address, reachable: &BTreeSet<u
     let mut add = |ip: IpAddr, kind: u32| *own.entry(words(ip)).or_default() |= kind;
     add(ip, abi::OWN_HOST);
     match address.net {
-        // Subnet broadcast addresses (RFC 919), as `fib_add_ifaddr` computes them. By RFC 3021 a /31 has
-        // none.
+        // Subnet broadcast addresses (RFC 919), as `fib_add_ifaddr` computes them. By RFC 3021 a
+        // /31 has none.
         IpNet::V4(_) => {
             for broadcast in address.subnet.into_iter().chain(address.broadcast) {
                 add(broadcast.into(), abi::OWN_BROADCAST);

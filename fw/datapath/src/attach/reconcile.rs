@@ -23,8 +23,8 @@ use crate::program::handles::program_fd;
 use crate::settings::{EgressHook, Topology};
 
 impl Attachments {
-    /// Compares the attached programs with the configuration and repairs differences. Runs after each
-    /// change of an interface, and periodically.
+    /// Compares the attached programs with the configuration and repairs differences. Runs after
+    /// each change of an interface, and periodically.
     pub(crate) fn reconcile(
         &mut self,
         entry: &EntryObject,
@@ -117,8 +117,8 @@ impl Attachments {
         })
     }
 
-    /// Pins maps and links again whose pins were removed. Without pins, the attached programs would end
-    /// with this process.
+    /// Pins maps and links again whose pins were removed. Without pins, the attached programs would
+    /// end with this process.
     fn restore_pins(&mut self, maps: &SharedMaps) -> Option<InterfaceEvent> {
         const PINS: &str = "pins";
         let unpinned: Vec<_> = self

@@ -1,5 +1,5 @@
-//! VLAN and bond devices stacked on filtered interfaces. If all interfaces below a device are filtered,
-//! its packets were filtered there, and the egress program does not evaluate them again.
+//! VLAN and bond devices stacked on filtered interfaces. If all interfaces below a device are
+//! filtered, its packets were filtered there, and the egress program does not evaluate them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,8 +12,8 @@ use crate::kernel::netlink::{self, Stacking, Which};
 use crate::maps::interfaces::{InterfaceMap, high_bits};
 use crate::settings::Topology;
 
-/// Updates the flags of stacked devices in the interface map. Without an answer of the kernel the flags
-/// stay; a packet that is then evaluated twice matches its own flow.
+/// Updates the flags of stacked devices in the interface map. Without an answer of the kernel the
+/// flags stay; a packet that is then evaluated twice matches its own flow.
 pub(crate) fn sync_flags(interfaces: &InterfaceMap, filtered: &BTreeSet<u32>) {
     let Ok(links) = netlink::stacking() else {
         return;
@@ -85,8 +85,8 @@ pub(crate) fn reachable_from(links: &[Stacking], indices: &BTreeSet<u32>) -> BTr
     }
 }
 
-/// Ifindex and name of the given interfaces and of all devices stacked on them (bonds, VLANs, bridges,
-/// macvlans). The kernel network stack receives packets on these.
+/// Ifindex and name of the given interfaces and of all devices stacked on them (bonds, VLANs,
+/// bridges, macvlans). The kernel network stack receives packets on these.
 ///
 /// # Errors
 /// If the kernel does not answer.
@@ -98,9 +98,9 @@ pub fn with_stacked(indices: &BTreeSet<u32>) -> io::Result<BTreeMap<u32, String>
     Ok(links.map(|link| (link.index, link.name)).collect())
 }
 
-/// Resolves configured interfaces to their current names, and adds the other members of their bonds,
-/// because packets can arrive on any member. (A bridge has exactly two ports, also if they are bond
-/// members.)
+/// Resolves configured interfaces to their current names, and adds the other members of their
+/// bonds, because packets can arrive on any member. (A bridge has exactly two ports, also if they
+/// are bond members.)
 pub(crate) fn resolve_wanted(wanted: &[Interface], topology: Topology) -> Vec<Interface> {
     let mut all = with_primary_names(wanted);
     if topology != Topology::Bridge
@@ -195,8 +195,8 @@ mod tests {
 
     #[test]
     fn stacked_device_needs_all_lower_interfaces_filtered() {
-        // eth0 2, eth1 3 in bond 4; VLAN 5 on the bond; bridge 6 of VLAN 5 and a veth 7; bridge 8 of
-        // VLAN 9 on eth1.
+        // eth0 2, eth1 3 in bond 4; VLAN 5 on the bond; bridge 6 of VLAN 5 and a veth 7; bridge 8
+        // of VLAN 9 on eth1.
         let links = [
             link(2, None, Some(4)),
             link(3, None, Some(4)),

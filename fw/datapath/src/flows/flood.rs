@@ -13,7 +13,8 @@ use crate::maps::pins::PinDir;
 /// The map `flood_cpus`, one element per CPU.
 pub(crate) type FloodCpus = MappedArray<abi::flood_cpu>;
 
-/// Seconds since a flood began, if any CPU sees one. `None` also if another version's maps are pinned.
+/// Seconds since a flood began, if any CPU sees one. `None` also if another version's maps are
+/// pinned.
 ///
 /// # Errors
 /// If the map cannot be opened.

@@ -23,8 +23,8 @@ use crate::program::timeout_constants::by_state;
 /// entry's meta word for BUSY owns the entry.
 ///
 /// Without a sweeper packets are still handled correctly for a while, because an expired flow is
-/// replaced when its slot or its addresses are needed. But ages wrap after 208 days, epochs wrap after
-/// 2^24 commits, and timeouts are only scaled while a sweeper runs.
+/// replaced when its slot or its addresses are needed. But ages wrap after 208 days, epochs wrap
+/// after 2^24 commits, and timeouts are only scaled while a sweeper runs.
 pub struct Sweeper {
     flood: FloodCpus,
     tags: MappedArray<u64>,
@@ -151,8 +151,8 @@ impl Sweeper {
         Ticks::now().plus(self.clock_offset)
     }
 
-    /// Sweeps the next `buckets` buckets and returns whether that ended a pass. A pass must take longer
-    /// than any CPU can stay inside a program, because [`Self::recover_busy`] depends on it.
+    /// Sweeps the next `buckets` buckets and returns whether that ended a pass. A pass must take
+    /// longer than any CPU can stay inside a program, because [`Self::recover_busy`] depends on it.
     pub fn sweep(&mut self, buckets: usize) -> bool {
         let end = (self.next_bucket + buckets).min(self.buckets());
         for bucket in self.next_bucket..end {
@@ -222,7 +222,8 @@ impl Sweeper {
         self.count_event(abi::FLOW_SWEPT);
     }
 
-    /// Marks an entry BUSY and leaves it so, as a sweeper does that is killed inside [`Self::retire`].
+    /// Marks an entry BUSY and leaves it so, as a sweeper does that is killed inside
+    /// [`Self::retire`].
     #[cfg(feature = "testing")]
     pub(crate) fn abandon_busy(&self, (bucket, slot): (usize, usize)) {
         let busy = u64::from(self.now().0) << abi::META_SEEN_SHIFT;
@@ -270,8 +271,8 @@ fn seen_in(meta: u64) -> Ticks {
     Ticks((meta >> abi::META_SEEN_SHIFT) as u32 & abi::META_SEEN_MASK)
 }
 
-/// Whether a stamp is at least [`EPOCH_LAG`] from the active epoch, in either direction. Stamp 0 needs
-/// no restamping.
+/// Whether a stamp is at least [`EPOCH_LAG`] from the active epoch, in either direction. Stamp 0
+/// needs no restamping.
 fn is_far(epoch: u32, stamp: u32) -> bool {
     let lag = epoch.wrapping_sub(stamp) & abi::META_EPOCH_MASK;
     stamp != 0 && (EPOCH_LAG..=abi::META_EPOCH_MASK - EPOCH_LAG).contains(&lag)

@@ -1,5 +1,5 @@
-//! The flow table, read while the programs write it. Each flow is read whole; the set of flows is not a
-//! snapshot of one moment.
+//! The flow table, read while the programs write it. Each flow is read whole; the set of flows is
+//! not a snapshot of one moment.
 
 use std::collections::BTreeSet;
 use std::mem::offset_of;
@@ -165,7 +165,8 @@ impl FlowTable {
             .collect()
     }
 
-    /// Number of slots in use whose entry is BUSY: being written by a CPU, or abandoned by a sweeper.
+    /// Number of slots in use whose entry is BUSY: being written by a CPU, or abandoned by a
+    /// sweeper.
     pub fn busy(&self) -> usize {
         self.used_slots()
             .filter(|&(bucket, slot, _)| self.state(bucket, slot) == abi::STATE_BUSY)
@@ -208,7 +209,8 @@ impl FlowTable {
         state_in(meta.load(Ordering::Relaxed))
     }
 
-    /// Reads an entry. One that changes during the read is read again, and left out after four tries.
+    /// Reads an entry. One that changes during the read is read again, and left out after four
+    /// tries.
     fn read(&self, bucket: usize, slot: usize) -> Option<Flow> {
         let meta = self.buckets.field(bucket, meta_offset(slot));
         for _ in 0..4 {

@@ -1,5 +1,6 @@
-//! AF_XDP sockets: frames to and from one queue of an interface, without the kernel network stack. Buffers
-//! never leave a `Socket`, so the lifetimes that the library leaves to its user are safe here.
+//! AF_XDP sockets: frames to and from one queue of an interface, without the kernel network stack.
+//! Buffers never leave a `Socket`, so the lifetimes that the library leaves to its user are safe
+//! here.
 #![expect(
     unsafe_code,
     reason = "the library's buffers are raw pointers into its memory area"
@@ -16,8 +17,9 @@ use xdp::socket::{BindFlags, SocketError, XdpSocket, XdpSocketBuilder};
 use xdp::umem::{FrameSize, UmemCfgBuilder};
 use xdp::{RingConfigBuilder, Umem, WakableRings};
 
-/// Longest frame that fits a buffer, without its FCS: the kernel reserves 256 of 4096 bytes. Buffers of
-/// 2048 bytes do not suffice: igb would fill only the first 1024, and split a full-length frame.
+/// Longest frame that fits a buffer, without its FCS: the kernel reserves 256 of 4096 bytes.
+/// Buffers of 2048 bytes do not suffice: igb would fill only the first 1024, and split a
+/// full-length frame.
 pub const LONGEST_FRAME: usize = 3840;
 /// Entries of each ring.
 const RING: u32 = 2048;
@@ -60,12 +62,13 @@ pub struct Socket {
     sending: usize,
 }
 
-// SAFETY: the raw pointers refer to the mappings of the memory area and rings, which the socket owns and any
-// thread may use, and to packets of the slab, which is empty between calls.
+// SAFETY: the raw pointers refer to the mappings of the memory area and rings, which the socket
+// owns and any thread may use, and to packets of the slab, which is empty between calls.
 unsafe impl Send for Socket {}
 
 impl Socket {
-    /// Opens a socket on a queue of the interface with this index, in this thread's network namespace.
+    /// Opens a socket on a queue of the interface with this index, in this thread's network
+    /// namespace.
     ///
     /// # Errors
     /// If there is no such queue, another socket uses it (EBUSY), or zero copy is required and unsupported
@@ -129,8 +132,9 @@ impl Socket {
         self.zero_copy
     }
 
-    /// Sends at most [`BATCH`] frames. `write` fills a buffer of [`LONGEST_FRAME`] bytes and returns the
-    /// length of the frame. Returns the number of frames that were queued; 0 while the ring is full.
+    /// Sends at most [`BATCH`] frames. `write` fills a buffer of [`LONGEST_FRAME`] bytes and
+    /// returns the length of the frame. Returns the number of frames that were queued; 0 while the
+    /// ring is full.
     ///
     /// # Errors
     /// If the interface is down or was deleted.

@@ -39,8 +39,8 @@ pub(crate) fn bpf<T>(command: libc::c_long, attribute: &mut T) -> io::Result<lib
     }
 }
 
-/// Gives the calling thread real-time priority (`SCHED_FIFO`, sched(7)): it runs before all ordinary
-/// threads of the machine. For threads that mostly wait.
+/// Gives the calling thread real-time priority (`SCHED_FIFO`, sched(7)): it runs before all
+/// ordinary threads of the machine. For threads that mostly wait.
 ///
 /// # Errors
 /// EPERM without CAP_SYS_NICE where RLIMIT_RTPRIO is 0.

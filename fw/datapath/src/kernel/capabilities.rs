@@ -4,8 +4,8 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::error::DatapathError;
 
-/// Checks that this thread has the capabilities to load programs and attach them. Root in a container
-/// often lacks them.
+/// Checks that this thread has the capabilities to load programs and attach them. Root in a
+/// container often lacks them.
 ///
 /// # Errors
 /// With the missing capabilities.

@@ -1,5 +1,5 @@
-//! Directories that other users may not change. A user with write access could remove or replace pins and
-//! locks.
+//! Directories that other users may not change. A user with write access could remove or replace
+//! pins and locks.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
@@ -10,8 +10,8 @@ const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 const OTHERS: u32 = 0o077;
 
-/// Creates a directory that only this user may access, unless it exists, and checks that no other user
-/// can change it or a directory above it.
+/// Creates a directory that only this user may access, unless it exists, and checks that no other
+/// user can change it or a directory above it.
 ///
 /// # Errors
 /// With the path, the problem, and the command that corrects it.

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::kernel::bpf::check;
 
-/// Capabilities of a NIC. Read by ioctl, because sysfs may belong to another network namespace. A value
-/// is absent if the driver does not report it.
+/// Capabilities of a NIC. Read by ioctl, because sysfs may belong to another network namespace. A
+/// value is absent if the driver does not report it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct NicCapabilities {
     pub(crate) mtu: Option<u32>,
@@ -177,7 +177,7 @@ fn ethtool(socket: &OwnedFd, name: &str, data: &mut [u8]) -> io::Result<()> {
 }
 
 fn ioctl(socket: &OwnedFd, command: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
-    // SAFETY: these commands take an ifreq. The data pointer of SIOCETHTOOL refers to a live buffer of the
-    // size that the sub-command in its first word fills.
+    // SAFETY: these commands take an ifreq. The data pointer of SIOCETHTOOL refers to a live buffer
+    // of the size that the sub-command in its first word fills.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), command, std::ptr::from_mut(request)) }.into())
 }

@@ -1,5 +1,5 @@
-//! Checks that the kernel makes when it forwards a packet, besides the route: IPsec policy and the reverse
-//! path filter.
+//! Checks that the kernel makes when it forwards a packet, besides the route: IPsec policy and the
+//! reverse path filter.
 
 use std::fs;
 use std::io;
@@ -16,8 +16,8 @@ const HEADER: usize = 16;
 const REQUEST: u16 = 1;
 const ERROR: u16 = 2;
 
-/// Whether this network namespace has IPsec policy, or blocks packets that no policy matches. True if the
-/// kernel does not answer: then the kernel network stack forwards, and checks by itself.
+/// Whether this network namespace has IPsec policy, or blocks packets that no policy matches. True
+/// if the kernel does not answer: then the kernel network stack forwards, and checks by itself.
 pub fn has_ipsec_policy() -> bool {
     let socket = match open() {
         Ok(socket) => socket,
@@ -27,7 +27,8 @@ pub fn has_ipsec_policy() -> bool {
     };
     let counts = request(&socket, GET_SPD_INFO);
     let policies = counts.map_or(true, |answer| {
-        // Flags, then attributes. The first three counts are inbound, outbound and forward policies.
+        // Flags, then attributes. The first three counts are inbound, outbound and forward
+        // policies.
         let info = attribute(answer.get(4..).unwrap_or_default(), SPD_INFO);
         info.and_then(|info| info.get(..12))
             .is_none_or(|counts| counts.iter().any(|&byte| byte != 0))
@@ -40,8 +41,9 @@ pub fn has_ipsec_policy() -> bool {
         })
 }
 
-/// Whether the reverse path filter checks IPv4 packets received on an interface. The stricter of the
-/// settings for all interfaces and for this one applies (`Documentation/networking/ip-sysctl.rst`).
+/// Whether the reverse path filter checks IPv4 packets received on an interface. The stricter of
+/// the settings for all interfaces and for this one applies
+/// (`Documentation/networking/ip-sysctl.rst`).
 pub(crate) fn filters_reverse_path(interface: &str) -> bool {
     ["all", interface].iter().any(|name| {
         let path = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
@@ -49,8 +51,8 @@ pub(crate) fn filters_reverse_path(interface: &str) -> bool {
     })
 }
 
-/// Whether the kernel forwards IPv6 packets received on an interface. `bpf_fib_lookup` checks neither the
-/// global switch nor whether IPv6 is enabled on the interface.
+/// Whether the kernel forwards IPv6 packets received on an interface. `bpf_fib_lookup` checks
+/// neither the global switch nor whether IPv6 is enabled on the interface.
 pub(crate) fn forwards_ipv6(interface: &str) -> bool {
     let set = |path: &str| {
         let text = fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{path}"));

@@ -1,5 +1,5 @@
-//! BPF links by system call. aya does not expose their descriptors, which are needed to update a pinned
-//! link in place.
+//! BPF links by system call. aya does not expose their descriptors, which are needed to update a
+//! pinned link in place.
 #![expect(unsafe_code, reason = "descriptors that bpf(2) returns")]
 
 use std::io;
@@ -23,7 +23,8 @@ const BPF_TCX_EGRESS: u32 = 47;
 const BPF_F_BEFORE: u32 = 1 << 3;
 const LINK_TYPE_XDP: u32 = 6;
 
-/// An attached program. Dropping the link detaches the program, unless the link is pinned or a filter.
+/// An attached program. Dropping the link detaches the program, unless the link is pinned or a
+/// filter.
 #[derive(Debug)]
 pub(crate) struct Link {
     fd: OwnedFd,
@@ -77,7 +78,8 @@ fn owned(fd: libc::c_long) -> OwnedFd {
 }
 
 impl Link {
-    /// Attaches an XDP program; `mode` are the flags of [`XdpMode::flags`](crate::kernel::xdp_mode::XdpMode::flags).
+    /// Attaches an XDP program; `mode` are the flags of
+    /// [`XdpMode::flags`](crate::kernel::xdp_mode::XdpMode::flags).
     pub(crate) fn xdp(program: BorrowedFd<'_>, ifindex: u32, mode: u32) -> io::Result<Self> {
         Self::create(program, ifindex, BPF_XDP, mode)
     }
@@ -128,8 +130,8 @@ impl Link {
             clsact::program(ifindex)?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOLINK))?;
             clsact::set(program, ifindex)?;
             self.fd = program.try_clone_to_owned()?;
-            // If the process is killed here, the next start finds a filter that differs from the pin
-            // and replaces it.
+            // If the process is killed here, the next start finds a filter that differs from the
+            // pin and replaces it.
             let _ = std::fs::remove_file(pin);
             return self.pin(pin);
         }
@@ -199,8 +201,8 @@ impl Link {
         Ok(start)
     }
 
-    /// Finds the XDP link that holds a program on an interface. Links of all network namespaces are listed,
-    /// in which an ifindex is ambiguous; program ids are unique.
+    /// Finds the XDP link that holds a program on an interface. Links of all network namespaces are
+    /// listed, in which an ifindex is ambiguous; program ids are unique.
     pub(crate) fn xdp_of(program: u32, ifindex: u32) -> io::Result<Option<Self>> {
         // start_id or link_id, next_id, open_flags
         let mut attribute = [0_u32; 3];

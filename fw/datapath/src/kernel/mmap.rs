@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// The values of an mmapable BPF array, as 64-bit words that are shared with the kernel. BPF rounds the
-/// size of values up to 8 bytes.
+/// The values of an mmapable BPF array, as 64-bit words that are shared with the kernel. BPF rounds
+/// the size of values up to 8 bytes.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     address: NonNull<AtomicU64>,
@@ -26,7 +26,8 @@ unsafe impl Sync for Mapping {}
 const PAGE: usize = 4096;
 
 impl Mapping {
-    /// Maps `bytes` of values for reading and writing. The map cannot be frozen while the mapping exists.
+    /// Maps `bytes` of values for reading and writing. The map cannot be frozen while the mapping
+    /// exists.
     pub(crate) fn writable(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
         Self::new(map, bytes, ProtFlags::READ | ProtFlags::WRITE)
     }

@@ -329,7 +329,8 @@ fn stacking_of(link: &LinkMessage) -> Stacking {
             _ => {}
         }
     }
-    // Macvlans exchange frames above the NIC. An ifindex of another namespace means another interface.
+    // Macvlans exchange frames above the NIC. An ifindex of another namespace means another
+    // interface.
     if is_macvlan && !elsewhere {
         stacking.shares = stacking.lower;
     }
@@ -389,7 +390,8 @@ impl Monitor {
         })
     }
 
-    /// Returns after a change, after `at_most`, or if messages were lost, because then there were changes.
+    /// Returns after a change, after `at_most`, or if messages were lost, because then there were
+    /// changes.
     ///
     /// # Errors
     /// If a socket fails.

@@ -6,7 +6,8 @@ const XDP_GENERIC: u32 = 1 << 1;
 const XDP_NATIVE: u32 = 1 << 2;
 use bailey_config::XdpMode;
 
-/// Mode of XDP on an interface. Attaching fails if the interface does not support the configured mode.
+/// Mode of XDP on an interface. Attaching fails if the interface does not support the configured
+/// mode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum XdpMode {
     /// In the driver, before the kernel allocates a packet.

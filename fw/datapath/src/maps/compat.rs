@@ -1,5 +1,5 @@
-//! Compares pinned maps with the shapes that this binary creates. The BPF loader reuses a pinned map
-//! unchecked, and a table of another shape would be corrupted or lost.
+//! Compares pinned maps with the shapes that this binary creates. The BPF loader reuses a pinned
+//! map unchecked, and a table of another shape would be corrupted or lost.
 
 use aya::maps::{MapInfo, MapType};
 use bailey_bpf::abi;

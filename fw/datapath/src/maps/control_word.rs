@@ -75,8 +75,9 @@ impl ControlWord {
         word_of(control).store(self.encode(), Ordering::Release);
     }
 
-    /// Commits this slot and generation under a new epoch. The epoch follows the stored one, because
-    /// another process (`bailey block`) may have started an epoch since this word was computed.
+    /// Commits this slot and generation under a new epoch. The epoch follows the stored one,
+    /// because another process (`bailey block`) may have started an epoch since this word was
+    /// computed.
     pub(crate) fn commit(self, control: &ControlMap) -> Self {
         Self::exchange(control, |before| Self {
             epoch: before.next().epoch,

@@ -12,8 +12,8 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// Both hooks, in the order of detaching. XDP is detached first, because it admits replies by flows
-    /// that the egress program creates.
+    /// Both hooks, in the order of detaching. XDP is detached first, because it admits replies by
+    /// flows that the egress program creates.
     pub const BOTH: [Self; 2] = [Self::Xdp, Self::Tc];
 
     /// Name in pins and output.

@@ -1,5 +1,5 @@
-//! The interface map: counter slot, flags and MAC address of each ifindex, and the name that each slot
-//! was assigned to.
+//! The interface map: counter slot, flags and MAC address of each ifindex, and the name that each
+//! slot was assigned to.
 
 use std::collections::BTreeSet;
 use std::mem::offset_of;
@@ -29,7 +29,8 @@ pub(crate) struct InterfaceMap {
     pub(crate) changing: Mutex<()>,
 }
 
-/// Checks of the kernel's forwarding path, besides the route, for packets received on one interface.
+/// Checks of the kernel's forwarding path, besides the route, for packets received on one
+/// interface.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ForwardingChecks {
     /// The reverse path of IPv4 sources is checked.
@@ -171,7 +172,8 @@ impl InterfaceMap {
         }
     }
 
-    /// Records whether an interface is external: internal source addresses received on it are spoofed.
+    /// Records whether an interface is external: internal source addresses received on it are
+    /// spoofed.
     pub(crate) fn set_external(&self, index: u32, external: bool) {
         self.set_flag(index, abi::INTERFACE_OUTSIDE, external);
     }

@@ -1,5 +1,5 @@
-//! Typed views of BPF arrays that are mapped into memory. Elements are chosen by index and fields by
-//! `offset_of!`, so that no caller repeats a structure's layout as a number.
+//! Typed views of BPF arrays that are mapped into memory. Elements are chosen by index and fields
+//! by `offset_of!`, so that no caller repeats a structure's layout as a number.
 
 use std::marker::PhantomData;
 use std::os::fd::AsFd;

@@ -1,5 +1,5 @@
-//! The network namespace that pinned programs were attached in. An ifindex is valid in one namespace
-//! only.
+//! The network namespace that pinned programs were attached in. An ifindex is valid in one
+//! namespace only.
 
 use std::mem::offset_of;
 use std::os::unix::fs::MetadataExt;

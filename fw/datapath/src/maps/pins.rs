@@ -1,5 +1,5 @@
-//! The pin directory: where maps and links are pinned, so that objects of different generations share
-//! them.
+//! The pin directory: where maps and links are pinned, so that objects of different generations
+//! share them.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};

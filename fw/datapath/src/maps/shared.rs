@@ -134,7 +134,8 @@ impl SharedMaps {
     }
 }
 
-/// The data of an array in an object; aya has typed views only of maps that it reads by system call.
+/// The data of an array in an object; aya has typed views only of maps that it reads by system
+/// call.
 pub(crate) fn map_data<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a MapData, DatapathError> {
     match ebpf.map(name) {
         Some(Map::Array(data)) => Ok(data),

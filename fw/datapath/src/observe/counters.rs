@@ -93,7 +93,8 @@ impl Counters {
         counts
     }
 
-    /// Counters of each interface. The name is empty for packets that belong to no attached interface.
+    /// Counters of each interface. The name is empty for packets that belong to no attached
+    /// interface.
     pub fn interfaces(&self) -> Vec<InterfaceCounts> {
         let slots = self.names.iter().enumerate();
         slots

@@ -1,4 +1,5 @@
-//! Load-time constants of the programs (`volatile const` in C): one list of name and value per object.
+//! Load-time constants of the programs (`volatile const` in C): one list of name and value per
+//! object.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

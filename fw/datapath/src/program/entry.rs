@@ -32,7 +32,8 @@ pub(crate) struct EntryObject {
     pub(crate) policies: [ProgramArray<MapData>; 3],
 }
 
-/// Which programs are loaded. The verifier takes seconds, so programs that are not run are left out.
+/// Which programs are loaded. The verifier takes seconds, so programs that are not run are left
+/// out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Programs {
     /// All, to be attached.

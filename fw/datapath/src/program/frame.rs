@@ -107,8 +107,8 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: Protocol, payload: &[u8
     frame
 }
 
-/// The MAC address that a packet to an address is sent to: a group's, everybody's (RFC 1112, 2464), or
-/// that of some station.
+/// The MAC address that a packet to an address is sent to: a group's, everybody's (RFC 1112, 2464),
+/// or that of some station.
 fn station_of(destination: IpAddr) -> [u8; 6] {
     match destination {
         IpAddr::V4(address) if address.is_broadcast() => [0xff; 6],

@@ -37,7 +37,8 @@ impl From<abi::probe_answer> for ProbeAnswer {
     }
 }
 
-/// Evaluates a frame of at least 14 bytes as if the flow table were empty. Writes and counts nothing.
+/// Evaluates a frame of at least 14 bytes as if the flow table were empty. Writes and counts
+/// nothing.
 ///
 /// # Errors
 /// If the kernel refuses the test run, or the program does not answer.

@@ -58,7 +58,8 @@ impl TestRun {
         Ok(done.return_value)
     }
 
-    /// Runs a hook's program `repeat` times on a frame and returns the mean duration, in nanoseconds.
+    /// Runs a hook's program `repeat` times on a frame and returns the mean duration, in
+    /// nanoseconds.
     ///
     /// # Errors
     /// If the kernel refuses the frame.
@@ -101,8 +102,8 @@ impl TestRun {
     }
 }
 
-/// Runs an XDP program `repeat` times on a frame. Returns the last return code and the mean duration in
-/// nanoseconds.
+/// Runs an XDP program `repeat` times on a frame. Returns the last return code and the mean
+/// duration in nanoseconds.
 ///
 /// # Errors
 /// If the kernel refuses the frame.

@@ -2,13 +2,13 @@
 
 use super::*;
 
-/// Both CPUs do everything that packets can do to the same few flows, in both directions and on both
-/// hooks, in tables so small that evictions, unequal buckets and lost races are the rule; a sweeper
-/// walks along. A table full of flows that were answered evicts nothing more, so each round has
-/// clients of its own, and the flows of the last round run out. Afterwards the whole table is checked.
+/// Both CPUs send all kinds of packets of the same few flows, in both directions and on both hooks,
+/// while a sweeper runs. The tables are so small that evictions, uneven buckets and lost races are
+/// common. A table full of replied flows evicts no more, so each round has its own clients, and the
+/// flows of the last round expire. Finally the whole table is audited.
 #[test]
 #[ignore = "needs root and BPF"]
-fn millions_of_operations_on_two_cpus_leave_a_whole_table() {
+fn table_is_consistent_after_concurrent_operations() {
     const OPERATIONS: u64 = 200_000; // per CPU, size and round
     const ROUNDS: u32 = 3; // at least, and more until there were so many evictions:
     const EVICTIONS: u64 = 1000; // where the table has no room for half of the clients
@@ -66,7 +66,7 @@ fn millions_of_operations_on_two_cpus_leave_a_whole_table() {
     }
 }
 
-/// Random packets of the friends `first..first + clients`.
+/// Sends random packets of the friends `first..first + clients`.
 fn work(h: &Harness, seed: u64, first: u32, clients: u32, operations: u64) {
     let mut random = Random(seed);
     let frames: Vec<Vec<(Hook, Vec<u8>)>> = (first..first + clients)
@@ -99,11 +99,11 @@ fn work(h: &Harness, seed: u64, first: u32, clients: u32, operations: u64) {
     }
 }
 
-/// Nothing that got a place is lost while there is room: two CPUs insert the same flows and move them
-/// through their states from both directions.
+/// No flow is lost while slots are free: two CPUs insert the same flows and change their states
+/// from both directions.
 #[test]
 #[ignore = "needs root and BPF"]
-fn no_flow_is_lost_while_there_is_room() {
+fn concurrent_inserts_lose_no_flow_with_free_slots() {
     const FLOWS: u32 = 30_000;
     let h = Harness::new(settings(1 << 16));
     thread::scope(|scope| {
@@ -120,7 +120,7 @@ fn no_flow_is_lost_while_there_is_room() {
             });
         }
     });
-    // Two CPUs that claim one flow in different buckets both give up; the next SYN inserts it.
+    // If two CPUs claim one flow in different buckets, both give up, and the next SYN inserts it.
     for n in 0..FLOWS {
         handshake(&h, &friend(n), 40000);
     }
@@ -129,11 +129,11 @@ fn no_flow_is_lost_while_there_is_room() {
     assert!(flows.iter().all(|flow| flow.state == STATE_TCP_ESTABLISHED));
 }
 
-/// Per-CPU counters lose nothing. Those of a flow are plain additions: exact while a direction stays
-/// on one CPU, as receive-side scaling has it, and otherwise short by what two CPUs overwrite.
+/// Per-CPU counters are exact. A flow's counters are plain additions: exact while each direction
+/// stays on one CPU, as receive-side scaling ensures, otherwise short by what two CPUs overwrite.
 #[test]
 #[ignore = "needs root and BPF"]
-fn counters_are_exact_or_short_by_a_known_share() {
+fn flow_counters_are_exact_per_direction_and_cpu() {
     const PACKETS: u64 = 200_000;
     let count = |one_direction: bool| {
         let h = Harness::new(settings(1024));

@@ -1,5 +1,5 @@
-//! Guarantees of the flow table under stress: two CPUs and both hooks at once, a full table, floods, sources over
-//! their limit, and wrapping clocks.
+//! Guarantees of the flow table under stress: two CPUs and both hooks at once, a full table,
+//! floods, sources over their limit, and wrapping clocks.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -30,7 +30,7 @@ fn settings(flows: u32) -> Settings {
     }
 }
 
-/// A friend of the pod: may reach all of it.
+/// Address of a friend, which the policy's second rule admits.
 fn friend(n: u32) -> String {
     format!("10.2.{}.{}", n >> 8 & 0xff, n & 0xff)
 }
@@ -57,5 +57,5 @@ fn sweep_pass(sweeper: &mut Sweeper) {
     while !sweeper.sweep(64) {}
 }
 
-/// Ticks are 1.07 s, stamps may be one apart.
+/// Longer than a timeout of one second: ticks take 1.07 s, and stamps may be one tick apart.
 const IDLE: Duration = Duration::from_millis(3300);

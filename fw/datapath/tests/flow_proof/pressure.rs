@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn at_half_fill_a_new_flow_finds_its_place() {
+fn new_flow_is_inserted_at_half_fill() {
     const FLOWS: u32 = 1 << 16;
     const NEW: u32 = 300_000;
     let h = Harness::new(Settings {
@@ -26,12 +26,11 @@ fn at_half_fill_a_new_flow_finds_its_place() {
     assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED] as u32, FLOWS);
 }
 
-/// Five times the table in SYNs from random sources. Established flows stay, every one; and those who
-/// want to connect meanwhile do, though their handshakes take as long as thousands of the flood's
-/// packets.
+/// SYNs from random sources, five times the table's slots. All established flows stay, and new
+/// connections complete although their handshakes take as long as thousands of flood packets.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_flood_of_half_open_flows_costs_no_connection() {
+fn half_open_flood_evicts_no_connection() {
     const FLOWS: u32 = 1 << 14;
     const SLOTS: u32 = 2 * FLOWS;
     const FLOOD: u32 = 5 * SLOTS;
@@ -83,7 +82,7 @@ fn a_flood_of_half_open_flows_costs_no_connection() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_source_that_has_enough_gets_no_more_protected_flows() {
+fn flows_over_the_source_limit_stay_evictable() {
     const LIMIT: u32 = 100;
     for (greedy, other) in [("10.2.0.9", "10.2.0.10"), ("fd02::9", "fd02:0:0:1::9")] {
         let family = usize::from(greedy.contains(':'));
@@ -111,14 +110,14 @@ fn a_source_that_has_enough_gets_no_more_protected_flows() {
         pass(&h, Hook::Tc, &late);
         h.audit();
         if family == 1 {
-            // Another address of the same network is the same source.
+            // Another address of the same /64 is the same source.
             open("fd02::abcd", 5);
             assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED] as u32, LIMIT);
         } else {
             open(other, 5);
             assert_eq!(state_counts(&h)[&STATE_TCP_ESTABLISHED] as u32, LIMIT + 1);
         }
-        // One ends, and another gets its place with its next packet.
+        // When one flow closes, another becomes protected with its next packet.
         let full = state_counts(&h)[&STATE_TCP_ESTABLISHED];
         pass(&h, Hook::Xdp, &tcp(greedy, pod, 1000, 80, FIN_ACK));
         pass(&h, Hook::Tc, &tcp(pod, greedy, 80, 1000, FIN_ACK));
@@ -135,7 +134,7 @@ fn a_source_that_has_enough_gets_no_more_protected_flows() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_idlest_flow_makes_way_before_a_new_one_is_refused() {
+fn idlest_flow_is_evicted_before_refusing_new() {
     let h = Harness::new(Settings {
         last_resort: 1,
         ..settings(8)
@@ -146,7 +145,7 @@ fn the_idlest_flow_makes_way_before_a_new_one_is_refused() {
     let refused = tcp(&friend(99), POD[0], 40000, 80, SYN);
     h.expect(Hook::Xdp, &refused, REASON_DROP_FLOW_TABLE_FULL, &[]);
     thread::sleep(IDLE);
-    // All but one have something to say.
+    // All flows but one send a packet.
     for n in (0..16).filter(|&n| n != 5) {
         pass(&h, Hook::Xdp, &tcp(&friend(n), POD[0], 40000, 80, ACK));
     }
@@ -157,10 +156,10 @@ fn the_idlest_flow_makes_way_before_a_new_one_is_refused() {
     assert_eq!(flows.len(), 16);
 }
 
-/// It needs no place.
+/// The failsafe needs no slot in the table.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_full_table_does_not_touch_the_failsafe() {
+fn failsafe_passes_when_the_table_is_full() {
     let h = Harness::new(Settings {
         failsafe: vec![bailey_datapath::Failsafe {
             cidr: "10.2.99.0/24".parse().unwrap(),

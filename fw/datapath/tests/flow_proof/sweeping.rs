@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn idle_times_shrink_as_the_table_fills() {
+fn timeouts_shrink_as_the_table_fills() {
     let timeouts = Timeouts {
         tcp_established: 64,
         ..Timeouts::default()
@@ -22,7 +22,7 @@ fn idle_times_shrink_as_the_table_fills() {
     for n in 4..12 {
         handshake(&h, &friend(n), 40000);
     }
-    // Half-open flows make their own way out, and shorten nobody's time.
+    // Half-open flows can be evicted and do not scale timeouts.
     for n in 20..24 {
         pass(&h, Hook::Xdp, &tcp(&friend(n), POD[0], 40000, 80, SYN));
     }
@@ -35,7 +35,7 @@ fn idle_times_shrink_as_the_table_fills() {
     assert_eq!(h.audit().len(), 16, "not yet idle for a 32nd of a minute");
     thread::sleep(3 * IDLE);
     for n in 0..3 {
-        // A packet sees the shrunk time too: it finds its flow expired, and is none of a new one.
+        // Packets use the scaled timeout too: this one finds its flow expired and creates none.
         let late = tcp(&friend(n), POD[0], 40000, 80, ACK);
         h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
     }
@@ -46,10 +46,10 @@ fn idle_times_shrink_as_the_table_fills() {
     assert_eq!(sweeper.publish_timeout_scale(), u64::from(SCALE_ONE));
 }
 
-/// Live flows keep sending while the sweeper walks without pause; idle ones next to them go.
+/// Active flows keep sending while the sweeper runs without pause; idle flows beside them expire.
 #[test]
 #[ignore = "needs root and BPF"]
-fn the_sweeper_takes_idle_flows_and_no_live_one() {
+fn sweeper_removes_idle_and_keeps_active_flows() {
     const LIVE: u32 = 300;
     const IDLE_FLOWS: u32 = 3000;
     let timeouts = Timeouts {
@@ -99,7 +99,7 @@ fn the_sweeper_takes_idle_flows_and_no_live_one() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_flow_that_has_been_dead_for_months_never_comes_back() {
+fn expired_flow_never_revives_when_ticks_wrap() {
     const WRAP: u32 = TICK_MASK + 1; // 208 days
     const DAY: u32 = ((86_400_u64 * 1_000_000_000) >> TICK_SHIFT) as u32;
     let pins = private();
@@ -110,12 +110,12 @@ fn a_flow_that_has_been_dead_for_months_never_comes_back() {
     let mut h = on(&pins, at(0));
     handshake(&h, CLIENT[0], 40000);
     let late = tcp(CLIENT[0], POD[0], 40000, 80, ACK);
-    // Without anyone looking: days, weeks and months.
+    // Without a sweeper: after days, weeks and months.
     for days in [1, 30, 104, 105, 150, 200, 207] {
         h = after(h, &pins, at(days * DAY));
         h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
     }
-    // With a sweeper it is gone long before its age could come round.
+    // A sweeper removes the flow long before its age wraps.
     h = after(h, &pins, at(DAY));
     sweep_pass(&mut h.datapath.sweeper().unwrap());
     assert_eq!(h.flows().len(), 0);
@@ -123,10 +123,10 @@ fn a_flow_that_has_been_dead_for_months_never_comes_back() {
     h.expect(Hook::Xdp, &late, REASON_DROP_TCP_NO_FLOW, &[]);
 }
 
-/// What is found again after an upgrade: every flow, under its secret, with its counts.
+/// After an upgrade every flow is found under the same secret, with its counters.
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_upgrade_finds_every_flow() {
+fn upgrade_keeps_every_flow() {
     const FLOWS: u32 = 2000;
     let pins = private();
     let h = on(&pins, settings(4096));
@@ -138,7 +138,7 @@ fn an_upgrade_finds_every_flow() {
         .iter()
         .map(|f| (f.key, f.original, f.slot))
         .collect();
-    // Other constants: other programs.
+    // Other constants make another build.
     let h = after(
         h,
         &pins,
@@ -157,7 +157,7 @@ fn an_upgrade_finds_every_flow() {
         pass(&h, Hook::Xdp, &tcp(&friend(n), POD[0], 40000, 80, ACK));
     }
     assert_eq!(h.event(FLOW_INSERTED), u64::from(FLOWS));
-    // A table of another size is not taken for this one.
+    // A table of another size is not adopted.
     let tables = h.tables.rules.clone();
     drop(h);
     let bigger = PinDir::Private(pins.try_clone().unwrap());
@@ -171,7 +171,7 @@ fn an_upgrade_finds_every_flow() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_stamp_that_comes_round_is_not_current() {
+fn wrapped_epoch_stamp_is_not_current() {
     const HALF: u32 = META_EPOCH_MASK.div_ceil(2);
     for swept in [true, false] {
         let mut h = Harness::new(settings(1024));
@@ -186,16 +186,16 @@ fn a_stamp_that_comes_round_is_not_current() {
         }
         h.datapath.skip_epochs(HALF);
         let packet = tcp(CLIENT[0], POD[0], 40000, 80, ACK);
-        // The other case shows what the sweeper is for, and that this test can fail.
+        // Without a sweeper the stamp is taken for current, which shows that this test can fail.
         assert_eq!(h.run(Hook::Xdp, &packet), !swept);
     }
 }
 
-/// A sweeper that is killed between taking a line and giving its lane back leaves the lane unusable
-/// for a moment, not for good.
+/// A sweeper that is killed between taking an entry and releasing its slot blocks the slot only
+/// until the next pass.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_lane_that_a_killed_sweeper_left_is_recovered() {
+fn slot_abandoned_by_a_killed_sweeper_is_recovered() {
     let h = Harness::new(settings(8));
     handshake(&h, CLIENT[0], 40000);
     h.datapath.abandon_busy(h.flow().slot);
@@ -213,10 +213,11 @@ fn a_lane_that_a_killed_sweeper_left_is_recovered() {
     handshake(&h, CLIENT[0], 40000);
 }
 
-/// The cost of sweeping is a benchmark's business; this only shows that a pass over a big table ends.
+/// Benchmarks measure the cost of sweeping; this asserts only that a pass over a big table
+/// completes.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_pass_over_a_big_table_ends() {
+fn sweep_of_a_big_table_completes() {
     let h = Harness::new(settings(1 << 20));
     let mut sweeper = h.datapath.sweeper().unwrap();
     let begun = Instant::now();

@@ -1,10 +1,10 @@
-//! A datapath with one small policy set, and a check that a frame moved exactly the counters it
-//! should.
+//! A datapath with one small policy set, and an assertion that a frame changes exactly the expected
+//! counters.
 #![allow(
     dead_code,
     unreachable_pub,
     missing_docs,
-    reason = "each test binary uses a part"
+    reason = "no test binary uses all of it"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,28 +41,28 @@ pub const FIN_ACK: u8 = 0x11;
 
 /// The isolated pod, in both families.
 pub const POD: [&str; 2] = ["10.0.0.1", "fd00::1"];
-/// May reach the pod's TCP port 80: the policy's first rule.
+/// Admitted to the pod's TCP and UDP port 80 by the policy's first rule.
 pub const CLIENT: [&str; 2] = ["10.1.0.9", "fd01::9"];
-/// May reach everything of the pod: its second rule.
+/// Admitted to all ports of the pod by the second rule.
 pub const FRIEND: [&str; 2] = ["10.2.0.9", "fd02::9"];
-/// May reach nothing.
+/// Admitted by no rule.
 pub const STRANGER: [&str; 2] = ["10.3.0.9", "fd03::9"];
 
-/// A packet of a flow whose other end no policy isolates: the rule that counts it, and its hits.
+/// Rule and hits of a packet whose other endpoint no policy isolates, in an existing flow.
 pub const NOT_ISOLATED: (u32, u64) = (RULE_NOT_ISOLATED, 0);
-/// The same of the packet that opens it.
+/// As [`NOT_ISOLATED`], for the packet that creates the flow.
 pub const NOT_ISOLATED_NEW: (u32, u64) = (RULE_NOT_ISOLATED, 1);
 
 pub struct Harness {
     pub datapath: Datapath,
     pub test_run: TestRun,
     pub tables: Tables,
-    /// What had happened before the test began.
+    /// Event counters at the start of the test.
     events: Vec<u64>,
 }
 
-/// A [`Harness::small`] that tests use one after the other, each with an empty flow table: the verifier
-/// takes most of the time that a new one takes. Whoever fails does not give it back.
+/// A [`Harness::small`] that tests reuse, each with an empty flow table, because the verifier takes
+/// most of the time of a new one. A failed test does not return its harness.
 pub struct PooledHarness(Option<Harness>);
 
 static SPARE: Mutex<Vec<Harness>> = Mutex::new(Vec::new());
@@ -71,7 +71,7 @@ impl Deref for PooledHarness {
     type Target = Harness;
 
     fn deref(&self) -> &Harness {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.0.as_ref().expect("present until drop")
     }
 }
 
@@ -83,7 +83,7 @@ impl Drop for PooledHarness {
     }
 }
 
-/// Defaults, but floods are let in: many tests are one.
+/// Default settings without flood defence, because many tests send floods of new flows.
 pub fn without_flood_defence() -> Settings {
     Settings {
         flood: Flood {
@@ -94,7 +94,7 @@ pub fn without_flood_defence() -> Settings {
     }
 }
 
-/// Does a frame pass?
+/// Whether a frame passes.
 pub fn passes(test_run: &TestRun, hook: Hook, frame: &[u8]) -> bool {
     let code = test_run.run(hook, frame, 1).unwrap();
     match hook {
@@ -126,7 +126,7 @@ fn block(cidrs: [&str; 2]) -> Vec<Peer> {
         .collect()
 }
 
-/// The pod and its policy; `client` leaves out the first rule, as a revocation does.
+/// The pod and its policy. Without `client`, the first rule admits other sources, as if revoked.
 pub fn snapshot(client: bool) -> Snapshot {
     let port = PortSpec::Range(PortRange::single(80));
     let web = Rule {
@@ -144,7 +144,7 @@ pub fn snapshot(client: bool) -> Snapshot {
         ports: Vec::new(),
         ..Rule::default()
     };
-    let nobody = Rule {
+    let unrelated = Rule {
         peers: block(["192.0.2.0/24", "2001:db8::/64"]),
         ports: Vec::new(),
         ..Rule::default()
@@ -155,7 +155,7 @@ pub fn snapshot(client: bool) -> Snapshot {
             name: "web".into(),
         },
         pod_selector: Selector::default(),
-        ingress: Some(vec![if client { web } else { nobody }, friends]),
+        ingress: Some(vec![if client { web } else { unrelated }, friends]),
         egress: None,
         location: SourceLocation::default(),
     };
@@ -205,7 +205,7 @@ impl Harness {
         })
     }
 
-    /// The same, not a new one: for tests that leave blocks and policies as they were.
+    /// A reused [`Self::small`], for tests that change neither blocks nor policies.
     pub fn pooled() -> PooledHarness {
         let spare = SPARE.lock().unwrap().pop();
         let h = spare.map_or_else(Self::small, |mut h| {
@@ -216,7 +216,7 @@ impl Harness {
         PooledHarness(Some(h))
     }
 
-    /// Puts a policy set into force with the rule ids going on.
+    /// Installs a policy set; rule ids continue.
     pub fn install(&mut self, snapshot: &Snapshot) {
         self.tables = compile(snapshot, &self.tables.rules, &CompileLimits::default()).unwrap();
         self.datapath.install(&self.tables).unwrap();
@@ -252,16 +252,16 @@ impl Harness {
         passes(&self.test_run, hook, frame)
     }
 
-    /// Runs a frame and asserts its verdict and reason, the rules that counted it (with their
-    /// hits; of what its limit holds back, no more than that), and that no other counter moved.
+    /// Runs a frame and asserts its verdict, its reason, and the rules that counted it with their
+    /// hits. Asserts that no other counter changed. A rate-limited packet only counts as limited.
     pub fn expect(&self, hook: Hook, frame: &[u8], reason: u32, rules: &[(u32, u64)]) {
         let before = self.counters();
         let passed = self.run(hook, frame);
         let after = self.counters();
         let info = bailey_bpf::reason::Reason::of(reason).unwrap();
-        let hook_number = if hook == Hook::Xdp { HOOK_XDP } else { HOOK_TC };
+        let hook_id = if hook == Hook::Xdp { HOOK_XDP } else { HOOK_TC };
         let mut reasons = before.0.clone();
-        let count = reasons.entry((hook_number, reason)).or_default();
+        let count = reasons.entry((hook_id, reason)).or_default();
         *count = TrafficCount {
             packets: count.packets + 1,
             bytes: count.bytes + frame.len() as u64,
@@ -292,7 +292,7 @@ impl Harness {
         (counters.reasons(), rules)
     }
 
-    /// An empty flow table: loading the programs anew takes the verifier a while.
+    /// Empties the flow table; loading the programs again would take longer.
     pub fn forget(&self) {
         self.datapath.forget_flows().unwrap();
     }
@@ -301,9 +301,8 @@ impl Harness {
         self.datapath.flows().unwrap().iter().collect()
     }
 
-    /// Is the whole table as the protocol promises: every flow once, in one of its two buckets, under
-    /// its tag, every line whole, no lane taken and unpublished, every source counted as often as it
-    /// has live flows?
+    /// Asserts the invariants of the table: every flow is stored once, in one of its two buckets,
+    /// under its tag; no entry is torn; no slot is BUSY; each source counts its live flows exactly.
     pub fn audit(&self) -> Vec<Flow> {
         let table = self.datapath.flows().unwrap();
         let hash = self.datapath.flow_hash().unwrap();
@@ -329,16 +328,16 @@ impl Harness {
                 }
             }
         }
-        assert_eq!(table.busy(), 0, "lanes taken and never published");
-        let believed = self.datapath.source_counts().unwrap();
-        for (cell, &count) in believed.iter().enumerate() {
+        assert_eq!(table.busy(), 0, "slots that stayed BUSY");
+        let counted_cells = self.datapath.source_counts().unwrap();
+        for (cell, &count) in counted_cells.iter().enumerate() {
             let expected = live.get(&cell).copied().unwrap_or_default();
             assert_eq!(count, expected, "live flows of the sources in cell {cell}");
         }
         flows
     }
 
-    /// What happened to flows since the test began, by `enum flow_event`.
+    /// Number of flow events since the test began, by `enum flow_event`.
     pub fn event(&self, event: u32) -> u64 {
         let event = event as usize;
         self.datapath.counters().unwrap().events()[event] - self.events[event]
@@ -400,7 +399,7 @@ pub fn echo(from: &str, to: &str, request: bool) -> Vec<u8> {
     frame::ip(ip(from), ip(to), protocol, &frame::echo(kind))
 }
 
-/// The same pins with a clock that has moved on: what a daemon finds that starts after months.
+/// Reopens the pins with other settings, for example a later clock, as a restarted daemon would.
 pub fn after(h: Harness, pins: &OwnedFd, settings: Settings) -> Harness {
     let Harness {
         datapath,
@@ -417,7 +416,7 @@ pub fn after(h: Harness, pins: &OwnedFd, settings: Settings) -> Harness {
     h
 }
 
-/// A datapath on these pins.
+/// A new datapath on these pins.
 pub fn on(pins: &OwnedFd, settings: Settings) -> Harness {
     let tables = compile(
         &snapshot(true),
@@ -431,10 +430,10 @@ pub fn on(pins: &OwnedFd, settings: Settings) -> Harness {
     h
 }
 
-/// Pins of its own.
+/// A private pin directory.
 pub fn private() -> OwnedFd {
     match PinDir::private().unwrap() {
         PinDir::Private(fd) => fd,
-        PinDir::Path(_) => unreachable!("it is private"),
+        PinDir::Path(_) => unreachable!("the directory is private"),
     }
 }

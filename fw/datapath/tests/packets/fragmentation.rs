@@ -4,13 +4,13 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn later_fragments_go_where_the_first_went() {
+fn later_fragments_follow_their_first() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let (client, pod) = (CLIENT[family], POD[family]);
         let rule = h.rule(0);
         let parts = fragments(client, pod, 80, 1, 3000, &[0, 1400, 2800]);
-        // Before the first: nobody knows where it belongs.
+        // A fragment before the first matches no record.
         h.expect(Hook::Xdp, &parts[1], REASON_DROP_FRAGMENT_NO_FIRST, &[]);
         h.expect(
             Hook::Xdp,
@@ -28,12 +28,12 @@ fn later_fragments_go_where_the_first_went() {
         }
         let flow = h.flow();
         assert_eq!((flow.original.packets, flow.destination_port), (4, 80));
-        // Another packet's, another sender's.
+        // Fragments of another packet, and of another sender.
         let other = fragments(client, pod, 80, 2, 3000, &[0, 1400]);
         h.expect(Hook::Xdp, &other[1], REASON_DROP_FRAGMENT_NO_FIRST, &[]);
         let friend = fragments(FRIEND[family], pod, 80, 1, 3000, &[0, 1400]);
         h.expect(Hook::Xdp, &friend[1], REASON_DROP_FRAGMENT_NO_FIRST, &[]);
-        // A first that is denied leaves nothing for those after it.
+        // A denied first fragment leaves no record.
         let denied = fragments(client, pod, 81, 3, 3000, &[0, 1400]);
         h.expect(
             Hook::Xdp,
@@ -42,7 +42,7 @@ fn later_fragments_go_where_the_first_went() {
             &[(h.default_deny(), 1)],
         );
         h.expect(Hook::Xdp, &denied[1], REASON_DROP_FRAGMENT_NO_FIRST, &[]);
-        // What the pod sends in fragments.
+        // Fragments that the pod sends.
         let back = fragments(pod, client, 9999, 4, 3000, &[0, 1400]);
         h.expect(Hook::Tc, &back[0], REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);
         h.expect(Hook::Tc, &back[1], REASON_PASS_FLOW, &[NOT_ISOLATED]);
@@ -51,7 +51,7 @@ fn later_fragments_go_where_the_first_went() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_fragment_may_not_reach_into_the_first_nor_be_impossible() {
+fn overlapping_and_impossible_fragments_are_dropped() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let (client, pod) = (CLIENT[family], POD[family]);
@@ -92,7 +92,7 @@ fn a_fragment_may_not_reach_into_the_first_nor_be_impossible() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_first_fragment_has_all_headers() {
+fn first_fragment_without_all_headers_is_dropped() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let (client, pod) = (ip(CLIENT[family]), ip(POD[family]));
@@ -126,7 +126,7 @@ fn a_first_fragment_has_all_headers() {
             REASON_PASS_NEW,
             &[NOT_ISOLATED_NEW, (rule, 1)],
         );
-        // RFC 3128: the second fragment would write over the flags.
+        // RFC 3128: the second fragment would overwrite the flags.
         let second = Fragment {
             id: 1,
             offset: 8,
@@ -135,7 +135,7 @@ fn a_first_fragment_has_all_headers() {
         let second = fragment(client, pod, Protocol::TCP, second, &segment[8..32]);
         h.expect(Hook::Xdp, &second, REASON_DROP_FRAGMENT_OVERLAP, &[]);
     }
-    // RFC 7112: headers that go on in the next fragment.
+    // RFC 7112: headers that continue in the next fragment.
     let h = Harness::pooled();
     let mut chain = vec![60, 0, 0, 1, 0, 0, 0, 1]; // fragment header: destination options follow
     chain.extend([6, 3, 0, 0, 0, 0, 0, 0]); // which say that they have 32 bytes
@@ -145,7 +145,7 @@ fn a_first_fragment_has_all_headers() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn records_of_fragments_are_bounded_and_lapse() {
+fn fragment_records_are_bounded_and_expire() {
     let settings = |clock_offset| Settings {
         flows: 65536,
         rules: 256,
@@ -156,7 +156,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
     let h = on(&pins, settings(0));
     let rule = h.rule(0);
     let mine = fragments(CLIENT[0], POD[0], 80, 0xffff, 3000, &[0, 1400]);
-    // A flood of first fragments from who may send none: no record is taken.
+    // A flood of denied first fragments takes no records.
     assert!(h.run(Hook::Xdp, &mine[0]));
     for id in 0..17_000_u32 {
         h.run(
@@ -170,7 +170,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
         REASON_PASS_FLOW,
         &[NOT_ISOLATED, (rule, 0)],
     );
-    // A flood of those that may: the newest are known, the table stays what it is.
+    // In a flood of admitted first fragments, the newest records stay and the table stays bounded.
     for id in 0..17_000_u32 {
         let flood = fragments(CLIENT[0], POD[0], 80, id, 3000, &[0, 1400]);
         assert!(h.run(Hook::Xdp, &flood[0]));
@@ -179,7 +179,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
             "its own first came just before"
         );
     }
-    // Half a minute later a first fragment is forgotten.
+    // A first fragment is forgotten after half a minute.
     let h = after(h, &pins, settings(29));
     h.expect(
         Hook::Xdp,
@@ -191,7 +191,7 @@ fn records_of_fragments_are_bounded_and_lapse() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn icmp_in_fragments_follows_its_identifier() {
+fn fragmented_icmp_echo_matches_its_flow() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let (friend, pod) = (FRIEND[family], POD[family]);
@@ -228,7 +228,7 @@ fn icmp_in_fragments_follows_its_identifier() {
             &[NOT_ISOLATED, (rule, 0)],
         );
     }
-    // Neighbour discovery never comes in fragments (RFC 6980), nor do errors.
+    // Neighbour discovery messages and errors are never fragmented (RFC 6980).
     let h = Harness::pooled();
     let head = Fragment {
         id: 9,

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn ipv4_options_are_walked_and_source_routes_dropped() {
+fn ipv4_options_are_walked_source_routes_dropped() {
     let h = Harness::pooled();
     let rule = h.rule(0);
     let syn = tcp(CLIENT[0], POD[0], 40000, 80, SYN);
@@ -123,7 +123,7 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
             assert_eq!((flow.protocol, flow.destination_port), (Protocol::TCP, 80));
         }
     }
-    // A header that does not fit into the packet.
+    // A header that exceeds the packet.
     let mut beyond = chain(&[(60, padding())]);
     beyond[55] = 40;
     h.expect(Hook::Xdp, &beyond, REASON_DROP_EXTENSION_HEADER, &[]);
@@ -131,7 +131,7 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn any_protocol_is_judged_by_rules_without_ports() {
+fn rules_without_ports_match_any_protocol() {
     for family in FAMILIES {
         let h = Harness::pooled();
         // IPIP, GRE, ESP, AH (in IPv4), OSPF, no next header, mobility, HIP, experiments
@@ -165,7 +165,7 @@ fn any_protocol_is_judged_by_rules_without_ports() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn frames_of_many_buffers_are_read_to_their_end() {
+fn multi_buffer_frames_are_read_completely() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let rule = h.rule(0);
@@ -185,17 +185,17 @@ fn frames_of_many_buffers_are_read_to_their_end() {
             &[NOT_ISOLATED_NEW, (rule, 1)],
         );
         assert_eq!(h.flow().original.bytes, jumbo.len() as u64);
-        // What it says is longer than all its buffers.
+        // The stated length exceeds all buffers.
         let short = &jumbo[..jumbo.len() - 1];
         h.expect(Hook::Xdp, short, REASON_DROP_IP_LENGTH, &[]);
     }
 }
 
-/// What offload has joined to more than a header can state, as BIG TCP over IPv4 does (Linux 6.3), reaches
+/// GSO frames longer than a header can state, as BIG TCP over IPv4 produces them (Linux 6.3), reach
 /// XDP in generic mode.
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_length_of_zero_is_that_of_more_than_64_kib() {
+fn ipv4_length_zero_means_over_64_kib() {
     const IPV4: usize = 0;
     let h = Harness::pooled();
     let rule = h.rule(0);
@@ -207,17 +207,17 @@ fn a_length_of_zero_is_that_of_more_than_64_kib() {
     h.expect(Hook::Xdp, &joined, REASON_PASS_NEW, &admitted);
     assert_eq!(h.flow().original.bytes, joined.len() as u64);
     h.forget();
-    // Shorter ones state their length.
+    // Shorter frames must state their length.
     let longest = &joined[..14 + 65_535];
     h.expect(Hook::Xdp, longest, REASON_DROP_IP_LENGTH, &[]);
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn padding_and_trailers_are_no_payload() {
+fn padding_and_trailers_are_not_payload() {
     for family in FAMILIES {
         let h = Harness::pooled();
-        // Ports that stand in the padding are not the packet's.
+        // Ports in the padding are not the packet's.
         let mut empty = frame::ip(ip(CLIENT[family]), ip(POD[family]), Protocol::TCP, &[]);
         empty.extend(frame::tcp(40000, 80, SYN));
         h.expect(Hook::Xdp, &empty, REASON_DROP_L4_TRUNCATED, &[]);

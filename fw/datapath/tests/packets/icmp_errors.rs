@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_icmp_error_belongs_to_the_flow_that_it_quotes() {
+fn icmp_error_matches_the_flow_it_quotes() {
     const ROUTER: [&str; 2] = ["192.0.2.77", "2001:db8:77::1"];
     for family in FAMILIES {
         let h = Harness::pooled();
@@ -18,7 +18,7 @@ fn an_icmp_error_belongs_to_the_flow_that_it_quotes() {
         assert!(h.run(Hook::Tc, &back));
         let before = h.flow();
         let related = [NOT_ISOLATED, (rule, 0)];
-        // To the pod about what it sent, to the client about what it sent; from anywhere.
+        // Errors to the pod and to the client about packets they sent, from any router.
         h.expect(Hook::Xdp, &early, REASON_PASS_RELATED, &related);
         h.expect(
             Hook::Tc,
@@ -32,7 +32,7 @@ fn an_icmp_error_belongs_to_the_flow_that_it_quotes() {
             REASON_PASS_RELATED,
             &related,
         );
-        // Cut to 8 bytes of layer 4, or less.
+        // Quotes of 8 bytes of layer 4, or fewer.
         let header: usize = if family == 0 { 20 } else { 40 };
         let cut = |bytes: usize| error(router, pod, &packet(&back)[..header + bytes]);
         h.expect(Hook::Xdp, &cut(8), REASON_PASS_RELATED, &related);
@@ -44,22 +44,22 @@ fn an_icmp_error_belongs_to_the_flow_that_it_quotes() {
             REASON_DROP_ICMP_ERROR_PAYLOAD,
             &[],
         );
-        // About a packet of somebody else, of another flow, or against the direction it went in.
+        // Quotes of another host's packet, of another flow, and against the direction.
         let foreign = error(router, pod, packet(&there));
         h.expect(Hook::Xdp, &foreign, REASON_DROP_ICMP_ERROR_PAYLOAD, &[]);
         let other = error(router, pod, packet(&tcp(pod, client, 81, 40000, ACK)));
         h.expect(Hook::Xdp, &other, REASON_DROP_ICMP_ERROR, &[]);
-        // An error about an error.
+        // An error that quotes an error.
         let nested = error(router, pod, packet(&error(pod, router, packet(&there))));
         h.expect(Hook::Xdp, &nested, REASON_DROP_ICMP_ERROR_PAYLOAD, &[]);
-        // It changed nothing of the flow.
+        // Errors do not change the flow.
         assert_eq!(h.flow(), before);
     }
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_icmp_error_rejudges_its_flow_and_is_denied_with_it() {
+fn icmp_error_revalidates_its_flow() {
     for family in FAMILIES {
         let mut h = Harness::small();
         let (client, pod) = (CLIENT[family], POD[family]);
@@ -87,7 +87,7 @@ fn an_icmp_error_rejudges_its_flow_and_is_denied_with_it() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn icmp_errors_about_udp_echoes_and_extension_headers() {
+fn icmp_errors_match_udp_echo_and_extension_headers() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let (friend, pod) = (FRIEND[family], POD[family]);
@@ -126,7 +126,7 @@ fn icmp_errors_about_udp_echoes_and_extension_headers() {
         REASON_PASS_RELATED,
         &related,
     );
-    // The first fragment of a packet has ports, a later one has none.
+    // A quoted first fragment has ports, a later one does not.
     let parts = fragments(CLIENT[1], POD[1], 80, 5, 3000, &[0, 1400]);
     h.expect(
         Hook::Tc,

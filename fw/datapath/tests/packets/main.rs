@@ -1,5 +1,5 @@
-//! Packets that firewalls commonly mishandle, as docs/packets.md defines them: through the loaded programs,
-//! with every counter.
+//! Packets that firewalls commonly mishandle, as docs/packets.md defines them: through the loaded
+//! programs, with every counter.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -46,12 +46,12 @@ fn with_frames(frames: Frames) -> Harness {
     })
 }
 
-/// The packet of a frame: what stands behind the Ethernet header.
+/// The packet in a frame: all bytes after the Ethernet header.
 fn packet(frame: &[u8]) -> &[u8] {
     &frame[14..]
 }
 
-/// A frame with bytes changed from an offset on.
+/// A frame with the bytes from an offset on replaced.
 fn patched(frame: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     frame[at..at + bytes.len()].copy_from_slice(bytes);
@@ -83,7 +83,7 @@ fn fragments(
     parts.collect()
 }
 
-/// Destination unreachable or packet too big, of either family, quoting a packet.
+/// An ICMP or ICMPv6 error (fragmentation needed, packet too big) that quotes a packet.
 fn error(from: &str, to: &str, quoted: &[u8]) -> Vec<u8> {
     let (protocol, kind, code) = if ip(from).is_ipv4() {
         (Protocol::ICMP, 3, 4)

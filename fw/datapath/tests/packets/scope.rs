@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn dhcp_mld_and_igmp_pass_by_default_and_only_as_they_are() {
+fn only_wellformed_dhcp_mld_and_igmp_pass_unevaluated() {
     let h = Harness::pooled();
     let hop = |frame: &[u8], limit| patched(frame, 21, &[limit]);
     let ttl = |frame: &[u8], limit| patched(frame, 22, &[limit]);
@@ -39,11 +39,11 @@ fn dhcp_mld_and_igmp_pass_by_default_and_only_as_they_are() {
         h.expect(Hook::Xdp, &frame, reason, &[]);
         h.expect(Hook::Tc, &frame, reason, &[]);
     }
-    // What only looks like it is judged like anything else.
+    // Similar packets are evaluated by policy.
     let deny = [(h.default_deny(), 1)];
     for frame in [
         udp(STRANGER[0], POD[0], 68, 68),
-        // A server behind a router renews, and so would anybody at its port.
+        // A DHCP renewal through a router uses unicast, which any host could send from that port.
         udp(STRANGER[0], POD[0], 67, 68),
         udp(STRANGER[1], POD[1], 547, 546),
         udp(STRANGER[0], POD[0], 546, 547),
@@ -67,7 +67,7 @@ fn dhcp_mld_and_igmp_pass_by_default_and_only_as_they_are() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn impossible_addresses() {
+fn martian_addresses_are_dropped() {
     let h = Harness::pooled();
     for (from, to) in [
         ("127.0.0.1", POD[0]),
@@ -101,10 +101,11 @@ fn impossible_addresses() {
     }
 }
 
-/// What goes to a group reaches sockets of isolated endpoints that are bound to any address.
+/// Multicast and broadcast packets reach sockets of isolated endpoints that are bound to any
+/// address.
 #[test]
 #[ignore = "needs root and BPF"]
-fn groups_are_for_control_and_for_what_is_listed() {
+fn groups_accept_only_control_and_configured_groups() {
     let listed = with_frames(Frames {
         groups: ["239.1.0.0/16", "10.1.0.255/32", "ff02::fb/128"]
             .map(|net| net.parse().unwrap())
@@ -167,7 +168,7 @@ fn groups_are_for_control_and_for_what_is_listed() {
         h.expect(Hook::Xdp, &to_one, REASON_DROP_GROUP_MAC, &[]);
         h.expect(Hook::Tc, &to_one, REASON_DROP_GROUP_MAC, &[]);
     }
-    // Nobody is isolated: nobody is reached who should not be.
+    // Without isolation, multicast needs no restriction.
     let mut free = Harness::new(Settings::default());
     free.install(&Snapshot::default());
     free.expect(
@@ -178,10 +179,10 @@ fn groups_are_for_control_and_for_what_is_listed() {
     );
 }
 
-/// A link-local address is one that nobody has listed, and every IPv6 endpoint has one.
+/// Link-local addresses are not listed in any inventory, and every IPv6 endpoint has one.
 #[test]
 #[ignore = "needs root and BPF"]
-fn link_local_addresses_of_endpoints_are_for_control_and_for_what_is_listed() {
+fn link_local_accepts_only_control_and_configured_services() {
     let bridge = |link_local| {
         Harness::new(Settings {
             topology: Topology::Bridge,
@@ -204,7 +205,7 @@ fn link_local_addresses_of_endpoints_are_for_control_and_for_what_is_listed() {
     for frame in &data {
         closed.expect(Hook::Xdp, frame, REASON_DROP_LINK_LOCAL, &[]);
     }
-    // On a bridge what passes is redirected, and in a test run there is no other side.
+    // On a bridge, passed packets are redirected, and test runs have no peer port.
     let passed = REASON_DROP_BRIDGE_PORT;
     let control = [
         frame::ip(ip(a), ip(b), Protocol(89), &[0; 16]),
@@ -223,7 +224,7 @@ fn link_local_addresses_of_endpoints_are_for_control_and_for_what_is_listed() {
         REASON_DROP_LINK_LOCAL,
         &[],
     );
-    // Host: whose address it is the programs know from the kernel; these are nobody's here.
+    // On a host the kernel's addresses decide; these are not the machine's own.
     let host = Harness::pooled();
     host.expect(
         Hook::Xdp,
@@ -241,7 +242,7 @@ fn link_local_addresses_of_endpoints_are_for_control_and_for_what_is_listed() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn configured_types_pass_unread() {
+fn configured_ethertypes_pass_unparsed() {
     let h = with_frames(Frames {
         ethertypes: vec![0x88f7, 0x22f0],
         ..Frames::default()

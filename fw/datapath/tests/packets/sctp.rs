@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn sctp_opens_with_init_and_ends_for_who_knows_the_tag() {
+fn sctp_needs_init_to_open_and_tag_to_abort() {
     const INIT: u8 = 1;
     const INIT_ACK: u8 = 2;
     const DATA: u8 = 0;
@@ -57,12 +57,12 @@ fn sctp_opens_with_init_and_ends_for_who_knows_the_tag() {
             &flow,
         );
         assert_eq!(h.flow().state, STATE_SCTP_REPLIED);
-        // Wrong tags end nothing.
+        // Wrong tags close no flow.
         for tag in [0, 1, 0xaaaa] {
             assert!(h.run(Hook::Xdp, &there(tag, ABORT, 0, 0)));
             assert_eq!(h.flow().state, STATE_SCTP_REPLIED);
         }
-        // A forged INIT leaves no tag of its own behind, and against the opener it is none.
+        // A spoofed INIT does not replace the tag, and one against the flow's direction is dropped.
         assert!(h.run(Hook::Xdp, &there(0, INIT, 0, 0x6666)));
         assert!(h.run(Hook::Xdp, &there(0x6666, ABORT, 1, 0)));
         assert_eq!(h.flow().state, STATE_SCTP_REPLIED);

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn tcp_flags_that_no_stack_sends() {
+fn impossible_tcp_flags_are_dropped() {
     for family in FAMILIES {
         let h = Harness::pooled();
         for flags in [
@@ -15,7 +15,7 @@ fn tcp_flags_that_no_stack_sends() {
                 h.expect(Hook::Xdp, &segment, REASON_DROP_TCP_FLAGS, &[]);
             }
         }
-        // PSH, ECE and CWR say nothing.
+        // PSH, ECE and CWR are ignored.
         let rule = h.rule(0);
         let syn = tcp(CLIENT[family], POD[family], 40000, 80, SYN | 0xc8);
         h.expect(
@@ -27,7 +27,7 @@ fn tcp_flags_that_no_stack_sends() {
     }
 }
 
-/// A connection between the client and the pod with real numbers.
+/// A connection between the client and the pod with realistic sequence numbers.
 struct Connection<'a> {
     h: &'a Harness,
     client: IpAddr,
@@ -57,7 +57,7 @@ impl Connection<'_> {
         frame::ip(self.pod, self.client, Protocol::TCP, &segment.bytes())
     }
 
-    /// The state after a packet that passes.
+    /// Asserts that a packet passes, and returns the flow's state.
     fn sends(&self, frame: &[u8], hook: Hook) -> u32 {
         assert!(self.h.run(hook, frame));
         self.h.flow().state
@@ -70,7 +70,7 @@ const POD_ISN: u32 = 1_000_000;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
+fn out_of_window_segments_cannot_close_a_connection() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let c = Connection {
@@ -82,7 +82,7 @@ fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
             c.sends(&c.to(SYN, CLIENT_ISN, 0), Hook::Xdp),
             STATE_TCP_SYN_SENT
         );
-        // Nobody knows yet what the pod will answer: an RST must acknowledge the SYN.
+        // The pod has not sent anything yet, so its RST must acknowledge the SYN.
         let blind = c.back(RST, 5, 0);
         assert_eq!(c.sends(&blind, Hook::Tc), STATE_TCP_SYN_SENT);
         let blind = c.back(RST | ACK, 0, CLIENT_ISN.wrapping_add(7000));
@@ -98,14 +98,14 @@ fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
             c.sends(&c.to(ACK, seq, ack), Hook::Xdp),
             STATE_TCP_ESTABLISHED
         );
-        // 10 MB of answers, acknowledged as they come.
+        // 10 MB of replies, each acknowledged.
         let mut far = ack;
         for _ in 0..160 {
             far = far.wrapping_add(1 << 16);
             assert!(h.run(Hook::Tc, &c.back(ACK, far, seq)));
             assert!(h.run(Hook::Xdp, &c.to(ACK, seq, far)));
         }
-        // Steps of 2^26 through all sequence numbers, none of which is near.
+        // Guesses in steps of 2^26 through all sequence numbers; none is in window.
         let mut believed = 0;
         for step in 0..64_u32 {
             let guess = far.wrapping_add(1 << 25).wrapping_add(step << 26);
@@ -117,7 +117,7 @@ fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
         }
         assert_eq!(believed, 0, "no guess is near");
         assert_eq!(h.flow().state, STATE_TCP_ESTABLISHED);
-        // Who knows the number ends it, softly: what goes on revives it.
+        // An in-window RST moves the flow to FIN_WAIT; later traffic returns it to ESTABLISHED.
         assert_eq!(c.sends(&c.back(RST, far, 0), Hook::Tc), STATE_TCP_FIN_WAIT);
         assert_eq!(
             c.sends(&c.to(ACK, seq, far), Hook::Xdp),
@@ -136,7 +136,7 @@ fn a_stranger_cannot_end_a_connection_whose_numbers_it_does_not_know() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_refused_connection_is_over_and_a_forged_syn_moves_nothing() {
+fn refused_connection_closes_spoofed_syn_changes_nothing() {
     let h = Harness::pooled();
     let c = Connection {
         h: &h,
@@ -146,7 +146,7 @@ fn a_refused_connection_is_over_and_a_forged_syn_moves_nothing() {
     c.sends(&c.to(SYN, CLIENT_ISN, 0), Hook::Xdp);
     let refusal = c.back(RST | ACK, 0, CLIENT_ISN.wrapping_add(1));
     assert_eq!(c.sends(&refusal, Hook::Tc), STATE_CLOSED);
-    // A forged SYN within an established connection does not make its numbers the right ones.
+    // A spoofed SYN within an established connection does not move the window.
     let h = Harness::pooled();
     let c = Connection {
         h: &h,
@@ -168,7 +168,7 @@ fn a_refused_connection_is_over_and_a_forged_syn_moves_nothing() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_forged_source_cannot_make_a_flow_last() {
+fn spoofed_source_cannot_establish_a_flow() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let c = Connection {
@@ -178,7 +178,7 @@ fn a_forged_source_cannot_make_a_flow_last() {
         };
         c.sends(&c.to(SYN, 1, 0), Hook::Xdp);
         c.sends(&c.back(SYN_ACK, POD_ISN, 2), Hook::Tc);
-        // It has not seen the answer.
+        // A spoofed source has not seen the SYN-ACK.
         for blind in [1 << 30, 1 << 31, POD_ISN.wrapping_sub(1 << 25)] {
             let ack = c.to(ACK, 2, blind);
             assert_eq!(c.sends(&ack, Hook::Xdp), STATE_TCP_SYN_RECV);
@@ -190,7 +190,7 @@ fn a_forged_source_cannot_make_a_flow_last() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_port_is_used_again_though_its_old_connection_did_not_end_well() {
+fn port_is_reusable_after_half_closed_connection() {
     let h = Harness::pooled();
     let c = Connection {
         h: &h,
@@ -202,7 +202,7 @@ fn a_port_is_used_again_though_its_old_connection_did_not_end_well() {
     c.sends(&c.to(ACK, 101, 201), Hook::Xdp);
     let last = c.to(FIN_ACK, 101, 201);
     assert_eq!(c.sends(&last, Hook::Xdp), STATE_TCP_FIN_WAIT);
-    // The pod is gone without a word.
+    // The pod disappears without sending a FIN.
     let again = c.to(SYN, 90_000, 0);
     let opened = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
     h.expect(Hook::Xdp, &again, REASON_PASS_NEW, &opened);
@@ -211,7 +211,7 @@ fn a_port_is_used_again_though_its_old_connection_did_not_end_well() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn a_simultaneous_open_and_the_reuse_of_a_port() {
+fn simultaneous_open_and_port_reuse_are_tracked() {
     for family in FAMILIES {
         let h = Harness::pooled();
         let c = Connection {
@@ -233,7 +233,7 @@ fn a_simultaneous_open_and_the_reuse_of_a_port() {
             c.sends(&c.to(ACK, 101, 201), Hook::Xdp),
             STATE_TCP_ESTABLISHED
         );
-        // Both ends are through with it, the entry lingers, the port is used again.
+        // Both endpoints have closed, the entry is in TIME_WAIT, and the port is reused.
         c.sends(&c.to(FIN_ACK, 101, 201), Hook::Xdp);
         assert_eq!(
             c.sends(&c.back(FIN_ACK, 201, 102), Hook::Tc),
@@ -248,7 +248,7 @@ fn a_simultaneous_open_and_the_reuse_of_a_port() {
             &[NOT_ISOLATED_NEW, (rule, 1)],
         );
         assert_eq!(h.flow().state, STATE_TCP_SYN_SENT);
-        // The other side may open too, as a flow of its own, which policy decides.
+        // The other endpoint can create a flow of its own, which policy evaluates.
         c.sends(&c.back(RST | ACK, 0, 90_001), Hook::Tc);
         let reverse = c.back(SYN, 7, 0);
         h.expect(Hook::Tc, &reverse, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);

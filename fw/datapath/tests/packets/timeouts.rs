@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn udp_lasts_longer_once_it_was_answered() {
+fn udp_timeout_is_longer_after_a_reply() {
     let timeouts = Timeouts {
-        // Loading the programs anew takes a minute where they are emulated.
+        // Long timeouts: in an emulated machine loading the programs takes a minute.
         udp_new: 100,
         udp_replied: 600,
         icmp: 200,

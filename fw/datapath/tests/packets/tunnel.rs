@@ -19,7 +19,7 @@ fn tunnels() -> Frames {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn policy_is_about_the_packet_inside_a_tunnel() {
+fn policy_applies_inside_a_tunnel() {
     const VTEP: [&str; 2] = ["10.3.0.2", "fd03::2"];
     const PEER: [&str; 2] = STRANGER;
     let (h, plain) = (with_frames(tunnels()), Harness::pooled());
@@ -87,7 +87,7 @@ fn policy_is_about_the_packet_inside_a_tunnel() {
             let bare = wrap(packet(&syn), &bare, 6081, PEER[outer]);
             let opened = [NOT_ISOLATED_NEW, (h.rule(0), 1)];
             h.expect(Hook::Xdp, &bare, REASON_PASS_NEW, &opened);
-            // Not configured, it is a datagram like any other.
+            // Without configuration, a tunnel packet is an ordinary datagram.
             plain.forget();
             let sent = wrap(&syn, &vxlan, 4789, PEER[outer]);
             plain.expect(Hook::Xdp, &sent, REASON_PASS_NEW, &[NOT_ISOLATED_NEW]);

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn policy_is_about_the_packet_inside_of_up_to_two_tags() {
+fn policy_applies_inside_up_to_two_vlan_tags() {
     for family in FAMILIES {
         let syn = tcp(CLIENT[family], POD[family], 40000, 80, SYN);
         let other = tcp(CLIENT[family], POD[family], 40000, 81, SYN);
@@ -29,7 +29,8 @@ fn policy_is_about_the_packet_inside_of_up_to_two_tags() {
                 REASON_DROP_POLICY,
                 &[(h.default_deny(), 1)],
             );
-            // Without zones the answer may come untagged: a NIC may have put the tag aside.
+            // Without zones a reply can be untagged, because VLAN RX offload may have stripped its
+            // tag.
             let answer = tcp(POD[family], CLIENT[family], 80, 40000, SYN_ACK);
             h.expect(
                 Hook::Tc,
@@ -52,7 +53,7 @@ fn policy_is_about_the_packet_inside_of_up_to_two_tags() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn arp_and_link_control_pass_under_a_tag_and_unknown_types_do_not() {
+fn tagged_arp_and_lldp_pass_unknown_types_drop() {
     let h = Harness::pooled();
     let arp = ethernet([0xff; 6], 0x0806, &[0; 28]);
     let lldp = ethernet([1, 0x80, 0xc2, 0, 0, 0x0e], 0x88cc, &[0; 46]);
@@ -69,7 +70,7 @@ fn arp_and_link_control_pass_under_a_tag_and_unknown_types_do_not() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn with_zones_a_vlan_has_flows_of_its_own_and_both_hooks_agree() {
+fn vlan_zones_separate_flows_on_both_hooks() {
     let zones = Frames {
         vlan_zones: true,
         ..Frames::default()
@@ -95,7 +96,7 @@ fn with_zones_a_vlan_has_flows_of_its_own_and_both_hooks_agree() {
                 &[NOT_ISOLATED_NEW, (rule, 1)],
             );
             assert_eq!(h.flow().zone, zone);
-            // An answer out of another VLAN is no answer.
+            // A reply from another VLAN matches no flow.
             let foreign = tagged(&answer, &[(0x8100, 101)]);
             h.expect(Hook::Tc, &foreign, REASON_DROP_TCP_NO_FLOW, &[]);
             let flow = [NOT_ISOLATED, (rule, 0)];
