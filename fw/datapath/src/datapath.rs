@@ -135,7 +135,7 @@ impl Datapath {
         self.attachments.reconcile(entry, maps, &wanted, false)
     }
 
-    /// The attacher of interfaces that appear, for a thread of its own. `None` if it could not
+    /// The attacher of interfaces that appear, for a separate thread. `None` if it could not
     /// attach the same programs.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl Datapath {
         control_word::start_warm_up(&self.maps.control, now, seconds);
     }
 
-    /// The sweeper of the flow table, for a thread of its own.
+    /// The sweeper of the flow table, for a separate thread.
     ///
     /// # Errors
     /// If the maps cannot be mapped.

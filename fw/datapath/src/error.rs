@@ -51,7 +51,7 @@ pub enum DatapathError {
         /// Cause.
         source: io::Error,
     },
-    /// A table in the kernel differs from what was written.
+    /// A table in the kernel differs from the written bytes.
     #[error("map {name}: read back differs from what was written")]
     ReadBack {
         /// The map.

@@ -14,7 +14,7 @@ pub struct Interface {
     pub external: bool,
 }
 
-/// What changed on an interface.
+/// Kind of a change of an interface.
 #[derive(Debug)]
 pub enum InterfaceChange {
     /// Programs were attached.

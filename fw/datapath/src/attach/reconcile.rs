@@ -36,7 +36,7 @@ impl Attachments {
         let changing = interfaces.changing.lock();
         let _changing = changing.unwrap_or_else(PoisonError::into_inner);
 
-        // Learn what changed since the last run.
+        // Read the changes since the last run.
         let mut events = self.poll_interfaces(maps, wanted);
         events.extend(self.adopt_new_links(maps));
 

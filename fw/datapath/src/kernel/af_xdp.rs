@@ -29,7 +29,7 @@ pub const BATCH: usize = 32;
 
 /// Whether the kernel copies frames, or the NIC accesses the buffers itself (zero copy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CopyMode {
+pub enum CopyPolicy {
     /// Zero copy if the NIC supports it.
     #[default]
     IfNeeded,
@@ -73,11 +73,11 @@ impl Socket {
     /// # Errors
     /// If there is no such queue, another socket uses it (EBUSY), or zero copy is required and unsupported
     /// (EOPNOTSUPP).
-    pub fn open(interface: u32, queue: u32, copies: CopyMode) -> io::Result<Self> {
+    pub fn open(interface: u32, queue: u32, copies: CopyPolicy) -> io::Result<Self> {
         let (first, second) = match copies {
-            CopyMode::IfNeeded => (false, Some(true)),
-            CopyMode::Always => (true, None),
-            CopyMode::Never => (false, None),
+            CopyPolicy::IfNeeded => (false, Some(true)),
+            CopyPolicy::Always => (true, None),
+            CopyPolicy::Never => (false, None),
         };
         match Self::bind(interface, queue, first) {
             Err(error) => match second {
@@ -112,7 +112,7 @@ impl Socket {
             flags.force_zerocopy();
         }
         let half = umem.allocatable() / 2;
-        // SAFETY: the socket, which reads what is enqueued here, is dropped before the memory area.
+        // SAFETY: the socket, which reads the enqueued buffers, is dropped before the memory area.
         unsafe { rings.fill_ring.enqueue(&mut umem, half, false) }?;
         let socket = builder
             .bind(NicIndex::new(interface), queue, flags)

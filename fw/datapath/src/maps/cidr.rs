@@ -13,7 +13,7 @@ pub(crate) struct CidrWords {
 
 impl From<IpNet> for CidrWords {
     fn from(net: IpNet) -> Self {
-        // IPv4 lies in ::ffff:0:0/96, whose 96 bits are part of the mask.
+        // IPv4 is mapped to ::ffff:0:0/96; these 96 bits are part of the mask.
         let (kind, address, bits) = match net.trunc() {
             IpNet::V4(net) => (
                 abi::KIND_IPV4,

@@ -38,7 +38,7 @@ pub(crate) struct SharedMaps {
 }
 
 impl SharedMaps {
-    /// Takes the maps of the entry object. `adopted` tells that they were pinned before; new maps
+    /// Takes the maps of the entry object. `adopted` means that they were pinned before; new maps
     /// are initialized.
     pub(crate) fn take(
         entry: &mut Ebpf,

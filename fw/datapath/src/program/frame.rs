@@ -1,13 +1,14 @@
-//! Frames that open a connection, as a host would send them. Checksums are zero: the programs
-//! leave them to the stack.
+//! Frames of the first packet of a connection, as a host would send them. Checksums are zero, because the
+//! programs leave them to the kernel network stack.
 
 use std::net::IpAddr;
 
 use bailey_policy::{Connection, Protocol};
 
+/// Frames that firewalls commonly mishandle.
 pub mod malformed;
 
-/// The source port of built frames, and the identifier of echo requests.
+/// Source port of the frames, and identifier of echo requests.
 pub const SOURCE_PORT: u16 = 40_000;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -17,8 +18,8 @@ const ECHO_REQUEST_V4: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 const TTL: u8 = 64;
 
-/// The first frame of a connection: a SYN, a datagram, an INIT, an echo request, or eight bytes
-/// of another protocol.
+/// First frame of a connection: a SYN, a datagram, an INIT, an echo request, or eight bytes of another
+/// protocol.
 ///
 /// # Panics
 /// If the addresses are of different families.
@@ -68,7 +69,7 @@ pub fn sctp(source: u16, destination: u16) -> Vec<u8> {
     packet
 }
 
-/// An ICMP or ICMPv6 echo message of a type.
+/// An ICMP or ICMPv6 echo message with this type.
 pub fn echo(kind: u8) -> Vec<u8> {
     let mut message = vec![0; 8];
     message[0] = kind;
@@ -76,12 +77,12 @@ pub fn echo(kind: u8) -> Vec<u8> {
     message
 }
 
-/// An Ethernet frame with an IP packet.
+/// An Ethernet frame that contains an IP packet.
 ///
 /// # Panics
 /// If the addresses are of different families.
 pub fn ip(source: IpAddr, destination: IpAddr, protocol: Protocol, payload: &[u8]) -> Vec<u8> {
-    let mut frame = station_of(destination).to_vec();
+    let mut frame = destination_mac(destination).to_vec();
     frame.extend([2, 0, 0, 0, 0, 1]);
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -107,9 +108,9 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: Protocol, payload: &[u8
     frame
 }
 
-/// The MAC address that a packet to an address is sent to: a group's, everybody's (RFC 1112, 2464),
-/// or that of some station.
-fn station_of(destination: IpAddr) -> [u8; 6] {
+/// Destination MAC address of a packet: multicast, broadcast (RFC 1112, 2464), or an arbitrary unicast
+/// address.
+fn destination_mac(destination: IpAddr) -> [u8; 6] {
     match destination {
         IpAddr::V4(address) if address.is_broadcast() => [0xff; 6],
         IpAddr::V4(address) if address.is_multicast() => {

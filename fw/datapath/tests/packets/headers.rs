@@ -45,6 +45,37 @@ fn ipv4_options_are_walked_source_routes_dropped() {
     }
 }
 
+/// A destination or hop-by-hop options header of eight bytes.
+fn padding() -> Vec<u8> {
+    vec![0, 0, 1, 4, 0, 0, 0, 0]
+}
+
+/// An options header of this length, a multiple of 8.
+fn options(bytes: usize) -> Vec<u8> {
+    let mut header = vec![0; bytes];
+    header[1] = (bytes / 8 - 1) as u8;
+    header
+}
+
+/// A routing header of 24 bytes: next header, length, type, segments left.
+fn routing(kind: u8, left: u8) -> Vec<u8> {
+    let mut header = vec![0; 24];
+    header[1..4].copy_from_slice(&[2, kind, left]);
+    header
+}
+
+/// An authentication header.
+fn ah() -> Vec<u8> {
+    let mut header = vec![0; 24];
+    (header[1], header[7], header[11]) = (4, 1, 1);
+    header
+}
+
+/// A fragment header of a packet that is not fragmented.
+fn atomic_fragment() -> Vec<u8> {
+    vec![0, 0, 0, 0, 0, 0, 0, 7]
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn ipv6_extension_headers_are_walked_up_to_eight() {
@@ -52,30 +83,12 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
     let chain = |headers: &[(u8, Vec<u8>)]| {
         ipv6_chain(ip(CLIENT[1]), ip(POD[1]), headers, Protocol::TCP, &segment)
     };
-    let padding = || vec![0, 0, 1, 4, 0, 0, 0, 0];
-    let long = |bytes: usize| {
-        let mut header = vec![0; bytes];
-        header[1] = (bytes / 8 - 1) as u8;
-        header
-    };
-    // Next header, length, type, segments left.
-    let routing = |kind: u8, left: u8| {
-        vec![
-            0, 2, kind, left, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        ]
-    };
-    let ah = || {
-        vec![
-            0, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        ]
-    };
-    let alone = || vec![0, 0, 0, 0, 0, 0, 0, 7];
     let h = Harness::pooled();
     for (headers, reason) in [
         (vec![(0, padding())], REASON_PASS_NEW),
         (vec![(60, padding())], REASON_PASS_NEW),
         (vec![(51, ah())], REASON_PASS_NEW),
-        (vec![(44, alone())], REASON_PASS_NEW),
+        (vec![(44, atomic_fragment())], REASON_PASS_NEW),
         (
             vec![
                 (0, padding()),
@@ -93,20 +106,20 @@ fn ipv6_extension_headers_are_walked_up_to_eight() {
             REASON_DROP_EXTENSION_HEADER,
         ),
         (
-            vec![(44, alone()), (44, alone())],
+            vec![(44, atomic_fragment()), (44, atomic_fragment())],
             REASON_DROP_EXTENSION_HEADER,
         ),
         (vec![(43, routing(0, 0))], REASON_DROP_SOURCE_ROUTE),
         (vec![(43, routing(0, 1))], REASON_DROP_SOURCE_ROUTE),
         (vec![(43, routing(2, 1))], REASON_DROP_SOURCE_ROUTE),
         (vec![(43, routing(4, 1))], REASON_DROP_SOURCE_ROUTE),
-        (vec![(60, long(400))], REASON_PASS_NEW),
+        (vec![(60, options(400))], REASON_PASS_NEW),
         (
-            vec![(60, long(448)), (60, padding())],
+            vec![(60, options(448)), (60, padding())],
             REASON_DROP_L4_TRUNCATED,
         ),
         (
-            vec![(60, long(464)), (60, padding())],
+            vec![(60, options(464)), (60, padding())],
             REASON_DROP_EXTENSION_HEADER,
         ),
     ] {

@@ -2,14 +2,16 @@
 
 use super::*;
 
+/// Chunk types.
+const INIT: u8 = 1;
+const INIT_ACK: u8 = 2;
+const DATA: u8 = 0;
+const ABORT: u8 = 6;
+const SHUTDOWN_COMPLETE: u8 = 14;
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn sctp_needs_init_to_open_and_tag_to_abort() {
-    const INIT: u8 = 1;
-    const INIT_ACK: u8 = 2;
-    const DATA: u8 = 0;
-    const ABORT: u8 = 6;
-    const SHUTDOWN_COMPLETE: u8 = 14;
     for family in FAMILIES {
         let (friend, pod) = (FRIEND[family], POD[family]);
         let h = Harness::pooled();

@@ -1,4 +1,5 @@
-//! Frames that firewalls get wrong: tags, extension headers, fragments, numbers of one's choice.
+//! Frames that firewalls commonly mishandle: tags, extension headers, fragments, chosen sequence numbers.
+
 use std::net::IpAddr;
 
 use bailey_policy::Protocol;
@@ -7,7 +8,7 @@ use crate::program::frame;
 
 const ETHERTYPE: usize = 12;
 
-/// An Ethernet frame of a type.
+/// An Ethernet frame with this EtherType and payload.
 pub fn ethernet(destination: [u8; 6], ethertype: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = destination.to_vec();
     frame.extend([2, 0, 0, 0, 0, 2]);
@@ -16,7 +17,7 @@ pub fn ethernet(destination: [u8; 6], ethertype: u16, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// A frame behind VLAN tags (type, TCI), the outermost first.
+/// A frame with VLAN tags (EtherType, TCI), outermost first.
 pub fn tagged(untagged: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
     let mut frame = untagged[..ETHERTYPE].to_vec();
     for (ethertype, tci) in tags {
@@ -39,7 +40,7 @@ pub struct TcpSegment {
 }
 
 impl TcpSegment {
-    /// As on the wire.
+    /// The segment in wire format.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = frame::tcp(self.source, self.destination, self.flags);
         bytes[4..8].copy_from_slice(&self.sequence.to_be_bytes());
@@ -48,7 +49,7 @@ impl TcpSegment {
     }
 }
 
-/// An SCTP packet with one chunk, which is as long as an INIT.
+/// An SCTP packet with one chunk of the length of an INIT.
 pub fn sctp_chunk(
     source: u16,
     destination: u16,
@@ -65,8 +66,8 @@ pub fn sctp_chunk(
     packet
 }
 
-/// An IPv6 packet with extension headers: protocol number and bytes of each, whose first byte is
-/// filled in.
+/// An IPv6 packet with extension headers, each given as its protocol number and bytes. The first byte of
+/// each, the next header, is filled in.
 ///
 /// # Panics
 /// If an address is not IPv6.
@@ -89,18 +90,18 @@ pub fn ipv6_chain(
     frame::ip(source, destination, Protocol(first), &bytes)
 }
 
-/// Which part of a packet.
+/// Position of a fragment in a packet.
 #[derive(Debug, Clone, Copy)]
 pub struct Fragment {
-    /// Which packet.
+    /// Identification of the packet.
     pub id: u32,
-    /// In bytes, a multiple of 8.
+    /// Offset in bytes, a multiple of 8.
     pub offset: u16,
-    /// Is it not the last?
+    /// Whether more fragments follow.
     pub more: bool,
 }
 
-/// A fragment with these bytes of a packet's payload.
+/// A fragment that contains these bytes of a packet's payload.
 ///
 /// # Panics
 /// If the addresses are of different families.
