@@ -110,8 +110,8 @@ impl Datapath {
     /// not configured. With `replace`, another owner's XDP program is replaced.
     ///
     /// # Errors
-    /// If nothing was attached before and an interface refuses; then nothing is attached. Otherwise a
-    /// refusal is one of the events.
+    /// If nothing was attached before and an interface refuses; then nothing is attached. Otherwise
+    /// a refusal is one of the events.
     pub fn attach(
         &mut self,
         interfaces: &[Interface],

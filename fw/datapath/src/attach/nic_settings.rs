@@ -40,8 +40,8 @@ pub(crate) fn make_promiscuous(
 /// Disables VLAN RX offload, which hides tags from XDP.
 ///
 /// # Errors
-/// If the NIC refuses and tags matter: with VLAN zones, requests and replies would have different zones;
-/// a bridge would lose the tags.
+/// If the NIC refuses and tags matter: with VLAN zones, requests and replies would have different
+/// zones; a bridge would lose the tags.
 pub(crate) fn disable_vlan_stripping(
     interfaces: &InterfaceMap,
     settings: &Settings,

@@ -152,7 +152,7 @@ impl Sweeper {
     }
 
     /// Sweeps the next `buckets` buckets and returns whether that ended a pass. A pass must take
-    /// longer than any CPU can stay inside a program, because [`Self::recover_busy`] depends on it.
+    /// longer than any CPU can stay inside a program, because `recover_busy` depends on it.
     pub fn sweep(&mut self, buckets: usize) -> bool {
         let end = (self.next_bucket + buckets).min(self.buckets());
         for bucket in self.next_bucket..end {

@@ -71,8 +71,8 @@ impl Socket {
     /// namespace.
     ///
     /// # Errors
-    /// If there is no such queue, another socket uses it (EBUSY), or zero copy is required and unsupported
-    /// (EOPNOTSUPP).
+    /// If there is no such queue, another socket uses it (EBUSY), or zero copy is required and
+    /// unsupported (EOPNOTSUPP).
     pub fn open(interface: u32, queue: u32, copies: CopyPolicy) -> io::Result<Self> {
         let (first, second) = match copies {
             CopyPolicy::IfNeeded => (false, Some(true)),

@@ -18,7 +18,7 @@ impl Ticks {
         Self(self.0.wrapping_add(ticks) & abi::TICK_MASK)
     }
 
-    /// Ticks since `earlier`; 0 if `earlier` is up to [`TICKS_AHEAD`] later.
+    /// Ticks since `earlier`; 0 if `earlier` is up to 256 ticks later.
     pub fn since(self, earlier: Self) -> u32 {
         let ticks = self.0.wrapping_sub(earlier.0) & abi::TICK_MASK;
         if ticks > abi::TICK_MASK - TICKS_AHEAD {
@@ -27,7 +27,7 @@ impl Ticks {
         ticks
     }
 
-    /// Whole seconds since `earlier`; 0 if `earlier` is up to [`TICKS_AHEAD`] later.
+    /// Whole seconds since `earlier`; 0 if `earlier` is up to 256 ticks later.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         (u64::from(self.since(earlier)) << abi::TICK_SHIFT) / 1_000_000_000
     }

@@ -1,5 +1,5 @@
-//! Frames of the first packet of a connection, as a host would send them. Checksums are zero, because the
-//! programs leave them to the kernel network stack.
+//! Frames of the first packet of a connection, as a host would send them. Checksums are zero,
+//! because the programs leave them to the kernel network stack.
 
 use std::net::IpAddr;
 
@@ -18,8 +18,8 @@ const ECHO_REQUEST_V4: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 const TTL: u8 = 64;
 
-/// First frame of a connection: a SYN, a datagram, an INIT, an echo request, or eight bytes of another
-/// protocol.
+/// First frame of a connection: a SYN, a datagram, an INIT, an echo request, or eight bytes of
+/// another protocol.
 ///
 /// # Panics
 /// If the addresses are of different families.
@@ -108,8 +108,8 @@ pub fn ip(source: IpAddr, destination: IpAddr, protocol: Protocol, payload: &[u8
     frame
 }
 
-/// Destination MAC address of a packet: multicast, broadcast (RFC 1112, 2464), or an arbitrary unicast
-/// address.
+/// Destination MAC address of a packet: multicast, broadcast (RFC 1112, 2464), or an arbitrary
+/// unicast address.
 fn destination_mac(destination: IpAddr) -> [u8; 6] {
     match destination {
         IpAddr::V4(address) if address.is_broadcast() => [0xff; 6],

@@ -1,4 +1,5 @@
-//! Frames that firewalls commonly mishandle: tags, extension headers, fragments, chosen sequence numbers.
+//! Frames that firewalls commonly mishandle: tags, extension headers, fragments, chosen sequence
+//! numbers.
 
 use std::net::IpAddr;
 
@@ -66,8 +67,8 @@ pub fn sctp_chunk(
     packet
 }
 
-/// An IPv6 packet with extension headers, each given as its protocol number and bytes. The first byte of
-/// each, the next header, is filled in.
+/// An IPv6 packet with extension headers, each given as its protocol number and bytes. The first
+/// byte of each, the next header, is filled in.
 ///
 /// # Panics
 /// If an address is not IPv6.
