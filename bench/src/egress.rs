@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
         ..Settings::default()
     };
     let datapath = open_without_policies(settings)?;
-    let runner = datapath.runner()?;
+    let runner = datapath.test_run()?;
     for (family, [client, server]) in [
         ("IPv4", ["10.0.0.1", "192.0.2.1"]),
         ("IPv6", ["fd00::1", "2001:db8::1"]),
@@ -54,7 +54,7 @@ pub(crate) fn run() -> Result<()> {
         let median = |hook| -> Result<u32> {
             let mut times = Vec::new();
             for _ in 0..SAMPLES {
-                times.push(runner.time(hook, &data, REPEAT)?);
+                times.push(runner.measure(hook, &data, REPEAT)?);
             }
             times.sort_unstable();
             Ok(times[SAMPLES / 2])

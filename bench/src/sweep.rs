@@ -24,7 +24,7 @@ pub(crate) fn run(flows: u32) -> Result<()> {
         ..Settings::default()
     };
     let datapath = open_without_policies(settings)?;
-    let runner = datapath.runner()?;
+    let runner = datapath.test_run()?;
     let begun = Instant::now();
     for n in 0..flows {
         let client = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
@@ -37,7 +37,7 @@ pub(crate) fn run(flows: u32) -> Result<()> {
     let census = datapath.flows()?.census();
     println!(
         "{} flows in {} slots, filled in {:.1} s",
-        census.taken,
+        census.used_slots,
         census.slots,
         begun.elapsed().as_secs_f64()
     );
@@ -45,7 +45,7 @@ pub(crate) fn run(flows: u32) -> Result<()> {
     for pass in 1..=PASSES {
         let begun = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
         while !sweeper.sweep(sweeper.buckets() / 80 + 1) {}
-        sweeper.set_scale();
+        sweeper.publish_timeout_scale();
         let ended = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
         let seconds =
             (ended.tv_sec - begun.tv_sec) as f64 + (ended.tv_nsec - begun.tv_nsec) as f64 / 1e9;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
 use aya::maps::XskMap;
 use aya::programs::{Xdp, XdpMode};
-use bailey_datapath::kernel::xsk::{BATCH, Copies, Lost, Socket};
+use bailey_datapath::kernel::af_xdp::{BATCH, CopyPolicy, Socket, SocketDrops};
 
 use crate::cpu;
 use crate::frame::{Addressing, Flows, MAX_FLOWS, Stream};
@@ -31,7 +31,7 @@ pub struct Options {
     /// Use an interface even if it has an address or a default route.
     pub force: bool,
     /// Whether the kernel may copy frames.
-    pub copies: Copies,
+    pub copies: CopyPolicy,
     /// Sending queues, one thread each. 0: half the number of CPUs. The NIC's queues are the limit.
     pub queues: u32,
     /// CPUs of the threads, senders first. Empty: the scheduler chooses.
@@ -244,8 +244,8 @@ impl Tester {
         self.trials
     }
 
-    fn lost(&self) -> Result<Lost> {
-        let mut sum = Lost::default();
+    fn lost(&self) -> Result<SocketDrops> {
+        let mut sum = SocketDrops::default();
         for receiver in &self.receivers {
             let lost = receiver.lost()?;
             sum.ring_full += lost.ring_full;
@@ -302,7 +302,7 @@ impl Link for Tester {
             reordered: sum(|sink| sink.reordered),
             corrupted: sum(|sink| sink.corrupted),
             foreign: sum(|sink| sink.foreign),
-            sockets: Lost {
+            sockets: SocketDrops {
                 ring_full: now.ring_full - lost.ring_full,
                 no_buffer: now.no_buffer - lost.no_buffer,
                 other: now.other - lost.other,

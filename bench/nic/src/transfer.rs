@@ -5,7 +5,7 @@ use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use bailey_datapath::kernel::xsk::{BATCH, Socket};
+use bailey_datapath::kernel::af_xdp::{BATCH, Socket};
 
 use crate::frame::Stream;
 use crate::sink::Sink;

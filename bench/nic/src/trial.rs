@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
-use bailey_datapath::kernel::xsk::Lost;
+use bailey_datapath::kernel::af_xdp::SocketDrops;
 use hdrhistogram::Histogram;
 
 /// The load that a trial offers.
@@ -49,7 +49,7 @@ pub struct TrialOutcome {
     /// Frames that the tester did not send.
     pub foreign: u64,
     /// Frames that the AF_XDP sockets lost.
-    pub sockets: Lost,
+    pub sockets: SocketDrops,
     /// Frames that the receiving interface reports as dropped.
     pub dropped: u64,
     /// Nanoseconds from the due time of a frame until the receiver read it from the ring. A late
@@ -123,7 +123,7 @@ pub(crate) fn outcome(load: Load, sent: u64, elapsed: Duration, received: u64) -
         reordered: 0,
         corrupted: 0,
         foreign: 0,
-        sockets: Lost::default(),
+        sockets: SocketDrops::default(),
         dropped: 0,
         latency: crate::sink::empty_histogram(),
     }

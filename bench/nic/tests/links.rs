@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
+use bailey_datapath::kernel::af_xdp::CopyPolicy;
 use bailey_datapath::kernel::netlink::interface_by_name;
-use bailey_datapath::kernel::xsk::Copies;
 use bailey_lab::Rack;
 use bailey_lab::rack::PORTS;
 use bailey_lab::wire::SIDES;
@@ -35,7 +35,7 @@ fn options() -> Options {
         sending,
         receiving,
         force: false,
-        copies: Copies::IfNeeded,
+        copies: CopyPolicy::IfNeeded,
         queues: 1,
         cpus: Vec::new(),
         flows: 256,
@@ -273,7 +273,7 @@ fn invalid_options_are_rejected() {
     assert!(refused(none).contains("--flows must be 1 to"));
     if std::env::var_os("BAILEY_LAB_PAIRS").is_none() {
         let never = Options {
-            copies: Copies::Never,
+            copies: CopyPolicy::Never,
             ..options()
         };
         // veth does not support zero-copy.

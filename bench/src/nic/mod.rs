@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bailey_datapath::kernel::xsk::Copies;
+use bailey_datapath::kernel::af_xdp::CopyPolicy;
 use bailey_nic::frame::{DESTINATION, ECHO_PORT, SOURCE};
 use bailey_nic::mix::Mix;
 use bailey_nic::rfc2544::Plan;
@@ -158,9 +158,9 @@ impl Arguments {
             receiving: receiving.to_owned(),
             force: self.force,
             copies: match self.copies {
-                CopyMode::IfNeeded => Copies::IfNeeded,
-                CopyMode::Always => Copies::Always,
-                CopyMode::Never => Copies::Never,
+                CopyMode::IfNeeded => CopyPolicy::IfNeeded,
+                CopyMode::Always => CopyPolicy::Always,
+                CopyMode::Never => CopyPolicy::Never,
             },
             queues: self.queues,
             cpus: self.cpus.clone(),

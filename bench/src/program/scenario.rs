@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Result, ensure};
 use bailey_config::Failsafe;
 use bailey_datapath::program::frame;
-use bailey_datapath::program::frame::odd::{Fragment, fragment};
+use bailey_datapath::program::frame::malformed::{Fragment, fragment};
 use bailey_policy::Protocol;
 use ipnet::IpNet;
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::{Flood, Settings};
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::program::runner::Runner;
+use bailey_datapath::program::test_run::TestRun;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use ipnet::IpNet;
 use libbpf_rs::{MapCore, MapFlags};
@@ -47,7 +47,7 @@ pub(crate) trait ProgramUnderTest {
 /// attached.
 pub(crate) struct Bailey {
     pub(crate) datapath: Datapath,
-    runner: Runner,
+    runner: TestRun,
 }
 
 impl Bailey {
@@ -77,7 +77,7 @@ impl Bailey {
         let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
             .context("cannot open the datapath; run as root")?;
         datapath.install(&tables)?;
-        let runner = datapath.runner()?;
+        let runner = datapath.test_run()?;
         Ok(Self { datapath, runner })
     }
 }

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders and files of `fw/datapath/src`; each may know those before it.
-const DATAPATH: [&str; 10] = [
-    "error", "kernel", "maps", "program", "flows", "blocks", "attach", "observe", "datapath",
-    "probe",
+const DATAPATH: [&str; 11] = [
+    "error", "kernel", "maps", "program", "flows", "blocks", "attach", "observe", "install",
+    "datapath", "testing",
 ];
 
 /// Folders of `bpf/c`; each may include those before it.

@@ -36,7 +36,7 @@ impl Enforcer for Fake {
         })
     }
 
-    fn carried(&self, _ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
+    fn ids_in_use(&self, _ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
         Ok(self.carried.clone())
     }
 }

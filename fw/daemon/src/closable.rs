@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 
 use bailey_config::Interface;
 use bailey_datapath::kernel::netlink;
-use bailey_datapath::with_uppers;
+use bailey_datapath::with_stacked;
 
 /// The names that packets of these interfaces come in by: those of the configuration, those that they have
 /// now, and those of what stands on them.
 pub(crate) fn closable(interfaces: &[Interface]) -> BTreeSet<String> {
     let configured = interfaces.iter().map(|interface| interface.name.clone());
     let there = indices(interfaces.iter().map(|interface| interface.name.as_str()));
-    let near = with_uppers(&there).unwrap_or_default();
+    let near = with_stacked(&there).unwrap_or_default();
     configured.chain(near.into_values()).collect()
 }
 

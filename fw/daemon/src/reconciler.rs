@@ -376,7 +376,7 @@ impl Reconciler {
         if self.ids.retired().count() <= self.config.limits.rules / 8 {
             return;
         }
-        if let Ok(carried) = enforcer.carried(&self.ids) {
+        if let Ok(carried) = enforcer.ids_in_use(&self.ids) {
             Arc::make_mut(&mut self.ids).release_retired(|id| carried.binary_search(&id).is_ok());
         }
     }

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 
 use bailey_config::Interface;
-use bailey_datapath::attach::change::{Change, Event};
+use bailey_datapath::attach::event::{InterfaceChange, InterfaceEvent};
 use bailey_datapath::attach::nft_guard::NftGuard;
-use bailey_datapath::{Datapath, with_uppers};
+use bailey_datapath::{Datapath, with_stacked};
 use bailey_source::Selection;
 
 use crate::closable::closable;
@@ -11,71 +11,80 @@ use crate::health::{self, Health};
 use crate::reconciler::{CommitReport, Refusal};
 
 /// Logs what happened to interfaces, and keeps the health in step.
-pub(crate) fn interfaces(events: &[Event], wanted: &[Interface], health: &Health) {
-    for Event { interface, change } in events {
+pub(crate) fn interfaces(events: &[InterfaceEvent], wanted: &[Interface], health: &Health) {
+    for InterfaceEvent { interface, change } in events {
         let mode = wanted.iter().find(|wanted| wanted.name == *interface);
         let xdp_mode = mode.map_or("", |wanted| wanted.mode.name());
         let subject = format!("interface {interface}");
         match change {
-            Change::Attached => tracing::info!(interface, xdp_mode, "attached"),
-            Change::Adopted => tracing::info!(interface, xdp_mode, "adopted: it was attached"),
-            Change::Replaced => {
+            InterfaceChange::Attached => tracing::info!(interface, xdp_mode, "attached"),
+            InterfaceChange::Adopted => {
+                tracing::info!(interface, xdp_mode, "adopted: it was attached")
+            }
+            InterfaceChange::Replaced => {
                 tracing::info!(interface, "attached programs replaced by this version's");
             }
-            Change::Unconfigured => tracing::warn!(
+            InterfaceChange::Unconfigured => tracing::warn!(
                 interface,
                 "detached: no longer configured; it is UNPROTECTED"
             ),
-            Change::Gone => tracing::error!(interface, "the interface is gone"),
-            Change::Renamed(now) => tracing::warn!(
+            InterfaceChange::Removed => tracing::error!(interface, "the interface is gone"),
+            InterfaceChange::Renamed(now) => tracing::warn!(
                 interface,
                 now,
                 "renamed; it stays protected, and the configuration names what is gone"
             ),
-            Change::Restored => tracing::info!(interface, "all is well again"),
-            Change::Uncounted(error) => {
+            InterfaceChange::Recovered => tracing::info!(interface, "all is well again"),
+            InterfaceChange::LossUncounted(error) => {
                 tracing::error!(interface, "{error}: losses are not counted")
             }
-            Change::Down => tracing::warn!(interface, "down"),
-            Change::Up => tracing::info!(interface, "up"),
-            Change::Refused(error) => tracing::error!("{error}"),
-            Change::Detached(hook) => tracing::error!(
+            InterfaceChange::Down => tracing::warn!(interface, "down"),
+            InterfaceChange::Up => tracing::info!(interface, "up"),
+            InterfaceChange::AttachFailed(error) => tracing::error!("{error}"),
+            InterfaceChange::Detached(hook) => tracing::error!(
                 interface,
                 hook,
                 "somebody has detached Bailey's program; packets passed unjudged until it is back"
             ),
-            Change::Overtaken(before) => tracing::error!(
+            InterfaceChange::Displaced(before) => tracing::error!(
                 interface,
                 before,
                 "programs were put before Bailey's and decided instead; it is in front again"
             ),
-            Change::PinnedAgain(pins) => {
+            InterfaceChange::PinsRestored(pins) => {
                 tracing::error!(pins, "somebody has removed pins; they are made again");
             }
         }
         match change {
-            Change::Detached(hook) => {
+            InterfaceChange::Detached(hook) => {
                 health.interfered("detached", format!("{hook} program of {interface}"));
             }
-            Change::Overtaken(before) => {
+            InterfaceChange::Displaced(before) => {
                 health.interfered("overtaken", format!("{interface}, by {before}"));
             }
-            Change::PinnedAgain(pins) => health.interfered("unpinned", format!("{pins} pins")),
+            InterfaceChange::PinsRestored(pins) => {
+                health.interfered("unpinned", format!("{pins} pins"))
+            }
             _ => {}
         }
         match change {
-            Change::Gone => health.problem(&subject, "there is no such interface"),
-            Change::Renamed(now) => health.problem(&subject, &format!("it is now named {now}")),
-            Change::Refused(error) | Change::Uncounted(error) => {
+            InterfaceChange::Removed => health.problem(&subject, "there is no such interface"),
+            InterfaceChange::Renamed(now) => {
+                health.problem(&subject, &format!("it is now named {now}"))
+            }
+            InterfaceChange::AttachFailed(error) | InterfaceChange::LossUncounted(error) => {
                 health.problem(&subject, &error.to_string());
             }
-            Change::Detached(hook) => {
+            InterfaceChange::Detached(hook) => {
                 health.problem(
                     &subject,
                     &format!("somebody has detached the {hook} program"),
                 );
             }
-            Change::Down | Change::Up | Change::Overtaken(_) | Change::PinnedAgain(_) => {}
+            InterfaceChange::Down
+            | InterfaceChange::Up
+            | InterfaceChange::Displaced(_)
+            | InterfaceChange::PinsRestored(_) => {}
             _ => health.solved(&subject),
         }
     }
@@ -106,7 +115,7 @@ pub(crate) fn guard(
 ) {
     const SUBJECT: &str = "guard";
     let Some(guard) = guard else { return };
-    let protected = with_uppers(&datapath.protected());
+    let protected = with_stacked(&datapath.filtered_interfaces());
     let kept = protected.and_then(|near| {
         let protected = near.into_keys().collect();
         guard.keep(closable(interfaces), protected)

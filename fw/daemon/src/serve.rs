@@ -5,7 +5,7 @@ use bailey_config::Config;
 use bailey_datapath::attach::nft_guard::NftGuard;
 use bailey_datapath::kernel::directory::make_public;
 use bailey_datapath::kernel::netlink::Monitor;
-use bailey_datapath::run_first;
+use bailey_datapath::set_realtime_priority;
 use bailey_state::lock::Lock;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -119,13 +119,13 @@ fn forward_interfaces(queue: &EventQueue, started: &Started) -> std::io::Result<
     const LOOK: Duration = Duration::from_millis(900);
     let monitor = Monitor::new()?;
     let changed = queue.interface_changes();
-    let guardian = started.datapath.guardian(&started.interfaces);
+    let guardian = started.datapath.hotplug_attacher(&started.interfaces);
     let guardian = guardian.unwrap_or_else(|error| {
         tracing::warn!(%error, "an interface that comes back is attached to later than it could be");
         None
     });
     thread::spawn(move || {
-        if let Err(error) = run_first() {
+        if let Err(error) = set_realtime_priority() {
             tracing::info!(
                 %error,
                 "no real-time priority: on a busy machine an interface that comes back stays open for longer"
@@ -133,7 +133,7 @@ fn forward_interfaces(queue: &EventQueue, started: &Started) -> std::io::Result<
         }
         while monitor.wait(LOOK).is_ok() {
             if let Some(guardian) = &guardian {
-                guardian.protect();
+                guardian.attach_new();
             }
             if !changed() {
                 break;
@@ -176,7 +176,7 @@ fn run_loop(
             None => health.solved(WRITTEN),
         }
         report::flood(started.datapath.flood_seconds(), &mut flooded);
-        let events = started.datapath.tend(&started.interfaces);
+        let events = started.datapath.reconcile(&started.interfaces);
         report::interfaces(&events, &started.interfaces, health);
         report::guard(
             &started.datapath,

@@ -10,8 +10,8 @@ use bailey_datapath::attach::nft_guard::{self, NftGuard};
 use bailey_datapath::flows::table::FlowTable;
 use bailey_datapath::kernel::netlink;
 use bailey_datapath::observe::counters::Counters;
-use bailey_datapath::observe::status::Loaded;
-use bailey_datapath::{Datapath, DatapathError, PinDir, protectors, with_uppers};
+use bailey_datapath::observe::status::DatapathStatus;
+use bailey_datapath::{Datapath, DatapathError, PinDir, protected_interfaces, with_stacked};
 use bailey_source::Selection;
 use bailey_state::lock::{Lock, LockError};
 use bailey_state::rule_ids::RuleNames;
@@ -41,7 +41,7 @@ pub(crate) fn report_not_started(config: &Config, error: &ServeError) {
     if matches!(error, ServeError::Locked(LockError::Held(..))) {
         return;
     }
-    if let Ok(loaded) = Loaded::read(&config.paths.pins)
+    if let Ok(loaded) = DatapathStatus::read(&config.paths.pins)
         && loaded.is_enforcing()
     {
         tracing::error!(
@@ -50,7 +50,7 @@ pub(crate) fn report_not_started(config: &Config, error: &ServeError) {
         );
     }
     let interfaces = config.interfaces().unwrap_or_default();
-    let protectors = match protectors() {
+    let protectors = match protected_interfaces() {
         Ok(protectors) => protectors,
         Err(error) => {
             tracing::error!("{error}; whether anything is enforced is not known");
@@ -105,12 +105,12 @@ pub(crate) fn guard(config: &Config, interfaces: &[Interface]) -> Result<Option<
         }
         return Ok(None);
     }
-    let protected = match Loaded::read(&config.paths.pins) {
-        Ok(loaded) => loaded.protected(),
+    let protected = match DatapathStatus::read(&config.paths.pins) {
+        Ok(loaded) => loaded.filtered_interfaces(),
         Err(DatapathError::NotLoaded(_)) => BTreeSet::new(),
         // Another version's, perhaps: the kernel still says what it protects.
         Err(_) => indices(
-            protectors()
+            protected_interfaces()
                 .unwrap_or_default()
                 .iter()
                 .map(|p| p.interface.as_str()),
@@ -119,7 +119,7 @@ pub(crate) fn guard(config: &Config, interfaces: &[Interface]) -> Result<Option<
     let mut guard = NftGuard::new(
         &config.paths.pins,
         closable(interfaces),
-        with_uppers(&protected).map_or(protected, |near| near.into_keys().collect()),
+        with_stacked(&protected).map_or(protected, |near| near.into_keys().collect()),
         config.settings().failsafe,
     );
     let made = guard.install();
@@ -140,7 +140,8 @@ pub(crate) fn start(
         error,
     };
     // Files first: an invalid policy is found without touching the kernel.
-    let enforcing = Loaded::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
+    let enforcing =
+        DatapathStatus::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
     let mut reconciler = Reconciler::new(config.clone(), known_ids(config), enforcing);
     let candidate = prepare(config, &mut reconciler);
     if !enforcing && let Err(refusal) = &candidate {
@@ -183,7 +184,7 @@ pub(crate) fn start(
         Err(refusal) => keep(&refusal, enforcing, options, health),
     }
     if config.warm_up > 0 && !datapath.is_attached() {
-        datapath.warm_up(config.warm_up);
+        datapath.start_warm_up(config.warm_up);
         tracing::warn!(
             seconds = config.warm_up,
             "WARM-UP: policy only observes; what it would drop passes, counted as warm-up"

@@ -32,16 +32,16 @@ impl SweepThread {
             let mut slices = 0_usize;
             while !stopped.load(Ordering::Relaxed) {
                 if slices.is_multiple_of(LOOK) {
-                    sweeper.set_scale();
-                    sweeper.set_receivers();
-                    sweeper.end_warm_up();
+                    sweeper.publish_timeout_scale();
+                    sweeper.publish_receiver_count();
+                    sweeper.clear_ended_warm_up();
                 }
 
                 sweeper.sweep(slice);
                 slices = slices.wrapping_add(1);
                 thread::sleep(PAUSE);
             }
-            sweeper.reset_scale();
+            sweeper.reset_timeout_scale();
         };
         let thread = thread::Builder::new().name("sweep".into()).spawn(work)?;
         Ok(Self {

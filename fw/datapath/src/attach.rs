@@ -1,5 +1,5 @@
 //! Attached programs: preflight, attaching, reconciliation, NIC settings, detaching. Uses
-//! `program`, `maps`, `kernel` and `settings`.
+//! `program`, `maps` and `kernel`.
 
 /// The programs on one interface, as a state machine.
 pub(crate) mod attachment;
@@ -15,6 +15,8 @@ pub mod event;
 pub(crate) mod hotplug;
 /// Creating and pinning of links.
 pub(crate) mod links;
+/// nftables table that closes configured interfaces without an attached program.
+pub mod nft_guard;
 /// NIC settings that are changed while programs are attached.
 pub(crate) mod nic_settings;
 /// The machine's own addresses.

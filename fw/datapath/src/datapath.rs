@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use bailey_compile::{RuleIds, Tables};
+use bailey_config::{Interface, Settings};
 use bailey_policy::Connection;
 
 use crate::attach::attachments::Attachments;
 use crate::attach::bridge;
-use crate::attach::event::{Interface, InterfaceEvent};
+use crate::attach::event::InterfaceEvent;
 use crate::attach::hotplug::HotplugAttacher;
 use crate::attach::stacked;
 use crate::blocks::Blocks;
@@ -25,7 +26,6 @@ use crate::program::entry::{EntryObject, Programs};
 use crate::program::frame;
 use crate::program::probe::{ProbeAnswer, probe_frame};
 use crate::program::test_run::TestRun;
-use crate::settings::Settings;
 
 /// The loaded programs. Pinned objects outlive it: flows, counters, the active generation and the
 /// attached programs stay in the kernel until [`detach`](crate::detach()).

@@ -12,6 +12,7 @@ use crate::flows::table::FlowTable;
 use crate::kernel::bpf;
 use crate::kernel::cpu::cpus;
 use crate::maps::control_word::ControlWord;
+use crate::maps::shape::rule_stride;
 use crate::maps::shared::SharedMaps;
 use crate::program::entry::EntryObject;
 use crate::program::generation::LoadedGeneration;
@@ -56,7 +57,7 @@ impl Installer<'_> {
     /// As [`Enforcer::install`].
     pub(crate) fn install(&mut self, tables: &Tables) -> Result<Committed, DatapathError> {
         let needed = tables.rules.end();
-        let available = self.entry.settings.rule_stride();
+        let available = rule_stride(&self.entry.settings);
         if needed > available {
             return Err(DatapathError::Unsupported(format!(
                 "the tables need {needed} rule counters, {available} were created"
@@ -127,11 +128,11 @@ impl Installer<'_> {
 
     /// Resets the counters of ids that the new generation assigns to other rules.
     fn reset_new_counters(&mut self, rules: &RuleIds) -> Result<(), DatapathError> {
-        let stride = self.entry.settings.rule_stride() as usize;
+        let stride = rule_stride(&self.entry.settings) as usize;
         let cpus = cpus()? as usize;
         let new = rules
             .iter()
-            .filter(|(id, key)| self.counted.owner(*id) != Some(key));
+            .filter(|(id, key)| self.counted.current_or_former_key(*id) != Some(key));
         for (id, _) in new {
             self.maps.limit_states.clear(id as usize);
             for cpu in 0..cpus {
@@ -146,7 +147,7 @@ impl Installer<'_> {
 /// The retired ids that flows in the table refer to.
 pub(crate) fn ids_in_use(flows: &FlowTable, ids: &RuleIds) -> Vec<u32> {
     let used = flows.rule_ids();
-    let retired = ids.resting().map(|(id, _)| id);
+    let retired = ids.retired().map(|(id, _)| id);
     retired.filter(|id| used.contains(id)).collect()
 }
 

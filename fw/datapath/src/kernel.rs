@@ -15,6 +15,8 @@ pub(crate) mod clsact;
 pub(crate) mod cpu;
 /// Directories that other users may not change.
 pub mod directory;
+/// Which mechanism carries the egress program: tcx or clsact.
+pub(crate) mod egress;
 /// Settings and capabilities of NICs.
 pub(crate) mod ethtool;
 /// Checks of the kernel's forwarding path besides the route.
@@ -26,4 +28,4 @@ pub(crate) mod mmap;
 /// Interfaces and addresses, by rtnetlink.
 pub mod netlink;
 /// Native or generic XDP.
-pub mod xdp_mode;
+pub(crate) mod xdp_mode;

@@ -8,8 +8,6 @@
 pub mod error;
 /// System calls and kernel objects.
 pub mod kernel;
-/// Sizes, timeouts and modes that are fixed when maps are created.
-pub mod settings;
 
 /// Maps: names, shapes, pins, and typed views.
 pub mod maps;
@@ -49,7 +47,3 @@ pub use kernel::ethtool::{Queues, link_speed, queues};
 pub use maps::control_word::ControlWord;
 pub use maps::pins::PinDir;
 pub use observe::protected::{Process, ProtectedInterface, protected_interfaces};
-pub use settings::{
-    EgressHook, Failsafe, Flood, Frames, OnPolicyChange, Settings, Timeouts, Topology, Tunnel,
-    TunnelKind,
-};

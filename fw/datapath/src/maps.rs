@@ -1,4 +1,4 @@
-//! Maps: names, shapes, pins, and typed views. Uses `kernel` and `settings`.
+//! Maps: names, shapes, pins, and typed views. Uses `kernel`.
 
 /// Prefixes in the form that the programs compare.
 pub(crate) mod cidr;
@@ -22,6 +22,8 @@ pub(crate) mod netns;
 pub(crate) mod pinned;
 /// The pin directory.
 pub mod pins;
+/// Sizes of maps that follow from settings.
+pub mod shape;
 /// The maps that programs, generations and this process share.
 pub(crate) mod shared;
 /// The list of maps and their sizes.

@@ -10,7 +10,6 @@ use bailey_config::{OnPolicyChange, Settings, Topology};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::frame::malformed::sctp_chunk;
-use bailey_datapath::{OnPolicyChange, Settings, Topology};
 use bailey_policy::{NetworkPolicy, Protocol, Rule, Snapshot};
 use harness::*;
 

@@ -12,7 +12,6 @@ use bailey_config::{OnPolicyChange, Settings};
 use bailey_datapath::Enforcer;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::test_run::TestRun;
-use bailey_datapath::{Enforcer, OnPolicyChange, Settings};
 use harness::*;
 
 const COMMITS: u32 = 1000;

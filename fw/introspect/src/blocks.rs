@@ -23,7 +23,7 @@ impl LiveState {
 pub(crate) fn block(block: &blocks::Block) -> api::Block {
     api::Block {
         prefix: short_prefix(&block.prefix),
-        remaining_seconds: block.seconds_left,
+        remaining_seconds: block.remaining_seconds,
         added: block.added,
         reason: block.note.clone(),
     }

@@ -145,12 +145,12 @@ impl FlowList {
         let descending = is_number(column) != self.query.reverse;
         // More than are wanted are cut off now and then, so that a short list needs little memory.
         let most = limit.saturating_mul(2).max(PIECE);
-        let taken = self.table.census().taken as usize;
+        let taken = self.table.census().used_slots as usize;
         let mut found: Vec<(u128, u32)> = Vec::with_capacity(most.min(taken));
         for flow in self.table.iter().filter(|flow| self.is_meant(flow)) {
             let key = sort_key(column, &flow, now, &ranks);
             let key = if descending { !key } else { key };
-            found.push((key, flow.place() as u32));
+            found.push((key, flow.slot_index() as u32));
             if found.len() >= most {
                 found.sort_unstable();
                 found.truncate(limit);

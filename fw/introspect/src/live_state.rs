@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bailey_compile::RuleIds;
 use bailey_config::Config;
 use bailey_control::api::{self, SCHEMA_VERSION};
-use bailey_datapath::maps::control::ControlWord;
-use bailey_datapath::observe::status::Loaded;
+use bailey_datapath::maps::control_word::ControlWord;
+use bailey_datapath::observe::status::DatapathStatus;
 use bailey_datapath::{DatapathError, PinDir};
 use bailey_policy::NetworkPolicy;
 use bailey_state::rule_ids::RuleNames;
@@ -60,8 +60,8 @@ impl LiveState {
         }
     }
 
-    pub(crate) fn loaded(&self) -> Result<Loaded, DatapathError> {
-        Loaded::read(&self.config.paths.pins)
+    pub(crate) fn loaded(&self) -> Result<DatapathStatus, DatapathError> {
+        DatapathStatus::read(&self.config.paths.pins)
     }
 
     pub(crate) fn stamp(&self) -> Result<api::Stamp, DatapathError> {

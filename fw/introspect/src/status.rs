@@ -1,12 +1,13 @@
 use bailey_bpf::abi;
 use bailey_config::{Guard, Topology};
 use bailey_control::api;
+use bailey_datapath::DatapathError;
 use bailey_datapath::attach::nft_guard;
 use bailey_datapath::blocks::Blocks;
-use bailey_datapath::flows::sweep::SCALE_START;
+use bailey_datapath::flows::sweep::SCALING_START_PERCENT;
 use bailey_datapath::flows::table::{Census, FlowTable};
-use bailey_datapath::observe::status::LoadedInterface;
-use bailey_datapath::{DatapathError, flow_slots};
+use bailey_datapath::maps::shape::flow_slots;
+use bailey_datapath::observe::status::InterfaceStatus;
 use bailey_state::rule_ids::RuleNames;
 
 use crate::blocks::block;
@@ -78,7 +79,7 @@ impl LiveState {
         problems
     }
 
-    fn interface(&self, loaded: &LoadedInterface) -> api::Interface {
+    fn interface(&self, loaded: &InterfaceStatus) -> api::Interface {
         let renamed = loaded.name_now.as_ref().filter(|now| **now != loaded.name);
         let link = match (&loaded.name_now, loaded.running) {
             (None, _) => "gone",
@@ -107,11 +108,11 @@ impl LiveState {
             false => census.slots / 2,
         };
         api::FlowTable {
-            slots_used: census.taken,
+            slots_used: census.used_slots,
             slots: census.slots,
             live_flows: census.live(),
             limit,
-            timeout_scaling_from: limit * SCALE_START / 100,
+            timeout_scaling_from: limit * SCALING_START_PERCENT / 100,
             timeout_percent: scale * 100 / u64::from(abi::SCALE_ONE),
         }
     }

@@ -153,16 +153,16 @@ fn tests(programs: &Programs) -> Result<Vec<Check>> {
 }
 
 /// How much a table holds is no matter of the kernel, and filling it takes an emulated machine a minute.
-const SAFETY: [&str; 2] = ["--skip", "a_hundred_thousand_blocks"];
+const SAFETY: [&str; 2] = ["--skip", "hundred_thousand_blocks_fit_and_apply"];
 
 /// Of the tests of floods and limits, those that use every helper: an emulated machine takes a minute for
 /// all.
 const FLOODS: [&str; 3] = [
     "--exact",
-    "a_client_that_answers_the_challenge_gets_in",
-    "a_syn_that_comes_again_later_gets_in",
+    "client_that_answers_the_challenge_is_admitted",
+    "retransmitted_syn_is_admitted",
 ];
-const LIMITS: [&str; 2] = ["--exact", "a_rule_opens_no_more_than_its_limit"];
+const LIMITS: [&str; 2] = ["--exact", "rule_admits_no_more_than_its_limit"];
 
 /// What every driver does: the feature, the program, and its test. Each in a process of its own: with the
 /// process goes what it has attached to a card.

@@ -150,7 +150,7 @@ pub(crate) fn fail(error: &DatapathError) -> Exit {
                  configuration, but for the failsafe; `bailey detach --yes-unfiltered` removes it"
             );
         }
-        for protector in bailey_datapath::protectors().unwrap_or_default() {
+        for protector in bailey_datapath::protected_interfaces().unwrap_or_default() {
             let protector = replace_control_chars(&protector.to_string());
             complain!("note: {protector}; --config names the Bailey to ask");
         }

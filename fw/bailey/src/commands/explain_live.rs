@@ -1,5 +1,5 @@
 use bailey_control::api::{self, LiveQuery, path};
-use bailey_datapath::attach::own::own_addresses;
+use bailey_datapath::attach::own_addresses::machine_addresses;
 use bailey_policy::{Connection, LinkScope, Snapshot, Verdict};
 use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
@@ -161,7 +161,7 @@ pub(super) fn know_machine(scope: &mut LinkScope) {
     if scope.bridge {
         return;
     }
-    if let Ok((own, broadcasts)) = own_addresses() {
+    if let Ok((own, broadcasts)) = machine_addresses() {
         scope.own = own;
         scope.broadcasts = broadcasts;
     }

@@ -133,7 +133,7 @@ fn doctor_grades_good_degraded_and_missing_setups() {
             9,
             "xdp_mode = \"native\"",
         ),
-        ("interfaces = [\"nope\"]", 10, "there is no such interface"),
+        ("interfaces = [\"nope\"]", 10, "no such interface"),
         ("", 0, "no interfaces"),
     ] {
         daemon::configure(lab.root(), top).unwrap();

@@ -13,7 +13,7 @@ use std::process::Output;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use bailey_datapath::kernel::{netlink, xsk};
+use bailey_datapath::kernel::{af_xdp, netlink};
 use bailey_lab::daemon::POLICIES;
 use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
@@ -59,7 +59,7 @@ pub fn lab() -> Lab {
 pub fn send_frames(namespace: &Namespace, interface: &'static str, frames: Vec<Vec<u8>>) {
     namespace.run(move || {
         let found = netlink::interface_by_name(interface).unwrap().unwrap();
-        let mut socket = xsk::Socket::open(found.index, 0, xsk::Copies::Always).unwrap();
+        let mut socket = af_xdp::Socket::open(found.index, 0, af_xdp::CopyPolicy::Always).unwrap();
         let mut left = frames.iter();
         let sent = socket.send(frames.len(), |room| {
             let frame = left.next().unwrap();

@@ -12,7 +12,8 @@ use bailey_config::{Flood, Frames, Settings, Topology};
 use bailey_config::{Interface, XdpMode};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
-use bailey_datapath::program::runner::Runner;
+use bailey_datapath::program::test_run::TestRun;
+use bailey_datapath::testing::DatapathTesting;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_lab::Namespace;
 use bailey_policy::{
@@ -88,7 +89,7 @@ fn expected(snapshot: &Snapshot, scope: &LinkScope, connection: &Connection) -> 
 }
 
 /// The reason under which the attached program counts a packet.
-fn counted(datapath: &Datapath, runner: &Runner, frame: &[u8]) -> u32 {
+fn counted(datapath: &Datapath, runner: &TestRun, frame: &[u8]) -> u32 {
     datapath.forget_flows().unwrap();
     let packets = || {
         let reasons = datapath.counters().unwrap().reasons();
@@ -140,7 +141,7 @@ fn compare(topology: Topology) {
     let settings = settings_of(topology, &scope);
     let pins = PinDir::private().unwrap();
     let mut datapath = Datapath::open(pins, settings, RuleIds::default()).unwrap();
-    let runner = datapath.runner().unwrap();
+    let runner = datapath.test_run().unwrap();
     // Packets of random snapshots; the NIC is attached after the first install.
     let mut random = TestRunner::new_with_rng(Config::default(), random_from(seed()));
     let mut met: BTreeMap<u32, usize> = BTreeMap::new();

@@ -3,8 +3,8 @@
 use std::thread::{self, sleep};
 use std::time::Duration;
 
+use bailey_datapath::kernel::af_xdp::{BATCH, CopyPolicy};
 use bailey_datapath::kernel::netlink;
-use bailey_datapath::kernel::xsk::{BATCH, Copies};
 use bailey_lab::Namespace;
 use bailey_reference::Generator;
 
@@ -25,7 +25,7 @@ pub(crate) fn send_random_frames(
             .unwrap()
             .index;
         let mut socket =
-            bailey_datapath::kernel::xsk::Socket::open(index, 0, Copies::Always).unwrap();
+            bailey_datapath::kernel::af_xdp::Socket::open(index, 0, CopyPolicy::Always).unwrap();
         let mut left = frames;
         while left > 0 {
             let sent = socket.send(BATCH.min(left), |room| {

@@ -1,9 +1,10 @@
 //! The programs on one interface. Holds links and state, and makes no decisions about other
 //! interfaces.
 
+use bailey_config::XdpMode;
+
 use crate::attach::event::{InterfaceChange, InterfaceEvent};
 use crate::kernel::link::Link;
-use crate::kernel::xdp_mode::XdpMode;
 
 /// State of the XDP program on an interface.
 ///

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use bailey_config::{Interface, Topology};
+
 use crate::attach::attachment::{Attachment, XdpPlan, XdpState};
-use crate::attach::event::{Interface, InterfaceChange, InterfaceEvent};
+use crate::attach::event::{InterfaceChange, InterfaceEvent};
 use crate::attach::links::{attach_egress, is_attached, program_by_id, replace_pin};
 use crate::attach::preflight::{Candidate, attach_xdp, check_kernel, preflight};
 use crate::attach::refusal::AttachStep;
@@ -17,13 +19,13 @@ use crate::kernel::egress;
 use crate::kernel::forwarding;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
+use crate::kernel::xdp_mode::xdp_flags;
 use crate::maps::hook::Hook;
 use crate::maps::interfaces::ForwardingChecks;
 use crate::maps::pins::{link_pin, parse_link_pin};
 use crate::maps::shared::SharedMaps;
 use crate::program::entry::EntryObject;
 use crate::program::handles::program_fd;
-use crate::settings::Topology;
 
 /// Attachments by ifindex. Their links are pinned, so dropping them detaches no program.
 #[derive(Debug, Default)]
@@ -213,7 +215,11 @@ impl Attachments {
             return Ok(false);
         }
         let program = self.program_to_attach(entry, maps, Hook::Tc)?;
-        let link = attach_egress(entry.settings.egress_hook, program.as_fd(), candidate)?;
+        let link = attach_egress(
+            egress::resolve(entry.settings.egress_hook),
+            program.as_fd(),
+            candidate,
+        )?;
         replace_pin(&link, link_pin(&maps.pins, Hook::Tc, index))?;
         let attachment = self.by_index.entry(index).or_default();
         attachment.name.clone_from(&interface.name);
@@ -266,7 +272,7 @@ impl Attachments {
         let (xdp, refusal) = match (created, previous) {
             (Ok(link), _) => (XdpState::Attached(link), None),
             (Err(error), None) => return Err(error),
-            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, mode.flags()) {
+            (Err(error), Some(mode)) => match Link::xdp(program.as_fd(), index, xdp_flags(mode)) {
                 Ok(link) => {
                     let unsupported_mode = wanted;
                     let degraded = XdpState::Degraded {

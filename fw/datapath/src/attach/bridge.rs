@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use aya::Btf;
 use aya::programs::BtfTracePoint;
 use aya::programs::links::FdLink;
+use bailey_config::Topology;
 
 use crate::attach::event::{InterfaceChange, InterfaceEvent};
 use crate::attach::nic_settings;
@@ -15,7 +16,6 @@ use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::maps::pins::TRACE;
 use crate::maps::shared::SharedMaps;
 use crate::program::entry::EntryObject;
-use crate::settings::Topology;
 
 /// Checks that both ports accept frames of the same size.
 pub(crate) fn check_ports(ports: &[InterfaceState]) -> Result<(), DatapathError> {

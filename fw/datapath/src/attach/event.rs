@@ -1,18 +1,6 @@
-//! Interfaces to attach to, and the events that the datapath reports about interfaces.
+//! Events that the datapath reports about interfaces.
 
 use crate::error::DatapathError;
-use crate::kernel::xdp_mode::XdpMode;
-
-/// An interface to attach to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// Name in this network namespace.
-    pub name: String,
-    /// XDP mode to attach in.
-    pub mode: XdpMode,
-    /// Whether it is external: packets received on it with an internal source address are spoofed.
-    pub external: bool,
-}
 
 /// Kind of a change of an interface.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use crate::attach::event::Interface;
+use bailey_config::{Interface, Topology};
+
 use crate::attach::links::{attach_egress, is_attached, replace_pin};
 use crate::attach::preflight::{attach_xdp, preflight};
 use crate::attach::stacked;
@@ -20,7 +21,6 @@ use crate::maps::pins::{PinDir, link_pin};
 use crate::maps::shared::SharedMaps;
 use crate::program::entry::EntryObject;
 use crate::program::handles::program_fd;
-use crate::settings::{EgressHook, Topology};
 
 /// The programs, and all that is needed to attach them to new interfaces.
 pub struct HotplugAttacher {
@@ -28,7 +28,7 @@ pub struct HotplugAttacher {
     tc: OwnedFd,
     pins: PathBuf,
     topology: Topology,
-    egress_hook: EgressHook,
+    egress: EgressKind,
     interfaces: Arc<InterfaceMap>,
     wanted: Vec<Interface>,
 }
@@ -51,7 +51,7 @@ impl HotplugAttacher {
             tc: program_fd(&entry.ebpf, Hook::Tc.entry_program())?,
             pins: pins.clone(),
             topology: entry.settings.topology,
-            egress_hook: entry.settings.egress_hook,
+            egress: egress::resolve(entry.settings.egress_hook),
             interfaces: Arc::clone(&maps.interfaces),
             wanted: wanted.to_vec(),
         }))
@@ -86,7 +86,7 @@ impl HotplugAttacher {
         let pin = link_pin(&pins, Hook::Tc, index);
         let known = Link::from_pin(&pin, index).ok();
         if self.topology != Topology::Bridge && !is_attached(known.as_ref(), index) {
-            let link = attach_egress(self.egress_hook, self.tc.as_fd(), &candidate)?;
+            let link = attach_egress(self.egress, self.tc.as_fd(), &candidate)?;
             replace_pin(&link, pin)?;
         }
         let link = attach_xdp(self.xdp.as_fd(), &candidate, false)?;

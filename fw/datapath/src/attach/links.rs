@@ -36,17 +36,17 @@ pub(crate) fn replace_pin(link: &Link, path: PathBuf) -> Result<(), DatapathErro
 /// # Errors
 /// If the interface refuses it.
 pub(crate) fn attach_egress(
-    hook: EgressHook,
+    kind: EgressKind,
     program: BorrowedFd<'_>,
     candidate: &Candidate<'_>,
 ) -> Result<Link, DatapathError> {
     let index = candidate.state.index;
-    let created = match hook {
-        EgressHook::Tcx => Link::tcx_egress(program, index),
-        EgressHook::Clsact => Link::clsact_egress(program, index),
+    let created = match kind {
+        EgressKind::Tcx => Link::tcx_egress(program, index),
+        EgressKind::Clsact => Link::clsact_egress(program, index),
     };
     created.map_err(|error| {
-        let step = AttachStep::Egress(hook);
+        let step = AttachStep::Egress(kind);
         refusal::explain(candidate.interface, &candidate.capabilities, step, &error)
     })
 }

@@ -2,14 +2,13 @@
 //! so that they outlive this process, and restored when it detaches.
 
 use bailey_bpf::abi;
-use bailey_config::Topology;
+use bailey_config::{Settings, Topology};
 
 use crate::attach::preflight::Candidate;
 use crate::error::DatapathError;
 use crate::kernel::ethtool;
 use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::maps::interfaces::InterfaceMap;
-use crate::settings::{Settings, Topology};
 
 fn refused(state: &InterfaceState, message: String) -> DatapathError {
     DatapathError::Interface {

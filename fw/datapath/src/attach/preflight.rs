@@ -6,13 +6,12 @@ use std::os::fd::BorrowedFd;
 use aya::util::KernelVersion;
 use bailey_config::{Interface, XdpMode};
 
-use crate::attach::event::Interface;
 use crate::attach::refusal::{self, AttachStep};
 use crate::error::DatapathError;
 use crate::kernel::ethtool::{self, NicCapabilities};
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
-use crate::kernel::xdp_mode::XdpMode;
+use crate::kernel::xdp_mode::xdp_flags;
 
 /// A configured interface that exists and has passed the checks.
 pub(crate) struct Candidate<'a> {
@@ -104,7 +103,7 @@ pub(crate) fn attach_xdp(
     let refused = |step: AttachStep, error: &io::Error| {
         refusal::explain(interface, capabilities, step, error)
     };
-    let create = || Link::xdp(program, state.index, interface.mode.flags());
+    let create = || Link::xdp(program, state.index, xdp_flags(interface.mode));
     let link = match create() {
         Err(error) if replace && is_occupied(&error) => {
             detach_foreign(state).map_err(|error| refused(AttachStep::RemoveForeign, &error))?;

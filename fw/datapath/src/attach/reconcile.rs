@@ -5,10 +5,11 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
+use bailey_config::{Interface, Topology};
 
 use crate::attach::attachment::{Attachment, XdpState};
 use crate::attach::attachments::Attachments;
-use crate::attach::event::{Interface, InterfaceChange, InterfaceEvent};
+use crate::attach::event::{InterfaceChange, InterfaceEvent};
 use crate::attach::links::{is_attached, replace_pin};
 use crate::attach::{bridge, own_addresses};
 use crate::error::DatapathError;
@@ -20,7 +21,6 @@ use crate::maps::pins::{link_pin, parse_link_pin};
 use crate::maps::shared::SharedMaps;
 use crate::program::entry::EntryObject;
 use crate::program::handles::program_fd;
-use crate::settings::{EgressHook, Topology};
 
 impl Attachments {
     /// Compares the attached programs with the configuration and repairs differences. Runs after
@@ -153,7 +153,7 @@ impl Attachments {
         maps: &SharedMaps,
     ) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
-        if entry.settings.egress_hook != EgressHook::Tcx {
+        if egress::resolve(entry.settings.egress_hook) != EgressKind::Tcx {
             return events;
         }
         for (&index, attachment) in &mut self.by_index {

@@ -4,14 +4,12 @@ use std::fmt;
 use std::io;
 
 use aya::programs::loaded_programs;
-use bailey_config::Interface;
+use bailey_config::{Interface, XdpMode};
 
-use crate::attach::event::Interface;
 use crate::error::DatapathError;
+use crate::kernel::egress::EgressKind;
 use crate::kernel::ethtool::NicCapabilities;
 use crate::kernel::netlink::{self, Which};
-use crate::kernel::xdp_mode::XdpMode;
-use crate::settings::EgressHook;
 
 /// The step of attaching that an interface refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +17,7 @@ pub(crate) enum AttachStep {
     /// Attaching the XDP program.
     Xdp(XdpMode),
     /// Attaching the egress program.
-    Egress(EgressHook),
+    Egress(EgressKind),
     /// Detaching another XDP program.
     RemoveForeign,
 }
@@ -29,8 +27,8 @@ impl fmt::Display for AttachStep {
         f.write_str(match self {
             Self::Xdp(XdpMode::Native) => "native XDP",
             Self::Xdp(XdpMode::Generic) => "generic XDP",
-            Self::Egress(EgressHook::Tcx) => "tcx egress",
-            Self::Egress(EgressHook::Clsact) => "clsact egress",
+            Self::Egress(EgressKind::Tcx) => "tcx egress",
+            Self::Egress(EgressKind::Clsact) => "clsact egress",
             Self::RemoveForeign => "removing the other program",
         })
     }

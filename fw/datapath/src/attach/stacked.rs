@@ -7,10 +7,8 @@ use std::io;
 use bailey_bpf::abi;
 use bailey_config::{Interface, Topology};
 
-use crate::attach::event::Interface;
 use crate::kernel::netlink::{self, Stacking, Which};
 use crate::maps::interfaces::{InterfaceMap, high_bits};
-use crate::settings::Topology;
 
 /// Updates the flags of stacked devices in the interface map. Without an answer of the kernel the
 /// flags stay; a packet that is then evaluated twice matches its own flow.
@@ -19,7 +17,7 @@ pub(crate) fn sync_flags(interfaces: &InterfaceMap, filtered: &BTreeSet<u32>) {
         return;
     };
     let stacked = stacked_devices(&links, filtered);
-    let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_JUDGED);
+    let flags = u64::from(abi::INTERFACE_UPPER | abi::INTERFACE_EVALUATED);
     for index in interfaces.stacked_indices() {
         if !stacked.contains(&index) {
             interfaces.store(index, 0);
@@ -179,7 +177,7 @@ mod tests {
         ];
         let wanted = |name: &str| Interface {
             name: name.to_owned(),
-            mode: crate::kernel::xdp_mode::XdpMode::Native,
+            mode: bailey_config::XdpMode::Native,
             external: true,
         };
         let names = |wanted: &[Interface]| {

@@ -19,7 +19,7 @@ use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 use crate::program::timeout_constants::by_state;
 
-/// Sweeps the flow table by the protocol of `flow_write.h`: the CPU or process that exchanges an
+/// Sweeps the flow table by the protocol of `insert.h`: the CPU or process that exchanges an
 /// entry's meta word for BUSY owns the entry.
 ///
 /// Without a sweeper packets are still handled correctly for a while, because an expired flow is
@@ -54,7 +54,7 @@ const EPOCH_LAG: u32 = 1 << 16;
 
 const META_LOCKED: u64 = abi::META_LOCKED as u64;
 
-/// `idle_time` of flow.h: a timeout in ticks, scaled.
+/// `scaled_timeout` of flow.h: a timeout in ticks, scaled.
 fn scaled_timeout(ticks: u32, scale: u64) -> u64 {
     let one = u64::from(abi::SCALE_ONE);
     u64::from(ticks) * scale / one + ((one - scale) >> 6)

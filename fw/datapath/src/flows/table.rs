@@ -70,11 +70,11 @@ impl Flow {
 }
 
 /// Slots per bucket.
-pub(crate) const SLOTS: usize = abi::FLOW_LANES as usize;
+pub(crate) const SLOTS: usize = abi::FLOW_SLOTS as usize;
 
 /// Offset of an entry in its bucket.
 pub(crate) const fn entry_offset(slot: usize) -> usize {
-    offset_of!(abi::flow_bucket, lane) + slot * size_of::<abi::flow_entry>()
+    offset_of!(abi::flow_bucket, entry) + slot * size_of::<abi::flow_entry>()
 }
 
 /// Offset of an entry's meta word in its bucket.

@@ -79,7 +79,7 @@ fn owned(fd: libc::c_long) -> OwnedFd {
 
 impl Link {
     /// Attaches an XDP program; `mode` are the flags of
-    /// [`XdpMode::flags`](crate::kernel::xdp_mode::XdpMode::flags).
+    /// [`XdpMode::flags`](bailey_config::XdpMode::flags).
     pub(crate) fn xdp(program: BorrowedFd<'_>, ifindex: u32, mode: u32) -> io::Result<Self> {
         Self::create(program, ifindex, BPF_XDP, mode)
     }

@@ -151,7 +151,7 @@ impl InterfaceMap {
 
     /// Records whether XDP filters the packets that an interface receives.
     pub(crate) fn set_filtered(&self, index: u32, filtered: bool) {
-        let flag = u64::from(abi::INTERFACE_JUDGED);
+        let flag = u64::from(abi::INTERFACE_EVALUATED);
         let word = self.load(index) & !flag;
         if word != 0 {
             self.store(index, if filtered { word | flag } else { word });
@@ -175,7 +175,7 @@ impl InterfaceMap {
     /// Records whether an interface is external: internal source addresses received on it are
     /// spoofed.
     pub(crate) fn set_external(&self, index: u32, external: bool) {
-        self.set_flag(index, abi::INTERFACE_OUTSIDE, external);
+        self.set_flag(index, abi::INTERFACE_EXTERNAL, external);
     }
 
     /// Router: records the checks that the kernel makes on packets received on an interface.

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use crate::attach::event::Interface;
+use bailey_config::{EgressHook, Interface, Settings, Topology, XdpMode};
+
 use crate::attach::preflight::{check_kernel, preflight};
 use crate::kernel::bpf::grace_period;
+use crate::kernel::egress;
 use crate::kernel::forwarding::{filters_reverse_path, has_ipsec_policy};
-use crate::kernel::xdp_mode::XdpMode;
 use crate::maps::pins::PinDir;
 use crate::observe::status::xdp_program_of;
 
@@ -90,7 +91,9 @@ fn egress(settings: &Settings) -> Finding {
     let has_tcx = egress::has_tcx();
     match (settings.topology, settings.egress_hook) {
         (Topology::Bridge, _) => Finding::new(subject, Grade::Fine, "not needed by a bridge", ""),
-        (_, EgressHook::Tcx) if has_tcx => Finding::new(subject, Grade::Fine, "tcx", ""),
+        (_, EgressHook::Tcx | EgressHook::Auto) if has_tcx => {
+            Finding::new(subject, Grade::Fine, "tcx", "")
+        }
         (_, EgressHook::Tcx) => Finding::new(
             subject,
             Grade::Missing,
@@ -114,7 +117,7 @@ fn egress(settings: &Settings) -> Finding {
 /// The kernel generates SYN cookies for programs only if it generates them for every SYN.
 fn syn_cookies(settings: &Settings) -> Finding {
     let subject = "SYN cookies";
-    if settings.topology == Topology::Bridge || !settings.flood.defend {
+    if settings.topology == Topology::Bridge || !settings.flood.enabled {
         return Finding::new(subject, Grade::Fine, "not needed", "");
     }
     let path = "/proc/sys/net/ipv4/tcp_syncookies";

@@ -14,7 +14,6 @@ use crate::flows::flood::flood_seconds;
 use crate::kernel::clock::Ticks;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, Which};
-use crate::kernel::xdp_mode::XdpMode;
 use crate::maps::control_word::{ControlMap, ControlWord};
 use crate::maps::hook::Hook;
 use crate::maps::interfaces;

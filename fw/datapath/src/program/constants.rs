@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use aya::EbpfLoader;
 use bailey_bpf::object;
 use bailey_compile::Tables;
+use bailey_config::{OnPolicyChange, Settings, Topology};
 
 use crate::kernel::clock::ticks_of_seconds;
 use crate::maps::control_word::ControlWord;
@@ -18,7 +19,6 @@ use crate::program::flood_constants::FloodConstants;
 use crate::program::jiffies::Jiffies;
 use crate::program::parser_constants::ParserConstants;
 use crate::program::timeout_constants::by_state;
-use crate::settings::{OnPolicyChange, Settings, Topology};
 
 /// Constants that settings determine. Entry and policy objects are given the same values.
 pub(crate) struct Constants(Vec<Constant>);
@@ -27,17 +27,20 @@ impl Constants {
     pub(crate) fn new(settings: &Settings) -> Self {
         let is = |topology| u32::from(settings.topology == topology);
         let mut constants = vec![
-            Constant::required("FLOW_BUCKET_BITS", settings.bucket_bits()),
-            Constant::required("RULE_STRIDE", settings.rule_stride()),
-            Constant::required("SOURCE_LIMIT", settings.source_flows),
+            Constant::required("FLOW_BUCKET_BITS", bucket_bits(&settings)),
+            Constant::required("RULE_STRIDE", rule_stride(&settings)),
+            Constant::required("SOURCE_LIMIT", settings.flows_per_source),
             Constant::required("TIMEOUTS", by_state(&settings.timeouts)),
             Constant::optional("FLOW_COUNTERS", u32::from(settings.flow_counters)),
-            Constant::optional("LAST_RESORT", ticks_of_seconds(settings.last_resort)),
+            Constant::optional(
+                "EVICT_LIVE_AFTER",
+                ticks_of_seconds(settings.evict_live_after_seconds),
+            ),
             Constant::optional("BRIDGE", is(Topology::Bridge)),
             Constant::optional("ROUTER", is(Topology::Router)),
             Constant::optional("CLOCK_OFFSET", settings.clock_offset),
         ];
-        constants.extend(ParserConstants::new(&settings.frames, &settings.inside).list());
+        constants.extend(ParserConstants::new(&settings.frames, &settings.internal).list());
         constants.extend(FloodConstants::new(settings).list());
         Self(constants)
     }
@@ -131,7 +134,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use ::object::{Object, ObjectSection, ObjectSymbol};
-    use bailey_compile::{Limits, RuleIds, compile};
+    use bailey_compile::{CompileLimits, RuleIds, compile};
 
     use super::*;
 
@@ -149,7 +152,7 @@ mod tests {
     fn every_constant_is_declared_and_set() {
         let settings = Settings::default();
         let snapshot = bailey_policy::Snapshot::default();
-        let tables = compile(&snapshot, &RuleIds::default(), &Limits::default()).unwrap();
+        let tables = compile(&snapshot, &RuleIds::default(), &CompileLimits::default()).unwrap();
         let jiffies = Jiffies {
             nanoseconds: 1,
             begin: 0,

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use aya::maps::{MapData, ProgramArray};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
+use bailey_config::Settings;
 
 use crate::error::{DatapathError, unusable};
 use crate::kernel::capabilities;
@@ -19,7 +20,6 @@ use crate::program::constants::{Constants, EntryConstants, build_number};
 use crate::program::failsafe_image;
 use crate::program::handles::{classifier, xdp};
 use crate::program::jiffies::Jiffies;
-use crate::settings::Settings;
 
 /// The loaded entry programs and the settings that they were loaded with.
 pub(crate) struct EntryObject {

@@ -3,8 +3,8 @@
 use bailey_bpf::{TokenBucket, abi};
 use bailey_config::Settings;
 
+use crate::maps::shape::flow_slots;
 use crate::program::constant::Constant;
-use crate::settings::Settings;
 
 /// Least automatic limit, in new flows per second: a small table still serves clients.
 const AUTOMATIC_MIN: u64 = 1000;

@@ -8,7 +8,6 @@ use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
 use bailey_compile::Tables;
 use bailey_compile::tables::TableImage;
-use bailey_config::OnPolicyChange;
 
 use crate::error::DatapathError;
 use crate::maps::control_word::ControlWord;

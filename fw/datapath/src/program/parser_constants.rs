@@ -1,12 +1,12 @@
 //! Settings of the frame parser as load-time constants.
 
 use bailey_bpf::abi;
+use bailey_config::{Frames, Tunnel, TunnelKind};
 use bytemuck::Zeroable;
 use ipnet::IpNet;
 
 use crate::maps::cidr::CidrWords;
 use crate::program::constant::Constant;
-use crate::settings::{Frames, Tunnel, TunnelKind};
 
 /// The constants of [`Frames`], padded to the sizes of the C arrays.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct ParserConstants {
     tunnel_peer_count: u32,
     tunnel_peers: [abi::tunnel_peer; abi::TUNNEL_PEERS_MAX as usize],
     inside_count: u32,
-    inside: [abi::inside_prefix; abi::INSIDE_MAX as usize],
+    inside: [abi::internal_prefix; abi::INTERNAL_MAX as usize],
     group_count: u32,
     groups: [abi::group_prefix; abi::GROUPS_MAX as usize],
     link_service_count: u32,
@@ -73,7 +73,7 @@ impl ParserConstants {
         }
         for (to, &prefix) in self.inside.iter_mut().zip(inside) {
             let words = CidrWords::from(prefix);
-            *to = abi::inside_prefix {
+            *to = abi::internal_prefix {
                 addr_be: words.addr_be,
                 mask_be: words.mask_be,
                 kind: words.kind.into(),
@@ -117,8 +117,8 @@ impl ParserConstants {
             Constant::optional("TUNNEL_KINDS", self.tunnel_kinds),
             Constant::optional("TUNNEL_PEER_COUNT", self.tunnel_peer_count),
             Constant::optional("TUNNEL_PEERS", self.tunnel_peers),
-            Constant::optional("INSIDE_COUNT", self.inside_count),
-            Constant::optional("INSIDE", self.inside),
+            Constant::optional("INTERNAL_COUNT", self.inside_count),
+            Constant::optional("INTERNAL", self.inside),
             // Of policy programs.
             Constant::optional("GROUP_COUNT", self.group_count),
             Constant::optional("GROUPS", self.groups),

@@ -28,7 +28,7 @@ impl ProbeAnswer {
 
 impl From<abi::probe_answer> for ProbeAnswer {
     fn from(answer: abi::probe_answer) -> Self {
-        let evaluated = answer.steps & abi::PROBE_JUDGED != 0;
+        let evaluated = answer.steps & abi::PROBE_EVALUATED != 0;
         Self {
             passes: answer.verdict == abi::VERDICT_PASS,
             reason: answer.reason,

@@ -25,7 +25,7 @@ fn table_is_consistent_after_concurrent_operations() {
             timeouts,
             ..settings(flows)
         });
-        let evictions = || h.event(FLOW_EVICTED_HALF_OPEN) + h.event(FLOW_EVICTED_OVER);
+        let evictions = || h.event(FLOW_EVICTED_HALF_OPEN) + h.event(FLOW_EVICTED_CLOSED);
         let wanted = if clients > 2 * flows { EVICTIONS } else { 0 };
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {

@@ -17,9 +17,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bailey_bpf::abi::*;
+use bailey_config::{Settings, Timeouts};
 use bailey_datapath::flows::sweep::Sweeper;
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::{Datapath, PinDir, Settings, Timeouts};
+use bailey_datapath::{Datapath, PinDir};
 use harness::*;
 
 fn settings(flows: u32) -> Settings {

@@ -8,7 +8,7 @@ fn new_flow_is_inserted_at_half_fill() {
     const FLOWS: u32 = 1 << 16;
     const NEW: u32 = 300_000;
     let h = Harness::new(Settings {
-        source_flows: 0,
+        flows_per_source: 0,
         ..settings(FLOWS)
     });
     for n in 0..FLOWS {
@@ -87,7 +87,7 @@ fn flows_over_the_source_limit_stay_evictable() {
     for (greedy, other) in [("10.2.0.9", "10.2.0.10"), ("fd02::9", "fd02:0:0:1::9")] {
         let family = usize::from(greedy.contains(':'));
         let h = Harness::new(Settings {
-            source_flows: LIMIT,
+            flows_per_source: LIMIT,
             ..settings(4096)
         });
         let pod = POD[family];
@@ -136,7 +136,7 @@ fn flows_over_the_source_limit_stay_evictable() {
 #[ignore = "needs root and BPF"]
 fn idlest_flow_is_evicted_before_refusing_new() {
     let h = Harness::new(Settings {
-        last_resort: 1,
+        evict_live_after_seconds: 1,
         ..settings(8)
     });
     for n in 0..16 {
@@ -161,7 +161,7 @@ fn idlest_flow_is_evicted_before_refusing_new() {
 #[ignore = "needs root and BPF"]
 fn failsafe_passes_when_the_table_is_full() {
     let h = Harness::new(Settings {
-        failsafe: vec![bailey_datapath::Failsafe {
+        failsafe: vec![bailey_config::Failsafe {
             cidr: "10.2.99.0/24".parse().unwrap(),
             protocol: bailey_policy::Protocol::TCP,
             port: 22,

@@ -143,7 +143,7 @@ fn upgrade_keeps_every_flow() {
         h,
         &pins,
         Settings {
-            last_resort: 77,
+            evict_live_after_seconds: 77,
             ..settings(4096)
         },
     );

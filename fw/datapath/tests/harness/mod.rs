@@ -15,7 +15,8 @@ use std::sync::Mutex;
 use std::thread::panicking;
 
 use bailey_bpf::abi::*;
-use bailey_compile::{Limits, RuleIds, RuleKey, Tables, compile};
+use bailey_compile::{CompileLimits, RuleIds, RuleKey, Tables, compile};
+use bailey_config::{Flood, Settings};
 use bailey_datapath::flows::count::TrafficCount;
 use bailey_datapath::flows::table::Flow;
 use bailey_datapath::maps::hook::Hook;
@@ -23,7 +24,7 @@ use bailey_datapath::observe::counters::RuleCount;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::test_run::TestRun;
 pub use bailey_datapath::testing::DatapathTesting;
-use bailey_datapath::{Datapath, Enforcer, Flood, PinDir, Settings};
+use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_policy::{
     Direction, Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer,
     PolicyRef, PortMatch, PortRange, PortSpec, Protocol, Rule, RuleRef, Selector, Snapshot,

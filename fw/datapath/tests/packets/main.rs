@@ -26,12 +26,12 @@ mod vlan;
 use std::net::IpAddr;
 
 use bailey_bpf::abi::*;
+use bailey_config::{Frames, Settings, Timeouts, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::frame::malformed::{
     Fragment, TcpSegment, ethernet, fragment, ipv6_chain, sctp_chunk, tagged,
 };
-use bailey_datapath::{Frames, Settings, Timeouts, Topology, Tunnel, TunnelKind};
 use bailey_policy::{Protocol, Snapshot};
 use harness::*;
 

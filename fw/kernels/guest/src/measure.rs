@@ -8,8 +8,9 @@ use bailey_compile::{CompileLimits, RuleIds, Tables, compile};
 use bailey_config::{Frames, OnPolicyChange, Settings, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
-use bailey_datapath::program::frame::odd::{Fragment, fragment, ipv6_chain, tagged};
-use bailey_datapath::program::runner::Runner;
+use bailey_datapath::program::frame::malformed::{Fragment, fragment, ipv6_chain, tagged};
+use bailey_datapath::program::test_run::TestRun;
+use bailey_datapath::testing::DatapathTesting;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_kernels::plan::VALUE;
 use bailey_lab::interface_of_slot;
@@ -269,7 +270,7 @@ fn fixtures() -> Vec<Fixture> {
     fixtures
 }
 
-fn passed(runner: &Runner, hook: Hook, frame: &[u8]) -> Result<bool> {
+fn passed(runner: &TestRun, hook: Hook, frame: &[u8]) -> Result<bool> {
     const XDP_PASS: u32 = 2;
     let code = runner.run(hook, frame, 1)?;
     Ok(match hook {
@@ -283,7 +284,7 @@ fn packets() -> Result<()> {
     const REPEAT: u32 = 2000;
     // One for all: where instructions are counted, the verifier's take minutes.
     let datapath = open(Settings::default())?;
-    let runner = datapath.runner()?;
+    let runner = datapath.test_run()?;
     let counted = || -> Result<u64> {
         let reasons = datapath.counters()?.reasons();
         ensure!(
@@ -308,7 +309,7 @@ fn packets() -> Result<()> {
             "{}: passes is {passes}",
             fixture.name
         );
-        let cost = runner.time(fixture.hook, &fixture.frame, REPEAT)?;
+        let cost = runner.measure(fixture.hook, &fixture.frame, REPEAT)?;
         record(&fixture.name, cost);
         let counted = counted().context(fixture.name.clone())? - earlier;
         let sent = fixture.before.len() as u64 + 1 + u64::from(REPEAT);

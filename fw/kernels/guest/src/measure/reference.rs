@@ -6,7 +6,7 @@ use aya::maps::{HashMap, LpmTrie, MapData, lpm_trie::Key};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use bailey_datapath::program::frame;
-use bailey_datapath::program::runner;
+use bailey_datapath::program::test_run;
 use bailey_policy::Protocol;
 
 use super::{ACK, CLIENT, POD, STRANGER, SYN, ip, record};
@@ -90,7 +90,7 @@ where
 
 /// What it makes of a frame must be what Bailey does.
 fn measured(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, action: u32) -> Result<u32> {
-    let (code, cost) = runner::time(program, frame, repeat)?;
+    let (code, cost) = test_run::measure(program, frame, repeat)?;
     ensure!(code == action, "returns {code}, not {action}");
     Ok(cost)
 }
