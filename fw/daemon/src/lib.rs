@@ -4,10 +4,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+/// Answers of the control socket.
+mod api;
 /// Names of interfaces that the guard closes.
 mod closable;
-/// Answers of the control socket.
-mod control;
 /// Why the daemon did not start.
 mod error;
 /// Problems, warnings and interference that `status` shows.
@@ -19,7 +19,7 @@ pub mod logging;
 /// Options of one run.
 mod options;
 /// From files to an installed generation.
-pub mod reconciler;
+pub mod reconcile;
 /// Log lines about interfaces, generations and floods.
 mod report;
 /// The daemon's life: start, loop, stop.

@@ -8,7 +8,7 @@ use bailey_source::Selection;
 
 use crate::closable::closable;
 use crate::health::{self, Health};
-use crate::reconciler::{CommitReport, Refusal};
+use crate::reconcile::{CommitReport, Refusal};
 
 /// Logs what happened to interfaces, and keeps the health in step.
 pub(crate) fn interfaces(events: &[InterfaceEvent], wanted: &[Interface], health: &Health) {

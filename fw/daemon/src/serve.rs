@@ -14,11 +14,11 @@ use signal_hook::iterator::Signals;
 use crate::error::ServeError;
 use crate::health::{self, Health};
 use crate::options::RunOptions;
-use crate::reconciler::Outcome;
+use crate::reconcile::Outcome;
 use crate::start::{Started, guard, report_not_started, start, wait_for_interfaces};
 use crate::sweep::SweepThread;
 use crate::wake::{EventQueue, Input, Wake};
-use crate::{control, report};
+use crate::{api, report};
 
 /// Enforces the policies and follows their files until a signal asks to stop. Attached programs stay
 /// attached.
@@ -55,7 +55,7 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     if let Err(error) = forward_interfaces(&queue, &started) {
         tracing::warn!(%error, "no interface events; interfaces are polled instead");
     }
-    if let Err(error) = control::start(config, health.clone(), started.reconciler.known_rules()) {
+    if let Err(error) = api::start(config, health.clone(), started.reconciler.known_rules()) {
         let socket = config.paths.socket();
         tracing::error!("{}: {error}; no control socket", socket.display());
         health.problem("control socket", &error.to_string());

@@ -21,7 +21,7 @@ use crate::error::ServeError;
 use crate::health::Health;
 use crate::lockout;
 use crate::options::RunOptions;
-use crate::reconciler::{Candidate, Outcome, Reconciler, Refusal};
+use crate::reconcile::{Candidate, Outcome, Reconciler, Refusal};
 use crate::report;
 use crate::wake::EventQueue;
 
