@@ -1,9 +1,11 @@
+//! Errors that end the start of the daemon. The command line maps them to exit codes.
+
 use std::io;
 
 use bailey_datapath::DatapathError;
 use bailey_state::lock::LockError;
 
-/// Why the daemon did not start, or stopped before it enforced anything.
+/// The reason why the daemon did not start, or stopped before it installed a generation.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The configuration names no usable set of interfaces.
@@ -24,8 +26,8 @@ pub enum ServeError {
     /// The nftables guard could not be changed.
     #[error("{0}")]
     Guard(String),
-    /// A signal asked to stop while the daemon waited for interfaces.
-    #[error("asked to stop while waiting for interfaces")]
+    /// A signal requested a stop while the daemon waited for interfaces.
+    #[error("received a stop signal while waiting for interfaces")]
     Stopped,
     /// The kernel refused the first generation.
     #[error("{0}")]

@@ -1,3 +1,6 @@
+//! The daemon's own state for `status`: problems, warnings and interference. Not the state of the
+//! kernel.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -5,34 +8,41 @@ use std::time::Instant;
 use bailey_clock::now;
 use bailey_control::api;
 
-/// What the daemon knows of itself, shared with whoever answers questions.
+/// State that the loop writes and the control socket reads. Clones share the content.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub(crate) struct Health {
     shared: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
 struct State {
     started: Instant,
+    /// Time of the latest commit.
     committed: Option<Instant>,
+    /// One text per subject.
     problems: BTreeMap<String, String>,
+    /// Warnings of the latest commit.
     warnings: Vec<String>,
-    interference: BTreeMap<&'static str, (u64, Instant, String)>,
+    /// By kind.
+    interference: BTreeMap<&'static str, Interference>,
     failsafe: Option<Vec<String>>,
 }
 
-/// What a problem is about, when it is about policy.
-pub const POLICY: &str = "policy";
-
-impl Default for Health {
-    fn default() -> Self {
-        Self::new()
-    }
+/// Interference of one kind.
+#[derive(Debug)]
+struct Interference {
+    count: u64,
+    last: Instant,
+    /// Object of the latest one.
+    text: String,
 }
 
+/// Subject of problems with policy files.
+pub(crate) const POLICY: &str = "policy";
+
 impl Health {
-    /// A daemon that has just started.
-    pub fn new() -> Self {
+    /// The state of a daemon that starts now.
+    pub(crate) fn new() -> Self {
         Self {
             shared: Arc::new(Mutex::new(State {
                 started: now(),
@@ -45,75 +55,72 @@ impl Health {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is one assignment: whoever panicked left it whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change is a single assignment, so a panic leaves the state consistent.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A generation was committed, with these warnings about its policies.
-    pub fn committed(&self, warnings: &[String]) {
-        let mut state = self.state();
+    /// Records a commit and the warnings about its policies.
+    pub(crate) fn record_commit(&self, warnings: &[String]) {
+        let mut state = self.lock();
         state.committed = Some(now());
         state.warnings = warnings.to_vec();
     }
 
-    /// What passes whatever policy says; `None` if that is not known.
-    pub fn set_failsafe(&self, failsafe: Option<Vec<String>>) {
-        self.state().failsafe = failsafe;
+    /// Sets the active failsafe entries; `None` if they are not known.
+    pub(crate) fn set_failsafe(&self, failsafe: Option<Vec<String>>) {
+        self.lock().failsafe = failsafe;
     }
 
-    /// Somebody did this to what is attached or pinned, and it is set right.
-    pub fn interfered(&self, kind: &'static str, what: String) {
-        let mut state = self.state();
-        let count = state.interference.get(kind).map_or(0, |(count, ..)| *count);
-        state.interference.insert(kind, (count + 1, now(), what));
+    /// Counts interference by another process with attached programs or pins, which Bailey has
+    /// repaired.
+    pub(crate) fn record_interference(&self, kind: &'static str, text: String) {
+        let mut state = self.lock();
+        let count = state.interference.get(kind).map_or(0, |known| known.count) + 1;
+        let last = now();
+        let interference = Interference { count, last, text };
+        state.interference.insert(kind, interference);
     }
 
-    /// Something is wrong with a subject until [`Self::solved`].
-    pub fn problem(&self, subject: &str, message: &str) {
-        // Errors of the datapath name their interface themselves.
+    /// Sets the problem of a subject; it lasts until [`Self::clear_problem`].
+    pub(crate) fn set_problem(&self, subject: &str, message: &str) {
+        // Errors of the datapath already begin with their interface.
         let text = match message.strip_prefix(subject) {
             Some(rest) if rest.starts_with(':') => message.to_owned(),
             _ => format!("{subject}: {message}"),
         };
-        self.state().problems.insert(subject.to_owned(), text);
+        self.lock().problems.insert(subject.to_owned(), text);
     }
 
-    /// Nothing is wrong with a subject any more.
-    pub fn solved(&self, subject: &str) {
-        self.state().problems.remove(subject);
+    /// Removes the problem of a subject, if it has one.
+    pub(crate) fn clear_problem(&self, subject: &str) {
+        self.lock().problems.remove(subject);
     }
 
-    /// What is wrong with a subject.
-    pub fn of(&self, subject: &str) -> Option<String> {
-        self.state().problems.get(subject).cloned()
+    /// The problem of a subject.
+    pub(crate) fn problem_of(&self, subject: &str) -> Option<String> {
+        self.lock().problems.get(subject).cloned()
     }
 
-    /// In the words of the API.
-    pub fn report(&self) -> api::Daemon {
-        let state = self.state();
+    /// The state as an API value.
+    pub(crate) fn to_api(&self) -> api::Daemon {
+        let state = self.lock();
+        let interference = state.interference.iter();
+        let interference = interference.map(|(kind, known)| api::Interference {
+            kind: (*kind).to_owned(),
+            count: known.count,
+            last_seconds_ago: (now() - known.last).as_secs(),
+            last: known.text.clone(),
+        });
+        let warnings = state.warnings.iter().take(api::STATUS_WARNINGS);
         api::Daemon {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: (now() - state.started).as_secs(),
             committed_seconds_ago: state.committed.map(|at| (now() - at).as_secs()),
             problems: state.problems.values().cloned().collect(),
-            interference: state
-                .interference
-                .iter()
-                .map(|(kind, (count, at, what))| api::Interference {
-                    kind: (*kind).to_owned(),
-                    count: *count,
-                    last_seconds_ago: (now() - *at).as_secs(),
-                    last: what.clone(),
-                })
-                .collect(),
-            warnings: state
-                .warnings
-                .iter()
-                .take(api::STATUS_WARNINGS)
-                .cloned()
-                .collect(),
+            interference: interference.collect(),
+            warnings: warnings.cloned().collect(),
             failsafe: state.failsafe.clone(),
         }
     }

@@ -1,24 +1,28 @@
-//! The daemon: reads, compiles and installs policies whenever files change, and keeps interfaces attached.
-//! Knows no command line, prints nothing and picks no exit code: it logs, and returns [`ServeError`].
+//! The daemon: reads, compiles and installs policies whenever files change, and keeps interfaces
+//! attached. Parses no command line, prints nothing and chooses no exit code: it logs, and returns
+//! [`ServeError`].
+//!
+//! [`serve`] runs the loop: `wake/` tells when to act, `reconcile/` turns files into the active
+//! generation, and `bailey_datapath` keeps interfaces attached.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 /// Answers of the control socket.
 mod api;
-/// Names of interfaces that the guard closes.
-mod closable;
-/// Why the daemon did not start.
+/// Errors that end the start.
 mod error;
+/// The nftables guard: which interfaces it closes.
+mod guard;
 /// Problems, warnings and interference that `status` shows.
-pub mod health;
+mod health;
 /// Checks whether a policy set would cut off the operator's SSH session.
 pub mod lockout;
 /// Structured log lines.
 pub mod logging;
 /// Options of one run.
 mod options;
-/// From files to an installed generation.
+/// From policy files to the active generation.
 pub mod reconcile;
 /// Log lines about interfaces, generations and floods.
 mod report;
@@ -29,7 +33,7 @@ mod start;
 /// The sweeper's thread.
 mod sweep;
 /// Events that wake the loop: files, interfaces, signals.
-pub mod wake;
+mod wake;
 
 pub use error::ServeError;
 pub use options::RunOptions;

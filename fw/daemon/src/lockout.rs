@@ -1,3 +1,6 @@
+//! Lock-out check: evaluates the operator's own SSH session against a policy set. Advises; never
+//! blocks an installation.
+
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,15 +11,15 @@ use bailey_policy::{Connection, Decider, Protocol, Snapshot, oracle};
 /// An SSH session into this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SshSession {
-    /// Where the operator sits.
+    /// Address and port of the operator's side.
     pub client: SocketAddr,
-    /// The address and port of this machine that they came in through.
+    /// Address and port of this machine.
     pub server: SocketAddr,
 }
 
 impl SshSession {
-    /// The session of whoever started this process. `sudo` takes `SSH_CONNECTION` away, so the
-    /// environments of the parents are asked too.
+    /// The session that this process runs in, if any. Reads the environments of parent processes
+    /// too, because `sudo` removes `SSH_CONNECTION`.
     pub fn detect() -> Option<Self> {
         if let Ok(text) = std::env::var("SSH_CONNECTION") {
             return Self::parse(&text);
@@ -33,21 +36,23 @@ impl SshSession {
         None
     }
 
-    /// sshd's form: client address and port, server address and port.
+    /// Parses `SSH_CONNECTION`: client address and port, server address and port.
     fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let mut side = || {
-            let address: IpAddr = words.next()?.split('%').next()?.parse().ok()?;
-            let port = words.next()?.parse().ok()?;
+        let mut fields = text.split_whitespace();
+        let mut next_address = || {
+            // A link-local address has a zone.
+            let address: IpAddr = fields.next()?.split('%').next()?.parse().ok()?;
+            let port = fields.next()?.parse().ok()?;
             Some(SocketAddr::new(address.to_canonical(), port))
         };
         Some(Self {
-            client: side()?,
-            server: side()?,
+            client: next_address()?,
+            server: next_address()?,
         })
     }
 }
 
+/// The parent of a process, from proc_pid_status(5).
 fn parent_of(process: &str) -> Option<u32> {
     let path: PathBuf = ["/proc", process, "status"].iter().collect();
     let status = fs::read_to_string(path).ok()?;
@@ -55,39 +60,45 @@ fn parent_of(process: &str) -> Option<u32> {
     line.trim().parse().ok()
 }
 
-/// What these policies would do to an SSH session, if that is not good; with the rule and the line
-/// of configuration that prevents it.
-pub fn warning(
+/// A warning if these policies would cut off or hang an SSH session. Names the deciding rule and
+/// the failsafe entry that prevents it. `tcp_strict` is the setting of that name.
+pub fn find_warning(
     snapshot: &Snapshot,
     session: SshSession,
     failsafe: &[Failsafe],
     tcp_strict: bool,
 ) -> Option<String> {
+    // Loopback traffic and failsafe traffic pass regardless of policy.
     let SshSession { client, server } = session;
     if client.ip().is_loopback() {
         return None;
     }
-    let covered = |entry: &Failsafe| entry.covers(client.ip(), Protocol::TCP, server.port());
-    if failsafe.iter().any(covered) {
+    let is_covered = |entry: &Failsafe| entry.covers(client.ip(), Protocol::TCP, server.port());
+    if failsafe.iter().any(is_covered) {
         return None;
     }
+
+    // Evaluate both directions: at the first attachment, no flow tells which side opened the
+    // connection.
     let connection = |from: SocketAddr, to: SocketAddr| Connection {
         source: from.ip(),
         destination: to.ip(),
         protocol: Protocol::TCP,
         port: to.port(),
     };
-    let there = oracle::evaluate(snapshot, &connection(client, server));
-    let back = oracle::evaluate(snapshot, &connection(server, client));
+    let inbound = oracle::judge(snapshot, &connection(client, server));
+    let outbound = oracle::judge(snapshot, &connection(server, client));
     let bits = if client.is_ipv4() { 32 } else { 128 };
     let advice = format!(
-        "to keep the way in: failsafe = [{{ cidr = \"{}/{bits}\", port = {} }}]",
+        "to keep access, add failsafe = [{{ cidr = \"{}/{bits}\", port = {} }}]",
         client.ip(),
         server.port()
     );
+
+    // A denied session ends.
     let session = format!("your SSH session from {} to {}", client.ip(), server);
-    if !there.is_allowed() {
-        let denying = [&there.egress, &there.ingress]
+    if !inbound.allows() {
+        let denying = [&inbound.egress, &inbound.ingress]
             .into_iter()
             .find(|decider| !decider.is_allowed())
             .map(describe)
@@ -96,21 +107,30 @@ pub fn warning(
             "LOCK-OUT: {session} would be cut off by {denying}; {advice}"
         ));
     }
-    let deciders = [&there.egress, &there.ingress, &back.egress, &back.ingress];
+
+    // An allowed session hangs at the first attachment if its running connection cannot be picked
+    // up midstream.
+    let deciders = [
+        &inbound.egress,
+        &inbound.ingress,
+        &outbound.egress,
+        &outbound.ingress,
+    ];
     let isolating = deciders
         .into_iter()
         .find(|decider| matches!(decider, Decider::Rule(_) | Decider::DefaultDeny(_)));
-    let why = match isolating {
-        Some(decider) => format!("{} isolates an end of it", describe(decider)),
-        None if tcp_strict => "tcp_strict lets only a SYN open a flow".to_owned(),
+    let cause = match isolating {
+        Some(decider) => format!("{} isolates one of its endpoints", describe(decider)),
+        None if tcp_strict => "tcp_strict permits only a SYN to create a flow".to_owned(),
         None => return None,
     };
     Some(format!(
-        "{session} will hang when Bailey is first attached, since {why}; a new session is \
-         allowed; {advice}"
+        "{session} will hang when Bailey is first attached, because {cause}; a new \
+         session is allowed; {advice}"
     ))
 }
 
+/// The decider as text; a default-deny with its policies.
 fn describe(decider: &Decider) -> String {
     match decider {
         Decider::DefaultDeny(policies) => {
@@ -152,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn sshd_says_who_is_there() {
+    fn ssh_connection_is_parsed() {
         let session = SshSession::parse(SESSION).unwrap();
         assert_eq!(session.client, "192.0.2.7:51000".parse().unwrap());
         assert_eq!(session.server, "10.0.0.1:22".parse().unwrap());
@@ -162,10 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_cuts_the_caller_off_is_named_with_the_remedy() {
+    fn lockout_names_policy_and_failsafe_entry() {
         let session = SshSession::parse(SESSION).unwrap();
         let policies = workload("ingress: []");
-        let text = warning(&policies, session, &[], false).unwrap();
+        let text = find_warning(&policies, session, &[], false).unwrap();
         assert!(
             text.contains("LOCK-OUT") && text.contains("default-deny (x/p)"),
             "{text}"
@@ -179,31 +199,43 @@ mod tests {
             protocol: Protocol::TCP,
             port,
         };
-        assert_eq!(warning(&policies, session, &[failsafe(22)], false), None);
-        assert!(warning(&policies, session, &[failsafe(23)], false).is_some());
+        assert_eq!(
+            find_warning(&policies, session, &[failsafe(22)], false),
+            None
+        );
+        assert!(find_warning(&policies, session, &[failsafe(23)], false).is_some());
     }
 
     #[test]
-    fn a_session_that_is_allowed_but_isolated_hangs_once() {
+    fn allowed_session_of_isolated_endpoint_hangs_once() {
         let session = SshSession::parse(SESSION).unwrap();
         let policies = workload("ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24}}]}]");
-        let text = warning(&policies, session, &[], false).unwrap();
+        let text = find_warning(&policies, session, &[], false).unwrap();
         assert!(
             !text.contains("LOCK-OUT") && text.contains("x/p ingress[0]"),
             "{text}"
         );
         let egress = workload("policyTypes: [Egress], egress: [{}]");
-        assert!(warning(&egress, session, &[], false).is_some());
+        assert!(find_warning(&egress, session, &[], false).is_some());
     }
 
     #[test]
-    fn where_nothing_isolates_nothing_is_said() {
+    fn unisolated_or_local_session_causes_no_warning() {
         let session = SshSession::parse(SESSION).unwrap();
         let other = SshSession::parse("192.0.2.7 51000 10.0.0.9 22").unwrap();
-        assert_eq!(warning(&workload("ingress: []"), other, &[], false), None);
-        assert!(warning(&workload("ingress: []"), other, &[], true).is_some());
+        assert_eq!(
+            find_warning(&workload("ingress: []"), other, &[], false),
+            None
+        );
+        assert!(find_warning(&workload("ingress: []"), other, &[], true).is_some());
         let local = SshSession::parse("127.0.0.1 51000 127.0.0.1 22").unwrap();
-        assert_eq!(warning(&workload("ingress: []"), local, &[], false), None);
-        assert_ne!(warning(&workload("ingress: []"), session, &[], false), None);
+        assert_eq!(
+            find_warning(&workload("ingress: []"), local, &[], false),
+            None
+        );
+        assert_ne!(
+            find_warning(&workload("ingress: []"), session, &[], false),
+            None
+        );
     }
 }

@@ -1,12 +1,14 @@
+//! Structured log lines on standard error. Other modules log through `tracing`.
+
 use std::io;
 
 use bailey_config::{Log, LogFormat, LogLevel};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Sends log lines to standard error.
+/// Starts writing log lines to standard error.
 ///
 /// # Errors
-/// If this process has a logger already.
+/// If this process already has a logger.
 pub fn start(config: &Log) -> Result<(), String> {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -18,7 +20,7 @@ pub fn start(config: &Log) -> Result<(), String> {
         .with_max_level(level)
         .with_target(false)
         .with_ansi(false)
-        // A log that nobody reads any more must not end enforcement.
+        // A closed log pipe must not end enforcement.
         .log_internal_errors(false)
         .with_writer(|| OneLine(io::stderr()));
     let result = match config.format {
@@ -28,7 +30,8 @@ pub fn start(config: &Log) -> Result<(), String> {
     result.map_err(|error| error.to_string())
 }
 
-/// An event is one line, whatever is in it: names and file names come from others.
+/// Writes each event as one line: object and file names come from untrusted input, and must not
+/// forge lines.
 struct OneLine(io::Stderr);
 
 impl io::Write for OneLine {

@@ -1,12 +1,14 @@
+//! Options of one run, as opposed to the configuration file.
+
 use bailey_source::Diagnostics;
 
-/// How one run of the daemon differs from the configuration.
+/// Options of one run of the daemon.
 #[derive(Debug, Clone, Copy)]
 pub struct RunOptions {
-    /// Replace another project's XDP program instead of refusing its interface?
+    /// True to replace another project's XDP program instead of refusing its interface.
     pub replace: bool,
     /// Seconds to wait for interfaces that do not exist yet.
     pub wait_for_interfaces_seconds: u64,
-    /// Shows findings in policy files to the operator; the log has one line of each.
+    /// Shows findings in policy files to the operator; the log has one line per finding.
     pub show_diagnostics: fn(&Diagnostics),
 }

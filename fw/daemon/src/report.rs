@@ -1,184 +1,173 @@
+//! Log lines about interfaces, generations, failsafe and floods, with the matching entries in
+//! [`Health`].
+
 use std::collections::HashSet;
 
 use bailey_config::Interface;
-use bailey_datapath::attach::event::{InterfaceChange, InterfaceEvent};
-use bailey_datapath::attach::nft_guard::NftGuard;
-use bailey_datapath::{Datapath, with_stacked};
+use bailey_datapath::Datapath;
+use bailey_datapath::attach::change::{Change, Event};
 use bailey_source::Selection;
 
-use crate::closable::closable;
 use crate::health::{self, Health};
 use crate::reconcile::{CommitReport, Refusal};
 
-/// Logs what happened to interfaces, and keeps the health in step.
-pub(crate) fn interfaces(events: &[InterfaceEvent], wanted: &[Interface], health: &Health) {
-    for InterfaceEvent { interface, change } in events {
-        let mode = wanted.iter().find(|wanted| wanted.name == *interface);
-        let xdp_mode = mode.map_or("", |wanted| wanted.mode.name());
-        let subject = format!("interface {interface}");
-        match change {
-            InterfaceChange::Attached => tracing::info!(interface, xdp_mode, "attached"),
-            InterfaceChange::Adopted => {
-                tracing::info!(interface, xdp_mode, "adopted: it was attached")
-            }
-            InterfaceChange::Replaced => {
-                tracing::info!(interface, "attached programs replaced by this version's");
-            }
-            InterfaceChange::Unconfigured => tracing::warn!(
-                interface,
-                "detached: no longer configured; it is UNPROTECTED"
-            ),
-            InterfaceChange::Removed => tracing::error!(interface, "the interface is gone"),
-            InterfaceChange::Renamed(now) => tracing::warn!(
-                interface,
-                now,
-                "renamed; it stays protected, and the configuration names what is gone"
-            ),
-            InterfaceChange::Recovered => tracing::info!(interface, "all is well again"),
-            InterfaceChange::LossUncounted(error) => {
-                tracing::error!(interface, "{error}: losses are not counted")
-            }
-            InterfaceChange::Down => tracing::warn!(interface, "down"),
-            InterfaceChange::Up => tracing::info!(interface, "up"),
-            InterfaceChange::AttachFailed(error) => tracing::error!("{error}"),
-            InterfaceChange::Detached(hook) => tracing::error!(
-                interface,
-                hook,
-                "somebody has detached Bailey's program; packets passed unjudged until it is back"
-            ),
-            InterfaceChange::Displaced(before) => tracing::error!(
-                interface,
-                before,
-                "programs were put before Bailey's and decided instead; it is in front again"
-            ),
-            InterfaceChange::PinsRestored(pins) => {
-                tracing::error!(pins, "somebody has removed pins; they are made again");
-            }
+/// Logs changes of interfaces, and updates their problems and interference.
+pub(crate) fn report_interfaces(events: &[Event], wanted: &[Interface], health: &Health) {
+    for Event { interface, change } in events {
+        let configured = wanted.iter().find(|wanted| wanted.name == *interface);
+        let xdp_mode = configured.map_or("", |wanted| wanted.mode.name());
+        log_change(interface, xdp_mode, change);
+        record_interference(interface, change, health);
+        update_problem(interface, change, health);
+    }
+}
+
+fn log_change(interface: &str, xdp_mode: &str, change: &Change) {
+    match change {
+        // Programs and their protection.
+        Change::Attached => tracing::info!(interface, xdp_mode, "attached"),
+        Change::Adopted => tracing::info!(interface, xdp_mode, "adopted: already attached"),
+        Change::Replaced => {
+            tracing::info!(interface, "attached programs replaced by this version's");
         }
-        match change {
-            InterfaceChange::Detached(hook) => {
-                health.interfered("detached", format!("{hook} program of {interface}"));
-            }
-            InterfaceChange::Displaced(before) => {
-                health.interfered("overtaken", format!("{interface}, by {before}"));
-            }
-            InterfaceChange::PinsRestored(pins) => {
-                health.interfered("unpinned", format!("{pins} pins"))
-            }
-            _ => {}
+        Change::Unconfigured => tracing::warn!(
+            interface,
+            "detached: no longer configured; it is UNPROTECTED"
+        ),
+        Change::Refused(error) => tracing::error!("{error}"),
+        Change::Uncounted(error) => {
+            tracing::error!(interface, "{error}: redirect failures are not counted")
         }
-        match change {
-            InterfaceChange::Removed => health.problem(&subject, "there is no such interface"),
-            InterfaceChange::Renamed(now) => {
-                health.problem(&subject, &format!("it is now named {now}"))
-            }
-            InterfaceChange::AttachFailed(error) | InterfaceChange::LossUncounted(error) => {
-                health.problem(&subject, &error.to_string());
-            }
-            InterfaceChange::Detached(hook) => {
-                health.problem(
-                    &subject,
-                    &format!("somebody has detached the {hook} program"),
-                );
-            }
-            InterfaceChange::Down
-            | InterfaceChange::Up
-            | InterfaceChange::Displaced(_)
-            | InterfaceChange::PinsRestored(_) => {}
-            _ => health.solved(&subject),
+
+        // The interface itself.
+        Change::Gone => tracing::error!(interface, "interface disappeared"),
+        Change::Renamed(now) => tracing::warn!(
+            interface,
+            now,
+            "interface renamed: it stays protected, but the configuration has the old name"
+        ),
+        Change::Restored => tracing::info!(interface, "interface recovered"),
+        Change::Down => tracing::warn!(interface, "down"),
+        Change::Up => tracing::info!(interface, "up"),
+
+        // Interference by other processes.
+        Change::Detached(hook) => tracing::error!(
+            interface,
+            hook,
+            "another process detached Bailey's program; packets passed without policy until it was \
+             attached again"
+        ),
+        Change::Overtaken(before) => tracing::error!(
+            interface,
+            before,
+            "another process attached programs in front of Bailey's, and they decided instead; \
+             Bailey's program is first again"
+        ),
+        Change::PinnedAgain(pins) => {
+            tracing::error!(pins, "another process removed pins; they are recreated");
         }
     }
 }
 
-/// Logs when a flood of new flows begins and ends. `known` is what was told last.
-pub(crate) fn flood(seconds: Option<u64>, known: &mut bool) {
-    if seconds.is_some() == *known {
+fn record_interference(interface: &str, change: &Change, health: &Health) {
+    match change {
+        Change::Detached(hook) => {
+            let text = format!("{hook} program of {interface}");
+            health.record_interference("program-detached", text);
+        }
+        Change::Overtaken(before) => {
+            let text = format!("{interface}, by {before}");
+            health.record_interference("program-preceded", text);
+        }
+        Change::PinnedAgain(pins) => {
+            health.record_interference("pins-removed", format!("{pins} pins"));
+        }
+        _ => {}
+    }
+}
+
+fn update_problem(interface: &str, change: &Change, health: &Health) {
+    let subject = format!("interface {interface}");
+    match change {
+        Change::Gone => health.set_problem(&subject, "there is no such interface"),
+        Change::Renamed(now) => health.set_problem(&subject, &format!("it is now named {now}")),
+        Change::Refused(error) | Change::Uncounted(error) => {
+            health.set_problem(&subject, &error.to_string());
+        }
+        Change::Detached(hook) => {
+            let text = format!("another process detached the {hook} program");
+            health.set_problem(&subject, &text);
+        }
+        Change::Down | Change::Up | Change::Overtaken(_) | Change::PinnedAgain(_) => {}
+        _ => health.clear_problem(&subject),
+    }
+}
+
+/// Logs the begin and the end of a flood of new flows. `is_reported`: the state that was logged
+/// last.
+pub(crate) fn report_flood(seconds: Option<u64>, is_reported: &mut bool) {
+    if seconds.is_some() == *is_reported {
         return;
     }
-    *known = seconds.is_some();
-    if *known {
+    *is_reported = seconds.is_some();
+    if *is_reported {
         tracing::warn!(
-            "FLOOD: more new flows than the table can take; new TCP clients prove themselves, other \
-             new flows share a rate"
+            "FLOOD: more new flows than the table can take; new TCP clients must answer a \
+             challenge, other new flows share a rate limit"
         );
     } else {
-        tracing::info!("the flood is over");
+        tracing::info!("the flood has ended");
     }
 }
 
-/// Keeps the guard in step with what is attached: what has a program is no longer closed by it.
-pub(crate) fn guard(
-    datapath: &Datapath,
-    interfaces: &[Interface],
-    guard: Option<&mut NftGuard>,
-    health: &Health,
-) {
-    const SUBJECT: &str = "guard";
-    let Some(guard) = guard else { return };
-    let protected = with_stacked(&datapath.filtered_interfaces());
-    let kept = protected.and_then(|near| {
-        let protected = near.into_keys().collect();
-        guard.keep(closable(interfaces), protected)
-    });
-    match kept {
-        Ok(lost) => {
-            if lost {
-                tracing::error!("somebody has removed the table of the guard; it is made again");
-                health.interfered("guard removed", "nftables".to_owned());
-            }
-            health.solved(SUBJECT);
-        }
-        Err(error) => {
-            tracing::error!(%error, "the guard is as it was: interfaces that it closes stay closed");
-            health.problem(SUBJECT, &error.to_string());
-        }
-    }
-}
-
-/// The failsafe that is in force: that of the programs that are attached, which may be older than
-/// this configuration.
-pub(crate) fn failsafe(datapath: &Datapath, health: &Health) {
+/// Reports the active failsafe. It belongs to the attached programs, which may be those of an
+/// earlier start with another configuration.
+pub(crate) fn report_failsafe(datapath: &Datapath, health: &Health) {
     const SUBJECT: &str = "programs";
     if datapath.is_current_build() {
         let entries = datapath.settings().failsafe.iter();
         health.set_failsafe(Some(entries.map(ToString::to_string).collect()));
-        health.solved(SUBJECT);
+        health.clear_problem(SUBJECT);
     } else {
         health.set_failsafe(None);
-        health.problem(
+        health.set_problem(
             SUBJECT,
-            "those of an earlier start are attached, with their failsafe and timeouts; the next \
+            "programs of an earlier start are attached, with their failsafe and timeouts; the next \
              valid policy set replaces them",
         );
     }
 }
 
-/// As many errors of one kind as anybody reads.
-const ERRORS: usize = 20;
+/// Most messages of one refusal in log and status.
+const MAX_MESSAGES: usize = 20;
 
-/// The first of many messages, in one.
-pub(crate) fn first(messages: &[String]) -> String {
-    let mut shown = messages.iter().take(ERRORS).cloned().collect::<Vec<_>>();
-    if messages.len() > ERRORS {
-        shown.push(format!("and {} more", messages.len() - ERRORS));
+/// Joins the first [`MAX_MESSAGES`] messages, and names the number of the others.
+pub(crate) fn join_first(messages: &[String]) -> String {
+    let mut shown = messages
+        .iter()
+        .take(MAX_MESSAGES)
+        .cloned()
+        .collect::<Vec<_>>();
+    if messages.len() > MAX_MESSAGES {
+        shown.push(format!("and {} more", messages.len() - MAX_MESSAGES));
     }
     shown.join("; ")
 }
 
-/// Why files are not put into force.
-pub(crate) fn refusal(refusal: &Refusal, health: &Health) {
-    for message in refusal.messages.iter().take(ERRORS) {
+/// Logs why no generation was installed, and records it as the problem of the policies.
+pub(crate) fn report_refusal(refusal: &Refusal, health: &Health) {
+    for message in refusal.messages.iter().take(MAX_MESSAGES) {
         tracing::error!("{message}");
     }
-    let more = refusal.messages.len().saturating_sub(ERRORS);
+    let more = refusal.messages.len().saturating_sub(MAX_MESSAGES);
     if more > 0 {
         tracing::error!("and {more} more; `bailey check` shows them all");
     }
-    health.problem(health::POLICY, &first(&refusal.messages));
+    health.set_problem(health::POLICY, &join_first(&refusal.messages));
 }
 
-/// How many endpoints each policy selects, where that is news.
-pub(crate) fn selected(before: &Selection, after: &Selection) {
+/// Logs the number of endpoints of each policy, if it changed.
+pub(crate) fn report_selection(before: &Selection, after: &Selection) {
     let known: HashSet<&(String, usize)> = before.0.iter().collect();
     for entry @ (policy, endpoints) in &after.0 {
         if !known.contains(entry) {
@@ -187,8 +176,9 @@ pub(crate) fn selected(before: &Selection, after: &Selection) {
     }
 }
 
-/// The one line per generation.
-pub(crate) fn generation(generation: &CommitReport) {
+/// Logs one line about a committed generation, and one per warning.
+pub(crate) fn report_generation(generation: &CommitReport) {
+    // Milliseconds with one decimal.
     let ms = |name: &str| {
         let stage = generation.stages.iter().find(|(stage, _)| *stage == name);
         stage.map_or(0.0, |(_, duration)| {

@@ -1,5 +1,15 @@
+//! The daemon's life: start, loop, stop.
+//!
+//! ```text
+//!   configuration, lock ─▶ guard ─▶ wait for interfaces ─▶ start ─▶ threads ─▶ loop ─▶ stop
+//!
+//!   loop: queue.wait() ─▶ stop, or
+//!         interfaces, guard, flood ─▶ policies, if files may have changed ─▶ queue.wait()
+//! ```
+
 use std::thread;
 use std::time::Duration;
+use std::{fs, io};
 
 use bailey_config::Config;
 use bailey_datapath::attach::nft_guard::NftGuard;
@@ -8,32 +18,32 @@ use bailey_datapath::kernel::netlink::Monitor;
 use bailey_datapath::set_realtime_priority;
 use bailey_state::lock::Lock;
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::error::ServeError;
+use crate::guard::{install_guard, update_guard};
 use crate::health::{self, Health};
 use crate::options::RunOptions;
-use crate::reconcile::Outcome;
-use crate::start::{Started, guard, report_not_started, start, wait_for_interfaces};
+use crate::reconcile::ReloadOutcome;
+use crate::start::{RunningDaemon, report_not_started, start, wait_for_interfaces};
 use crate::sweep::SweepThread;
-use crate::wake::{EventQueue, Input, Wake};
+use crate::wake::{EventQueue, Wake};
 use crate::{api, report};
 
-/// Enforces the policies and follows their files until a signal asks to stop. Attached programs stay
-/// attached.
+/// Enforces the policies and follows their files until a signal requests a stop. Attached programs
+/// stay attached.
 ///
 /// # Errors
-/// If the daemon could not start; the log says why, and which programs protect the interfaces meanwhile.
+/// If the daemon could not start; the log names the reason and the programs that protect the
+/// interfaces meanwhile.
 pub fn serve(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     run(config, options).inspect_err(|error| report_not_started(config, error))
 }
 
 fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
-    // Configuration, signals and directories: nothing here touches the kernel's network.
+    // Configuration, signals and directories: nothing here changes the kernel's network.
     let interfaces = config.interfaces().map_err(ServeError::Configuration)?;
     let mut queue = EventQueue::start(config);
-    forward_signals(&queue).map_err(ServeError::Signals)?;
+    queue.forward_signals().map_err(ServeError::Signals)?;
     for path in [&config.paths.run, &config.paths.state] {
         make_public(path)
             .map_err(|message| ServeError::Directory(format!("{}: {message}", path.display())))?;
@@ -42,51 +52,55 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     warn_without_failsafe(config);
 
     // The guard closes the interfaces before the daemon waits for them.
-    let mut guard = guard(config, &interfaces).map_err(ServeError::Guard)?;
+    let mut guard = install_guard(config, &interfaces).map_err(ServeError::Guard)?;
     let seconds = options.wait_for_interfaces_seconds;
     if !wait_for_interfaces(&interfaces, seconds, &mut queue) {
         return Err(ServeError::Stopped);
     }
     let health = Health::new();
-    let mut started = start(config, interfaces, options, &health)?;
+    let mut running = start(config, interfaces, options, &health)?;
 
-    // Helpers of the loop; enforcement goes on without any of them.
-    let _sweep_thread = sweep(&started, &health);
-    if let Err(error) = forward_interfaces(&queue, &started) {
-        tracing::warn!(%error, "no interface events; interfaces are polled instead");
+    // Threads beside the loop; enforcement continues without any of them.
+    let _sweep_thread = start_sweeper(&running, &health);
+    if let Err(error) = forward_interface_changes(&queue, &running) {
+        tracing::warn!(%error, "no interface events; polling interfaces instead");
     }
-    if let Err(error) = api::start(config, health.clone(), started.reconciler.known_rules()) {
+    let rules = running.reconciler.known_rules();
+    if let Err(error) = api::serve_socket(config, health.clone(), rules) {
         let socket = config.paths.socket();
         tracing::error!("{}: {error}; no control socket", socket.display());
-        health.problem("control socket", &error.to_string());
+        health.set_problem("control socket", &error.to_string());
     }
-    // Without a service manager there is nobody to tell.
+
+    // Loop. The notifications have no effect without a service manager.
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    run_loop(&mut queue, &mut started, &health, guard.as_mut());
+    run_loop(&mut queue, &mut running, &health, guard.as_mut());
     let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
-    let _ = std::fs::remove_file(config.paths.socket());
-    if started.datapath.outlives_process() {
+
+    // Stop.
+    let _ = fs::remove_file(config.paths.socket());
+    if running.datapath.outlives_process() {
         tracing::info!(
-            "stopped; what is attached stays in force, `bailey detach --yes-unfiltered` ends it"
+            "stopped: the active generation stays active; `bailey detach --yes-unfiltered` ends it"
         );
     } else {
         tracing::error!(
-            "stopped, and what was attached ends with this process, since its pins are gone: the \
-             interfaces are UNPROTECTED"
+            "stopped: the pins are missing, so the kernel detaches the programs when this process \
+             exits; the interfaces are UNPROTECTED"
         );
     }
     Ok(())
 }
 
-/// Without the sweeper expired flows go when their places are needed.
-fn sweep(started: &Started, health: &Health) -> Option<SweepThread> {
-    let sweeper = started.datapath.sweeper().map_err(|e| e.to_string());
+/// Starts the sweeper. Without it, expired flows stay until new flows need their slots.
+fn start_sweeper(running: &RunningDaemon, health: &Health) -> Option<SweepThread> {
+    let sweeper = running.datapath.sweeper().map_err(|e| e.to_string());
     let sweep_thread =
         sweeper.and_then(|sweeper| SweepThread::start(sweeper).map_err(|e| e.to_string()));
     sweep_thread
         .inspect_err(|error| {
             tracing::error!("{error}: the flow table is not swept");
-            health.problem("sweeper", error);
+            health.set_problem("sweeper", error);
         })
         .ok()
 }
@@ -94,48 +108,37 @@ fn sweep(started: &Started, health: &Health) -> Option<SweepThread> {
 fn warn_without_failsafe(config: &Config) {
     if config.failsafe.is_empty() {
         tracing::warn!(
-            "no failsafe: a policy can lock you out; name where you manage this machine from, as in \
-             failsafe = [{{ cidr = \"192.0.2.0/24\", port = 22 }}]"
+            "no failsafe: a policy can lock you out; add the address that you manage this machine \
+             from, for example failsafe = [{{ cidr = \"192.0.2.0/24\", port = 22 }}]"
         );
     }
 }
 
-fn forward_signals(queue: &EventQueue) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let sender = queue.sender();
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            if sender.send(Input::Signal(signal)).is_err() {
-                break;
-            }
-        }
-    });
-    Ok(())
-}
-
-/// An interface that comes back is attached to here, before anything else is done; the loop is told
-/// afterwards. It is told every second all the same: what somebody takes off is no news of netlink.
-fn forward_interfaces(queue: &EventQueue, started: &Started) -> std::io::Result<()> {
-    const LOOK: Duration = Duration::from_millis(900);
+/// Starts the thread that follows interfaces. It attaches to a recreated interface at once, before
+/// it wakes the loop. It also wakes the loop periodically, because netlink does not report programs
+/// that another process detaches.
+fn forward_interface_changes(queue: &EventQueue, running: &RunningDaemon) -> io::Result<()> {
+    const POLL: Duration = Duration::from_millis(900);
     let monitor = Monitor::new()?;
-    let changed = queue.interface_changes();
-    let guardian = started.datapath.hotplug_attacher(&started.interfaces);
+    let notify_queue = queue.interface_notifier();
+    let guardian = running.datapath.guardian(&running.interfaces);
     let guardian = guardian.unwrap_or_else(|error| {
-        tracing::warn!(%error, "an interface that comes back is attached to later than it could be");
+        tracing::warn!(%error, "recreated interfaces are attached by the loop only, with a delay");
         None
     });
     thread::spawn(move || {
         if let Err(error) = set_realtime_priority() {
             tracing::info!(
                 %error,
-                "no real-time priority: on a busy machine an interface that comes back stays open for longer"
+                "no real-time priority: on a busy machine, a recreated interface is unprotected \
+                 for longer"
             );
         }
-        while monitor.wait(LOOK).is_ok() {
+        while monitor.wait(POLL).is_ok() {
             if let Some(guardian) = &guardian {
                 guardian.attach_new();
             }
-            if !changed() {
+            if !notify_queue() {
                 break;
             }
         }
@@ -145,91 +148,99 @@ fn forward_interfaces(queue: &EventQueue, started: &Started) -> std::io::Result<
 
 fn run_loop(
     queue: &mut EventQueue,
-    started: &mut Started,
+    running: &mut RunningDaemon,
     health: &Health,
     mut guard: Option<&mut NftGuard>,
 ) {
-    report::guard(
-        &started.datapath,
-        &started.interfaces,
-        guard.as_deref_mut(),
-        health,
-    );
-    let mut again = false;
-    let mut flooded = false;
+    let guarded = guard.as_deref_mut();
+    update_guard(&running.datapath, &running.interfaces, guarded, health);
+    let mut must_read_again = false;
+    let mut is_flood_reported = false;
     loop {
         let wake = queue.wait();
-        if wake == Wake::Stop {
+        if wake == Wake::StopRequested {
             return;
         }
-        const WRITTEN: &str = "policy files";
-        match queue.written() {
-            Some(path) => health.problem(
-                WRITTEN,
-                &format!(
-                    "{} is being written, and no change is read until that ends, or for {} s from \
-                     its first write; SIGHUP reads now",
-                    path.display(),
-                    queue.patience().as_secs()
-                ),
-            ),
-            None => health.solved(WRITTEN),
+
+        // Interfaces, guard and reports: at every wake-up.
+        report_blocking_file(queue, health);
+        report::report_flood(running.datapath.flood_seconds(), &mut is_flood_reported);
+        let events = running.datapath.tend(&running.interfaces);
+        report::report_interfaces(&events, &running.interfaces, health);
+        let guarded = guard.as_deref_mut();
+        update_guard(&running.datapath, &running.interfaces, guarded, health);
+
+        // Policies: only if the files may have changed.
+        let has_work = match wake {
+            Wake::InterfacesChanged | Wake::FilesOpen => false,
+            Wake::RescanDue => must_read_again || !running.reconciler.is_current(),
+            _ => true,
+        };
+        if has_work {
+            queue.rewatch();
+            let outcome = reload(running, queue, health, wake == Wake::ReloadRequested);
+            must_read_again = matches!(outcome, ReloadOutcome::FilesChanged);
         }
-        report::flood(started.datapath.flood_seconds(), &mut flooded);
-        let events = started.datapath.reconcile(&started.interfaces);
-        report::interfaces(&events, &started.interfaces, health);
-        report::guard(
-            &started.datapath,
-            &started.interfaces,
-            guard.as_deref_mut(),
-            health,
-        );
-        let current = || started.reconciler.is_current();
-        if matches!(wake, Wake::Interfaces | Wake::Postponed)
-            || (wake == Wake::Rescan && !again && current())
-        {
-            continue;
-        }
-        queue.rewatch();
-        let at_once = wake == Wake::Asked;
-        again = matches!(
-            apply(started, queue, health, at_once),
-            Outcome::FilesChanged
-        );
     }
 }
 
-/// Reloads once, and says what it came to.
-fn apply(started: &mut Started, queue: &mut EventQueue, health: &Health, at_once: bool) -> Outcome {
-    let Started {
+/// Sets or clears the problem of a policy file that delays a reload because a process still writes
+/// it.
+fn report_blocking_file(queue: &EventQueue, health: &Health) {
+    const SUBJECT: &str = "policy files";
+    let Some(path) = queue.blocking_file() else {
+        health.clear_problem(SUBJECT);
+        return;
+    };
+    let text = format!(
+        "{} is being written; changes are read when its writer closes it, or {} s after its first \
+         write; SIGHUP reads them now",
+        path.display(),
+        queue.write_timeout().as_secs()
+    );
+    health.set_problem(SUBJECT, &text);
+}
+
+/// Reloads the policies once, and reports the outcome.
+fn reload(
+    running: &mut RunningDaemon,
+    queue: &mut EventQueue,
+    health: &Health,
+    at_once: bool,
+) -> ReloadOutcome {
+    let RunningDaemon {
         datapath,
         reconciler,
         interfaces,
         ..
-    } = started;
+    } = running;
+
     let before = reconciler.selection().clone();
     let outcome = if at_once {
         reconciler.reload_at_once(datapath)
     } else {
         reconciler.reload(datapath, || queue.is_quiet())
     };
+
     match &outcome {
-        Outcome::Committed(generation) => {
-            report::interfaces(&generation.committed.events, interfaces, health);
-            report::generation(generation);
-            report::selected(&before, reconciler.selection());
-            health.committed(&generation.warnings);
-            health.solved(health::POLICY);
-            report::failsafe(datapath, health);
+        ReloadOutcome::Committed(generation) => {
+            report::report_interfaces(&generation.committed.events, interfaces, health);
+            report::report_generation(generation);
+            report::report_selection(&before, reconciler.selection());
+            health.record_commit(&generation.warnings);
+            health.clear_problem(health::POLICY);
+            report::report_failsafe(datapath, health);
         }
-        Outcome::Unchanged => {
-            health.solved(health::POLICY);
-            tracing::debug!("the files say what is in force already");
+        ReloadOutcome::Unchanged => {
+            health.clear_problem(health::POLICY);
+            tracing::debug!("policies unchanged: the active generation stays active");
         }
-        Outcome::FilesChanged => tracing::debug!("files changed while they were read; once more"),
-        Outcome::Refused(refusal) => {
-            report::refusal(refusal, health);
-            tracing::error!("the last good generation stays in force");
+        ReloadOutcome::FilesChanged => {
+            tracing::debug!("files changed while they were read; reading them again");
+        }
+        ReloadOutcome::Refused(refusal) => {
+            report::report_refusal(refusal, health);
+            tracing::error!("the last good generation stays active");
         }
     }
     outcome

@@ -1,3 +1,6 @@
+//! The sweeper's thread: walks the flow table in slices and retires expired flows.
+
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -5,36 +8,37 @@ use std::time::Duration;
 
 use bailey_datapath::flows::sweep::Sweeper;
 
-/// A thread that walks the flow table, a slice at a time.
+/// A thread that sweeps until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SweepThread {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Between two slices.
+/// Time between two slices.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Slices of a pass: it takes 8 s, far longer than any CPU stays inside a program.
+/// Slices of one pass over the table. A pass takes 8 s, far longer than any CPU stays inside a
+/// program.
 const SLICES: usize = 80;
-/// Slices between two words to the programs on how full the table is.
-const LOOK: usize = 10;
+/// Slices between two updates of the timeout scale and of the other values that programs read.
+const SLICES_PER_UPDATE: usize = 10;
 
 impl SweepThread {
-    /// Starts.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// If there can be no thread.
-    pub(crate) fn start(mut sweeper: Sweeper) -> std::io::Result<Self> {
+    /// If the system cannot create a thread.
+    pub(crate) fn start(mut sweeper: Sweeper) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let work = move || {
+        let sweep = move || {
             let slice = sweeper.buckets().div_ceil(SLICES);
             let mut slices = 0_usize;
             while !stopped.load(Ordering::Relaxed) {
-                if slices.is_multiple_of(LOOK) {
-                    sweeper.publish_timeout_scale();
-                    sweeper.publish_receiver_count();
-                    sweeper.clear_ended_warm_up();
+                if slices.is_multiple_of(SLICES_PER_UPDATE) {
+                    sweeper.set_scale();
+                    sweeper.set_receivers();
+                    sweeper.end_warm_up();
                 }
 
                 sweeper.sweep(slice);
@@ -43,7 +47,7 @@ impl SweepThread {
             }
             sweeper.reset_timeout_scale();
         };
-        let thread = thread::Builder::new().name("sweep".into()).spawn(work)?;
+        let thread = thread::Builder::new().name("sweep".into()).spawn(sweep)?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -51,7 +55,7 @@ impl SweepThread {
     }
 }
 
-/// It stops between two slices: no line stays taken.
+/// Stops the thread between two slices, so that no slot stays locked.
 impl Drop for SweepThread {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);

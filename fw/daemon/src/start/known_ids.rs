@@ -1,0 +1,43 @@
+//! Rule ids that pinned counters and flows of an earlier process refer to. The new process must not
+//! give such an id to another rule.
+
+use bailey_bpf::abi;
+use bailey_compile::RuleIds;
+use bailey_config::Config;
+use bailey_datapath::flows::table::FlowTable;
+use bailey_datapath::observe::counters::Counters;
+use bailey_datapath::{DatapathError, PinDir};
+use bailey_state::rule_ids::RuleNames;
+
+/// The ids in `rules.json`, plus ids in use that the file does not contain; the latter are retired.
+pub(super) fn read_known_ids(config: &Config) -> RuleIds {
+    // Without pinned maps there are neither counters nor flows.
+    let used = read_used_ids(config).unwrap_or_default();
+    let ids = match RuleNames::read(&config.paths.state) {
+        Ok(names) => names.ids(),
+        Err(error) => {
+            if !used.is_empty() {
+                let path = RuleNames::path(&config.paths.state);
+                tracing::warn!(
+                    "{}: {error}; counters of {} rules stay as \"removed rule\", and all rules \
+                     count from zero",
+                    path.display(),
+                    used.len()
+                );
+            }
+            RuleIds::default()
+        }
+    };
+    // The maps have no counter for an id above the limit, and no flow carries such an id.
+    ids.with_resting(&used).below(config.limits.rules as u32)
+}
+
+/// Ids of policy rules that have counted a packet or that a flow carries.
+fn read_used_ids(config: &Config) -> Result<Vec<u32>, DatapathError> {
+    let pins = PinDir::Path(config.paths.pins.clone());
+    let counters = Counters::open(&pins)?;
+    let mut used = FlowTable::open(&pins)?.rule_ids();
+    let ids = abi::RULE_FIRST..config.settings().rules;
+    used.extend(ids.filter(|&id| counters.rule(id).packets > 0));
+    Ok(used.range(abi::RULE_FIRST..).copied().collect())
+}
