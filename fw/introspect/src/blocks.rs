@@ -1,3 +1,5 @@
+//! Emergency blocks as answers of the control API.
+
 use bailey_control::api;
 use bailey_datapath::DatapathError;
 use bailey_datapath::blocks::{self, Blocks};

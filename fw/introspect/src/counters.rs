@@ -1,3 +1,5 @@
+//! Packet counters by interface, hook, verdict and reason.
+
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
 use bailey_control::api;

@@ -1,3 +1,5 @@
+//! Names and help texts of flow events; the counts are read by `flow_stats.rs`.
+
 use bailey_bpf::abi;
 
 /// Name and help text of each `enum flow_event`.

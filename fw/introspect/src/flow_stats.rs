@@ -1,3 +1,5 @@
+//! Fill of the flow table, flows by state, and flow events. Single flows are in `flows.rs`.
+
 use bailey_bpf::abi;
 use bailey_control::api::{self, NamedCount};
 use bailey_datapath::DatapathError;

@@ -1,3 +1,6 @@
+//! The flow table as a list: filters, sorts, and serializes flows without holding the whole table
+//! in memory.
+
 use std::collections::BTreeSet;
 
 use bailey_config::nearest::nearest;
@@ -11,10 +14,10 @@ use rustc_hash::FxHashMap;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::live_state::LiveState;
-use crate::rules::{matching, name_of};
+use crate::rules::{find_rule_ids, name_of};
 
-/// The flows that a query means. They are read while they are written out: a table of millions is
-/// never there as a whole.
+/// The flows that match a query. Flows are read while they are written, so memory use does not
+/// depend on the size of the table.
 pub struct FlowList {
     table: FlowTable,
     names: RuleNames,
@@ -24,19 +27,20 @@ pub struct FlowList {
     rules: Option<BTreeSet<u32>>,
 }
 
-/// Flows are handed over in pieces of about so many bytes.
-const PIECE: usize = 64 << 10;
+/// Size in bytes at which a chunk of lines is handed to the sink.
+const CHUNK_BYTES: usize = 64 << 10;
 
 impl LiveState {
     /// Prepares a list of flows.
     ///
     /// # Errors
-    /// If what is pinned cannot be read; or, inside, if the query names what there is not.
+    /// If a pinned map cannot be read. The inner error: the query names an unknown state, protocol
+    /// or rule.
     pub fn flow_list(&self, query: FlowQuery) -> Result<Result<FlowList, String>, DatapathError> {
         let table = FlowTable::open(&self.pins)?;
         let stamp = self.stamp()?;
         let names = self.names();
-        let list = check(query, &names).map(|(query, protocol, rules)| FlowList {
+        let list = check_query(query, &names).map(|(query, protocol, rules)| FlowList {
             table,
             names,
             stamp,
@@ -48,27 +52,28 @@ impl LiveState {
     }
 }
 
-type Checked = (FlowQuery, Option<Protocol>, Option<BTreeSet<u32>>);
+/// A query with its protocol and rule ids resolved.
+type CheckedQuery = (FlowQuery, Option<Protocol>, Option<BTreeSet<u32>>);
 
-fn check(query: FlowQuery, names: &RuleNames) -> Result<Checked, String> {
-    let protocol = query.protocol.as_deref().map(protocol).transpose()?;
+fn check_query(query: FlowQuery, names: &RuleNames) -> Result<CheckedQuery, String> {
+    let protocol = query.protocol.as_deref().map(parse_protocol).transpose()?;
     if let Some(state) = &query.state {
         let mut known = STATES.iter();
         if !known.any(|name| name.eq_ignore_ascii_case(state)) {
             return Err(format!(
-                "there is no state {state:?}{}; states are {}",
+                "unknown state {state:?}{}; states are {}",
                 nearest(&state.to_ascii_uppercase(), STATES),
                 STATES.join(", ")
             ));
         }
     }
-    let rules = query.rule.as_deref().map(|rule| matching(names, rule));
+    let rules = query.rule.as_deref().map(|rule| find_rule_ids(names, rule));
     let rules = rules.transpose()?.map(|ids| ids.into_iter().collect());
     Ok((query, protocol, rules))
 }
 
-/// ICMPv6 has a name of its own here: a flow is of one of the two.
-fn protocol(text: &str) -> Result<Protocol, String> {
+/// Parses a protocol. ICMPv6 differs from ICMP here: a flow has one of the two.
+fn parse_protocol(text: &str) -> Result<Protocol, String> {
     if text.eq_ignore_ascii_case("ICMPv6") {
         return Ok(Protocol::ICMPV6);
     }
@@ -76,48 +81,52 @@ fn protocol(text: &str) -> Result<Protocol, String> {
 }
 
 impl FlowList {
-    /// When and where it was made.
+    /// Time, node and generation of the list.
     pub fn stamp(&self) -> &api::Stamp {
         &self.stamp
     }
 
-    /// Writes the flows, one line of JSON each, in pieces of whole lines; until all are written or
-    /// `sink` says false.
+    /// Writes the flows as JSON lines, in chunks of whole lines, until the end of the list or until
+    /// `sink` returns false.
     pub fn write(&self, mut sink: impl FnMut(Vec<u8>) -> bool) {
-        let mut lines = Lines::new(&self.names, &self.stamp, self.query.brief);
+        let mut lines = JsonLines::new(&self.names, &self.stamp, self.query.brief);
         let limit = self.query.limit.unwrap_or(usize::MAX);
         let now = Ticks::now();
-        let mut take = |flow: &Flow| {
+        let mut add = |flow: &Flow| {
             lines.add(flow, now);
-            lines.bytes.len() < PIECE || sink(lines.piece())
+            lines.bytes.len() < CHUNK_BYTES || sink(lines.take_chunk())
         };
+
         match self.query.sort {
+            // Without an order, flows are written in one pass over the table.
             None => {
-                let flows = self.table.iter().filter(|flow| self.is_meant(flow));
+                let flows = self.table.iter().filter(|flow| self.is_match(flow));
                 for flow in flows.take(limit) {
-                    if !take(&flow) {
+                    if !add(&flow) {
                         return;
                     }
                 }
             }
             Some(column) => {
-                for place in self.sorted(column, limit, now) {
-                    // A flow that has gone meanwhile has left its place to another, or to none.
-                    let flow = self.table.at(place as usize);
-                    if let Some(flow) = flow.filter(|flow| self.is_meant(flow))
-                        && !take(&flow)
+                for slot in self.sorted_slots(column, limit, now) {
+                    // The slot may be free by now, or belong to another flow.
+                    let flow = self.table.at(slot as usize);
+                    if let Some(flow) = flow.filter(|flow| self.is_match(flow))
+                        && !add(&flow)
                     {
                         return;
                     }
                 }
             }
         }
+
         if !lines.bytes.is_empty() {
-            sink(lines.piece());
+            sink(lines.take_chunk());
         }
     }
 
-    fn is_meant(&self, flow: &Flow) -> bool {
+    /// True if a flow matches all filters of the query.
+    fn is_match(&self, flow: &Flow) -> bool {
         let FlowQuery {
             src,
             dst,
@@ -139,30 +148,31 @@ impl FlowList {
             })
     }
 
-    /// The places of the first flows in this order.
-    fn sorted(&self, column: FlowColumn, limit: usize, now: Ticks) -> Vec<u32> {
-        let ranks = self.ranks(column);
-        let descending = is_number(column) != self.query.reverse;
-        // More than are wanted are cut off now and then, so that a short list needs little memory.
-        let most = limit.saturating_mul(2).max(PIECE);
-        let taken = self.table.census().used_slots as usize;
-        let mut found: Vec<(u128, u32)> = Vec::with_capacity(most.min(taken));
-        for flow in self.table.iter().filter(|flow| self.is_meant(flow)) {
+    /// Slots of the first `limit` flows in the order of a column.
+    fn sorted_slots(&self, column: FlowColumn, limit: usize, now: Ticks) -> Vec<u32> {
+        let ranks = self.rule_ranks(column);
+        let descending = is_numeric(column) != self.query.reverse;
+        // Cut the list to `limit` whenever it is twice as long, so that a short list needs little
+        // memory.
+        let capacity = limit.saturating_mul(2).max(CHUNK_BYTES);
+        let taken = self.table.census().taken as usize;
+        let mut found: Vec<(u128, u32)> = Vec::with_capacity(capacity.min(taken));
+        for flow in self.table.iter().filter(|flow| self.is_match(flow)) {
             let key = sort_key(column, &flow, now, &ranks);
             let key = if descending { !key } else { key };
-            found.push((key, flow.slot_index() as u32));
-            if found.len() >= most {
+            found.push((key, flow.place() as u32));
+            if found.len() >= capacity {
                 found.sort_unstable();
                 found.truncate(limit);
             }
         }
         found.sort_unstable();
         found.truncate(limit);
-        found.into_iter().map(|(_, place)| place).collect()
+        found.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// Where the names of rules stand in their order.
-    fn ranks(&self, column: FlowColumn) -> FxHashMap<u32, usize> {
+    /// Alphabetical rank of each rule's name; empty for other columns.
+    fn rule_ranks(&self, column: FlowColumn) -> FxHashMap<u32, usize> {
         if !matches!(column, FlowColumn::Egress | FlowColumn::Ingress) {
             return FxHashMap::default();
         }
@@ -174,20 +184,22 @@ impl FlowList {
     }
 }
 
-fn is_number(column: FlowColumn) -> bool {
+/// True for columns that sort numerically, largest value first.
+fn is_numeric(column: FlowColumn) -> bool {
     use FlowColumn::{Bytes, Idle, Pkts, Reply};
     matches!(column, Bytes | Idle | Pkts | Reply)
 }
 
-/// The first letters of a text, which order as the text does.
+/// The first 16 bytes of a text as a number with the same order.
 fn text_key(text: &str) -> u128 {
-    let mut letters = [0; 16];
-    for (to, from) in letters.iter_mut().zip(text.bytes()) {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(text.bytes()) {
         *to = from;
     }
-    u128::from_be_bytes(letters)
+    u128::from_be_bytes(bytes)
 }
 
+/// The value of a column as a number.
 fn sort_key(column: FlowColumn, flow: &Flow, now: Ticks, ranks: &FxHashMap<u32, usize>) -> u128 {
     let rank = |id: u32| ranks.get(&id).map_or(u128::MAX, |&rank| rank as u128);
     let address = |address: std::net::IpAddr| match address {
@@ -208,18 +220,18 @@ fn sort_key(column: FlowColumn, flow: &Flow, now: Ticks, ranks: &FxHashMap<u32, 
     }
 }
 
-/// Flows as lines of JSON. Each line says when and where, too: it is read alone.
-struct Lines<'a> {
+/// Flows as JSON lines. Each line repeats the stamp, because readers may process lines one by one.
+struct JsonLines<'a> {
     names: &'a RuleNames,
     brief: bool,
-    /// The stamp as JSON, without its end; nothing in brief lines.
+    /// The stamp as JSON without its closing brace; empty for brief lines.
     start: Vec<u8>,
     bytes: Vec<u8>,
-    /// Names as JSON: few rules have many flows.
+    /// Rule names as JSON, cached: few rules have many flows.
     rules: FxHashMap<u32, Box<RawValue>>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> JsonLines<'a> {
     fn new(names: &'a RuleNames, stamp: &api::Stamp, brief: bool) -> Self {
         let mut start = Vec::new();
         if !brief {
@@ -235,11 +247,16 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn piece(&mut self) -> Vec<u8> {
-        std::mem::replace(&mut self.bytes, Vec::with_capacity(PIECE + PIECE / 8))
+    /// Removes and returns the lines written so far.
+    fn take_chunk(&mut self) -> Vec<u8> {
+        std::mem::replace(
+            &mut self.bytes,
+            Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8),
+        )
     }
 
     fn add(&mut self, flow: &Flow, now: Ticks) {
+        // Serialize each rule name once.
         for id in [flow.egress_rule, flow.ingress_rule] {
             let (names, brief) = (self.names, self.brief);
             self.rules.entry(id).or_insert_with(|| {
@@ -250,14 +267,16 @@ impl<'a> Lines<'a> {
                 name.unwrap_or_default()
             });
         }
+
+        // Append the stamp and the flow.
         let before = self.bytes.len();
         self.bytes.extend_from_slice(&self.start);
         let joint = self.bytes.len();
         let rules = [flow.egress_rule, flow.ingress_rule].map(|id| &*self.rules[&id]);
-        let line = in_words(flow, now, rules);
+        let line = flow_to_api(flow, now, rules);
         match serde_json::to_writer(&mut self.bytes, &line) {
             Ok(()) => {
-                // Of two objects one: the brace that opens the second becomes the comma between.
+                // Join the two JSON objects: the opening brace of the flow becomes a comma.
                 if !self.brief {
                     self.bytes[joint] = b',';
                 }
@@ -268,8 +287,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// A flow in the words of the API.
-pub(crate) fn in_words<Rule>(flow: &Flow, now: Ticks, rules: [Rule; 2]) -> api::Flow<Rule> {
+/// A flow as an API value.
+pub(crate) fn flow_to_api<Rule>(flow: &Flow, now: Ticks, rules: [Rule; 2]) -> api::Flow<Rule> {
     let [egress_rule, ingress_rule] = rules;
     api::Flow {
         protocol: flow.protocol.to_string(),

@@ -1,5 +1,5 @@
-//! Pinned maps as answers of the control API. Reads only; the daemon and the commands answer with the same
-//! code, so an answer does not depend on whether a daemon runs.
+//! Pinned maps as answers of the control API. Reads only; the daemon and the commands answer with
+//! the same code, so an answer does not depend on whether a daemon runs.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,7 @@ mod events;
 mod flow_stats;
 /// The flow table as a list: filter, sort, serialize.
 mod flows;
-/// What is known about one connection: blocks, failsafe, flows.
+/// Blocks, failsafe entries and flows of one connection.
 mod live;
 /// The pinned maps of one Bailey.
 mod live_state;

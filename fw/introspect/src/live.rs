@@ -1,3 +1,5 @@
+//! Everything but policy that decides about one connection: blocks, failsafe, existing flows.
+
 use bailey_control::api::{self, LiveQuery};
 use bailey_datapath::DatapathError;
 use bailey_datapath::blocks::Blocks;
@@ -6,16 +8,16 @@ use bailey_datapath::kernel::clock::Ticks;
 use bailey_policy::Protocol;
 
 use crate::blocks::block;
-use crate::flows::in_words;
+use crate::flows::flow_to_api;
 use crate::live_state::{LiveState, stamp};
 use crate::rules::name_of;
 
 impl LiveState {
-    /// What is there beside policy for a connection. Whether the failsafe of the configuration is in
-    /// force, only the daemon knows.
+    /// Blocks, failsafe entries and flows of a connection. `failsafe`: true if the configured
+    /// failsafe is active, which only the daemon knows.
     ///
     /// # Errors
-    /// If what is pinned cannot be read.
+    /// If a pinned map cannot be read.
     pub fn live(&self, query: &LiveQuery, failsafe: bool) -> Result<api::Live, DatapathError> {
         let LiveQuery {
             src,
@@ -24,11 +26,16 @@ impl LiveState {
             port,
         } = *query;
         let protocol = Protocol(protocol);
+
+        // Blocks and failsafe entries that match.
         let loaded = self.loaded()?;
         let blocks = Blocks::open(&self.pins)?.list()?;
-        let holds = |net: &ipnet::IpNet| net.contains(&src) || net.contains(&dst);
+        let matches = |net: &ipnet::IpNet| net.contains(&src) || net.contains(&dst);
         let entries = self.config.settings().failsafe.into_iter();
         let entries = entries.filter(|entry| entry.covers(src, protocol, port));
+
+        // Flows of this connection; the table is searched as a whole, because the source port is
+        // not known.
         let table = FlowTable::open(&self.pins)?;
         let flows = table.iter().filter(|flow| {
             (flow.source, flow.destination) == (src, dst)
@@ -37,11 +44,12 @@ impl LiveState {
         });
         let (mut names, now) = (None, Ticks::now());
         let flows = flows.take(api::LIVE_FLOWS).map(|flow| {
-            // Read if there is a flow to name rules of.
+            // Rule names are read only if a flow exists.
             let names = names.get_or_insert_with(|| self.names());
             let rules = [flow.egress_rule, flow.ingress_rule].map(|id| name_of(names, id));
-            in_words(&flow, now, rules)
+            flow_to_api(&flow, now, rules)
         });
+
         Ok(api::Live {
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
@@ -49,14 +57,14 @@ impl LiveState {
             warm_up: loaded.warming_up,
             blocks: blocks
                 .iter()
-                .filter(|block| holds(&block.prefix))
+                .filter(|block| matches(&block.prefix))
                 .map(block)
                 .collect(),
             failsafe: failsafe.then(|| entries.map(|entry| entry.to_string()).collect()),
             flood_seconds: loaded.flood_seconds,
             flows: flows.collect(),
             policy_problem: (!failsafe).then(|| {
-                "no daemon answers: edits since the last commit are not in force".to_owned()
+                "no daemon answers: edits since the last commit are not active".to_owned()
             }),
         })
     }

@@ -1,3 +1,5 @@
+//! The pinned maps of one Bailey, and the rule names for them.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailey_compile::RuleIds;
@@ -9,8 +11,8 @@ use bailey_datapath::{DatapathError, PinDir};
 use bailey_policy::NetworkPolicy;
 use bailey_state::rule_ids::RuleNames;
 
-/// The pinned maps of one Bailey, read as answers of the control API. The daemon's server uses this type,
-/// and so do commands that find no daemon.
+/// The pinned maps of one Bailey, read as answers of the control API. The daemon's server uses this
+/// type, and so do commands that find no daemon.
 #[derive(Debug)]
 pub struct LiveState {
     pub(crate) pins: PinDir,

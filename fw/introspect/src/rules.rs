@@ -1,3 +1,5 @@
+//! Rules with their counters, and the search for rules by name.
+
 use bailey_bpf::abi;
 use bailey_config::nearest::nearest;
 use bailey_control::api;
@@ -9,8 +11,8 @@ use bailey_state::rule_name::{RuleName, StoredKey};
 
 use crate::live_state::LiveState;
 
-/// The rules that are always there.
-const FIXED: [u32; 4] = [
+/// Implicit rules, which exist without any policy.
+const IMPLICIT: [u32; 4] = [
     abi::RULE_NOT_ISOLATED,
     abi::RULE_OWN_NODE,
     abi::RULE_SELF,
@@ -18,38 +20,41 @@ const FIXED: [u32; 4] = [
 ];
 
 impl LiveState {
-    /// Every rule of the generation in force; and what counted and has no name any more.
+    /// All rules of the active generation. Without names, all rules that have counted a packet.
     ///
     /// # Errors
-    /// If what is pinned cannot be read.
+    /// If a pinned map cannot be read.
     pub fn rules(&self) -> Result<api::Rules, DatapathError> {
         let counters = Counters::open(&self.pins)?;
         let stamp = self.stamp()?;
         let names = match stamp.generation {
-            // Nothing has been put into force: what the file names was in force before a detach.
+            // No generation is active; the file describes the one before a detach.
             0 => RuleNames::default(),
             _ => self.names(),
         };
-        let ids = names.rules.iter().map(|rule| rule.id).chain(FIXED);
+        let ids = names.rules.iter().map(|rule| rule.id).chain(IMPLICIT);
         let mut ids: Vec<u32> = ids.collect();
         if names.rules.is_empty() {
-            let nameless = abi::RULE_FIRST..counters.rule_count();
-            ids.extend(nameless.filter(|&id| counters.rule(id).packets > 0));
+            let counting = abi::RULE_FIRST..counters.rule_count();
+            ids.extend(counting.filter(|&id| counters.rule(id).packets > 0));
         }
         let rules = ids.into_iter();
         Ok(api::Rules {
             stamp,
-            rules: rules.map(|id| rule(&names, &counters, id, true)).collect(),
+            rules: rules
+                .map(|id| rule_to_api(&names, &counters, id, true))
+                .collect(),
         })
     }
 
-    /// The rules that a name means, with all there is to say of each.
+    /// The rules that match a name, with all details.
     ///
     /// # Errors
-    /// If no rule has that name, with the nearest one; or what is pinned cannot be read.
+    /// If a pinned map cannot be read. The inner error: no rule matches; the text suggests the
+    /// nearest name.
     pub fn rules_named(&self, name: &str) -> Result<Result<api::Rules, String>, DatapathError> {
         let names = self.names();
-        let ids = match matching(&names, name) {
+        let ids = match find_rule_ids(&names, name) {
             Ok(ids) => ids,
             Err(message) => return Ok(Err(message)),
         };
@@ -57,47 +62,53 @@ impl LiveState {
         let rules = ids.into_iter();
         Ok(Ok(api::Rules {
             stamp: self.stamp()?,
-            rules: rules.map(|id| rule(&names, &counters, id, false)).collect(),
+            rules: rules
+                .map(|id| rule_to_api(&names, &counters, id, false))
+                .collect(),
         }))
     }
 }
 
-/// The rules that a name means: in either form, a number, or a policy for all of its rules and for the denials
-/// of whom it isolates.
+/// Ids of the rules that match a name: a short or long rule name, a rule id, or a policy. A policy
+/// matches all of its rules and the default-denies of endpoints that it isolates.
 ///
 /// # Errors
-/// If it means none, with the nearest name.
-pub(crate) fn matching(names: &RuleNames, wanted: &str) -> Result<Vec<u32>, String> {
+/// If no rule matches; the text suggests the nearest name.
+pub(crate) fn find_rule_ids(names: &RuleNames, wanted: &str) -> Result<Vec<u32>, String> {
     let wanted = wanted.trim();
     if let Ok(id) = wanted.parse() {
         return Ok(vec![id]);
     }
+
+    // Active rules, retired rules, implicit rules.
     let known = names.rules.iter().chain(&names.retired);
     let mut ids: Vec<u32> = known
         .clone()
         .filter(|rule| {
-            policies_of(rule).iter().any(|policy| policy == wanted)
+            policy_names(rule).iter().any(|policy| policy == wanted)
                 || rule.long() == wanted
                 || names.label(rule.id) == wanted
                 || rule.short() == wanted
         })
         .map(|rule| rule.id)
         .collect();
-    ids.extend(FIXED.into_iter().filter(|&id| names.label(id) == wanted));
+    ids.extend(IMPLICIT.into_iter().filter(|&id| names.label(id) == wanted));
     if !ids.is_empty() {
         return Ok(ids);
     }
-    let policies = known.clone().flat_map(policies_of);
+
+    // Suggest the nearest name.
+    let policies = known.clone().flat_map(policy_names);
     let labels = known.map(RuleName::short).chain(policies);
-    let labels = labels.chain(FIXED.map(|id| names.label(id)));
+    let labels = labels.chain(IMPLICIT.map(|id| names.label(id)));
     Err(format!(
         "no rule is named {wanted:?}{}; `bailey rules` lists them",
         nearest(wanted, labels)
     ))
 }
 
-/// The policies of a rule, as `namespace/name`: its own, or those that isolate.
-fn policies_of(rule: &RuleName) -> Vec<String> {
+/// Policies of a rule as `namespace/name`: the policy with the rule, or the policies that isolate.
+fn policy_names(rule: &RuleName) -> Vec<String> {
     match &rule.key {
         Some(StoredKey::Rule {
             namespace, name, ..
@@ -110,7 +121,7 @@ fn policies_of(rule: &RuleName) -> Vec<String> {
     }
 }
 
-/// The name of a rule id in the words of the API.
+/// The name of a rule id as an API value.
 pub(crate) fn name_of(names: &RuleNames, id: u32) -> api::RuleName {
     let mut name = api::RuleName {
         id,
@@ -123,6 +134,8 @@ pub(crate) fn name_of(names: &RuleNames, id: u32) -> api::RuleName {
         index: None,
         removed: false,
     };
+
+    // Implicit rules have neither policy nor direction.
     let (kind, verdict) = match id {
         abi::RULE_NONE => ("none", None),
         abi::RULE_UNKNOWN_ADDRESS => ("unknown-address", Some("deny")),
@@ -161,21 +174,26 @@ pub(crate) fn name_of(names: &RuleNames, id: u32) -> api::RuleName {
     name
 }
 
-fn rule(names: &RuleNames, counters: &Counters, id: u32, in_list: bool) -> api::Rule {
+/// A rule with its counters. A list has no long names, and only some of the isolating policies.
+fn rule_to_api(names: &RuleNames, counters: &Counters, id: u32, in_list: bool) -> api::Rule {
     let count = counters.rule(id);
     let named = names.find(id);
     let policies = match named.and_then(|rule| rule.key.as_ref()) {
         Some(StoredKey::DefaultDeny { policies, .. }) => Some(policies),
         _ => None,
     };
+
+    // Policies of a default-deny.
     let shown = if in_list {
         api::ISOLATED_BY
     } else {
         usize::MAX
     };
     let isolated_by = policies.into_iter().flatten().take(shown);
-    let said = named.filter(|rule| matches!(rule.key, Some(StoredKey::Rule { .. })));
-    let said = said
+
+    // Ports, peers and location of a rule; absent if they are not known.
+    let text = named.filter(|rule| matches!(rule.key, Some(StoredKey::Rule { .. })));
+    let text = text
         .map(|rule| rule.text.clone())
         .filter(|text| text.line.is_some());
     let name = name_of(names, id);
@@ -187,10 +205,10 @@ fn rule(names: &RuleNames, counters: &Counters, id: u32, in_list: bool) -> api::
         isolated_by: isolated_by
             .map(|(namespace, name)| format!("{namespace}/{name}"))
             .collect(),
-        ports: said.as_ref().map(|text| text.ports.clone()),
-        peers: said.as_ref().map(|text| text.peers.clone()),
-        file: said.as_ref().and_then(|text| text.file.clone()),
-        line: said.and_then(|text| text.line),
+        ports: text.as_ref().map(|text| text.ports.clone()),
+        peers: text.as_ref().map(|text| text.peers.clone()),
+        file: text.as_ref().and_then(|text| text.file.clone()),
+        line: text.and_then(|text| text.line),
         hits: count.hits,
         packets: count.packets,
         bytes: count.bytes,

@@ -1,3 +1,5 @@
+//! The status: interfaces, flow table, blocks, problems. The daemon adds its own health.
+
 use bailey_bpf::abi;
 use bailey_config::{Guard, Topology};
 use bailey_control::api;
@@ -71,8 +73,8 @@ impl LiveState {
         {
             let path = RuleNames::path(state);
             problems.push(format!(
-                "{}: {error}: after a restart counters and flows would have no rule names; SIGHUP makes \
-                 the daemon write the file again if the directory is writable",
+                "{}: {error}: after a restart counters and flows would have no rule names; SIGHUP \
+                 makes the daemon write the file again if the directory is writable",
                 path.display()
             ));
         }
