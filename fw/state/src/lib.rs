@@ -1,4 +1,5 @@
-//! State on disk: which rule has which id, and locks between processes. Files are replaced as a whole.
+//! State on disk: which rule has which id, and locks between processes. Files are replaced as a
+//! whole.
 #![forbid(unsafe_code)]
 
 /// Advisory locks: one daemon per set of pins, one writer of emergency blocks.

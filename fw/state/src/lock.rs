@@ -1,3 +1,5 @@
+//! Advisory locks between processes: one daemon per set of pins, one writer of emergency blocks.
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -5,35 +7,40 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-/// Held while a daemon runs; the kernel lets go of it when the process ends, however it ends.
+/// A lock that one process holds. The kernel releases it when the process ends for any reason.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
 }
 
-/// Why there is no lock.
+/// The reason why a lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
-    #[error("bailey is running already{}: another bailey holds {}; stop it first, or give this one other [paths]", pid(*.1), .0)]
+    /// Another process holds the lock: the path, and its process id if known.
+    #[error(
+        "bailey is already running{}: another bailey holds {}; \
+         stop it first, or configure other [paths] for this one",
+        pid_suffix(*.1),
+        .0
+    )]
     Held(String, Option<u32>),
-    /// The file cannot be used.
+    /// The lock file cannot be used.
     #[error("{0}: {1}")]
     File(String, #[source] io::Error),
 }
 
-fn pid(pid: Option<u32>) -> String {
+fn pid_suffix(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
 impl Lock {
-    /// Takes the lock of a run directory, creating the directory if need be.
+    /// Takes the lock of a run directory. Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// If another process has it, or the file cannot be created.
+    /// If another process holds the lock, or the file cannot be created.
     pub fn take(directory: &Path) -> Result<Self, LockError> {
         let (file, shown) = Self::open(directory, "lock")?;
-        let mut lock = Self::of(file, shown.clone()).map_err(|error| match error {
+        let mut lock = Self::try_lock(file, shown.clone()).map_err(|error| match error {
             LockError::Held(shown, _) => LockError::Held(shown, Self::holder(directory)),
             other => other,
         })?;
@@ -45,13 +52,13 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Takes the right to change emergency blocks: one process at a time.
+    /// Takes the lock for changes of emergency blocks.
     ///
     /// # Errors
     /// As [`Self::take`].
-    pub fn for_blocks(directory: &Path) -> Result<Self, LockError> {
+    pub fn take_for_blocks(directory: &Path) -> Result<Self, LockError> {
         let (file, shown) = Self::open(directory, "blocks.lock")?;
-        Self::of(file, shown)
+        Self::try_lock(file, shown)
     }
 
     fn open(directory: &Path, name: &str) -> Result<(File, String), LockError> {
@@ -62,44 +69,45 @@ impl Lock {
             .create(true)
             .truncate(false)
             .write(true)
-            // Whoever can open it can hold it.
+            // A process that can open the file can lock it.
             .mode(0o600)
             .open(&path);
         let file = opened.map_err(|e| LockError::File(shown.clone(), e))?;
         Ok((file, shown))
     }
 
-    /// Takes a directory itself, which must exist: two daemons with different run directories
-    /// must not share their pins either.
+    /// Locks an existing directory. Locks the pins, because two daemons with different run
+    /// directories must not share them.
     ///
     /// # Errors
-    /// If another process has it, or the directory cannot be opened.
-    pub fn on_directory(directory: &Path) -> Result<Self, LockError> {
+    /// If another process holds the lock, or the directory cannot be opened.
+    pub fn take_directory(directory: &Path) -> Result<Self, LockError> {
         let shown = directory.display().to_string();
         let file = File::open(directory).map_err(|e| LockError::File(shown.clone(), e))?;
-        Self::of(file, shown)
+        Self::try_lock(file, shown)
     }
 
-    fn of(file: File, shown: String) -> Result<Self, LockError> {
+    fn try_lock(file: File, shown: String) -> Result<Self, LockError> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = holder_by_table(Path::new(&shown));
+                let holder = find_holder(Path::new(&shown));
                 Err(LockError::Held(shown, holder))
             }
             Err(error) => Err(LockError::File(shown, error.into())),
         }
     }
 
-    /// The process that has the lock of this run directory.
+    /// The process that holds the lock of a run directory.
     pub fn holder(directory: &Path) -> Option<u32> {
         if !Self::is_held(directory) {
             return None;
         }
         let path = directory.join("lock");
-        // Whom the kernel names; where its table calls the file otherwise (overlays), whom the file
-        // names, unless that is the process before.
-        holder_by_table(&path).or_else(|| {
+        // The kernel's lock table comes first. On overlay file systems it has another inode, so the
+        // pid in the file is the fallback. That pid may belong to an earlier daemon; a process with
+        // the same name as ours is accepted.
+        find_holder(&path).or_else(|| {
             let text = fs::read_to_string(&path).ok()?;
             let pid: u32 = text.trim().parse().ok()?;
             let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
@@ -107,7 +115,7 @@ impl Lock {
         })
     }
 
-    /// Does a running daemon have the lock of this run directory?
+    /// True if a running daemon holds the lock of a run directory.
     pub fn is_held(directory: &Path) -> bool {
         File::open(directory.join("lock")).is_ok_and(|file| {
             let attempt = flock(&file, FlockOperation::NonBlockingLockShared);
@@ -116,8 +124,8 @@ impl Lock {
     }
 }
 
-/// Who holds the lock of a file, in proc_locks(5).
-fn holder_by_table(path: &Path) -> Option<u32> {
+/// The process that locks a file, according to proc_locks(5).
+fn find_holder(path: &Path) -> Option<u32> {
     let metadata = fs::metadata(path).ok()?;
     let (major, minor) = (
         rustix::fs::major(metadata.dev()),

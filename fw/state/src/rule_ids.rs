@@ -1,3 +1,5 @@
+//! `rules.json`: which rule has which id, and names for output. Assigns no ids.
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::rule_name::{RuleName, RuleText, StoredKey};
 use crate::short_name::{SHORT_MAX, clip_middle};
 
-/// `rules.json` in the state directory: rule ids and the names of their rules. The daemon replaces the file
-/// before every commit. If the process is killed at any moment, the file has the ids of the active
-/// generation, as ids in use or as retired ids.
+/// `rules.json` in the state directory: rule ids and the names of their rules. The daemon replaces
+/// the file before every commit. If the process is killed at any moment, the file has the ids of
+/// the active generation, as ids in use or as retired ids.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct RuleNames {
     /// Version of this file's format.
@@ -28,7 +30,8 @@ const FORMAT: u32 = 3;
 const FILE: &str = "rules.json";
 
 impl RuleNames {
-    /// The names of a numbering, and what the rules say in these policies, which are sorted.
+    /// The rules with these ids, with ports, peers and location from `policies`, which must be
+    /// sorted.
     pub fn of(ids: &RuleIds, policies: &[Arc<NetworkPolicy>]) -> Self {
         let name = |id: u32, key: Option<&RuleKey>| RuleName {
             id,
@@ -42,7 +45,7 @@ impl RuleNames {
         }
     }
 
-    /// The numbering that the names are of.
+    /// The rule ids in the file.
     pub fn ids(self) -> RuleIds {
         let used = self.rules.into_iter();
         RuleIds::restore(
@@ -53,11 +56,11 @@ impl RuleNames {
         )
     }
 
-    /// Replaces the file in a state directory; after a crash of the machine it is the old one or the
-    /// new one.
+    /// Replaces the file in a state directory atomically: after a crash it has the old or the new
+    /// content.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, state: &Path) -> io::Result<()> {
         let (new, file) = (state.join(".rules.json.new"), Self::path(state));
         let mut opened = fs::File::create(&new)?;
@@ -69,22 +72,22 @@ impl RuleNames {
     /// Reads the file.
     ///
     /// # Errors
-    /// If it is not there, or not of this version.
+    /// If the file does not exist, or has another format.
     pub fn read(state: &Path) -> io::Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             schema_version: u32,
         }
         let path = Self::path(state);
-        // What is no file might never end, as a pipe.
+        // Reading a pipe or a device may never end.
         if !fs::metadata(&path)?.is_file() {
-            return Err(io::Error::other("not a file"));
+            return Err(io::Error::other("not a regular file"));
         }
         let bytes = fs::read(path)?;
         let Version { schema_version } = serde_json::from_slice(&bytes)?;
         if schema_version != FORMAT {
             return Err(io::Error::other(format!(
-                "format {schema_version} of another version"
+                "format {schema_version} is not supported, expected {FORMAT}"
             )));
         }
         let mut names: Self = serde_json::from_slice(&bytes)?;
@@ -93,12 +96,12 @@ impl RuleNames {
         Ok(names)
     }
 
-    /// Where it is.
+    /// The path of the file in a state directory.
     pub fn path(state: &Path) -> PathBuf {
         state.join(FILE)
     }
 
-    /// The short name of a rule id, the fixed ones included.
+    /// The short name of a rule id, or of an implicit rule.
     pub fn label(&self, id: u32) -> String {
         use bailey_bpf::abi;
         match id {
@@ -118,17 +121,18 @@ impl RuleNames {
         }
     }
 
-    /// What is known of a rule id of a policy, in use or not.
+    /// The rule of an id, active or retired.
     pub fn find(&self, id: u32) -> Option<&RuleName> {
         find(&self.rules, id).or_else(|| find(&self.retired, id))
     }
 
-    /// Is it a rule of the generation in force?
+    /// True for a rule of the active generation.
     pub fn is_in_use(&self, id: u32) -> bool {
         find(&self.rules, id).is_some()
     }
 }
 
+/// Searches a list that is sorted by id.
 fn find(rules: &[RuleName], id: u32) -> Option<&RuleName> {
     let found = rules.binary_search_by_key(&id, |rule| rule.id);
     found.ok().map(|at| &rules[at])
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rule_ids_survive_the_file() {
+    fn rule_ids_are_restored_from_file() {
         let policy = |name: &str| PolicyRef {
             namespace: "ns".into(),
             name: name.into(),

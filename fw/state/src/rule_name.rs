@@ -1,3 +1,5 @@
+//! One rule id with its rule, in the format of `rules.json`.
+
 use std::sync::Arc;
 
 use bailey_compile::RuleKey;
@@ -43,11 +45,11 @@ impl RuleText {
         let Ok(policy) = found.map(|at| &policies[at]) else {
             return Self::default();
         };
-        let said = policy.rules(rule.direction).and_then(|r| r.get(rule.index));
-        let place = &policy.location;
+        let spec = policy.rules(rule.direction).and_then(|r| r.get(rule.index));
+        let place = &policy.place;
         Self {
-            ports: said.map_or_else(Vec::new, |said| texts(&said.ports)),
-            peers: said.map_or_else(Vec::new, |said| texts(&said.peers)),
+            ports: spec.map_or_else(Vec::new, |spec| texts(&spec.ports)),
+            peers: spec.map_or_else(Vec::new, |spec| texts(&spec.peers)),
             file: place.file.as_ref().map(|file| file.display().to_string()),
             line: place.rule_line(rule.direction, rule.index),
         }
@@ -112,8 +114,8 @@ impl From<Direction> for StoredDirection {
 }
 
 impl From<StoredDirection> for Direction {
-    fn from(way: StoredDirection) -> Self {
-        match way {
+    fn from(direction: StoredDirection) -> Self {
+        match direction {
             StoredDirection::Egress => Self::Egress,
             StoredDirection::Ingress => Self::Ingress,
         }

@@ -1,3 +1,5 @@
+//! Names of rules in output: short (at most 64 characters) and long.
+
 use bailey_compile::RuleKey;
 use bailey_policy::Direction;
 
