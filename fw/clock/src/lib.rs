@@ -1,5 +1,5 @@
-//! Clocks. Everywhere else time is an argument: no other product crate but the datapath's `clock` modules
-//! asks for the time (tested by `fw/architecture`).
+//! Clocks. Only this crate and the datapath's `clock` modules read a clock; elsewhere in the product,
+//! time is an argument (tested by `fw/architecture`).
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant, SystemTime};
