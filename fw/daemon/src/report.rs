@@ -132,8 +132,8 @@ pub(crate) fn report_failsafe(datapath: &Datapath, health: &Health) {
         health.set_failsafe(None);
         health.set_problem(
             SUBJECT,
-            "programs of an earlier start are attached, with their failsafe and timeouts; the next \
-             valid policy set replaces them",
+            "attached by an earlier start, with its failsafe and timeouts; the next valid policy \
+             set replaces them",
         );
     }
 }
