@@ -16,13 +16,13 @@ impl LiveState {
         let blocks = Blocks::open(&self.pins)?.list()?;
         Ok(api::Blocks {
             stamp: self.stamp()?,
-            blocks: blocks.iter().map(block).collect(),
+            blocks: blocks.iter().map(block_to_api).collect(),
         })
     }
 }
 
-/// A block as an answer.
-pub(crate) fn block(block: &blocks::Block) -> api::Block {
+/// A block as an API value.
+pub(crate) fn block_to_api(block: &blocks::Block) -> api::Block {
     api::Block {
         prefix: short_prefix(&block.prefix),
         remaining_seconds: block.remaining_seconds,

@@ -34,7 +34,7 @@ impl LiveState {
         });
         Ok(api::FlowStats {
             stamp: self.stamp()?,
-            flow_table: self.flow_table(self.loaded()?.scale, &census),
+            flow_table: self.flow_table_to_api(self.loaded()?.scale, &census),
             states,
             events: events.collect(),
         })

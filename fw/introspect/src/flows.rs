@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::live_state::LiveState;
-use crate::rules::{find_rule_ids, name_of};
+use crate::rules::{find_rule_ids, name_to_api};
 
 /// The flows that match a query. Flows are read while they are written, so memory use does not
 /// depend on the size of the table.
@@ -262,7 +262,7 @@ impl<'a> JsonLines<'a> {
             self.rules.entry(id).or_insert_with(|| {
                 let name = match brief {
                     true => to_raw_value(&serde_json::json!({ "rule": names.label(id) })),
-                    false => to_raw_value(&name_of(names, id)),
+                    false => to_raw_value(&name_to_api(names, id)),
                 };
                 name.unwrap_or_default()
             });

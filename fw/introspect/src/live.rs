@@ -7,10 +7,10 @@ use bailey_datapath::flows::table::FlowTable;
 use bailey_datapath::kernel::clock::Ticks;
 use bailey_policy::Protocol;
 
-use crate::blocks::block;
+use crate::blocks::block_to_api;
 use crate::flows::flow_to_api;
 use crate::live_state::{LiveState, stamp};
-use crate::rules::name_of;
+use crate::rules::name_to_api;
 
 impl LiveState {
     /// Blocks, failsafe entries and flows of a connection. `failsafe`: true if the configured
@@ -46,7 +46,7 @@ impl LiveState {
         let flows = flows.take(api::LIVE_FLOWS).map(|flow| {
             // Rule names are read only if a flow exists.
             let names = names.get_or_insert_with(|| self.names());
-            let rules = [flow.egress_rule, flow.ingress_rule].map(|id| name_of(names, id));
+            let rules = [flow.egress_rule, flow.ingress_rule].map(|id| name_to_api(names, id));
             flow_to_api(&flow, now, rules)
         });
 
@@ -58,7 +58,7 @@ impl LiveState {
             blocks: blocks
                 .iter()
                 .filter(|block| matches(&block.prefix))
-                .map(block)
+                .map(block_to_api)
                 .collect(),
             failsafe: failsafe.then(|| entries.map(|entry| entry.to_string()).collect()),
             flood_seconds: loaded.flood_seconds,

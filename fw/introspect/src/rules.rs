@@ -122,7 +122,7 @@ fn policy_names(rule: &RuleName) -> Vec<String> {
 }
 
 /// The name of a rule id as an API value.
-pub(crate) fn name_of(names: &RuleNames, id: u32) -> api::RuleName {
+pub(crate) fn name_to_api(names: &RuleNames, id: u32) -> api::RuleName {
     let mut name = api::RuleName {
         id,
         rule: names.label(id),
@@ -196,7 +196,7 @@ fn rule_to_api(names: &RuleNames, counters: &Counters, id: u32, in_list: bool) -
     let text = text
         .map(|rule| rule.text.clone())
         .filter(|text| text.line.is_some());
-    let name = name_of(names, id);
+    let name = name_to_api(names, id);
     let full_name = named.filter(|_| !in_list).map(RuleName::long);
     api::Rule {
         full_name,

@@ -12,7 +12,7 @@ use bailey_datapath::maps::shape::flow_slots;
 use bailey_datapath::observe::status::InterfaceStatus;
 use bailey_state::rule_ids::RuleNames;
 
-use crate::blocks::block;
+use crate::blocks::block_to_api;
 use crate::live_state::{LiveState, stamp};
 
 impl LiveState {
@@ -25,17 +25,17 @@ impl LiveState {
         let census = FlowTable::open(&self.pins)?.census();
         let blocks = Blocks::open(&self.pins)?.list()?;
         let shown = blocks.iter().take(api::STATUS_BLOCKS);
-        let interfaces = loaded.interfaces.iter().map(|i| self.interface(i));
+        let interfaces = loaded.interfaces.iter().map(|i| self.interface_to_api(i));
         let interfaces: Vec<api::Interface> = interfaces.collect();
         let guard = self.is_guarded();
         Ok(api::Status {
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
             guard,
-            flow_table: self.flow_table(loaded.scale, &census),
+            flow_table: self.flow_table_to_api(loaded.scale, &census),
             flood_seconds: loaded.flood_seconds,
             blocks: blocks.len() as u64,
-            blocked: shown.map(block).collect(),
+            blocked: shown.map(block_to_api).collect(),
             problems: self.problems(&interfaces, loaded.control.generation, guard),
             interfaces,
             daemon: None,
@@ -81,7 +81,7 @@ impl LiveState {
         problems
     }
 
-    fn interface(&self, loaded: &InterfaceStatus) -> api::Interface {
+    fn interface_to_api(&self, loaded: &LoadedInterface) -> api::Interface {
         let renamed = loaded.name_now.as_ref().filter(|now| **now != loaded.name);
         let link = match (&loaded.name_now, loaded.running) {
             (None, _) => "gone",
@@ -103,7 +103,7 @@ impl LiveState {
 
     /// Fill of the flow table. The limit is the configured one if the table was created with this
     /// configuration, else half of the slots.
-    pub(crate) fn flow_table(&self, scale: u64, census: &Census) -> api::FlowTable {
+    pub(crate) fn flow_table_to_api(&self, scale: u64, census: &Census) -> api::FlowTable {
         let configured = flow_slots(&self.config.settings()) == census.slots;
         let limit = match configured {
             true => u64::from(self.config.flow_table.flows),
