@@ -77,7 +77,7 @@ fn record_interference(interface: &str, change: &Change, health: &Health) {
         }
         Change::Overtaken(before) => {
             let text = format!("{interface}, by {before}");
-            health.record_interference("program-preceded", text);
+            health.record_interference("program-displaced", text);
         }
         Change::PinnedAgain(pins) => {
             health.record_interference("pins-removed", format!("{pins} pins"));
