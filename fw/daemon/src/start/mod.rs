@@ -99,7 +99,7 @@ pub(crate) fn start(
 
     // Warm-up only applies to a first start; adopted programs enforce already.
     if config.warm_up > 0 && !datapath.is_attached() {
-        start_warm_up(&mut datapath, config.warm_up, health);
+        start_warm_up(&datapath, config.warm_up, health);
     }
 
     // Attach.
@@ -144,7 +144,7 @@ fn check_without_policy(
 
 /// Starts warm-up (audit) mode, and reports it as a problem until it ends: policy is not enforced
 /// meanwhile.
-fn start_warm_up(datapath: &mut Datapath, seconds: u32, health: &Health) {
+fn start_warm_up(datapath: &Datapath, seconds: u32, health: &Health) {
     const SUBJECT: &str = "warm-up";
     datapath.warm_up(seconds);
     tracing::warn!(
