@@ -9,4 +9,4 @@ pub mod format;
 /// Runs the cases of a test on all engines.
 pub mod run;
 /// Names of endpoints on the command line and in tests.
-pub mod target;
+pub mod endpoint;

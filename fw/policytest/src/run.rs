@@ -7,7 +7,7 @@ use bailey_source::{Collector, Diagnostics, FileSet};
 
 use crate::engine::{Engine, EngineError, Engines, Prepared};
 use crate::format::{Case, Expect, Family, PolicyTest, Port, RuleName};
-use crate::target::connections;
+use crate::endpoint::connections;
 
 /// What became of one case.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use bailey_state::lock::{Lock, LockError};
 use ipnet::IpNet;
 
 use crate::args::{Block, Listing, Unblock};
-use crate::commands::ask::{self, config, fail};
+use crate::commands::query::{self, config, fail};
 use crate::exit::Exit;
 use crate::output::complain;
 use crate::output::line;
@@ -119,7 +119,7 @@ pub(crate) fn unblock(options: &Unblock) -> Exit {
 
 /// Shows what is blocked.
 pub(crate) fn list(options: &Listing) -> Exit {
-    ask::list(
+    query::list(
         options,
         path::BLOCKS,
         LiveState::blocks,

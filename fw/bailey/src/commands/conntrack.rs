@@ -6,7 +6,7 @@ use bailey_control::client;
 use bailey_introspect::LiveState;
 
 use crate::args::{Flows, ListFormat, Listing, Screen};
-use crate::commands::ask::{config, fail, go_on_without_daemon, question, show};
+use crate::commands::query::{config, fail, go_on_without_daemon, question, show};
 use crate::commands::flow_printer::Printer;
 use crate::exit::Exit;
 use crate::output::complain;

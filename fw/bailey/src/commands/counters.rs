@@ -2,7 +2,7 @@ use bailey_control::api::{self, path};
 use bailey_introspect::LiveState;
 
 use crate::args::Listing;
-use crate::commands::ask::list;
+use crate::commands::query::list;
 use crate::exit::Exit;
 use crate::output::listing::Kind;
 use crate::output::table::Column;

@@ -8,7 +8,7 @@ use bailey_state::lock::{Lock, LockError};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::args::Detach;
-use crate::commands::ask::{config, fail};
+use crate::commands::query::{config, fail};
 use crate::exit::Exit;
 use crate::output::complain;
 use crate::output::line;

@@ -5,7 +5,7 @@ use bailey_introspect::LiveState;
 use serde::Serialize;
 
 use crate::args::{ListFormat, Listing};
-use crate::commands::ask::{config, printed};
+use crate::commands::query::{config, printed};
 use crate::exit::Exit;
 use crate::output::complain;
 use crate::output::line;

@@ -2,7 +2,7 @@ use bailey_policy::{
     Connection, Decider, Direction, IsolatedDirections, OutOfScope, Protocol, Snapshot, Verdict,
 };
 use bailey_policytest::engine::{Engine, Engines};
-use bailey_policytest::target::connections;
+use bailey_policytest::endpoint::connections;
 use serde::Serialize;
 
 use crate::args::{Explain, Format};

@@ -4,7 +4,7 @@ use bailey_policy::{Connection, LinkScope, Snapshot, Verdict};
 use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 
-use crate::commands::ask::ask;
+use crate::commands::query::ask;
 use crate::exit::Exit;
 use crate::input::Named;
 use crate::output::line;

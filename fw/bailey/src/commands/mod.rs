@@ -3,7 +3,7 @@ mod explain;
 mod test;
 
 #[cfg(target_os = "linux")]
-mod ask;
+mod query;
 #[cfg(target_os = "linux")]
 mod block;
 #[cfg(target_os = "linux")]

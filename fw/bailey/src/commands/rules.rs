@@ -1,7 +1,7 @@
 use bailey_control::api::{self, RulesQuery, path};
 
 use crate::args::{ListFormat, Rules};
-use crate::commands::ask::{ask, config, printed};
+use crate::commands::query::{ask, config, printed};
 use crate::exit::Exit;
 use crate::output::line;
 use crate::output::listing::{self, Kind, watched};

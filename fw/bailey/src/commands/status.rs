@@ -3,7 +3,7 @@ use bailey_introspect::LiveState;
 use bailey_source::diagnostic::replace_control_chars;
 
 use crate::args::Screen;
-use crate::commands::ask::show;
+use crate::commands::query::show;
 use crate::commands::conntrack::fill;
 use crate::exit::Exit;
 use crate::output::table::{Column, Table, terminal_columns};

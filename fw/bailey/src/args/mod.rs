@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use bailey_policytest::engine::Engine;
-use bailey_policytest::target::Target;
+use bailey_policytest::endpoint::Target;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.

@@ -14,7 +14,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::target::{self, Target};
+use crate::endpoint::{self, Target};
 
 /// A PolicyTest that can be run.
 #[derive(Debug, Clone)]
@@ -453,7 +453,7 @@ fn read_target(raw: RawTarget) -> Result<Target, String> {
         (Some(name), None, None, None) => Target::of(EndpointKind::Pod, &name),
         (None, Some(name), None, None) => Target::of(EndpointKind::Workload, &name),
         (None, None, Some(name), None) => Target::of(EndpointKind::Node, &name),
-        (None, None, None, Some(text)) => target::address(&text).map(Target::Address),
+        (None, None, None, Some(text)) => endpoint::address(&text).map(Target::Address),
         _ => Err("Required value: exactly one of pod, workload, node, ip".into()),
     }
 }
