@@ -1,3 +1,5 @@
+//! The whole of `bailey.toml`: reading, unknown keys, checks across tables.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! `[inventory]`: prefixes that are declared to hold endpoints.
+
 use serde::{Deserialize, Serialize};
 
 /// `[inventory]`: address ranges that hold endpoints, whether or not an object names the address.

@@ -1,3 +1,5 @@
+//! `failsafe`: peers and local ports that pass regardless of policy.
+
 use std::fmt;
 use std::net::IpAddr;
 

@@ -1,3 +1,5 @@
+//! `[flood]`: rates of new flows. The datapath enforces them.
+
 use serde::{Deserialize, Serialize};
 
 /// `[flood]`: rates of new flows that NICs may bring.

@@ -1,3 +1,5 @@
+//! `[flow_table]` and `on_policy_change`: size, eviction and revalidation of flows.
+
 use serde::{Deserialize, Serialize};
 
 /// Established flows on a policy change.
@@ -19,7 +21,7 @@ pub struct FlowTable {
     pub flows: u32,
     /// Count packets and bytes of every flow?
     pub counters: bool,
-    /// Live flows of one source (IPv4 /32, IPv6 /64) before further ones stay evictable; 0 disables
+    /// Live flows of one source (IPv4 /32, IPv6 /64) before further flows stay evictable; 0 disables
     /// the limit.
     pub flows_per_source: u32,
     /// Seconds without a packet after which a live flow may be evicted for a new one.

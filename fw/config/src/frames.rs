@@ -1,3 +1,5 @@
+//! `[frames]`: how the parser treats VLAN tags, EtherTypes, multicast groups and link-local traffic.
+
 use bailey_bpf::abi;
 use bailey_policy::Protocol;
 use ipnet::IpNet;
@@ -57,7 +59,7 @@ impl Frames {
             }
         }
         let peers = self.tunnels.iter().map(|tunnel| tunnel.peers.len()).sum();
-        for (what, count, most) in [
+        for (name, count, most) in [
             ("ethertypes", self.ethertypes.len(), abi::ETHERTYPES_MAX),
             ("groups", self.groups.len(), abi::GROUPS_MAX),
             (
@@ -69,7 +71,7 @@ impl Frames {
             ("peers of tunnels", peers, abi::TUNNEL_PEERS_MAX),
         ] {
             if count > most as usize {
-                return Err(format!("frames: {count} {what}, at most {most} fit"));
+                return Err(format!("frames: {count} {name}, at most {most} fit"));
             }
         }
         tunnel::check(&self.tunnels)

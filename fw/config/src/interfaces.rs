@@ -1,3 +1,5 @@
+//! Interfaces with XDP mode, topology and egress hook.
+
 use serde::{Deserialize, Serialize};
 
 /// An entry of `interfaces`: a name, or a name and an XDP mode.

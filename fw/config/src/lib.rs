@@ -35,7 +35,7 @@ mod settings;
 mod shapes;
 /// `[sources]`: ingress source filtering.
 mod sources;
-/// What holds before the first policy: `guard`, `[boot]`, `[watch]`.
+/// The state before the first policy: `guard`, `[boot]`, `[watch]`.
 mod start;
 /// `[timeouts]`: when an idle flow expires.
 mod timeouts;

@@ -1,3 +1,5 @@
+//! `[limits]` and `[read]`: upper bounds for policy sets and files.
+
 use serde::{Deserialize, Serialize};
 
 /// `[limits]`: the most that one generation may need. A policy set beyond a limit is refused whole.

@@ -1,3 +1,5 @@
+//! `[control]`, `[paths]` and `[log]`: the control socket, the directories, the log.
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! Protocol names and numbers of configuration, command line and tests.
+
 use bailey_policy::Protocol;
 
 use crate::nearest::nearest;

@@ -1,3 +1,5 @@
+//! The settings that are fixed when the datapath creates maps and loads programs.
+
 use ipnet::IpNet;
 
 use crate::{Config, EgressHook, Failsafe, Flood, Frames, OnPolicyChange, Timeouts, Topology};

@@ -1,3 +1,5 @@
+//! `[sources]`: external interfaces and internal prefixes for ingress source filtering.
+
 use serde::{Deserialize, Serialize};
 
 /// `[sources]`: ingress source filtering (BCP 38). Both lists are empty, or neither is.

@@ -1,3 +1,5 @@
+//! The state before the first policy: `guard`, `[boot]`, `[watch]`.
+
 use serde::{Deserialize, Serialize};
 
 /// Protection of a configured interface that carries no program.
@@ -15,11 +17,11 @@ pub enum Guard {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Boot {
-    /// What holds while no generation is active and the policies are invalid.
+    /// Enforcement while no generation is active and the policies are invalid.
     pub without_policy: WithoutPolicy,
 }
 
-/// What holds while no generation is active and the policies are invalid.
+/// Enforcement while no generation is active and the policies are invalid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WithoutPolicy {

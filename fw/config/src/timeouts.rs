@@ -1,3 +1,5 @@
+//! `[timeouts]`: when an idle flow expires, by protocol and state.
+
 use serde::{Deserialize, Serialize};
 
 /// `[timeouts]`: seconds after its last packet until a flow in this state expires. Defaults are those of

@@ -1,3 +1,5 @@
+//! `frames.tunnels`: VXLAN and Geneve, with the peers whose packets are decapsulated.
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +26,7 @@ pub enum TunnelKind {
     Geneve,
 }
 
-/// Every tunnel has peers and a port of its own.
+/// Requires peers and a unique port for every tunnel.
 pub(crate) fn check(tunnels: &[Tunnel]) -> Result<(), String> {
     for (at, tunnel) in tunnels.iter().enumerate() {
         let port = tunnel.port;
