@@ -1,3 +1,6 @@
+//! Endpoints as operators name them on the command line and in tests, and the connections between two of
+//! them.
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -5,21 +8,21 @@ use std::str::FromStr;
 use bailey_config::nearest::nearest;
 use bailey_policy::{Connection, EndpointKind, EndpointRef, Protocol, Snapshot};
 
-/// One side of a connection, as people name it.
+/// One side of a connection, named by an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum NamedEndpoint {
     /// A pod, workload or node of the inventory.
-    Endpoint(EndpointRef),
-    /// An address; if an endpoint has it, that endpoint is meant.
+    Object(EndpointRef),
+    /// An address; it means the endpoint that has this address, if there is one.
     Address(IpAddr),
 }
 
-impl Target {
-    /// A target of a kind from its `ns/name`, or `name` for a node.
+impl NamedEndpoint {
+    /// Parses `namespace/name`, or `name` for a node.
     ///
     /// # Errors
-    /// If the text is not of that form.
-    pub fn of(kind: EndpointKind, text: &str) -> Result<Self, String> {
+    /// If the text does not have that form.
+    pub fn parse_object(kind: EndpointKind, text: &str) -> Result<Self, String> {
         let (namespace, name) = match kind {
             EndpointKind::Node => ("", text),
             _ => text
@@ -30,24 +33,24 @@ impl Target {
             || name.contains('/')
             || (kind != EndpointKind::Node && namespace.is_empty())
         {
-            return Err(format!("{text:?} does not name one object"));
+            return Err(format!("{text:?} must name one object"));
         }
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Ok(Self::Endpoint(EndpointRef {
+        Ok(Self::Object(EndpointRef {
             kind,
             namespace,
             name,
         }))
     }
 
-    /// The addresses that the target stands for. A host-network pod is its node.
+    /// The addresses of the endpoint. A host-network pod has the addresses of its node.
     ///
     /// # Errors
-    /// If the inventory does not have it, or it has no address.
-    pub fn addresses(&self, snapshot: &Snapshot) -> Result<Vec<IpAddr>, String> {
+    /// If the endpoint is not in the inventory, or has no address.
+    pub fn find_addresses(&self, snapshot: &Snapshot) -> Result<Vec<IpAddr>, String> {
         let id = match self {
             Self::Address(address) => return Ok(vec![*address]),
-            Self::Endpoint(id) => id,
+            Self::Object(id) => id,
         };
         let addresses = if let Some(endpoint) = snapshot.endpoint(id) {
             endpoint.addresses.clone()
@@ -57,7 +60,7 @@ impl Target {
         } else {
             return Err(format!(
                 "{id} is not in the inventory{}",
-                like(id, snapshot)
+                suggest_endpoint(id, snapshot)
             ));
         };
         if addresses.is_empty() {
@@ -66,29 +69,33 @@ impl Target {
         Ok(addresses)
     }
 
-    /// The number that a port name stands for at this target.
+    /// The number of a named port of this endpoint.
     ///
     /// # Errors
-    /// If it stands for none or several.
-    pub fn named_port(
+    /// If no port or more than one port number has the name.
+    pub fn resolve_port(
         &self,
         snapshot: &Snapshot,
         name: &str,
         protocol: Protocol,
     ) -> Result<u16, String> {
-        // One that there is not has no ports either; that is the worse mistake.
-        self.addresses(snapshot)?;
+        // An unknown endpoint has no ports either; report the endpoint first.
+        self.find_addresses(snapshot)?;
+
+        // The ports of the endpoint, or of the pod on the host network.
         let endpoint = match self {
             Self::Address(address) => snapshot.endpoint_at(*address),
-            Self::Endpoint(id) => snapshot.endpoint(id),
+            Self::Object(id) => snapshot.endpoint(id),
         };
         let host_pod = match self {
-            Self::Endpoint(id) => snapshot.host_pod(id),
+            Self::Object(id) => snapshot.host_pod(id),
             Self::Address(_) => None,
         };
         let ports = endpoint
             .map(|e| &e.ports)
             .or_else(|| host_pod.map(|p| &p.ports));
+
+        // Several containers may declare the same name; one number is unambiguous.
         let mut numbers: Vec<u16> = ports
             .into_iter()
             .flatten()
@@ -101,27 +108,27 @@ impl Target {
             [number] => Ok(number),
             [] => {
                 let names = ports.into_iter().flatten().map(|port| port.name.as_str());
-                let near = nearest(name, names);
+                let suggestion = nearest(name, names);
                 Err(format!(
-                    "{self} has no {protocol} port named {name:?}{near}"
+                    "{self} has no {protocol} port named {name:?}{suggestion}"
                 ))
             }
             _ => Err(format!(
-                "{protocol} port name {name:?} of {self} stands for {numbers:?}"
+                "{protocol} port name {name:?} of {self} resolves to {numbers:?}"
             )),
         }
     }
 }
 
-/// The endpoint of the same kind that may be meant.
-fn like(id: &EndpointRef, snapshot: &Snapshot) -> String {
+/// Suggests the endpoint of the same kind with the closest name.
+fn suggest_endpoint(id: &EndpointRef, snapshot: &Snapshot) -> String {
     let endpoints = snapshot.endpoints().iter().map(|endpoint| &endpoint.id);
     let hosts = snapshot.host_pods().iter().map(|pod| &pod.id);
-    let same = endpoints.chain(hosts).filter(|other| other.kind == id.kind);
-    nearest(&id.to_string(), same.map(ToString::to_string))
+    let same_kind = endpoints.chain(hosts).filter(|other| other.kind == id.kind);
+    nearest(&id.to_string(), same_kind.map(ToString::to_string))
 }
 
-impl FromStr for Target {
+impl FromStr for NamedEndpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -132,60 +139,63 @@ impl FromStr for Target {
         ];
         for (prefix, kind) in kinds {
             if let Some(rest) = text.strip_prefix(prefix) {
-                return Self::of(kind, rest);
+                return Self::parse_object(kind, rest);
             }
         }
         if text.parse::<IpAddr>().is_err() {
             return Err(format!(
-                "{text:?} is not pod:NS/NAME, workload:NS/NAME, node:NAME or an address"
+                "{text:?} must be pod:NS/NAME, workload:NS/NAME, node:NAME or an IP address"
             ));
         }
-        address(text).map(Self::Address)
+        parse_address(text).map(Self::Address)
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for NamedEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Endpoint(id) => id.fmt(f),
+            Self::Object(id) => id.fmt(f),
             Self::Address(address) => address.fmt(f),
         }
     }
 }
 
-/// An address as it can stand in a packet.
+/// Parses an address that a packet can have at policy evaluation.
 ///
 /// # Errors
-/// If it is none, or an IPv4-mapped IPv6 address: such packets are dropped before policy.
-pub fn address(text: &str) -> Result<IpAddr, String> {
+/// If the text is not an address, or is an IPv4-mapped IPv6 address: such packets are dropped before
+/// policy.
+pub fn parse_address(text: &str) -> Result<IpAddr, String> {
     match text.parse() {
         Ok(IpAddr::V6(six)) if six.to_ipv4_mapped().is_some() => Err(format!(
-            "Invalid value: {text:?}: an IPv4-mapped IPv6 address"
+            "Invalid value: {text:?}: must not be an IPv4-mapped IPv6 address"
         )),
         Ok(address) => Ok(address),
-        Err(_) => Err(format!("Invalid value: {text:?}: not an address")),
+        Err(_) => Err(format!("Invalid value: {text:?}: must be an IP address")),
     }
 }
 
 /// IPv6 next-header values that are not upper-layer protocols (IANA, IPv6 extension headers).
 const EXTENSION_HEADERS: [u8; 10] = [0, 43, 44, 51, 60, 135, 139, 140, 253, 254];
 
-/// Every connection between two targets: one per pair of addresses of one family.
+/// Lists every connection between two endpoints: one per pair of addresses of the same family. Only source
+/// addresses for which `is_wanted` holds are used. Of an IPv6 pair, ICMP means ICMPv6.
 ///
 /// # Errors
-/// If a target is not known, or the two have no family in common.
-pub fn connections(
+/// If an endpoint is unknown, the two have no address family in common, or `protocol` is an IPv6 extension
+/// header.
+pub fn list_connections(
     snapshot: &Snapshot,
-    from: &Target,
-    to: &Target,
+    from: &NamedEndpoint,
+    to: &NamedEndpoint,
     protocol: Protocol,
     port: u16,
-    family: impl Fn(IpAddr) -> bool,
+    is_wanted: impl Fn(IpAddr) -> bool,
 ) -> Result<Vec<Connection>, String> {
-    let sources = from.addresses(snapshot)?;
-    let destinations = to.addresses(snapshot)?;
+    let sources = from.find_addresses(snapshot)?;
+    let destinations = to.find_addresses(snapshot)?;
     let mut connections = Vec::new();
-    for &source in sources.iter().filter(|address| family(**address)) {
+    for &source in sources.iter().filter(|address| is_wanted(**address)) {
         for &destination in destinations
             .iter()
             .filter(|d| d.is_ipv4() == source.is_ipv4())

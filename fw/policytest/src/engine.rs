@@ -1,10 +1,16 @@
+//! Three implementations of the policy semantics behind one interface. Not for live packets: the kernel
+//! engine runs the BPF program on packets that it builds.
+
 #[cfg(target_os = "linux")]
 use bailey_bpf::abi;
-use bailey_compile::{CompileLimits, RuleIds, Tables, compile};
+use bailey_compile::{CompileError, Limits, RuleIds, Tables, compile};
 #[cfg(target_os = "linux")]
 use bailey_config::{Frames, Settings, Topology};
+#[cfg(target_os = "linux")]
 use bailey_datapath::{Datapath, DatapathError, Enforcer, PinDir};
-use bailey_policy::{Connection, IsolatedDirections, LinkScope, Snapshot, Verdict, oracle};
+#[cfg(target_os = "linux")]
+use bailey_policy::OutOfScope;
+use bailey_policy::{Connection, Isolates, LinkScope, Snapshot, Verdict, oracle};
 
 /// One implementation of the policy semantics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +24,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// Its name in output.
+    /// Name in output and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Oracle => "oracle",
@@ -28,68 +34,69 @@ impl Engine {
     }
 }
 
-/// Why an engine cannot answer.
+/// Why an engine cannot evaluate.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The policy set does not fit.
+    /// The policy set exceeds a limit.
     #[error(transparent)]
-    Compile(#[from] bailey_compile::CompileError),
+    Compile(#[from] CompileError),
     /// The kernel engine could not be set up: no permission, no BPF, or not Linux.
     #[error("the kernel engine is not available: {0}")]
     Unavailable(String),
-    /// The kernel refused what it should take.
+    /// The kernel refused the tables or the packet.
     #[cfg(target_os = "linux")]
     #[error("kernel: {0}")]
     Datapath(#[from] DatapathError),
-    /// Two answers in one: a defect.
-    #[error("{engine} contradicts itself on {connection}: {detail}")]
+    /// An answer contradicts itself: a defect of Bailey.
+    #[error("{engine} engine: inconsistent answer for {connection}: {detail}")]
     Contradiction {
-        /// Which.
+        /// Name of the engine.
         engine: &'static str,
-        /// On what.
+        /// The evaluated connection.
         connection: Connection,
-        /// How.
+        /// The contradiction.
         detail: String,
     },
 }
 
-/// Engines that are set up, and what each needs.
+/// The requested engines, set up for evaluation.
 #[derive(Default)]
 pub struct Engines {
-    wanted: Vec<Engine>,
-    limits: CompileLimits,
-    /// Of the bridge that connections come through.
-    scope: Option<LinkScope>,
+    requested: Vec<Engine>,
+    limits: Limits,
+    /// Scope of the bridge that connections cross; `None` evaluates policies alone.
+    bridge: Option<LinkScope>,
     #[cfg(target_os = "linux")]
     kernel: Option<Datapath>,
 }
 
-/// A snapshot that all engines are ready to be asked about.
+/// A snapshot that is compiled and loaded for every requested engine.
 #[derive(Debug)]
-pub struct Prepared<'a> {
+pub struct PreparedSnapshot<'a> {
     snapshot: &'a Snapshot,
+    /// `None` if only the oracle was requested.
     tables: Option<Tables>,
 }
 
 impl Engines {
-    /// Sets engines up that are asked about policies, or about what passes a bridge with a scope of its
-    /// own. The kernel engine loads its programs with maps that no other process can see, and attaches
-    /// nothing.
+    /// Sets up engines that evaluate policies alone, or connections across a bridge with its own scope.
+    /// The kernel engine loads its programs with maps that no other process can see, and attaches no
+    /// program.
     ///
     /// # Errors
-    /// If the kernel engine is wanted and cannot be had.
+    /// If the kernel engine is requested and cannot be set up.
     pub fn new(
-        wanted: &[Engine],
-        limits: CompileLimits,
+        requested: &[Engine],
+        limits: Limits,
         bridge: Option<LinkScope>,
     ) -> Result<Self, EngineError> {
         let mut engines = Self {
-            wanted: wanted.to_vec(),
+            requested: requested.to_vec(),
             limits,
-            scope: bridge,
+            bridge,
             ..Self::default()
         };
-        if wanted.contains(&Engine::Kernel) {
+        if requested.contains(&Engine::Kernel) {
             engines.start_kernel()?;
         }
         Ok(engines)
@@ -102,7 +109,7 @@ impl Engines {
             flows: 8,
             ..Settings::default()
         };
-        if let Some(scope) = &self.scope {
+        if let Some(scope) = &self.bridge {
             settings.topology = Topology::Bridge;
             settings.frames = Frames {
                 groups: scope.groups.clone(),
@@ -117,21 +124,24 @@ impl Engines {
 
     #[cfg(not(target_os = "linux"))]
     fn start_kernel(&mut self) -> Result<(), EngineError> {
-        Err(EngineError::Unavailable("it needs Linux".into()))
+        Err(EngineError::Unavailable("it requires Linux".into()))
     }
 
-    /// The engines, in the order in which their answers are reported.
-    pub fn wanted(&self) -> &[Engine] {
-        &self.wanted
+    /// The requested engines, in the order of their answers.
+    pub fn requested(&self) -> &[Engine] {
+        &self.requested
     }
 
-    /// Compiles and loads a snapshot, as far as the engines need it.
+    /// Compiles and loads a snapshot as far as the requested engines need it.
     ///
     /// # Errors
-    /// If it does not fit, or the kernel refuses it.
-    pub fn prepare<'a>(&mut self, snapshot: &'a Snapshot) -> Result<Prepared<'a>, EngineError> {
-        if self.wanted == [Engine::Oracle] {
-            return Ok(Prepared {
+    /// If the snapshot exceeds a limit, or the kernel refuses it.
+    pub fn prepare<'a>(
+        &mut self,
+        snapshot: &'a Snapshot,
+    ) -> Result<PreparedSnapshot<'a>, EngineError> {
+        if self.requested == [Engine::Oracle] {
+            return Ok(PreparedSnapshot {
                 snapshot,
                 tables: None,
             });
@@ -141,91 +151,104 @@ impl Engines {
         if let Some(kernel) = &mut self.kernel {
             kernel.install(&tables)?;
         }
-        Ok(Prepared {
+        Ok(PreparedSnapshot {
             snapshot,
             tables: Some(tables),
         })
     }
 
-    /// Asks one engine.
+    /// Evaluates a connection on one engine.
     ///
     /// # Errors
-    /// If its answer contradicts itself, or the kernel refuses the question.
-    pub fn judge(
+    /// If the answer contradicts itself, or the kernel refuses the packet.
+    pub fn evaluate(
         &mut self,
         engine: Engine,
-        prepared: &Prepared<'_>,
+        prepared: &PreparedSnapshot<'_>,
         connection: &Connection,
     ) -> Result<Verdict, EngineError> {
-        let contradiction = |detail: String| EngineError::Contradiction {
-            engine: engine.name(),
-            connection: *connection,
-            detail,
-        };
-        let tables = || {
-            prepared
-                .tables
-                .as_ref()
-                .ok_or_else(|| contradiction("nothing was compiled".into()))
-        };
         match engine {
             Engine::Oracle => {
-                let excluded =
-                    self.find_exclusion(IsolatedDirections::from(prepared.snapshot), connection);
-                Ok(excluded.unwrap_or_else(|| oracle::evaluate(prepared.snapshot, connection)))
+                let isolates = Isolates::of(prepared.snapshot);
+                let excluded = self.excluded_by_bridge(isolates, connection);
+                Ok(excluded.unwrap_or_else(|| oracle::judge(prepared.snapshot, connection)))
             }
             Engine::Tables => {
-                let tables = tables()?;
-                self.find_exclusion(tables.isolated_directions(), connection)
-                    .or_else(|| tables.evaluate(connection))
-                    .ok_or_else(|| contradiction("damaged tables".into()))
+                let tables = prepared.tables(engine, connection)?;
+                self.excluded_by_bridge(tables.isolates(), connection)
+                    .or_else(|| tables.judge(connection))
+                    .ok_or_else(|| contradiction(engine, connection, "damaged tables".into()))
             }
             #[cfg(target_os = "linux")]
-            Engine::Kernel => {
-                let kernel = self.kernel.as_mut();
-                let kernel = kernel.ok_or_else(|| contradiction("it was not set up".into()))?;
-                if connection.source == connection.destination {
-                    // No NIC ever sees it: the program takes it for forged, and is not asked.
-                    let verdict = tables()?.evaluate(connection);
-                    return verdict.ok_or_else(|| contradiction("damaged tables".into()));
-                }
-                let answer = kernel.probe(connection)?;
-                let out = match answer.reason {
-                    abi::REASON_DROP_GROUP => Some(bailey_policy::OutOfScope::Group),
-                    abi::REASON_DROP_LINK_LOCAL => Some(bailey_policy::OutOfScope::LinkLocal),
-                    _ => None,
-                };
-                if let Some(out) = out {
-                    return Ok(Verdict::out_of_scope(out));
-                }
-                let Some((egress, ingress)) = answer.cells else {
-                    return Err(contradiction(format!(
-                        "dropped as {}",
-                        answer.reason_name()
-                    )));
-                };
-                let verdict = tables()?
-                    .verdict_of_cells(egress, ingress)
-                    .ok_or_else(|| contradiction(format!("cells {egress:#x} {ingress:#x}")))?;
-                if verdict.is_allowed() != answer.passes {
-                    let reason = answer.reason_name();
-                    return Err(contradiction(format!(
-                        "{verdict}, but the packet: {reason}"
-                    )));
-                }
-                Ok(verdict)
-            }
+            Engine::Kernel => self.evaluate_in_kernel(prepared, connection),
             #[cfg(not(target_os = "linux"))]
-            Engine::Kernel => Err(EngineError::Unavailable("it needs Linux".into())),
+            Engine::Kernel => Err(EngineError::Unavailable("it requires Linux".into())),
         }
     }
 
-    fn find_exclusion(
-        &self,
-        isolates: IsolatedDirections,
+    #[cfg(target_os = "linux")]
+    fn evaluate_in_kernel(
+        &mut self,
+        prepared: &PreparedSnapshot<'_>,
         connection: &Connection,
-    ) -> Option<Verdict> {
-        let excluded = self.scope.as_ref()?.find_exclusion(isolates, connection);
+    ) -> Result<Verdict, EngineError> {
+        let contradiction = |detail: String| contradiction(Engine::Kernel, connection, detail);
+        let tables = prepared.tables(Engine::Kernel, connection)?;
+        let kernel = self.kernel.as_mut();
+        let kernel = kernel.ok_or_else(|| contradiction("the engine was not set up".into()))?;
+
+        // Such a packet never arrives on a NIC, and the program drops it as spoofed. The tables answer.
+        if connection.source == connection.destination {
+            let verdict = tables.judge(connection);
+            return verdict.ok_or_else(|| contradiction("damaged tables".into()));
+        }
+
+        // The program drops packets outside the scope of the bridge before policy.
+        let answer = kernel.probe(connection)?;
+        let out_of_scope = match answer.reason {
+            abi::REASON_DROP_GROUP => Some(OutOfScope::Group),
+            abi::REASON_DROP_LINK_LOCAL => Some(OutOfScope::LinkLocal),
+            _ => None,
+        };
+        if let Some(out_of_scope) = out_of_scope {
+            return Ok(Verdict::out_of_scope(out_of_scope));
+        }
+
+        // The cells name the deciders; their verdict must be that of the packet.
+        let Some((egress, ingress)) = answer.cells else {
+            let reason = answer.reason_name();
+            return Err(contradiction(format!("dropped as {reason}")));
+        };
+        let verdict = tables
+            .verdict(egress, ingress)
+            .ok_or_else(|| contradiction(format!("invalid cells {egress:#x} {ingress:#x}")))?;
+        if verdict.allows() != answer.passes {
+            let reason = answer.reason_name();
+            return Err(contradiction(format!(
+                "the cells say {verdict}, the packet ended with {reason}"
+            )));
+        }
+        Ok(verdict)
+    }
+
+    /// The verdict on a connection that the bridge drops before policy.
+    fn excluded_by_bridge(&self, isolates: Isolates, connection: &Connection) -> Option<Verdict> {
+        let excluded = self.bridge.as_ref()?.excludes(isolates, connection);
         excluded.map(Verdict::out_of_scope)
+    }
+}
+
+impl PreparedSnapshot<'_> {
+    fn tables(&self, engine: Engine, connection: &Connection) -> Result<&Tables, EngineError> {
+        let tables = self.tables.as_ref();
+        tables.ok_or_else(|| contradiction(engine, connection, "no tables were compiled".into()))
+    }
+}
+
+fn contradiction(engine: Engine, connection: &Connection, detail: String) -> EngineError {
+    EngineError::Contradiction {
+        engine: engine.name(),
+        connection: *connection,
+        detail,
     }
 }

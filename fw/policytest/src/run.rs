@@ -1,3 +1,5 @@
+//! Runs the cases of a PolicyTest on all engines and compares their verdicts with the expected one.
+
 use std::collections::BTreeMap;
 
 use bailey_config::Config;
@@ -5,37 +7,37 @@ use bailey_policy::{Connection, Decider, Direction, Snapshot, Verdict};
 use bailey_source::strictness;
 use bailey_source::{Collector, Diagnostics, FileSet};
 
-use crate::engine::{Engine, EngineError, Engines, Prepared};
-use crate::format::{Case, Expect, Family, PolicyTest, Port, RuleName};
-use crate::endpoint::connections;
+use crate::endpoint::list_connections;
+use crate::engine::{Engine, EngineError, Engines, PreparedSnapshot};
+use crate::format::{Case, Expectation, ExpectedRule, PolicyTest, Port};
 
-/// What became of one case.
+/// The result of one case.
 #[derive(Debug, Clone)]
 pub struct CaseResult {
-    /// The test's name.
+    /// Name of the test.
     pub test: String,
-    /// The case's name.
+    /// Name of the case.
     pub name: String,
-    /// As it was expected.
-    pub expect: Expect,
-    /// What each engine said of all address pairs.
-    pub got: BTreeMap<&'static str, Got>,
-    /// The deciding rules of the pair that failed, or of the first.
+    /// The expected verdict.
+    pub expect: Expectation,
+    /// The verdict of each engine on all address pairs, by name of the engine.
+    pub verdicts: BTreeMap<&'static str, CaseVerdict>,
+    /// The egress decider of the pair that failed, or of the first pair.
     pub egress_rule: String,
-    /// Likewise.
+    /// The ingress decider of the same pair.
     pub ingress_rule: String,
-    /// Why it failed, if it did.
+    /// Why the case failed, if it did.
     pub failure: Option<String>,
 }
 
-/// The verdicts on all address pairs of a case.
+/// The verdict of one engine on all address pairs of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Got {
-    /// All allowed.
+pub enum CaseVerdict {
+    /// All pairs are allowed.
     Allow,
-    /// All denied.
+    /// All pairs are denied.
     Deny,
-    /// Some of both.
+    /// Some pairs are allowed, some denied.
     Mixed,
 }
 
@@ -44,14 +46,14 @@ pub enum Got {
 pub enum TestError {
     /// The file, its objects or its cases are invalid.
     Invalid(Vec<String>),
-    /// An engine failed on something valid.
+    /// An engine failed on valid input.
     Engine(EngineError),
 }
 
 impl From<EngineError> for TestError {
     fn from(error: EngineError) -> Self {
         match error {
-            // A policy set that does not fit is a property of the file.
+            // A policy set that exceeds a limit is a property of the file.
             EngineError::Compile(error) => Self::Invalid(vec![error.to_string()]),
             error => Self::Engine(error),
         }
@@ -62,19 +64,21 @@ impl From<EngineError> for TestError {
 ///
 /// # Errors
 /// If the test is invalid, or an engine fails.
-pub fn execute(
+pub fn run_test(
     test: &PolicyTest,
     config: &Config,
     engines: &mut Engines,
 ) -> Result<Vec<CaseResult>, TestError> {
-    let snapshot = snapshot(test, config).map_err(|diagnostics| {
+    let snapshot = load_objects(test, config).map_err(|diagnostics| {
         TestError::Invalid(diagnostics.errors().map(ToString::to_string).collect())
     })?;
-    let mut asked = Vec::with_capacity(test.cases.len());
+
+    // Resolve the endpoints of all cases first, so that one run reports every invalid case.
+    let mut resolved = Vec::with_capacity(test.cases.len());
     let mut invalid = Vec::new();
     for (index, case) in test.cases.iter().enumerate() {
-        match connections_of(&snapshot, case) {
-            Ok(connections) => asked.push((case, connections)),
+        match resolve_connections(&snapshot, case) {
+            Ok(connections) => resolved.push((case, connections)),
             Err(message) => invalid.push(format!(
                 "{}: PolicyTest {}: spec.cases[{index}] ({}): {message}",
                 test.file.display(),
@@ -86,16 +90,17 @@ pub fn execute(
     if !invalid.is_empty() {
         return Err(TestError::Invalid(invalid));
     }
+
     let prepared = engines.prepare(&snapshot)?;
-    asked
+    resolved
         .into_iter()
         .map(|(case, connections)| {
-            judge(test, case, &connections, engines, &prepared).map_err(TestError::from)
+            run_case(test, case, &connections, engines, &prepared).map_err(TestError::from)
         })
         .collect()
 }
 
-fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics> {
+fn load_objects(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics> {
     let mut collector = Collector::new(strictness(config.lenient), config.read);
     let mut missing = Diagnostics::default();
     match FileSet::list(&test.objects, config.recursive) {
@@ -112,9 +117,9 @@ fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics>
     }
     let (snapshot, mut diagnostics, _) = collector.build_snapshot(&config.inventory.clone());
     diagnostics.extend(missing);
-    let own_nodes = config.knows_own_nodes();
+    let knows_own_nodes = config.knows_own_nodes();
     snapshot
-        .map(|snapshot| match own_nodes {
+        .map(|snapshot| match knows_own_nodes {
             true => snapshot,
             false => snapshot.without_own_nodes(),
         })
@@ -122,51 +127,59 @@ fn snapshot(test: &PolicyTest, config: &Config) -> Result<Snapshot, Diagnostics>
         .ok_or(diagnostics)
 }
 
-fn connections_of(snapshot: &Snapshot, case: &Case) -> Result<Vec<Connection>, String> {
+fn resolve_connections(snapshot: &Snapshot, case: &Case) -> Result<Vec<Connection>, String> {
     let port = match &case.port {
         Port::None => 0,
         Port::Number(number) => *number,
-        Port::Named(name) => case.to.named_port(snapshot, name, case.protocol)?,
+        Port::Named(name) => case.to.resolve_port(snapshot, name, case.protocol)?,
     };
-    let wanted = |address| {
-        case.family
-            .is_none_or(|family: Family| family.holds(address))
-    };
-    connections(snapshot, &case.from, &case.to, case.protocol, port, wanted)
+    let is_wanted = |address| case.family.is_none_or(|family| family.contains(address));
+    list_connections(
+        snapshot,
+        &case.from,
+        &case.to,
+        case.protocol,
+        port,
+        is_wanted,
+    )
 }
 
-fn judge(
+fn run_case(
     test: &PolicyTest,
     case: &Case,
     connections: &[Connection],
     engines: &mut Engines,
-    prepared: &Prepared<'_>,
+    prepared: &PreparedSnapshot<'_>,
 ) -> Result<CaseResult, EngineError> {
-    let wanted: Vec<Engine> = engines.wanted().to_vec();
-    let mut got: BTreeMap<&'static str, Got> = BTreeMap::new();
+    let requested: Vec<Engine> = engines.requested().to_vec();
+    let mut verdicts: BTreeMap<&'static str, CaseVerdict> = BTreeMap::new();
     let mut failure = None;
-    let mut shown: Option<Verdict> = None;
+    let mut reported: Option<Verdict> = None;
     for connection in connections {
         let mut first: Option<(Engine, Verdict)> = None;
-        for &engine in &wanted {
-            let verdict = engines.judge(engine, prepared, connection)?;
-            let word = if verdict.is_allowed() {
-                Got::Allow
-            } else {
-                Got::Deny
+        for &engine in &requested {
+            let verdict = engines.evaluate(engine, prepared, connection)?;
+
+            // Merge the verdict into that of the engine on all address pairs.
+            let case_verdict = match verdict.allows() {
+                true => CaseVerdict::Allow,
+                false => CaseVerdict::Deny,
             };
-            got.entry(engine.name())
+            verdicts
+                .entry(engine.name())
                 .and_modify(|so_far| {
-                    if *so_far != word {
-                        *so_far = Got::Mixed;
+                    if *so_far != case_verdict {
+                        *so_far = CaseVerdict::Mixed;
                     }
                 })
-                .or_insert(word);
-            let problem = objection(case, &verdict).or_else(|| {
+                .or_insert(case_verdict);
+
+            // The verdict must be the expected one, and equal to that of the first engine.
+            let problem = find_mismatch(case, &verdict).or_else(|| {
                 let (other, answer) = first.as_ref()?;
                 (*answer != verdict).then(|| {
                     format!(
-                        "{} says {answer}, {} says {verdict}",
+                        "{} returns {answer}, {} returns {verdict}",
                         other.name(),
                         engine.name()
                     )
@@ -175,56 +188,59 @@ fn judge(
             if let Some(problem) = problem
                 && failure.is_none()
             {
-                let family = if connection.source.is_ipv4() {
-                    "IPv4"
-                } else {
-                    "IPv6"
+                let family = match connection.source.is_ipv4() {
+                    true => "IPv4",
+                    false => "IPv6",
                 };
                 failure = Some(format!(
                     "{family} {connection} ({}): {problem}",
                     engine.name()
                 ));
-                shown = Some(verdict.clone());
+                reported = Some(verdict.clone());
             }
             first.get_or_insert((engine, verdict));
         }
-        shown = shown.or_else(|| first.map(|(_, verdict)| verdict));
+        reported = reported.or_else(|| first.map(|(_, verdict)| verdict));
     }
-    let rule = |direction| {
-        shown
+
+    let decider = |direction| {
+        reported
             .as_ref()
-            .map(|verdict| rule_name(verdict.decider(direction)))
+            .map(|verdict| name_decider(verdict.side(direction)))
             .unwrap_or_default()
     };
     Ok(CaseResult {
         test: test.name.clone(),
         name: case.name.clone(),
         expect: case.expect,
-        got,
-        egress_rule: rule(Direction::Egress),
-        ingress_rule: rule(Direction::Ingress),
+        verdicts,
+        egress_rule: decider(Direction::Egress),
+        ingress_rule: decider(Direction::Ingress),
         failure,
     })
 }
 
-fn rule_name(decider: &Decider) -> String {
+/// The policy of a rule; other deciders have a fixed name.
+fn name_decider(decider: &Decider) -> String {
     match decider {
         Decider::Rule(rule) => rule.policy.to_string(),
         other => other.to_string(),
     }
 }
 
-/// What is wrong with a verdict, if anything is.
-fn objection(case: &Case, verdict: &Verdict) -> Option<String> {
-    let word = |allows: bool| if allows { "allow" } else { "deny" };
+/// Compares a verdict with the expectation of a case; `None` if they match.
+fn find_mismatch(case: &Case, verdict: &Verdict) -> Option<String> {
+    let name = |allows: bool| if allows { "allow" } else { "deny" };
+
+    // The verdict on the connection, or of its sides.
     let sides = match case.expect {
-        Expect::Verdict(expected) => {
-            if verdict.is_allowed() != expected {
-                return Some(format!("expected {}, got {verdict}", word(expected)));
+        Expectation::Connection(expected) => {
+            if verdict.allows() != expected {
+                return Some(format!("expected {}, got {verdict}", name(expected)));
             }
             Vec::new()
         }
-        Expect::Sides { egress, ingress } => {
+        Expectation::Sides { egress, ingress } => {
             vec![(Direction::Egress, egress), (Direction::Ingress, ingress)]
         }
     };
@@ -234,27 +250,25 @@ fn objection(case: &Case, verdict: &Verdict) -> Option<String> {
         {
             return Some(format!(
                 "expected {direction} {}, got {verdict}",
-                word(expected)
+                name(expected)
             ));
         }
     }
-    let rule = case.rule.as_ref()?;
-    // Of a denied connection only the sides that deny have decided, unless the case speaks of
-    // both sides.
-    let speaks_of_sides = matches!(case.expect, Expect::Sides { .. });
-    let decided = Direction::BOTH
-        .into_iter()
-        .map(|direction| verdict.decider(direction))
-        .filter(|decider| speaks_of_sides || verdict.is_allowed() || !decider.is_allowed());
-    let named = match rule {
-        RuleName::Policy(name) => name.as_str(),
-        RuleName::Fixed(name) => name,
+
+    // The decider. A denied connection is decided by the sides that deny, unless the case expects a
+    // verdict of each side.
+    let expected = match case.rule.as_ref()? {
+        ExpectedRule::Policy(name) => name.as_str(),
+        ExpectedRule::Fixed(name) => name,
     };
-    if decided
+    let expects_sides = matches!(case.expect, Expectation::Sides { .. });
+    let is_decided = Direction::BOTH
         .into_iter()
-        .any(|decider| rule_name(decider) == named)
-    {
+        .map(|direction| verdict.side(direction))
+        .filter(|decider| expects_sides || verdict.allows() || !decider.allows())
+        .any(|decider| name_decider(decider) == expected);
+    if is_decided {
         return None;
     }
-    Some(format!("expected {named} to decide, got {verdict}"))
+    Some(format!("expected rule {expected} to decide, got {verdict}"))
 }
