@@ -1,3 +1,5 @@
+//! Findings in policy files, with source snippets.
+
 use std::io::{self, IsTerminal, Write};
 
 use bailey_source::Diagnostics;

@@ -1,3 +1,6 @@
+//! Everything that is printed. No other module of this crate, and no other crate except the logger,
+//! writes to standard output or standard error.
+
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,86 +10,86 @@ use serde::Serialize;
 
 /// Findings in policy files.
 pub(crate) mod diagnostics;
-/// Lists of things, in every format.
-pub(crate) mod listing;
-/// Columns.
+/// Lists in every output format.
+pub(crate) mod list;
+/// Tables that fit the terminal.
 pub(crate) mod table;
 /// Results of PolicyTests.
 pub(crate) mod test_report;
 
-/// Nothing more is written to standard output: nobody reads it, or it failed.
-static CLOSED: AtomicBool = AtomicBool::new(false);
-/// The error of a standard output that failed, as a full disk does.
-static FAILED: OnceLock<String> = OnceLock::new();
+/// Set after the first failed write; nothing more is written to standard output.
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+/// The first write error that is not a closed pipe, such as a full disk.
+static WRITE_ERROR: OnceLock<String> = OnceLock::new();
 
-/// Prints a message for people to standard error, as `eprintln!` does, but for control characters of names
-/// and files in it; nothing happens if nobody reads it.
-macro_rules! complain {
+/// Prints a message to standard error, formatted as by `eprintln!`. Control characters from names and
+/// files are replaced; a failed write is ignored.
+macro_rules! stderr_line {
     ($($arguments:tt)*) => {
-        $crate::output::message(&format!($($arguments)*))
+        $crate::output::print_message(&format!($($arguments)*))
     };
 }
-pub(crate) use complain;
+pub(crate) use stderr_line;
 
-/// Prints the lines of a message, as [`complain`].
-pub(crate) fn message(text: &str) {
-    let lines: Vec<String> = text.lines().map(replace_control_chars).collect();
+/// Prints the lines of a message, as [`stderr_line`] does.
+pub(crate) fn print_message(text: &str) {
+    let lines: Vec<String> = text.lines().map(printable).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
-/// What is wrong with standard output, if it failed; a reader that has gone away is no failure.
-pub(crate) fn failure() -> Option<&'static str> {
-    note(io::stdout().flush());
-    FAILED.get().map(String::as_str)
+/// Flushes standard output and returns its write error, if any. A closed pipe is not an error.
+pub(crate) fn write_error() -> Option<&'static str> {
+    record(io::stdout().flush());
+    WRITE_ERROR.get().map(String::as_str)
 }
 
-fn note(result: io::Result<()>) {
+fn record(result: io::Result<()>) {
     let Err(error) = result else { return };
-    CLOSED.store(true, Ordering::Relaxed);
+    IS_CLOSED.store(true, Ordering::Relaxed);
     if error.kind() != io::ErrorKind::BrokenPipe {
-        let _ = FAILED.set(error.to_string());
+        let _ = WRITE_ERROR.set(error.to_string());
     }
 }
 
-/// Prints a line to standard output; [`failure`] tells whether that succeeded.
-pub(crate) fn line(text: &str) {
-    raw(format!("{text}\n").as_bytes());
+/// Prints a line to standard output; [`write_error`] returns its error.
+pub(crate) fn print_line(text: &str) {
+    print_bytes(format!("{text}\n").as_bytes());
 }
 
-/// Prints bytes to standard output, as [`line`].
-pub(crate) fn raw(bytes: &[u8]) {
-    note(io::stdout().write_all(bytes));
+/// Prints bytes to standard output, as [`print_line`] does.
+pub(crate) fn print_bytes(bytes: &[u8]) {
+    record(io::stdout().write_all(bytes));
 }
 
-/// Has the reader of standard output gone away, or did it fail?
+/// True after a failed write: the reader has closed the pipe, or the disk is full.
 pub(crate) fn is_closed() -> bool {
-    CLOSED.load(Ordering::Relaxed)
+    IS_CLOSED.load(Ordering::Relaxed)
 }
 
 /// Prints a value as JSON.
-pub(crate) fn json(value: &impl Serialize) {
+pub(crate) fn print_json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => line(&text),
-        Err(error) => complain!("cannot write JSON: {error}"),
+        Ok(text) => print_line(&text),
+        Err(error) => stderr_line!("cannot write JSON: {error}"),
     }
 }
 
-/// Prints a value as a document of YAML; one that follows another begins with the line `---`.
-pub(crate) fn yaml(value: &impl Serialize) {
-    static FOLLOWS: AtomicBool = AtomicBool::new(false);
+/// Prints a value as a YAML document. From the second document on, `---` precedes it.
+pub(crate) fn print_yaml(value: &impl Serialize) {
+    static IS_FOLLOWING: AtomicBool = AtomicBool::new(false);
     match serde_saphyr::to_string(value) {
         Ok(text) => {
-            if FOLLOWS.swap(true, Ordering::Relaxed) {
-                line("---");
+            if IS_FOLLOWING.swap(true, Ordering::Relaxed) {
+                print_line("---");
             }
-            line(text.trim_end());
+            print_line(text.trim_end());
         }
-        Err(error) => complain!("cannot write YAML: {error}"),
+        Err(error) => stderr_line!("cannot write YAML: {error}"),
     }
 }
 
-/// A count with separators, as `1 234 567`.
-pub(crate) fn grouped(value: u64) -> String {
+/// Formats a number with separated thousands, as in `1 234 567`.
+pub(crate) fn group_thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -1,3 +1,5 @@
+//! Tables that fit the terminal: columns without room are left out, long texts are cut.
+
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
@@ -6,23 +8,23 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// One column of a table of `T`.
 pub(crate) struct Column<T> {
-    /// Its name.
+    /// The header, also the name for `--sort`.
     pub header: &'static str,
-    /// 0 stays; of the others the greatest goes first where a terminal is too narrow.
+    /// Order of removal on a narrow terminal: the highest rank is removed first, rank 0 never.
     pub rank: u8,
-    /// What stands in it.
+    /// How a row is formatted and sorted.
     pub cell: Cell<T>,
 }
 
-/// What stands in a column.
+/// Content, alignment and order of a column.
 pub(crate) enum Cell<T> {
-    /// A number; to the right, and sorted from the greatest.
+    /// A number: right-aligned, descending.
     Number(fn(&T) -> u64),
-    /// A text; to the left, and sorted from a to z.
+    /// A text: left-aligned, ascending.
     Text(fn(&T) -> String),
-    /// A number or nothing; as [`Self::Number`], nothing last.
+    /// A number that may be absent: as [`Self::Number`], absent values last.
     Count(fn(&T) -> Option<u64>),
-    /// A text that stands for a number: to the right, and sorted by it. Nothing sorts last.
+    /// The text of a number: right-aligned, sorted by the number, absent values last.
     Scale(fn(&T) -> String, fn(&T) -> Option<u64>),
 }
 
@@ -45,7 +47,7 @@ impl<T> Column<T> {
         Self { header, rank, cell }
     }
 
-    fn show(&self, row: &T) -> String {
+    fn format_cell(&self, row: &T) -> String {
         match &self.cell {
             Cell::Number(number) => number(row).to_string(),
             Cell::Count(number) => number(row).map_or_else(|| "-".to_owned(), |n| n.to_string()),
@@ -53,12 +55,12 @@ impl<T> Column<T> {
         }
     }
 
-    fn is_right(&self) -> bool {
+    fn is_right_aligned(&self) -> bool {
         !matches!(self.cell, Cell::Text(_))
     }
 }
 
-/// Columns that a terminal has, if standard output is one and they are all to be on it.
+/// Width of the terminal in columns, at least 20; `None` if standard output is not a terminal.
 pub(crate) fn terminal_columns() -> Option<usize> {
     let (width, _) = io::stdout()
         .is_terminal()
@@ -67,125 +69,139 @@ pub(crate) fn terminal_columns() -> Option<usize> {
     Some(usize::from(width.0).max(20))
 }
 
-/// A text of which less than so much is left is left out.
-const READABLE: usize = 12;
-const BETWEEN: &str = "  ";
+/// A text column that would become narrower is removed.
+const TEXT_WIDTH_MIN: usize = 12;
+const SEPARATOR: &str = "  ";
 
-/// A table that is written block by block: the first decides how wide columns are, so that a long list
-/// is never there as a whole.
+/// A table that is formatted in blocks of rows. The first block fixes the widths of the columns, so a long
+/// list is never in memory as a whole.
 pub(crate) struct Table<'a, T> {
     columns: Vec<&'a Column<T>>,
     widths: Vec<usize>,
-    /// The most columns of a terminal that a line may take.
-    limit: Option<usize>,
-    headers: bool,
-    began: bool,
-    /// The column that rows are sorted by, which stays.
-    sorted: Option<String>,
+    /// Longest line in columns of the terminal.
+    width_max: Option<usize>,
+    has_headers: bool,
+    has_begun: bool,
+    /// Header of the column that rows are sorted by; it is never removed.
+    sorted_by: Option<String>,
 }
 
 impl<'a, T> Table<'a, T> {
-    /// A table that is to fit, and begins with its headers or not.
-    pub(crate) fn new(columns: &'a [Column<T>], limit: Option<usize>, headers: bool) -> Self {
+    /// A table of at most `width_max` columns of the terminal; `None` does not limit the width.
+    pub(crate) fn new(
+        columns: &'a [Column<T>],
+        width_max: Option<usize>,
+        has_headers: bool,
+    ) -> Self {
         Self {
             columns: columns.iter().collect(),
             widths: Vec::new(),
-            limit,
-            headers,
-            began: false,
-            sorted: None,
+            width_max,
+            has_headers,
+            has_begun: false,
+            sorted_by: None,
         }
     }
 
-    /// The same; the column of this name stays, however narrow the terminal is.
+    /// Keeps the column with this header on the narrowest terminal too.
     #[must_use]
     pub(crate) fn sorted_by(self, column: Option<&String>) -> Self {
         Self {
-            sorted: column.cloned(),
+            sorted_by: column.cloned(),
             ..self
         }
     }
 
-    /// The lines of more rows, each with its end.
-    pub(crate) fn rows(&mut self, rows: &[T]) -> String {
+    /// Formats more rows as lines; the first call begins with the headers.
+    pub(crate) fn format_rows(&mut self, rows: &[T]) -> String {
         let mut out = String::new();
-        if !self.began {
-            self.began = true;
-            self.measure(rows);
-            if self.headers {
+        if !self.has_begun {
+            self.has_begun = true;
+            self.fix_widths(rows);
+            if self.has_headers {
                 let headers = self.columns.iter().map(|column| column.header.into());
                 let headers: Vec<Cow<'_, str>> = headers.collect();
-                self.line(&headers, &mut out);
+                self.push_line(&headers, &mut out);
             }
         }
         for row in rows {
-            let cells = self.columns.iter().map(|column| column.show(row).into());
+            let cells = self
+                .columns
+                .iter()
+                .map(|column| column.format_cell(row).into());
             let cells: Vec<Cow<'_, str>> = cells.collect();
-            self.line(&cells, &mut out);
+            self.push_line(&cells, &mut out);
         }
         out
     }
 
-    fn measure(&mut self, rows: &[T]) {
+    /// Chooses the columns and their widths so that lines fit.
+    fn fix_widths(&mut self, rows: &[T]) {
+        // Every column as wide as its longest cell.
         let width = |column: &&Column<T>| {
-            let cells = rows.iter().map(|row| column.show(row).width());
+            let cells = rows.iter().map(|row| column.format_cell(row).width());
             cells.max().unwrap_or(0).max(column.header.width())
         };
         self.widths = self.columns.iter().map(width).collect();
-        let Some(limit) = self.limit else { return };
-        let total = |widths: &[usize]| {
-            widths.iter().sum::<usize>() + BETWEEN.len() * widths.len().saturating_sub(1)
+        let Some(width_max) = self.width_max else {
+            return;
         };
-        while total(&self.widths) > limit {
+        let total = |widths: &[usize]| {
+            widths.iter().sum::<usize>() + SEPARATOR.len() * widths.len().saturating_sub(1)
+        };
+
+        // Shorten or remove columns, the highest rank first.
+        while total(&self.widths) > width_max {
             let is_sorted = |column: &Column<T>| {
-                let sorted = self.sorted.as_ref();
-                sorted.is_some_and(|name| column.header.eq_ignore_ascii_case(name))
+                let sorted_by = self.sorted_by.as_ref();
+                sorted_by.is_some_and(|name| column.header.eq_ignore_ascii_case(name))
             };
             let ranked = self.columns.iter().enumerate();
             let ranked = ranked.filter(|(_, column)| !is_sorted(column));
-            let least = ranked.max_by_key(|(at, column)| (column.rank, *at));
-            let Some((at, column)) = least.filter(|(_, column)| column.rank > 0) else {
+            let next = ranked.max_by_key(|(at, column)| (column.rank, *at));
+            let Some((at, column)) = next.filter(|(_, column)| column.rank > 0) else {
                 break;
             };
-            let over = total(&self.widths) - limit;
-            let left = self.widths[at].saturating_sub(over);
-            if !column.is_right() && left >= READABLE {
-                self.widths[at] = left;
+            let excess = total(&self.widths) - width_max;
+            let remaining = self.widths[at].saturating_sub(excess);
+            if !column.is_right_aligned() && remaining >= TEXT_WIDTH_MIN {
+                self.widths[at] = remaining;
             } else {
                 self.columns.remove(at);
                 self.widths.remove(at);
             }
         }
-        // What stays and is too wide loses ends of texts, the widest first.
-        while total(&self.widths) > limit {
-            let wide = self.widths.iter().enumerate();
-            let texts = wide.filter(|(at, _)| !self.columns[*at].is_right());
+
+        // Shorten the texts of the columns that must stay, the widest first.
+        while total(&self.widths) > width_max {
+            let columns = self.widths.iter().enumerate();
+            let texts = columns.filter(|(at, _)| !self.columns[*at].is_right_aligned());
             match texts.max_by_key(|(_, width)| **width) {
-                Some((at, &width)) if width > READABLE / 2 => self.widths[at] -= 1,
+                Some((at, &width)) if width > TEXT_WIDTH_MIN / 2 => self.widths[at] -= 1,
                 _ => break,
             }
         }
     }
 
-    fn line(&self, cells: &[Cow<'_, str>], out: &mut String) {
+    fn push_line(&self, cells: &[Cow<'_, str>], out: &mut String) {
         let last = cells.len().saturating_sub(1);
         for (at, cell) in cells.iter().enumerate() {
             if at > 0 {
-                out.push_str(BETWEEN);
+                out.push_str(SEPARATOR);
             }
-            let room = self.widths[at];
-            let cut = if self.limit.is_some() {
-                cut(cell, room)
+            let width = self.widths[at];
+            let text = if self.width_max.is_some() {
+                shorten(cell, width)
             } else {
                 Cow::Borrowed(&**cell)
             };
-            let pad = room.saturating_sub(cut.width());
-            if self.columns[at].is_right() {
-                out.extend(std::iter::repeat_n(' ', pad));
+            let padding = width.saturating_sub(text.width());
+            if self.columns[at].is_right_aligned() {
+                out.extend(std::iter::repeat_n(' ', padding));
             }
-            out.push_str(&cut);
-            if !self.columns[at].is_right() && at != last {
-                out.extend(std::iter::repeat_n(' ', pad));
+            out.push_str(&text);
+            if !self.columns[at].is_right_aligned() && at != last {
+                out.extend(std::iter::repeat_n(' ', padding));
             }
         }
         out.truncate(out.trim_end_matches(' ').len());
@@ -193,16 +209,16 @@ impl<'a, T> Table<'a, T> {
     }
 }
 
-/// A text that fits, with a sign where its end is missing.
-fn cut(text: &str, room: usize) -> Cow<'_, str> {
-    if text.width() <= room {
+/// Cuts a text to a width; an ellipsis replaces the end.
+fn shorten(text: &str, width_max: usize) -> Cow<'_, str> {
+    if text.width() <= width_max {
         return Cow::Borrowed(text);
     }
     let mut out = String::new();
     let mut used = 1;
     for letter in text.chars() {
         used += letter.width().unwrap_or(0);
-        if used > room {
+        if used > width_max {
             break;
         }
         out.push(letter);
@@ -224,9 +240,9 @@ mod tests {
     ];
 
     #[test]
-    fn the_least_important_columns_go_first_then_ends_of_texts() {
+    fn narrow_table_loses_highest_ranks_then_text_ends() {
         let rows = [Row("a rather long name", 7), Row("b", 1234)];
-        let show = |limit| Table::new(&COLUMNS, limit, true).rows(&rows);
+        let show = |width| Table::new(&COLUMNS, width, true).format_rows(&rows);
         assert_eq!(
             show(None),
             "NAME                COUNT  NOTE\n\
@@ -237,17 +253,17 @@ mod tests {
             show(Some(26)),
             "NAME                COUNT\na rather long name      7\nb                    1234\n"
         );
-        let cut = Table::new(&COLUMNS[..1], Some(14), true).rows(&rows);
+        let cut = Table::new(&COLUMNS[..1], Some(14), true).format_rows(&rows);
         assert_eq!(cut, "NAME\na rather long…\nb\n");
         assert_eq!(show(Some(10)), "NAME\na rather …\nb\n");
     }
 
     #[test]
-    fn later_rows_take_the_widths_of_the_first() {
+    fn later_rows_use_widths_of_first_block() {
         let mut table = Table::new(&COLUMNS, None, false);
-        assert_eq!(table.rows(&[Row("one", 1)]), "one       1  a note\n");
+        assert_eq!(table.format_rows(&[Row("one", 1)]), "one       1  a note\n");
         assert_eq!(
-            table.rows(&[Row("x", 2), Row("longer", 3)]),
+            table.format_rows(&[Row("x", 2), Row("longer", 3)]),
             "x         2  a note\nlonger      3  a note\n"
         );
     }

@@ -1,65 +1,63 @@
+//! Results of PolicyTests as text, JSON or JUnit XML.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bailey_policytest::format::Expect;
-use bailey_policytest::run::{CaseResult, Got};
-use bailey_source::diagnostic::replace_control_chars;
+use bailey_policytest::format::Expectation;
+use bailey_policytest::run::{CaseResult, CaseVerdict};
+use bailey_source::diagnostic::printable;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::output;
-use crate::output::complain;
+use crate::output::{print_json, print_line, stderr_line};
 
-/// Everything a run of tests came to.
+/// Results of one run of `bailey test`.
 #[derive(Debug, Default)]
-pub(crate) struct Results {
-    /// By file, in the order in which they ran.
+pub(crate) struct TestResults {
+    /// Results by file, in the order of execution.
     pub cases: Vec<(PathBuf, Vec<CaseResult>)>,
-    /// Files that are invalid, and why.
+    /// Invalid files with their errors.
     pub errors: Vec<(PathBuf, String)>,
-    /// How long it took.
+    /// Duration of the run.
     pub duration: Duration,
 }
 
-impl Results {
+impl TestResults {
     fn all(&self) -> impl Iterator<Item = &CaseResult> {
         self.cases.iter().flat_map(|(_, cases)| cases)
     }
 
-    /// Cases that were as expected.
+    /// Number of cases with the expected verdict.
     pub(crate) fn passed(&self) -> usize {
         self.all().filter(|case| case.failure.is_none()).count()
     }
 
-    /// Cases that were not.
+    /// Number of cases with another verdict.
     pub(crate) fn failed(&self) -> usize {
         self.all().filter(|case| case.failure.is_some()).count()
     }
 
-    /// Failures and a summary, for people.
+    /// Prints failures and a summary.
     pub(crate) fn print_table(&self) {
         for (file, message) in &self.errors {
-            output::line(&replace_control_chars(&format!(
-                "INVALID  {}",
-                file.display()
-            )));
+            print_line(&printable(&format!("INVALID  {}", file.display())));
             for line in message.lines() {
-                output::line(&replace_control_chars(&format!("         {line}")));
+                print_line(&printable(&format!("         {line}")));
             }
         }
         for (file, cases) in &self.cases {
             for case in cases {
                 if let Some(failure) = &case.failure {
                     let case = format!("FAILED   {}: {}: {}", file.display(), case.test, case.name);
-                    output::line(&replace_control_chars(&case));
-                    output::line(&replace_control_chars(&format!("         {failure}")));
+                    print_line(&printable(&case));
+                    print_line(&printable(&format!("         {failure}")));
                 }
             }
         }
         let files = self.cases.len();
-        output::line(&format!(
+        print_line(&format!(
             "{} passed, {} failed, {} invalid, in {files} files, {:.2} s",
             self.passed(),
             self.failed(),
@@ -68,15 +66,15 @@ impl Results {
         ));
     }
 
-    /// For programs.
+    /// Prints everything as JSON.
     pub(crate) fn print_json(&self) {
         let errors: Vec<_> = self
             .errors
             .iter()
             .map(|(file, message)| json!({"file": file.display().to_string(), "message": message}))
             .collect();
-        let cases: Vec<_> = self.all().map(CaseReport::of).collect();
-        output::json(&json!({
+        let cases: Vec<_> = self.all().map(CaseReport::from).collect();
+        print_json(&json!({
             "schema_version": 1,
             "passed": self.passed(),
             "failed": self.failed(),
@@ -85,7 +83,7 @@ impl Results {
         }));
     }
 
-    /// For CI systems.
+    /// Prints everything as JUnit XML.
     pub(crate) fn print_junit(&self) {
         let mut report = Junit::new("bailey test");
         report.set_time(self.duration);
@@ -114,18 +112,20 @@ impl Results {
             report.add_test_suite(suite);
         }
         match report.to_string() {
-            Ok(text) => output::line(&text),
-            Err(error) => complain!("cannot write JUnit: {error}"),
+            Ok(text) => print_line(&text),
+            Err(error) => stderr_line!("cannot write JUnit: {error}"),
         }
     }
 }
 
+/// JSON of one case.
 #[derive(Debug, Serialize)]
 struct CaseReport<'a> {
     test: &'a str,
     name: &'a str,
     expect: Value,
-    got: BTreeMap<&'static str, &'static str>,
+    #[serde(rename = "got")]
+    verdicts: BTreeMap<&'static str, &'static str>,
     egress_rule: &'a str,
     ingress_rule: &'a str,
     ok: bool,
@@ -133,21 +133,21 @@ struct CaseReport<'a> {
     message: Option<&'a str>,
 }
 
-impl<'a> CaseReport<'a> {
-    fn of(case: &'a CaseResult) -> Self {
-        let got = case.got.iter().map(|(engine, got)| {
-            let word = match got {
-                Got::Allow => "allow",
-                Got::Deny => "deny",
-                Got::Mixed => "mixed",
+impl<'a> From<&'a CaseResult> for CaseReport<'a> {
+    fn from(case: &'a CaseResult) -> Self {
+        let verdicts = case.verdicts.iter().map(|(engine, verdict)| {
+            let name = match verdict {
+                CaseVerdict::Allow => "allow",
+                CaseVerdict::Deny => "deny",
+                CaseVerdict::Mixed => "mixed",
             };
-            (*engine, word)
+            (*engine, name)
         });
         Self {
             test: &case.test,
             name: &case.name,
-            expect: expectation(case.expect),
-            got: got.collect(),
+            expect: expectation_json(case.expect),
+            verdicts: verdicts.collect(),
             egress_rule: &case.egress_rule,
             ingress_rule: &case.ingress_rule,
             ok: case.failure.is_none(),
@@ -156,15 +156,15 @@ impl<'a> CaseReport<'a> {
     }
 }
 
-fn expectation(expect: Expect) -> Value {
-    let word = |allows: bool| if allows { "allow" } else { "deny" };
+fn expectation_json(expect: Expectation) -> Value {
+    let name = |allows: bool| if allows { "allow" } else { "deny" };
     match expect {
-        Expect::Verdict(allows) => json!(word(allows)),
-        Expect::Sides { egress, ingress } => {
+        Expectation::Connection(allows) => json!(name(allows)),
+        Expectation::Sides { egress, ingress } => {
             let sides = [("egress", egress), ("ingress", ingress)];
             sides
                 .into_iter()
-                .filter_map(|(side, v)| Some((side, word(v?))))
+                .filter_map(|(side, v)| Some((side, name(v?))))
                 .collect()
         }
     }
