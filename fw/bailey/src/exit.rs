@@ -1,34 +1,43 @@
+//! Exit codes, and the only map from errors to them: one exhaustive match per error type. A new error
+//! variant does not compile until it has a code.
+
 use std::process::ExitCode;
 
+#[cfg(target_os = "linux")]
+use bailey_control::ClientError;
 #[cfg(target_os = "linux")]
 use bailey_daemon::ServeError;
 #[cfg(target_os = "linux")]
 use bailey_datapath::DatapathError;
+use bailey_policytest::engine::EngineError;
 #[cfg(target_os = "linux")]
 use bailey_state::lock::LockError;
 
-/// Exit codes; the numbers are part of the interface, and each means one thing.
+use crate::error::CommandError;
+
+/// Exit codes. The numbers are part of the interface; each has one meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Yes, or done.
+    /// Success, or a positive answer.
     Success = 0,
-    /// A negative answer: denied, a test failed, another Bailey runs or has the NIC, a list that was cut.
+    /// A negative answer: denied, a failed test, a running daemon, a foreign program on the NIC, an
+    /// incomplete list.
     Negative = 1,
-    /// The command line is wrong, or names what there is not.
+    /// The command line is wrong, or names an object that does not exist.
     Usage = 2,
     /// Invalid policy, inventory, test or configuration.
     Invalid = 3,
-    /// No Bailey is here: no daemon answers and nothing is loaded.
+    /// No Bailey is here: no daemon answers, and nothing is loaded.
     NotRunning = 4,
-    /// Not permitted.
+    /// The process lacks a right.
     NotAuthorised = 5,
-    /// Refused: it would lock you out.
+    /// Refused, because the command would cut off the operator.
     LockOut = 6,
-    /// It is here, and something is wrong; nothing enforced is one of it.
+    /// Bailey is here, and something is wrong, such as no enforcement.
     Degraded = 9,
     /// The kernel or the NIC lacks a feature.
     Unsupported = 10,
-    /// A defect of Bailey, or of the kernel.
+    /// A defect of Bailey or of the kernel.
     Internal = 70,
 }
 
@@ -38,9 +47,48 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl From<&CommandError> for Exit {
+    fn from(error: &CommandError) -> Self {
+        match error {
+            CommandError::Usage(_) => Self::Usage,
+            CommandError::Configuration(_) => Self::Invalid,
+            CommandError::Engine(error) | CommandError::EngineInTest { error, .. } => {
+                Self::from(error)
+            }
+            #[cfg(target_os = "linux")]
+            CommandError::LockOut(_) => Self::LockOut,
+            #[cfg(target_os = "linux")]
+            CommandError::Log(_) => Self::Internal,
+            #[cfg(target_os = "linux")]
+            CommandError::PinDirectory(..) | CommandError::Guard(_) => Self::NotAuthorised,
+            #[cfg(target_os = "linux")]
+            CommandError::Datapath(error) => Self::from(error),
+            #[cfg(target_os = "linux")]
+            CommandError::Lock(error) | CommandError::DaemonRuns(error) => Self::from(error),
+            #[cfg(target_os = "linux")]
+            CommandError::Client(error) => Self::from(error),
+            #[cfg(target_os = "linux")]
+            CommandError::IncompleteList(_) => Self::Negative,
+        }
+    }
+}
+
+impl From<&EngineError> for Exit {
+    fn from(error: &EngineError) -> Self {
+        match error {
+            EngineError::Compile(_) => Self::Invalid,
+            EngineError::Unavailable(_) => Self::NotAuthorised,
+            #[cfg(target_os = "linux")]
+            EngineError::Datapath(error) => Self::from(error),
+            EngineError::Contradiction { .. } => Self::Internal,
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 impl From<&DatapathError> for Exit {
     fn from(error: &DatapathError) -> Self {
+        // Any variant can wrap an error of the kernel that means a missing right.
         if error.is_permission() {
             return Self::NotAuthorised;
         }
@@ -63,14 +111,35 @@ impl From<&DatapathError> for Exit {
 }
 
 #[cfg(target_os = "linux")]
+impl From<&LockError> for Exit {
+    fn from(error: &LockError) -> Self {
+        match error {
+            LockError::Held(..) => Self::Negative,
+            LockError::File(..) => Self::NotAuthorised,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl From<&ClientError> for Exit {
+    fn from(error: &ClientError) -> Self {
+        match error {
+            ClientError::Question(_) => Self::Usage,
+            ClientError::Denied => Self::NotAuthorised,
+            ClientError::Unreachable(_) | ClientError::Silent => Self::NotRunning,
+            ClientError::Refused(_) | ClientError::Garbled(_) => Self::Internal,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
 impl From<&ServeError> for Exit {
     fn from(error: &ServeError) -> Self {
         match error {
             ServeError::Configuration(_) | ServeError::Policies(_) => Self::Invalid,
-            ServeError::Locked(LockError::Held(..)) | ServeError::Stopped => Self::Negative,
-            ServeError::Locked(LockError::File(..)) | ServeError::Directory(_) => {
-                Self::NotAuthorised
-            }
+            ServeError::Locked(error) => Self::from(error),
+            ServeError::Stopped => Self::Negative,
+            ServeError::Directory(_) => Self::NotAuthorised,
             ServeError::Guard(_) => Self::Unsupported,
             ServeError::Signals(_) | ServeError::Install(_) => Self::Internal,
             ServeError::Datapath { error, .. } => Self::from(error),

@@ -1,55 +1,54 @@
+//! The policy files that a command evaluates, with the settings that apply to them.
+
 use std::path::PathBuf;
 
 use bailey_config::Config;
 use bailey_policy::Snapshot;
 use bailey_source::{FileSet, LoadResult, Strictness, load_paths, strictness};
 
-use crate::args::Source;
-use crate::exit::Exit;
-use crate::output::complain;
+use crate::args::InputArgs;
+use crate::error::CommandError;
 
-/// What a command line names, and the settings that hold for it: those of the configuration, as `run`
-/// has them.
+/// The policy files of a command line or of the configuration. The settings of the configuration apply as
+/// in `run`.
 #[derive(Debug)]
-pub(crate) struct Named {
-    /// The settings.
+pub(crate) struct PolicyInput {
+    /// The configuration.
     pub config: Config,
-    /// What to read.
+    /// Files and directories to read.
     pub paths: Vec<PathBuf>,
     recursive: bool,
     strictness: Strictness,
-    /// Does the command line name what to read?
-    pub explicit: bool,
+    /// True if the command line names the paths, false if the configuration does.
+    pub is_explicit: bool,
 }
 
-impl Named {
-    /// Reads the configuration. What is wrong with it is reported.
+impl PolicyInput {
+    /// Reads the configuration and chooses the paths.
     ///
     /// # Errors
-    /// The exit code for it.
-    pub(crate) fn by(source: &Source) -> Result<Self, Exit> {
-        let config = Config::find(source.config.config.as_deref()).map_err(|message| {
-            complain!("error: {message}");
-            Exit::Invalid
-        })?;
-        let mut paths = source.paths.clone();
-        paths.extend_from_slice(&source.files);
-        let explicit = !paths.is_empty();
-        if !explicit {
+    /// If the configuration is invalid.
+    pub(crate) fn from_args(args: &InputArgs) -> Result<Self, CommandError> {
+        let config = Config::find(args.config.config.as_deref());
+        let config = config.map_err(CommandError::Configuration)?;
+        let mut paths = args.paths.clone();
+        paths.extend_from_slice(&args.files);
+        let is_explicit = !paths.is_empty();
+        if !is_explicit {
             paths.clone_from(&config.policies);
         }
         Ok(Self {
             paths,
-            explicit,
-            recursive: source.recursive || config.recursive,
-            strictness: strictness(source.lenient || config.lenient),
+            is_explicit,
+            recursive: args.recursive || config.recursive,
+            strictness: strictness(args.lenient || config.lenient),
             config,
         })
     }
 
     /// Reads the files.
     pub(crate) fn load(&self) -> LoadResult {
-        let allow_empty = !self.explicit && self.config.allow_empty;
+        let allow_empty = !self.is_explicit && self.config.allow_empty;
         let read = |files: &FileSet| {
             let limits = self.config.read;
             let declared = self.config.inventory.clone();

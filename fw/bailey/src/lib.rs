@@ -2,34 +2,36 @@
 //! the other commands need Linux.
 #![forbid(unsafe_code)]
 
-/// Arguments of all commands.
-pub mod args;
-/// One file per command.
-mod commands;
-/// Exit codes, and the map from errors to them.
-pub mod exit;
-/// Reads the policies that a command line or the configuration names.
-mod input;
-/// Tables, JSON, YAML and diagnostics on the terminal.
-mod output;
-/// Durations as `90s`, `15m`, `2h` or `7d`.
-mod ttl;
-
 use std::ffi::OsString;
 
 use clap::Parser;
 
+/// Arguments of all commands.
+pub mod args;
+/// One file per command.
+mod commands;
+/// Errors that end a command, and their text.
+mod error;
+/// Exit codes, and the map from errors to them.
+pub mod exit;
+/// Policy files that a command line or the configuration names.
+mod input;
+/// Tables, JSON, YAML and messages on the terminal.
+mod output;
+/// Durations as `90s`, `15m`, `2h` or `7d`.
+mod ttl;
+
 pub use exit::Exit;
 
-/// Parses the arguments and runs the verb.
+/// Parses the arguments and runs the command.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match args::Cli::try_parse_from(arguments) {
         Ok(cli) => {
-            let exit = commands::dispatch(cli);
-            match output::failure() {
+            let exit = commands::run_command(cli.command);
+            match output::write_error() {
                 Some(error) => {
-                    output::complain!(
-                        "error: standard output: {error}; what was printed is not whole"
+                    output::stderr_line!(
+                        "error: standard output: {error}; the output is incomplete"
                     );
                     Exit::Negative
                 }
@@ -37,10 +39,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             }
         }
         Err(error) if error.use_stderr() => {
-            // It repeats what was typed.
-            output::message(error.render().to_string().trim_end());
+            // The message quotes the arguments, so its control characters must be replaced.
+            output::print_message(error.render().to_string().trim_end());
             Exit::Usage
         }
+        // --help and --version.
         Err(error) => {
             let _ = error.print();
             Exit::Success

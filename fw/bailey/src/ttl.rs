@@ -1,32 +1,32 @@
-//! Times to live, as people write them.
+//! Durations of blocks as text: `90s`, `15m`, `2h`, `7d`.
 
-/// Longer than this nobody means an emergency.
-const LONGEST: u64 = 30 * 86_400;
+/// Longest block in seconds: an emergency that lasts longer belongs in the policy.
+const SECONDS_MAX: u64 = 30 * 86_400;
 
-/// `90s`, `15m`, `2h`, `7d` in seconds.
+/// Parses `90s`, `15m`, `2h` or `7d` into seconds.
 ///
 /// # Errors
-/// If it is none of these, is 0, or is longer than 30 days.
-pub(crate) fn parse(text: &str) -> Result<u64, String> {
+/// If the text has another form, is 0, or exceeds 30 days.
+pub(crate) fn parse_seconds(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
         "d" => 86_400,
-        _ => return Err("a number and s, m, h or d, as in 2h".into()),
+        _ => return Err("expected a number and s, m, h or d, as in 2h".into()),
     };
-    let number: u64 = digits
+    let count: u64 = digits
         .parse()
-        .map_err(|_| "a number and s, m, h or d, as in 2h".to_owned())?;
-    match number.checked_mul(factor) {
-        Some(seconds @ 1..=LONGEST) => Ok(seconds),
+        .map_err(|_| "expected a number and s, m, h or d, as in 2h".to_owned())?;
+    match count.checked_mul(factor) {
+        Some(seconds @ 1..=SECONDS_MAX) => Ok(seconds),
         _ => Err("at least 1s, at most 30d".into()),
     }
 }
 
-/// Seconds as people read them: the two largest units.
-pub(crate) fn show(seconds: u64) -> String {
+/// Formats seconds in the two largest units, as in `1h 30m`.
+pub(crate) fn format_seconds(seconds: u64) -> String {
     let (d, h, m, s) = (
         seconds / 86_400,
         seconds / 3600 % 24,
@@ -46,9 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_and_shown() {
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("2h", 7200), ("30d", LONGEST)] {
-            assert_eq!(parse(text), Ok(seconds));
+    fn durations_are_parsed_and_formatted() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("2h", 7200),
+            ("30d", SECONDS_MAX),
+        ] {
+            assert_eq!(parse_seconds(text), Ok(seconds));
         }
         for text in [
             "",
@@ -61,9 +66,9 @@ mod tests {
             "1.5h",
             "99999999999999999999s",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse_seconds(text).is_err(), "{text}");
         }
-        let shown = [5, 65, 3700, 90_000].map(show);
+        let shown = [5, 65, 3700, 90_000].map(format_seconds);
         assert_eq!(shown, ["5s", "1m 5s", "1h 1m", "1d 1h"]);
     }
 }

@@ -1,3 +1,6 @@
+//! `bailey block`, `unblock` and `blocks`: emergency blocks, written into the pinned map without the
+//! daemon.
+
 use std::io::Read as _;
 use std::path::Path;
 use std::thread::sleep;
@@ -15,112 +18,84 @@ use bailey_policy::Protocol;
 use bailey_state::lock::{Lock, LockError};
 use ipnet::IpNet;
 
-use crate::args::{Block, Listing, Unblock};
-use crate::commands::query::{self, config, fail};
+use crate::args::{BlockArgs, ListArgs, UnblockArgs};
+use crate::commands::query::{read_config, render_list};
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::complain;
-use crate::output::line;
-use crate::output::listing::Kind;
+use crate::output::list::ListLayout;
 use crate::output::table::{Cell, Column};
+use crate::output::{print_line, stderr_line};
 use crate::ttl;
 
+/// Changed prefixes that are printed one by one; of more, only the number.
+const PRINTED_MAX: usize = 20;
+
+/// Time to wait for another process that changes a long list of blocks.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Blocks addresses and prefixes.
-pub(crate) fn block(options: &Block) -> Exit {
-    let (config, wanted) = match (config(&options.config), wanted(options)) {
-        (Ok(config), Ok(wanted)) => (config, wanted),
-        (Err(exit), _) => return exit,
-        (_, Err(message)) => {
-            complain!("error: {message}");
-            return Exit::Usage;
-        }
-    };
-    if !options.even_myself
-        && let Some(net) = locks_out(&config, &wanted)
+pub(crate) fn block(args: &BlockArgs) -> Result<Exit, CommandError> {
+    let config = read_config(&args.config)?;
+    let prefixes = collect_prefixes(args).map_err(CommandError::Usage)?;
+
+    if !args.even_myself
+        && let Some(prefix) = find_own_session(&config, &prefixes)
     {
-        complain!(
-            "error: {net} holds an end of your own SSH session, and no failsafe entry keeps it in; \
-             --even-myself blocks it all the same"
-        );
-        return Exit::LockOut;
+        return Err(CommandError::LockOut(format!(
+            "{prefix} contains an address of your own SSH session, and no failsafe entry covers the \
+             session; use --even-myself to block it"
+        )));
     }
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let seconds = since.map_or(0, |since| since.as_secs());
-    let added = open(&config).and_then(|mut blocks| {
-        let _lock = lock(&config)?;
-        blocks
-            .add(&wanted, options.ttl, &options.reason, seconds)
-            .map_err(|error| fail(&error))
-    });
-    match added {
-        Err(exit) => exit,
-        Ok(()) => {
-            let time = ttl::show(options.ttl);
-            for net in wanted.iter().take(SHOWN) {
-                line(&format!("{} blocked for {time}", short_prefix(net)));
-            }
-            if wanted.len() > SHOWN {
-                line(&format!("and {} more", wanted.len() - SHOWN));
-            }
-            Exit::Success
-        }
+
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let created = since_epoch.map_or(0, |since_epoch| since_epoch.as_secs());
+    let mut blocks = open_blocks(&config)?;
+    let _lock = lock_blocks(&config)?;
+    blocks.add(&prefixes, args.ttl, &args.reason, created)?;
+
+    let duration = ttl::format_seconds(args.ttl);
+    for prefix in prefixes.iter().take(PRINTED_MAX) {
+        print_line(&format!("{} blocked for {duration}", short_prefix(prefix)));
     }
+    if prefixes.len() > PRINTED_MAX {
+        print_line(&format!("and {} more", prefixes.len() - PRINTED_MAX));
+    }
+    Ok(Exit::Success)
 }
 
-/// Of a long list only the first lines are news.
-const SHOWN: usize = 20;
+/// Removes blocks.
+pub(crate) fn unblock(args: &UnblockArgs) -> Result<Exit, CommandError> {
+    let config = read_config(&args.config)?;
+    let mut blocks = open_blocks(&config)?;
+    let _lock = lock_blocks(&config)?;
 
-/// Lifts blocks.
-pub(crate) fn unblock(options: &Unblock) -> Exit {
-    let config = match config(&options.config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    let mut blocks = match open(&config) {
-        Ok(blocks) => blocks,
-        Err(exit) => return exit,
-    };
-    let _lock = match lock(&config) {
-        Ok(lock) => lock,
-        Err(exit) => return exit,
-    };
-    let wanted = if options.all {
-        blocks
-            .list()
-            .map(|all| all.into_iter().map(|block| block.prefix).collect())
-            .map_err(|error| fail(&error))
+    let prefixes: Vec<IpNet> = if args.all {
+        let all = blocks.list()?;
+        all.into_iter().map(|block| block.prefix).collect()
     } else {
-        parse_all(options.addresses.iter().map(String::as_str)).map_err(|message| {
-            complain!("error: {message}");
-            Exit::Usage
-        })
+        parse_prefixes(&args.addresses).map_err(CommandError::Usage)?
     };
-    let wanted: Vec<IpNet> = match wanted {
-        Ok(wanted) => wanted,
-        Err(exit) => return exit,
-    };
-    let lifted = match blocks.remove(&wanted) {
-        Ok(lifted) => lifted,
-        Err(error) => return fail(&error),
-    };
-    for net in lifted.iter().take(SHOWN) {
-        line(&format!("{} is no longer blocked", short_prefix(net)));
+    let removed = blocks.remove(&prefixes)?;
+    for prefix in removed.iter().take(PRINTED_MAX) {
+        print_line(&format!("{} is no longer blocked", short_prefix(prefix)));
     }
-    let missing: Vec<String> = wanted
+
+    let missing: Vec<String> = prefixes
         .iter()
-        .filter(|net| !lifted.contains(net))
+        .filter(|prefix| !removed.contains(prefix))
         .map(short_prefix)
         .collect();
     if missing.is_empty() {
-        return Exit::Success;
+        return Ok(Exit::Success);
     }
-    complain!("not blocked: {}", missing.join(", "));
-    Exit::Negative
+    stderr_line!("not blocked: {}", missing.join(", "));
+    Ok(Exit::Negative)
 }
 
-/// Shows what is blocked.
-pub(crate) fn list(options: &Listing) -> Exit {
-    query::list(
-        options,
+/// Lists the active blocks.
+pub(crate) fn list_blocks(args: &ListArgs) -> Result<Exit, CommandError> {
+    render_list(
+        args,
         path::BLOCKS,
         LiveState::blocks,
         "blocks",
@@ -129,66 +104,61 @@ pub(crate) fn list(options: &Listing) -> Exit {
     )
 }
 
-const BLOCKS: Kind<api::Block> = Kind {
+const BLOCKS: ListLayout<api::Block> = ListLayout {
     columns: &[
         Column::text("BLOCKED", 0, |row| row.prefix.clone()),
         Column {
-            header: "LEFT",
+            header: "REMAINING",
             rank: 0,
             cell: Cell::Scale(
-                |row| ttl::show(row.remaining_seconds),
+                |row| ttl::format_seconds(row.remaining_seconds),
                 |row| Some(row.remaining_seconds),
             ),
         },
         Column::text("REASON", 1, |row| row.reason.clone()),
     ],
     name: |row| row.prefix.clone(),
-    none: "nothing is blocked",
+    empty: "no address is blocked",
 };
 
-/// Held by who changes blocks.
-fn lock(config: &Config) -> Result<Lock, Exit> {
-    let deadline = now() + PATIENCE;
+/// Waits up to [`LOCK_TIMEOUT`] for the lock that serializes changes of blocks.
+fn lock_blocks(config: &Config) -> Result<Lock, CommandError> {
+    let deadline = now() + LOCK_TIMEOUT;
     loop {
         match Lock::for_blocks(&config.paths.run) {
             Err(LockError::Held(..)) if now() < deadline => sleep(Duration::from_millis(20)),
-            Err(error) => {
-                complain!("error: {error}");
-                return Err(Exit::NotAuthorised);
-            }
-            Ok(lock) => return Ok(lock),
+            result => return Ok(result?),
         }
     }
 }
 
-/// Another one's list may be long.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-fn open(config: &Config) -> Result<Blocks, Exit> {
-    Blocks::open(&PinDir::Path(config.paths.pins.clone())).map_err(|error| fail(&error))
+fn open_blocks(config: &Config) -> Result<Blocks, CommandError> {
+    Ok(Blocks::open(&PinDir::Path(config.paths.pins.clone()))?)
 }
 
-fn wanted(options: &Block) -> Result<Vec<IpNet>, String> {
-    let mut wanted = parse_all(options.addresses.iter().map(String::as_str))?;
-    if let Some(file) = &options.file {
-        let text = read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let lines = text.lines().enumerate().filter_map(|(at, line)| {
+/// The prefixes of the command line and of `--file`; at least one.
+fn collect_prefixes(args: &BlockArgs) -> Result<Vec<IpNet>, String> {
+    let mut prefixes = parse_prefixes(&args.addresses)?;
+    if let Some(file) = &args.file {
+        let text = read_file(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        for (index, line) in text.lines().enumerate() {
             let entry = line.split('#').next().unwrap_or_default().trim();
-            (!entry.is_empty()).then_some((at + 1, entry))
-        });
-        for (number, entry) in lines {
-            let net = parse_or_address(entry)
-                .map_err(|error| format!("{}:{number}: {error}", file.display()))?;
-            wanted.push(net);
+            if entry.is_empty() {
+                continue;
+            }
+            let prefix = parse_or_address(entry)
+                .map_err(|error| format!("{}:{}: {error}", file.display(), index + 1))?;
+            prefixes.push(prefix);
+        }
+        if prefixes.is_empty() {
+            return Err(format!("{}: no address or prefix to block", file.display()));
         }
     }
-    if wanted.is_empty() {
-        return Err("there is nothing in it to block".into());
-    }
-    Ok(wanted)
+    Ok(prefixes)
 }
 
-fn read(file: &Path) -> std::io::Result<String> {
+/// Reads a file; `-` is standard input.
+fn read_file(file: &Path) -> std::io::Result<String> {
     if file == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
@@ -197,22 +167,23 @@ fn read(file: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(file)
 }
 
-fn parse_all<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Vec<IpNet>, String> {
-    texts.map(parse_or_address).collect()
+fn parse_prefixes(texts: &[String]) -> Result<Vec<IpNet>, String> {
+    texts.iter().map(|text| parse_or_address(text)).collect()
 }
 
-/// The one that would cut off who asks.
-fn locks_out(config: &Config, wanted: &[IpNet]) -> Option<IpNet> {
+/// The first prefix that contains an end of the operator's SSH session; `None` if the failsafe covers the
+/// session, or the session is local.
+fn find_own_session(config: &Config, prefixes: &[IpNet]) -> Option<IpNet> {
     let session = SshSession::detect()?;
     let (client, server) = (session.client.ip(), session.server);
     let failsafe = config.settings().failsafe;
-    let kept = failsafe
+    let is_covered = failsafe
         .iter()
         .any(|entry| entry.covers(client, Protocol::TCP, server.port()));
-    if kept || client.is_loopback() {
+    if is_covered || client.is_loopback() {
         return None;
     }
     let ends = [client, server.ip()];
-    let holds = |net: &IpNet| ends.iter().any(|end| net.contains(end));
-    wanted.iter().copied().find(holds)
+    let contains_end = |prefix: &IpNet| ends.iter().any(|end| prefix.contains(end));
+    prefixes.iter().copied().find(contains_end)
 }

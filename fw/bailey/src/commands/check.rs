@@ -1,113 +1,126 @@
+//! `bailey check`: reads, validates and compiles policies, and prints the findings.
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailey_clock::Stopwatch;
 use bailey_compile::{RuleIds, TableStats, compile};
 use bailey_policy::{NetworkPolicy, Rule, Snapshot};
-use bailey_source::{Diagnostics, LoadResult, ObjectCounts, Selection};
+use bailey_source::{Counts, Diagnostic, Diagnostics, LoadResult, Selection};
 use serde::Serialize;
 
-use crate::args::{Check, FailOn, Format};
+use crate::args::{CheckArgs, FailOn, Format};
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::input::Named;
-use crate::output::complain;
+use crate::input::PolicyInput;
 use crate::output::diagnostics::print_diagnostics;
 use crate::output::table::{Column, Table, terminal_columns};
-use crate::output::{grouped, json, line, raw, yaml};
+use crate::output::{
+    group_thousands, print_bytes, print_json, print_line, print_yaml, stderr_line,
+};
 
-/// Reads, validates and compiles; prints what it came to.
-pub(crate) fn check(options: &Check) -> Exit {
+/// Checks the policies, and prints findings and table sizes.
+pub(crate) fn check(args: &CheckArgs) -> Result<Exit, CommandError> {
     let mut stopwatch = Stopwatch::start();
-    let named = match Named::by(&options.source) {
-        Ok(named) => named,
-        Err(exit) => return exit,
-    };
-    let config = &named.config;
+    let input = PolicyInput::from_args(&args.input)?;
+
+    // Read and compile. A snapshot that exceeds a limit is invalid like a file with an error.
     let LoadResult {
         snapshot,
         mut diagnostics,
         counts,
         files,
-    } = named.load();
+    } = input.load();
     stopwatch.lap("read");
     let compiled = snapshot.map(|snapshot| {
-        let result = compile(&snapshot, &RuleIds::default(), &config.limits);
+        let result = compile(&snapshot, &RuleIds::default(), &input.config.limits);
         (snapshot, result)
     });
     stopwatch.lap("compile");
-    let outcome = match compiled {
+    let valid = match compiled {
         Some((snapshot, Ok(tables))) => Some((snapshot, tables.stats)),
         Some((_, Err(error))) => {
-            let path = named.paths.first().cloned().unwrap_or_default();
-            diagnostics.add_file_error(&path, error.to_string());
+            let path = input.paths.first().cloned().unwrap_or_default();
+            diagnostics.file_error(&path, error.to_string());
             None
         }
         None => None,
     };
-    let selection = outcome
-        .as_ref()
-        .map(|(snapshot, _)| Selection::of(snapshot));
+
+    // Warnings: policies without endpoints, and with --live a lock-out.
+    let selection = valid.as_ref().map(|(snapshot, _)| Selection::of(snapshot));
     let selection = selection.unwrap_or_default();
-    if outcome.is_some() {
+    if valid.is_some() {
         selection
             .warnings()
             .for_each(|warning| diagnostics.add_warning(warning));
     }
     #[cfg(target_os = "linux")]
-    if let (true, Some((snapshot, _))) = (options.live, &outcome) {
-        let settings = config.settings();
-        let session = bailey_daemon::lockout::SshSession::detect();
-        if session.is_none() {
-            complain!("note: nobody's SSH session was found above this process");
-        }
-        let warning = session.and_then(|session| {
-            let (failsafe, strict) = (&settings.failsafe, settings.tcp_strict);
-            bailey_daemon::lockout::warning(snapshot, session, failsafe, strict)
-        });
-        warning
-            .into_iter()
-            .for_each(|warning| diagnostics.add_warning(warning));
+    if let (true, Some((snapshot, _))) = (args.live, &valid) {
+        warn_of_lockout(&input, snapshot, &mut diagnostics);
     }
-    match options.output {
+
+    match args.output {
         Format::Table => {
             print_diagnostics(&diagnostics);
-            match &outcome {
-                Some((snapshot, stats)) => print(snapshot, stats, &selection, &counts, &stopwatch),
-                None => complain!("refused: {} error(s)", diagnostics.errors().count()),
+            match &valid {
+                Some((snapshot, stats)) => {
+                    print_summary(snapshot, stats, &selection, &counts, &stopwatch);
+                }
+                None => stderr_line!("refused: {} error(s)", diagnostics.errors().count()),
             }
         }
         Format::Json | Format::Yaml => {
-            let report = report(
-                outcome.as_ref(),
+            let report = build_report(
+                valid.as_ref(),
                 &selection,
                 &diagnostics,
                 &counts,
                 files.len(),
                 &stopwatch,
             );
-            match options.output {
-                Format::Yaml => yaml(&report),
-                _ => json(&report),
+            match args.output {
+                Format::Yaml => print_yaml(&report),
+                _ => print_json(&report),
             }
         }
     }
+
     let warnings = diagnostics.warnings().count();
-    if options.fail_on == FailOn::Warnings && warnings > 0 && outcome.is_some() {
-        complain!("refused: {warnings} warning(s), and --fail-on warnings");
-        return Exit::Invalid;
+    if args.fail_on == FailOn::Warnings && warnings > 0 && valid.is_some() {
+        stderr_line!("refused: {warnings} warning(s) with --fail-on warnings");
+        return Ok(Exit::Invalid);
     }
-    match outcome {
+    Ok(match valid {
         Some(_) => Exit::Success,
         None => Exit::Invalid,
+    })
+}
+
+/// Warns if the policies would cut off the operator's SSH session to this machine.
+#[cfg(target_os = "linux")]
+fn warn_of_lockout(input: &PolicyInput, snapshot: &Snapshot, diagnostics: &mut Diagnostics) {
+    use bailey_daemon::lockout::{SshSession, warning};
+
+    let Some(session) = SshSession::detect() else {
+        stderr_line!("note: no SSH session detected; lock-out check skipped");
+        return;
+    };
+    let settings = input.config.settings();
+    if let Some(text) = warning(snapshot, session, &settings.failsafe, settings.tcp_strict) {
+        diagnostics.warning(text);
     }
 }
 
-fn print(
+/// Prints the policies, the sizes of the tables, the times, and the objects that were ignored.
+fn print_summary(
     snapshot: &Snapshot,
     stats: &TableStats,
     selection: &Selection,
     counts: &ObjectCounts,
     stopwatch: &Stopwatch,
 ) {
+    // Policies.
     let policies = snapshot.policies().iter().zip(&selection.0);
     let rows: Vec<Row> = policies
         .map(|(policy, (_, endpoints))| Row {
@@ -116,9 +129,11 @@ fn print(
         })
         .collect();
     let mut table = Table::new(POLICIES, terminal_columns(), true);
-    raw(table.rows(&rows).as_bytes());
-    line("");
-    let facts = [
+    print_bytes(table.format_rows(&rows).as_bytes());
+    print_line("");
+
+    // Sizes and times.
+    let sizes = [
         ("policies", stats.policies),
         ("rules", stats.rules),
         ("endpoints", stats.endpoints),
@@ -131,35 +146,38 @@ fn print(
         ("rows", stats.rows),
         ("table bytes", stats.bytes),
     ];
-    for (name, value) in facts {
-        line(&format!("{name:<18} {:>14}", grouped(value as u64)));
+    for (name, value) in sizes {
+        print_line(&format!("{name:<18} {:>14}", group_thousands(value as u64)));
     }
     for (stage, duration) in stopwatch.stages() {
         let name = format!("{stage} time");
-        line(&format!(
+        print_line(&format!(
             "{name:<18} {:>11.1} ms",
             duration.as_secs_f64() * 1e3
         ));
     }
+
+    // Ignored objects.
     if !counts.skipped.is_empty() {
         let kinds: Vec<String> = counts
             .skipped
             .iter()
             .map(|(kind, count)| format!("{count} {kind}"))
             .collect();
-        line(&format!("skipped: {}", kinds.join(", ")));
+        print_line(&format!("skipped: {}", kinds.join(", ")));
     }
     if counts.finished_pods + counts.pending_pods > 0 {
-        line(&format!(
-            "pods left out: {} finished; without an address yet: {}",
+        print_line(&format!(
+            "pods ignored: {} finished, {} without an address",
             counts.finished_pods, counts.pending_pods
         ));
     }
 }
 
+/// A policy in the table.
 struct Row {
     policy: Arc<NetworkPolicy>,
-    /// How many it selects.
+    /// Number of endpoints that the policy selects.
     endpoints: usize,
 }
 
@@ -167,15 +185,19 @@ const POLICIES: &[Column<Row>] = &[
     Column::text("POLICY", 0, |row| row.policy.id.to_string()),
     Column::number("ENDPOINTS", 0, |row| row.endpoints as u64),
     Column::count("INGRESS RULES", 1, |row| {
-        count(row.policy.ingress.as_deref())
+        count_rules(row.policy.ingress.as_deref())
     }),
-    Column::count("EGRESS RULES", 1, |row| count(row.policy.egress.as_deref())),
+    Column::count("EGRESS RULES", 1, |row| {
+        count_rules(row.policy.egress.as_deref())
+    }),
 ];
 
-fn count(rules: Option<&[Rule]>) -> Option<u64> {
+/// `None` if the policy does not isolate the direction.
+fn count_rules(rules: Option<&[Rule]>) -> Option<u64> {
     rules.map(|rules| rules.len() as u64)
 }
 
+/// The answer in JSON.
 #[derive(Debug, Serialize)]
 struct Report {
     schema_version: u32,
@@ -188,10 +210,11 @@ struct Report {
     policies: Vec<PolicyReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<StatsReport>,
-    skipped: std::collections::BTreeMap<String, usize>,
-    stages_ms: std::collections::BTreeMap<&'static str, f64>,
+    skipped: BTreeMap<String, usize>,
+    stages_ms: BTreeMap<&'static str, f64>,
 }
 
+/// An error or a warning.
 #[derive(Debug, Serialize)]
 struct Finding {
     file: Option<String>,
@@ -201,6 +224,7 @@ struct Finding {
     message: String,
 }
 
+/// A policy; absent rules mean that the policy does not isolate the direction.
 #[derive(Debug, Serialize)]
 struct PolicyReport {
     namespace: String,
@@ -210,6 +234,7 @@ struct PolicyReport {
     egress_rules: Option<usize>,
 }
 
+/// Sizes of the compiled tables.
 #[derive(Debug, Serialize)]
 struct StatsReport {
     policies: usize,
@@ -226,31 +251,31 @@ struct StatsReport {
     table_bytes: usize,
 }
 
-fn report(
-    outcome: Option<&(Snapshot, TableStats)>,
+fn build_report(
+    valid: Option<&(Snapshot, Stats)>,
     selection: &Selection,
     diagnostics: &Diagnostics,
     counts: &ObjectCounts,
     files: usize,
     stopwatch: &Stopwatch,
 ) -> Report {
-    let finding = |d: &bailey_source::Diagnostic| Finding {
+    let finding = |d: &Diagnostic| Finding {
         file: d.file.as_ref().map(|file| file.display().to_string()),
         line: d.pos.map(|pos| pos.line),
         column: d.pos.map(|pos| pos.column),
         object: d.object.clone(),
         message: d.message.clone(),
     };
-    let policies = outcome
+    let policies = valid
         .map(|(snapshot, _)| snapshot.policies())
         .unwrap_or_default();
     Report {
         schema_version: 1,
-        ok: outcome.is_some(),
+        ok: valid.is_some(),
         files,
         errors: diagnostics.errors().map(finding).collect(),
         warnings: diagnostics.warnings().map(finding).collect(),
-        enforced: outcome.map(|_| selection.enforces()),
+        enforced: valid.map(|_| selection.enforces()),
         policies: policies
             .iter()
             .zip(&selection.0)
@@ -262,7 +287,7 @@ fn report(
                 egress_rules: policy.egress.as_ref().map(Vec::len),
             })
             .collect(),
-        stats: outcome.map(|(_, stats)| StatsReport {
+        stats: valid.map(|(_, stats)| StatsReport {
             policies: stats.policies,
             rules: stats.rules,
             endpoints: stats.endpoints,

@@ -1,3 +1,5 @@
+//! `bailey conntrack`: the flow table as a list, and its statistics.
+
 use std::cell::RefCell;
 
 use bailey_config::Config;
@@ -5,16 +7,16 @@ use bailey_control::api::{self, FlowColumn, FlowQuery, FlowStats, path};
 use bailey_control::client;
 use bailey_introspect::LiveState;
 
-use crate::args::{Flows, ListFormat, Listing, Screen};
-use crate::commands::query::{config, fail, go_on_without_daemon, question, show};
-use crate::commands::flow_printer::Printer;
+use crate::args::{FlowListArgs, ListArgs, ListFormat, QueryArgs};
+use crate::commands::flow_printer::FlowPrinter;
+use crate::commands::query::{fall_back_to_pins, read_config, render};
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::complain;
-use crate::output::listing::{no_column, watched};
+use crate::output::list::{describe_unknown_column, repeat};
 use crate::output::table::{Column, Table, terminal_columns};
 
-/// The columns to sort by, which the daemon does: it need not send what is cut off.
-const SORTED: [(&str, FlowColumn); 10] = [
+/// The columns of `--sort`. The daemon sorts, so that it need not send the flows beyond `--limit`.
+const SORT_COLUMNS: [(&str, FlowColumn); 10] = [
     ("PROTO", FlowColumn::Proto),
     ("SRC", FlowColumn::Src),
     ("DST", FlowColumn::Dst),
@@ -27,98 +29,87 @@ const SORTED: [(&str, FlowColumn); 10] = [
     ("INGRESS", FlowColumn::Ingress),
 ];
 
-/// The flows of the table.
-pub(crate) fn list(options: &Flows) -> Exit {
-    let listing = &options.listing;
-    let query = match query(options) {
-        Ok(query) => query,
-        Err(message) => return question(message),
-    };
-    let config = match config(&listing.config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    watched(&listing.watch, || once(&config, listing, &query))
+/// Lists the flows that match the filters.
+pub(crate) fn list_flows(args: &FlowListArgs) -> Result<Exit, CommandError> {
+    let query = build_query(args).map_err(CommandError::Usage)?;
+    let config = read_config(&args.list.config)?;
+    Ok(repeat(&args.list.watch, || {
+        print_flows(&config, &args.list, &query)
+    }))
 }
 
-fn query(options: &Flows) -> Result<FlowQuery, String> {
-    let listing = &options.listing;
-    let column = |name: &String| {
-        let mut known = SORTED.iter();
+fn build_query(args: &FlowListArgs) -> Result<FlowQuery, String> {
+    let list = &args.list;
+    let find_column = |name: &String| {
+        let mut known = SORT_COLUMNS.iter();
         let found = known.find(|(header, _)| header.eq_ignore_ascii_case(name));
-        found
-            .map(|(_, column)| *column)
-            .ok_or_else(|| no_column(name, SORTED.iter().map(|(header, _)| *header)))
+        found.map(|(_, column)| *column).ok_or_else(|| {
+            describe_unknown_column(name, SORT_COLUMNS.iter().map(|(header, _)| *header))
+        })
     };
-    if listing.reverse && listing.sort.is_none() {
-        return Err("--reverse: the table has no order; --sort COLUMN gives it one".to_owned());
+    if list.reverse && list.sort.is_none() {
+        return Err("--reverse: the flow table is unsorted; add --sort COLUMN".to_owned());
     }
     Ok(FlowQuery {
-        src: options.src,
-        dst: options.dst,
-        port: options.port,
-        protocol: options.protocol.clone(),
-        state: options.state.clone(),
-        rule: options.rule.clone(),
-        sort: listing.sort.as_ref().map(column).transpose()?,
-        reverse: listing.reverse,
-        limit: listing.limit.map(|limit| limit as usize),
+        src: args.src,
+        dst: args.dst,
+        port: args.port,
+        protocol: args.protocol.clone(),
+        state: args.state.clone(),
+        rule: args.rule.clone(),
+        sort: list.sort.as_ref().map(find_column).transpose()?,
+        reverse: list.reverse,
+        limit: list.limit.map(|limit| limit as usize),
         brief: matches!(
-            listing.output,
+            list.output,
             ListFormat::Table | ListFormat::Wide | ListFormat::Name
         ),
     })
 }
 
-fn once(config: &Config, listing: &Listing, query: &FlowQuery) -> Exit {
-    let mut printer = Printer::new(listing);
-    let answered = {
+/// Prints the flows while they arrive, from the daemon or from the pinned maps.
+fn print_flows(config: &Config, args: &ListArgs, query: &FlowQuery) -> Result<Exit, CommandError> {
+    let mut printer = FlowPrinter::new(args);
+    let streamed = {
         let printer = RefCell::new(&mut printer);
         client::stream_flows(
             &config.paths.socket(),
             query,
             |stamp| printer.borrow_mut().begin(&stamp),
-            |piece| printer.borrow_mut().take(piece),
+            |piece| printer.borrow_mut().push(piece),
         )
     };
-    if let Err(error) = answered {
-        if printer.began() {
-            // Half a list must not look like a whole one.
-            complain!("error: {error}; the list is not complete");
-            return Exit::Negative;
+    if let Err(error) = streamed {
+        // A list from the pinned maps must not follow a part of the daemon's list.
+        if printer.has_begun() {
+            return Err(CommandError::IncompleteList(error));
         }
-        if let Err(exit) = go_on_without_daemon(config, &error) {
-            return exit;
-        }
-        match LiveState::new(config.clone()).flow_list(query.clone()) {
-            Ok(Ok(list)) => {
-                printer.begin(list.stamp());
-                list.write(|piece| printer.take(&piece));
-            }
-            Ok(Err(message)) => return question(message),
-            Err(error) => return fail(&error),
-        }
+        fall_back_to_pins(config, error)?;
+        let list = LiveState::new(config.clone()).flow_list(query.clone())?;
+        let list = list.map_err(CommandError::Usage)?;
+        printer.begin(list.stamp());
+        list.write(|piece| printer.push(&piece));
     }
     printer.end();
-    Exit::Success
+    Ok(Exit::Success)
 }
 
-/// How full the table is, and what happened to flows.
-pub(crate) fn stats(options: &Screen) -> Exit {
-    show(
-        options,
+/// Shows how full the table is, flows by state, and events of flows.
+pub(crate) fn show_stats(args: &QueryArgs) -> Result<Exit, CommandError> {
+    render(
+        args,
         path::FLOW_STATS,
         LiveState::flow_stats,
-        stats_text,
+        format_stats,
         |_| Exit::Success,
     )
 }
 
-fn stats_text(stats: &FlowStats) -> String {
+fn format_stats(stats: &FlowStats) -> String {
     let width = terminal_columns();
-    let states = Table::new(STATES, width, true).rows(&stats.states);
-    let events = Table::new(EVENTS, width, true).rows(&stats.events);
-    let fill = fill(&stats.flow_table).join("\n");
+    let states = Table::new(STATES, width, true).format_rows(&stats.states);
+    let events = Table::new(EVENTS, width, true).format_rows(&stats.events);
+    let fill = format_fill(&stats.flow_table).join("\n");
     format!("{fill}\n\n{states}\n{events}")
         .trim_end()
         .to_owned()
@@ -132,11 +123,11 @@ const STATES: &[Column<api::NamedCount>] = &[
 const EVENTS: &[Column<api::NamedCount>] = &[
     Column::text("EVENT", 0, |row| row.name.clone()),
     Column::number("COUNT", 0, |row| row.count),
-    Column::text("MEANING", 1, |row| row.help.clone()),
+    Column::text("DESCRIPTION", 1, |row| row.help.clone()),
 ];
 
-/// Fill of the table in two lines: slots, and the live flows that scale timeouts.
-pub(crate) fn fill(flow_table: &api::FlowTable) -> [String; 2] {
+/// Fill of the table in two lines: used slots, and live flows with the scale of timeouts.
+pub(crate) fn format_fill(flow_table: &api::FlowTable) -> [String; 2] {
     let api::FlowTable {
         slots_used,
         slots,
@@ -146,20 +137,18 @@ pub(crate) fn fill(flow_table: &api::FlowTable) -> [String; 2] {
         timeout_percent,
     } = flow_table;
     let percent = |part: u64, of: u64| part * 100 / of.max(1);
-    let mut lines = [
+    let scale = match *timeout_percent < 100 {
+        true => format!("timeouts are scaled to {timeout_percent} %"),
+        false => format!("timeouts are scaled from {timeout_scaling_from} on"),
+    };
+    [
         format!(
             "{slots_used} of {slots} slots used, {} %",
             percent(*slots_used, *slots)
         ),
         format!(
-            "{live_flows} live flows of {limit}, {} %",
+            "{live_flows} live flows of {limit}, {} %; {scale}",
             percent(*live_flows, *limit)
         ),
-    ];
-    lines[1].push_str(&if *timeout_percent < 100 {
-        format!("; timeouts are scaled to {timeout_percent} %")
-    } else {
-        format!("; timeouts are scaled from {timeout_scaling_from} live flows on")
-    });
-    lines
+    ]
 }

@@ -1,16 +1,19 @@
+//! `bailey counters`: packets by interface, hook, verdict and reason.
+
 use bailey_control::api::{self, path};
 use bailey_introspect::LiveState;
 
-use crate::args::Listing;
-use crate::commands::query::list;
+use crate::args::ListArgs;
+use crate::commands::query::render_list;
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::listing::Kind;
+use crate::output::list::ListLayout;
 use crate::output::table::Column;
 
-/// Packets by interface, hook, verdict and reason.
-pub(crate) fn counters(options: &Listing) -> Exit {
-    list(
-        options,
+/// Lists the packet counters.
+pub(crate) fn list_counters(args: &ListArgs) -> Result<Exit, CommandError> {
+    render_list(
+        args,
         path::COUNTERS,
         LiveState::counters,
         "counters",
@@ -19,7 +22,7 @@ pub(crate) fn counters(options: &Listing) -> Exit {
     )
 }
 
-const COUNTERS: Kind<api::Counter> = Kind {
+const COUNTERS: ListLayout<api::Counter> = ListLayout {
     columns: &[
         Column::text("INTERFACE", 0, |row| row.interface.clone()),
         Column::text("HOOK", 3, |row| row.hook.clone()),
@@ -27,7 +30,7 @@ const COUNTERS: Kind<api::Counter> = Kind {
         Column::text("REASON", 0, |row| row.reason.clone()),
         Column::number("PKTS", 0, |row| row.packets),
         Column::number("BYTES", 2, |row| row.bytes),
-        Column::text("MEANING", 4, |row| row.help.clone()),
+        Column::text("DESCRIPTION", 4, |row| row.help.clone()),
     ],
     name: |row| {
         let api::Counter {
@@ -38,5 +41,5 @@ const COUNTERS: Kind<api::Counter> = Kind {
         } = row;
         format!("{interface}/{hook}/{reason}")
     },
-    none: "nothing is counted yet",
+    empty: "no packets counted",
 };

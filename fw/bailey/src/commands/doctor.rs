@@ -1,17 +1,21 @@
+//! `bailey doctor`: missing features of the kernel and the NICs, their cost, the fix.
+
 use bailey_config::{Config, Guard};
 use bailey_control::api::Stamp;
+use bailey_datapath::attach::nft_guard;
 use bailey_datapath::observe::doctor::{Finding, Grade, examine};
 use bailey_introspect::LiveState;
 use serde::Serialize;
 
-use crate::args::{ListFormat, Listing};
-use crate::commands::query::{config, printed};
+use crate::args::{ListArgs, ListFormat};
+use crate::commands::query::read_config;
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::complain;
-use crate::output::line;
-use crate::output::listing::{self, Kind, watched};
+use crate::output::list::{ListLayout, print_list, repeat};
+use crate::output::print_line;
 use crate::output::table::Column;
 
+/// The answer in JSON.
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
@@ -19,6 +23,7 @@ struct Report {
     findings: Vec<Row>,
 }
 
+/// One finding.
 #[derive(Serialize)]
 struct Row {
     subject: String,
@@ -27,27 +32,22 @@ struct Row {
     remedy: String,
 }
 
-/// Looks at the kernel and the NICs.
-pub(crate) fn doctor(options: &Listing) -> Exit {
-    let config = match config(&options.config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    watched(&options.watch, || look(&config, options))
+/// Examines the kernel and the NICs.
+pub(crate) fn doctor(args: &ListArgs) -> Result<Exit, CommandError> {
+    let config = read_config(&args.config)?;
+    Ok(repeat(&args.watch, || examine_and_print(&config, args)))
 }
 
-fn look(config: &Config, options: &Listing) -> Exit {
+fn examine_and_print(config: &Config, args: &ListArgs) -> Result<Exit, CommandError> {
     let interfaces = match config.interfaces() {
         Ok(interfaces) => interfaces,
-        // Without interfaces there is still a kernel to look at.
+        // The kernel can be examined without interfaces.
         Err(_) if config.interfaces.is_empty() => Vec::new(),
-        Err(message) => {
-            complain!("error: {message}");
-            return Exit::Invalid;
-        }
+        Err(message) => return Err(CommandError::Configuration(message)),
     };
     let mut findings = examine(&config.settings(), &config.paths.pins, &interfaces);
-    findings.extend(guard(config));
+    findings.extend(examine_guard(config));
+
     let worst = findings.iter().map(|finding| finding.grade).max();
     let remedies: Vec<String> = findings
         .iter()
@@ -62,81 +62,75 @@ fn look(config: &Config, options: &Listing) -> Exit {
             format!("\n{subject}: {found}\n  {remedy}")
         })
         .collect();
+
     let report = Report {
         stamp: LiveState::new(config.clone()).stamp_or_none(),
-        findings: findings.into_iter().map(row).collect(),
+        findings: findings.into_iter().map(Row::from).collect(),
     };
-    let result = listing::print(
-        options,
+    print_list(
+        args,
         report,
         "findings",
         |report: &mut Report| &mut report.findings,
         &FINDINGS,
-    );
-    if result.is_err() {
-        return printed(result);
-    }
-    if matches!(options.output, ListFormat::Table | ListFormat::Wide) {
-        remedies.iter().for_each(|remedy| line(remedy));
+    )?;
+    if matches!(args.output, ListFormat::Table | ListFormat::Wide) {
+        remedies.iter().for_each(|remedy| print_line(remedy));
         if interfaces.is_empty() {
-            line("\nThe configuration names no interfaces, so none was looked at.");
+            print_line("\nThe configuration has no interfaces; no NIC was examined.");
         }
     }
-    match worst {
+
+    Ok(match worst {
         Some(Grade::Missing) => Exit::Unsupported,
         Some(Grade::Degraded) => Exit::Degraded,
-        _ => Exit::Success,
-    }
+        Some(Grade::Fine) | None => Exit::Success,
+    })
 }
 
-const FINDINGS: Kind<Row> = Kind {
+const FINDINGS: ListLayout<Row> = ListLayout {
     columns: &[
-        Column::text("WHAT", 0, |row| row.subject.clone()),
-        Column::text("IS", 0, |row| row.grade.to_owned()),
-        Column::text("FOUND", 0, |row| row.found.clone()),
+        Column::text("SUBJECT", 0, |row| row.subject.clone()),
+        Column::text("GRADE", 0, |row| row.grade.to_owned()),
+        Column::text("FINDING", 0, |row| row.found.clone()),
     ],
     name: |row| row.subject.clone(),
-    none: "there is nothing to look at",
+    empty: "no findings",
 };
 
-/// What the guard of the configuration needs.
-fn guard(config: &Config) -> Option<Finding> {
+/// The guard needs `nft`; `None` if the configuration has no guard.
+fn examine_guard(config: &Config) -> Option<Finding> {
     if config.guard == Guard::Off {
         return None;
     }
-    let subject = "guard".to_owned();
-    let grade = match bailey_datapath::attach::nft_guard::is_installed() {
-        true => Grade::Fine,
-        false => Grade::Missing,
-    };
-    let (found, remedy) = match grade {
-        Grade::Fine => ("nft is there", ""),
-        _ => (
-            "nft cannot be run, and `run` would refuse",
+    let (grade, found, remedy) = match nft_guard::is_installed() {
+        true => (Grade::Fine, "nft is installed", ""),
+        false => (
+            Grade::Missing,
+            "nft cannot be run, so `run` would refuse to start",
             "apt install nftables",
         ),
     };
     Some(Finding {
-        subject,
+        subject: "guard".to_owned(),
         grade,
         found: found.to_owned(),
         remedy: remedy.to_owned(),
     })
 }
 
-fn word(grade: Grade) -> &'static str {
-    match grade {
-        Grade::Fine => "ok",
-        Grade::Degraded => "DEGRADED",
-        Grade::Missing => "MISSING",
-    }
-}
-
-fn row(finding: Finding) -> Row {
-    Row {
-        grade: word(finding.grade),
-        subject: finding.subject,
-        found: finding.found,
-        remedy: finding.remedy,
+impl From<Finding> for Row {
+    fn from(finding: Finding) -> Self {
+        let grade = match finding.grade {
+            Grade::Fine => "ok",
+            Grade::Degraded => "DEGRADED",
+            Grade::Missing => "MISSING",
+        };
+        Self {
+            grade,
+            subject: finding.subject,
+            found: finding.found,
+            remedy: finding.remedy,
+        }
     }
 }

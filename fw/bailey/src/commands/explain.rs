@@ -1,156 +1,159 @@
+//! `bailey explain`: the verdict on a connection, with the deciding rules and, without paths, the state of a
+//! running Bailey.
+
 use bailey_policy::{
     Connection, Decider, Direction, IsolatedDirections, OutOfScope, Protocol, Snapshot, Verdict,
 };
-use bailey_policytest::engine::{Engine, Engines};
-use bailey_policytest::endpoint::connections;
+use bailey_policytest::endpoint::list_connections;
+use bailey_policytest::engine::{Engine, EngineError, Engines};
 use serde::Serialize;
 
-use crate::args::{Explain, Format};
+use crate::args::{ExplainArgs, Format};
 #[cfg(target_os = "linux")]
-use crate::commands::explain_live::{Here, here};
+use crate::commands::explain_live::{LiveAnswer, add_machine_addresses, query_live};
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::input::Named;
-use crate::output::complain;
+use crate::input::PolicyInput;
 use crate::output::diagnostics::print_diagnostics;
-use crate::output::{json, line, yaml};
+use crate::output::{print_json, print_line, print_yaml};
 
-/// Judges a connection on the compiled tables and says what decided; without paths, also what a
-/// Bailey that runs here has to say of it.
-pub(crate) fn explain(options: &Explain) -> Exit {
-    let named = match Named::by(&options.source) {
-        Ok(named) => named,
-        Err(exit) => return exit,
-    };
-    let loaded = named.load();
-    print_diagnostics(&loaded.diagnostics);
-    let Some(snapshot) = loaded.snapshot else {
-        return Exit::Invalid;
-    };
-    let asked = match asked(&snapshot, options) {
-        Ok(asked) => asked,
-        Err(message) => {
-            complain!("error: {message}");
-            return Exit::Usage;
-        }
-    };
-    let answers = match judge(&snapshot, asked, &named) {
-        Ok(answers) => answers,
-        Err(error) => {
-            complain!("error: {error}");
-            return Exit::Invalid;
-        }
-    };
-    let here = match here(&named, &snapshot, &answers) {
-        Ok(here) => here,
-        Err(exit) => return exit,
-    };
-    let mut scope = named.config.link_scope();
-    #[cfg(target_os = "linux")]
-    if !here.is_empty() {
-        super::explain_live::know_machine(&mut scope);
-    }
-    let isolates = IsolatedDirections::from(&snapshot);
-    let scopes: Vec<Option<OutOfScope>> = answers
-        .iter()
-        .map(|(connection, _)| scope.find_exclusion(isolates, connection))
-        .collect();
-    let allows = |at: usize, verdict: &Verdict| {
-        let policy = verdict.is_allowed() && (scopes[at].is_none() || !scope.bridge);
-        here.get(at).map_or(policy, |here| here.allows(policy))
-    };
-    let verdicts: Vec<bool> = answers
-        .iter()
-        .enumerate()
-        .map(|(at, (_, verdict))| allows(at, verdict))
-        .collect();
-    let allowed = verdicts.iter().all(|&allowed| allowed);
-    match options.output {
-        Format::Table => {
-            for (at, (connection, verdict)) in answers.iter().enumerate() {
-                print(&snapshot, connection, verdict, verdicts[at]);
-                if let Some(out) = scopes[at] {
-                    line(&describe_scope(out, scope.bridge));
-                }
-                if let Some(here) = here.get(at) {
-                    here.print();
-                }
-            }
-            if here.is_empty() {
-                line(UNKNOWN);
-            }
-        }
-        Format::Json | Format::Yaml => {
-            let connections = answers.iter().enumerate();
-            let report = Report {
-                schema_version: SCHEMA_VERSION,
-                verdict: word(allowed),
-                connections: connections
-                    .map(|(at, (c, verdict))| ConnectionReport {
-                        link: scopes[at].map(OutOfScope::name),
-                        ..connection(c, verdict, verdicts[at], here.get(at))
-                    })
-                    .collect(),
-            };
-            match options.output {
-                Format::Yaml => yaml(&report),
-                _ => json(&report),
-            }
-        }
-    }
-    if allowed {
-        Exit::Success
-    } else {
-        Exit::Negative
-    }
-}
-
-/// The version of what is printed as JSON.
+/// Version of the JSON output.
 const SCHEMA_VERSION: u32 = 2;
 
-/// Said where only files were asked.
-const UNKNOWN: &str = "\
-these files alone: blocks, failsafe, floods and flows of a running bailey are not known to them";
+/// Printed if only files were evaluated.
+const FILES_ONLY: &str = "\
+files only: blocks, failsafe, floods and flows of a running bailey are not considered";
 
-/// Nothing runs here.
+/// The answer for one pair of addresses.
+struct Answer {
+    connection: Connection,
+    /// The verdict of policy.
+    verdict: Verdict,
+    /// Why the connection is dropped before policy, on a bridge or on a NIC of this machine.
+    out_of_scope: Option<OutOfScope>,
+    /// The state of the running Bailey; `None` if only files were evaluated.
+    live: Option<LiveAnswer>,
+    /// The verdict of policy, scope and live state together.
+    is_allowed: bool,
+}
+
+/// Evaluates the connections between two endpoints and prints the deciders.
+pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, CommandError> {
+    let input = PolicyInput::from_args(&args.input)?;
+    let loaded = input.load();
+    print_diagnostics(&loaded.diagnostics);
+    let Some(snapshot) = loaded.snapshot else {
+        return Ok(Exit::Invalid);
+    };
+    let connections = resolve_connections(&snapshot, args).map_err(CommandError::Usage)?;
+    let answers = answer(&snapshot, &input, connections)?;
+
+    let is_allowed = answers.iter().all(|answer| answer.is_allowed);
+    match args.output {
+        Format::Table => print_answers(&snapshot, &answers, input.config.link_scope().bridge),
+        Format::Json | Format::Yaml => {
+            let report = Report {
+                schema_version: SCHEMA_VERSION,
+                verdict: verdict_name(is_allowed),
+                connections: answers.iter().map(ConnectionReport::from).collect(),
+            };
+            match args.output {
+                Format::Yaml => print_yaml(&report),
+                _ => print_json(&report),
+            }
+        }
+    }
+    Ok(match is_allowed {
+        true => Exit::Success,
+        false => Exit::Negative,
+    })
+}
+
+/// Combines the verdict of policy, the scope of the link and the live state for every connection.
+fn answer(
+    snapshot: &Snapshot,
+    input: &PolicyInput,
+    connections: Vec<Connection>,
+) -> Result<Vec<Answer>, CommandError> {
+    let verdicts = evaluate(snapshot, &connections, input)?;
+    let live = query_live(input, snapshot, &connections)?;
+
+    // The addresses of this machine matter only if this machine enforces the policies.
+    let mut scope = input.config.link_scope();
+    #[cfg(target_os = "linux")]
+    if live.is_some() {
+        add_machine_addresses(&mut scope);
+    }
+    let isolates = Isolates::of(snapshot);
+
+    let mut live = live.map(Vec::into_iter);
+    let answers = connections.into_iter().zip(verdicts);
+    Ok(answers
+        .map(|(connection, verdict)| {
+            let live = live.as_mut().and_then(Iterator::next);
+            let out_of_scope = scope.excludes(isolates, &connection);
+            // Only a bridge drops every packet out of scope; a host drops some of them.
+            let allows = verdict.allows() && (out_of_scope.is_none() || !scope.bridge);
+            let is_allowed = match &live {
+                Some(live) => live.allows(allows),
+                None => allows,
+            };
+            Answer {
+                connection,
+                verdict,
+                out_of_scope,
+                live,
+                is_allowed,
+            }
+        })
+        .collect())
+}
+
+/// Live state exists on Linux only.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug, Serialize)]
-struct Here {}
+struct LiveAnswer {}
 
 #[cfg(not(target_os = "linux"))]
-impl Here {
-    fn allows(&self, policy: bool) -> bool {
-        policy
+impl LiveAnswer {
+    fn allows(&self, allows: bool) -> bool {
+        allows
     }
 
     fn print(&self) {}
 }
 
 #[cfg(not(target_os = "linux"))]
-fn here(_: &Named, _: &Snapshot, _: &[(Connection, Verdict)]) -> Result<Vec<Here>, Exit> {
-    Ok(Vec::new())
+fn query_live(
+    _: &PolicyInput,
+    _: &Snapshot,
+    _: &[Connection],
+) -> Result<Option<Vec<LiveAnswer>>, CommandError> {
+    Ok(None)
 }
 
-fn asked(snapshot: &Snapshot, options: &Explain) -> Result<Vec<Connection>, String> {
-    let protocol = bailey_config::parse_protocol(&options.protocol)?;
-    let port = match (&options.port, protocol.has_ports()) {
+fn resolve_connections(snapshot: &Snapshot, args: &ExplainArgs) -> Result<Vec<Connection>, String> {
+    let protocol = bailey_config::parse_protocol(&args.protocol)?;
+    let port = match (&args.port, protocol.has_ports()) {
         (None, false) => 0,
-        (Some(_), false) => return Err(format!("--port does not go with protocol {protocol}")),
-        (None, true) => return Err(format!("--port is needed for {protocol}")),
-        (Some(text), true) => port(snapshot, options, text, protocol)?,
+        (Some(_), false) => {
+            return Err(format!("--port cannot be used with protocol {protocol}"));
+        }
+        (None, true) => return Err(format!("--port is required for protocol {protocol}")),
+        (Some(text), true) => resolve_port(snapshot, args, text, protocol)?,
     };
-    connections(snapshot, &options.from, &options.to, protocol, port, |_| {
-        true
-    })
+    list_connections(snapshot, &args.from, &args.to, protocol, port, |_| true)
 }
 
-fn port(
+/// Parses a port number, or resolves a port name at the destination.
+fn resolve_port(
     snapshot: &Snapshot,
-    options: &Explain,
+    args: &ExplainArgs,
     text: &str,
     protocol: Protocol,
 ) -> Result<u16, String> {
     if !text.bytes().all(|b| b.is_ascii_digit()) {
-        return options.to.named_port(snapshot, text, protocol);
+        return args.to.resolve_port(snapshot, text, protocol);
     }
     text.parse()
         .ok()
@@ -158,75 +161,93 @@ fn port(
         .ok_or_else(|| format!("port {text} is not between 1 and 65535"))
 }
 
-fn judge(
+fn evaluate(
     snapshot: &Snapshot,
-    connections: Vec<Connection>,
-    named: &Named,
-) -> Result<Vec<(Connection, Verdict)>, bailey_policytest::engine::EngineError> {
-    let mut engines = Engines::new(&[Engine::Tables], named.config.limits, None)?;
+    connections: &[Connection],
+    input: &PolicyInput,
+) -> Result<Vec<Verdict>, EngineError> {
+    let mut engines = Engines::new(&[Engine::Tables], input.config.limits, None)?;
     let prepared = engines.prepare(snapshot)?;
     connections
-        .into_iter()
-        .map(|c| {
-            engines
-                .judge(Engine::Tables, &prepared, &c)
-                .map(|verdict| (c, verdict))
-        })
+        .iter()
+        .map(|connection| engines.evaluate(Engine::Tables, &prepared, connection))
         .collect()
 }
 
-fn word(allowed: bool) -> &'static str {
-    if allowed { "allow" } else { "deny" }
+fn verdict_name(is_allowed: bool) -> &'static str {
+    if is_allowed { "allow" } else { "deny" }
 }
 
-fn print(snapshot: &Snapshot, connection: &Connection, verdict: &Verdict, allowed: bool) {
-    let who = |address| {
+fn print_answers(snapshot: &Snapshot, answers: &[Answer], is_bridge: bool) {
+    for answer in answers {
+        print_verdict(snapshot, answer);
+        if let Some(out_of_scope) = answer.out_of_scope {
+            print_line(&describe_scope(out_of_scope, is_bridge));
+        }
+        if let Some(live) = &answer.live {
+            live.print();
+        }
+    }
+    if answers.iter().all(|answer| answer.live.is_none()) {
+        print_line(FILES_ONLY);
+    }
+}
+
+fn print_verdict(snapshot: &Snapshot, answer: &Answer) {
+    let Answer {
+        connection,
+        verdict,
+        is_allowed,
+        ..
+    } = answer;
+    let endpoint = |address| {
         snapshot
             .endpoint_at(address)
             .map_or_else(String::new, |e| format!(" ({})", e.id))
     };
-    line(&format!(
+    print_line(&format!(
         "{}  {}{} -> {}{} {}",
-        word(allowed).to_uppercase(),
+        verdict_name(*is_allowed).to_uppercase(),
         connection.source,
-        who(connection.source),
+        endpoint(connection.source),
         connection.destination,
-        who(connection.destination),
-        describe(connection),
+        endpoint(connection.destination),
+        describe_protocol(connection),
     ));
     for direction in Direction::BOTH {
-        let decider = verdict.decider(direction);
-        line(&format!(
+        let decider = verdict.side(direction);
+        print_line(&format!(
             "  {direction:<8} {:<6} {decider}",
-            word(decider.is_allowed())
+            verdict_name(decider.allows())
         ));
         if let Decider::DefaultDeny(policies) = decider {
             let names: Vec<String> = policies.iter().map(ToString::to_string).collect();
-            line(&format!("           isolated by {}", names.join(", ")));
+            print_line(&format!("           isolated by {}", names.join(", ")));
         }
     }
 }
 
-fn describe_scope(out: OutOfScope, bridge: bool) -> String {
-    let name = out.name();
-    if bridge {
+fn describe_scope(out_of_scope: OutOfScope, is_bridge: bool) -> String {
+    let name = out_of_scope.name();
+    if is_bridge {
         return format!("  link     deny   {name}");
     }
-    let rest = match out {
-        OutOfScope::Group => "of what comes in through a NIC; what leaves has its sender's leave",
-        OutOfScope::LinkLocal => "unless this machine itself is meant",
-        OutOfScope::Spoofed => "where it comes in through a NIC: the source is this machine's own",
+    let condition = match out_of_scope {
+        OutOfScope::Group => "if the packet arrives on a NIC; packets of this machine pass",
+        OutOfScope::LinkLocal => "unless this machine is the source or the destination",
+        OutOfScope::Spoofed => "if the packet arrives on a NIC: the source is this machine",
     };
-    format!("  link     deny   {name}, {rest}")
+    format!("  link     deny   {name}, {condition}")
 }
 
-fn describe(connection: &Connection) -> String {
+fn describe_protocol(connection: &Connection) -> String {
     match connection.protocol.has_ports() {
         true => format!("{}/{}", connection.protocol, connection.port),
         false => connection.protocol.to_string(),
     }
 }
 
+/// The answer in JSON.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     schema_version: u32,
@@ -234,6 +255,7 @@ struct Report<'a> {
     connections: Vec<ConnectionReport<'a>>,
 }
 
+/// One connection in JSON.
 #[derive(Debug, Serialize)]
 struct ConnectionReport<'a> {
     source: String,
@@ -244,15 +266,15 @@ struct ConnectionReport<'a> {
     verdict: &'static str,
     egress: SideReport,
     ingress: SideReport,
-    /// Why a group or a link-local address closes it on a bridge, and elsewhere where the machine itself
-    /// is not meant.
+    /// Why a bridge drops the connection before policy. Elsewhere the reason holds only for some packets.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<&'static str>,
-    /// What a running Bailey knows; absent where only files were asked.
+    /// State of the running Bailey; absent if only files were evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    live: Option<&'a Here>,
+    live: Option<&'a LiveAnswer>,
 }
 
+/// The decider of one side in JSON.
 #[derive(Debug, Serialize)]
 struct SideReport {
     verdict: &'static str,
@@ -261,33 +283,34 @@ struct SideReport {
     isolated_by: Vec<String>,
 }
 
-fn connection<'a>(
-    connection: &Connection,
-    verdict: &Verdict,
-    allowed: bool,
-    live: Option<&'a Here>,
-) -> ConnectionReport<'a> {
-    let side = |direction| {
-        let decider = verdict.decider(direction);
-        let isolated_by = match decider {
-            Decider::DefaultDeny(policies) => policies.iter().map(ToString::to_string).collect(),
-            _ => Vec::new(),
-        };
-        SideReport {
-            verdict: word(decider.is_allowed()),
-            rule: decider.to_string(),
-            isolated_by,
+impl<'a> From<&'a Answer> for ConnectionReport<'a> {
+    fn from(answer: &'a Answer) -> Self {
+        let connection = &answer.connection;
+        Self {
+            source: connection.source.to_string(),
+            destination: connection.destination.to_string(),
+            protocol: connection.protocol.to_string(),
+            port: connection.protocol.has_ports().then_some(connection.port),
+            verdict: verdict_name(answer.is_allowed),
+            egress: SideReport::from(answer.verdict.side(Direction::Egress)),
+            ingress: SideReport::from(answer.verdict.side(Direction::Ingress)),
+            link: answer.out_of_scope.map(OutOfScope::name),
+            live: answer.live.as_ref(),
         }
-    };
-    ConnectionReport {
-        source: connection.source.to_string(),
-        destination: connection.destination.to_string(),
-        protocol: connection.protocol.to_string(),
-        port: connection.protocol.has_ports().then_some(connection.port),
-        verdict: word(allowed),
-        link: None,
-        live,
-        egress: side(Direction::Egress),
-        ingress: side(Direction::Ingress),
+    }
+}
+
+impl From<&Decider> for SideReport {
+    fn from(decider: &Decider) -> Self {
+        Self {
+            verdict: verdict_name(decider.allows()),
+            rule: decider.to_string(),
+            isolated_by: match decider {
+                Decider::DefaultDeny(policies) => {
+                    policies.iter().map(ToString::to_string).collect()
+                }
+                _ => Vec::new(),
+            },
+        }
     }
 }

@@ -1,135 +1,134 @@
+//! The part of `bailey explain` that a running Bailey answers: blocks, failsafe, floods, live flows.
+
 use bailey_control::api::{self, LiveQuery, path};
-use bailey_datapath::attach::own_addresses::machine_addresses;
-use bailey_policy::{Connection, LinkScope, Snapshot, Verdict};
-use bailey_source::diagnostic::replace_control_chars;
+use bailey_datapath::attach::own::own_addresses;
+use bailey_policy::{Connection, LinkScope, Snapshot};
+use bailey_source::diagnostic::printable;
 use serde::Serialize;
 
-use crate::commands::query::ask;
+use crate::commands::query::query;
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::input::Named;
-use crate::output::line;
+use crate::input::PolicyInput;
+use crate::output::print_line;
 use crate::ttl;
 
-/// What a running Bailey has to say of a connection.
+/// The state of the running Bailey that concerns one connection.
 #[derive(Debug, Serialize)]
-pub(super) struct Here {
+pub(super) struct LiveAnswer {
     #[serde(flatten)]
-    live: api::Live,
-    /// The failsafe is for what comes in through a NIC, and this may come from behind one.
+    state: api::Live,
+    /// True if the source is an endpoint of the inventory. The failsafe applies to packets that arrive on a
+    /// NIC, and packets of such a source may leave through one.
     #[serde(skip)]
-    from_inside: bool,
+    has_internal_source: bool,
 }
 
-/// Asks about each connection; nothing, where files were named. Where no Bailey runs, that is said.
+/// Queries the state for each connection. Returns `None` if the command line names files, or no Bailey is
+/// loaded.
 ///
 /// # Errors
-/// The exit code, if a Bailey is here and may not be asked.
-pub(super) fn here(
-    named: &Named,
+/// If a Bailey is loaded and does not answer.
+pub(super) fn query_live(
+    input: &PolicyInput,
     snapshot: &Snapshot,
-    answers: &[(Connection, Verdict)],
-) -> Result<Vec<Here>, Exit> {
-    let pins = &named.config.paths.pins;
-    if named.explicit || matches!(pins.try_exists(), Ok(false)) {
-        return Ok(Vec::new());
+    connections: &[Connection],
+) -> Result<Option<Vec<LiveAnswer>>, CommandError> {
+    let pins = &input.config.paths.pins;
+    if input.is_explicit || matches!(pins.try_exists(), Ok(false)) {
+        return Ok(None);
     }
-    let asked = answers.iter().map(|(connection, _)| {
-        let query = LiveQuery {
+    let answers = connections.iter().map(|connection| {
+        let parameters = LiveQuery {
             src: connection.source,
             dst: connection.destination,
             protocol: connection.protocol.0,
             port: connection.port,
         };
-        ask(&named.config, path::LIVE, &query, |view| {
-            view.live(&query, false).map(Ok)
+        let state = query(&input.config, path::LIVE, &parameters, |state| {
+            state.live(&parameters, false).map(Ok)
+        })?;
+        Ok(LiveAnswer {
+            state,
+            has_internal_source: snapshot.endpoint_at(connection.source).is_some(),
         })
     });
-    match asked.collect::<Result<Vec<api::Live>, Exit>>() {
-        Ok(all) => {
-            let asked = all.into_iter().zip(answers);
-            Ok(asked
-                .map(|(live, (connection, _))| Here {
-                    live,
-                    from_inside: snapshot.endpoint_at(connection.source).is_some(),
-                })
-                .collect())
-        }
-        Err(Exit::NotRunning) => Ok(Vec::new()),
-        Err(exit) => Err(exit),
+    match answers.collect::<Result<Vec<LiveAnswer>, CommandError>>() {
+        Ok(answers) => Ok(Some(answers)),
+        Err(error) if Exit::from(&error) == Exit::NotRunning => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-impl Here {
-    /// Would the connection be let through, where policy says so or not?
-    pub(super) fn allows(&self, policy: bool) -> bool {
-        let live = &self.live;
-        if !live.enforcing {
-            return !live.guard;
+impl LiveAnswer {
+    /// Does the datapath pass the connection, given the verdict of policy? Mirrors the order of the
+    /// programs: enforcement, failsafe, blocks, policy or warm-up.
+    pub(super) fn allows(&self, policy_allows: bool) -> bool {
+        let state = &self.state;
+        if !state.enforcing {
+            return !state.guard;
         }
-        let entries = live.failsafe.as_deref().unwrap_or_default();
-        if !entries.is_empty() && !self.from_inside {
+        let failsafe = state.failsafe.as_deref().unwrap_or_default();
+        if !failsafe.is_empty() && !self.has_internal_source {
             return true;
         }
-        let policy = live.warm_up || policy && live.stamp.generation > 0;
-        live.blocks.is_empty() && policy
+        let policy_allows = state.warm_up || policy_allows && state.stamp.generation > 0;
+        state.blocks.is_empty() && policy_allows
     }
 
-    /// Prints it, below what policy says.
+    /// Prints the state below the verdict of policy.
     pub(super) fn print(&self) {
-        let fact =
-            |name: &str, text: &str| line(&format!("  {name:<8} {}", replace_control_chars(text)));
-        let live = &self.live;
-        if !live.enforcing && live.guard {
+        let fact = |name: &str, text: &str| print_line(&format!("  {name:<8} {}", printable(text)));
+        let state = &self.state;
+
+        // Enforcement.
+        if !state.enforcing && state.guard {
             fact(
                 "here",
-                "NOT ENFORCING: no program is attached; the guard drops what comes in by a NIC",
+                "NOT ENFORCING: no program is attached; the guard drops packets that arrive on a NIC",
             );
-        } else if !live.enforcing {
+        } else if !state.enforcing {
             fact(
                 "here",
                 "NOT ENFORCING: no program is attached, every packet passes",
             );
-        } else if live.stamp.generation == 0 {
+        } else if state.stamp.generation == 0 {
+            fact("here", "no policy is active: only the failsafe passes");
+        }
+        if state.warm_up {
             fact(
-                "here",
-                "no policy is in force: nothing passes but the failsafe",
+                "warm-up",
+                "policy only observes: packets that policy denies pass",
             );
         }
-        if live.warm_up {
-            fact("warm-up", "policy only observes: what it would drop passes");
-        }
-        match live.failsafe.as_deref() {
+
+        // Exceptions from policy.
+        match state.failsafe.as_deref() {
             None => fact(
                 "failsafe",
-                "not known: no daemon answers, or another start is attached",
+                "unknown: no daemon answers, or programs of an earlier start are attached",
             ),
             Some([]) => {}
             Some(entries) => {
                 let entries = entries.join("; ");
-                let whether = match self.from_inside {
-                    false => "passes whatever else is said",
-                    true => "passes if it comes in through a NIC; not if it leaves from behind one",
+                let effect = match self.has_internal_source {
+                    false => "passes regardless of policy and blocks",
+                    true => "passes if the packet arrives on a NIC, not if it leaves through one",
                 };
-                fact("failsafe", &format!("{entries}: {whether}"));
+                fact("failsafe", &format!("{entries}: {effect}"));
             }
         }
-        for block in &live.blocks {
-            let left = ttl::show(block.remaining_seconds);
-            let reason = if block.reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", block.reason)
-            };
-            fact("BLOCKED", &format!("{}, {left} left{reason}", block.prefix));
+        for block in &state.blocks {
+            fact("BLOCKED", &format_block(block));
         }
-        if let Some(seconds) = live.flood_seconds {
-            let text = format!(
-                "for {}: a new client proves itself first, or waits for its share",
-                ttl::show(seconds)
-            );
-            fact("FLOOD", &text);
+        if let Some(seconds) = state.flood_seconds {
+            let duration = ttl::format_seconds(seconds);
+            let effect = "new clients must pass a challenge or share a rate limit";
+            fact("FLOOD", &format!("for {duration}: {effect}"));
         }
-        for flow in &live.flows {
+
+        // Live flows.
+        for flow in &state.flows {
             let api::Flow {
                 source_port,
                 state,
@@ -142,22 +141,32 @@ impl Here {
             } = flow;
             let text = format!(
                 "from port {source_port}: {state}, idle {idle_seconds} s, {packets} packets, \
-                 {reply_packets} back; by {}, {}",
+                 {reply_packets} reply packets; decided by {}, {}",
                 egress_rule.rule, ingress_rule.rule
             );
             fact("flow", &text);
         }
-        if let Some(problem) = &live.policy_problem {
+        if let Some(problem) = &state.policy_problem {
             fact(
                 "PROBLEM",
-                &format!("{problem}; what is in force may differ from these files"),
+                &format!("{problem}; the active policy may differ from these files"),
             );
         }
     }
 }
 
-/// Adds the addresses of this machine to what is asked at its NICs, as far as the kernel tells them.
-pub(super) fn know_machine(scope: &mut LinkScope) {
+/// Prefix, remaining time and reason of a block.
+pub(super) fn format_block(block: &api::Block) -> String {
+    let remaining = ttl::format_seconds(block.remaining_seconds);
+    let reason = match block.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    format!("{}, {remaining} left{reason}", block.prefix)
+}
+
+/// Adds the addresses of this machine to the scope, if the kernel returns them. A bridge has none.
+pub(super) fn add_machine_addresses(scope: &mut LinkScope) {
     if scope.bridge {
         return;
     }

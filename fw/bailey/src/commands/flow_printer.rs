@@ -1,14 +1,16 @@
+//! Prints flows while they arrive. Memory holds one block of the list, never the whole list.
+
 use std::fmt::Write as _;
 
 use bailey_control::api::Stamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::args::{ListFormat, Listing};
+use crate::args::{ListArgs, ListFormat};
 use crate::output::table::{Cell, Column, Table};
-use crate::output::{is_closed, line, raw};
+use crate::output::{is_closed, print_bytes, print_line};
 
-/// What a table shows of a flow; the rest of its line is skipped.
+/// The fields of a flow that a table shows; serde skips the others.
 #[derive(Deserialize)]
 struct Row {
     protocol: String,
@@ -22,19 +24,22 @@ struct Row {
     bytes: u64,
     reply_packets: u64,
     reply_bytes: u64,
-    egress_rule: Decided,
-    ingress_rule: Decided,
+    egress_rule: Decider,
+    ingress_rule: Decider,
 }
 
+/// The rule that decided one side.
 #[derive(Deserialize)]
-struct Decided {
+struct Decider {
     rule: String,
 }
 
 const COLUMNS: &[Column<Row>] = &[
     Column::text("PROTO", 0, |row| row.protocol.clone()),
-    Column::text("SRC", 0, |row| side(&row.source, row.source_port)),
-    Column::text("DST", 0, |row| side(&row.destination, row.destination_port)),
+    Column::text("SRC", 0, |row| format_socket(&row.source, row.source_port)),
+    Column::text("DST", 0, |row| {
+        format_socket(&row.destination, row.destination_port)
+    }),
     Column::text("STATE", 0, |row| row.state.clone()),
     Column {
         header: "IDLE",
@@ -51,7 +56,8 @@ const COLUMNS: &[Column<Row>] = &[
     Column::text("INGRESS", 1, |row| row.ingress_rule.rule.clone()),
 ];
 
-fn side(address: &str, port: u16) -> String {
+/// `address:port`; the address alone if the protocol has no ports.
+fn format_socket(address: &str, port: u16) -> String {
     match (port, address.contains(':')) {
         (0, _) => address.to_owned(),
         (port, true) => format!("[{address}]:{port}"),
@@ -59,95 +65,98 @@ fn side(address: &str, port: u16) -> String {
     }
 }
 
-/// Rows of a table that are written at one time; the first of them decide how wide it is.
-const ROWS: usize = 1000;
+/// Rows of a table that are printed together; the first block fixes the widths of the columns.
+const BLOCK_ROWS: usize = 1000;
 
-/// Prints lines of flows as they come: nowhere is there more than a piece of the list.
-pub(super) struct Printer {
+/// Converts a stream of NDJSON lines into the output format.
+pub(super) struct FlowPrinter {
     output: ListFormat,
     table: Table<'static, Row>,
-    began: bool,
-    /// Was any flow printed?
-    any: bool,
-    /// The begin of a line whose end has not come yet, and lines that wait for others.
-    waiting: Vec<u8>,
+    has_begun: bool,
+    has_flows: bool,
+    /// Received bytes of a line that is not complete yet.
+    partial_line: Vec<u8>,
+    /// Rows that wait for their block to be full.
     rows: Vec<Row>,
 }
 
-impl Printer {
-    pub(super) fn new(listing: &Listing) -> Self {
+impl FlowPrinter {
+    pub(super) fn new(args: &ListArgs) -> Self {
         Self {
-            output: listing.output,
-            table: Table::new(COLUMNS, listing.width(), !listing.no_headers)
-                .sorted_by(listing.sort.as_ref()),
-            began: false,
-            any: false,
-            waiting: Vec::new(),
+            output: args.output,
+            table: Table::new(COLUMNS, args.terminal_width(), !args.no_headers)
+                .sorted_by(args.sort.as_ref()),
+            has_begun: false,
+            has_flows: false,
+            partial_line: Vec::new(),
             rows: Vec::new(),
         }
     }
 
-    /// Has anything come?
-    pub(super) fn began(&self) -> bool {
-        self.began
+    /// True after [`Self::begin`].
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
-    /// The list begins.
+    /// Begins the list; prints the fields of the stamp in JSON and YAML.
     pub(super) fn begin(&mut self, stamp: &Stamp) {
-        self.began = true;
+        self.has_begun = true;
         match self.output {
             ListFormat::Json => {
                 let mut stamp = serde_json::to_string(stamp).unwrap_or_default();
                 stamp.pop();
-                raw(format!("{stamp},\"flows\":[").as_bytes());
+                print_bytes(format!("{stamp},\"flows\":[").as_bytes());
             }
             ListFormat::Yaml => {
-                raw(serde_saphyr::to_string(stamp)
-                    .unwrap_or_default()
-                    .as_bytes());
-                raw(b"flows:");
+                print_bytes(
+                    serde_saphyr::to_string(stamp)
+                        .unwrap_or_default()
+                        .as_bytes(),
+                );
+                print_bytes(b"flows:");
             }
             _ => {}
         }
     }
 
-    /// More of it; false if nobody reads any more.
-    pub(super) fn take(&mut self, piece: &[u8]) -> bool {
-        self.waiting.extend_from_slice(piece);
-        if let Some(end) = self.waiting.iter().rposition(|&byte| byte == b'\n') {
-            let rest = self.waiting.split_off(end + 1);
-            let lines = std::mem::replace(&mut self.waiting, rest);
-            self.print(&lines);
+    /// Prints the complete lines of the next bytes. Returns false if standard output is closed.
+    pub(super) fn push(&mut self, piece: &[u8]) -> bool {
+        self.partial_line.extend_from_slice(piece);
+        if let Some(end) = self.partial_line.iter().rposition(|&byte| byte == b'\n') {
+            let rest = self.partial_line.split_off(end + 1);
+            let lines = std::mem::replace(&mut self.partial_line, rest);
+            self.print_flows(&lines);
         }
         !is_closed()
     }
 
-    /// The list ends.
+    /// Ends the list; prints the last block of a table.
     pub(super) fn end(&mut self) {
         match self.output {
-            ListFormat::Json => line("\n]}"),
-            ListFormat::Yaml if self.any => {}
-            ListFormat::Yaml => line(" []"),
-            ListFormat::Table | ListFormat::Wide if !self.any => line("there is no such flow"),
+            ListFormat::Json => print_line("\n]}"),
+            ListFormat::Yaml if self.has_flows => {}
+            ListFormat::Yaml => print_line(" []"),
+            ListFormat::Table | ListFormat::Wide if !self.has_flows => {
+                print_line("no matching flows")
+            }
             _ => self.print_rows(),
         }
     }
 
-    /// Whole lines.
-    fn print(&mut self, lines: &[u8]) {
+    fn print_flows(&mut self, lines: &[u8]) {
         if self.output == ListFormat::Ndjson {
-            raw(lines);
+            print_bytes(lines);
             return;
         }
         let mut out = String::new();
         for bytes in lines.split(|&byte| byte == b'\n').filter(|l| !l.is_empty()) {
             match self.output {
                 ListFormat::Json => {
-                    out.push_str(if self.any { ",\n" } else { "\n" });
+                    out.push_str(if self.has_flows { ",\n" } else { "\n" });
                     out.push_str(&String::from_utf8_lossy(bytes));
                 }
                 ListFormat::Yaml => {
-                    if !self.any {
+                    if !self.has_flows {
                         out.push('\n');
                     }
                     let value: Option<Value> = serde_json::from_slice(bytes).ok();
@@ -159,26 +168,26 @@ impl Printer {
                             out,
                             "{} {} -> {}",
                             row.protocol,
-                            side(&row.source, row.source_port),
-                            side(&row.destination, row.destination_port)
+                            format_socket(&row.source, row.source_port),
+                            format_socket(&row.destination, row.destination_port)
                         );
                     }
                 }
                 ListFormat::Table | ListFormat::Wide | ListFormat::Ndjson => {
                     self.rows.extend(serde_json::from_slice::<Row>(bytes));
-                    if self.rows.len() >= ROWS {
+                    if self.rows.len() >= BLOCK_ROWS {
                         self.print_rows();
                     }
                 }
             }
-            self.any = true;
+            self.has_flows = true;
         }
-        raw(out.as_bytes());
+        print_bytes(out.as_bytes());
     }
 
     fn print_rows(&mut self) {
         if !self.rows.is_empty() {
-            raw(self.table.rows(&self.rows).as_bytes());
+            print_bytes(self.table.format_rows(&self.rows).as_bytes());
             self.rows.clear();
         }
     }

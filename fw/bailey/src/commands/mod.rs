@@ -1,9 +1,9 @@
+//! One file per command: arguments, query or evaluation, output.
+
 mod check;
 mod explain;
 mod test;
 
-#[cfg(target_os = "linux")]
-mod query;
 #[cfg(target_os = "linux")]
 mod block;
 #[cfg(target_os = "linux")]
@@ -19,46 +19,49 @@ mod explain_live;
 #[cfg(target_os = "linux")]
 mod flow_printer;
 #[cfg(target_os = "linux")]
+mod query;
+#[cfg(target_os = "linux")]
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]
 mod status;
 
-use crate::args::{Cli, Verb};
+use crate::args::Command;
+#[cfg(target_os = "linux")]
+use crate::args::ConntrackCommand;
+use crate::error::report_error;
 use crate::exit::Exit;
 
-/// Runs the verb that was asked for.
-pub(crate) fn dispatch(cli: Cli) -> Exit {
-    match cli.verb {
-        Verb::Check(options) => check::check(&options),
-        Verb::Explain(options) => explain::explain(&options),
-        Verb::Test(options) => test::test(&options),
+/// Runs a command and reports its error.
+pub(crate) fn run_command(command: Command) -> Exit {
+    let result = match command {
+        Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Test(args) => test::test(&args),
         #[cfg(target_os = "linux")]
-        Verb::Run(options) => run::run(&options),
+        Command::Run(args) => run::run(&args),
         #[cfg(target_os = "linux")]
-        Verb::Status(options) => status::status(&options),
+        Command::Status(args) => status::show_status(&args),
         #[cfg(target_os = "linux")]
-        Verb::Doctor(options) => doctor::doctor(&options),
+        Command::Doctor(args) => doctor::doctor(&args),
         #[cfg(target_os = "linux")]
-        Verb::Detach(options) => detach::detach(&options),
+        Command::Detach(args) => detach::detach(&args),
         #[cfg(target_os = "linux")]
-        Verb::Rules(options) => rules::rules(&options),
+        Command::Rules(args) => rules::show_rules(&args),
         #[cfg(target_os = "linux")]
-        Verb::Conntrack {
-            verb: crate::args::Conntrack::List(options),
-        } => conntrack::list(&options),
+        Command::Conntrack { command } => match command {
+            ConntrackCommand::List(args) => conntrack::list_flows(&args),
+            ConntrackCommand::Stats(args) => conntrack::show_stats(&args),
+        },
         #[cfg(target_os = "linux")]
-        Verb::Conntrack {
-            verb: crate::args::Conntrack::Stats(options),
-        } => conntrack::stats(&options),
+        Command::Counters(args) => counters::list_counters(&args),
         #[cfg(target_os = "linux")]
-        Verb::Counters(options) => counters::counters(&options),
+        Command::Block(args) => block::block(&args),
         #[cfg(target_os = "linux")]
-        Verb::Block(options) => block::block(&options),
+        Command::Unblock(args) => block::unblock(&args),
         #[cfg(target_os = "linux")]
-        Verb::Unblock(options) => block::unblock(&options),
-        #[cfg(target_os = "linux")]
-        Verb::Blocks(options) => block::list(&options),
-    }
+        Command::Blocks(args) => block::list_blocks(&args),
+    };
+    result.unwrap_or_else(|error| report_error(&error))
 }

@@ -1,3 +1,5 @@
+//! Queries of a running Bailey: from the daemon, or without a daemon from the pinned maps.
+
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -6,154 +8,121 @@ use bailey_config::{Config, DEFAULT_PATH};
 use bailey_control::ClientError;
 use bailey_control::client;
 use bailey_datapath::DatapathError;
-use bailey_datapath::attach::nft_guard;
 use bailey_introspect::LiveState;
-use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{ConfigFile, Format, Listing, Screen, Watch};
+use crate::args::{ConfigArgs, Format, ListArgs, QueryArgs, WatchArgs};
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::complain;
-use crate::output::listing::{self, Kind, watched};
-use crate::output::{json, line, yaml};
+use crate::output::list::{ListLayout, print_list, repeat};
+use crate::output::{print_json, print_line, print_yaml, stderr_line};
 
-/// The configuration of the Bailey to ask. Who may ask it and not read that file has the defaults.
-pub(crate) fn config(file: &ConfigFile) -> Result<Config, Exit> {
-    let unreadable = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-    if file.config.is_none() && File::open(Path::new(DEFAULT_PATH)).is_err_and(unreadable) {
-        complain!("note: {DEFAULT_PATH} cannot be read; its usual paths are taken");
-        return Ok(Config::default());
-    }
-    Config::find(file.config.as_deref()).map_err(|message| {
-        complain!("error: {message}");
-        Exit::Invalid
-    })
-}
-
-/// Asks the daemon and, if there is none or it says nothing, reads what is pinned; where that has
-/// nothing to the question, it says why.
-pub(crate) fn ask<T: DeserializeOwned>(
-    config: &Config,
-    path: &str,
-    query: &impl Serialize,
-    read: impl FnOnce(&LiveState) -> Result<Result<T, String>, DatapathError>,
-) -> Result<T, Exit> {
-    match client::get(&config.paths.socket(), path, query) {
-        Ok(answer) => return Ok(answer),
-        Err(error) => go_on_without_daemon(config, &error)?,
-    }
-    match read(&LiveState::new(config.clone())) {
-        Ok(answer) => answer.map_err(question),
-        Err(error) => Err(fail(&error)),
-    }
-}
-
-/// Says why the daemon did not answer, if what is pinned may.
+/// Reads the configuration of the Bailey to query. A user who cannot read the default file may still use
+/// the control socket, so the default configuration replaces it.
 ///
 /// # Errors
-/// If it is no use to look there.
-pub(crate) fn go_on_without_daemon(config: &Config, error: &ClientError) -> Result<(), Exit> {
+/// If the configuration is invalid.
+pub(crate) fn read_config(args: &ConfigArgs) -> Result<Config, CommandError> {
+    let is_denied = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    if args.config.is_none() && File::open(Path::new(DEFAULT_PATH)).is_err_and(is_denied) {
+        stderr_line!("note: {DEFAULT_PATH} is not readable; using the default paths");
+        return Ok(Config::default());
+    }
+    Config::find(args.config.as_deref()).map_err(CommandError::Configuration)
+}
+
+/// Queries the daemon. If no daemon answers, `read` takes the answer from the pinned maps. Its inner error
+/// means that the query names an object that does not exist.
+///
+/// # Errors
+/// If neither has an answer, or the query is wrong.
+pub(crate) fn query<T: DeserializeOwned>(
+    config: &Config,
+    path: &str,
+    parameters: &impl Serialize,
+    read: impl FnOnce(&LiveState) -> Result<Result<T, String>, DatapathError>,
+) -> Result<T, CommandError> {
+    match client::get(&config.paths.socket(), path, parameters) {
+        Ok(answer) => return Ok(answer),
+        Err(error) => fall_back_to_pins(config, error)?,
+    }
+    read(&LiveState::new(config.clone()))?.map_err(CommandError::Usage)
+}
+
+/// Warns that the daemon did not answer and the pinned maps are read instead.
+///
+/// # Errors
+/// If the pinned maps cannot answer either: the query is wrong, not permitted, or nothing is pinned.
+pub(crate) fn fall_back_to_pins(config: &Config, error: ClientError) -> Result<(), CommandError> {
     match error {
-        ClientError::BadRequest(message) => Err(question(message.clone())),
-        ClientError::PermissionDenied => {
-            complain!("error: {error}");
-            Err(Exit::NotAuthorised)
-        }
+        ClientError::Question(_) | ClientError::Denied => Err(CommandError::Client(error)),
         ClientError::Unreachable(_) if matches!(config.paths.pins.try_exists(), Ok(false)) => {
-            Err(fail(&DatapathError::NotLoaded(config.paths.pins.clone())))
+            Err(DatapathError::NotLoaded(config.paths.pins.clone()).into())
         }
-        _ => {
-            complain!("warning: {error}; this is read from what is pinned");
+        ClientError::Unreachable(_)
+        | ClientError::Refused(_)
+        | ClientError::Garbled(_)
+        | ClientError::Silent => {
+            stderr_line!("warning: {error}; reading the pinned maps instead");
             Ok(())
         }
     }
 }
 
-/// The command line asks for what there is not.
-pub(crate) fn question(message: String) -> Exit {
-    complain!("error: {message}");
-    Exit::Usage
-}
-
-/// Asks and prints, as often as is wanted.
-pub(crate) fn show<T: DeserializeOwned + Serialize>(
-    options: &Screen,
+/// Queries and prints one answer, repeatedly with `--watch`. `exit` chooses the exit code.
+///
+/// # Errors
+/// If the configuration is invalid.
+pub(crate) fn render<T: DeserializeOwned + Serialize>(
+    args: &QueryArgs,
     path: &str,
     read: impl Fn(&LiveState) -> Result<T, DatapathError>,
-    text: impl Fn(&T) -> String,
+    format: impl Fn(&T) -> String,
     exit: impl Fn(&T) -> Exit,
-) -> Exit {
-    repeat(&options.config, &options.watch, path, read, |answer| {
-        match options.output {
-            Format::Json => json(&answer),
-            Format::Yaml => yaml(&answer),
-            Format::Table => line(&text(&answer)),
+) -> Result<Exit, CommandError> {
+    query_and_print(&args.config, &args.watch, path, read, |answer| {
+        match args.output {
+            Format::Json => print_json(&answer),
+            Format::Yaml => print_yaml(&answer),
+            Format::Table => print_line(&format(&answer)),
         }
-        exit(&answer)
+        Ok(exit(&answer))
     })
 }
 
-/// Asks and lists, as often as is wanted.
-pub(crate) fn list<A, T>(
-    options: &Listing,
+/// Queries and prints a list, repeatedly with `--watch`. `key` is the list's field in JSON, `items` the
+/// same field in Rust.
+///
+/// # Errors
+/// If the configuration is invalid.
+pub(crate) fn render_list<A, T>(
+    args: &ListArgs,
     path: &str,
     read: impl Fn(&LiveState) -> Result<A, DatapathError>,
     key: &str,
     items: impl Fn(&mut A) -> &mut Vec<T>,
-    kind: &Kind<T>,
-) -> Exit
+    layout: &ListLayout<T>,
+) -> Result<Exit, CommandError>
 where
     A: DeserializeOwned + Serialize,
     T: Serialize,
 {
-    repeat(&options.config, &options.watch, path, read, |answer| {
-        printed(listing::print(options, answer, key, &items, kind))
+    query_and_print(&args.config, &args.watch, path, read, |answer| {
+        print_list(args, answer, key, &items, layout)?;
+        Ok(Exit::Success)
     })
 }
 
-/// Asks and hands over the answer, as often as is wanted.
-fn repeat<A: DeserializeOwned>(
-    file: &ConfigFile,
-    watch: &Watch,
+fn query_and_print<A: DeserializeOwned>(
+    config: &ConfigArgs,
+    watch: &WatchArgs,
     path: &str,
     read: impl Fn(&LiveState) -> Result<A, DatapathError>,
-    print: impl Fn(A) -> Exit,
-) -> Exit {
-    let config = match config(file) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    watched(watch, || {
-        match ask(&config, path, &(), |view| read(view).map(Ok)) {
-            Ok(answer) => print(answer),
-            Err(exit) => exit,
-        }
-    })
-}
-
-/// The exit code of printing a list.
-pub(crate) fn printed(result: Result<(), String>) -> Exit {
-    match result {
-        Ok(()) => Exit::Success,
-        Err(message) => question(message),
-    }
-}
-
-/// Prints an error of the datapath and picks the exit code.
-pub(crate) fn fail(error: &DatapathError) -> Exit {
-    complain!("error: {}", error.with_missing_right());
-    if let DatapathError::NotLoaded(pins) = error {
-        if nft_guard::is_loaded(pins) {
-            complain!(
-                "note: the guard is there: it drops what goes through the interfaces of the \
-                 configuration, but for the failsafe; `bailey detach --yes-unfiltered` removes it"
-            );
-        }
-        for protector in bailey_datapath::protected_interfaces().unwrap_or_default() {
-            let protector = replace_control_chars(&protector.to_string());
-            complain!("note: {protector}; --config names the Bailey to ask");
-        }
-    }
-    Exit::from(error)
+    print: impl Fn(A) -> Result<Exit, CommandError>,
+) -> Result<Exit, CommandError> {
+    let config = read_config(config)?;
+    Ok(repeat(watch, || {
+        print(query(&config, path, &(), |state| read(state).map(Ok))?)
+    }))
 }

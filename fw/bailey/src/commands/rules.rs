@@ -1,45 +1,42 @@
-use bailey_control::api::{self, RulesQuery, path};
+//! `bailey rules`: the rules of the active generation with their counters.
 
-use crate::args::{ListFormat, Rules};
-use crate::commands::query::{ask, config, printed};
+use bailey_control::api::{self, RulesQuery, path};
+use bailey_source::diagnostic::printable;
+
+use crate::args::{ListFormat, RulesArgs};
+use crate::commands::query::{query, read_config};
+use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::line;
-use crate::output::listing::{self, Kind, watched};
+use crate::output::list::{ListLayout, print_list, repeat};
+use crate::output::print_line;
 use crate::output::table::{Cell, Column};
 
-/// Every rule of the generation in force and what it decided.
-pub(crate) fn rules(options: &Rules) -> Exit {
-    let Rules { name, listing } = options;
-    let config = match config(&listing.config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    let query = RulesQuery { name: name.clone() };
-    watched(&listing.watch, || {
-        let answer = ask(&config, path::RULES, &query, |view| match name {
-            None => view.rules().map(Ok),
-            Some(name) => view.rules_named(name),
-        });
-        let answer: api::Rules = match answer {
-            Ok(answer) => answer,
-            Err(exit) => return exit,
-        };
-        let whole = name.is_some() && listing.output == ListFormat::Table;
-        if whole {
-            answer.rules.iter().for_each(describe);
-            return Exit::Success;
+/// Lists all rules; with a name, prints the details of the rules with that name.
+pub(crate) fn show_rules(args: &RulesArgs) -> Result<Exit, CommandError> {
+    let RulesArgs { name, list } = args;
+    let config = read_config(&list.config)?;
+    let parameters = RulesQuery { name: name.clone() };
+    Ok(repeat(&list.watch, || {
+        let answer: api::Rules = query(&config, path::RULES, &parameters, |state| match name {
+            None => state.rules().map(Ok),
+            Some(name) => state.rules_named(name),
+        })?;
+        if name.is_some() && list.output == ListFormat::Table {
+            answer.rules.iter().for_each(print_details);
+            return Ok(Exit::Success);
         }
-        printed(listing::print(
-            listing,
+        print_list(
+            list,
             answer,
             "rules",
             |answer: &mut api::Rules| &mut answer.rules,
             &RULES,
-        ))
-    })
+        )?;
+        Ok(Exit::Success)
+    }))
 }
 
-const RULES: Kind<api::Rule> = Kind {
+const RULES: ListLayout<api::Rule> = ListLayout {
     columns: &[
         Column::text("RULE", 0, |row| row.name.rule.clone()),
         Column::number("HITS", 0, |row| row.hits),
@@ -49,47 +46,50 @@ const RULES: Kind<api::Rule> = Kind {
         Column {
             header: "LAST",
             rank: 2,
-            cell: Cell::Scale(last, |row| row.idle_seconds),
+            cell: Cell::Scale(format_last_hit, |row| row.idle_seconds),
         },
-        Column::text("PEERS", 5, |row| shortened(row.peers.as_deref())),
-        Column::text("WHERE", 6, |row| place(row).unwrap_or_default()),
+        Column::text("PEERS", 5, |row| summarize_peers(row.peers.as_deref())),
+        Column::text("LOCATION", 6, |row| {
+            format_location(row).unwrap_or_default()
+        }),
     ],
     name: |row| row.name.rule.clone(),
-    none: "there is no rule",
+    empty: "no rules",
 };
 
-fn last(row: &api::Rule) -> String {
+fn format_last_hit(row: &api::Rule) -> String {
     row.idle_seconds
         .map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s ago"))
 }
 
-fn place(row: &api::Rule) -> Option<String> {
+/// File and line of the rule.
+fn format_location(row: &api::Rule) -> Option<String> {
     Some(format!("{}:{}", row.file.as_ref()?, row.line?))
 }
 
-/// The first peers: of ten thousand blocks nobody reads the rest in a table.
-fn shortened(peers: Option<&[String]>) -> String {
-    const SHOWN: usize = 2;
+/// The first peers: a rule may have thousands of CIDRs.
+fn summarize_peers(peers: Option<&[String]>) -> String {
+    const PRINTED_MAX: usize = 2;
     let Some(peers) = peers else {
         return String::new();
     };
     if peers.is_empty() {
-        return "everyone".to_owned();
+        return "all peers".to_owned();
     }
-    let mut text = peers[..peers.len().min(SHOWN)].join("; ");
-    if peers.len() > SHOWN {
-        text.push_str(&format!("; and {} more", peers.len() - SHOWN));
+    let mut text = peers[..peers.len().min(PRINTED_MAX)].join("; ");
+    if peers.len() > PRINTED_MAX {
+        text.push_str(&format!("; and {} more", peers.len() - PRINTED_MAX));
     }
     text
 }
 
-/// All there is to say of a rule.
-fn describe(rule: &api::Rule) {
-    let replace_control_chars = bailey_source::diagnostic::replace_control_chars;
-    line(&replace_control_chars(&rule.name.rule));
-    let fact = |name: &str, value: String| {
-        line(&format!("  {name:<12} {}", replace_control_chars(&value)))
-    };
+/// Prints everything that is known about a rule.
+fn print_details(rule: &api::Rule) {
+    print_line(&printable(&rule.name.rule));
+    let fact =
+        |name: &str, value: String| print_line(&format!("  {name:<12} {}", printable(&value)));
+
+    // Identity.
     fact("id", rule.name.id.to_string());
     if let Some(name) = rule
         .full_name
@@ -102,11 +102,16 @@ fn describe(rule: &api::Rule) {
         fact("verdict", verdict.clone());
     }
     if rule.name.removed {
-        fact("removed", "no policy has it any more".to_owned());
+        fact(
+            "removed",
+            "no policy contains this rule any more".to_owned(),
+        );
     }
-    if let Some(place) = place(rule) {
-        fact("where", place);
+    if let Some(location) = format_location(rule) {
+        fact("location", location);
     }
+
+    // Ports and peers, or the isolating policies of a default-deny rule.
     let list = |name: &str, all: &str, values: &[String]| {
         if values.is_empty() {
             fact(name, all.to_owned());
@@ -116,17 +121,19 @@ fn describe(rule: &api::Rule) {
         }
     };
     if let Some(ports) = &rule.ports {
-        list("ports", "every port", ports);
+        list("ports", "all ports", ports);
     }
     if let Some(peers) = &rule.peers {
-        list("peers", "everyone", peers);
+        list("peers", "all peers", peers);
     }
     if rule.isolating_policies.is_some() {
         list("isolated by", "", &rule.isolated_by);
     }
+
+    // Counters.
     fact("hits", rule.hits.to_string());
     fact("packets", rule.packets.to_string());
     fact("bytes", rule.bytes.to_string());
     fact("limited", rule.rate_limited.to_string());
-    fact("last", last(rule));
+    fact("last", format_last_hit(rule));
 }

@@ -1,37 +1,39 @@
+//! `bailey run`: starts the daemon in the foreground.
+
 use std::path::Path;
 
 use bailey_config::{Config, DEFAULT_PATH};
 use bailey_daemon::RunOptions;
 
-use crate::args::Run;
+use crate::args::RunArgs;
+use crate::error::{CommandError, report_error};
 use crate::exit::Exit;
-use crate::output::complain;
 use crate::output::diagnostics::print_diagnostics;
+use crate::output::stderr_line;
 
-/// Reads the configuration and enforces until told to stop.
-pub(crate) fn run(options: &Run) -> Exit {
-    let usual = || Path::new(DEFAULT_PATH).to_owned();
-    let file = options.config.config.clone().unwrap_or_else(usual);
+/// Reads the configuration and enforces policies until a signal ends the daemon.
+pub(crate) fn run(args: &RunArgs) -> Result<Exit, CommandError> {
+    let default_path = || Path::new(DEFAULT_PATH).to_owned();
+    let file = args.config.config.clone().unwrap_or_else(default_path);
     let config = match Config::read(&file) {
         Ok(config) => config,
         Err(message) => {
-            complain!("error: {message}");
-            // Where its pins are is not known either.
-            complain!("bailey did not start; `bailey status` tells what is enforced");
-            return Exit::Invalid;
+            let exit = report_error(&CommandError::Configuration(message));
+            // Without a configuration the pin directory is unknown, so enforcement cannot be reported here.
+            stderr_line!("bailey did not start; `bailey status` shows what is enforced");
+            return Ok(exit);
         }
     };
-    if let Err(error) = bailey_daemon::logging::start(&config.log) {
-        complain!("error: cannot log: {error}");
-        return Exit::Internal;
-    }
+    bailey_daemon::logging::start(&config.log)
+        .map_err(|error| CommandError::Log(error.to_string()))?;
     let options = RunOptions {
-        replace: options.replace,
-        wait_for_interfaces_seconds: options.wait_for_interfaces,
+        replace: args.replace,
+        wait_for_interfaces_seconds: args.wait_for_interfaces,
         show_diagnostics: print_diagnostics,
     };
-    match bailey_daemon::serve(&config, &options) {
+    // The daemon has logged the error.
+    Ok(match bailey_daemon::serve(&config, &options) {
         Ok(()) => Exit::Success,
         Err(error) => Exit::from(&error),
-    }
+    })
 }
