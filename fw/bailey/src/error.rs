@@ -12,7 +12,7 @@ use bailey_datapath::DatapathError;
 use bailey_datapath::attach::nft_guard;
 use bailey_policytest::engine::EngineError;
 #[cfg(target_os = "linux")]
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 #[cfg(target_os = "linux")]
 use bailey_state::lock::LockError;
 
@@ -143,8 +143,8 @@ fn report_datapath_error(error: &DatapathError) {
              failsafe; `bailey detach --yes-unfiltered` removes the guard"
         );
     }
-    for protector in bailey_datapath::protectors().unwrap_or_default() {
-        let protector = printable(&protector.to_string());
+    for protector in bailey_datapath::protected_interfaces().unwrap_or_default() {
+        let protector = replace_control_chars(&protector.to_string());
         stderr_line!("note: {protector}; use --config to query that bailey");
     }
 }

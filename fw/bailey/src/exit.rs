@@ -124,10 +124,10 @@ impl From<&LockError> for Exit {
 impl From<&ClientError> for Exit {
     fn from(error: &ClientError) -> Self {
         match error {
-            ClientError::Question(_) => Self::Usage,
-            ClientError::Denied => Self::NotAuthorised,
-            ClientError::Unreachable(_) | ClientError::Silent => Self::NotRunning,
-            ClientError::Refused(_) | ClientError::Garbled(_) => Self::Internal,
+            ClientError::BadRequest(_) => Self::Usage,
+            ClientError::PermissionDenied => Self::NotAuthorised,
+            ClientError::Unreachable(_) | ClientError::Timeout => Self::NotRunning,
+            ClientError::Refused(_) | ClientError::Malformed(_) => Self::Internal,
         }
     }
 }

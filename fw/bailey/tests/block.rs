@@ -87,7 +87,7 @@ fn block_drops_live_connection_and_expires_without_daemon() {
         traffic::ping(&lab.outside, ip(BACKUP[1]), ip(DB[1])),
         Observed::Allowed
     );
-    assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+    assert_eq!(verb(&lab, "blocks", 0), "no address is blocked\n");
     tally.assert(&lab);
 }
 
@@ -127,7 +127,7 @@ fn invalid_block_is_reported_and_changes_nothing() {
         &format!("block --file {} --ttl 1h", list.display()),
         2,
     );
-    assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+    assert_eq!(verb(&lab, "blocks", 0), "no address is blocked\n");
     fs::write(&list, "198.51.100.7 # again\n198.51.100.8\n").unwrap();
     verb(
         &lab,
@@ -166,7 +166,7 @@ fn block_of_callers_ssh_session_is_refused() {
         "{}",
         printed(&refused)
     );
-    assert_eq!(verb(&lab, "blocks", 0), "nothing is blocked\n");
+    assert_eq!(verb(&lab, "blocks", 0), "no address is blocked\n");
     // Accepted: another prefix, --even-myself, or a peer of the failsafe.
     for (session, arguments) in [
         (session, "block 198.51.101.0/24 --ttl 1h"),

@@ -276,7 +276,7 @@ fn replaced_bridge_port_is_attached_again() {
     assert_enforced(&wire);
     let before = counted(&wire, SIDES[1], "");
     wire.bump.ip(&format!("link delete {}", SIDES[1])).unwrap();
-    daemon.wait_for("the interface is gone", PATIENCE).unwrap();
+    daemon.wait_for("interface disappeared", PATIENCE).unwrap();
     let _ = tcp(&wire, 0, 80);
     assert!(
         counted(&wire, SIDES[0], "bridge-port") > 0,

@@ -27,7 +27,7 @@ fn live_connections_survive_warm_up_then_policy_applies() {
     let mut daemon = start(&lab, "warm_up = 6");
     let tally = Tally::begin(&lab);
     assert!(
-        problems(&lab).contains("policy only observes yet"),
+        problems(&lab).contains("policy only observes until"),
         "{}",
         problems(&lab)
     );
@@ -38,7 +38,7 @@ fn live_connections_survive_warm_up_then_policy_applies() {
             "nothing is dropped yet"
         );
     }
-    daemon.wait_for("the warm-up is over", PATIENCE).unwrap();
+    daemon.wait_for("the warm-up has ended", PATIENCE).unwrap();
     // The last tick of the warm-up may still run.
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert!(!problems(&lab).contains("observes"), "{}", problems(&lab));

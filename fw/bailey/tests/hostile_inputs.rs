@@ -158,7 +158,7 @@ fn object_name_cannot_forge_log_lines() {
         "apiVersion: v1\nkind: Pod\nmetadata: {{namespace: a, name: \"x\\n{forged}\\e[31m\"}}\n"
     );
     fs::write(file, text).unwrap();
-    daemon.wait_for("stays in force", PATIENCE).unwrap();
+    daemon.wait_for("stays active", PATIENCE).unwrap();
     let log = daemon.log();
     assert!(log.iter().any(|line| line.contains("forged")), "{log:?}");
     assert!(!log.iter().any(|line| line.starts_with(forged)), "{log:?}");
@@ -180,7 +180,7 @@ fn interface_altname_is_accepted_in_configuration() {
         .ip("link property add dev nic0 altname a-name-of-more-than-fifteen-letters")
         .unwrap();
     let config = "interfaces = [\"a-name-of-more-than-fifteen-letters\"]";
-    for expected in ["attached interface", "adopted: it was attached"] {
+    for expected in ["attached interface", "adopted: already attached"] {
         daemon::configure(lab.root(), config).unwrap();
         let mut daemon = bailey_lab::Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
         daemon.wait_for(expected, PATIENCE).unwrap();

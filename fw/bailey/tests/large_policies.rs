@@ -132,10 +132,10 @@ fn from(source: IpAddr, port: u16) -> Connection {
 fn agree(engines: &[Engine], snapshot: &Snapshot, connections: &[Connection]) -> usize {
     let mut engines = Engines::new(engines, CompileLimits::default(), None).unwrap();
     let prepared = engines.prepare(snapshot).unwrap();
-    let wanted = engines.wanted().to_vec();
+    let wanted = engines.requested().to_vec();
     let mut allowed = 0;
     for connection in connections {
-        let judge = |engine| engines.judge(engine, &prepared, connection).unwrap();
+        let judge = |engine| engines.evaluate(engine, &prepared, connection).unwrap();
         let verdicts: Vec<_> = wanted.iter().copied().map(judge).collect();
         for (engine, verdict) in wanted.iter().zip(&verdicts) {
             assert_eq!(*verdict, verdicts[0], "{connection}, {}", engine.name());

@@ -233,7 +233,7 @@ fn invalid_policy_tests_are_reported() {
         ),
         (
             format!("{{{outside}, port: two, expect: allow}}"),
-            "stands for [1, 2]",
+            "resolves to [1, 2]",
         ),
         (
             format!("{{{outside}, expect: allow}}"),
@@ -278,7 +278,7 @@ fn invalid_policy_tests_are_reported() {
         ),
         (
             "{from: {ip: x}, to: {pod: ns/p}, port: 80, expect: allow}".into(),
-            "not an address",
+            "must be an IP address",
         ),
         (
             "{from: {pod: ns/q}, to: {pod: ns/p}, port: 80, expect: allow}".into(),

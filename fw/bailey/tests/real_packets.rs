@@ -183,7 +183,7 @@ fn invalid_edit_keeps_last_good_generation() {
 
     // No policies at all.
     fs::write(policies(&lab), "").unwrap();
-    daemon.wait_for("all policies are gone", PATIENCE).unwrap();
+    daemon.wait_for("no policies left", PATIENCE).unwrap();
     daemon.wait_for(KEPT, PATIENCE).unwrap();
     assert_enforced(&lab);
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bailey_compile::{RuleIds, Tables};
 use bailey_config::Config;
-use bailey_daemon::reconciler::{CommitReport, Outcome, Reconciler, Refusal};
+use bailey_daemon::reconcile::{CommitReport, Reconciler, Refusal, ReloadOutcome};
 use bailey_datapath::{Committed, DatapathError, Enforcer};
 use bailey_state::rule_ids::RuleNames;
 use tempfile::TempDir;
@@ -81,13 +81,13 @@ impl Setup {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn reload(&mut self) -> Outcome {
+    fn reload(&mut self) -> ReloadOutcome {
         self.reloader.reload(&mut self.fake, || true)
     }
 
     fn committed(&mut self) -> Box<CommitReport> {
         match self.reload() {
-            Outcome::Committed(generation) => generation,
+            ReloadOutcome::Committed(generation) => generation,
             other => panic!("{other:?}"),
         }
     }
@@ -95,7 +95,7 @@ impl Setup {
     fn refused(&mut self) -> Refusal {
         let before = self.fake.installed.len();
         match self.reload() {
-            Outcome::Refused(refusal) => {
+            ReloadOutcome::Refused(refusal) => {
                 assert_eq!(self.fake.installed.len(), before);
                 refusal
             }
@@ -110,10 +110,10 @@ fn unchanged_policies_are_not_committed() {
     setup.write("a.yaml", &policy("a"));
     assert_eq!(setup.committed().stats.policies, 1);
     assert!(setup.reloader.is_current());
-    assert!(matches!(setup.reload(), Outcome::Unchanged));
+    assert!(matches!(setup.reload(), ReloadOutcome::Unchanged));
     setup.write("a.yaml", &format!("# a comment\n{}", policy("a")));
     assert!(!setup.reloader.is_current());
-    assert!(matches!(setup.reload(), Outcome::Unchanged));
+    assert!(matches!(setup.reload(), ReloadOutcome::Unchanged));
     assert!(setup.reloader.is_current());
     setup.write("b.yaml", &policy("b"));
     assert_eq!(setup.committed().committed.generation, 2);
@@ -141,7 +141,7 @@ fn all_file_errors_are_reported_nothing_is_installed() {
     setup.write("b.yaml", "a: [");
     setup.refused();
     fs::remove_file(setup.path("b.yaml")).unwrap();
-    assert!(matches!(setup.reload(), Outcome::Unchanged));
+    assert!(matches!(setup.reload(), ReloadOutcome::Unchanged));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn removing_all_policies_needs_allow_empty() {
     setup.write("a.yaml", &policy("a"));
     setup.committed();
     fs::remove_file(setup.path("a.yaml")).unwrap();
-    assert!(setup.refused().messages[0].contains("all policies are gone"));
+    assert!(setup.refused().messages[0].contains("no policies left"));
     fs::remove_dir_all(setup.path("")).unwrap();
     assert!(setup.refused().messages[0].contains("No such file"));
 
@@ -269,7 +269,7 @@ fn ids_in_use_by_flows_are_not_reused() {
             "a.yaml",
             &policy(&format!("a{round}")).replace("{podSelector: {}}", "{ingress: [{}]}"),
         );
-        refused |= matches!(setup.reload(), Outcome::Refused(_));
+        refused |= matches!(setup.reload(), ReloadOutcome::Refused(_));
     }
     assert!(refused, "ids in use by flows are not given to other rules");
 }
@@ -280,7 +280,7 @@ fn files_that_change_during_read_are_reread() {
     setup.write("a.yaml", &policy("a"));
     assert!(matches!(
         setup.reloader.reload(&mut setup.fake, || false),
-        Outcome::FilesChanged
+        ReloadOutcome::FilesChanged
     ));
     assert!(setup.fake.installed.is_empty());
     assert!(!setup.reloader.is_current());

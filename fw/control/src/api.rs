@@ -141,7 +141,7 @@ pub struct Daemon {
 /// One kind of interference by other processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interference {
-    /// `detached`, `overtaken` or `unpinned`.
+    /// `program-detached`, `program-displaced`, `pins-removed` or `guard-removed`.
     pub kind: String,
     /// Number of occurrences.
     pub count: u64,

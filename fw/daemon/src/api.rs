@@ -56,7 +56,7 @@ struct DaemonApi {
     health: Health,
 }
 
-impl Source for DaemonApi {
+impl ApiBackend for DaemonApi {
     fn status(&self) -> Result<api::Status, Problem> {
         let mut status = self.live.status()?;
         let daemon = self.health.to_api();
@@ -73,13 +73,13 @@ impl Source for DaemonApi {
     fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem> {
         match query.name {
             None => Ok(self.live.rules()?),
-            Some(name) => self.live.rules_named(&name)?.map_err(Problem::question),
+            Some(name) => self.live.rules_named(&name)?.map_err(Problem::bad_request),
         }
     }
 
-    fn flows(&self, query: api::FlowQuery) -> Result<FlowLines, Problem> {
-        let list = self.live.flow_list(query)?.map_err(Problem::question)?;
-        Ok(FlowLines {
+    fn flows(&self, query: api::FlowQuery) -> Result<FlowStream, Problem> {
+        let list = self.live.flow_list(query)?.map_err(Problem::bad_request)?;
+        Ok(FlowStream {
             stamp: list.stamp().clone(),
             write: Box::new(move |sink| list.write(sink)),
         })

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use bailey_config::{Config, Guard, Interface};
 use bailey_datapath::attach::nft_guard::{self, NftGuard};
 use bailey_datapath::kernel::netlink;
-use bailey_datapath::observe::status::Loaded;
-use bailey_datapath::{Datapath, DatapathError, protectors, with_uppers};
+use bailey_datapath::observe::status::DatapathStatus;
+use bailey_datapath::{Datapath, DatapathError, protected_interfaces, with_stacked};
 
 use crate::health::Health;
 
@@ -32,20 +32,20 @@ pub(crate) fn install_guard(
     }
 
     // Interfaces that already carry a program stay open.
-    let protected = match Loaded::read(&config.paths.pins) {
-        Ok(loaded) => loaded.protected(),
+    let protected = match DatapathStatus::read(&config.paths.pins) {
+        Ok(loaded) => loaded.filtered_interfaces(),
         Err(DatapathError::NotLoaded(_)) => BTreeSet::new(),
         // The pins may belong to another version; the kernel lists the attached programs of any
         // version.
         Err(_) => {
-            let protectors = protectors().unwrap_or_default();
+            let protectors = protected_interfaces().unwrap_or_default();
             ifindexes(protectors.iter().map(|p| p.interface.as_str()))
         }
     };
     let mut guard = NftGuard::new(
         &config.paths.pins,
         closable_names(interfaces),
-        with_uppers(&protected).map_or(protected, |near| near.into_keys().collect()),
+        with_stacked(&protected).map_or(protected, |near| near.into_keys().collect()),
         config.settings().failsafe,
     );
     let installed = guard.install();
@@ -62,7 +62,7 @@ pub(crate) fn update_guard(
     health: &Health,
 ) {
     let Some(guard) = guard else { return };
-    let protected = with_uppers(&datapath.protected());
+    let protected = with_stacked(&datapath.filtered_interfaces());
     let kept = protected.and_then(|near| {
         let protected = near.into_keys().collect();
         guard.keep(closable_names(interfaces), protected)
@@ -87,7 +87,7 @@ pub(crate) fn update_guard(
 fn closable_names(interfaces: &[Interface]) -> BTreeSet<String> {
     let configured = interfaces.iter().map(|interface| interface.name.clone());
     let existing = ifindexes(interfaces.iter().map(|interface| interface.name.as_str()));
-    let near = with_uppers(&existing).unwrap_or_default();
+    let near = with_stacked(&existing).unwrap_or_default();
     configured.chain(near.into_values()).collect()
 }
 

@@ -86,8 +86,8 @@ pub fn find_warning(
         protocol: Protocol::TCP,
         port: to.port(),
     };
-    let inbound = oracle::judge(snapshot, &connection(client, server));
-    let outbound = oracle::judge(snapshot, &connection(server, client));
+    let inbound = oracle::evaluate(snapshot, &connection(client, server));
+    let outbound = oracle::evaluate(snapshot, &connection(server, client));
     let bits = if client.is_ipv4() { 32 } else { 128 };
     let advice = format!(
         "to keep access, add failsafe = [{{ cidr = \"{}/{bits}\", port = {} }}]",
@@ -97,7 +97,7 @@ pub fn find_warning(
 
     // A denied session ends.
     let session = format!("your SSH session from {} to {}", client.ip(), server);
-    if !inbound.allows() {
+    if !inbound.is_allowed() {
         let denying = [&inbound.egress, &inbound.ingress]
             .into_iter()
             .find(|decider| !decider.is_allowed())

@@ -5,15 +5,15 @@ use std::collections::HashSet;
 
 use bailey_config::Interface;
 use bailey_datapath::Datapath;
-use bailey_datapath::attach::change::{Change, Event};
+use bailey_datapath::attach::event::{InterfaceChange, InterfaceEvent};
 use bailey_source::Selection;
 
 use crate::health::{self, Health};
 use crate::reconcile::{CommitReport, Refusal};
 
 /// Logs changes of interfaces, and updates their problems and interference.
-pub(crate) fn report_interfaces(events: &[Event], wanted: &[Interface], health: &Health) {
-    for Event { interface, change } in events {
+pub(crate) fn report_interfaces(events: &[InterfaceEvent], wanted: &[Interface], health: &Health) {
+    for InterfaceEvent { interface, change } in events {
         let configured = wanted.iter().find(|wanted| wanted.name == *interface);
         let xdp_mode = configured.map_or("", |wanted| wanted.mode.name());
         log_change(interface, xdp_mode, change);
@@ -22,83 +22,90 @@ pub(crate) fn report_interfaces(events: &[Event], wanted: &[Interface], health: 
     }
 }
 
-fn log_change(interface: &str, xdp_mode: &str, change: &Change) {
+fn log_change(interface: &str, xdp_mode: &str, change: &InterfaceChange) {
     match change {
         // Programs and their protection.
-        Change::Attached => tracing::info!(interface, xdp_mode, "attached"),
-        Change::Adopted => tracing::info!(interface, xdp_mode, "adopted: already attached"),
-        Change::Replaced => {
+        InterfaceChange::Attached => tracing::info!(interface, xdp_mode, "attached"),
+        InterfaceChange::Adopted => {
+            tracing::info!(interface, xdp_mode, "adopted: already attached")
+        }
+        InterfaceChange::Replaced => {
             tracing::info!(interface, "attached programs replaced by this version's");
         }
-        Change::Unconfigured => tracing::warn!(
+        InterfaceChange::Unconfigured => tracing::warn!(
             interface,
             "detached: no longer configured; it is UNPROTECTED"
         ),
-        Change::Refused(error) => tracing::error!("{error}"),
-        Change::Uncounted(error) => {
+        InterfaceChange::AttachFailed(error) => tracing::error!("{error}"),
+        InterfaceChange::LossUncounted(error) => {
             tracing::error!(interface, "{error}: redirect failures are not counted")
         }
 
         // The interface itself.
-        Change::Gone => tracing::error!(interface, "interface disappeared"),
-        Change::Renamed(now) => tracing::warn!(
+        InterfaceChange::Removed => tracing::error!(interface, "interface disappeared"),
+        InterfaceChange::Renamed(now) => tracing::warn!(
             interface,
             now,
             "interface renamed: it stays protected, but the configuration has the old name"
         ),
-        Change::Restored => tracing::info!(interface, "interface recovered"),
-        Change::Down => tracing::warn!(interface, "down"),
-        Change::Up => tracing::info!(interface, "up"),
+        InterfaceChange::Recovered => tracing::info!(interface, "interface recovered"),
+        InterfaceChange::Down => tracing::warn!(interface, "down"),
+        InterfaceChange::Up => tracing::info!(interface, "up"),
 
         // Interference by other processes.
-        Change::Detached(hook) => tracing::error!(
+        InterfaceChange::Detached(hook) => tracing::error!(
             interface,
             hook,
             "another process detached Bailey's program; packets passed without policy until it was \
              attached again"
         ),
-        Change::Overtaken(before) => tracing::error!(
+        InterfaceChange::Displaced(before) => tracing::error!(
             interface,
             before,
             "another process attached programs in front of Bailey's, and they decided instead; \
              Bailey's program is first again"
         ),
-        Change::PinnedAgain(pins) => {
+        InterfaceChange::PinsRestored(pins) => {
             tracing::error!(pins, "another process removed pins; they are recreated");
         }
     }
 }
 
-fn record_interference(interface: &str, change: &Change, health: &Health) {
+fn record_interference(interface: &str, change: &InterfaceChange, health: &Health) {
     match change {
-        Change::Detached(hook) => {
+        InterfaceChange::Detached(hook) => {
             let text = format!("{hook} program of {interface}");
             health.record_interference("program-detached", text);
         }
-        Change::Overtaken(before) => {
+        InterfaceChange::Displaced(before) => {
             let text = format!("{interface}, by {before}");
             health.record_interference("program-displaced", text);
         }
-        Change::PinnedAgain(pins) => {
+        InterfaceChange::PinsRestored(pins) => {
             health.record_interference("pins-removed", format!("{pins} pins"));
         }
         _ => {}
     }
 }
 
-fn update_problem(interface: &str, change: &Change, health: &Health) {
+fn update_problem(interface: &str, change: &InterfaceChange, health: &Health) {
     let subject = format!("interface {interface}");
     match change {
-        Change::Gone => health.set_problem(&subject, "there is no such interface"),
-        Change::Renamed(now) => health.set_problem(&subject, &format!("it is now named {now}")),
-        Change::Refused(error) | Change::Uncounted(error) => {
+        InterfaceChange::Removed => health.set_problem(&subject, "there is no such interface"),
+        InterfaceChange::Renamed(now) => {
+            health.set_problem(&subject, &format!("it is now named {now}"))
+        }
+        InterfaceChange::AttachFailed(error) | InterfaceChange::LossUncounted(error) => {
             health.set_problem(&subject, &error.to_string());
         }
-        Change::Detached(hook) => {
+        InterfaceChange::Detached(hook) => {
             let text = format!("another process detached the {hook} program");
             health.set_problem(&subject, &text);
         }
-        Change::Down | Change::Up | Change::Overtaken(_) | Change::PinnedAgain(_) => {}
+        InterfaceChange::Down
+        | InterfaceChange::Up
+        | InterfaceChange::Displaced(_)
+        | InterfaceChange::PinsRestored(_) => {}
         _ => health.clear_problem(&subject),
     }
 }

@@ -121,7 +121,7 @@ fn forward_interface_changes(queue: &EventQueue, running: &RunningDaemon) -> io:
     const POLL: Duration = Duration::from_millis(900);
     let monitor = Monitor::new()?;
     let notify_queue = queue.interface_notifier();
-    let guardian = running.datapath.guardian(&running.interfaces);
+    let guardian = running.datapath.hotplug_attacher(&running.interfaces);
     let guardian = guardian.unwrap_or_else(|error| {
         tracing::warn!(%error, "recreated interfaces are attached by the loop only, with a delay");
         None
@@ -165,7 +165,7 @@ fn run_loop(
         // Interfaces, guard and reports: at every wake-up.
         report_blocking_file(queue, health);
         report::report_flood(running.datapath.flood_seconds(), &mut is_flood_reported);
-        let events = running.datapath.tend(&running.interfaces);
+        let events = running.datapath.reconcile(&running.interfaces);
         report::report_interfaces(&events, &running.interfaces, health);
         let guarded = guard.as_deref_mut();
         update_guard(&running.datapath, &running.interfaces, guarded, health);

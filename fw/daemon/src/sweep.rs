@@ -36,9 +36,9 @@ impl SweepThread {
             let mut slices = 0_usize;
             while !stopped.load(Ordering::Relaxed) {
                 if slices.is_multiple_of(SLICES_PER_UPDATE) {
-                    sweeper.set_scale();
-                    sweeper.set_receivers();
-                    sweeper.end_warm_up();
+                    sweeper.publish_timeout_scale();
+                    sweeper.publish_receiver_count();
+                    sweeper.clear_ended_warm_up();
                 }
 
                 sweeper.sweep(slice);

@@ -155,12 +155,12 @@ impl FlowList {
         // Cut the list to `limit` whenever it is twice as long, so that a short list needs little
         // memory.
         let capacity = limit.saturating_mul(2).max(CHUNK_BYTES);
-        let taken = self.table.census().taken as usize;
+        let taken = self.table.census().used_slots as usize;
         let mut found: Vec<(u128, u32)> = Vec::with_capacity(capacity.min(taken));
         for flow in self.table.iter().filter(|flow| self.is_match(flow)) {
             let key = sort_key(column, &flow, now, &ranks);
             let key = if descending { !key } else { key };
-            found.push((key, flow.place() as u32));
+            found.push((key, flow.slot_index() as u32));
             if found.len() >= capacity {
                 found.sort_unstable();
                 found.truncate(limit);

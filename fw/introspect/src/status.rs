@@ -81,7 +81,7 @@ impl LiveState {
         problems
     }
 
-    fn interface_to_api(&self, loaded: &LoadedInterface) -> api::Interface {
+    fn interface_to_api(&self, loaded: &InterfaceStatus) -> api::Interface {
         let renamed = loaded.name_now.as_ref().filter(|now| **now != loaded.name);
         let link = match (&loaded.name_now, loaded.running) {
             (None, _) => "gone",

@@ -3,14 +3,14 @@
 
 #[cfg(target_os = "linux")]
 use bailey_bpf::abi;
-use bailey_compile::{CompileError, Limits, RuleIds, Tables, compile};
+use bailey_compile::{CompileError, CompileLimits, RuleIds, Tables, compile};
 #[cfg(target_os = "linux")]
 use bailey_config::{Frames, Settings, Topology};
 #[cfg(target_os = "linux")]
 use bailey_datapath::{Datapath, DatapathError, Enforcer, PinDir};
 #[cfg(target_os = "linux")]
 use bailey_policy::OutOfScope;
-use bailey_policy::{Connection, Isolates, LinkScope, Snapshot, Verdict, oracle};
+use bailey_policy::{Connection, IsolatedDirections, LinkScope, Snapshot, Verdict, oracle};
 
 /// One implementation of the policy semantics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ pub enum EngineError {
 #[derive(Default)]
 pub struct Engines {
     requested: Vec<Engine>,
-    limits: Limits,
+    limits: CompileLimits,
     /// Scope of the bridge that connections cross; `None` evaluates policies alone.
     bridge: Option<LinkScope>,
     #[cfg(target_os = "linux")]
@@ -87,7 +87,7 @@ impl Engines {
     /// If the kernel engine is requested and cannot be set up.
     pub fn new(
         requested: &[Engine],
-        limits: Limits,
+        limits: CompileLimits,
         bridge: Option<LinkScope>,
     ) -> Result<Self, EngineError> {
         let mut engines = Self {
@@ -169,14 +169,14 @@ impl Engines {
     ) -> Result<Verdict, EngineError> {
         match engine {
             Engine::Oracle => {
-                let isolates = Isolates::of(prepared.snapshot);
+                let isolates = IsolatedDirections::from(prepared.snapshot);
                 let excluded = self.excluded_by_bridge(isolates, connection);
-                Ok(excluded.unwrap_or_else(|| oracle::judge(prepared.snapshot, connection)))
+                Ok(excluded.unwrap_or_else(|| oracle::evaluate(prepared.snapshot, connection)))
             }
             Engine::Tables => {
                 let tables = prepared.tables(engine, connection)?;
-                self.excluded_by_bridge(tables.isolates(), connection)
-                    .or_else(|| tables.judge(connection))
+                self.excluded_by_bridge(tables.isolated_directions(), connection)
+                    .or_else(|| tables.evaluate(connection))
                     .ok_or_else(|| contradiction(engine, connection, "damaged tables".into()))
             }
             #[cfg(target_os = "linux")]
@@ -199,7 +199,7 @@ impl Engines {
 
         // Such a packet never arrives on a NIC, and the program drops it as spoofed. The tables answer.
         if connection.source == connection.destination {
-            let verdict = tables.judge(connection);
+            let verdict = tables.evaluate(connection);
             return verdict.ok_or_else(|| contradiction("damaged tables".into()));
         }
 
@@ -220,9 +220,9 @@ impl Engines {
             return Err(contradiction(format!("dropped as {reason}")));
         };
         let verdict = tables
-            .verdict(egress, ingress)
+            .verdict_of_cells(egress, ingress)
             .ok_or_else(|| contradiction(format!("invalid cells {egress:#x} {ingress:#x}")))?;
-        if verdict.allows() != answer.passes {
+        if verdict.is_allowed() != answer.passes {
             let reason = answer.reason_name();
             return Err(contradiction(format!(
                 "the cells say {verdict}, the packet ended with {reason}"
@@ -232,8 +232,12 @@ impl Engines {
     }
 
     /// The verdict on a connection that the bridge drops before policy.
-    fn excluded_by_bridge(&self, isolates: Isolates, connection: &Connection) -> Option<Verdict> {
-        let excluded = self.bridge.as_ref()?.excludes(isolates, connection);
+    fn excluded_by_bridge(
+        &self,
+        isolates: IsolatedDirections,
+        connection: &Connection,
+    ) -> Option<Verdict> {
+        let excluded = self.bridge.as_ref()?.find_exclusion(isolates, connection);
         excluded.map(Verdict::out_of_scope)
     }
 }

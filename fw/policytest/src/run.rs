@@ -161,7 +161,7 @@ fn run_case(
             let verdict = engines.evaluate(engine, prepared, connection)?;
 
             // Merge the verdict into that of the engine on all address pairs.
-            let case_verdict = match verdict.allows() {
+            let case_verdict = match verdict.is_allowed() {
                 true => CaseVerdict::Allow,
                 false => CaseVerdict::Deny,
             };
@@ -206,7 +206,7 @@ fn run_case(
     let decider = |direction| {
         reported
             .as_ref()
-            .map(|verdict| name_decider(verdict.side(direction)))
+            .map(|verdict| name_decider(verdict.decider(direction)))
             .unwrap_or_default()
     };
     Ok(CaseResult {
@@ -235,7 +235,7 @@ fn find_mismatch(case: &Case, verdict: &Verdict) -> Option<String> {
     // The verdict on the connection, or of its sides.
     let sides = match case.expect {
         Expectation::Connection(expected) => {
-            if verdict.allows() != expected {
+            if verdict.is_allowed() != expected {
                 return Some(format!("expected {}, got {verdict}", name(expected)));
             }
             Vec::new()
@@ -264,8 +264,8 @@ fn find_mismatch(case: &Case, verdict: &Verdict) -> Option<String> {
     let expects_sides = matches!(case.expect, Expectation::Sides { .. });
     let is_decided = Direction::BOTH
         .into_iter()
-        .map(|direction| verdict.side(direction))
-        .filter(|decider| expects_sides || verdict.allows() || !decider.allows())
+        .map(|direction| verdict.decider(direction))
+        .filter(|decider| expects_sides || verdict.is_allowed() || !decider.is_allowed())
         .any(|decider| name_decider(decider) == expected);
     if is_decided {
         return None;

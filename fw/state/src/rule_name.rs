@@ -46,12 +46,15 @@ impl RuleText {
             return Self::default();
         };
         let spec = policy.rules(rule.direction).and_then(|r| r.get(rule.index));
-        let place = &policy.place;
+        let location = &policy.location;
         Self {
             ports: spec.map_or_else(Vec::new, |spec| texts(&spec.ports)),
             peers: spec.map_or_else(Vec::new, |spec| texts(&spec.peers)),
-            file: place.file.as_ref().map(|file| file.display().to_string()),
-            line: place.rule_line(rule.direction, rule.index),
+            file: location
+                .file
+                .as_ref()
+                .map(|file| file.display().to_string()),
+            line: location.rule_line(rule.direction, rule.index),
         }
     }
 }

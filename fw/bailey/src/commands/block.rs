@@ -125,7 +125,7 @@ const BLOCKS: ListLayout<api::Block> = ListLayout {
 fn lock_blocks(config: &Config) -> Result<Lock, CommandError> {
     let deadline = now() + LOCK_TIMEOUT;
     loop {
-        match Lock::for_blocks(&config.paths.run) {
+        match Lock::take_for_blocks(&config.paths.run) {
             Err(LockError::Held(..)) if now() < deadline => sleep(Duration::from_millis(20)),
             result => return Ok(result?),
         }

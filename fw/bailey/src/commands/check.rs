@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bailey_clock::Stopwatch;
 use bailey_compile::{RuleIds, TableStats, compile};
 use bailey_policy::{NetworkPolicy, Rule, Snapshot};
-use bailey_source::{Counts, Diagnostic, Diagnostics, LoadResult, Selection};
+use bailey_source::{Diagnostic, Diagnostics, LoadResult, ObjectCounts, Selection};
 use serde::Serialize;
 
 use crate::args::{CheckArgs, FailOn, Format};
@@ -41,7 +41,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, CommandError> {
         Some((snapshot, Ok(tables))) => Some((snapshot, tables.stats)),
         Some((_, Err(error))) => {
             let path = input.paths.first().cloned().unwrap_or_default();
-            diagnostics.file_error(&path, error.to_string());
+            diagnostics.add_file_error(&path, error.to_string());
             None
         }
         None => None,
@@ -100,15 +100,15 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, CommandError> {
 /// Warns if the policies would cut off the operator's SSH session to this machine.
 #[cfg(target_os = "linux")]
 fn warn_of_lockout(input: &PolicyInput, snapshot: &Snapshot, diagnostics: &mut Diagnostics) {
-    use bailey_daemon::lockout::{SshSession, warning};
+    use bailey_daemon::lockout::{SshSession, find_warning};
 
     let Some(session) = SshSession::detect() else {
         stderr_line!("note: no SSH session detected; lock-out check skipped");
         return;
     };
     let settings = input.config.settings();
-    if let Some(text) = warning(snapshot, session, &settings.failsafe, settings.tcp_strict) {
-        diagnostics.warning(text);
+    if let Some(text) = find_warning(snapshot, session, &settings.failsafe, settings.tcp_strict) {
+        diagnostics.add_warning(text);
     }
 }
 
@@ -252,7 +252,7 @@ struct StatsReport {
 }
 
 fn build_report(
-    valid: Option<&(Snapshot, Stats)>,
+    valid: Option<&(Snapshot, TableStats)>,
     selection: &Selection,
     diagnostics: &Diagnostics,
     counts: &ObjectCounts,

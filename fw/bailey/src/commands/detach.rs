@@ -36,7 +36,8 @@ pub(crate) fn detach(args: &DetachArgs) -> Result<Exit, CommandError> {
 
     // No daemon may start during the removal. An unwritable run directory only warns: detaching must work
     // when nothing else does.
-    let locks = Lock::take(&paths.run).and_then(|run| Ok((run, Lock::on_directory(&paths.pins)?)));
+    let locks =
+        Lock::take(&paths.run).and_then(|run| Ok((run, Lock::take_directory(&paths.pins)?)));
     let _locks = match locks {
         Ok(locks) => Some(locks),
         Err(error @ LockError::Held(..)) => return Err(CommandError::DaemonRuns(error)),

@@ -84,16 +84,16 @@ fn answer(
     if live.is_some() {
         add_machine_addresses(&mut scope);
     }
-    let isolates = Isolates::of(snapshot);
+    let isolates = IsolatedDirections::from(snapshot);
 
     let mut live = live.map(Vec::into_iter);
     let answers = connections.into_iter().zip(verdicts);
     Ok(answers
         .map(|(connection, verdict)| {
             let live = live.as_mut().and_then(Iterator::next);
-            let out_of_scope = scope.excludes(isolates, &connection);
+            let out_of_scope = scope.find_exclusion(isolates, &connection);
             // Only a bridge drops every packet out of scope; a host drops some of them.
-            let allows = verdict.allows() && (out_of_scope.is_none() || !scope.bridge);
+            let allows = verdict.is_allowed() && (out_of_scope.is_none() || !scope.bridge);
             let is_allowed = match &live {
                 Some(live) => live.allows(allows),
                 None => allows,
@@ -215,10 +215,10 @@ fn print_verdict(snapshot: &Snapshot, answer: &Answer) {
         describe_protocol(connection),
     ));
     for direction in Direction::BOTH {
-        let decider = verdict.side(direction);
+        let decider = verdict.decider(direction);
         print_line(&format!(
             "  {direction:<8} {:<6} {decider}",
-            verdict_name(decider.allows())
+            verdict_name(decider.is_allowed())
         ));
         if let Decider::DefaultDeny(policies) = decider {
             let names: Vec<String> = policies.iter().map(ToString::to_string).collect();
@@ -292,8 +292,8 @@ impl<'a> From<&'a Answer> for ConnectionReport<'a> {
             protocol: connection.protocol.to_string(),
             port: connection.protocol.has_ports().then_some(connection.port),
             verdict: verdict_name(answer.is_allowed),
-            egress: SideReport::from(answer.verdict.side(Direction::Egress)),
-            ingress: SideReport::from(answer.verdict.side(Direction::Ingress)),
+            egress: SideReport::from(answer.verdict.decider(Direction::Egress)),
+            ingress: SideReport::from(answer.verdict.decider(Direction::Ingress)),
             link: answer.out_of_scope.map(OutOfScope::name),
             live: answer.live.as_ref(),
         }
@@ -303,7 +303,7 @@ impl<'a> From<&'a Answer> for ConnectionReport<'a> {
 impl From<&Decider> for SideReport {
     fn from(decider: &Decider) -> Self {
         Self {
-            verdict: verdict_name(decider.allows()),
+            verdict: verdict_name(decider.is_allowed()),
             rule: decider.to_string(),
             isolated_by: match decider {
                 Decider::DefaultDeny(policies) => {

@@ -1,9 +1,9 @@
 //! The part of `bailey explain` that a running Bailey answers: blocks, failsafe, floods, live flows.
 
 use bailey_control::api::{self, LiveQuery, path};
-use bailey_datapath::attach::own::own_addresses;
+use bailey_datapath::attach::own_addresses::machine_addresses;
 use bailey_policy::{Connection, LinkScope, Snapshot};
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 
 use crate::commands::query::query;
@@ -78,7 +78,9 @@ impl LiveAnswer {
 
     /// Prints the state below the verdict of policy.
     pub(super) fn print(&self) {
-        let fact = |name: &str, text: &str| print_line(&format!("  {name:<8} {}", printable(text)));
+        let fact = |name: &str, text: &str| {
+            print_line(&format!("  {name:<8} {}", replace_control_chars(text)))
+        };
         let state = &self.state;
 
         // Enforcement.

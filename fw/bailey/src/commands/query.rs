@@ -56,14 +56,16 @@ pub(crate) fn query<T: DeserializeOwned>(
 /// If the pinned maps cannot answer either: the query is wrong, not permitted, or nothing is pinned.
 pub(crate) fn fall_back_to_pins(config: &Config, error: ClientError) -> Result<(), CommandError> {
     match error {
-        ClientError::Question(_) | ClientError::Denied => Err(CommandError::Client(error)),
+        ClientError::BadRequest(_) | ClientError::PermissionDenied => {
+            Err(CommandError::Client(error))
+        }
         ClientError::Unreachable(_) if matches!(config.paths.pins.try_exists(), Ok(false)) => {
             Err(DatapathError::NotLoaded(config.paths.pins.clone()).into())
         }
         ClientError::Unreachable(_)
         | ClientError::Refused(_)
-        | ClientError::Garbled(_)
-        | ClientError::Silent => {
+        | ClientError::Malformed(_)
+        | ClientError::Timeout => {
             stderr_line!("warning: {error}; reading the pinned maps instead");
             Ok(())
         }

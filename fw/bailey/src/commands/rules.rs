@@ -1,7 +1,7 @@
 //! `bailey rules`: the rules of the active generation with their counters.
 
 use bailey_control::api::{self, RulesQuery, path};
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 
 use crate::args::{ListFormat, RulesArgs};
 use crate::commands::query::{query, read_config};
@@ -85,9 +85,10 @@ fn summarize_peers(peers: Option<&[String]>) -> String {
 
 /// Prints everything that is known about a rule.
 fn print_details(rule: &api::Rule) {
-    print_line(&printable(&rule.name.rule));
-    let fact =
-        |name: &str, value: String| print_line(&format!("  {name:<12} {}", printable(&value)));
+    print_line(&replace_control_chars(&rule.name.rule));
+    let fact = |name: &str, value: String| {
+        print_line(&format!("  {name:<12} {}", replace_control_chars(&value)))
+    };
 
     // Identity.
     fact("id", rule.name.id.to_string());

@@ -47,7 +47,7 @@ fn format_status(status: &api::Status) -> String {
 
     let mut lines = vec![headline(status).to_owned()];
     for (name, value) in facts {
-        let line = format!("  {name:<12} {}", printable(&value));
+        let line = format!("  {name:<12} {}", replace_control_chars(&value));
         lines.push(line.trim_end().to_owned());
     }
     lines.push(String::new());

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_config::nearest::nearest;
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -97,7 +97,7 @@ pub(crate) fn print_list<A: Serialize, T: Serialize>(
         }
         ListFormat::Name => list
             .iter()
-            .for_each(|item| print_line(&printable(&(layout.name)(item)))),
+            .for_each(|item| print_line(&replace_control_chars(&(layout.name)(item)))),
         ListFormat::Json => print_json(&answer),
         ListFormat::Yaml => print_yaml(&answer),
         ListFormat::Ndjson => print_ndjson(&answer, key),

@@ -33,7 +33,7 @@ pub(crate) use stderr_line;
 
 /// Prints the lines of a message, as [`stderr_line`] does.
 pub(crate) fn print_message(text: &str) {
-    let lines: Vec<String> = text.lines().map(printable).collect();
+    let lines: Vec<String> = text.lines().map(replace_control_chars).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bailey_policytest::format::Expectation;
 use bailey_policytest::run::{CaseResult, CaseVerdict};
-use bailey_source::diagnostic::printable;
+use bailey_source::diagnostic::replace_control_chars;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -42,17 +42,20 @@ impl TestResults {
     /// Prints failures and a summary.
     pub(crate) fn print_table(&self) {
         for (file, message) in &self.errors {
-            print_line(&printable(&format!("INVALID  {}", file.display())));
+            print_line(&replace_control_chars(&format!(
+                "INVALID  {}",
+                file.display()
+            )));
             for line in message.lines() {
-                print_line(&printable(&format!("         {line}")));
+                print_line(&replace_control_chars(&format!("         {line}")));
             }
         }
         for (file, cases) in &self.cases {
             for case in cases {
                 if let Some(failure) = &case.failure {
                     let case = format!("FAILED   {}: {}: {}", file.display(), case.test, case.name);
-                    print_line(&printable(&case));
-                    print_line(&printable(&format!("         {failure}")));
+                    print_line(&replace_control_chars(&case));
+                    print_line(&replace_control_chars(&format!("         {failure}")));
                 }
             }
         }

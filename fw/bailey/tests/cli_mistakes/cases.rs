@@ -69,7 +69,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "block -f - --ttl 5m --config {d}/away.toml",
         "",
         USAGE,
-        &["nothing"],
+        &["no address or prefix to block"],
     ),
     (
         "conntrack list --src 10.0.0.256",
@@ -327,7 +327,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "explain {d}/good.yaml --from 192.0.2.1 --to 10.0.0.1",
         "",
         USAGE,
-        &["--port is needed"],
+        &["--port is required"],
     ),
     (
         "explain {d}/good.yaml --from 192.0.2.1 --to 10.0.0.1 --port 0",
@@ -351,7 +351,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "explain {d}/good.yaml --from 192.0.2.1 --to 10.0.0.1 --protocol icmp --port 1",
         "",
         USAGE,
-        &["--port does not go with"],
+        &["--port cannot be used with"],
     ),
     (
         "explain {d}/good.yaml --from 192.0.2.1 --to 2001:db8::1 --port 1",

@@ -19,7 +19,7 @@ fn assert_files_know_no_block(lab: &Lab) {
     );
     assert_eq!(exit_code(&offline), Some(0), "files contain no block");
     assert!(
-        stdout(&offline).contains("are not known"),
+        stdout(&offline).contains("are not considered"),
         "{}",
         stdout(&offline)
     );
@@ -54,7 +54,7 @@ fn explain_without_paths_uses_running_datapath() {
     let saved = explain("203.0.113.77");
     assert_eq!(exit_code(&saved), Some(0), "{}", stdout(&saved));
     assert!(
-        stdout(&saved).contains("passes whatever else"),
+        stdout(&saved).contains("passes regardless of policy"),
         "{}",
         stdout(&saved)
     );
@@ -88,7 +88,7 @@ fn explain_without_paths_uses_running_datapath() {
     let dead = explain(BACKUP[0]);
     assert_eq!(exit_code(&dead), Some(1));
     assert!(
-        stdout(&dead).contains("failsafe") && stdout(&dead).contains("not known"),
+        stdout(&dead).contains("failsafe") && stdout(&dead).contains("unknown"),
         "{}",
         stdout(&dead)
     );

@@ -71,11 +71,11 @@ fn recreated_interface_is_attached_again() {
         "{text}"
     );
     lab.node.ip("link set nic9 name nic0").unwrap();
-    daemon.wait_for("all is well again", PATIENCE).unwrap();
+    daemon.wait_for("interface recovered", PATIENCE).unwrap();
     lab.node.ip("link set nic0 up").unwrap();
     daemon.wait_for("up interface=", PATIENCE).unwrap();
     lab.node.ip("link delete nic0").unwrap();
-    daemon.wait_for("the interface is gone", PATIENCE).unwrap();
+    daemon.wait_for("interface disappeared", PATIENCE).unwrap();
     lab.reconnect().unwrap();
     daemon.wait_for(ATTACHED, PATIENCE).unwrap();
     assert_enforced(&lab);

@@ -69,7 +69,7 @@ fn restart_with_invalid_policies_keeps_active_generation() {
     let good = fs::read_to_string(policies(&lab)).unwrap();
     fs::write(policies(&lab), "kind: NetworkPolicy\n").unwrap();
     let mut daemon = relaunch(&lab, &[]);
-    daemon.wait_for("stays in force", PATIENCE).unwrap();
+    daemon.wait_for("stays active", PATIENCE).unwrap();
     daemon.wait_for("adopted", PATIENCE).unwrap();
     assert_enforced(&lab);
     // The daemon runs, reports the error, and commits the next valid version.
@@ -105,7 +105,7 @@ fn other_flow_table_size_is_refused_with_reason() {
         "{line}"
     );
     daemon
-        .wait_for("what was in force before goes on", PATIENCE)
+        .wait_for("the earlier generation stays active", PATIENCE)
         .unwrap();
     assert_eq!(daemon.wait().unwrap().code(), Some(3));
     assert_enforced(&lab);

@@ -118,11 +118,11 @@ fn compare_scenario(
     // Every engine answers for every packet; the first is the reference.
     let connections = scenario.connections(&snapshot);
     for connection in connections.into_iter().filter(reaches_policy) {
-        let wanted: Vec<Engine> = engines.wanted().to_vec();
+        let wanted: Vec<Engine> = engines.requested().to_vec();
         let mut answers = Vec::new();
         for engine in wanted {
             let verdict = engines
-                .judge(engine, &prepared, &connection)
+                .evaluate(engine, &prepared, &connection)
                 .map_err(|error| fail(error.to_string()))?;
             answers.push((engine, verdict));
         }

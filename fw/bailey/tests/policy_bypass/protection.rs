@@ -30,7 +30,7 @@ fn recreated_nic_is_unprotected_only_briefly() {
     // One thread sends denied packets, another counts arrivals, while the NIC returns.
     let mut daemon = start(&lab, "");
     lab.node.ip("link delete nic0").unwrap();
-    daemon.wait_for("the interface is gone", PATIENCE).unwrap();
+    daemon.wait_for("interface disappeared", PATIENCE).unwrap();
     let stop = AtomicBool::new(false);
     // The threads also end if the daemon never attaches.
     let end = Instant::now() + PATIENCE + PATIENCE;
@@ -80,9 +80,9 @@ fn removed_pins_are_recreated() {
     let pins = lab.root().join("bpf/bailey");
     assert!(pins.exists(), "{status}");
     fs::remove_dir_all(&pins).unwrap();
-    daemon.wait_for("they are made again", PATIENCE).unwrap();
+    daemon.wait_for("they are recreated", PATIENCE).unwrap();
     daemon.signal(Signal::SIGTERM).unwrap();
-    daemon.wait_for("stays in force", PATIENCE).unwrap();
+    daemon.wait_for("stays active", PATIENCE).unwrap();
     daemon.wait().unwrap();
     assert_enforced(&lab);
 }
@@ -176,7 +176,7 @@ fn guard_closes_nic_without_program() {
     assert_enforced(&lab);
     // Another process flushes nftables: the daemon creates the guard again.
     lab.node.command("nft", "flush ruleset").unwrap();
-    daemon.wait_for("it is made again", PATIENCE).unwrap();
+    daemon.wait_for("recreated it", PATIENCE).unwrap();
     // A dead daemon, then a new NIC: only the failsafe passes.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();

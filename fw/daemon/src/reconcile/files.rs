@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bailey_clock::wall;
 use bailey_config::Config;
 use bailey_policy::Snapshot;
-use bailey_source::{Cache, FileSet, LoadResult, load_paths};
+use bailey_source::{FileCache, FileSet, LoadResult, load_paths};
 
 use crate::reconcile::outcome::{Refusal, ReloadOutcome};
 
@@ -38,7 +38,7 @@ pub(super) fn list_files(config: &Config) -> Listing {
 /// `Refused` for invalid files; `FilesChanged` if the files differ before and after the read.
 pub(super) fn read_files(
     config: &Config,
-    cache: &mut Cache,
+    cache: &mut FileCache,
     on_change: OnChange,
 ) -> Result<(Snapshot, Vec<String>), ReloadOutcome> {
     // With `allow_empty`, a missing path counts as an empty one.
@@ -53,7 +53,7 @@ pub(super) fn read_files(
         files,
         ..
     } = load_paths(&paths, config.recursive, config.allow_empty, |files| {
-        cache.load(files, wall())
+        cache.load_snapshot(files, wall())
     });
 
     // A path that cannot be listed is an error that `load_paths` has reported, or will report next

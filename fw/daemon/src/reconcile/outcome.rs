@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bailey_compile::Stats;
+use bailey_compile::TableStats;
 use bailey_datapath::Committed;
 use bailey_source::Diagnostics;
 
@@ -25,7 +25,7 @@ pub struct CommitReport {
     /// Generation number and slot.
     pub committed: Committed,
     /// Sizes of the tables.
-    pub stats: Stats,
+    pub stats: TableStats,
     /// Duration of each stage: `read`, `compile`, `wait`, `install`.
     pub stages: Vec<(&'static str, Duration)>,
     /// Warnings about the policies and about `rules.json`.

@@ -8,7 +8,7 @@ use bailey_config::Config;
 use bailey_datapath::Enforcer;
 use bailey_introspect::KnownRules;
 use bailey_policy::{NetworkPolicy, Snapshot};
-use bailey_source::{Cache, Selection, strictness};
+use bailey_source::{FileCache, Selection, strictness};
 use bailey_state::rule_ids::RuleNames;
 
 use crate::reconcile::candidate::Candidate;
@@ -19,7 +19,7 @@ use crate::reconcile::outcome::{CommitReport, Refusal, ReloadOutcome};
 #[derive(Debug)]
 pub struct Reconciler {
     config: Config,
-    cache: Cache,
+    cache: FileCache,
     compiler: Compiler,
     /// Rule ids of the active generation, and retired ids.
     ids: Arc<RuleIds>,
@@ -44,7 +44,7 @@ impl Reconciler {
         let known = KnownRules::default();
         known.set(Arc::clone(&ids), Vec::new());
         Self {
-            cache: Cache::new(
+            cache: FileCache::new(
                 strictness(config.lenient),
                 config.read,
                 config.inventory.clone(),
@@ -196,7 +196,7 @@ impl Reconciler {
     /// lines.
     fn has_same_positions(&self, snapshot: &Snapshot) -> bool {
         let mut pairs = self.policies().iter().zip(snapshot.policies());
-        pairs.all(|(active, read)| active.place.is(&read.place))
+        pairs.all(|(active, read)| active.location.is_same_location(&read.location))
     }
 
     /// Records new files and lines of unchanged policies, in `rules.json` and for the control
@@ -282,11 +282,11 @@ impl Reconciler {
     /// Releases retired rule ids that no flow carries, if more than an eighth of `limits.rules` are
     /// retired.
     fn release_unused_ids(&mut self, enforcer: &impl Enforcer) {
-        if self.ids.resting().count() <= self.config.limits.rules / 8 {
+        if self.ids.retired().count() <= self.config.limits.rules / 8 {
             return;
         }
-        if let Ok(carried) = enforcer.carried(&self.ids) {
-            Arc::make_mut(&mut self.ids).release(|id| carried.binary_search(&id).is_ok());
+        if let Ok(carried) = enforcer.ids_in_use(&self.ids) {
+            Arc::make_mut(&mut self.ids).release_retired(|id| carried.binary_search(&id).is_ok());
         }
     }
 }

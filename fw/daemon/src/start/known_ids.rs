@@ -29,7 +29,8 @@ pub(super) fn read_known_ids(config: &Config) -> RuleIds {
         }
     };
     // The maps have no counter for an id above the limit, and no flow carries such an id.
-    ids.with_resting(&used).below(config.limits.rules as u32)
+    ids.with_retired(&used)
+        .without_ids_from(config.limits.rules as u32)
 }
 
 /// Ids of policy rules that have counted a packet or that a flow carries.

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use bailey_config::{Config, Interface, WithoutPolicy};
-use bailey_datapath::observe::status::Loaded;
+use bailey_datapath::observe::status::DatapathStatus;
 use bailey_datapath::{Datapath, DatapathError, PinDir};
 use bailey_source::Selection;
 use bailey_state::lock::Lock;
@@ -58,7 +58,8 @@ pub(crate) fn start(
     };
 
     // Files first: invalid policies end the start before it changes the kernel.
-    let enforcing = Loaded::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
+    let enforcing =
+        DatapathStatus::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
     let known_ids = known_ids::read_known_ids(config);
     let mut reconciler = Reconciler::new(config.clone(), known_ids, enforcing);
     let candidate = prepare(config, &mut reconciler);
@@ -146,7 +147,7 @@ fn check_without_policy(
 /// meanwhile.
 fn start_warm_up(datapath: &Datapath, seconds: u32, health: &Health) {
     const SUBJECT: &str = "warm-up";
-    datapath.warm_up(seconds);
+    datapath.start_warm_up(seconds);
     tracing::warn!(
         seconds,
         "WARM-UP: policy only observes; packets that it denies pass, counted as warm-up"

@@ -4,8 +4,8 @@
 use bailey_config::{Config, Interface};
 use bailey_datapath::attach::nft_guard;
 use bailey_datapath::kernel::netlink;
-use bailey_datapath::observe::status::Loaded;
-use bailey_datapath::protectors;
+use bailey_datapath::observe::status::DatapathStatus;
+use bailey_datapath::protected_interfaces;
 use bailey_state::lock::LockError;
 
 use crate::error::ServeError;
@@ -19,7 +19,7 @@ pub(crate) fn report_not_started(config: &Config, error: &ServeError) {
     if matches!(error, ServeError::Locked(LockError::Held(..))) {
         return;
     }
-    if let Ok(loaded) = Loaded::read(&config.paths.pins)
+    if let Ok(loaded) = DatapathStatus::read(&config.paths.pins)
         && loaded.is_enforcing()
     {
         tracing::error!(
@@ -30,7 +30,7 @@ pub(crate) fn report_not_started(config: &Config, error: &ServeError) {
 
     // Programs of any Bailey on the configured interfaces.
     let interfaces = config.interfaces().unwrap_or_default();
-    let protectors = match protectors() {
+    let protectors = match protected_interfaces() {
         Ok(protectors) => protectors,
         Err(error) => {
             tracing::error!("{error}; cannot tell whether the interfaces are protected");

@@ -2,7 +2,7 @@
 //! Kubernetes API server.
 
 use bailey_policy::{EndpointKind, Protocol};
-use bailey_source::node::FieldPath;
+use bailey_source::parse::node::FieldPath;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::raw::{RawCase, RawEndpoint, RawExpect, RawSides};

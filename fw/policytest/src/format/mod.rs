@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use bailey_policy::Protocol;
-use bailey_source::node::Node;
+use bailey_source::parse::node::Node;
 
 use crate::endpoint::NamedEndpoint;
 

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use bailey_source::decode::decode;
 use bailey_source::files;
-use bailey_source::node::{FieldPath, Node};
-use bailey_source::text::documents;
+use bailey_source::parse::decode::decode;
+use bailey_source::parse::node::{FieldPath, Node};
+use bailey_source::parse::parse_documents;
 use bailey_source::{Diagnostic, ReadLimits, Severity};
 
 use super::PolicyTest;
@@ -27,8 +27,9 @@ pub fn read_tests(file: &Path) -> Result<Vec<PolicyTest>, Vec<Diagnostic>> {
     };
 
     let limits = ReadLimits::default();
-    let text = files::read(file, limits.file_bytes).map_err(|m| vec![error(m, None)])?;
-    let documents = documents(&text, &limits).map_err(|e| vec![error(e.message, Some(e.pos))])?;
+    let text = files::read_text(file, limits.file_bytes).map_err(|m| vec![error(m, None)])?;
+    let documents =
+        parse_documents(&text, &limits).map_err(|e| vec![error(e.message, Some(e.pos))])?;
 
     // A broken test does not hide the errors of the next one.
     let mut tests = Vec::new();
