@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::scope::Scope;
+
 /// Executables for the guest, by the name they are asked for.
 #[derive(Debug)]
 pub(crate) struct Programs {
@@ -51,13 +53,17 @@ const TESTS: [&str; 14] = [
 
 /// Builds the tests, the binary and the guest, statically linked. In one go: what they share is built
 /// once, with the features that all of them want.
-pub(crate) fn programs() -> Result<Programs> {
+pub(crate) fn programs(scope: &Scope) -> Result<Programs> {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.args(["build", "--profile", "test"]);
+    let tests: Vec<&str> = TESTS
+        .into_iter()
+        .filter(|test| scope.needs_program(test))
+        .collect();
     for (option, names) in [
         ("--package", &PACKAGES[..]),
         ("--bin", &BINARIES),
-        ("--test", &TESTS),
+        ("--test", &tests),
     ] {
         command.args(names.iter().flat_map(|name| [option, name]));
     }

@@ -1,259 +1,346 @@
+//! The checks of the matrix, and the plan of each machine.
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use bailey_kernels::plan::Check;
+use bailey_kernels::plan::{Check, check_name};
 
 use crate::build::Programs;
+use crate::nic::{DRIVERS, Driver};
 use crate::purpose::Purpose;
+use crate::scope::Scope;
 
-/// A driver whose cards are connected in pairs.
-pub(crate) struct Driver {
-    /// The column.
-    pub(crate) name: &'static str,
-    /// qemu's device.
-    device: &'static str,
-    /// Apart from those of other drivers.
-    number: u8,
+/// A test program, or a part of it, that needs no NIC.
+struct KernelTest {
+    feature: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    timeout_seconds: u64,
 }
 
-/// The drivers beside veth. XDP of virtio_net wants the guest's offloads off.
-pub(crate) const DRIVERS: [Driver; 2] = [
-    Driver {
-        name: "virtio_net",
-        device: "virtio-net-pci,csum=off,gso=off,guest_csum=off,guest_tso4=off,guest_tso6=off,\
-                 guest_ecn=off,guest_ufo=off",
-        number: 1,
+const KERNEL_TESTS: [KernelTest; 6] = [
+    KernelTest {
+        feature: "fixtures",
+        program: "fixtures",
+        arguments: &[],
+        timeout_seconds: 360,
     },
-    Driver {
-        name: "igb",
-        device: "igb",
-        number: 2,
+    KernelTest {
+        feature: "packets",
+        program: "packets",
+        arguments: &[],
+        timeout_seconds: 600,
+    },
+    KernelTest {
+        feature: "safety",
+        program: "safety",
+        // Filling this table takes an emulated machine a minute and depends on no kernel.
+        arguments: &["--skip", "a_hundred_thousand_blocks"],
+        timeout_seconds: 480,
+    },
+    // Of floods and rate limits, the tests that use every helper: an emulated machine takes a minute for
+    // all of them.
+    KernelTest {
+        feature: "floods",
+        program: "flood",
+        arguments: &[
+            "--exact",
+            "a_client_that_answers_the_challenge_gets_in",
+            "a_syn_that_comes_again_later_gets_in",
+        ],
+        timeout_seconds: 360,
+    },
+    KernelTest {
+        feature: "rate limits",
+        program: "rate_limit",
+        arguments: &["--exact", "a_rule_opens_no_more_than_its_limit"],
+        timeout_seconds: 360,
+    },
+    KernelTest {
+        feature: "parsers agree",
+        program: "parse_fuzz",
+        arguments: &[],
+        timeout_seconds: 120,
     },
 ];
 
-impl Driver {
-    /// Arguments of qemu: four cards, the first two and the last two on one wire each. A port of its
-    /// own for each: an igb needs the bus numbers after its own.
-    pub(crate) fn cards(&self) -> Vec<String> {
-        (0..4)
-            .flat_map(|card| {
-                let (name, device) = (self.name, self.device);
-                let id = self.number * 10 + card;
-                let hub = self.number * 10 + card / 2;
-                [
-                    "-netdev".to_owned(),
-                    format!("hubport,id=net{id},hubid={hub}"),
-                    "-device".to_owned(),
-                    format!("pcie-root-port,id=port{id},chassis={id},slot={id},bus=pcie.0"),
-                    "-device".to_owned(),
-                    format!(
-                        "{device},id={name}{card},bus=port{id},netdev=net{id},mac={}",
-                        self.mac(card)
-                    ),
-                ]
-            })
-            .collect()
-    }
+/// A test of a driver. Each runs in a process of its own, because its programs stay attached to the NIC as
+/// long as the process lives.
+struct DriverTest {
+    feature: &'static str,
+    program: &'static str,
+    test: &'static str,
+}
 
-    /// By which the guest knows the card.
-    fn mac(&self, card: u8) -> String {
-        format!("02:00:00:00:{:02x}:{card:02x}", self.number)
-    }
-
-    /// For the lab: which cards stand for its veth pairs.
-    fn pairs(&self) -> String {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|card| self.mac(card));
-        format!("{a}={b},{c}={d}")
+const fn driver_test(
+    feature: &'static str,
+    program: &'static str,
+    test: &'static str,
+) -> DriverTest {
+    DriverTest {
+        feature,
+        program,
+        test,
     }
 }
 
-/// What a machine of this purpose does.
-pub(crate) fn of(purpose: Purpose, programs: &Programs) -> Result<Vec<Check>> {
-    if purpose == Purpose::Cost {
-        return Ok(vec![cost()]);
-    }
-    let on_cards = purpose == Purpose::Cards;
-    let mut checks = tests(programs)?;
-    checks.retain(|check| on_cards == DRIVERS.iter().any(|known| known.name == check.driver));
-    Ok(checks)
-}
-
-/// What every kernel does.
-fn tests(programs: &Programs) -> Result<Vec<Check>> {
-    let guest = "/init".to_owned();
-    let mut checks = Vec::new();
-    let mut add =
-        |driver: &str, feature: &str, command: Vec<String>, pairs: Option<String>, seconds| {
-            let mut environment = BTreeMap::new();
-            environment.insert("BAILEY_FUZZ_FRAMES".to_owned(), "2000".to_owned());
-            if let Some(pairs) = pairs {
-                environment.insert("BAILEY_LAB_PAIRS".to_owned(), pairs);
-            }
-            checks.push(Check {
-                driver: driver.to_owned(),
-                feature: feature.to_owned(),
-                command,
-                environment,
-                seconds,
-            });
-        };
-    let measure = |what: &str| vec![guest.clone(), "measure".into(), what.into()];
-    let test = |name: &str, only: &[&str]| -> Result<Vec<String>> {
-        let program = programs.path(name)?.to_string_lossy().into_owned();
-        let fixed = ["--include-ignored", "--test-threads=1"];
-        let arguments = fixed
-            .iter()
-            .chain(only)
-            .map(|argument| (*argument).to_owned());
-        Ok([program].into_iter().chain(arguments).collect())
-    };
-    add(
-        "kernel",
-        "programs verified",
-        measure("programs"),
-        None,
-        120,
-    );
-    add("kernel", "fixtures", test("fixtures", &[])?, None, 360);
-    add("kernel", "packets", test("packets", &[])?, None, 600);
-    add("kernel", "safety", test("safety", &SAFETY)?, None, 480);
-    add("kernel", "floods", test("flood", &FLOODS)?, None, 360);
-    add(
-        "kernel",
-        "rate limits",
-        test("rate_limit", &LIMITS)?,
-        None,
-        360,
-    );
-    add(
-        "kernel",
-        "parsers agree",
-        test("parse_fuzz", &[])?,
-        None,
-        120,
-    );
-    let veth = [("veth", None)].into_iter();
-    let cards = DRIVERS.iter().map(|driver| (driver.name, Some(driver)));
-    for (name, driver) in veth.chain(cards) {
-        let pairs = driver.map(Driver::pairs);
-        if let Some(driver) = driver {
-            // First: a card is on its way back for a while after a lab.
-            let mut nic = measure("nic");
-            nic.push(driver.mac(0));
-            add(name, "AF_XDP zero-copy, told", nic, None, 20);
-        }
-        let bonds = ON_VETH.iter().filter(|_| driver.is_none());
-        let answers = ONLY_CARDS.iter().filter(|_| driver.is_some());
-        for &(feature, program, only) in ON_CARDS.iter().chain(bonds).chain(answers) {
-            let command = test(program, &["--exact", only])?;
-            add(name, feature, command, pairs.clone(), 180);
-        }
-    }
-    Ok(checks)
-}
-
-/// How much a table holds is no matter of the kernel, and filling it takes an emulated machine a minute.
-const SAFETY: [&str; 2] = ["--skip", "hundred_thousand_blocks_fit_and_apply"];
-
-/// Of the tests of floods and limits, those that use every helper: an emulated machine takes a minute for
-/// all.
-const FLOODS: [&str; 3] = [
-    "--exact",
-    "client_that_answers_the_challenge_is_admitted",
-    "retransmitted_syn_is_admitted",
-];
-const LIMITS: [&str; 2] = ["--exact", "rule_admits_no_more_than_its_limit"];
-
-/// What every driver does: the feature, the program, and its test. Each in a process of its own: with the
-/// process goes what it has attached to a card.
-const ON_CARDS: [(&str, &str, &str); 8] = [
-    (
+/// The tests of every driver.
+const ALL_DRIVERS: [DriverTest; 8] = [
+    driver_test(
         "host: native XDP and tc",
         "real_packets",
         "allowed_both_ways_denied_silently_and_every_packet_counted",
     ),
-    (
+    driver_test(
         "bridge: native XDP",
         "bridge",
         "the_bump_forwards_what_policy_allows_and_nothing_else",
     ),
-    (
+    driver_test(
         "router: native XDP",
         "router",
         "what_is_forwarded_between_nics_leaves_in_xdp",
     ),
-    (
+    driver_test(
         "fragments",
         "path",
         "large_datagrams_come_through_in_fragments",
     ),
-    (
+    driver_test(
         "path MTU from inside",
         "path",
         "path_mtu_discovery_works_from_inside",
     ),
-    (
+    driver_test(
         "path MTU from outside",
         "path",
         "path_mtu_discovery_works_from_outside",
     ),
-    (
+    driver_test(
         "AF_XDP tester: all whole, in order",
         "links",
         "a_cable_brings_everything_back_whole_and_in_order",
     ),
-    (
+    driver_test(
         "AF_XDP tester: RFC 2544",
         "links",
         "all_procedures_run_over_a_cable",
     ),
 ];
 
-/// A veth delivers what XDP answers only to an XDP program, which takes a compiler to make.
-const ONLY_CARDS: [(&str, &str, &str); 1] = [(
+/// Tests of emulated NICs only: a veth passes the replies of XDP (`XDP_TX`) on only if its peer has an XDP
+/// program, too, which the guest has no compiler for.
+const NICS_ONLY: [DriverTest; 1] = [driver_test(
     "challenges and SYN cookies",
     "under_flood",
     "clients_prove_themselves_to_what_is_behind_and_to_the_node",
 )];
 
-/// Over veth: a NIC's MTU is its own affair, and a bond wants its two cables to end in one switch, and to lose their carrier together, which
-/// qemu's hubs do not.
-const ON_VETH: [(&str, &str, &str); 6] = [
-    (
+/// Tests of veth only. MTU limits differ by NIC. A bond needs two links to one switch that lose their
+/// carrier together, which qemu's hubs do not.
+const VETH_ONLY: [DriverTest; 6] = [
+    driver_test(
         "clsact: outlives the daemon",
         "clsact",
         "a_filter_outlives_the_daemon_is_adopted_and_taken_off",
     ),
-    (
+    driver_test(
         "jumbo frames",
         "path",
         "jumbo_frames_are_read_in_many_buffers",
     ),
-    (
+    driver_test(
         "active-backup bond, VLAN",
         "stacked",
         "xdp_on_an_active_backup_bond",
     ),
-    ("LACP bond, VLAN", "stacked", "xdp_on_an_lacp_bond"),
-    (
+    driver_test("LACP bond, VLAN", "stacked", "xdp_on_an_lacp_bond"),
+    driver_test(
         "members of an LACP bond, VLAN",
         "stacked",
         "xdp_on_the_members_of_an_lacp_bond",
     ),
-    (
+    driver_test(
         "a member that joins a bond",
         "stacked",
         "a_member_that_joins_a_bond_is_attached",
     ),
 ];
 
-/// The check of a kernel whose clock counts instructions.
-fn cost() -> Check {
+/// The timeout of a [`DriverTest`].
+const DRIVER_TEST_SECONDS: u64 = 180;
+
+/// The checks that a machine of this purpose runs on the kernel of a suite.
+///
+/// # Errors
+/// If cargo has not built a program that a check needs.
+pub(crate) fn of(
+    purpose: Purpose,
+    suite: &str,
+    scope: &Scope,
+    programs: &Programs,
+) -> Result<Vec<Check>> {
+    if purpose == Purpose::InstructionCount {
+        let mut checks = vec![measure(
+            "kernel",
+            "instructions per packet",
+            &["packets"],
+            900,
+        )];
+        checks.retain(|check| scope.includes(&check.name(), suite));
+        return Ok(checks);
+    }
+    let plan = Planner {
+        purpose,
+        suite,
+        scope,
+        programs,
+    };
+    let mut checks = plan.kernel_checks()?;
+    checks.extend(plan.driver_checks("veth", None)?);
+    for driver in &DRIVERS {
+        checks.extend(plan.driver_checks(driver.name, Some(driver))?);
+    }
+    Ok(checks)
+}
+
+/// The inputs that decide which checks a machine runs.
+struct Planner<'a> {
+    purpose: Purpose,
+    suite: &'a str,
+    scope: &'a Scope,
+    programs: &'a Programs,
+}
+
+impl Planner<'_> {
+    fn includes(&self, driver: &str, feature: &str) -> bool {
+        self.purpose.has_tests_of(driver)
+            && self
+                .scope
+                .includes(&check_name(driver, feature), self.suite)
+    }
+
+    /// The checks that no driver takes part in.
+    fn kernel_checks(&self) -> Result<Vec<Check>> {
+        let mut checks = Vec::new();
+        if self.includes("kernel", "programs verified") {
+            checks.push(measure("kernel", "programs verified", &["programs"], 120));
+        }
+        for test in &KERNEL_TESTS {
+            if self.includes("kernel", test.feature) {
+                checks.push(Check {
+                    driver: "kernel".into(),
+                    feature: test.feature.into(),
+                    command: self.test_command(test.program, test.arguments)?,
+                    environment: environment(None),
+                    seconds: test.timeout_seconds,
+                });
+            }
+        }
+        Ok(checks)
+    }
+
+    /// The checks of a driver; of veth without an emulated one.
+    fn driver_checks(&self, name: &str, driver: Option<&Driver>) -> Result<Vec<Check>> {
+        let mut checks = Vec::new();
+        // First: after a lab, a NIC takes a while to return to the first namespace.
+        if let Some(driver) = driver
+            && self.includes(name, "AF_XDP zero-copy, told")
+        {
+            let arguments = ["nic", &driver.mac(0)];
+            checks.push(measure(name, "AF_XDP zero-copy, told", &arguments, 20));
+        }
+        let own: &[DriverTest] = match driver {
+            Some(_) => &NICS_ONLY,
+            None => &VETH_ONLY,
+        };
+        for test in ALL_DRIVERS.iter().chain(own) {
+            if self.includes(name, test.feature) {
+                checks.push(Check {
+                    driver: name.into(),
+                    feature: test.feature.into(),
+                    command: self.test_command(test.program, &["--exact", test.test])?,
+                    environment: environment(driver),
+                    seconds: DRIVER_TEST_SECONDS,
+                });
+            }
+        }
+        Ok(checks)
+    }
+
+    /// The command of a test program, without the tests that the scope leaves to the full run.
+    fn test_command(&self, program: &str, arguments: &[&str]) -> Result<Vec<String>> {
+        let path = self.programs.path(program)?.to_string_lossy().into_owned();
+        let mut command = vec![path, "--include-ignored".into(), "--test-threads=1".into()];
+        command.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        for test in self.scope.skipped_tests(program) {
+            command.extend(["--skip".into(), (*test).to_owned()]);
+        }
+        Ok(command)
+    }
+}
+
+/// A check that the guest runs itself, as `measure …`.
+fn measure(driver: &str, feature: &str, arguments: &[&str], seconds: u64) -> Check {
+    let command = ["/init", "measure"].iter().chain(arguments);
     Check {
-        driver: "kernel".into(),
-        feature: "instructions per packet".into(),
-        command: ["/init", "measure", "packets"].map(str::to_owned).into(),
-        environment: BTreeMap::new(),
-        seconds: 900,
+        driver: driver.into(),
+        feature: feature.into(),
+        command: command.map(|&argument| argument.to_owned()).collect(),
+        environment: environment(None),
+        seconds,
+    }
+}
+
+/// The environment of a check whose lab uses the NICs of a driver, or veth pairs.
+fn environment(driver: Option<&Driver>) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::new();
+    environment.insert("BAILEY_FUZZ_FRAMES".to_owned(), "2000".to_owned());
+    if let Some(driver) = driver {
+        environment.insert("BAILEY_LAB_PAIRS".to_owned(), driver.pairs());
+    }
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::scope::RELOADING;
+
+    /// Whether a source file of a test program defines this test.
+    fn defines(program: &str, test: &str) -> bool {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let folders = ["fw/datapath/tests", "fw/bailey/tests", "bench/nic/tests"];
+        folders
+            .iter()
+            .flat_map(|folder| {
+                let folder = workspace.join(folder);
+                let module = folder.join(program).join("main.rs");
+                [folder.join(program).with_extension("rs"), module]
+            })
+            .filter_map(|file| fs::read_to_string(file).ok())
+            .any(|text| text.contains(&format!("fn {test}(")))
+    }
+
+    #[test]
+    fn every_named_test_exists() {
+        let of_drivers = ALL_DRIVERS.iter().chain(&NICS_ONLY).chain(&VETH_ONLY);
+        let of_drivers = of_drivers.map(|test| (test.program, test.test));
+        let of_kernels = KERNEL_TESTS.iter().flat_map(|test| {
+            let names = test.arguments.iter().filter(|name| !name.starts_with('-'));
+            names.map(|&name| (test.program, name))
+        });
+        let skipped = RELOADING
+            .iter()
+            .flat_map(|(program, tests)| tests.iter().map(|&test| (*program, test)));
+        let missing: Vec<_> = of_drivers
+            .chain(of_kernels)
+            .chain(skipped)
+            .filter(|(program, test)| !defines(program, test))
+            .collect();
+        assert!(missing.is_empty(), "no such tests: {missing:?}");
     }
 }

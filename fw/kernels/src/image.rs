@@ -10,6 +10,7 @@ use cpio::newc;
 
 use crate::build::Programs;
 use crate::purpose::Purpose;
+use crate::scope::SUITES;
 
 /// One of the kernels in the cache.
 #[derive(Debug, Clone)]
@@ -22,9 +23,9 @@ pub(crate) struct Kernel {
     root: PathBuf,
 }
 
-/// What `.ci/kernels/fetch` brought, the oldest first.
+/// The kernels in the cache, the oldest first.
 pub(crate) fn kernels(cache: &Path) -> Result<Vec<Kernel>> {
-    ["bookworm", "trixie", "sid"]
+    SUITES
         .into_iter()
         .map(|suite| {
             let folder = cache.join("kernel").join(suite);
@@ -71,7 +72,7 @@ pub(crate) fn build(
     }
     let mut modules = Vec::new();
     // With a clock that counts instructions, unpacking the rest takes minutes.
-    if purpose != Purpose::Cost {
+    if purpose != Purpose::InstructionCount {
         add_tests(kernel, programs, &mut archive, &mut modules)?;
     }
     archive.finish()?;

@@ -26,6 +26,18 @@ pub struct Check {
     pub seconds: u64,
 }
 
+impl Check {
+    /// As [`check_name`].
+    pub fn name(&self) -> String {
+        check_name(&self.driver, &self.feature)
+    }
+}
+
+/// The name of a check in the record: `driver: feature`.
+pub fn check_name(driver: &str, feature: &str) -> String {
+    format!("{driver}: {feature}")
+}
+
 /// What became of a check: a line that begins with [`MARK`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {

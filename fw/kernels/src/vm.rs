@@ -9,28 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bailey_kernels::plan::{Check, MARK, Outcome, Plan};
 
-use crate::checks::DRIVERS;
 use crate::image::Kernel;
+use crate::nic::{DRIVERS, Driver};
 use crate::purpose::Purpose;
-
-/// What became of one kernel.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) kernel: Kernel,
-    pub(crate) outcomes: Vec<Outcome>,
-}
 
 /// Boot and power-off, beside the checks themselves.
 const BOOT: Duration = Duration::from_secs(120);
-
-impl Run {
-    pub(crate) fn new(kernel: Kernel) -> Self {
-        Self {
-            kernel,
-            outcomes: Vec::new(),
-        }
-    }
-}
 
 /// Boots a kernel and does what is planned.
 pub(crate) fn run(
@@ -39,17 +23,17 @@ pub(crate) fn run(
     plan: Plan,
     initramfs: &Path,
 ) -> Result<Vec<Outcome>> {
-    let mut arguments: Vec<String> = match purpose {
-        Purpose::Kernel | Purpose::Cards => ["-smp", "2"].map(str::to_owned).into(),
-        Purpose::Cost => ["-smp", "1", "-icount", "shift=0,sleep=off"]
-            .map(str::to_owned)
-            .into(),
+    let counts = purpose == Purpose::InstructionCount;
+    let cpu: &[&str] = match counts {
+        true => &["-smp", "1", "-icount", "shift=0,sleep=off"],
+        false => &["-smp", "2"],
     };
-    if purpose == Purpose::Cards {
-        arguments.extend(DRIVERS.iter().flat_map(|driver| driver.cards()));
+    let mut arguments: Vec<String> = cpu.iter().map(|&argument| argument.to_owned()).collect();
+    if purpose.has_nics() {
+        arguments.extend(DRIVERS.iter().flat_map(Driver::qemu_arguments));
     }
-    // Instructions are as many however long they take; tests have timeouts.
-    let niceness = if purpose == Purpose::Cost { "19" } else { "0" };
+    // Instruction counts do not depend on time; tests have timeouts.
+    let niceness = if counts { "19" } else { "0" };
     let mut outcomes = Vec::new();
     let mut rest = plan;
     for boots in 1.. {
