@@ -1,3 +1,5 @@
+//! Traffic in the background while a test changes the firewall.
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -11,11 +13,11 @@ use socket2::{Domain, Socket, Type};
 use crate::namespace::Namespace;
 use crate::traffic::tcp_connect;
 
-/// Traffic that goes on while something is done to the firewall: two exchanges that policy allows,
-/// one datagram or segment at a time, so that nothing can overflow and what is missing was dropped;
-/// and attempts that policy forbids.
+/// Traffic in the background while a test changes the firewall: two exchanges that policy allows, and attempts
+/// that policy forbids. Each exchange has one datagram or segment in flight, so that no queue overflows and a
+/// missing answer proves a drop.
 #[derive(Debug)]
-pub struct Steady {
+pub struct BackgroundTraffic {
     stop: Arc<AtomicBool>,
     counts: Arc<Counts>,
     threads: Vec<JoinHandle<()>>,
@@ -31,12 +33,12 @@ struct Counts {
     attempts_passed: AtomicU64,
 }
 
-/// One round; false ends it.
-type Work = Box<dyn Fn(&Counts) -> bool + Send>;
+/// One round of a thread; the thread ends when it returns false.
+type Round = Box<dyn Fn(&Counts) -> bool + Send>;
 
-/// What came of it.
+/// What the threads have counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
+pub struct TrafficCounts {
     /// Datagrams that were answered.
     pub datagrams: u64,
     /// Datagrams without an answer.
@@ -47,59 +49,67 @@ pub struct Outcome {
     pub connection_broken: u64,
     /// Forbidden attempts.
     pub attempts: u64,
-    /// Those that came through, seen by whoever they were for.
+    /// Forbidden attempts that reached the server.
     pub attempts_passed: u64,
 }
 
-/// Who takes part.
+/// The hosts that take part.
 #[derive(Debug, Clone, Copy)]
-pub struct Parties {
-    /// May exchange datagrams and a connection with the server.
+pub struct TrafficPeers {
+    /// Policy allows it to exchange datagrams and a connection with the server.
     pub friend: IpAddr,
-    /// May not.
+    /// Policy forbids it to reach the server.
     pub stranger: IpAddr,
     /// The server.
     pub server: IpAddr,
-    /// Its UDP port, for both.
+    /// The UDP port of the server, for both.
     pub udp: u16,
-    /// Its TCP port; somebody echoes there.
+    /// A TCP port of the server with an echo service.
     pub tcp: u16,
 }
 
-/// A busy machine may be slow; an answer that comes is not lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for an answer. Long, because a late answer of a busy machine is no loss.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_micros(300);
 
-impl Steady {
-    /// Starts, with the clients in one namespace and the server in another.
+impl BackgroundTraffic {
+    /// Starts the traffic, with the clients in one namespace and the server in another.
     ///
     /// # Errors
-    /// If an address or port cannot be had, or the connection is refused.
-    pub fn start(clients: &Namespace, server: &Namespace, parties: Parties) -> Result<Self> {
+    /// If an address or port is unavailable, or the connection is refused.
+    pub fn start(clients: &Namespace, server: &Namespace, peers: TrafficPeers) -> Result<Self> {
         let counts = Arc::new(Counts::default());
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
-        let mut run = |work: Work| {
+        let mut run = |work: Round| {
             let (counts, stop) = (Arc::clone(&counts), Arc::clone(&stop));
             threads.push(thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) && work(&counts) {}
             }));
         };
-        run(server_of(server, parties)?);
-        let to = SocketAddr::new(parties.server, parties.udp);
-        let socket = udp(clients, parties.friend)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        // The server.
+        run(answer_datagrams(server, peers)?);
+
+        // The datagrams of the friend.
+        let to = SocketAddr::new(peers.server, peers.udp);
+        let socket = bind_udp(clients, peers.friend)?;
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         socket.connect(to)?;
-        run(Box::new(move |counts| exchange(&socket, counts)));
-        let to_tcp = SocketAddr::new(parties.server, parties.tcp);
-        let stream = tcp_connect(clients, parties.friend, to_tcp)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        run(Box::new(move |counts| talk(&stream, counts)));
-        let stranger = udp(clients, parties.stranger)?;
+        run(Box::new(move |counts| exchange_datagram(&socket, counts)));
+
+        // The connection of the friend.
+        let to_tcp = SocketAddr::new(peers.server, peers.tcp);
+        let stream = tcp_connect(clients, peers.friend, to_tcp)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        run(Box::new(move |counts| exchange_segment(&stream, counts)));
+
+        // The attempts of the stranger.
+        let stranger = bind_udp(clients, peers.stranger)?;
         let namespace = clients.clone();
         run(Box::new(move |counts| {
             let _ = stranger.send_to(b"intruder", to);
-            knock(&namespace, parties.stranger, to_tcp, counts);
+            attempt_connection(&namespace, peers.stranger, to_tcp, counts);
             counts.attempts.fetch_add(2, Ordering::Relaxed);
             true
         }));
@@ -110,10 +120,10 @@ impl Steady {
         })
     }
 
-    /// What has come of it so far.
-    pub fn outcome(&self) -> Outcome {
+    /// The counts so far.
+    pub fn counts(&self) -> TrafficCounts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Outcome {
+        TrafficCounts {
             datagrams: read(&self.counts.datagrams),
             datagrams_lost: read(&self.counts.datagrams_lost),
             segments: read(&self.counts.segments),
@@ -123,29 +133,29 @@ impl Steady {
         }
     }
 
-    /// Ends it.
-    pub fn finish(mut self) -> Outcome {
+    /// Stops the traffic and returns the final counts.
+    pub fn finish(mut self) -> TrafficCounts {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        self.outcome()
+        self.counts()
     }
 }
 
-fn udp(namespace: &Namespace, address: IpAddr) -> Result<UdpSocket> {
+fn bind_udp(namespace: &Namespace, address: IpAddr) -> Result<UdpSocket> {
     let socket = namespace.run(move || UdpSocket::bind((address, 0)));
     socket.with_context(|| address.to_string())
 }
 
-/// Answers the friend, and counts what the stranger got through.
-fn server_of(namespace: &Namespace, parties: Parties) -> Result<Work> {
-    let socket = namespace.run(move || UdpSocket::bind((parties.server, parties.udp)))?;
+/// Answers datagrams, and counts those of the stranger.
+fn answer_datagrams(namespace: &Namespace, peers: TrafficPeers) -> Result<Round> {
+    let socket = namespace.run(move || UdpSocket::bind((peers.server, peers.udp)))?;
     socket.set_read_timeout(Some(Duration::from_millis(100)))?;
     Ok(Box::new(move |counts| {
         let mut buffer = [0; 64];
         if let Ok((len, from)) = socket.recv_from(&mut buffer) {
-            if from.ip() == parties.stranger {
+            if from.ip() == peers.stranger {
                 counts.attempts_passed.fetch_add(1, Ordering::Relaxed);
             }
             let _ = socket.send_to(&buffer[..len], from);
@@ -154,14 +164,14 @@ fn server_of(namespace: &Namespace, parties: Parties) -> Result<Work> {
     }))
 }
 
-fn exchange(socket: &UdpSocket, counts: &Counts) -> bool {
+fn exchange_datagram(socket: &UdpSocket, counts: &Counts) -> bool {
     let number = counts.datagrams.load(Ordering::Relaxed).to_be_bytes();
     let mut buffer = [0; 64];
     let sent = socket.send(&number);
     let answered = sent.and_then(|_| {
         loop {
             let len = socket.recv(&mut buffer)?;
-            // A late answer to the one before is none to this.
+            // Skip a late answer to an earlier datagram.
             if buffer[..len] == number {
                 return Ok(());
             }
@@ -176,7 +186,7 @@ fn exchange(socket: &UdpSocket, counts: &Counts) -> bool {
     true
 }
 
-fn talk(mut stream: &TcpStream, counts: &Counts) -> bool {
+fn exchange_segment(mut stream: &TcpStream, counts: &Counts) -> bool {
     let mut answer = [0; 6];
     let result = stream
         .write_all(b"steady")
@@ -194,8 +204,8 @@ fn talk(mut stream: &TcpStream, counts: &Counts) -> bool {
     }
 }
 
-/// One SYN; a connection that comes of it was let through.
-fn knock(namespace: &Namespace, source: IpAddr, to: SocketAddr, counts: &Counts) {
+/// Sends one SYN; a connection or a reset proves that the SYN passed.
+fn attempt_connection(namespace: &Namespace, source: IpAddr, to: SocketAddr, counts: &Counts) {
     let connected = namespace.run(move || {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(source, 0).into())?;

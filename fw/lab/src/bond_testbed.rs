@@ -1,13 +1,15 @@
+//! A testbed for bonds: two hosts with two cables.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::namespace::Namespace;
-use crate::topology::{nodad, private_root};
-use crate::wiring::{cable, wait_for_carrier};
+use crate::topology::{mount_private_root, nodad};
+use crate::wiring::{connect_cable, wait_for_carrier};
 
-/// Two hosts with two cables between them, bonded, and a VLAN on the bond. Kernels of virtual machines
-/// have what it takes.
+/// Two hosts with two cables between them, bonded, and a VLAN on the bond. The kernel needs the modules
+/// `bonding` and `8021q`, which the kernels of the virtual machines have.
 ///
 /// ```text
 ///   outside                                           node
@@ -15,7 +17,7 @@ use crate::wiring::{cable, wait_for_carrier};
 ///   fd08::2/64                     └ port1 ── nic1 ┘                    fd08::1/64
 /// ```
 #[derive(Debug)]
-pub struct Bonded {
+pub struct BondTestbed {
     /// The other host.
     pub outside: Namespace,
     /// The machine to protect.
@@ -28,41 +30,42 @@ pub const NODE: [&str; 2] = ["10.8.0.1", "fd08::1"];
 /// Addresses of the other host.
 pub const OUTSIDE: [&str; 2] = ["10.8.0.2", "fd08::2"];
 
+/// ethtool: VLAN tags are part of the frame.
 const TAGS_INLINE: [&str; 2] = ["-K port0 txvlan off", "-K port1 txvlan off"];
 
-impl Bonded {
-    /// Builds it with a mode of the bonding driver: `active-backup`, `802.3ad`.
+impl BondTestbed {
+    /// Builds the testbed with a mode of the bonding driver: `active-backup` or `802.3ad`.
     ///
     /// # Errors
     /// Without root, iproute2, bonding or 8021q.
     pub fn new(mode: &str) -> Result<Self> {
         let lab = Self {
-            root: private_root()?,
+            root: mount_private_root()?,
             outside: Namespace::new()?,
             node: Namespace::new()?,
         };
         for host in [&lab.node, &lab.outside] {
             host.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
         }
-        for (number, tags_inline) in TAGS_INLINE.into_iter().enumerate() {
-            let nic = format!("nic{number}");
-            let port = format!("port{number}");
-            cable(number, (&lab.node, &nic), (&lab.outside, &port))?;
-            // A veth would carry tags beside the frame, where XDP does not see them. A card cannot, and
-            // may refuse.
+        for (index, tags_inline) in TAGS_INLINE.into_iter().enumerate() {
+            let nic = format!("nic{index}");
+            let port = format!("port{index}");
+            connect_cable(index, (&lab.node, &nic), (&lab.outside, &port))?;
+            // A veth would carry tags in the metadata of the packet, where XDP does not see them. A real NIC
+            // always sends tags in the frame, and may refuse the option.
             let _ = lab.outside.command("ethtool", tags_inline);
         }
-        bond(&lab.node, ["nic0", "nic1"], mode, NODE)?;
-        bond(&lab.outside, ["port0", "port1"], mode, OUTSIDE)?;
+        create_bond(&lab.node, ["nic0", "nic1"], mode, NODE)?;
+        create_bond(&lab.outside, ["port0", "port1"], mode, OUTSIDE)?;
         Ok(lab)
     }
 
-    /// Waits until both cables carry, after a card was reset by an XDP program.
+    /// Waits until both cables have carrier, after attaching an XDP program has reset a NIC.
     pub fn wait_for_carrier(&self) {
         wait_for_carrier(&[(&self.node, "nic0"), (&self.node, "nic1")]);
     }
 
-    /// What the two bonds think of their cables.
+    /// The state of both bonds, as the bonding driver reports it.
     pub fn state(&self) -> String {
         let read = || std::fs::read_to_string("/proc/thread-self/net/bonding/bond0");
         let both = [&self.node, &self.outside].map(|host| host.run(read));
@@ -71,13 +74,13 @@ impl Bonded {
             .collect()
     }
 
-    /// The lab's own directory: empty, in memory, gone with the lab.
+    /// The lab's own directory: empty at first, in memory, removed with the lab.
     pub fn root(&self) -> &Path {
         &self.root
     }
 }
 
-fn bond(host: &Namespace, ports: [&str; 2], mode: &str, addresses: [&str; 2]) -> Result<()> {
+fn create_bond(host: &Namespace, ports: [&str; 2], mode: &str, addresses: [&str; 2]) -> Result<()> {
     let fast = if mode == "802.3ad" {
         "lacp_rate fast"
     } else {
@@ -91,7 +94,7 @@ fn bond(host: &Namespace, ports: [&str; 2], mode: &str, addresses: [&str; 2]) ->
         host.ip(&format!("link set {port} master bond0"))?;
     }
     if mode == "active-backup" {
-        // Both ends choose the same cable.
+        // Both ends must choose the same cable.
         let [first, _] = ports;
         host.ip(&format!("link set bond0 type bond primary {first}"))?;
     }

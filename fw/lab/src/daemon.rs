@@ -1,3 +1,5 @@
+//! `bailey run` in a namespace, its log and its queries.
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use nix::unistd::Pid;
 use crate::namespace::Namespace;
 use crate::topology::{Lab, NIC};
 
-/// A running `bailey run` and its log. Dropping it stops it as Ctrl-C does.
+/// A running `bailey run` and its log. Dropping it stops the process as Ctrl-C does.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -22,18 +24,17 @@ pub struct Daemon {
     binary: PathBuf,
 }
 
-/// Where the daemon finds its policies, below the lab's root.
+/// The folder of the policies, below the lab's root.
 pub const POLICIES: &str = "policies";
 
 /// The configuration, below the lab's root.
 pub const CONFIG: &str = "bailey.toml";
 
-/// Writes a configuration that keeps everything below a root. `top` are its options before the
-/// first table.
+/// Writes a configuration whose paths are all below a root. `top` are its options before the first table.
 ///
 /// # Errors
-/// If it cannot be written.
-pub fn configure(root: &Path, top: &str) -> Result<()> {
+/// If the file cannot be written.
+pub fn write_config(root: &Path, top: &str) -> Result<()> {
     let text = format!(
         "policies = [\"{root}/{POLICIES}\"]\n{top}\n\
          [flow_table]\nflows = 4096\n\
@@ -45,17 +46,17 @@ pub fn configure(root: &Path, top: &str) -> Result<()> {
 }
 
 impl Daemon {
-    /// Starts the binary in the node's namespace, on the NIC, with everything it keeps below the
-    /// lab's root. `extra` is added to the configuration, before its tables.
+    /// Starts the binary in the node's namespace, on the NIC, with all its files below the lab's root. `extra`
+    /// is added to the configuration, before its tables.
     ///
     /// # Errors
-    /// If it cannot be started; whether it then enforces is for [`Self::wait_for`] to find out.
+    /// If the process cannot be started. To learn whether it enforces, call [`Self::wait_for`].
     pub fn start(lab: &Lab, binary: &Path, extra: &str) -> Result<Self> {
-        configure(lab.root(), &format!("interfaces = [\"{NIC}\"]\n{extra}"))?;
+        write_config(lab.root(), &format!("interfaces = [\"{NIC}\"]\n{extra}"))?;
         Self::launch(&lab.node, lab.root(), binary, &[])
     }
 
-    /// Starts the binary in a namespace with the configuration that [`configure`] has written.
+    /// Starts the binary in a namespace with the configuration that [`write_config`] has written.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -69,7 +70,7 @@ impl Daemon {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let mut child = namespace
             .run(move || {
-                // setpriv: the daemon must not outlive the lab, however the lab ends.
+                // setpriv ends the daemon with the lab, also if the lab is killed.
                 Command::new("setpriv")
                     .args(["--pdeathsig", "INT"])
                     .arg(program)
@@ -101,7 +102,7 @@ impl Daemon {
     /// Waits for a log line that contains a text, and returns it.
     ///
     /// # Errors
-    /// If the daemon ends or the time is up before; the message has the whole log.
+    /// If the daemon ends or the timeout expires first; the message contains the whole log.
     pub fn wait_for(&mut self, text: &str, timeout: Duration) -> Result<String> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -117,7 +118,7 @@ impl Daemon {
                 }
                 Err(error) => {
                     let why = match error {
-                        RecvTimeoutError::Timeout => "the time is up",
+                        RecvTimeoutError::Timeout => "the timeout has expired",
                         RecvTimeoutError::Disconnected => "bailey has ended",
                     };
                     bail!(
@@ -129,78 +130,77 @@ impl Daemon {
         }
     }
 
-    /// Everything it has logged until now.
+    /// All log lines until now.
     pub fn log(&mut self) -> &[String] {
         self.log.extend(self.lines.try_iter());
         &self.log
     }
 
-    /// Runs the binary with a verb that reads what the daemon has pinned, and returns what it
-    /// prints.
+    /// Runs the binary with a verb that reads the state of the daemon, and returns its standard output.
     ///
     /// # Errors
-    /// If it fails.
-    pub fn ask(&self, lab: &Lab, verb: &str) -> Result<String> {
-        let answer = ask(&lab.node, lab.root(), &self.binary, verb)?;
+    /// If the verb fails.
+    pub fn query(&self, lab: &Lab, verb: &str) -> Result<String> {
+        let answer = query(&lab.node, lab.root(), &self.binary, verb)?;
         if !answer.status.success() {
             bail!("{}", String::from_utf8_lossy(&answer.stderr));
         }
         Ok(String::from_utf8(answer.stdout)?)
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Closes the pipe that it logs to.
-    pub fn stop_listening(&mut self) {
-        let (_, nothing) = channel();
-        // The thread that reads ends with the next line, and with it the pipe.
-        self.lines = nothing;
+    /// Closes the pipe of the log.
+    pub fn close_log(&mut self) {
+        let (_, unused) = channel();
+        // The reading thread ends at the next line and closes the pipe.
+        self.lines = unused;
     }
 
     /// Sends a signal.
     ///
     /// # Errors
-    /// If the process is gone.
+    /// If the process has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.child.id() as i32), signal).context("kill")
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     ///
     /// # Errors
-    /// If it cannot be waited for.
+    /// If waiting fails.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 }
 
-/// Runs the binary with a verb and the lab's configuration.
+/// Runs the binary with a verb, its arguments separated by blanks, and the lab's configuration.
 ///
 /// # Errors
-/// If it cannot be run.
-pub fn ask(namespace: &Namespace, root: &Path, binary: &Path, verb: &str) -> Result<Output> {
-    let words: Vec<&str> = verb.split_whitespace().collect();
-    ask_words(namespace, root, binary, &words)
+/// If the binary cannot be run.
+pub fn query(namespace: &Namespace, root: &Path, binary: &Path, verb: &str) -> Result<Output> {
+    let arguments: Vec<&str> = verb.split_whitespace().collect();
+    query_args(namespace, root, binary, &arguments)
 }
 
-/// The same, where words may have blanks.
+/// As [`query`], with arguments that may contain blanks.
 ///
 /// # Errors
-/// If it cannot be run.
-pub fn ask_words(
+/// If the binary cannot be run.
+pub fn query_args(
     namespace: &Namespace,
     root: &Path,
     binary: &Path,
-    words: &[&str],
+    arguments: &[&str],
 ) -> Result<Output> {
     let (binary, config) = (binary.to_owned(), root.join(CONFIG));
-    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
     let output = namespace.run(move || {
         Command::new(binary)
-            .args(words)
+            .args(arguments)
             .arg("--config")
             .arg(config)
             .output()

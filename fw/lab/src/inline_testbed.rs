@@ -1,13 +1,14 @@
+//! A testbed for the bridge: a machine between two hosts.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::namespace::Namespace;
-use crate::topology::{nodad, private_root};
-use crate::wiring::cable;
+use crate::topology::{mount_private_root, nodad};
+use crate::wiring::connect_cable;
 
-/// A bump in the wire: two hosts of one network, and between them a machine that forwards nothing by
-/// itself.
+/// Two hosts of one network, and between them a bump in the wire: a machine whose kernel forwards nothing.
 ///
 /// ```text
 ///   left                         bump                          right
@@ -15,12 +16,12 @@ use crate::wiring::cable;
 ///   fd09::1/64   ─┤ eth0 ├─ left0 ── XDP ── right0 ┤ eth0 ├─ fd09::2/64
 /// ```
 #[derive(Debug)]
-pub struct Wire {
-    /// One side.
+pub struct InlineTestbed {
+    /// The host on the left side.
     pub left: Namespace,
-    /// The machine to test.
+    /// The machine under test.
     pub bump: Namespace,
-    /// The other side.
+    /// The host on the right side.
     pub right: Namespace,
     root: PathBuf,
 }
@@ -32,41 +33,42 @@ pub const LEFT: [&str; 2] = ["10.9.0.1", "fd09::1"];
 /// Addresses of the right host.
 pub const RIGHT: [&str; 2] = ["10.9.0.2", "fd09::2"];
 
-impl Wire {
-    /// Builds it. The calling thread moves into a mount namespace, as for [`crate::Lab::new`].
+impl InlineTestbed {
+    /// Builds the testbed. The calling thread moves into a mount namespace, as in [`crate::Lab::new`].
     ///
     /// # Errors
     /// Without root, iproute2 or ethtool.
     pub fn new() -> Result<Self> {
-        let root = private_root()?;
-        let wire = Self {
+        let root = mount_private_root()?;
+        let testbed = Self {
             left: Namespace::new()?,
             bump: Namespace::new()?,
             right: Namespace::new()?,
             root,
         };
-        // The bump's own stack stays out of it: no addresses, no neighbour discovery.
-        wire.bump
+        // The kernel network stack of the bump stays passive: no addresses, no neighbour discovery.
+        testbed
+            .bump
             .sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
-        for host in [&wire.left, &wire.right] {
+        for host in [&testbed.left, &testbed.right] {
             host.sysctl("net.ipv4.ping_group_range", "0 2147483647")?;
         }
-        wire.connect(0)?;
-        wire.connect(1)?;
-        Ok(wire)
+        testbed.connect(0)?;
+        testbed.connect(1)?;
+        Ok(testbed)
     }
 
     /// Connects a side, or connects it again after its interface was deleted.
     ///
     /// # Errors
-    /// If it is still there.
+    /// If the interface still exists.
     pub fn connect(&self, side: usize) -> Result<()> {
         let host = [&self.left, &self.right][side];
-        cable(side, (&self.bump, SIDES[side]), (host, "eth0"))?;
-        // The same again after a reconnection: neighbours remember.
+        connect_cable(side, (&self.bump, SIDES[side]), (host, "eth0"))?;
+        // The same address after a reconnection, because neighbours cache it.
         host.ip(&format!("link set eth0 address 02:00:00:00:09:0{side}"))?;
-        // Without a checksum offload that nobody completes, and with a receive path that takes
-        // redirected frames.
+        // Without checksum offload, because XDP redirects frames before a checksum is completed. With GRO,
+        // which enables the receive path that takes redirected frames.
         host.command("ethtool", "-K eth0 tx off gro on")?;
         for address in [LEFT, RIGHT][side] {
             let bits = if address.contains(':') { 64 } else { 24 };
@@ -78,7 +80,7 @@ impl Wire {
         Ok(())
     }
 
-    /// The lab's own directory: empty, in memory, gone with the lab.
+    /// The lab's own directory: empty at first, in memory, removed with the lab.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -1,4 +1,4 @@
-//! A lab of network namespaces, for tests and the demo; never shipped.
+//! A lab of network namespaces, for tests and the demo. Not shipped.
 //!
 //! ```text
 //!   outside                     node                        workloads
@@ -8,42 +8,39 @@
 //!   2001:db8:b::20
 //! ```
 //!
-//! Namespaces belong to threads and mounts to a private mount namespace, so whatever ends the
-//! process ends the lab: nothing is left on the machine, also after SIGKILL.
+//! A namespace belongs to a thread and a mount to a private mount namespace. The end of the process
+//! therefore ends the lab and leaves nothing on the machine, also after SIGKILL.
 #![forbid(unsafe_code)]
 
+/// Traffic in the background while a test changes the firewall.
+pub mod background_traffic;
 /// Two hosts with two cables, bonded.
-pub mod bonded;
-/// `bailey run` in the node's namespace.
+pub mod bond_testbed;
+/// `bailey run` in a namespace, its log and its queries.
 pub mod daemon;
-/// A network namespace and the thread that lives in it.
+/// Two hosts and a bridge between them, a bump in the wire.
+pub mod inline_testbed;
+/// A network namespace and its thread.
 pub mod namespace;
-/// A tester with two NICs, and what it measures.
-pub mod rack;
-/// SCTP without the kernel's.
+/// A tester with two NICs, and the device between them.
+pub mod nic_testbed;
+/// Packets with spoofed sources, from raw sockets.
+pub mod raw_packets;
+/// SCTP handshakes over raw sockets.
 pub mod sctp;
-/// Sizes of storms in CI and under `make soak`.
-pub mod soak;
-/// Packets from nowhere.
-pub mod spoof;
-/// Traffic that goes on meanwhile.
-pub mod steady;
 /// The topology above.
 pub mod topology;
-/// Real TCP, UDP and ICMP.
+/// TCP, UDP and ICMP exchanges through the kernel's sockets.
 pub mod traffic;
-/// Two hosts and the bump between them.
-pub mod wire;
-/// Cables: veth pairs, or real cards that are wired to each other.
+/// Cables: veth pairs, or real NICs that are connected to each other.
 mod wiring;
 
+pub use background_traffic::BackgroundTraffic;
 pub use daemon::Daemon;
+pub use inline_testbed::InlineTestbed;
 pub use namespace::Namespace;
-pub use rack::Rack;
-pub use soak::sized;
-pub use spoof::Flood;
-pub use steady::Steady;
-pub use topology::{Lab, private_root};
+pub use nic_testbed::NicTestbed;
+pub use raw_packets::SpoofedFlood;
+pub use topology::{Lab, mount_private_root};
 pub use traffic::{Observed, Server};
-pub use wire::Wire;
-pub use wiring::{connect, interface_of_slot, move_macvlan};
+pub use wiring::{add_macvlan, connect, interface_in_slot};

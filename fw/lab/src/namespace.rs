@@ -1,3 +1,5 @@
+//! A network namespace and its thread.
+
 use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -8,20 +10,19 @@ use nix::unistd::gettid;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A network namespace. It exists as long as something in it does: this thread, a socket, a
-/// child process.
+/// A network namespace. It exists as long as one of its users: this thread, a socket or a child process.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     jobs: Sender<Job>,
     tid: i32,
 }
 
-/// What an interface counts.
+/// Frame counters of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frames {
-    /// Since it exists.
+    /// Frames received since the interface exists.
     pub received: u64,
-    /// A card counts them once they are gone.
+    /// Frames sent; a real NIC counts a frame after its transmission.
     pub sent: u64,
 }
 
@@ -56,14 +57,14 @@ impl Namespace {
         let sent = self.jobs.send(Box::new(move || {
             let _ = send.send(job());
         }));
-        assert!(sent.is_ok(), "the thread of the namespace is gone");
+        assert!(sent.is_ok(), "the thread of the namespace has ended");
         receive.recv().expect("a job in a namespace panicked")
     }
 
     /// Runs `ip` with these arguments, separated by blanks.
     ///
     /// # Errors
-    /// If it fails; the message is what it printed.
+    /// If `ip` fails; the message contains its standard error.
     pub fn ip(&self, arguments: &str) -> Result<()> {
         self.command("ip", arguments)
     }
@@ -71,7 +72,7 @@ impl Namespace {
     /// Runs a program in the namespace with these arguments, separated by blanks.
     ///
     /// # Errors
-    /// If it fails; the message is what it printed.
+    /// If the program fails; the message contains its standard error.
     pub fn command(&self, program: &'static str, arguments: &str) -> Result<()> {
         let arguments = arguments.to_owned();
         self.run(move || {
@@ -92,17 +93,17 @@ impl Namespace {
     /// Sets a sysctl of the namespace.
     ///
     /// # Errors
-    /// If it does not exist.
+    /// If the sysctl does not exist.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{}", key.replace('.', "/"));
         let value = value.to_owned();
         self.run(move || std::fs::write(&path, value).with_context(|| path))
     }
 
-    /// What an interface has counted so far.
+    /// The frame counters of an interface.
     ///
     /// # Errors
-    /// If there is no such interface.
+    /// If there is no interface with this name.
     pub fn frames(&self, interface: &str) -> Result<Frames> {
         let interface = interface.to_owned();
         self.run(move || {
@@ -113,12 +114,14 @@ impl Namespace {
                 .with_context(|| format!("no interface {interface}"))?;
             let fields: Vec<&str> = line.split_whitespace().collect();
             let field = |at: usize| fields.get(at).and_then(|field| field.parse().ok());
-            let (received, sent) = field(1).zip(field(9)).context("/proc/net/dev is odd")?;
+            let (received, sent) = field(1)
+                .zip(field(9))
+                .context("/proc/net/dev: unknown format")?;
             Ok(Frames { received, sent })
         })
     }
 
-    /// A thread id by which `ip link … netns` finds the namespace.
+    /// The id of the thread, by which `ip link … netns` finds the namespace.
     pub fn id(&self) -> i32 {
         self.tid
     }

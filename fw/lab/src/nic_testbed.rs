@@ -1,13 +1,15 @@
+//! A testbed for testers of NICs, as in RFC 2544.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::inline_testbed::SIDES;
 use crate::namespace::Namespace;
-use crate::topology::private_root;
-use crate::wire::SIDES;
-use crate::wiring::{cable, wait_for_carrier};
+use crate::topology::mount_private_root;
+use crate::wiring::{connect_cable, wait_for_carrier};
 
-/// A machine with two NICs that measures what is between them: a cable, or a device under test.
+/// A tester with two NICs, connected by a cable or by a device under test.
 ///
 /// ```text
 ///            ┌─ port1 ─────── left0 ─┐
@@ -15,10 +17,10 @@ use crate::wiring::{cable, wait_for_carrier};
 ///            └─ port2 ────── right0 ─┘
 /// ```
 #[derive(Debug)]
-pub struct Rack {
-    /// Who measures.
+pub struct NicTestbed {
+    /// The machine that sends and measures.
     pub tester: Namespace,
-    /// Who is measured; without interfaces if it is a cable.
+    /// The device under test; without interfaces if a cable connects the NICs.
     pub device: Namespace,
     root: PathBuf,
 }
@@ -26,52 +28,56 @@ pub struct Rack {
 /// The interfaces of the tester.
 pub const PORTS: [&str; 2] = ["port1", "port2"];
 
-impl Rack {
+impl NicTestbed {
     /// A tester whose NICs are connected to each other. The calling thread moves into a mount namespace,
-    /// as for [`crate::Lab::new`].
+    /// as in [`crate::Lab::new`].
     ///
     /// # Errors
     /// Without root or iproute2.
-    pub fn of_cable() -> Result<Self> {
-        let rack = Self::bare()?;
-        let tester = &rack.tester;
-        cable(0, (tester, PORTS[0]), (tester, PORTS[1]))?;
-        rack.wait();
-        Ok(rack)
+    pub fn with_cable() -> Result<Self> {
+        let testbed = Self::without_cables()?;
+        let tester = &testbed.tester;
+        connect_cable(0, (tester, PORTS[0]), (tester, PORTS[1]))?;
+        testbed.wait();
+        Ok(testbed)
     }
 
-    /// A tester with a device between its NICs, which does nothing yet.
+    /// A tester with a device between its NICs that does not forward yet.
     ///
     /// # Errors
     /// Without root or iproute2.
-    pub fn of_device() -> Result<Self> {
-        let rack = Self::bare()?;
+    pub fn with_device() -> Result<Self> {
+        let testbed = Self::without_cables()?;
         for (side, port) in PORTS.into_iter().enumerate() {
-            cable(side, (&rack.tester, port), (&rack.device, SIDES[side]))?;
+            connect_cable(
+                side,
+                (&testbed.tester, port),
+                (&testbed.device, SIDES[side]),
+            )?;
         }
-        rack.wait();
-        Ok(rack)
+        testbed.wait();
+        Ok(testbed)
     }
 
-    fn bare() -> Result<Self> {
-        let root = private_root()?;
-        let rack = Self {
+    fn without_cables() -> Result<Self> {
+        let root = mount_private_root()?;
+        let testbed = Self {
             tester: Namespace::new()?,
             device: Namespace::new()?,
             root,
         };
-        // No frames but the tester's.
-        for namespace in [&rack.tester, &rack.device] {
+        // The kernel must not send frames of its own.
+        for namespace in [&testbed.tester, &testbed.device] {
             namespace.sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
         }
-        Ok(rack)
+        Ok(testbed)
     }
 
     fn wait(&self) {
         wait_for_carrier(&PORTS.map(|port| (&self.tester, port)));
     }
 
-    /// The lab's own directory: empty, in memory, gone with the lab.
+    /// The lab's own directory: empty at first, in memory, removed with the lab.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -1,3 +1,5 @@
+//! Packets with spoofed sources, from raw sockets.
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,32 +11,32 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespace::Namespace;
 
-/// Packets with sources that nobody has: SYNs and datagrams in turn, from everywhere, at a rate.
+/// A flood of SYNs and UDP datagrams in turn, from random sources that no host has, at a fixed rate.
 #[derive(Debug)]
-pub struct Flood {
+pub struct SpoofedFlood {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// `IPPROTO_RAW`: the IP header is the sender's.
+/// `IPPROTO_RAW`: the sender writes the IP header.
 const RAW: i32 = 255;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-/// Packets between two looks at the clock.
+/// Packets between two readings of the clock.
 const BATCH: u64 = 16;
 
-impl Flood {
-    /// Begins to send from a namespace to a port of these addresses, so many packets a second.
+impl SpoofedFlood {
+    /// Starts to send from a namespace to a port of these addresses, `rate` packets per second.
     ///
     /// # Errors
-    /// Without the right to raw sockets.
+    /// If raw sockets are not permitted.
     pub fn start(from: &Namespace, to: &[IpAddr], port: u16, rate: u64) -> Result<Self> {
         let targets = from.run({
             let to = to.to_owned();
             move || {
                 to.into_iter()
-                    .map(target)
+                    .map(open_socket)
                     .collect::<std::io::Result<Vec<_>>>()
             }
         });
@@ -48,15 +50,15 @@ impl Flood {
             let begun = Instant::now();
             let mut random = 0x0bad_5eed_u64;
             while !stopped.load(Ordering::Relaxed) {
-                let number = counter.load(Ordering::Relaxed);
-                let due = Duration::from_nanos(number * 1_000_000_000 / rate);
+                let sent = counter.load(Ordering::Relaxed);
+                let due = Duration::from_nanos(sent * 1_000_000_000 / rate);
                 thread::sleep(due.saturating_sub(begun.elapsed()));
                 for at in 0..BATCH {
                     let (socket, address) = &targets[(at / 2) as usize % targets.len()];
                     let protocol = if at % 2 == 0 { TCP } else { UDP };
-                    random = next(random);
-                    let packet = packet(*address, port, protocol, random);
-                    // A full queue is the flood's own affair.
+                    random = next_random(random);
+                    let packet = build_packet(*address, port, protocol, random);
+                    // A packet that finds the send queue full is lost; the test does not need it.
                     let _ = socket.send_to(&packet, &SocketAddr::new(*address, 0).into());
                 }
                 counter.fetch_add(BATCH, Ordering::Relaxed);
@@ -69,13 +71,13 @@ impl Flood {
         })
     }
 
-    /// Packets so far.
+    /// Packets sent so far.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Flood {
+impl Drop for SpoofedFlood {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -84,7 +86,7 @@ impl Drop for Flood {
     }
 }
 
-fn target(address: IpAddr) -> std::io::Result<(Socket, IpAddr)> {
+fn open_socket(address: IpAddr) -> std::io::Result<(Socket, IpAddr)> {
     let domain = Domain::for_address(SocketAddr::new(address, 0));
     let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(RAW)))?;
     socket.set_send_buffer_size(1 << 20)?;
@@ -92,13 +94,13 @@ fn target(address: IpAddr) -> std::io::Result<(Socket, IpAddr)> {
 }
 
 /// Xorshift (Marsaglia, Journal of Statistical Software 2003).
-fn next(mut x: u64) -> u64 {
+fn next_random(mut x: u64) -> u64 {
     x ^= x << 13;
     x ^= x >> 7;
     x ^ x << 17
 }
 
-fn packet(to: IpAddr, port: u16, protocol: u8, random: u64) -> Vec<u8> {
+fn build_packet(to: IpAddr, port: u16, protocol: u8, random: u64) -> Vec<u8> {
     let mut payload = vec![0; if protocol == TCP { 20 } else { 8 }];
     payload[..2].copy_from_slice(&(random as u16 | 1024).to_be_bytes());
     payload[2..4].copy_from_slice(&port.to_be_bytes());
@@ -127,7 +129,7 @@ fn packet(to: IpAddr, port: u16, protocol: u8, random: u64) -> Vec<u8> {
                 0,
                 0,
             ]);
-            // 32.0.0.0 to 95.255.255.255
+            // Sources: 32.0.0.0 to 95.255.255.255.
             packet.extend([32 + (bytes[4] & 63), bytes[5], bytes[6], bytes[7]]);
             packet.extend(to.octets());
         }

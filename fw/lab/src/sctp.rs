@@ -1,4 +1,4 @@
-//! SCTP by hand, RFC 9260: kernels without the protocol have raw sockets, too.
+//! SCTP handshakes (RFC 9260) over raw sockets, which need no SCTP in the kernel.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -9,25 +9,25 @@ use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespace::Namespace;
-use crate::traffic::{Observed, PATIENCE, observed};
+use crate::traffic::{Observed, SILENCE, observed};
 
 const SCTP: i32 = 132;
 const INIT: u8 = 1;
 const INIT_ACK: u8 = 2;
-/// Common header, chunk header, initiate tag.
-const NEEDED: usize = 20;
+/// The bytes of a packet up to its initiate tag: common header, chunk header, tag.
+const LEAST_BYTES: usize = 20;
 
-/// Answers every INIT for a port of one address with an INIT ACK, for as long as the process lives.
+/// Answers each INIT to a port of one address with an INIT ACK, until the process ends.
 ///
 /// # Errors
 /// Without CAP_NET_RAW.
 pub fn serve(namespace: &Namespace, address: IpAddr, port: u16) -> Result<()> {
-    let socket = namespace.run(move || raw(address));
+    let socket = namespace.run(move || open_raw(address));
     let socket = socket.with_context(|| format!("raw socket on {address}"))?;
     thread::spawn(move || {
         while let Ok((packet, from)) = receive(&socket) {
             if let Some(init) = Chunk::read(&packet, INIT).filter(|chunk| chunk.to == port) {
-                let answer = chunk_packet(INIT_ACK, port, init.from, init.tag);
+                let answer = build_packet(INIT_ACK, port, init.from, init.tag);
                 let _ = socket.send_to(&answer, SocketAddr::new(from, 0));
             }
         }
@@ -36,12 +36,12 @@ pub fn serve(namespace: &Namespace, address: IpAddr, port: u16) -> Result<()> {
 }
 
 /// Sends an INIT and waits for the INIT ACK.
-pub fn open(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
+pub fn connect(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
     const PORT: u16 = 36_412;
     let result = namespace.run(move || {
-        let socket = raw(source)?;
-        let deadline = Instant::now() + PATIENCE;
-        let init = chunk_packet(INIT, PORT, destination.port(), 0);
+        let socket = open_raw(source)?;
+        let deadline = Instant::now() + SILENCE;
+        let init = build_packet(INIT, PORT, destination.port(), 0);
         socket.send_to(&init, SocketAddr::new(destination.ip(), 0))?;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -59,8 +59,8 @@ pub fn open(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> O
     observed(result)
 }
 
-/// A raw socket; as one of datagrams it has all that is needed here.
-fn raw(address: IpAddr) -> std::io::Result<UdpSocket> {
+/// Opens a raw socket. As a `UdpSocket` it has all methods that are needed here.
+fn open_raw(address: IpAddr) -> std::io::Result<UdpSocket> {
     let at = SocketAddr::new(address, 0);
     let protocol = Some(Protocol::from(SCTP));
     let socket = Socket::new(Domain::for_address(at), Type::RAW, protocol)?;
@@ -68,7 +68,7 @@ fn raw(address: IpAddr) -> std::io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// A packet without its IP header, and its sender.
+/// Receives a packet; returns it without its IP header, and its sender.
 fn receive(socket: &UdpSocket) -> std::io::Result<(Vec<u8>, IpAddr)> {
     let mut packet = vec![0; 2048];
     let (length, from) = socket.recv_from(&mut packet)?;
@@ -80,7 +80,7 @@ fn receive(socket: &UdpSocket) -> std::io::Result<(Vec<u8>, IpAddr)> {
     Ok((packet, from.ip()))
 }
 
-/// What an INIT and its answer say.
+/// The fields of an INIT or INIT ACK.
 struct Chunk {
     from: u16,
     to: u16,
@@ -90,7 +90,7 @@ struct Chunk {
 impl Chunk {
     fn read(packet: &[u8], kind: u8) -> Option<Self> {
         let port = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
-        (packet.len() >= NEEDED && packet[12] == kind).then(|| Self {
+        (packet.len() >= LEAST_BYTES && packet[12] == kind).then(|| Self {
             from: port(0),
             to: port(2),
             tag: u32::from_be_bytes([packet[16], packet[17], packet[18], packet[19]]),
@@ -98,8 +98,8 @@ impl Chunk {
     }
 }
 
-/// A packet of one INIT or INIT ACK.
-fn chunk_packet(kind: u8, from: u16, to: u16, tag: u32) -> Vec<u8> {
+/// Builds a packet with one INIT or INIT ACK.
+fn build_packet(kind: u8, from: u16, to: u16, tag: u32) -> Vec<u8> {
     let mut packet = Vec::new();
     packet.extend(from.to_be_bytes());
     packet.extend(to.to_be_bytes());
@@ -116,7 +116,7 @@ fn chunk_packet(kind: u8, from: u16, to: u16, tag: u32) -> Vec<u8> {
     packet
 }
 
-/// CRC32c, RFC 9260 appendix A, bit by bit.
+/// Computes the CRC32c (RFC 9260, appendix A), bit by bit.
 fn crc32c(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let by_bit = |crc: u32| (crc >> 1) ^ (POLYNOMIAL * (crc & 1));
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_that_of_the_catalogue() {
+    fn crc32c_matches_its_check_value() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 }

@@ -1,3 +1,5 @@
+//! The topology of the lab: external hosts, a node and its workloads.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,25 +9,25 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::namespace::Namespace;
-use crate::wiring::{cable, connect, wait_for_carrier};
+use crate::wiring::{connect, connect_cable, wait_for_carrier};
 
-/// Outside, node and workloads, connected. See the crate's drawing.
+/// External hosts, a node and its workloads, connected as in the crate's drawing.
 #[derive(Debug)]
 pub struct Lab {
-    /// Clients and servers beyond the NIC.
+    /// The external clients and servers, beyond the NIC.
     pub outside: Namespace,
-    /// The machine to protect.
+    /// The machine that Bailey protects.
     pub node: Namespace,
-    /// Behind the node, by name.
+    /// The workloads behind the node, by name.
     pub workloads: BTreeMap<&'static str, Namespace>,
     root: PathBuf,
 }
 
-/// The interface of the node that faces the outside.
+/// The external interface of the node.
 pub const NIC: &str = "nic0";
 
-/// Where the lab's own file system may be mounted; only its threads see it. The first that does not
-/// hide the program itself.
+/// Mount points for the lab's own file system, which only its threads see. The lab takes the first one that
+/// does not hide the program itself.
 const ROOTS: [&str; 3] = ["/mnt", "/media", "/srv"];
 
 const OUTSIDE: [&str; 4] = [
@@ -46,13 +48,13 @@ const WORKLOADS: [(&str, &str, &str); 2] = [
 ];
 
 impl Lab {
-    /// Builds the lab. The calling thread moves into a mount namespace of its own, with an empty
-    /// file system at [`Self::root`] and a bpffs in it.
+    /// Builds the lab. The calling thread moves into a private mount namespace, with an empty file system at
+    /// [`Self::root`] and a bpffs in it.
     ///
     /// # Errors
     /// Without root, or without iproute2.
     pub fn new() -> Result<Self> {
-        let root = private_root()?;
+        let root = mount_private_root()?;
         let outside = Namespace::new()?;
         let node = Namespace::new()?;
         for setting in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] {
@@ -85,20 +87,20 @@ impl Lab {
         })
     }
 
-    /// Puts a new NIC in the place of one that was deleted.
+    /// Adds a new NIC in place of a deleted one.
     ///
     /// # Errors
-    /// If the old one is still there.
+    /// If the old NIC still exists.
     pub fn reconnect(&self) -> Result<()> {
         connect_nic(&self.node, &self.outside)
     }
 
-    /// Waits until the NIC carries, after it was reset by an XDP program.
+    /// Waits until the NIC has carrier, after attaching an XDP program has reset it.
     pub fn wait_for_carrier(&self) {
         wait_for_carrier(&[(&self.node, NIC), (&self.outside, "eth0")]);
     }
 
-    /// The lab's own directory: empty, in memory, gone with the lab.
+    /// The lab's own directory: empty at first, in memory, removed with the lab.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -106,15 +108,15 @@ impl Lab {
     /// The namespace of a workload.
     ///
     /// # Panics
-    /// If there is none of that name.
+    /// If the lab has no workload with this name.
     pub fn workload(&self, name: &str) -> &Namespace {
         &self.workloads[name]
     }
 }
 
-/// The NIC, its addresses and routes.
+/// Connects the NIC, and adds its addresses and routes.
 fn connect_nic(node: &Namespace, outside: &Namespace) -> Result<()> {
-    cable(0, (node, NIC), (outside, "eth0"))?;
+    connect_cable(0, (node, NIC), (outside, "eth0"))?;
     for address in NODE {
         node.ip(&format!(
             "address add {address} dev {NIC} {}",
@@ -140,15 +142,19 @@ fn free_root() -> Result<PathBuf> {
     let needed = [std::env::current_exe()?, std::env::current_dir()?];
     let free = |root: &Path| root.is_dir() && !needed.iter().any(|path| path.starts_with(root));
     let found = ROOTS.into_iter().map(PathBuf::from).find(|root| free(root));
-    found.with_context(|| format!("one of {ROOTS:?} must exist and not be where this program is"))
+    found.with_context(|| {
+        format!(
+            "no mount point for the lab: one of {ROOTS:?} must exist and not contain this program"
+        )
+    })
 }
 
-/// A directory in memory with a bpffs at `bpf`, which only this thread and those that it begins see from
-/// now on.
+/// Mounts a directory in memory with a bpffs at `bpf`. Only this thread, and the threads that it starts from
+/// now on, see the mounts.
 ///
 /// # Errors
 /// Without root.
-pub fn private_root() -> Result<PathBuf> {
+pub fn mount_private_root() -> Result<PathBuf> {
     let root = free_root()?;
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace; root is needed")?;

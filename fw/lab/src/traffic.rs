@@ -1,3 +1,5 @@
+//! TCP, UDP and ICMP exchanges through the kernel's sockets.
+
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
@@ -10,14 +12,14 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::namespace::Namespace;
 
-/// What a client saw.
+/// The result of an exchange, as the client observed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed {
-    /// Request and answer both came through.
+    /// The client received an answer.
     Allowed,
-    /// Nothing came back: a silent drop.
+    /// The client received nothing: a silent drop.
     Silent,
-    /// Somebody said no, or the network did.
+    /// The client received an error, such as a reset or an ICMP error.
     Refused(String),
 }
 
@@ -31,19 +33,19 @@ impl fmt::Display for Observed {
     }
 }
 
-/// How long silence lasts before it counts as a drop: a hundred times what an answer takes here.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(700);
+/// Silence of this length counts as a drop. An answer takes about a hundredth of it.
+pub(crate) const SILENCE: Duration = Duration::from_millis(700);
 const GREETING: &[u8] = b"bailey";
 
-/// Echo servers in a namespace, for as long as the process lives.
+/// Echo servers in a namespace. They run until the process ends.
 #[derive(Debug)]
 pub struct Server;
 
 impl Server {
-    /// Answers TCP connections on a port, all addresses of both families.
+    /// Echoes TCP connections to a port, on all addresses of both families.
     ///
     /// # Errors
-    /// If the port is taken.
+    /// If the port is in use.
     pub fn tcp(namespace: &Namespace, port: u16) -> Result<()> {
         let listener = namespace.run(move || TcpListener::bind(("::", port)));
         let listener = listener.with_context(|| format!("TCP port {port}"))?;
@@ -55,11 +57,11 @@ impl Server {
         Ok(())
     }
 
-    /// Answers UDP datagrams on a port of one address. (A socket on all addresses might answer
-    /// from another one than was asked.)
+    /// Echoes UDP datagrams to a port of one address. A socket on all addresses could answer from another
+    /// address than the datagram was sent to.
     ///
     /// # Errors
-    /// If the port is taken.
+    /// If the port is in use.
     pub fn udp(namespace: &Namespace, address: IpAddr, port: u16) -> Result<()> {
         let socket = namespace.run(move || UdpSocket::bind((address, port)));
         let socket = socket.with_context(|| format!("UDP port {port}"))?;
@@ -85,21 +87,21 @@ fn echo(mut stream: TcpStream) {
 /// Opens a TCP connection from an address and returns it.
 ///
 /// # Errors
-/// As the kernel says; a timeout after a while without an answer.
+/// The error of the kernel; a timeout after 700 ms without an answer.
 pub fn tcp_connect(
     namespace: &Namespace,
     source: IpAddr,
     destination: SocketAddr,
 ) -> std::io::Result<TcpStream> {
-    tcp_connect_within(PATIENCE, namespace, source, destination)
+    tcp_connect_with_timeout(SILENCE, namespace, source, destination)
 }
 
-/// The same, with a patience of its own.
+/// As [`tcp_connect`], with a given timeout.
 ///
 /// # Errors
 /// As [`tcp_connect`].
-pub fn tcp_connect_within(
-    patience: Duration,
+pub fn tcp_connect_with_timeout(
+    timeout: Duration,
     namespace: &Namespace,
     source: IpAddr,
     destination: SocketAddr,
@@ -107,15 +109,15 @@ pub fn tcp_connect_within(
     namespace.run(move || {
         let socket = Socket::new(Domain::for_address(destination), Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&destination.into(), patience)?;
+        socket.connect_timeout(&destination.into(), timeout)?;
         let stream: TcpStream = socket.into();
-        stream.set_read_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(timeout))?;
         Ok(stream)
     })
 }
 
 /// Sends a greeting through a connection and waits for its echo.
-pub fn tcp_talk(stream: &mut TcpStream) -> Observed {
+pub fn tcp_echo(stream: &mut TcpStream) -> Observed {
     let mut answer = [0; GREETING.len()];
     let result = stream
         .write_all(GREETING)
@@ -123,7 +125,7 @@ pub fn tcp_talk(stream: &mut TcpStream) -> Observed {
     observed(result)
 }
 
-/// Sends so many bytes through a connection while reading their echo.
+/// Sends this number of bytes through a connection while reading their echo.
 pub fn tcp_transfer(stream: &TcpStream, bytes: usize) -> Observed {
     let result = thread::scope(|scope| {
         let sender = scope.spawn(|| {
@@ -132,12 +134,12 @@ pub fn tcp_transfer(stream: &TcpStream, bytes: usize) -> Observed {
             (0..bytes / chunk.len()).try_for_each(|_| stream.write_all(&chunk))
         });
         let mut reader = stream;
-        let mut left = bytes / (1 << 14) * (1 << 14);
+        let mut missing = bytes / (1 << 14) * (1 << 14);
         let mut buffer = vec![0; 1 << 16];
-        while left > 0 {
+        while missing > 0 {
             match reader.read(&mut buffer)? {
                 0 => return Err(ErrorKind::UnexpectedEof.into()),
-                len => left = left.saturating_sub(len),
+                len => missing = missing.saturating_sub(len),
             }
         }
         sender
@@ -150,18 +152,18 @@ pub fn tcp_transfer(stream: &TcpStream, bytes: usize) -> Observed {
 /// Connects by TCP and exchanges a greeting.
 pub fn tcp(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
     match tcp_connect(namespace, source, destination) {
-        Ok(mut stream) => tcp_talk(&mut stream),
+        Ok(mut stream) => tcp_echo(&mut stream),
         Err(error) => observed(Err(error)),
     }
 }
 
 /// Sends a datagram and waits for its echo.
 pub fn udp(namespace: &Namespace, source: IpAddr, destination: SocketAddr) -> Observed {
-    udp_of(namespace, source, destination, GREETING.len())
+    udp_with_size(namespace, source, destination, GREETING.len())
 }
 
-/// The same with a datagram of so many bytes.
-pub fn udp_of(
+/// As [`udp`], with a datagram of this number of bytes.
+pub fn udp_with_size(
     namespace: &Namespace,
     source: IpAddr,
     destination: SocketAddr,
@@ -169,14 +171,14 @@ pub fn udp_of(
 ) -> Observed {
     let result = namespace.run(move || {
         let socket = UdpSocket::bind((source, 0))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(SILENCE))?;
         socket.connect(destination)?;
         let sent: Vec<u8> = (0..bytes).map(|at| at as u8).collect();
         socket.send(&sent)?;
         let mut answer = vec![0; bytes];
         let len = socket.recv(&mut answer)?;
         if answer[..len] != sent {
-            return Err(std::io::Error::other("the echo is another datagram"));
+            return Err(std::io::Error::other("the echo differs from the datagram"));
         }
         Ok(())
     });
@@ -197,7 +199,7 @@ pub fn ping(namespace: &Namespace, source: IpAddr, destination: IpAddr) -> Obser
         let mut request = vec![kind, 0, 0, 0, 0, 0, 0, 1];
         request.extend(GREETING);
         socket.send_to(&request, &to)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + SILENCE;
         let mut buffer = [MaybeUninit::uninit(); 256];
         socket.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
         socket.recv_from(&mut buffer).map(|_| ())
@@ -205,6 +207,7 @@ pub fn ping(namespace: &Namespace, source: IpAddr, destination: IpAddr) -> Obser
     observed(result)
 }
 
+/// The observation behind the result of a socket call.
 pub(crate) fn observed(result: std::io::Result<()>) -> Observed {
     match result {
         Ok(()) => Observed::Allowed,

@@ -13,7 +13,7 @@ use bailey_datapath::program::test_run::TestRun;
 use bailey_datapath::testing::DatapathTesting;
 use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_kernels::plan::VALUE;
-use bailey_lab::interface_of_slot;
+use bailey_lab::interface_in_slot;
 use bailey_policy::{
     Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef,
     PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot, SourceLocation,
@@ -324,7 +324,7 @@ fn packets() -> Result<()> {
 
 /// The interface in a PCI slot: its driver, and what it says it can.
 fn nic(slot: &str) -> Result<()> {
-    let name = interface_of_slot(slot).with_context(|| format!("no interface in slot {slot}"))?;
+    let name = interface_in_slot(slot).with_context(|| format!("no interface in slot {slot}"))?;
     let nic = xdp::nic::NicIndex::lookup_by_name(&std::ffi::CString::new(name.as_str())?)?
         .with_context(|| name.clone())?;
     match nic.query_capabilities() {
