@@ -1,15 +1,15 @@
-//! Frames to compare parsers on: stacks of everything that docs/packets.md names, mostly right,
-//! and mutations of them.
+//! Frames to compare parsers with: stacks of all protocols in docs/packets.md, mostly valid, and mutations
+//! of them.
 
-/// Addresses and ports, of pools small enough that packets meet.
+/// Addresses and ports from pools that are so small that packets share flows.
 mod address;
 /// IPv4, IPv6 and their fragments.
 mod ip;
-/// What IP carries.
+/// The protocols over IP.
 mod layer4;
-/// Damage.
+/// Mutations of a frame.
 mod mutate;
-/// Numbers.
+/// Pseudo-random numbers.
 mod random;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,12 +18,13 @@ use crate::{Frames, TunnelKind};
 
 use random::Random;
 
+/// The lengths of generated frames, in bytes.
 const SHORTEST: usize = 14;
 const LONGEST: usize = 1500;
-/// How many frames may be within each other: those of tunnels, and packets that errors quote.
+/// The largest nesting of frames in tunnels and of packets in ICMP errors.
 const DEEPEST: u8 = 2;
 
-/// Makes frames, the same ones for the same seed.
+/// Generates frames, the same ones for the same seed.
 #[derive(Debug, Clone)]
 pub struct Generator {
     random: Random,
@@ -31,16 +32,16 @@ pub struct Generator {
     pools: Pools,
 }
 
-/// What addresses are taken from, beside those that no host has.
+/// Pools of addresses. The generator adds special addresses that no host has.
 #[derive(Debug, Clone)]
 pub struct Pools {
-    /// Destinations of frames that go to a station.
+    /// Destinations of frames to a station.
     pub stations: Vec<[u8; 6]>,
     /// The source of all frames.
     pub from: [u8; 6],
-    /// Sources and destinations.
+    /// Sources and destinations over IPv4.
     pub ipv4: Vec<Ipv4Addr>,
-    /// Sources and destinations.
+    /// Sources and destinations over IPv6.
     pub ipv6: Vec<Ipv6Addr>,
 }
 
@@ -56,15 +57,15 @@ impl Default for Pools {
 }
 
 impl Generator {
-    /// A generator that knows the configuration, so that it finds its tunnels and types.
+    /// A generator for these settings: its frames use their tunnels and EtherTypes.
     #[must_use]
     pub fn new(seed: u64, frames: Frames) -> Self {
-        Self::among(seed, frames, Pools::default())
+        Self::with_pools(seed, frames, Pools::default())
     }
 
-    /// The same between other hosts; no pool is empty.
+    /// As [`Self::new`], between the hosts of these pools, none of which may be empty.
     #[must_use]
-    pub fn among(seed: u64, frames: Frames, pools: Pools) -> Self {
+    pub fn with_pools(seed: u64, frames: Frames, pools: Pools) -> Self {
         Self {
             random: Random::new(seed),
             frames,
@@ -88,6 +89,7 @@ impl Generator {
         out
     }
 
+    /// Appends an Ethernet frame.
     fn ethernet(&mut self, out: &mut Vec<u8>, depth: u8) {
         let destination = match self.random.below(12) {
             0 => [0x01, 0x80, 0xc2, 0, 0, self.random.byte() & 0x1f],
@@ -98,6 +100,8 @@ impl Generator {
         };
         out.extend(destination);
         out.extend(self.pools.from);
+
+        // VLAN tags.
         let tags = self.random.pick(&[0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3]);
         for _ in 0..tags {
             let kind: u16 = self.random.pick(&[0x8100, 0x8100, 0x88a8, 0x9100]);
@@ -108,6 +112,8 @@ impl Generator {
             out.extend(kind.to_be_bytes());
             out.extend(tag.to_be_bytes());
         }
+
+        // The EtherType and its content.
         match self.random.below(32) {
             0..14 => {
                 out.extend([0x08, 0x00]);
@@ -135,6 +141,7 @@ impl Generator {
         }
     }
 
+    /// Appends an LLC frame, from its length field on.
     fn llc(&mut self, out: &mut Vec<u8>) {
         let length = self.random.below(50);
         let stated = self.length(length);
@@ -148,7 +155,7 @@ impl Generator {
         out.truncate(start + length);
     }
 
-    /// The payload of a tunnel's datagram.
+    /// Appends the payload of a tunnel's datagram.
     fn tunnel(&mut self, out: &mut Vec<u8>, kind: &TunnelKind, depth: u8) {
         let flaw = self.random.one_in(16);
         match kind {
@@ -188,20 +195,21 @@ impl Generator {
         }
     }
 
-    /// A length that is mostly the right one.
-    fn length(&mut self, right: usize) -> u16 {
-        let right = u16::try_from(right).unwrap_or(u16::MAX);
+    /// A length field, which mostly is correct.
+    fn length(&mut self, correct: usize) -> u16 {
+        let correct = u16::try_from(correct).unwrap_or(u16::MAX);
         match self.random.below(64) {
-            0 => right.wrapping_add(1),
-            1 => right.wrapping_sub(1),
-            2 => right.wrapping_add(self.random.short() & 0x0f),
-            3 => right.wrapping_sub(self.random.short() & 0x0f),
+            0 => correct.wrapping_add(1),
+            1 => correct.wrapping_sub(1),
+            2 => correct.wrapping_add(self.random.short() & 0x0f),
+            3 => correct.wrapping_sub(self.random.short() & 0x0f),
             4 => self.random.short(),
             5 => 0,
-            _ => right,
+            _ => correct,
         }
     }
 
+    /// Appends random bytes.
     fn noise(&mut self, out: &mut Vec<u8>, count: usize) {
         for _ in 0..count.div_ceil(8) {
             out.extend(self.random.next().to_be_bytes());
@@ -209,6 +217,7 @@ impl Generator {
         out.truncate(out.len() - count.div_ceil(8) * 8 + count);
     }
 
+    /// Appends fewer than `bound` random bytes.
     fn noise_below(&mut self, out: &mut Vec<u8>, bound: usize) {
         let count = self.random.below(bound);
         self.noise(out, count);

@@ -1,57 +1,38 @@
-//! What becomes of a frame, as docs/packets.md defines it, read slowly and plainly.
+//! A second parser of frames, written from docs/packets.md alone; not shipped and not fast.
 //!
-//! [`parse`] is written from that page alone and shares nothing with the BPF parser, so that a
-//! fuzzer that compares the two finds where either departs from the page. [`Generator`] makes the
-//! frames for it. No I/O, no state: what depends on records or policy is left to the caller.
+//! [`parse`] shares no code with the BPF parser. A fuzzer compares the two with frames of [`Generator`], and so
+//! finds where one of them differs from the page. No I/O and no state: decisions that need flows, records of
+//! fragments or policy are left to the caller.
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Layer 2: tags, types, and what passes unread.
-mod ethernet;
-/// One chain of IPv6 extension headers.
-mod extension;
-/// Which part of a packet a fragment is.
-mod fragment;
-/// Frames to compare parsers on.
+/// The generator of frames to compare parsers with.
 mod generate;
-/// The kinds of ICMP and ICMPv6 messages.
-mod icmp;
-/// The packet that an ICMP error quotes.
-mod icmp_error;
-/// The IPv4 header.
-mod ipv4;
-/// The IPv6 header and what follows it.
-mod ipv6;
-/// TCP, UDP, SCTP, ICMP and the rest.
-mod layer4;
-/// What both families do once their headers are read.
-mod network;
-/// VXLAN and Geneve.
-mod tunnel;
-/// The part of a frame that a header may take.
-mod window;
+/// The parser.
+mod packet;
 
 pub use generate::{Generator, Pools};
+pub use packet::parse;
 
-/// What the configuration says about frames.
+/// The settings of the configuration about frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frames {
-    /// Whether flows of different VLANs are different flows.
+    /// Whether the VLAN is part of a flow's key.
     pub vlan_zones: bool,
     /// Whether DHCP passes without policy.
     pub dhcp: bool,
     /// Whether the topology is `bridge`.
     pub bridge: bool,
-    /// Types that pass unread.
+    /// EtherTypes that pass unread.
     pub ethertypes: Vec<u16>,
-    /// The tunnels to look into.
+    /// The tunnels whose content is read.
     pub tunnels: Vec<Tunnel>,
-    /// Prefixes of the inside; neighbours may be in one of them.
-    pub inside: Vec<IpNet>,
-    /// The subnets that the machine is in; of a bridge, any /64 may be one.
+    /// Internal prefixes; both ends of neighbour discovery may be in one of them.
+    pub internal: Vec<IpNet>,
+    /// The subnets of the machine. On a bridge, any /64 counts as one.
     pub subnets: Vec<IpNet>,
 }
 
@@ -63,88 +44,82 @@ impl Default for Frames {
             bridge: false,
             ethertypes: Vec::new(),
             tunnels: Vec::new(),
-            inside: Vec::new(),
+            internal: Vec::new(),
             subnets: Vec::new(),
         }
     }
 }
 
-/// How a tunnel wraps its frames.
+/// The encapsulation of a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TunnelKind {
-    /// RFC 7348.
+    /// VXLAN, RFC 7348.
     Vxlan,
-    /// RFC 8926.
+    /// Geneve, RFC 8926.
     Geneve,
 }
 
-/// A tunnel that ends here.
+/// A tunnel that ends on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tunnel {
-    /// How it wraps its frames.
+    /// The encapsulation.
     pub kind: TunnelKind,
-    /// The UDP port its datagrams go to.
+    /// The UDP destination port of its datagrams.
     pub port: u16,
-    /// Who may send them.
+    /// Prefixes of the permitted senders.
     pub peers: Vec<IpNet>,
 }
 
-/// What a frame is, as far as itself says it. Reasons are named as in docs/packets.md.
+/// The decision that a frame alone allows. Reasons are named as in docs/packets.md.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
-    /// It passes without policy, for this reason.
+    /// The frame passes without policy, for this reason.
     Pass(&'static str),
-    /// It is dropped, for this reason.
+    /// The frame is dropped, for this reason.
     Drop(&'static str),
-    /// Policy decides.
+    /// Policy decides about this packet.
     Packet(Packet),
 }
 
-/// What policy, flows and the records of fragments are asked about.
+/// The fields of a packet that policy, flows and records of fragments use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// The VLANs that the flow belongs to.
+    /// The zone of the flow, made of its VLAN ids.
     pub zone: u32,
-    /// The IP protocol; 0 for a later fragment over IPv6, whose first says it.
+    /// The IP protocol; 0 for a later fragment over IPv6, because only the first one contains it.
     pub protocol: u8,
-    /// Who sends it.
+    /// The sender.
     pub source: IpAddr,
-    /// Who it is for.
+    /// The receiver.
     pub destination: IpAddr,
     /// The sender's port, 0 if there is none.
     pub source_port: u16,
     /// The receiver's port, 0 if there is none.
     pub destination_port: u16,
-    /// Whether it may open a flow.
-    pub opens: bool,
-    /// Whether this is an ICMP error. Everything but the zone is then that of an answer to the
-    /// packet it quotes.
-    pub related: bool,
-    /// Which part of a packet it is.
+    /// Whether the packet may create a flow.
+    pub may_create_flow: bool,
+    /// Whether this is an ICMP error. All other fields except the zone are then those of an answer to the
+    /// quoted packet.
+    pub is_icmp_error: bool,
+    /// The part of the packet that was received.
     pub fragment: Fragment,
-    /// Is its frame (within a tunnel, that frame) for a group of stations, or for all?
-    pub for_group: bool,
+    /// Whether the innermost frame goes to a group of stations, or to all.
+    pub is_for_group: bool,
 }
 
-/// Which part of a packet was received.
+/// The part of a packet that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fragment {
-    /// All of it.
+    /// The whole packet.
     Whole,
     /// The first fragment.
     First {
-        /// How many bytes of the packet it holds.
+        /// Its number of bytes.
         bytes: u16,
     },
-    /// A fragment after the first. It has no ports.
+    /// A fragment after the first, without ports.
     Later {
-        /// Where in the packet it begins, in bytes.
+        /// Its offset in the packet, in bytes.
         offset: u16,
     },
-}
-
-/// Says what becomes of a frame as it was received, tags included.
-#[must_use]
-pub fn parse(frame: &[u8], frames: &Frames) -> Parsed {
-    ethernet::read(window::Window::of(frame), frames, network::Place::Link)
 }

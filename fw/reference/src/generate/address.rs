@@ -1,3 +1,5 @@
+//! Addresses and ports from small pools.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Generator;
@@ -8,6 +10,7 @@ pub(super) const IPV4: [Ipv4Addr; 4] = [
     Ipv4Addr::new(10, 2, 0, 9),
     Ipv4Addr::new(10, 3, 0, 9),
 ];
+/// Special addresses, most of which no host has.
 const SPECIAL_IPV4: [Ipv4Addr; 9] = [
     Ipv4Addr::new(169, 254, 0, 9),
     Ipv4Addr::UNSPECIFIED,
@@ -39,7 +42,7 @@ const SPECIAL_IPV6: [Ipv6Addr; 11] = [
     Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0xa),
 ];
 const PORTS: [u16; 10] = [80, 81, 53, 67, 68, 546, 547, 4789, 6081, 40000];
-/// Source and destination of DHCP, and nearly.
+/// Source and destination ports of DHCP, and a pair that is not DHCP.
 const DHCP: [(u16, u16); 5] = [(67, 68), (68, 67), (546, 547), (547, 546), (67, 67)];
 
 impl Generator {
@@ -61,7 +64,7 @@ impl Generator {
         }
     }
 
-    /// The addresses that MLD comes from.
+    /// A source of MLD messages.
     pub(super) fn listener_address(&mut self) -> Ipv6Addr {
         self.random
             .pick(&[SPECIAL_IPV6[0], SPECIAL_IPV6[5], SPECIAL_IPV6[6]])

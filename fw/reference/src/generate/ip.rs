@@ -1,9 +1,11 @@
+//! IPv4, IPv6 and their fragments.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Generator;
 use super::layer4::Content;
 
-/// A place in a packet, and whether there is more.
+/// The fragment fields of a packet: an offset, and whether more fragments follow.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     /// In units of 8 bytes.
@@ -37,6 +39,7 @@ impl Generator {
             | u16::from(cut.more) << 13
             | self.random.pick(&[0x0000, 0x4000, 0x0000, 0x8000]);
 
+        // The header.
         let start = out.len();
         out.extend([0x45, 0, 0, 0]);
         let identification = self.identification();
@@ -55,6 +58,8 @@ impl Generator {
             1 => out[start] = 0x40 | self.random.byte() & 0x0f,
             _ => {}
         }
+
+        // Layer 4, and the length.
         self.body(out, &content, cut, depth, destination.into());
         let total = self.length(out.len() - start);
         out[start + 2..start + 4].copy_from_slice(&total.to_be_bytes());
@@ -72,6 +77,7 @@ impl Generator {
             destination = self.ipv6_address();
         }
 
+        // The header.
         let start = out.len();
         out.extend([0x60, 0, 0, 0, 0, 0, 0, self.hops(&content)]);
         out.extend(source.octets());
@@ -79,8 +85,10 @@ impl Generator {
         if self.random.one_in(128) {
             out[start] = self.random.byte();
         }
+
+        // The extension headers.
         let headers = self.headers();
-        // Where to write what comes next.
+        // The offset of the field that names the next header.
         let mut next = start + 6;
         let mut cut = WHOLE;
         for header in headers {
@@ -98,13 +106,15 @@ impl Generator {
                 break;
             }
         }
+
+        // Layer 4, and the length.
         out[next] = content.protocol();
         self.body(out, &content, cut, depth, destination.into());
         let length = self.length(out.len() - start - 40);
         out[start + 4..start + 6].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// Layer 4, or the part of it that a fragment has.
+    /// Appends layer 4, or the part of it in a fragment.
     fn body(
         &mut self,
         out: &mut Vec<u8>,
@@ -121,7 +131,7 @@ impl Generator {
             self.layer4(out, content, depth, destination);
             if cut.more {
                 let length = match self.random.below(4) {
-                    // Too little for most.
+                    // Too short for most headers.
                     0 => self.random.below(5) * 8,
                     _ => (out.len() - start).next_multiple_of(8),
                 };
@@ -129,12 +139,13 @@ impl Generator {
             }
         }
         if (cut.offset > 0 || cut.more) && self.random.one_in(8) {
-            // No multiple of 8, or none at all.
+            // A length that is no multiple of 8, or 0.
             let length = self.random.below(out.len() - start + 1);
             out.truncate(start + length);
         }
     }
 
+    /// The fields of a fragment.
     fn cut(&mut self) -> Cut {
         let offset = match self.random.below(8) {
             0..4 => 0,
@@ -148,7 +159,7 @@ impl Generator {
         }
     }
 
-    /// Few, so that fragments meet.
+    /// One of a few, so that fragments share a packet.
     fn identification(&mut self) -> u16 {
         self.random.below(4) as u16
     }
@@ -160,6 +171,7 @@ impl Generator {
         content.hops()
     }
 
+    /// Appends IPv4 options.
     fn options(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
         for _ in 0..self.random.below(4) {
@@ -202,9 +214,10 @@ impl Generator {
             .collect()
     }
 
+    /// Appends an extension header.
     fn header(&mut self, out: &mut Vec<u8>, kind: u8, cut: Cut) {
         let start = out.len();
-        // Enough of these that chains pass byte 512 of the frame, some of them just so.
+        // Long headers are frequent enough for chains around byte 512 of the frame.
         let units = match self.random.below(24) {
             0 => self.random.below(64),
             1 => 40 + self.random.below(20),

@@ -1,9 +1,11 @@
+//! The protocols over IP.
+
 use std::net::IpAddr;
 
 use super::{DEEPEST, Generator};
 use crate::TunnelKind;
 
-/// What an IP packet is to carry; decided first, for hop limit and addresses go with it.
+/// The protocol over IP. It is chosen first, because hop limit and addresses depend on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Content {
     Tcp,
@@ -37,7 +39,7 @@ impl Content {
         )
     }
 
-    /// The hop limit it is sent with.
+    /// The hop limit that hosts use for it.
     pub(super) fn hops(self) -> u8 {
         match self {
             Self::Icmpv6 { kind: 133..=137 } => 255,
@@ -64,7 +66,7 @@ impl Generator {
             _ => Content::Other {
                 protocol: match self.random.below(16) {
                     0 => self.random.byte(),
-                    // ICMP of the other family is a protocol like any other.
+                    // ICMP of the other family, which is an ordinary protocol.
                     1 if ipv6 => 1,
                     1 => 58,
                     _ => self.random.pick(&[2, 4, 41, 47, 50, 51, 59, 112, 135]),
@@ -91,7 +93,7 @@ impl Generator {
         }
     }
 
-    /// Writes it, with a payload of its own.
+    /// Appends a packet of the protocol with its payload.
     pub(super) fn layer4(
         &mut self,
         out: &mut Vec<u8>,
@@ -179,7 +181,7 @@ impl Generator {
         out[start + 4..start + 6].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// One of the configured tunnels, or what they usually are.
+    /// One of the configured tunnels, or a tunnel on its standard port.
     fn tunnel_port(&mut self) -> (TunnelKind, u16) {
         if !self.frames.tunnels.is_empty() {
             let at = self.random.below(self.frames.tunnels.len());
@@ -216,6 +218,8 @@ impl Generator {
         out.extend([kind, 0, 0, 0]);
         out.extend(identifier.to_be_bytes());
         out.extend([0, 1]);
+
+        // An error quotes a packet of its receiver.
         let is_error = match destination {
             IpAddr::V4(_) => matches!(kind, 3 | 4 | 5 | 11 | 12),
             IpAddr::V6(_) => kind < 128,
@@ -230,7 +234,7 @@ impl Generator {
             IpAddr::V6(address) => self.ipv6(out, (!by_another).then_some(address), depth + 1),
         }
         if self.random.one_in(2) {
-            // Routers quote little: often the header and 8 bytes, and here also less.
+            // Routers often quote the header and 8 bytes only. Sometimes quote less.
             let length = self.random.below(out.len() - start + 1);
             let least = if destination.is_ipv4() { 28 } else { 48 };
             let length = if self.random.one_in(4) {

@@ -1,4 +1,6 @@
-/// SplitMix64: fast, and the same on every machine.
+//! Pseudo-random numbers.
+
+/// SplitMix64, which is fast and gives the same numbers on every machine.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
@@ -24,9 +26,9 @@ impl Random {
         u16::from_be_bytes([high, low])
     }
 
-    /// A number below the bound, or 0 if there is none.
+    /// A number below the bound; 0 if the bound is 0.
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        // The multiplication is quicker than a division; the high half is below the bound.
+        // The high half of the product is below the bound. A multiplication is faster than a division.
         let product = u128::from(self.next()) * bound as u128;
         (product >> 64) as usize
     }
@@ -35,7 +37,7 @@ impl Random {
         self.below(bound) == 0
     }
 
-    /// One of these, of which there is at least one.
+    /// One of these values; the slice must not be empty.
     pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }

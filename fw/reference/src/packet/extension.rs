@@ -1,25 +1,27 @@
+//! The chain of IPv6 extension headers.
+
 use etherparse::{IpNumber, Ipv6FragmentHeaderSlice};
 
-use crate::window::Window;
+use super::window::Window;
 
-const MOST: usize = 8;
-/// Where in the frame the last header may begin.
-const LAST: usize = 504;
+/// The largest number of extension headers.
+const MOST_HEADERS: usize = 8;
+/// The largest offset in the frame at which a header may begin, in bytes.
+const LAST_START: usize = 504;
 
-/// Extension headers, one after the other. When there are no more, `next` is the protocol and
-/// `rest` its packet.
+/// The extension headers in order. After the last one, `next` is the protocol and `rest` its packet.
 #[derive(Debug)]
-pub(crate) struct Chain<'a> {
-    pub(crate) next: IpNumber,
-    pub(crate) rest: Window<'a>,
+pub(super) struct Chain<'a> {
+    pub(super) next: IpNumber,
+    pub(super) rest: Window<'a>,
     count: usize,
     fragmented: bool,
 }
 
-/// A header, as far as it matters.
+/// An extension header, reduced to the fields that decide something.
 #[derive(Debug)]
-pub(crate) enum Extension {
-    /// It says nothing about the packet.
+pub(super) enum Extension {
+    /// A header without such fields.
     Skipped,
     Routing {
         kind: u8,
@@ -32,17 +34,17 @@ pub(crate) enum Extension {
     },
 }
 
-/// Why a chain cannot be read.
+/// The reason for which a chain cannot be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// A header that may not be there, or not there.
+pub(super) enum Fault {
+    /// A header in a wrong position, or one too many.
     Misplaced,
-    /// The packet ends before the header does.
+    /// A header that ends behind the packet.
     DoesNotFit,
 }
 
 impl<'a> Chain<'a> {
-    pub(crate) fn new(next: IpNumber, rest: Window<'a>) -> Self {
+    pub(super) fn new(next: IpNumber, rest: Window<'a>) -> Self {
         Self {
             next,
             rest,
@@ -51,12 +53,12 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// The next header, if there is another.
+    /// Reads the next extension header; `None` after the last one.
     ///
     /// # Errors
     ///
-    /// If there is another, and it cannot be read.
-    pub(crate) fn step(&mut self) -> Result<Option<Extension>, Fault> {
+    /// If the next header cannot be read.
+    pub(super) fn step(&mut self) -> Result<Option<Extension>, Fault> {
         let kind = self.next;
         if !matches!(
             kind,
@@ -68,29 +70,35 @@ impl<'a> Chain<'a> {
         ) {
             return Ok(None);
         }
-        if self.count == MOST
+
+        // The order of the headers, and their number.
+        if self.count == MOST_HEADERS
             || kind == IpNumber::IPV6_HEADER_HOP_BY_HOP && self.count > 0
             || kind == IpNumber::IPV6_FRAGMENTATION_HEADER && self.fragmented
         {
             return Err(Fault::Misplaced);
         }
-        // None is shorter than 8 bytes.
+        // No extension header is shorter than 8 bytes.
         if self.rest.len() < 8 {
             return Err(Fault::DoesNotFit);
         }
-        if self.rest.position() > LAST {
+        if self.rest.position() > LAST_START {
             return Err(Fault::Misplaced);
         }
         let header = self.rest.read(8).ok_or(Fault::Misplaced)?;
+
+        // The length of the header.
         let length = match kind {
             IpNumber::IPV6_FRAGMENTATION_HEADER => 8,
-            // By hand: the page takes any length that fits, etherparse does not take 0.
+            // docs/packets.md accepts any length that fits; etherparse refuses 0.
             IpNumber::AUTHENTICATION_HEADER => (usize::from(header[1]) + 2) * 4,
             _ => (usize::from(header[1]) + 1) * 8,
         };
         if self.rest.len() < length {
             return Err(Fault::DoesNotFit);
         }
+
+        // Step over the header.
         self.count += 1;
         self.next = IpNumber(header[0]);
         self.rest = self.rest.after(length);

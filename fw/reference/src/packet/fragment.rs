@@ -1,21 +1,24 @@
+//! The part of a packet that a fragment holds.
+
 use crate::Fragment;
 
-const PACKET: usize = 65_535;
+/// The largest size of an IP packet, in bytes.
+const LARGEST_PACKET: usize = 65_535;
 
-/// What the fields of a fragment say, both in bytes; `before` are bytes that count for the size of
-/// the packet but are no part of the fragment.
+/// Classifies a fragment of `bytes` bytes at `offset` bytes. `before` are the bytes of the header that count
+/// for the size of the packet.
 ///
 /// # Errors
 ///
-/// With the reason of a fragment that no packet can have.
-pub(crate) fn classify(
+/// The reason of the drop, if no packet can have such a fragment.
+pub(super) fn classify(
     offset: u16,
     more: bool,
     bytes: usize,
     before: usize,
 ) -> Result<Fragment, &'static str> {
     let end = before + usize::from(offset) + bytes;
-    if bytes == 0 || more && !bytes.is_multiple_of(8) || end > PACKET {
+    if bytes == 0 || more && !bytes.is_multiple_of(8) || end > LARGEST_PACKET {
         return Err("fragment");
     }
     if offset > 0 {

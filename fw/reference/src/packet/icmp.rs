@@ -1,20 +1,22 @@
-/// What a message is for.
+//! Kinds of ICMP and ICMPv6 messages.
+
+/// The kind of an ICMP or ICMPv6 message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Message {
+pub(super) enum Message {
     EchoRequest,
     EchoReply,
-    /// It quotes the packet that it is about.
+    /// An error, which quotes the packet that caused it.
     Error,
     /// Router and neighbour discovery, and redirects.
     Neighbour,
-    /// MLD.
+    /// Multicast listener discovery (MLD).
     Listener,
     Other,
 }
 
 impl Message {
-    /// What the type of an ICMP or ICMPv6 message says.
-    pub(crate) fn of(kind: u8, ipv6: bool) -> Self {
+    /// The kind that belongs to the type of a message.
+    pub(super) fn of(kind: u8, ipv6: bool) -> Self {
         match (ipv6, kind) {
             (false, 8) | (true, 128) => Self::EchoRequest,
             (false, 0) | (true, 129) => Self::EchoReply,
@@ -25,8 +27,8 @@ impl Message {
         }
     }
 
-    /// The source and destination port: the side that asks has the identifier, of bytes 4 and 5.
-    pub(crate) fn ports(self, header: &[u8]) -> (u16, u16) {
+    /// The source and destination port. The identifier, in bytes 4 and 5, is the port of the requesting side.
+    pub(super) fn ports(self, header: &[u8]) -> (u16, u16) {
         let identifier = u16::from_be_bytes([header[4], header[5]]);
         match self {
             Self::EchoRequest => (identifier, 0),

@@ -1,25 +1,27 @@
+//! The packet that an ICMP error quotes.
+
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice};
 
-use crate::extension::{Chain, Extension};
-use crate::icmp::Message;
-use crate::ipv6::is_mapped;
-use crate::window::Window;
+use super::extension::{Chain, Extension};
+use super::icmp::Message;
+use super::ipv6::is_mapped;
+use super::window::Window;
 
-/// The packet that an error is about, as it was sent.
+/// The quoted packet, as its sender sent it.
 #[derive(Debug)]
-pub(crate) struct Quoted {
-    pub(crate) protocol: IpNumber,
-    pub(crate) source: IpAddr,
-    pub(crate) destination: IpAddr,
-    pub(crate) source_port: u16,
-    pub(crate) destination_port: u16,
+pub(super) struct Quoted {
+    pub(super) protocol: IpNumber,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) source_port: u16,
+    pub(super) destination_port: u16,
 }
 
-/// Reads the quoted packet of an error to `destination`. None if that is no packet it sent, or
-/// none that can be told.
-pub(crate) fn read(quote: Window<'_>, destination: IpAddr) -> Option<Quoted> {
+/// Reads the quoted packet of an error to `destination`. Returns `None` if `destination` has not sent the
+/// packet, or if the packet cannot be read.
+pub(super) fn read(quote: Window<'_>, destination: IpAddr) -> Option<Quoted> {
     let (protocol, from, to, payload) = match destination {
         IpAddr::V4(_) => ipv4(quote)?,
         IpAddr::V6(_) => ipv6(quote)?,
@@ -37,6 +39,7 @@ pub(crate) fn read(quote: Window<'_>, destination: IpAddr) -> Option<Quoted> {
     })
 }
 
+/// Protocol, source, destination and payload of the quoted packet.
 type Header<'a> = (IpNumber, IpAddr, IpAddr, Window<'a>);
 
 fn ipv4(quote: Window<'_>) -> Option<Header<'_>> {

@@ -1,25 +1,28 @@
+//! The IPv4 header and its options.
+
 use std::net::Ipv4Addr;
 
 use etherparse::Ipv4HeaderSlice;
 use etherparse::err::ipv4::HeaderSliceError;
 
-use crate::network::{self, Delivery, Ip, Place};
-use crate::window::Window;
-use crate::{Fragment, Frames, Parsed, fragment};
+use super::fragment;
+use super::network::{self, Carrier, Delivery, Ip};
+use super::window::Window;
+use crate::{Fragment, Frames, Parsed};
 
-/// The bytes of a header without options.
+/// The length of a header without options, in bytes.
 const FIXED: usize = 20;
 
-/// Reads an IPv4 packet, and what follows it.
-pub(crate) fn read(
+/// Reads an IPv4 packet and its payload.
+pub(super) fn read(
     packet: Window<'_>,
     delivery: Delivery,
     zone: u32,
     frames: &Frames,
-    place: Place,
+    carrier: Carrier,
 ) -> Parsed {
     match header(packet, delivery) {
-        Ok(ip) => network::read(&ip, zone, frames, place),
+        Ok(ip) => network::read(&ip, zone, frames, carrier),
         Err(reason) => Parsed::Drop(reason),
     }
 }
@@ -28,7 +31,7 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
     packet.read(FIXED).ok_or("ip-truncated")?;
     let header = Ipv4HeaderSlice::from_slice(packet.bytes()).map_err(|error| match error {
         HeaderSliceError::Content(_) => "ip-header",
-        // Options that are beyond the frame: the total length is, too, or ends within them.
+        // The options end behind the frame. Then the total length does, too, or ends within the options.
         HeaderSliceError::Len(_) => "ip-length",
     })?;
     let length = header.slice().len();
@@ -40,7 +43,7 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
     if is_martian(source, destination) {
         return Err("martian");
     }
-    if !delivery.suits(destination.into()) {
+    if !delivery.may_carry(destination.into()) {
         return Err("group-mac");
     }
     options(packet, length)?;
@@ -64,20 +67,26 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
     })
 }
 
+/// Whether an address of the packet is one that no host can use.
 fn is_martian(source: Ipv4Addr, destination: Ipv4Addr) -> bool {
-    let nowhere = |address: Ipv4Addr| address.octets()[0] == 0;
-    nowhere(source) && !source.is_unspecified()
+    let is_this_network = |address: Ipv4Addr| address.octets()[0] == 0;
+    is_this_network(source) && !source.is_unspecified()
         || source.is_loopback()
         || source.is_multicast()
         || source.is_broadcast()
-        || nowhere(destination)
+        || is_this_network(destination)
         || destination.is_loopback()
         || source == destination
 }
 
+/// Walks the options.
+///
+/// # Errors
+///
+/// The reason of the drop, if an option is invalid or a source route.
 fn options(packet: Window<'_>, header: usize) -> Result<(), &'static str> {
     let byte = |at: usize| {
-        // Only in a tunnel can options lie beyond what is read of the frame.
+        // Only in a tunnel can options lie behind the part of the frame that is read.
         packet
             .read(at + 1)
             .map(|bytes| bytes[at])

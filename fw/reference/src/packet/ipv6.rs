@@ -1,37 +1,40 @@
+//! The IPv6 header and its extension headers.
+
 use std::net::Ipv6Addr;
 
 use etherparse::{IpNumber, Ipv6HeaderSlice};
 
-use crate::extension::{Chain, Extension, Fault};
-use crate::network::{self, Delivery, Ip, Place};
-use crate::window::Window;
-use crate::{Fragment, Frames, Parsed, fragment};
+use super::extension::{Chain, Extension, Fault};
+use super::fragment;
+use super::network::{self, Carrier, Delivery, Ip};
+use super::window::Window;
+use crate::{Fragment, Frames, Parsed};
 
-/// The bytes of the header, without extensions.
+/// The length of the header without extension headers, in bytes.
 const FIXED: usize = 40;
 
-/// Reads an IPv6 packet, and what follows it.
-pub(crate) fn read(
+/// Reads an IPv6 packet and its payload.
+pub(super) fn read(
     packet: Window<'_>,
     delivery: Delivery,
     zone: u32,
     frames: &Frames,
-    place: Place,
+    carrier: Carrier,
 ) -> Parsed {
     match header(packet, delivery) {
-        Ok(ip) => network::read(&ip, zone, frames, place),
+        Ok(ip) => network::read(&ip, zone, frames, carrier),
         Err(reason) => Parsed::Drop(reason),
     }
 }
 
-/// Whether it stands for an IPv4 address, which would then have two names.
-pub(crate) fn is_mapped(address: Ipv6Addr) -> bool {
+/// Whether this is an IPv4-mapped address. Such an address would give an IPv4 host a second name.
+pub(super) fn is_mapped(address: Ipv6Addr) -> bool {
     address.to_ipv4_mapped().is_some()
 }
 
 fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str> {
     let bytes = packet.read(FIXED).ok_or("ip-truncated")?;
-    // The length is checked, what is left is the version.
+    // The length is checked, so that only the version can be wrong.
     let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| "ip-header")?;
     let length = usize::from(header.payload_length());
     if FIXED + length > packet.len() {
@@ -41,7 +44,7 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
     if is_martian(source, destination) {
         return Err("martian");
     }
-    if !delivery.suits(destination.into()) {
+    if !delivery.may_carry(destination.into()) {
         return Err("group-mac");
     }
     let (protocol, fragment, payload) = extensions(Chain::new(
@@ -59,15 +62,21 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
     })
 }
 
+/// Whether an address of the packet is one that no host can use.
 fn is_martian(source: Ipv6Addr, destination: Ipv6Addr) -> bool {
-    let nobody = |address: Ipv6Addr| address.is_loopback() || is_mapped(address);
+    let is_no_host = |address: Ipv6Addr| address.is_loopback() || is_mapped(address);
     source.is_multicast()
-        || nobody(source)
-        || nobody(destination)
+        || is_no_host(source)
+        || is_no_host(destination)
         || destination.is_unspecified()
         || source == destination
 }
 
+/// Walks the extension headers; returns the protocol, the fragment and the payload.
+///
+/// # Errors
+///
+/// The reason of the drop.
 fn extensions(mut chain: Chain<'_>) -> Result<(IpNumber, Fragment, Window<'_>), &'static str> {
     let mut fragment = Fragment::Whole;
     loop {
@@ -95,7 +104,7 @@ fn extensions(mut chain: Chain<'_>) -> Result<(IpNumber, Fragment, Window<'_>), 
             Some(Extension::Fragment { offset, more }) => {
                 fragment = fragment::classify(offset, more, chain.rest.len(), 0)?;
                 if let Fragment::Later { .. } = fragment {
-                    // What follows is the middle of something; only the first says of what.
+                    // Only the first fragment has the protocol.
                     return Ok((IpNumber(0), fragment, chain.rest));
                 }
             }

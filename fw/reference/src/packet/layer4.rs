@@ -1,11 +1,13 @@
+//! TCP, UDP, SCTP, ICMP and other protocols over IP.
+
 use std::net::{IpAddr, Ipv6Addr};
 
 use etherparse::err::tcp::HeaderSliceError;
 use etherparse::{IpNumber, TcpHeaderSlice, UdpHeaderSlice};
 
-use crate::icmp::Message;
-use crate::icmp_error::{self, Quoted};
-use crate::network::Ip;
+use super::icmp::Message;
+use super::icmp_error::{self, Quoted};
+use super::network::Ip;
 use crate::{Fragment, Frames};
 use ipnet::IpNet;
 
@@ -14,9 +16,10 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 const URG: u8 = 0x20;
-/// The flags that say what a segment is for; PSH, ECE and CWR go with any.
-const MEANING: u8 = FIN | SYN | RST | ACK | URG;
-const SENT: [u8; 9] = [
+/// The flags that decide the purpose of a segment. PSH, ECE and CWR may accompany any of them.
+const PURPOSE: u8 = FIN | SYN | RST | ACK | URG;
+/// The combinations of these flags that a TCP implementation sends.
+const VALID: [u8; 9] = [
     SYN,
     SYN | URG,
     SYN | ACK,
@@ -32,27 +35,27 @@ const SCTP_INIT: u8 = 1;
 const SCTP_HEARTBEAT: u8 = 4;
 const SCTP_ASCONF: u8 = 0xc1;
 
-/// What layer 4 says about a packet.
+/// The result of reading layer 4.
 #[derive(Debug)]
-pub(crate) enum Layer4 {
-    /// It passes without policy, for this reason.
+pub(super) enum Layer4 {
+    /// The packet passes without policy, for this reason.
     Pass(&'static str),
-    /// It belongs to a flow of these ports.
+    /// The packet belongs to a flow with these ports.
     Flow {
         source_port: u16,
         destination_port: u16,
-        opens: bool,
+        may_create_flow: bool,
     },
-    /// It is an error about this packet.
-    Related(Quoted),
+    /// The packet is an ICMP error about this packet.
+    IcmpError(Quoted),
 }
 
 /// Reads layer 4 of a packet that is whole or the first fragment.
 ///
 /// # Errors
 ///
-/// With the reason of the drop.
-pub(crate) fn read(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
+/// The reason of the drop.
+pub(super) fn read(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
     match (ip.protocol, ip.is_ipv6()) {
         (IpNumber::TCP, _) => tcp(ip),
         (IpNumber::UDP, _) => udp(ip, frames),
@@ -62,13 +65,13 @@ pub(crate) fn read(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str>
         _ => Ok(Layer4::Flow {
             source_port: 0,
             destination_port: 0,
-            opens: true,
+            may_create_flow: true,
         }),
     }
 }
 
-/// The first bytes of layer 4.
-fn head<'a>(ip: &Ip<'a>, count: usize) -> Result<&'a [u8], &'static str> {
+/// Reads the first bytes of layer 4.
+fn read_header<'a>(ip: &Ip<'a>, count: usize) -> Result<&'a [u8], &'static str> {
     if ip.payload.len() < count && !ip.is_whole() {
         return Err("fragment-tiny");
     }
@@ -76,24 +79,24 @@ fn head<'a>(ip: &Ip<'a>, count: usize) -> Result<&'a [u8], &'static str> {
 }
 
 fn tcp(ip: &Ip<'_>) -> Result<Layer4, &'static str> {
-    let fixed = head(ip, 20)?;
+    let fixed = read_header(ip, 20)?;
     let header = TcpHeaderSlice::from_slice(ip.payload.bytes()).map_err(|error| match error {
         HeaderSliceError::Len(_) if !ip.is_whole() => "fragment-tiny",
         HeaderSliceError::Len(_) | HeaderSliceError::Content(_) => "l4-header",
     })?;
-    let flags = fixed[13] & MEANING;
-    if !SENT.contains(&flags) {
+    let flags = fixed[13] & PURPOSE;
+    if !VALID.contains(&flags) {
         return Err("tcp-flags");
     }
     Ok(Layer4::Flow {
         source_port: header.source_port(),
         destination_port: header.destination_port(),
-        opens: flags & (SYN | ACK | RST | FIN) == SYN,
+        may_create_flow: flags & (SYN | ACK | RST | FIN) == SYN,
     })
 }
 
 fn udp(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
-    let header = UdpHeaderSlice::from_slice(head(ip, 8)?).map_err(|_| "l4-truncated")?;
+    let header = UdpHeaderSlice::from_slice(read_header(ip, 8)?).map_err(|_| "l4-truncated")?;
     let length = usize::from(header.length());
     // A fragment states the length of the whole datagram.
     if length < 8 || ip.is_whole() && length > ip.payload.len() {
@@ -106,7 +109,7 @@ fn udp(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
     Ok(Layer4::Flow {
         source_port,
         destination_port,
-        opens: true,
+        may_create_flow: true,
     })
 }
 
@@ -136,38 +139,38 @@ fn is_dhcp(ip: &Ip<'_>, source_port: u16, destination_port: u16) -> bool {
 }
 
 fn sctp(ip: &Ip<'_>) -> Result<Layer4, &'static str> {
-    let header = head(ip, 16)?;
-    let opens = [SCTP_INIT, SCTP_HEARTBEAT, SCTP_ASCONF].contains(&header[12]);
+    let header = read_header(ip, 16)?;
+    let may_create_flow = [SCTP_INIT, SCTP_HEARTBEAT, SCTP_ASCONF].contains(&header[12]);
     let has_tag = header[4..8] != [0; 4];
     if header[12] == SCTP_INIT {
-        head(ip, 32)?;
+        read_header(ip, 32)?;
     }
-    // The tag of an INIT is inside of it; whatever else opens knows that of its receiver.
-    if opens && has_tag == (header[12] == SCTP_INIT) {
+    // The tag of an INIT is inside of it; whatever else may_create_flow knows that of its receiver.
+    if may_create_flow && has_tag == (header[12] == SCTP_INIT) {
         return Err("l4-header");
     }
     Ok(Layer4::Flow {
         source_port: u16::from_be_bytes([header[0], header[1]]),
         destination_port: u16::from_be_bytes([header[2], header[3]]),
-        opens,
+        may_create_flow,
     })
 }
 
 fn icmp(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
-    let header = head(ip, 8)?;
+    let header = read_header(ip, 8)?;
     let message = Message::of(header[0], ip.is_ipv6());
     match message {
         Message::Error if !ip.is_whole() => return Err("fragment"),
         Message::Error => {
             return icmp_error::read(ip.payload.after(8), ip.destination)
-                .map(Layer4::Related)
+                .map(Layer4::IcmpError)
                 .ok_or("icmp-error-payload");
         }
         Message::Neighbour if ip.hops != 255 => return Err("nd-hop-limit"),
         Message::Neighbour if matches!(ip.fragment, Fragment::First { .. }) => {
             return Err("fragment");
         }
-        Message::Neighbour if stays_on_the_link(ip, header[0], frames) => {
+        Message::Neighbour if is_nd_of_the_link(ip, header[0], frames) => {
             return Ok(Layer4::Pass("nd"));
         }
         Message::Neighbour => return Err("nd-scope"),
@@ -180,7 +183,7 @@ fn icmp(ip: &Ip<'_>, frames: &Frames) -> Result<Layer4, &'static str> {
     Ok(Layer4::Flow {
         source_port,
         destination_port,
-        opens: message != Message::EchoReply,
+        may_create_flow: message != Message::EchoReply,
     })
 }
 
@@ -188,8 +191,8 @@ fn is_igmp_of_the_link(ip: &Ip<'_>) -> bool {
     ip.destination.is_multicast() && ip.hops == 1 && ip.is_whole()
 }
 
-/// Does neighbour discovery of this type go where only the link sees it?
-fn stays_on_the_link(ip: &Ip<'_>, kind: u8, frames: &Frames) -> bool {
+/// Whether the addresses keep a neighbour discovery message of this type on the link.
+fn is_nd_of_the_link(ip: &Ip<'_>, kind: u8, frames: &Frames) -> bool {
     const ROUTER_SOLICITATION: u8 = 133;
     const ROUTER_ADVERTISEMENT: u8 = 134;
     const REDIRECT: u8 = 137;
@@ -201,7 +204,7 @@ fn stays_on_the_link(ip: &Ip<'_>, kind: u8, frames: &Frames) -> bool {
     let both = |net: &IpNet| net.contains(&ip.source) && net.contains(&ip.destination);
     let same_subnet = source.segments()[..4] == destination.segments()[..4]
         && (frames.bridge || frames.subnets.iter().any(both));
-    let same_prefix = || frames.inside.iter().any(both);
+    let same_prefix = || frames.internal.iter().any(both);
     match kind {
         ROUTER_SOLICITATION => to_link,
         ROUTER_ADVERTISEMENT | REDIRECT => from_link && to_link,

@@ -1,21 +1,24 @@
+//! VXLAN and Geneve: the frame or packet inside a datagram.
+
 use etherparse::EtherType;
 
-use crate::network::{Delivery, Ip, Place};
-use crate::window::Window;
-use crate::{Frames, Parsed, Tunnel, TunnelKind, ethernet, ipv4, ipv6};
+use super::network::{Carrier, Delivery, Ip};
+use super::window::Window;
+use super::{ethernet, ipv4, ipv6};
+use crate::{Frames, Parsed, Tunnel, TunnelKind};
 
 const UDP_HEADER: usize = 8;
 const ETHERNET: EtherType = EtherType(0x6558);
 
-/// Reads what a tunnel's datagram carries.
-pub(crate) fn read(tunnel: &Tunnel, ip: &Ip<'_>, frames: &Frames) -> Parsed {
+/// Reads the frame or packet in a tunnel's datagram.
+pub(super) fn read(tunnel: &Tunnel, ip: &Ip<'_>, frames: &Frames) -> Parsed {
     if !ip.is_whole() {
         return Parsed::Drop("fragment");
     }
     if !tunnel.peers.iter().any(|peer| peer.contains(&ip.source)) {
         return Parsed::Drop("tunnel-peer");
     }
-    // Layer 4 has seen to it that the UDP length is within the packet.
+    // Layer 4 has checked that the UDP length is within the packet.
     let inner = ip.payload.read(UDP_HEADER).and_then(|header| {
         let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
         let datagram = ip.payload.first(length).after(UDP_HEADER);
@@ -24,15 +27,15 @@ pub(crate) fn read(tunnel: &Tunnel, ip: &Ip<'_>, frames: &Frames) -> Parsed {
             TunnelKind::Geneve => geneve(datagram),
         }
     });
-    // A packet without a frame has no tags, and the outer frame's are not its own.
+    // A packet without a frame has no tags; those of the outer frame do not apply.
     let zone = 0;
     match inner {
-        Some((ETHERNET, frame)) => ethernet::read(frame, frames, Place::Tunnel),
+        Some((ETHERNET, frame)) => ethernet::read(frame, frames, Carrier::Tunnel),
         Some((EtherType::IPV4, packet)) => {
-            ipv4::read(packet, Delivery::None, zone, frames, Place::Tunnel)
+            ipv4::read(packet, Delivery::None, zone, frames, Carrier::Tunnel)
         }
         Some((EtherType::IPV6, packet)) => {
-            ipv6::read(packet, Delivery::None, zone, frames, Place::Tunnel)
+            ipv6::read(packet, Delivery::None, zone, frames, Carrier::Tunnel)
         }
         _ => Parsed::Drop("tunnel-header"),
     }

@@ -1,16 +1,20 @@
-/// How much of the outermost frame is ever read. What lies beyond has a length but no content.
-const READ: usize = 512;
+//! A part of the outermost frame.
 
-/// A part of the outermost frame that knows where in the frame it is.
+/// The length of the part of the outermost frame that is read, in bytes. Bytes behind it count for lengths
+/// only.
+const READABLE: usize = 512;
+
+/// A part of the outermost frame, with its position in the frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window<'a> {
+pub(super) struct Window<'a> {
     frame: &'a [u8],
     start: usize,
     end: usize,
 }
 
 impl<'a> Window<'a> {
-    pub(crate) fn of(frame: &'a [u8]) -> Self {
+    /// The whole frame.
+    pub(super) fn of(frame: &'a [u8]) -> Self {
         Self {
             frame,
             start: 0,
@@ -18,36 +22,37 @@ impl<'a> Window<'a> {
         }
     }
 
-    pub(crate) fn len(self) -> usize {
+    /// The length in bytes.
+    pub(super) fn len(self) -> usize {
         self.end - self.start
     }
 
-    /// Where in the outermost frame it begins.
-    pub(crate) fn position(self) -> usize {
+    /// The offset of its first byte in the outermost frame.
+    pub(super) fn position(self) -> usize {
         self.start
     }
 
-    /// Its first bytes, if it has as many and they are within what is read of a frame.
-    pub(crate) fn read(self, count: usize) -> Option<&'a [u8]> {
-        (count <= self.len() && self.start + count <= READ)
+    /// The first `count` bytes, if the part has them and they are readable.
+    pub(super) fn read(self, count: usize) -> Option<&'a [u8]> {
+        (count <= self.len() && self.start + count <= READABLE)
             .then(|| &self.frame[self.start..self.start + count])
     }
 
-    /// All its bytes, read or not: for lengths only.
-    pub(crate) fn bytes(self) -> &'a [u8] {
+    /// All bytes, readable or not. Use them for lengths only.
+    pub(super) fn bytes(self) -> &'a [u8] {
         &self.frame[self.start..self.end]
     }
 
-    /// What follows its first bytes.
-    pub(crate) fn after(self, count: usize) -> Self {
+    /// The part after the first `count` bytes.
+    pub(super) fn after(self, count: usize) -> Self {
         Self {
             start: self.end.min(self.start + count),
             ..self
         }
     }
 
-    /// Its first bytes, or all if there are fewer.
-    pub(crate) fn first(self, count: usize) -> Self {
+    /// The part of the first `count` bytes, or all if there are fewer.
+    pub(super) fn first(self, count: usize) -> Self {
         Self {
             end: self.end.min(self.start + count),
             ..self
