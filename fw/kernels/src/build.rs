@@ -1,3 +1,5 @@
+//! The programs that guests run, linked statically.
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -6,14 +8,14 @@ use serde_json::Value;
 
 use crate::scope::Scope;
 
-/// Executables for the guest, by the name they are asked for.
+/// Executables for the guest, by name.
 #[derive(Debug)]
 pub(crate) struct Programs {
     list: Vec<(String, PathBuf)>,
 }
 
 impl Programs {
-    /// Where a program is; in the guest as on the host.
+    /// The path of a program, which is the same in the guest and on the host.
     pub(crate) fn path(&self, name: &str) -> Result<&PathBuf> {
         let found = self.list.iter().find(|(known, _)| known == name);
         found
@@ -21,6 +23,7 @@ impl Programs {
             .with_context(|| format!("cargo built no {name}"))
     }
 
+    /// The paths of all programs.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.list.iter().map(|(_, path)| path)
     }
@@ -28,18 +31,18 @@ impl Programs {
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What guests run of each package.
+/// The packages, binaries and tests that guests run.
 const PACKAGES: [&str; 4] = ["bailey-datapath", "bailey", "bailey-nic", "bailey-guest"];
 const BINARIES: [&str; 2] = ["bailey", "bailey-guest"];
 const TESTS: [&str; 14] = [
-    // Of the datapath.
+    // The datapath.
     "fixtures",
     "packets",
     "safety",
     "flood",
     "rate_limit",
     "parse_fuzz",
-    // Of the daemon.
+    // The daemon.
     "real_packets",
     "bridge",
     "router",
@@ -47,12 +50,15 @@ const TESTS: [&str; 14] = [
     "stacked",
     "under_flood",
     "clsact",
-    // Of the tester of NICs.
+    // The tester of NICs.
     "links",
 ];
 
-/// Builds the tests, the binary and the guest, statically linked. In one go: what they share is built
-/// once, with the features that all of them want.
+/// Builds the tests of a scope, the binary and the guest, statically linked. One call of cargo builds shared
+/// dependencies once, with the features of all packages.
+///
+/// # Errors
+/// If cargo fails.
 pub(crate) fn programs(scope: &Scope) -> Result<Programs> {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     command.args(["build", "--profile", "test"]);
@@ -77,7 +83,7 @@ pub(crate) fn programs(scope: &Scope) -> Result<Programs> {
             "--message-format",
             "json-render-diagnostics",
         ])
-        // Symbols and line tables would treble what the guest has to unpack.
+        // Symbols and line tables would treble the size of the initramfs.
         .env("CARGO_PROFILE_TEST_DEBUG", "0")
         .env("CARGO_PROFILE_TEST_STRIP", "symbols")
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
@@ -85,7 +91,7 @@ pub(crate) fn programs(scope: &Scope) -> Result<Programs> {
     let output = command.output().context("cannot run cargo")?;
     ensure!(
         output.status.success(),
-        "cargo cannot build what the guests run"
+        "cargo cannot build the programs of the guests"
     );
     let mut list = Vec::new();
     for line in String::from_utf8(output.stdout)?.lines() {

@@ -107,17 +107,17 @@ const ALL_DRIVERS: [DriverTest; 8] = [
         "large_datagrams_come_through_in_fragments",
     ),
     driver_test(
-        "path MTU from inside",
+        "path MTU, internal sender",
         "path",
         "path_mtu_discovery_works_from_inside",
     ),
     driver_test(
-        "path MTU from outside",
+        "path MTU, external sender",
         "path",
         "path_mtu_discovery_works_from_outside",
     ),
     driver_test(
-        "AF_XDP tester: all whole, in order",
+        "AF_XDP tester: frames intact, in order",
         "links",
         "a_cable_brings_everything_back_whole_and_in_order",
     ),
@@ -245,10 +245,10 @@ impl Planner<'_> {
         let mut checks = Vec::new();
         // First: after a lab, a NIC takes a while to return to the first namespace.
         if let Some(driver) = driver
-            && self.includes(name, "AF_XDP zero-copy, told")
+            && self.includes(name, "AF_XDP zero-copy capability")
         {
             let arguments = ["nic", &driver.mac(0)];
-            checks.push(measure(name, "AF_XDP zero-copy, told", &arguments, 20));
+            checks.push(measure(name, "AF_XDP zero-copy capability", &arguments, 20));
         }
         let own: &[DriverTest] = match driver {
             Some(_) => &NICS_ONLY,

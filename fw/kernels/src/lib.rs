@@ -1,6 +1,5 @@
-//! The tests on other kernels and drivers. [`plan`] is what host and guest tell each other; the host
-//! (`bailey-kernels`) builds an initramfs, boots it under qemu and writes the matrix; the guest
-//! (`bailey-guest`) is its `/init`.
+//! The tests on other kernels and drivers; not shipped. The host (`bailey-kernels`) builds an initramfs, boots it
+//! under qemu and writes the matrix. The guest (`bailey-guest`) is its `/init`. Both share [`plan`].
 
-/// What the guest is to do, and what became of it.
+/// The messages between host and guest: plans and outcomes.
 pub mod plan;

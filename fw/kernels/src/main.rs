@@ -8,12 +8,18 @@ use anyhow::{Result, bail};
 use record::Record;
 use scope::Scope;
 
+/// cpio archives.
+mod archive;
 /// The programs that guests run, linked statically.
 mod build;
 /// The checks of the matrix, and the plan of each machine.
 mod checks;
-/// The initramfs of a guest.
+/// The console of a guest.
+mod console;
+/// The kernels in the cache, and the initramfs of a guest.
 mod image;
+/// Kernel modules and their loading order.
+mod modules;
 /// The NICs that qemu emulates.
 mod nic;
 /// The purposes of virtual machines.

@@ -1,28 +1,30 @@
+//! The messages between host and guest.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a guest is to do: one process after the other.
+/// The work of a guest: checks, each a process, one after the other.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Plan {
-    /// Modules to load, in this order; paths in the guest.
+    /// Paths of the modules in the guest, in loading order.
     pub modules: Vec<String>,
     /// The checks.
     pub checks: Vec<Check>,
 }
 
-/// One cell of the matrix.
+/// One cell of the matrix, to be run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Check {
-    /// The column: `veth`, `virtio_net`, `igb`, or `kernel` for what has no driver.
+    /// The driver: `veth`, `virtio_net`, `igb`, or `kernel` for checks without a driver.
     pub driver: String,
-    /// The row.
+    /// The feature that is checked.
     pub feature: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Its environment.
+    /// The environment of the program.
     pub environment: BTreeMap<String, String>,
-    /// It is killed after so many seconds.
+    /// The timeout, after which the program is killed.
     pub seconds: u64,
 }
 
@@ -38,24 +40,24 @@ pub fn check_name(driver: &str, feature: &str) -> String {
     format!("{driver}: {feature}")
 }
 
-/// What became of a check: a line that begins with [`MARK`].
+/// The outcome of a check; on the console, JSON after [`MARK`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// As in [`Check`].
     pub driver: String,
     /// As in [`Check`].
     pub feature: String,
-    /// Did it exit with 0?
+    /// Whether the program ran a test and exited with 0.
     pub passed: bool,
-    /// How long it took.
+    /// The duration.
     pub seconds: f64,
-    /// The last lines that it wrote, if it failed.
+    /// The end of the output, if the check failed.
     pub output: String,
-    /// Lines `name=value` that it wrote to be recorded.
+    /// Values to record, written by the program as lines `name=value` after [`VALUE`].
     pub values: BTreeMap<String, String>,
 }
 
-/// Begins a line on the guest's console that is meant for the host.
+/// Precedes messages to the host on the console of the guest.
 pub const MARK: &str = "@@bailey ";
-/// Begins a line of a check that is to be recorded.
+/// Precedes values to record in the output of a check.
 pub const VALUE: &str = "@@value ";

@@ -1,22 +1,23 @@
-use std::io::{BufRead, BufReader};
+//! A virtual machine, from boot to power-off.
+
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bailey_kernels::plan::{Check, MARK, Outcome, Plan};
+use bailey_kernels::plan::{Outcome, Plan};
 
 use crate::image::Kernel;
 use crate::nic::{DRIVERS, Driver};
 use crate::purpose::Purpose;
 
-/// Boot and power-off, beside the checks themselves.
-const BOOT: Duration = Duration::from_secs(120);
-
-/// Boots a kernel and does what is planned.
+/// Boots a kernel and runs the checks of a plan. Boots again if qemu crashes, and continues with the check
+/// in which it did.
+///
+/// # Errors
+/// If qemu cannot be started or crashes too often, or if the guest hangs.
 pub(crate) fn run(
     kernel: &Kernel,
     purpose: Purpose,
@@ -34,6 +35,8 @@ pub(crate) fn run(
     }
     // Instruction counts do not depend on time; tests have timeouts.
     let niceness = if counts { "19" } else { "0" };
+
+    // Boot until all checks have an outcome.
     let mut outcomes = Vec::new();
     let mut rest = plan;
     for boots in 1.. {
@@ -45,14 +48,14 @@ pub(crate) fn run(
         };
         let check = rest.checks.first();
         let check = check.map_or("", |check| check.feature.as_str());
-        // That is a fault of the emulator's: a guest that panics ends it without one.
+        // A signal is a fault of the emulator: after a panic of the guest it exits normally.
         eprintln!(
             "{}: qemu ended by signal {signal} in {check:?}; {}",
             kernel.suite,
             if boots > REBOOTS {
-                "given up"
+                "giving up"
             } else {
-                "booted again, to go on there"
+                "booting again, to continue there"
             }
         );
         if boots > REBOOTS {
@@ -65,10 +68,10 @@ pub(crate) fn run(
     Ok(outcomes)
 }
 
-/// How often a machine whose emulator dies is booted again.
+/// The number of further boots after a crash of qemu.
 const REBOOTS: u32 = 2;
 
-/// What was done, and the signal that ended the emulator before it was all.
+/// Boots once. Returns the outcomes and, if qemu crashed before the end of the plan, its signal.
 fn boot(
     kernel: &Kernel,
     plan: &Plan,
@@ -76,7 +79,6 @@ fn boot(
     arguments: &[String],
     niceness: &str,
 ) -> Result<(Vec<Outcome>, Option<i32>)> {
-    // The kernel unpacks archives that follow each other.
     let whole = initramfs.with_extension("whole");
     crate::image::append_plan(initramfs, plan, &whole)?;
     let mut child = Command::new("nice")
@@ -107,11 +109,11 @@ fn boot(
         .spawn()
         .context("cannot run qemu-system-x86_64 by nice")?;
     let mut outcomes = Vec::new();
-    let result = follow(&mut child, kernel, plan, &mut outcomes);
-    // Before it is killed: it may have ended by itself, `nice` being qemu by then.
+    let result = crate::console::follow(&mut child, kernel, plan, &mut outcomes);
+    // Look for a signal before killing the process, which `nice` has replaced by qemu.
     let ended = match &result {
         Ok(()) => None,
-        Err(_) => wait_a_little(&mut child)?.and_then(|status| status.signal()),
+        Err(_) => wait_briefly(&mut child)?.and_then(|status| status.signal()),
     };
     let _ = child.kill();
     let _ = child.wait();
@@ -124,8 +126,8 @@ fn boot(
     }
 }
 
-/// A process that has closed its output ends a moment later.
-fn wait_a_little(child: &mut Child) -> Result<Option<ExitStatus>> {
+/// Waits up to 5 s for the end of a process that has closed its output.
+fn wait_briefly(child: &mut Child) -> Result<Option<ExitStatus>> {
     for _ in 0..50 {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -133,70 +135,4 @@ fn wait_a_little(child: &mut Child) -> Result<Option<ExitStatus>> {
         thread::sleep(Duration::from_millis(100));
     }
     Ok(None)
-}
-
-/// Reads the console until the guest says that it is through.
-fn follow(
-    child: &mut Child,
-    kernel: &Kernel,
-    plan: &Plan,
-    outcomes: &mut Vec<Outcome>,
-) -> Result<()> {
-    let console = BufReader::new(child.stdout.take().context("no console")?);
-    let (send, lines) = channel();
-    thread::spawn(move || {
-        for line in console.lines() {
-            // A console that carries what a driver printed may be no text.
-            let Ok(line) = line else { continue };
-            if send.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    let seconds: u64 = plan.checks.iter().map(|check| check.seconds).sum();
-    let deadline = Instant::now() + BOOT + Duration::from_secs(seconds);
-    let mut last = Vec::new();
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match lines.recv_timeout(left) {
-            Ok(line) => {
-                if let Some(told) = line.split_once(MARK).map(|(_, told)| told.trim()) {
-                    if told == "end" {
-                        return Ok(());
-                    }
-                    let outcome: Outcome =
-                        serde_json::from_str(told).context("what the guest told")?;
-                    eprintln!(
-                        "{:<9} {:<10} {:<30} {:<6} {:>5.0} s",
-                        kernel.suite,
-                        outcome.driver,
-                        outcome.feature,
-                        if outcome.passed { "ok" } else { "FAILED" },
-                        outcome.seconds
-                    );
-                    if !outcome.passed {
-                        eprintln!("{}", outcome.output);
-                    }
-                    outcomes.push(outcome);
-                } else {
-                    last.push(line);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                bail!("the guest hangs {}", where_it_is(plan, outcomes, &last))
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                bail!("the guest went away {}", where_it_is(plan, outcomes, &last));
-            }
-        }
-    }
-}
-
-fn where_it_is(plan: &Plan, outcomes: &[Outcome], console: &[String]) -> String {
-    let check: Option<&Check> = plan.checks.get(outcomes.len());
-    let check = check.map_or_else(String::new, |check| {
-        format!("{}: {}", check.driver, check.feature)
-    });
-    let tail = console[console.len().saturating_sub(20)..].join("\n");
-    format!("({check}); its console ends with\n{tail}")
 }
