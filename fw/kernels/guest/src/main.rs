@@ -1,5 +1,5 @@
-//! `/init` of the virtual machine: mounts, loads modules, runs the checks of `/plan.json` one after
-//! the other, tells the host over the console, and powers off. Called as `measure …` it is one of the
+//! `/init` of the virtual machine: mounts file systems, loads modules, runs the checks of `/plan.json` one
+//! after the other, reports to the host over the console, and powers off. Called as `measure …`, it is one of the
 //! checks itself.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
+/// Checks that record values.
 mod measure;
 
 fn main() -> ExitCode {
@@ -34,12 +35,13 @@ fn main() -> ExitCode {
     if let Err(error) = init() {
         println!("guest: {error:#}");
     }
-    // The console is slow: what was written last must get out.
+    // The console is slow: give it time for the last messages.
     sleep(Duration::from_millis(200));
     let _ = reboot(RebootMode::RB_POWER_OFF);
     ExitCode::FAILURE
 }
 
+/// Prepares the machine and runs its plan.
 fn init() -> Result<()> {
     for (kind, at) in [
         ("proc", "/proc"),
@@ -61,19 +63,18 @@ fn init() -> Result<()> {
             println!("guest: {module}: {error}");
         }
     }
-    // Drivers probe in the background.
+    // Wait for drivers, which probe in the background.
     sleep(Duration::from_secs(1));
     let slots = slots()?;
     for check in &plan.checks {
-        let outcome = run(&placed(check, &slots))?;
+        let outcome = run(&with_slots(check, &slots))?;
         println!("{MARK}{}", serde_json::to_string(&outcome)?);
     }
     println!("{MARK}end");
     Ok(())
 }
 
-/// The PCI slots of the cards, by address: a lab gives cards addresses of its own, but leaves them in
-/// their slots.
+/// The PCI slots of the NICs by MAC address. A lab changes MAC addresses, but not slots.
 fn slots() -> Result<BTreeMap<String, String>> {
     let mut slots = BTreeMap::new();
     for entry in fs::read_dir("/sys/class/net")? {
@@ -91,8 +92,8 @@ fn slots() -> Result<BTreeMap<String, String>> {
     Ok(slots)
 }
 
-/// The check with slots for addresses.
-fn placed(check: &Check, slots: &BTreeMap<String, String>) -> Check {
+/// Replaces MAC addresses in a check by PCI slots.
+fn with_slots(check: &Check, slots: &BTreeMap<String, String>) -> Check {
     let mut check = check.clone();
     let values = check.environment.values_mut().chain(&mut check.command);
     for value in values {
@@ -103,9 +104,10 @@ fn placed(check: &Check, slots: &BTreeMap<String, String>) -> Check {
     check
 }
 
-/// What a test program writes that knows no test of the name it was given.
+/// The output of a test program that has no test with the given name.
 const NOTHING_RAN: &str = "running 0 tests";
 
+/// Runs a check until it ends, or kills it after its timeout.
 fn run(check: &Check) -> Result<Outcome> {
     let begin = Instant::now();
     let mut log = File::options()

@@ -1,4 +1,4 @@
-//! Checks that end in numbers: what the verifier processed, what a packet costs, what a NIC offers.
+//! Checks that record values: instructions of the verifier, instructions per packet, capabilities of a NIC.
 
 use std::net::IpAddr;
 
@@ -7,11 +7,10 @@ use bailey_bpf::reason::Reason;
 use bailey_compile::{CompileLimits, RuleIds, Tables, compile};
 use bailey_config::{Frames, OnPolicyChange, Settings, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::program::frame;
-use bailey_datapath::program::frame::malformed::{Fragment, fragment, ipv6_chain, tagged};
-use bailey_datapath::program::test_run::TestRun;
-use bailey_datapath::testing::DatapathTesting;
-use bailey_datapath::{Datapath, Enforcer, PinDir};
+use bailey_datapath::program::runner::Runner;
+use bailey_datapath::{
+    Datapath, Enforcer, Frames, OnPolicyChange, PinDir, Settings, Topology, Tunnel, TunnelKind,
+};
 use bailey_kernels::plan::VALUE;
 use bailey_lab::interface_in_slot;
 use bailey_policy::{
@@ -19,7 +18,9 @@ use bailey_policy::{
     PortMatch, PortRange, PortSpec, Protocol, Rule, Selector, Snapshot, SourceLocation,
 };
 
-/// The same of a firewall in the common style.
+/// The frames whose cost is recorded.
+mod fixtures;
+/// The LRU-hash/LPM baseline on the same frames.
 mod reference;
 
 const SYN: u8 = 0x02;
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
 }
 
+/// Prints a value to be recorded.
 fn record(name: &str, value: impl std::fmt::Display) {
     println!("{VALUE}{name}={value}");
 }
@@ -47,7 +49,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-/// One isolated pod; TCP and UDP port 80 are open to a prefix of each family.
+/// One isolated pod that allows TCP and UDP port 80 from a prefix of each family.
 fn tables() -> Result<Tables> {
     let peer = |cidr: &str| {
         Peer::IpBlock(IpBlock {
@@ -93,6 +95,7 @@ fn tables() -> Result<Tables> {
     )?)
 }
 
+/// Opens a datapath with these settings and small tables, and installs [`tables`].
 fn open(settings: Settings) -> Result<Datapath> {
     let settings = Settings {
         flows: 4096,
@@ -104,6 +107,7 @@ fn open(settings: Settings) -> Result<Datapath> {
     Ok(datapath)
 }
 
+/// Settings that enable all optional parts of the parser.
 fn all_frames() -> Frames {
     Frames {
         groups: Vec::new(),
@@ -119,7 +123,7 @@ fn all_frames() -> Frames {
     }
 }
 
-/// Loads every variant of the programs, and records what the verifier processed.
+/// Loads every variant of the programs, and records the instructions that the verifier processed.
 fn programs() -> Result<()> {
     let variants = [
         ("host", Settings::default()),
@@ -157,120 +161,8 @@ fn programs() -> Result<()> {
     Ok(())
 }
 
-/// A frame whose cost is recorded: what must have been seen before it, and its reason.
-struct Fixture {
-    name: String,
-    before: Vec<(Hook, Vec<u8>)>,
-    hook: Hook,
-    frame: Vec<u8>,
-    passes: bool,
-}
-
-fn fixtures() -> Vec<Fixture> {
-    let mut fixtures = Vec::new();
-    for (family, name) in [(0, "ipv4"), (1, "ipv6")] {
-        let (client, pod) = (ip(CLIENT[family]), ip(POD[family]));
-        let stranger = ip(STRANGER[family]);
-        let tcp = |from, to, sport, dport, flags| {
-            frame::ip(from, to, Protocol::TCP, &frame::tcp(sport, dport, flags))
-        };
-        let udp = |from, to, dport| frame::ip(from, to, Protocol::UDP, &frame::udp(40000, dport));
-        let part = |id, offset, more, bytes: &[u8]| {
-            fragment(
-                client,
-                pod,
-                Protocol::UDP,
-                Fragment { id, offset, more },
-                bytes,
-            )
-        };
-        let mut datagram = frame::udp(40000, 80);
-        datagram.resize(64, 0);
-        let handshake = vec![
-            (Hook::Xdp, tcp(client, pod, 40000, 80, SYN)),
-            (Hook::Tc, tcp(pod, client, 80, 40000, SYN_ACK)),
-            (Hook::Xdp, tcp(client, pod, 40000, 80, ACK)),
-        ];
-        let (protocol, kind) = [(Protocol::ICMP, 3), (Protocol::ICMPV6, 1)][family];
-        let mut error = vec![kind, 4, 0, 0, 0, 0, 5, 0];
-        error.extend(&tcp(client, pod, 40000, 80, ACK)[14..]);
-        let mut add = |what: &str, before: &[(Hook, Vec<u8>)], hook, frame: Vec<u8>, passes| {
-            fixtures.push(Fixture {
-                name: format!("{name}.{what}"),
-                before: before.to_vec(),
-                hook,
-                frame,
-                passes,
-            });
-        };
-        let established = tcp(client, pod, 40000, 80, ACK);
-        let answer = tcp(pod, client, 80, 40000, ACK);
-        add(
-            "established",
-            &handshake,
-            Hook::Xdp,
-            established.clone(),
-            true,
-        );
-        add("established-tc", &handshake, Hook::Tc, answer, true);
-        let vlan = tagged(&established, &[(0x8100, 7)]);
-        add("established-vlan", &handshake, Hook::Xdp, vlan, true);
-        let related = frame::ip(pod, client, protocol, &error);
-        add("icmp-error", &handshake, Hook::Tc, related, true);
-        add(
-            "denied-tcp",
-            &[],
-            Hook::Xdp,
-            tcp(stranger, pod, 1, 80, SYN),
-            false,
-        );
-        add("denied-udp", &[], Hook::Xdp, udp(stranger, pod, 80), false);
-        add(
-            "stray-ack",
-            &[],
-            Hook::Xdp,
-            tcp(stranger, pod, 1, 80, ACK),
-            false,
-        );
-        let first = [(Hook::Xdp, part(1, 0, true, &datagram))];
-        add(
-            "fragment-later",
-            &first,
-            Hook::Xdp,
-            part(1, 64, false, &datagram),
-            true,
-        );
-        add(
-            "fragment-stray",
-            &[],
-            Hook::Xdp,
-            part(2, 64, false, &datagram),
-            false,
-        );
-        let mut truncated = established;
-        truncated.truncate(30);
-        add("truncated", &[], Hook::Xdp, truncated, false);
-    }
-    let options = vec![(60, vec![0, 0, 1, 4, 0, 0, 0, 0]); 8];
-    let segment = frame::tcp(1, 80, SYN);
-    let chain = ipv6_chain(
-        ip(STRANGER[1]),
-        ip(POD[1]),
-        &options,
-        Protocol::TCP,
-        &segment,
-    );
-    fixtures.push(Fixture {
-        name: "ipv6.eight-extension-headers".into(),
-        before: Vec::new(),
-        hook: Hook::Xdp,
-        frame: chain,
-        passes: false,
-    });
-    fixtures
-}
-
-fn passed(runner: &TestRun, hook: Hook, frame: &[u8]) -> Result<bool> {
+/// Whether a frame passes at a hook.
+fn passed(runner: &Runner, hook: Hook, frame: &[u8]) -> Result<bool> {
     const XDP_PASS: u32 = 2;
     let code = runner.run(hook, frame, 1)?;
     Ok(match hook {
@@ -279,34 +171,34 @@ fn passed(runner: &TestRun, hook: Hook, frame: &[u8]) -> Result<bool> {
     })
 }
 
-/// What a run costs, in what the clock counts: instructions, under `-icount shift=0`.
+/// Records the cost of each fixture in units of the clock, which are instructions under `-icount shift=0`.
 fn packets() -> Result<()> {
     const REPEAT: u32 = 2000;
-    // One for all: where instructions are counted, the verifier's take minutes.
+    // One datapath for all fixtures: on this clock, the verifier takes minutes per load.
     let datapath = open(Settings::default())?;
     let runner = datapath.test_run()?;
     let counted = || -> Result<u64> {
         let reasons = datapath.counters()?.reasons();
         ensure!(
             reasons.keys().all(|(_, r)| Reason::of(*r).is_some()),
-            "a reason without a name"
+            "the counters contain a reason without a name"
         );
         Ok(reasons.values().map(|count| count.packets).sum())
     };
-    for fixture in fixtures() {
+    for fixture in fixtures::all() {
         datapath.forget_flows()?;
         let earlier = counted()?;
         for (hook, frame) in &fixture.before {
             ensure!(
                 passed(&runner, *hook, frame)?,
-                "{}: a packet before it",
+                "{}: a preparing packet was dropped",
                 fixture.name
             );
         }
         let passes = passed(&runner, fixture.hook, &fixture.frame)?;
         ensure!(
             passes == fixture.passes,
-            "{}: passes is {passes}",
+            "{}: the frame passes: {passes}",
             fixture.name
         );
         let cost = runner.measure(fixture.hook, &fixture.frame, REPEAT)?;
@@ -322,7 +214,7 @@ fn packets() -> Result<()> {
     reference::packets(REPEAT)
 }
 
-/// The interface in a PCI slot: its driver, and what it says it can.
+/// Records the capabilities that the NIC in a PCI slot reports.
 fn nic(slot: &str) -> Result<()> {
     let name = interface_in_slot(slot).with_context(|| format!("no interface in slot {slot}"))?;
     let nic = xdp::nic::NicIndex::lookup_by_name(&std::ffi::CString::new(name.as_str())?)?

@@ -1,3 +1,5 @@
+//! The LRU-hash/LPM baseline of the benchmarks on the same frames.
+
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -16,7 +18,7 @@ static IMAGE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ref
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const FLOWS: u32 = 4096;
-/// Of the pod, and of who may reach it.
+/// The identity of the pod, and of the sources that may reach it.
 const IDENTITY: u32 = 1;
 
 /// `struct rule` of reference.bpf.c: subject, peer, port, protocol.
@@ -29,7 +31,7 @@ fn rule(port: u16, protocol: Protocol) -> [u8; 12] {
     rule
 }
 
-/// It holds what the tables of [`super::tables`] say.
+/// Loads the program with the same policy as [`super::tables`].
 fn load() -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
     for map in [
@@ -70,6 +72,7 @@ fn load() -> Result<Ebpf> {
     Ok(object)
 }
 
+/// Adds an endpoint to a hash.
 fn endpoint<const N: usize>(object: &mut Ebpf, map: &str, address: [u8; N]) -> Result<()>
 where
     [u8; N]: aya::Pod,
@@ -79,6 +82,7 @@ where
     Ok(map.insert(address, IDENTITY, 0)?)
 }
 
+/// Adds a prefix to an LPM trie.
 fn prefix<const N: usize>(object: &mut Ebpf, map: &str, bits: u32, address: [u8; N]) -> Result<()>
 where
     [u8; N]: aya::Pod,
@@ -88,14 +92,14 @@ where
     Ok(map.insert(&Key::new(bits, address), IDENTITY, 0)?)
 }
 
-/// What it makes of a frame must be what Bailey does.
+/// Measures the cost of a frame, and checks that the action is that of Bailey.
 fn measured(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, action: u32) -> Result<u32> {
     let (code, cost) = test_run::measure(program, frame, repeat)?;
     ensure!(code == action, "returns {code}, not {action}");
     Ok(cost)
 }
 
-/// Those of the fixtures that it knows.
+/// Records the cost of those fixtures that the baseline supports.
 pub(super) fn packets(repeat: u32) -> Result<()> {
     let mut object = load().context("the reference")?;
     let program: &mut Xdp = object
