@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn quick_run_fails_if_its_own_check_is_missing() {
+    fn quick_run_fails_without_its_own_check() {
         let known = record(10_000, 200, true);
         let mut now = record(10_000, 200, true);
         let suite = now.suites.get_mut("sid").unwrap();
