@@ -1,5 +1,5 @@
-//! Functions, found by the layout of formatted code: rustfmt and the kernel's C style put the brace that
-//! ends a function on a line of its own, indented like the function.
+//! Functions, found by the layout of formatted code: rustfmt and the kernel's C style put the brace
+//! that ends a function on a line of its own, indented like the function.
 
 use std::path::Path;
 
@@ -25,7 +25,8 @@ pub fn find(path: &Path, text: &str) -> Vec<Function> {
     }
 }
 
-/// A function of formatted Rust ends at the first line that is a brace with the function's indentation.
+/// A function of formatted Rust ends at the first line that is a brace with the function's
+/// indentation.
 fn rust(lines: &[&str]) -> Vec<Function> {
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {

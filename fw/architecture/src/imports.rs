@@ -1,5 +1,5 @@
-//! Imports between files, and circles among them. Read from `use` and `#include` lines. A path that is
-//! written out in an expression is not seen.
+//! Imports between files, and circles among them. Read from `use` and `#include` lines. A path that
+//! is written out in an expression is not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ pub fn crates(folder: &Path) -> Vec<PathBuf> {
     sources.filter(|source| source.is_dir()).collect()
 }
 
-/// The imports among the Rust files of a crate's `src` folder. Modules under `#[cfg(test)]` are left out.
+/// The imports among the Rust files of a crate's `src` folder. Modules under `#[cfg(test)]` are
+/// left out.
 pub fn rust(source: &Path) -> Graph {
     let imported = |file: PathBuf| {
         let text = files::text(&file);
@@ -68,7 +69,8 @@ pub fn circles(graph: &Graph) -> Vec<String> {
     inside.map(|file| files::relative(file)).collect()
 }
 
-/// Imports against an order of a folder's files and folders, each of which may import those before it.
+/// Imports against an order of a folder's files and folders, each of which may import those before
+/// it.
 ///
 /// # Panics
 /// If a file or folder is missing in the order.

@@ -1,5 +1,5 @@
-//! Reads the sources and pages of the workspace for the tests in `tests/`, which check imports, sizes, names
-//! and words. Not shipped.
+//! Reads the sources and pages of the workspace for the tests in `tests/`, which check imports,
+//! sizes, names and words. Not shipped.
 
 /// The files of the workspace.
 pub mod files;

@@ -68,7 +68,7 @@ fn c(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// A line without what stands in backticks.
+/// A line without its parts in backticks.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join(" ")
 }

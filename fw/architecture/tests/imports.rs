@@ -1,4 +1,5 @@
-//! Imports go one way: no circles among the files of a crate, no import against the order of folders.
+//! Imports go one way: no circles among the files of a crate, no import against the order of
+//! folders.
 
 use std::path::Path;
 
@@ -15,8 +16,8 @@ const BPF: [&str; 8] = [
     "core", "address", "parse", "policy", "forward", "verdict", "flow", "guard",
 ];
 
-/// Folders whose files may import each other in circles. Protocols contain each other: a tunnel carries a
-/// frame, which the same parser reads.
+/// Folders whose files may import each other in circles. Protocols contain each other: a tunnel
+/// carries a frame, which the same parser reads.
 const CIRCLES: [&str; 1] = ["fw/reference/src/packet/"];
 
 #[test]

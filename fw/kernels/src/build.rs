@@ -54,8 +54,8 @@ const TESTS: [&str; 14] = [
     "links",
 ];
 
-/// Builds the tests of a scope, the binary and the guest, statically linked. One call of cargo builds shared
-/// dependencies once, with the features of all packages.
+/// Builds the tests of a scope, the binary and the guest, statically linked. One call of cargo
+/// builds shared dependencies once, with the features of all packages.
 ///
 /// # Errors
 /// If cargo fails.

@@ -38,8 +38,8 @@ const KERNEL_TESTS: [KernelTest; 6] = [
         arguments: &["--skip", "a_hundred_thousand_blocks"],
         timeout_seconds: 480,
     },
-    // Of floods and rate limits, the tests that use every helper: an emulated machine takes a minute for
-    // all of them.
+    // Of floods and rate limits, the tests that use every helper: an emulated machine takes a
+    // minute for all of them.
     KernelTest {
         feature: "floods",
         program: "flood",
@@ -64,8 +64,8 @@ const KERNEL_TESTS: [KernelTest; 6] = [
     },
 ];
 
-/// A test of a driver. Each runs in a process of its own, because its programs stay attached to the NIC as
-/// long as the process lives.
+/// A test of a driver. Each runs in a separate process, because its programs stay attached to the
+/// NIC as long as the process lives.
 struct DriverTest {
     feature: &'static str,
     program: &'static str,
@@ -128,16 +128,16 @@ const ALL_DRIVERS: [DriverTest; 8] = [
     ),
 ];
 
-/// Tests of emulated NICs only: a veth passes the replies of XDP (`XDP_TX`) on only if its peer has an XDP
-/// program, too, which the guest has no compiler for.
+/// Tests of emulated NICs only: a veth passes the replies of XDP (`XDP_TX`) on only if its peer has
+/// an XDP program, too, which the guest has no compiler for.
 const NICS_ONLY: [DriverTest; 1] = [driver_test(
     "challenges and SYN cookies",
     "under_flood",
     "clients_prove_themselves_to_what_is_behind_and_to_the_node",
 )];
 
-/// Tests of veth only. MTU limits differ by NIC. A bond needs two links to one switch that lose their
-/// carrier together, which qemu's hubs do not.
+/// Tests of veth only. MTU limits differ by NIC. A bond needs two links to one switch that lose
+/// their carrier together, which qemu's hubs do not.
 const VETH_ONLY: [DriverTest; 6] = [
     driver_test(
         "clsact: outlives the daemon",

@@ -14,7 +14,8 @@ use crate::image::Kernel;
 /// The time for boot and power-off, beside the checks.
 const BOOT: Duration = Duration::from_secs(120);
 
-/// Reads the console until the guest has reported the end of its plan. Outcomes are added as they arrive.
+/// Reads the console until the guest has reported the end of its plan. Outcomes are added as they
+/// arrive.
 ///
 /// # Errors
 /// If the guest stops to answer, or ends early.

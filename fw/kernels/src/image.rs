@@ -82,7 +82,8 @@ pub(crate) fn build(
     Ok((order, path))
 }
 
-/// Adds the files of the tests: programs, configurations, tools, and modules with their loading order.
+/// Adds the files of the tests: programs, configurations, tools, and modules with their loading
+/// order.
 fn add_tests(
     kernel: &Kernel,
     programs: &Programs,

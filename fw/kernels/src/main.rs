@@ -83,7 +83,8 @@ fn run() -> Result<bool> {
     Ok(worse.is_empty() && now.all_passed())
 }
 
-/// Compares a run with docs/kernels.json and returns what is worse. Prints what the scope left out.
+/// Compares a run with docs/kernels.json and returns the regressions. Prints the number of checks
+/// that the scope left out.
 fn compare(now: &Record, scope: &Scope) -> Result<Vec<String>> {
     let Some(known) = Record::read()? else {
         eprintln!("nothing is compared: docs/kernels.json is missing; write it with --record");

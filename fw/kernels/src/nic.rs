@@ -26,8 +26,8 @@ pub(crate) const DRIVERS: [Driver; 2] = [
 ];
 
 impl Driver {
-    /// qemu's arguments for four NICs: the first two share one hub, the last two another. Each has a PCIe
-    /// port of its own, because an igb uses the bus numbers that follow.
+    /// qemu's arguments for four NICs: the first two share one hub, the last two another. Each has
+    /// a PCIe port of its own, because an igb uses the bus numbers that follow.
     pub(crate) fn qemu_arguments(&self) -> Vec<String> {
         (0..4)
             .flat_map(|nic| {

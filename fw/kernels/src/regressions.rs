@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::record::{Record, Suite};
 use crate::scope::{RELOADING, Scope};
 
-/// The verifier refuses a program after so many instructions.
+/// The number of instructions after which the verifier refuses a program.
 const VERIFIER_LIMIT: u64 = 1_000_000;
 /// The most that a program may take on any kernel: 30 % of the limit stay free.
 const VERIFIER_MOST: u64 = VERIFIER_LIMIT / 10 * 7;
@@ -24,7 +24,7 @@ pub(crate) struct LeftOut {
     pub(crate) tests: usize,
 }
 
-/// Counts what a scope leaves to the full run.
+/// Counts the checks and tests that a scope leaves to the full run.
 pub(crate) fn left_out(known: &Record, scope: &Scope) -> LeftOut {
     let of_suites = known.suites.iter();
     let checks = of_suites.flat_map(|(suite, known)| known.checks.keys().map(move |c| (suite, c)));
@@ -38,9 +38,9 @@ pub(crate) fn left_out(known: &Record, scope: &Scope) -> LeftOut {
     }
 }
 
-/// Lists what is worse than in another record, among the checks of a scope: a check that passed and now
-/// fails or did not run, a program that costs the verifier over 20 % more, a packet that costs over 5 %
-/// more instructions, a count that is missing.
+/// Lists regressions against another record, among the checks of a scope: a check that passed and
+/// now fails or did not run, a program that costs the verifier over 20 % more, a packet that costs
+/// over 5 % more instructions, a count that is missing.
 pub(crate) fn find(now: &Record, known: &Record, scope: &Scope) -> Vec<String> {
     let mut worse = Vec::new();
     for name in known.suites.keys() {

@@ -24,9 +24,9 @@ pub(crate) struct KernelRun {
 /// Machines that still have to run, as indices of kernels and purposes.
 type Queue = Mutex<VecDeque<(usize, Purpose)>>;
 
-/// Runs the machines of all kernels. Tests run in some lanes, the newest kernel first because it takes
-/// longest; beside them one lane counts instructions, with a low priority. Returns the outcomes in the
-/// order of the kernels.
+/// Runs the machines of all kernels. Tests run in some lanes, the newest kernel first because it
+/// takes longest; beside them one lane counts instructions, with a low priority. Returns the
+/// outcomes in the order of the kernels.
 ///
 /// # Errors
 /// If a machine cannot be booted or does not finish.

@@ -2,18 +2,19 @@
 
 use crate::purpose::Purpose;
 
-/// The Debian suites whose kernels `.ci/kernels/fetch` downloads, from the oldest kernel to the newest.
+/// The Debian suites whose kernels `.ci/kernels/fetch` downloads, from the oldest kernel to the
+/// newest.
 pub(crate) const SUITES: [&str; 3] = ["bookworm", "trixie", NEWEST];
 /// The suite with the newest kernel.
 const NEWEST: &str = "sid";
 
-/// The checks that a run is asked for.
+/// The checks of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// All checks on all kernels; instructions counted on each.
     Full,
-    /// The part for CI: on each kernel the programs, fixtures, packets and safety, and per driver host,
-    /// bridge and router. Instructions counted on the newest kernel.
+    /// The part for CI: on each kernel the programs, fixtures, packets and safety, and per driver
+    /// host, bridge and router. Instructions counted on the newest kernel.
     Quick,
     /// The checks whose name, `driver: feature`, contains this text.
     Only(String),
@@ -22,8 +23,8 @@ pub(crate) enum Scope {
 impl Scope {
     /// Whether the check with this name, `driver: feature`, runs on the kernel of this suite.
     ///
-    /// The quick scope counts instructions on the newest kernel only: users upgrade to that one, its
-    /// programs pass the most helpers, and a growth of our own code shows on every kernel alike.
+    /// The quick scope counts instructions on the newest kernel only. A growth of our programs shows
+    /// on every kernel alike, and of the three only the newest one still changes much itself.
     pub(crate) fn includes(&self, name: &str, suite: &str) -> bool {
         match self {
             Self::Full => true,
@@ -41,8 +42,9 @@ impl Scope {
         }
     }
 
-    /// The number of test machines that run at the same time. Tests wait for a third of their time, so that
-    /// three machines keep two cores busy. The full scope has tests with tight timeouts, so it runs two.
+    /// The number of test machines that run at the same time. Tests wait for a third of their time,
+    /// so that three machines keep two cores busy. The full scope has tests with tight timeouts, so
+    /// it runs two.
     pub(crate) fn lanes(&self) -> usize {
         match self {
             Self::Quick => 3,
@@ -89,8 +91,8 @@ const QUICK_PROGRAMS: [&str; 6] = [
     "router",
 ];
 
-/// Tests that load the programs several times, to set the clock or an option. Each load costs an emulated
-/// machine up to ten seconds of the verifier. The full run has them.
+/// Tests that load the programs several times, to set the clock or an option. Each load costs an
+/// emulated machine up to ten seconds of the verifier. The full run has them.
 pub(crate) const RELOADING: [(&str, &[&str]); 3] = [
     ("fixtures", &["the_failsafe_needs_no_policy"]),
     (

@@ -13,8 +13,8 @@ use crate::image::Kernel;
 use crate::nic::{DRIVERS, Driver};
 use crate::purpose::Purpose;
 
-/// Boots a kernel and runs the checks of a plan. Boots again if qemu crashes, and continues with the check
-/// in which it did.
+/// Boots a kernel and runs the checks of a plan. Boots again if qemu crashes, and continues with
+/// the check in which it did.
 ///
 /// # Errors
 /// If qemu cannot be started or crashes too often, or if the guest hangs.

@@ -13,9 +13,9 @@ use socket2::{Domain, Socket, Type};
 use crate::namespace::Namespace;
 use crate::traffic::tcp_connect;
 
-/// Traffic in the background while a test changes the firewall: two exchanges that policy allows, and attempts
-/// that policy forbids. Each exchange has one datagram or segment in flight, so that no queue overflows and a
-/// missing answer proves a drop.
+/// Traffic in the background while a test changes the firewall: two exchanges that policy allows,
+/// and attempts that policy forbids. Each exchange has one datagram or segment in flight, so that
+/// no queue overflows and a missing answer proves a drop.
 #[derive(Debug)]
 pub struct BackgroundTraffic {
     stop: Arc<AtomicBool>,

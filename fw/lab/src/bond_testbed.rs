@@ -8,8 +8,8 @@ use crate::namespace::Namespace;
 use crate::topology::{mount_private_root, nodad};
 use crate::wiring::{connect_cable, wait_for_carrier};
 
-/// Two hosts with two cables between them, bonded, and a VLAN on the bond. The kernel needs the modules
-/// `bonding` and `8021q`, which the kernels of the virtual machines have.
+/// Two hosts with two cables between them, bonded, and a VLAN on the bond. The kernel needs the
+/// modules `bonding` and `8021q`, which the kernels of the virtual machines have.
 ///
 /// ```text
 ///   outside                                           node
@@ -51,8 +51,8 @@ impl BondTestbed {
             let nic = format!("nic{index}");
             let port = format!("port{index}");
             connect_cable(index, (&lab.node, &nic), (&lab.outside, &port))?;
-            // A veth would carry tags in the metadata of the packet, where XDP does not see them. A real NIC
-            // always sends tags in the frame, and may refuse the option.
+            // A veth would carry tags in the metadata of the packet, where XDP does not see them. A
+            // real NIC always sends tags in the frame, and may refuse the option.
             let _ = lab.outside.command("ethtool", tags_inline);
         }
         create_bond(&lab.node, ["nic0", "nic1"], mode, NODE)?;

@@ -30,7 +30,8 @@ pub const POLICIES: &str = "policies";
 /// The configuration, below the lab's root.
 pub const CONFIG: &str = "bailey.toml";
 
-/// Writes a configuration whose paths are all below a root. `top` are its options before the first table.
+/// Writes a configuration whose paths are all below a root. `top` are its options before the first
+/// table.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -46,8 +47,8 @@ pub fn write_config(root: &Path, top: &str) -> Result<()> {
 }
 
 impl Daemon {
-    /// Starts the binary in the node's namespace, on the NIC, with all its files below the lab's root. `extra`
-    /// is added to the configuration, before its tables.
+    /// Starts the binary in the node's namespace, on the NIC, with all its files below the lab's
+    /// root. `extra` is added to the configuration, before its tables.
     ///
     /// # Errors
     /// If the process cannot be started. To learn whether it enforces, call [`Self::wait_for`].
@@ -136,7 +137,8 @@ impl Daemon {
         &self.log
     }
 
-    /// Runs the binary with a verb that reads the state of the daemon, and returns its standard output.
+    /// Runs the binary with a verb that reads the state of the daemon, and returns its standard
+    /// output.
     ///
     /// # Errors
     /// If the verb fails.

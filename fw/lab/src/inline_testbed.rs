@@ -8,7 +8,8 @@ use crate::namespace::Namespace;
 use crate::topology::{mount_private_root, nodad};
 use crate::wiring::connect_cable;
 
-/// Two hosts of one network, and between them a bump in the wire: a machine whose kernel forwards nothing.
+/// Two hosts of one network, and between them a bump in the wire: a machine whose kernel forwards
+/// nothing.
 ///
 /// ```text
 ///   left                         bump                          right
@@ -34,7 +35,8 @@ pub const LEFT: [&str; 2] = ["10.9.0.1", "fd09::1"];
 pub const RIGHT: [&str; 2] = ["10.9.0.2", "fd09::2"];
 
 impl InlineTestbed {
-    /// Builds the testbed. The calling thread moves into a mount namespace, as in [`crate::Lab::new`].
+    /// Builds the testbed. The calling thread moves into a mount namespace, as in
+    /// [`crate::Lab::new`].
     ///
     /// # Errors
     /// Without root, iproute2 or ethtool.
@@ -67,8 +69,8 @@ impl InlineTestbed {
         connect_cable(side, (&self.bump, SIDES[side]), (host, "eth0"))?;
         // The same address after a reconnection, because neighbours cache it.
         host.ip(&format!("link set eth0 address 02:00:00:00:09:0{side}"))?;
-        // Without checksum offload, because XDP redirects frames before a checksum is completed. With GRO,
-        // which enables the receive path that takes redirected frames.
+        // Without checksum offload, because XDP redirects frames before a checksum is completed.
+        // With GRO, which enables the receive path that takes redirected frames.
         host.command("ethtool", "-K eth0 tx off gro on")?;
         for address in [LEFT, RIGHT][side] {
             let bits = if address.contains(':') { 64 } else { 24 };

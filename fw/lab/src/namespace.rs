@@ -10,7 +10,8 @@ use nix::unistd::gettid;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A network namespace. It exists as long as one of its users: this thread, a socket or a child process.
+/// A network namespace. It exists as long as one of its users: this thread, a socket or a child
+/// process.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     jobs: Sender<Job>,

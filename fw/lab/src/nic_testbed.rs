@@ -29,8 +29,8 @@ pub struct NicTestbed {
 pub const PORTS: [&str; 2] = ["port1", "port2"];
 
 impl NicTestbed {
-    /// A tester whose NICs are connected to each other. The calling thread moves into a mount namespace,
-    /// as in [`crate::Lab::new`].
+    /// A tester whose NICs are connected to each other. The calling thread moves into a mount
+    /// namespace, as in [`crate::Lab::new`].
     ///
     /// # Errors
     /// Without root or iproute2.
@@ -66,7 +66,7 @@ impl NicTestbed {
             device: Namespace::new()?,
             root,
         };
-        // The kernel must not send frames of its own.
+        // Keep the kernel from sending frames, such as neighbour discovery.
         for namespace in [&testbed.tester, &testbed.device] {
             namespace.sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
         }

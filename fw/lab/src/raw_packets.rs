@@ -11,7 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespace::Namespace;
 
-/// A flood of SYNs and UDP datagrams in turn, from random sources that no host has, at a fixed rate.
+/// A flood of SYNs and UDP datagrams in turn, from random sources that no host has, at a fixed
+/// rate.
 #[derive(Debug)]
 pub struct SpoofedFlood {
     stop: Arc<AtomicBool>,

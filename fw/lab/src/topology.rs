@@ -26,8 +26,8 @@ pub struct Lab {
 /// The external interface of the node.
 pub const NIC: &str = "nic0";
 
-/// Mount points for the lab's own file system, which only its threads see. The lab takes the first one that
-/// does not hide the program itself.
+/// Mount points for the lab's own file system, which only its threads see. The lab takes the first
+/// one that does not hide the program itself.
 const ROOTS: [&str; 3] = ["/mnt", "/media", "/srv"];
 
 const OUTSIDE: [&str; 4] = [
@@ -48,8 +48,8 @@ const WORKLOADS: [(&str, &str, &str); 2] = [
 ];
 
 impl Lab {
-    /// Builds the lab. The calling thread moves into a private mount namespace, with an empty file system at
-    /// [`Self::root`] and a bpffs in it.
+    /// Builds the lab. The calling thread moves into a private mount namespace, with an empty file
+    /// system at [`Self::root`] and a bpffs in it.
     ///
     /// # Errors
     /// Without root, or without iproute2.
@@ -149,8 +149,8 @@ fn free_root() -> Result<PathBuf> {
     })
 }
 
-/// Mounts a directory in memory with a bpffs at `bpf`. Only this thread, and the threads that it starts from
-/// now on, see the mounts.
+/// Mounts a directory in memory with a bpffs at `bpf`. Only this thread, and the threads that it
+/// starts from now on, see the mounts.
 ///
 /// # Errors
 /// Without root.

@@ -57,8 +57,8 @@ impl Server {
         Ok(())
     }
 
-    /// Echoes UDP datagrams to a port of one address. A socket on all addresses could answer from another
-    /// address than the datagram was sent to.
+    /// Echoes UDP datagrams to a port of one address. A socket on all addresses could answer from
+    /// another address than the datagram was sent to.
     ///
     /// # Errors
     /// If the port is in use.

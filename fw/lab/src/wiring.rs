@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::namespace::Namespace;
 
-/// Environment variable with pairs of real NICs that are connected to each other: `SLOT=SLOT,…`, PCI slots of
-/// the namespace in which the tests start. Without it, cables are veth pairs.
+/// Environment variable with pairs of real NICs that are connected to each other: `SLOT=SLOT,…`,
+/// PCI slots of the namespace in which the tests start. Without it, cables are veth pairs.
 const PAIRS: &str = "BAILEY_LAB_PAIRS";
 
 /// One end of a cable: a namespace and the name of the interface.
@@ -70,8 +70,8 @@ fn move_nic(slot: &str, (namespace, name): End<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Waits until interfaces have carrier, at most 10 s. A real NIC gets its carrier some time after it is up,
-/// and loses it for a while when an XDP program is attached.
+/// Waits until interfaces have carrier, at most 10 s. A real NIC gets its carrier some time after
+/// it is up, and loses it for a while when an XDP program is attached.
 pub(crate) fn wait_for_carrier(ends: &[End<'_>]) {
     let begin = Instant::now();
     let all_have_carrier = || {

@@ -1,5 +1,5 @@
-//! Frames to compare parsers with: stacks of all protocols in docs/packets.md, mostly valid, and mutations
-//! of them.
+//! Frames to compare parsers with: stacks of all protocols in docs/packets.md, mostly valid, and
+//! mutations of them.
 
 /// Addresses and ports from pools that are so small that packets share flows.
 mod address;

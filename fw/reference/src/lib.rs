@@ -1,8 +1,8 @@
 //! A second parser of frames, written from docs/packets.md alone; not shipped and not fast.
 //!
-//! [`parse`] shares no code with the BPF parser. A fuzzer compares the two with frames of [`Generator`], and so
-//! finds where one of them differs from the page. No I/O and no state: decisions that need flows, records of
-//! fragments or policy are left to the caller.
+//! [`parse`] shares no code with the BPF parser. A fuzzer compares the two with frames of
+//! [`Generator`], and so finds where one of them differs from the page. No I/O and no state:
+//! decisions that need flows, records of fragments or policy are left to the caller.
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
@@ -98,8 +98,8 @@ pub struct Packet {
     pub destination_port: u16,
     /// Whether the packet may create a flow.
     pub may_create_flow: bool,
-    /// Whether this is an ICMP error. All other fields except the zone are then those of an answer to the
-    /// quoted packet.
+    /// Whether this is an ICMP error. All other fields except the zone are then those of an answer
+    /// to the quoted packet.
     pub is_icmp_error: bool,
     /// The part of the packet that was received.
     pub fragment: Fragment,

@@ -1,6 +1,6 @@
-//! `/init` of the virtual machine: mounts file systems, loads modules, runs the checks of `/plan.json` one
-//! after the other, reports to the host over the console, and powers off. Called as `measure …`, it is one of the
-//! checks itself.
+//! `/init` of the virtual machine: mounts file systems, loads modules, runs the checks of
+//! `/plan.json` one after the other, reports to the host over the console, and powers off. Called as
+//! `measure …`, it is one of the checks itself.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! Checks that record values: instructions of the verifier, instructions per packet, capabilities of a NIC.
+//! Checks that record values: instructions of the verifier, instructions per packet, capabilities
+//! of a NIC.
 
 use std::net::IpAddr;
 
@@ -171,7 +172,8 @@ fn passed(runner: &Runner, hook: Hook, frame: &[u8]) -> Result<bool> {
     })
 }
 
-/// Records the cost of each fixture in units of the clock, which are instructions under `-icount shift=0`.
+/// Records the cost of each fixture in units of the clock, which are instructions under `-icount
+/// shift=0`.
 fn packets() -> Result<()> {
     const REPEAT: u32 = 2000;
     // One datapath for all fixtures: on this clock, the verifier takes minutes per load.

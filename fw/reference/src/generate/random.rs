@@ -28,7 +28,8 @@ impl Random {
 
     /// A number below the bound; 0 if the bound is 0.
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        // The high half of the product is below the bound. A multiplication is faster than a division.
+        // The high half of the product is below the bound. A multiplication is faster than a
+        // division.
         let product = u128::from(self.next()) * bound as u128;
         (product >> 64) as usize
     }

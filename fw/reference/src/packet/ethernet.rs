@@ -91,8 +91,8 @@ fn is_llc(length: EtherType, rest: Window<'_>, delivery: Delivery) -> bool {
     }
 }
 
-/// Whether a SNAP header belongs to a protocol of switches, and not to an encapsulated Ethernet frame or
-/// EtherType: RFC 1042, 802.1H, RFC 2684.
+/// Whether a SNAP header belongs to a protocol of switches, and not to an encapsulated Ethernet
+/// frame or EtherType: RFC 1042, 802.1H, RFC 2684.
 fn is_snap_of_switches(header: &[u8]) -> bool {
     let vendor = [header[3], header[4], header[5]];
     let kind = EtherType(u16::from_be_bytes([header[6], header[7]]));

@@ -9,7 +9,8 @@ const MOST_HEADERS: usize = 8;
 /// The largest offset in the frame at which a header may begin, in bytes.
 const LAST_START: usize = 504;
 
-/// The extension headers in order. After the last one, `next` is the protocol and `rest` its packet.
+/// The extension headers in order. After the last one, `next` is the protocol and `rest` its
+/// packet.
 #[derive(Debug)]
 pub(super) struct Chain<'a> {
     pub(super) next: IpNumber,

@@ -5,8 +5,8 @@ use crate::Fragment;
 /// The largest size of an IP packet, in bytes.
 const LARGEST_PACKET: usize = 65_535;
 
-/// Classifies a fragment of `bytes` bytes at `offset` bytes. `before` are the bytes of the header that count
-/// for the size of the packet.
+/// Classifies a fragment of `bytes` bytes at `offset` bytes. `before` are the bytes of the header
+/// that count for the size of the packet.
 ///
 /// # Errors
 ///

@@ -27,7 +27,8 @@ impl Message {
         }
     }
 
-    /// The source and destination port. The identifier, in bytes 4 and 5, is the port of the requesting side.
+    /// The source and destination port. The identifier, in bytes 4 and 5, is the port of the
+    /// requesting side.
     pub(super) fn ports(self, header: &[u8]) -> (u16, u16) {
         let identifier = u16::from_be_bytes([header[4], header[5]]);
         match self {

@@ -19,8 +19,8 @@ pub(super) struct Quoted {
     pub(super) destination_port: u16,
 }
 
-/// Reads the quoted packet of an error to `destination`. Returns `None` if `destination` has not sent the
-/// packet, or if the packet cannot be read.
+/// Reads the quoted packet of an error to `destination`. Returns `None` if `destination` has not
+/// sent the packet, or if the packet cannot be read.
 pub(super) fn read(quote: Window<'_>, destination: IpAddr) -> Option<Quoted> {
     let (protocol, from, to, payload) = match destination {
         IpAddr::V4(_) => ipv4(quote)?,

@@ -31,7 +31,8 @@ fn header(packet: Window<'_>, delivery: Delivery) -> Result<Ip<'_>, &'static str
     packet.read(FIXED).ok_or("ip-truncated")?;
     let header = Ipv4HeaderSlice::from_slice(packet.bytes()).map_err(|error| match error {
         HeaderSliceError::Content(_) => "ip-header",
-        // The options end behind the frame. Then the total length does, too, or ends within the options.
+        // The options end behind the frame. Then the total length does, too, or ends within the
+        // options.
         HeaderSliceError::Len(_) => "ip-length",
     })?;
     let length = header.slice().len();

@@ -1,6 +1,7 @@
-//! The parser. Its files import each other in a circle, because protocols contain each other: a frame carries
-//! IP, IP carries UDP, and UDP may carry a tunnel with a frame again. An ICMP error carries an IP packet. That is
-//! why the parser is one folder; the other files of the crate call [`parse`] only.
+//! The parser. Its files import each other in a circle, because protocols contain each other: a
+//! frame carries IP, IP carries UDP, and UDP may carry a tunnel with a frame again. An ICMP error
+//! carries an IP packet. That is why the parser is one folder; the other files of the crate call
+//! [`parse`] only.
 
 use crate::{Frames, Parsed};
 

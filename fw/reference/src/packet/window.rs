@@ -1,7 +1,7 @@
 //! A part of the outermost frame.
 
-/// The length of the part of the outermost frame that is read, in bytes. Bytes behind it count for lengths
-/// only.
+/// The length of the part of the outermost frame that is read, in bytes. Bytes behind it count for
+/// lengths only.
 const READABLE: usize = 512;
 
 /// A part of the outermost frame, with its position in the frame.

@@ -7,7 +7,8 @@ use crate::frames::{
     packet, passes, udp,
 };
 
-/// A neighbour discovery message of a type between two addresses, in a frame to a station or a group.
+/// A neighbour discovery message of a type between two addresses, in a frame to a station or a
+/// group.
 fn neighbour_discovery(kind: u8, source: &str, destination: &str) -> Vec<u8> {
     let packet = Ipv6 {
         hop_limit: 255,

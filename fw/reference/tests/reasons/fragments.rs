@@ -28,7 +28,8 @@ fn impossible_fragments_are_dropped() {
     };
     drops(&with(0x0001).frame(&[]), "fragment");
     drops(&with(0x2001).frame(&[0; 12]), "fragment");
-    // A packet has at most 65535 bytes: 65528 + 8 are too many, and 65512 + 8 with the header of 20.
+    // A packet has at most 65535 bytes: 65528 + 8 are too many, and 65512 + 8 with the header of
+    // 20.
     drops(&with(8189).frame(&[0; 8]), "fragment");
     let with6 = |field: u16, bytes: usize| {
         ipv6(44).frame(&concat(&[&fragment_header(UDP, field), &vec![0; bytes]]))

@@ -21,7 +21,8 @@ fn namespace<'a>(lab: &'a Lab, address: &str) -> &'a Namespace {
     }
 }
 
-/// Attempts each connection in both families, prints the table, and returns the number of unexpected results.
+/// Attempts each connection in both families, prints the table, and returns the number of
+/// unexpected results.
 pub(crate) fn try_all(lab: &Lab, binary: &Path, policies: &Path, phase: usize) -> Result<usize> {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
