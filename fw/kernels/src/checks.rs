@@ -305,41 +305,64 @@ fn environment(driver: Option<&Driver>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use crate::scope::RELOADING;
 
-    /// Whether a source file of a test program defines this test.
-    fn defines(program: &str, test: &str) -> bool {
+    /// The source files of a test program: one file, or a folder of modules.
+    fn sources(program: &str) -> Vec<PathBuf> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let folders = ["fw/datapath/tests", "fw/bailey/tests", "bench/nic/tests"];
-        folders
+        let mut found = Vec::new();
+        for folder in folders.map(|folder| workspace.join(folder).join(program)) {
+            found.push(folder.with_extension("rs"));
+            let modules = fs::read_dir(folder).into_iter().flatten();
+            found.extend(modules.map(|entry| entry.unwrap().path()));
+        }
+        found
+    }
+
+    /// Whether a test program defines this test. With `--exact`, a test in a module needs the name
+    /// `module::test`.
+    fn defines(program: &str, test: &str, exact: bool) -> bool {
+        let (module, function) = test.rsplit_once("::").unwrap_or(("", test));
+        let mut sources = sources(program);
+        if exact {
+            let stems = match module {
+                "" => [program, "main"],
+                module => [module; 2],
+            };
+            let fits = |file: &PathBuf| {
+                stems
+                    .iter()
+                    .any(|stem| file.ends_with(format!("{stem}.rs")))
+            };
+            sources.retain(fits);
+        }
+        let texts = sources
             .iter()
-            .flat_map(|folder| {
-                let folder = workspace.join(folder);
-                let module = folder.join(program).join("main.rs");
-                [folder.join(program).with_extension("rs"), module]
-            })
-            .filter_map(|file| fs::read_to_string(file).ok())
-            .any(|text| text.contains(&format!("fn {test}(")))
+            .filter_map(|file| fs::read_to_string(file).ok());
+        let signature = format!("fn {function}(");
+        texts.into_iter().any(|text| text.contains(&signature))
     }
 
     #[test]
     fn every_named_test_exists() {
         let of_drivers = ALL_DRIVERS.iter().chain(&NICS_ONLY).chain(&VETH_ONLY);
-        let of_drivers = of_drivers.map(|test| (test.program, test.test));
+        let of_drivers = of_drivers.map(|test| (test.program, test.test, true));
         let of_kernels = KERNEL_TESTS.iter().flat_map(|test| {
+            let exact = test.arguments.contains(&"--exact");
             let names = test.arguments.iter().filter(|name| !name.starts_with('-'));
-            names.map(|&name| (test.program, name))
+            names.map(move |&name| (test.program, name, exact))
         });
         let skipped = RELOADING
             .iter()
-            .flat_map(|(program, tests)| tests.iter().map(|&test| (*program, test)));
+            .flat_map(|(program, tests)| tests.iter().map(|&test| (*program, test, false)));
         let missing: Vec<_> = of_drivers
             .chain(of_kernels)
             .chain(skipped)
-            .filter(|(program, test)| !defines(program, test))
+            .filter(|(program, test, exact)| !defines(program, test, *exact))
             .collect();
         assert!(missing.is_empty(), "no such tests: {missing:?}");
     }
