@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bailey_lab::daemon::{CONFIG, POLICIES};
-use bailey_lab::wire::SIDES;
-use bailey_lab::{Daemon, Namespace, Rack, Wire};
+use bailey_lab::inline_testbed::SIDES;
+use bailey_lab::{Daemon, InlineTestbed, Namespace, NicTestbed};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -30,8 +30,8 @@ pub(crate) struct Host<'a> {
     root: &'a Path,
 }
 
-impl<'a> From<&'a Wire> for Host<'a> {
-    fn from(wire: &'a Wire) -> Self {
+impl<'a> From<&'a InlineTestbed> for Host<'a> {
+    fn from(wire: &'a InlineTestbed) -> Self {
         Self {
             namespace: &wire.bump,
             root: wire.root(),
@@ -39,8 +39,8 @@ impl<'a> From<&'a Wire> for Host<'a> {
     }
 }
 
-impl<'a> From<&'a Rack> for Host<'a> {
-    fn from(rack: &'a Rack) -> Self {
+impl<'a> From<&'a NicTestbed> for Host<'a> {
+    fn from(rack: &'a NicTestbed) -> Self {
         Self {
             namespace: &rack.device,
             root: rack.root(),
@@ -82,7 +82,7 @@ pub(crate) fn policy_dir<'a>(host: impl Into<Host<'a>>) -> PathBuf {
 }
 
 /// Writes the server workload, and a policy that allows every source except these prefixes.
-pub(crate) fn write_server_policies(wire: &Wire, denied: &[IpNet]) -> Result<()> {
+pub(crate) fn write_server_policies(wire: &InlineTestbed, denied: &[IpNet]) -> Result<()> {
     write_server_workload(wire, &[SERVER.into()])?;
     write_denied_policy(&policy_dir(wire), denied)
 }
@@ -140,7 +140,7 @@ pub(crate) fn launch<'a>(host: impl Into<Host<'a>>, until: &str) -> Result<Daemo
 pub(crate) fn detach<'a>(host: impl Into<Host<'a>>) -> Result<()> {
     let Host { namespace, root } = host.into();
     let output =
-        bailey_lab::daemon::ask(namespace, root, &binary_path()?, "detach --yes-unfiltered")?;
+        bailey_lab::daemon::query(namespace, root, &binary_path()?, "detach --yes-unfiltered")?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cannot detach: {error}");
     Ok(())

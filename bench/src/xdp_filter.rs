@@ -26,7 +26,7 @@ const FLAG_SOURCE: u8 = 1;
 fn bpffs() -> Result<&'static Path> {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     if ROOT.get().is_none() {
-        let _ = ROOT.set(bailey_lab::private_root()?.join("bpf"));
+        let _ = ROOT.set(bailey_lab::mount_private_root()?.join("bpf"));
     }
     Ok(ROOT.get().context("no bpffs")?)
 }

@@ -9,9 +9,9 @@ use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use bailey_datapath::kernel::af_xdp::CopyPolicy;
 use bailey_datapath::kernel::netlink::interface_by_name;
-use bailey_lab::Rack;
-use bailey_lab::rack::PORTS;
-use bailey_lab::wire::SIDES;
+use bailey_lab::NicTestbed;
+use bailey_lab::inline_testbed::SIDES;
+use bailey_lab::nic_testbed::PORTS;
 use bailey_nic::frame::{DESTINATION, ECHO_PORT, SOURCE};
 use bailey_nic::port::Port;
 use bailey_nic::rfc2544::{
@@ -62,7 +62,7 @@ struct Device {
 }
 
 /// Attaches the device's programs. Dropping the returned objects detaches them.
-fn attach_device(rack: &Rack, device: Device) -> Vec<Ebpf> {
+fn attach_device(rack: &NicTestbed, device: Device) -> Vec<Ebpf> {
     rack.device.run(move || {
         let [left, right] = SIDES.map(|side| interface_by_name(side).unwrap().unwrap().index);
         let interval = 1_000_000_000_u64.checked_div(device.rate).unwrap_or(0);
@@ -93,7 +93,7 @@ fn attach_device(rack: &Rack, device: Device) -> Vec<Ebpf> {
 
 /// Runs a job with a tester that has established its flows.
 fn with_tester<T: Send + 'static>(
-    rack: &Rack,
+    rack: &NicTestbed,
     mix: &str,
     job: impl FnOnce(&mut Tester) -> T + Send + 'static,
 ) -> T {
@@ -106,7 +106,7 @@ fn with_tester<T: Send + 'static>(
     })
 }
 
-fn steady(rack: &Rack, mix: &str, rate: f64) -> TrialOutcome {
+fn steady(rack: &NicTestbed, mix: &str, rate: f64) -> TrialOutcome {
     with_tester(rack, mix, move |tester| {
         tester.trial(Load::steady(rate, TIME)).unwrap()
     })
@@ -116,7 +116,7 @@ fn steady(rack: &Rack, mix: &str, rate: f64) -> TrialOutcome {
 #[ignore = "needs root and BPF"]
 fn cable_returns_all_frames_intact_and_ordered() {
     let _lock = lock_exclusive();
-    let rack = Rack::of_cable().unwrap();
+    let rack = NicTestbed::with_cable().unwrap();
     let mixes = ["64", "1518", "imix", "edge"];
     let outcomes = with_tester(&rack, mixes[0], move |tester| {
         mixes.map(|mix| {
@@ -144,7 +144,7 @@ fn cable_returns_all_frames_intact_and_ordered() {
 #[ignore = "needs root and BPF"]
 fn all_procedures_run_over_a_cable() {
     let _lock = lock_exclusive();
-    let rack = Rack::of_cable().unwrap();
+    let rack = NicTestbed::with_cable().unwrap();
     let plan = Plan {
         line_rate: 2000.0,
         duration: TIME,
@@ -167,7 +167,7 @@ fn all_procedures_run_over_a_cable() {
 #[ignore = "needs root and BPF"]
 fn throughput_equals_the_device_rate() {
     let _lock = lock_exclusive();
-    let rack = Rack::of_device().unwrap();
+    let rack = NicTestbed::with_device().unwrap();
     let device = Device {
         rate: 10_000,
         bucket: 1000,
@@ -199,7 +199,7 @@ fn throughput_equals_the_device_rate() {
 #[ignore = "needs root and BPF"]
 fn every_lost_and_damaged_frame_is_counted() {
     let _lock = lock_exclusive();
-    let rack = Rack::of_device().unwrap();
+    let rack = NicTestbed::with_device().unwrap();
     let losing = Device {
         lose_every: 100,
         ..Device::default()
@@ -227,7 +227,7 @@ fn every_lost_and_damaged_frame_is_counted() {
 #[ignore = "needs root and BPF"]
 fn used_interface_is_rejected_unless_forced() {
     let _lock = lock_exclusive();
-    let rack = Rack::of_cable().unwrap();
+    let rack = NicTestbed::with_cable().unwrap();
     let tester = &rack.tester;
     let open = |force: bool| {
         let opened = tester.run(move || Port::open(PORTS[0], force));
@@ -253,7 +253,7 @@ fn used_interface_is_rejected_unless_forced() {
 #[ignore = "needs root and BPF"]
 fn invalid_options_are_rejected() {
     let _lock = lock_exclusive();
-    let rack = Rack::of_cable().unwrap();
+    let rack = NicTestbed::with_cable().unwrap();
     let refused = |options: Options| {
         let mix = "64".parse().unwrap();
         let opened = rack

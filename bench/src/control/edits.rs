@@ -9,8 +9,8 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bailey_lab::wire::LEFT;
-use bailey_lab::{Daemon, Wire};
+use bailey_lab::inline_testbed::LEFT;
+use bailey_lab::{Daemon, InlineTestbed};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -79,7 +79,7 @@ impl Samples {
 
 /// Starts a daemon with nothing loaded, times edits, kills the daemon, times its restart, and
 /// detaches.
-fn run_round(wire: &Wire, ports: Range<u16>, samples: &mut Samples) -> Result<()> {
+fn run_round(wire: &InlineTestbed, ports: Range<u16>, samples: &mut Samples) -> Result<()> {
     let begun = Instant::now();
     let mut daemon = daemon_under_test::launch(wire, "attached")?;
     samples.add("start_ms", milliseconds(begun.elapsed()));
@@ -112,13 +112,13 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// Writes the policy that opens this port of the server to datagrams, instead of the previous port.
-fn open_port(wire: &Wire, port: u16) -> Result<()> {
+fn open_port(wire: &InlineTestbed, port: u16) -> Result<()> {
     let rule = json!({"ports": [{"protocol": "UDP", "port": port}]});
     daemon_under_test::write_policy(&daemon_under_test::policy_dir(wire), "opened", &rule)
 }
 
 /// Milliseconds from the start of writing the file to the first datagram that arrives.
-fn time_edit_ms(wire: &Wire, port: u16) -> Result<f64> {
+fn time_edit_ms(wire: &InlineTestbed, port: u16) -> Result<f64> {
     let bind = move || UdpSocket::bind((IpAddr::V4(SERVER), port));
     let server = wire.right.run(bind).context("server")?;
     server.set_read_timeout(Some(EDIT_TIMEOUT))?;

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Result;
-use bailey_lab::Rack;
-use bailey_lab::rack::PORTS;
+use bailey_lab::NicTestbed;
+use bailey_lab::nic_testbed::PORTS;
 use bailey_nic::mix::Mix;
 use bailey_nic::tester::Tester;
 use serde_json::json;
@@ -24,9 +24,9 @@ const NEW_FLOWS: u32 = 1 << 20;
 pub(super) fn links(arguments: &Arguments, mix: &Mix) -> Result<Vec<MeasuredLink>> {
     let cable = Lab {
         _daemon: None,
-        rack: Rack::of_cable()?,
+        rack: NicTestbed::with_cable()?,
     };
-    let rack = Rack::of_device()?;
+    let rack = NicTestbed::with_device()?;
     daemon_under_test::write_config(
         &rack,
         &DaemonOptions {
@@ -51,7 +51,7 @@ pub(super) fn links(arguments: &Arguments, mix: &Mix) -> Result<Vec<MeasuredLink
 }
 
 /// Writes the policy that allows the tester's destination, except from many prefixes.
-fn protect(rack: &Rack, arguments: &Arguments) -> Result<()> {
+fn protect(rack: &NicTestbed, arguments: &Arguments) -> Result<()> {
     let v6: IpAddr = bailey_nic::frame::DESTINATION_V6.into();
     daemon_under_test::write_server_workload(rack, &[arguments.destination.into(), v6])?;
     let mut random = fastrand::Rng::with_seed(SEED);

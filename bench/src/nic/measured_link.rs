@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use bailey_lab::{Daemon, Rack};
+use bailey_lab::{Daemon, NicTestbed};
 use bailey_nic::mix::Mix;
 use bailey_nic::tester::Tester;
 
@@ -21,7 +21,7 @@ pub(super) struct MeasuredLink {
 /// disappear.
 pub(super) struct Lab {
     pub(super) _daemon: Option<Daemon>,
-    pub(super) rack: Rack,
+    pub(super) rack: NicTestbed,
 }
 
 impl MeasuredLink {

@@ -9,7 +9,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use bailey_lab::{Flood, Namespace};
+use bailey_lab::{Namespace, SpoofedFlood};
 use rustix::net::sockopt;
 
 use super::device::{
@@ -227,7 +227,7 @@ fn measure_stream(device: &DeviceUnderTest) -> Result<[f64; 2]> {
 fn measure_under_flood(device: &DeviceUnderTest) -> Result<[f64; 2]> {
     let mut stream = connect(device)?;
     let [quiet, _] = send(device, &mut stream)?;
-    let flood = Flood::start(
+    let flood = SpoofedFlood::start(
         &device.testbed.wire.left,
         &[IpAddr::V4(SERVER)],
         PORT,

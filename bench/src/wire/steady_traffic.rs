@@ -1,4 +1,4 @@
-//! Steady background traffic of established flows.
+//! BackgroundTraffic background traffic of established flows.
 
 use std::time::Duration;
 

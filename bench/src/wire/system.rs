@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use bailey_lab::wire::SIDES;
+use bailey_lab::inline_testbed::SIDES;
 use bailey_lab::{Daemon, Namespace};
 use ipnet::IpNet;
 use libbpf_rs::{MapCore, MapFlags};

@@ -7,9 +7,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bailey_lab::inline_testbed::{LEFT, RIGHT, SIDES};
 use bailey_lab::namespace::Frames;
-use bailey_lab::wire::{LEFT, RIGHT, SIDES};
-use bailey_lab::{Namespace, Wire};
+use bailey_lab::{InlineTestbed, Namespace};
 use libbpf_rs::{MapCore, MapFlags, Xdp, XdpFlags};
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
@@ -26,7 +26,7 @@ pub(crate) const TEST_CPU: usize = 1;
 /// Two hosts with a device under test between them. Dedicated threads on a dedicated CPU poll both
 /// interfaces of the device.
 pub(crate) struct WireTestbed {
-    pub(crate) wire: Wire,
+    pub(crate) wire: InlineTestbed,
     /// Receive programs of both hosts.
     receiver: BpfObject,
     /// Kernel threads that poll the device's interfaces.
@@ -61,7 +61,7 @@ pub(crate) struct Transfer {
 impl WireTestbed {
     /// A testbed without forwarding. Neighbours are static, so that no frame waits for resolution.
     pub(crate) fn new() -> Result<Self> {
-        let wire = Wire::new()?;
+        let wire = InlineTestbed::new()?;
         for (host, peer, mac) in [(&wire.left, RIGHT, MACS[1]), (&wire.right, LEFT, MACS[0])] {
             host.ip(&format!(
                 "neigh replace {} lladdr {} dev eth0 nud permanent",

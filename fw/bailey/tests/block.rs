@@ -33,7 +33,7 @@ fn printed(output: &Output) -> String {
 fn block_drops_live_connection_and_expires_without_daemon() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
-    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    daemon::write_config(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     let text = verb(&lab, "block 192.0.2.1 --ttl 1h", 4);
     assert!(text.contains("error"), "nothing is loaded: {text}");
     // A block drops an open connection and new ones.
@@ -41,14 +41,14 @@ fn block_drops_live_connection_and_expires_without_daemon() {
     let tally = Tally::begin(&lab);
     let connect = || traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
     let mut stream = connect();
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     let text = verb(
         &lab,
         "block 203.0.113.10 2001:db8:a::/64 --ttl 1h --reason scan",
         0,
     );
     assert!(text.contains("203.0.113.10 blocked for 1h 0m"), "{text}");
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Silent);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Silent);
     assert_eq!(
         traffic::ping(&lab.outside, ip(BACKUP[1]), ip(DB[1])),
         Observed::Silent
@@ -66,14 +66,14 @@ fn block_drops_live_connection_and_expires_without_daemon() {
         "not blocked: 203.0.113.10\n"
     );
     let mut stream = connect();
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     // The daemon is dead: the verbs still work, and blocks still expire.
     daemon.signal(Signal::SIGKILL).unwrap();
     verb(&lab, "block 203.0.113.10 --ttl 3s", 0);
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Silent);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Silent);
     sleep(Duration::from_secs(3));
     let mut stream = connect();
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     // A new daemon finds the blocks, and its commits do not remove them.
     let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
     daemon.wait_for("adopted: ", PATIENCE).unwrap();

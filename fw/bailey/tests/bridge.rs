@@ -8,9 +8,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailey_lab::daemon::{self, POLICIES};
+use bailey_lab::inline_testbed::{LEFT, RIGHT, SIDES};
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::wire::{LEFT, RIGHT, SIDES};
-use bailey_lab::{Daemon, Server, Wire};
+use bailey_lab::{Daemon, InlineTestbed, Server};
 use nix::sys::signal::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,12 +39,12 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn start(wire: &Wire, extra: &str) -> Daemon {
+fn start(wire: &InlineTestbed, extra: &str) -> Daemon {
     fs::create_dir_all(wire.root().join(POLICIES)).unwrap();
     fs::write(wire.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
     let [left, right] = SIDES;
     let top = format!("topology = \"bridge\"\ninterfaces = [\"{left}\", \"{right}\"]\n{extra}");
-    daemon::configure(wire.root(), &top).unwrap();
+    daemon::write_config(wire.root(), &top).unwrap();
     let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
     for side in SIDES {
         let line = format!("attached interface=\"{side}\"");
@@ -53,14 +53,14 @@ fn start(wire: &Wire, extra: &str) -> Daemon {
     daemon
 }
 
-fn json(wire: &Wire, verb: &str) -> serde_json::Value {
+fn json(wire: &InlineTestbed, verb: &str) -> serde_json::Value {
     let verb = format!("{verb} -o json");
-    let output = daemon::ask(&wire.bump, wire.root(), &binary(), &verb).unwrap();
+    let output = daemon::query(&wire.bump, wire.root(), &binary(), &verb).unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Packets with a reason on an interface.
-fn counted(wire: &Wire, interface: &str, reason: &str) -> u64 {
+fn counted(wire: &InlineTestbed, interface: &str, reason: &str) -> u64 {
     let counters = json(wire, "counters");
     let rows = counters["counters"].as_array().unwrap().iter();
     rows.filter(|row| {
@@ -70,21 +70,21 @@ fn counted(wire: &Wire, interface: &str, reason: &str) -> u64 {
     .sum()
 }
 
-fn tcp(wire: &Wire, family: usize, port: u16) -> Observed {
+fn tcp(wire: &InlineTestbed, family: usize, port: u16) -> Observed {
     let to = SocketAddr::new(ip(RIGHT[family]), port);
     traffic::tcp(&wire.left, ip(LEFT[family]), to)
 }
 
-fn ping(wire: &Wire, family: usize) -> Observed {
+fn ping(wire: &InlineTestbed, family: usize) -> Observed {
     traffic::ping(&wire.left, ip(LEFT[family]), ip(RIGHT[family]))
 }
 
-fn servers(wire: &Wire) {
+fn servers(wire: &InlineTestbed) {
     Server::tcp(&wire.right, 80).unwrap();
     Server::tcp(&wire.right, 81).unwrap();
 }
 
-fn assert_enforced(wire: &Wire) {
+fn assert_enforced(wire: &InlineTestbed) {
     for family in [0, 1] {
         assert_eq!(tcp(wire, family, 80), Observed::Allowed, "family {family}");
         assert_eq!(tcp(wire, family, 81), Observed::Silent);
@@ -92,7 +92,7 @@ fn assert_enforced(wire: &Wire) {
     }
 }
 
-fn promiscuous(wire: &Wire) -> bool {
+fn promiscuous(wire: &InlineTestbed) -> bool {
     wire.bump.run(|| {
         let flags = fs::read_to_string("/proc/thread-self/net/dev").map(|_| ());
         flags.unwrap();
@@ -107,7 +107,7 @@ fn promiscuous(wire: &Wire) -> bool {
 #[test]
 #[ignore = "needs root and BPF"]
 fn bridge_forwards_only_frames_that_policy_allows() {
-    let wire = Wire::new().unwrap();
+    let wire = InlineTestbed::new().unwrap();
     servers(&wire);
     assert_ne!(
         tcp(&wire, 0, 80),
@@ -139,7 +139,7 @@ fn bridge_forwards_only_frames_that_policy_allows() {
     assert_enforced(&wire);
     // Detaching ends forwarding and restores promiscuous mode.
     let verb = "detach --yes-unfiltered";
-    let output = daemon::ask(&wire.bump, wire.root(), &binary(), verb).unwrap();
+    let output = daemon::query(&wire.bump, wire.root(), &binary(), verb).unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(!promiscuous(&wire), "detach restores the former mode");
     assert_ne!(
@@ -154,7 +154,7 @@ fn bridge_forwards_only_frames_that_policy_allows() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn unknown_unicast_and_broadcast_frames_cross_bridge() {
-    let wire = Wire::new().unwrap();
+    let wire = InlineTestbed::new().unwrap();
     let _daemon = start(&wire, "[frames]\ngroups = [\"10.9.0.255\"]\n");
     ping(&wire, 0);
     // The neighbour entry sends frames to a hardware address that no station has.
@@ -209,11 +209,11 @@ fn unknown_unicast_and_broadcast_frames_cross_bridge() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn bridge_frames_in_equal_frames_out_plus_counted() {
-    let wire = Wire::new().unwrap();
+    let wire = InlineTestbed::new().unwrap();
     servers(&wire);
     let mut daemon = start(&wire, "");
     assert_enforced(&wire);
-    let drops = |wire: &Wire| {
+    let drops = |wire: &InlineTestbed| {
         let counters = json(wire, "counters");
         let rows = counters["counters"].as_array().unwrap().clone();
         rows.iter()
@@ -270,7 +270,7 @@ fn bridge_frames_in_equal_frames_out_plus_counted() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn replaced_bridge_port_is_attached_again() {
-    let wire = Wire::new().unwrap();
+    let wire = InlineTestbed::new().unwrap();
     servers(&wire);
     let mut daemon = start(&wire, "");
     assert_enforced(&wire);
@@ -297,14 +297,14 @@ fn replaced_bridge_port_is_attached_again() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn bridge_ports_with_unequal_mtu_are_refused() {
-    let wire = Wire::new().unwrap();
+    let wire = InlineTestbed::new().unwrap();
     wire.bump
         .ip(&format!("link set {} mtu 1400", SIDES[1]))
         .unwrap();
     fs::create_dir_all(wire.root().join(POLICIES)).unwrap();
     fs::write(wire.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
     let top = format!("topology = \"bridge\"\ninterfaces = {SIDES:?}");
-    daemon::configure(wire.root(), &top).unwrap();
+    daemon::write_config(wire.root(), &top).unwrap();
     let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
     let line = daemon.wait_for("MTU", PATIENCE).unwrap();
     assert!(line.contains("1500") && line.contains("1400"), "{line}");

@@ -21,7 +21,7 @@ fn live_connections_survive_warm_up_then_policy_applies() {
         |from: &str| traffic::tcp_connect(&lab.outside, ip(from), at(DB[0], 5432)).unwrap();
     let (mut allowed, mut denied) = (connect(BACKUP[0]), connect(STRANGER[0]));
     for stream in [&mut allowed, &mut denied] {
-        assert_eq!(traffic::tcp_talk(stream), Observed::Allowed);
+        assert_eq!(traffic::tcp_echo(stream), Observed::Allowed);
     }
     // During the warm-up no connection is dropped.
     let mut daemon = start(&lab, "warm_up = 6");
@@ -33,7 +33,7 @@ fn live_connections_survive_warm_up_then_policy_applies() {
     );
     for stream in [&mut allowed, &mut denied] {
         assert_eq!(
-            traffic::tcp_talk(stream),
+            traffic::tcp_echo(stream),
             Observed::Allowed,
             "nothing is dropped yet"
         );
@@ -42,8 +42,8 @@ fn live_connections_survive_warm_up_then_policy_applies() {
     // The last tick of the warm-up may still run.
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert!(!problems(&lab).contains("observes"), "{}", problems(&lab));
-    assert_eq!(traffic::tcp_talk(&mut allowed), Observed::Allowed);
-    assert_eq!(traffic::tcp_talk(&mut denied), Observed::Silent);
+    assert_eq!(traffic::tcp_echo(&mut allowed), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut denied), Observed::Silent);
     assert_enforced(&lab);
     tally.assert(&lab);
 }
@@ -65,7 +65,7 @@ fn internal_source_from_external_interface_is_spoofed() {
     let tally = Tally::begin(&lab);
     let spoofed = traffic::udp(&lab.outside, ip("10.42.0.99"), at(DB[0], 161));
     assert_eq!(spoofed, Observed::Silent);
-    let output = daemon::ask(&lab.node, lab.root(), &binary(), "counters").unwrap();
+    let output = daemon::query(&lab.node, lab.root(), &binary(), "counters").unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("spoofed"), "{text}");
     let honest = traffic::udp(&lab.outside, ip(BACKUP[0]), at(DB[0], 161));

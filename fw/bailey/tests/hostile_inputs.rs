@@ -181,7 +181,7 @@ fn interface_altname_is_accepted_in_configuration() {
         .unwrap();
     let config = "interfaces = [\"a-name-of-more-than-fifteen-letters\"]";
     for expected in ["attached interface", "adopted: already attached"] {
-        daemon::configure(lab.root(), config).unwrap();
+        daemon::write_config(lab.root(), config).unwrap();
         let mut daemon = bailey_lab::Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
         daemon.wait_for(expected, PATIENCE).unwrap();
         sleep(Duration::from_secs(2));

@@ -25,10 +25,10 @@ fn large_datagrams_arrive_in_fragments() {
     for family in [0, 1] {
         let (backup, stranger) = (ip(BACKUP[family]), ip(STRANGER[family]));
         for bytes in [6, 1400, 1500, 4000, 30_000] {
-            let seen = traffic::udp_of(&lab.outside, backup, at(DB[family], 161), bytes);
+            let seen = traffic::udp_with_size(&lab.outside, backup, at(DB[family], 161), bytes);
             assert_eq!(seen, Observed::Allowed, "{bytes} bytes, family {family}");
         }
-        let seen = traffic::udp_of(&lab.outside, stranger, at(DB[family], 161), 4000);
+        let seen = traffic::udp_with_size(&lab.outside, stranger, at(DB[family], 161), 4000);
         assert_eq!(seen, Observed::Silent);
     }
     // Policy denied the stranger's first fragments, so its later fragments have no record.
@@ -53,13 +53,13 @@ fn refragmented_datagrams_arrive() {
     lab.workload("db").ip("link set eth0 mtu 1400").unwrap();
     Server::udp(lab.workload("db"), ip(DB[0]), 161).unwrap();
     let text = format!("interfaces = [{NIC:?}, \"db\"]");
-    daemon::configure(lab.root(), &text).unwrap();
+    daemon::write_config(lab.root(), &text).unwrap();
     let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
     daemon
         .wait_for("attached interface=\"db\"", PATIENCE)
         .unwrap();
     for _ in 0..2 {
-        let seen = traffic::udp_of(&lab.outside, ip(BACKUP[0]), at(DB[0], 161), 4000);
+        let seen = traffic::udp_with_size(&lab.outside, ip(BACKUP[0]), at(DB[0], 161), 4000);
         assert_eq!(seen, Observed::Allowed);
     }
     assert_eq!(counted(&lab, "db", "tc", "fragment-overlap"), 0);
@@ -80,7 +80,7 @@ fn jumbo_frames_are_read_in_many_buffers() {
     let tally = Tally::begin(&lab);
     for family in [0, 1] {
         let to = at(DB[family], 161);
-        let seen = traffic::udp_of(&lab.outside, ip(BACKUP[family]), to, 8000);
+        let seen = traffic::udp_with_size(&lab.outside, ip(BACKUP[family]), to, 8000);
         assert_eq!(seen, Observed::Allowed, "family {family}");
     }
     assert_eq!(counted(&lab, NIC, "xdp", "ip-length"), 0);
@@ -132,7 +132,7 @@ fn gro_frames_beyond_64_kib_pass_generic_mode() {
     let longest = longest_frame(&lab.node, FRAME_MAX, Instant::now() + PATIENCE);
     let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[1]), to).unwrap();
     while !longest.is_finished() {
-        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
         assert_eq!(traffic::tcp_transfer(&stream, BYTES), Observed::Allowed);
     }
     let longest = longest.join().unwrap();

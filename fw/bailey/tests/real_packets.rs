@@ -99,7 +99,7 @@ fn revoked_connection_ends_unless_mode_is_keep() {
             .map(|f| traffic::tcp_connect(&lab.outside, ip(BACKUP[f]), at(DB[f], 5432)).unwrap())
             .into();
         for stream in &mut streams {
-            assert_eq!(traffic::tcp_talk(stream), Observed::Allowed, "{mode}");
+            assert_eq!(traffic::tcp_echo(stream), Observed::Allowed, "{mode}");
         }
         // Existing connections follow the mode; new connections follow the new policy.
         set_backup_permission(&lab, &mut daemon, false);
@@ -109,7 +109,7 @@ fn revoked_connection_ends_unless_mode_is_keep() {
             Observed::Silent
         };
         for stream in &mut streams {
-            assert_eq!(traffic::tcp_talk(stream), expected, "{mode}");
+            assert_eq!(traffic::tcp_echo(stream), expected, "{mode}");
         }
         for f in [0, 1] {
             let new = traffic::tcp(&lab.outside, ip(BACKUP[f]), at(DB[f], 5432));
@@ -214,7 +214,7 @@ fn closed_log_pipe_does_not_end_enforcement() {
     let lab = lab();
     let mut daemon = start(&lab, "");
     let good = fs::read_to_string(policies(&lab)).unwrap();
-    daemon.stop_listening();
+    daemon.close_log();
     for round in 0..3 {
         fs::write(policies(&lab), format!("kind: {round}")).unwrap();
         sleep(Duration::from_millis(700));

@@ -21,7 +21,7 @@ fn start_router(lab: &Lab) -> Daemon {
     for end in ends {
         end.command("ethtool", "-K eth0 tx off gro on").unwrap();
     }
-    daemon::configure(
+    daemon::write_config(
         lab.root(),
         "topology = \"router\"\ninterfaces = [\"nic0\", \"web\", \"db\"]",
     )
@@ -47,7 +47,7 @@ fn packets_between_nics_are_forwarded_in_xdp() {
         // The first packets find no neighbour entry and pass the network stack.
         let connect = || traffic::tcp_connect(&lab.outside, backup, at(DB[family], 5432)).ok();
         let mut stream = (0..8).find_map(|_| connect()).expect("policy allows it");
-        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
         let before = forwarded_by_stack(&lab);
         assert_eq!(traffic::tcp_transfer(&stream, 1 << 18), Observed::Allowed);
         assert_eq!(forwarded_by_stack(&lab), before, "family {family}");
@@ -110,7 +110,7 @@ fn ipsec_policy_moves_forwarding_to_network_stack() {
     let backup = ip(BACKUP[0]);
     let connect = || traffic::tcp_connect(&lab.outside, backup, at(DB[0], 5432)).ok();
     let mut stream = (0..8).find_map(|_| connect()).expect("policy allows it");
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     let before = forwarded_by_stack(&lab);
     assert_eq!(traffic::tcp_transfer(&stream, 1 << 16), Observed::Allowed);
     assert_eq!(forwarded_by_stack(&lab), before, "XDP forwards");

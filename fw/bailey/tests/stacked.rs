@@ -7,7 +7,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use bailey_lab::bonded::{Bonded, NODE, OUTSIDE};
+use bailey_lab::bond_testbed::{BondTestbed, NODE, OUTSIDE};
 use bailey_lab::daemon::{self, POLICIES};
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, Server};
@@ -28,11 +28,11 @@ spec:
   - ports: [{port: 80}]
 ";
 
-fn start(lab: &Bonded, interfaces: &[&str]) -> Daemon {
+fn start(lab: &BondTestbed, interfaces: &[&str]) -> Daemon {
     fs::create_dir_all(lab.root().join(POLICIES)).unwrap();
     fs::write(lab.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
     let top = format!("interfaces = {interfaces:?}\n[frames]\nvlan_zones = true");
-    daemon::configure(lab.root(), &top).unwrap();
+    daemon::write_config(lab.root(), &top).unwrap();
     let mut daemon = Daemon::launch(&lab.node, lab.root(), &binary(), &[]).unwrap();
     for interface in interfaces {
         let line = format!("attached interface={interface:?}");
@@ -42,7 +42,7 @@ fn start(lab: &Bonded, interfaces: &[&str]) -> Daemon {
 }
 
 /// Asserts that policy is enforced in both directions, in the zone of the VLAN.
-fn assert_enforced(lab: &Bonded) {
+fn assert_enforced(lab: &BondTestbed) {
     lab.wait_for_carrier();
     for family in [0, 1] {
         let (node, outside) = (ip(NODE[family]), ip(OUTSIDE[family]));
@@ -63,7 +63,7 @@ fn assert_enforced(lab: &Bonded) {
 }
 
 fn bond(mode: &str, interfaces: &[&str]) {
-    let lab = Bonded::new(mode).unwrap();
+    let lab = BondTestbed::new(mode).unwrap();
     Server::tcp(&lab.node, 80).unwrap();
     Server::tcp(&lab.node, 81).unwrap();
     Server::tcp(&lab.outside, 443).unwrap();
@@ -99,7 +99,7 @@ fn policy_holds_on_lacp_bond_members() {
 #[test]
 #[ignore = "needs root, BPF, bonding and 8021q"]
 fn joining_bond_member_is_attached() {
-    let lab = Bonded::new("active-backup").unwrap();
+    let lab = BondTestbed::new("active-backup").unwrap();
     Server::tcp(&lab.node, 80).unwrap();
     Server::tcp(&lab.node, 81).unwrap();
     Server::tcp(&lab.outside, 443).unwrap();

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use bailey_lab::steady::{Outcome, Parties};
-use bailey_lab::{Daemon, Lab, Server, Steady, sized};
+use bailey_lab::background_traffic::{TrafficCounts, TrafficPeers};
+use bailey_lab::{BackgroundTraffic, Daemon, Lab, Server, sized};
 use demo_lab::*;
 use nix::sys::signal::Signal;
 
@@ -23,19 +23,19 @@ fn rounds() -> u32 {
     sized(50, 15)
 }
 
-fn traffic(lab: &Lab) -> Steady {
-    let parties = Parties {
+fn traffic(lab: &Lab) -> BackgroundTraffic {
+    let parties = TrafficPeers {
         friend: ip(BACKUP[0]),
         stranger: ip(STRANGER[0]),
         server: ip(DB[0]),
         udp: 161,
         tcp: 5432,
     };
-    Steady::start(&lab.outside, lab.workload("db"), parties).unwrap()
+    BackgroundTraffic::start(&lab.outside, lab.workload("db"), parties).unwrap()
 }
 
-fn assert_undisturbed(outcome: Outcome, at_least: u64, lab: &Lab) {
-    let Outcome {
+fn assert_undisturbed(outcome: TrafficCounts, at_least: u64, lab: &Lab) {
+    let TrafficCounts {
         datagrams,
         datagrams_lost,
         segments,

@@ -12,10 +12,10 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use bailey_lab::daemon::{self, POLICIES};
+use bailey_lab::inline_testbed::{LEFT, RIGHT, SIDES};
 use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::wire::{LEFT, RIGHT, SIDES};
-use bailey_lab::{Daemon, Flood, Lab, Namespace, Server, Wire, sized};
+use bailey_lab::{Daemon, InlineTestbed, Lab, Namespace, Server, SpoofedFlood, sized};
 use demo_lab::*;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -103,8 +103,8 @@ fn on_one_cpu() {
 
 /// Whether a new connection works within [`WITHIN`].
 fn connects(from: &Namespace, source: IpAddr, to: SocketAddr) -> bool {
-    let stream = traffic::tcp_connect_within(WITHIN, from, source, to);
-    stream.is_ok_and(|mut stream| traffic::tcp_talk(&mut stream) == Observed::Allowed)
+    let stream = traffic::tcp_connect_with_timeout(WITHIN, from, source, to);
+    stream.is_ok_and(|mut stream| traffic::tcp_echo(&mut stream) == Observed::Allowed)
 }
 
 /// An attempt that a thread repeats until stopped.
@@ -234,7 +234,7 @@ fn clients_connect_during_flood() {
     let _daemon = start(&lab, extra);
     let tally = Tally::begin(&lab);
     let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(WEB[0], PORT)).unwrap();
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     let targets = [WEB[0], WEB[1], NODE[0], NODE[1]].map(ip);
     for target in &targets {
         let family = usize::from(target.is_ipv6());
@@ -243,7 +243,7 @@ fn clients_connect_during_flood() {
     }
 
     // The flood is detected and reported.
-    let flood = Flood::start(&lab.outside, &targets, PORT, 10_000).unwrap();
+    let flood = SpoofedFlood::start(&lab.outside, &targets, PORT, 10_000).unwrap();
     sleep(Duration::from_secs(1));
     let status = json(&lab, "status");
     assert!(status["flood_seconds"].is_u64(), "{status}");
@@ -292,7 +292,7 @@ fn client_without_challenge_connects_by_retransmitted_syn() {
         let to = at(WEB[family], PORT);
         assert!(connects(&lab.outside, client(family, CLIENTS - 1), to));
     }
-    let flood = Flood::start(&lab.outside, &targets, PORT, RATE).unwrap();
+    let flood = SpoofedFlood::start(&lab.outside, &targets, PORT, RATE).unwrap();
     sleep(Duration::from_secs(1));
     for family in [0, 1] {
         let to = at(WEB[family], PORT);
@@ -392,7 +392,7 @@ fn clients_pass_challenges_to_workload_and_node() {
             at(target, PORT)
         ));
     }
-    let flood = Flood::start(&lab.outside, &targets.map(ip), PORT, 500).unwrap();
+    let flood = SpoofedFlood::start(&lab.outside, &targets.map(ip), PORT, 500).unwrap();
     sleep(Duration::from_secs(2));
     // A new client for each target connects within two tries.
     for (number, target) in (0..).zip(targets) {
@@ -415,14 +415,14 @@ fn clients_pass_challenges_to_workload_and_node() {
 #[ignore = "needs root and BPF"]
 fn bridge_challenges_clients_in_flood() {
     on_one_cpu();
-    let wire = Wire::new().unwrap();
+    let wire = InlineTestbed::new().unwrap();
     receive_with_xdp(&wire.left, wire.root());
     Server::tcp(&wire.right, PORT).unwrap();
     fs::create_dir(wire.root().join(POLICIES)).unwrap();
     fs::write(wire.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
     let [left, right] = SIDES;
     let top = format!("topology = \"bridge\"\ninterfaces = [\"{left}\", \"{right}\"]\n");
-    daemon::configure(wire.root(), &top).unwrap();
+    daemon::write_config(wire.root(), &top).unwrap();
     let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
     for _ in SIDES {
         daemon.wait_for(ATTACHED, PATIENCE).unwrap();
@@ -431,7 +431,7 @@ fn bridge_challenges_clients_in_flood() {
         let to = at(RIGHT[family], PORT);
         assert!(connects(&wire.left, ip(LEFT[family]), to));
     }
-    let _flood = Flood::start(&wire.left, &RIGHT.map(ip), PORT, RATE).unwrap();
+    let _flood = SpoofedFlood::start(&wire.left, &RIGHT.map(ip), PORT, RATE).unwrap();
     sleep(Duration::from_secs(1));
     for family in [0, 1] {
         let to = at(RIGHT[family], PORT);
@@ -439,7 +439,7 @@ fn bridge_challenges_clients_in_flood() {
             assert!(connects(&wire.left, ip(LEFT[family]), to), "{number}");
         }
     }
-    let ask = |verb: &str| daemon::ask(&wire.bump, wire.root(), &binary(), verb).unwrap();
+    let ask = |verb: &str| daemon::query(&wire.bump, wire.root(), &binary(), verb).unwrap();
     let text = String::from_utf8(ask("counters").stdout).unwrap();
     assert!(text.contains("challenge-answer"), "{text}");
 }

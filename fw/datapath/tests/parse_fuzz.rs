@@ -88,19 +88,19 @@ fn first_of_all(packet: &Packet, snapshot: &bailey_policy::Snapshot, bridge: boo
         protocol: Protocol(packet.protocol),
         port: packet.destination_port,
     };
-    if bridge && let Some(reason) = out_of_scope(&connection, packet.for_group, snapshot) {
+    if bridge && let Some(reason) = out_of_scope(&connection, packet.is_for_group, snapshot) {
         return reason;
     }
-    if packet.related {
+    if packet.is_icmp_error {
         return REASON_DROP_ICMP_ERROR;
     }
     let protocol = Protocol(packet.protocol);
     let isolated = [POD[0], POD[1]].map(ip);
     let free = !isolated.contains(&packet.source) && !isolated.contains(&packet.destination);
-    if !packet.opens && (protocol == Protocol::ICMP || protocol == Protocol::ICMPV6) {
+    if !packet.may_create_flow && (protocol == Protocol::ICMP || protocol == Protocol::ICMPV6) {
         return REASON_DROP_ICMP_NO_FLOW;
     }
-    if !packet.opens && !free {
+    if !packet.may_create_flow && !free {
         return if protocol == Protocol::SCTP {
             REASON_DROP_SCTP_NO_FLOW
         } else {
@@ -159,7 +159,12 @@ fn compare(h: &Harness, snapshot: &bailey_policy::Snapshot, frame: &[u8], parsed
         answer.is_icmp_error,
     ]
     .map(|flag| flag != 0);
-    assert_eq!(flags, [low, packet.opens, packet.related], "{}", told());
+    assert_eq!(
+        flags,
+        [low, packet.may_create_flow, packet.is_icmp_error],
+        "{}",
+        told()
+    );
 }
 
 fn hex(frame: &[u8]) -> String {
@@ -318,7 +323,7 @@ fn programs_and_reference_parse_frames_alike() {
             (reference::TunnelKind::Vxlan, 40000),
         ];
         let frames = reference::Frames {
-            inside: Vec::new(),
+            internal: Vec::new(),
             subnets: Vec::new(),
             vlan_zones: true,
             dhcp: false,

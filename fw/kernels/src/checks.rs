@@ -35,7 +35,7 @@ const KERNEL_TESTS: [KernelTest; 6] = [
         feature: "safety",
         program: "safety",
         // Filling this table takes an emulated machine a minute and depends on no kernel.
-        arguments: &["--skip", "a_hundred_thousand_blocks"],
+        arguments: &["--skip", "hundred_thousand_blocks_fit_and_apply"],
         timeout_seconds: 480,
     },
     // Of floods and rate limits, the tests that use every helper: an emulated machine takes a
@@ -45,15 +45,15 @@ const KERNEL_TESTS: [KernelTest; 6] = [
         program: "flood",
         arguments: &[
             "--exact",
-            "a_client_that_answers_the_challenge_gets_in",
-            "a_syn_that_comes_again_later_gets_in",
+            "client_that_answers_the_challenge_is_admitted",
+            "retransmitted_syn_is_admitted",
         ],
         timeout_seconds: 360,
     },
     KernelTest {
         feature: "rate limits",
         program: "rate_limit",
-        arguments: &["--exact", "a_rule_opens_no_more_than_its_limit"],
+        arguments: &["--exact", "rule_admits_no_more_than_its_limit"],
         timeout_seconds: 360,
     },
     KernelTest {
@@ -89,37 +89,33 @@ const ALL_DRIVERS: [DriverTest; 8] = [
     driver_test(
         "host: native XDP and tc",
         "real_packets",
-        "allowed_both_ways_denied_silently_and_every_packet_counted",
+        "allowed_traffic_passes_denied_is_dropped_all_counted",
     ),
     driver_test(
         "bridge: native XDP",
         "bridge",
-        "the_bump_forwards_what_policy_allows_and_nothing_else",
+        "bridge_forwards_only_frames_that_policy_allows",
     ),
     driver_test(
         "router: native XDP",
         "router",
-        "what_is_forwarded_between_nics_leaves_in_xdp",
+        "packets_between_nics_are_forwarded_in_xdp",
     ),
-    driver_test(
-        "fragments",
-        "path",
-        "large_datagrams_come_through_in_fragments",
-    ),
+    driver_test("fragments", "path", "large_datagrams_arrive_in_fragments"),
     driver_test(
         "path MTU, internal sender",
         "path",
-        "path_mtu_discovery_works_from_inside",
+        "path_mtu_discovery_works_from_internal_side",
     ),
     driver_test(
         "path MTU, external sender",
         "path",
-        "path_mtu_discovery_works_from_outside",
+        "path_mtu_discovery_works_from_external_side",
     ),
     driver_test(
         "AF_XDP tester: frames intact, in order",
         "links",
-        "a_cable_brings_everything_back_whole_and_in_order",
+        "cable_returns_all_frames_intact_and_ordered",
     ),
     driver_test(
         "AF_XDP tester: RFC 2544",
@@ -133,7 +129,7 @@ const ALL_DRIVERS: [DriverTest; 8] = [
 const NICS_ONLY: [DriverTest; 1] = [driver_test(
     "challenges and SYN cookies",
     "under_flood",
-    "clients_prove_themselves_to_what_is_behind_and_to_the_node",
+    "clients_pass_challenges_to_workload_and_node",
 )];
 
 /// Tests of veth only. MTU limits differ by NIC. A bond needs two links to one switch that lose
@@ -142,7 +138,7 @@ const VETH_ONLY: [DriverTest; 6] = [
     driver_test(
         "clsact: outlives the daemon",
         "clsact",
-        "a_filter_outlives_the_daemon_is_adopted_and_taken_off",
+        "clsact_filter_outlives_daemon_and_is_detached",
     ),
     driver_test(
         "jumbo frames",
@@ -152,18 +148,18 @@ const VETH_ONLY: [DriverTest; 6] = [
     driver_test(
         "active-backup bond, VLAN",
         "stacked",
-        "xdp_on_an_active_backup_bond",
+        "policy_holds_on_active_backup_bond",
     ),
-    driver_test("LACP bond, VLAN", "stacked", "xdp_on_an_lacp_bond"),
+    driver_test("LACP bond, VLAN", "stacked", "policy_holds_on_lacp_bond"),
     driver_test(
         "members of an LACP bond, VLAN",
         "stacked",
-        "xdp_on_the_members_of_an_lacp_bond",
+        "policy_holds_on_lacp_bond_members",
     ),
     driver_test(
         "a member that joins a bond",
         "stacked",
-        "a_member_that_joins_a_bond_is_attached",
+        "joining_bond_member_is_attached",
     ),
 ];
 

@@ -94,24 +94,24 @@ const QUICK_PROGRAMS: [&str; 6] = [
 /// Tests that load the programs several times, to set the clock or an option. Each load costs an
 /// emulated machine up to ten seconds of the verifier. The full run has them.
 pub(crate) const RELOADING: [(&str, &[&str]); 3] = [
-    ("fixtures", &["the_failsafe_needs_no_policy"]),
+    ("fixtures", &["failsafe_works_without_a_policy"]),
     (
         "packets",
         &[
-            "records_of_fragments_are_bounded_and_lapse",
-            "groups_are_for_control_and_for_what_is_listed",
-            "link_local_addresses_of_endpoints_are_for_control_and_for_what_is_listed",
-            "udp_lasts_longer_once_it_was_answered",
-            "an_icmp_error_rejudges_its_flow_and_is_denied_with_it",
-            "with_zones_a_vlan_has_flows_of_its_own_and_both_hooks_agree",
+            "fragment_records_are_bounded_and_expire",
+            "groups_accept_only_control_and_configured_groups",
+            "link_local_accepts_only_control_and_configured_services",
+            "udp_timeout_is_longer_after_a_reply",
+            "icmp_error_revalidates_its_flow",
+            "vlan_zones_separate_flows_on_both_hooks",
         ],
     ),
     (
         "safety",
         &[
-            "a_block_lapses_by_itself_and_a_longer_prefix_does_not_hide_a_shorter_one",
-            "in_the_warm_up_policy_drops_nothing_and_live_connections_are_taken_up",
-            "the_ends_of_a_tunnel_can_be_blocked",
+            "blocks_expire_and_longer_prefixes_hide_none",
+            "warm_up_drops_nothing_and_picks_up_midstream",
+            "tunnel_endpoints_can_be_blocked",
         ],
     ),
 ];

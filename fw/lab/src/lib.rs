@@ -28,6 +28,8 @@ pub mod nic_testbed;
 pub mod raw_packets;
 /// SCTP handshakes over raw sockets.
 pub mod sctp;
+/// Sizes of storms in CI and under `make soak`.
+pub mod soak;
 /// The topology above.
 pub mod topology;
 /// TCP, UDP and ICMP exchanges through the kernel's sockets.
@@ -41,6 +43,7 @@ pub use inline_testbed::InlineTestbed;
 pub use namespace::Namespace;
 pub use nic_testbed::NicTestbed;
 pub use raw_packets::SpoofedFlood;
+pub use soak::sized;
 pub use topology::{Lab, mount_private_root};
 pub use traffic::{Observed, Server};
 pub use wiring::{add_macvlan, connect, interface_in_slot};

@@ -35,6 +35,6 @@ fn stderr(output: &Output) -> String {
 /// An open connection from the backup machine to the database.
 fn connected(lab: &Lab) -> std::net::TcpStream {
     let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     stream
 }

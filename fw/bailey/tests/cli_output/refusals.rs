@@ -40,7 +40,7 @@ fn second_start_names_protecting_daemon() {
         "{:?}",
         third.log()
     );
-    let answer = daemon::ask(&lab.node, &other, &binary(), "status").unwrap();
+    let answer = daemon::query(&lab.node, &other, &binary(), "status").unwrap();
     assert_eq!(exit_code(&answer), Some(4));
     assert!(
         stderr(&answer).contains("protected by a bailey"),

@@ -62,7 +62,7 @@ fn assert_found_by_each_name(lab: &Lab, rule: &Value) {
         rule["id"].to_string(),
         format!("{policy} ingress[0]"),
     ] {
-        let one = daemon::ask_words(&lab.node, lab.root(), &binary(), &["rules", &name]).unwrap();
+        let one = daemon::query_args(&lab.node, lab.root(), &binary(), &["rules", &name]).unwrap();
         assert_eq!(exit_code(&one), Some(0), "{name}: {}", stderr(&one));
         assert!(stdout(&one).contains("peers"), "{name}: {}", stdout(&one));
     }

@@ -25,7 +25,7 @@ fn policy_that_blocks_ssh_session_is_warned() {
     let me = "apiVersion: bailey.dev/v1\nkind: Workload\nmetadata: {name: me, namespace: shop}\n\
               spec: {addresses: [203.0.113.2]}\n";
     fs::write(lab.root().join(POLICIES).join("me.yaml"), me).unwrap();
-    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    daemon::write_config(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     let run = |arguments: Vec<String>, session: &'static str| {
         let config = lab.root().join(CONFIG);
         lab.node.run(move || {
@@ -61,7 +61,7 @@ fn policy_that_blocks_ssh_session_is_warned() {
     assert!(!log.contains("SSH session"), "{log}");
     let top = "interfaces = [\"nic0\"]\n\
                failsafe = [{cidr = \"198.51.100.0/24\", port = 22}]";
-    daemon::configure(lab.root(), top).unwrap();
+    daemon::write_config(lab.root(), top).unwrap();
     let log = check("198.51.100.9 51000 203.0.113.2 22");
     assert!(!log.contains("SSH session"), "{log}");
 }

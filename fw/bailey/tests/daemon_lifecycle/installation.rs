@@ -111,7 +111,7 @@ fn doctor_grades_good_degraded_and_missing_setups() {
     let lab = lab();
     // A sysctl that is not optimal is degraded, with the command to change it.
     lab.node.sysctl("net.ipv4.tcp_syncookies", "1").unwrap();
-    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    daemon::write_config(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     let output = ask(&lab, "doctor");
     assert_eq!(output.status.code(), Some(9));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -136,14 +136,14 @@ fn doctor_grades_good_degraded_and_missing_setups() {
         ("interfaces = [\"nope\"]", 10, "no such interface"),
         ("", 0, "no interfaces"),
     ] {
-        daemon::configure(lab.root(), top).unwrap();
+        daemon::write_config(lab.root(), top).unwrap();
         let output = ask(&lab, "doctor");
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(code), "{top}: {text}");
         assert!(text.contains(expected), "{top}: {text}");
     }
     // An interface that is down is degraded, in JSON too.
-    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    daemon::write_config(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     lab.node.ip("link set nic0 down").unwrap();
     let findings = ask(&lab, "doctor -o json");
     let json: serde_json::Value = serde_json::from_slice(&findings.stdout).unwrap();

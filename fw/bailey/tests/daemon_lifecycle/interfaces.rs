@@ -14,7 +14,7 @@ use crate::{attached, relaunch, wait_for_socket};
 #[ignore = "needs root and BPF"]
 fn interfaces_that_swap_names_stay_protected() {
     let lab = lab();
-    daemon::configure(lab.root(), "interfaces = [\"nic0\", \"web\"]").unwrap();
+    daemon::write_config(lab.root(), "interfaces = [\"nic0\", \"web\"]").unwrap();
     let mut daemon = relaunch(&lab, &[]);
     daemon
         .wait_for("attached interface=\"web\"", PATIENCE)

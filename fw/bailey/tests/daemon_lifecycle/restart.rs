@@ -26,13 +26,13 @@ fn attached_programs_outlive_daemon_and_are_adopted() {
         };
         let mut stream =
             traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
-        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
         // The daemon ends: enforcement and connections continue, and status exits with 9.
         let (before, rules) = (attached(&lab), json(&lab, "rules"));
         daemon.signal(signal).unwrap();
         daemon.wait().unwrap();
         assert_enforced(&lab);
-        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
         let output = ask(&lab, "status");
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(9), "{text}");
@@ -44,7 +44,7 @@ fn attached_programs_outlive_daemon_and_are_adopted() {
         let mut again = relaunch(&lab, &[]);
         again.wait_for("adopted", PATIENCE).unwrap();
         assert_eq!(attached(&lab), before, "no program was attached again");
-        assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+        assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
         assert_enforced(&lab);
         for (old, new) in std::iter::zip(
             rules["rules"].as_array().unwrap(),
@@ -141,7 +141,7 @@ fn programs_of_other_build_are_replaced_in_place() {
     Server::tcp(lab.workload("db"), 5432).unwrap();
     drop(start(&lab, ""));
     let mut stream = traffic::tcp_connect(&lab.outside, ip(BACKUP[0]), at(DB[0], 5432)).unwrap();
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     let before = attached(&lab);
     // Other constants make another build of the programs.
     edit_config(
@@ -155,7 +155,7 @@ fn programs_of_other_build_are_replaced_in_place() {
     let after = attached(&lab);
     assert_ne!(before[0]["xdp_program"], after[0]["xdp_program"]);
     assert_ne!(before[0]["tc_program"], after[0]["tc_program"]);
-    assert_eq!(traffic::tcp_talk(&mut stream), Observed::Allowed);
+    assert_eq!(traffic::tcp_echo(&mut stream), Observed::Allowed);
     assert_enforced(&lab);
     let pins = fs::read_dir(lab.root().join("bpf/bailey")).unwrap();
     let arrays = pins

@@ -141,7 +141,7 @@ pub fn assert_detached(lab: &Lab) {
 
 /// Runs a verb with the lab's configuration, with or without a daemon.
 pub fn ask(lab: &Lab, verb: &str) -> Output {
-    daemon::ask(&lab.node, lab.root(), &binary(), verb).unwrap()
+    daemon::query(&lab.node, lab.root(), &binary(), verb).unwrap()
 }
 
 /// The JSON output of a verb.

@@ -71,7 +71,7 @@ fn neighbour_discovery_is_not_routed() {
 fn macvlan_with_machine_address_is_not_machine() {
     let lab = lab();
     let pod = Namespace::new().unwrap();
-    bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
+    bailey_lab::add_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
     // The lab's node has this address on the interfaces to its workloads.
     pod.ip("address add fe80::1/64 dev eth0 nodad").unwrap();
     Server::tcp(&pod, 8080).unwrap();
@@ -150,7 +150,7 @@ fn spoofed_source_cannot_hide_behind_ifindex_collision() {
         beyond.id()
     );
     pod.ip(&pair).unwrap();
-    bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
+    bailey_lab::add_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
     pod.sysctl("net.ipv4.ip_forward", "1").unwrap();
     for (namespace, line) in [
         (&pod, "address add 203.0.113.50/24 dev eth0"),
@@ -231,7 +231,7 @@ fn unknown_address_in_declared_prefix_is_denied() {
     assert_eq!(reach(), Observed::Allowed, "no prefix is declared");
     daemon.signal(Signal::SIGTERM).unwrap();
     daemon.wait().unwrap();
-    daemon::configure(
+    daemon::write_config(
         lab.root(),
         "interfaces = [\"nic0\"]\n[inventory]\nisolated = [\"10.42.0.0/16\"]",
     )

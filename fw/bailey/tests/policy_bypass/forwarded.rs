@@ -45,7 +45,7 @@ fn dnat_port_is_evaluated_as_workload_traffic() {
                 let outside = &lab.outside;
                 let tcp = |from: &str| traffic::tcp(outside, ip(from), at(NODE[f], 30432));
                 let udp = |from: &str| traffic::udp(outside, ip(from), at(NODE[f], 30433));
-                let sctp = |from: &str| sctp::open(outside, ip(from), at(NODE[f], 30434));
+                let sctp = |from: &str| sctp::connect(outside, ip(from), at(NODE[f], 30434));
                 // After masquerading the source is the node, and the workload is not one of its
                 // pods.
                 let admitted = if masquerade {

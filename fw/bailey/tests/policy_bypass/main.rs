@@ -20,7 +20,7 @@ fn launch(lab: &Lab) -> Daemon {
 }
 
 fn start_on(lab: &Lab, interfaces: &[&str], extra: &str) -> Daemon {
-    daemon::configure(lab.root(), &format!("interfaces = {interfaces:?}\n{extra}")).unwrap();
+    daemon::write_config(lab.root(), &format!("interfaces = {interfaces:?}\n{extra}")).unwrap();
     let mut daemon = launch(lab);
     for interface in interfaces {
         let line = format!("attached interface={interface:?}");

@@ -92,7 +92,7 @@ fn removed_pins_are_recreated() {
 #[ignore = "needs root and BPF"]
 fn world_writable_pin_directory_is_refused() {
     let lab = lab();
-    daemon::configure(lab.root(), "interfaces = [\"nic0\"]").unwrap();
+    daemon::write_config(lab.root(), "interfaces = [\"nic0\"]").unwrap();
     let pins = lab.root().join("bpf/bailey");
     fs::create_dir(&pins).unwrap();
     fs::set_permissions(&pins, fs::Permissions::from_mode(0o777)).unwrap();
@@ -131,7 +131,7 @@ fn failsafe_only_start_drops_until_valid_policy() {
     let file = policies(&lab);
     let good = fs::read_to_string(&file).unwrap();
     fs::write(&file, "kind: {").unwrap();
-    daemon::configure(
+    daemon::write_config(
         lab.root(),
         "interfaces = [\"nic0\"]\n[boot]\nwithout_policy = \"failsafe-only\"",
     )
@@ -157,7 +157,7 @@ fn guard_closes_nic_without_program() {
     Server::tcp(lab.workload("db"), 5432).unwrap();
     Server::tcp(lab.workload("db"), 2222).unwrap();
     let failsafe = "failsafe = [{ cidr = \"203.0.113.10/32\", port = 2222 }]";
-    daemon::configure(
+    daemon::write_config(
         lab.root(),
         &format!("interfaces = [\"nic0\"]\nguard = \"nftables\"\n{failsafe}"),
     )

@@ -71,7 +71,7 @@ fn may_pass(packet: &Packet, frame: &[u8], arena: &Arena<'_>, end: usize) -> boo
     // be an error about one.
     let of_machine = |end: &IpAddr| !arena.knows_sources && arena.machine_addresses.contains(end);
     let to_machine =
-        of_machine(&packet.destination) || packet.related && of_machine(&packet.source);
+        of_machine(&packet.destination) || packet.is_icmp_error && of_machine(&packet.source);
     !ends[..2].iter().any(local) || routing || to_machine
 }
 

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use arena::{Arena, addresses, link_local, mac, nets, pools};
 use bailey_lab::daemon::{self, POLICIES};
-use bailey_lab::wire::SIDES;
-use bailey_lab::{Daemon, Lab, Namespace, Wire};
+use bailey_lab::inline_testbed::SIDES;
+use bailey_lab::{Daemon, InlineTestbed, Lab, Namespace};
 use bailey_reference::{Frames, Generator, Pools};
 use expected::check_frame;
 use ipnet::IpNet;
@@ -80,7 +80,7 @@ fn launch(
         "interfaces = {interfaces:?}\n{settings}\n[inventory]\nisolated = {isolated:?}\n\
          [flood]\nenabled = false\n"
     );
-    daemon::configure(root, &text).unwrap();
+    daemon::write_config(root, &text).unwrap();
     let mut daemon = Daemon::launch(node, root, &binary(), &[]).unwrap();
     for interface in interfaces {
         let line = format!("attached interface=\"{interface}\"");
@@ -109,7 +109,7 @@ fn send_both_ways(arena: &Arena<'_>) {
             ipv4: arena.pools.0.clone(),
             ipv6: arena.pools.1.clone(),
         };
-        let generator = Generator::among(seed, arena.frames.clone(), pools);
+        let generator = Generator::with_pools(seed, arena.frames.clone(), pools);
         // Send, and collect what comes out.
         let listener = Listener::start(ends[receiver].0, own[receiver]);
         send_random_frames(ends[sender].0, ends[sender].1, generator, own[sender]);
@@ -147,7 +147,7 @@ fn send_both_ways(arena: &Arena<'_>) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn random_frames_cannot_bypass_policy_on_bridge() {
-    let wire = Wire::new().unwrap();
+    let wire = InlineTestbed::new().unwrap();
     let isolated = nets(&["10.9.0.0/24", "fd09::/64"]);
     let _daemon = launch(
         &wire.bump,
@@ -166,7 +166,7 @@ fn random_frames_cannot_bypass_policy_on_bridge() {
         stations: [vec![macs[1]], vec![macs[0]]],
         frames: Frames {
             bridge: true,
-            inside: isolated.clone(),
+            internal: isolated.clone(),
             ..Frames::default()
         },
         isolated,
@@ -214,7 +214,7 @@ fn run_in_lab(name: &'static str, settings: &str, interfaces: &[&str]) {
         stations: near.map(|mac| vec![mac]),
         frames: Frames {
             subnets: nets(&SUBNETS),
-            inside: isolated.clone(),
+            internal: isolated.clone(),
             ..Frames::default()
         },
         isolated,
@@ -252,7 +252,7 @@ fn random_frames_cannot_bypass_policy_through_router() {
 fn random_frames_cannot_bypass_policy_to_macvlan() {
     let lab = Lab::new().unwrap();
     let pod = Namespace::new().unwrap();
-    bailey_lab::move_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
+    bailey_lab::add_macvlan(&lab.node, "nic0", &pod, "eth0").unwrap();
     // The isolated endpoint: a macvlan on the NIC.
     for address in ["203.0.113.50/24", "2001:db8:a::50/64"] {
         let nodad = if address.contains(':') { "nodad" } else { "" };

@@ -8,10 +8,9 @@ use bailey_bpf::reason::Reason;
 use bailey_compile::{CompileLimits, RuleIds, Tables, compile};
 use bailey_config::{Frames, OnPolicyChange, Settings, Topology, Tunnel, TunnelKind};
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::program::runner::Runner;
-use bailey_datapath::{
-    Datapath, Enforcer, Frames, OnPolicyChange, PinDir, Settings, Topology, Tunnel, TunnelKind,
-};
+use bailey_datapath::program::test_run::TestRun;
+use bailey_datapath::testing::DatapathTesting;
+use bailey_datapath::{Datapath, Enforcer, PinDir};
 use bailey_kernels::plan::VALUE;
 use bailey_lab::interface_in_slot;
 use bailey_policy::{
@@ -163,7 +162,7 @@ fn programs() -> Result<()> {
 }
 
 /// Whether a frame passes at a hook.
-fn passed(runner: &Runner, hook: Hook, frame: &[u8]) -> Result<bool> {
+fn passed(runner: &TestRun, hook: Hook, frame: &[u8]) -> Result<bool> {
     const XDP_PASS: u32 = 2;
     let code = runner.run(hook, frame, 1)?;
     Ok(match hook {

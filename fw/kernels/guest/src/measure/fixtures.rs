@@ -2,7 +2,7 @@
 
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
-use bailey_datapath::program::frame::odd::{Fragment, fragment, ipv6_chain, tagged};
+use bailey_datapath::program::frame::malformed::{Fragment, fragment, ipv6_chain, tagged};
 use bailey_policy::Protocol;
 
 use super::{ACK, CLIENT, POD, STRANGER, SYN, SYN_ACK, ip};
