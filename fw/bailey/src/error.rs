@@ -1,4 +1,4 @@
-//! The errors that end a command, and their text for the operator. [`crate::exit`] maps them to exit codes.
+//! The errors that end a command, and their text for the operator. `exit.rs` maps them to exit codes.
 
 #[cfg(target_os = "linux")]
 use std::io;
@@ -16,7 +16,6 @@ use bailey_source::diagnostic::replace_control_chars;
 #[cfg(target_os = "linux")]
 use bailey_state::lock::LockError;
 
-use crate::exit::Exit;
 use crate::output::stderr_line;
 
 /// Why a command failed.
@@ -84,8 +83,8 @@ impl From<LockError> for CommandError {
     }
 }
 
-/// Prints an error with its remedy to standard error, and returns its exit code.
-pub(crate) fn report_error(error: &CommandError) -> Exit {
+/// Prints an error with its remedy to standard error.
+pub(crate) fn report_error(error: &CommandError) {
     match error {
         CommandError::Usage(message) | CommandError::Configuration(message) => {
             stderr_line!("error: {message}");
@@ -126,7 +125,6 @@ pub(crate) fn report_error(error: &CommandError) -> Exit {
             stderr_line!("error: {error}; the list is not complete");
         }
     }
-    Exit::from(error)
 }
 
 /// Prints an error of the datapath. If no maps are pinned, also names the guard and other Baileys: the

@@ -13,7 +13,7 @@ use bailey_policytest::engine::EngineError;
 #[cfg(target_os = "linux")]
 use bailey_state::lock::LockError;
 
-use crate::error::CommandError;
+use crate::error::{CommandError, report_error};
 
 /// Exit codes. The numbers are part of the interface; each has one meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,12 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// Prints the error of a command, and returns the exit code.
+pub(crate) fn end_with(error: &CommandError) -> Exit {
+    report_error(error);
+    Exit::from(error)
 }
 
 impl From<&CommandError> for Exit {

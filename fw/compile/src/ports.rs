@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_share_class_only_if_same_ranges_contain_them() {
+    fn ports_share_class_only_within_same_ranges() {
         let range = |first, last| PortRange { first, last };
         let ranges = [
             (Protocol::TCP, range(80, 80)),

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_is_in_the_blocks_of_its_longest_prefix() {
+    fn address_belongs_to_blocks_of_longest_prefix() {
         let block = |cidr: &str, except: &[&str]| IpBlock {
             cidr: cidr.parse().unwrap(),
             except: except.iter().map(|net| net.parse().unwrap()).collect(),

@@ -10,7 +10,7 @@ use crate::direction::Direction;
 use crate::snapshot::Snapshot;
 
 /// The settings of the link-scope check for packets that arrive through a NIC. docs/packets.md
-/// defines the check in *Groups*, *Link-local addresses* and *Who may say so*. The check runs
+/// defines the check in *Groups*, *Link-local addresses* and *Source addresses*. The check runs
 /// before policy evaluation, and no policy can allow a packet that fails the check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkScope {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn group_and_link_local_traffic_passes_only_if_configured() {
+    fn group_and_link_local_traffic_needs_configuration() {
         let closed = LinkScope::default();
         let open = LinkScope {
             groups: vec!["224.0.0.251/32".parse().unwrap()],
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn own_addresses_are_spoofed_on_a_host_not_on_a_bridge() {
+    fn own_source_is_spoofed_except_on_bridge() {
         let host = LinkScope {
             own: vec!["10.0.0.1".parse().unwrap(), "fe80::1".parse().unwrap()],
             broadcasts: vec!["10.0.0.255".parse().unwrap()],

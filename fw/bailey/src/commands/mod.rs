@@ -30,8 +30,7 @@ mod status;
 use crate::args::Command;
 #[cfg(target_os = "linux")]
 use crate::args::ConntrackCommand;
-use crate::error::report_error;
-use crate::exit::Exit;
+use crate::exit::{Exit, end_with};
 
 /// Runs a command and reports its error.
 pub(crate) fn run_command(command: Command) -> Exit {
@@ -63,5 +62,5 @@ pub(crate) fn run_command(command: Command) -> Exit {
         #[cfg(target_os = "linux")]
         Command::Blocks(args) => block::list_blocks(&args),
     };
-    result.unwrap_or_else(|error| report_error(&error))
+    result.unwrap_or_else(|error| end_with(&error))
 }

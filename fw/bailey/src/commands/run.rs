@@ -6,8 +6,8 @@ use bailey_config::{Config, DEFAULT_PATH};
 use bailey_daemon::RunOptions;
 
 use crate::args::RunArgs;
-use crate::error::{CommandError, report_error};
-use crate::exit::Exit;
+use crate::error::CommandError;
+use crate::exit::{Exit, end_with};
 use crate::output::diagnostics::print_diagnostics;
 use crate::output::stderr_line;
 
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, CommandError> {
     let config = match Config::read(&file) {
         Ok(config) => config,
         Err(message) => {
-            let exit = report_error(&CommandError::Configuration(message));
+            let exit = end_with(&CommandError::Configuration(message));
             // Without a configuration the pin directory is unknown, so enforcement cannot be reported here.
             stderr_line!("bailey did not start; `bailey status` shows what is enforced");
             return Ok(exit);

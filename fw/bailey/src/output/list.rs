@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::table::{Cell, Column, Table, terminal_columns};
 use super::{is_closed, print_bytes, print_json, print_line, print_yaml};
 use crate::args::{ListArgs, ListFormat, WatchArgs};
-use crate::error::{CommandError, report_error};
-use crate::exit::Exit;
+use crate::error::CommandError;
+use crate::exit::{Exit, end_with};
 
 /// How a list of `T` is printed.
 pub(crate) struct ListLayout<T: 'static> {
@@ -162,7 +162,7 @@ pub(crate) fn repeat(
             // The sequence of `clear`: cursor home, clear the screen, clear the scroll-back buffer.
             print_bytes(b"\x1b[H\x1b[2J\x1b[3J");
         }
-        let exit = print().unwrap_or_else(|error| report_error(&error));
+        let exit = print().unwrap_or_else(|error| end_with(&error));
         let Some(seconds) = watch.seconds else {
             return exit;
         };

@@ -53,7 +53,7 @@ fn second_start_names_protecting_daemon() {
     let dead = ask(&lab, "status");
     assert_eq!(exit_code(&dead), Some(9), "enforcing, but without a daemon");
     assert!(stdout(&dead).starts_with("ENFORCING"), "{}", stdout(&dead));
-    // Another process may remove the XDP program: status must then say so by its exit code.
+    // Another process may remove the XDP program: the exit code of status must then report that.
     lab.node.ip("link set dev nic0 xdp off").ok();
     let off = ask(&lab, "status");
     if stdout(&off).contains("NOT ENFORCING") {

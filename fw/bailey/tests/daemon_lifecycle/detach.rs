@@ -15,7 +15,7 @@ use crate::demo_lab::*;
 fn readme_detach_commands(lab: &Lab, pid: u32) -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let text = fs::read_to_string(readme).unwrap();
-    let (_, section) = text.split_once("### Get me out").unwrap();
+    let (_, section) = text.split_once("### Detach Bailey").unwrap();
     let section = section.split("\n#").next().unwrap();
     let root = lab.root().display().to_string();
     let detach = format!("{} detach --config {root}/{CONFIG}", binary().display());

@@ -11,7 +11,7 @@ const SHUTDOWN_COMPLETE: u8 = 14;
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn sctp_needs_init_to_open_and_tag_to_abort() {
+fn sctp_needs_init_to_open_tag_to_abort() {
     for family in FAMILIES {
         let (friend, pod) = (FRIEND[family], POD[family]);
         let h = Harness::pooled();

@@ -5,8 +5,8 @@ use bailey_policy::{EndpointKind, Protocol};
 use bailey_source::parse::node::FieldPath;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::field_error::FieldError;
 use super::raw::{RawCase, RawEndpoint, RawExpect, RawSides};
-use super::read::FieldError;
 use super::{Case, Expectation, ExpectedRule, Family, Port};
 use crate::endpoint::{NamedEndpoint, parse_address};
 

@@ -11,6 +11,8 @@ use crate::endpoint::NamedEndpoint;
 
 /// Validation of one case.
 mod case;
+/// Errors of fields.
+mod field_error;
 /// The fields as serde reads them.
 mod raw;
 /// From a file to its tests.

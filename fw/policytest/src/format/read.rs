@@ -11,6 +11,7 @@ use bailey_source::{Diagnostic, ReadLimits, Severity};
 
 use super::PolicyTest;
 use super::case::read_case;
+use super::field_error::FieldError;
 use super::raw::RawTest;
 
 /// Reads the PolicyTests of a file. Other objects in the file are skipped.
@@ -93,26 +94,6 @@ fn classify(document: &Node) -> ObjectKind<'_> {
         ("bailey.dev/v1", "Workload") => ObjectKind::Other,
         (version, kind) if version.starts_with("bailey.dev/") => ObjectKind::Unknown(kind),
         _ => ObjectKind::Other,
-    }
-}
-
-/// An error of a field.
-#[derive(Debug)]
-pub(super) struct FieldError {
-    path: FieldPath,
-    message: String,
-    /// True if the position is that of the field's name, false if it is that of the value.
-    at_key: bool,
-}
-
-impl FieldError {
-    /// An error of the field's value.
-    pub(super) fn of_value(path: FieldPath, message: String) -> Self {
-        Self {
-            path,
-            message,
-            at_key: false,
-        }
     }
 }
 

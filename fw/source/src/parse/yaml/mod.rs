@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_scalars_get_the_types_of_the_api_server() {
+    fn plain_scalars_get_types_of_api_server() {
         let string = |s: &str| Value::String(s.to_owned());
         for (text, expected) in [
             ("80", Value::Integer(80)),
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_duplicate_keys_and_unknown_tags_are_rejected() {
+    fn deep_nesting_duplicate_keys_unknown_tags_are_rejected() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         assert!(
             parse_yaml(&deep, &ReadLimits::default())
