@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bailey_clock::now;
 use bailey_config::Config;
@@ -47,7 +47,7 @@ pub(crate) fn block(args: &BlockArgs) -> Result<Exit, CommandError> {
         )));
     }
 
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since_epoch = bailey_clock::wall().duration_since(UNIX_EPOCH);
     let created = since_epoch.map_or(0, |since_epoch| since_epoch.as_secs());
     let mut blocks = open_blocks(&config)?;
     let _lock = lock_blocks(&config)?;
