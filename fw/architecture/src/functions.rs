@@ -93,9 +93,6 @@ fn c(lines: &[&str]) -> Vec<Function> {
 /// The last word before the first parenthesis that is no attribute's.
 fn c_name(signature: &str) -> &str {
     let before = signature.split('(').next().unwrap_or_default();
-    let words = before.split(|c: char| !c.is_alphanumeric() && c != '_');
-    words
-        .filter(|word| !word.is_empty())
-        .next_back()
-        .unwrap_or("?")
+    let mut words = before.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.rfind(|word| !word.is_empty()).unwrap_or("?")
 }

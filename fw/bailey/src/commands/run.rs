@@ -24,8 +24,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, CommandError> {
             return Ok(exit);
         }
     };
-    bailey_daemon::logging::start(&config.log)
-        .map_err(|error| CommandError::Log(error.to_string()))?;
+    bailey_daemon::logging::start(&config.log).map_err(CommandError::Log)?;
     let options = RunOptions {
         replace: args.replace,
         wait_for_interfaces_seconds: args.wait_for_interfaces,

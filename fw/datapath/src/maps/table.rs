@@ -163,9 +163,9 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
             Entries::PerCpu => (cpus, None),
             Entries::PerCpuAndUser => (cpus + 1, None),
             Entries::PerCounterRegion => (cpus * abi::INTERFACE_SLOTS * abi::HOOKS, None),
-            Entries::Buckets => (1 << bucket_bits(&settings), FLOWS),
-            Entries::Rules => (rule_stride(&settings), RULES),
-            Entries::RulesPerCpu => (cpus * rule_stride(&settings), RULES),
+            Entries::Buckets => (1 << bucket_bits(settings), FLOWS),
+            Entries::Rules => (rule_stride(settings), RULES),
+            Entries::RulesPerCpu => (cpus * rule_stride(settings), RULES),
         };
         MapShape {
             name: map.name,

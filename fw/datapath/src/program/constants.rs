@@ -27,8 +27,8 @@ impl Constants {
     pub(crate) fn new(settings: &Settings) -> Self {
         let is = |topology| u32::from(settings.topology == topology);
         let mut constants = vec![
-            Constant::required("FLOW_BUCKET_BITS", bucket_bits(&settings)),
-            Constant::required("RULE_STRIDE", rule_stride(&settings)),
+            Constant::required("FLOW_BUCKET_BITS", bucket_bits(settings)),
+            Constant::required("RULE_STRIDE", rule_stride(settings)),
             Constant::required("SOURCE_LIMIT", settings.flows_per_source),
             Constant::required("TIMEOUTS", by_state(&settings.timeouts)),
             Constant::optional("FLOW_COUNTERS", u32::from(settings.flow_counters)),

@@ -67,7 +67,7 @@ impl Family {
     }
 
     /// A segment of TCP from a source that policy does not allow.
-    fn from_stranger(&self, flags: u8) -> Vec<u8> {
+    fn stranger_packet(&self, flags: u8) -> Vec<u8> {
         let (stranger, pod) = (ip(STRANGER[self.index]), ip(POD[self.index]));
         frame::ip(stranger, pod, Protocol::TCP, &frame::tcp(1, 80, flags))
     }
@@ -107,9 +107,21 @@ impl Family {
         let mut truncated = self.to_pod(ACK);
         truncated.truncate(30);
         vec![
-            self.fixture("denied-tcp", &[], Hook::Xdp, self.from_stranger(SYN), false),
+            self.fixture(
+                "denied-tcp",
+                &[],
+                Hook::Xdp,
+                self.stranger_packet(SYN),
+                false,
+            ),
             self.fixture("denied-udp", &[], Hook::Xdp, udp, false),
-            self.fixture("stray-ack", &[], Hook::Xdp, self.from_stranger(ACK), false),
+            self.fixture(
+                "stray-ack",
+                &[],
+                Hook::Xdp,
+                self.stranger_packet(ACK),
+                false,
+            ),
             self.fixture("truncated", &[], Hook::Xdp, truncated, false),
         ]
     }
