@@ -222,7 +222,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "check --config {d}/slash.toml {d}/good.yaml",
         "",
         INVALID,
-        &["\"a/b\" is no name"],
+        &["\"a/b\" is not a valid interface name"],
     ),
     ("check {d}/slip.yaml", "", INVALID, &["CiliumNetworkPolcy"]),
     (
@@ -236,7 +236,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "check --config {d}/bits.toml {d}/good.yaml",
         "",
         INVALID,
-        &["10.42.0.0/16 is meant"],
+        &["did you mean 10.42.0.0/16"],
     ),
     (
         "check --config {d}/port0.toml {d}/good.yaml",
@@ -254,7 +254,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "run --config {d}/bridge.toml",
         "",
         INVALID,
-        &["a bridge has two sides"],
+        &["needs exactly 2 interfaces"],
     ),
     (
         "run --config {d}/nowhere.toml",
