@@ -58,7 +58,7 @@ disasm: ## print the BPF instructions of a function: make disasm FUNC=tcp_advanc
 	@.ci/disasm "$(FUNC)" $(OBJECT)
 
 test-kernels: setup-test ## run the full matrix on Debian's 6.1, 6.12 and newest kernel, under qemu; before a release (root)
-	@.ci/test-kernels $(RECORD)
+	@.ci/test-kernels $(if $(RECORD),--record)
 
 demo: ## watch policies decide real packets in a lab of network namespaces
 	@.ci/demo

@@ -72,7 +72,7 @@ struct control {
 
 /* ---- flow table -----------------------------------------------------------
  * One entry per flow, eight slots per bucket, and one tag word per bucket with
- * a one-byte fingerprint per slot, 0: free. Only a compare-and-swap of the tag
+ * a one-byte fingerprint per slot, 0: free. Only an atomic operation on the tag
  * word claims or frees a slot. Every change of state is a compare-and-swap of
  * the entry's whole metadata word. Protocol: c/flow/advance.h (readers) and
  * c/flow/insert.h (writers).
@@ -85,7 +85,7 @@ struct control {
 /*
  * meta: state:4 locked:1 serial:3 flags:8 epoch:24 seen:24
  * locked: one CPU revalidates the flow and is writing its new rules and
- * metadata word. Other CPUs apply the rest of the word and change nothing.
+ * metadata word. Other CPUs use the rest of the word (with a stale epoch they evaluate) and write nothing.
  * serial: counts the flows that used the entry. A CPU that found one flow there
  * must not exchange the metadata word of the next flow, even if both words are
  * otherwise equal.

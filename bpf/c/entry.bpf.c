@@ -137,7 +137,7 @@ int entry_xdp(struct xdp_md *ctx)
 	else if (has_control_foreign_source(pkt))
 		step = STEP_CONTINUE;
 
-	/* Evaluate policy, which applies the verdict itself; or apply ours. */
+	/* The policy program applies its own verdict; else apply this one. */
 	if (step == STEP_CONTINUE) {
 		bpf_tail_call(ctx, &policies_xdp,
 			      control_slot(pkt->env.control));
@@ -215,7 +215,7 @@ int entry_tc(struct __sk_buff *skb)
 	if (step == STEP_CONTINUE)
 		step = flow_step(pkt);
 
-	/* Evaluate policy, which applies the verdict itself; or apply ours. */
+	/* The policy program applies its own verdict; else apply this one. */
 	if (step == STEP_CONTINUE) {
 		bpf_tail_call(skb, &policies_tc,
 			      control_slot(pkt->env.control));

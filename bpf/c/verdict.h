@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* The only exit of the programs: counts a packet under one verdict and one
+/* The only exit of the slow path: counts a packet under one verdict and one
  * reason, counts its rules, and returns the action of the hook. */
 #ifndef BAILEY_VERDICT_H
 #define BAILEY_VERDICT_H

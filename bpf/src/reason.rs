@@ -347,6 +347,19 @@ mod tests {
         assert!(named.iter().all(|&number| number < abi::REASON_MAX));
     }
 
+    /// docs/packets.md and docs/floods.md define when a packet has a reason.
+    #[test]
+    fn every_reason_is_defined_on_a_page() {
+        let pages = [
+            include_str!("../../docs/packets.md"),
+            include_str!("../../docs/floods.md"),
+        ];
+        for reason in REASONS {
+            let quoted = format!("`{}`", reason.name);
+            assert!(pages.iter().any(|page| page.contains(&quoted)), "{quoted}");
+        }
+    }
+
     #[test]
     fn reason_names_are_unique() {
         let mut names: Vec<_> = REASONS.iter().map(|reason| reason.name).collect();

@@ -72,7 +72,7 @@ const IMIX: [Share; 3] = [
     (1, 1518, Family::V4, false),
 ];
 /// Datagrams at a network edge, mixed as RFC 9411 requires (section 4.3: both families; 7.1:
-/// several kinds of traffic at once). 80 % of the frames are IPv4, half are long, 1 in 50 starts a
+/// several kinds of traffic at once). 80 % of the frames are IPv4, 40 % are long, 1 in 50 starts a
 /// flow.
 const EDGE: [Share; 7] = [
     (14, 1518, Family::V4, false),

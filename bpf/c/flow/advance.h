@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * A packet that matches a flow: moves the state of the flow on and applies its
+ * A packet that matches a flow: advances the state of the flow and applies its
  * verdict. Creating and rewriting entries is insert.h.
  *
  * Reader protocol: load the metadata word, compare the key, act, then exchange
@@ -142,7 +142,7 @@ enum hit {
 	HIT_CHANGED,  /* another CPU changed the flow to pkt->flow.meta */
 };
 
-/* One attempt to move the flow on from pkt->flow.meta. */
+/* One attempt to advance the flow from pkt->flow.meta. */
 static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 					     struct flow_entry *entry)
 {

@@ -16,7 +16,7 @@
 #include "flow/advance.h"
 #include "verdict.h"
 
-/* The smallest timeout scale is 1/32 (SCALE_LEAST of the sweeper). */
+/* The smallest timeout scale is 1/32 (SCALE_MIN of sweep.rs). */
 #define IDLE_LEAST_SHIFT 5
 
 /* A possible match, and its metadata word from before the key comparison. */
@@ -67,7 +67,7 @@ static __always_inline bool fast_path_find(const struct pkt *pkt,
 	return slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref);
 }
 
-/* Looking up the flow of a SYN would wait for memory in vain. */
+/* Other TCP segments never end here: skip the lookup. */
 static __always_inline bool may_take_fast_path(const struct pkt *pkt)
 {
 	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;

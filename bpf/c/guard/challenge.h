@@ -8,7 +8,7 @@
  * nothing is stored: the number is a keyed hash of the connection and the time.
  *
  * A client behind a NAT that hides the SYN ACK also repeats its SYN, later. A
- * short record of each SYN recognises that.
+ * short record of each SYN recognises the retransmission.
  */
 #ifndef BAILEY_GUARD_CHALLENGE_H
 #define BAILEY_GUARD_CHALLENGE_H

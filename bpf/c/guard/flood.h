@@ -7,8 +7,8 @@
  * a challenge, all other new flows share one rate, and each source has a rate
  * of its own. Flows created from inside are never limited.
  *
- * calm -FLOOD_LIMIT per window exceeded-> flood
- * flood -FLOOD_CALM_WINDOWS windows below half of it-> calm
+ * normal -share of FLOOD_LIMIT per window exceeded-> flood
+ * flood -FLOOD_CALM_WINDOWS windows below half of it-> normal
  */
 #ifndef BAILEY_GUARD_FLOOD_H
 #define BAILEY_GUARD_FLOOD_H

@@ -102,7 +102,11 @@ fn invalid_block_is_reported_and_changes_nothing() {
             2,
             "neither an address nor a prefix",
         ),
-        ("block 192.0.2.1/24 --ttl 1h", 2, "did you mean 192.0.2.0/24?"),
+        (
+            "block 192.0.2.1/24 --ttl 1h",
+            2,
+            "did you mean 192.0.2.0/24?",
+        ),
         ("block 192.0.2.1 10.0.0.x --ttl 1h", 2, "10.0.0.x"),
         ("block 192.0.2.1", 2, "--ttl"),
         ("block 192.0.2.1 --ttl 0s", 2, "at least 1s"),

@@ -114,7 +114,7 @@ fn ipsec_policy_moves_forwarding_to_network_stack() {
     let before = forwarded_by_stack(&lab);
     assert_eq!(traffic::tcp_transfer(&stream, 1 << 16), Observed::Allowed);
     assert_eq!(forwarded_by_stack(&lab), before, "XDP forwards");
-    assert!(!doctor(&lab).contains("there is IPsec policy"));
+    assert!(!doctor(&lab).contains("IPsec policy exists"));
     // The IPsec policy names unrelated addresses, so that it affects no packet of the test.
     lab.node
         .ip("xfrm policy add src 192.0.2.1/32 dst 192.0.2.2/32 dir out action block")
@@ -126,7 +126,7 @@ fn ipsec_policy_moves_forwarding_to_network_stack() {
         "the network stack forwards"
     );
     assert!(
-        doctor(&lab).contains("there is IPsec policy"),
+        doctor(&lab).contains("IPsec policy exists"),
         "{}",
         doctor(&lab)
     );

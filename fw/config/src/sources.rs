@@ -9,7 +9,7 @@ pub struct Sources {
     /// External interfaces, by name; each is one of `interfaces`.
     pub external: Vec<String>,
     /// Internal prefixes: no packet from them arrives on an external interface. At most
-    /// `INTERNAL_PREFIXES_MAX`.
+    /// `INTERNAL_MAX`.
     #[serde(with = "crate::prefix::many")]
     pub internal: Vec<ipnet::IpNet>,
 }

@@ -121,8 +121,8 @@ fn forward_interface_changes(queue: &EventQueue, running: &RunningDaemon) -> io:
     const POLL: Duration = Duration::from_millis(900);
     let monitor = Monitor::new()?;
     let notify_queue = queue.interface_notifier();
-    let guardian = running.datapath.hotplug_attacher(&running.interfaces);
-    let guardian = guardian.unwrap_or_else(|error| {
+    let attacher = running.datapath.hotplug_attacher(&running.interfaces);
+    let attacher = attacher.unwrap_or_else(|error| {
         tracing::warn!(%error, "recreated interfaces are attached by the loop only, with a delay");
         None
     });
@@ -135,8 +135,8 @@ fn forward_interface_changes(queue: &EventQueue, running: &RunningDaemon) -> io:
             );
         }
         while monitor.wait(POLL).is_ok() {
-            if let Some(guardian) = &guardian {
-                guardian.attach_new();
+            if let Some(attacher) = &attacher {
+                attacher.attach_new();
             }
             if !notify_queue() {
                 break;

@@ -84,7 +84,7 @@ impl Datapath {
         self.entry.adopted
     }
 
-    /// The settings that it was opened with.
+    /// The settings that the datapath was opened with.
     pub fn settings(&self) -> &Settings {
         &self.entry.settings
     }

@@ -74,8 +74,8 @@ impl Installer<'_> {
         self.reset_new_counters(&tables.rules)?;
         let word = word.commit(&self.maps.control);
         word.store(&self.maps.probe_control);
-        // `stage` has waited for a grace period since the commit before this one, so no packet is
-        // in the slots before that.
+        // No packet uses an older slot: `stage` waited for a grace period after the previous
+        // commit.
         self.clear_old_slots(word);
         Ok(Committed {
             generation: word.generation,
@@ -112,7 +112,7 @@ impl Installer<'_> {
         let mut events = self.attachments.replace_programs(self.entry, self.maps)?;
         // Packets inside the old programs still use the old program arrays.
         grace_period()?;
-        // Before the map names this build, because that would make the old tracepoints count as
+        // Must precede `set_attached_build`: after it, the old tracepoints would count as
         // ours.
         events.extend(bridge::ensure_loss_counting(self.entry, self.maps));
         self.maps.set_attached_build();

@@ -18,7 +18,7 @@ pub mod label;
 pub mod link_scope;
 /// NetworkPolicy as types that cannot hold an invalid policy.
 pub mod network_policy;
-/// The reference evaluator, written from the specification.
+/// The oracle, written from the specification.
 pub mod oracle;
 /// Rate limits of rules.
 pub mod rate_limit;

@@ -1,4 +1,4 @@
-//! The reference evaluator: implements each clause of the NetworkPolicy specification in a few
+//! The oracle: implements each clause of the NetworkPolicy specification in a few
 //! lines, without indexes or optimisations. Sources, cited as [api] and [doc]: the type comments of
 //! `k8s.io/api/networking/v1/types.go`, and the Kubernetes concept page "Network Policies".
 

@@ -15,7 +15,7 @@ use bailey_policy::{Connection, IsolatedDirections, LinkScope, Snapshot, Verdict
 /// One implementation of the policy semantics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Engine {
-    /// The naive evaluator.
+    /// The oracle.
     Oracle,
     /// Compiled tables, looked up in Rust.
     Tables,

@@ -84,7 +84,7 @@ pub struct TestArgs {
 /// Implementations that evaluate PolicyTests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum EngineChoice {
-    /// The naive evaluator that defines the semantics.
+    /// The oracle: the slow evaluator that defines the semantics.
     Oracle,
     /// The compiled tables, looked up in Rust.
     #[default]

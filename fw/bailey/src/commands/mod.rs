@@ -1,4 +1,4 @@
-//! One file per command: arguments, query or evaluation, output.
+//! One file per command, and three that commands share: `query`, `flow_printer`, `explain_live`.
 
 mod check;
 mod explain;

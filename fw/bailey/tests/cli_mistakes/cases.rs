@@ -39,7 +39,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         "block 192.0.2.1/24 --ttl 5m --config {d}/away.toml",
         "",
         USAGE,
-        &["192.0.2.0/24 is meant"],
+        &["did you mean 192.0.2.0/24"],
     ),
     (
         "block shop/web --ttl 5m --config {d}/away.toml",

@@ -122,7 +122,7 @@ fn doctor_grades_good_degraded_and_missing_setups() {
     lab.node.sysctl("net.ipv4.tcp_syncookies", "2").unwrap();
     // Configurations: exit code 0 = good, 9 = degraded, 10 = cannot run.
     for (top, code, expected) in [
-        ("interfaces = [\"nic0\"]", 0, "native XDP asked for"),
+        ("interfaces = [\"nic0\"]", 0, "native XDP configured"),
         (
             "interfaces = [\"nic0\"]\negress_hook = \"clsact\"",
             9,

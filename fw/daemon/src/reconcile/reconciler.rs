@@ -37,9 +37,9 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// Starts with the rule ids of an earlier process. `enforcing` tells whether its generation is
-    /// still active.
-    pub fn new(config: Config, ids: RuleIds, enforcing: bool) -> Self {
+    /// Starts with the rule ids of an earlier process. `had_policies` tells whether that process's active
+    /// generation has, or may have, policies: files without any policy are then refused.
+    pub fn new(config: Config, ids: RuleIds, had_policies: bool) -> Self {
         let ids = Arc::new(ids);
         let known = KnownRules::default();
         known.set(Arc::clone(&ids), Vec::new());
@@ -50,7 +50,7 @@ impl Reconciler {
                 config.inventory.clone(),
             ),
             compiler: Compiler::default(),
-            had_policies: enforcing && ids.iter().next().is_some(),
+            had_policies,
             config,
             ids,
             known,

@@ -9,12 +9,23 @@ use bailey_datapath::observe::counters::Counters;
 use bailey_datapath::{DatapathError, PinDir};
 use bailey_state::rule_ids::RuleNames;
 
-/// The ids in `rules.json`, plus ids in use that the file does not contain; the latter are retired.
-pub(super) fn read_known_ids(config: &Config) -> RuleIds {
+/// What an earlier process left behind.
+pub(super) struct KnownIds {
+    /// The ids in `rules.json`, plus ids in use that the file does not contain; the latter are retired.
+    pub(super) ids: RuleIds,
+    /// False only if `rules.json` was read and has no rule: a missing or unreadable file proves nothing.
+    pub(super) may_have_policies: bool,
+}
+
+/// Reads `rules.json`, counters and flows.
+pub(super) fn read_known_ids(config: &Config) -> KnownIds {
     // Without pinned maps there are neither counters nor flows.
     let used = read_used_ids(config).unwrap_or_default();
-    let ids = match RuleNames::read(&config.paths.state) {
-        Ok(names) => names.ids(),
+    let (ids, may_have_policies) = match RuleNames::read(&config.paths.state) {
+        Ok(names) => {
+            let has_rules = !names.rules.is_empty();
+            (names.ids(), has_rules)
+        }
         Err(error) => {
             if !used.is_empty() {
                 let path = RuleNames::path(&config.paths.state);
@@ -25,12 +36,17 @@ pub(super) fn read_known_ids(config: &Config) -> RuleIds {
                     used.len()
                 );
             }
-            RuleIds::default()
+            (RuleIds::default(), true)
         }
     };
     // The maps have no counter for an id above the limit, and no flow carries such an id.
-    ids.with_retired(&used)
-        .without_ids_from(config.limits.rules as u32)
+    let ids = ids
+        .with_retired(&used)
+        .without_ids_from(config.limits.rules as u32);
+    KnownIds {
+        ids,
+        may_have_policies,
+    }
 }
 
 /// Ids of policy rules that have counted a packet or that a flow carries.

@@ -60,8 +60,9 @@ pub(crate) fn start(
     // Files first: invalid policies end the start before it changes the kernel.
     let enforcing =
         DatapathStatus::read(&config.paths.pins).is_ok_and(|loaded| loaded.is_enforcing());
-    let known_ids = known_ids::read_known_ids(config);
-    let mut reconciler = Reconciler::new(config.clone(), known_ids, enforcing);
+    let known = known_ids::read_known_ids(config);
+    let had_policies = enforcing && known.may_have_policies;
+    let mut reconciler = Reconciler::new(config.clone(), known.ids, had_policies);
     let candidate = prepare(config, &mut reconciler);
     if !enforcing && let Err(refusal) = &candidate {
         check_without_policy(config, refusal, options)?;

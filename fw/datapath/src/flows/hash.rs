@@ -1,5 +1,5 @@
-//! The hash of flows and sources. Computes the same as `flow_hash` (flow.h) and `source_find`
-//! (source.h) over the same bytes.
+//! The hash of flows and sources. Computes the same as `flow_hash` (flow_key.h) and `source_cells`
+//! (count_min.h) over the same bytes.
 
 use bailey_bpf::abi;
 

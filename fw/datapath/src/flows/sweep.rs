@@ -20,11 +20,11 @@ use crate::maps::pins::PinDir;
 use crate::program::timeout_constants::by_state;
 
 /// Sweeps the flow table by the protocol of `insert.h`: the CPU or process that exchanges an
-/// entry's meta word for BUSY owns the entry.
+/// entry's metadata word for BUSY owns the entry.
 ///
 /// Without a sweeper packets are still handled correctly for a while, because an expired flow is
 /// replaced when its slot or its addresses are needed. But ages wrap after 208 days, epochs wrap
-/// after 2^24 commits, and timeouts are only scaled while a sweeper runs.
+/// after 2^23 epochs, and timeouts are only scaled while a sweeper runs.
 pub struct Sweeper {
     flood: FloodCpus,
     tags: MappedArray<u64>,
@@ -44,17 +44,17 @@ pub struct Sweeper {
     live: u64,
     /// Live flows that the current pass has counted so far.
     counted: u64,
-    /// Meta words of slots seen BUSY in the current pass and in the one before.
+    /// Metadata words of slots seen BUSY in the current pass and in the one before.
     busy: [HashMap<(usize, usize), u64>; 2],
 }
 
-/// Age in commits at which a stamp is replaced by 0, which is never current. Far below 2^24, where
+/// Age in commits at which a stamp is replaced by 0, which is never current. Far below 2^23, where
 /// epochs wrap.
 const EPOCH_LAG: u32 = 1 << 16;
 
 const META_LOCKED: u64 = abi::META_LOCKED as u64;
 
-/// `scaled_timeout` of flow.h: a timeout in ticks, scaled.
+/// `scaled_timeout` of state.h: a timeout in ticks, scaled.
 fn scaled_timeout(ticks: u32, scale: u64) -> u64 {
     let one = u64::from(abi::SCALE_ONE);
     u64::from(ticks) * scale / one + ((one - scale) >> 6)
@@ -126,7 +126,7 @@ impl Sweeper {
     pub fn clear_ended_warm_up(&self) {
         let word = self.control.field(0, offset_of!(abi::control, warm_until));
         let until = word.load(Ordering::Acquire);
-        // The same comparison as `warm_at` in entry.bpf.c.
+        // As `is_warm_up_at` in ingress.h, except that 0 ticks left still count.
         let left = (until as u32).wrapping_sub(self.now().0) & abi::TICK_MASK;
         if until != 0 && left > abi::WARM_TICKS_MAX {
             let _ = word.compare_exchange(until, 0, Ordering::AcqRel, Ordering::Acquire);
@@ -204,7 +204,7 @@ impl Sweeper {
         }
     }
 
-    /// Removes an expired flow. The flow stays if a packet changes its meta word first.
+    /// Removes an expired flow. The flow stays if a packet changes its metadata word first.
     fn retire(&self, bucket: usize, slot: usize, meta: u64, now: Ticks) {
         let serial = u64::from(abi::META_SERIAL_MASK) << abi::META_SERIAL_SHIFT;
         let busy = u64::from(now.0) << abi::META_SEEN_SHIFT | meta & serial;
@@ -235,7 +235,7 @@ impl Sweeper {
         self.tags.words()[bucket].fetch_and(!(0xff << (slot * 8)), Ordering::AcqRel);
     }
 
-    /// Releases a slot that was BUSY with the same meta word in the last pass: a sweeper was killed
+    /// Releases a slot that was BUSY with the same metadata word in the last pass: a sweeper was killed
     /// between taking the entry and releasing the slot.
     fn recover_busy(&mut self, bucket: usize, slot: usize, meta: u64) {
         if self.busy[1].get(&(bucket, slot)) == Some(&meta) {
@@ -278,7 +278,7 @@ fn is_far(epoch: u32, stamp: u32) -> bool {
     stamp != 0 && (EPOCH_LAG..=abi::META_EPOCH_MASK - EPOCH_LAG).contains(&lag)
 }
 
-/// `source_counts` of source.h.
+/// `is_counted` of source_limit.h.
 fn counts_for_source(meta: u64) -> bool {
     is_live(state_in(meta))
 }

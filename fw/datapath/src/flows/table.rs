@@ -77,7 +77,7 @@ pub(crate) const fn entry_offset(slot: usize) -> usize {
     offset_of!(abi::flow_bucket, entry) + slot * size_of::<abi::flow_entry>()
 }
 
-/// Offset of an entry's meta word in its bucket.
+/// Offset of an entry's metadata word in its bucket.
 pub(crate) const fn meta_offset(slot: usize) -> usize {
     entry_offset(slot) + offset_of!(abi::flow_entry, meta)
 }
@@ -87,12 +87,12 @@ const fn count_offset(sender: usize, slot: usize) -> usize {
     offset_of!(abi::flow_bucket, count) + (sender * SLOTS + slot) * size_of::<abi::flow_count>()
 }
 
-/// The state in a meta word.
+/// The state in a metadata word.
 pub(crate) fn state_in(meta: u64) -> u32 {
     (meta >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
 }
 
-/// `state_live` of source.h: replied to and not closed, and therefore not evicted for another flow.
+/// `is_live` of state.h: replied to and not closed, and therefore not evicted for another flow.
 pub(crate) fn is_live(state: u32) -> bool {
     matches!(
         state,

@@ -39,7 +39,7 @@ pub(crate) fn coarse_nanoseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Number of ticks that another CPU's clock may be ahead; the same as in `flow.h`.
+/// Number of ticks that another CPU's clock may be ahead; the same as in ticks.h.
 const TICKS_AHEAD: u32 = 256;
 
 /// Converts seconds to ticks, rounded up.

@@ -54,7 +54,7 @@ pub struct InterfaceStatus {
     pub tc_program: Option<u32>,
 }
 
-/// `scale_at` of entry.bpf.c.
+/// `timeout_scale_at` of ingress.h.
 fn active_scale(word: u64) -> u64 {
     let stamp = Ticks((word >> abi::SCALE_STAMP_SHIFT) as u32 & abi::TICK_MASK);
     if Ticks::now().since(stamp) < abi::SCALE_TICKS {
@@ -64,7 +64,7 @@ fn active_scale(word: u64) -> u64 {
     }
 }
 
-/// `warm_at` of entry.bpf.c.
+/// `is_warm_up_at` of ingress.h.
 fn is_warming_up(until: u64) -> bool {
     let left = (until as u32).wrapping_sub(Ticks::now().0) & abi::TICK_MASK;
     until != 0 && left <= abi::WARM_TICKS_MAX
