@@ -81,7 +81,7 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     let _ = fs::remove_file(config.paths.socket());
     if running.datapath.outlives_process() {
         tracing::info!(
-            "stopped: the active generation stays active; `bailey detach --yes-unfiltered` ends it"
+            "stopped: the attached programs continue to enforce; `bailey detach --yes-unfiltered` ends it"
         );
     } else {
         tracing::error!(
