@@ -74,7 +74,7 @@ struct control {
  * One entry per flow, eight slots per bucket, and one tag word per bucket with
  * a one-byte fingerprint per slot, 0: free. Only an atomic operation on the tag
  * word claims or frees a slot. Every change of state is a compare-and-swap of
- * the entry's whole metadata word. Protocol: c/flow/advance.h (readers) and
+ * the entry's whole metadata word. Protocol: c/flow/hit.h (readers) and
  * c/flow/insert.h (writers).
  */
 #define FLOW_SLOTS 8

@@ -8,7 +8,7 @@
 #include "address/antispoof.h"
 #include "address/origin.h"
 #include "core/ingress.h"
-#include "flow/advance.h"
+#include "flow/hit.h"
 #include "flow/fast_path.h"
 #include "forward/bridge.h"
 #include "guard/blocklist.h"

@@ -2,7 +2,7 @@
 /* The policy program of one generation: evaluates policy for packets without a
  * current flow, and writes the verdict to the flow table. One instance per
  * generation, with its own tables; reached only by tail call. */
-#include "flow/advance.h"
+#include "flow/hit.h"
 #include "flow/insert.h"
 #include "guard/syn_cookie.h"
 #include "policy/direction.h"

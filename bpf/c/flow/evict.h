@@ -3,7 +3,7 @@
 #ifndef BAILEY_FLOW_EVICT_H
 #define BAILEY_FLOW_EVICT_H
 
-#include "flow/lookup.h"
+#include "flow/find.h"
 
 /* Eviction order: a rank per state. A half-open flow created from a NIC ranks
  * one higher. An expired flow of any state ranks highest. A live flow has no

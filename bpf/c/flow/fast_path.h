@@ -6,14 +6,14 @@
  *
  * Any other packet returns false before a counter is touched and takes the slow
  * path. For the packets that it accepts, the fast path must behave exactly like
- * flow_hit() in advance.h.
+ * flow_hit() in hit.h.
  */
 #ifndef BAILEY_FLOW_FAST_PATH_H
 #define BAILEY_FLOW_FAST_PATH_H
 
 #include "address/antispoof.h"
 #include "core/clock.h"
-#include "flow/advance.h"
+#include "flow/hit.h"
 #include "verdict.h"
 
 /* The smallest timeout scale is 1/32 (SCALE_MIN of sweep.rs). */

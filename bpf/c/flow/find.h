@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* Lookup in the flow table: two candidate buckets, one tag word each. */
-#ifndef BAILEY_FLOW_LOOKUP_H
-#define BAILEY_FLOW_LOOKUP_H
+#ifndef BAILEY_FLOW_FIND_H
+#define BAILEY_FLOW_FIND_H
 
 #include "core/flow_key.h"
 #include "core/tag_word.h"
