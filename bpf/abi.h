@@ -85,7 +85,8 @@ struct control {
 /*
  * meta: state:4 locked:1 serial:3 flags:8 epoch:24 seen:24
  * locked: one CPU revalidates the flow and is writing its new rules and
- * metadata word. Other CPUs use the rest of the word (with a stale epoch they evaluate) and write nothing.
+ * metadata word. Other CPUs use the rest of the word (with a stale epoch they
+ * evaluate) and write nothing.
  * serial: counts the flows that used the entry. A CPU that found one flow there
  * must not exchange the metadata word of the next flow, even if both words are
  * otherwise equal.
@@ -272,8 +273,8 @@ struct link_service {
 	__u8 any; /* any port */
 };
 
-/* Flags in own_addresses: an address of this host, the broadcast address of one
- * of its subnets, and one of its IPv6 subnets (a /64, stored as its first
+/* Flags in own_addresses: an address of this machine, the broadcast address of
+ * one of its subnets, and one of its IPv6 subnets (a /64, stored as its first
  * address). */
 #define OWN_HOST 1
 #define OWN_BROADCAST 2

@@ -78,7 +78,7 @@ static __always_inline bool is_control_blocked(struct pkt *pkt)
 /* Control packets have no flow. One with a foreign source continues to the
  * policy program, which checks whether an endpoint or a node has the
  * address. */
-static __always_inline bool has_control_foreign_source(struct pkt *pkt)
+static __always_inline bool set_control_foreign_source(struct pkt *pkt)
 {
 	pkt->env.has_foreign_source =
 		is_control_pass(pkt) && !is_source_unspecified(pkt) &&
@@ -94,7 +94,7 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	enum step step;
 
 	set_foreign_source(pkt);
-	if (is_carrier_blocked(pkt))
+	if (is_outer_address_blocked(pkt))
 		return drop(pkt, REASON_DROP_BLOCKED);
 	step = flow_lookup(pkt);
 	if (pkt->out.verdict != VERDICT_PASS && is_failsafe(pkt)) {
@@ -134,7 +134,7 @@ int entry_xdp(struct xdp_md *ctx)
 		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step == STEP_CONTINUE)
 		step = flow_step(pkt);
-	else if (has_control_foreign_source(pkt))
+	else if (set_control_foreign_source(pkt))
 		step = STEP_CONTINUE;
 
 	/* The policy program applies its own verdict; else apply this one. */
@@ -251,7 +251,7 @@ int entry_probe(struct xdp_md *ctx)
 		pass(pkt, REASON_PASS_FAILSAFE);
 		return finish_probe(ctx, pkt);
 	}
-	if (is_carrier_blocked(pkt) || is_flow_blocked(pkt)) {
+	if (is_outer_address_blocked(pkt) || is_flow_blocked(pkt)) {
 		drop(pkt, REASON_DROP_BLOCKED);
 		return finish_probe(ctx, pkt);
 	}

@@ -86,7 +86,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_DROP_SPOOFED,
         "spoofed",
-        "source address that cannot arrive here: internal on an external interface, or of this host",
+        "source address that cannot arrive here: internal on an external interface, or of this machine",
     ),
     drops(
         abi::REASON_DROP_FLOOD,
@@ -111,7 +111,7 @@ pub const REASONS: &[Reason] = &[
     drops(
         abi::REASON_SYN_COOKIE,
         "syn-cookie",
-        "flood: SYN to this host answered with a SYN cookie",
+        "flood: SYN to this machine answered with a SYN cookie",
     ),
     drops(
         abi::REASON_CHALLENGE_ANSWER,

@@ -2,7 +2,7 @@
 /*
  * Ingress source filtering (BCP 38): drops a packet that arrives on an external
  * interface with an internal source address, or on any interface with a source
- * address of this host. Runs before flow lookup; otherwise a spoofed packet
+ * address of this machine. Runs before flow lookup; otherwise a spoofed packet
  * could match a flow that was created from inside.
  */
 #ifndef BAILEY_ADDRESS_ANTISPOOF_H
@@ -75,7 +75,7 @@ static __always_inline bool is_spoofed(const struct pkt *pkt)
 						      pkt->addr.source_be[1]);
 }
 
-/* A packet that arrives on a NIC never has an address of this host or a
+/* A packet that arrives on a NIC never has an address of this machine or a
  * broadcast address as its source. Duplicate address detection is the
  * exception. */
 static __always_inline bool has_host_source(const struct pkt *pkt)

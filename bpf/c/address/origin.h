@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Origin of a packet at tc egress: XDP on another NIC, or this host. */
+/* Origin of a packet at tc egress: XDP on another NIC, or this machine. */
 #ifndef BAILEY_ADDRESS_ORIGIN_H
 #define BAILEY_ADDRESS_ORIGIN_H
 
@@ -25,10 +25,10 @@ static __always_inline bool was_evaluated_at_xdp(struct __sk_buff *skb)
 }
 
 /*
- * Does this host send the frame, and not a station beside it (a macvlan)? Only
- * then are the ingress interface and a source address of this host trustworthy.
- * Interfaces of another network namespace with this host's MAC address, such as
- * VLANs, are indistinguishable from the host.
+ * Does this machine send the frame, and not a station beside it (a macvlan)?
+ * Only then are the ingress interface and a source address of this machine
+ * trustworthy. Interfaces of another network namespace with this machine's MAC
+ * address, such as VLANs, are indistinguishable from the machine.
  */
 static __always_inline bool is_frame_from_host(struct __sk_buff *skb, __u64 mac)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Addresses of this host, which the daemon reads from the kernel. They are
+ * Addresses of this machine, which the daemon reads from the kernel. They are
  * never the source of a packet that arrives on a NIC, and never those of an
  * endpoint beside the host. A filter answers for nearly all other addresses
  * without a hash lookup.
@@ -20,7 +20,7 @@ struct {
 	__type(value, __u32);
 } own_addresses SEC(".maps");
 
-/* False for nearly all addresses that do not belong to this host. */
+/* False for nearly all addresses that do not belong to this machine. */
 static __always_inline bool may_be_host_address(const __u64 address_be[2])
 {
 	struct own_filter *filter;
@@ -34,7 +34,7 @@ static __always_inline bool may_be_host_address(const __u64 address_be[2])
 	return filter->word[bit / 64] >> (bit & 63) & 1;
 }
 
-/* Flags OWN_* of an address, 0: not of this host. A global function, so that
+/* Flags OWN_* of an address, 0: not of this machine. A global function, so that
  * the verifier checks it once. Linux 6.1 accepts map keys from the stack only,
  * not through an argument. */
 __noinline int host_address_flags(const struct own_address *address)

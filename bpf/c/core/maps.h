@@ -111,7 +111,7 @@ volatile const __u32 SOURCE_LIMIT = 0;  /* flows per source, 0: unlimited */
 volatile const __u32 EVICT_LIVE_AFTER = ~0U; /* idle ticks, see find_victim */
 /* Internal prefixes; 0: no interface is external. */
 volatile const __u32 INTERNAL_COUNT = 0;
-/* The kernel routes of this host forward what passes XDP. */
+/* The kernel routes of this machine forward what passes XDP. */
 volatile const __u32 ROUTER = 0;
 volatile const __u32 BRIDGE = 0; /* what passes XDP goes to the peer port */
 /* In ticks, by enum flow_state. */

@@ -63,7 +63,7 @@ struct environment {
 	__u8 has_foreign_source; /* see is_foreign_source() */
 	__u8 is_evaluated;       /* tc: XDP evaluated it on ingress */
 	__u8 is_forwarded;       /* tc: arrived on some interface */
-	__u8 is_from_host;       /* tc: this host sent the frame */
+	__u8 is_from_host;       /* tc: this machine sent the frame */
 	__u8 fib_flags;          /* FIB_* */
 	__u8 is_fast_parsed;
 };
@@ -103,7 +103,7 @@ struct decision {
 	__u8 block_tables;   /* BLOCKS_*: block tables that have entries */
 	__u8 is_reopened;    /* matched a closed flow: evaluate as new */
 	__u8 is_reversed;    /* sender is the responder */
-	__u8 has_syn_cookie; /* acknowledges a SYN cookie of this host */
+	__u8 has_syn_cookie; /* acknowledges a SYN cookie of this machine */
 };
 
 struct pkt {

@@ -142,7 +142,7 @@ static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
 		return false;
 	/* A packet from the NIC in the original direction belongs to a flow
 	 * that was created from the NIC, or is spoofed. A reply from the NIC
-	 * never has a source address of this host. The address of the opener
+	 * never has a source address of this machine. The address of the opener
 	 * is not checked here: it was no host address at creation. */
 	if (hook == HOOK_XDP && !BRIDGE) {
 		if (!is_from_opener(pkt, hit->ref.meta)) {

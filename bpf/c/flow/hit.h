@@ -115,7 +115,7 @@ static __always_inline bool is_unicast_in_group_frame(const struct pkt *pkt)
 }
 
 enum hit {
-	HIT_ACT,      /* done; pkt->flow.meta is from before this packet */
+	HIT_DONE,     /* done; pkt->flow.meta is from before this packet */
 	HIT_DROPPED,  /* dropped; the reason is set */
 	HIT_CONTINUE, /* continue with the policy program */
 	HIT_CHANGED,  /* another CPU changed the flow to pkt->flow.meta */
@@ -135,17 +135,17 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 		return HIT_CONTINUE;
 	read_flow_rules(pkt, READ_ONCE(entry->rules));
 	if (pkt->flow.next_meta == meta || meta & META_LOCKED)
-		return HIT_ACT;
+		return HIT_DONE;
 	seen = __sync_val_compare_and_swap(&entry->meta, meta,
 					   pkt->flow.next_meta);
 	if (seen == meta) {
 		account_source(&pkt->key, meta, pkt->flow.next_meta);
-		return HIT_ACT;
+		return HIT_DONE;
 	}
 	/* The entry now belongs to another flow; leave it alone. */
 	if (meta_state(seen) == STATE_BUSY ||
 	    !key_equal(&entry->key, &pkt->key))
-		return HIT_ACT;
+		return HIT_DONE;
 	pkt->flow.meta = seen;
 	return HIT_CHANGED;
 }
@@ -162,7 +162,7 @@ __noinline int flow_hit_retry(struct pkt *pkt)
 		return HIT_DROPPED;
 	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
-		return HIT_ACT;
+		return HIT_DONE;
 	for (i = 1; i < FLOW_TRIES && hit == HIT_CHANGED; i++)
 		hit = flow_hit_try(pkt, entry);
 	return hit;

@@ -78,7 +78,7 @@ static __always_inline bool is_flow_blocked(struct pkt *pkt)
 
 /* Checks the sender of an ICMP error and the ends of a tunnel. They are not
  * part of the flow key, so every packet is checked, even of a current flow. */
-static __always_inline bool is_carrier_blocked(struct pkt *pkt)
+static __always_inline bool is_outer_address_blocked(struct pkt *pkt)
 {
 	const __u64 *from = pkt->addr.sender_be, *to = pkt->addr.receiver_be;
 	__u32 which;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * SYN cookies for listeners of this host. The kernel creates and checks the
+ * SYN cookies for listeners of this machine. The kernel creates and checks the
  * cookies (net.ipv4.tcp_syncookies must be 2), so its sockets accept the
  * resulting connections. The challenge serves all other destinations, and hosts
  * without SYN cookies.
@@ -50,7 +50,7 @@ static __always_inline bool load_socket_headers(struct xdp_md *ctx,
 }
 
 /*
- * Is this host the destination? A wildcard listener would otherwise match
+ * Is this machine the destination? A wildcard listener would otherwise match
  * packets to other hosts. Without forwarding, bpf_fib_lookup() does not return
  * the route; then the destination MAC address decides for untagged frames. A
  * VLAN interface may forward.

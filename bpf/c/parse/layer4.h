@@ -184,10 +184,10 @@ static __always_inline bool is_link_mld(const struct pkt *pkt, __u8 type)
  * Neighbour solicitation, advertisement: one of
  *   - link-local source or destination,
  *   - both addresses in one /64 (an on-link prefix is not shorter, RFC 7421),
- *     which in a frame to this host must be a subnet of the host, because
+ *     which in a frame to this machine must be a subnet of the host, because
  *     the host would forward the packet otherwise,
  *   - both addresses in one internal prefix,
- *   - to or from this host, which then is an end and forwards nothing.
+ *   - to or from this machine, which then is an end and forwards nothing.
  */
 static __always_inline bool is_nd_of_host(const struct pkt *pkt)
 {

@@ -115,7 +115,7 @@ __noinline int is_link_service(struct pkt *pkt, __u32 port)
 	return 0;
 }
 
-/* tc: is this host itself the sender? */
+/* tc: is this machine itself the sender? */
 static __always_inline bool is_sent_by_host(const struct pkt *pkt,
 					    const __u64 sender_be[2])
 {
@@ -123,8 +123,8 @@ static __always_inline bool is_sent_by_host(const struct pkt *pkt,
 	       is_host_address(sender_be);
 }
 
-/* Link-local traffic of an endpoint, not of this host. On a bridge all of it
- * is. Forwarded packets come from a network that this host routes. */
+/* Link-local traffic of an endpoint, not of this machine. On a bridge all of it
+ * is. Forwarded packets come from a network that this machine routes. */
 static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
 {
 	bool from = is_link_local(pkt->addr.source_be),
@@ -135,14 +135,14 @@ static __always_inline bool is_foreign_link_local(const struct pkt *pkt)
 	if (pkt->env.hook == HOOK_TC)
 		return (from || (to && !pkt->env.is_forwarded)) &&
 		       !is_sent_by_host(pkt, pkt->addr.source_be);
-	/* An endpoint beside this host may use the host's address. */
+	/* An endpoint beside this machine may use the host's address. */
 	return (from || to) && (pkt->in.link_target == LINK_OTHER ||
 				!is_host_address(pkt->addr.destination_be));
 }
 
 /* Packets to a group address, and any packet in a group frame, such as one to
- * the broadcast address of a subnet. At tc egress the senders behind this host
- * may send to groups, except from link-local addresses. */
+ * the broadcast address of a subnet. At tc egress the senders behind this
+ * machine may send to groups, except from link-local addresses. */
 static __always_inline bool is_group_restricted(const struct pkt *pkt)
 {
 	bool group = pkt->in.link_target == LINK_GROUP ||

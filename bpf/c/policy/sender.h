@@ -7,8 +7,8 @@
 #include "policy/direction.h"
 #include "policy/scope.h"
 
-/* Valid sources of a packet from inside: an endpoint, a node, this host, or a
- * declared prefix. Without `sources` in the configuration, inside means: leaves
+/* Valid sources of a packet from inside: an endpoint, a node, this machine, or
+ * a declared prefix. Without `sources` in the configuration, inside means: leaves
  * through tc and did not arrive on an attached NIC. */
 static __always_inline bool is_source_spoofed(const struct pkt *pkt,
 					      const struct class_record *sender)

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// `[timeouts]`: seconds after its last packet until a flow in this state expires. Defaults are those of
 /// the kernel's conntrack, except for established TCP: 2 h 4 min, the least that RFC 5382 permits.
+///
+/// Half-open states: `tcp_syn_sent`, `tcp_syn_recv`, `udp_new`, `sctp_new`; also `icmp` and `other` before
+/// a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are the states")]
