@@ -82,7 +82,7 @@ fn removed_pins_are_recreated() {
     fs::remove_dir_all(&pins).unwrap();
     daemon.wait_for("they are recreated", PATIENCE).unwrap();
     daemon.signal(Signal::SIGTERM).unwrap();
-    daemon.wait_for("stays active", PATIENCE).unwrap();
+    daemon.wait_for("continue to enforce", PATIENCE).unwrap();
     daemon.wait().unwrap();
     assert_enforced(&lab);
 }
