@@ -79,7 +79,7 @@ impl ContentionGauge {
         Measurement::from_runs([group, scenario, "cpu", "share_of_best_percent"], shares)
     }
 
-    /// Waits until the CPUs are uncontended or the deadline is over; returns the last loop times.
+    /// Waits until the CPUs are uncontended or the deadline has passed; returns the last loop times.
     fn wait_until_uncontended(&mut self, deadline: Instant) -> Result<Vec<f64>> {
         let mut loop_ns = self.time_loops()?;
         while slowdown(&loop_ns, &self.best_ns) > MAX_SLOWDOWN && Instant::now() < deadline {

@@ -50,7 +50,7 @@ pub(crate) struct Sent {
     pub(crate) elapsed: Duration,
 }
 
-/// Sends frames at their due times until the load is sent or its time is over.
+/// Sends frames at their due times until the load is sent or its time has passed.
 pub(crate) fn emit(
     socket: &mut Socket,
     stream: &Stream,

@@ -3,7 +3,7 @@
  * Ingress source filtering (BCP 38): drops a packet that arrives on an external
  * interface with an internal source address, or on any interface with a source
  * address of this machine. Runs before flow lookup; otherwise a spoofed packet
- * could match a flow that was created from inside.
+ * could match a flow that the internal side created.
  */
 #ifndef BAILEY_ADDRESS_ANTISPOOF_H
 #define BAILEY_ADDRESS_ANTISPOOF_H

@@ -99,7 +99,7 @@ __noinline int flood_step(struct pkt *pkt)
 	cpu = bpf_map_lookup_elem(&flood_cpus, &at);
 	if (!pkt || !cpu || !active)
 		return STEP_CONTINUE;
-	/* Exempt: flows created from inside, and midstream pickup in warm-up
+	/* Exempt: flows of the internal side, and midstream pickup in warm-up
 	 * mode. */
 	if ((INTERNAL_COUNT && !pkt->env.from_external) ||
 	    (pkt->env.is_warm_up && !pkt->in.may_create_flow))

@@ -10,7 +10,7 @@ use super::*;
 #[ignore = "needs root and BPF"]
 fn table_is_consistent_after_concurrent_operations() {
     const OPERATIONS: u64 = 200_000; // per CPU, size and round
-    const ROUNDS: u32 = 3; // at least, and more until there were so many evictions:
+    const ROUNDS: u32 = 3; // at least; more rounds until enough evictions:
     const EVICTIONS: u64 = 1000; // where the table has no room for half of the clients
     for (flows, clients) in [(8, 40), (8, 6), (64, 200)] {
         let timeouts = Timeouts {
