@@ -10,6 +10,8 @@ use ipnet::IpNet;
 /// Two ends between which random frames are sent, and the settings of the Bailey in between.
 pub(crate) struct Arena<'a> {
     pub(crate) name: &'static str,
+    /// The machine between the ends.
+    pub(crate) machine: &'a Namespace,
     /// Namespace and interface of both ends.
     pub(crate) ends: [(&'a Namespace, &'static str); 2],
     /// Hardware addresses that frames of each end go to, beside an unknown one.
