@@ -37,6 +37,8 @@ mod shapes;
 mod sources;
 /// The state before the first policy: `guard`, `[boot]`, `[watch]`.
 mod start;
+/// Lists of texts with a parser of their own.
+mod text_list;
 /// `[timeouts]`: when an idle flow expires.
 mod timeouts;
 /// `frames.tunnels`: VXLAN and Geneve.

@@ -1,8 +1,10 @@
 //! Services of link-local addresses in text form: `"TCP/179"`, `"ICMPv6"`, `"89"`.
 
 use bailey_policy::Protocol;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserializer, Serialize, Serializer};
+
+use crate::protocol::parse_protocol;
+use crate::text_list::parse_list;
 
 /// A protocol and the server's port; any port if absent.
 type LinkService = (Protocol, Option<u16>);
@@ -18,11 +20,7 @@ pub(crate) fn serialize<S: Serializer>(services: &[LinkService], to: S) -> Resul
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Vec<LinkService>, D::Error> {
-    let texts = Vec::<String>::deserialize(from)?;
-    texts
-        .iter()
-        .map(|text| parse(text).map_err(Error::custom))
-        .collect()
+    parse_list(from, parse)
 }
 
 fn parse(text: &str) -> Result<LinkService, String> {
@@ -36,14 +34,7 @@ fn parse(text: &str) -> Result<LinkService, String> {
         Some((name, port)) => (name, Some(port.parse::<u16>().map_err(|_| wrong())?)),
         None => (text, None),
     };
-    let protocol = match name.to_ascii_uppercase().as_str() {
-        "TCP" => Protocol::TCP,
-        "UDP" => Protocol::UDP,
-        "SCTP" => Protocol::SCTP,
-        "ICMP" => Protocol::ICMP,
-        "ICMPV6" => Protocol::ICMPV6,
-        number => Protocol(number.parse().map_err(|_| wrong())?),
-    };
+    let protocol = parse_protocol(name).map_err(|_| wrong())?;
     if port == Some(0) || (port.is_some() && !protocol.has_ports()) {
         return Err(wrong());
     }

@@ -82,39 +82,31 @@ pub(crate) mod one {
 
 /// serde form of a list of prefixes.
 pub(crate) mod many {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserializer, Serialize, Serializer};
 
     use super::{IpNet, parse};
+    use crate::text_list::parse_list;
 
     pub(crate) fn serialize<S: Serializer>(nets: &[IpNet], to: S) -> Result<S::Ok, S::Error> {
         nets.serialize(to)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-        let texts = Vec::<String>::deserialize(from)?;
-        texts
-            .iter()
-            .map(|text| parse(text).map_err(Error::custom))
-            .collect()
+        parse_list(from, parse)
     }
 }
 
 /// serde form of a list of prefixes or addresses.
 pub(crate) mod many_or_addresses {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer};
+    use serde::Deserializer;
 
     use super::{IpNet, parse_or_address};
+    use crate::text_list::parse_list;
 
     pub(crate) use super::many::serialize;
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-        let texts = Vec::<String>::deserialize(from)?;
-        texts
-            .iter()
-            .map(|text| parse_or_address(text).map_err(Error::custom))
-            .collect()
+        parse_list(from, parse_or_address)
     }
 }
 
