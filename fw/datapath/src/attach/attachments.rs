@@ -15,7 +15,6 @@ use crate::attach::refusal::AttachStep;
 use crate::attach::reporter::Reporter;
 use crate::attach::{bridge, nic_settings, own_addresses, stacked};
 use crate::error::DatapathError;
-use crate::kernel::egress;
 use crate::kernel::forwarding;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
@@ -215,11 +214,7 @@ impl Attachments {
             return Ok(false);
         }
         let program = self.program_to_attach(entry, maps, Hook::Tc)?;
-        let link = attach_egress(
-            egress::resolve(entry.settings.egress_hook),
-            program.as_fd(),
-            candidate,
-        )?;
+        let link = attach_egress(entry.egress, program.as_fd(), candidate)?;
         replace_pin(&link, link_pin(&maps.pins, Hook::Tc, index))?;
         let attachment = self.by_index.entry(index).or_default();
         attachment.name.clone_from(&interface.name);

@@ -11,7 +11,7 @@ use crate::attach::links::{attach_egress, is_attached, replace_pin};
 use crate::attach::preflight::{attach_xdp, preflight};
 use crate::attach::stacked;
 use crate::error::DatapathError;
-use crate::kernel::egress::{self, EgressKind};
+use crate::kernel::egress::EgressKind;
 use crate::kernel::forwarding;
 use crate::kernel::link::Link;
 use crate::kernel::netlink;
@@ -51,7 +51,7 @@ impl HotplugAttacher {
             tc: program_fd(&entry.ebpf, Hook::Tc.entry_program())?,
             pins: pins.clone(),
             topology: entry.settings.topology,
-            egress: egress::resolve(entry.settings.egress_hook),
+            egress: entry.egress,
             interfaces: Arc::clone(&maps.interfaces),
             wanted: wanted.to_vec(),
         }))

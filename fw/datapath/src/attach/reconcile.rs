@@ -13,7 +13,7 @@ use crate::attach::event::{InterfaceChange, InterfaceEvent};
 use crate::attach::links::{is_attached, replace_pin};
 use crate::attach::{bridge, own_addresses};
 use crate::error::DatapathError;
-use crate::kernel::egress::{self, EgressKind};
+use crate::kernel::egress::EgressKind;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{self, InterfaceState, Which};
 use crate::maps::hook::Hook;
@@ -153,7 +153,7 @@ impl Attachments {
         maps: &SharedMaps,
     ) -> Vec<InterfaceEvent> {
         let mut events = Vec::new();
-        if egress::resolve(entry.settings.egress_hook) != EgressKind::Tcx {
+        if entry.egress != EgressKind::Tcx {
             return events;
         }
         for (&index, attachment) in &mut self.by_index {

@@ -10,6 +10,7 @@ use bailey_config::Settings;
 
 use crate::error::{DatapathError, unusable};
 use crate::kernel::capabilities;
+use crate::kernel::egress::{self, EgressKind};
 use crate::maps::compat::{self, Compatibility};
 use crate::maps::frozen::write_and_freeze;
 use crate::maps::netns;
@@ -24,6 +25,8 @@ use crate::program::jiffies::Jiffies;
 /// The loaded entry programs and the settings that they were loaded with.
 pub(crate) struct EntryObject {
     pub(crate) settings: Settings,
+    /// The mechanism that the configured egress hook means on this kernel.
+    pub(crate) egress: EgressKind,
     pub(crate) programs: Programs,
     /// Whether flows, counters and a generation were pinned before.
     pub(crate) adopted: bool,
@@ -91,6 +94,7 @@ impl EntryObject {
         ];
         load_programs(&mut ebpf, programs)?;
         Ok(Self {
+            egress: egress::resolve(settings.egress_hook),
             settings,
             programs,
             adopted,
