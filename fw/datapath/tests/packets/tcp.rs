@@ -34,7 +34,15 @@ struct Connection<'a> {
     pod: IpAddr,
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
+    fn new(h: &'a Harness, family: usize) -> Self {
+        Self {
+            h,
+            client: ip(CLIENT[family]),
+            pod: ip(POD[family]),
+        }
+    }
+
     fn to(&self, flags: u8, sequence: u32, ack: u32) -> Vec<u8> {
         let segment = TcpSegment {
             source: 40000,
@@ -73,11 +81,7 @@ const POD_ISN: u32 = 1_000_000;
 fn out_of_window_segments_cannot_close_a_connection() {
     for family in FAMILIES {
         let h = Harness::pooled();
-        let c = Connection {
-            h: &h,
-            client: ip(CLIENT[family]),
-            pod: ip(POD[family]),
-        };
+        let c = Connection::new(&h, family);
         assert_eq!(
             c.sends(&c.to(SYN, CLIENT_ISN, 0), Hook::Xdp),
             STATE_TCP_SYN_SENT
@@ -138,21 +142,13 @@ fn out_of_window_segments_cannot_close_a_connection() {
 #[ignore = "needs root and BPF"]
 fn refused_connection_closes_spoofed_syn_changes_nothing() {
     let h = Harness::pooled();
-    let c = Connection {
-        h: &h,
-        client: ip(CLIENT[0]),
-        pod: ip(POD[0]),
-    };
+    let c = Connection::new(&h, 0);
     c.sends(&c.to(SYN, CLIENT_ISN, 0), Hook::Xdp);
     let refusal = c.back(RST | ACK, 0, CLIENT_ISN.wrapping_add(1));
     assert_eq!(c.sends(&refusal, Hook::Tc), STATE_CLOSED);
     // A spoofed SYN within an established connection does not move the window.
     let h = Harness::pooled();
-    let c = Connection {
-        h: &h,
-        client: ip(CLIENT[0]),
-        pod: ip(POD[0]),
-    };
+    let c = Connection::new(&h, 0);
     c.sends(&c.to(SYN, 1, 0), Hook::Xdp);
     c.sends(&c.back(SYN_ACK, 1, 2), Hook::Tc);
     c.sends(&c.to(ACK, 2, 2), Hook::Xdp);
@@ -171,11 +167,7 @@ fn refused_connection_closes_spoofed_syn_changes_nothing() {
 fn spoofed_source_cannot_establish_a_flow() {
     for family in FAMILIES {
         let h = Harness::pooled();
-        let c = Connection {
-            h: &h,
-            client: ip(CLIENT[family]),
-            pod: ip(POD[family]),
-        };
+        let c = Connection::new(&h, family);
         c.sends(&c.to(SYN, 1, 0), Hook::Xdp);
         c.sends(&c.back(SYN_ACK, POD_ISN, 2), Hook::Tc);
         // A spoofed source has not seen the SYN-ACK.
@@ -192,11 +184,7 @@ fn spoofed_source_cannot_establish_a_flow() {
 #[ignore = "needs root and BPF"]
 fn port_is_reusable_after_half_closed_connection() {
     let h = Harness::pooled();
-    let c = Connection {
-        h: &h,
-        client: ip(CLIENT[0]),
-        pod: ip(POD[0]),
-    };
+    let c = Connection::new(&h, 0);
     c.sends(&c.to(SYN, 100, 0), Hook::Xdp);
     c.sends(&c.back(SYN_ACK, 200, 101), Hook::Tc);
     c.sends(&c.to(ACK, 101, 201), Hook::Xdp);
@@ -214,11 +202,7 @@ fn port_is_reusable_after_half_closed_connection() {
 fn simultaneous_open_and_port_reuse_are_tracked() {
     for family in FAMILIES {
         let h = Harness::pooled();
-        let c = Connection {
-            h: &h,
-            client: ip(CLIENT[family]),
-            pod: ip(POD[family]),
-        };
+        let c = Connection::new(&h, family);
         assert_eq!(c.sends(&c.to(SYN, 100, 0), Hook::Xdp), STATE_TCP_SYN_SENT);
         assert_eq!(c.sends(&c.back(SYN, 200, 0), Hook::Tc), STATE_TCP_SYN_RECV);
         assert_eq!(
