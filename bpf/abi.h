@@ -573,7 +573,7 @@ struct limit_state {
 #define RULE_SELF 3
 #define RULE_UNKNOWN_ADDRESS 4
 
-/* What a generation isolates. */
+/* Flags: directions in which a generation isolates endpoints. */
 #define ISOLATES_INGRESS 0x1U
 #define ISOLATES_EGRESS 0x2U
 /* Addresses of declared prefixes without an endpoint. */

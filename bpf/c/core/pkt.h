@@ -19,7 +19,8 @@ struct addresses {
 	__u64 receiver_be[2]; /* of the tunnel packet */
 };
 
-/* Where the flow table looks for the key. Written by flow_hash(). */
+/* Candidate buckets and slot of the key in the flow table. Written by
+ * flow_hash(). */
 struct flow_hash {
 	__u32 bucket[2];
 	__u32 tag;       /* fingerprint, 1..255 */
