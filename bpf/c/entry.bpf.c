@@ -8,6 +8,7 @@
 #include "address/antispoof.h"
 #include "address/origin.h"
 #include "core/ingress.h"
+#include "core/policy_call.h"
 #include "flow/hit.h"
 #include "flow/fast_path.h"
 #include "forward/bridge.h"
@@ -139,8 +140,7 @@ int entry_xdp(struct xdp_md *ctx)
 
 	/* The policy program applies its own verdict; else apply this one. */
 	if (step == STEP_CONTINUE) {
-		bpf_tail_call(ctx, &policies_xdp,
-			      control_slot(pkt->env.control));
+		call_policy(ctx, &policies_xdp, control_slot(pkt->env.control));
 		drop(pkt, REASON_DROP_NO_POLICY);
 	}
 	return finish_xdp(ctx, pkt);
@@ -217,8 +217,7 @@ int entry_tc(struct __sk_buff *skb)
 
 	/* The policy program applies its own verdict; else apply this one. */
 	if (step == STEP_CONTINUE) {
-		bpf_tail_call(skb, &policies_tc,
-			      control_slot(pkt->env.control));
+		call_policy(skb, &policies_tc, control_slot(pkt->env.control));
 		drop(pkt, REASON_DROP_NO_POLICY);
 	}
 	return finish_tc(pkt);
@@ -257,7 +256,45 @@ int entry_probe(struct xdp_md *ctx)
 	}
 
 	/* Evaluate policy. */
-	bpf_tail_call(ctx, &policies_probe, control_slot(pkt->env.control));
+	call_policy(ctx, &policies_probe, control_slot(pkt->env.control));
+	drop(pkt, REASON_DROP_NO_POLICY);
+	return finish_probe(ctx, pkt);
+}
+
+/*
+ * Programs of retired slots; they drop as an empty slot does. User space
+ * overwrites a retired slot and never empties it: to empty a slot, the kernel
+ * waits for a grace period of 5 to 20 ms.
+ */
+SEC("xdp.frags")
+int retired_xdp(struct xdp_md *ctx)
+{
+	struct pkt *pkt = pkt_resume(HOOK_XDP);
+
+	if (!pkt)
+		return XDP_DROP;
+	drop(pkt, REASON_DROP_NO_POLICY);
+	return finish_xdp(ctx, pkt);
+}
+
+SEC("classifier")
+int retired_tc(struct __sk_buff *skb)
+{
+	struct pkt *pkt = pkt_resume(HOOK_TC);
+
+	if (!pkt)
+		return TC_ACT_SHOT;
+	drop(pkt, REASON_DROP_NO_POLICY);
+	return finish_tc(pkt);
+}
+
+SEC("xdp.frags")
+int retired_probe(struct xdp_md *ctx)
+{
+	struct pkt *pkt = pkt_resume(HOOK_PROBE);
+
+	if (!pkt)
+		return XDP_DROP;
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_probe(ctx, pkt);
 }

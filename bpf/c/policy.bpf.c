@@ -2,6 +2,7 @@
 /* The policy program of one generation: evaluates policy for packets without a
  * current flow, and writes the verdict to the flow table. One instance per
  * generation, with its own tables; reached only by tail call. */
+#include "core/policy_call.h"
 #include "flow/hit.h"
 #include "flow/insert.h"
 #include "guard/syn_cookie.h"
@@ -324,11 +325,6 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 					keep_admitted(pkt);
 	}
 	return warm_up_override(pkt, step);
-}
-
-static __always_inline struct pkt *pkt_resume(__u32 hook)
-{
-	return bpf_map_lookup_elem(&scratch, &hook);
 }
 
 SEC("xdp.frags")

@@ -76,7 +76,7 @@ impl Installer<'_> {
         word.store(&self.maps.probe_control);
         // No packet uses an older slot: `stage` waited for a grace period after the previous
         // commit.
-        self.clear_old_slots(word);
+        self.retire_old_slots(word);
         Ok(Committed {
             generation: word.generation,
             slot: word.slot,
@@ -119,11 +119,11 @@ impl Installer<'_> {
         Ok(events)
     }
 
-    /// Clears all slots except the active one and the one before, which stays for a rollback.
-    fn clear_old_slots(&mut self, word: ControlWord) {
+    /// Retires all slots except the active one and the one before, which stays for a rollback.
+    fn retire_old_slots(&mut self, word: ControlWord) {
         let before = (word.slot + abi::POLICY_SLOTS - 1) % abi::POLICY_SLOTS;
         self.entry
-            .clear_slots(|slot| slot != word.slot && slot != before);
+            .retire_slots(|slot| slot != word.slot && slot != before);
     }
 
     /// Resets the counters of ids that the new generation assigns to other rules.

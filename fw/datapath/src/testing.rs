@@ -49,6 +49,9 @@ pub trait DatapathTesting {
     /// Removes all policy programs from the slots.
     fn empty_slots(&mut self);
 
+    /// Points the control word to another slot, with the generation unchanged.
+    fn select_slot(&self, slot: u32);
+
     /// Leaves an entry BUSY, as a sweeper does that is killed while it retires the flow.
     fn abandon_busy(&self, slot: (usize, usize));
 
@@ -109,7 +112,15 @@ impl DatapathTesting for Datapath {
     }
 
     fn empty_slots(&mut self) {
-        self.entry.clear_slots(|_| true);
+        self.entry.empty_slots();
+    }
+
+    fn select_slot(&self, slot: u32) {
+        let word = ControlWord {
+            slot,
+            ..ControlWord::load(&self.maps.control)
+        };
+        word.store(&self.maps.control);
     }
 
     fn abandon_busy(&self, slot: (usize, usize)) {

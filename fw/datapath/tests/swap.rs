@@ -239,6 +239,36 @@ fn kept_flow_takes_the_slow_path_once() {
     }
 }
 
+/// The slot before the active one keeps its program, for a rollback. All older slots drop under
+/// `no-policy`, as empty slots do.
+#[test]
+#[ignore = "needs root and BPF"]
+fn retired_slots_drop_under_no_policy() {
+    let mut h = Harness::new(settings());
+    for n in 0..POLICY_SLOTS {
+        h.install(&snapshot(n % 2 == 0));
+    }
+    let active = h.datapath.control().slot;
+    let before = (active + POLICY_SLOTS - 1) % POLICY_SLOTS;
+    let syns = [
+        (Hook::Xdp, tcp(FRIEND[0], POD[0], 1000, 80, SYN)),
+        (Hook::Tc, tcp(POD[0], FRIEND[0], 1000, 80, SYN)),
+    ];
+    // Slots beyond the last exist only in a corrupt control word.
+    for slot in (0..POLICY_SLOTS + 2).filter(|&slot| slot != active) {
+        h.datapath.select_slot(slot);
+        let reason = match slot {
+            _ if slot == before => REASON_DROP_GENERATION_MISMATCH,
+            _ => REASON_DROP_NO_POLICY,
+        };
+        for (hook, syn) in &syns {
+            h.expect(*hook, syn, reason, &[]);
+        }
+    }
+    h.datapath.select_slot(active);
+    assert!(h.run(Hook::Xdp, &syns[0].1));
+}
+
 /// `tcp_strict`: only a SYN creates a TCP flow, also between endpoints that no policy isolates.
 #[test]
 #[ignore = "needs root and BPF"]

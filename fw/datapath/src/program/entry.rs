@@ -1,9 +1,11 @@
 //! The entry object: the programs that are attached, and the arrays through which they call policy
 //! programs.
 
+use std::io;
 use std::os::fd::AsFd;
 
 use aya::maps::{MapData, ProgramArray};
+use aya::programs::ProgramFd;
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::{abi, object};
 use bailey_config::Settings;
@@ -19,7 +21,7 @@ use crate::maps::shared::{SharedMaps, map_data, take_map};
 use crate::maps::table::{MapShape, map_shapes};
 use crate::program::constants::{Constants, EntryConstants, build_number};
 use crate::program::failsafe_image;
-use crate::program::handles::{classifier, xdp};
+use crate::program::handles::{classifier, classifier_fd, xdp, xdp_fd};
 use crate::program::jiffies::Jiffies;
 
 /// The loaded entry programs and the settings that they were loaded with.
@@ -33,6 +35,8 @@ pub(crate) struct EntryObject {
     pub(crate) ebpf: Ebpf,
     /// Policy programs by slot: for XDP, tc and the probe.
     pub(crate) policies: [ProgramArray<MapData>; 3],
+    /// The program of retired slots, for each array whose programs are loaded.
+    retired: [Option<ProgramFd>; 3],
 }
 
 /// Which programs are loaded. The verifier takes seconds, so programs that are not run are left
@@ -93,6 +97,7 @@ impl EntryObject {
             program_array(&mut ebpf, "policies_probe")?,
         ];
         load_programs(&mut ebpf, programs)?;
+        let retired = retired_programs(&mut ebpf, programs)?;
         Ok(Self {
             egress: egress::resolve(settings.egress_hook),
             settings,
@@ -100,17 +105,48 @@ impl EntryObject {
             adopted,
             ebpf,
             policies,
+            retired,
         })
     }
 
-    /// Removes the policy programs from the slots that `chosen` accepts.
-    pub(crate) fn clear_slots(&mut self, chosen: impl Fn(u32) -> bool) {
+    /// Replaces the policy programs of the slots that `chosen` accepts. Packets of these slots are
+    /// dropped under `no-policy`.
+    ///
+    /// The slots are overwritten, not emptied: to empty a slot, the kernel waits for a grace
+    /// period. A slot that keeps its program costs memory only, so errors are ignored.
+    pub(crate) fn retire_slots(&mut self, chosen: impl Fn(u32) -> bool) {
         for slot in (0..abi::POLICY_SLOTS).filter(|&slot| chosen(slot)) {
+            for (array, retired) in self.policies.iter_mut().zip(&self.retired) {
+                if let Some(program) = retired {
+                    let _ = set_slot(array, slot, program);
+                }
+            }
+        }
+    }
+
+    /// Empties all slots.
+    #[cfg(feature = "testing")]
+    pub(crate) fn empty_slots(&mut self) {
+        for slot in 0..abi::POLICY_SLOTS {
             for array in &mut self.policies {
                 let _ = array.clear_index(&slot);
             }
         }
     }
+}
+
+/// Puts a program into a slot of an array.
+pub(crate) fn set_slot(
+    array: &mut ProgramArray<MapData>,
+    slot: u32,
+    program: &ProgramFd,
+) -> Result<(), DatapathError> {
+    let set = array.set(slot, program, 0);
+    set.map_err(|error| DatapathError::Map {
+        name: "policies".into(),
+        operation: "put a program into its slot",
+        source: io::Error::other(error),
+    })
 }
 
 /// Whether the pinned maps can be adopted; otherwise they may be removed.
@@ -150,18 +186,38 @@ fn load_object(
 }
 
 fn load_programs(ebpf: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
-    xdp(ebpf, "entry_probe")?
-        .load()
-        .map_err(DatapathError::program("entry_probe"))?;
+    let probe: &[&'static str] = &["entry_probe", "retired_probe"];
+    let attached_xdp: &[&'static str] = &["entry_xdp", "retired_xdp"];
+    let attached_tc: &[&'static str] = &["entry_tc", "retired_tc"];
+    for name in probe {
+        let loaded = xdp(ebpf, name)?.load();
+        loaded.map_err(DatapathError::program(name))?;
+    }
     if programs == Programs::Probe {
         return Ok(());
     }
-    xdp(ebpf, "entry_xdp")?
-        .load()
-        .map_err(DatapathError::program("entry_xdp"))?;
-    classifier(ebpf, "entry_tc")?
-        .load()
-        .map_err(DatapathError::program("entry_tc"))
+    for name in attached_xdp {
+        let loaded = xdp(ebpf, name)?.load();
+        loaded.map_err(DatapathError::program(name))?;
+    }
+    for name in attached_tc {
+        let loaded = classifier(ebpf, name)?.load();
+        loaded.map_err(DatapathError::program(name))?;
+    }
+    Ok(())
+}
+
+/// The programs of retired slots, in the order of [`EntryObject::policies`].
+fn retired_programs(
+    ebpf: &mut Ebpf,
+    programs: Programs,
+) -> Result<[Option<ProgramFd>; 3], DatapathError> {
+    let probe = Some(xdp_fd(ebpf, "retired_probe")?);
+    if programs == Programs::Probe {
+        return Ok([None, None, probe]);
+    }
+    let tc = classifier_fd(ebpf, "retired_tc")?;
+    Ok([Some(xdp_fd(ebpf, "retired_xdp")?), Some(tc), probe])
 }
 
 fn program_array(

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::thread;
 
-use aya::programs::{Program, ProgramError, ProgramFd};
+use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use bailey_bpf::object;
 use bailey_compile::Tables;
@@ -15,8 +15,8 @@ use crate::maps::frozen::write_and_freeze;
 use crate::maps::shared::{SharedMaps, map_data};
 use crate::maps::table::map_shapes;
 use crate::program::constants::{Constants, PolicyConstants};
-use crate::program::entry::{EntryObject, Programs};
-use crate::program::handles::{classifier, xdp};
+use crate::program::entry::{EntryObject, Programs, set_slot};
+use crate::program::handles::{classifier_fd, xdp_fd};
 
 /// The loaded policy programs of one generation. Inactive until its control word is committed.
 #[derive(Debug)]
@@ -64,26 +64,14 @@ impl LoadedGeneration {
     /// # Errors
     /// If the kernel refuses a program.
     pub(crate) fn fill_slot(&mut self, entry: &mut EntryObject) -> Result<(), DatapathError> {
-        let programs = &mut self.programs;
-        let failed = |error| DatapathError::program("policy")(error);
+        let slot = self.word.slot;
         let [xdp_array, tc_array, probe_array] = &mut entry.policies;
-        let mut filled = vec![(
-            probe_array,
-            clone_fd(xdp(programs, PROBE)?.fd().map_err(failed)?)?,
-        )];
+        set_slot(probe_array, slot, &xdp_fd(&mut self.programs, PROBE)?)?;
         if entry.programs == Programs::All {
-            let fd = clone_fd(xdp(programs, "policy_xdp")?.fd().map_err(failed)?)?;
-            filled.push((xdp_array, fd));
-            let fd = clone_fd(classifier(programs, "policy_tc")?.fd().map_err(failed)?)?;
-            filled.push((tc_array, fd));
-        }
-        for (array, fd) in &mut filled {
-            let set = array.set(self.word.slot, fd, 0);
-            set.map_err(|error| DatapathError::Map {
-                name: "policies".into(),
-                operation: "put a program into its slot",
-                source: std::io::Error::other(error),
-            })?;
+            let xdp = xdp_fd(&mut self.programs, "policy_xdp")?;
+            set_slot(xdp_array, slot, &xdp)?;
+            let tc = classifier_fd(&mut self.programs, "policy_tc")?;
+            set_slot(tc_array, slot, &tc)?;
         }
         Ok(())
     }
@@ -121,13 +109,6 @@ fn load_programs(policy: &mut Ebpf, programs: Programs) -> Result<(), DatapathEr
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         results.collect()
-    })
-}
-
-fn clone_fd(fd: &ProgramFd) -> Result<ProgramFd, DatapathError> {
-    fd.try_clone().map_err(|source| DatapathError::System {
-        operation: "dup",
-        source,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::Ebpf;
-use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
+use aya::programs::{Program, ProgramError, ProgramFd, SchedClassifier, Xdp};
 
 use crate::error::{DatapathError, missing};
 
@@ -23,6 +23,30 @@ pub(crate) fn classifier<'a>(
 ) -> Result<&'a mut SchedClassifier, DatapathError> {
     let program = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
     program.try_into().map_err(DatapathError::program(name))
+}
+
+/// A descriptor of a loaded XDP program, for a program array.
+pub(crate) fn xdp_fd(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, DatapathError> {
+    let fd = xdp(ebpf, name)?
+        .fd()
+        .map_err(DatapathError::program(name))?;
+    clone_fd(fd)
+}
+
+/// A descriptor of a loaded tc program, for a program array.
+pub(crate) fn classifier_fd(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<ProgramFd, DatapathError> {
+    let program = classifier(ebpf, name)?;
+    clone_fd(program.fd().map_err(DatapathError::program(name))?)
+}
+
+fn clone_fd(fd: &ProgramFd) -> Result<ProgramFd, DatapathError> {
+    fd.try_clone().map_err(|source| DatapathError::System {
+        operation: "dup",
+        source,
+    })
 }
 
 /// A duplicate of a loaded program's descriptor.
