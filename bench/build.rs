@@ -3,6 +3,13 @@
 fn main() {
     bailey_bpf_clang::build(
         "bpf",
-        &["generate", "mutate", "pace", "reference", "verdicts"],
+        &[
+            "floor",
+            "generate",
+            "mutate",
+            "pace",
+            "reference",
+            "verdicts",
+        ],
     );
 }

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use libbpf_rs::{Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, Program, ProgramMut};
+use libbpf_rs::{
+    Map, MapCore, MapFlags, Object, ObjectBuilder, OpenMapMut, OpenObject, Program, ProgramMut,
+};
 
 /// An ELF image with the alignment that ELF readers require.
 #[repr(C, align(8))]
@@ -30,6 +32,20 @@ impl BpfObject {
     /// Loads an object of this crate, with these map sizes.
     pub(crate) fn load_embedded(image: &[u8], sizes: &[(&str, u32)]) -> Result<Self> {
         Self::load(ObjectBuilder::default().open_memory(image)?, sizes)
+    }
+
+    /// Loads an object of this crate. `set_global` changes its sections of global variables, which
+    /// it gets by name.
+    pub(crate) fn load_with_globals(
+        image: &[u8],
+        mut set_global: impl FnMut(&str, &mut OpenMapMut<'_>) -> Result<()>,
+    ) -> Result<Self> {
+        let mut open = ObjectBuilder::default().open_memory(image)?;
+        for mut map in open.maps_mut() {
+            let name = map.name().to_string_lossy().into_owned();
+            set_global(&name, &mut map).with_context(|| name.clone())?;
+        }
+        Self::load(open, &[])
     }
 
     /// Loads an object file; its maps are pinned below the folder `pins` of a bpffs.

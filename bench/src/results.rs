@@ -36,6 +36,8 @@ pub(crate) struct Measurement {
 
 /// Name of the LRU-hash/LPM baseline in results.
 pub(crate) const BASELINE: &str = "reference";
+/// Name of the least work for a packet of an established flow in results.
+pub(crate) const FLOOR: &str = "floor";
 
 /// Current version of the format.
 const SCHEMA_VERSION: u32 = 1;

@@ -8,6 +8,7 @@ use crate::cpu_contention::ContentionGauge;
 use crate::results::Measurement;
 pub(crate) use scenario::ScenarioKind;
 
+mod floor;
 mod mutator;
 mod scenario;
 mod under_test;

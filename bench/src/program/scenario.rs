@@ -10,6 +10,7 @@ use bailey_policy::Protocol;
 use ipnet::IpNet;
 
 use super::MAX_RUNS;
+use super::floor::Floor;
 use super::mutator::{Mutator, RunOptions};
 use super::under_test::{Bailey, LruLpmBaseline, PacketOutcome, ProgramUnderTest, XdpDrop};
 use crate::policies::{PolicySet, address_in, rule_prefix, scattered};
@@ -140,6 +141,9 @@ impl Scenario {
             settings.flows_per_source = 0
         })?);
         self.add(LruLpmBaseline::new(&policy, size)?);
+        if !ipv6 {
+            self.add(Floor::new(size)?);
+        }
         self.establish(ipv6, flows as u32)?;
         // Shuffle again: a hash table stores elements in insertion order, and packets in that order
         // would walk through memory sequentially.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::plot::{self, Figure, Scale, Series};
-use crate::results::{BASELINE, Measurement, Report};
+use crate::results::{BASELINE, FLOOR, Measurement, Report};
 
 /// Scenarios that differ in one number, the x axis.
 struct Sweep {
@@ -18,7 +18,8 @@ struct Sweep {
 const SWEEPS: [Sweep; 4] = [
     Sweep {
         title: "Established TCP, by flows",
-        caption: "A packet of an established connection; connections in random order. Net of XDP_DROP.",
+        caption: "A packet of an established connection; connections in random order. The floor is the lower bound. Net \
+                  of XDP_DROP.",
         x: "flows",
         scenarios: &[
             ("established-tcp-1", 1.0),
@@ -151,7 +152,7 @@ pub(crate) fn figures(report: &Report) -> Result<Vec<Figure>> {
     figures.extend(nic(report)?);
     for sweep in &SWEEPS {
         for (suffix, family) in [("", "IPv4"), ("-ipv6", "IPv6")] {
-            let systems = ["bailey", BASELINE, "xdp-filter"].into_iter();
+            let systems = ["bailey", BASELINE, FLOOR, "xdp-filter"].into_iter();
             let series = series(systems, |system| {
                 points(report, sweep, ["program", suffix, system])
             });

@@ -6,7 +6,7 @@ use plotters::coord::ranged1d::{IntoSegmentedCoord as _, SegmentValue, ValueForm
 use plotters::prelude::*;
 
 use super::table::system_label;
-use crate::results::BASELINE;
+use crate::results::{BASELINE, FLOOR};
 
 /// A figure of the report page.
 pub(crate) struct Figure {
@@ -37,7 +37,7 @@ fn colour(system: &str) -> RGBColor {
         "iptables-ipset" => RGBColor(230, 159, 0),
         "nftables-raw" => RGBColor(230, 150, 200),
         "kernel" => RGBColor(86, 180, 233),
-        "xdp-drop" => RGBColor(60, 60, 60),
+        FLOOR | "xdp-drop" => RGBColor(60, 60, 60),
         "xdp-tx" => RGBColor(170, 170, 170),
         _ => RGBColor(110, 110, 110),
     }
