@@ -61,8 +61,8 @@ const SWEEPS: [Sweep; 4] = [
 /// Cost of denied packets over the wire, by system.
 const WIRE: Sweep = Sweep {
     title: "Over a wire: denied, by CIDRs",
-    caption: "Time per denied SYN at full speed of the generator; both axes are logarithmic. xdp-drop is the \
-              lower bound; kernel forwards the frames.",
+    caption: "Time per denied SYN at full speed of the generator; both axes are logarithmic. xdp-drop and, for \
+              programs that read the headers, read-drop are lower bounds; kernel forwards the frames.",
     x: "CIDRs",
     scenarios: &[
         ("deny-1-cidr", 1.0),

@@ -38,6 +38,7 @@ fn colour(system: &str) -> RGBColor {
         "nftables-raw" => RGBColor(230, 150, 200),
         "kernel" => RGBColor(86, 180, 233),
         FLOOR | "xdp-drop" => RGBColor(60, 60, 60),
+        "read-drop" => RGBColor(140, 140, 90),
         "xdp-tx" => RGBColor(170, 170, 170),
         _ => RGBColor(110, 110, 110),
     }

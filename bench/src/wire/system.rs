@@ -26,6 +26,10 @@ pub(crate) enum System {
     XdpTx,
     /// Upper bound of a forwarding system's speed: XDP_REDIRECT for every frame.
     XdpRedirect,
+    /// Upper bound of a dropping firewall's speed: reads the headers, then XDP_DROP.
+    ReadDrop,
+    /// Upper bound of a forwarding firewall's speed: reads the headers, then XDP_REDIRECT.
+    ReadRedirect,
     /// A Linux bridge without a firewall.
     Kernel,
     Bailey,
@@ -64,10 +68,12 @@ pub(crate) struct WirePolicy<'a> {
 const MAX_ADDRESSES: usize = 4 << 20;
 const MAX_LINEAR_RULES: usize = 1000;
 
-pub(crate) const ALL: [System; 11] = [
+pub(crate) const ALL: [System; 13] = [
     System::XdpDrop,
     System::XdpTx,
     System::XdpRedirect,
+    System::ReadDrop,
+    System::ReadRedirect,
     System::Kernel,
     System::Bailey,
     System::Nftables,
@@ -84,6 +90,8 @@ impl System {
             Self::XdpDrop => "xdp-drop",
             Self::XdpTx => "xdp-tx",
             Self::XdpRedirect => "xdp-redirect",
+            Self::ReadDrop => "read-drop",
+            Self::ReadRedirect => "read-redirect",
             Self::Kernel => "kernel",
             Self::Bailey => "bailey",
             Self::Nftables => "nftables",
@@ -102,8 +110,8 @@ impl System {
         denied: &[IpNet],
     ) -> Option<&'static str> {
         match self {
-            Self::XdpDrop | Self::XdpTx if forwards => Some("forwards nothing"),
-            Self::XdpRedirect if !forwards => Some("denies nothing"),
+            Self::XdpDrop | Self::XdpTx | Self::ReadDrop if forwards => Some("forwards nothing"),
+            Self::XdpRedirect | Self::ReadRedirect if !forwards => Some("denies nothing"),
             Self::NftablesLinear if denied.len() > MAX_LINEAR_RULES => Some("more than 1000 rules"),
             Self::XdpFilter if denied.iter().flat_map(addresses_of).count() > MAX_ADDRESSES => {
                 Some("supports addresses only, and these prefixes have too many")
@@ -114,12 +122,20 @@ impl System {
 
     /// Whether the system passes denied sources.
     pub(crate) fn passes_denied(self) -> bool {
-        matches!(self, Self::Kernel | Self::XdpTx | Self::XdpRedirect)
+        matches!(
+            self,
+            Self::Kernel | Self::XdpTx | Self::XdpRedirect | Self::ReadRedirect
+        )
     }
 
     fn forwarding(self) -> Forwarding {
         match self {
-            Self::XdpDrop | Self::XdpTx | Self::XdpRedirect | Self::Bailey => Forwarding::None,
+            Self::XdpDrop
+            | Self::XdpTx
+            | Self::XdpRedirect
+            | Self::ReadDrop
+            | Self::ReadRedirect
+            | Self::Bailey => Forwarding::None,
             Self::Kernel | Self::Nftables | Self::NftablesLinear | Self::XdpFilter => {
                 Forwarding::Bridge
             }
@@ -146,7 +162,9 @@ impl System {
             Self::Kernel => Ok(SystemGuard::Nothing),
             Self::XdpDrop => attach_both_sides(bump, "drop_plain"),
             Self::XdpTx => attach_both_sides(bump, "tx"),
-            Self::XdpRedirect => attach_redirect(bump),
+            Self::XdpRedirect => attach_redirect(bump, "redirect"),
+            Self::ReadDrop => attach_both_sides(bump, "read_drop"),
+            Self::ReadRedirect => attach_redirect(bump, "read_redirect"),
             Self::Bailey => launch_bailey(testbed, policy),
             Self::Nftables => nft(format!(
                 "table netdev bench {{\n{}chain early {{\ntype filter hook ingress device \"{}\" \
@@ -239,11 +257,11 @@ fn attach_both_sides(bump: &Namespace, program: &str) -> Result<SystemGuard> {
     Ok(SystemGuard::Nothing)
 }
 
-fn attach_redirect(bump: &Namespace) -> Result<SystemGuard> {
+fn attach_redirect(bump: &Namespace, program: &str) -> Result<SystemGuard> {
     let object = BpfObject::load_embedded(image!("verdicts"), &[])?;
     let [left, right] = [ifindex(bump, SIDES[0])?, ifindex(bump, SIDES[1])?];
     for side in SIDES {
-        WireTestbed::attach(bump, side, object.program_fd("redirect")?)?;
+        WireTestbed::attach(bump, side, object.program_fd(program)?)?;
     }
     let object = Arc::new(Mutex::new(object));
     let shared = Arc::clone(&object);
