@@ -18,6 +18,8 @@ const RULES_PER_POLICY: usize = 100;
 pub(crate) enum PolicySet {
     /// This number of rules, each allowing one prefix per family to the pod's port.
     Rules(usize),
+    /// As `Rules`, for UDP.
+    UdpRules(usize),
     /// Every source except these prefixes may reach the pod's port.
     AllExcept(Vec<IpNet>),
 }
@@ -80,7 +82,7 @@ impl PolicySet {
     /// The policies as a snapshot for Bailey.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let ports = vec![PortMatch {
-            protocol: Protocol::TCP,
+            protocol: self.protocol(),
             port: PortSpec::Range(PortRange::single(PORT)),
         }];
         let rule = |peers| Rule {
@@ -90,7 +92,7 @@ impl PolicySet {
         };
         let block = |cidr, except| Peer::IpBlock(IpBlock { cidr, except });
         let rules: Vec<Rule> = match self {
-            Self::Rules(count) => (0..*count)
+            Self::Rules(count) | Self::UdpRules(count) => (0..*count)
                 .map(|n| {
                     let peers = [false, true].map(|ipv6| block(rule_prefix(n, ipv6), Vec::new()));
                     rule(peers.into())
@@ -141,7 +143,7 @@ impl PolicySet {
     /// trie.
     pub(crate) fn identities(&self) -> Vec<(IpNet, bool)> {
         match self {
-            Self::Rules(count) => (0..*count)
+            Self::Rules(count) | Self::UdpRules(count) => (0..*count)
                 .flat_map(|n| [false, true].map(|ipv6| (rule_prefix(n, ipv6), true)))
                 .collect(),
             Self::AllExcept(prefixes) => [false, true]
@@ -152,10 +154,18 @@ impl PolicySet {
         }
     }
 
+    /// The protocol that the rules allow.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Rules(_) | Self::AllExcept(_) => Protocol::TCP,
+            Self::UdpRules(_) => Protocol::UDP,
+        }
+    }
+
     /// Number of rules with a counter.
     pub(crate) fn rules(&self) -> usize {
         match self {
-            Self::Rules(count) => *count,
+            Self::Rules(count) | Self::UdpRules(count) => *count,
             Self::AllExcept(_) => 1,
         }
     }

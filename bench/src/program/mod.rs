@@ -9,7 +9,10 @@ use crate::results::Measurement;
 pub(crate) use scenario::ScenarioKind;
 
 mod floor;
+mod flows;
 mod mutator;
+mod packets;
+mod rule_reader;
 mod scenario;
 mod under_test;
 
@@ -39,6 +42,9 @@ fn all_kinds() -> Vec<ScenarioKind> {
     let mut kinds = checked_kinds();
     kinds.extend([
         ScenarioKind::Established(1 << 20),
+        ScenarioKind::Churned(1 << 16),
+        ScenarioKind::ReadRules(1 << 16),
+        ScenarioKind::OneWayUdp(1 << 16),
         ScenarioKind::New(1),
         ScenarioKind::New(100),
         ScenarioKind::New(10_000),
@@ -118,6 +124,10 @@ pub(crate) fn measure(
             let net = of(at).zip(of(bare(frags)?)).map(|(all, bare)| all - bare);
             results.push(Measurement::from_runs(names(METRIC), net));
         }
+    }
+    if let Some(reader) = &scenario.reader {
+        let names = [GROUP, &scenario.name, "bailey", "rule_pass_ms"];
+        results.push(Measurement::from_runs(names, reader.pass_ms()));
     }
     let shares = rounds.iter().map(|&(_, share)| share);
     results.push(ContentionGauge::share_measurement(

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread::sleep;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bailey_compile::{CompileLimits, RuleIds, compile};
 use bailey_config::{Flood, Settings};
 use bailey_datapath::maps::hook::Hook;
@@ -79,6 +81,21 @@ impl Bailey {
         datapath.install(&tables)?;
         let runner = datapath.test_run()?;
         Ok(Self { datapath, runner })
+    }
+
+    /// Waits until closed flows have expired, and removes these flows. `left` flows must remain.
+    pub(crate) fn sweep_closed(&self, closed_timeout: Duration, left: usize) -> Result<()> {
+        // The sweeper compares ages in ticks, which are a little longer than seconds.
+        const TICKS: Duration = Duration::from_millis(2 * 1074);
+        sleep(closed_timeout + TICKS);
+        let mut sweeper = self.datapath.sweeper()?;
+        sweeper.sweep(sweeper.buckets());
+        let used = self.datapath.flows()?.census().used_slots;
+        ensure!(
+            used == left as u64,
+            "{used} flows are in the table, expected {left}"
+        );
+        Ok(())
     }
 }
 
@@ -156,7 +173,7 @@ impl LruLpmBaseline {
                 rules.keys.extend(POD_IDENTITY.to_ne_bytes());
                 rules.keys.extend(identity.to_ne_bytes());
                 rules.keys.extend(PORT.to_be_bytes());
-                rules.keys.extend([6, 0]);
+                rules.keys.extend([policy.protocol().0, 0]);
                 rules.values.push(1);
                 rules.count += 1;
             }
