@@ -1,4 +1,5 @@
-//! Control plane of the daemon: edit latency, restart time, memory, packet cost during commits.
+//! Control plane: edit latency, restart time and memory of the daemon, time of a commit, packet cost
+//! during commits.
 
 use anyhow::Result;
 
@@ -6,6 +7,7 @@ use crate::results::Measurement;
 
 mod commit_load;
 mod edits;
+mod install;
 
 const GROUP: &str = "control";
 const SYSTEM: &str = "bailey";
@@ -20,6 +22,11 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measurement>> {
     for (name, policies) in edits::SIZES {
         if name.contains(only) {
             keep(edits::run(name, policies)?);
+        }
+    }
+    for (name, rules) in install::SIZES {
+        if name.contains(only) {
+            keep(install::run(name, rules)?);
         }
     }
     if commit_load::NAMES
