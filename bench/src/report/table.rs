@@ -23,7 +23,7 @@ pub(crate) fn goals(report: &Report) -> Table {
         let number =
             |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |n| format!("{n:.2}"));
         let verdict = match (result.value, result.is_met) {
-            (None, _) => "not measured".into(),
+            (None, _) => "not recorded".into(),
             (_, true) => "met".into(),
             (Some(value), false) => {
                 let (Target::AtLeast(limit) | Target::AtMost(limit)) = goal.target;
