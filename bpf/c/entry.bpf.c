@@ -18,23 +18,38 @@
 #include "parse/full.h"
 #include "verdict.h"
 
+/*
+ * Between fast path and slow path. The slow path reads the context again,
+ * although the fast path knows some of its fields: the verifier walks the slow
+ * path once for each different state in which the fast path leaves a packet.
+ */
+#define FORGET(ctx) asm volatile("" : "+r"(ctx))
+
 /* Counts and forwards a packet of an established flow; false: take the slow
  * path. A router always takes it, because only that path looks up a route. */
-static __always_inline bool fast_path_xdp(struct pkt *pkt,
-					  const struct ingress_ctx *in,
-					  __u32 ifindex, int *action)
+static __always_inline bool
+fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
 {
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	__u32 bytes = data_end - data;
+	struct fast_frame frame = { .data = data,
+				    .data_end = data_end,
+				    .len = bytes };
+	struct fast_context context = { .interface = in->interface,
+					.hook = HOOK_XDP };
 	struct fast_hit hit;
 
-	if (ROUTER || !fast_path(pkt, READ_ONCE(in->control->word),
-				 in->interface, HOOK_XDP, &hit))
+	context.control = READ_ONCE(in->control->word);
+	if (ROUTER || !fast_path(&frame, &context, &hit))
 		return false;
-	*action = BRIDGE ? bpf_redirect_map(&bridge_ports, ifindex, XDP_DROP) :
+	*action = BRIDGE ? bpf_redirect_map(&bridge_ports, ctx->ingress_ifindex,
+					    XDP_DROP) :
 			   XDP_PASS;
 	/* No peer port: the slow path counts the drop under its reason. */
 	if (*action == XDP_DROP)
 		return false;
-	fast_path_count(pkt, in->interface, HOOK_XDP, 1, &hit);
+	fast_path_count(&hit, in->interface, HOOK_XDP, 1, bytes);
 	return true;
 }
 
@@ -108,26 +123,19 @@ static __always_inline enum step flow_step(struct pkt *pkt)
 	return step;
 }
 
-SEC("xdp.frags")
-int entry_xdp(struct xdp_md *ctx)
+static __always_inline int slow_path_xdp(struct xdp_md *ctx,
+					 const struct ingress_ctx *in)
 {
 	struct pkt *pkt = pkt_begin_parse(HOOK_XDP);
-	__u32 ifindex = ctx->ingress_ifindex;
-	struct ingress_ctx in;
 	enum step step;
 	bool is_fast;
-	int action;
 
-	if (!pkt || !ingress_ctx_load(&in, &control, ifindex))
+	if (!pkt)
 		return XDP_DROP;
 
-	/* TCP and UDP packets of established flows end here. */
-	is_fast = parse_fast_xdp(pkt, ctx);
-	if (is_fast && fast_path_xdp(pkt, &in, ifindex, &action))
-		return action;
-
 	/* Parse, validate the source, look up the flow. */
-	pkt_begin_slow_path(pkt, HOOK_XDP, &in, ifindex);
+	is_fast = parse_fast_xdp(pkt, ctx);
+	pkt_begin_slow_path(pkt, HOOK_XDP, in, ctx->ingress_ifindex);
 	pkt->env.is_fast_parsed = is_fast;
 	step = parse_rest_xdp(ctx, pkt);
 	step = antispoof_step(pkt, step);
@@ -146,6 +154,21 @@ int entry_xdp(struct xdp_md *ctx)
 	return finish_xdp(ctx, pkt);
 }
 
+SEC("xdp.frags")
+int entry_xdp(struct xdp_md *ctx)
+{
+	struct ingress_ctx in;
+	int action;
+
+	if (!ingress_ctx_load(&in, &control, ctx->ingress_ifindex))
+		return XDP_DROP;
+	/* TCP and UDP packets of established flows end here. */
+	if (fast_path_xdp(ctx, &in, &action))
+		return action;
+	FORGET(ctx);
+	return slow_path_xdp(ctx, &in);
+}
+
 /* Guests leave gso_segs at 0 for the host to compute. */
 static __always_inline __u32 segment_count(struct __sk_buff *skb)
 {
@@ -155,61 +178,76 @@ static __always_inline __u32 segment_count(struct __sk_buff *skb)
 			       1;
 }
 
+/* wire_len is 0 outside a qdisc. */
+static __always_inline __u32 skb_bytes(struct __sk_buff *skb)
+{
+	return skb->wire_len ?: skb->len;
+}
+
+/* Facts that the skb holds and the frame does not: the outermost VLAN tag, and
+ * whether the frame has several segments. */
+static __always_inline struct parsed parsed_outside_frame(struct __sk_buff *skb)
+{
+	struct parsed in = { .is_gso = skb->gso_size != 0 };
+
+	if (skb->vlan_present)
+		vlan_enter(&in, skb->vlan_tci);
+	return in;
+}
+
 /* A packet that XDP evaluated and counted is counted once more, but under one
  * reason only: not for its flow and its rules. */
-static __always_inline bool fast_path_tc(struct pkt *pkt,
-					 const struct ingress_ctx *in,
-					 bool is_evaluated, __u32 packets)
+static __always_inline bool fast_path_tc(struct __sk_buff *skb,
+					 const struct ingress_ctx *in)
 {
+	__u32 packets = segment_count(skb), bytes = skb_bytes(skb);
+	struct parsed outer = parsed_outside_frame(skb);
+	struct fast_frame frame = { .data = (void *)(long)skb->data,
+				    .data_end = (void *)(long)skb->data_end,
+				    .len = skb->len,
+				    .zone = outer.zone,
+				    .vlan_tags = outer.vlan_tags,
+				    .is_gso = outer.is_gso };
+	/* Interface 0: no source is suspicious at egress. */
+	struct fast_context context = { .hook = HOOK_TC };
 	struct fast_hit hit;
 
-	if (!fast_path(pkt, READ_ONCE(in->control->word), 0, HOOK_TC, &hit))
+	context.control = READ_ONCE(in->control->word);
+	if (!fast_path(&frame, &context, &hit))
 		return false;
-	if (is_evaluated)
+	if (was_evaluated_at_xdp(skb))
 		count_reason_at(bpf_get_smp_processor_id(),
 				in->interface & (INTERFACE_SLOTS - 1), HOOK_TC,
-				REASON_PASS_EVALUATED, packets, pkt->in.bytes);
+				REASON_PASS_EVALUATED, packets, bytes);
 	else
-		fast_path_count(pkt, in->interface, HOOK_TC, packets, &hit);
+		fast_path_count(&hit, in->interface, HOOK_TC, packets, bytes);
 	return true;
 }
 
-SEC("classifier")
-int entry_tc(struct __sk_buff *skb)
+static __always_inline int slow_path_tc(struct __sk_buff *skb,
+					const struct ingress_ctx *in)
 {
-	__u32 packets = segment_count(skb), ifindex = skb->ifindex, tags, zone;
-	struct pkt *pkt = pkt_begin_parse(HOOK_TC);
-	bool is_fast, is_evaluated = was_evaluated_at_xdp(skb);
+	struct parsed outer = parsed_outside_frame(skb);
 	enum step step = STEP_CONTINUE;
-	struct ingress_ctx in;
-
-	if (!pkt || !ingress_ctx_load(&in, &control, ifindex))
-		return TC_ACT_SHOT;
-
-	/* The skb holds the outermost VLAN tag; the frame does not. */
-	if (skb->vlan_present)
-		vlan_enter(pkt, skb->vlan_tci);
-	tags = pkt->in.vlan_tags;
-	zone = pkt->in.zone;
-	pkt->in.is_gso = skb->gso_size != 0;
-
-	/* TCP and UDP packets of established flows end here. */
-	is_fast = parse_fast(pkt, (void *)(long)skb->data,
-			     (void *)(long)skb->data_end, skb->len);
-	/* wire_len is 0 outside a qdisc. */
-	pkt->in.bytes = skb->wire_len ?: skb->len;
-	if (is_fast && fast_path_tc(pkt, &in, is_evaluated, packets))
-		return TC_ACT_UNSPEC;
+	struct pkt *pkt;
+	bool is_fast;
 
 	/* Parse, look up the flow. */
-	pkt_begin_slow_path(pkt, HOOK_TC, &in, ifindex);
-	pkt->env.packets = packets;
+	pkt = pkt_begin_parse(HOOK_TC);
+	if (!pkt)
+		return TC_ACT_SHOT;
+	pkt->in = outer;
+	is_fast = parse_fast(pkt, (void *)(long)skb->data,
+			     (void *)(long)skb->data_end, skb->len);
+	pkt->in.bytes = skb_bytes(skb);
+	pkt_begin_slow_path(pkt, HOOK_TC, in, skb->ifindex);
+	pkt->env.packets = segment_count(skb);
 	pkt->env.is_fast_parsed = is_fast;
-	pkt->env.is_evaluated = is_evaluated;
+	pkt->env.is_evaluated = was_evaluated_at_xdp(skb);
 	pkt->env.is_forwarded = !!skb->ingress_ifindex;
 	pkt->env.is_from_host = is_frame_from_host(skb, pkt->env.mac);
 	if (!is_fast)
-		step = parse_full_skb(pkt, skb, tags, zone);
+		step = parse_full_skb(pkt, skb, outer.vlan_tags, outer.zone);
 	if (is_control_blocked(pkt))
 		step = drop(pkt, REASON_DROP_BLOCKED);
 	if (step == STEP_CONTINUE)
@@ -221,6 +259,20 @@ int entry_tc(struct __sk_buff *skb)
 		drop(pkt, REASON_DROP_NO_POLICY);
 	}
 	return finish_tc(pkt);
+}
+
+SEC("classifier")
+int entry_tc(struct __sk_buff *skb)
+{
+	struct ingress_ctx in;
+
+	if (!ingress_ctx_load(&in, &control, skb->ifindex))
+		return TC_ACT_SHOT;
+	/* TCP and UDP packets of established flows end here. */
+	if (fast_path_tc(skb, &in))
+		return TC_ACT_UNSPEC;
+	FORGET(skb);
+	return slow_path_tc(skb, &in);
 }
 
 /* Evaluates a packet as the first of a new flow, under the generation that

@@ -6,78 +6,81 @@
 #include "core/ip_address.h"
 #include "core/maps.h"
 
-/* Both directions of a flow have the same key: the lower address comes first,
- * then the lower port. The order only has to be total; this one needs no byte
+/* Writes the key of a packet and whether its source is the lower end. Both
+ * directions of a flow have the same key: the lower address comes first, then
+ * the lower port. The order only has to be total; this one needs no byte
  * swaps. */
-static __always_inline void key_set(struct pkt *pkt)
+static __always_inline void key_make(struct flow_key *key, struct parsed *in,
+				     const struct addresses *addr)
 {
-	const __u64 *source = pkt->addr.source_be,
-		    *destination = pkt->addr.destination_be;
-	__u16 sport = pkt->in.source_port, dport = pkt->in.destination_port;
+	const __u64 *source = addr->source_be,
+		    *destination = addr->destination_be;
+	__u16 sport = in->source_port, dport = in->destination_port;
 	bool low = source[0] != destination[0] ? source[0] < destination[0] :
 		   source[1] != destination[1] ? source[1] < destination[1] :
 						 sport <= dport;
 
-	pkt->in.sender_is_lower = low;
-	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
-	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
-	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
-	pkt->key.addr_hi_be[1] = low ? destination[1] : source[1];
-	pkt->key.tuple = (__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
-			 (__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
-			 (__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
-			 (__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
+	in->sender_is_lower = low;
+	key->addr_lo_be[0] = low ? source[0] : destination[0];
+	key->addr_lo_be[1] = low ? source[1] : destination[1];
+	key->addr_hi_be[0] = low ? destination[0] : source[0];
+	key->addr_hi_be[1] = low ? destination[1] : source[1];
+	key->tuple = (__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
+		     (__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
+		     (__u64)in->protocol << TUPLE_PROTOCOL_SHIFT |
+		     (__u64)in->zone << TUPLE_ZONE_SHIFT;
+}
+
+static __always_inline void key_set(struct pkt *pkt)
+{
+	key_make(&pkt->key, &pkt->in, &pkt->addr);
 }
 
 /*
  * NH (Black et al., UMAC, CRYPTO 1999): with secret keys, two different inputs
  * collide with probability 2^-32, whatever input the sender chooses. The
  * multiplications after NH only spread the result over bucket and tag bits.
+ * word: two 32-bit words of the input, hashed with the keys i and i + 1.
  */
-static __always_inline __u64 nh_pair(const __u32 *word,
-				     const struct flow_keys *keys, __u32 i)
+static __always_inline __u64 nh_pair(__u64 word, const struct flow_keys *keys,
+				     __u32 i)
 {
-	return (__u64)(word[i] + keys->nh[i]) * (word[i + 1] + keys->nh[i + 1]);
+	return (__u64)((__u32)word + keys->nh[i]) *
+	       ((__u32)(word >> 32) + keys->nh[i + 1]);
 }
 
-/* One NH pair of an IPv4-mapped address. */
-static __always_inline __u64 nh_v4_pair(__u32 address,
-					const struct flow_keys *keys, __u32 i)
+static __always_inline bool flow_hash_of(struct flow_hash *to,
+					 const struct flow_key *key, __u32 kind)
 {
-	return (__u64)(V4_MAPPED_WORD + keys->nh[i]) *
-	       (address + keys->nh[i + 1]);
-}
-
-static __always_inline bool flow_hash(struct pkt *pkt)
-{
-	const __u32 *word = (const __u32 *)&pkt->key;
 	struct flow_keys *keys;
-	__u64 hash = 0, second;
-	__u32 zero = 0, i;
+	__u64 hash, second;
+	__u32 zero = 0;
 
 	keys = bpf_map_lookup_elem(&flow_keys, &zero);
 	if (!keys)
 		return false;
-	if (pkt->in.kind == KIND_IPV4) {
-		/* The words in which all IPv4 keys agree are summed up in
-		 * nh_v4. */
-		hash = keys->nh_v4 + nh_pair(word, keys, 0) +
-		       nh_v4_pair(pkt->key.addr_lo_be[1] >> 32, keys, 4) +
-		       nh_v4_pair(pkt->key.addr_hi_be[1] >> 32, keys, 8);
-	} else {
-#pragma unroll
-		for (i = 0; i < FLOW_NH_WORDS; i += 2)
-			hash += nh_pair(word, keys, i);
-	}
+	hash = nh_pair(key->tuple, keys, 0) +
+	       nh_pair(key->addr_lo_be[1], keys, 4) +
+	       nh_pair(key->addr_hi_be[1], keys, 8);
+	/* The pairs in which all IPv4 keys agree are summed up in nh_v4. */
+	hash += kind == KIND_IPV4 ?
+			keys->nh_v4 :
+			nh_pair(key->addr_lo_be[0], keys, 2) +
+				nh_pair(key->addr_hi_be[0], keys, 6);
 	hash = (hash ^ hash >> 32) * keys->mul[0];
 	second = (hash ^ hash >> 32) * keys->mul[1];
-	pkt->hash.bucket[0] = hash >> (64 - FLOW_BUCKET_BITS);
-	pkt->hash.bucket[1] = second >> (64 - FLOW_BUCKET_BITS);
-	if (pkt->hash.bucket[0] == pkt->hash.bucket[1])
-		pkt->hash.bucket[1] ^= 1;
-	pkt->hash.tag = (second >> 8 & 0xff) ?: 1;
-	pkt->hash.home_slot = second & (FLOW_SLOTS - 1);
+	to->bucket[0] = hash >> (64 - FLOW_BUCKET_BITS);
+	to->bucket[1] = second >> (64 - FLOW_BUCKET_BITS);
+	if (to->bucket[0] == to->bucket[1])
+		to->bucket[1] ^= 1;
+	to->tag = (second >> 8 & 0xff) ?: 1;
+	to->home_slot = second & (FLOW_SLOTS - 1);
 	return true;
+}
+
+static __always_inline bool flow_hash(struct pkt *pkt)
+{
+	return flow_hash_of(&pkt->hash, &pkt->key, pkt->in.kind);
 }
 
 static __always_inline bool key_equal(const struct flow_key *a,

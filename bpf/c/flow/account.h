@@ -7,11 +7,9 @@
 
 /* Counters of the direction in which this packet travels. */
 static __always_inline struct flow_count *
-flow_count_at(const struct pkt *pkt, struct flow_bucket *bucket_data,
-	      __u32 slot)
+flow_count_at(bool sender_is_lower, struct flow_bucket *bucket_data, __u32 slot)
 {
-	return &bucket_data->count[!pkt->in.sender_is_lower]
-				  [slot & (FLOW_SLOTS - 1)];
+	return &bucket_data->count[!sender_is_lower][slot & (FLOW_SLOTS - 1)];
 }
 
 static __always_inline void count_flow(struct pkt *pkt, __u32 bucket,
@@ -25,7 +23,7 @@ static __always_inline void count_flow(struct pkt *pkt, __u32 bucket,
 	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 	if (!bucket_data)
 		return;
-	count = flow_count_at(pkt, bucket_data, slot);
+	count = flow_count_at(pkt->in.sender_is_lower, bucket_data, slot);
 	count->packets += pkt->env.packets;
 	count->bytes += pkt->in.bytes;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
  * Fast path: TCP and UDP packets of established flows whose epoch is current,
- * if the packet changes nothing but the flow's last-seen time. Looks up, counts
- * and forwards without the slow-path parts of struct pkt.
+ * if the packet changes nothing but the flow's last-seen time. One straight
+ * line from the frame to the counters, in registers and on the stack; struct
+ * pkt is not touched.
  *
  * Any other packet returns false before a counter is touched and takes the slow
- * path. For the packets that it accepts, the fast path must behave exactly like
- * flow_hit() in hit.h.
+ * path from the beginning. For the packets that it accepts, the fast path must
+ * behave exactly like flow_hit() in hit.h.
  */
 #ifndef BAILEY_FLOW_FAST_PATH_H
 #define BAILEY_FLOW_FAST_PATH_H
@@ -14,6 +15,7 @@
 #include "address/antispoof.h"
 #include "core/clock.h"
 #include "flow/hit.h"
+#include "parse/fast_packet.h"
 #include "verdict.h"
 
 /* The smallest timeout scale is 1/32 (SCALE_MIN of sweep.rs). */
@@ -26,8 +28,9 @@ struct flow_ref {
 	__u32 slot;
 };
 
-static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
-					    __u32 slot, struct flow_ref *ref)
+static __always_inline bool fast_path_match(const struct fast_packet *pkt,
+					    __u32 bucket, __u32 slot,
+					    struct flow_ref *ref)
 {
 	struct flow_bucket *bucket_data = bpf_map_lookup_elem(&flows, &bucket);
 	struct flow_entry *entry;
@@ -38,7 +41,8 @@ static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
 	entry = &bucket_data->entry[slot];
 	/* Start loading the counters' cache line too. */
 	if (FLOW_COUNTERS)
-		READ_ONCE(flow_count_at(pkt, bucket_data, slot)->packets);
+		READ_ONCE(flow_count_at(pkt->sender_is_lower, bucket_data, slot)
+				  ->packets);
 	ref->bucket_data = bucket_data;
 	ref->slot = slot;
 	ref->meta = READ_ONCE(entry->meta);
@@ -49,56 +53,48 @@ static __always_inline bool fast_path_match(const struct pkt *pkt, __u32 bucket,
 /* Tries the home slot first without looking at the tags: most flows are there,
  * and its cache line loads while the tag words are read. Then the lowest slot
  * with a matching tag in either bucket. */
-static __always_inline bool fast_path_find(const struct pkt *pkt,
+static __always_inline bool fast_path_find(const struct fast_packet *pkt,
+					   const struct flow_hash *hash,
 					   struct flow_ref *ref)
 {
-	__u32 bucket = pkt->hash.bucket[0];
+	__u32 bucket = hash->bucket[0];
 	__u64 *word, slots;
 
-	if (fast_path_match(pkt, bucket, pkt->hash.home_slot, ref))
+	if (fast_path_match(pkt, bucket, hash->home_slot, ref))
 		return true;
 	word = flow_tag_word(bucket);
-	slots = word ? slots_matching(READ_ONCE(*word), pkt->hash.tag) : 0;
+	slots = word ? slots_matching(READ_ONCE(*word), hash->tag) : 0;
 	if (slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref))
 		return true;
-	bucket = pkt->hash.bucket[1];
+	bucket = hash->bucket[1];
 	word = flow_tag_word(bucket);
-	slots = word ? slots_matching(READ_ONCE(*word), pkt->hash.tag) : 0;
+	slots = word ? slots_matching(READ_ONCE(*word), hash->tag) : 0;
 	return slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref);
 }
 
-/* Other TCP segments never end here: skip the lookup. */
-static __always_inline bool may_take_fast_path(const struct pkt *pkt)
-{
-	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
+#define META_FLAG(flag) ((__u64)(flag) << META_FLAGS_SHIFT)
+/* Fields that are equal for all packets of the fast path. */
+#define FAST_STATE                                                  \
+	(META_LOCKED | (__u64)META_STATE_MASK << META_STATE_SHIFT | \
+	 META_FLAG(FLOW_REPLIED))
+/* Fields that are equal too if neither epoch nor tick has changed since the
+ * flow's last packet. */
+#define FAST_UNCHANGED                                             \
+	(FAST_STATE | (__u64)META_EPOCH_MASK << META_EPOCH_SHIFT | \
+	 (__u64)META_SEEN_MASK << META_SEEN_SHIFT)
 
-	return pkt->in.protocol != IPPROTO_TCP ||
-	       (pkt->in.tcp_flags & flags) == TCP_ACK;
-}
-
-/* Established, replied, current epoch and not LOCKED: the packet changes no
- * more than the last-seen time. */
-static __always_inline bool is_fast_path_state(const struct pkt *pkt,
-					       __u64 meta, __u64 control)
-{
-	const __u64 mask = META_LOCKED |
-			   (__u64)META_STATE_MASK << META_STATE_SHIFT |
-			   (__u64)FLOW_REPLIED << META_FLAGS_SHIFT;
-	__u64 state = pkt->in.protocol == IPPROTO_TCP ? STATE_TCP_ESTABLISHED :
-							STATE_UDP_REPLIED;
-
-	return (meta & mask) == (state << META_STATE_SHIFT |
-				 (__u64)FLOW_REPLIED << META_FLAGS_SHIFT) &&
-	       flow_epoch_current(meta, control);
-}
-
-/* Updates last-seen; fails if the entry was reused since it was read. */
+/* The first packet of a tick or of a newer epoch. Updates last-seen; fails if
+ * the packet changes more, or if the entry was reused since it was read. */
 static __always_inline bool update_last_seen(struct flow_entry *entry,
-					     __u64 meta, __u32 now)
+					     __u64 meta, __u64 expected,
+					     __u64 control, __u32 now)
 {
 	__u32 state = meta_state(meta);
 	__u64 next, idle = ticks_since(meta_seen(meta), now);
 
+	if ((meta ^ expected) & FAST_STATE ||
+	    !flow_epoch_current(meta, control))
+		return false;
 	if (meta_seen(meta) == now)
 		return READ_ONCE(entry->meta) == meta;
 	if (idle << IDLE_LEAST_SHIFT > TIMEOUTS[state & (STATE_COUNT - 1)])
@@ -113,68 +109,116 @@ struct fast_hit {
 	struct flow_ref ref;
 	__u64 rules;
 	__u32 now;
+	bool sender_is_lower;
 };
 
-/* Decides whether the fast path takes the packet; key and hash are set. */
-static __always_inline bool fast_path(struct pkt *pkt, __u64 control,
-				      __u64 interface, __u32 hook,
-				      struct fast_hit *hit)
+/* The slow path checks suspicious sources. */
+static __always_inline bool is_suspicious_source(const __u64 source_be[2],
+						 __u64 interface, __u32 hook)
+{
+	return INTERNAL_COUNT &&
+	       ((interface & INTERFACE_EXTERNAL &&
+		 is_internal_address(source_be[0], source_be[1])) ||
+		is_foreign_source(source_be, hook,
+				  interface & INTERFACE_EXTERNAL));
+}
+
+/* A packet from the NIC in the original direction belongs to a flow that was
+ * created from the NIC, or is spoofed. A reply from the NIC never has a source
+ * address of this machine. The address of the opener is not checked here: it
+ * was no host address at creation. */
+static __always_inline bool is_from_wrong_side(const struct fast_packet *pkt,
+					       __u64 meta, __u32 hook)
+{
+	if (hook != HOOK_XDP || BRIDGE)
+		return false;
+	return is_from_opener(pkt->sender_is_lower, meta) ?
+		       !(meta_flags(meta) & FLOW_FROM_NIC) :
+		       may_be_host_address(pkt->source_be);
+}
+
+/* The state of the packet's path that is not in the frame. */
+struct fast_context {
+	__u64 control; /* control word */
+	__u64 interface;
+	__u32 hook;
+};
+
+/* Looks up the flow of a parsed packet and decides whether the fast path takes
+ * the packet. */
+static __always_inline bool fast_path_lookup(const struct fast_packet *pkt,
+					     __u32 kind,
+					     const struct fast_context *context,
+					     struct fast_hit *hit)
 {
 	struct flow_entry *entry;
+	struct flow_hash hash;
+	__u64 expected, meta;
 
-	if (!may_take_fast_path(pkt))
+	if (is_suspicious_source(pkt->source_be, context->interface,
+				 context->hook) ||
+	    !flow_hash_of(&hash, &pkt->key, kind))
 		return false;
-	/* The slow path checks suspicious sources. */
-	if (INTERNAL_COUNT && interface & INTERFACE_EXTERNAL &&
-	    is_internal_address(pkt->addr.source_be[0], pkt->addr.source_be[1]))
+	hit->now = clock_tick(clock_nanoseconds());
+	/* Established and replied, not LOCKED, with a packet in this tick and
+	 * in this epoch. */
+	expected = meta_make(0, pkt->state, FLOW_REPLIED,
+			     control_epoch(context->control), hit->now);
+	if (!fast_path_find(pkt, &hash, &hit->ref))
 		return false;
-	if (is_foreign_source(pkt->addr.source_be, hook,
-			      interface & INTERFACE_EXTERNAL))
-		return false;
-	/* Find the flow. */
-	if (!fast_path_find(pkt, &hit->ref))
-		return false;
-	/* The flow passes, and the packet changes only last-seen. */
+	/* A denied flow has the state DENIED: its deny bits are written while
+	 * the entry is LOCKED, together with that state. */
+	meta = hit->ref.meta;
 	entry = &hit->ref.bucket_data->entry[hit->ref.slot];
 	hit->rules = READ_ONCE(entry->rules);
-	if (hit->rules & (RULES_DENY_EGRESS | RULES_DENY_INGRESS) ||
-	    !is_fast_path_state(pkt, hit->ref.meta, control))
+	hit->sender_is_lower = pkt->sender_is_lower;
+	if (is_from_wrong_side(pkt, meta, context->hook))
 		return false;
-	/* A packet from the NIC in the original direction belongs to a flow
-	 * that was created from the NIC, or is spoofed. A reply from the NIC
-	 * never has a source address of this machine. The address of the opener
-	 * is not checked here: it was no host address at creation. */
-	if (hook == HOOK_XDP && !BRIDGE) {
-		if (!is_from_opener(pkt, hit->ref.meta)) {
-			if (may_be_host_address(pkt->addr.source_be))
-				return false;
-		} else if (!(meta_flags(hit->ref.meta) & FLOW_FROM_NIC)) {
-			return false;
-		}
-	}
 	/* Order: the entry has belonged to this flow since its metadata word
-	 * was read, or update_last_seen() notices the change. */
+	 * was read, or the second read notices the change. */
 	asm volatile("" ::: "memory");
-	hit->now = clock_tick(clock_nanoseconds());
-	if (!update_last_seen(entry, hit->ref.meta, hit->now))
+	if ((meta ^ expected) & FAST_UNCHANGED) {
+		if (!update_last_seen(entry, meta, expected, context->control,
+				      hit->now))
+			return false;
+	} else if (READ_ONCE(entry->meta) != meta) {
 		return false;
-	if (pkt->in.protocol == IPPROTO_TCP)
-		tcp_note_ack(pkt, entry, false);
+	}
+	if (pkt->state == STATE_TCP_ESTABLISHED)
+		note_ack(&entry->ack[!pkt->sender_is_lower], pkt->ack);
 	return true;
 }
 
-static __always_inline void fast_path_count(const struct pkt *pkt,
-					    __u64 interface, __u32 hook,
-					    __u32 packets,
-					    const struct fast_hit *hit)
+/* Parses a frame and decides whether the fast path takes it. */
+static __always_inline bool fast_path(struct fast_frame *frame,
+				      const struct fast_context *context,
+				      struct fast_hit *hit)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), bytes = pkt->in.bytes;
+	struct fast_packet pkt;
+
+	if (!fast_packet_link(frame))
+		return false;
+	if (frame->ethertype == ETH_P_IP)
+		return fast_packet_ipv4(&pkt, frame) &&
+		       fast_path_lookup(&pkt, KIND_IPV4, context, hit);
+	if (frame->ethertype == ETH_P_IPV6)
+		return fast_packet_ipv6(&pkt, frame) &&
+		       fast_path_lookup(&pkt, KIND_IPV6, context, hit);
+	return false;
+}
+
+static __always_inline void fast_path_count(const struct fast_hit *hit,
+					    __u64 interface, __u32 hook,
+					    __u32 packets, __u32 bytes)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
 	__u32 egress = hit->rules >> RULES_EGRESS_SHIFT & RULES_MASK;
 	__u32 ingress = hit->rules >> RULES_INGRESS_SHIFT & RULES_MASK;
 	struct flow_count *count;
 
 	if (FLOW_COUNTERS) {
-		count = flow_count_at(pkt, hit->ref.bucket_data, hit->ref.slot);
+		count = flow_count_at(hit->sender_is_lower,
+				      hit->ref.bucket_data, hit->ref.slot);
 		count->packets += packets;
 		count->bytes += bytes;
 	}

@@ -42,7 +42,8 @@ static __always_inline bool is_echo_collision(struct pkt *pkt, __u64 meta)
 {
 	return (pkt->in.protocol == IPPROTO_ICMP ||
 		pkt->in.protocol == IPPROTO_ICMPV6) &&
-	       pkt->in.may_create_flow && !is_from_opener(pkt, meta) &&
+	       pkt->in.may_create_flow &&
+	       !is_from_opener(pkt->in.sender_is_lower, meta) &&
 	       meta_state(meta) != STATE_DENIED;
 }
 
@@ -52,7 +53,7 @@ static __always_inline bool is_echo_collision(struct pkt *pkt, __u64 meta)
 static __always_inline bool is_reverse_of_tombstone(struct pkt *pkt, __u64 meta)
 {
 	return meta_state(meta) == STATE_DENIED && pkt->in.may_create_flow &&
-	       !is_from_opener(pkt, meta) &&
+	       !is_from_opener(pkt->in.sender_is_lower, meta) &&
 	       flow_epoch_current(meta, pkt->env.control);
 }
 
@@ -77,13 +78,15 @@ flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
 	} else if (pkt->full.chunk == SCTP_CHUNK_INIT &&
-		   state == STATE_SCTP_REPLIED && !is_from_opener(pkt, meta)) {
+		   state == STATE_SCTP_REPLIED &&
+		   !is_from_opener(pkt->in.sender_is_lower, meta)) {
 		return drop(pkt, REASON_DROP_TCP_STATE);
 	} else if (is_echo_collision(pkt, meta) ||
 		   is_reverse_of_tombstone(pkt, meta)) {
 		pkt->out.is_reopened = 1;
 		return STEP_CONTINUE;
-	} else if (!is_from_opener(pkt, meta) && state != STATE_DENIED) {
+	} else if (!is_from_opener(pkt->in.sender_is_lower, meta) &&
+		   state != STATE_DENIED) {
 		flags |= FLOW_REPLIED;
 		if (is_half_open(state))
 			state++; /* *_NEW -> *_REPLIED */

@@ -55,9 +55,9 @@ static __always_inline bool flow_expired(struct pkt *pkt, __u64 meta)
 	       scaled_timeout(ticks, pkt->env.timeout_scale);
 }
 
-static __always_inline bool is_from_opener(struct pkt *pkt, __u64 meta)
+static __always_inline bool is_from_opener(bool sender_is_lower, __u64 meta)
 {
-	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == pkt->in.sender_is_lower;
+	return !!(meta_flags(meta) & FLOW_ORIG_LOW) == sender_is_lower;
 }
 
 /* Evaluated under the packet's epoch or a later one. */

@@ -41,6 +41,15 @@ static __always_inline bool tcp_ack_in_window(struct pkt *pkt,
 	       pkt->in.ack - own + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
 }
 
+/* Records an ACK number after it has moved by ACK_STEP. own: of the sender. */
+static __always_inline void note_ack(__u32 *own, __u32 ack)
+{
+	__u32 noted = READ_ONCE(*own);
+
+	if (!noted || ack - noted - ACK_STEP < SEQUENCE_WINDOW)
+		WRITE_ONCE(*own, ack);
+}
+
 /* Records ACK and SYN numbers at once, whatever the verdict on the packet, so
  * only call it for senders that may send. If another flow has reused the entry
  * meanwhile, the first RST of that flow may seem out of window. */
@@ -50,10 +59,8 @@ tcp_note_ack(struct pkt *pkt, struct flow_entry *entry, bool half_open)
 	__u32 *own = &entry->ack[pkt->in.sender_is_lower ? 0 : 1];
 	__u32 *other = &entry->ack[pkt->in.sender_is_lower ? 1 : 0];
 
-	if (pkt->in.tcp_flags & TCP_ACK &&
-	    (!READ_ONCE(*own) ||
-	     pkt->in.ack - READ_ONCE(*own) - ACK_STEP < SEQUENCE_WINDOW))
-		WRITE_ONCE(*own, pkt->in.ack);
+	if (pkt->in.tcp_flags & TCP_ACK)
+		note_ack(own, pkt->in.ack);
 	if (pkt->in.tcp_flags & TCP_SYN && half_open)
 		WRITE_ONCE(*other, pkt->in.sequence + 1);
 }
@@ -78,7 +85,7 @@ static __always_inline enum step tcp_advance(struct pkt *pkt,
 					     __u64 meta, __u32 *state,
 					     __u32 *flags)
 {
-	bool opener = is_from_opener(pkt, meta);
+	bool opener = is_from_opener(pkt->in.sender_is_lower, meta);
 	bool plain_ack = (pkt->in.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK;
 	__u32 fin = pkt->in.sender_is_lower ? FLOW_FIN_LOW : FLOW_FIN_HIGH;
 	bool ends = pkt->in.tcp_flags & (TCP_RST | TCP_FIN);

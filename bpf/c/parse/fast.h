@@ -12,10 +12,10 @@
 #include "core/flow_key.h"
 #include "parse/frame.h"
 
-static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
+static __always_inline bool fast_layer4(struct parsed *in, void *data,
 					void *data_end, __u32 len)
 {
-	if (pkt->in.protocol == IPPROTO_TCP) {
+	if (in->protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = data;
 		__u32 header;
 
@@ -24,24 +24,24 @@ static __always_inline bool fast_layer4(struct pkt *pkt, void *data,
 		header = tcp->doff * 4;
 		if (header < sizeof(*tcp) || header > len)
 			return false;
-		read_tcp(pkt, tcp);
-		return is_valid_tcp_flags(pkt->in.tcp_flags);
+		read_tcp(in, tcp);
+		return is_valid_tcp_flags(in->tcp_flags);
 	}
-	if (pkt->in.protocol == IPPROTO_UDP) {
+	if (in->protocol == IPPROTO_UDP) {
 		struct udphdr *udp = data;
 		__u32 stated;
 
 		if (len < sizeof(*udp) || (void *)(udp + 1) > data_end)
 			return false;
 		stated = bpf_ntohs(udp->len);
-		if (!pkt->in.is_gso && (stated < sizeof(*udp) || stated > len))
+		if (!in->is_gso && (stated < sizeof(*udp) || stated > len))
 			return false;
-		pkt->in.source_port = bpf_ntohs(udp->source);
-		pkt->in.destination_port = bpf_ntohs(udp->dest);
-		pkt->in.may_create_flow = 1;
-		return !tunnel_of_port(pkt->in.destination_port) &&
-		       !has_dhcp_ports(pkt->in.source_port,
-				       pkt->in.destination_port, pkt->in.kind);
+		in->source_port = bpf_ntohs(udp->source);
+		in->destination_port = bpf_ntohs(udp->dest);
+		in->may_create_flow = 1;
+		return !tunnel_of_port(in->destination_port) &&
+		       !has_dhcp_ports(in->source_port, in->destination_port,
+				       in->kind);
 	}
 	return false;
 }
@@ -56,51 +56,71 @@ static __always_inline bool needs_full_parse_v4(__be32 source,
 	       source == destination;
 }
 
-static __always_inline bool fast_ipv4(struct pkt *pkt, void *data,
-				      void *data_end, __u32 len)
+/* Without options, not a fragment. total: length of the packet. */
+static __always_inline bool fast_ipv4_header(const struct iphdr *ip,
+					     void *data_end, __u32 len,
+					     __u32 *total)
+{
+	if ((void *)(ip + 1) > data_end)
+		return false;
+	*total = bpf_ntohs(ip->tot_len);
+	return *(const __u8 *)ip == 0x45 && *total >= sizeof(*ip) &&
+	       *total <= len &&
+	       !(ip->frag_off &
+		 bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) &&
+	       !needs_full_parse_v4(ip->saddr, ip->daddr);
+}
+
+static __always_inline bool fast_ipv4(struct parsed *in, struct addresses *addr,
+				      void *data, void *data_end, __u32 len)
 {
 	struct iphdr *ip = data;
 	__u32 total;
 
-	if ((void *)(ip + 1) > data_end)
+	if (!fast_ipv4_header(ip, data_end, len, &total))
 		return false;
-	total = bpf_ntohs(ip->tot_len);
-	if (*(__u8 *)ip != 0x45 || total < sizeof(*ip) || total > len ||
-	    ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET) ||
-	    needs_full_parse_v4(ip->saddr, ip->daddr))
-		return false;
-	pkt->in.kind = KIND_IPV4;
-	pkt->in.protocol = ip->protocol;
-	pkt->addr.source_be[0] = 0;
-	pkt->addr.source_be[1] = v4_mapped_address(ip->saddr);
-	pkt->addr.destination_be[0] = 0;
-	pkt->addr.destination_be[1] = v4_mapped_address(ip->daddr);
-	return fast_layer4(pkt, ip + 1, data_end, total - sizeof(*ip));
+	in->kind = KIND_IPV4;
+	in->protocol = ip->protocol;
+	addr->source_be[0] = 0;
+	addr->source_be[1] = v4_mapped_address(ip->saddr);
+	addr->destination_be[0] = 0;
+	addr->destination_be[1] = v4_mapped_address(ip->daddr);
+	return fast_layer4(in, ip + 1, data_end, total - sizeof(*ip));
 }
 
-static __always_inline bool fast_ipv6(struct pkt *pkt, void *data,
-				      void *data_end, __u32 len)
+/* payload: length of the packet behind the header. */
+static __always_inline bool fast_ipv6_header(const struct ipv6hdr *ip,
+					     void *data_end, __u32 len,
+					     __u32 *payload,
+					     struct addresses *addr)
+{
+	const __u64 *source = addr->source_be,
+		    *destination = addr->destination_be;
+
+	if ((void *)(ip + 1) > data_end || len < sizeof(*ip))
+		return false;
+	*payload = bpf_ntohs(ip->payload_len);
+	if (ip->version != 6 || *payload > len - sizeof(*ip))
+		return false;
+	read_addresses_v6(addr, ip);
+	/* ::, ::1 and IPv4-mapped addresses begin with zeros, multicast with
+	 * ff. */
+	return source[0] && destination[0] && (source[0] & 0xff) != 0xff &&
+	       (destination[0] & 0xff) != 0xff &&
+	       (source[0] ^ destination[0]) | (source[1] ^ destination[1]);
+}
+
+static __always_inline bool fast_ipv6(struct parsed *in, struct addresses *addr,
+				      void *data, void *data_end, __u32 len)
 {
 	struct ipv6hdr *ip = data;
 	__u32 payload;
 
-	if ((void *)(ip + 1) > data_end || len < sizeof(*ip))
+	in->kind = KIND_IPV6;
+	if (!fast_ipv6_header(ip, data_end, len, &payload, addr))
 		return false;
-	payload = bpf_ntohs(ip->payload_len);
-	if (ip->version != 6 || payload > len - sizeof(*ip))
-		return false;
-	pkt->in.kind = KIND_IPV6;
-	pkt->in.protocol = ip->nexthdr;
-	read_addresses_v6(pkt, ip);
-	/* ::, ::1 and IPv4-mapped addresses begin with zeros, multicast with
-	 * ff. */
-	if (!pkt->addr.source_be[0] || !pkt->addr.destination_be[0] ||
-	    (pkt->addr.source_be[0] & 0xff) == 0xff ||
-	    (pkt->addr.destination_be[0] & 0xff) == 0xff ||
-	    !((pkt->addr.source_be[0] ^ pkt->addr.destination_be[0]) |
-	      (pkt->addr.source_be[1] ^ pkt->addr.destination_be[1])))
-		return false;
-	return fast_layer4(pkt, ip + 1, data_end, payload);
+	in->protocol = ip->nexthdr;
+	return fast_layer4(in, ip + 1, data_end, payload);
 }
 
 struct vlan_tag {
@@ -108,37 +128,52 @@ struct vlan_tag {
 	__be16 next;
 };
 
-/* len: bytes of the frame, of which [data, data_end) is readable here. */
-static __always_inline bool fast_frame(struct pkt *pkt, void *data,
-				       void *data_end, __u32 len)
+/* Reads the Ethernet header and VLAN tags; next is behind them. */
+static __always_inline bool fast_link(struct parsed *in, void *data,
+				      void *data_end, void **next,
+				      __u32 *ethertype)
 {
 	struct ethhdr *eth = data;
-	void *next = eth + 1;
 	__u32 type, i;
 
+	*next = eth + 1;
 	/* Group frames need the full parser. */
-	if (next > data_end || eth->h_dest[0] & 1)
+	if (*next > data_end || eth->h_dest[0] & 1)
 		return false;
-	pkt->in.link_target = LINK_STATION;
 	type = bpf_ntohs(eth->h_proto);
 #pragma unroll
 	for (i = 0; i < VLAN_TAGS_MAX; i++) {
-		struct vlan_tag *tag = next;
+		struct vlan_tag *tag = *next;
 
 		if (!is_vlan_type(type))
 			break;
-		if (pkt->in.vlan_tags == VLAN_TAGS_MAX ||
+		if (in->vlan_tags == VLAN_TAGS_MAX ||
 		    (void *)(tag + 1) > data_end)
 			return false;
-		vlan_enter(pkt, bpf_ntohs(tag->tci));
+		vlan_enter(in, bpf_ntohs(tag->tci));
 		type = bpf_ntohs(tag->next);
-		next = tag + 1;
+		*next = tag + 1;
 	}
+	*ethertype = type;
+	return true;
+}
+
+/* len: bytes of the frame, of which [data, data_end) is readable here. */
+static __always_inline bool parse_fast_frame(struct parsed *in,
+					     struct addresses *addr, void *data,
+					     void *data_end, __u32 len)
+{
+	__u32 type;
+	void *next;
+
+	if (!fast_link(in, data, data_end, &next, &type))
+		return false;
+	in->link_target = LINK_STATION;
 	len -= next - data;
 	if (type == ETH_P_IP)
-		return fast_ipv4(pkt, next, data_end, len);
+		return fast_ipv4(in, addr, next, data_end, len);
 	if (type == ETH_P_IPV6)
-		return fast_ipv6(pkt, next, data_end, len);
+		return fast_ipv6(in, addr, next, data_end, len);
 	return false;
 }
 
@@ -147,7 +182,7 @@ static __always_inline bool parse_fast(struct pkt *pkt, void *data,
 				       void *data_end, __u32 len)
 {
 	pkt->in.bytes = len;
-	if (!fast_frame(pkt, data, data_end, len))
+	if (!parse_fast_frame(&pkt->in, &pkt->addr, data, data_end, len))
 		return false;
 	key_set(pkt);
 	return flow_hash(pkt);

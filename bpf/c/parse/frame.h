@@ -55,28 +55,28 @@ static __always_inline bool is_vlan_type(__u32 ethertype)
 }
 
 /* Tags are entered from the outermost inwards. VLAN id 0 means no VLAN. */
-static __always_inline void vlan_enter(struct pkt *pkt, __u32 tci)
+static __always_inline void vlan_enter(struct parsed *in, __u32 tci)
 {
 	__u32 id = tci & VLAN_ID;
 
-	pkt->in.vlan_tags++;
+	in->vlan_tags++;
 	if (VLAN_ZONES && id)
-		pkt->in.zone = pkt->in.zone << 12 | id;
+		in->zone = in->zone << 12 | id;
 }
 
 /* Stored in the 64-bit words that later code loads: loading a word that was
  * stored in halves stalls. IP headers are not aligned to 8 bytes, which costs
  * nothing on x86. */
-static __always_inline void read_addresses_v6(struct pkt *pkt,
+static __always_inline void read_addresses_v6(struct addresses *addr,
 					      const struct ipv6hdr *ip)
 {
 	const __u64 *source = (const void *)&ip->saddr;
 	const __u64 *destination = (const void *)&ip->daddr;
 
-	pkt->addr.source_be[0] = source[0];
-	pkt->addr.source_be[1] = source[1];
-	pkt->addr.destination_be[0] = destination[0];
-	pkt->addr.destination_be[1] = destination[1];
+	addr->source_be[0] = source[0];
+	addr->source_be[1] = source[1];
+	addr->destination_be[0] = destination[0];
+	addr->destination_be[1] = destination[1];
 }
 
 /* 0.0.0.0 and ::. Packets that may have such a source have passed before. */
@@ -103,16 +103,16 @@ static __always_inline bool is_valid_tcp_flags(__u32 flags)
 	return valid >> flags & 1;
 }
 
-static __always_inline void read_tcp(struct pkt *pkt, const struct tcphdr *tcp)
+static __always_inline void read_tcp(struct parsed *in,
+				     const struct tcphdr *tcp)
 {
-	pkt->in.source_port = bpf_ntohs(tcp->source);
-	pkt->in.destination_port = bpf_ntohs(tcp->dest);
-	pkt->in.tcp_flags = ((const __u8 *)tcp)[13];
-	pkt->in.sequence = bpf_ntohl(tcp->seq);
-	pkt->in.ack = bpf_ntohl(tcp->ack_seq);
-	pkt->in.may_create_flow =
-		(pkt->in.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) ==
-		TCP_SYN;
+	in->source_port = bpf_ntohs(tcp->source);
+	in->destination_port = bpf_ntohs(tcp->dest);
+	in->tcp_flags = ((const __u8 *)tcp)[13];
+	in->sequence = bpf_ntohl(tcp->seq);
+	in->ack = bpf_ntohl(tcp->ack_seq);
+	in->may_create_flow = (in->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST |
+						TCP_FIN)) == TCP_SYN;
 }
 
 /* Clears the fields that another parse fills again. */

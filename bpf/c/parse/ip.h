@@ -183,7 +183,7 @@ __noinline int parse_ipv6(struct pkt *pkt, struct headers *headers)
 	pkt->in.kind = KIND_IPV6;
 	pkt->full.hop_limit = ip->hop_limit;
 	/* Addresses. */
-	read_addresses_v6(pkt, ip);
+	read_addresses_v6(&pkt->addr, ip);
 	if (is_martian_v6(pkt->addr.source_be, pkt->addr.destination_be))
 		return drop(pkt, REASON_DROP_MARTIAN);
 	if (is_group_in_unicast_frame(pkt))

@@ -46,7 +46,7 @@ static __always_inline enum step parse_tcp(struct pkt *pkt,
 		return drop(pkt, pkt->full.fragment == FRAGMENT_FIRST ?
 					 REASON_DROP_FRAGMENT_TINY :
 					 REASON_DROP_L4_HEADER);
-	read_tcp(pkt, tcp);
+	read_tcp(&pkt->in, tcp);
 	return is_valid_tcp_flags(pkt->in.tcp_flags) ?
 		       STEP_CONTINUE :
 		       drop(pkt, REASON_DROP_TCP_FLAGS);

@@ -84,7 +84,7 @@ __noinline int parse_link(struct pkt *pkt, struct headers *headers)
 				 pkt->full.packet_end);
 		if (!word)
 			return drop(pkt, REASON_DROP_ETH_TRUNCATED);
-		vlan_enter(pkt, bpf_ntohs(word[0]));
+		vlan_enter(&pkt->in, bpf_ntohs(word[0]));
 		type = bpf_ntohs(word[1]);
 		pkt->full.offset += 4;
 	}
