@@ -427,7 +427,8 @@ struct proof {
 };
 
 /* ---- policy tables (one generation) ---------------------------------------
- * address -> class record:        exact table for full-length addresses;
+ * address -> class record:        exact table for full-length addresses, behind
+ *                                 a bit per slot of the direct table;
  *                                 poptrie (Asai and Ohara, SIGCOMM 2015) for
  *                                 prefixes, with ranges at its end where few
  *                                 prefixes are left
@@ -454,6 +455,13 @@ struct host_bucket {
 #define LPM_STRIDE 6
 #define LPM_LEVELS_V4 3  /* 17 + 3 * 6 >= 32 */
 #define LPM_LEVELS_V6 19 /* 17 + 19 * 6 >= 128 */
+
+/*
+ * host_filter: one bit per slot of the direct table, set if the exact table has
+ * an address in the slot. The IPv4 words are first, the IPv6 words follow. The
+ * programs do not search the exact table for an address whose bit is 0.
+ */
+#define HOST_FILTER_WORDS (1 << (LPM_DIRECT_BITS - 6)) /* of one family */
 
 /* A word of the direct table or of the leaves. Without LPM_LEAF: index of a
  * node. With LPM_LEAF: a class, or one of the two forms below. */

@@ -103,6 +103,7 @@ pub const LPM_DIRECT_BITS: u32 = 17;
 pub const LPM_STRIDE: u32 = 6;
 pub const LPM_LEVELS_V4: u32 = 3;
 pub const LPM_LEVELS_V6: u32 = 19;
+pub const HOST_FILTER_WORDS: u32 = 2048;
 pub const LPM_LEAF: u32 = 2147483648;
 pub const LPM_RANGES: u32 = 1073741824;
 pub const LPM_ONE: u32 = 536870912;

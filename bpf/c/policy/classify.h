@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Address to class record: the exact table for full-length addresses, then the
- * longest-prefix match of lpm.h. fw/compile/src/lookup.rs does the same in
- * Rust, over the same bytes; so do lpm.h, ports.h and matrix.h. */
+/* Address to class record: the exact table for full-length addresses, if its
+ * filter says that it may have the address, then the longest-prefix match of
+ * lpm.h. fw/compile/src/lookup.rs does the same in Rust, over the same bytes;
+ * so do lpm.h, ports.h and matrix.h. */
 #ifndef BAILEY_POLICY_CLASSIFY_H
 #define BAILEY_POLICY_CLASSIFY_H
 
 #include "core/tag_word.h"
 #include "policy/lpm.h"
 
+ARRAY(host_filter, __u64, 1);
 ARRAY(host_tags, __u64, 1);
 ARRAY(host_buckets, struct host_bucket, 1);
 ARRAY(classes, struct class_record, 1);
@@ -72,10 +74,30 @@ static __always_inline int host_class(const __u64 address_be[2])
 	return class_id;
 }
 
+/* May the exact table have this address? kind: the family of the address. */
+static __always_inline bool may_be_host(const __u64 address_be[2], __u8 kind)
+{
+	__u32 slot, index;
+	__u64 *word;
+
+	if (kind == KIND_IPV4) {
+		slot = bpf_ntohl(address_be[1] >> 32) >> (32 - LPM_DIRECT_BITS);
+		index = slot / 64;
+	} else {
+		slot = bpf_be64_to_cpu(address_be[0]) >> (64 - LPM_DIRECT_BITS);
+		index = HOST_FILTER_WORDS + slot / 64;
+	}
+	word = bpf_map_lookup_elem(&host_filter, &index);
+	/* Without a word the exact table decides. */
+	return !word || *word >> (slot & 63) & 1;
+}
+
 static __always_inline int address_class(const __u64 address_be[2], __u8 kind)
 {
-	int class_id = host_class(address_be);
+	int class_id = -1;
 
+	if (may_be_host(address_be, kind))
+		class_id = host_class(address_be);
 	if (class_id < 0)
 		class_id = prefix_class(address_be, kind);
 	return class_id;

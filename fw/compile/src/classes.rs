@@ -9,7 +9,7 @@ use bailey_bpf::abi;
 use bailey_policy::{Direction, Endpoint, EndpointKind, OWNERS_MAX, Snapshot};
 use ipnet::IpNet;
 
-use crate::host_table::{HostTable, address_words};
+use crate::host_table::HostTable;
 use crate::intern::Interner;
 use crate::lpm::{self, Prefix, Ranges};
 use crate::peers::Peers;
@@ -27,7 +27,7 @@ pub(crate) struct CompiledAddresses {
 /// Collects the class of every address and prefix before the tables are built.
 pub(crate) struct ClassBuilder {
     records: Interner<abi::class_record>,
-    hosts: Vec<([u64; 2], u32)>,
+    hosts: Vec<(IpAddr, u32)>,
     /// IPv4, IPv6; likewise `defaults`.
     prefixes: [Vec<(Prefix, u32)>; 2],
     /// The class of addresses without a prefix.
@@ -125,7 +125,7 @@ impl ClassBuilder {
                     continue;
                 }
                 let class = self.records.intern(record(index, endpoint, nth));
-                self.hosts.push((address_words(address), class));
+                self.hosts.push((address, class));
             }
         }
 
@@ -145,7 +145,7 @@ impl ClassBuilder {
                 let peer = peers.class_of_blocks(blocks);
                 class = self.records.intern(abi::class_record { peer, ..UNKNOWN });
             }
-            self.hosts.push((address_words(address), class));
+            self.hosts.push((address, class));
         }
     }
 
@@ -160,7 +160,7 @@ impl ClassBuilder {
             // The class of an endpoint's address already includes the blocks that contain it.
             if snapshot.endpoint_at(net.addr()).is_none() {
                 let class = self.records.intern(record);
-                self.hosts.push((address_words(net.addr()), class));
+                self.hosts.push((net.addr(), class));
             }
             return;
         }
@@ -184,6 +184,7 @@ impl ClassBuilder {
     pub(crate) fn into_tables(self) -> CompiledAddresses {
         let hosts = HostTable::build(&self.hosts);
         let tables = AddressTables {
+            host_filter: hosts.filter,
             host_tags: hosts.tags,
             host_buckets: hosts.buckets,
             lpm4: self.build_lpm(0),

@@ -9,6 +9,8 @@ use bytemuck::Zeroable;
 /// The host table: every full-length address that has its own class.
 #[derive(Debug)]
 pub(crate) struct HostTable {
+    /// One bit per slot of the direct prefix table: may the host table have an address of the slot?
+    pub(crate) filter: Vec<u64>,
     pub(crate) bucket_bits: u32,
     pub(crate) keys: [u32; abi::HOST_NH_WORDS as usize],
     pub(crate) tags: Vec<u64>,
@@ -39,6 +41,31 @@ pub(crate) fn address_words(address: IpAddr) -> [u64; 2] {
     bytemuck::cast(octets)
 }
 
+/// The word of `host_filter` that has the bit of an address, and the mask of the bit. Must match
+/// `may_be_host` in `classify.h`.
+pub(crate) fn filter_bit(address: IpAddr) -> (usize, u64) {
+    let (family, slot) = match address {
+        IpAddr::V4(address) => (0, address.to_bits() >> (32 - abi::LPM_DIRECT_BITS)),
+        IpAddr::V6(address) => {
+            let slot = address.to_bits() >> (128 - abi::LPM_DIRECT_BITS);
+            (1, slot as u32)
+        }
+    };
+    let word = family * abi::HOST_FILTER_WORDS + slot / u64::BITS;
+    (word as usize, 1 << (slot % u64::BITS))
+}
+
+/// The filter in front of the host table. A bit of 0 keeps every address of the slot out of the
+/// table.
+fn build_filter(entries: &[(IpAddr, u32)]) -> Vec<u64> {
+    let mut filter = vec![0_u64; 2 * abi::HOST_FILTER_WORDS as usize];
+    for &(address, _) in entries {
+        let (word, mask) = filter_bit(address);
+        filter[word] |= mask;
+    }
+    filter
+}
+
 /// Must compute the same hash as `host_class` in `classify.h`.
 pub(crate) fn hash_address(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u32) -> HostSlot {
     let word = |value: u64, key: u32| u64::from((value as u32).wrapping_add(key));
@@ -65,7 +92,7 @@ pub(crate) fn hash_address(address_be: [u64; 2], keys: &[u32; 4], bucket_bits: u
 impl HostTable {
     /// Builds the table; deterministic for a given sequence of entries. The hash keys need not be
     /// secret: every lookup reads at most two buckets.
-    pub(crate) fn build(entries: &[([u64; 2], u32)]) -> Self {
+    pub(crate) fn build(entries: &[(IpAddr, u32)]) -> Self {
         let mut bucket_bits = entries
             .len()
             .div_ceil(TARGET_FILL)
@@ -78,6 +105,7 @@ impl HostTable {
                 let keys = [(); 4].map(|()| split_mix(&mut state));
                 if let Some((tags, buckets)) = try_fill(entries, &keys, bucket_bits) {
                     return Self {
+                        filter: build_filter(entries),
                         bucket_bits,
                         keys,
                         tags,
@@ -92,7 +120,7 @@ impl HostTable {
 
 /// Fills a table; `None` if both candidate buckets of an entry are full.
 fn try_fill(
-    entries: &[([u64; 2], u32)],
+    entries: &[(IpAddr, u32)],
     keys: &[u32; 4],
     bucket_bits: u32,
 ) -> Option<(Vec<u64>, Vec<abi::host_bucket>)> {
@@ -100,6 +128,7 @@ fn try_fill(
     let mut buckets = vec![abi::host_bucket::zeroed(); 1 << bucket_bits];
     let mut fill = vec![0_usize; 1 << bucket_bits];
     for &(address, class_id) in entries {
+        let address = address_words(address);
         let hash = hash_address(address, keys, bucket_bits);
         let [first, second] = hash.buckets.map(|bucket| bucket as usize);
         let bucket = if fill[second] < fill[first] {

@@ -89,7 +89,7 @@ impl Tables {
     }
 
     fn class_record(&self, address: IpAddr) -> Option<&abi::class_record> {
-        let class = match self.host_class(address_words(address)) {
+        let class = match self.host_class(address) {
             Some(class) => class,
             None => self.prefix_class(address)?,
         };
@@ -111,7 +111,19 @@ impl Tables {
         }
     }
 
-    fn host_class(&self, address: [u64; 2]) -> Option<u32> {
+    /// Whether the host table may have this address.
+    fn may_be_host(&self, address: IpAddr) -> bool {
+        let (word, mask) = host_table::filter_bit(address);
+        let word = self.addresses.host_filter.get(word);
+        // Without a word the host table decides.
+        word.is_none_or(|word| word & mask != 0)
+    }
+
+    fn host_class(&self, address: IpAddr) -> Option<u32> {
+        if !self.may_be_host(address) {
+            return None;
+        }
+        let address = address_words(address);
         let hash = host_table::hash_address(
             address,
             &self.params.host_keys,
@@ -207,4 +219,165 @@ fn single_prefix_class(pairs: &[abi::lpm_pair], word: u32, rest: u32) -> Option<
 fn get_u32(chunks: &[abi::u32_chunk], index: u32) -> Option<u32> {
     let chunk = chunks.get((index / abi::U32_CHUNK) as usize)?;
     Some(chunk.v[(index % abi::U32_CHUNK) as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::sync::Arc;
+
+    use bailey_config::CompileLimits;
+    use bailey_policy::{
+        Endpoint, EndpointKind, EndpointRef, IpBlock, Labels, NetworkPolicy, Peer, PolicyRef, Rule,
+        Selector, Snapshot, SourceLocation,
+    };
+    use ipnet::IpNet;
+
+    use super::*;
+    use crate::{RuleIds, compile};
+
+    /// One of few slots of the direct table, so that hosts and strangers share slots.
+    fn random_address(random: &mut fastrand::Rng) -> IpAddr {
+        let slot = random.u32(..64) * 0x7ff;
+        if random.bool() {
+            let below = random.u32(..4) * 0x1fff;
+            Ipv4Addr::from_bits(slot << 15 | below).into()
+        } else {
+            let below = random.u128(..4) << random.u32(..109);
+            Ipv6Addr::from_bits(u128::from(slot) << 111 | below).into()
+        }
+    }
+
+    /// Pods, some with common addresses, and a policy with blocks of one address and of more.
+    fn random_snapshot(random: &mut fastrand::Rng) -> (Snapshot, Vec<IpAddr>) {
+        let pods: Vec<Endpoint> = (0..random.usize(..40))
+            .map(|number| Endpoint {
+                id: EndpointRef {
+                    kind: EndpointKind::Pod,
+                    namespace: "ns".into(),
+                    name: format!("p{number}"),
+                },
+                labels: Labels::default(),
+                addresses: (0..2).map(|_| random_address(random)).collect(),
+                ports: Vec::new(),
+                node: None,
+            })
+            .collect();
+        let blocks: Vec<IpAddr> = (0..random.usize(..40))
+            .map(|_| random_address(random))
+            .collect();
+        let peers = blocks.iter().enumerate().map(|(number, &address)| {
+            let host = IpNet::from(address);
+            let shorter = host.max_prefix_len() - random.u8(1..16);
+            let cidr = match number % 2 {
+                0 => host,
+                _ => IpNet::new(address, shorter).unwrap().trunc(),
+            };
+            Peer::IpBlock(IpBlock {
+                cidr,
+                except: Vec::new(),
+            })
+        });
+        let policy = NetworkPolicy {
+            id: PolicyRef {
+                namespace: "ns".into(),
+                name: "web".into(),
+            },
+            pod_selector: Selector::default(),
+            ingress: Some(vec![Rule {
+                peers: peers.collect(),
+                ..Rule::default()
+            }]),
+            egress: None,
+            location: SourceLocation::default(),
+        };
+        let single = blocks.iter().step_by(2);
+        let owned = pods.iter().flat_map(|pod| &pod.addresses);
+        let hosts = owned.chain(single).copied().collect();
+        (Snapshot::new([], pods, Vec::new(), vec![policy]), hosts)
+    }
+
+    fn compiled(snapshot: &Snapshot) -> Tables {
+        compile(snapshot, &RuleIds::default(), &CompileLimits::default()).unwrap()
+    }
+
+    /// The same tables with every bit of the filter set: the host table is always searched.
+    fn without_filter(tables: &Tables) -> Tables {
+        let mut tables = tables.clone();
+        Arc::make_mut(&mut tables.addresses)
+            .host_filter
+            .fill(u64::MAX);
+        tables
+    }
+
+    #[test]
+    fn filter_changes_no_answer() {
+        let (mut passed, mut skipped) = (0, 0);
+        for seed in 0..300 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let (snapshot, hosts) = random_snapshot(&mut random);
+            let tables = compiled(&snapshot);
+            let searched = without_filter(&tables);
+            for &host in &hosts {
+                assert!(tables.host_class(host).is_some(), "{host}, seed {seed}");
+            }
+            let others = (0..200).map(|_| random_address(&mut random));
+            for address in hosts.iter().copied().chain(others) {
+                let class = tables.class_record(address);
+                assert!(class.is_some(), "{address}, seed {seed}");
+                let expected = searched.class_record(address);
+                assert_eq!(class, expected, "{address}, seed {seed}");
+                match tables.may_be_host(address) {
+                    true => passed += 1,
+                    false => skipped += 1,
+                }
+            }
+        }
+        assert!(passed > 1000 && skipped > 1000, "{passed}, {skipped}");
+    }
+
+    #[test]
+    fn bit_of_zero_keeps_hosts_out() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let (snapshot, hosts) = random_snapshot(&mut random);
+        let tables = compiled(&snapshot);
+        for &host in &hosts {
+            let mut cleared = tables.clone();
+            let (word, mask) = host_table::filter_bit(host);
+            Arc::make_mut(&mut cleared.addresses).host_filter[word] &= !mask;
+            assert_eq!(cleared.host_class(host), None, "{host}");
+            for &other in &hosts {
+                let has_same_bit = host_table::filter_bit(other) == (word, mask);
+                let found = cleared.host_class(other).is_some();
+                assert_eq!(found, !has_same_bit, "{other} without the bit of {host}");
+            }
+        }
+    }
+
+    #[test]
+    fn filter_has_leading_bits_of_address() {
+        let bit = |address: &str| {
+            let (word, mask) = host_table::filter_bit(address.parse().unwrap());
+            (word, mask.trailing_zeros())
+        };
+        assert_eq!(bit("0.0.127.255"), (0, 0));
+        assert_eq!(bit("0.0.128.0"), (0, 1));
+        assert_eq!(bit("10.0.0.1"), (80, 0));
+        assert_eq!(bit("255.255.255.255"), (2047, 63));
+        assert_eq!(bit("::1"), (2048, 0));
+        assert_eq!(bit("0:8000::"), (2048, 1));
+        assert_eq!(bit("fd00::1"), (2048 + 2024, 0));
+        assert_eq!(bit("ffff:ffff::"), (4095, 63));
+    }
+
+    #[test]
+    fn damaged_filter_leaves_decision_to_host_table() {
+        let mut random = fastrand::Rng::with_seed(2);
+        let (snapshot, hosts) = random_snapshot(&mut random);
+        let mut tables = compiled(&snapshot);
+        Arc::make_mut(&mut tables.addresses).host_filter.clear();
+        for host in hosts {
+            assert!(tables.host_class(host).is_some(), "{host}");
+        }
+    }
 }

@@ -42,6 +42,9 @@ pub struct Tables {
 /// Address → class record. Shared between generations that do not differ in these tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressTables {
+    /// One bit per slot of the direct tables, IPv4 before IPv6: may the host table have an address
+    /// of the slot?
+    pub host_filter: Vec<u64>,
     /// Tag words of the host table, one per bucket.
     pub host_tags: Vec<u64>,
     /// Buckets of the host table.
@@ -147,6 +150,7 @@ impl Tables {
     pub fn images(&self) -> Vec<TableImage<'_>> {
         let addresses = &self.addresses;
         vec![
+            TableImage::new("host_filter", &addresses.host_filter),
             TableImage::new("host_tags", &addresses.host_tags),
             TableImage::new("host_buckets", &addresses.host_buckets),
             TableImage::new("lpm4_direct", &addresses.lpm4.direct),

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use bailey_bpf::abi::LPM_DIRECT_BITS;
 use bailey_policy::link_scope::is_link_local;
 use bailey_policy::{
     Connection, Decider, Direction, IpBlock, OutOfScope, Peer, PortSpec, Protocol, Snapshot,
     Verdict,
 };
+use ipnet::IpNet;
 
 use crate::scenario::at_edge;
 
@@ -21,7 +23,7 @@ pub(crate) struct Coverage {
     pub(crate) snapshots: u64,
 }
 
-const FEATURES: [&str; 28] = [
+const FEATURES: [&str; 29] = [
     "IPv4",
     "IPv6",
     "TCP",
@@ -46,6 +48,7 @@ const FEATURES: [&str; 28] = [
     "self",
     "unknown address",
     "shared address",
+    "far from every endpoint",
     "to a group",
     "from or to a link",
     "group deny",
@@ -88,6 +91,14 @@ impl Coverage {
         for address in [connection.source, connection.destination] {
             if snapshot.owners(address).nth(1).is_some() {
                 self.hit("shared address");
+            }
+        }
+        // Addresses for which the host table is not searched.
+        for address in [connection.source, connection.destination] {
+            let slot = IpNet::new(address, LPM_DIRECT_BITS as u8).unwrap().trunc();
+            let mut hosts = snapshot.endpoints().iter().flat_map(|e| &e.addresses);
+            if !hosts.any(|host| slot.contains(host)) {
+                self.hit("far from every endpoint");
             }
         }
         // Groups and link-local addresses.
