@@ -160,8 +160,7 @@ int entry_xdp(struct xdp_md *ctx)
 	struct ingress_ctx in;
 	int action;
 
-	if (!ingress_ctx_load(&in, &control, ctx->ingress_ifindex))
-		return XDP_DROP;
+	ingress_ctx_load(&in, &control, ctx->ingress_ifindex);
 	/* TCP and UDP packets of established flows end here. */
 	if (fast_path_xdp(ctx, &in, &action))
 		return action;
@@ -266,8 +265,7 @@ int entry_tc(struct __sk_buff *skb)
 {
 	struct ingress_ctx in;
 
-	if (!ingress_ctx_load(&in, &control, skb->ifindex))
-		return TC_ACT_SHOT;
+	ingress_ctx_load(&in, &control, skb->ifindex);
 	/* TCP and UDP packets of established flows end here. */
 	if (fast_path_tc(skb, &in))
 		return TC_ACT_UNSPEC;
@@ -286,8 +284,9 @@ int entry_probe(struct xdp_md *ctx)
 	struct ingress_ctx in;
 	bool is_fast;
 
-	if (!pkt || !ingress_ctx_load(&in, &probe_control, ifindex))
+	if (!pkt)
 		return XDP_DROP;
+	ingress_ctx_load(&in, &probe_control, ifindex);
 
 	/* Parse. */
 	is_fast = parse_fast_xdp(pkt, ctx);

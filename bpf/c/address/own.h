@@ -10,7 +10,7 @@
 
 #include "core/maps.h"
 
-ARRAY(own_filter, struct own_filter, 1);
+SHARED_VALUE(struct own_filter, own_filter);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -23,15 +23,10 @@ struct {
 /* False for nearly all addresses that do not belong to this machine. */
 static __always_inline bool may_be_host_address(const __u64 address_be[2])
 {
-	struct own_filter *filter;
-	__u32 zero = 0, bit;
+	__u32 bit = (address_be[0] ^ address_be[1]) * OWN_FILTER_MUL >>
+		    (64 - OWN_FILTER_BITS);
 
-	filter = bpf_map_lookup_elem(&own_filter, &zero);
-	if (!filter)
-		return true;
-	bit = (address_be[0] ^ address_be[1]) * OWN_FILTER_MUL >>
-	      (64 - OWN_FILTER_BITS);
-	return filter->word[bit / 64] >> (bit & 63) & 1;
+	return READ_ONCE(own_filter.word[bit / 64]) >> (bit & 63) & 1;
 }
 
 /* Flags OWN_* of an address, 0: not of this machine. A global function, so that

@@ -18,13 +18,10 @@ static __always_inline bool source_cells(void *map, const struct flow_key *key,
 					 struct source_cells *cells)
 {
 	const __u64 *addr = low ? key->addr_lo_be : key->addr_hi_be;
+	const struct flow_keys *keys = &flow_keys;
 	__u64 prefix, first, second;
-	struct flow_keys *keys;
-	__u32 zero = 0, at;
+	__u32 at;
 
-	keys = bpf_map_lookup_elem(&flow_keys, &zero);
-	if (!keys)
-		return false;
 	prefix = is_v4_mapped(addr[0], addr[1]) ? addr[1] : addr[0];
 	first = (__u64)(__u32)(prefix + keys->nh[0]) *
 			(__u32)((prefix >> 32) + keys->nh[1]) +

@@ -49,16 +49,12 @@ static __always_inline __u64 nh_pair(__u64 word, const struct flow_keys *keys,
 	       ((__u32)(word >> 32) + keys->nh[i + 1]);
 }
 
-static __always_inline bool flow_hash_of(struct flow_hash *to,
+static __always_inline void flow_hash_of(struct flow_hash *to,
 					 const struct flow_key *key, __u32 kind)
 {
-	struct flow_keys *keys;
+	const struct flow_keys *keys = &flow_keys;
 	__u64 hash, second;
-	__u32 zero = 0;
 
-	keys = bpf_map_lookup_elem(&flow_keys, &zero);
-	if (!keys)
-		return false;
 	hash = nh_pair(key->tuple, keys, 0) +
 	       nh_pair(key->addr_lo_be[1], keys, 4) +
 	       nh_pair(key->addr_hi_be[1], keys, 8);
@@ -75,12 +71,11 @@ static __always_inline bool flow_hash_of(struct flow_hash *to,
 		to->bucket[1] ^= 1;
 	to->tag = (second >> 8 & 0xff) ?: 1;
 	to->home_slot = second & (FLOW_SLOTS - 1);
-	return true;
 }
 
-static __always_inline bool flow_hash(struct pkt *pkt)
+static __always_inline void flow_hash(struct pkt *pkt)
 {
-	return flow_hash_of(&pkt->hash, &pkt->key, pkt->in.kind);
+	flow_hash_of(&pkt->hash, &pkt->key, pkt->in.kind);
 }
 
 static __always_inline bool key_equal(const struct flow_key *a,

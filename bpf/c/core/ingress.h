@@ -36,16 +36,13 @@ struct ingress_ctx {
 	__u64 interface; /* 0: Bailey is not attached */
 };
 
-static __always_inline bool ingress_ctx_load(struct ingress_ctx *in,
-					     void *control_map, __u32 ifindex)
+static __always_inline void
+ingress_ctx_load(struct ingress_ctx *in, struct control *active, __u32 ifindex)
 {
-	__u64 *interface;
-	__u32 zero = 0;
+	__u64 *interface = interface_word(ifindex);
 
-	in->control = bpf_map_lookup_elem(control_map, &zero);
-	interface = interface_word(ifindex);
+	in->control = active;
 	in->interface = interface ? *interface : 0;
-	return in->control;
 }
 
 /* Clears and fills the parts of a packet that only the slow path uses. */

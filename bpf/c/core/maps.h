@@ -11,6 +11,7 @@
 #define BAILEY_CORE_MAPS_H
 
 #include "core/pkt.h"
+#include "core/shared_value.h"
 
 /* An array that user space maps into its memory. */
 #define ARRAY(name, value_type, entries)           \
@@ -22,10 +23,10 @@
 		__type(value, value_type);         \
 	} name SEC(".maps")
 
-ARRAY(control, struct control, 1);
+SHARED_VALUE(struct control, control);
 
 /* The control word that names the generation for the probe. */
-ARRAY(probe_control, struct control, 1);
+SHARED_VALUE(struct control, probe_control);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -66,7 +67,7 @@ struct {
 
 ARRAY(flow_tags, __u64, 2);
 ARRAY(flows, struct flow_bucket, 2);
-ARRAY(flow_keys, struct flow_keys, 1);
+SHARED_VALUE(struct flow_keys, flow_keys);
 ARRAY(reason_counters, struct reason_counters, HOOKS);
 ARRAY(rule_counters, struct rule_counter, RULE_FIRST);
 ARRAY(interfaces, __u64, IFINDEX_MAX);
@@ -122,13 +123,6 @@ static __always_inline __u64 *interface_word(__u32 ifindex)
 	__u32 low = ifindex & (IFINDEX_MAX - 1);
 
 	return bpf_map_lookup_elem(&interfaces, &low);
-}
-
-static __always_inline struct control *active_control(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&control, &zero);
 }
 
 #endif

@@ -156,9 +156,9 @@ static __always_inline bool fast_path_lookup(const struct fast_packet *pkt,
 	__u64 expected, meta;
 
 	if (is_suspicious_source(pkt->source_be, context->interface,
-				 context->hook) ||
-	    !flow_hash_of(&hash, &pkt->key, kind))
+				 context->hook))
 		return false;
+	flow_hash_of(&hash, &pkt->key, kind);
 	hit->now = clock_tick(clock_nanoseconds());
 	/* Established and replied, not LOCKED, with a packet in this tick and
 	 * in this epoch. */

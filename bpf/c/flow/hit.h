@@ -209,8 +209,8 @@ static __always_inline enum step flow_lookup(struct pkt *pkt)
 	__u64 words[2];
 	int i;
 
-	if (!pkt->env.is_fast_parsed && !flow_hash(pkt))
-		return drop(pkt, REASON_DROP_MAP_ERROR);
+	if (!pkt->env.is_fast_parsed)
+		flow_hash(pkt);
 	/* A flow that another CPU is revalidating becomes readable within a few
 	 * attempts. Treating it as a new flow would drop a reply. */
 	for (i = 0; i < FLOW_TRIES && find == FIND_BUSY; i++)

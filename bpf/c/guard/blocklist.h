@@ -56,10 +56,7 @@ __noinline int is_address_blocked(__u64 first, __u64 second, __u32 which)
 
 static __always_inline void load_block_tables(struct pkt *pkt)
 {
-	struct control *active = active_control();
-
-	if (active)
-		pkt->out.block_tables = READ_ONCE(active->blocks);
+	pkt->out.block_tables = READ_ONCE(control.blocks);
 }
 
 /* Checks both ends of the flow. */

@@ -39,11 +39,10 @@
 __noinline __u64 challenge_hash(struct pkt *pkt, __u64 more)
 {
 	__u64 word[6], a, b, c, d;
-	struct flow_keys *keys;
-	__u32 zero = 0, i;
+	const struct flow_keys *keys = &flow_keys;
+	__u32 i;
 
-	keys = bpf_map_lookup_elem(&flow_keys, &zero);
-	if (!pkt || !keys)
+	if (!pkt)
 		return 0;
 	word[0] = pkt->key.tuple;
 	word[1] = pkt->key.addr_lo_be[0];

@@ -30,25 +30,22 @@ volatile const __u64 SOURCE_BURST = 0;
 /* Has any CPU seen a flood within the last ticks? */
 static __always_inline bool is_flood_within(struct pkt *pkt, __u32 ticks)
 {
-	struct control *active = active_control();
-	__u64 flooded = active ? READ_ONCE(active->flooded) : 0;
+	__u64 flooded = READ_ONCE(control.flooded);
 
 	return flooded && ticks_since(flooded, pkt->env.now) < ticks;
 }
 
-static __always_inline void flood_record(struct pkt *pkt,
-					 struct control *active)
+static __always_inline void flood_record(struct pkt *pkt)
 {
 	__u64 stamp = pkt->env.now ?: 1;
 
-	if (READ_ONCE(active->flooded) != stamp)
-		WRITE_ONCE(active->flooded, stamp);
+	if (READ_ONCE(control.flooded) != stamp)
+		WRITE_ONCE(control.flooded, stamp);
 }
 
 /* Counts a new flow and returns whether this CPU sees a flood. Only this CPU
  * writes to cpu. */
 static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
-					 struct control *active,
 					 __u32 receivers, __u64 now)
 {
 	__u32 limit = FLOOD_LIMIT / receivers;
@@ -73,7 +70,7 @@ static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
 		flow_event(FLOW_FLOOD_BEGAN);
 	}
 	if (cpu->flood)
-		flood_record(pkt, active);
+		flood_record(pkt);
 	return cpu->flood;
 }
 
@@ -90,23 +87,21 @@ __noinline int flood_step(struct pkt *pkt)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u32 at = bpf_get_smp_processor_id();
-	struct control *active = active_control();
 	__u64 interval, burst, *bucket;
 	struct flood_cpu *cpu;
 	__u32 receivers;
 	bool is_proven;
 
 	cpu = bpf_map_lookup_elem(&flood_cpus, &at);
-	if (!pkt || !cpu || !active)
+	if (!pkt || !cpu)
 		return STEP_CONTINUE;
 	/* Exempt: flows of the internal side, and midstream pickup in warm-up
 	 * mode. */
 	if ((INTERNAL_COUNT && !pkt->env.from_external) ||
 	    (pkt->env.is_warm_up && !pkt->in.may_create_flow))
 		return STEP_CONTINUE;
-	receivers = (__u32)READ_ONCE(active->receivers) ?: 1;
-	if (!flood_update(pkt, cpu, active, receivers, now) ||
-	    pkt->out.has_syn_cookie)
+	receivers = (__u32)READ_ONCE(control.receivers) ?: 1;
+	if (!flood_update(pkt, cpu, receivers, now) || pkt->out.has_syn_cookie)
 		return STEP_CONTINUE;
 	/* A flood: spend a passed challenge, or send a challenge. */
 	interval = UNPROVEN_INTERVAL * receivers;

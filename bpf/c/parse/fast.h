@@ -185,7 +185,8 @@ static __always_inline bool parse_fast(struct pkt *pkt, void *data,
 	if (!parse_fast_frame(&pkt->in, &pkt->addr, data, data_end, len))
 		return false;
 	key_set(pkt);
-	return flow_hash(pkt);
+	flow_hash(pkt);
+	return true;
 }
 
 static __always_inline bool parse_fast_xdp(struct pkt *pkt, struct xdp_md *ctx)

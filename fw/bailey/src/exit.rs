@@ -107,6 +107,7 @@ impl From<&DatapathError> for Exit {
             DatapathError::Pins { .. } | DatapathError::Layout { .. } => Self::Invalid,
             DatapathError::NotLoaded(_) => Self::NotRunning,
             DatapathError::Load { .. }
+            | DatapathError::Object { .. }
             | DatapathError::Program { .. }
             | DatapathError::Map { .. }
             | DatapathError::ReadBack { .. }

@@ -33,6 +33,14 @@ pub enum DatapathError {
         /// Cause.
         source: Box<aya::EbpfError>,
     },
+    /// An object and the maps that it addresses directly do not fit together.
+    #[error("cannot load {object}: {message}")]
+    Object {
+        /// File name of the object.
+        object: &'static str,
+        /// The difference.
+        message: String,
+    },
     /// A program was refused by the verifier or is missing.
     #[error("cannot load program {name}: {source}")]
     Program {

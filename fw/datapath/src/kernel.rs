@@ -23,6 +23,9 @@ pub(crate) mod ethtool;
 pub mod forwarding;
 /// Links: attached programs.
 pub(crate) mod link;
+/// All elements of a map.
+#[cfg(feature = "testing")]
+pub(crate) mod map_elements;
 /// Memory mappings of BPF arrays.
 pub(crate) mod mmap;
 /// Interfaces and addresses, by rtnetlink.

@@ -28,3 +28,5 @@ pub mod shape;
 pub(crate) mod shared;
 /// The list of maps and their sizes.
 pub(crate) mod table;
+/// The maps of one value that programs address directly.
+pub(crate) mod values;

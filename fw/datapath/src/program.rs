@@ -5,6 +5,8 @@
 pub(crate) mod constant;
 /// The load-time constants of each object.
 pub(crate) mod constants;
+/// Direct addresses of shared values in an object.
+pub(crate) mod direct;
 /// The entry programs and the arrays of policy programs.
 pub(crate) mod entry;
 /// The failsafe table in the form that the programs read.
@@ -19,6 +21,8 @@ pub(crate) mod generation;
 pub(crate) mod handles;
 /// Calibration of jiffies against CLOCK_MONOTONIC_COARSE.
 pub(crate) mod jiffies;
+/// The objects that are loaded.
+pub(crate) mod object;
 /// Settings of the frame parser as constants.
 pub(crate) mod parser_constants;
 /// Verdicts on single frames, without side effects.

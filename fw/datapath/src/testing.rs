@@ -1,17 +1,28 @@
 //! Access that only tests and benchmarks need (feature `testing`).
 
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
-use aya::maps::{HashMap, Map};
+use aya::maps::{HashMap, Map, MapData, MapType};
 use bailey_bpf::abi;
+use bailey_compile::{RuleIds, Tables};
 
 use crate::datapath::Datapath;
 use crate::error::{DatapathError, unusable};
 use crate::flows::hash::FlowHash;
+use crate::kernel::cpu::cpus;
+use crate::kernel::map_elements;
+use crate::kernel::mmap::Mapping;
 use crate::maps::control_word::ControlWord;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::open_pinned;
+use crate::program::generation::LoadedGeneration;
 use crate::program::probe::{ProbeAnswer, probe_frame};
+
+/// Keys and values of a map. An array is one value without a key.
+pub type Elements = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Methods of [`Datapath`] for tests and benchmarks.
 pub trait DatapathTesting {
@@ -60,6 +71,31 @@ pub trait DatapathTesting {
 
     /// Advances the epoch as this many commits would.
     fn skip_epochs(&self, epochs: u32);
+
+    /// Opens the datapath once more, over the same pins.
+    ///
+    /// # Errors
+    /// As [`Datapath::open`].
+    fn open_again(&self) -> Result<Datapath, DatapathError>;
+
+    /// Loads the policy programs of the next generation, and drops them.
+    ///
+    /// # Errors
+    /// If the kernel refuses a map or a program.
+    fn load_generation(&self, tables: &Tables) -> Result<(), DatapathError>;
+
+    /// Stores a pattern into every word that is 0 of the values that programs address directly. No
+    /// packet may be processed afterwards.
+    ///
+    /// # Errors
+    /// If a value cannot be mapped.
+    fn fill_values(&self) -> Result<(), DatapathError>;
+
+    /// All bytes of all pinned maps: keys and values by the name of the pin.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    fn pinned_contents(&self) -> Result<BTreeMap<String, Elements>, DatapathError>;
 
     /// Instructions that the verifier processed, for each entry and policy program that was loaded
     /// last.
@@ -140,6 +176,44 @@ impl DatapathTesting for Datapath {
         word.store(&self.maps.control);
     }
 
+    fn open_again(&self) -> Result<Datapath, DatapathError> {
+        let pins = self.maps.pins.clone_handle()?;
+        Self::open(pins, self.settings().clone(), RuleIds::default())
+    }
+
+    fn load_generation(&self, tables: &Tables) -> Result<(), DatapathError> {
+        let word = ControlWord::load(&self.maps.control).next();
+        LoadedGeneration::load(tables, word, &self.entry, &self.maps).map(drop)
+    }
+
+    fn fill_values(&self) -> Result<(), DatapathError> {
+        for value in self.maps.values.list() {
+            let map = self.maps.values.map(value.name).expect("it is listed");
+            let memory = Mapping::writable(map.fd().as_fd(), value.size);
+            let memory = memory.map_err(DatapathError::map(value.name, "map into memory"))?;
+            for word in memory.words() {
+                let _ = word.compare_exchange(
+                    0,
+                    0x5a5a_5a5a_5a5a_5a5a,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn pinned_contents(&self) -> Result<BTreeMap<String, Elements>, DatapathError> {
+        let names = self.maps.pinned.iter().map(|(name, _)| name);
+        let contents = names.map(|name| {
+            let map = MapData::from_pin(self.maps.pins.pin(name)).map_err(io::Error::other);
+            let elements = map.and_then(|map| elements_of(&map));
+            let elements = elements.map_err(DatapathError::map(name, "read all of"))?;
+            Ok((name.clone(), elements))
+        });
+        contents.collect()
+    }
+
     fn verified_instructions(&self) -> Vec<(String, u32)> {
         let names = [
             "entry_xdp",
@@ -162,4 +236,22 @@ impl DatapathTesting for Datapath {
         }
         newest
     }
+}
+
+fn elements_of(map: &MapData) -> io::Result<Elements> {
+    let info = map.info().map_err(io::Error::other)?;
+    let kind = info.map_type().map_err(io::Error::other)?;
+    let value_size = info.value_size().next_multiple_of(8) as usize;
+    let fd = map.fd().as_fd();
+    if kind == MapType::Array {
+        let memory = Mapping::readable(fd, value_size * info.max_entries() as usize)?;
+        let words = memory.words().iter();
+        let bytes = words.flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
+        return Ok(Elements::from([(Vec::new(), bytes.collect())]));
+    }
+    let copies = match kind {
+        MapType::PerCpuArray => cpus().map_err(io::Error::other)? as usize,
+        _ => 1,
+    };
+    map_elements::read(fd, info.key_size() as usize, value_size * copies)
 }

@@ -3,11 +3,12 @@
 
 use std::ffi::{CString, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Commands of `enum bpf_cmd`, linux/bpf.h.
+const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_MAP_FREEZE: libc::c_long = 22;
 
@@ -37,6 +38,48 @@ pub(crate) fn bpf<T>(command: libc::c_long, attribute: &mut T) -> io::Result<lib
     } else {
         Ok(result)
     }
+}
+
+/// The start of `union bpf_attr` for `BPF_MAP_CREATE`.
+#[repr(C)]
+#[derive(Default)]
+struct CreateAttr {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    name: [u8; 16],
+}
+
+/// Creates an array of one value that user space can map into memory. The kernel keeps the first 15
+/// bytes of the name.
+///
+/// # Errors
+/// EPERM without CAP_BPF, EINVAL for a name with characters other than letters, digits, `_` and `.`.
+pub(crate) fn create_value(name: &str, value_size: u32) -> io::Result<OwnedFd> {
+    const ARRAY: u32 = 2;
+    const BPF_F_MMAPABLE: u32 = 1 << 10;
+    let mut attribute = CreateAttr {
+        map_type: ARRAY,
+        key_size: 4,
+        value_size,
+        max_entries: 1,
+        map_flags: BPF_F_MMAPABLE,
+        ..CreateAttr::default()
+    };
+    for (to, byte) in attribute.name[..15].iter_mut().zip(name.bytes()) {
+        *to = byte;
+    }
+    bpf(BPF_MAP_CREATE, &mut attribute).map(owned)
+}
+
+/// A descriptor that the kernel has just returned.
+pub(super) fn owned(fd: libc::c_long) -> OwnedFd {
+    // SAFETY: the kernel has just returned this descriptor, and no other code owns it.
+    unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
 /// Gives the calling thread real-time priority (`SCHED_FIFO`, sched(7)): it runs before all

@@ -1,13 +1,12 @@
 //! BPF links by system call. aya does not expose their descriptors, which are needed to update a
 //! pinned link in place.
-#![expect(unsafe_code, reason = "descriptors that bpf(2) returns")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::kernel::bpf::{PathAttr, bpf, c_path, pin_descriptor};
+use crate::kernel::bpf::{PathAttr, bpf, c_path, owned, pin_descriptor};
 use crate::kernel::clsact;
 
 /// Commands of `enum bpf_cmd` and constants around them, linux/bpf.h and linux/if_link.h.
@@ -70,11 +69,6 @@ struct InfoStart {
     pad: u32,
     ifindex: u32,
     rest: [u32; 11],
-}
-
-fn owned(fd: libc::c_long) -> OwnedFd {
-    // SAFETY: the kernel has just returned this descriptor, and no other code owns it.
-    unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
 impl Link {

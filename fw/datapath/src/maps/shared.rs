@@ -19,6 +19,7 @@ use crate::maps::mapped::MappedArray;
 use crate::maps::netns;
 use crate::maps::pins::PinDir;
 use crate::maps::table::{BUILD_MAPS, build_pin, shared_map_names};
+use crate::maps::values::SharedValues;
 
 /// The shared maps, mapped into memory or open, and the directory that they are pinned in.
 pub(crate) struct SharedMaps {
@@ -33,21 +34,24 @@ pub(crate) struct SharedMaps {
     pub(crate) bridge_ports: DevMapHash<MapData>,
     pub(crate) own_filter: MappedArray<abi::own_filter>,
     pub(crate) own_addresses: HashMap<MapData, [u64; 2], u32>,
+    /// The values that programs address directly.
+    pub(crate) values: SharedValues,
     /// Descriptors of all pinned maps, by the name of the pin.
-    pinned: Vec<(String, OwnedFd)>,
+    pub(crate) pinned: Vec<(String, OwnedFd)>,
 }
 
 impl SharedMaps {
-    /// Takes the maps of the entry object. `adopted` means that they were pinned before; new maps
-    /// are initialized.
+    /// Takes the maps of the entry object, which was loaded with `values`. `adopted` means that they
+    /// were pinned before; new maps are initialized.
     pub(crate) fn take(
         entry: &mut Ebpf,
+        values: SharedValues,
         pins: PinDir,
         build: u64,
         adopted: bool,
     ) -> Result<Self, DatapathError> {
-        let control: ControlMap = mapped(entry, "control")?;
-        let probe_control: ControlMap = mapped(entry, "probe_control")?;
+        let control: ControlMap = values.mapped("control")?;
+        let probe_control: ControlMap = values.mapped("probe_control")?;
         if !adopted {
             for control in [&control, &probe_control] {
                 ControlWord::NONE.store(control);
@@ -56,7 +60,7 @@ impl SharedMaps {
                     .store(u64::from(abi::SCALE_ONE), Ordering::Release);
             }
             // Last: no process adopts maps that have no keys yet.
-            write_keys(entry)?;
+            write_keys(&values.mapped("flow_keys")?)?;
         }
         control
             .field(0, offset_of!(abi::control, namespace))
@@ -74,13 +78,14 @@ impl SharedMaps {
             interfaces: Arc::new(interfaces),
             rule_counters: mapped(entry, "rule_counters")?,
             limit_states: mapped(entry, "limit_states")?,
-            own_filter: mapped(entry, "own_filter")?,
+            own_filter: values.mapped("own_filter")?,
             // Before maps are taken out of the object.
-            pinned: pinned_maps(entry, build)?,
+            pinned: pinned_maps(entry, &values, build)?,
             bridge_ports: DevMapHash::try_from(take_map(entry, "bridge_ports")?)
                 .map_err(unusable("bridge_ports"))?,
             own_addresses: HashMap::try_from(take_map(entry, "own_addresses")?)
                 .map_err(unusable("own_addresses"))?,
+            values,
         })
     }
 
@@ -152,7 +157,11 @@ fn mapped<T: bytemuck::Pod>(entry: &Ebpf, name: &str) -> Result<MappedArray<T>, 
     MappedArray::of_map(map_data(entry, name)?, name)
 }
 
-fn pinned_maps(entry: &Ebpf, build: u64) -> Result<Vec<(String, OwnedFd)>, DatapathError> {
+fn pinned_maps(
+    entry: &Ebpf,
+    values: &SharedValues,
+    build: u64,
+) -> Result<Vec<(String, OwnedFd)>, DatapathError> {
     let shared = shared_map_names().map(|name| (name, name.to_owned()));
     let own = BUILD_MAPS
         .iter()
@@ -161,6 +170,9 @@ fn pinned_maps(entry: &Ebpf, build: u64) -> Result<Vec<(String, OwnedFd)>, Datap
         .chain(own)
         // An object only has the maps that one of its programs uses.
         .filter_map(|(name, pin)| {
+            if let Some(value) = values.map(name) {
+                return Some((value, pin));
+            }
             let (Map::Array(data)
             | Map::PerCpuArray(data)
             | Map::ProgramArray(data)
@@ -182,7 +194,7 @@ fn pinned_maps(entry: &Ebpf, build: u64) -> Result<Vec<(String, OwnedFd)>, Datap
 }
 
 /// Writes fresh hash secrets for a fresh flow table.
-fn write_keys(entry: &Ebpf) -> Result<(), DatapathError> {
+fn write_keys(mapping: &MappedArray<abi::flow_keys>) -> Result<(), DatapathError> {
     let mut random = [0_u8; size_of::<abi::flow_keys>()];
     getrandom(&mut random[..], GetRandomFlags::empty()).map_err(|error| DatapathError::System {
         operation: "getrandom",
@@ -192,7 +204,6 @@ fn write_keys(entry: &Ebpf) -> Result<(), DatapathError> {
     keys.mul = keys.mul.map(|multiplier| multiplier | 1);
     keys.nh_v4 = common_ipv4_hash(&keys);
     keys.abi = u64::from(abi::ABI_VERSION);
-    let mapping: MappedArray<abi::flow_keys> = mapped(entry, "flow_keys")?;
     mapping.write(0, &keys, Ordering::Relaxed);
     Ok(())
 }

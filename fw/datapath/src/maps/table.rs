@@ -23,6 +23,8 @@ pub(crate) const FORMER_MAPS: [&str; 2] = ["flow_counts_low", "flow_counts_high"
 /// Which number of entries a map has.
 #[derive(Debug, Clone, Copy)]
 enum Entries {
+    /// One, which programs address directly.
+    Value,
     /// A constant of abi.h.
     Fixed(u32),
     /// One per CPU.
@@ -52,6 +54,10 @@ const fn array(name: &'static str, value_size: usize, entries: Entries) -> Share
     keyed(name, MapType::Array, [4, value_size], entries)
 }
 
+const fn value(name: &'static str, size: usize) -> SharedMap {
+    array(name, size, Entries::Value)
+}
+
 const fn keyed(
     name: &'static str,
     kind: MapType,
@@ -74,11 +80,11 @@ const SHARED_MAPS: [SharedMap; 24] = {
     const SLOTS: Entries = Fixed(abi::INTERFACE_SLOTS);
     let block = size_of::<abi::block>();
     [
-        array("control", size_of::<abi::control>(), Fixed(1)),
-        array("probe_control", size_of::<abi::control>(), Fixed(1)),
+        value("control", size_of::<abi::control>()),
+        value("probe_control", size_of::<abi::control>()),
         array("flow_tags", 8, Buckets),
         array("flows", size_of::<abi::flow_bucket>(), Buckets),
-        array("flow_keys", size_of::<abi::flow_keys>(), Fixed(1)),
+        value("flow_keys", size_of::<abi::flow_keys>()),
         array("flow_events", size_of::<abi::flow_events>(), PerCpuAndUser),
         array("source_flows", 8, SOURCES),
         array(
@@ -114,7 +120,7 @@ const SHARED_MAPS: [SharedMap; 24] = {
             [size_of::<abi::block_prefix>(), block],
             Fixed(abi::BLOCK_PREFIXES),
         ),
-        array("own_filter", size_of::<abi::own_filter>(), Fixed(1)),
+        value("own_filter", size_of::<abi::own_filter>()),
         keyed(
             "own_addresses",
             Hash,
@@ -132,6 +138,14 @@ const SHARED_MAPS: [SharedMap; 24] = {
         ),
     ]
 };
+
+/// Names and sizes of the values that programs address directly.
+pub(crate) fn direct_values() -> impl Iterator<Item = (&'static str, usize)> {
+    let direct = SHARED_MAPS
+        .iter()
+        .filter(|map| matches!(map.entries, Entries::Value));
+    direct.map(|map| (map.name, map.value_size))
+}
 
 /// Names of the maps that outlive builds and generations.
 pub(crate) fn shared_map_names() -> impl Iterator<Item = &'static str> {
@@ -159,6 +173,7 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
     let cpus = cpus()?;
     let shape = |map: &SharedMap| {
         let (entries, setting) = match map.entries {
+            Entries::Value => (1, None),
             Entries::Fixed(entries) => (entries, None),
             Entries::PerCpu => (cpus, None),
             Entries::PerCpuAndUser => (cpus + 1, None),

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use aya::maps::{MapData, ProgramArray};
 use aya::programs::ProgramFd;
 use aya::{Ebpf, EbpfLoader};
-use bailey_bpf::{abi, object};
+use bailey_bpf::abi;
 use bailey_config::Settings;
 
 use crate::error::{DatapathError, unusable};
@@ -19,10 +19,12 @@ use crate::maps::netns;
 use crate::maps::pins::PinDir;
 use crate::maps::shared::{SharedMaps, map_data, take_map};
 use crate::maps::table::{MapShape, map_shapes};
+use crate::maps::values::SharedValues;
 use crate::program::constants::{Constants, EntryConstants, build_number};
 use crate::program::failsafe_image;
 use crate::program::handles::{classifier, classifier_fd, xdp, xdp_fd};
 use crate::program::jiffies::Jiffies;
+use crate::program::object::Object;
 
 /// The loaded entry programs and the settings that they were loaded with.
 pub(crate) struct EntryObject {
@@ -69,10 +71,10 @@ impl EntryObject {
         if pins.has_links() {
             netns::check(&pins)?;
         }
-        let ebpf = load_object(&pins, &settings, &shapes);
         let build = build_number(&settings);
-        let loaded = ebpf.and_then(|mut ebpf| {
-            let maps = SharedMaps::take(&mut ebpf, pins.clone_handle()?, build, adopted)?;
+        let loaded = SharedValues::open(&pins).and_then(|values| {
+            let mut ebpf = load_object(&pins, &settings, &shapes, &values)?;
+            let maps = SharedMaps::take(&mut ebpf, values, pins.clone_handle()?, build, adopted)?;
             Ok((Self::new(ebpf, settings, programs, adopted)?, maps))
         });
         if loaded.is_err() && !adopted {
@@ -171,18 +173,14 @@ fn load_object(
     pins: &PinDir,
     settings: &Settings,
     shapes: &[MapShape],
+    values: &SharedValues,
 ) -> Result<Ebpf, DatapathError> {
     let constants = Constants::new(settings);
     let entry = EntryConstants::new(settings, Jiffies::measure()?);
     let mut loader = EbpfLoader::new();
     constants.apply(&mut loader, pins, build_number(settings), shapes);
     entry.apply(&mut loader);
-    loader
-        .load(object::ENTRY)
-        .map_err(|error| DatapathError::Load {
-            object: "entry.bpf.o",
-            source: Box::new(error),
-        })
+    Object::entry().load(&mut loader, values)
 }
 
 fn load_programs(ebpf: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {

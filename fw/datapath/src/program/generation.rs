@@ -5,7 +5,6 @@ use std::thread;
 
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
-use bailey_bpf::object;
 use bailey_compile::Tables;
 use bailey_compile::tables::TableImage;
 
@@ -17,6 +16,7 @@ use crate::maps::table::map_shapes;
 use crate::program::constants::{Constants, PolicyConstants};
 use crate::program::entry::{EntryObject, Programs, set_slot};
 use crate::program::handles::{classifier_fd, xdp_fd};
+use crate::program::object::Object;
 
 /// The loaded policy programs of one generation. Inactive until its control word is committed.
 #[derive(Debug)]
@@ -46,12 +46,7 @@ impl LoadedGeneration {
         for image in &images {
             loader.map_max_entries(image.name, image.elements.max(1) as u32);
         }
-        let mut programs = loader
-            .load(object::POLICY)
-            .map_err(|error| DatapathError::Load {
-                object: "policy.bpf.o",
-                source: Box::new(error),
-            })?;
+        let mut programs = Object::policy().load(&mut loader, &maps.values)?;
         for TableImage { name, bytes, .. } in images {
             write_and_freeze(map_data(&programs, name)?.fd().as_fd(), name, bytes)?;
         }
