@@ -7,6 +7,8 @@
  */
 #include "address/antispoof.h"
 #include "address/origin.h"
+#include "core/clock.h"
+#include "core/handover.h"
 #include "core/ingress.h"
 #include "core/policy_call.h"
 #include "flow/hit.h"
@@ -16,6 +18,7 @@
 #include "guard/failsafe.h"
 #include "parse/fast.h"
 #include "parse/full.h"
+#include "parse/resume.h"
 #include "verdict.h"
 
 /*
@@ -25,32 +28,87 @@
  */
 #define FORGET(ctx) asm volatile("" : "+r"(ctx))
 
-/* Counts and forwards a packet of an established flow; false: take the slow
- * path. A router always takes it, because only that path looks up a route. */
-static __always_inline bool
-fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
+/* Counts and forwards a packet of an established flow. */
+static __always_inline bool fast_path_forward(struct xdp_md *ctx,
+					      const struct ingress_ctx *in,
+					      const struct fast_hit *hit,
+					      __u32 bytes, int *action)
 {
-	void *data_end = (void *)(long)ctx->data_end;
-	void *data = (void *)(long)ctx->data;
-	__u32 bytes = data_end - data;
-	struct fast_frame frame = { .data = data,
-				    .data_end = data_end,
-				    .len = bytes };
-	struct fast_context context = { .interface = in->interface,
-					.hook = HOOK_XDP };
-	struct fast_hit hit;
-
-	context.control = READ_ONCE(in->control->word);
-	if (ROUTER || !fast_path(&frame, &context, &hit))
-		return false;
 	*action = BRIDGE ? bpf_redirect_map(&bridge_ports, ctx->ingress_ifindex,
 					    XDP_DROP) :
 			   XDP_PASS;
 	/* No peer port: the slow path counts the drop under its reason. */
 	if (*action == XDP_DROP)
 		return false;
-	fast_path_count(&hit, in->interface, HOOK_XDP, 1, bytes);
+	fast_path_count(hit, in->interface, HOOK_XDP, 1, bytes);
 	return true;
+}
+
+/* Writes the handover line; false: the packet needs more checks. */
+static __always_inline bool hand_over(const struct fast_packet *pkt, __u32 kind,
+				      const struct fast_context *context)
+{
+	__u64 tuple = pkt->key.tuple;
+	__u16 low = tuple >> TUPLE_PORT_LO_SHIFT,
+	      high = tuple >> TUPLE_PORT_HI_SHIFT;
+	struct handover *to = handover_slot();
+
+	if (!to || !context->control || READ_ONCE(control.blocks) ||
+	    READ_ONCE(control.warm_until) ||
+	    (FAILSAFE_COUNT && is_failsafe_port(low, high)) ||
+	    (!BRIDGE && may_be_host_address(pkt->source_be)))
+		return false;
+	to->control = context->control;
+	to->now = context->now;
+	to->interface = context->interface;
+	to->source_be[0] = pkt->source_be[0];
+	to->source_be[1] = pkt->source_be[1];
+	to->destination_be[0] = pkt->sender_is_lower ? pkt->key.addr_hi_be[0] :
+						       pkt->key.addr_lo_be[0];
+	to->destination_be[1] = pkt->sender_is_lower ? pkt->key.addr_hi_be[1] :
+						       pkt->key.addr_lo_be[1];
+	to->port = pkt->sender_is_lower ? high : low;
+	to->protocol = tuple >> TUPLE_PROTOCOL_SHIFT;
+	to->kind = kind;
+	to->bytes = context->bytes;
+	return true;
+}
+
+/* Ends packets of established flows and hands over new ones; false: take the
+ * slow path. A router looks up a route for every packet that passes, and only
+ * the slow path does so. */
+static __always_inline bool
+fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
+{
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+	struct fast_frame frame = { .data = data, .data_end = data_end };
+	struct fast_context context = { .interface = in->interface,
+					.hook = HOOK_XDP,
+					.skips_flows = ROUTER };
+	__u32 bytes = data_end - data;
+	struct fast_packet pkt;
+	struct fast_hit hit;
+
+	frame.len = bytes;
+	context.bytes = bytes;
+	context.now = clock_nanoseconds();
+	context.control = READ_ONCE(in->control->word);
+	switch (fast_path(&frame, &context, &pkt, &hit)) {
+	case FAST_HIT:
+		return fast_path_forward(ctx, in, &hit, bytes, action);
+	case FAST_NEW:
+		if (hand_over(&pkt,
+			      frame.ethertype == ETH_P_IP ? KIND_IPV4 :
+							    KIND_IPV6,
+			      &context))
+			call_policy(ctx, &policies_xdp,
+				    control_slot(context.control));
+		return false;
+	case FAST_OTHER:
+		break;
+	}
+	return false;
 }
 
 /* Completes what parse_fast() has read, or parses the whole frame. */
@@ -59,9 +117,7 @@ static __always_inline enum step parse_rest_xdp(struct xdp_md *ctx,
 {
 	if (!pkt->env.is_fast_parsed)
 		return parse_full_xdp(pkt, ctx);
-	if (has_eth_header(ctx))
-		pkt->in.link_target =
-			link_target_of((void *)(long)ctx->data, pkt->env.mac);
+	set_link_target(pkt, ctx);
 	return STEP_CONTINUE;
 }
 
@@ -127,15 +183,18 @@ static __always_inline int slow_path_xdp(struct xdp_md *ctx,
 					 const struct ingress_ctx *in)
 {
 	struct pkt *pkt = pkt_begin_parse(HOOK_XDP);
+	struct handover *handover = handover_slot();
 	enum step step;
 	bool is_fast;
 
-	if (!pkt)
+	if (!pkt || !handover)
 		return XDP_DROP;
+	handover->control = 0;
 
 	/* Parse, validate the source, look up the flow. */
 	is_fast = parse_fast_xdp(pkt, ctx);
-	pkt_begin_slow_path(pkt, HOOK_XDP, in, ctx->ingress_ifindex);
+	pkt_begin_slow_path(pkt, HOOK_XDP, in, ctx->ingress_ifindex,
+			    clock_nanoseconds());
 	pkt->env.is_fast_parsed = is_fast;
 	step = parse_rest_xdp(ctx, pkt);
 	step = antispoof_step(pkt, step);
@@ -209,10 +268,12 @@ static __always_inline bool fast_path_tc(struct __sk_buff *skb,
 				    .is_gso = outer.is_gso };
 	/* Interface 0: no source is suspicious at egress. */
 	struct fast_context context = { .hook = HOOK_TC };
+	struct fast_packet pkt;
 	struct fast_hit hit;
 
+	context.now = clock_nanoseconds();
 	context.control = READ_ONCE(in->control->word);
-	if (!fast_path(&frame, &context, &hit))
+	if (fast_path(&frame, &context, &pkt, &hit) != FAST_HIT)
 		return false;
 	if (was_evaluated_at_xdp(skb))
 		count_reason_at(bpf_get_smp_processor_id(),
@@ -239,7 +300,8 @@ static __always_inline int slow_path_tc(struct __sk_buff *skb,
 	is_fast = parse_fast(pkt, (void *)(long)skb->data,
 			     (void *)(long)skb->data_end, skb->len);
 	pkt->in.bytes = skb_bytes(skb);
-	pkt_begin_slow_path(pkt, HOOK_TC, in, skb->ifindex);
+	pkt_begin_slow_path(pkt, HOOK_TC, in, skb->ifindex,
+			    clock_nanoseconds());
 	pkt->env.packets = segment_count(skb);
 	pkt->env.is_fast_parsed = is_fast;
 	pkt->env.is_evaluated = was_evaluated_at_xdp(skb);
@@ -290,7 +352,7 @@ int entry_probe(struct xdp_md *ctx)
 
 	/* Parse. */
 	is_fast = parse_fast_xdp(pkt, ctx);
-	pkt_begin_slow_path(pkt, HOOK_PROBE, &in, ifindex);
+	pkt_begin_slow_path(pkt, HOOK_PROBE, &in, ifindex, clock_nanoseconds());
 	pkt->env.is_fast_parsed = is_fast;
 	if (!is_fast && parse_full_xdp(pkt, ctx) != STEP_CONTINUE)
 		return finish_probe(ctx, pkt);
@@ -320,10 +382,13 @@ int entry_probe(struct xdp_md *ctx)
 SEC("xdp.frags")
 int retired_xdp(struct xdp_md *ctx)
 {
+	struct handover *handover = handover_slot();
 	struct pkt *pkt = pkt_resume(HOOK_XDP);
 
-	if (!pkt)
+	if (!pkt || !handover)
 		return XDP_DROP;
+	if (handover->control)
+		pkt_from_handover(pkt, ctx, handover);
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_xdp(ctx, pkt);
 }

@@ -6,7 +6,9 @@
 #include "flow/hit.h"
 #include "flow/insert.h"
 #include "guard/syn_cookie.h"
+#include "parse/resume.h"
 #include "policy/direction.h"
+#include "policy/handover.h"
 #include "policy/match.h"
 #include "policy/ports.h"
 #include "policy/rate_limit.h"
@@ -283,10 +285,12 @@ static __always_inline enum step warm_up_override(struct pkt *pkt,
 	return pass(pkt, REASON_PASS_WARM_UP);
 }
 
-static __always_inline enum step policy_step(struct pkt *pkt)
+/* Evaluates policy unless the flow or the packet itself decides. may_keep: see
+ * keep_admitted(). */
+static __always_inline enum step evaluation_step(struct pkt *pkt,
+						 bool *may_keep)
 {
 	enum step step;
-	bool may_keep;
 
 	/* A commit may have replaced the program meanwhile. */
 	if (control_generation(pkt->env.control) != GENERATION)
@@ -300,10 +304,10 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 	if (is_revalidation(pkt) &&
 	    flow_epoch_current(pkt->flow.meta, pkt->env.control))
 		return current_flow_step(pkt);
-	may_keep = KEEP && is_revalidation(pkt) &&
-		   meta_state(pkt->flow.meta) != STATE_DENIED;
+	*may_keep = KEEP && is_revalidation(pkt) &&
+		    meta_state(pkt->flow.meta) != STATE_DENIED;
 	/* With KEEP, a SYN still creates a new connection and is evaluated. */
-	if (may_keep &&
+	if (*may_keep &&
 	    !(pkt->in.may_create_flow && pkt->in.protocol == IPPROTO_TCP))
 		return group_frame_step(pkt) == STEP_CONTINUE ?
 			       keep_admitted(pkt) :
@@ -314,25 +318,81 @@ static __always_inline enum step policy_step(struct pkt *pkt)
 	    pkt->in.tcp_flags & TCP_RST && is_flood_within(pkt, PROOF_TICKS) &&
 	    accept_challenge_answer(pkt))
 		return drop(pkt, REASON_CHALLENGE_ANSWER);
-	/* Evaluate policy, then write the verdict to the flow table. */
 	step = is_warm_up_pickup(pkt) && !is_revalidation(pkt) ?
 		       evaluate_warm_up(pkt) :
 		       evaluate(pkt);
-	if (step == STEP_CONTINUE) {
+	if (step == STEP_CONTINUE)
 		pkt->out.probe_steps |= PROBE_EVALUATED;
+	return step;
+}
+
+/* Evaluates policy, then writes the verdict to the flow table. */
+static __always_inline void policy_step(struct pkt *pkt)
+{
+	enum step step = STEP_CONTINUE;
+	bool may_keep = false;
+
+	if (!pkt->out.has_cells)
+		step = evaluation_step(pkt, &may_keep);
+	if (step == STEP_CONTINUE)
 		step = !may_keep      ? finish_evaluation(pkt) :
 		       is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
 					keep_admitted(pkt);
+	warm_up_override(pkt, step);
+}
+
+/* Counts as count_packet() does for a denied packet. */
+static __always_inline void deny_handover(const struct handover *from,
+					  const struct cells *cells)
+{
+	__u32 bytes = from->bytes, now = clock_tick(from->now);
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	count_reason_at(cpu, from->interface & (INTERFACE_SLOTS - 1), HOOK_XDP,
+			REASON_DROP_POLICY, 1, bytes);
+	if (cells->egress & CELL_DENY)
+		count_rule_at(cpu, cells->egress & CELL_RULE_MASK, 1, 1, bytes,
+			      now);
+	if (cells->ingress & CELL_DENY)
+		count_rule_at(cpu, cells->ingress & CELL_RULE_MASK, 1, 1, bytes,
+			      now);
+}
+
+/* Denies a packet of the handover line, or continues with it in struct pkt;
+ * true: denied and counted. */
+static __always_inline bool handover_step(struct xdp_md *ctx, struct pkt *pkt,
+					  const struct handover *from)
+{
+	enum evaluated evaluated;
+	struct cells cells;
+
+	evaluated = evaluate_handover(from, GENERATION, &cells);
+	if (evaluated == EVALUATED_DENY) {
+		deny_handover(from, &cells);
+		return true;
 	}
-	return warm_up_override(pkt, step);
+	if (!pkt_from_handover(pkt, ctx, from)) {
+		drop(pkt, REASON_DROP_MAP_ERROR);
+		count_packet(pkt);
+		return true;
+	}
+	if (evaluated == EVALUATED_ALLOW) {
+		pkt->out.egress_cell = cells.egress;
+		pkt->out.ingress_cell = cells.ingress;
+		pkt->out.has_cells = 1;
+	}
+	return false;
 }
 
 SEC("xdp.frags")
 int policy_xdp(struct xdp_md *ctx)
 {
+	struct handover *handover = handover_slot();
 	struct pkt *pkt = pkt_resume(HOOK_XDP);
 
-	if (!pkt)
+	if (!pkt || !handover)
+		return XDP_DROP;
+	if (handover->control && handover_step(ctx, pkt, handover))
 		return XDP_DROP;
 	if (may_carry_syn_cookie(pkt))
 		pkt->out.has_syn_cookie = check_syn_cookie(ctx);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The current time in ticks and in nanoseconds of the coarse monotonic clock. A
+ * The current time in nanoseconds of the coarse monotonic clock. A
  * call that reads that clock costs as much as a flow lookup; jiffies are one
  * load. The kernel advances both at the same point, so they differ by a
  * constant, which the loader measures.
@@ -13,22 +13,10 @@
 volatile const __u64 JIFFY_NANOSECONDS = 1000000;
 /* Coarse clock at jiffy 0, modulo 2^64. */
 volatile const __u64 JIFFIES_BEGIN = 0;
-/* Ticks; tests simulate months with it. */
-volatile const __u32 CLOCK_OFFSET = 0;
 
 static __always_inline __u64 clock_nanoseconds(void)
 {
 	return bpf_jiffies64() * JIFFY_NANOSECONDS + JIFFIES_BEGIN;
-}
-
-static __always_inline __u32 clock_tick(__u64 nanoseconds)
-{
-	return ((nanoseconds >> TICK_SHIFT) + CLOCK_OFFSET) & TICK_MASK;
-}
-
-static __always_inline __u32 clock_part(__u64 nanoseconds)
-{
-	return nanoseconds >> TICK_FRACTION_SHIFT & RULES_OPENED_MASK;
 }
 
 #endif

@@ -4,9 +4,9 @@
 #ifndef BAILEY_CORE_INGRESS_H
 #define BAILEY_CORE_INGRESS_H
 
-#include "core/clock.h"
 #include "core/control_word.h"
 #include "core/maps.h"
+#include "core/ticks.h"
 
 static __always_inline __u32 timeout_scale_at(__u64 word, __u32 now)
 {
@@ -45,14 +45,14 @@ ingress_ctx_load(struct ingress_ctx *in, struct control *active, __u32 ifindex)
 	in->interface = interface ? *interface : 0;
 }
 
-/* Clears and fills the parts of a packet that only the slow path uses. */
+/* Clears and fills the parts of a packet that only the slow path uses. now: see
+ * clock_tick(). */
 static __always_inline void pkt_begin_slow_path(struct pkt *pkt, __u32 hook,
 						const struct ingress_ctx *in,
-						__u32 ifindex)
+						__u32 ifindex, __u64 now)
 {
 	struct control *control = in->control;
 	struct environment *env = &pkt->env;
-	__u64 now = clock_nanoseconds();
 
 	__builtin_memset(env, 0, sizeof(*env));
 	__builtin_memset(&pkt->full, 0, sizeof(pkt->full));

@@ -105,6 +105,7 @@ struct decision {
 	__u8 is_reopened;    /* matched a closed flow: evaluate as new */
 	__u8 is_reversed;    /* sender is the responder */
 	__u8 has_syn_cookie; /* acknowledges a SYN cookie of this machine */
+	__u8 has_cells;      /* policy has been evaluated */
 };
 
 struct pkt {

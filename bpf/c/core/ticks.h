@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
-/* Ages in ticks. */
+/* Times and ages in ticks. */
 #ifndef BAILEY_CORE_TICKS_H
 #define BAILEY_CORE_TICKS_H
 
 #include "core/abi.h"
 #include "core/bits.h"
+
+/* Ticks; tests simulate months with it. */
+volatile const __u32 CLOCK_OFFSET = 0;
+
+/* nanoseconds: of the coarse monotonic clock. */
+static __always_inline __u32 clock_tick(__u64 nanoseconds)
+{
+	return ((nanoseconds >> TICK_SHIFT) + CLOCK_OFFSET) & TICK_MASK;
+}
+
+static __always_inline __u32 clock_part(__u64 nanoseconds)
+{
+	return nanoseconds >> TICK_FRACTION_SHIFT & RULES_OPENED_MASK;
+}
 
 #define TICKS_AHEAD 256 /* far above the clock difference of two CPUs */
 

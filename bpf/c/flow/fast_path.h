@@ -13,7 +13,6 @@
 #define BAILEY_FLOW_FAST_PATH_H
 
 #include "address/antispoof.h"
-#include "core/clock.h"
 #include "flow/hit.h"
 #include "parse/fast_packet.h"
 #include "verdict.h"
@@ -141,35 +140,40 @@ static __always_inline bool is_from_wrong_side(const struct fast_packet *pkt,
 struct fast_context {
 	__u64 control; /* control word */
 	__u64 interface;
+	__u64 now;   /* see clock_tick() */
+	__u32 bytes; /* of the frame */
 	__u32 hook;
+	bool skips_flows; /* no packet of a flow is for the fast path */
 };
 
-/* Looks up the flow of a parsed packet and decides whether the fast path takes
- * the packet. */
-static __always_inline bool fast_path_lookup(const struct fast_packet *pkt,
-					     __u32 kind,
-					     const struct fast_context *context,
-					     struct fast_hit *hit)
-{
-	struct flow_entry *entry;
-	struct flow_hash hash;
-	__u64 expected, meta;
+enum fast_result {
+	FAST_OTHER, /* for the slow path */
+	FAST_HIT,   /* a packet of an established flow */
+	FAST_NEW,   /* may create a flow, and no flow exists for it */
+};
 
-	if (is_suspicious_source(pkt->source_be, context->interface,
-				 context->hook))
-		return false;
-	flow_hash_of(&hash, &pkt->key, kind);
-	hit->now = clock_tick(clock_nanoseconds());
+static __always_inline bool has_tag(__u32 bucket, __u32 tag)
+{
+	__u64 *word = flow_tag_word(bucket);
+
+	return !word || slots_matching(READ_ONCE(*word), tag);
+}
+
+/* Decides whether the packet changes no more of its flow than last-seen, and
+ * records that. */
+static __always_inline bool fast_path_hit(const struct fast_packet *pkt,
+					  const struct fast_context *context,
+					  struct fast_hit *hit)
+{
+	struct flow_entry *entry = &hit->ref.bucket_data->entry[hit->ref.slot];
+	__u64 expected, meta = hit->ref.meta;
+
 	/* Established and replied, not LOCKED, with a packet in this tick and
 	 * in this epoch. */
 	expected = meta_make(0, pkt->state, FLOW_REPLIED,
 			     control_epoch(context->control), hit->now);
-	if (!fast_path_find(pkt, &hash, &hit->ref))
-		return false;
 	/* A denied flow has the state DENIED: its deny bits are written while
 	 * the entry is LOCKED, together with that state. */
-	meta = hit->ref.meta;
-	entry = &hit->ref.bucket_data->entry[hit->ref.slot];
 	hit->rules = READ_ONCE(entry->rules);
 	hit->sender_is_lower = pkt->sender_is_lower;
 	if (is_from_wrong_side(pkt, meta, context->hook))
@@ -189,22 +193,44 @@ static __always_inline bool fast_path_lookup(const struct fast_packet *pkt,
 	return true;
 }
 
-/* Parses a frame and decides whether the fast path takes it. */
-static __always_inline bool fast_path(struct fast_frame *frame,
-				      const struct fast_context *context,
-				      struct fast_hit *hit)
+/* Looks up the flow of a parsed packet. */
+static __always_inline enum fast_result
+fast_path_lookup(const struct fast_packet *pkt, __u32 kind,
+		 const struct fast_context *context, struct fast_hit *hit)
 {
-	struct fast_packet pkt;
+	struct flow_hash hash;
 
+	if (is_suspicious_source(pkt->source_be, context->interface,
+				 context->hook))
+		return FAST_OTHER;
+	flow_hash_of(&hash, &pkt->key, kind);
+	hit->now = clock_tick(context->now);
+	if (pkt->state && !context->skips_flows &&
+	    fast_path_find(pkt, &hash, &hit->ref))
+		return fast_path_hit(pkt, context, hit) ? FAST_HIT : FAST_OTHER;
+	if (context->hook != HOOK_XDP || !pkt->may_create_flow ||
+	    has_tag(hash.bucket[0], hash.tag) ||
+	    has_tag(hash.bucket[1], hash.tag))
+		return FAST_OTHER;
+	return FAST_NEW;
+}
+
+/* Parses a frame and looks up its flow. */
+static __always_inline enum fast_result
+fast_path(struct fast_frame *frame, const struct fast_context *context,
+	  struct fast_packet *pkt, struct fast_hit *hit)
+{
 	if (!fast_packet_link(frame))
-		return false;
+		return FAST_OTHER;
 	if (frame->ethertype == ETH_P_IP)
-		return fast_packet_ipv4(&pkt, frame) &&
-		       fast_path_lookup(&pkt, KIND_IPV4, context, hit);
+		return fast_packet_ipv4(pkt, frame) ?
+			       fast_path_lookup(pkt, KIND_IPV4, context, hit) :
+			       FAST_OTHER;
 	if (frame->ethertype == ETH_P_IPV6)
-		return fast_packet_ipv6(&pkt, frame) &&
-		       fast_path_lookup(&pkt, KIND_IPV6, context, hit);
-	return false;
+		return fast_packet_ipv6(pkt, frame) ?
+			       fast_path_lookup(pkt, KIND_IPV6, context, hit) :
+			       FAST_OTHER;
+	return FAST_OTHER;
 }
 
 static __always_inline void fast_path_count(const struct fast_hit *hit,

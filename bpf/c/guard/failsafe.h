@@ -20,6 +20,17 @@ struct {
 
 volatile const __u32 FAILSAFE_COUNT = 0;
 
+/* Does any entry have one of these ports? */
+static __always_inline bool is_failsafe_port(__u16 a, __u16 b)
+{
+	struct failsafe *table;
+	__u32 zero = 0;
+
+	table = bpf_map_lookup_elem(&failsafe, &zero);
+	return !table || table->ports[a / 64] >> (a & 63) & 1 ||
+	       table->ports[b / 64] >> (b & 63) & 1;
+}
+
 /* Does an entry match the peer (lower or higher address) and the port? A global
  * function, so that the verifier checks it once. */
 __noinline int failsafe_match(struct pkt *pkt, int peer_low, __u32 port)

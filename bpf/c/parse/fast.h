@@ -197,10 +197,14 @@ static __always_inline bool parse_fast_xdp(struct pkt *pkt, struct xdp_md *ctx)
 	return parse_fast(pkt, data, data_end, data_end - data);
 }
 
-static __always_inline bool has_eth_header(const struct xdp_md *ctx)
+static __always_inline void set_link_target(struct pkt *pkt,
+					    const struct xdp_md *ctx)
 {
-	return (void *)(long)ctx->data + ETH_HLEN <=
-	       (void *)(long)ctx->data_end;
+	void *data_end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data;
+
+	if (data + ETH_HLEN <= data_end)
+		pkt->in.link_target = link_target_of(data, pkt->env.mac);
 }
 
 #endif

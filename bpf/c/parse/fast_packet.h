@@ -16,9 +16,11 @@
 struct fast_packet {
 	struct flow_key key;
 	__u64 source_be[2];
-	__u32 ack;   /* TCP */
-	__u32 state; /* of a flow that needs no change of state */
+	__u32 ack; /* TCP */
+	/* State of a flow that the packet does not change; 0: it may. */
+	__u32 state;
 	bool sender_is_lower;
+	bool may_create_flow;
 };
 
 /* What the caller knows of a frame, and what its link header says. */
@@ -47,8 +49,8 @@ static __always_inline bool fast_packet_link(struct fast_frame *frame)
 	return true;
 }
 
-/* Reads ports as loaded, first the source. A TCP segment with another flag than
- * ACK, PSH or URG is not for the fast path. */
+/* Reads ports as loaded, first the source. A TCP segment with other flags than
+ * only ACK or only SYN, apart from PSH and URG, is not for the fast path. */
 static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 					       const struct fast_frame *frame,
 					       void *data, __u32 len,
@@ -63,13 +65,21 @@ static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 		if (len < sizeof(*tcp) || (void *)(tcp + 1) > frame->data_end)
 			return false;
 		header = tcp->doff * 4;
-		if (header < sizeof(*tcp) || header > len ||
-		    (((const __u8 *)tcp)[13] & flags) != TCP_ACK)
+		if (header < sizeof(*tcp) || header > len)
 			return false;
-		pkt->ack = bpf_ntohl(tcp->ack_seq);
-		pkt->state = STATE_TCP_ESTABLISHED;
 		*ports = *(const __u32 *)tcp;
-		return true;
+		switch (((const __u8 *)tcp)[13] & flags) {
+		case TCP_ACK:
+			pkt->ack = bpf_ntohl(tcp->ack_seq);
+			pkt->state = STATE_TCP_ESTABLISHED;
+			pkt->may_create_flow = false;
+			return true;
+		case TCP_SYN:
+			pkt->state = 0;
+			pkt->may_create_flow = true;
+			return true;
+		}
+		return false;
 	}
 	if (protocol == IPPROTO_UDP) {
 		struct udphdr *udp = data;
@@ -81,6 +91,7 @@ static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 		if (!frame->is_gso && (stated < sizeof(*udp) || stated > len))
 			return false;
 		pkt->state = STATE_UDP_REPLIED;
+		pkt->may_create_flow = true;
 		*ports = *(const __u32 *)udp;
 		return !tunnel_of_port(bpf_ntohs(udp->dest)) &&
 		       !has_dhcp_ports(bpf_ntohs(udp->source),

@@ -22,35 +22,63 @@ static __always_inline bool may_be_own_node(const struct pkt *pkt)
 	       (BRIDGE && INTERNAL_COUNT && !pkt->env.from_external);
 }
 
+/* The deciding cells of a packet. */
+struct cells {
+	__u32 egress;
+	__u32 ingress;
+};
+
+/* Where a packet may come from, besides its sender's address. */
+struct plausible {
+	bool own_address;
+	bool own_node;
+};
+
 /* Egress rules of the source AND ingress rules of the destination; replies need
- * no rule. */
+ * no rule. False: a table is damaged. */
+static __always_inline bool match_cells(const struct class_record *source,
+					const struct class_record *destination,
+					__u32 port, struct plausible plausible,
+					struct cells *cells)
+{
+	if (source->endpoint && source->endpoint == destination->endpoint &&
+	    plausible.own_address) {
+		cells->egress = RULE_SELF;
+		cells->ingress = RULE_SELF;
+		return true;
+	}
+	cells->egress = RULE_NOT_ISOLATED;
+	if (source->flags & CLASS_UNKNOWN)
+		cells->egress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
+	else if (source->egress_subject &&
+		 !cell_at(source->egress_subject, destination->peer, port,
+			  &cells->egress))
+		return false;
+	cells->ingress = RULE_NOT_ISOLATED;
+	if (source->flags & CLASS_NODE && source->node == destination->node &&
+	    plausible.own_node)
+		cells->ingress = RULE_OWN_NODE;
+	else if (destination->flags & CLASS_UNKNOWN)
+		cells->ingress = RULE_UNKNOWN_ADDRESS | CELL_DENY;
+	else if (destination->ingress_subject &&
+		 !cell_at(destination->ingress_subject, source->peer, port,
+			  &cells->ingress))
+		return false;
+	return true;
+}
+
 static __always_inline enum step
 match_rules(struct pkt *pkt, const struct class_record *source,
 	    const struct class_record *destination, __u32 port)
 {
-	if (source->endpoint && source->endpoint == destination->endpoint &&
-	    may_be_own_address(pkt)) {
-		pkt->out.egress_cell = RULE_SELF;
-		pkt->out.ingress_cell = RULE_SELF;
-		return STEP_CONTINUE;
-	}
-	pkt->out.egress_cell = RULE_NOT_ISOLATED;
-	if (source->flags & CLASS_UNKNOWN)
-		pkt->out.egress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
-	else if (source->egress_subject &&
-		 !cell_at(source->egress_subject, destination->peer, port,
-			  &pkt->out.egress_cell))
+	struct plausible plausible = { .own_address = may_be_own_address(pkt),
+				       .own_node = may_be_own_node(pkt) };
+	struct cells cells;
+
+	if (!match_cells(source, destination, port, plausible, &cells))
 		return drop(pkt, REASON_DROP_MAP_ERROR);
-	pkt->out.ingress_cell = RULE_NOT_ISOLATED;
-	if (source->flags & CLASS_NODE && source->node == destination->node &&
-	    may_be_own_node(pkt))
-		pkt->out.ingress_cell = RULE_OWN_NODE;
-	else if (destination->flags & CLASS_UNKNOWN)
-		pkt->out.ingress_cell = RULE_UNKNOWN_ADDRESS | CELL_DENY;
-	else if (destination->ingress_subject &&
-		 !cell_at(destination->ingress_subject, source->peer, port,
-			  &pkt->out.ingress_cell))
-		return drop(pkt, REASON_DROP_MAP_ERROR);
+	pkt->out.egress_cell = cells.egress;
+	pkt->out.ingress_cell = cells.ingress;
 	return STEP_CONTINUE;
 }
 

@@ -9,11 +9,12 @@ use crate::kernel::cpu::cpus;
 use crate::maps::shape::{bucket_bits, rule_stride};
 
 /// Maps that belong to one build of the programs. The build's number ends the name of the pin.
-pub(crate) const BUILD_MAPS: [&str; 5] = [
+pub(crate) const BUILD_MAPS: [&str; 6] = [
     "policies_xdp",
     "policies_tc",
     "policies_probe",
     "scratch",
+    "handovers",
     "headers",
 ];
 
