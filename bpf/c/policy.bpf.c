@@ -358,41 +358,47 @@ static __always_inline void deny_handover(const struct handover *from,
 			      now);
 }
 
-/* Denies a packet of the handover line, or continues with it in struct pkt;
- * true: denied and counted. */
-static __always_inline bool handover_step(struct xdp_md *ctx, struct pkt *pkt,
-					  const struct handover *from)
+/* Continues in struct pkt with a packet of the handover line. False: dropped and
+ * counted. */
+static __always_inline bool resume_handover(struct xdp_md *ctx, struct pkt *pkt,
+					    const struct handover *from,
+					    enum evaluated evaluated,
+					    const struct cells *cells)
 {
-	enum evaluated evaluated;
-	struct cells cells;
-
-	evaluated = evaluate_handover(from, GENERATION, &cells);
-	if (evaluated == EVALUATED_DENY) {
-		deny_handover(from, &cells);
-		return true;
-	}
 	if (!pkt_from_handover(pkt, ctx, from)) {
 		drop(pkt, REASON_DROP_MAP_ERROR);
 		count_packet(pkt);
-		return true;
+		return false;
 	}
 	if (evaluated == EVALUATED_ALLOW) {
-		pkt->out.egress_cell = cells.egress;
-		pkt->out.ingress_cell = cells.ingress;
+		pkt->out.egress_cell = cells->egress;
+		pkt->out.ingress_cell = cells->ingress;
 		pkt->out.has_cells = 1;
 	}
-	return false;
+	return true;
 }
 
 SEC("xdp.frags")
 int policy_xdp(struct xdp_md *ctx)
 {
+	enum evaluated evaluated = EVALUATED_NOT;
 	struct handover *handover = handover_slot();
-	struct pkt *pkt = pkt_resume(HOOK_XDP);
+	struct cells cells = {};
+	struct pkt *pkt;
 
-	if (!pkt || !handover)
+	if (!handover)
 		return XDP_DROP;
-	if (handover->control && handover_step(ctx, pkt, handover))
+	/* Most packets of a flood end here. */
+	if (handover->control)
+		evaluated = evaluate_handover(handover, GENERATION, &cells);
+	if (evaluated == EVALUATED_DENY) {
+		deny_handover(handover, &cells);
+		return XDP_DROP;
+	}
+
+	pkt = pkt_resume(HOOK_XDP);
+	if (!pkt || (handover->control &&
+		     !resume_handover(ctx, pkt, handover, evaluated, &cells)))
 		return XDP_DROP;
 	if (may_carry_syn_cookie(pkt))
 		pkt->out.has_syn_cookie = check_syn_cookie(ctx);

@@ -87,8 +87,9 @@ is_reverse_path_valid(struct xdp_md *ctx, const struct bpf_fib_lookup *there,
 }
 
 /* Returns the action for a passed packet: a redirect, or XDP_PASS to the
- * kernel. */
-static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
+ * kernel. A global function: its lookups take 128 bytes of the stack, which
+ * other calls of the same program need. */
+__noinline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
@@ -97,6 +98,8 @@ static __always_inline int forward_routed(struct xdp_md *ctx, struct pkt *pkt)
 	__u32 out;
 	bool v4;
 
+	if (!pkt)
+		return XDP_PASS;
 	/* The kernel forwards packets that passed without policy, ICMP errors
 	 * (their route depends on the quoted packet) and VLAN-tagged packets
 	 * (they belong to another interface). */
