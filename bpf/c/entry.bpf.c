@@ -84,8 +84,7 @@ fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
 	void *data = (void *)(long)ctx->data;
 	struct fast_frame frame = { .data = data, .data_end = data_end };
 	struct fast_context context = { .interface = in->interface,
-					.hook = HOOK_XDP,
-					.skips_flows = ROUTER };
+					.hook = HOOK_XDP };
 	__u32 bytes = data_end - data;
 	struct fast_packet pkt;
 	struct fast_hit hit;
@@ -94,6 +93,7 @@ fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
 	context.bytes = bytes;
 	context.now = clock_nanoseconds();
 	context.control = READ_ONCE(in->control->word);
+	context.skips_flows = ROUTER || !control_epoch(context.control);
 	switch (fast_path(&frame, &context, &pkt, &hit)) {
 	case FAST_HIT:
 		return fast_path_forward(ctx, in, &hit, bytes, action);
@@ -273,6 +273,7 @@ static __always_inline bool fast_path_tc(struct __sk_buff *skb,
 
 	context.now = clock_nanoseconds();
 	context.control = READ_ONCE(in->control->word);
+	context.skips_flows = !control_epoch(context.control);
 	if (fast_path(&frame, &context, &pkt, &hit) != FAST_HIT)
 		return false;
 	if (was_evaluated_at_xdp(skb))
@@ -389,6 +390,7 @@ int retired_xdp(struct xdp_md *ctx)
 		return XDP_DROP;
 	if (handover->control)
 		pkt_from_handover(pkt, ctx, handover);
+	handover->control = 0;
 	drop(pkt, REASON_DROP_NO_POLICY);
 	return finish_xdp(ctx, pkt);
 }

@@ -338,6 +338,7 @@ static __always_inline void policy_step(struct pkt *pkt)
 		step = !may_keep      ? finish_evaluation(pkt) :
 		       is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
 					keep_admitted(pkt);
+	/* No other step drops under a reason that warm-up mode overrides. */
 	warm_up_override(pkt, step);
 }
 
@@ -358,6 +359,18 @@ static __always_inline void deny_handover(const struct handover *from,
 			      now);
 }
 
+/* Do the cells of the line belong to the packet? */
+static __always_inline bool is_of_handover(const struct pkt *pkt,
+					   const struct handover *from)
+{
+	return !((pkt->addr.source_be[0] ^ from->source_be[0]) |
+		 (pkt->addr.source_be[1] ^ from->source_be[1]) |
+		 (pkt->addr.destination_be[0] ^ from->destination_be[0]) |
+		 (pkt->addr.destination_be[1] ^ from->destination_be[1])) &&
+	       pkt->in.destination_port == from->port &&
+	       pkt->in.protocol == from->protocol && pkt->in.may_create_flow;
+}
+
 /* Continues in struct pkt with a packet of the handover line. False: dropped and
  * counted. */
 static __always_inline bool resume_handover(struct xdp_md *ctx, struct pkt *pkt,
@@ -370,7 +383,7 @@ static __always_inline bool resume_handover(struct xdp_md *ctx, struct pkt *pkt,
 		count_packet(pkt);
 		return false;
 	}
-	if (evaluated == EVALUATED_ALLOW) {
+	if (evaluated == EVALUATED_ALLOW && is_of_handover(pkt, from)) {
 		pkt->out.egress_cell = cells->egress;
 		pkt->out.ingress_cell = cells->ingress;
 		pkt->out.has_cells = 1;
@@ -385,6 +398,7 @@ int policy_xdp(struct xdp_md *ctx)
 	struct handover *handover = handover_slot();
 	struct cells cells = {};
 	struct pkt *pkt;
+	bool is_resumed;
 
 	if (!handover)
 		return XDP_DROP;
@@ -393,12 +407,17 @@ int policy_xdp(struct xdp_md *ctx)
 		evaluated = evaluate_handover(handover, GENERATION, &cells);
 	if (evaluated == EVALUATED_DENY) {
 		deny_handover(handover, &cells);
+		handover->control = 0;
 		return XDP_DROP;
 	}
 
 	pkt = pkt_resume(HOOK_XDP);
-	if (!pkt || (handover->control &&
-		     !resume_handover(ctx, pkt, handover, evaluated, &cells)))
+	if (!pkt)
+		return XDP_DROP;
+	is_resumed = !handover->control ||
+		     resume_handover(ctx, pkt, handover, evaluated, &cells);
+	handover->control = 0;
+	if (!is_resumed)
 		return XDP_DROP;
 	if (may_carry_syn_cookie(pkt))
 		pkt->out.has_syn_cookie = check_syn_cookie(ctx);

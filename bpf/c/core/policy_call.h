@@ -17,6 +17,8 @@ _Static_assert(POLICY_SLOTS == 8, "call_policy: one case per slot");
 static __always_inline void call_policy(void *ctx, const void *policies,
 					__u32 slot)
 {
+	/* The program reads what was stored before the call. */
+	asm volatile("" ::: "memory");
 	switch (slot) {
 	case 0:
 		bpf_tail_call_static(ctx, policies, 0);

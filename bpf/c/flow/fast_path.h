@@ -143,7 +143,9 @@ struct fast_context {
 	__u64 now;   /* see clock_tick() */
 	__u32 bytes; /* of the frame */
 	__u32 hook;
-	bool skips_flows; /* no packet of a flow is for the fast path */
+	/* No packet of a flow is for the fast path: a route must be looked up,
+	 * or no epoch is current (0, before the first commit). */
+	bool skips_flows;
 };
 
 enum fast_result {

@@ -239,6 +239,28 @@ fn kept_flow_takes_the_slow_path_once() {
     }
 }
 
+/// Epoch 0 is never current: it precedes the first commit. Every packet of a flow is evaluated.
+#[test]
+#[ignore = "needs root and BPF"]
+fn no_flow_is_current_in_epoch_zero() {
+    let mut h = Harness::new(settings());
+    let epoch = h.datapath.control().epoch;
+    h.datapath
+        .skip_epochs(CONTROL_EPOCH_MASK as u32 + 1 - epoch);
+    assert_eq!(h.datapath.control().epoch, 0);
+    let (pod, client) = (POD[0], CLIENT[0]);
+    let ack = tcp(client, pod, 40000, 80, ACK);
+    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
+    assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
+    assert!(h.run(Hook::Xdp, &ack));
+    assert!(h.run(Hook::Xdp, &ack));
+    assert_eq!(h.flow().state, STATE_TCP_ESTABLISHED);
+    h.datapath.empty_slots();
+    h.expect(Hook::Xdp, &ack, REASON_DROP_NO_POLICY, &[]);
+    let reply = tcp(pod, client, 80, 40000, ACK);
+    h.expect(Hook::Tc, &reply, REASON_DROP_NO_POLICY, &[]);
+}
+
 /// The slot before the active one keeps its program, for a rollback. All older slots drop under
 /// `no-policy`, as empty slots do.
 #[test]
