@@ -5,8 +5,8 @@
  * line from the frame to the counters, in registers and on the stack; struct
  * pkt is not touched.
  *
- * Any other packet returns false before a counter is touched and takes the slow
- * path from the beginning. For the packets that it accepts, the fast path must
+ * Any other packet is declined before a counter is touched: FAST_NEW if it may
+ * create a flow and none exists, else FAST_OTHER. For the packets that it accepts, the fast path must
  * behave exactly like flow_hit() in hit.h.
  */
 #ifndef BAILEY_FLOW_FAST_PATH_H

@@ -37,7 +37,8 @@ mod scope;
 /// A virtual machine, from boot to power-off.
 mod vm;
 
-const USAGE: &str = "usage: bailey-kernels CACHE-FOLDER [--record | --quick | --only TEXT]";
+const USAGE: &str =
+    "usage: bailey-kernels CACHE-FOLDER [--record | --quick | --only TEXT [--record]]";
 
 fn main() -> ExitCode {
     match run() {
@@ -59,6 +60,7 @@ fn run() -> Result<bool> {
         [cache, "--record"] => (cache, true, Scope::Full),
         [cache, "--quick"] => (cache, false, Scope::Quick),
         [cache, "--only", text] => (cache, false, Scope::Only(text.to_owned())),
+        [cache, "--only", text, "--record"] => (cache, true, Scope::Only(text.to_owned())),
         _ => bail!(USAGE),
     };
     let cache = PathBuf::from(cache);
@@ -72,8 +74,9 @@ fn run() -> Result<bool> {
         if !now.all_passed() {
             bail!("nothing was recorded: not everything passes");
         }
-        now.write()?;
-        report::write(&now)?;
+        let merged = Record::read()?.unwrap_or_default().merge(now);
+        merged.write()?;
+        report::write(&merged)?;
         return Ok(true);
     }
     let worse = compare(&now, &scope)?;

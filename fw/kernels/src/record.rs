@@ -72,6 +72,23 @@ impl Record {
             .all(|suite| suite.checks.values().all(|passed| *passed))
     }
 
+    /// This record with the results of a later run in their place. A run of the same kernel keeps
+    /// the results that it does not have; a run of another kernel replaces them all.
+    pub(crate) fn merge(mut self, later: Self) -> Self {
+        for (name, suite) in later.suites {
+            let known = self.suites.entry(name).or_default();
+            if known.kernel != suite.kernel {
+                *known = suite;
+                continue;
+            }
+            known.checks.extend(suite.checks);
+            known.verified.extend(suite.verified);
+            known.packets.extend(suite.packets);
+            known.facts.extend(suite.facts);
+        }
+        self
+    }
+
     /// Reads docs/kernels.json, if it exists.
     pub(crate) fn read() -> Result<Option<Self>> {
         let path = folder().join("kernels.json");
@@ -95,5 +112,36 @@ impl Record {
             .into_iter()
             .filter_map(|name| self.suites.get(name))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kernel: &str, verified: &[(&str, u64)]) -> Record {
+        let suite = Suite {
+            kernel: kernel.into(),
+            verified: verified.iter().map(|&(n, c)| (n.into(), c)).collect(),
+            ..Suite::default()
+        };
+        Record {
+            suites: [("sid".to_owned(), suite)].into(),
+        }
+    }
+
+    #[test]
+    fn partial_run_keeps_other_results_of_its_kernel() {
+        let known = record("7.2", &[("a", 1), ("b", 2)]);
+        let merged = known.merge(record("7.2", &[("b", 3)]));
+        let counts = &merged.suites["sid"].verified;
+        assert_eq!((counts["a"], counts["b"]), (1, 3));
+    }
+
+    #[test]
+    fn results_of_another_kernel_are_not_mixed() {
+        let merged = record("7.1", &[("a", 1)]).merge(record("7.2", &[("b", 3)]));
+        let suite = &merged.suites["sid"];
+        assert_eq!((suite.kernel.as_str(), suite.verified.len()), ("7.2", 1));
     }
 }
