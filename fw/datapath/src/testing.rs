@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use aya::maps::{HashMap, Map, MapData, MapType};
@@ -13,6 +14,7 @@ use crate::datapath::Datapath;
 use crate::error::{DatapathError, unusable};
 use crate::flows::hash::FlowHash;
 use crate::kernel::cpu::cpus;
+use crate::kernel::link::Link;
 use crate::kernel::map_elements;
 use crate::kernel::mmap::Mapping;
 use crate::maps::control_word::ControlWord;
@@ -23,6 +25,14 @@ use crate::program::probe::{ProbeAnswer, probe_frame};
 
 /// Keys and values of a map. An array is one value without a key.
 pub type Elements = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The id of the program that a pinned link holds.
+///
+/// # Errors
+/// If the pin is no link.
+pub fn pinned_program(pin: &Path) -> io::Result<u32> {
+    Ok(Link::from_pin(pin, 0)?.info()?.program)
+}
 
 /// Methods of [`Datapath`] for tests and benchmarks.
 pub trait DatapathTesting {

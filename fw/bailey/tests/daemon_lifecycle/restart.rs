@@ -1,9 +1,12 @@
 //! A daemon that stops, crashes or starts again finds its programs, its flows and its generation.
 
 use std::fs;
-use std::thread::sleep;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::Duration;
 
+use bailey_datapath::testing::pinned_program;
 use bailey_lab::Server;
 use bailey_lab::traffic::{self, Observed};
 use nix::sys::signal::Signal;
@@ -134,6 +137,44 @@ fn lost_rule_id_file_only_resets_counts() {
     assert_enforced(&lab);
 }
 
+/// Pins of one hook during a take-over: the program array of the old build, and the links with
+/// their programs.
+struct OldPins {
+    array: PathBuf,
+    links: Vec<(PathBuf, u32)>,
+}
+
+impl OldPins {
+    fn of_hook(folder: &Path, hook: &str) -> Self {
+        let named = |start: String| {
+            let pins = fs::read_dir(folder).unwrap().map(|pin| pin.unwrap());
+            let found =
+                pins.filter(move |pin| pin.file_name().to_string_lossy().starts_with(&start));
+            found.map(|pin| pin.path()).collect::<Vec<_>>()
+        };
+        let links = named(format!("link_{hook}_")).into_iter();
+        let old = Self {
+            array: named(format!("policies_{hook}-")).remove(0),
+            links: links
+                .map(|link| (link.clone(), pinned_program(&link).unwrap()))
+                .collect(),
+        };
+        assert!(!old.links.is_empty());
+        old
+    }
+
+    /// Whether a link holds its old program although the array's pin is gone: the kernel has
+    /// emptied the array that the program uses.
+    fn is_array_lost(&self) -> bool {
+        // In this order: a pin does not return, and a link does not return to its old program.
+        !self.array.exists()
+            && self
+                .links
+                .iter()
+                .any(|(link, program)| pinned_program(link).is_ok_and(|now| now == *program))
+    }
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn programs_of_other_build_are_replaced_in_place() {
@@ -149,9 +190,22 @@ fn programs_of_other_build_are_replaced_in_place() {
         "[flow_table]",
         "[timeouts]\nudp_new = 31\n[flow_table]",
     );
-    let mut daemon = relaunch(&lab, &[]);
-    daemon.wait_for("replaced", PATIENCE).unwrap();
-    daemon.wait_for("adopted", PATIENCE).unwrap();
+    let folder = lab.root().join("bpf/bailey");
+    let old = ["xdp", "tc"].map(|hook| OldPins::of_hook(&folder, hook));
+    let is_done = AtomicBool::new(false);
+    let _daemon = thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                assert!(!old.iter().any(OldPins::is_array_lost), "an array is lost");
+            }
+        });
+        let mut daemon = relaunch(&lab, &[]);
+        daemon.wait_for("replaced", PATIENCE).unwrap();
+        daemon.wait_for("adopted", PATIENCE).unwrap();
+        is_done.store(true, Ordering::Relaxed);
+        watch.join().unwrap();
+        daemon
+    });
     let after = attached(&lab);
     assert_ne!(before[0]["xdp_program"], after[0]["xdp_program"]);
     assert_ne!(before[0]["tc_program"], after[0]["tc_program"]);
