@@ -45,7 +45,7 @@ static __always_inline bool fast_path_forward(struct xdp_md *ctx,
 }
 
 /* Writes the handover line; false: the packet needs more checks. */
-static __always_inline bool hand_over(const struct fast_packet *pkt, __u32 kind,
+static __always_inline bool hand_over(const struct fast_packet *pkt,
 				      const struct fast_context *context)
 {
 	__u64 tuple = pkt->key.tuple;
@@ -69,7 +69,7 @@ static __always_inline bool hand_over(const struct fast_packet *pkt, __u32 kind,
 						       pkt->key.addr_lo_be[1];
 	to->port = pkt->sender_is_lower ? high : low;
 	to->protocol = tuple >> TUPLE_PROTOCOL_SHIFT;
-	to->kind = kind;
+	to->kind = pkt->kind;
 	to->bytes = context->bytes;
 	return true;
 }
@@ -98,10 +98,7 @@ fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
 	case FAST_HIT:
 		return fast_path_forward(ctx, in, &hit, bytes, action);
 	case FAST_NEW:
-		if (hand_over(&pkt,
-			      frame.ethertype == ETH_P_IP ? KIND_IPV4 :
-							    KIND_IPV6,
-			      &context))
+		if (hand_over(&pkt, &context))
 			call_policy(ctx, &policies_xdp,
 				    control_slot(context.control));
 		return false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * The current time in nanoseconds of the coarse monotonic clock. A
- * call that reads that clock costs as much as a flow lookup; jiffies are one
- * load. The kernel advances both at the same point, so they differ by a
- * constant, which the loader measures.
+ * The current time in nanoseconds of the coarse monotonic clock. A call that
+ * reads that clock costs as much as a flow lookup; jiffies are one load. The
+ * kernel advances both at the same point, so they differ by a constant, which
+ * the loader measures.
  */
 #ifndef BAILEY_CORE_CLOCK_H
 #define BAILEY_CORE_CLOCK_H

@@ -6,34 +6,27 @@
 #include "core/ip_address.h"
 #include "core/maps.h"
 
-/* Writes the key of a packet and whether its source is the lower end. Both
- * directions of a flow have the same key: the lower address comes first, then
- * the lower port. The order only has to be total; this one needs no byte
+/* Both directions of a flow have the same key: the lower address comes first,
+ * then the lower port. The order only has to be total; this one needs no byte
  * swaps. */
-static __always_inline void key_make(struct flow_key *key, struct parsed *in,
-				     const struct addresses *addr)
+static __always_inline void key_set(struct pkt *pkt)
 {
-	const __u64 *source = addr->source_be,
-		    *destination = addr->destination_be;
-	__u16 sport = in->source_port, dport = in->destination_port;
+	const __u64 *source = pkt->addr.source_be,
+		    *destination = pkt->addr.destination_be;
+	__u16 sport = pkt->in.source_port, dport = pkt->in.destination_port;
 	bool low = source[0] != destination[0] ? source[0] < destination[0] :
 		   source[1] != destination[1] ? source[1] < destination[1] :
 						 sport <= dport;
 
-	in->sender_is_lower = low;
-	key->addr_lo_be[0] = low ? source[0] : destination[0];
-	key->addr_lo_be[1] = low ? source[1] : destination[1];
-	key->addr_hi_be[0] = low ? destination[0] : source[0];
-	key->addr_hi_be[1] = low ? destination[1] : source[1];
-	key->tuple = (__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
-		     (__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
-		     (__u64)in->protocol << TUPLE_PROTOCOL_SHIFT |
-		     (__u64)in->zone << TUPLE_ZONE_SHIFT;
-}
-
-static __always_inline void key_set(struct pkt *pkt)
-{
-	key_make(&pkt->key, &pkt->in, &pkt->addr);
+	pkt->in.sender_is_lower = low;
+	pkt->key.addr_lo_be[0] = low ? source[0] : destination[0];
+	pkt->key.addr_lo_be[1] = low ? source[1] : destination[1];
+	pkt->key.addr_hi_be[0] = low ? destination[0] : source[0];
+	pkt->key.addr_hi_be[1] = low ? destination[1] : source[1];
+	pkt->key.tuple = (__u64)(low ? sport : dport) << TUPLE_PORT_LO_SHIFT |
+			 (__u64)(low ? dport : sport) << TUPLE_PORT_HI_SHIFT |
+			 (__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
+			 (__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
 }
 
 /*

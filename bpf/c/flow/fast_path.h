@@ -197,7 +197,7 @@ static __always_inline bool fast_path_hit(const struct fast_packet *pkt,
 
 /* Looks up the flow of a parsed packet. */
 static __always_inline enum fast_result
-fast_path_lookup(const struct fast_packet *pkt, __u32 kind,
+fast_path_lookup(const struct fast_packet *pkt,
 		 const struct fast_context *context, struct fast_hit *hit)
 {
 	struct flow_hash hash;
@@ -205,7 +205,7 @@ fast_path_lookup(const struct fast_packet *pkt, __u32 kind,
 	if (is_suspicious_source(pkt->source_be, context->interface,
 				 context->hook))
 		return FAST_OTHER;
-	flow_hash_of(&hash, &pkt->key, kind);
+	flow_hash_of(&hash, &pkt->key, pkt->kind);
 	hit->now = clock_tick(context->now);
 	if (pkt->state && !context->skips_flows &&
 	    fast_path_find(pkt, &hash, &hit->ref))
@@ -226,11 +226,11 @@ fast_path(struct fast_frame *frame, const struct fast_context *context,
 		return FAST_OTHER;
 	if (frame->ethertype == ETH_P_IP)
 		return fast_packet_ipv4(pkt, frame) ?
-			       fast_path_lookup(pkt, KIND_IPV4, context, hit) :
+			       fast_path_lookup(pkt, context, hit) :
 			       FAST_OTHER;
 	if (frame->ethertype == ETH_P_IPV6)
 		return fast_packet_ipv6(pkt, frame) ?
-			       fast_path_lookup(pkt, KIND_IPV6, context, hit) :
+			       fast_path_lookup(pkt, context, hit) :
 			       FAST_OTHER;
 	return FAST_OTHER;
 }

@@ -12,36 +12,53 @@
 #include "core/flow_key.h"
 #include "parse/frame.h"
 
+/* len: bytes of the packet from this header on. */
+static __always_inline bool fast_tcp_header(const struct tcphdr *tcp,
+					    void *data_end, __u32 len)
+{
+	__u32 header;
+
+	if (len < sizeof(*tcp) || (void *)(tcp + 1) > data_end)
+		return false;
+	header = tcp->doff * 4;
+	return header >= sizeof(*tcp) && header <= len;
+}
+
+/* Neither of a tunnel nor DHCP. len: as for fast_tcp_header(). */
+static __always_inline bool fast_udp_header(const struct udphdr *udp,
+					    void *data_end, __u32 len,
+					    bool is_gso, __u32 kind)
+{
+	__u32 stated;
+
+	if (len < sizeof(*udp) || (void *)(udp + 1) > data_end)
+		return false;
+	stated = bpf_ntohs(udp->len);
+	return (is_gso || (stated >= sizeof(*udp) && stated <= len)) &&
+	       !tunnel_of_port(bpf_ntohs(udp->dest)) &&
+	       !has_dhcp_ports(bpf_ntohs(udp->source), bpf_ntohs(udp->dest),
+			       kind);
+}
+
 static __always_inline bool fast_layer4(struct parsed *in, void *data,
 					void *data_end, __u32 len)
 {
-	if (in->protocol == IPPROTO_TCP) {
-		struct tcphdr *tcp = data;
-		__u32 header;
+	struct tcphdr *tcp = data;
+	struct udphdr *udp = data;
 
-		if (len < sizeof(*tcp) || (void *)(tcp + 1) > data_end)
-			return false;
-		header = tcp->doff * 4;
-		if (header < sizeof(*tcp) || header > len)
+	if (in->protocol == IPPROTO_TCP) {
+		if (!fast_tcp_header(tcp, data_end, len))
 			return false;
 		read_tcp(in, tcp);
 		return is_valid_tcp_flags(in->tcp_flags);
 	}
 	if (in->protocol == IPPROTO_UDP) {
-		struct udphdr *udp = data;
-		__u32 stated;
-
-		if (len < sizeof(*udp) || (void *)(udp + 1) > data_end)
-			return false;
-		stated = bpf_ntohs(udp->len);
-		if (!in->is_gso && (stated < sizeof(*udp) || stated > len))
+		if (!fast_udp_header(udp, data_end, len, in->is_gso, in->kind))
 			return false;
 		in->source_port = bpf_ntohs(udp->source);
 		in->destination_port = bpf_ntohs(udp->dest);
 		in->may_create_flow = 1;
-		return !tunnel_of_port(in->destination_port) &&
-		       !has_dhcp_ports(in->source_port, in->destination_port,
-				       in->kind);
+		return true;
 	}
 	return false;
 }

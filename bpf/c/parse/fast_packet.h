@@ -19,15 +19,17 @@ struct fast_packet {
 	__u32 ack; /* TCP */
 	/* State of a flow that the packet does not change; 0: it may. */
 	__u32 state;
+	__u32 kind; /* KIND_* */
 	bool sender_is_lower;
 	bool may_create_flow;
 };
 
-/* What the caller knows of a frame, and what its link header says. */
+/* A frame. The caller fills all fields but the EtherType. fast_packet_link()
+ * sets that, enters the VLAN tags, and moves data and len to the IP header. */
 struct fast_frame {
-	void *data; /* of the IP header, once the link header is read */
+	void *data;
 	void *data_end;
-	__u32 len; /* bytes of the frame, of which the end may be elsewhere */
+	__u32 len; /* bytes; those beyond data_end are not readable here */
 	__u32 zone;
 	__u32 vlan_tags;
 	__u32 ethertype;
@@ -54,18 +56,14 @@ static __always_inline bool fast_packet_link(struct fast_frame *frame)
 static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 					       const struct fast_frame *frame,
 					       void *data, __u32 len,
-					       __u32 protocol, __u32 kind,
-					       __u32 *ports)
+					       __u32 protocol, __u32 *ports)
 {
-	if (protocol == IPPROTO_TCP) {
-		const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
-		struct tcphdr *tcp = data;
-		__u32 header;
+	const __u32 flags = TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK;
+	struct tcphdr *tcp = data;
+	struct udphdr *udp = data;
 
-		if (len < sizeof(*tcp) || (void *)(tcp + 1) > frame->data_end)
-			return false;
-		header = tcp->doff * 4;
-		if (header < sizeof(*tcp) || header > len)
+	if (protocol == IPPROTO_TCP) {
+		if (!fast_tcp_header(tcp, frame->data_end, len))
 			return false;
 		*ports = *(const __u32 *)tcp;
 		switch (((const __u8 *)tcp)[13] & flags) {
@@ -82,68 +80,71 @@ static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 		return false;
 	}
 	if (protocol == IPPROTO_UDP) {
-		struct udphdr *udp = data;
-		__u32 stated;
-
-		if (len < sizeof(*udp) || (void *)(udp + 1) > frame->data_end)
-			return false;
-		stated = bpf_ntohs(udp->len);
-		if (!frame->is_gso && (stated < sizeof(*udp) || stated > len))
+		if (!fast_udp_header(udp, frame->data_end, len, frame->is_gso,
+				     pkt->kind))
 			return false;
 		pkt->state = STATE_UDP_REPLIED;
 		pkt->may_create_flow = true;
 		*ports = *(const __u32 *)udp;
-		return !tunnel_of_port(bpf_ntohs(udp->dest)) &&
-		       !has_dhcp_ports(bpf_ntohs(udp->source),
-				       bpf_ntohs(udp->dest), kind);
+		return true;
 	}
 	return false;
 }
 
-/* The tuple of the key. ports: as loaded, first the port of the source. */
-static __always_inline __u64 fast_packet_tuple(__u32 ports, bool low,
-					       __u32 protocol, __u32 zone)
+/* ports: that of the lower end in the lower half. */
+static __always_inline void fast_packet_key(struct flow_key *key,
+					    const __u64 lower[2],
+					    const __u64 higher[2], __u32 ports,
+					    __u32 protocol, __u32 zone)
 {
+	key->addr_lo_be[0] = lower[0];
+	key->addr_lo_be[1] = lower[1];
+	key->addr_hi_be[0] = higher[0];
+	key->addr_hi_be[1] = higher[1];
+	key->tuple = ports | (__u64)protocol << TUPLE_PROTOCOL_SHIFT |
+		     (__u64)zone << TUPLE_ZONE_SHIFT;
+	/* The compiler keeps the branch of the caller whole. BPF has no
+	 * conditional move: each selected word would be a branch. */
+	asm volatile("");
+}
+
+/* Orders the ends. Equal addresses are not for the fast path. */
+static __always_inline void fast_packet_ends(struct fast_packet *pkt,
+					     const __u64 source[2],
+					     const __u64 destination[2],
+					     __u32 ports, __u32 protocol,
+					     __u32 zone)
+{
+	pkt->source_be[0] = source[0];
+	pkt->source_be[1] = source[1];
+	pkt->sender_is_lower = source[0] != destination[0] ?
+				       source[0] < destination[0] :
+				       source[1] < destination[1];
 	ports = bpf_ntohl(ports);
-	if (low)
-		ports = ports << 16 | ports >> 16;
-	return ports | (__u64)protocol << TUPLE_PROTOCOL_SHIFT |
-	       (__u64)zone << TUPLE_ZONE_SHIFT;
+	if (pkt->sender_is_lower)
+		fast_packet_key(&pkt->key, source, destination,
+				ports << 16 | ports >> 16, protocol, zone);
+	else
+		fast_packet_key(&pkt->key, destination, source, ports, protocol,
+				zone);
 }
 
 static __always_inline bool fast_packet_ipv4(struct fast_packet *pkt,
 					     const struct fast_frame *frame)
 {
 	struct iphdr *ip = frame->data;
-	__u64 source, destination;
+	__u64 source[2] = {}, destination[2] = {};
 	__u32 total, ports;
 
+	pkt->kind = KIND_IPV4;
 	if (!fast_ipv4_header(ip, frame->data_end, frame->len, &total) ||
 	    !fast_packet_layer4(pkt, frame, ip + 1, total - sizeof(*ip),
-				ip->protocol, KIND_IPV4, &ports))
+				ip->protocol, &ports))
 		return false;
-	source = v4_mapped_address(ip->saddr);
-	destination = v4_mapped_address(ip->daddr);
-	pkt->source_be[0] = 0;
-	pkt->source_be[1] = source;
-	pkt->key.addr_lo_be[0] = 0;
-	pkt->key.addr_hi_be[0] = 0;
-	/* Equal addresses are not for the fast path. One branch for all
-	 * results: BPF has no conditional move. */
-	pkt->sender_is_lower = source < destination;
-	if (pkt->sender_is_lower) {
-		pkt->key.addr_lo_be[1] = source;
-		pkt->key.addr_hi_be[1] = destination;
-		pkt->key.tuple = fast_packet_tuple(ports, true, ip->protocol,
-						   frame->zone);
-		asm volatile("");
-	} else {
-		pkt->key.addr_lo_be[1] = destination;
-		pkt->key.addr_hi_be[1] = source;
-		pkt->key.tuple = fast_packet_tuple(ports, false, ip->protocol,
-						   frame->zone);
-		asm volatile("");
-	}
+	source[1] = v4_mapped_address(ip->saddr);
+	destination[1] = v4_mapped_address(ip->daddr);
+	fast_packet_ends(pkt, source, destination, ports, ip->protocol,
+			 frame->zone);
 	return true;
 }
 
@@ -153,36 +154,15 @@ static __always_inline bool fast_packet_ipv6(struct fast_packet *pkt,
 	struct ipv6hdr *ip = frame->data;
 	struct addresses addr;
 	__u32 payload, ports;
-	const __u64 *source = addr.source_be,
-		    *destination = addr.destination_be;
 
+	pkt->kind = KIND_IPV6;
 	if (!fast_ipv6_header(ip, frame->data_end, frame->len, &payload,
 			      &addr) ||
 	    !fast_packet_layer4(pkt, frame, ip + 1, payload, ip->nexthdr,
-				KIND_IPV6, &ports))
+				&ports))
 		return false;
-	pkt->source_be[0] = source[0];
-	pkt->source_be[1] = source[1];
-	pkt->sender_is_lower = source[0] != destination[0] ?
-				       source[0] < destination[0] :
-				       source[1] < destination[1];
-	if (pkt->sender_is_lower) {
-		pkt->key.addr_lo_be[0] = source[0];
-		pkt->key.addr_lo_be[1] = source[1];
-		pkt->key.addr_hi_be[0] = destination[0];
-		pkt->key.addr_hi_be[1] = destination[1];
-		pkt->key.tuple = fast_packet_tuple(ports, true, ip->nexthdr,
-						   frame->zone);
-		asm volatile("");
-	} else {
-		pkt->key.addr_lo_be[0] = destination[0];
-		pkt->key.addr_lo_be[1] = destination[1];
-		pkt->key.addr_hi_be[0] = source[0];
-		pkt->key.addr_hi_be[1] = source[1];
-		pkt->key.tuple = fast_packet_tuple(ports, false, ip->nexthdr,
-						   frame->zone);
-		asm volatile("");
-	}
+	fast_packet_ends(pkt, addr.source_be, addr.destination_be, ports,
+			 ip->nexthdr, frame->zone);
 	return true;
 }
 

@@ -5,7 +5,6 @@
 
 #include "core/handover.h"
 #include "core/ingress.h"
-#include "core/policy_call.h"
 #include "parse/fast.h"
 
 /* Fills struct pkt as the slow path of entry_xdp does. The fast parser has
