@@ -346,17 +346,15 @@ static __always_inline void policy_step(struct pkt *pkt)
 static __always_inline void deny_handover(const struct handover *from,
 					  const struct cells *cells)
 {
-	__u32 bytes = from->bytes, now = clock_tick(from->now);
-	__u32 cpu = bpf_get_smp_processor_id();
+	struct rule_amounts by = { .cpu = bpf_get_smp_processor_id(),
+				   .hits = 1,
+				   .packets = 1,
+				   .bytes = from->bytes,
+				   .now = clock_tick(from->now) };
 
-	count_reason_at(cpu, from->interface & (INTERFACE_SLOTS - 1), HOOK_XDP,
-			REASON_DROP_POLICY, 1, bytes);
-	if (cells->egress & CELL_DENY)
-		count_rule_at(cpu, cells->egress & CELL_RULE_MASK, 1, 1, bytes,
-			      now);
-	if (cells->ingress & CELL_DENY)
-		count_rule_at(cpu, cells->ingress & CELL_RULE_MASK, 1, 1, bytes,
-			      now);
+	count_reason_at(by.cpu, from->interface & (INTERFACE_SLOTS - 1),
+			HOOK_XDP, REASON_DROP_POLICY, 1, from->bytes);
+	count_cells(cells->egress, cells->ingress, true, &by);
 }
 
 /* Do the cells of the line belong to the packet? */

@@ -8,10 +8,21 @@
 #include "forward/router.h"
 #include "parse/fragment.h"
 
-static __always_inline void count_rule_at(__u32 cpu, __u32 rule, __u32 hits,
-					  __u32 packets, __u32 bytes, __u32 now)
+/* The amounts by which one packet raises the counters of its rules, in the
+ * region of its CPU. */
+struct rule_amounts {
+	__u32 cpu;
+	__u32 hits;
+	__u32 packets;
+	__u32 bytes;
+	__u32 now; /* ticks */
+};
+
+static __always_inline void count_cell(__u32 cell,
+				       const struct rule_amounts *by)
 {
-	__u32 index = cpu * RULE_STRIDE + rule;
+	__u32 rule = cell & CELL_RULE_MASK;
+	__u32 index = by->cpu * RULE_STRIDE + rule;
 	struct rule_counter *counter;
 
 	if (rule == RULE_NONE || rule >= RULE_STRIDE)
@@ -19,33 +30,38 @@ static __always_inline void count_rule_at(__u32 cpu, __u32 rule, __u32 hits,
 	counter = bpf_map_lookup_elem(&rule_counters, &index);
 	if (!counter)
 		return;
-	counter->hits += hits;
-	counter->packets += packets;
-	counter->bytes += bytes;
-	counter->seen = now;
+	counter->hits += by->hits;
+	counter->packets += by->packets;
+	counter->bytes += by->bytes;
+	counter->seen = by->now;
 }
 
-static __always_inline void count_rule(struct pkt *pkt, __u32 rule)
+/* A denied packet counts only for the side that denies. */
+static __always_inline void count_cells(__u32 egress, __u32 ingress,
+					bool denied,
+					const struct rule_amounts *by)
 {
-	count_rule_at(bpf_get_smp_processor_id(), rule, pkt->out.is_new_flow,
-		      pkt->env.packets, pkt->in.bytes, pkt->env.now);
+	if (!denied || egress & CELL_DENY)
+		count_cell(egress, by);
+	/* Fixed rules have one id for both sides; count such a rule once. */
+	if (denied ? ingress & CELL_DENY : ingress != egress)
+		count_cell(ingress, by);
 }
 
-/* A denied packet counts only for the side that denies. A packet dropped for
- * another reason than policy counts for no rule. */
-static __always_inline void count_rules(struct pkt *pkt)
+/* A packet dropped for another reason than policy counts for no rule. */
+static __always_inline void count_rules(struct pkt *pkt, __u32 cpu)
 {
 	bool denied = pkt->out.verdict != VERDICT_PASS;
+	struct rule_amounts by = { .cpu = cpu,
+				   .hits = pkt->out.is_new_flow,
+				   .packets = pkt->env.packets,
+				   .bytes = pkt->in.bytes,
+				   .now = pkt->env.now };
 
 	if (denied && pkt->out.reason != REASON_DROP_POLICY &&
 	    pkt->out.reason != REASON_DROP_FLOW_DENIED)
 		return;
-	if (!denied || pkt->out.egress_cell & CELL_DENY)
-		count_rule(pkt, pkt->out.egress_cell & CELL_RULE_MASK);
-	/* Fixed rules have one id for both sides; count such a rule once. */
-	if (denied ? pkt->out.ingress_cell & CELL_DENY :
-		     pkt->out.ingress_cell != pkt->out.egress_cell)
-		count_rule(pkt, pkt->out.ingress_cell & CELL_RULE_MASK);
+	count_cells(pkt->out.egress_cell, pkt->out.ingress_cell, denied, &by);
 }
 
 static __always_inline void count_reason_at(__u32 cpu, __u32 slot, __u32 hook,
@@ -64,10 +80,11 @@ static __always_inline void count_reason_at(__u32 cpu, __u32 slot, __u32 hook,
 
 static __always_inline void count_packet(struct pkt *pkt)
 {
-	count_reason_at(bpf_get_smp_processor_id(), pkt->env.interface_slot,
-			pkt->env.hook, pkt->out.reason, pkt->env.packets,
-			pkt->in.bytes);
-	count_rules(pkt);
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	count_reason_at(cpu, pkt->env.interface_slot, pkt->env.hook,
+			pkt->out.reason, pkt->env.packets, pkt->in.bytes);
+	count_rules(pkt, cpu);
 	if (pkt->full.fragment == FRAGMENT_FIRST &&
 	    pkt->out.verdict == VERDICT_PASS)
 		fragment_remember(pkt);

@@ -7,6 +7,7 @@
 
 #define BYTES_01 0x0101010101010101ULL
 #define BYTES_7F 0x7f7f7f7f7f7f7f7fULL
+#define BYTES_80 0x8080808080808080ULL
 
 /* All ones if a < b, for a and b below 2^63. The barrier keeps the compiler
  * from turning the mask into a branch. With one branch per slot of a bucket the

@@ -49,6 +49,14 @@ static __always_inline bool fast_path_match(const struct fast_packet *pkt,
 	return key_equal(&entry->key, &pkt->key);
 }
 
+/* Result of slots_matching(); all slots if the bucket has no tag word. */
+static __always_inline __u64 slots_with_tag(__u32 bucket, __u32 tag)
+{
+	__u64 *word = flow_tag_word(bucket);
+
+	return word ? slots_matching(READ_ONCE(*word), tag) : BYTES_80;
+}
+
 /* Tries the home slot first without looking at the tags: most flows are there,
  * and its cache line loads while the tag words are read. Then the lowest slot
  * with a matching tag in either bucket. */
@@ -57,17 +65,15 @@ static __always_inline bool fast_path_find(const struct fast_packet *pkt,
 					   struct flow_ref *ref)
 {
 	__u32 bucket = hash->bucket[0];
-	__u64 *word, slots;
+	__u64 slots;
 
 	if (fast_path_match(pkt, bucket, hash->home_slot, ref))
 		return true;
-	word = flow_tag_word(bucket);
-	slots = word ? slots_matching(READ_ONCE(*word), hash->tag) : 0;
+	slots = slots_with_tag(bucket, hash->tag);
 	if (slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref))
 		return true;
 	bucket = hash->bucket[1];
-	word = flow_tag_word(bucket);
-	slots = word ? slots_matching(READ_ONCE(*word), hash->tag) : 0;
+	slots = slots_with_tag(bucket, hash->tag);
 	return slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref);
 }
 
@@ -154,13 +160,6 @@ enum fast_result {
 	FAST_NEW,   /* may create a flow, and no flow exists for it */
 };
 
-static __always_inline bool has_tag(__u32 bucket, __u32 tag)
-{
-	__u64 *word = flow_tag_word(bucket);
-
-	return !word || slots_matching(READ_ONCE(*word), tag);
-}
-
 /* Decides whether the packet changes no more of its flow than last-seen, and
  * records that. */
 static __always_inline bool fast_path_hit(const struct fast_packet *pkt,
@@ -211,8 +210,8 @@ fast_path_lookup(const struct fast_packet *pkt,
 	    fast_path_find(pkt, &hash, &hit->ref))
 		return fast_path_hit(pkt, context, hit) ? FAST_HIT : FAST_OTHER;
 	if (context->hook != HOOK_XDP || !pkt->may_create_flow ||
-	    has_tag(hash.bucket[0], hash.tag) ||
-	    has_tag(hash.bucket[1], hash.tag))
+	    slots_with_tag(hash.bucket[0], hash.tag) ||
+	    slots_with_tag(hash.bucket[1], hash.tag))
 		return FAST_OTHER;
 	return FAST_NEW;
 }
@@ -239,9 +238,10 @@ static __always_inline void fast_path_count(const struct fast_hit *hit,
 					    __u64 interface, __u32 hook,
 					    __u32 packets, __u32 bytes)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	__u32 egress = hit->rules >> RULES_EGRESS_SHIFT & RULES_MASK;
-	__u32 ingress = hit->rules >> RULES_INGRESS_SHIFT & RULES_MASK;
+	struct rule_amounts by = { .cpu = bpf_get_smp_processor_id(),
+				   .packets = packets,
+				   .bytes = bytes,
+				   .now = hit->now };
 	struct flow_count *count;
 
 	if (FLOW_COUNTERS) {
@@ -250,11 +250,10 @@ static __always_inline void fast_path_count(const struct fast_hit *hit,
 		count->packets += packets;
 		count->bytes += bytes;
 	}
-	count_reason_at(cpu, interface & (INTERFACE_SLOTS - 1), hook,
+	count_reason_at(by.cpu, interface & (INTERFACE_SLOTS - 1), hook,
 			REASON_PASS_FLOW, packets, bytes);
-	count_rule_at(cpu, egress, 0, packets, bytes, hit->now);
-	if (ingress != egress)
-		count_rule_at(cpu, ingress, 0, packets, bytes, hit->now);
+	count_cells(hit->rules >> RULES_EGRESS_SHIFT & RULES_MASK,
+		    hit->rules >> RULES_INGRESS_SHIFT & RULES_MASK, false, &by);
 }
 
 #endif

@@ -20,6 +20,11 @@ struct {
 
 volatile const __u32 FAILSAFE_COUNT = 0;
 
+static __always_inline bool has_port(const struct failsafe *table, __u16 port)
+{
+	return table->ports[port / 64] >> (port & 63) & 1;
+}
+
 /* Does any entry have one of these ports? */
 static __always_inline bool is_failsafe_port(__u16 a, __u16 b)
 {
@@ -27,8 +32,7 @@ static __always_inline bool is_failsafe_port(__u16 a, __u16 b)
 	__u32 zero = 0;
 
 	table = bpf_map_lookup_elem(&failsafe, &zero);
-	return !table || table->ports[a / 64] >> (a & 63) & 1 ||
-	       table->ports[b / 64] >> (b & 63) & 1;
+	return !table || has_port(table, a) || has_port(table, b);
 }
 
 /* Does an entry match the peer (lower or higher address) and the port? A global
@@ -42,7 +46,7 @@ __noinline int failsafe_match(struct pkt *pkt, int peer_low, __u32 port)
 	if (!pkt || port > 65535)
 		return 0;
 	table = bpf_map_lookup_elem(&failsafe, &zero);
-	if (!table || !(table->ports[port / 64] >> (port & 63) & 1))
+	if (!table || !has_port(table, port))
 		return 0;
 	a = peer_low ? pkt->key.addr_lo_be[0] : pkt->key.addr_hi_be[0];
 	b = peer_low ? pkt->key.addr_lo_be[1] : pkt->key.addr_hi_be[1];

@@ -33,9 +33,9 @@ static __always_inline enum evaluated
 evaluate_handover(const struct handover *from, __u32 generation,
 		  struct cells *cells)
 {
-	struct plausible plausible = { .own_node = BRIDGE && INTERNAL_COUNT &&
-						   !(from->interface &
-						     INTERFACE_EXTERNAL) };
+	struct plausible plausible = { .own_node = is_internal_side_of_bridge(
+					       from->interface &
+					       INTERFACE_EXTERNAL) };
 	struct class_record *source, *destination;
 	int source_class, destination_class;
 

@@ -16,10 +16,15 @@ static __always_inline bool may_be_own_address(const struct pkt *pkt)
 					  pkt->env.hook == HOOK_PROBE;
 }
 
+static __always_inline bool is_internal_side_of_bridge(bool from_external)
+{
+	return BRIDGE && INTERNAL_COUNT && !from_external;
+}
+
 static __always_inline bool may_be_own_node(const struct pkt *pkt)
 {
 	return may_be_own_address(pkt) ||
-	       (BRIDGE && INTERNAL_COUNT && !pkt->env.from_external);
+	       is_internal_side_of_bridge(pkt->env.from_external);
 }
 
 /* The deciding cells of a packet. */
@@ -28,7 +33,7 @@ struct cells {
 	__u32 ingress;
 };
 
-/* Where a packet may come from, besides its sender's address. */
+/* may_be_own_address() and may_be_own_node() of a packet. */
 struct plausible {
 	bool own_address;
 	bool own_node;
