@@ -33,7 +33,7 @@ pub(crate) fn run(name: &str, rules: usize) -> Result<Vec<Measurement>> {
     let first = compile_after(rules, &RuleIds::default())?;
     let second = compile_after(rules + 1, &first.rules)?;
     let pins = PinDir::private().context("cannot create pins; run as root")?;
-    let watched = clone_handle(&pins)?;
+    let watched = pins.clone_handle()?;
     let mut datapath = Datapath::open(pins, Settings::default(), RuleIds::default())?;
     datapath.install(&first)?;
     // Times from compiled tables to the commit, from there to the end, and in total.
@@ -69,12 +69,4 @@ fn await_commit(pins: &PinDir, before: u32, returned: &AtomicBool) -> Result<Ins
         sleep(POLL_INTERVAL);
     }
     Ok(Instant::now())
-}
-
-/// Another handle to the same pins.
-fn clone_handle(pins: &PinDir) -> Result<PinDir> {
-    Ok(match pins {
-        PinDir::Path(path) => PinDir::Path(path.clone()),
-        PinDir::Private(directory) => PinDir::Private(directory.try_clone()?),
-    })
 }

@@ -72,13 +72,8 @@ impl ProgramUnderTest for Floor {
         let mut outcome_counts = BTreeMap::new();
         // One `struct count` per CPU and outcome; its first word is the number of packets.
         let (counts, _) = bytes.as_chunks::<16>();
-        let outcomes = [
-            PacketOutcome::Flow,
-            PacketOutcome::New,
-            PacketOutcome::Denied,
-            PacketOutcome::Other,
-        ];
-        for (count, outcome) in counts.iter().zip(outcomes.into_iter().cycle()) {
+        let outcomes = PacketOutcome::COUNTED.into_iter().cycle();
+        for (count, outcome) in counts.iter().zip(outcomes) {
             let packets = count.first_chunk().copied().map_or(0, u64::from_ne_bytes);
             *outcome_counts.entry(outcome).or_default() += packets;
         }

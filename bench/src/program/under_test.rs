@@ -36,6 +36,11 @@ pub(crate) enum PacketOutcome {
     Other,
 }
 
+impl PacketOutcome {
+    /// The outcomes in the order in which the programs in bench/bpf count them.
+    pub(crate) const COUNTED: [Self; 4] = [Self::Flow, Self::New, Self::Denied, Self::Other];
+}
+
 /// A BPF program under test.
 pub(crate) trait ProgramUnderTest {
     /// Name of the system in reports.
@@ -218,12 +223,7 @@ impl ProgramUnderTest for LruLpmBaseline {
     }
 
     fn outcome_counts(&self) -> Result<Option<BTreeMap<PacketOutcome, u64>>> {
-        let verdicts = [
-            PacketOutcome::Flow,
-            PacketOutcome::New,
-            PacketOutcome::Denied,
-            PacketOutcome::Other,
-        ];
+        let verdicts = PacketOutcome::COUNTED;
         let sums = self.object.percpu_sums("verdicts", verdicts.len() as u32)?;
         Ok(Some(verdicts.into_iter().zip(sums).collect()))
     }

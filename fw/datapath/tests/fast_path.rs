@@ -8,20 +8,13 @@ use std::collections::BTreeSet;
 use bailey_bpf::reason::{REASONS, Reason};
 use bailey_config::{Frames, Settings};
 use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::program::frame::malformed::tagged;
 use bailey_reference as reference;
 use bailey_reference::{Fragment, Parsed};
 use harness::*;
 
-const ETHERNET: usize = 12;
-
-fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().expect(variable))
-}
-
-/// Puts VLAN tags behind the MAC addresses.
-fn tagged(frame: &[u8], tags: &[[u8; 4]]) -> Vec<u8> {
-    [&frame[..ETHERNET], &tags.concat(), &frame[ETHERNET..]].concat()
-}
+/// Bytes of an Ethernet header without VLAN tags.
+const ETHERNET: usize = 14;
 
 /// A packet of an established flow, on the hook on which it arrives.
 struct Template {
@@ -31,11 +24,8 @@ struct Template {
     flags_at: Option<usize>,
 }
 
-const TAGS: [&[[u8; 4]]; 3] = [
-    &[],
-    &[[0x81, 0, 0, 7]],
-    &[[0x88, 0xa8, 0, 7], [0x81, 0, 0x20, 9]],
-];
+/// EtherType and tag control information of the VLAN tags of a frame.
+const TAGS: [&[(u16, u16)]; 3] = [&[], &[(0x8100, 7)], &[(0x88a8, 7), (0x8100, 0x2009)]];
 
 /// Establishes TCP and UDP flows of both families, without tags, with one and with two.
 fn establish(h: &Harness) -> Vec<Template> {
@@ -52,7 +42,7 @@ fn establish(h: &Harness) -> Vec<Template> {
             let frame = tagged(&frame, tags);
             assert!(h.run(hook, &frame));
             if flags == ACK {
-                let flags_at = Some(ETHERNET + 2 + tags.len() * 4 + header + 13);
+                let flags_at = Some(ETHERNET + tags.len() * 4 + header + 13);
                 templates.push(Template {
                     hook,
                     frame,
@@ -122,12 +112,7 @@ fn counted_reason(h: &Harness, template: &Template, frame: &[u8]) -> Option<(u32
     });
     let changed: Vec<u32> = changed.map(|((_, reason), _)| *reason).collect();
     assert_eq!(changed.len(), 1, "one reason per frame: {changed:?}");
-    let passes = if template.hook == Hook::Xdp {
-        XDP_PASS
-    } else {
-        u32::MAX
-    };
-    Some((changed[0], code == passes))
+    Some((changed[0], passed(template.hook, code)))
 }
 
 /// Packets that passed as `flow` among all frames.
@@ -156,8 +141,7 @@ fn compare(frames: Frames, expected: &reference::Frames, seed: u64, count: u64) 
             continue;
         };
         let name = Reason::of(reason).unwrap().name;
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        let told = || format!("{name} on {:?}\n{parsed:?}\n{hex}", template.hook);
+        let told = || format!("{name} on {:?}\n{parsed:?}\n{}", template.hook, hex(&frame));
         match &parsed {
             Parsed::Pass(expected) | Parsed::Drop(expected) => {
                 assert_eq!(name, *expected, "{}", told());

@@ -16,10 +16,6 @@ use bailey_reference as reference;
 use bailey_reference::{Fragment, Generator, Packet, Parsed};
 use harness::*;
 
-fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().expect(variable))
-}
-
 fn reason_number(name: &str) -> u32 {
     let found = REASONS.iter().find(|reason| reason.name == name);
     found.unwrap_or_else(|| panic!("no reason {name}")).number
@@ -167,10 +163,6 @@ fn compare(h: &Harness, snapshot: &bailey_policy::Snapshot, frame: &[u8], parsed
     );
 }
 
-fn hex(frame: &[u8]) -> String {
-    frame.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The reason of a frame, if it does not depend on earlier frames.
 fn alone(parsed: &Parsed) -> Option<u32> {
     match parsed {
@@ -237,10 +229,10 @@ fn send(h: &Harness, frames: &reference::Frames, seed: u64, count: u64) {
     let mut expected: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     let mut frames_in: BTreeMap<u32, u64> = BTreeMap::new();
     for (frame, parsed) in corpus(frames, seed, count) {
-        let xdp = h.test_run.run(Hook::Xdp, &frame, 1).unwrap() == XDP_PASS;
+        let xdp = passes(&h.test_run, Hook::Xdp, &frame);
         // The kernel builds no skb from the shortest IP frames.
         let tc = h.test_run.run(Hook::Tc, &frame, 1).ok();
-        let tc = tc.map(|code| code == u32::MAX);
+        let tc = tc.map(|code| passed(Hook::Tc, code));
         for (hook, passed) in [(HOOK_XDP, Some(xdp)), (HOOK_TC, tc)] {
             let Some(passed) = passed else {
                 continue;

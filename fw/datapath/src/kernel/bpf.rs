@@ -11,6 +11,8 @@ use std::path::Path;
 const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_MAP_FREEZE: libc::c_long = 22;
+/// Flag of an array that user space can map into memory, linux/bpf.h.
+pub(crate) const BPF_F_MMAPABLE: u32 = 1 << 10;
 
 /// Start of `union bpf_attr` for commands that take a path.
 #[repr(C)]
@@ -61,7 +63,6 @@ struct CreateAttr {
 /// EPERM without CAP_BPF, EINVAL for a name with characters other than letters, digits, `_` and `.`.
 pub(crate) fn create_value(name: &str, value_size: u32) -> io::Result<OwnedFd> {
     const ARRAY: u32 = 2;
-    const BPF_F_MMAPABLE: u32 = 1 << 10;
     let mut attribute = CreateAttr {
         map_type: ARRAY,
         key_size: 4,

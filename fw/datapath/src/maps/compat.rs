@@ -6,6 +6,7 @@ use bailey_bpf::abi;
 use bailey_config::Settings;
 
 use crate::error::DatapathError;
+use crate::kernel::bpf::BPF_F_MMAPABLE;
 use crate::maps::flow_keys::pinned_abi_version;
 use crate::maps::pins::PinDir;
 use crate::maps::table::{MapShape, map_shapes};
@@ -87,6 +88,3 @@ fn check_shape(pins: &PinDir, shape: &MapShape) -> Result<(), DatapathError> {
     }
     Ok(())
 }
-
-/// linux/bpf.h
-const BPF_F_MMAPABLE: u32 = 1 << 10;

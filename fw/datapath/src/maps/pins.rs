@@ -70,7 +70,10 @@ impl PinDir {
     }
 
     /// Another handle to the same directory.
-    pub(crate) fn clone_handle(&self) -> Result<Self, DatapathError> {
+    ///
+    /// # Errors
+    /// If no further descriptor is available.
+    pub fn clone_handle(&self) -> Result<Self, DatapathError> {
         match self {
             Self::Path(path) => Ok(Self::Path(path.clone())),
             Self::Private(fd) => {

@@ -184,21 +184,19 @@ fn load_object(
 }
 
 fn load_programs(ebpf: &mut Ebpf, programs: Programs) -> Result<(), DatapathError> {
-    let probe: &[&'static str] = &["entry_probe", "retired_probe"];
-    let attached_xdp: &[&'static str] = &["entry_xdp", "retired_xdp"];
-    let attached_tc: &[&'static str] = &["entry_tc", "retired_tc"];
-    for name in probe {
+    let xdp_names: &[&'static str] = match programs {
+        Programs::Probe => &["entry_probe", "retired_probe"],
+        Programs::All => &["entry_probe", "retired_probe", "entry_xdp", "retired_xdp"],
+    };
+    let tc_names: &[&'static str] = match programs {
+        Programs::Probe => &[],
+        Programs::All => &["entry_tc", "retired_tc"],
+    };
+    for name in xdp_names {
         let loaded = xdp(ebpf, name)?.load();
         loaded.map_err(DatapathError::program(name))?;
     }
-    if programs == Programs::Probe {
-        return Ok(());
-    }
-    for name in attached_xdp {
-        let loaded = xdp(ebpf, name)?.load();
-        loaded.map_err(DatapathError::program(name))?;
-    }
-    for name in attached_tc {
+    for name in tc_names {
         let loaded = classifier(ebpf, name)?.load();
         loaded.map_err(DatapathError::program(name))?;
     }

@@ -95,9 +95,22 @@ pub fn without_flood_defence() -> Settings {
     }
 }
 
+/// A number from the environment.
+pub fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().expect(variable))
+}
+
+pub fn hex(frame: &[u8]) -> String {
+    frame.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whether a frame passes.
 pub fn passes(test_run: &TestRun, hook: Hook, frame: &[u8]) -> bool {
-    let code = test_run.run(hook, frame, 1).unwrap();
+    passed(hook, test_run.run(hook, frame, 1).unwrap())
+}
+
+/// Whether the return code of a program passes the packet.
+pub fn passed(hook: Hook, code: u32) -> bool {
     match hook {
         Hook::Xdp => {
             let known = [XDP_PASS, XDP_DROP, XDP_TX];
