@@ -16,7 +16,7 @@
 
 /* Every change of a layout, or of the meaning of a number below, increments the
  * version. */
-#define ABI_VERSION 7
+#define ABI_VERSION 8
 
 /* ---- control word --------------------------------------------------------
  * One 64-bit store of the control word is the commit of a policy. A program
@@ -80,27 +80,33 @@ struct control {
 #define FLOW_SLOTS 8
 /* Maximum number of half-open flows per bucket. */
 #define FLOW_HALF_OPEN_SLOTS 6
-#define FLOW_BUSY_TICKS 8 /* a BUSY entry this old is abandoned */
+/* An entry that user space has held this long is abandoned. */
+#define FLOW_BUSY_TICKS 8
 
 /*
- * meta: state:4 locked:1 serial:3 flags:8 epoch:24 seen:24
+ * meta: state:4 locked:1 ipv6:1 serial:3 flags:7 epoch:16 seen:24 zero:8
  * locked: one CPU revalidates the flow and is writing its new rules and
  * metadata word. Other CPUs use the rest of the word (with a stale epoch they
- * evaluate) and write nothing.
+ * evaluate) and write nothing. BUSY and locked: user space holds the entry, and
+ * seen tells since when.
  * serial: counts the flows that used the entry. A CPU that found one flow there
  * must not exchange the metadata word of the next flow, even if both words are
  * otherwise equal.
+ * epoch: the low bits of the control word's epoch; 0 is never current.
+ * seen: the upper half of the word. A packet that changes nothing else stores
+ * these four bytes without an exchange.
  */
 #define META_STATE_SHIFT 0
-#define META_SERIAL_SHIFT 5
-#define META_FLAGS_SHIFT 8
+#define META_SERIAL_SHIFT 6
+#define META_FLAGS_SHIFT 9
 #define META_EPOCH_SHIFT 16
-#define META_SEEN_SHIFT 40
+#define META_SEEN_SHIFT 32
 #define META_STATE_MASK 0xfULL
 #define META_LOCKED 0x10ULL
+#define META_IPV6 0x20ULL
 #define META_SERIAL_MASK 0x7ULL
-#define META_FLAGS_MASK 0xffULL
-#define META_EPOCH_MASK 0xffffffULL
+#define META_FLAGS_MASK 0x7fULL
+#define META_EPOCH_MASK 0xffffULL
 #define META_SEEN_MASK 0xffffffULL
 
 /* Flags of the metadata word. */
@@ -109,11 +115,20 @@ struct control {
 #define FLOW_REPLIED 0x02
 #define FLOW_FIN_LOW 0x04  /* FIN sent by the lower address */
 #define FLOW_FIN_HIGH 0x08 /* FIN sent by the higher address */
-#define FLOW_AUDIT 0x10    /* reserved: audit */
-#define FLOW_INSPECT 0x20  /* reserved: steered to AF_XDP */
-#define FLOW_FROM_NIC 0x40 /* created by a packet that arrived on a NIC */
+#define FLOW_INSPECT 0x10  /* reserved: steered to AF_XDP */
+#define FLOW_FROM_NIC 0x20 /* created by a packet that arrived on a NIC */
 /* Picked up midstream: the original direction is a guess. */
-#define FLOW_MIDSTREAM 0x80
+#define FLOW_MIDSTREAM 0x40
+
+/*
+ * A stamp is current if it leads the epoch by less than half of its range, so no
+ * stamp may lag by as much. The sweeper replaces stamps that lag by
+ * EPOCH_LAG_MAX with 0. No process raises the epoch by more than EPOCH_LEAD_MAX
+ * above the one at which the last complete pass over the table began: entries
+ * that the pass visited first were compared with that one.
+ */
+#define EPOCH_LAG_MAX (1 << 13)
+#define EPOCH_LEAD_MAX (1 << 14)
 
 /*
  * tuple: port_lo:16 port_hi:16 protocol:8 zone:24, ports in host byte order.
@@ -130,9 +145,11 @@ struct control {
 #define KIND_IPV6 6
 #define V4_MAPPED_WORD 0xffff0000U /* third word of ::ffff:0:0/96, as loaded */
 
-/* rules: egress:24 ingress:24 deny_egress:1 deny_ingress:1 opened:10 spare:4
+/* rules: egress:24 ingress:24 deny_egress:1 deny_ingress:1 opened:10 audit:1
+ * spare:3. Written under BUSY or LOCKED only.
  * opened: fraction of the tick in which the flow was created, in 1/1024. It
- * orders flows that were created in one tick. */
+ * orders flows that were created in one tick.
+ * audit: reserved. */
 #define RULES_EGRESS_SHIFT 0
 #define RULES_INGRESS_SHIFT 24
 #define RULES_MASK 0xffffffULL
@@ -140,39 +157,57 @@ struct control {
 #define RULES_DENY_INGRESS (1ULL << 49)
 #define RULES_OPENED_SHIFT 50
 #define RULES_OPENED_MASK 0x3ffULL
+#define RULES_AUDIT (1ULL << 60)
 
-/* IPv4 addresses are stored as ::ffff:a.b.c.d in network byte order. */
+/* A flow key outside the table. IPv4 addresses are stored as ::ffff:a.b.c.d in
+ * network byte order. */
 struct flow_key {
 	__u64 tuple;
 	__u64 addr_lo_be[2];
 	__u64 addr_hi_be[2];
 };
 
+/*
+ * One cache line. The metadata word tells the family. Pairs are by sender: the
+ * lower address, then the higher.
+ */
 struct flow_entry {
 	__u64 meta;
-	struct flow_key key;
+	__u64 tuple;
 	__u64 rules;
-	/* By sender (lower address, higher address). TCP: approximately the
-	 * last ACK number, 0: none seen. SCTP: its verification tag, which
-	 * packets to it carry. */
+	/* TCP: approximately the last ACK number, 0: none seen. SCTP: the
+	 * sender's verification tag, which packets to it carry. */
 	__u32 ack[2];
+	__u64 body[4]; /* struct flow_ipv4 or struct flow_ipv6 */
 };
 
+struct flow_ipv4 {
+	__u32 addr_lo_be;
+	__u32 addr_hi_be;
+	__u32 packets[2]; /* the low bits */
+	__u64 bytes[2];   /* bytes:56 packets:8, the bits beyond packets */
+};
+#define COUNT_BYTES_MASK 0xffffffffffffffULL
+#define COUNT_CARRY_SHIFT 56
+
+struct flow_ipv6 {
+	__u64 addr_lo_be[2];
+	__u64 addr_hi_be[2];
+};
+
+/* Counters of one sender of an IPv6 flow: flow_counts6[slot * 2 + sender]. */
 struct flow_count {
 	__u64 packets;
 	__u64 bytes; /* layer 2, without FCS */
 };
 
-/*
- * The counters of a bucket lie near its entries, mostly in the same page, so
- * that one page-table walk finds both. They are separate by sender (lower
- * address, higher address), so that the CPUs of both directions share no cache
- * line.
- */
 struct flow_bucket {
 	struct flow_entry entry[FLOW_SLOTS];
-	struct flow_count count[2][FLOW_SLOTS];
 };
+
+/* A value of a map that programs address directly has at most this many bytes
+ * (BPF_MAX_VAR_OFF of the verifier). A larger table is an array of buckets. */
+#define DIRECT_VALUE_MAX (512 << 20)
 
 /* Live, replied flows per source (/32, /64), on either side of the NIC: two
  * cells by two hashes. The smaller cell is an upper bound of the count. */
@@ -217,8 +252,9 @@ struct flow_keys {
 	__u64 mul[2]; /* odd */
 	/* For hashes that clients see; no other hash uses them. */
 	__u64 proof[2];
-	/* The sum of the NH pairs that are equal for all IPv4 flows. */
-	__u64 nh_v4;
+	/* Epoch at which the last complete pass over the table began; user space
+	 * only. */
+	__u64 pass_epoch;
 	__u64 pad[5];
 	__u64 abi; /* ABI_VERSION; must be the last word */
 };
@@ -591,7 +627,9 @@ struct limit_state {
 /* ---- counters -------------------------------------------------------------
  * Arrays with one region per CPU, which user space maps.
  * reason_counters: [(cpu * INTERFACE_SLOTS + slot) * HOOKS + hook]
- * rule_counters:   [cpu * RULE_STRIDE + rule]
+ * rule_counters:   [cpu * RULE_STRIDE + rule], and one region more, to which
+ *                  only user space adds
+ * rule_totals:     [rule]
  */
 #define HOOK_XDP 0
 #define HOOK_TC 1
@@ -605,13 +643,36 @@ struct reason_counter {
 	__u64 bytes;
 };
 
-/* An allowed packet counts for two rules, so the sum over rules exceeds the
- * number of packets. A denied packet counts for the denying rule only. */
+/*
+ * An allowed packet counts for two rules, so the sum over rules exceeds the
+ * number of packets. A denied packet counts for the denying rule only.
+ *
+ * A packet of a flow counts in the flow. The numbers of a rule are
+ *   packets + those of its live flows - moved_packets
+ * and so for bytes, modulo 2^64. A flow that ends adds its numbers to packets
+ * and bytes. So does a flow that other rules decide from now on; it then adds the
+ * same numbers to moved_packets and moved_bytes of the new rules, and keeps its
+ * counters. Packets without a flow count in packets and bytes at once.
+ */
 struct rule_counter {
 	__u64 hits; /* flows created or denied */
 	__u64 packets;
 	__u64 bytes;
-	__u64 seen; /* tick of the last packet */
+	__u64 seen; /* tick of the last packet that counted here */
+	__u64 moved_packets;
+	__u64 moved_bytes;
+	/* Region of user space only: counted by the programs of an earlier
+	 * layout. They add to packets and bytes. */
+	__u64 carried_packets;
+	__u64 carried_bytes;
+};
+
+/* The greatest numbers of a rule that a reader has seen. No reader sees smaller
+ * ones. The element of RULE_NONE holds the end of the rule ids in use, and how
+ * often counters were reset. User space only. */
+struct rule_total {
+	__u64 packets;
+	__u64 bytes;
 };
 
 /* Why a packet passed or was dropped. Numbers are never reused. */

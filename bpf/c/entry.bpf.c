@@ -48,9 +48,8 @@ static __always_inline bool fast_path_forward(struct xdp_md *ctx,
 static __always_inline bool hand_over(const struct fast_packet *pkt,
 				      const struct fast_context *context)
 {
-	__u64 tuple = pkt->key.tuple;
-	__u16 low = tuple >> TUPLE_PORT_LO_SHIFT,
-	      high = tuple >> TUPLE_PORT_HI_SHIFT;
+	__u16 low = pkt->tuple >> TUPLE_PORT_LO_SHIFT,
+	      high = pkt->tuple >> TUPLE_PORT_HI_SHIFT;
 	struct handover *to = handover_slot();
 
 	if (!to || !context->control || READ_ONCE(control.blocks) ||
@@ -63,12 +62,9 @@ static __always_inline bool hand_over(const struct fast_packet *pkt,
 	to->interface = context->interface;
 	to->source_be[0] = pkt->source_be[0];
 	to->source_be[1] = pkt->source_be[1];
-	to->destination_be[0] = pkt->sender_is_lower ? pkt->key.addr_hi_be[0] :
-						       pkt->key.addr_lo_be[0];
-	to->destination_be[1] = pkt->sender_is_lower ? pkt->key.addr_hi_be[1] :
-						       pkt->key.addr_lo_be[1];
-	to->port = pkt->sender_is_lower ? high : low;
-	to->protocol = tuple >> TUPLE_PROTOCOL_SHIFT;
+	fast_packet_destination(pkt, to->destination_be);
+	to->port = pkt->sender ? low : high;
+	to->protocol = pkt->tuple >> TUPLE_PROTOCOL_SHIFT;
 	to->kind = pkt->kind;
 	to->bytes = context->bytes;
 	return true;

@@ -77,7 +77,6 @@ static __always_inline enum step finish_revalidation(struct pkt *pkt)
 	__u32 epoch = control_epoch(pkt->env.control);
 	__u32 state = meta_state(pkt->flow.next_meta),
 	      flags = meta_flags(pkt->flow.next_meta);
-	__u32 serial = meta_serial(pkt->flow.meta);
 
 	if (is_denied(pkt))
 		state = STATE_DENIED;
@@ -86,7 +85,7 @@ static __always_inline enum step finish_revalidation(struct pkt *pkt)
 			flags & FLOW_REPLIED ? STATE_TCP_ESTABLISHED :
 					       STATE_TCP_SYN_RECV;
 	flow_update(pkt,
-		    meta_make(serial, state, flags, epoch,
+		    meta_make(pkt->flow.meta, state, flags, epoch,
 			      meta_seen(pkt->flow.next_meta)),
 		    false);
 	return is_denied(pkt) ? drop(pkt, REASON_DROP_POLICY) :
@@ -111,7 +110,7 @@ static __always_inline bool is_tombstone_kept(const struct pkt *pkt)
 
 static __always_inline enum step refresh_tombstone(struct pkt *pkt)
 {
-	__u64 next = meta_make(meta_serial(pkt->flow.meta), STATE_DENIED,
+	__u64 next = meta_make(pkt->flow.meta, STATE_DENIED,
 			       meta_flags(pkt->flow.meta),
 			       meta_epoch(pkt->flow.meta), pkt->env.now);
 	struct flow_entry *entry;
@@ -148,7 +147,11 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 		return STEP_DONE;
 	if (!pkt->flow.meta)
 		return flow_insert(pkt);
-	if (!flow_update(pkt, initial_meta(pkt, meta_serial(pkt->flow.meta)),
+	if (!flow_update(pkt,
+			 initial_meta(pkt,
+				      meta_identity(pkt->in.kind,
+						    meta_serial(pkt->flow.meta) +
+							    1)),
 			 true) &&
 	    pkt->in.protocol == IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
@@ -159,7 +162,7 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 static __always_inline enum step keep_admitted(struct pkt *pkt)
 {
 	struct flow_entry *entry;
-	__u64 next = meta_make(meta_serial(pkt->flow.meta),
+	__u64 next = meta_make(pkt->flow.meta,
 			       meta_state(pkt->flow.next_meta),
 			       meta_flags(pkt->flow.next_meta),
 			       control_epoch(pkt->env.control),
@@ -173,7 +176,7 @@ static __always_inline enum step keep_admitted(struct pkt *pkt)
 	    __sync_val_compare_and_swap(&entry->meta, pkt->flow.meta, next) ==
 		    pkt->flow.meta) {
 		account_source(&pkt->key, pkt->flow.meta, next);
-		count_flow(pkt, pkt->flow.bucket, pkt->flow.slot);
+		count_flow(pkt, pkt->flow.meta);
 		flow_note_admitted(pkt, entry);
 	}
 	return pass(pkt, pass_reason(pkt));

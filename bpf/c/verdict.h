@@ -4,62 +4,31 @@
 #ifndef BAILEY_VERDICT_H
 #define BAILEY_VERDICT_H
 
+#include "core/rule_counters.h"
 #include "core/step.h"
 #include "forward/router.h"
 #include "parse/fragment.h"
 
-/* The amounts by which one packet raises the counters of its rules, in the
- * region of its CPU. */
-struct rule_amounts {
-	__u32 cpu;
-	__u32 hits;
-	__u32 packets;
-	__u32 bytes;
-	__u32 now; /* ticks */
-};
-
-static __always_inline void count_cell(__u32 cell,
-				       const struct rule_amounts *by)
-{
-	__u32 rule = cell & CELL_RULE_MASK;
-	__u32 index = by->cpu * RULE_STRIDE + rule;
-	struct rule_counter *counter;
-
-	if (rule == RULE_NONE || rule >= RULE_STRIDE)
-		return;
-	counter = bpf_map_lookup_elem(&rule_counters, &index);
-	if (!counter)
-		return;
-	counter->hits += by->hits;
-	counter->packets += by->packets;
-	counter->bytes += by->bytes;
-	counter->seen = by->now;
-}
-
-/* A denied packet counts only for the side that denies. */
-static __always_inline void count_cells(__u32 egress, __u32 ingress,
-					bool denied,
-					const struct rule_amounts *by)
-{
-	if (!denied || egress & CELL_DENY)
-		count_cell(egress, by);
-	/* Fixed rules have one id for both sides; count such a rule once. */
-	if (denied ? ingress & CELL_DENY : ingress != egress)
-		count_cell(ingress, by);
-}
-
-/* A packet dropped for another reason than policy counts for no rule. */
+/* A packet that its flow counts adds only a new flow here, even if no interface
+ * could forward it then. Other packets count if they pass, or if policy dropped
+ * them. */
 static __always_inline void count_rules(struct pkt *pkt, __u32 cpu)
 {
-	bool denied = pkt->out.verdict != VERDICT_PASS;
+	/* The ingress hook has counted an evaluated packet that passes. */
+	bool in_flow = pkt->out.is_counted ||
+		       (pkt->env.is_evaluated &&
+			pkt->out.verdict == VERDICT_PASS);
+	bool denied = pkt->out.verdict != VERDICT_PASS && !in_flow;
 	struct rule_amounts by = { .cpu = cpu,
 				   .hits = pkt->out.is_new_flow,
-				   .packets = pkt->env.packets,
-				   .bytes = pkt->in.bytes,
+				   .packets = in_flow ? 0 : pkt->env.packets,
+				   .bytes = in_flow ? 0 : pkt->in.bytes,
 				   .now = pkt->env.now };
 
 	if (denied && pkt->out.reason != REASON_DROP_POLICY &&
 	    pkt->out.reason != REASON_DROP_FLOW_DENIED)
+		return;
+	if (in_flow && !by.hits)
 		return;
 	count_cells(pkt->out.egress_cell, pkt->out.ingress_cell, denied, &by);
 }

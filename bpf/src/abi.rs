@@ -1,7 +1,7 @@
 //! Generated from `abi.h` by `make abi`; do not edit.
 #![allow(clippy::all, clippy::use_self, non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 pub const CONTROL_SLOT_SHIFT: u32 = 0;
 pub const CONTROL_GENERATION_SHIFT: u32 = 8;
 pub const CONTROL_EPOCH_SHIFT: u32 = 32;
@@ -20,24 +20,26 @@ pub const FLOW_SLOTS: u32 = 8;
 pub const FLOW_HALF_OPEN_SLOTS: u32 = 6;
 pub const FLOW_BUSY_TICKS: u32 = 8;
 pub const META_STATE_SHIFT: u32 = 0;
-pub const META_SERIAL_SHIFT: u32 = 5;
-pub const META_FLAGS_SHIFT: u32 = 8;
+pub const META_SERIAL_SHIFT: u32 = 6;
+pub const META_FLAGS_SHIFT: u32 = 9;
 pub const META_EPOCH_SHIFT: u32 = 16;
-pub const META_SEEN_SHIFT: u32 = 40;
+pub const META_SEEN_SHIFT: u32 = 32;
 pub const META_STATE_MASK: u32 = 15;
 pub const META_LOCKED: u32 = 16;
+pub const META_IPV6: u32 = 32;
 pub const META_SERIAL_MASK: u32 = 7;
-pub const META_FLAGS_MASK: u32 = 255;
-pub const META_EPOCH_MASK: u32 = 16777215;
+pub const META_FLAGS_MASK: u32 = 127;
+pub const META_EPOCH_MASK: u32 = 65535;
 pub const META_SEEN_MASK: u32 = 16777215;
 pub const FLOW_ORIG_LOW: u32 = 1;
 pub const FLOW_REPLIED: u32 = 2;
 pub const FLOW_FIN_LOW: u32 = 4;
 pub const FLOW_FIN_HIGH: u32 = 8;
-pub const FLOW_AUDIT: u32 = 16;
-pub const FLOW_INSPECT: u32 = 32;
-pub const FLOW_FROM_NIC: u32 = 64;
-pub const FLOW_MIDSTREAM: u32 = 128;
+pub const FLOW_INSPECT: u32 = 16;
+pub const FLOW_FROM_NIC: u32 = 32;
+pub const FLOW_MIDSTREAM: u32 = 64;
+pub const EPOCH_LAG_MAX: u32 = 8192;
+pub const EPOCH_LEAD_MAX: u32 = 16384;
 pub const TUPLE_PORT_LO_SHIFT: u32 = 0;
 pub const TUPLE_PORT_HI_SHIFT: u32 = 16;
 pub const TUPLE_PROTOCOL_SHIFT: u32 = 32;
@@ -52,6 +54,10 @@ pub const RULES_DENY_EGRESS: u64 = 281474976710656;
 pub const RULES_DENY_INGRESS: u64 = 562949953421312;
 pub const RULES_OPENED_SHIFT: u32 = 50;
 pub const RULES_OPENED_MASK: u32 = 1023;
+pub const RULES_AUDIT: u64 = 1152921504606846976;
+pub const COUNT_BYTES_MASK: u64 = 72057594037927935;
+pub const COUNT_CARRY_SHIFT: u32 = 56;
+pub const DIRECT_VALUE_MAX: u32 = 536870912;
 pub const SOURCE_BITS: u32 = 16;
 pub const FLOW_EVENT_LINE: u32 = 16;
 pub const FLOW_NH_WORDS: u32 = 10;
@@ -221,18 +227,54 @@ const _: () = {
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_entry {
     pub meta: __u64,
-    pub key: flow_key,
+    pub tuple: __u64,
     pub rules: __u64,
     pub ack: [__u32; 2usize],
+    pub body: [__u64; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of flow_entry"][::core::mem::size_of::<flow_entry>() - 64usize];
     ["Alignment of flow_entry"][::core::mem::align_of::<flow_entry>() - 8usize];
     ["Offset of field: flow_entry::meta"][::core::mem::offset_of!(flow_entry, meta) - 0usize];
-    ["Offset of field: flow_entry::key"][::core::mem::offset_of!(flow_entry, key) - 8usize];
-    ["Offset of field: flow_entry::rules"][::core::mem::offset_of!(flow_entry, rules) - 48usize];
-    ["Offset of field: flow_entry::ack"][::core::mem::offset_of!(flow_entry, ack) - 56usize];
+    ["Offset of field: flow_entry::tuple"][::core::mem::offset_of!(flow_entry, tuple) - 8usize];
+    ["Offset of field: flow_entry::rules"][::core::mem::offset_of!(flow_entry, rules) - 16usize];
+    ["Offset of field: flow_entry::ack"][::core::mem::offset_of!(flow_entry, ack) - 24usize];
+    ["Offset of field: flow_entry::body"][::core::mem::offset_of!(flow_entry, body) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct flow_ipv4 {
+    pub addr_lo_be: __u32,
+    pub addr_hi_be: __u32,
+    pub packets: [__u32; 2usize],
+    pub bytes: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_ipv4"][::core::mem::size_of::<flow_ipv4>() - 32usize];
+    ["Alignment of flow_ipv4"][::core::mem::align_of::<flow_ipv4>() - 8usize];
+    ["Offset of field: flow_ipv4::addr_lo_be"]
+        [::core::mem::offset_of!(flow_ipv4, addr_lo_be) - 0usize];
+    ["Offset of field: flow_ipv4::addr_hi_be"]
+        [::core::mem::offset_of!(flow_ipv4, addr_hi_be) - 4usize];
+    ["Offset of field: flow_ipv4::packets"][::core::mem::offset_of!(flow_ipv4, packets) - 8usize];
+    ["Offset of field: flow_ipv4::bytes"][::core::mem::offset_of!(flow_ipv4, bytes) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct flow_ipv6 {
+    pub addr_lo_be: [__u64; 2usize],
+    pub addr_hi_be: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of flow_ipv6"][::core::mem::size_of::<flow_ipv6>() - 32usize];
+    ["Alignment of flow_ipv6"][::core::mem::align_of::<flow_ipv6>() - 8usize];
+    ["Offset of field: flow_ipv6::addr_lo_be"]
+        [::core::mem::offset_of!(flow_ipv6, addr_lo_be) - 0usize];
+    ["Offset of field: flow_ipv6::addr_hi_be"]
+        [::core::mem::offset_of!(flow_ipv6, addr_hi_be) - 16usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
@@ -251,14 +293,12 @@ const _: () = {
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct flow_bucket {
     pub entry: [flow_entry; 8usize],
-    pub count: [[flow_count; 8usize]; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of flow_bucket"][::core::mem::size_of::<flow_bucket>() - 768usize];
+    ["Size of flow_bucket"][::core::mem::size_of::<flow_bucket>() - 512usize];
     ["Alignment of flow_bucket"][::core::mem::align_of::<flow_bucket>() - 8usize];
     ["Offset of field: flow_bucket::entry"][::core::mem::offset_of!(flow_bucket, entry) - 0usize];
-    ["Offset of field: flow_bucket::count"][::core::mem::offset_of!(flow_bucket, count) - 512usize];
 };
 pub const FLOW_INSERTED: flow_event = 0;
 pub const FLOW_EVICTED_EXPIRED: flow_event = 1;
@@ -295,7 +335,7 @@ pub struct flow_keys {
     pub nh: [__u32; 10usize],
     pub mul: [__u64; 2usize],
     pub proof: [__u64; 2usize],
-    pub nh_v4: __u64,
+    pub pass_epoch: __u64,
     pub pad: [__u64; 5usize],
     pub abi: __u64,
 }
@@ -306,7 +346,8 @@ const _: () = {
     ["Offset of field: flow_keys::nh"][::core::mem::offset_of!(flow_keys, nh) - 0usize];
     ["Offset of field: flow_keys::mul"][::core::mem::offset_of!(flow_keys, mul) - 40usize];
     ["Offset of field: flow_keys::proof"][::core::mem::offset_of!(flow_keys, proof) - 56usize];
-    ["Offset of field: flow_keys::nh_v4"][::core::mem::offset_of!(flow_keys, nh_v4) - 72usize];
+    ["Offset of field: flow_keys::pass_epoch"]
+        [::core::mem::offset_of!(flow_keys, pass_epoch) - 72usize];
     ["Offset of field: flow_keys::pad"][::core::mem::offset_of!(flow_keys, pad) - 80usize];
     ["Offset of field: flow_keys::abi"][::core::mem::offset_of!(flow_keys, abi) - 120usize];
 };
@@ -763,10 +804,14 @@ pub struct rule_counter {
     pub packets: __u64,
     pub bytes: __u64,
     pub seen: __u64,
+    pub moved_packets: __u64,
+    pub moved_bytes: __u64,
+    pub carried_packets: __u64,
+    pub carried_bytes: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of rule_counter"][::core::mem::size_of::<rule_counter>() - 32usize];
+    ["Size of rule_counter"][::core::mem::size_of::<rule_counter>() - 64usize];
     ["Alignment of rule_counter"][::core::mem::align_of::<rule_counter>() - 8usize];
     ["Offset of field: rule_counter::hits"][::core::mem::offset_of!(rule_counter, hits) - 0usize];
     ["Offset of field: rule_counter::packets"]
@@ -774,6 +819,27 @@ const _: () = {
     ["Offset of field: rule_counter::bytes"]
         [::core::mem::offset_of!(rule_counter, bytes) - 16usize];
     ["Offset of field: rule_counter::seen"][::core::mem::offset_of!(rule_counter, seen) - 24usize];
+    ["Offset of field: rule_counter::moved_packets"]
+        [::core::mem::offset_of!(rule_counter, moved_packets) - 32usize];
+    ["Offset of field: rule_counter::moved_bytes"]
+        [::core::mem::offset_of!(rule_counter, moved_bytes) - 40usize];
+    ["Offset of field: rule_counter::carried_packets"]
+        [::core::mem::offset_of!(rule_counter, carried_packets) - 48usize];
+    ["Offset of field: rule_counter::carried_bytes"]
+        [::core::mem::offset_of!(rule_counter, carried_bytes) - 56usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct rule_total {
+    pub packets: __u64,
+    pub bytes: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rule_total"][::core::mem::size_of::<rule_total>() - 16usize];
+    ["Alignment of rule_total"][::core::mem::align_of::<rule_total>() - 8usize];
+    ["Offset of field: rule_total::packets"][::core::mem::offset_of!(rule_total, packets) - 0usize];
+    ["Offset of field: rule_total::bytes"][::core::mem::offset_of!(rule_total, bytes) - 8usize];
 };
 pub const REASON_NONE: reason = 0;
 pub const REASON_PASS_FLOW: reason = 1;

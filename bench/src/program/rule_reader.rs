@@ -35,6 +35,7 @@ impl RuleReader {
             {
                 due += INTERVAL;
                 let begun = Instant::now();
+                // As the daemon: one pass over the table, and the greatest numbers are stored.
                 black_box(sum_packets(&counters));
                 let elapsed = begun.elapsed().as_secs_f64() * 1e3;
                 let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,8 +58,8 @@ impl RuleReader {
 
 /// Packets of all rules.
 fn sum_packets(counters: &Counters) -> u64 {
-    let rules = 0..counters.rule_count();
-    rules.map(|id| counters.rule(id).packets).sum()
+    let counts = counters.rules();
+    counts.iter().map(|(_, count)| count.packets).sum()
 }
 
 impl Drop for RuleReader {

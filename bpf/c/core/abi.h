@@ -7,10 +7,14 @@
 
 #include "../../abi.h"
 
+#define FLOW_SLOTS_SHIFT 3
+_Static_assert(FLOW_SLOTS == 1 << FLOW_SLOTS_SHIFT, "FLOW_SLOTS_SHIFT");
+
 _Static_assert(sizeof(struct control) == 64, "control: one cache line");
 _Static_assert(sizeof(struct flow_entry) == 64, "flow_entry: one cache line");
-_Static_assert(sizeof(struct flow_bucket) % 64 == 0,
-	       "flow_bucket: whole cache lines");
+_Static_assert(sizeof(struct flow_bucket) == 512, "flow_bucket: no padding");
+_Static_assert(sizeof(struct flow_ipv4) == 32, "flow_ipv4: no padding");
+_Static_assert(sizeof(struct flow_ipv6) == 32, "flow_ipv6: no padding");
 _Static_assert(sizeof(struct flow_key) == 40, "flow_key: no padding");
 _Static_assert(sizeof(struct flow_keys) == 128, "flow_keys: two cache lines");
 _Static_assert(sizeof(struct flood_cpu) == 64, "flood_cpu: one cache line");
@@ -22,7 +26,7 @@ _Static_assert(ONE_BITS_MASK == (1 << RANGES4_BITS) - 1,
 _Static_assert(sizeof(struct lpm_ranges4) == 64, "lpm_ranges4: one cache line");
 _Static_assert(sizeof(struct lpm_ranges6) == 64, "lpm_ranges6: one cache line");
 _Static_assert(sizeof(struct class_record) == 24, "class_record");
-_Static_assert(sizeof(struct rule_counter) == 32, "rule_counter");
+_Static_assert(sizeof(struct rule_counter) == 64, "rule_counter");
 _Static_assert(FLOW_EVENTS <= FLOW_EVENT_LINE,
 	       "flow_events: fits the entry of a CPU");
 _Static_assert(sizeof(struct failsafe_entry) == 40, "failsafe_entry");

@@ -11,18 +11,22 @@ struct source_cells {
 	__u64 *second;
 };
 
-/* Two cells for the source prefix (/32, /64) of a flow, or for the pair of the
- * prefix and more, in a map of 2^SOURCE_BITS words. */
-static __always_inline bool source_cells(void *map, const struct flow_key *key,
-					 bool low, __u32 more,
+/* The prefix that counts as one source: an IPv4 address, or an IPv6 /64. */
+static __always_inline __u64 source_prefix(const __u64 address_be[2])
+{
+	return is_v4_mapped(address_be[0], address_be[1]) ? address_be[1] :
+							    address_be[0];
+}
+
+/* Two cells for a source prefix, or for the pair of the prefix and more, in a map
+ * of 2^SOURCE_BITS words. */
+static __always_inline bool source_cells(void *map, __u64 prefix, __u32 more,
 					 struct source_cells *cells)
 {
-	const __u64 *addr = low ? key->addr_lo_be : key->addr_hi_be;
 	const struct flow_keys *keys = &flow_keys;
-	__u64 prefix, first, second;
+	__u64 first, second;
 	__u32 at;
 
-	prefix = is_v4_mapped(addr[0], addr[1]) ? addr[1] : addr[0];
 	first = (__u64)(__u32)(prefix + keys->nh[0]) *
 			(__u32)((prefix >> 32) + keys->nh[1]) +
 		more * (keys->nh[2] | (__u64)keys->nh[3] << 32);

@@ -65,9 +65,14 @@ struct {
 	__type(value, struct headers);
 } headers SEC(".maps");
 
-ARRAY(flow_tags, __u64, 2);
-ARRAY(flows, struct flow_bucket, 2);
+/* The flow table. Of a table that is too large for direct addresses, the two
+ * maps *_large have the entries and the counters, as arrays. */
+SHARED_TABLE(struct flow_entry, flows);
+SHARED_TABLE(__u64, flow_tags);
+SHARED_TABLE(struct flow_count, flow_counts6);
 SHARED_VALUE(struct flow_keys, flow_keys);
+ARRAY(flows_large, struct flow_bucket, 1);
+ARRAY(flow_counts6_large, struct flow_count, 1);
 ARRAY(reason_counters, struct reason_counters, HOOKS);
 ARRAY(rule_counters, struct rule_counter, RULE_FIRST);
 ARRAY(interfaces, __u64, IFINDEX_MAX);
@@ -107,7 +112,11 @@ ARRAY(limit_sources, __u64, 1 << SOURCE_BITS);
 /* Load-time constants, equal in all programs that share the maps above. */
 volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */
 volatile const __u32 RULE_STRIDE = RULE_FIRST;
-volatile const __u32 FLOW_COUNTERS = 1; /* count packets and bytes per flow */
+volatile const __u32 FLOWS_DIRECT = 1; /* 0: the maps *_large are used */
+/* Offsets of the last entry, tag word and counter, in bytes. */
+volatile const __u64 FLOWS_MASK = sizeof(struct flow_entry);
+volatile const __u64 FLOW_TAGS_MASK = sizeof(__u64);
+volatile const __u64 FLOW_COUNTS6_MASK = sizeof(struct flow_count);
 volatile const __u32 SOURCE_LIMIT = 0;  /* flows per source, 0: unlimited */
 volatile const __u32 EVICT_LIVE_AFTER = ~0U; /* idle ticks, see find_victim */
 /* Internal prefixes; 0: no interface is external. */

@@ -89,6 +89,7 @@ struct lookup {
 	__u64 meta;        /* flow metadata word, 0: no match */
 	__u64 next_meta;   /* metadata word after this packet */
 	__u64 victim_meta; /* set by find_victim() */
+	__u64 identity;    /* of a claimed slot's new flow; see meta_word.h */
 	__u32 bucket;
 	__u32 slot;
 };
@@ -100,6 +101,7 @@ struct decision {
 	__u8 verdict; /* VERDICT_* */
 	__u8 reason;
 	__u8 is_new_flow;
+	__u8 is_counted; /* in its flow, and so for the rules of the flow */
 	__u8 probe_steps;    /* PROBE_* */
 	__u8 block_tables;   /* BLOCKS_*: block tables that have entries */
 	__u8 is_reopened;    /* matched a closed flow: evaluate as new */

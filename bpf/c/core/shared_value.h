@@ -16,4 +16,19 @@
  * a variable that no program writes. */
 #define SHARED_VALUE(value_type, name) value_type name SEC(".shared." #name)
 
+/* An array whose size user space chooses. The object only has the beginning. */
+#define SHARED_TABLE(value_type, name) value_type name[2] SEC(".shared." #name)
+
+/* The address at a byte offset in a table. mask: a load-time constant, with
+ * which the verifier bounds the offset. The barriers hide the size that the
+ * table has in the object, and keep the compiler from changing the offset after
+ * the mask. */
+static __always_inline void *table_at(void *table, __u64 offset, __u64 mask)
+{
+	asm volatile("" : "+r"(table));
+	offset &= mask;
+	asm volatile("" : "+r"(offset));
+	return table + offset;
+}
+
 #endif

@@ -3,29 +3,97 @@
 #ifndef BAILEY_FLOW_ACCOUNT_H
 #define BAILEY_FLOW_ACCOUNT_H
 
-#include "core/maps.h"
+#include "core/rule_counters.h"
+#include "flow/entry.h"
 
-/* Counters of the direction in which this packet travels. */
-static __always_inline struct flow_count *
-flow_count_at(bool sender_is_lower, struct flow_bucket *bucket_data, __u32 slot)
+/* Added to the bytes of an IPv4 flow when its 32-bit packet counter wraps. */
+#define COUNT_CARRY (1ULL << COUNT_CARRY_SHIFT)
+
+/* Does the slot still hold the flow that has this metadata word? */
+static __always_inline bool is_still(const struct flow_entry *entry, __u64 meta)
 {
-	return &bucket_data->count[!sender_is_lower][slot & (FLOW_SLOTS - 1)];
+	__u64 now = READ_ONCE(entry->meta);
+
+	return !((now ^ meta) & META_IDENTITY) &&
+	       meta_state(now) != STATE_BUSY;
 }
 
-static __always_inline void count_flow(struct pkt *pkt, __u32 bucket,
-				       __u32 slot)
+/*
+ * Counts a packet of the flow in pkt->flow, whose metadata word is meta, for the
+ * direction in which the packet travels. Flows that may end while packets come
+ * are counted here, so the additions are atomic. The fast path adds without
+ * locks.
+ *
+ * The look at the entry keeps a packet from counting in a flow that has taken
+ * the slot since; between that look and the addition this may still happen, for
+ * one packet. A packet that its flow does not count counts for its rules.
+ */
+static __always_inline void count_flow(struct pkt *pkt, __u64 meta)
 {
-	struct flow_bucket *bucket_data;
+	__u64 index = flow_index(pkt->flow.bucket, pkt->flow.slot);
+	struct flow_entry *entry = flow_entry_of(index);
+	__u32 sender = !pkt->in.sender_is_lower;
 	struct flow_count *count;
+	struct flow_ipv4 *ipv4;
+	__u64 bytes = pkt->in.bytes;
+	__u32 before;
 
-	if (!FLOW_COUNTERS || pkt->full.icmp_error || pkt->env.is_evaluated)
+	if (!entry || pkt->full.icmp_error)
 		return;
-	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
-	if (!bucket_data)
+	/* The ingress hook has counted an evaluated packet. */
+	if (pkt->env.is_evaluated) {
+		pkt->out.is_counted = 1;
 		return;
-	count = flow_count_at(pkt->in.sender_is_lower, bucket_data, slot);
-	count->packets += pkt->env.packets;
-	count->bytes += pkt->in.bytes;
+	}
+	if (meta & META_IPV6) {
+		count = flow_count6_of(sender, index);
+		if (!count || !is_still(entry, meta))
+			return;
+		__sync_fetch_and_add(&count->packets, pkt->env.packets);
+		__sync_fetch_and_add(&count->bytes, bytes);
+		pkt->out.is_counted = 1;
+		return;
+	}
+	ipv4 = (void *)entry->body;
+	if (!is_still(entry, meta))
+		return;
+	before = __sync_fetch_and_add(&ipv4->packets[sender & 1],
+				      pkt->env.packets);
+	if (before + pkt->env.packets < before)
+		bytes += COUNT_CARRY;
+	__sync_fetch_and_add(&ipv4->bytes[sender & 1], bytes);
+	pkt->out.is_counted = 1;
+}
+
+/* Sets the counters of a new flow to this packet. Under BUSY only. */
+static __always_inline void begin_flow_counters(struct pkt *pkt,
+						struct flow_entry *entry,
+						__u64 index)
+{
+	struct flow_ipv4 *ipv4 = (void *)entry->body;
+	__u32 own = !pkt->in.sender_is_lower;
+	struct flow_count *mine, *other;
+
+	/* The ingress hook has counted an evaluated packet. */
+	__u32 packets = pkt->env.is_evaluated ? 0 : pkt->env.packets;
+	__u32 bytes = pkt->env.is_evaluated ? 0 : pkt->in.bytes;
+
+	pkt->out.is_counted = 1;
+	if (pkt->in.kind != KIND_IPV6) {
+		ipv4->packets[own & 1] = packets;
+		ipv4->packets[!own] = 0;
+		ipv4->bytes[own & 1] = bytes;
+		ipv4->bytes[!own] = 0;
+		return;
+	}
+	mine = flow_count6_of(own, index);
+	other = flow_count6_of(!own, index);
+	if (!mine || !other)
+		return;
+	mine->packets = packets;
+	mine->bytes = bytes;
+	other->packets = 0;
+	other->bytes = 0;
 }
 
 static __always_inline void read_flow_rules(struct pkt *pkt, __u64 rules)

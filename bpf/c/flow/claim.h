@@ -5,6 +5,7 @@
 
 #include "core/events.h"
 #include "flow/evict.h"
+#include "flow/fold.h"
 #include "flow/source_limit.h"
 
 enum claim {
@@ -19,35 +20,62 @@ static __always_inline void release_slot(__u32 bucket, __u32 slot)
 {
 	__u64 *word = flow_tag_word(bucket);
 
-	if (word)
-		__sync_fetch_and_and(word, ~(0xffULL
-					     << (slot & (FLOW_SLOTS - 1)) * 8));
+	__sync_fetch_and_and(word, ~(0xffULL << (slot & (FLOW_SLOTS - 1)) * 8));
+}
+
+/*
+ * A serial for a free slot, whose entry is not read: the number of flows that
+ * this CPU has inserted. A CPU that still holds the word of the flow before
+ * cannot take the next one for that flow: the sweeper freed the slot at least
+ * two ticks after the last packet, so the words differ in seen.
+ */
+static __always_inline __u32 free_serial(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct flow_events *events = bpf_map_lookup_elem(&flow_events, &cpu);
+
+	return events ? events->count[FLOW_INSERTED] : 0;
+}
+
+/* Number of free slots in a bucket with this tag word. */
+static __always_inline __u32 free_slots(__u64 word)
+{
+	return count_slots(slots_matching(word, 0));
+}
+
+/* Prefer the first bucket until it is fairly full, then the emptier one. Most
+ * lookups then end in the first bucket, and the table is full no sooner. */
+static __always_inline bool is_second_bucket(__u32 free0, __u32 free1)
+{
+	return free1 > free0 && free0 <= FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS;
+}
+
+/* With more free slots, the half-open limit cannot be exceeded. */
+static __always_inline bool are_plenty(__u32 spare)
+{
+	return spare > FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS;
+}
+
+/* The slot of a bucket that a new flow takes. */
+static __always_inline __u32 free_slot(__u64 word, __u32 home_slot)
+{
+	return word >> home_slot * 8 & 0xff ?
+		       lowest_slot(slots_matching(word, 0)) :
+		       home_slot;
 }
 
 static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 {
 	__u64 *tags = flow_tag_word(pkt->flow.bucket);
-	struct flow_entry *entry;
-	__u64 meta, busy;
 
-	pkt->flow.slot = pkt->hash.home_slot;
-	if (word >> pkt->hash.home_slot * 8 & 0xff)
-		pkt->flow.slot = lowest_slot(slots_matching(word, 0));
-	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
-	if (!tags || !entry)
-		return CLAIM_FULL;
-	/* Stamp the free entry BUSY with the current time before its tag
-	 * appears: a free entry carries the time at which it was freed, and an
-	 * entry that has been BUSY for FLOW_BUSY_TICKS counts as abandoned.
-	 * CPUs that race here write the same stamp. */
-	meta = READ_ONCE(entry->meta);
-	busy = meta_make(meta_serial(meta), STATE_BUSY, 0, 0, pkt->env.now);
-	if (meta_state(meta) == STATE_BUSY && meta != busy)
-		__sync_val_compare_and_swap(&entry->meta, meta, busy);
+	pkt->flow.slot = free_slot(word, pkt->hash.home_slot);
+	/* A free entry is BUSY, so no CPU reads it when its tag appears. */
 	if (__sync_val_compare_and_swap(tags, word,
 					tag_word_with(word, pkt->flow.slot,
 						      pkt->hash.tag)) != word)
 		return CLAIM_RETRY;
+	pkt->flow.victim_meta = 0;
+	pkt->flow.identity = meta_identity(pkt->in.kind, free_serial());
 	return CLAIM_DONE;
 }
 
@@ -58,10 +86,9 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 	__u32 bucket = pkt->flow.bucket, slot = pkt->flow.slot;
 	struct flow_entry *entry = flow_entry_at(bucket, slot);
 	__u64 *tags = flow_tag_word(bucket);
-	__u64 busy =
-		meta_make(meta_serial(victim), STATE_BUSY, 0, 0, pkt->env.now);
+	__u64 busy = meta_make(victim, STATE_BUSY, 0, 0, 0);
 
-	if (!entry || !tags)
+	if (!entry)
 		return CLAIM_FULL;
 	if (__sync_val_compare_and_swap(&entry->meta, victim, busy) != victim)
 		return CLAIM_RETRY;
@@ -72,27 +99,51 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 		__sync_lock_test_and_set(&entry->meta, victim);
 		return CLAIM_RETRY;
 	}
-	account_source(&entry->key, victim, busy);
+	account_ended(entry, victim);
+	if (meta_state(victim) != STATE_DENIED)
+		flow_fold(pkt, victim, FOLD_OLD);
+	pkt->flow.victim_meta = victim;
+	pkt->flow.identity =
+		meta_identity(pkt->in.kind, meta_serial(victim) + 1);
 	return CLAIM_DONE;
+}
+
+/*
+ * Gives up a claimed slot. A slot that was free is free again. One that was
+ * taken from a flow gets a dead entry, which no packet matches and the sweeper
+ * removes: if the slot were free, its next flow could get the very word of the
+ * evicted one, which another CPU may still hold.
+ */
+static __always_inline void give_up(struct pkt *pkt, struct flow_entry *entry)
+{
+	if (!pkt->flow.victim_meta) {
+		release_slot(pkt->flow.bucket, pkt->flow.slot);
+		return;
+	}
+	entry->tuple = 0;
+	entry->rules = 0;
+	entry->ack[0] = 0;
+	entry->ack[1] = 0;
+	entry->body[0] = 0;
+	entry->body[1] = 0;
+	entry->body[2] = 0;
+	entry->body[3] = 0;
+	meta_publish(&entry->meta,
+		     meta_make(pkt->flow.identity & ~META_IPV6, STATE_CLOSED, 0,
+			       0, pkt->env.now));
 }
 
 /* Takes a slot for pkt->key; CLAIM_DONE: pkt->flow has bucket and slot. */
 static __always_inline enum claim claim_slot(struct pkt *pkt, __u64 words[2])
 {
-	__u32 free0 = count_slots(slots_matching(words[0], 0));
-	__u32 free1 = count_slots(slots_matching(words[1], 0));
-	/* Prefer the first bucket until it is fairly full, then the emptier
-	 * one. Most lookups then end in the first bucket, and the table is full
-	 * no sooner. */
-	bool second = free1 > free0 &&
-		      free0 <= FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS;
+	__u32 free0 = free_slots(words[0]), free1 = free_slots(words[1]);
+	bool second = is_second_bucket(free0, free1);
 	__u32 spare = second ? free1 : free0;
 	__u64 scan0, scan1, victim0, victim1;
 	enum claim claim;
 
 	pkt->flow.bucket = second ? pkt->hash.bucket[1] : pkt->hash.bucket[0];
-	/* With more free slots the half-open limit cannot be exceeded. */
-	if (spare > FLOW_SLOTS - FLOW_HALF_OPEN_SLOTS)
+	if (are_plenty(spare))
 		return claim_free(pkt, second ? words[1] : words[0]);
 
 	/* Look for a victim in both buckets. */
@@ -128,8 +179,6 @@ static __always_inline bool is_claimed_elsewhere(struct pkt *pkt)
 	__u64 *there = flow_tag_word(other), *here = flow_tag_word(mine);
 	int find;
 
-	if (!there || !here)
-		return false;
 	find = flow_find_in_bucket(pkt, other, READ_ONCE(*there));
 	if (find == FIND_MISS)
 		find = flow_find_in_bucket(

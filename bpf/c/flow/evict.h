@@ -51,7 +51,7 @@ __noinline __u64 find_victim(struct pkt *pkt, __u32 bucket)
 	if (!pkt)
 		return 0;
 	scale = pkt->env.timeout_scale;
-	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
+	bucket_data = flow_bucket_at(bucket);
 	if (!bucket_data)
 		return 0;
 #pragma unroll

@@ -3,11 +3,11 @@
  * Fast path: TCP and UDP packets of established flows whose epoch is current,
  * if the packet changes nothing but the flow's last-seen time. One straight
  * line from the frame to the counters, in registers and on the stack; struct
- * pkt is not touched.
+ * pkt is not touched. The packet counts in its flow alone, not for its rules.
  *
  * Any other packet is declined before a counter is touched: FAST_NEW if it may
- * create a flow and none exists, else FAST_OTHER. For the packets that it accepts, the fast path must
- * behave exactly like flow_hit() in hit.h.
+ * create a flow and none exists, else FAST_OTHER. For the packets that it
+ * accepts, the fast path must behave exactly like flow_hit() in hit.h.
  */
 #ifndef BAILEY_FLOW_FAST_PATH_H
 #define BAILEY_FLOW_FAST_PATH_H
@@ -20,67 +20,124 @@
 /* The smallest timeout scale is 1/32 (SCALE_MIN of sweep.rs). */
 #define IDLE_LEAST_SHIFT 5
 
+/* Test only: rounds between the last look at an entry and the store of its
+ * last-seen time. */
+#define SEEN_DELAY_MAX 4096
+volatile const __u32 SEEN_DELAY = 0;
+
 /* A possible match, and its metadata word from before the key comparison. */
 struct flow_ref {
-	struct flow_bucket *bucket_data;
+	struct flow_entry *entry;
 	__u64 meta;
-	__u32 slot;
+	__u64 index; /* of the slot in the table */
 };
 
 static __always_inline bool fast_path_match(const struct fast_packet *pkt,
-					    __u32 bucket, __u32 slot,
-					    struct flow_ref *ref)
+					    __u64 index, struct flow_ref *ref)
 {
-	struct flow_bucket *bucket_data = bpf_map_lookup_elem(&flows, &bucket);
-	struct flow_entry *entry;
+	struct flow_entry *entry = flow_entry_of(index);
+	const struct flow_ipv6 *ipv6;
+	__u64 difference;
 
-	if (!bucket_data)
+	if (!entry)
 		return false;
-	slot &= FLOW_SLOTS - 1;
-	entry = &bucket_data->entry[slot];
-	/* Start loading the counters' cache line too. */
-	if (FLOW_COUNTERS)
-		READ_ONCE(flow_count_at(pkt->sender_is_lower, bucket_data, slot)
-				  ->packets);
-	ref->bucket_data = bucket_data;
-	ref->slot = slot;
+	ref->entry = entry;
+	ref->index = index;
 	ref->meta = READ_ONCE(entry->meta);
 	asm volatile("" ::: "memory");
-	return key_equal(&entry->key, &pkt->key);
+	difference = entry->tuple ^ pkt->tuple;
+	if (pkt->kind == KIND_IPV4)
+		return !(difference | (entry->body[0] ^ pkt->pair_be));
+	ipv6 = (const void *)entry->body;
+	return !(difference | (ipv6->addr_lo_be[0] ^ pkt->lower_be[0]) |
+		 (ipv6->addr_lo_be[1] ^ pkt->lower_be[1]) |
+		 (ipv6->addr_hi_be[0] ^ pkt->higher_be[0]) |
+		 (ipv6->addr_hi_be[1] ^ pkt->higher_be[1]));
 }
 
-/* Result of slots_matching(); all slots if the bucket has no tag word. */
+static __always_inline __u64 fast_path_hash(const struct fast_packet *pkt)
+{
+	if (pkt->kind == KIND_IPV4)
+		return hash_ipv4(pkt->tuple, pkt->pair_be);
+	return hash_ipv6(pkt->tuple, pkt->lower_be, pkt->higher_be);
+}
+
 static __always_inline __u64 slots_with_tag(__u32 bucket, __u32 tag)
 {
-	__u64 *word = flow_tag_word(bucket);
-
-	return word ? slots_matching(READ_ONCE(*word), tag) : BYTES_80;
+	return slots_matching(READ_ONCE(*flow_tag_word(bucket)), tag);
 }
 
-/* Tries the home slot first without looking at the tags: most flows are there,
- * and its cache line loads while the tag words are read. Then the lowest slot
- * with a matching tag in either bucket. */
-static __always_inline bool fast_path_find(const struct fast_packet *pkt,
-					   const struct flow_hash *hash,
-					   struct flow_ref *ref)
+/* The lowest slot whose tag matches in one of the two buckets of a key, as an
+ * index of the table; -1: none. A global function: the straight line needs it
+ * only if the flow is not in its first slot, and the verifier checks it once. */
+__noinline long flow_candidate(__u64 hash, int which)
 {
-	__u32 bucket = hash->bucket[0];
+	struct flow_hash places;
+	__u32 bucket;
 	__u64 slots;
 
-	if (fast_path_match(pkt, bucket, hash->home_slot, ref))
-		return true;
-	slots = slots_with_tag(bucket, hash->tag);
-	if (slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref))
-		return true;
-	bucket = hash->bucket[1];
-	slots = slots_with_tag(bucket, hash->tag);
-	return slots && fast_path_match(pkt, bucket, lowest_slot(slots), ref);
+	flow_places(&places, hash);
+	bucket = which ? places.bucket[1] : places.bucket[0];
+	slots = slots_with_tag(bucket, places.tag);
+	if (!slots)
+		return -1;
+	return flow_index(bucket, lowest_slot(slots));
+}
+
+/* Does any tag say that the flow of this hash may exist? */
+static __always_inline bool may_exist(__u64 hash)
+{
+	struct flow_hash places;
+
+	flow_places(&places, hash);
+	return slots_with_tag(places.bucket[0], places.tag) ||
+	       slots_with_tag(places.bucket[1], places.tag);
+}
+
+enum fast_find {
+	FOUND,
+	FOUND_OTHER, /* tags match, keys do not */
+	FOUND_NONE,  /* the flow does not exist */
+};
+
+/* What the lookup has found, and what fast_path_count() needs. */
+struct fast_hit {
+	struct flow_ref ref;
+	__u64 hash; /* of the flow key */
+	__u32 now;
+	__u32 kind;
+	__u32 sender;
+};
+
+/* Tries the first slot without looking at the tags: most flows are there. Then
+ * the lowest slot with a matching tag in either bucket. */
+static __always_inline enum fast_find
+fast_path_find(const struct fast_packet *pkt, bool skips_flows,
+	       struct fast_hit *hit)
+{
+	__u64 hash = fast_path_hash(pkt);
+	struct flow_ref *ref = &hit->ref;
+	long first, second;
+
+	hit->hash = hash;
+	if (!pkt->state || skips_flows)
+		return may_exist(hash) ? FOUND_OTHER : FOUND_NONE;
+	if (fast_path_match(pkt, first_slot(hash), ref))
+		return FOUND;
+	first = flow_candidate(hash, 0);
+	if (first >= 0 && fast_path_match(pkt, first, ref))
+		return FOUND;
+	second = flow_candidate(hash, 1);
+	if (second >= 0 && fast_path_match(pkt, second, ref))
+		return FOUND;
+	return first < 0 && second < 0 ? FOUND_NONE : FOUND_OTHER;
 }
 
 #define META_FLAG(flag) ((__u64)(flag) << META_FLAGS_SHIFT)
 /* Fields that are equal for all packets of the fast path. */
 #define FAST_STATE                                                  \
-	(META_LOCKED | (__u64)META_STATE_MASK << META_STATE_SHIFT | \
+	(META_LOCKED | META_IPV6 |                                  \
+	 (__u64)META_STATE_MASK << META_STATE_SHIFT |               \
 	 META_FLAG(FLOW_REPLIED))
 /* Fields that are equal too if neither epoch nor tick has changed since the
  * flow's last packet. */
@@ -88,34 +145,53 @@ static __always_inline bool fast_path_find(const struct fast_packet *pkt,
 	(FAST_STATE | (__u64)META_EPOCH_MASK << META_EPOCH_SHIFT | \
 	 (__u64)META_SEEN_MASK << META_SEEN_SHIFT)
 
+/*
+ * Stores the last-seen time, if the entry still has the word meta.
+ *
+ * A store may come late: its CPU (a descheduled vCPU) stops after the last look
+ * at the entry, which then belongs to another flow. Its last-seen time is then
+ * this CPU's, until its next packet. An expired flow never becomes live by such
+ * a store: the flow was idle for at most 1/32 of its timeout, and no scale makes
+ * timeouts shorter than that.
+ */
+static __always_inline bool store_seen(struct flow_entry *entry, __u64 meta,
+				       __u32 now)
+{
+	__u64 next = meta_make(meta, meta_state(meta), meta_flags(meta),
+			       meta_epoch(meta), now);
+	__u32 i;
+
+	if (!STORES_IN_ORDER)
+		return __sync_val_compare_and_swap(&entry->meta, meta, next) ==
+		       meta;
+	if (READ_ONCE(entry->meta) != meta)
+		return false;
+	for (i = 0; i < SEEN_DELAY_MAX && i < SEEN_DELAY; i++)
+		asm volatile("");
+	WRITE_ONCE(((__u32 *)&entry->meta)[1], next >> META_SEEN_SHIFT);
+	return true;
+}
+
 /* The first packet of a tick or of a newer epoch. Updates last-seen; fails if
  * the packet changes more, or if the entry was reused since it was read. */
 static __always_inline bool update_last_seen(struct flow_entry *entry,
 					     __u64 meta, __u64 expected,
 					     __u64 control, __u32 now)
 {
-	__u32 state = meta_state(meta);
-	__u64 next, idle = ticks_since(meta_seen(meta), now);
+	__u64 idle = ticks_since(meta_seen(meta), now);
 
 	if ((meta ^ expected) & FAST_STATE ||
 	    !flow_epoch_current(meta, control))
 		return false;
 	if (meta_seen(meta) == now)
 		return READ_ONCE(entry->meta) == meta;
-	if (idle << IDLE_LEAST_SHIFT > TIMEOUTS[state & (STATE_COUNT - 1)])
+	/* A flow that has been idle for so long may be evicted meanwhile. */
+	if (idle > EVICT_LIVE_AFTER ||
+	    idle << IDLE_LEAST_SHIFT >
+		    TIMEOUTS[meta_state(meta) & (STATE_COUNT - 1)])
 		return false;
-	next = meta_make(meta_serial(meta), state, meta_flags(meta),
-			 meta_epoch(meta), now);
-	return __sync_val_compare_and_swap(&entry->meta, meta, next) == meta;
+	return store_seen(entry, meta, now);
 }
-
-/* A match, with what fast_path_count() needs. */
-struct fast_hit {
-	struct flow_ref ref;
-	__u64 rules;
-	__u32 now;
-	bool sender_is_lower;
-};
 
 /* The slow path checks suspicious sources. */
 static __always_inline bool is_suspicious_source(const __u64 source_be[2],
@@ -137,7 +213,7 @@ static __always_inline bool is_from_wrong_side(const struct fast_packet *pkt,
 {
 	if (hook != HOOK_XDP || BRIDGE)
 		return false;
-	return is_from_opener(pkt->sender_is_lower, meta) ?
+	return is_from_opener(!pkt->sender, meta) ?
 		       !(meta_flags(meta) & FLOW_FROM_NIC) :
 		       may_be_host_address(pkt->source_be);
 }
@@ -166,17 +242,17 @@ static __always_inline bool fast_path_hit(const struct fast_packet *pkt,
 					  const struct fast_context *context,
 					  struct fast_hit *hit)
 {
-	struct flow_entry *entry = &hit->ref.bucket_data->entry[hit->ref.slot];
+	struct flow_entry *entry = hit->ref.entry;
 	__u64 expected, meta = hit->ref.meta;
 
-	/* Established and replied, not LOCKED, with a packet in this tick and
-	 * in this epoch. */
-	expected = meta_make(0, pkt->state, FLOW_REPLIED,
-			     control_epoch(context->control), hit->now);
-	/* A denied flow has the state DENIED: its deny bits are written while
-	 * the entry is LOCKED, together with that state. */
-	hit->rules = READ_ONCE(entry->rules);
-	hit->sender_is_lower = pkt->sender_is_lower;
+	/* Established and replied, of this family, not LOCKED, with a packet in
+	 * this tick and in this epoch. A denied flow has the state DENIED: its
+	 * deny bits are written together with that state. */
+	expected = meta_make(meta_identity(pkt->kind, 0), pkt->state,
+			     FLOW_REPLIED, control_epoch(context->control),
+			     hit->now);
+	hit->kind = pkt->kind;
+	hit->sender = pkt->sender;
 	if (is_from_wrong_side(pkt, meta, context->hook))
 		return false;
 	/* Order: the entry has belonged to this flow since its metadata word
@@ -190,7 +266,7 @@ static __always_inline bool fast_path_hit(const struct fast_packet *pkt,
 		return false;
 	}
 	if (pkt->state == STATE_TCP_ESTABLISHED)
-		note_ack(&entry->ack[!pkt->sender_is_lower], pkt->ack);
+		note_ack(&entry->ack[pkt->sender & 1], pkt->ack);
 	return true;
 }
 
@@ -199,21 +275,19 @@ static __always_inline enum fast_result
 fast_path_lookup(const struct fast_packet *pkt,
 		 const struct fast_context *context, struct fast_hit *hit)
 {
-	struct flow_hash hash;
+	enum fast_find find;
 
 	if (is_suspicious_source(pkt->source_be, context->interface,
 				 context->hook))
 		return FAST_OTHER;
-	flow_hash_of(&hash, &pkt->key, pkt->kind);
 	hit->now = clock_tick(context->now);
-	if (pkt->state && !context->skips_flows &&
-	    fast_path_find(pkt, &hash, &hit->ref))
+	find = fast_path_find(pkt, context->skips_flows, hit);
+	if (find == FOUND)
 		return fast_path_hit(pkt, context, hit) ? FAST_HIT : FAST_OTHER;
-	if (context->hook != HOOK_XDP || !pkt->may_create_flow ||
-	    slots_with_tag(hash.bucket[0], hash.tag) ||
-	    slots_with_tag(hash.bucket[1], hash.tag))
-		return FAST_OTHER;
-	return FAST_NEW;
+	return find == FOUND_NONE && context->hook == HOOK_XDP &&
+			       pkt->may_create_flow ?
+		       FAST_NEW :
+		       FAST_OTHER;
 }
 
 /* Parses a frame and looks up its flow. */
@@ -234,26 +308,38 @@ fast_path(struct fast_frame *frame, const struct fast_context *context,
 	return FAST_OTHER;
 }
 
+/* Plain additions: a flow of the fast path ends only after it was idle, or after
+ * several packets of the slow path. */
+static __always_inline void count_ipv4(struct flow_entry *entry, __u32 sender,
+				       __u32 packets, __u64 bytes)
+{
+	struct flow_ipv4 *ipv4 = (void *)entry->body;
+	__u32 sum = ipv4->packets[sender] + packets;
+
+	ipv4->packets[sender] = sum;
+	if (sum < packets)
+		bytes += COUNT_CARRY;
+	ipv4->bytes[sender] += bytes;
+}
+
 static __always_inline void fast_path_count(const struct fast_hit *hit,
 					    __u64 interface, __u32 hook,
 					    __u32 packets, __u32 bytes)
 {
-	struct rule_amounts by = { .cpu = bpf_get_smp_processor_id(),
-				   .packets = packets,
-				   .bytes = bytes,
-				   .now = hit->now };
 	struct flow_count *count;
 
-	if (FLOW_COUNTERS) {
-		count = flow_count_at(hit->sender_is_lower,
-				      hit->ref.bucket_data, hit->ref.slot);
-		count->packets += packets;
-		count->bytes += bytes;
+	if (hit->kind == KIND_IPV4) {
+		count_ipv4(hit->ref.entry, hit->sender & 1, packets, bytes);
+	} else {
+		count = flow_count6_of(hit->sender & 1, hit->ref.index);
+		if (count) {
+			count->packets += packets;
+			count->bytes += bytes;
+		}
 	}
-	count_reason_at(by.cpu, interface & (INTERFACE_SLOTS - 1), hook,
+	count_reason_at(bpf_get_smp_processor_id(),
+			interface & (INTERFACE_SLOTS - 1), hook,
 			REASON_PASS_FLOW, packets, bytes);
-	count_cells(hit->rules >> RULES_EGRESS_SHIFT & RULES_MASK,
-		    hit->rules >> RULES_INGRESS_SHIFT & RULES_MASK, false, &by);
 }
 
 #endif

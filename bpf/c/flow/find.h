@@ -3,8 +3,8 @@
 #ifndef BAILEY_FLOW_FIND_H
 #define BAILEY_FLOW_FIND_H
 
-#include "core/flow_key.h"
 #include "core/tag_word.h"
+#include "flow/entry.h"
 #include "flow/state.h"
 
 #define FLOW_TRIES 4
@@ -14,20 +14,6 @@ enum find_result {
 	FIND_HIT,  /* meta, bucket and slot in pkt->flow are set */
 	FIND_BUSY, /* another CPU is writing an entry that may be this flow */
 };
-
-static __always_inline __u64 *flow_tag_word(__u32 bucket)
-{
-	return bpf_map_lookup_elem(&flow_tags, &bucket);
-}
-
-static __always_inline struct flow_entry *flow_entry_at(__u32 bucket,
-							__u32 slot)
-{
-	struct flow_bucket *bucket_data = bpf_map_lookup_elem(&flows, &bucket);
-
-	return bucket_data ? &bucket_data->entry[slot & (FLOW_SLOTS - 1)] :
-			     NULL;
-}
 
 /* Searches one bucket for pkt->key among the slots whose tag matches in the
  * given tag word. A global function, so that the verifier walks its loop once
@@ -43,7 +29,7 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 	slots = slots_matching(word, pkt->hash.tag);
 	if (!slots)
 		return FIND_MISS;
-	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
+	bucket_data = flow_bucket_at(bucket);
 	if (!bucket_data)
 		return FIND_MISS;
 	for (i = 0; i < FLOW_SLOTS && slots; i++) {
@@ -51,14 +37,20 @@ __noinline int flow_find_in_bucket(struct pkt *pkt, __u32 bucket, __u64 word)
 		struct flow_entry *entry = &bucket_data->entry[slot];
 		__u64 meta = READ_ONCE(entry->meta);
 
+		/* A BUSY entry that a process has held for long was left by one
+		 * that was killed. */
+		asm volatile("" ::: "memory");
 		if (meta_state(meta) == STATE_BUSY) {
-			/* Older BUSY entries were left by a process that was
-			 * killed. */
-			busy |= mask_below(flow_age(meta, pkt->env.now),
+			busy |= !(meta & META_LOCKED) |
+				mask_below(flow_age(meta, pkt->env.now),
 					   FLOW_BUSY_TICKS);
-		} else if (key_equal(&entry->key, &pkt->key)) {
-			if (meta_state(READ_ONCE(entry->meta)) == STATE_BUSY)
-				return FIND_BUSY; /* reused meanwhile */
+		} else if (is_flow_of(entry, meta, pkt)) {
+			asm volatile("" ::: "memory");
+			/* Changed or reused meanwhile: the word may not belong
+			 * to the key. */
+			if (READ_ONCE(*(__u32 *)&entry->meta) !=
+			    meta_lower(meta))
+				return FIND_BUSY;
 			pkt->flow.meta = meta;
 			pkt->flow.bucket = bucket;
 			pkt->flow.slot = slot;

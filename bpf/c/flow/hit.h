@@ -100,8 +100,8 @@ flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 		state = meta_state(meta); /* usable, but stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
 	}
-	pkt->flow.next_meta = meta_make(meta_serial(meta), state, flags,
-					meta_epoch(meta), pkt->env.now);
+	pkt->flow.next_meta = meta_make(meta, state, flags, meta_epoch(meta),
+					pkt->env.now);
 	return step;
 }
 
@@ -146,8 +146,8 @@ static __always_inline enum hit flow_hit_try(struct pkt *pkt,
 		return HIT_DONE;
 	}
 	/* The entry now belongs to another flow; leave it alone. */
-	if (meta_state(seen) == STATE_BUSY ||
-	    !key_equal(&entry->key, &pkt->key))
+	if (!is_flow_of(entry, seen, pkt) ||
+	    READ_ONCE(*(__u32 *)&entry->meta) != meta_lower(seen))
 		return HIT_DONE;
 	pkt->flow.meta = seen;
 	return HIT_CHANGED;
@@ -199,7 +199,7 @@ static __always_inline enum step flow_hit(struct pkt *pkt)
 		pkt->out.ingress_cell = RULE_NONE;
 		return pass(pkt, REASON_PASS_EVALUATED);
 	}
-	count_flow(pkt, pkt->flow.bucket, pkt->flow.slot);
+	count_flow(pkt, pkt->flow.meta);
 	return pass(pkt, REASON_PASS_FLOW);
 }
 

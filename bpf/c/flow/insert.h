@@ -9,9 +9,11 @@
  *     metadata word to BUSY first, then the tag word.
  *  3. Look up the flow again. If two CPUs claimed slots for one flow in
  *     different buckets, at least one of them sees the tag of the other (both
- *     exchanges are full barriers) and releases its own slot.
- *  4. Write the entry, then exchange the metadata word from BUSY to the state.
- * Release: clear the tag. The entry stays BUSY, as all free entries are.
+ *     exchanges are full barriers) and gives up its own slot.
+ *  4. Write the entry, then publish its metadata word. A CPU that sees the word
+ *     sees the entry: stores stay in order.
+ * All free entries are BUSY. No program is killed or preempted between claim and
+ * publication, so an entry that a program has claimed needs no time.
  *
  * A packet whose CPU loses a race keeps its own verdict and writes nothing.
  */
@@ -41,7 +43,8 @@ static __always_inline __u32 initial_state(struct pkt *pkt)
 	return STATE_OTHER_NEW;
 }
 
-static __always_inline __u64 initial_meta(struct pkt *pkt, __u32 serial)
+/* identity: see meta_word.h */
+static __always_inline __u64 initial_meta(struct pkt *pkt, __u64 identity)
 {
 	__u32 flags = pkt->in.sender_is_lower != pkt->out.is_reversed ?
 			      FLOW_ORIG_LOW :
@@ -56,43 +59,33 @@ static __always_inline __u64 initial_meta(struct pkt *pkt, __u32 serial)
 	if (!pkt->in.may_create_flow && !pkt->env.is_warm_up &&
 	    !pkt->out.has_syn_cookie)
 		flags |= FLOW_MIDSTREAM;
-	return meta_make(serial, initial_state(pkt), flags,
+	return meta_make(identity, initial_state(pkt), flags,
 			 control_epoch(pkt->env.control), pkt->env.now);
 }
 
-static __always_inline __u64 pack_rules(struct pkt *pkt)
-{
-	__u64 rules = (__u64)(pkt->out.egress_cell & CELL_RULE_MASK)
-			      << RULES_EGRESS_SHIFT |
-		      (__u64)(pkt->out.ingress_cell & CELL_RULE_MASK)
-			      << RULES_INGRESS_SHIFT |
-		      (__u64)pkt->env.tick_fraction << RULES_OPENED_SHIFT;
+#define RULES_IDS                            \
+	(RULES_MASK << RULES_EGRESS_SHIFT | \
+	 RULES_MASK << RULES_INGRESS_SHIFT)
 
-	if (pkt->out.egress_cell & CELL_DENY)
+static __always_inline __u64 rules_of_cells(__u32 egress, __u32 ingress,
+					    __u32 tick_fraction)
+{
+	__u64 rules =
+		(__u64)(egress & CELL_RULE_MASK) << RULES_EGRESS_SHIFT |
+		(__u64)(ingress & CELL_RULE_MASK) << RULES_INGRESS_SHIFT |
+		(__u64)tick_fraction << RULES_OPENED_SHIFT;
+
+	if (egress & CELL_DENY)
 		rules |= RULES_DENY_EGRESS;
-	if (pkt->out.ingress_cell & CELL_DENY)
+	if (ingress & CELL_DENY)
 		rules |= RULES_DENY_INGRESS;
 	return rules;
 }
 
-/* Resets both directions, then counts this packet. */
-static __always_inline void reset_flow_counters(struct pkt *pkt)
+static __always_inline __u64 pack_rules(struct pkt *pkt)
 {
-	__u32 slot = pkt->flow.slot & (FLOW_SLOTS - 1);
-	/* Linux 6.1 accepts map keys from the stack only. */
-	__u32 bucket = pkt->flow.bucket;
-	struct flow_bucket *bucket_data;
-	__u32 own = !pkt->in.sender_is_lower;
-
-	if (!FLOW_COUNTERS)
-		return;
-	bucket_data = bpf_map_lookup_elem(&flows, &bucket);
-	if (!bucket_data)
-		return;
-	bucket_data->count[own][slot].packets = pkt->env.packets;
-	bucket_data->count[own][slot].bytes = pkt->in.bytes;
-	bucket_data->count[!own][slot].packets = 0;
-	bucket_data->count[!own][slot].bytes = 0;
+	return rules_of_cells(pkt->out.egress_cell, pkt->out.ingress_cell,
+			      pkt->env.tick_fraction);
 }
 
 /* Records the sequence numbers or the tag of the first packet. */
@@ -112,7 +105,6 @@ __noinline int flow_try_insert(struct pkt *pkt)
 	struct flow_entry *entry;
 	__u64 words[2] = {};
 	enum claim claim;
-	__u32 serial;
 	enum find_result find;
 	__u64 meta;
 
@@ -133,19 +125,19 @@ __noinline int flow_try_insert(struct pkt *pkt)
 		return CLAIM_FULL;
 	/* Step 3. */
 	if (is_claimed_elsewhere(pkt)) {
-		release_slot(pkt->flow.bucket, pkt->flow.slot);
+		give_up(pkt, entry);
 		return CLAIM_OTHER;
 	}
 	/* Step 4. */
-	entry->key = pkt->key;
+	entry_set_key(entry, &pkt->key, pkt->in.kind);
 	entry->rules = pack_rules(pkt);
 	reset_flow_acks(pkt, entry);
-	reset_flow_counters(pkt);
-	serial = meta_serial(READ_ONCE(entry->meta)) + 1;
-	meta = initial_meta(pkt, serial);
+	begin_flow_counters(pkt, entry,
+			    flow_index(pkt->flow.bucket, pkt->flow.slot));
+	meta = initial_meta(pkt, pkt->flow.identity);
 	if (pkt->out.has_syn_cookie && is_source_exhausted(&pkt->key, meta))
 		meta ^= STATE_TCP_ESTABLISHED ^ STATE_TCP_SYN_RECV;
-	__sync_lock_test_and_set(&entry->meta, meta);
+	meta_publish(&entry->meta, meta);
 	account_source(&pkt->key, 0, meta);
 	return CLAIM_DONE;
 }
@@ -175,6 +167,15 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 	return pass(pkt, REASON_PASS_NEW);
 }
 
+/* Can another CPU count a packet of the flow without a lock? */
+static __always_inline bool is_on_fast_path(struct pkt *pkt, __u64 meta)
+{
+	__u32 state = meta_state(meta);
+
+	return (state == STATE_TCP_ESTABLISHED || state == STATE_UDP_REPLIED) &&
+	       !flow_expired(pkt, meta);
+}
+
 /*
  * Writes a new metadata word and the rules of this verdict to the matching
  * flow. Returns 0 if another CPU changed the flow meanwhile; the word of that
@@ -184,32 +185,45 @@ static __always_inline enum step flow_insert(struct pkt *pkt)
 __noinline int flow_update(struct pkt *pkt, __u64 next, int restart)
 {
 	struct flow_entry *entry;
+	__u64 rules;
+	int fold;
 
 	if (!pkt || pkt->flow.meta & META_LOCKED)
 		return 0;
 	entry = flow_entry_at(pkt->flow.bucket, pkt->flow.slot);
 	if (!entry)
 		return 0;
-	/* Lock the entry, then write it. */
+	/* Lock the entry, then write it. The entry leaves its rules before the new
+	 * word is visible: a reader of the counters never counts a packet
+	 * twice. */
 	if (__sync_val_compare_and_swap(&entry->meta, pkt->flow.meta,
 					pkt->flow.meta | META_LOCKED) !=
 	    pkt->flow.meta)
 		return 0;
-	if (!key_equal(&entry->key, &pkt->key)) {
+	if (!is_flow_of(entry, pkt->flow.meta, pkt)) {
 		/* A flow with an equal metadata word reused the entry. */
 		__sync_lock_test_and_set(&entry->meta, pkt->flow.meta);
 		return 0;
 	}
-	entry->rules = pack_rules(pkt);
+	rules = pack_rules(pkt);
+	fold = fold_of_change(pkt->flow.meta, next,
+			      !((entry->rules ^ rules) & RULES_IDS));
+	/* A flow of the fast path keeps its counters: a plain addition on another
+	 * CPU would store the former numbers again. */
+	if (restart && !is_on_fast_path(pkt, pkt->flow.meta))
+		fold = FOLD_RESET |
+		       (meta_state(pkt->flow.meta) != STATE_DENIED ? FOLD_OLD :
+								     0);
+	if (fold)
+		flow_fold(pkt, pkt->flow.meta, fold);
+	entry->rules = rules;
 	pkt->out.is_new_flow = !!restart;
-	if (restart) {
+	if (restart)
 		reset_flow_acks(pkt, entry);
-		reset_flow_counters(pkt);
-	}
 	__sync_lock_test_and_set(&entry->meta, next);
 	account_source(&pkt->key, pkt->flow.meta, next);
-	if (!restart)
-		count_flow(pkt, pkt->flow.bucket, pkt->flow.slot);
+	if (meta_state(next) != STATE_DENIED)
+		count_flow(pkt, next);
 	return 1;
 }
 

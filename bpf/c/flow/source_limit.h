@@ -12,6 +12,7 @@
 #define BAILEY_FLOW_SOURCE_LIMIT_H
 
 #include "core/count_min.h"
+#include "flow/entry.h"
 #include "flow/state.h"
 
 /* Is a flow with this metadata word counted for its source? Independent of the
@@ -25,8 +26,12 @@ static __always_inline bool flow_source_cells(const struct flow_key *key,
 					      __u64 meta,
 					      struct source_cells *cells)
 {
-	return source_cells(&source_flows, key,
-			    meta_flags(meta) & FLOW_ORIG_LOW, 0, cells);
+	bool low = meta_flags(meta) & FLOW_ORIG_LOW;
+
+	return source_cells(&source_flows,
+			    source_prefix(low ? key->addr_lo_be :
+						key->addr_hi_be),
+			    0, cells);
 }
 
 /* Does the source of this flow have its maximum number of flows? */
@@ -53,6 +58,20 @@ static __always_inline void account_source(const struct flow_key *key,
 		return;
 	__sync_fetch_and_add(cells.first, one);
 	__sync_fetch_and_add(cells.second, one);
+}
+
+/* Called by the CPU that took the entry of a flow from the table. */
+static __always_inline void account_ended(const struct flow_entry *entry,
+					  __u64 meta)
+{
+	struct source_cells cells;
+
+	if (!is_counted(meta) ||
+	    !source_cells(&source_flows, entry_source_prefix(entry, meta), 0,
+			  &cells))
+		return;
+	__sync_fetch_and_add(cells.first, -1);
+	__sync_fetch_and_add(cells.second, -1);
 }
 
 #endif

@@ -65,6 +65,10 @@ static __always_inline bool flow_epoch_current(__u64 meta, __u64 control)
 {
 	__u32 lead = meta_epoch(meta) - control_epoch(control);
 
+	_Static_assert(EPOCH_LAG_MAX + EPOCH_LEAD_MAX <
+			       (META_EPOCH_MASK + 1) / 2,
+		       "no stamp lags by half of the range");
+
 	return meta_epoch(meta) && !(lead & (META_EPOCH_MASK + 1) >> 1);
 }
 

@@ -14,13 +14,18 @@
 #include "parse/fast.h"
 
 struct fast_packet {
-	struct flow_key key;
+	__u64 tuple; /* of the flow key */
+	/* IPv4: the addresses of the key; see struct flow_ipv4. */
+	__u64 pair_be;
+	/* IPv6: the addresses of the key. */
+	__u64 lower_be[2];
+	__u64 higher_be[2];
 	__u64 source_be[2];
-	__u32 ack; /* TCP */
+	__u32 ack; /* TCP; of a SYN its sequence number */
 	/* State of a flow that the packet does not change; 0: it may. */
 	__u32 state;
-	__u32 kind; /* KIND_* */
-	bool sender_is_lower;
+	__u32 kind;   /* KIND_* */
+	__u32 sender; /* 0: the lower address, 1: the higher one */
 	bool may_create_flow;
 };
 
@@ -73,6 +78,7 @@ static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 			pkt->may_create_flow = false;
 			return true;
 		case TCP_SYN:
+			pkt->ack = bpf_ntohl(tcp->seq);
 			pkt->state = 0;
 			pkt->may_create_flow = true;
 			return true;
@@ -83,6 +89,7 @@ static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 		if (!fast_udp_header(udp, frame->data_end, len, frame->is_gso,
 				     pkt->kind))
 			return false;
+		pkt->ack = 0;
 		pkt->state = STATE_UDP_REPLIED;
 		pkt->may_create_flow = true;
 		*ports = *(const __u32 *)udp;
@@ -92,59 +99,54 @@ static __always_inline bool fast_packet_layer4(struct fast_packet *pkt,
 }
 
 /* ports: that of the lower end in the lower half. */
-static __always_inline void fast_packet_key(struct flow_key *key,
-					    const __u64 lower[2],
-					    const __u64 higher[2], __u32 ports,
-					    __u32 protocol, __u32 zone)
+static __always_inline void fast_packet_tuple(struct fast_packet *pkt,
+					      __u32 sender, __u32 ports,
+					      __u32 protocol, __u32 zone)
 {
-	key->addr_lo_be[0] = lower[0];
-	key->addr_lo_be[1] = lower[1];
-	key->addr_hi_be[0] = higher[0];
-	key->addr_hi_be[1] = higher[1];
-	key->tuple = ports | (__u64)protocol << TUPLE_PROTOCOL_SHIFT |
+	pkt->sender = sender;
+	pkt->tuple = ports | (__u64)protocol << TUPLE_PROTOCOL_SHIFT |
 		     (__u64)zone << TUPLE_ZONE_SHIFT;
 	/* The compiler keeps the branch of the caller whole. BPF has no
 	 * conditional move: each selected word would be a branch. */
 	asm volatile("");
 }
 
-/* Orders the ends. Equal addresses are not for the fast path. */
-static __always_inline void fast_packet_ends(struct fast_packet *pkt,
-					     const __u64 source[2],
-					     const __u64 destination[2],
-					     __u32 ports, __u32 protocol,
-					     __u32 zone)
+static __always_inline void fast_packet_ipv6_key(struct fast_packet *pkt,
+						 const __u64 lower[2],
+						 const __u64 higher[2])
 {
-	pkt->source_be[0] = source[0];
-	pkt->source_be[1] = source[1];
-	pkt->sender_is_lower = source[0] != destination[0] ?
-				       source[0] < destination[0] :
-				       source[1] < destination[1];
-	ports = bpf_ntohl(ports);
-	if (pkt->sender_is_lower)
-		fast_packet_key(&pkt->key, source, destination,
-				ports << 16 | ports >> 16, protocol, zone);
-	else
-		fast_packet_key(&pkt->key, destination, source, ports, protocol,
-				zone);
+	pkt->lower_be[0] = lower[0];
+	pkt->lower_be[1] = lower[1];
+	pkt->higher_be[0] = higher[0];
+	pkt->higher_be[1] = higher[1];
 }
 
+/* Equal addresses are not for the fast path. */
 static __always_inline bool fast_packet_ipv4(struct fast_packet *pkt,
 					     const struct fast_frame *frame)
 {
 	struct iphdr *ip = frame->data;
-	__u64 source[2] = {}, destination[2] = {};
 	__u32 total, ports;
+	__u64 source, destination;
 
 	pkt->kind = KIND_IPV4;
 	if (!fast_ipv4_header(ip, frame->data_end, frame->len, &total) ||
 	    !fast_packet_layer4(pkt, frame, ip + 1, total - sizeof(*ip),
 				ip->protocol, &ports))
 		return false;
-	source[1] = v4_mapped_address(ip->saddr);
-	destination[1] = v4_mapped_address(ip->daddr);
-	fast_packet_ends(pkt, source, destination, ports, ip->protocol,
-			 frame->zone);
+	source = ip->saddr;
+	destination = ip->daddr;
+	ports = bpf_ntohl(ports); /* the source port in the upper half */
+	if (source < destination) {
+		pkt->pair_be = source | destination << 32;
+		fast_packet_tuple(pkt, 0, ports << 16 | ports >> 16,
+				  ip->protocol, frame->zone);
+	} else {
+		pkt->pair_be = destination | source << 32;
+		fast_packet_tuple(pkt, 1, ports, ip->protocol, frame->zone);
+	}
+	pkt->source_be[0] = 0;
+	pkt->source_be[1] = v4_mapped_address(source);
 	return true;
 }
 
@@ -161,9 +163,33 @@ static __always_inline bool fast_packet_ipv6(struct fast_packet *pkt,
 	    !fast_packet_layer4(pkt, frame, ip + 1, payload, ip->nexthdr,
 				&ports))
 		return false;
-	fast_packet_ends(pkt, addr.source_be, addr.destination_be, ports,
-			 ip->nexthdr, frame->zone);
+	ports = bpf_ntohl(ports); /* the source port in the upper half */
+	if (addr.source_be[0] != addr.destination_be[0] ?
+		    addr.source_be[0] < addr.destination_be[0] :
+		    addr.source_be[1] < addr.destination_be[1]) {
+		fast_packet_ipv6_key(pkt, addr.source_be, addr.destination_be);
+		fast_packet_tuple(pkt, 0, ports << 16 | ports >> 16,
+				  ip->nexthdr, frame->zone);
+	} else {
+		fast_packet_ipv6_key(pkt, addr.destination_be, addr.source_be);
+		fast_packet_tuple(pkt, 1, ports, ip->nexthdr, frame->zone);
+	}
+	pkt->source_be[0] = addr.source_be[0];
+	pkt->source_be[1] = addr.source_be[1];
 	return true;
+}
+
+static __always_inline void
+fast_packet_destination(const struct fast_packet *pkt, __u64 to_be[2])
+{
+	if (pkt->kind == KIND_IPV4) {
+		to_be[0] = 0;
+		to_be[1] = v4_mapped_address(pkt->sender ? pkt->pair_be :
+							   pkt->pair_be >> 32);
+		return;
+	}
+	to_be[0] = pkt->sender ? pkt->lower_be[0] : pkt->higher_be[0];
+	to_be[1] = pkt->sender ? pkt->lower_be[1] : pkt->higher_be[1];
 }
 
 #endif

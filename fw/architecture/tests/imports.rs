@@ -6,9 +6,9 @@ use std::path::Path;
 use bailey_architecture::{files, imports};
 
 /// Folders and files of `fw/datapath/src`; each may import those before it.
-const DATAPATH: [&str; 11] = [
-    "error", "kernel", "maps", "program", "flows", "blocks", "attach", "observe", "install",
-    "datapath", "testing",
+const DATAPATH: [&str; 12] = [
+    "error", "kernel", "maps", "program", "flows", "blocks", "attach", "observe", "upgrade",
+    "install", "datapath", "testing",
 ];
 
 /// Folders of `bpf/c`; each may include those before it.

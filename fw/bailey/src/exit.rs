@@ -101,6 +101,7 @@ impl From<&DatapathError> for Exit {
         match error {
             DatapathError::NotPermitted(_) => Self::NotAuthorised,
             DatapathError::Unsupported(_)
+            | DatapathError::Memory { .. }
             | DatapathError::NoInterface { .. }
             | DatapathError::Interface { .. } => Self::Unsupported,
             DatapathError::Occupied { .. } => Self::Negative,

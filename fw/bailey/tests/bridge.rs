@@ -2,9 +2,10 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
-use std::thread::sleep;
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use bailey_lab::daemon::{self, POLICIES};
@@ -40,12 +41,16 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn start(wire: &InlineTestbed, extra: &str) -> Daemon {
+    start_binary(wire, extra, &binary())
+}
+
+fn start_binary(wire: &InlineTestbed, extra: &str, binary: &Path) -> Daemon {
     fs::create_dir_all(wire.root().join(POLICIES)).unwrap();
     fs::write(wire.root().join(POLICIES).join("p.yaml"), POLICY).unwrap();
     let [left, right] = SIDES;
     let top = format!("topology = \"bridge\"\ninterfaces = [\"{left}\", \"{right}\"]\n{extra}");
     daemon::write_config(wire.root(), &top).unwrap();
-    let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
+    let mut daemon = Daemon::launch(&wire.bump, wire.root(), binary, &[]).unwrap();
     for side in SIDES {
         let line = format!("attached interface=\"{side}\"");
         daemon.wait_for(&line, PATIENCE).unwrap();
@@ -314,4 +319,40 @@ fn bridge_ports_with_unequal_mtu_are_refused() {
         "the failed start restores the former mode"
     );
     assert!(!wire.root().join("bpf/bailey").exists());
+}
+
+/// Each NIC has its own link, and a flow passes both.
+#[test]
+#[ignore = "needs root and BPF"]
+fn upgrade_from_layout_7_keeps_bridged_connections() {
+    let former = std::env::var("BAILEY_LAYOUT7");
+    let former = former.expect("BAILEY_LAYOUT7 names a bailey with layout 7; .ci/test builds it");
+    let wire = InlineTestbed::new().unwrap();
+    servers(&wire);
+    let mut old = start_binary(&wire, "", Path::new(&former));
+    assert_enforced(&wire);
+    let connect = |family: usize| {
+        let to = SocketAddr::new(ip(RIGHT[family]), 80);
+        traffic::tcp_connect(&wire.left, ip(LEFT[family]), to).unwrap()
+    };
+    let mut connections: Vec<TcpStream> = (0..40).map(|number| connect(number % 2)).collect();
+    old.signal(Signal::SIGTERM).unwrap();
+    old.wait().unwrap();
+
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let data = scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                for stream in &mut connections {
+                    assert_eq!(traffic::tcp_echo(stream), Observed::Allowed);
+                }
+            }
+        });
+        let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
+        daemon.wait_for("taken over", PATIENCE).unwrap();
+        daemon.wait_for("adopted", PATIENCE).unwrap();
+        is_done.store(true, Ordering::Relaxed);
+        data.join().unwrap();
+        assert_enforced(&wire);
+    });
 }

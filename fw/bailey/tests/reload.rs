@@ -33,6 +33,7 @@ impl Enforcer for Fake {
             generation,
             slot: generation % 8,
             events: Vec::new(),
+            carried: None,
         })
     }
 

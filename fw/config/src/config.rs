@@ -105,6 +105,10 @@ impl Default for Config {
     }
 }
 
+/// Options of earlier versions that have no effect any more. The configuration that was installed with
+/// those versions has them, so they are no error: a start after an upgrade must not fail for them.
+const OBSOLETE: [&str; 1] = ["flow_table.counters"];
+
 /// Path of the configuration unless the command line or the environment names another one.
 pub const DEFAULT_PATH: &str = "/etc/bailey/bailey.toml";
 
@@ -142,6 +146,7 @@ impl Config {
         let config: Self =
             serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()))
                 .map_err(|e| e.to_string())?;
+        unknown.retain(|key| !OBSOLETE.contains(&key.as_str()));
         if !unknown.is_empty() {
             return Err(describe_unknown(&unknown, &known));
         }
@@ -325,6 +330,13 @@ mod tests {
         );
         let error = Config::parse("zzz = 5").unwrap_err();
         assert_eq!(error, "unknown key `zzz`");
+    }
+
+    #[test]
+    fn obsolete_option_has_no_effect() {
+        let config = Config::parse("[flow_table]\ncounters = false\nflows = 9\n").unwrap();
+        assert_eq!(config.flow_table.flows, 9);
+        assert!(Config::parse("[flow_table]\ncounter = false\n").is_err());
     }
 
     #[test]

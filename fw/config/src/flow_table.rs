@@ -19,8 +19,6 @@ pub enum OnPolicyChange {
 pub struct FlowTable {
     /// Flows to hold; 1 to [`FlowTable::FLOWS_MAX`]. The table has twice as many slots.
     pub flows: u32,
-    /// Count packets and bytes of every flow?
-    pub counters: bool,
     /// Live flows of one source (IPv4 /32, IPv6 /64) before further flows stay evictable; 0 disables
     /// the limit.
     pub flows_per_source: u32,
@@ -32,7 +30,6 @@ impl Default for FlowTable {
     fn default() -> Self {
         Self {
             flows: 1 << 19,
-            counters: true,
             flows_per_source: 1 << 16,
             evict_live_after_seconds: 300,
         }

@@ -12,8 +12,6 @@ pub struct Settings {
     pub flows: u32,
     /// Rule ids to count.
     pub rules: u32,
-    /// Count packets and bytes of every flow?
-    pub flow_counters: bool,
     /// Established flows on a policy change.
     pub on_policy_change: OnPolicyChange,
     /// Does only a SYN create a TCP flow? Otherwise a connection is picked up midstream where no policy
@@ -41,6 +39,10 @@ pub struct Settings {
     /// Ticks added to the clock of programs and sweeper, for tests of long times.
     #[doc(hidden)]
     pub clock_offset: u32,
+    /// Iterations of a loop by which programs delay each store of the last-seen tick, for tests of late
+    /// stores.
+    #[doc(hidden)]
+    pub seen_delay: u32,
     /// Timeouts of flows.
     pub timeouts: Timeouts,
 }
@@ -51,7 +53,6 @@ impl Config {
         Settings {
             flows: self.flow_table.flows,
             rules: self.limits.rules as u32,
-            flow_counters: self.flow_table.counters,
             on_policy_change: self.on_policy_change,
             tcp_strict: self.tcp_strict,
             topology: self.topology,
@@ -63,6 +64,7 @@ impl Config {
             flood: self.flood.clone(),
             evict_live_after_seconds: self.flow_table.evict_live_after_seconds,
             clock_offset: 0,
+            seen_delay: 0,
             timeouts: self.timeouts,
         }
     }

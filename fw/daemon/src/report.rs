@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use bailey_config::Interface;
-use bailey_datapath::Datapath;
 use bailey_datapath::attach::event::{InterfaceChange, InterfaceEvent};
+use bailey_datapath::{CarriedFlows, Datapath};
 use bailey_source::Selection;
 
 use crate::health::{self, Health};
@@ -207,6 +207,16 @@ pub(crate) fn report_generation(generation: &CommitReport) {
         install_ms = ms("install"),
         "generation committed"
     );
+    if let Some(CarriedFlows { flows, unplaced }) = generation.committed.carried {
+        tracing::info!(flows, "flows of the former version taken over");
+        if unplaced > 0 {
+            tracing::warn!(
+                unplaced,
+                "flows of the former version found no place in the flow table; their next packet \
+                 counts as the first: raise flow_table.flows"
+            );
+        }
+    }
     for warning in &generation.warnings {
         tracing::warn!("{warning}");
     }

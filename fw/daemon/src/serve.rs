@@ -94,10 +94,12 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
 
 /// Starts the sweeper. Without it, expired flows stay until new flows need their slots.
 fn start_sweeper(running: &RunningDaemon, health: &Health) -> Option<SweepThread> {
-    let sweeper = running.datapath.sweeper().map_err(|e| e.to_string());
-    let sweep_thread =
-        sweeper.and_then(|sweeper| SweepThread::start(sweeper).map_err(|e| e.to_string()));
-    sweep_thread
+    let start = || {
+        let sweeper = running.datapath.sweeper().map_err(|e| e.to_string())?;
+        let counters = running.datapath.counters().map_err(|e| e.to_string())?;
+        SweepThread::start(sweeper, counters).map_err(|e| e.to_string())
+    };
+    start()
         .inspect_err(|error| {
             tracing::error!("{error}: the flow table is not swept");
             health.set_problem("sweeper", error);

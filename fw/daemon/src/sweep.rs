@@ -1,4 +1,5 @@
-//! The sweeper's thread: walks the flow table in slices and retires expired flows.
+//! The sweeper's thread: walks the flow table in slices and retires expired flows, and reads the
+//! counters of rules.
 
 use std::io;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bailey_datapath::flows::sweep::Sweeper;
+use bailey_datapath::observe::counters::Counters;
 
 /// A thread that sweeps until it is dropped.
 #[derive(Debug)]
@@ -20,7 +22,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Slices of one pass over the table. A pass takes 8 s, far longer than any CPU stays inside a
 /// program.
 const SLICES: usize = 80;
-/// Slices between two updates of the timeout scale and of the other values that programs read.
+/// Slices between two updates of the timeout scale and of the other values that programs read, and
+/// between two reads of the counters of rules: one second.
 const SLICES_PER_UPDATE: usize = 10;
 
 impl SweepThread {
@@ -28,17 +31,25 @@ impl SweepThread {
     ///
     /// # Errors
     /// If the system cannot create a thread.
-    pub(crate) fn start(mut sweeper: Sweeper) -> io::Result<Self> {
+    pub(crate) fn start(mut sweeper: Sweeper, counters: Counters) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let sweep = move || {
             let slice = sweeper.buckets().div_ceil(SLICES);
             let mut slices = 0_usize;
             while !stopped.load(Ordering::Relaxed) {
+                // Programs of the former layout are attached, and their table is another one.
+                if sweeper.is_upgrade_pending() {
+                    thread::sleep(PAUSE);
+                    continue;
+                }
                 if slices.is_multiple_of(SLICES_PER_UPDATE) {
                     sweeper.publish_timeout_scale();
                     sweeper.publish_receiver_count();
                     sweeper.clear_ended_warm_up();
+                    // Stores the numbers of each rule. A later read that misses flows, because they
+                    // end at that moment, does not go below them.
+                    counters.rules();
                 }
 
                 sweeper.sweep(slice);

@@ -13,8 +13,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::error::DatapathError;
 use crate::error::unusable;
+use crate::flows::restamp::start_epoch;
 use crate::kernel::clock::boot_nanoseconds;
-use crate::maps::control_word::{ControlMap, ControlWord};
+use crate::maps::control_word::ControlMap;
 use crate::maps::pinned::open_pinned;
 use crate::maps::pins::PinDir;
 
@@ -47,6 +48,7 @@ pub struct Blocks {
     hosts: HashMap<MapData, Host, Value>,
     prefixes: LpmTrie<MapData, Prefix, Value>,
     control: ControlMap,
+    pins: PinDir,
 }
 
 impl Blocks {
@@ -63,6 +65,7 @@ impl Blocks {
             hosts: HashMap::try_from(hosts).map_err(unusable(HOSTS))?,
             prefixes: LpmTrie::try_from(prefixes).map_err(unusable(PREFIXES))?,
             control,
+            pins: pins.clone_handle()?,
         })
     }
 
@@ -176,8 +179,7 @@ impl Blocks {
             }
         }
         self.update_used_tables();
-        ControlWord::start_epoch(&self.control);
-        Ok(())
+        start_epoch(&self.control, &self.pins).map(drop)
     }
 
     /// Records which tables have entries; the programs skip the others.

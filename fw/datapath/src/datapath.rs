@@ -18,14 +18,16 @@ use crate::flows::sweep::Sweeper;
 use crate::flows::table::FlowTable;
 use crate::install::{Committed, Enforcer, Installer, ids_in_use};
 use crate::kernel::clock::Ticks;
+use crate::maps::compat::NewTables;
 use crate::maps::control_word::{self, ControlWord};
 use crate::maps::pins::PinDir;
 use crate::maps::shared::SharedMaps;
 use crate::observe::counters::Counters;
-use crate::program::entry::{EntryObject, Programs};
+use crate::program::entry::{EntryObject, Origin, Programs};
 use crate::program::frame;
 use crate::program::probe::{ProbeAnswer, probe_frame};
 use crate::program::test_run::TestRun;
+use crate::upgrade::{Upgrade, former_rule_ids};
 
 /// The loaded programs. Pinned objects outlive it: flows, counters, the active generation and the
 /// attached programs stay in the kernel until [`detach`](crate::detach()).
@@ -33,6 +35,8 @@ pub struct Datapath {
     attachments: Attachments,
     /// Rule ids that the counters of the active generation belong to.
     counted: RuleIds,
+    /// Flows and counters of another layout that are to be taken over.
+    upgrade: Option<Upgrade>,
     pub(crate) entry: EntryObject,
     pub(crate) maps: SharedMaps,
 }
@@ -62,8 +66,16 @@ impl Datapath {
         programs: Programs,
     ) -> Result<Self, DatapathError> {
         let (entry, maps) = EntryObject::open(pins, settings, programs)?;
+        let upgrade = match entry.origin {
+            Origin::Former(tables) => {
+                let is_resumed = tables == NewTables::InUse;
+                Some(Upgrade::open(&maps, &entry.settings, is_resumed)?)
+            }
+            Origin::Created | Origin::Adopted => None,
+        };
         Ok(Self {
             attachments: Attachments::adopt(&maps),
+            upgrade,
             counted: known,
             entry,
             maps,
@@ -81,7 +93,7 @@ impl Datapath {
 
     /// Whether flows, counters and a generation were pinned before.
     pub fn is_adopted(&self) -> bool {
-        self.entry.adopted
+        self.entry.origin.is_adopted()
     }
 
     /// The settings that the datapath was opened with.
@@ -122,6 +134,10 @@ impl Datapath {
         let (entry, maps) = (&self.entry, &mut self.maps);
         let mut events = self.attachments.attach(entry, maps, &wanted, replace)?;
         if !other_build_attached {
+            // Nothing was attached, so the flows of the former layout are of no use.
+            if self.upgrade.take().is_some() {
+                self.maps.pins.remove_former_layout();
+            }
             events.extend(bridge::ensure_loss_counting(&mut self.entry, &self.maps));
             self.maps.set_attached_build();
         }
@@ -227,11 +243,19 @@ impl Enforcer for Datapath {
             maps: &mut self.maps,
             attachments: &mut self.attachments,
             counted: &mut self.counted,
+            upgrade: &mut self.upgrade,
         };
         installer.install(tables)
     }
 
     fn ids_in_use(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
-        Ok(ids_in_use(&self.flows()?, ids))
+        let mut used = ids_in_use(&self.flows()?, ids);
+        // Until an upgrade ends, flows of the former layout have ids too.
+        if self.upgrade.is_some() {
+            let former = former_rule_ids(&self.maps.pins)?;
+            let retired = ids.retired().map(|(id, _)| id);
+            used.extend(retired.filter(|id| former.contains(id)));
+        }
+        Ok(used)
     }
 }

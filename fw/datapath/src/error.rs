@@ -41,6 +41,18 @@ pub enum DatapathError {
         /// The difference.
         message: String,
     },
+    /// There is no memory for the maps of two layouts at once.
+    #[error(
+        "the upgrade needs the flow tables of both versions at once: {needed_mib} MiB more, and \
+         {available_mib} MiB of memory are available; nothing has changed, the attached programs \
+         of the former version continue; free memory and start again"
+    )]
+    Memory {
+        /// For the new maps and the upgrade itself.
+        needed_mib: u64,
+        /// `MemAvailable` of /proc/meminfo.
+        available_mib: u64,
+    },
     /// A program was refused by the verifier or is missing.
     #[error("cannot load program {name}: {source}")]
     Program {

@@ -2,10 +2,16 @@
 
 /// Packet and byte counts.
 pub mod count;
+/// Layout of entries: metadata words, keys, rules and counters.
+pub(crate) mod entry;
 /// Flood state of the CPUs.
 pub mod flood;
 /// The hash of flows and sources, as the programs compute it.
 pub mod hash;
+/// Stamps that stay near the epoch, and new epochs.
+pub(crate) mod restamp;
+/// The removal of one flow.
+pub mod retire;
 /// The sweeper: retires expired flows, restamps old epochs, scales timeouts with the fill.
 pub mod sweep;
 /// Flows and their number, read while packets change them.

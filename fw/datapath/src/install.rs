@@ -8,6 +8,7 @@ use crate::attach::attachments::Attachments;
 use crate::attach::bridge;
 use crate::attach::event::InterfaceEvent;
 use crate::error::DatapathError;
+use crate::flows::restamp;
 use crate::flows::table::FlowTable;
 use crate::kernel::bpf;
 use crate::kernel::cpu::cpus;
@@ -16,6 +17,7 @@ use crate::maps::shape::rule_stride;
 use crate::maps::shared::SharedMaps;
 use crate::program::entry::EntryObject;
 use crate::program::generation::LoadedGeneration;
+use crate::upgrade::{CarriedFlows, Upgrade};
 
 /// Makes tables active. The daemon's loop uses the datapath through this trait, and tests replace
 /// it.
@@ -42,7 +44,12 @@ pub struct Committed {
     pub slot: u32,
     /// Attached programs that were replaced.
     pub events: Vec<InterfaceEvent>,
+    /// Flows of another layout that were taken over.
+    pub carried: Option<CarriedFlows>,
 }
+
+/// The interfaces whose programs were replaced, and the flows that were taken over.
+type Replaced = (Vec<InterfaceEvent>, Option<CarriedFlows>);
 
 /// The parts of a datapath that an installation changes.
 pub(crate) struct Installer<'a> {
@@ -51,6 +58,8 @@ pub(crate) struct Installer<'a> {
     pub(crate) attachments: &'a mut Attachments,
     /// Rule ids that the counters of the active generation belong to.
     pub(crate) counted: &'a mut RuleIds,
+    /// Flows of another layout, until this build is attached.
+    pub(crate) upgrade: &'a mut Option<Upgrade>,
 }
 
 impl Installer<'_> {
@@ -66,13 +75,13 @@ impl Installer<'_> {
         let word = ControlWord::load(&self.maps.control).next();
         self.stage(tables, word)?;
         let other_build_attached = !self.maps.is_attached_build() && !self.attachments.is_empty();
-        let events = if other_build_attached {
+        let (events, carried) = if other_build_attached {
             self.replace_attached_build(tables)?
         } else {
-            Vec::new()
+            (Vec::new(), None)
         };
         self.reset_new_counters(&tables.rules)?;
-        let word = word.commit(&self.maps.control);
+        let word = restamp::commit(word, self.maps)?;
         word.store(&self.maps.probe_control);
         // No packet uses an older slot: `stage` waited for a grace period after the previous
         // commit.
@@ -81,6 +90,7 @@ impl Installer<'_> {
             generation: word.generation,
             slot: word.slot,
             events,
+            carried,
         })
     }
 
@@ -101,22 +111,27 @@ impl Installer<'_> {
     /// the other build.
     ///
     /// If the process is killed in here, the control map names no attached build, and the next
-    /// process replaces the programs again.
-    fn replace_attached_build(
-        &mut self,
-        tables: &Tables,
-    ) -> Result<Vec<InterfaceEvent>, DatapathError> {
+    /// process replaces the programs again. Flows of another layout are copied before and after: see
+    /// `upgrade.rs`.
+    fn replace_attached_build(&mut self, tables: &Tables) -> Result<Replaced, DatapathError> {
         let active = ControlWord::load(&self.maps.control);
         self.stage(tables, active)?;
+        self.maps.rule_totals.note_end(tables.rules.end());
+        if let Some(upgrade) = self.upgrade {
+            upgrade.copy_ahead(self.maps);
+            upgrade.begin_replacement();
+        }
         self.maps.clear_attached_build();
         let mut events = self.attachments.replace_programs(self.entry, self.maps)?;
         // Packets inside the old programs still use the old program arrays.
         grace_period()?;
         // Must precede `set_attached_build`: after it, the old tracepoints would count as
-        // ours.
+        // ours, and a killed upgrade as undone.
+        let upgrade = self.upgrade.take();
+        let carried = upgrade.map(|upgrade| upgrade.finish(self.maps));
         events.extend(bridge::ensure_loss_counting(self.entry, self.maps));
         self.maps.set_attached_build();
-        Ok(events)
+        Ok((events, carried))
     }
 
     /// Retires all slots except the active one and the one before, which stays for a rollback.
@@ -130,15 +145,19 @@ impl Installer<'_> {
     fn reset_new_counters(&mut self, rules: &RuleIds) -> Result<(), DatapathError> {
         let stride = rule_stride(&self.entry.settings) as usize;
         let cpus = cpus()? as usize;
+        self.maps.rule_totals.begin_reset();
         let new = rules
             .iter()
             .filter(|(id, key)| self.counted.current_or_former_key(*id) != Some(key));
         for (id, _) in new {
             self.maps.limit_states.clear(id as usize);
-            for cpu in 0..cpus {
-                self.maps.rule_counters.clear(cpu * stride + id as usize);
+            // The last region is that of user space.
+            for region in 0..=cpus {
+                self.maps.rule_counters.clear(region * stride + id as usize);
             }
+            self.maps.rule_totals.clear(id);
         }
+        self.maps.rule_totals.note_end(rules.end());
         *self.counted = rules.clone();
         Ok(())
     }

@@ -26,6 +26,8 @@ pub(crate) mod link;
 /// All elements of a map.
 #[cfg(feature = "testing")]
 pub(crate) mod map_elements;
+/// Memory that the kernel can give.
+pub(crate) mod memory;
 /// Memory mappings of BPF arrays.
 pub(crate) mod mmap;
 /// Interfaces and addresses, by rtnetlink.

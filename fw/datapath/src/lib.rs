@@ -26,6 +26,9 @@ pub mod attach;
 /// Counters, status, checks.
 pub mod observe;
 
+/// Flows and counters of an earlier layout, taken over.
+pub mod upgrade;
+
 /// Installation of generations.
 pub mod install;
 
@@ -47,3 +50,4 @@ pub use kernel::ethtool::{Queues, link_speed, queues};
 pub use maps::control_word::ControlWord;
 pub use maps::pins::PinDir;
 pub use observe::protected::{Process, ProtectedInterface, protected_interfaces};
+pub use upgrade::CarriedFlows;

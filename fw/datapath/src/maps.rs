@@ -22,6 +22,8 @@ pub(crate) mod netns;
 pub(crate) mod pinned;
 /// The pin directory.
 pub mod pins;
+/// The greatest numbers of rules that a reader has seen.
+pub(crate) mod rule_totals;
 /// Sizes of maps that follow from settings.
 pub mod shape;
 /// The maps that programs, generations and this process share.

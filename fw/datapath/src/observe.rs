@@ -6,5 +6,7 @@ pub mod counters;
 pub mod doctor;
 /// Interfaces that any Bailey protects.
 pub(crate) mod protected;
+/// Counters of rules: those of ended flows and of live flows together.
+pub mod rule_counts;
 /// Loaded maps and attached programs.
 pub mod status;

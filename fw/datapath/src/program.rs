@@ -13,6 +13,8 @@ pub(crate) mod entry;
 pub(crate) mod failsafe_image;
 /// Flood defence as constants.
 pub(crate) mod flood_constants;
+/// Size and kind of the flow table as constants.
+pub(crate) mod flow_table_constants;
 /// Frames for probes and tests.
 pub mod frame;
 /// Policy programs with their frozen tables.

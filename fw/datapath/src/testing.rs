@@ -12,12 +12,17 @@ use bailey_compile::{RuleIds, Tables};
 
 use crate::datapath::Datapath;
 use crate::error::{DatapathError, unusable};
+use crate::flows::entry::FlowSlots;
 use crate::flows::hash::FlowHash;
+use crate::flows::restamp;
+use crate::flows::retire::RetireStep;
+use crate::flows::sweep::Sweeper;
 use crate::kernel::cpu::cpus;
 use crate::kernel::link::Link;
 use crate::kernel::map_elements;
 use crate::kernel::mmap::Mapping;
 use crate::maps::control_word::ControlWord;
+use crate::maps::flow_keys::PassEpoch;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::open_pinned;
 use crate::program::generation::LoadedGeneration;
@@ -73,14 +78,42 @@ pub trait DatapathTesting {
     /// Points the control word to another slot, with the generation unchanged.
     fn select_slot(&self, slot: u32);
 
-    /// Leaves an entry BUSY, as a sweeper does that is killed while it retires the flow.
-    fn abandon_busy(&self, slot: (usize, usize));
+    /// Removes the flow in a slot (its index in the table) until a step, as a sweeper does that is
+    /// killed there. False if the slot has no flow.
+    ///
+    /// # Errors
+    /// If the table cannot be mapped.
+    fn retire_until(&self, slot: usize, step: RetireStep) -> Result<bool, DatapathError>;
+
+    /// Tag and metadata word of a slot (its index in the table).
+    ///
+    /// # Errors
+    /// If the table cannot be mapped.
+    fn slot_words(&self, slot: usize) -> Result<(u8, u64), DatapathError>;
+
+    /// A sweeper whose clock is ahead by so many ticks.
+    ///
+    /// # Errors
+    /// If the maps cannot be mapped.
+    fn sweeper_ahead(&self, ticks: u32) -> Result<Sweeper, DatapathError>;
 
     /// Records whether loopback, on which test runs arrive, is external.
     fn set_test_interface_external(&self, external: bool);
 
-    /// Advances the epoch as this many commits would.
-    fn skip_epochs(&self, epochs: u32);
+    /// Advances the epoch as this many commits would. Old stamps are replaced on the way.
+    ///
+    /// # Errors
+    /// If the flow table cannot be mapped.
+    fn skip_epochs(&self, epochs: u32) -> Result<(), DatapathError>;
+
+    /// Sets the epoch, without regard for stamps and for the last pass over the table.
+    fn set_epoch(&self, epoch: u32);
+
+    /// The epoch at which the last complete pass over the flow table began.
+    ///
+    /// # Errors
+    /// If the keys of the table cannot be mapped.
+    fn pass_epoch(&self) -> Result<u32, DatapathError>;
 
     /// Opens the datapath once more, over the same pins.
     ///
@@ -94,8 +127,8 @@ pub trait DatapathTesting {
     /// If the kernel refuses a map or a program.
     fn load_generation(&self, tables: &Tables) -> Result<(), DatapathError>;
 
-    /// Stores a pattern into every word that is 0 of the values that programs address directly. No
-    /// packet may be processed afterwards.
+    /// Stores a pattern into every word that is 0 of the values that programs address directly, except
+    /// the tables. No packet may be processed afterwards.
     ///
     /// # Errors
     /// If a value cannot be mapped.
@@ -133,13 +166,9 @@ impl DatapathTesting for Datapath {
 
     fn forget_flows(&self) -> Result<(), DatapathError> {
         let pins = &self.maps.pins;
-        let tags = MappedArray::<u64>::open_writable(pins, "flow_tags")?;
-        let buckets = MappedArray::<abi::flow_bucket>::open_writable(pins, "flows")?;
         let sources = MappedArray::<u64>::open_writable(pins, "source_flows")?;
-        for bucket in 0..buckets.len() {
-            tags.clear(bucket);
-            buckets.clear(bucket);
-        }
+        // Counters of rules include those of live flows, and no reader sees them go down.
+        self.sweeper()?.retire_all();
         for cell in sources.words() {
             cell.store(0, Ordering::Relaxed);
         }
@@ -169,10 +198,18 @@ impl DatapathTesting for Datapath {
         word.store(&self.maps.control);
     }
 
-    fn abandon_busy(&self, slot: (usize, usize)) {
-        if let Ok(sweeper) = self.sweeper() {
-            sweeper.abandon_busy(slot);
-        }
+    fn retire_until(&self, slot: usize, step: RetireStep) -> Result<bool, DatapathError> {
+        Ok(self.sweeper()?.retire_until(slot, step))
+    }
+
+    fn slot_words(&self, slot: usize) -> Result<(u8, u64), DatapathError> {
+        Ok(self.sweeper()?.slot_words(slot))
+    }
+
+    fn sweeper_ahead(&self, ticks: u32) -> Result<Sweeper, DatapathError> {
+        let mut settings = self.settings().clone();
+        settings.clock_offset = settings.clock_offset.wrapping_add(ticks);
+        Sweeper::open(&self.maps.pins, &settings)
     }
 
     fn set_test_interface_external(&self, external: bool) {
@@ -180,10 +217,29 @@ impl DatapathTesting for Datapath {
         self.maps.interfaces.set_external(LOOPBACK, external);
     }
 
-    fn skip_epochs(&self, epochs: u32) {
-        let mut word = ControlWord::load(&self.maps.control);
-        word.epoch = (word.epoch + epochs) & abi::CONTROL_EPOCH_MASK;
+    fn skip_epochs(&self, epochs: u32) -> Result<(), DatapathError> {
+        let control = &self.maps.control;
+        let pass = PassEpoch::open(&self.maps.pins)?;
+        let slots = FlowSlots::open_writable(&self.maps.pins)?;
+        for _ in 0..epochs {
+            let word = ControlWord::load(control);
+            while word.commit(control, Some(&pass)).is_none() {
+                restamp::run_pass(&slots, control, &pass);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_epoch(&self, epoch: u32) {
+        let word = ControlWord {
+            epoch,
+            ..ControlWord::load(&self.maps.control)
+        };
         word.store(&self.maps.control);
+    }
+
+    fn pass_epoch(&self) -> Result<u32, DatapathError> {
+        PassEpoch::open(&self.maps.pins).map(|pass| pass.load())
     }
 
     fn open_again(&self) -> Result<Datapath, DatapathError> {
@@ -197,7 +253,7 @@ impl DatapathTesting for Datapath {
     }
 
     fn fill_values(&self) -> Result<(), DatapathError> {
-        for value in self.maps.values.list() {
+        for value in self.maps.values.list().iter().filter(|v| !v.is_table) {
             let map = self.maps.values.map(value.name).expect("it is listed");
             let memory = Mapping::writable(map.fd().as_fd(), value.size);
             let memory = memory.map_err(DatapathError::map(value.name, "map into memory"))?;

@@ -19,7 +19,7 @@ fn hash(secret: u64) -> FlowHash {
         nh,
         mul: [random.next() | 1, random.next() | 1],
         proof: [0; 2],
-        nh_v4: 0,
+        pass_epoch: 0,
         pad: [0; 5],
         abi: 0,
     };

@@ -44,7 +44,13 @@ fn second_load_changes_no_pinned_byte() {
             "{name}"
         );
     }
-    for name in ["flows", "flow_tags", "reason_counters", "rule_counters"] {
+    for name in [
+        "flows",
+        "flow_tags",
+        "flow_counts6",
+        "reason_counters",
+        "rule_counters",
+    ] {
         let mut bytes = before[name].values().flatten();
         assert!(bytes.any(|byte| *byte != 0), "{name} has contents");
     }

@@ -244,9 +244,7 @@ fn kept_flow_takes_the_slow_path_once() {
 #[ignore = "needs root and BPF"]
 fn no_flow_is_current_in_epoch_zero() {
     let mut h = Harness::new(settings());
-    let epoch = h.datapath.control().epoch;
-    h.datapath.skip_epochs(CONTROL_EPOCH_MASK + 1 - epoch);
-    assert_eq!(h.datapath.control().epoch, 0);
+    h.datapath.set_epoch(0);
     let (pod, client) = (POD[0], CLIENT[0]);
     let ack = tcp(client, pod, 40000, 80, ACK);
     assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));

@@ -6,6 +6,7 @@ use bailey_control::api;
 use bailey_datapath::DatapathError;
 use bailey_datapath::kernel::clock::Ticks;
 use bailey_datapath::observe::counters::Counters;
+use bailey_datapath::observe::rule_counts::RuleCounts;
 use bailey_state::rule_ids::RuleNames;
 use bailey_state::rule_name::{RuleName, StoredKey};
 
@@ -25,7 +26,7 @@ impl LiveState {
     /// # Errors
     /// If a pinned map cannot be read.
     pub fn rules(&self) -> Result<api::Rules, DatapathError> {
-        let counters = Counters::open(&self.pins)?;
+        let counts = Counters::open(&self.pins)?.rules();
         let stamp = self.stamp()?;
         let names = match stamp.generation {
             // No generation is active; the file describes the one before a detach.
@@ -35,14 +36,14 @@ impl LiveState {
         let ids = names.rules.iter().map(|rule| rule.id).chain(IMPLICIT);
         let mut ids: Vec<u32> = ids.collect();
         if names.rules.is_empty() {
-            let counting = abi::RULE_FIRST..counters.rule_count();
-            ids.extend(counting.filter(|&id| counters.rule(id).packets > 0));
+            let counting = counts.counting();
+            ids.extend(counting.filter(|&id| id >= abi::RULE_FIRST));
         }
         let rules = ids.into_iter();
         Ok(api::Rules {
             stamp,
             rules: rules
-                .map(|id| rule_to_api(&names, &counters, id, true))
+                .map(|id| rule_to_api(&names, &counts, id, true))
                 .collect(),
         })
     }
@@ -58,12 +59,12 @@ impl LiveState {
             Ok(ids) => ids,
             Err(message) => return Ok(Err(message)),
         };
-        let counters = Counters::open(&self.pins)?;
+        let counts = Counters::open(&self.pins)?.rules();
         let rules = ids.into_iter();
         Ok(Ok(api::Rules {
             stamp: self.stamp()?,
             rules: rules
-                .map(|id| rule_to_api(&names, &counters, id, false))
+                .map(|id| rule_to_api(&names, &counts, id, false))
                 .collect(),
         }))
     }
@@ -175,8 +176,8 @@ pub(crate) fn name_to_api(names: &RuleNames, id: u32) -> api::RuleName {
 }
 
 /// A rule with its counters. A list has no long names, and only some of the isolating policies.
-fn rule_to_api(names: &RuleNames, counters: &Counters, id: u32, in_list: bool) -> api::Rule {
-    let count = counters.rule(id);
+fn rule_to_api(names: &RuleNames, counts: &RuleCounts, id: u32, in_list: bool) -> api::Rule {
+    let count = counts.get(id);
     let named = names.find(id);
     let policies = match named.and_then(|rule| rule.key.as_ref()) {
         Some(StoredKey::DefaultDeny { policies, .. }) => Some(policies),

@@ -53,7 +53,9 @@ fn foreign_program_is_replaced_only_with_replace_option() {
     // With --replace the second Bailey takes the interface.
     let mut third = relaunch(&lab, &["--replace"]);
     third.wait_for(ATTACHED, PATIENCE).unwrap();
-    assert_eq!(ask(&lab, "status").status.code(), Some(0));
+    wait_until("the socket answers", || {
+        ask(&lab, "status").status.code() == Some(0)
+    });
     // The egress program of the first Bailey is still attached and does not know the new flows.
     fs::write(lab.root().join("first.toml"), text).unwrap();
     let first = lab.root().join("first.toml");

@@ -15,6 +15,8 @@ mod installation;
 mod interfaces;
 /// Stops, crashes and restarts.
 mod restart;
+/// Upgrades from the former layout.
+mod upgrade;
 
 use std::fs;
 use std::thread::sleep;

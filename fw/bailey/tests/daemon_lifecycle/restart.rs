@@ -103,7 +103,7 @@ fn other_flow_table_size_is_refused_with_reason() {
     let mut daemon = relaunch(&lab, &[]);
     let line = daemon.wait_for("flow_tags", PATIENCE).unwrap();
     assert!(
-        line.contains("1024 entries, 2048 are needed; flow_table.flows")
+        line.contains("8192 bytes per value, 16384 are needed; flow_table.flows")
             && line.contains("bailey detach --yes-unfiltered"),
         "{line}"
     );

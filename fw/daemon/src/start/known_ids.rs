@@ -6,6 +6,7 @@ use bailey_compile::RuleIds;
 use bailey_config::Config;
 use bailey_datapath::flows::table::FlowTable;
 use bailey_datapath::observe::counters::Counters;
+use bailey_datapath::upgrade::former_rule_ids;
 use bailey_datapath::{DatapathError, PinDir};
 use bailey_state::rule_ids::RuleNames;
 
@@ -52,9 +53,12 @@ pub(super) fn read_known_ids(config: &Config) -> KnownIds {
 /// Ids of policy rules that have counted a packet or that a flow carries.
 fn read_used_ids(config: &Config) -> Result<Vec<u32>, DatapathError> {
     let pins = PinDir::Path(config.paths.pins.clone());
-    let counters = Counters::open(&pins)?;
-    let mut used = FlowTable::open(&pins)?.rule_ids();
-    let ids = abi::RULE_FIRST..config.settings().rules;
-    used.extend(ids.filter(|&id| counters.rule(id).packets > 0));
+    // Before an upgrade, the flows of the former layout are the active ones.
+    let used = former_rule_ids(&pins).or_else(|_| {
+        let counters = Counters::open(&pins)?;
+        let mut used = FlowTable::open(&pins)?.rule_ids();
+        used.extend(counters.rules().counting());
+        Ok::<_, DatapathError>(used)
+    })?;
     Ok(used.range(abi::RULE_FIRST..).copied().collect())
 }

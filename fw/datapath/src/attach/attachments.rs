@@ -44,7 +44,7 @@ impl Attachments {
             let Some((hook, index)) = parse_link_pin(&name) else {
                 continue;
             };
-            let path = maps.pins.pin(&name);
+            let path = maps.pins.file(&name);
             let link = Link::from_pin(&path, index).ok();
             let Some(link) = link.filter(|link| is_attached(Some(link), index)) else {
                 let _ = std::fs::remove_file(path);

@@ -105,7 +105,7 @@ fn count_redirect_failures(
     entry: &mut EntryObject,
     maps: &SharedMaps,
 ) -> Result<(), DatapathError> {
-    let pins = TRACEPOINTS.map(|(program, _)| maps.pins.pin(&format!("{TRACE}{program}")));
+    let pins = TRACEPOINTS.map(|(program, _)| maps.pins.file(&format!("{TRACE}{program}")));
     if maps.is_attached_build() && pins.iter().all(|pin| pin.exists()) {
         return Ok(());
     }

@@ -42,7 +42,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
         let Some((hook, index)) = parse_link_pin(&name) else {
             continue;
         };
-        let path = pins.pin(&name);
+        let path = pins.file(&name);
         let result = detach_pinned(&path, index);
         let state = netlink::interface(Which::Index(index)).ok().flatten();
         let interface = state.map_or_else(|| format!("#{index}"), |state| state.name);
@@ -79,7 +79,7 @@ pub fn detach(directory: &Path) -> Result<Vec<Detached>, DatapathError> {
 
 fn is_filter(pins: &PinDir, name: &str) -> bool {
     parse_link_pin(name).is_some_and(|(_, index)| {
-        Link::from_pin(&pins.pin(name), index).is_ok_and(|link| link.is_filter())
+        Link::from_pin(&pins.file(name), index).is_ok_and(|link| link.is_filter())
     })
 }
 

@@ -83,7 +83,7 @@ impl Attachments {
             if is_attached(known, index) {
                 continue;
             }
-            let link = Link::from_pin(&maps.pins.pin(&name), index).ok();
+            let link = Link::from_pin(&maps.pins.file(&name), index).ok();
             let Some(link) = link.filter(|link| is_attached(Some(link), index)) else {
                 continue;
             };

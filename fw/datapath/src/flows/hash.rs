@@ -8,6 +8,9 @@ use crate::maps::flow_keys::nh_pair;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 
+/// Bits of the index of a slot in its bucket.
+const SLOT_BITS: u32 = abi::FLOW_SLOTS.ilog2();
+
 /// The secret hash of a flow table: determines the buckets of each flow.
 #[derive(Debug, Clone, Copy)]
 pub struct FlowHash {
@@ -20,6 +23,8 @@ pub struct FlowHash {
 pub struct FlowLocation {
     /// The two candidate buckets.
     pub buckets: [u32; 2],
+    /// The slot of the first bucket that the flow prefers.
+    pub home_slot: u32,
     /// Tag, a fingerprint; never 0.
     pub tag: u8,
 }
@@ -44,16 +49,29 @@ impl FlowHash {
     /// If nothing is pinned.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
         let keys = MappedArray::<abi::flow_keys>::open(pins, "flow_keys")?;
-        let tags = MappedArray::<u64>::open(pins, "flow_tags")?;
+        let tags = MappedArray::<u64>::open_table(pins, "flow_tags")?;
         Ok(Self::new(keys.read(0), (tags.len() as u32).ilog2()))
     }
 
     /// Locates the flow with this key.
     pub fn locate(&self, key: &abi::flow_key) -> FlowLocation {
-        let words: [u32; abi::FLOW_NH_WORDS as usize] = bytemuck::cast(*key);
-        let nh = &self.keys.nh;
-        let hash = (0..words.len()).step_by(2).fold(0_u64, |sum, i| {
-            sum.wrapping_add(nh_pair(words[i], nh[i], words[i + 1], nh[i + 1]))
+        // IPv4: the bytes that differ between addresses, as one more pair.
+        let pairs: &[(u32, u32)] = match is_ipv4(key.addr_lo_be) {
+            true => &[
+                halves(key.tuple),
+                (upper(key.addr_lo_be[1]), upper(key.addr_hi_be[1])),
+            ],
+            false => &[
+                halves(key.tuple),
+                halves(key.addr_lo_be[0]),
+                halves(key.addr_lo_be[1]),
+                halves(key.addr_hi_be[0]),
+                halves(key.addr_hi_be[1]),
+            ],
+        };
+        let (nh, _) = self.keys.nh.as_chunks::<2>();
+        let hash = pairs.iter().zip(nh).fold(0_u64, |sum, (&(a, b), keys)| {
+            sum.wrapping_add(nh_pair(a, keys[0], b, keys[1]))
         });
         let (first, second) = self.mix(hash);
         let shift = 64 - self.bucket_bits;
@@ -62,6 +80,7 @@ impl FlowHash {
         let tag = (second >> 8) as u8;
         FlowLocation {
             buckets: [a, if a == b { b ^ 1 } else { b }],
+            home_slot: (first >> (shift - SLOT_BITS)) as u32 % abi::FLOW_SLOTS,
             tag: tag.max(1),
         }
     }
@@ -73,8 +92,7 @@ impl FlowHash {
         } else {
             key.addr_hi_be
         };
-        let ipv4 = address[0] == 0 && address[1] as u32 == abi::V4_MAPPED_WORD;
-        let prefix = address[usize::from(ipv4)];
+        let prefix = address[usize::from(is_ipv4(address))];
         let nh = &self.keys.nh;
         let hash = nh_pair(prefix as u32, nh[0], (prefix >> 32) as u32, nh[1]);
         let (first, second) = self.mix(hash);
@@ -86,4 +104,17 @@ impl FlowHash {
         let second = (first ^ first >> 32).wrapping_mul(self.keys.mul[1]);
         (first, second)
     }
+}
+
+/// Whether the address of a key is an IPv4 address.
+fn is_ipv4(address_be: [u64; 2]) -> bool {
+    address_be[0] == 0 && address_be[1] as u32 == abi::V4_MAPPED_WORD
+}
+
+fn halves(word: u64) -> (u32, u32) {
+    (word as u32, upper(word))
+}
+
+fn upper(word: u64) -> u32 {
+    (word >> 32) as u32
 }

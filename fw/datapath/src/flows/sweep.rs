@@ -3,18 +3,23 @@
 
 use std::collections::HashMap;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 use bailey_config::Settings;
 
 use crate::error::DatapathError;
+use crate::flows::entry::{MetaWord, SLOTS};
 use crate::flows::flood::{FloodCpus, receiver_count};
-use crate::flows::hash::FlowHash;
-use crate::flows::table::{SLOTS, entry_offset, is_live, meta_offset, state_in};
+use crate::flows::restamp::{Restamped, restamp};
+#[cfg(feature = "testing")]
+use crate::flows::retire::RetireStep;
+use crate::flows::retire::Retirer;
+use crate::flows::table::is_live;
 use crate::kernel::clock::Ticks;
 use crate::kernel::cpu::cpus;
 use crate::maps::control_word::{ControlMap, ControlWord};
+use crate::maps::flow_keys::PassEpoch;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 use crate::program::timeout_constants::by_state;
@@ -23,36 +28,34 @@ use crate::program::timeout_constants::by_state;
 /// entry's metadata word for BUSY owns the entry.
 ///
 /// Without a sweeper packets are still handled correctly for a while, because an expired flow is
-/// replaced when its slot or its addresses are needed. But ages wrap after 208 days, epochs wrap
-/// after 2^23 epochs, and timeouts are only scaled while a sweeper runs.
+/// replaced when its slot or its addresses are needed. But ages wrap after 208 days, and timeouts are
+/// only scaled while a sweeper runs.
 pub struct Sweeper {
+    retirer: Retirer,
     flood: FloodCpus,
-    tags: MappedArray<u64>,
-    buckets: MappedArray<abi::flow_bucket>,
-    sources: MappedArray<u64>,
     control: ControlMap,
+    pass: PassEpoch,
     events: MappedArray<abi::flow_events>,
-    hash: FlowHash,
     /// Ticks, by `enum flow_state`.
     timeouts: [u32; abi::STATE_COUNT as usize],
     configured_flows: u64,
     clock_offset: u32,
     cpus: usize,
     next_bucket: usize,
+    /// The epoch when the current pass began.
+    began: u32,
+    /// Whether the current pass has missed the stamp of an entry.
+    has_missed: bool,
+    /// For the pins of a former layout.
+    pins: PinDir,
     passes: u64,
     /// Live flows that the last pass counted.
     live: u64,
     /// Live flows that the current pass has counted so far.
     counted: u64,
-    /// Metadata words of slots seen BUSY in the current pass and in the one before.
-    busy: [HashMap<(usize, usize), u64>; 2],
+    /// Metadata words of slots that user space held in the current pass and in the one before.
+    held: [HashMap<usize, MetaWord>; 2],
 }
-
-/// Age in commits at which a stamp is replaced by 0, which is never current. Far below 2^23, where
-/// epochs wrap.
-const EPOCH_LAG: u32 = 1 << 16;
-
-const META_LOCKED: u64 = abi::META_LOCKED as u64;
 
 /// `scaled_timeout` of state.h: a timeout in ticks, scaled.
 fn scaled_timeout(ticks: u32, scale: u64) -> u64 {
@@ -80,28 +83,35 @@ pub fn timeout_scale(live: u64, flows: u64) -> u64 {
 impl Sweeper {
     pub(crate) fn open(pins: &PinDir, settings: &Settings) -> Result<Self, DatapathError> {
         Ok(Self {
+            retirer: Retirer::open(pins)?,
             flood: FloodCpus::open(pins, "flood_cpus")?,
-            tags: MappedArray::open_writable(pins, "flow_tags")?,
-            buckets: MappedArray::open_writable(pins, "flows")?,
-            sources: MappedArray::open_writable(pins, "source_flows")?,
             control: MappedArray::open_writable(pins, "control")?,
+            pass: PassEpoch::open(pins)?,
             events: MappedArray::open_writable(pins, "flow_events")?,
-            hash: FlowHash::open(pins)?,
             timeouts: by_state(&settings.timeouts),
             configured_flows: u64::from(settings.flows),
             clock_offset: settings.clock_offset,
             cpus: cpus()? as usize,
             next_bucket: 0,
+            began: 0,
+            has_missed: false,
+            pins: pins.clone_handle()?,
             passes: 0,
             live: 0,
             counted: 0,
-            busy: Default::default(),
+            held: Default::default(),
         })
+    }
+
+    /// Whether flows of a former layout have not all been taken over. Its programs are attached then, and
+    /// this table is not the one that they use.
+    pub fn is_upgrade_pending(&self) -> bool {
+        self.pins.has_former_layout()
     }
 
     /// Number of buckets in the table.
     pub fn buckets(&self) -> usize {
-        self.tags.len()
+        self.retirer.slots.buckets()
     }
 
     /// Number of completed passes over the table.
@@ -152,98 +162,124 @@ impl Sweeper {
     }
 
     /// Sweeps the next `buckets` buckets and returns whether that ended a pass. A pass must take
-    /// longer than any CPU can stay inside a program, because `recover_busy` depends on it.
+    /// longer than any CPU can stay inside a program, because the next epochs depend on it.
     pub fn sweep(&mut self, buckets: usize) -> bool {
+        if self.next_bucket == 0 {
+            self.began = ControlWord::load(&self.control).epoch;
+            self.has_missed = false;
+        }
         let end = (self.next_bucket + buckets).min(self.buckets());
         for bucket in self.next_bucket..end {
-            let tags = self.tags.words()[bucket].load(Ordering::Acquire);
-            if tags != 0 {
-                self.sweep_bucket(bucket, tags);
-            }
+            self.sweep_bucket(bucket);
         }
         self.next_bucket = end;
         if end < self.buckets() {
             return false;
         }
         self.next_bucket = 0;
+        if !self.has_missed {
+            self.pass.store(self.began);
+        }
         self.live = std::mem::take(&mut self.counted);
         self.passes += 1;
-        self.busy.swap(0, 1);
-        self.busy[0].clear();
+        self.held.swap(0, 1);
+        self.held[0].clear();
         true
     }
 
-    fn sweep_bucket(&mut self, bucket: usize, tags: u64) {
+    fn sweep_bucket(&mut self, bucket: usize) {
+        let word = self.retirer.slots.tag_word(bucket);
+        let tags = word.load(Ordering::Acquire).to_le_bytes();
+        let is_first_pass = self.passes == 0;
+        if tags == [0; SLOTS] && !is_first_pass {
+            return;
+        }
         let now = self.now();
         let epoch = ControlWord::load(&self.control).epoch;
         let scale = timeout_scale(self.live, self.configured_flows);
-        let tags = tags.to_le_bytes();
-        for slot in (0..SLOTS).filter(|&slot| tags[slot] != 0) {
-            let word = self.buckets.field(bucket, meta_offset(slot));
-            let meta = word.load(Ordering::Acquire);
-            let state = state_in(meta);
-            // Entries that another CPU is writing are left alone.
-            if state == abi::STATE_BUSY {
-                self.recover_busy(bucket, slot, meta);
-                continue;
+        for (at, tag) in tags.into_iter().enumerate() {
+            let slot = bucket * SLOTS + at;
+            match tag {
+                0 if is_first_pass => self.unlock_free(slot),
+                0 => {}
+                _ => self.sweep_slot(slot, now, epoch, scale),
             }
-            if meta & META_LOCKED != 0 {
-                continue;
-            }
+        }
+    }
+
+    fn sweep_slot(&mut self, slot: usize, now: Ticks, epoch: u32, scale: u64) {
+        let meta = self.retirer.slots.meta(slot);
+        if meta.is_held() {
+            self.recover_held(slot, meta, now);
+            return;
+        }
+        let state = meta.state();
+        // Entries that another CPU is writing are left alone.
+        if !meta.is_busy() && !meta.is_locked() {
             self.counted += u64::from(is_live(state));
             let ticks = self.timeouts[state as usize % self.timeouts.len()];
             let limit = scaled_timeout(ticks, scale);
-            if u64::from(now.since(seen_in(meta))) > limit {
-                self.retire(bucket, slot, meta, now);
-            } else if is_far(epoch, epoch_in(meta)) {
-                let mask = u64::from(abi::META_EPOCH_MASK) << abi::META_EPOCH_SHIFT;
-                if exchange(word, meta, meta & !mask) {
-                    self.count_event(abi::FLOW_RESTAMPED);
-                }
+            let is_expired = u64::from(now.since(meta.seen())) > limit;
+            if is_expired && self.retirer.retire(slot, meta, now) {
+                self.count_event(abi::FLOW_SWEPT);
+                return;
             }
         }
-    }
-
-    /// Removes an expired flow. The flow stays if a packet changes its metadata word first.
-    fn retire(&self, bucket: usize, slot: usize, meta: u64, now: Ticks) {
-        let serial = u64::from(abi::META_SERIAL_MASK) << abi::META_SERIAL_SHIFT;
-        let busy = u64::from(now.0) << abi::META_SEEN_SHIFT | meta & serial;
-        if !exchange(self.buckets.field(bucket, meta_offset(slot)), meta, busy) {
-            return;
+        match restamp(&self.retirer.slots, slot, epoch) {
+            Restamped::Yes => self.count_event(abi::FLOW_RESTAMPED),
+            Restamped::No => {}
+            Restamped::Missed => self.has_missed = true,
         }
-        if counts_for_source(meta) {
-            let entry: abi::flow_entry = self.buckets.read_part(bucket, entry_offset(slot));
-            let created_by_lower = flags_in(meta) & abi::FLOW_ORIG_LOW != 0;
-            for cell in self.hash.source_cells(&entry.key, created_by_lower) {
-                self.sources.words()[cell].fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        self.release(bucket, slot);
-        self.count_event(abi::FLOW_SWEPT);
     }
 
-    /// Marks an entry BUSY and leaves it so, as a sweeper does that is killed inside
-    /// [`Self::retire`].
-    #[cfg(feature = "testing")]
-    pub(crate) fn abandon_busy(&self, (bucket, slot): (usize, usize)) {
-        let busy = u64::from(self.now().0) << abi::META_SEEN_SHIFT;
-        let word = self.buckets.field(bucket, meta_offset(slot));
-        word.store(busy, Ordering::Release);
-    }
-
-    fn release(&self, bucket: usize, slot: usize) {
-        self.tags.words()[bucket].fetch_and(!(0xff << (slot * 8)), Ordering::AcqRel);
-    }
-
-    /// Releases a slot that was BUSY with the same metadata word in the last pass: a sweeper was killed
-    /// between taking the entry and releasing the slot.
-    fn recover_busy(&mut self, bucket: usize, slot: usize, meta: u64) {
-        if self.busy[1].get(&(bucket, slot)) == Some(&meta) {
-            self.release(bucket, slot);
+    /// Ends the flow of an entry that user space has held since the last pass, and for at least
+    /// `FLOW_BUSY_TICKS`: a sweeper was killed between the claim and the release.
+    fn recover_held(&mut self, slot: usize, meta: MetaWord, now: Ticks) {
+        let is_same = self.held[1].get(&slot) == Some(&meta);
+        if is_same && now.since(meta.seen()) > abi::FLOW_BUSY_TICKS {
+            self.retirer.recover(slot, meta);
             self.count_event(abi::FLOW_RECOVERED);
         } else {
-            self.busy[0].insert((bucket, slot), meta);
+            self.held[0].insert(slot, meta);
         }
+    }
+
+    /// Ends the claim of a free slot, which a sweeper left that was killed after the release.
+    fn unlock_free(&self, slot: usize) {
+        let slots = &self.retirer.slots;
+        let meta = slots.meta(slot);
+        // The tag again: a program that claims the slot sets the tag first. A process that copies flows
+        // does so later, but no sweeper runs beside it.
+        if meta.is_held() && slots.tag(slot) == 0 {
+            slots.exchange(slot, meta, meta.unlocked());
+        }
+    }
+
+    /// Removes a flow until a step, as a sweeper does that is killed there. False if the slot has no
+    /// flow.
+    #[cfg(feature = "testing")]
+    pub(crate) fn retire_until(&self, slot: usize, step: RetireStep) -> bool {
+        let meta = self.retirer.slots.meta(slot);
+        let has_flow = self.retirer.slots.tag(slot) != 0 && !meta.is_busy();
+        has_flow && self.retirer.retire_until(slot, meta, self.now(), step)
+    }
+
+    /// Removes all flows, with their counters in those of their rules, and clears the table. No packet
+    /// may be inside a program meanwhile.
+    #[cfg(feature = "testing")]
+    pub(crate) fn retire_all(&self) {
+        let slots = &self.retirer.slots;
+        for (slot, _) in slots.used() {
+            self.retire_until(slot, RetireStep::Unlocked);
+        }
+        slots.clear();
+    }
+
+    /// Tag and metadata word of a slot.
+    #[cfg(feature = "testing")]
+    pub(crate) fn slot_words(&self, slot: usize) -> (u8, u64) {
+        let slots = &self.retirer.slots;
+        (slots.tag(slot), slots.meta(slot).0)
     }
 
     /// Counts a flow event in the element after those of the CPUs, which belongs to user space.
@@ -252,35 +288,6 @@ impl Sweeper {
         let counter = self.events.field(self.cpus, offset);
         counter.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-fn exchange(word: &AtomicU64, old: u64, new: u64) -> bool {
-    word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed)
-        .is_ok()
-}
-
-fn flags_in(meta: u64) -> u32 {
-    (meta >> abi::META_FLAGS_SHIFT) as u32 & abi::META_FLAGS_MASK
-}
-
-fn epoch_in(meta: u64) -> u32 {
-    (meta >> abi::META_EPOCH_SHIFT) as u32 & abi::META_EPOCH_MASK
-}
-
-fn seen_in(meta: u64) -> Ticks {
-    Ticks((meta >> abi::META_SEEN_SHIFT) as u32 & abi::META_SEEN_MASK)
-}
-
-/// Whether a stamp is at least [`EPOCH_LAG`] from the active epoch, in either direction. Stamp 0
-/// needs no restamping.
-fn is_far(epoch: u32, stamp: u32) -> bool {
-    let lag = epoch.wrapping_sub(stamp) & abi::META_EPOCH_MASK;
-    stamp != 0 && (EPOCH_LAG..=abi::META_EPOCH_MASK - EPOCH_LAG).contains(&lag)
-}
-
-/// `is_counted` of source_limit.h.
-fn counts_for_source(meta: u64) -> bool {
-    is_live(state_in(meta))
 }
 
 #[cfg(test)]
@@ -294,15 +301,5 @@ mod tests {
         assert_eq!(timeout_scale(900, 1000), 128);
         assert_eq!(timeout_scale(1200, 1000), SCALE_MIN);
         assert_eq!(timeout_scale(2000, 1000), SCALE_MIN);
-    }
-
-    #[test]
-    fn only_stamps_near_wrapping_are_far() {
-        let max = abi::META_EPOCH_MASK;
-        assert!(!is_far(5, 5) && !is_far(5, 4) && !is_far(5, 6), "near");
-        assert!(!is_far(1, max), "one commit ago, across the wrap");
-        assert!(!is_far(5, 0), "never current");
-        assert!(is_far(EPOCH_LAG + 5, 5));
-        assert!(is_far(5, (1 << 23) + 5), "would count as ahead");
     }
 }

@@ -2,25 +2,22 @@
 //! not a snapshot of one moment.
 
 use std::collections::BTreeSet;
-use std::mem::offset_of;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{Ordering, fence};
 
 use bailey_bpf::abi;
 use bailey_policy::Protocol;
 
 use crate::error::DatapathError;
 use crate::flows::count::TrafficCount;
+use crate::flows::entry::{FlowSlots, SLOTS, Snapshot, is_dead, key_of, rule_ids};
 use crate::kernel::clock::Ticks;
 use crate::maps::flow_keys::pinned_abi_version;
-use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 
 /// The pinned flow table, mapped for reading.
 #[derive(Debug)]
 pub struct FlowTable {
-    tags: MappedArray<u64>,
-    buckets: MappedArray<abi::flow_bucket>,
+    slots: FlowSlots,
 }
 
 /// One flow in its original direction.
@@ -42,7 +39,7 @@ pub struct Flow {
     pub state: u32,
     /// `FLOW_*` flags.
     pub flags: u32,
-    /// Epoch of the last evaluation.
+    /// Low bits of the epoch of the last evaluation.
     pub epoch: u32,
     /// Time of the last packet.
     pub seen: Ticks,
@@ -67,29 +64,6 @@ impl Flow {
     pub fn slot_index(&self) -> usize {
         self.slot.0 * SLOTS + self.slot.1
     }
-}
-
-/// Slots per bucket.
-pub(crate) const SLOTS: usize = abi::FLOW_SLOTS as usize;
-
-/// Offset of an entry in its bucket.
-pub(crate) const fn entry_offset(slot: usize) -> usize {
-    offset_of!(abi::flow_bucket, entry) + slot * size_of::<abi::flow_entry>()
-}
-
-/// Offset of an entry's metadata word in its bucket.
-pub(crate) const fn meta_offset(slot: usize) -> usize {
-    entry_offset(slot) + offset_of!(abi::flow_entry, meta)
-}
-
-/// Offset in the bucket of the counters of one sender: the lower address, 0, or the higher, 1.
-const fn count_offset(sender: usize, slot: usize) -> usize {
-    offset_of!(abi::flow_bucket, count) + (sender * SLOTS + slot) * size_of::<abi::flow_count>()
-}
-
-/// The state in a metadata word.
-pub(crate) fn state_in(meta: u64) -> u32 {
-    (meta >> abi::META_STATE_SHIFT) as u32 & abi::META_STATE_MASK
 }
 
 /// `is_live` of state.h: replied to and not closed, and therefore not evicted for another flow.
@@ -139,19 +113,18 @@ impl FlowTable {
             });
         }
         Ok(Self {
-            tags: MappedArray::open(pins, "flow_tags")?,
-            buckets: MappedArray::open(pins, "flows")?,
+            slots: FlowSlots::open(pins)?,
         })
     }
 
     /// Counts flows by state. Reads no other part of the entries.
     pub fn census(&self) -> Census {
         let mut census = Census {
-            slots: (self.tags.len() * SLOTS) as u64,
+            slots: self.slots.len() as u64,
             ..Census::default()
         };
-        for (bucket, slot, _) in self.used_slots() {
-            let state = self.state(bucket, slot) as usize;
+        for (slot, _) in self.slots.used() {
+            let state = self.slots.meta(slot).state() as usize;
             census.by_state[state % abi::STATE_COUNT as usize] += 1;
             census.used_slots += 1;
         }
@@ -168,124 +141,72 @@ impl FlowTable {
     /// Number of slots in use whose entry is BUSY: being written by a CPU, or abandoned by a
     /// sweeper.
     pub fn busy(&self) -> usize {
-        self.used_slots()
-            .filter(|&(bucket, slot, _)| self.state(bucket, slot) == abi::STATE_BUSY)
+        self.slots
+            .used()
+            .filter(|&(slot, _)| self.slots.meta(slot).is_busy())
             .count()
     }
 
     /// All flows, including expired ones that have not been removed yet.
     pub fn iter(&self) -> impl Iterator<Item = Flow> {
-        self.used_slots().filter_map(|(bucket, slot, tag)| {
-            let flow = self.read(bucket, slot)?;
-            Some(Flow { tag, ..flow })
-        })
+        self.slots
+            .used()
+            .filter_map(|(slot, tag)| self.read(slot, tag))
     }
 
     /// The flow in the slot with this index, if the slot is in use.
     pub fn at(&self, slot_index: usize) -> Option<Flow> {
-        let (bucket, slot) = (slot_index / SLOTS, slot_index % SLOTS);
-        let tags = self.tags.get_field(bucket, 0)?.load(Ordering::Relaxed);
-        let tag = tags.to_le_bytes()[slot];
-        let flow = self.read(bucket, slot).filter(|_| tag != 0)?;
-        Some(Flow { tag, ..flow })
-    }
-
-    /// Bucket, slot and tag of all slots in use.
-    fn used_slots(&self) -> impl Iterator<Item = (usize, usize, u8)> {
-        self.tags
-            .words()
-            .iter()
-            .enumerate()
-            .flat_map(|(bucket, tags)| {
-                let tags = tags.load(Ordering::Relaxed).to_le_bytes();
-                (0..SLOTS)
-                    .map(move |slot| (bucket, slot, tags[slot]))
-                    .filter(|&(.., tag)| tag != 0)
-            })
-    }
-
-    fn state(&self, bucket: usize, slot: usize) -> u32 {
-        let meta = self.buckets.field(bucket, meta_offset(slot));
-        state_in(meta.load(Ordering::Relaxed))
-    }
-
-    /// Reads an entry. One that changes during the read is read again, and left out after four
-    /// tries.
-    fn read(&self, bucket: usize, slot: usize) -> Option<Flow> {
-        let meta = self.buckets.field(bucket, meta_offset(slot));
-        for _ in 0..4 {
-            let before = meta.load(Ordering::Relaxed);
-            fence(Ordering::Acquire);
-            let mut entry: abi::flow_entry = self.buckets.read_part(bucket, entry_offset(slot));
-            entry.meta = before;
-            fence(Ordering::Acquire);
-            if meta.load(Ordering::Relaxed) == before {
-                let counts = [0, 1].map(|sender| self.count(sender, bucket, slot));
-                return decode(&entry, counts, (bucket, slot));
-            }
+        match self.slots.tag(slot_index) {
+            0 => None,
+            tag => self.read(slot_index, tag),
         }
-        None
     }
 
-    fn count(&self, sender: usize, bucket: usize, slot: usize) -> TrafficCount {
-        let at = count_offset(sender, slot);
-        let abi::flow_count { packets, bytes } = self.buckets.read_part(bucket, at);
-        TrafficCount { packets, bytes }
+    fn read(&self, slot: usize, tag: u8) -> Option<Flow> {
+        let snapshot = self.slots.snapshot(slot)?;
+        let is_flow = !snapshot.meta().is_busy() && !is_dead(&snapshot.entry);
+        is_flow.then(|| decode(&snapshot, slot, tag))
     }
 }
 
-fn decode(
-    entry: &abi::flow_entry,
-    counts: [TrafficCount; 2],
-    slot: (usize, usize),
-) -> Option<Flow> {
-    let state = state_in(entry.meta);
-    if state == abi::STATE_BUSY {
-        return None;
-    }
-    let meta = |shift: u32, mask: u32| (entry.meta >> shift) as u32 & mask;
-    let flags = meta(abi::META_FLAGS_SHIFT, abi::META_FLAGS_MASK);
-    let tuple = entry.key.tuple;
+fn decode(snapshot: &Snapshot, slot: usize, tag: u8) -> Flow {
+    let meta = snapshot.meta();
+    let key = key_of(&snapshot.entry);
+    // Addresses and ports by sender.
     let low = (
-        address(entry.key.addr_lo_be),
-        (tuple >> abi::TUPLE_PORT_LO_SHIFT) as u16,
+        address(key.addr_lo_be),
+        (key.tuple >> abi::TUPLE_PORT_LO_SHIFT) as u16,
     );
     let high = (
-        address(entry.key.addr_hi_be),
-        (tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16,
+        address(key.addr_hi_be),
+        (key.tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16,
     );
-    let created_by_lower = flags & abi::FLOW_ORIG_LOW != 0;
-    let (source, destination) = if created_by_lower {
-        (low, high)
+    let [low_count, high_count] = snapshot.counts;
+    let (source, destination, original, reply) = if meta.created_by_lower() {
+        (low, high, low_count, high_count)
     } else {
-        (high, low)
+        (high, low, high_count, low_count)
     };
-    let [low_count, high_count] = counts;
-    let (original, reply) = if created_by_lower {
-        (low_count, high_count)
-    } else {
-        (high_count, low_count)
-    };
-    let rule = |shift: u32| (entry.rules >> shift) as u32 & abi::RULES_MASK;
-    Some(Flow {
+    let [egress_rule, ingress_rule] = rule_ids(snapshot.entry.rules);
+    Flow {
         source: source.0,
         destination: destination.0,
-        protocol: Protocol((tuple >> abi::TUPLE_PROTOCOL_SHIFT) as u8),
+        protocol: Protocol((key.tuple >> abi::TUPLE_PROTOCOL_SHIFT) as u8),
         source_port: source.1,
         destination_port: destination.1,
-        zone: (tuple >> abi::TUPLE_ZONE_SHIFT) as u32,
-        state,
-        flags,
-        epoch: meta(abi::META_EPOCH_SHIFT, abi::META_EPOCH_MASK),
-        seen: Ticks(meta(abi::META_SEEN_SHIFT, abi::META_SEEN_MASK)),
-        egress_rule: rule(abi::RULES_EGRESS_SHIFT),
-        ingress_rule: rule(abi::RULES_INGRESS_SHIFT),
+        zone: (key.tuple >> abi::TUPLE_ZONE_SHIFT) as u32,
+        state: meta.state(),
+        flags: meta.flags(),
+        epoch: meta.epoch(),
+        seen: meta.seen(),
+        egress_rule,
+        ingress_rule,
         original,
         reply,
-        slot,
-        tag: 0,
-        key: entry.key,
-    })
+        slot: (slot / SLOTS, slot % SLOTS),
+        tag,
+        key,
+    }
 }
 
 fn address(words: [u64; 2]) -> IpAddr {

@@ -56,18 +56,18 @@ struct CreateAttr {
     name: [u8; 16],
 }
 
-/// Creates an array of one value that user space can map into memory. The kernel keeps the first 15
-/// bytes of the name.
+/// Creates an array that user space can map into memory. The kernel keeps the first 15 bytes of the
+/// name.
 ///
 /// # Errors
 /// EPERM without CAP_BPF, EINVAL for a name with characters other than letters, digits, `_` and `.`.
-pub(crate) fn create_value(name: &str, value_size: u32) -> io::Result<OwnedFd> {
+pub(crate) fn create_array(name: &str, value_size: u32, entries: u32) -> io::Result<OwnedFd> {
     const ARRAY: u32 = 2;
     let mut attribute = CreateAttr {
         map_type: ARRAY,
         key_size: 4,
         value_size,
-        max_entries: 1,
+        max_entries: entries,
         map_flags: BPF_F_MMAPABLE,
         ..CreateAttr::default()
     };

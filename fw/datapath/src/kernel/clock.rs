@@ -27,6 +27,11 @@ impl Ticks {
         ticks
     }
 
+    /// Whether this time is later than another, or equal.
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        self.0.wrapping_sub(other.0) & abi::TICK_MASK < abi::TICK_MASK / 2
+    }
+
     /// Whole seconds since `earlier`; 0 if `earlier` is up to 256 ticks later.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         (u64::from(self.since(earlier)) << abi::TICK_SHIFT) / 1_000_000_000

@@ -7,6 +7,7 @@ use bailey_bpf::abi;
 
 use crate::error::DatapathError;
 use crate::kernel::clock::{Ticks, ticks_of_seconds};
+use crate::maps::flow_keys::PassEpoch;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 
@@ -43,12 +44,14 @@ impl ControlWord {
 
     /// The word for the next generation.
     pub(crate) fn next(self) -> Self {
-        let after = |value: u32, mask: u32| if value >= mask { 1 } else { value + 1 };
-        let generation = after(self.generation, abi::CONTROL_GENERATION_MASK);
+        let generation = match self.generation {
+            abi::CONTROL_GENERATION_MASK.. => 1,
+            generation => generation + 1,
+        };
         Self {
             slot: (self.slot + 1) % abi::POLICY_SLOTS,
             generation,
-            epoch: after(self.epoch, abi::CONTROL_EPOCH_MASK),
+            epoch: epoch_after(self.epoch),
         }
     }
 
@@ -78,38 +81,67 @@ impl ControlWord {
     /// Commits this slot and generation under a new epoch. The epoch follows the stored one,
     /// because another process (`bailey block`) may have started an epoch since this word was
     /// computed.
-    pub(crate) fn commit(self, control: &ControlMap) -> Self {
-        Self::exchange(control, |before| Self {
-            epoch: before.next().epoch,
+    ///
+    /// `None` if the new epoch is too far from the last pass over the flow table; see
+    /// [`may_follow_pass`]. Nothing has changed then.
+    pub(crate) fn commit(self, control: &ControlMap, pass: Option<&PassEpoch>) -> Option<Self> {
+        Self::exchange(control, pass, |before| Self {
+            epoch: epoch_after(before.epoch),
             ..self
         })
     }
 
-    /// Starts a new epoch: every flow is revalidated at its next packet.
-    pub(crate) fn start_epoch(control: &ControlMap) -> Self {
-        Self::exchange(control, |before| match before.generation {
+    /// Starts a new epoch: every flow is revalidated at its next packet. `None` as for
+    /// [`Self::commit`].
+    pub(crate) fn start_epoch(control: &ControlMap, pass: Option<&PassEpoch>) -> Option<Self> {
+        Self::exchange(control, pass, |before| match before.generation {
             // Before the first commit there is no flow to revalidate.
             0 => before,
             _ => Self {
-                epoch: before.next().epoch,
+                epoch: epoch_after(before.epoch),
                 ..before
             },
         })
     }
 
-    fn exchange(control: &ControlMap, next: impl Fn(Self) -> Self) -> Self {
+    fn exchange(
+        control: &ControlMap,
+        pass: Option<&PassEpoch>,
+        next: impl Fn(Self) -> Self,
+    ) -> Option<Self> {
         let word = word_of(control);
         let mut before = word.load(Ordering::Acquire);
         loop {
             let after = next(Self::decode(before));
+            // Read again for each try: another process may take the epoch of the pass back.
+            if pass.is_some_and(|pass| !may_follow_pass(after.epoch, pass.load())) {
+                return None;
+            }
             let exchanged =
                 word.compare_exchange(before, after.encode(), Ordering::AcqRel, Ordering::Acquire);
             match exchanged {
-                Ok(_) => return after,
+                Ok(_) => return Some(after),
                 Err(now) => before = now,
             }
         }
     }
+}
+
+/// The epoch after this one. Stamps of flows hold the low bits, which are never 0: stamp 0 is never
+/// current.
+fn epoch_after(epoch: u32) -> u32 {
+    let next = (epoch + 1) & abi::CONTROL_EPOCH_MASK;
+    match next & abi::META_EPOCH_MASK {
+        0 => next + 1,
+        _ => next,
+    }
+}
+
+/// Whether an epoch may begin after a pass over the flow table that began at `pass`. A stamp from
+/// before that pass lags by less than half of the range of stamps then, and cannot become current
+/// again.
+fn may_follow_pass(epoch: u32, pass: u32) -> bool {
+    epoch.wrapping_sub(pass) & abi::CONTROL_EPOCH_MASK <= abi::EPOCH_LEAD_MAX
 }
 
 /// Starts a warm-up that ends `seconds` after `now`.
@@ -142,5 +174,22 @@ mod tests {
             word = word.next();
             assert!(word.epoch != 0 && word.generation != 0 && word.slot < abi::POLICY_SLOTS);
         }
+    }
+
+    #[test]
+    fn epochs_skip_stamp_zero() {
+        assert_eq!(epoch_after(0), 1);
+        assert_eq!(epoch_after(0xfffe), 0xffff);
+        assert_eq!(epoch_after(0xffff), 0x1_0001);
+        assert_eq!(epoch_after(0xff_ffff), 1);
+    }
+
+    #[test]
+    fn epochs_stay_near_the_last_pass() {
+        let most = abi::EPOCH_LEAD_MAX;
+        assert!(may_follow_pass(5, 5) && may_follow_pass(5 + most, 5));
+        assert!(!may_follow_pass(6 + most, 5));
+        assert!(!may_follow_pass(4, 5), "the pass is of another time");
+        assert!(may_follow_pass(1, 0xff_ffff), "across the wrap");
     }
 }

@@ -1,5 +1,6 @@
 //! Typed views of BPF arrays that are mapped into memory. Elements are chosen by index and fields
-//! by `offset_of!`, so that no caller repeats a structure's layout as a number.
+//! by `offset_of!`, so that no caller repeats a structure's layout as a number. A table may be one value
+//! or an array of smaller ones: its elements have the same indices in both shapes.
 
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
@@ -10,7 +11,7 @@ use bytemuck::Pod;
 
 use crate::error::DatapathError;
 use crate::kernel::mmap::Mapping;
-use crate::maps::pinned::open_pinned;
+use crate::maps::pinned::{check_value_size, open_any, open_pinned};
 use crate::maps::pins::PinDir;
 
 const WORD: usize = size_of::<u64>();
@@ -35,8 +36,7 @@ impl<T: Pod> MappedArray<T> {
     /// If the array is not pinned, or its values have another size than `T`.
     pub(crate) fn open(pins: &PinDir, name: &'static str) -> Result<Self, DatapathError> {
         let map = open_pinned(pins, name, size_of::<T>())?;
-        let bytes = bytes_of_map::<T>(&map, name)?;
-        Self::new(name, Mapping::readable(map.fd().as_fd(), bytes))
+        Self::readable(&map, name)
     }
 
     /// Maps a pinned array for reading and writing.
@@ -48,13 +48,41 @@ impl<T: Pod> MappedArray<T> {
         Self::of_map(&map, name)
     }
 
-    /// Maps an open array for reading and writing.
+    /// Maps a pinned table, whose values are arrays of `T`, for reading.
+    ///
+    /// # Errors
+    /// If the table is not pinned, or the size of its values is no multiple of that of `T`.
+    pub(crate) fn open_table(pins: &PinDir, name: &'static str) -> Result<Self, DatapathError> {
+        let map = open_any(pins, name)?;
+        check_value_size(&map, name, |size| size.is_multiple_of(size_of::<T>()))?;
+        Self::readable(&map, name)
+    }
+
+    /// Maps a pinned table for reading and writing.
+    ///
+    /// # Errors
+    /// As [`Self::open_table`].
+    pub(crate) fn open_writable_table(
+        pins: &PinDir,
+        name: &'static str,
+    ) -> Result<Self, DatapathError> {
+        let map = open_any(pins, name)?;
+        check_value_size(&map, name, |size| size.is_multiple_of(size_of::<T>()))?;
+        Self::of_map(&map, name)
+    }
+
+    /// Maps an open array or table for reading and writing.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub(crate) fn of_map(map: &MapData, name: &str) -> Result<Self, DatapathError> {
-        let bytes = bytes_of_map::<T>(map, name)?;
+        let bytes = bytes_of_map(map, name)?;
         Self::new(name, Mapping::writable(map.fd().as_fd(), bytes))
+    }
+
+    fn readable(map: &MapData, name: &str) -> Result<Self, DatapathError> {
+        let bytes = bytes_of_map(map, name)?;
+        Self::new(name, Mapping::readable(map.fd().as_fd(), bytes))
     }
 
     fn new(name: &str, memory: std::io::Result<Mapping>) -> Result<Self, DatapathError> {
@@ -121,11 +149,13 @@ impl MappedArray<u64> {
     }
 }
 
-fn bytes_of_map<T>(map: &MapData, name: &str) -> Result<usize, DatapathError> {
+fn bytes_of_map(map: &MapData, name: &str) -> Result<usize, DatapathError> {
     let info = map.info().map_err(|error| DatapathError::Map {
         name: name.to_owned(),
         operation: "read the size of",
         source: std::io::Error::other(error),
     })?;
-    Ok(info.max_entries() as usize * size_of::<T>())
+    // BPF rounds the size of values up to whole words.
+    let stride = (info.value_size() as usize).next_multiple_of(WORD);
+    Ok(info.max_entries() as usize * stride)
 }

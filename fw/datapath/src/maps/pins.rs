@@ -11,7 +11,10 @@ use crate::error::DatapathError;
 use crate::kernel::directory;
 use crate::kernel::link::Link;
 use crate::maps::hook::Hook;
-use crate::maps::table::{BUILD_MAPS, FORMER_MAPS, shared_map_names};
+use crate::maps::table::{
+    BUILD_MAPS, FORMER_LAYOUT, FORMER_MAPS, LAYOUT_MAPS, layout_of_pin, pin_name,
+    pin_name_of_layout, shared_map_names,
+};
 
 /// A directory of pins.
 #[derive(Debug)]
@@ -86,15 +89,37 @@ impl PinDir {
         }
     }
 
-    /// Path of a pin. A private bpffs is reached through a descriptor of this process.
-    pub(crate) fn pin(&self, name: &str) -> PathBuf {
+    /// Path of the pin of a map.
+    pub(crate) fn pin(&self, map: &str) -> PathBuf {
+        self.file(&pin_name(map))
+    }
+
+    /// Path of the pin that a map has in another layout.
+    pub(crate) fn pin_of_layout(&self, map: &str, layout: u32) -> PathBuf {
+        self.file(&pin_name_of_layout(map, layout))
+    }
+
+    /// Path of the pin with this file name. A private bpffs is reached through a descriptor of this
+    /// process.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         match self {
             Self::Path(path) => path.join(name),
             Self::Private(fd) => format!("/proc/self/fd/{}/{name}", fd.as_raw_fd()).into(),
         }
     }
 
-    /// Names of all pins.
+    /// Layouts of the pinned flow tables, in ascending order.
+    pub(crate) fn layouts(&self) -> Vec<u32> {
+        let names = self.names();
+        let layouts = names
+            .iter()
+            .filter_map(|name| layout_of_pin(name, "flow_keys"));
+        let mut layouts: Vec<u32> = layouts.collect();
+        layouts.sort_unstable();
+        layouts
+    }
+
+    /// File names of all pins.
     pub(crate) fn names(&self) -> Vec<String> {
         let directory = match self {
             Self::Path(path) => path.clone(),
@@ -117,17 +142,38 @@ impl PinDir {
     pub(crate) fn has_links(&self) -> bool {
         self.names().iter().any(|name| {
             let link =
-                parse_link_pin(name).map(|(_, index)| Link::from_pin(&self.pin(name), index));
+                parse_link_pin(name).map(|(_, index)| Link::from_pin(&self.file(name), index));
             // The link of a deleted interface has ifindex 0.
             matches!(link, Some(Ok(link)) if link.info().is_ok_and(|info| info.ifindex != 0))
         })
     }
 
-    /// Removes the pins whose names `chosen` accepts.
+    /// Removes the pins whose file names `chosen` accepts.
     pub(crate) fn remove_where(&self, chosen: impl Fn(&str) -> bool) {
         for name in self.names().iter().filter(|name| chosen(name)) {
-            let _ = fs::remove_file(self.pin(name));
+            let _ = fs::remove_file(self.file(name));
         }
+    }
+
+    /// Removes the maps of this layout that other layouts have in another shape.
+    pub(crate) fn remove_layout(&self) {
+        self.remove_where(|name| LAYOUT_MAPS.iter().any(|map| name == pin_name(map)));
+    }
+
+    /// Whether the keys of the former layout are pinned.
+    pub(crate) fn has_former_layout(&self) -> bool {
+        self.pin_of_layout("flow_keys", FORMER_LAYOUT).exists()
+    }
+
+    /// Removes the maps of the former layout that this one has in another shape. The keys first:
+    /// without them, no version takes the other maps for a table.
+    pub(crate) fn remove_former_layout(&self) {
+        self.remove_where(|name| name == pin_name_of_layout("flow_keys", FORMER_LAYOUT));
+        self.remove_where(|name| {
+            LAYOUT_MAPS
+                .iter()
+                .any(|map| name == pin_name_of_layout(map, FORMER_LAYOUT))
+        });
     }
 
     /// Removes the directory, if it is empty.
@@ -137,7 +183,7 @@ impl PinDir {
         }
     }
 
-    /// Removes all of Bailey's pins; pins of other programs stay.
+    /// Removes all of Bailey's pins, of all layouts; pins of other programs stay.
     pub(crate) fn remove_all(&self) {
         self.remove_where(is_bailey_pin);
     }
@@ -150,7 +196,7 @@ pub(crate) const TRACE: &str = "trace_";
 
 /// Pin of the link that holds the program of a hook on an interface.
 pub(crate) fn link_pin(pins: &PinDir, hook: Hook, index: u32) -> PathBuf {
-    pins.pin(&format!("{LINK}{hook}_{index}"))
+    pins.file(&format!("{LINK}{hook}_{index}"))
 }
 
 /// The hook and ifindex in the name of a link's pin.
@@ -169,6 +215,9 @@ fn is_bailey_pin(name: &str) -> bool {
     name.starts_with(LINK)
         || name.starts_with(TRACE)
         || shared_map_names().any(|shared| shared == name)
+        || LAYOUT_MAPS
+            .iter()
+            .any(|map| layout_of_pin(name, map).is_some())
         || FORMER_MAPS.contains(&name)
         || BUILD_MAPS.iter().any(of_build)
 }

@@ -9,6 +9,13 @@ pub(crate) fn bucket_bits(settings: &Settings) -> u32 {
     (slots / abi::FLOW_SLOTS).ilog2().max(1)
 }
 
+/// Whether the entries of flows are one value that programs address directly. Otherwise programs look
+/// up their bucket.
+pub(crate) fn are_flows_direct(settings: &Settings) -> bool {
+    let bucket = size_of::<abi::flow_bucket>() as u64;
+    bucket << bucket_bits(settings) <= u64::from(abi::DIRECT_VALUE_MAX)
+}
+
 /// Slots of the flow table.
 pub fn flow_slots(settings: &Settings) -> u64 {
     u64::from(abi::FLOW_SLOTS) << bucket_bits(settings)

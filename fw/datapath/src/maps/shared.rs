@@ -13,11 +13,12 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::error::{DatapathError, missing, unusable};
 use crate::kernel::bpf::pin_descriptor;
 use crate::maps::control_word::{ControlMap, ControlWord};
-use crate::maps::flow_keys::common_ipv4_hash;
+use crate::maps::flow_keys::layout_of;
 use crate::maps::interfaces::InterfaceMap;
 use crate::maps::mapped::MappedArray;
 use crate::maps::netns;
 use crate::maps::pins::PinDir;
+use crate::maps::rule_totals::RuleTotals;
 use crate::maps::table::{BUILD_MAPS, build_pin, shared_map_names};
 use crate::maps::values::SharedValues;
 
@@ -30,13 +31,15 @@ pub(crate) struct SharedMaps {
     pub(crate) probe_control: ControlMap,
     pub(crate) interfaces: Arc<InterfaceMap>,
     pub(crate) rule_counters: MappedArray<abi::rule_counter>,
+    pub(crate) rule_totals: RuleTotals,
     pub(crate) limit_states: MappedArray<abi::limit_state>,
     pub(crate) bridge_ports: DevMapHash<MapData>,
     pub(crate) own_filter: MappedArray<abi::own_filter>,
     pub(crate) own_addresses: HashMap<MapData, [u64; 2], u32>,
-    /// The values that programs address directly.
+    /// The maps that no object declares.
     pub(crate) values: SharedValues,
-    /// Descriptors of all pinned maps, by the name of the pin.
+    /// Descriptors of all pinned maps, by the name of the map; maps of a build have the name of their
+    /// pin.
     pub(crate) pinned: Vec<(String, OwnedFd)>,
 }
 
@@ -59,8 +62,12 @@ impl SharedMaps {
                     .field(0, offset_of!(abi::control, scale))
                     .store(u64::from(abi::SCALE_ONE), Ordering::Release);
             }
+        }
+        // A table of this layout beside that of an earlier one is new although the other maps are not.
+        let keys: MappedArray<abi::flow_keys> = values.mapped("flow_keys")?;
+        if !adopted || layout_of(&keys) == 0 {
             // Last: no process adopts maps that have no keys yet.
-            write_keys(&values.mapped("flow_keys")?)?;
+            write_keys(&keys, ControlWord::load(&control).epoch)?;
         }
         control
             .field(0, offset_of!(abi::control, namespace))
@@ -77,6 +84,7 @@ impl SharedMaps {
             probe_control,
             interfaces: Arc::new(interfaces),
             rule_counters: mapped(entry, "rule_counters")?,
+            rule_totals: RuleTotals::of_values(&values)?,
             limit_states: mapped(entry, "limit_states")?,
             own_filter: values.mapped("own_filter")?,
             // Before maps are taken out of the object.
@@ -193,8 +201,8 @@ fn pinned_maps(
         .collect()
 }
 
-/// Writes fresh hash secrets for a fresh flow table.
-fn write_keys(mapping: &MappedArray<abi::flow_keys>) -> Result<(), DatapathError> {
+/// Writes fresh hash secrets for a fresh flow table, which has no stamp from before `epoch`.
+fn write_keys(mapping: &MappedArray<abi::flow_keys>, epoch: u32) -> Result<(), DatapathError> {
     let mut random = [0_u8; size_of::<abi::flow_keys>()];
     getrandom(&mut random[..], GetRandomFlags::empty()).map_err(|error| DatapathError::System {
         operation: "getrandom",
@@ -202,7 +210,7 @@ fn write_keys(mapping: &MappedArray<abi::flow_keys>) -> Result<(), DatapathError
     })?;
     let mut keys: abi::flow_keys = bytemuck::pod_read_unaligned(&random);
     keys.mul = keys.mul.map(|multiplier| multiplier | 1);
-    keys.nh_v4 = common_ipv4_hash(&keys);
+    keys.pass_epoch = epoch.into();
     keys.abi = u64::from(abi::ABI_VERSION);
     mapping.write(0, &keys, Ordering::Relaxed);
     Ok(())

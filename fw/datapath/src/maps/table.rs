@@ -1,12 +1,14 @@
 //! The list of maps: names, kinds, and the sizes that settings give them.
 
+use std::borrow::Cow;
+
 use aya::maps::MapType;
 use bailey_bpf::abi;
 use bailey_config::Settings;
 
 use crate::error::DatapathError;
 use crate::kernel::cpu::cpus;
-use crate::maps::shape::{bucket_bits, rule_stride};
+use crate::maps::shape::{are_flows_direct, bucket_bits, rule_stride};
 
 /// Maps that belong to one build of the programs. The build's number ends the name of the pin.
 pub(crate) const BUILD_MAPS: [&str; 6] = [
@@ -21,6 +23,56 @@ pub(crate) const BUILD_MAPS: [&str; 6] = [
 /// Maps that earlier ABI versions pinned and this one does not; removed together with the others.
 pub(crate) const FORMER_MAPS: [&str; 2] = ["flow_counts_low", "flow_counts_high"];
 
+/// Maps whose pins end with the number of their layout, so that the tables of two layouts exist side
+/// by side.
+pub(crate) const LAYOUT_MAPS: [&str; 7] = [
+    "flows",
+    "flow_tags",
+    "flow_keys",
+    "flow_counts6",
+    "source_flows",
+    "rule_counters",
+    "rule_totals",
+];
+
+/// The last layout whose pins have no number.
+const LAST_PLAIN_LAYOUT: u32 = 7;
+
+/// The earlier layout from which flows and counters are taken over.
+pub(crate) const FORMER_LAYOUT: u32 = 7;
+
+/// The maps of that layout that this one has in another shape.
+pub(crate) const FORMER_LAYOUT_MAPS: [&str; 5] = [
+    "flows",
+    "flow_tags",
+    "flow_keys",
+    "source_flows",
+    "rule_counters",
+];
+
+/// File name of a map's pin in this layout.
+pub(crate) fn pin_name(map: &str) -> Cow<'_, str> {
+    pin_name_of_layout(map, abi::ABI_VERSION)
+}
+
+/// File name of a map's pin in another layout.
+pub(crate) fn pin_name_of_layout(map: &str, layout: u32) -> Cow<'_, str> {
+    if layout > LAST_PLAIN_LAYOUT && LAYOUT_MAPS.contains(&map) {
+        return format!("{map}-{layout}").into();
+    }
+    map.into()
+}
+
+/// The layout in the file name of a pin, if it is the pin of this map in any layout.
+pub(crate) fn layout_of_pin(file: &str, map: &str) -> Option<u32> {
+    let number = file.strip_prefix(map)?;
+    if number.is_empty() {
+        return Some(LAST_PLAIN_LAYOUT);
+    }
+    let layout = number.strip_prefix('-')?.parse().ok()?;
+    (layout > LAST_PLAIN_LAYOUT).then_some(layout)
+}
+
 /// Which number of entries a map has.
 #[derive(Debug, Clone, Copy)]
 enum Entries {
@@ -34,12 +86,18 @@ enum Entries {
     PerCpuAndUser,
     /// One per CPU, interface slot and hook.
     PerCounterRegion,
-    /// One per bucket of the flow table.
-    Buckets,
+    /// A table of the flow table's size: one value, which programs address directly.
+    Table {
+        /// Bytes per bucket.
+        per_bucket: u64,
+        /// Whether the table is an array of smaller values where the entries exceed the size of a
+        /// direct value.
+        is_split: bool,
+    },
     /// One per rule id.
     Rules,
-    /// One per CPU and rule id.
-    RulesPerCpu,
+    /// One per rule id and CPU, and one region more for user space.
+    RulesPerCpuAndUser,
 }
 
 /// A map of `maps.h` that outlives builds and generations.
@@ -59,6 +117,21 @@ const fn value(name: &'static str, size: usize) -> SharedMap {
     array(name, size, Entries::Value)
 }
 
+/// A table with `per_bucket` bytes for each bucket of the flow table. `element`: bytes of a value
+/// where the table is split.
+const fn table(name: &'static str, per_bucket: usize, element: Option<usize>) -> SharedMap {
+    let (size, is_split) = match element {
+        Some(size) => (size, true),
+        None => (0, false),
+    };
+    let per_bucket = per_bucket as u64;
+    let entries = Entries::Table {
+        per_bucket,
+        is_split,
+    };
+    array(name, size, entries)
+}
+
 const fn keyed(
     name: &'static str,
     kind: MapType,
@@ -74,17 +147,22 @@ const fn keyed(
     }
 }
 
-const SHARED_MAPS: [SharedMap; 24] = {
-    use Entries::{Buckets, Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Rules, RulesPerCpu};
+const SHARED_MAPS: [SharedMap; 26] = {
+    use Entries::{Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Rules, RulesPerCpuAndUser};
     use MapType::{DevMapHash, Hash, LpmTrie, LruHash};
     const SOURCES: Entries = Fixed(1 << abi::SOURCE_BITS);
     const SLOTS: Entries = Fixed(abi::INTERFACE_SLOTS);
+    const SENDERS: usize = 2;
     let block = size_of::<abi::block>();
+    let bucket = size_of::<abi::flow_bucket>();
+    let count = size_of::<abi::flow_count>();
+    let counts = count * SENDERS * abi::FLOW_SLOTS as usize;
     [
         value("control", size_of::<abi::control>()),
         value("probe_control", size_of::<abi::control>()),
-        array("flow_tags", 8, Buckets),
-        array("flows", size_of::<abi::flow_bucket>(), Buckets),
+        table("flow_tags", 8, None),
+        table("flows", bucket, Some(bucket)),
+        table("flow_counts6", counts, Some(count)),
         value("flow_keys", size_of::<abi::flow_keys>()),
         array("flow_events", size_of::<abi::flow_events>(), PerCpuAndUser),
         array("source_flows", 8, SOURCES),
@@ -93,7 +171,12 @@ const SHARED_MAPS: [SharedMap; 24] = {
             size_of::<abi::reason_counters>(),
             PerCounterRegion,
         ),
-        array("rule_counters", size_of::<abi::rule_counter>(), RulesPerCpu),
+        array(
+            "rule_counters",
+            size_of::<abi::rule_counter>(),
+            RulesPerCpuAndUser,
+        ),
+        array("rule_totals", size_of::<abi::rule_total>(), Rules),
         array("flood_cpus", size_of::<abi::flood_cpu>(), PerCpu),
         array("source_rates", 8, SOURCES),
         array("syn_records", 8, Fixed(1 << abi::SYN_RECORD_BITS)),
@@ -140,17 +223,25 @@ const SHARED_MAPS: [SharedMap; 24] = {
     ]
 };
 
-/// Names and sizes of the values that programs address directly.
-pub(crate) fn direct_values() -> impl Iterator<Item = (&'static str, usize)> {
-    let direct = SHARED_MAPS
-        .iter()
-        .filter(|map| matches!(map.entries, Entries::Value));
-    direct.map(|map| (map.name, map.value_size))
-}
-
 /// Names of the maps that outlive builds and generations.
 pub(crate) fn shared_map_names() -> impl Iterator<Item = &'static str> {
     SHARED_MAPS.iter().map(|map| map.name)
+}
+
+/// How programs reach a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// By lookups, in a map of the object with the same name.
+    Lookup,
+    /// Not at all: only user space uses the map.
+    None,
+    /// By the address of its one value.
+    Direct,
+    /// By the address of its one value, of which the object only has the beginning.
+    DirectTable,
+    /// By lookups, in the object's map with this name. Instructions that address the table directly
+    /// are dead code.
+    SplitTable(&'static str),
 }
 
 /// The shape that a pinned map must have.
@@ -160,7 +251,8 @@ pub(crate) struct MapShape {
     pub(crate) key_size: u32,
     pub(crate) value_size: u32,
     pub(crate) entries: u32,
-    /// The setting that determines the number of entries.
+    pub(crate) access: Access,
+    /// The setting that determines the size.
     pub(crate) setting: Option<&'static str>,
 }
 
@@ -173,29 +265,123 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
     const RULES: Option<&str> = Some("limits.rules");
     let cpus = cpus()?;
     let shape = |map: &SharedMap| {
+        let access = access_of(map, settings);
         let (entries, setting) = match map.entries {
             Entries::Value => (1, None),
             Entries::Fixed(entries) => (entries, None),
             Entries::PerCpu => (cpus, None),
             Entries::PerCpuAndUser => (cpus + 1, None),
             Entries::PerCounterRegion => (cpus * abi::INTERFACE_SLOTS * abi::HOOKS, None),
-            Entries::Buckets => (1 << bucket_bits(settings), FLOWS),
+            Entries::Table { per_bucket, .. } => {
+                let entries = match access {
+                    Access::SplitTable(_) => {
+                        table_size(per_bucket, settings) / map.value_size as u64
+                    }
+                    _ => 1,
+                };
+                (entries as u32, FLOWS)
+            }
             Entries::Rules => (rule_stride(settings), RULES),
-            Entries::RulesPerCpu => (cpus * rule_stride(settings), RULES),
+            Entries::RulesPerCpuAndUser => ((cpus + 1) * rule_stride(settings), RULES),
+        };
+        let value_size = match (map.entries, access) {
+            (Entries::Table { per_bucket, .. }, Access::DirectTable) => {
+                table_size(per_bucket, settings) as u32
+            }
+            _ => map.value_size as u32,
         };
         MapShape {
             name: map.name,
             kind: map.kind,
             key_size: map.key_size as u32,
-            value_size: map.value_size as u32,
+            value_size,
             entries,
+            access,
             setting,
         }
     };
     Ok(SHARED_MAPS.iter().map(shape).collect())
 }
 
+fn access_of(map: &SharedMap, settings: &Settings) -> Access {
+    match map.entries {
+        Entries::Value => Access::Direct,
+        Entries::Table { is_split: true, .. } if !are_flows_direct(settings) => match map.name {
+            "flows" => Access::SplitTable("flows_large"),
+            _ => Access::SplitTable("flow_counts6_large"),
+        },
+        Entries::Table { .. } => Access::DirectTable,
+        _ if map.name == "rule_totals" => Access::None,
+        _ => Access::Lookup,
+    }
+}
+
+/// Bytes of a table with so many bytes per bucket.
+fn table_size(per_bucket: u64, settings: &Settings) -> u64 {
+    per_bucket << bucket_bits(settings)
+}
+
+/// Maps of the objects that replace tables which are too large for direct addresses.
+pub(crate) const SPLIT_TABLES: [&str; 2] = ["flows_large", "flow_counts6_large"];
+
 /// The pin of a map that belongs to one build.
 pub(crate) fn build_pin(name: &str, build: u64) -> String {
     format!("{name}-{build:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(flows: u32, name: &str) -> MapShape {
+        let settings = Settings {
+            flows,
+            ..Settings::default()
+        };
+        let mut shapes = map_shapes(&settings).unwrap().into_iter();
+        shapes.find(|shape| shape.name == name).unwrap()
+    }
+
+    #[test]
+    fn tables_up_to_512_mib_are_one_value() {
+        for (name, value_size) in [
+            ("flows", 512 << 20),
+            ("flow_tags", 8 << 20),
+            ("flow_counts6", 256 << 20),
+        ] {
+            let table = shape(1 << 22, name);
+            assert_eq!((table.value_size, table.entries), (value_size, 1), "{name}");
+            assert_eq!(table.access, Access::DirectTable);
+        }
+    }
+
+    #[test]
+    fn larger_tables_are_arrays_of_small_values() {
+        let flows = shape((1 << 22) + 1, "flows");
+        assert_eq!((flows.value_size, flows.entries), (512, 1 << 21));
+        assert_eq!(flows.access, Access::SplitTable(SPLIT_TABLES[0]));
+        let counts = shape((1 << 22) + 1, "flow_counts6");
+        assert_eq!((counts.value_size, counts.entries), (16, 1 << 25));
+        assert_eq!(counts.access, Access::SplitTable(SPLIT_TABLES[1]));
+        let tags = shape(1 << 26, "flow_tags");
+        assert_eq!((tags.value_size, tags.entries), (128 << 20, 1));
+    }
+
+    #[test]
+    fn pin_names_tell_map_and_layout() {
+        assert_eq!(pin_name("flows"), "flows-8");
+        assert_eq!(pin_name("control"), "control");
+        assert_eq!(pin_name_of_layout("flows", 7), "flows");
+        for (file, layout) in [
+            ("flows", Some(7)),
+            ("flows-8", Some(8)),
+            ("flows-9", Some(9)),
+            ("flows-7", None),
+            ("flows_large", None),
+        ] {
+            assert_eq!(layout_of_pin(file, "flows"), layout, "{file}");
+        }
+        let shared: Vec<_> = shared_map_names().collect();
+        assert!(LAYOUT_MAPS.iter().all(|map| shared.contains(map)));
+    }
 }

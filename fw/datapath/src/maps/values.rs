@@ -1,5 +1,5 @@
-//! The maps of one value that programs address directly. No object declares them, so they exist
-//! before an object is loaded, and a load leaves their contents alone.
+//! The maps that no object declares: those of one value that programs address directly, and those of
+//! user space. They exist before an object is loaded, and a load leaves their contents alone.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
@@ -7,14 +7,21 @@ use aya::maps::MapData;
 use bytemuck::Pod;
 
 use crate::error::{DatapathError, missing, unusable};
-use crate::kernel::bpf::{create_value, pin_descriptor};
+use crate::kernel::bpf::{create_array, pin_descriptor};
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::open_pinned;
 use crate::maps::pins::PinDir;
-use crate::maps::table::direct_values;
+use crate::maps::table::{Access, MapShape};
 
 /// The open maps. Programs that address their values are loaded while these are open.
-pub(crate) struct SharedValues(Vec<(DirectValue, MapData)>);
+pub(crate) struct SharedValues {
+    /// By logical name.
+    maps: Vec<(&'static str, MapData)>,
+    /// As objects address them.
+    direct: Vec<DirectValue>,
+    /// Maps that stand for tables which programs do not address directly.
+    _placeholders: Vec<MapData>,
+}
 
 /// A value as an object addresses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,50 +29,79 @@ pub(crate) struct DirectValue {
     pub(crate) name: &'static str,
     /// Bytes of the value.
     pub(crate) size: usize,
+    /// Whether the object has only the beginning of the value.
+    pub(crate) is_table: bool,
     /// Descriptor of the map.
     pub(crate) map: RawFd,
 }
+
+/// Bytes of a placeholder: more than any object has of a table.
+const PLACEHOLDER: u32 = 4096;
 
 impl SharedValues {
     /// Opens the pinned maps. A map that is not pinned is created, zeroed, and pinned.
     ///
     /// # Errors
     /// If a pinned map has values of another size, or the kernel refuses.
-    pub(crate) fn open(pins: &PinDir) -> Result<Self, DatapathError> {
-        let open = |(name, size)| {
-            let data = open_value(pins, name, size)?;
-            let map = data.fd().as_fd().as_raw_fd();
-            Ok((DirectValue { name, size, map }, data))
+    pub(crate) fn open(pins: &PinDir, shapes: &[MapShape]) -> Result<Self, DatapathError> {
+        let mut values = Self {
+            maps: Vec::new(),
+            direct: Vec::new(),
+            _placeholders: Vec::new(),
         };
-        direct_values()
-            .map(open)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        for shape in shapes.iter().filter(|s| s.access != Access::Lookup) {
+            let map = open_or_create(pins, shape)?;
+            let direct = |map: &MapData, size: u32| DirectValue {
+                name: shape.name,
+                size: size as usize,
+                is_table: shape.access != Access::Direct,
+                map: map.fd().as_fd().as_raw_fd(),
+            };
+            match shape.access {
+                Access::Direct | Access::DirectTable => {
+                    values.direct.push(direct(&map, shape.value_size));
+                }
+                Access::SplitTable(_) => {
+                    let placeholder = create(shape.name, PLACEHOLDER, 1)?;
+                    values.direct.push(direct(&placeholder, PLACEHOLDER));
+                    values._placeholders.push(placeholder);
+                }
+                Access::None | Access::Lookup => {}
+            }
+            values.maps.push((shape.name, map));
+        }
+        Ok(values)
     }
 
     /// The values, for an object.
     pub(crate) fn list(&self) -> Vec<DirectValue> {
-        self.0.iter().map(|(value, _)| *value).collect()
+        self.direct.clone()
     }
 
     /// The map with this name.
     pub(crate) fn map(&self, name: &str) -> Option<&MapData> {
-        let found = self.0.iter().find(|(value, _)| value.name == name);
+        let found = self.maps.iter().find(|(known, _)| *known == name);
         found.map(|(_, data)| data)
     }
 
-    /// Maps a value into memory.
+    /// Maps an array into memory.
     pub(crate) fn mapped<T: Pod>(&self, name: &str) -> Result<MappedArray<T>, DatapathError> {
         MappedArray::of_map(self.map(name).ok_or_else(|| missing(name))?, name)
     }
 }
 
-fn open_value(pins: &PinDir, name: &'static str, size: usize) -> Result<MapData, DatapathError> {
-    let path = pins.pin(name);
+fn open_or_create(pins: &PinDir, shape: &MapShape) -> Result<MapData, DatapathError> {
+    let (name, path) = (shape.name, pins.pin(shape.name));
     if path.exists() {
-        return open_pinned(pins, name, size);
+        return open_pinned(pins, name, shape.value_size as usize);
     }
-    let map = create_value(name, size as u32).map_err(DatapathError::map(name, "create"))?;
-    pin_descriptor(map.as_fd(), &path).map_err(DatapathError::map(name, "pin"))?;
+    let map = create(name, shape.value_size, shape.entries)?;
+    pin_descriptor(map.fd().as_fd(), &path).map_err(DatapathError::map(name, "pin"))?;
+    Ok(map)
+}
+
+fn create(name: &'static str, value_size: u32, entries: u32) -> Result<MapData, DatapathError> {
+    let map = create_array(name, value_size, entries);
+    let map = map.map_err(DatapathError::map(name, "create"))?;
     MapData::from_fd(map).map_err(unusable(name))
 }

@@ -1,36 +1,20 @@
-//! Counters by reason and by rule, summed over CPUs when they are read.
+//! Counters by reason, by rule and by event, summed over CPUs when they are read.
 
 use std::collections::BTreeMap;
-use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
 use crate::flows::count::TrafficCount;
-use crate::kernel::clock::Ticks;
 use crate::kernel::cpu::cpus;
 use crate::maps::interfaces;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
+use crate::observe::rule_counts::{RuleCount, RuleCounters, RuleCounts};
 
 const SLOTS: usize = abi::INTERFACE_SLOTS as usize;
 const HOOKS: usize = abi::HOOKS as usize;
-
-/// Counters of one rule.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RuleCount {
-    /// New flows that the rule decided.
-    pub hits: u64,
-    /// Packets of all its flows.
-    pub packets: u64,
-    /// Bytes of all its flows.
-    pub bytes: u64,
-    /// Packets that the rule's rate limit dropped.
-    pub limited: u64,
-    /// Time of the last packet.
-    pub seen: Option<Ticks>,
-}
 
 /// Counters of one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,15 +31,12 @@ pub struct InterfaceCounts {
 #[derive(Debug)]
 pub struct Counters {
     reasons: MappedArray<abi::reason_counters>,
-    rules: MappedArray<abi::rule_counter>,
+    rules: RuleCounters,
     events: MappedArray<abi::flow_events>,
     lost: MappedArray<u64>,
-    limits: MappedArray<abi::limit_state>,
     /// By slot.
     names: Vec<String>,
     cpus: usize,
-    /// Rule counters per CPU.
-    stride: usize,
 }
 
 impl Counters {
@@ -64,24 +45,14 @@ impl Counters {
     /// # Errors
     /// If nothing is pinned, or another version's maps.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
-        let cpus = cpus()? as usize;
-        let rules = MappedArray::open(pins, "rule_counters")?;
-        let stride = rules.len() / cpus;
         Ok(Self {
             reasons: MappedArray::open(pins, "reason_counters")?,
-            rules,
+            rules: RuleCounters::open(pins)?,
             events: MappedArray::open(pins, "flow_events")?,
             lost: MappedArray::open(pins, "bridge_lost")?,
-            limits: MappedArray::open(pins, "limit_states")?,
             names: interfaces::read_slot_names(pins)?,
-            cpus,
-            stride,
+            cpus: cpus()? as usize,
         })
-    }
-
-    /// Number of rule ids that have a counter.
-    pub fn rule_count(&self) -> u32 {
-        self.stride as u32
     }
 
     /// Nonzero counters of all interfaces together, by hook and reason id.
@@ -137,32 +108,15 @@ impl Counters {
         sums
     }
 
-    /// Counters of the rule with this id.
+    /// Reads the counters of all rules, in one pass over the flow table. The numbers are exact at the
+    /// time of the call, and no later call returns smaller ones.
+    pub fn rules(&self) -> RuleCounts {
+        self.rules.read()
+    }
+
+    /// Counters of the rule with this id. Reads those of all rules; [`Self::rules`] is cheaper for
+    /// several.
     pub fn rule(&self, id: u32) -> RuleCount {
-        let limited = offset_of!(abi::limit_state, limited);
-        let limited = self.limits.get_field(id as usize, limited);
-        let mut count = RuleCount {
-            limited: limited.map_or(0, |limited| limited.load(Ordering::Relaxed)),
-            ..RuleCount::default()
-        };
-        for cpu in 0..self.cpus {
-            let index = cpu * self.stride + id as usize;
-            if index >= self.rules.len() {
-                continue;
-            }
-            let counter = self.rules.read(index);
-            count.hits += counter.hits;
-            count.packets += counter.packets;
-            count.bytes += counter.bytes;
-            if counter.packets > 0 {
-                let seen = Ticks(counter.seen as u32);
-                let newer =
-                    |old: &Ticks| seen.0.wrapping_sub(old.0) & abi::TICK_MASK < abi::TICK_MASK / 2;
-                if count.seen.as_ref().is_none_or(newer) {
-                    count.seen = Some(seen);
-                }
-            }
-        }
-        count
+        self.rules().get(id)
     }
 }

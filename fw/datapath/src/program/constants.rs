@@ -12,10 +12,11 @@ use crate::kernel::clock::ticks_of_seconds;
 use crate::maps::control_word::ControlWord;
 use crate::maps::netns;
 use crate::maps::pins::PinDir;
-use crate::maps::shape::{bucket_bits, rule_stride};
-use crate::maps::table::{BUILD_MAPS, MapShape, build_pin};
+use crate::maps::shape::rule_stride;
+use crate::maps::table::{Access, BUILD_MAPS, MapShape, SPLIT_TABLES, build_pin};
 use crate::program::constant::Constant;
 use crate::program::flood_constants::FloodConstants;
+use crate::program::flow_table_constants::FlowTableConstants;
 use crate::program::jiffies::Jiffies;
 use crate::program::parser_constants::ParserConstants;
 use crate::program::timeout_constants::by_state;
@@ -27,11 +28,9 @@ impl Constants {
     pub(crate) fn new(settings: &Settings) -> Self {
         let is = |topology| u32::from(settings.topology == topology);
         let mut constants = vec![
-            Constant::required("FLOW_BUCKET_BITS", bucket_bits(settings)),
             Constant::required("RULE_STRIDE", rule_stride(settings)),
             Constant::required("SOURCE_LIMIT", settings.flows_per_source),
             Constant::required("TIMEOUTS", by_state(&settings.timeouts)),
-            Constant::optional("FLOW_COUNTERS", u32::from(settings.flow_counters)),
             Constant::optional(
                 "EVICT_LIVE_AFTER",
                 ticks_of_seconds(settings.evict_live_after_seconds),
@@ -39,9 +38,12 @@ impl Constants {
             Constant::optional("BRIDGE", is(Topology::Bridge)),
             Constant::optional("ROUTER", is(Topology::Router)),
             Constant::optional("CLOCK_OFFSET", settings.clock_offset),
+            Constant::optional("SEEN_DELAY", settings.seen_delay),
+            Constant::optional("STORES_IN_ORDER", u32::from(cfg!(target_arch = "x86_64"))),
         ];
         constants.extend(ParserConstants::new(&settings.frames, &settings.internal).list());
         constants.extend(FloodConstants::new(settings).list());
+        constants.extend(FlowTableConstants::new(settings).list());
         Self(constants)
     }
 
@@ -56,13 +58,22 @@ impl Constants {
         for constant in &self.0 {
             constant.set(loader);
         }
+        // Objects declare these maps always, and use them only in place of large tables.
+        for name in SPLIT_TABLES {
+            loader.map_max_entries(name, 1);
+        }
         for shape in shapes {
+            let declared = match shape.access {
+                Access::Lookup => shape.name,
+                Access::SplitTable(declared) => declared,
+                Access::None | Access::Direct | Access::DirectTable => continue,
+            };
             loader
-                .map_max_entries(shape.name, shape.entries)
-                .map_pin_path(shape.name, pins.pin(shape.name));
+                .map_max_entries(declared, shape.entries)
+                .map_pin_path(declared, pins.pin(shape.name));
         }
         for name in BUILD_MAPS {
-            loader.map_pin_path(name, pins.pin(&build_pin(name, build)));
+            loader.map_pin_path(name, pins.file(&build_pin(name, build)));
         }
     }
 }

@@ -63,8 +63,8 @@ struct Edit {
 /// Copies an object, with all addresses of shared values resolved and their relocations removed.
 ///
 /// # Errors
-/// If the object has a shared value that is not one of `values` or has another size, or an
-/// instruction uses the address of a shared value in a way that is not understood.
+/// If the object has a shared value that is not one of `values` or has another size, or a table that is
+/// larger than its map, or an instruction uses the address of a shared value in a way that is not understood.
 pub(crate) fn resolve(object: &[u8], values: &[DirectValue]) -> Result<Image, String> {
     let edits = Parsed::new(object, values)?.edits()?;
     let mut image = Image::copy_of(object);
@@ -216,12 +216,17 @@ fn read<T>(result: object::read::Result<T>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
-/// The shared value with this name, which must have as many bytes as its section.
+/// The shared value with this name, which must have as many bytes as its section. Of a table the
+/// section has only the beginning.
 fn find_value(name: &str, size: u64, known: &[DirectValue]) -> Result<DirectValue, String> {
     let Some(value) = known.iter().find(|value| value.name == name) else {
         return Err(format!("no map holds the value {name}"));
     };
-    if value.size as u64 != size {
+    let fits = match value.is_table {
+        true => size <= value.size as u64,
+        false => size == value.size as u64,
+    };
+    if !fits {
         return Err(format!(
             "the value {name} has {size} bytes in the object, {} in its map",
             value.size
@@ -236,13 +241,24 @@ mod tests {
     use bailey_bpf::object::{ENTRY, POLICY};
 
     use super::*;
-    use crate::maps::table::direct_values;
+    use crate::maps::table::{Access, map_shapes};
 
     /// Each value with a descriptor of its own.
     fn values() -> Vec<DirectValue> {
-        let numbered = direct_values().zip(100..);
+        let settings = bailey_config::Settings {
+            flows: 1,
+            ..bailey_config::Settings::default()
+        };
+        let shapes = map_shapes(&settings).unwrap().into_iter();
+        let direct = shapes.filter(|s| matches!(s.access, Access::Direct | Access::DirectTable));
+        let numbered = direct.zip(100..);
         numbered
-            .map(|((name, size), map)| DirectValue { name, size, map })
+            .map(|(shape, map)| DirectValue {
+                name: shape.name,
+                size: shape.value_size as usize,
+                is_table: shape.access == Access::DirectTable,
+                map,
+            })
             .collect()
     }
 
@@ -370,6 +386,22 @@ mod tests {
             );
             assert_eq!(error, expected);
         }
+    }
+
+    #[test]
+    fn table_may_be_larger_than_its_section() {
+        let resize = |size: usize| {
+            let mut known = values();
+            let flows = known.iter_mut().find(|v| v.name == "flows").unwrap();
+            flows.size = size;
+            resolve(ENTRY, &known)
+        };
+        assert!(resize(1 << 29).is_ok());
+        let error = resize(8).unwrap_err();
+        assert!(
+            error.ends_with("bytes in the object, 8 in its map"),
+            "{error}"
+        );
     }
 
     #[test]

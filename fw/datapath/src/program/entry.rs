@@ -13,12 +13,14 @@ use bailey_config::Settings;
 use crate::error::{DatapathError, unusable};
 use crate::kernel::capabilities;
 use crate::kernel::egress::{self, EgressKind};
-use crate::maps::compat::{self, Compatibility};
+use crate::kernel::memory::available_bytes;
+use crate::maps::compat::{self, Compatibility, NewTables};
 use crate::maps::frozen::write_and_freeze;
 use crate::maps::netns;
 use crate::maps::pins::PinDir;
+use crate::maps::shape::flow_slots;
 use crate::maps::shared::{SharedMaps, map_data, take_map};
-use crate::maps::table::{MapShape, map_shapes};
+use crate::maps::table::{LAYOUT_MAPS, MapShape, map_shapes};
 use crate::maps::values::SharedValues;
 use crate::program::constants::{Constants, EntryConstants, build_number};
 use crate::program::failsafe_image;
@@ -32,13 +34,40 @@ pub(crate) struct EntryObject {
     /// The mechanism that the configured egress hook means on this kernel.
     pub(crate) egress: EgressKind,
     pub(crate) programs: Programs,
-    /// Whether flows, counters and a generation were pinned before.
-    pub(crate) adopted: bool,
+    /// What was pinned before.
+    pub(crate) origin: Origin,
     pub(crate) ebpf: Ebpf,
     /// Policy programs by slot: for XDP, tc and the probe.
     pub(crate) policies: [ProgramArray<MapData>; 3],
     /// The program of retired slots, for each array whose programs are loaded.
     retired: [Option<ProgramFd>; 3],
+}
+
+/// Where the pinned maps come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// They are new.
+    Created,
+    /// Flows, counters and a generation were pinned before.
+    Adopted,
+    /// The same, but flows and counters of rules in another layout, whose programs are attached.
+    Former(NewTables),
+}
+
+impl Origin {
+    /// Whether a generation was pinned before.
+    pub(crate) fn is_adopted(self) -> bool {
+        self != Self::Created
+    }
+
+    /// Removes the pins that a failed start has added.
+    fn undo(self, pins: &PinDir) {
+        match self {
+            Self::Created => pins.remove_all(),
+            Self::Former(NewTables::Unused) => pins.remove_layout(),
+            Self::Adopted | Self::Former(NewTables::InUse) => {}
+        }
+    }
 }
 
 /// Which programs are loaded. The verifier takes seconds, so programs that are not run are left
@@ -64,30 +93,35 @@ impl EntryObject {
     ) -> Result<(Self, SharedMaps), DatapathError> {
         capabilities::check()?;
         let shapes = map_shapes(&settings)?;
-        let adopted = can_adopt(&pins, &settings)?;
-        if !adopted {
-            pins.remove_all();
+        let origin = find_origin(&pins, &settings)?;
+        match origin {
+            Origin::Created => pins.remove_all(),
+            // A killed upgrade may have left some.
+            Origin::Adopted => pins.remove_former_layout(),
+            Origin::Former(NewTables::Unused) => {
+                pins.remove_layout();
+                check_memory(&shapes, &settings)?;
+            }
+            Origin::Former(NewTables::InUse) => {}
         }
         if pins.has_links() {
             netns::check(&pins)?;
         }
         let build = build_number(&settings);
-        let loaded = SharedValues::open(&pins).and_then(|values| {
+        let loaded = SharedValues::open(&pins, &shapes).and_then(|values| {
             let mut ebpf = load_object(&pins, &settings, &shapes, &values)?;
-            let maps = SharedMaps::take(&mut ebpf, values, pins.clone_handle()?, build, adopted)?;
-            Ok((Self::new(ebpf, settings, programs, adopted)?, maps))
+            let (pins, is_adopted) = (pins.clone_handle()?, origin.is_adopted());
+            let maps = SharedMaps::take(&mut ebpf, values, pins, build, is_adopted)?;
+            Ok((Self::new(ebpf, settings, programs, origin)?, maps))
         });
-        if loaded.is_err() && !adopted {
-            pins.remove_all();
-        }
-        loaded
+        loaded.inspect_err(|_| origin.undo(&pins))
     }
 
     fn new(
         mut ebpf: Ebpf,
         settings: Settings,
         programs: Programs,
-        adopted: bool,
+        origin: Origin,
     ) -> Result<Self, DatapathError> {
         // The table is written and frozen before any program that reads it is loaded.
         let image = failsafe_image::image(&settings.failsafe);
@@ -104,7 +138,7 @@ impl EntryObject {
             egress: egress::resolve(settings.egress_hook),
             settings,
             programs,
-            adopted,
+            origin,
             ebpf,
             policies,
             retired,
@@ -151,22 +185,49 @@ pub(crate) fn set_slot(
     })
 }
 
-/// Whether the pinned maps can be adopted; otherwise they may be removed.
+/// Which pinned maps can be used; those that cannot may be removed.
 ///
 /// # Errors
 /// If they have another shape and programs that use them are attached.
-fn can_adopt(pins: &PinDir, settings: &Settings) -> Result<bool, DatapathError> {
+fn find_origin(pins: &PinDir, settings: &Settings) -> Result<Origin, DatapathError> {
     match compat::check(pins, settings) {
-        Ok(Compatibility::Compatible) => Ok(true),
-        Ok(Compatibility::Absent) if !pins.has_links() => Ok(false),
+        Ok(Compatibility::Compatible) => Ok(Origin::Adopted),
+        Ok(Compatibility::Former(tables)) if pins.has_links() => Ok(Origin::Former(tables)),
+        // Without programs that use them, the flows of the former layout are of no use.
+        Ok(Compatibility::Former(_)) => Ok(Origin::Created),
+        Ok(Compatibility::Absent) if !pins.has_links() => Ok(Origin::Created),
         Ok(Compatibility::Absent) => Err(DatapathError::Layout {
             name: "flows",
             message: "programs are attached, and some of their maps are not pinned".into(),
         }),
         // No program is attached, so no program uses maps of another shape.
-        Err(DatapathError::Layout { .. }) if !pins.has_links() => Ok(false),
+        Err(DatapathError::Layout { .. }) if !pins.has_links() => Ok(Origin::Created),
         Err(error) => Err(error),
     }
+}
+
+/// Bytes per slot of the flow table that a copy needs in the process itself.
+pub(crate) const COPY_BYTES_PER_SLOT: u64 = 24;
+
+/// Checks that there is memory for a second set of the maps that have a layout.
+///
+/// # Errors
+/// If there is not.
+fn check_memory(shapes: &[MapShape], settings: &Settings) -> Result<(), DatapathError> {
+    let new = shapes.iter().filter(|s| LAYOUT_MAPS.contains(&s.name));
+    let sizes = new.map(|shape| u64::from(shape.value_size) * u64::from(shape.entries));
+    let needed = sizes.sum::<u64>() + flow_slots(settings) * COPY_BYTES_PER_SLOT;
+    let available = available_bytes().map_err(|source| DatapathError::System {
+        operation: "read /proc/meminfo",
+        source,
+    })?;
+    if needed > available {
+        return Err(DatapathError::Memory {
+            needed_mib: needed.div_ceil(1 << 20),
+            available_mib: available >> 20,
+        });
+    }
+    Ok(())
 }
 
 fn load_object(

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use bailey_bpf::abi::*;
 use bailey_config::{Settings, Timeouts};
+use bailey_datapath::flows::retire::RetireStep;
 use bailey_datapath::flows::sweep::Sweeper;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::{Datapath, PinDir};

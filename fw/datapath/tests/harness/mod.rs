@@ -20,7 +20,7 @@ use bailey_config::{Flood, Settings};
 use bailey_datapath::flows::count::TrafficCount;
 use bailey_datapath::flows::table::Flow;
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::observe::counters::RuleCount;
+use bailey_datapath::observe::rule_counts::RuleCount;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::test_run::TestRun;
 pub use bailey_datapath::testing::DatapathTesting;
@@ -299,7 +299,7 @@ impl Harness {
 
     fn counters(&self) -> (BTreeMap<(u32, u32), TrafficCount>, BTreeMap<u32, RuleCount>) {
         let counters = self.datapath.counters().unwrap();
-        let rules = (0..256).map(|id| (id, counters.rule(id)));
+        let rules = counters.rules().into_iter();
         let rules = rules
             .filter(|(_, count)| *count != RuleCount::default())
             .collect();

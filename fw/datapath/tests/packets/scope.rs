@@ -213,11 +213,16 @@ fn link_local_accepts_only_control_and_configured_services() {
         udp("169.254.0.1", "169.254.0.2", 49152, 3784),
     ];
     for frame in &control {
-        closed.expect(Hook::Xdp, frame, passed, &[]);
+        closed.expect(Hook::Xdp, frame, passed, &[NOT_ISOLATED_NEW]);
     }
     let bgp = bridge(vec![(Protocol::TCP, Some(179)), (Protocol::ICMPV6, None)]);
-    bgp.expect(Hook::Xdp, &tcp(a, b, 40000, 179, SYN), passed, &[]);
-    bgp.expect(Hook::Xdp, &echo(a, b, true), passed, &[]);
+    bgp.expect(
+        Hook::Xdp,
+        &tcp(a, b, 40000, 179, SYN),
+        passed,
+        &[NOT_ISOLATED_NEW],
+    );
+    bgp.expect(Hook::Xdp, &echo(a, b, true), passed, &[NOT_ISOLATED_NEW]);
     bgp.expect(
         Hook::Xdp,
         &tcp(a, b, 40000, 80, SYN),

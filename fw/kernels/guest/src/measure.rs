@@ -147,7 +147,6 @@ fn programs() -> Result<()> {
                 frames: all_frames(),
                 tcp_strict: true,
                 on_policy_change: OnPolicyChange::Keep,
-                flow_counters: false,
                 ..Settings::default()
             },
         ),

@@ -1,0 +1,192 @@
+//! The pinned flow table and rule counters of layout 7, read while its programs write them.
+
+use std::sync::atomic::{Ordering, fence};
+
+use aya::maps::MapData;
+use bailey_bpf::abi;
+use bytemuck::Pod;
+
+use crate::error::DatapathError;
+use crate::flows::count::TrafficCount;
+use crate::flows::entry::{SLOTS, rule_ids};
+use crate::kernel::clock::Ticks;
+use crate::kernel::cpu::cpus;
+use crate::maps::mapped::MappedArray;
+use crate::maps::pinned::check_value_size;
+use crate::maps::pins::PinDir;
+use crate::maps::table::FORMER_LAYOUT;
+use crate::upgrade::former_entry::{ENTRY_WORDS, FormerFlow, FormerMeta};
+
+const WORD: usize = size_of::<u64>();
+const ENTRY: usize = ENTRY_WORDS * WORD;
+const COUNT_WORDS: usize = 2;
+/// Words of a bucket: the entries, then two counters each, by sender and slot.
+const BUCKET_WORDS: usize = SLOTS * (ENTRY_WORDS + 2 * COUNT_WORDS);
+
+/// Words of a rule counter: hits, packets, bytes, time of the last packet.
+type Counter = [u64; 4];
+
+/// Counters of one rule, summed over CPUs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct FormerCount {
+    pub(crate) hits: u64,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    /// Time of the last packet; `None` if the rule has not counted.
+    pub(crate) seen: Option<Ticks>,
+}
+
+/// The maps of layout 7 that this layout has in another shape.
+pub(crate) struct FormerTable {
+    tags: MappedArray<u64>,
+    buckets: MappedArray<[u64; BUCKET_WORDS]>,
+    rules: MappedArray<Counter>,
+    cpus: usize,
+}
+
+impl FormerTable {
+    /// Maps the pinned table.
+    ///
+    /// # Errors
+    /// If a map is not pinned or has another shape.
+    pub(crate) fn open(pins: &PinDir) -> Result<Self, DatapathError> {
+        let table = Self {
+            tags: open(pins, "flow_tags")?,
+            buckets: open(pins, "flows")?,
+            rules: open(pins, "rule_counters")?,
+            cpus: cpus()? as usize,
+        };
+        if table.tags.len() != table.buckets.len() {
+            return Err(DatapathError::Layout {
+                name: "flows",
+                message: format!(
+                    "it has {} buckets, flow_tags has {}",
+                    table.buckets.len(),
+                    table.tags.len()
+                ),
+            });
+        }
+        Ok(table)
+    }
+
+    /// Number of slots.
+    pub(crate) fn len(&self) -> usize {
+        self.tags.len() * SLOTS
+    }
+
+    /// All slots in use.
+    pub(crate) fn used(&self) -> impl Iterator<Item = usize> {
+        let words = self.tags.words().iter().enumerate();
+        words.flat_map(|(bucket, word)| {
+            let tags = word.load(Ordering::Acquire).to_le_bytes();
+            (0..SLOTS)
+                .filter(move |&slot| tags[slot] != 0)
+                .map(move |slot| bucket * SLOTS + slot)
+        })
+    }
+
+    pub(crate) fn meta(&self, slot: usize) -> FormerMeta {
+        let word = self.buckets.field(slot / SLOTS, slot % SLOTS * ENTRY);
+        FormerMeta(word.load(Ordering::Acquire))
+    }
+
+    /// Copies the flow in a slot. `None` while a program changes it.
+    pub(crate) fn read(&self, slot: usize) -> Option<FormerFlow> {
+        let (bucket, at) = (slot / SLOTS, slot % SLOTS);
+        for _ in 0..4 {
+            let meta = self.meta(slot);
+            if meta.is_changing() {
+                return None;
+            }
+            let words = self.buckets.read_part(bucket, at * ENTRY);
+            let counts = [0, 1].map(|sender| self.count(bucket, sender, at));
+            fence(Ordering::Acquire);
+            if self.meta(slot) == meta {
+                return Some(FormerFlow::new(meta, words, counts));
+            }
+        }
+        None
+    }
+
+    fn count(&self, bucket: usize, sender: usize, at: usize) -> TrafficCount {
+        let offset = SLOTS * ENTRY + (sender * SLOTS + at) * COUNT_WORDS * WORD;
+        let [packets, bytes]: [u64; COUNT_WORDS] = self.buckets.read_part(bucket, offset);
+        TrafficCount { packets, bytes }
+    }
+
+    /// Counters of all rules, by id.
+    pub(crate) fn rule_counts(&self) -> Vec<FormerCount> {
+        let stride = self.rules.len() / self.cpus;
+        let mut counts = vec![FormerCount::default(); stride];
+        for cpu in 0..self.cpus {
+            for (id, count) in counts.iter_mut().enumerate() {
+                count.add(self.rules.read(cpu * stride + id));
+            }
+        }
+        counts
+    }
+
+    /// Ids of the rules that flows refer to, or that have counted a packet.
+    pub(crate) fn used_rule_ids(&self) -> Vec<u32> {
+        let counting = (0..).zip(self.rule_counts());
+        let counting = counting.filter(|(_, count)| count.packets > 0);
+        let mut ids: Vec<u32> = counting.map(|(id, _)| id).collect();
+        let flows = self.used().filter_map(|slot| self.read(slot));
+        ids.extend(flows.flat_map(|flow| rule_ids(flow.rules())));
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+impl FormerCount {
+    fn add(&mut self, [hits, packets, bytes, seen]: Counter) {
+        if hits | packets == 0 {
+            return;
+        }
+        self.hits += hits;
+        self.packets += packets;
+        self.bytes += bytes;
+        let seen = Ticks(seen as u32 & abi::TICK_MASK);
+        if self.seen.is_none_or(|known| seen.is_after(known)) {
+            self.seen = Some(seen);
+        }
+    }
+}
+
+fn open<T: Pod>(pins: &PinDir, name: &'static str) -> Result<MappedArray<T>, DatapathError> {
+    let map = MapData::from_pin(pins.pin_of_layout(name, FORMER_LAYOUT)).map_err(|error| {
+        DatapathError::Layout {
+            name,
+            message: error.to_string(),
+        }
+    })?;
+    check_value_size(&map, name, |size| size == size_of::<T>())?;
+    MappedArray::of_map(&map, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_layout_7() {
+        assert_eq!(BUCKET_WORDS * WORD, 768);
+        assert_eq!(size_of::<Counter>(), 32);
+    }
+
+    #[test]
+    fn counts_of_cpus_add_up() {
+        let mut count = FormerCount::default();
+        for counter in [[1, 2, 30, 7], [0, 0, 0, 99], [0, 4, 50, 6]] {
+            count.add(counter);
+        }
+        let expected = FormerCount {
+            hits: 1,
+            packets: 6,
+            bytes: 80,
+            seen: Some(Ticks(7)),
+        };
+        assert_eq!(count, expected);
+    }
+}
