@@ -46,7 +46,8 @@ static __always_inline bool fast_path_forward(struct xdp_md *ctx,
 
 /* Writes the handover line; false: the packet needs more checks. */
 static __always_inline bool hand_over(const struct fast_packet *pkt,
-				      const struct fast_context *context)
+				      const struct fast_context *context,
+				      __u64 hash)
 {
 	__u16 low = pkt->tuple >> TUPLE_PORT_LO_SHIFT,
 	      high = pkt->tuple >> TUPLE_PORT_HI_SHIFT;
@@ -67,6 +68,10 @@ static __always_inline bool hand_over(const struct fast_packet *pkt,
 	to->protocol = pkt->tuple >> TUPLE_PROTOCOL_SHIFT;
 	to->kind = pkt->kind;
 	to->bytes = context->bytes;
+	to->hash = hash;
+	to->tuple = pkt->tuple;
+	to->sender = pkt->sender;
+	to->sequence = pkt->ack;
 	return true;
 }
 
@@ -94,7 +99,7 @@ fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
 	case FAST_HIT:
 		return fast_path_forward(ctx, in, &hit, bytes, action);
 	case FAST_NEW:
-		if (hand_over(&pkt, &context))
+		if (hand_over(&pkt, &context, hit.hash))
 			call_policy(ctx, &policies_xdp,
 				    control_slot(context.control));
 		return false;

@@ -5,6 +5,7 @@
 #include "core/policy_call.h"
 #include "flow/hit.h"
 #include "flow/insert.h"
+#include "flow/insert_handover.h"
 #include "guard/syn_cookie.h"
 #include "parse/resume.h"
 #include "policy/direction.h"
@@ -345,19 +346,47 @@ static __always_inline void policy_step(struct pkt *pkt)
 	warm_up_override(pkt, step);
 }
 
-/* Counts as count_packet() does for a denied packet. */
-static __always_inline void deny_handover(const struct handover *from,
-					  const struct cells *cells)
+/* Counts a packet of the handover line as count_packet() does. A flow that was
+ * created counts the packet itself. */
+static __always_inline void count_handover(const struct handover *from,
+					   const struct cells *cells,
+					   enum reason reason)
 {
+	bool denied = reason == REASON_DROP_POLICY;
 	struct rule_amounts by = { .cpu = bpf_get_smp_processor_id(),
 				   .hits = 1,
-				   .packets = 1,
-				   .bytes = from->bytes,
+				   .packets = denied,
+				   .bytes = denied ? from->bytes : 0,
 				   .now = clock_tick(from->now) };
 
 	count_reason_at(by.cpu, from->interface & (INTERFACE_SLOTS - 1),
-			HOOK_XDP, REASON_DROP_POLICY, 1, from->bytes);
-	count_cells(cells->egress, cells->ingress, true, &by);
+			HOOK_XDP, reason, 1, from->bytes);
+	count_cells(cells->egress, cells->ingress, denied, &by);
+}
+
+/* Creates the flow of an allowed packet and forwards it. False: nothing has
+ * changed, and policy_step() must decide. */
+static __always_inline bool admit_handover(struct xdp_md *ctx,
+					   const struct handover *from,
+					   const struct cells *cells,
+					   int *action)
+{
+	bool external = from->interface & INTERFACE_EXTERNAL;
+
+	/* A router looks up a route. */
+	if (ROUTER || LIMITS)
+		return false;
+	*action = BRIDGE ? bpf_redirect_map(&bridge_ports, ctx->ingress_ifindex,
+					    XDP_DROP) :
+			   XDP_PASS;
+	/* No peer port: policy_step() names the reason. */
+	if (*action == XDP_DROP ||
+	    !flood_is_calm(from->now, external) ||
+	    !insert_handover(from, cells->egress, cells->ingress))
+		return false;
+	flood_count_calm(external);
+	count_handover(from, cells, REASON_PASS_NEW);
+	return true;
 }
 
 /* Do the cells of the line belong to the packet? */
@@ -400,6 +429,7 @@ int policy_xdp(struct xdp_md *ctx)
 	struct cells cells = {};
 	struct pkt *pkt;
 	bool is_resumed;
+	int action;
 
 	if (!handover)
 		return XDP_DROP;
@@ -407,9 +437,14 @@ int policy_xdp(struct xdp_md *ctx)
 	if (handover->control)
 		evaluated = evaluate_handover(handover, GENERATION, &cells);
 	if (evaluated == EVALUATED_DENY) {
-		deny_handover(handover, &cells);
+		count_handover(handover, &cells, REASON_DROP_POLICY);
 		handover->control = 0;
 		return XDP_DROP;
+	}
+	if (evaluated == EVALUATED_ALLOW &&
+	    admit_handover(ctx, handover, &cells, &action)) {
+		handover->control = 0;
+		return action;
 	}
 
 	pkt = pkt_resume(HOOK_XDP);

@@ -3,7 +3,8 @@
  * A packet that entry_xdp hands to policy_xdp without struct pkt: plain TCP or
  * UDP that may create a flow, whose flow does not exist, from a sender with a
  * plausible address, while nothing is blocked. Most floods consist of such
- * packets. policy_xdp denies them from these facts alone.
+ * packets. policy_xdp denies them from these facts alone, and creates the flows
+ * of most packets that policy allows.
  */
 #ifndef BAILEY_CORE_HANDOVER_H
 #define BAILEY_CORE_HANDOVER_H
@@ -11,6 +12,7 @@
 #include "core/maps.h"
 
 struct handover {
+	/* To evaluate the packet. */
 	__u64 control;   /* control word; 0: the packet is in struct pkt */
 	__u64 now;       /* nanoseconds of the coarse clock */
 	__u64 interface; /* word of the interface */
@@ -20,9 +22,15 @@ struct handover {
 	__u8 protocol;
 	__u8 kind;
 	__u32 bytes; /* of the frame */
+	/* To create its flow. */
+	__u64 hash;  /* of the flow key, see hash_ipv4() */
+	__u64 tuple; /* of the flow key */
+	__u32 sender; /* 0: the lower address of the key, 1: the higher one */
+	__u32 sequence; /* TCP */
+	__u64 pad[5];
 };
 
-_Static_assert(sizeof(struct handover) == 64, "handover: one cache line");
+_Static_assert(sizeof(struct handover) == 128, "handover: two cache lines");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

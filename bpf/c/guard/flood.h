@@ -43,16 +43,51 @@ static __always_inline void flood_record(struct pkt *pkt)
 		WRITE_ONCE(control.flooded, stamp);
 }
 
+/* New flows per window that this CPU admits before it sees a flood. */
+static __always_inline __u32 flood_share(void)
+{
+	__u32 receivers = (__u32)READ_ONCE(control.receivers) ?: 1;
+	__u32 limit = FLOOD_LIMIT / receivers;
+
+	return limit < FLOOD_LIMIT_MIN ? FLOOD_LIMIT_MIN : limit;
+}
+
+/* The counters of this CPU, if flows of this side of the NIC count. */
+static __always_inline struct flood_cpu *flood_counters(bool from_external)
+{
+	__u32 at = bpf_get_smp_processor_id();
+
+	if (!FLOOD_LIMIT || (INTERNAL_COUNT && !from_external))
+		return NULL;
+	return bpf_map_lookup_elem(&flood_cpus, &at);
+}
+
+/* Is one more new flow one of many in its window: no flood, no new window, no
+ * excess? Else flood_step() must decide. now: nanoseconds */
+static __always_inline bool flood_is_calm(__u64 now, bool from_external)
+{
+	struct flood_cpu *cpu = flood_counters(from_external);
+
+	return !cpu || (!cpu->flood && cpu->window == now >> FLOOD_WINDOW_SHIFT &&
+			cpu->opened < flood_share());
+}
+
+static __always_inline void flood_count_calm(bool from_external)
+{
+	struct flood_cpu *cpu = flood_counters(from_external);
+
+	if (cpu)
+		cpu->opened += 1;
+}
+
 /* Counts a new flow and returns whether this CPU sees a flood. Only this CPU
  * writes to cpu. */
 static __always_inline bool flood_update(struct pkt *pkt, struct flood_cpu *cpu,
-					 __u32 receivers, __u64 now)
+					 __u64 now)
 {
-	__u32 limit = FLOOD_LIMIT / receivers;
+	__u32 limit = flood_share();
 	__u64 window = now >> FLOOD_WINDOW_SHIFT;
 
-	if (limit < FLOOD_LIMIT_MIN)
-		limit = FLOOD_LIMIT_MIN;
 	if (window != cpu->window) {
 		if (cpu->opened > limit / 2)
 			cpu->calm = cpu->window + 1;
@@ -101,7 +136,7 @@ __noinline int flood_step(struct pkt *pkt)
 	    (pkt->env.is_warm_up && !pkt->in.may_create_flow))
 		return STEP_CONTINUE;
 	receivers = (__u32)READ_ONCE(control.receivers) ?: 1;
-	if (!flood_update(pkt, cpu, receivers, now) || pkt->out.has_syn_cookie)
+	if (!flood_update(pkt, cpu, now) || pkt->out.has_syn_cookie)
 		return STEP_CONTINUE;
 	/* A flood: spend a passed challenge, or send a challenge. */
 	interval = UNPROVEN_INTERVAL * receivers;
