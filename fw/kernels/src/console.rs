@@ -11,7 +11,7 @@ use bailey_kernels::plan::{Check, MARK, Outcome, Plan};
 
 use crate::image::Kernel;
 
-/// The time for boot and power-off, beside the checks.
+/// The time for boot. The emulator sometimes stops before the guest's first line, and a second guest boots.
 const BOOT: Duration = Duration::from_secs(120);
 
 /// Reads the console until the guest has reported the end of its plan. Outcomes are added as they
@@ -39,7 +39,8 @@ pub(crate) fn follow(
 
     // The timeouts of all checks bound the whole run.
     let seconds: u64 = plan.checks.iter().map(|check| check.seconds).sum();
-    let deadline = Instant::now() + BOOT + Duration::from_secs(seconds);
+    let mut deadline = Instant::now() + BOOT;
+    let mut has_begun = false;
 
     let mut last = Vec::new();
     loop {
@@ -47,6 +48,11 @@ pub(crate) fn follow(
         match lines.recv_timeout(left) {
             Ok(line) => {
                 if let Some(message) = line.split_once(MARK).map(|(_, message)| message.trim()) {
+                    if message == "begin" {
+                        has_begun = true;
+                        deadline += Duration::from_secs(seconds);
+                        continue;
+                    }
                     if message == "end" {
                         return Ok(());
                     }
@@ -67,6 +73,14 @@ pub(crate) fn follow(
                 } else {
                     last.push(line);
                 }
+            }
+            Err(RecvTimeoutError::Timeout) if !has_begun => {
+                // As if the emulator had crashed: the caller boots another guest.
+                child.kill().context("cannot end the emulator")?;
+                bail!(
+                    "the guest does not boot {}",
+                    position(plan, outcomes, &last)
+                )
             }
             Err(RecvTimeoutError::Timeout) => {
                 bail!("the guest hangs {}", position(plan, outcomes, &last))

@@ -55,6 +55,7 @@ fn init() -> Result<()> {
         mount(Some(kind), at, Some(kind), MsFlags::empty(), none)
             .with_context(|| format!("cannot mount {at}"))?;
     }
+    println!("{MARK}begin");
     fs::write("/proc/sys/kernel/printk", "1")?;
     let plan: Plan = serde_json::from_slice(&fs::read("/plan.json")?)?;
     for module in &plan.modules {
