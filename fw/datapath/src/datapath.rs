@@ -16,7 +16,7 @@ use crate::error::DatapathError;
 use crate::flows::flood;
 use crate::flows::sweep::Sweeper;
 use crate::flows::table::FlowTable;
-use crate::install::{Committed, Enforcer, Installer, ids_in_use};
+use crate::install::{Committed, Enforcer, Installer};
 use crate::kernel::clock::Ticks;
 use crate::maps::compat::NewTables;
 use crate::maps::control_word::{self, ControlWord};
@@ -249,13 +249,12 @@ impl Enforcer for Datapath {
     }
 
     fn ids_in_use(&self, ids: &RuleIds) -> Result<Vec<u32>, DatapathError> {
-        let mut used = ids_in_use(&self.flows()?, ids);
+        let mut used = self.flows()?.rule_ids();
         // Until an upgrade ends, flows of the former layout have ids too.
         if self.upgrade.is_some() {
-            let former = former_rule_ids(&self.maps.pins)?;
-            let retired = ids.retired().map(|(id, _)| id);
-            used.extend(retired.filter(|id| former.contains(id)));
+            used.extend(former_rule_ids(&self.maps.pins)?);
         }
-        Ok(used)
+        let retired = ids.retired().map(|(id, _)| id);
+        Ok(retired.filter(|id| used.contains(id)).collect())
     }
 }

@@ -1,13 +1,17 @@
 //! The flow table, read and swept by user space. Uses `program`, `maps`, `kernel` and `settings`.
 
+/// Live flows per source, and user space's counters of rules.
+pub(crate) mod accounts;
 /// Packet and byte counts.
 pub mod count;
-/// Layout of entries: metadata words, keys, rules and counters.
+/// Layout of entries: keys, rules and counters.
 pub(crate) mod entry;
 /// Flood state of the CPUs.
 pub mod flood;
 /// The hash of flows and sources, as the programs compute it.
 pub mod hash;
+/// Metadata words.
+pub(crate) mod meta_word;
 /// Stamps that stay near the epoch, and new epochs.
 pub(crate) mod restamp;
 /// The removal of one flow.

@@ -9,7 +9,6 @@ use crate::attach::bridge;
 use crate::attach::event::InterfaceEvent;
 use crate::error::DatapathError;
 use crate::flows::restamp;
-use crate::flows::table::FlowTable;
 use crate::kernel::bpf;
 use crate::kernel::cpu::cpus;
 use crate::maps::control_word::ControlWord;
@@ -161,13 +160,6 @@ impl Installer<'_> {
         *self.counted = rules.clone();
         Ok(())
     }
-}
-
-/// The retired ids that flows in the table refer to.
-pub(crate) fn ids_in_use(flows: &FlowTable, ids: &RuleIds) -> Vec<u32> {
-    let used = flows.rule_ids();
-    let retired = ids.retired().map(|(id, _)| id);
-    retired.filter(|id| used.contains(id)).collect()
 }
 
 fn grace_period() -> Result<(), DatapathError> {

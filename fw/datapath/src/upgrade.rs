@@ -129,8 +129,5 @@ impl Upgrade {
 /// # Errors
 /// If they are not pinned.
 pub fn former_rule_ids(pins: &PinDir) -> Result<BTreeSet<u32>, DatapathError> {
-    Ok(FormerTable::open(pins)?
-        .used_rule_ids()
-        .into_iter()
-        .collect())
+    Ok(FormerTable::open(pins)?.used_rule_ids())
 }

@@ -4,6 +4,7 @@
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
+use crate::flows::entry::is_ipv4;
 use crate::maps::flow_keys::nh_pair;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
@@ -104,11 +105,6 @@ impl FlowHash {
         let second = (first ^ first >> 32).wrapping_mul(self.keys.mul[1]);
         (first, second)
     }
-}
-
-/// Whether the address of a key is an IPv4 address.
-fn is_ipv4(address_be: [u64; 2]) -> bool {
-    address_be[0] == 0 && address_be[1] as u32 == abi::V4_MAPPED_WORD
 }
 
 fn halves(word: u64) -> (u32, u32) {

@@ -1,21 +1,16 @@
 //! Removes one flow from the table while packets use it: accounts for its source, and folds its
 //! counters into those of its rules. Does not decide which flows end.
 
-use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::flows::count::TrafficCount;
-use crate::flows::entry::{
-    FlowSlots, MetaWord, Snapshot, counting_rules, key_of, without_rule_ids,
-};
-use crate::flows::hash::FlowHash;
+use crate::flows::accounts::FlowAccounts;
+use crate::flows::entry::{FlowSlots, Snapshot, without_rule_ids};
+use crate::flows::meta_word::MetaWord;
 use crate::flows::table::is_live;
 use crate::kernel::clock::Ticks;
-use crate::kernel::cpu::cpus;
-use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
 
 /// Steps of a removal, in their order. A process can be killed after each of them.
@@ -36,27 +31,14 @@ pub enum RetireStep {
 /// The maps that a removal changes.
 pub(crate) struct Retirer {
     pub(crate) slots: FlowSlots,
-    sources: MappedArray<u64>,
-    rules: MappedArray<abi::rule_counter>,
-    hash: FlowHash,
-    /// Index of the first rule counter of user space.
-    region: usize,
-    /// Rule counters per region.
-    stride: usize,
+    accounts: FlowAccounts,
 }
 
 impl Retirer {
     pub(crate) fn open(pins: &PinDir) -> Result<Self, DatapathError> {
-        let cpus = cpus()? as usize;
-        let rules = MappedArray::<abi::rule_counter>::open_writable(pins, "rule_counters")?;
-        let stride = rules.len() / (cpus + 1);
         Ok(Self {
             slots: FlowSlots::open_writable(pins)?,
-            sources: MappedArray::open_writable(pins, "source_flows")?,
-            rules,
-            hash: FlowHash::open(pins)?,
-            region: cpus * stride,
-            stride,
+            accounts: FlowAccounts::open(pins)?,
         })
     }
 
@@ -92,8 +74,10 @@ impl Retirer {
         let snapshot = self.slots.read(slot, claimed);
         if last >= RetireStep::Accounted && !claimed.is_accounted() {
             // First: a kill then leaves a count too high, which admits less.
-            claimed = self.mark_accounted(slot, claimed);
-            self.account(&snapshot);
+            claimed = self.slots.change_claim(slot, claimed, MetaWord::accounted);
+            if is_live(claimed.claimed_state()) {
+                self.accounts.subtract_from_source(&snapshot);
+            }
         }
         if last >= RetireStep::Folded {
             self.fold(slot, &snapshot, seen);
@@ -104,40 +88,7 @@ impl Retirer {
         // Last: a free slot that stays LOCKED is cleared by the next sweeper, a slot with a tag that
         // is not LOCKED would be BUSY for ever.
         if last >= RetireStep::Unlocked {
-            self.unlock(slot, claimed);
-        }
-    }
-
-    fn mark_accounted(&self, slot: usize, claimed: MetaWord) -> MetaWord {
-        loop {
-            let now = self.slots.meta(slot);
-            // A late packet of the flow may have stored its time. Programs change no more of an entry
-            // that user space holds.
-            if !now.is_equal_but_seen(claimed) || self.slots.exchange(slot, now, now.accounted()) {
-                return now.accounted();
-            }
-        }
-    }
-
-    /// Ends a claim of a free slot, unless a packet has used the slot since.
-    pub(crate) fn unlock(&self, slot: usize, claimed: MetaWord) {
-        loop {
-            let now = self.slots.meta(slot);
-            // A late packet of the former flow may have stored its time.
-            if !now.is_equal_but_seen(claimed) || self.slots.exchange(slot, now, now.unlocked()) {
-                return;
-            }
-        }
-    }
-
-    fn account(&self, snapshot: &Snapshot) {
-        let meta = snapshot.meta();
-        if !is_live(meta.claimed_state()) {
-            return;
-        }
-        let key = key_of(&snapshot.entry);
-        for cell in self.hash.source_cells(&key, meta.created_by_lower()) {
-            self.sources.words()[cell].fetch_sub(1, Ordering::Relaxed);
+            self.slots.change_claim(slot, claimed, MetaWord::unlocked);
         }
     }
 
@@ -150,26 +101,7 @@ impl Retirer {
             .store(without_rule_ids(rules), Ordering::SeqCst);
         // The packets of a tombstone have been counted one by one.
         if snapshot.meta().claimed_state() != abi::STATE_DENIED {
-            for id in counting_rules(rules) {
-                self.add(id, snapshot.sum(), seen);
-            }
+            self.accounts.fold(rules, snapshot.sum(), seen);
         }
-    }
-
-    fn add(&self, id: u32, sum: TrafficCount, seen: Ticks) {
-        if id as usize >= self.stride {
-            return;
-        }
-        let field = |offset: usize| self.rules.field(self.region + id as usize, offset);
-        let packets = field(offset_of!(abi::rule_counter, packets));
-        let last = field(offset_of!(abi::rule_counter, seen));
-        // Only one process adds to this region.
-        let carried = field(offset_of!(abi::rule_counter, carried_packets));
-        let is_first = (packets.load(Ordering::Relaxed) | carried.load(Ordering::Relaxed)) == 0;
-        if is_first || seen.is_after(Ticks(last.load(Ordering::Relaxed) as u32)) {
-            last.store(seen.0.into(), Ordering::Relaxed);
-        }
-        packets.fetch_add(sum.packets, Ordering::AcqRel);
-        field(offset_of!(abi::rule_counter, bytes)).fetch_add(sum.bytes, Ordering::AcqRel);
     }
 }

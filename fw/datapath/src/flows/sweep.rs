@@ -9,8 +9,9 @@ use bailey_bpf::abi;
 use bailey_config::Settings;
 
 use crate::error::DatapathError;
-use crate::flows::entry::{MetaWord, SLOTS};
+use crate::flows::entry::SLOTS;
 use crate::flows::flood::{FloodCpus, receiver_count};
+use crate::flows::meta_word::MetaWord;
 use crate::flows::restamp::{Restamped, restamp};
 #[cfg(feature = "testing")]
 use crate::flows::retire::RetireStep;

@@ -32,6 +32,14 @@ impl Ticks {
         self.0.wrapping_sub(other.0) & abi::TICK_MASK < abi::TICK_MASK / 2
     }
 
+    /// The later of this time and another.
+    pub(crate) fn latest(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if !self.is_after(other) => other,
+            _ => self,
+        }
+    }
+
     /// Whole seconds since `earlier`; 0 if `earlier` is up to 256 ticks later.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         (u64::from(self.since(earlier)) << abi::TICK_SHIFT) / 1_000_000_000

@@ -10,6 +10,7 @@ use std::vec;
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
+use crate::flows::count::{RuleSum, TrafficCount};
 use crate::flows::entry::{FlowSlots, counting_rules};
 use crate::kernel::clock::Ticks;
 use crate::kernel::cpu::cpus;
@@ -76,23 +77,6 @@ pub(crate) struct RuleCounters {
     stride: usize,
 }
 
-/// Numbers of a rule while they are added up, modulo 2^64.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    hits: u64,
-    packets: u64,
-    bytes: u64,
-    seen: Option<Ticks>,
-}
-
-impl Sum {
-    fn note(&mut self, seen: Ticks) {
-        if self.seen.is_none_or(|known| seen.is_after(known)) {
-            self.seen = Some(seen);
-        }
-    }
-}
-
 impl RuleCounters {
     pub(crate) fn open(pins: &PinDir) -> Result<Self, DatapathError> {
         let regions = cpus()? as usize + 1;
@@ -129,21 +113,16 @@ impl RuleCounters {
     }
 
     /// Numbers of ended flows, of packets without a flow, and of an earlier layout.
-    fn folded(&self) -> Vec<Sum> {
-        let mut sums = vec![Sum::default(); self.totals.end().min(self.stride)];
+    fn folded(&self) -> Vec<RuleSum> {
+        let mut sums = vec![RuleSum::default(); self.totals.end().min(self.stride)];
         for region in 0..self.regions {
             for (id, sum) in sums.iter_mut().enumerate() {
                 let counter = self.counters.read(region * self.stride + id);
-                sum.hits = sum.hits.wrapping_add(counter.hits);
-                for packets in [counter.packets, counter.carried_packets] {
-                    sum.packets = sum.packets.wrapping_add(packets);
-                }
-                for bytes in [counter.bytes, counter.carried_bytes] {
-                    sum.bytes = sum.bytes.wrapping_add(bytes);
-                }
-                if counter.hits | counter.packets | counter.carried_packets != 0 {
-                    sum.note(Ticks(counter.seen as u32 & abi::TICK_MASK));
-                }
+                let count = TrafficCount {
+                    packets: counter.packets.wrapping_add(counter.carried_packets),
+                    bytes: counter.bytes.wrapping_add(counter.carried_bytes),
+                };
+                sum.add_counter(counter.hits, count, counter.seen);
             }
         }
         sums
@@ -151,7 +130,7 @@ impl RuleCounters {
 
     /// Entries that a CPU or a sweeper is changing are left out, and so are tombstones: each of their
     /// packets has counted for the rule.
-    fn add_live_flows(&self, sums: &mut [Sum]) {
+    fn add_live_flows(&self, sums: &mut [RuleSum]) {
         for (slot, _) in self.flows.used() {
             let Some(flow) = self.flows.snapshot(slot) else {
                 continue;
@@ -165,28 +144,27 @@ impl RuleCounters {
                 let Some(sum) = sums.get_mut(id as usize) else {
                     continue;
                 };
-                sum.packets = sum.packets.wrapping_add(count.packets);
-                sum.bytes = sum.bytes.wrapping_add(count.bytes);
-                sum.note(meta.seen());
+                sum.add(count);
+                sum.note_seen(meta.seen());
             }
         }
     }
 
     /// Subtracts what flows had counted before they came to their present rules.
-    fn subtract_moved(&self, sums: &mut [Sum]) {
+    fn subtract_moved(&self, sums: &mut [RuleSum]) {
         for region in 0..self.regions {
             for (id, sum) in sums.iter_mut().enumerate() {
                 let index = region * self.stride + id;
                 let moved = |offset| self.counters.field(index, offset).load(Ordering::Relaxed);
-                let packets = moved(offset_of!(abi::rule_counter, moved_packets));
-                let bytes = moved(offset_of!(abi::rule_counter, moved_bytes));
-                sum.packets = sum.packets.wrapping_sub(packets);
-                sum.bytes = sum.bytes.wrapping_sub(bytes);
+                sum.subtract(TrafficCount {
+                    packets: moved(offset_of!(abi::rule_counter, moved_packets)),
+                    bytes: moved(offset_of!(abi::rule_counter, moved_bytes)),
+                });
             }
         }
     }
 
-    fn finish(&self, id: u32, sum: Sum, resets: u64) -> RuleCount {
+    fn finish(&self, id: u32, sum: RuleSum, resets: u64) -> RuleCount {
         let limited = offset_of!(abi::limit_state, limited);
         let limited = self.limits.get_field(id as usize, limited);
         // A sum below 0 lacks flows that were left out.

@@ -4,7 +4,7 @@
 use bailey_bpf::abi;
 use bailey_config::Settings;
 
-use crate::flows::entry::MetaWord;
+use crate::flows::meta_word::MetaWord;
 use crate::kernel::clock::Ticks;
 use crate::program::entry::COPY_BYTES_PER_SLOT;
 use crate::program::timeout_constants::by_state;

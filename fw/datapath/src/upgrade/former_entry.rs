@@ -3,7 +3,7 @@
 use bailey_bpf::abi;
 
 use crate::flows::count::TrafficCount;
-use crate::flows::entry::Snapshot;
+use crate::flows::entry::{Snapshot, is_ipv4};
 use crate::kernel::clock::Ticks;
 
 /// Words of an entry: metadata word, tuple, both addresses, rules, ack numbers.
@@ -92,8 +92,8 @@ impl FormerFlow {
     /// The same flow in this layout, while `epoch` is the epoch of the control word.
     pub(crate) fn encode(&self, epoch: u32) -> Snapshot {
         let is_ipv4 = [self.key.addr_lo_be, self.key.addr_hi_be]
-            .iter()
-            .all(|address| address[0] == 0 && address[1] as u32 == abi::V4_MAPPED_WORD);
+            .into_iter()
+            .all(is_ipv4);
         let counts = match is_ipv4 {
             true => self.counts.map(as_counted_in_entry),
             false => self.counts,
@@ -170,7 +170,8 @@ fn as_counted_in_entry(count: TrafficCount) -> TrafficCount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flows::entry::{MetaWord, key_of};
+    use crate::flows::entry::key_of;
+    use crate::flows::meta_word::MetaWord;
 
     const EPOCH: u32 = 0x12_3456;
 

@@ -1,15 +1,14 @@
 //! The pinned flow table and rule counters of layout 7, read while its programs write them.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{Ordering, fence};
 
 use aya::maps::MapData;
-use bailey_bpf::abi;
 use bytemuck::Pod;
 
 use crate::error::DatapathError;
-use crate::flows::count::TrafficCount;
-use crate::flows::entry::{SLOTS, rule_ids};
-use crate::kernel::clock::Ticks;
+use crate::flows::count::{RuleSum, TrafficCount};
+use crate::flows::entry::{SLOTS, rule_ids, used_slots};
 use crate::kernel::cpu::cpus;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::check_value_size;
@@ -25,16 +24,6 @@ const BUCKET_WORDS: usize = SLOTS * (ENTRY_WORDS + 2 * COUNT_WORDS);
 
 /// Words of a rule counter: hits, packets, bytes, time of the last packet.
 type Counter = [u64; 4];
-
-/// Counters of one rule, summed over CPUs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct FormerCount {
-    pub(crate) hits: u64,
-    pub(crate) packets: u64,
-    pub(crate) bytes: u64,
-    /// Time of the last packet; `None` if the rule has not counted.
-    pub(crate) seen: Option<Ticks>,
-}
 
 /// The maps of layout 7 that this layout has in another shape.
 pub(crate) struct FormerTable {
@@ -76,13 +65,7 @@ impl FormerTable {
 
     /// All slots in use.
     pub(crate) fn used(&self) -> impl Iterator<Item = usize> {
-        let words = self.tags.words().iter().enumerate();
-        words.flat_map(|(bucket, word)| {
-            let tags = word.load(Ordering::Acquire).to_le_bytes();
-            (0..SLOTS)
-                .filter(move |&slot| tags[slot] != 0)
-                .map(move |slot| bucket * SLOTS + slot)
-        })
+        used_slots(self.tags.words()).map(|(slot, _)| slot)
     }
 
     pub(crate) fn meta(&self, slot: usize) -> FormerMeta {
@@ -115,42 +98,25 @@ impl FormerTable {
     }
 
     /// Counters of all rules, by id.
-    pub(crate) fn rule_counts(&self) -> Vec<FormerCount> {
+    pub(crate) fn rule_counts(&self) -> Vec<RuleSum> {
         let stride = self.rules.len() / self.cpus;
-        let mut counts = vec![FormerCount::default(); stride];
+        let mut counts = vec![RuleSum::default(); stride];
         for cpu in 0..self.cpus {
-            for (id, count) in counts.iter_mut().enumerate() {
-                count.add(self.rules.read(cpu * stride + id));
+            for (id, sum) in counts.iter_mut().enumerate() {
+                let [hits, packets, bytes, seen] = self.rules.read(cpu * stride + id);
+                sum.add_counter(hits, TrafficCount { packets, bytes }, seen);
             }
         }
         counts
     }
 
     /// Ids of the rules that flows refer to, or that have counted a packet.
-    pub(crate) fn used_rule_ids(&self) -> Vec<u32> {
+    pub(crate) fn used_rule_ids(&self) -> BTreeSet<u32> {
         let counting = (0..).zip(self.rule_counts());
         let counting = counting.filter(|(_, count)| count.packets > 0);
-        let mut ids: Vec<u32> = counting.map(|(id, _)| id).collect();
         let flows = self.used().filter_map(|slot| self.read(slot));
-        ids.extend(flows.flat_map(|flow| rule_ids(flow.rules())));
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-}
-
-impl FormerCount {
-    fn add(&mut self, [hits, packets, bytes, seen]: Counter) {
-        if hits | packets == 0 {
-            return;
-        }
-        self.hits += hits;
-        self.packets += packets;
-        self.bytes += bytes;
-        let seen = Ticks(seen as u32 & abi::TICK_MASK);
-        if self.seen.is_none_or(|known| seen.is_after(known)) {
-            self.seen = Some(seen);
-        }
+        let of_flows = flows.flat_map(|flow| rule_ids(flow.rules()));
+        counting.map(|(id, _)| id).chain(of_flows).collect()
     }
 }
 
@@ -173,20 +139,5 @@ mod tests {
     fn sizes_are_those_of_layout_7() {
         assert_eq!(BUCKET_WORDS * WORD, 768);
         assert_eq!(size_of::<Counter>(), 32);
-    }
-
-    #[test]
-    fn counts_of_cpus_add_up() {
-        let mut count = FormerCount::default();
-        for counter in [[1, 2, 30, 7], [0, 0, 0, 99], [0, 4, 50, 6]] {
-            count.add(counter);
-        }
-        let expected = FormerCount {
-            hits: 1,
-            packets: 6,
-            bytes: 80,
-            seen: Some(Ticks(7)),
-        };
-        assert_eq!(count, expected);
     }
 }

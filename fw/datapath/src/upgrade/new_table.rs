@@ -1,24 +1,20 @@
 //! Writes flows of another layout into this layout's flow table while programs may use it, by the
 //! protocol of `insert.h`. A slot is claimed as by the sweeper: BUSY and LOCKED, with the time.
 
-use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
 use bailey_bpf::abi;
 
 use crate::error::DatapathError;
-use crate::flows::count::TrafficCount;
-use crate::flows::entry::{
-    FlowSlots, MetaWord, SLOTS, Snapshot, counting_rules, key_of, without_rule_ids,
-};
-use crate::flows::hash::{FlowHash, FlowLocation};
+use crate::flows::accounts::FlowAccounts;
+use crate::flows::count::{RuleSum, TrafficCount};
+use crate::flows::entry::{FlowSlots, SLOTS, Snapshot, key_of, without_rule_ids};
+use crate::flows::hash::FlowLocation;
+use crate::flows::meta_word::MetaWord;
 use crate::flows::retire::Retirer;
 use crate::flows::table::is_live;
 use crate::kernel::clock::Ticks;
-use crate::kernel::cpu::cpus;
-use crate::maps::mapped::MappedArray;
 use crate::maps::shared::SharedMaps;
-use crate::upgrade::former_table::FormerCount;
 use crate::upgrade::placement::{choose_slot, is_half_open};
 
 /// Attempts to find or insert a flow while programs write its buckets.
@@ -27,13 +23,7 @@ const TRIES: u32 = 64;
 /// This layout's flow table and what depends on its flows.
 pub(crate) struct NewTable {
     slots: FlowSlots,
-    hash: FlowHash,
-    sources: MappedArray<u64>,
-    rules: MappedArray<abi::rule_counter>,
-    /// Index of the first rule counter of user space.
-    region: usize,
-    /// Rule counters per region.
-    stride: usize,
+    accounts: FlowAccounts,
 }
 
 /// The result of an insertion.
@@ -57,17 +47,9 @@ enum Found {
 
 impl NewTable {
     pub(crate) fn open(maps: &SharedMaps) -> Result<Self, DatapathError> {
-        let pins = &maps.pins;
-        let rules = MappedArray::<abi::rule_counter>::open_writable(pins, "rule_counters")?;
-        let cpus = cpus()? as usize;
-        let stride = rules.len() / (cpus + 1);
         Ok(Self {
             slots: FlowSlots::of_values(&maps.values)?,
-            hash: FlowHash::open(pins)?,
-            sources: MappedArray::open_writable(pins, "source_flows")?,
-            rules,
-            region: cpus * stride,
-            stride,
+            accounts: FlowAccounts::open(&maps.pins)?,
         })
     }
 
@@ -100,7 +82,7 @@ impl NewTable {
     /// twice, and a kill between the steps loses the counts of one flow.
     pub(crate) fn insert(&self, flow: &Snapshot, now: Ticks) -> Inserted {
         let key = key_of(&flow.entry);
-        let location = self.hash.locate(&key);
+        let location = self.accounts.hash.locate(&key);
         let half_open = is_half_open(flow.meta().state());
         for _ in 0..TRIES {
             let words = location.buckets.map(|b| self.tag_word(b));
@@ -130,7 +112,7 @@ impl NewTable {
                 continue;
             }
             if flow.meta().state() != abi::STATE_DENIED {
-                self.add_moved(flow.entry.rules, flow.sum());
+                self.accounts.note_moved(flow.entry.rules, flow.sum());
             }
             self.slots.fill(slot, flow);
             self.publish(slot, flow.meta());
@@ -202,19 +184,20 @@ impl NewTable {
                     packets: new.packets.wrapping_sub(old.packets),
                     bytes: new.bytes.wrapping_sub(old.bytes),
                 };
-                self.add_moved(next.entry.rules, more);
+                self.accounts.note_moved(next.entry.rules, more);
             }
         } else {
             // The entry has no rules while its counters change them.
             let none = without_rule_ids(before.entry.rules);
             self.slots.rules_word(slot).store(none, Ordering::SeqCst);
             if !was_denied {
-                self.add_folded(before.entry.rules, old);
+                self.accounts.fold(before.entry.rules, old, known.seen());
             }
             if is_denied {
-                self.exchange_claim(slot, claimed, claimed.claimed_as_denied());
+                self.slots
+                    .change_claim(slot, claimed, MetaWord::claimed_as_denied);
             } else {
-                self.add_moved(next.entry.rules, new);
+                self.accounts.note_moved(next.entry.rules, new);
             }
         }
         if has_new_counts {
@@ -226,30 +209,9 @@ impl NewTable {
         }
     }
 
-    /// Sets what the rules have counted before this layout. May be repeated: the numbers replace those
-    /// of the last call.
-    pub(crate) fn carry_rule_counts(&self, counts: &[FormerCount]) {
-        for (id, count) in counts.iter().enumerate().take(self.stride) {
-            let field = |offset| self.rules.field(self.region + id, offset);
-            let seen = field(offset_of!(abi::rule_counter, seen));
-            let is_used = field(offset_of!(abi::rule_counter, packets)).load(Ordering::Relaxed) > 0;
-            if let Some(time) = count.seen {
-                let known = Ticks(seen.load(Ordering::Relaxed) as u32);
-                if !is_used || time.is_after(known) {
-                    seen.store(time.0.into(), Ordering::Relaxed);
-                }
-            }
-            for (offset, number) in [
-                (offset_of!(abi::rule_counter, hits), count.hits),
-                (
-                    offset_of!(abi::rule_counter, carried_packets),
-                    count.packets,
-                ),
-                (offset_of!(abi::rule_counter, carried_bytes), count.bytes),
-            ] {
-                field(offset).store(number, Ordering::Release);
-            }
-        }
+    /// Sets what the rules have counted before this layout; see [`FlowAccounts::carry`].
+    pub(crate) fn carry_rule_counts(&self, counts: &[RuleSum]) {
+        self.accounts.carry(counts);
     }
 
     fn tag_word(&self, bucket: u32) -> u64 {
@@ -318,19 +280,9 @@ impl NewTable {
         Some(claimed)
     }
 
-    /// Ends a claim of a free slot, unless a packet has used the slot since.
+    /// Ends a claim of a free slot.
     fn unlock(&self, slot: usize, claimed: MetaWord) {
-        self.exchange_claim(slot, claimed, claimed.unlocked());
-    }
-
-    fn exchange_claim(&self, slot: usize, claimed: MetaWord, next: MetaWord) {
-        loop {
-            let now = self.slots.meta(slot);
-            // A late packet of the former flow may have stored its time.
-            if !now.is_equal_but_seen(claimed) || self.slots.exchange(slot, now, next) {
-                return;
-            }
-        }
+        self.slots.change_claim(slot, claimed, MetaWord::unlocked);
     }
 
     /// Ends a claim with the metadata word of the flow that the entry has now.
@@ -347,37 +299,10 @@ impl NewTable {
 
     /// Counts a flow for its source if it is live now and was not, or the reverse.
     fn account(&self, flow: &Snapshot, was_live: bool, is_live: bool) {
-        if was_live == is_live {
-            return;
-        }
-        let key = key_of(&flow.entry);
-        for cell in self.hash.source_cells(&key, flow.meta().created_by_lower()) {
-            let cell = &self.sources.words()[cell];
-            match is_live {
-                true => cell.fetch_add(1, Ordering::Relaxed),
-                false => cell.fetch_sub(1, Ordering::Relaxed),
-            };
-        }
-    }
-
-    fn add_moved(&self, rules: u64, sum: TrafficCount) {
-        let packets = offset_of!(abi::rule_counter, moved_packets);
-        let bytes = offset_of!(abi::rule_counter, moved_bytes);
-        self.add(rules, sum, packets, bytes);
-    }
-
-    fn add_folded(&self, rules: u64, sum: TrafficCount) {
-        let packets = offset_of!(abi::rule_counter, packets);
-        let bytes = offset_of!(abi::rule_counter, bytes);
-        self.add(rules, sum, packets, bytes);
-    }
-
-    fn add(&self, rules: u64, sum: TrafficCount, packets: usize, bytes: usize) {
-        for id in counting_rules(rules).filter(|&id| (id as usize) < self.stride) {
-            let at = self.region + id as usize;
-            let field = |offset| self.rules.field(at, offset);
-            field(packets).fetch_add(sum.packets, Ordering::AcqRel);
-            field(bytes).fetch_add(sum.bytes, Ordering::AcqRel);
+        match (was_live, is_live) {
+            (false, true) => self.accounts.add_to_source(flow),
+            (true, false) => self.accounts.subtract_from_source(flow),
+            _ => {}
         }
     }
 }
