@@ -12,7 +12,6 @@ use bailey_compile::{RuleIds, Tables};
 
 use crate::datapath::Datapath;
 use crate::error::{DatapathError, unusable};
-use crate::flows::entry::FlowSlots;
 use crate::flows::hash::FlowHash;
 use crate::flows::restamp;
 use crate::flows::retire::RetireStep;
@@ -22,7 +21,6 @@ use crate::kernel::link::Link;
 use crate::kernel::map_elements;
 use crate::kernel::mmap::Mapping;
 use crate::maps::control_word::ControlWord;
-use crate::maps::flow_keys::PassEpoch;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::open_pinned;
 use crate::program::generation::LoadedGeneration;
@@ -110,10 +108,7 @@ pub trait DatapathTesting {
     fn set_epoch(&self, epoch: u32);
 
     /// The epoch at which the last complete pass over the flow table began.
-    ///
-    /// # Errors
-    /// If the keys of the table cannot be mapped.
-    fn pass_epoch(&self) -> Result<u32, DatapathError>;
+    fn pass_epoch(&self) -> u32;
 
     /// Opens the datapath once more, over the same pins.
     ///
@@ -218,14 +213,8 @@ impl DatapathTesting for Datapath {
     }
 
     fn skip_epochs(&self, epochs: u32) -> Result<(), DatapathError> {
-        let control = &self.maps.control;
-        let pass = PassEpoch::open(&self.maps.pins)?;
-        let slots = FlowSlots::open_writable(&self.maps.pins)?;
         for _ in 0..epochs {
-            let word = ControlWord::load(control);
-            while word.commit(control, Some(&pass)).is_none() {
-                restamp::run_pass(&slots, control, &pass);
-            }
+            restamp::commit(ControlWord::load(&self.maps.control), &self.maps)?;
         }
         Ok(())
     }
@@ -238,8 +227,8 @@ impl DatapathTesting for Datapath {
         word.store(&self.maps.control);
     }
 
-    fn pass_epoch(&self) -> Result<u32, DatapathError> {
-        PassEpoch::open(&self.maps.pins).map(|pass| pass.load())
+    fn pass_epoch(&self) -> u32 {
+        self.maps.pass_epoch.load()
     }
 
     fn open_again(&self) -> Result<Datapath, DatapathError> {

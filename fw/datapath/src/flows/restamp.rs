@@ -18,12 +18,12 @@ use crate::maps::shared::SharedMaps;
 /// # Errors
 /// If the flow table cannot be mapped.
 pub(crate) fn commit(word: ControlWord, maps: &SharedMaps) -> Result<ControlWord, DatapathError> {
-    let pass = PassEpoch::new(maps.values.mapped("flow_keys")?);
     loop {
-        if let Some(committed) = word.commit(&maps.control, Some(&pass)) {
+        if let Some(committed) = word.commit(&maps.control, &maps.pass_epoch) {
             return Ok(committed);
         }
-        run_pass(&FlowSlots::of_values(&maps.values)?, &maps.control, &pass);
+        let slots = FlowSlots::of_values(&maps.values)?;
+        run_pass(&slots, &maps.control, &maps.pass_epoch);
     }
 }
 

@@ -84,8 +84,8 @@ impl ControlWord {
     ///
     /// `None` if the new epoch is too far from the last pass over the flow table; see
     /// [`may_follow_pass`]. Nothing has changed then.
-    pub(crate) fn commit(self, control: &ControlMap, pass: Option<&PassEpoch>) -> Option<Self> {
-        Self::exchange(control, pass, |before| Self {
+    pub(crate) fn commit(self, control: &ControlMap, pass: &PassEpoch) -> Option<Self> {
+        Self::exchange(control, Some(pass), |before| Self {
             epoch: epoch_after(before.epoch),
             ..self
         })

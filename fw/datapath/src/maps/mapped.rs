@@ -11,7 +11,7 @@ use bytemuck::Pod;
 
 use crate::error::DatapathError;
 use crate::kernel::mmap::Mapping;
-use crate::maps::pinned::{check_value_size, open_any, open_pinned};
+use crate::maps::pinned::{open_pinned, open_pinned_table};
 use crate::maps::pins::PinDir;
 
 const WORD: usize = size_of::<u64>();
@@ -53,8 +53,7 @@ impl<T: Pod> MappedArray<T> {
     /// # Errors
     /// If the table is not pinned, or the size of its values is no multiple of that of `T`.
     pub(crate) fn open_table(pins: &PinDir, name: &'static str) -> Result<Self, DatapathError> {
-        let map = open_any(pins, name)?;
-        check_value_size(&map, name, |size| size.is_multiple_of(size_of::<T>()))?;
+        let map = open_pinned_table(pins, name, size_of::<T>())?;
         Self::readable(&map, name)
     }
 
@@ -66,8 +65,7 @@ impl<T: Pod> MappedArray<T> {
         pins: &PinDir,
         name: &'static str,
     ) -> Result<Self, DatapathError> {
-        let map = open_any(pins, name)?;
-        check_value_size(&map, name, |size| size.is_multiple_of(size_of::<T>()))?;
+        let map = open_pinned_table(pins, name, size_of::<T>())?;
         Self::of_map(&map, name)
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn open_pinned(
     value_size: usize,
 ) -> Result<MapData, DatapathError> {
     let map = open_any(pins, name)?;
-    check_value_size(&map, name, |size| size == value_size)?;
+    check_value_size(&map, name, value_size)?;
     Ok(map)
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn open_pinned(
 ///
 /// # Errors
 /// If the map is not pinned, or this process may not open it.
-pub(crate) fn open_any(pins: &PinDir, name: &'static str) -> Result<MapData, DatapathError> {
+fn open_any(pins: &PinDir, name: &'static str) -> Result<MapData, DatapathError> {
     let path = pins.pin(name);
     let exists = path.try_exists();
     if !exists.map_err(DatapathError::map(name, "look for"))? {
@@ -42,28 +42,49 @@ pub(crate) fn open_any(pins: &PinDir, name: &'static str) -> Result<MapData, Dat
     })
 }
 
-/// Checks the size of a map's values.
+/// Opens a pinned table, whose values are arrays of elements of `element_size` bytes.
 ///
 /// # Errors
-/// If `is_expected` does not accept the number of bytes.
+/// If the map is not pinned, this process may not open it, or its values have another size.
+pub(crate) fn open_pinned_table(
+    pins: &PinDir,
+    name: &'static str,
+    element_size: usize,
+) -> Result<MapData, DatapathError> {
+    let map = open_any(pins, name)?;
+    let size = value_size(&map, name)?;
+    if !size.is_multiple_of(element_size) {
+        let expected = format!("a multiple of {element_size}");
+        return Err(other_size(name, size, &expected));
+    }
+    Ok(map)
+}
+
+/// Checks that a map's values have `expected` bytes.
+///
+/// # Errors
+/// If they have another size.
 pub(crate) fn check_value_size(
     map: &MapData,
     name: &'static str,
-    is_expected: impl Fn(usize) -> bool,
+    expected: usize,
 ) -> Result<(), DatapathError> {
-    let info = map
-        .info()
-        .map_err(|error| layout(name, error.to_string()))?;
-    if !is_expected(info.value_size() as usize) {
-        return Err(layout(
-            name,
-            format!(
-                "its values have {} bytes, this version expects another size",
-                info.value_size()
-            ),
-        ));
+    let size = value_size(map, name)?;
+    if size != expected {
+        return Err(other_size(name, size, &expected.to_string()));
     }
     Ok(())
+}
+
+fn value_size(map: &MapData, name: &'static str) -> Result<usize, DatapathError> {
+    let info = map.info();
+    let info = info.map_err(|error| layout(name, error.to_string()))?;
+    Ok(info.value_size() as usize)
+}
+
+fn other_size(name: &'static str, size: usize, expected: &str) -> DatapathError {
+    let message = format!("its values have {size} bytes, this version expects {expected}");
+    layout(name, message)
 }
 
 /// Tells a map of another layout from a map that does not exist.

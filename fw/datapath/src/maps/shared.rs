@@ -13,7 +13,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::error::{DatapathError, missing, unusable};
 use crate::kernel::bpf::pin_descriptor;
 use crate::maps::control_word::{ControlMap, ControlWord};
-use crate::maps::flow_keys::layout_of;
+use crate::maps::flow_keys::{PassEpoch, layout_of};
 use crate::maps::interfaces::InterfaceMap;
 use crate::maps::mapped::MappedArray;
 use crate::maps::netns;
@@ -32,6 +32,7 @@ pub(crate) struct SharedMaps {
     pub(crate) interfaces: Arc<InterfaceMap>,
     pub(crate) rule_counters: MappedArray<abi::rule_counter>,
     pub(crate) rule_totals: RuleTotals,
+    pub(crate) pass_epoch: PassEpoch,
     pub(crate) limit_states: MappedArray<abi::limit_state>,
     pub(crate) bridge_ports: DevMapHash<MapData>,
     pub(crate) own_filter: MappedArray<abi::own_filter>,
@@ -85,6 +86,7 @@ impl SharedMaps {
             interfaces: Arc::new(interfaces),
             rule_counters: mapped(entry, "rule_counters")?,
             rule_totals: RuleTotals::of_values(&values)?,
+            pass_epoch: PassEpoch::new(keys),
             limit_states: mapped(entry, "limit_states")?,
             own_filter: values.mapped("own_filter")?,
             // Before maps are taken out of the object.

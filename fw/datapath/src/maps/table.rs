@@ -90,12 +90,14 @@ enum Entries {
     Table {
         /// Bytes per bucket.
         per_bucket: u64,
-        /// Whether the table is an array of smaller values where the entries exceed the size of a
-        /// direct value.
-        is_split: bool,
+        /// The map of the objects that replaces the value where the entries exceed the size of a direct
+        /// value. It is an array of smaller values.
+        split_as: Option<&'static str>,
     },
     /// One per rule id.
     Rules,
+    /// The same, and only user space uses the map.
+    UserRules,
     /// One per rule id and CPU, and one region more for user space.
     RulesPerCpuAndUser,
 }
@@ -117,19 +119,19 @@ const fn value(name: &'static str, size: usize) -> SharedMap {
     array(name, size, Entries::Value)
 }
 
-/// A table with `per_bucket` bytes for each bucket of the flow table. `element`: bytes of a value
-/// where the table is split.
-const fn table(name: &'static str, per_bucket: usize, element: Option<usize>) -> SharedMap {
-    let (size, is_split) = match element {
-        Some(size) => (size, true),
-        None => (0, false),
-    };
-    let per_bucket = per_bucket as u64;
+/// A table with `per_bucket` bytes for each bucket of the flow table, and with values of `element`
+/// bytes where the table is split.
+const fn table(
+    name: &'static str,
+    per_bucket: usize,
+    element: usize,
+    split_as: Option<&'static str>,
+) -> SharedMap {
     let entries = Entries::Table {
-        per_bucket,
-        is_split,
+        per_bucket: per_bucket as u64,
+        split_as,
     };
-    array(name, size, entries)
+    array(name, element, entries)
 }
 
 const fn keyed(
@@ -148,7 +150,9 @@ const fn keyed(
 }
 
 const SHARED_MAPS: [SharedMap; 26] = {
-    use Entries::{Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Rules, RulesPerCpuAndUser};
+    use Entries::{
+        Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Rules, RulesPerCpuAndUser, UserRules,
+    };
     use MapType::{DevMapHash, Hash, LpmTrie, LruHash};
     const SOURCES: Entries = Fixed(1 << abi::SOURCE_BITS);
     const SLOTS: Entries = Fixed(abi::INTERFACE_SLOTS);
@@ -160,9 +164,9 @@ const SHARED_MAPS: [SharedMap; 26] = {
     [
         value("control", size_of::<abi::control>()),
         value("probe_control", size_of::<abi::control>()),
-        table("flow_tags", 8, None),
-        table("flows", bucket, Some(bucket)),
-        table("flow_counts6", counts, Some(count)),
+        table("flow_tags", 8, 8, None),
+        table("flows", bucket, bucket, Some("flows_large")),
+        table("flow_counts6", counts, count, Some("flow_counts6_large")),
         value("flow_keys", size_of::<abi::flow_keys>()),
         array("flow_events", size_of::<abi::flow_events>(), PerCpuAndUser),
         array("source_flows", 8, SOURCES),
@@ -176,7 +180,7 @@ const SHARED_MAPS: [SharedMap; 26] = {
             size_of::<abi::rule_counter>(),
             RulesPerCpuAndUser,
         ),
-        array("rule_totals", size_of::<abi::rule_total>(), Rules),
+        array("rule_totals", size_of::<abi::rule_total>(), UserRules),
         array("flood_cpus", size_of::<abi::flood_cpu>(), PerCpu),
         array("source_rates", 8, SOURCES),
         array("syn_records", 8, Fixed(1 << abi::SYN_RECORD_BITS)),
@@ -265,30 +269,33 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
     const RULES: Option<&str> = Some("limits.rules");
     let cpus = cpus()?;
     let shape = |map: &SharedMap| {
-        let access = access_of(map, settings);
-        let (entries, setting) = match map.entries {
-            Entries::Value => (1, None),
-            Entries::Fixed(entries) => (entries, None),
-            Entries::PerCpu => (cpus, None),
-            Entries::PerCpuAndUser => (cpus + 1, None),
-            Entries::PerCounterRegion => (cpus * abi::INTERFACE_SLOTS * abi::HOOKS, None),
-            Entries::Table { per_bucket, .. } => {
-                let entries = match access {
-                    Access::SplitTable(_) => {
-                        table_size(per_bucket, settings) / map.value_size as u64
+        let own = map.value_size as u32;
+        let rules = rule_stride(settings);
+        let (value_size, entries, access, setting) = match map.entries {
+            Entries::Value => (own, 1, Access::Direct, None),
+            Entries::Fixed(entries) => (own, entries, Access::Lookup, None),
+            Entries::PerCpu => (own, cpus, Access::Lookup, None),
+            Entries::PerCpuAndUser => (own, cpus + 1, Access::Lookup, None),
+            Entries::PerCounterRegion => {
+                let regions = cpus * abi::INTERFACE_SLOTS * abi::HOOKS;
+                (own, regions, Access::Lookup, None)
+            }
+            Entries::Table {
+                per_bucket,
+                split_as,
+            } => {
+                let bytes = per_bucket << bucket_bits(settings);
+                match split_as.filter(|_| !are_flows_direct(settings)) {
+                    Some(declared) => {
+                        let values = (bytes / u64::from(own)) as u32;
+                        (own, values, Access::SplitTable(declared), FLOWS)
                     }
-                    _ => 1,
-                };
-                (entries as u32, FLOWS)
+                    None => (bytes as u32, 1, Access::DirectTable, FLOWS),
+                }
             }
-            Entries::Rules => (rule_stride(settings), RULES),
-            Entries::RulesPerCpuAndUser => ((cpus + 1) * rule_stride(settings), RULES),
-        };
-        let value_size = match (map.entries, access) {
-            (Entries::Table { per_bucket, .. }, Access::DirectTable) => {
-                table_size(per_bucket, settings) as u32
-            }
-            _ => map.value_size as u32,
+            Entries::Rules => (own, rules, Access::Lookup, RULES),
+            Entries::UserRules => (own, rules, Access::None, RULES),
+            Entries::RulesPerCpuAndUser => (own, (cpus + 1) * rules, Access::Lookup, RULES),
         };
         MapShape {
             name: map.name,
@@ -303,26 +310,13 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
     Ok(SHARED_MAPS.iter().map(shape).collect())
 }
 
-fn access_of(map: &SharedMap, settings: &Settings) -> Access {
-    match map.entries {
-        Entries::Value => Access::Direct,
-        Entries::Table { is_split: true, .. } if !are_flows_direct(settings) => match map.name {
-            "flows" => Access::SplitTable("flows_large"),
-            _ => Access::SplitTable("flow_counts6_large"),
-        },
-        Entries::Table { .. } => Access::DirectTable,
-        _ if map.name == "rule_totals" => Access::None,
-        _ => Access::Lookup,
-    }
-}
-
-/// Bytes of a table with so many bytes per bucket.
-fn table_size(per_bucket: u64, settings: &Settings) -> u64 {
-    per_bucket << bucket_bits(settings)
-}
-
 /// Maps of the objects that replace tables which are too large for direct addresses.
-pub(crate) const SPLIT_TABLES: [&str; 2] = ["flows_large", "flow_counts6_large"];
+pub(crate) fn split_tables() -> impl Iterator<Item = &'static str> {
+    SHARED_MAPS.iter().filter_map(|map| match map.entries {
+        Entries::Table { split_as, .. } => split_as,
+        _ => None,
+    })
+}
 
 /// The pin of a map that belongs to one build.
 pub(crate) fn build_pin(name: &str, build: u64) -> String {
@@ -359,10 +353,10 @@ mod tests {
     fn larger_tables_are_arrays_of_small_values() {
         let flows = shape((1 << 22) + 1, "flows");
         assert_eq!((flows.value_size, flows.entries), (512, 1 << 21));
-        assert_eq!(flows.access, Access::SplitTable(SPLIT_TABLES[0]));
+        assert_eq!(flows.access, Access::SplitTable("flows_large"));
         let counts = shape((1 << 22) + 1, "flow_counts6");
         assert_eq!((counts.value_size, counts.entries), (16, 1 << 25));
-        assert_eq!(counts.access, Access::SplitTable(SPLIT_TABLES[1]));
+        assert_eq!(counts.access, Access::SplitTable("flow_counts6_large"));
         let tags = shape(1 << 26, "flow_tags");
         assert_eq!((tags.value_size, tags.entries), (128 << 20, 1));
     }

@@ -13,7 +13,7 @@ use crate::maps::control_word::ControlWord;
 use crate::maps::netns;
 use crate::maps::pins::PinDir;
 use crate::maps::shape::rule_stride;
-use crate::maps::table::{Access, BUILD_MAPS, MapShape, SPLIT_TABLES, build_pin};
+use crate::maps::table::{Access, BUILD_MAPS, MapShape, build_pin, split_tables};
 use crate::program::constant::Constant;
 use crate::program::flood_constants::FloodConstants;
 use crate::program::flow_table_constants::FlowTableConstants;
@@ -59,7 +59,7 @@ impl Constants {
             constant.set(loader);
         }
         // Objects declare these maps always, and use them only in place of large tables.
-        for name in SPLIT_TABLES {
+        for name in split_tables() {
             loader.map_max_entries(name, 1);
         }
         for shape in shapes {

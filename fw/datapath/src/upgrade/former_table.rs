@@ -127,7 +127,7 @@ fn open<T: Pod>(pins: &PinDir, name: &'static str) -> Result<MappedArray<T>, Dat
             message: error.to_string(),
         }
     })?;
-    check_value_size(&map, name, |size| size == size_of::<T>())?;
+    check_value_size(&map, name, size_of::<T>())?;
     MappedArray::of_map(&map, name)
 }
 
