@@ -150,9 +150,9 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 		return flow_insert(pkt);
 	if (!flow_update(pkt,
 			 initial_meta(pkt,
-				      meta_identity(pkt->in.kind,
-						    meta_serial(pkt->flow.meta) +
-							    1)),
+				      meta_identity(
+					      pkt->in.kind,
+					      meta_serial(pkt->flow.meta) + 1)),
 			 true) &&
 	    pkt->in.protocol == IPPROTO_TCP)
 		return drop(pkt, REASON_DROP_FLOW_CONTENTION);
@@ -163,8 +163,7 @@ static __always_inline enum step finish_evaluation(struct pkt *pkt)
 static __always_inline enum step keep_admitted(struct pkt *pkt)
 {
 	struct flow_entry *entry;
-	__u64 next = meta_make(pkt->flow.meta,
-			       meta_state(pkt->flow.next_meta),
+	__u64 next = meta_make(pkt->flow.meta, meta_state(pkt->flow.next_meta),
 			       meta_flags(pkt->flow.next_meta),
 			       control_epoch(pkt->env.control),
 			       meta_seen(pkt->flow.next_meta));
@@ -380,8 +379,7 @@ static __always_inline bool admit_handover(struct xdp_md *ctx,
 					    XDP_DROP) :
 			   XDP_PASS;
 	/* No peer port: policy_step() names the reason. */
-	if (*action == XDP_DROP ||
-	    !flood_is_calm(from->now, external) ||
+	if (*action == XDP_DROP || !flood_is_calm(from->now, external) ||
 	    !insert_handover(from, cells->egress, cells->ingress))
 		return false;
 	flood_count_calm(external);

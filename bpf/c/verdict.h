@@ -15,9 +15,9 @@
 static __always_inline void count_rules(struct pkt *pkt, __u32 cpu)
 {
 	/* The ingress hook has counted an evaluated packet that passes. */
-	bool in_flow = pkt->out.is_counted ||
-		       (pkt->env.is_evaluated &&
-			pkt->out.verdict == VERDICT_PASS);
+	bool in_flow =
+		pkt->out.is_counted ||
+		(pkt->env.is_evaluated && pkt->out.verdict == VERDICT_PASS);
 	bool denied = pkt->out.verdict != VERDICT_PASS && !in_flow;
 	struct rule_amounts by = { .cpu = cpu,
 				   .hits = pkt->out.is_new_flow,

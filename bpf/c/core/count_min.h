@@ -18,6 +18,12 @@ static __always_inline __u64 source_prefix(const __u64 address_be[2])
 							    address_be[0];
 }
 
+/* The prefix of one end of a flow: the lower address, or the higher. */
+static __always_inline __u64 key_prefix(const struct flow_key *key, bool low)
+{
+	return source_prefix(low ? key->addr_lo_be : key->addr_hi_be);
+}
+
 /* Two cells for a source prefix, or for the pair of the prefix and more, in a map
  * of 2^SOURCE_BITS words. */
 static __always_inline bool source_cells(void *map, __u64 prefix, __u32 more,
@@ -37,6 +43,13 @@ static __always_inline bool source_cells(void *map, __u64 prefix, __u32 more,
 	at = second >> (64 - SOURCE_BITS);
 	cells->second = bpf_map_lookup_elem(map, &at);
 	return cells->first && cells->second;
+}
+
+static __always_inline void source_cells_add(const struct source_cells *cells,
+					     __u64 amount)
+{
+	__sync_fetch_and_add(cells->first, amount);
+	__sync_fetch_and_add(cells->second, amount);
 }
 
 #endif

@@ -23,9 +23,9 @@ struct handover {
 	__u8 kind;
 	__u32 bytes; /* of the frame */
 	/* To create its flow. */
-	__u64 hash;  /* of the flow key, see hash_ipv4() */
-	__u64 tuple; /* of the flow key */
-	__u32 sender; /* 0: the lower address of the key, 1: the higher one */
+	__u64 hash;     /* of the flow key, see hash_ipv4() */
+	__u64 tuple;    /* of the flow key */
+	__u32 sender;   /* 0: the lower address of the key, 1: the higher one */
 	__u32 sequence; /* TCP */
 	__u64 pad[5];
 };

@@ -117,7 +117,7 @@ volatile const __u32 FLOWS_DIRECT = 1; /* 0: the maps *_large are used */
 volatile const __u64 FLOWS_MASK = sizeof(struct flow_entry);
 volatile const __u64 FLOW_TAGS_MASK = sizeof(__u64);
 volatile const __u64 FLOW_COUNTS6_MASK = sizeof(struct flow_count);
-volatile const __u32 SOURCE_LIMIT = 0;  /* flows per source, 0: unlimited */
+volatile const __u32 SOURCE_LIMIT = 0; /* flows per source, 0: unlimited */
 volatile const __u32 EVICT_LIVE_AFTER = ~0U; /* idle ticks, see find_victim */
 /* Internal prefixes; 0: no interface is external. */
 volatile const __u32 INTERNAL_COUNT = 0;

@@ -47,8 +47,7 @@ static __always_inline __u32 meta_serial(__u64 meta)
 static __always_inline __u64 meta_make(__u64 identity, __u32 state, __u32 flags,
 				       __u32 epoch, __u32 seen)
 {
-	return (identity & META_IDENTITY) |
-	       (__u64)state << META_STATE_SHIFT |
+	return (identity & META_IDENTITY) | (__u64)state << META_STATE_SHIFT |
 	       (__u64)flags << META_FLAGS_SHIFT |
 	       (epoch & META_EPOCH_MASK) << META_EPOCH_SHIFT |
 	       (__u64)(seen & META_SEEN_MASK) << META_SEEN_SHIFT;

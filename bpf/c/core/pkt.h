@@ -101,7 +101,7 @@ struct decision {
 	__u8 verdict; /* VERDICT_* */
 	__u8 reason;
 	__u8 is_new_flow;
-	__u8 is_counted; /* in its flow, and so for the rules of the flow */
+	__u8 is_counted;     /* in its flow, and so for the rules of the flow */
 	__u8 probe_steps;    /* PROBE_* */
 	__u8 block_tables;   /* BLOCKS_*: block tables that have entries */
 	__u8 is_reopened;    /* matched a closed flow: evaluate as new */

@@ -47,10 +47,7 @@ static __always_inline bool source_bucket_take(void *map,
 	struct source_cells cells;
 	int first, second;
 
-	if (!interval ||
-	    !source_cells(map,
-			  source_prefix(low ? key->addr_lo_be : key->addr_hi_be),
-			  more, &cells))
+	if (!interval || !source_cells(map, key_prefix(key, low), more, &cells))
 		return true;
 	first = token_bucket_take(cells.first, now, interval, burst);
 	second = token_bucket_take(cells.second, now, interval, burst);

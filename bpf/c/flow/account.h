@@ -14,8 +14,7 @@ static __always_inline bool is_still(const struct flow_entry *entry, __u64 meta)
 {
 	__u64 now = READ_ONCE(entry->meta);
 
-	return !((now ^ meta) & META_IDENTITY) &&
-	       meta_state(now) != STATE_BUSY;
+	return !((now ^ meta) & META_IDENTITY) && meta_state(now) != STATE_BUSY;
 }
 
 /*
@@ -38,13 +37,9 @@ static __always_inline void count_flow(struct pkt *pkt, __u64 meta)
 	__u64 bytes = pkt->in.bytes;
 	__u32 before;
 
-	if (!entry || pkt->full.icmp_error)
+	/* The ingress hook has counted an evaluated packet; see count_rules(). */
+	if (!entry || pkt->full.icmp_error || pkt->env.is_evaluated)
 		return;
-	/* The ingress hook has counted an evaluated packet. */
-	if (pkt->env.is_evaluated) {
-		pkt->out.is_counted = 1;
-		return;
-	}
 	if (meta & META_IPV6) {
 		count = flow_count6_of(sender, index);
 		if (!count || !is_still(entry, meta))
@@ -65,35 +60,32 @@ static __always_inline void count_flow(struct pkt *pkt, __u64 meta)
 	pkt->out.is_counted = 1;
 }
 
-/* Sets the counters of a new flow to this packet. Under BUSY only. */
-static __always_inline void begin_flow_counters(struct pkt *pkt,
-						struct flow_entry *entry,
-						__u64 index)
+/* Sets the counters of a new flow to those of its first packet. sender: as in
+ * flow_count6_of(). Under BUSY only. */
+static __always_inline bool begin_flow_counters(struct flow_entry *entry,
+						__u64 index, __u32 kind,
+						__u32 sender, __u32 packets,
+						__u32 bytes)
 {
 	struct flow_ipv4 *ipv4 = (void *)entry->body;
-	__u32 own = !pkt->in.sender_is_lower;
-	struct flow_count *mine, *other;
+	struct flow_count *own, *other;
 
-	/* The ingress hook has counted an evaluated packet. */
-	__u32 packets = pkt->env.is_evaluated ? 0 : pkt->env.packets;
-	__u32 bytes = pkt->env.is_evaluated ? 0 : pkt->in.bytes;
-
-	pkt->out.is_counted = 1;
-	if (pkt->in.kind != KIND_IPV6) {
-		ipv4->packets[own & 1] = packets;
-		ipv4->packets[!own] = 0;
-		ipv4->bytes[own & 1] = bytes;
-		ipv4->bytes[!own] = 0;
-		return;
+	if (kind != KIND_IPV6) {
+		ipv4->packets[sender & 1] = packets;
+		ipv4->packets[!sender] = 0;
+		ipv4->bytes[sender & 1] = bytes;
+		ipv4->bytes[!sender] = 0;
+		return true;
 	}
-	mine = flow_count6_of(own, index);
-	other = flow_count6_of(!own, index);
-	if (!mine || !other)
-		return;
-	mine->packets = packets;
-	mine->bytes = bytes;
+	own = flow_count6_of(sender, index);
+	other = flow_count6_of(!sender, index);
+	if (!own || !other)
+		return false;
+	own->packets = packets;
+	own->bytes = bytes;
 	other->packets = 0;
 	other->bytes = 0;
+	return true;
 }
 
 static __always_inline void read_flow_rules(struct pkt *pkt, __u64 rules)

@@ -23,6 +23,16 @@ static __always_inline void release_slot(__u32 bucket, __u32 slot)
 	__sync_fetch_and_and(word, ~(0xffULL << (slot & (FLOW_SLOTS - 1)) * 8));
 }
 
+/* Sets the tag of a slot. Fails if the tag word of the bucket is no longer
+ * word. */
+static __always_inline bool take_slot(__u32 bucket, __u32 slot, __u64 word,
+				      __u32 tag)
+{
+	return __sync_val_compare_and_swap(flow_tag_word(bucket), word,
+					   tag_word_with(word, slot, tag)) ==
+	       word;
+}
+
 /*
  * A serial for a free slot, whose entry is not read: the number of flows that
  * this CPU has inserted. A CPU that still holds the word of the flow before
@@ -66,13 +76,9 @@ static __always_inline __u32 free_slot(__u64 word, __u32 home_slot)
 
 static __always_inline enum claim claim_free(struct pkt *pkt, __u64 word)
 {
-	__u64 *tags = flow_tag_word(pkt->flow.bucket);
-
 	pkt->flow.slot = free_slot(word, pkt->hash.home_slot);
 	/* A free entry is BUSY, so no CPU reads it when its tag appears. */
-	if (__sync_val_compare_and_swap(tags, word,
-					tag_word_with(word, pkt->flow.slot,
-						      pkt->hash.tag)) != word)
+	if (!take_slot(pkt->flow.bucket, pkt->flow.slot, word, pkt->hash.tag))
 		return CLAIM_RETRY;
 	pkt->flow.victim_meta = 0;
 	pkt->flow.identity = meta_identity(pkt->in.kind, free_serial());
@@ -85,16 +91,13 @@ static __always_inline enum claim claim_victim(struct pkt *pkt, __u64 word,
 {
 	__u32 bucket = pkt->flow.bucket, slot = pkt->flow.slot;
 	struct flow_entry *entry = flow_entry_at(bucket, slot);
-	__u64 *tags = flow_tag_word(bucket);
 	__u64 busy = meta_make(victim, STATE_BUSY, 0, 0, 0);
 
 	if (!entry)
 		return CLAIM_FULL;
 	if (__sync_val_compare_and_swap(&entry->meta, victim, busy) != victim)
 		return CLAIM_RETRY;
-	if (__sync_val_compare_and_swap(
-		    tags, word, tag_word_with(word, slot, pkt->hash.tag)) !=
-	    word) {
+	if (!take_slot(bucket, slot, word, pkt->hash.tag)) {
 		/* The entry still holds the victim, which lives on. */
 		__sync_lock_test_and_set(&entry->meta, victim);
 		return CLAIM_RETRY;
@@ -120,17 +123,11 @@ static __always_inline void give_up(struct pkt *pkt, struct flow_entry *entry)
 		release_slot(pkt->flow.bucket, pkt->flow.slot);
 		return;
 	}
-	entry->tuple = 0;
-	entry->rules = 0;
-	entry->ack[0] = 0;
-	entry->ack[1] = 0;
-	entry->body[0] = 0;
-	entry->body[1] = 0;
-	entry->body[2] = 0;
-	entry->body[3] = 0;
-	meta_publish(&entry->meta,
-		     meta_make(pkt->flow.identity & ~META_IPV6, STATE_CLOSED, 0,
-			       0, pkt->env.now));
+	/* All but the metadata word. */
+	__builtin_memset(&entry->tuple, 0,
+			 sizeof(*entry) - sizeof(entry->meta));
+	meta_publish(&entry->meta, meta_make(pkt->flow.identity & ~META_IPV6,
+					     STATE_CLOSED, 0, 0, pkt->env.now));
 }
 
 /* Takes a slot for pkt->key; CLAIM_DONE: pkt->flow has bucket and slot. */

@@ -87,9 +87,8 @@ static __always_inline bool is_flow_of(const struct flow_entry *entry,
 	       entry_has_key(entry, &pkt->key, pkt->in.kind);
 }
 
-static __always_inline void entry_set_key(struct flow_entry *entry,
-					  const struct flow_key *key,
-					  __u32 kind)
+static __always_inline void
+entry_set_key(struct flow_entry *entry, const struct flow_key *key, __u32 kind)
 {
 	struct flow_ipv6 *ipv6 = (void *)entry->body;
 

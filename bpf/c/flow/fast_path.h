@@ -135,10 +135,9 @@ fast_path_find(const struct fast_packet *pkt, bool skips_flows,
 
 #define META_FLAG(flag) ((__u64)(flag) << META_FLAGS_SHIFT)
 /* Fields that are equal for all packets of the fast path. */
-#define FAST_STATE                                                  \
-	(META_LOCKED | META_IPV6 |                                  \
-	 (__u64)META_STATE_MASK << META_STATE_SHIFT |               \
-	 META_FLAG(FLOW_REPLIED))
+#define FAST_STATE                 \
+	(META_LOCKED | META_IPV6 | \
+	 (__u64)META_STATE_MASK << META_STATE_SHIFT | META_FLAG(FLOW_REPLIED))
 /* Fields that are equal too if neither epoch nor tick has changed since the
  * flow's last packet. */
 #define FAST_UNCHANGED                                             \

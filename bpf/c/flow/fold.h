@@ -42,9 +42,9 @@ static __always_inline void sum_ipv4(struct flow_ipv4 *ipv4, bool reset,
 		sum->packets = sum_packets(ipv4, 0, &first);
 		sum->packets += sum_packets(ipv4, 1, &second);
 	}
-	sum->packets += ((first >> COUNT_CARRY_SHIFT) +
-			 (second >> COUNT_CARRY_SHIFT))
-			<< 32;
+	sum->packets +=
+		((first >> COUNT_CARRY_SHIFT) + (second >> COUNT_CARRY_SHIFT))
+		<< 32;
 	sum->bytes = (first & COUNT_BYTES_MASK) + (second & COUNT_BYTES_MASK);
 }
 

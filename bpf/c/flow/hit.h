@@ -100,8 +100,8 @@ flow_advance(struct pkt *pkt, struct flow_entry *entry, __u64 meta)
 		state = meta_state(meta); /* usable, but stays evictable */
 		flow_event(FLOW_SOURCE_LIMITED);
 	}
-	pkt->flow.next_meta = meta_make(meta, state, flags, meta_epoch(meta),
-					pkt->env.now);
+	pkt->flow.next_meta =
+		meta_make(meta, state, flags, meta_epoch(meta), pkt->env.now);
 	return step;
 }
 

@@ -63,17 +63,15 @@ static __always_inline __u64 initial_meta(struct pkt *pkt, __u64 identity)
 			 control_epoch(pkt->env.control), pkt->env.now);
 }
 
-#define RULES_IDS                            \
-	(RULES_MASK << RULES_EGRESS_SHIFT | \
-	 RULES_MASK << RULES_INGRESS_SHIFT)
+#define RULES_IDS \
+	(RULES_MASK << RULES_EGRESS_SHIFT | RULES_MASK << RULES_INGRESS_SHIFT)
 
 static __always_inline __u64 rules_of_cells(__u32 egress, __u32 ingress,
 					    __u32 tick_fraction)
 {
-	__u64 rules =
-		(__u64)(egress & CELL_RULE_MASK) << RULES_EGRESS_SHIFT |
-		(__u64)(ingress & CELL_RULE_MASK) << RULES_INGRESS_SHIFT |
-		(__u64)tick_fraction << RULES_OPENED_SHIFT;
+	__u64 rules = (__u64)(egress & CELL_RULE_MASK) << RULES_EGRESS_SHIFT |
+		      (__u64)(ingress & CELL_RULE_MASK) << RULES_INGRESS_SHIFT |
+		      (__u64)tick_fraction << RULES_OPENED_SHIFT;
 
 	if (egress & CELL_DENY)
 		rules |= RULES_DENY_EGRESS;
@@ -132,8 +130,12 @@ __noinline int flow_try_insert(struct pkt *pkt)
 	entry_set_key(entry, &pkt->key, pkt->in.kind);
 	entry->rules = pack_rules(pkt);
 	reset_flow_acks(pkt, entry);
-	begin_flow_counters(pkt, entry,
-			    flow_index(pkt->flow.bucket, pkt->flow.slot));
+	/* The ingress hook has counted an evaluated packet. */
+	begin_flow_counters(entry, flow_index(pkt->flow.bucket, pkt->flow.slot),
+			    pkt->in.kind, !pkt->in.sender_is_lower,
+			    pkt->env.is_evaluated ? 0 : pkt->env.packets,
+			    pkt->env.is_evaluated ? 0 : pkt->in.bytes);
+	pkt->out.is_counted = 1;
 	meta = initial_meta(pkt, pkt->flow.identity);
 	if (pkt->out.has_syn_cookie && is_source_exhausted(&pkt->key, meta))
 		meta ^= STATE_TCP_ESTABLISHED ^ STATE_TCP_SYN_RECV;

@@ -14,38 +14,19 @@
 static __always_inline bool fill_entry(struct flow_entry *entry, __u64 index,
 				       const struct handover *from)
 {
-	const __u64 *source = from->source_be, *destination = from->destination_be;
 	__u32 own = from->sender & 1;
-	struct flow_ipv4 *ipv4 = (void *)entry->body;
-	struct flow_ipv6 *ipv6 = (void *)entry->body;
-	struct flow_count *mine, *other;
+	const __u64 *low = own ? from->destination_be : from->source_be;
+	const __u64 *high = own ? from->source_be : from->destination_be;
+	struct flow_key key = { .tuple = from->tuple,
+				.addr_lo_be = { low[0], low[1] },
+				.addr_hi_be = { high[0], high[1] } };
 
-	entry->tuple = from->tuple;
+	entry_set_key(entry, &key, from->kind);
 	entry->ack[own] = 0;
-	entry->ack[!own] =
-		from->protocol == IPPROTO_TCP ? from->sequence + 1 : 0;
-	if (from->kind != KIND_IPV6) {
-		ipv4->addr_lo_be = (own ? destination[1] : source[1]) >> 32;
-		ipv4->addr_hi_be = (own ? source[1] : destination[1]) >> 32;
-		ipv4->packets[own] = 1;
-		ipv4->packets[!own] = 0;
-		ipv4->bytes[own] = from->bytes;
-		ipv4->bytes[!own] = 0;
-		return true;
-	}
-	ipv6->addr_lo_be[0] = own ? destination[0] : source[0];
-	ipv6->addr_lo_be[1] = own ? destination[1] : source[1];
-	ipv6->addr_hi_be[0] = own ? source[0] : destination[0];
-	ipv6->addr_hi_be[1] = own ? source[1] : destination[1];
-	mine = flow_count6_of(own, index);
-	other = flow_count6_of(!own, index);
-	if (!mine || !other)
-		return false;
-	mine->packets = 1;
-	mine->bytes = from->bytes;
-	other->packets = 0;
-	other->bytes = 0;
-	return true;
+	entry->ack[!own] = from->protocol == IPPROTO_TCP ? from->sequence + 1 :
+							   0;
+	return begin_flow_counters(entry, index, from->kind, own, 1,
+				   from->bytes);
 }
 
 /* False: the table is as before, and insert.h must decide. */
@@ -54,7 +35,7 @@ static __always_inline bool insert_handover(const struct handover *from,
 {
 	struct flow_entry *entry;
 	struct flow_hash places;
-	__u64 first, second, word, index, *tags, *others;
+	__u64 first, second, word, index;
 	__u32 free0, free1, bucket, slot;
 	bool is_second;
 
@@ -75,30 +56,26 @@ static __always_inline bool insert_handover(const struct handover *from,
 	slot = free_slot(word, places.home_slot);
 	index = flow_index(bucket, slot);
 	entry = flow_entry_of(index);
-	tags = flow_tag_word(bucket);
-	others = flow_tag_word(is_second ? places.bucket[0] : places.bucket[1]);
-	if (!entry ||
-	    __sync_val_compare_and_swap(
-		    tags, word, tag_word_with(word, slot, places.tag)) != word)
+	if (!entry || !take_slot(bucket, slot, word, places.tag))
 		return false;
 	/* Step 3. Without a look at the keys: insert.h looks again. Step 4. */
-	if (slots_matching(READ_ONCE(*others), places.tag) ||
-	    slots_matching(tag_word_with(READ_ONCE(*tags), slot, 0),
+	first = READ_ONCE(*flow_tag_word(places.bucket[0]));
+	second = READ_ONCE(*flow_tag_word(places.bucket[1]));
+	if (slots_matching(is_second ? first : second, places.tag) ||
+	    slots_matching(tag_word_with(is_second ? second : first, slot, 0),
 			   places.tag) ||
 	    !fill_entry(entry, index, from)) {
 		release_slot(bucket, slot);
 		return false;
 	}
 	entry->rules = rules_of_cells(egress, ingress, clock_part(from->now));
-	meta_publish(&entry->meta,
-		     meta_make(meta_identity(from->kind, free_serial()),
-			       from->protocol == IPPROTO_TCP ?
-				       STATE_TCP_SYN_SENT :
-				       STATE_UDP_NEW,
-			       FLOW_FROM_NIC |
-				       (from->sender ? 0 : FLOW_ORIG_LOW),
-			       control_epoch(from->control),
-			       clock_tick(from->now)));
+	meta_publish(
+		&entry->meta,
+		meta_make(meta_identity(from->kind, free_serial()),
+			  from->protocol == IPPROTO_TCP ? STATE_TCP_SYN_SENT :
+							  STATE_UDP_NEW,
+			  FLOW_FROM_NIC | (from->sender ? 0 : FLOW_ORIG_LOW),
+			  control_epoch(from->control), clock_tick(from->now)));
 	flow_event(FLOW_INSERTED);
 	return true;
 }

@@ -26,11 +26,8 @@ static __always_inline bool flow_source_cells(const struct flow_key *key,
 					      __u64 meta,
 					      struct source_cells *cells)
 {
-	bool low = meta_flags(meta) & FLOW_ORIG_LOW;
-
 	return source_cells(&source_flows,
-			    source_prefix(low ? key->addr_lo_be :
-						key->addr_hi_be),
+			    key_prefix(key, meta_flags(meta) & FLOW_ORIG_LOW),
 			    0, cells);
 }
 
@@ -54,10 +51,8 @@ static __always_inline void account_source(const struct flow_key *key,
 	struct source_cells cells;
 	__u64 one = is ? 1 : -1;
 
-	if (was == is || !flow_source_cells(key, is ? after : before, &cells))
-		return;
-	__sync_fetch_and_add(cells.first, one);
-	__sync_fetch_and_add(cells.second, one);
+	if (was != is && flow_source_cells(key, is ? after : before, &cells))
+		source_cells_add(&cells, one);
 }
 
 /* Called by the CPU that took the entry of a flow from the table. */
@@ -66,12 +61,10 @@ static __always_inline void account_ended(const struct flow_entry *entry,
 {
 	struct source_cells cells;
 
-	if (!is_counted(meta) ||
-	    !source_cells(&source_flows, entry_source_prefix(entry, meta), 0,
-			  &cells))
-		return;
-	__sync_fetch_and_add(cells.first, -1);
-	__sync_fetch_and_add(cells.second, -1);
+	if (is_counted(meta) &&
+	    source_cells(&source_flows, entry_source_prefix(entry, meta), 0,
+			 &cells))
+		source_cells_add(&cells, -1);
 }
 
 #endif

@@ -68,8 +68,9 @@ static __always_inline bool flood_is_calm(__u64 now, bool from_external)
 {
 	struct flood_cpu *cpu = flood_counters(from_external);
 
-	return !cpu || (!cpu->flood && cpu->window == now >> FLOOD_WINDOW_SHIFT &&
-			cpu->opened < flood_share());
+	return !cpu ||
+	       (!cpu->flood && cpu->window == now >> FLOOD_WINDOW_SHIFT &&
+		cpu->opened < flood_share());
 }
 
 static __always_inline void flood_count_calm(bool from_external)
