@@ -4,25 +4,9 @@
 mod harness;
 
 use bailey_bpf::abi::*;
-use bailey_config::Settings;
 use bailey_datapath::maps::hook::Hook;
 use harness::*;
 use ipnet::IpNet;
-
-fn settings() -> Settings {
-    Settings {
-        flows: 1024,
-        rules: 256,
-        ..without_flood_defence()
-    }
-}
-
-fn establish(h: &Harness, family: usize) {
-    let (client, pod) = (CLIENT[family], POD[family]);
-    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
-    assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
-    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
-}
 
 /// Blocks and unblocks without a daemon and without a sweeper. The flow of a blocked client keeps the
 /// stamp of the epoch before its block, and would pass as soon as that stamp counted as current.
@@ -30,9 +14,9 @@ fn establish(h: &Harness, family: usize) {
 #[ignore = "needs root and BPF"]
 fn blocked_flow_stays_blocked_for_70000_epochs() {
     const EPOCHS: u32 = 70_000;
-    let h = Harness::new(settings());
+    let h = Harness::small();
     for family in [0, 1] {
-        establish(&h, family);
+        h.handshake(CLIENT[family], POD[family], 40000);
     }
     let blocks = || h.datapath.blocks().unwrap();
     let clients: [IpNet; 2] = CLIENT.map(|client| ip(client).into());
@@ -64,8 +48,8 @@ fn blocked_flow_stays_blocked_for_70000_epochs() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn unbounded_epochs_would_revive_a_stamp() {
-    let h = Harness::new(settings());
-    establish(&h, 0);
+    let h = Harness::small();
+    h.handshake(CLIENT[0], POD[0], 40000);
     let client: [IpNet; 1] = [ip(CLIENT[0]).into()];
     h.datapath
         .blocks()

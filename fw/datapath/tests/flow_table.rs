@@ -15,11 +15,7 @@ use harness::*;
 
 /// A table of two buckets with sixteen slots; every flow can use both.
 fn tiny() -> Settings {
-    Settings {
-        flows: 8,
-        rules: 256,
-        ..without_flood_defence()
-    }
+    table_for(8)
 }
 
 /// Longer than a timeout of one second: two ticks and the resolution of the clock.
@@ -30,10 +26,7 @@ fn address(n: u32) -> String {
 }
 
 fn establish(h: &Harness, n: u32) {
-    let client = address(n);
-    assert!(h.run(Hook::Xdp, &tcp(&client, POD[0], 40000, 80, SYN)));
-    assert!(h.run(Hook::Tc, &tcp(POD[0], &client, 80, 40000, SYN_ACK)));
-    assert!(h.run(Hook::Xdp, &tcp(&client, POD[0], 40000, 80, ACK)));
+    h.handshake(&address(n), POD[0], 40000);
 }
 
 #[test]
@@ -194,7 +187,7 @@ fn revoked_flow_stays_denied_while_both_ends_send() {
             ..Timeouts::default()
         };
         let mut h = Harness::new(Settings { timeouts, ..tiny() });
-        establish_from(&h, client, pod);
+        h.handshake(client, pod, 40000);
         assert!(h.run(Hook::Xdp, &udp(client, pod, 4000, 80)));
         assert!(h.run(Hook::Tc, &udp(pod, client, 80, 4000)));
         h.install(&snapshot(false));
@@ -235,12 +228,6 @@ fn revoked_flow_stays_denied_while_both_ends_send() {
     }
 }
 
-fn establish_from(h: &Harness, client: &str, pod: &str) {
-    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
-    assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
-    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
-}
-
 #[test]
 #[ignore = "needs root and BPF"]
 fn kept_flows_keep_their_rule_and_are_restamped() {
@@ -249,7 +236,7 @@ fn kept_flows_keep_their_rule_and_are_restamped() {
         ..tiny()
     });
     let (client, pod) = (CLIENT[0], POD[0]);
-    establish_from(&h, client, pod);
+    h.handshake(client, pod, 40000);
     let rule = h.rule(0);
     h.install(&snapshot(false));
     let epoch = h.datapath.control().epoch;
@@ -278,7 +265,7 @@ fn kept_flows_keep_their_rule_and_are_restamped() {
 fn flow_is_revalidated_once_and_counters_continue() {
     let mut h = Harness::new(tiny());
     let (client, pod) = (CLIENT[1], POD[1]);
-    establish_from(&h, client, pod);
+    h.handshake(client, pod, 40000);
     let (rule, packets) = (h.rule(0), h.flow().original.packets);
     let hits = h.datapath.counters().unwrap().rule(rule).packets;
     h.install(&snapshot(true));
@@ -362,7 +349,7 @@ fn midstream_connection_is_denied_by_later_policy() {
 fn rejected_reset_does_not_close_a_flow() {
     let h = Harness::new(tiny());
     let (client, pod) = (CLIENT[0], POD[0]);
-    establish_from(&h, client, pod);
+    h.handshake(client, pod, 40000);
     assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, RST)));
     assert_eq!(h.flow().state, STATE_TCP_FIN_WAIT);
     assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, ACK)));
@@ -398,11 +385,7 @@ fn concurrent_equal_inserts_leave_no_duplicate() {
     const ROUNDS: u32 = 6;
     const FLOWS: u32 = 3000;
     for round in 0..ROUNDS {
-        let h = Harness::new(Settings {
-            flows: 4096,
-            rules: 256,
-            ..without_flood_defence()
-        });
+        let h = Harness::new(table_for(4096));
         let test_run = &h.test_run;
         thread::scope(|scope| {
             for cpu in 0..2 {

@@ -3,25 +3,18 @@
 mod harness;
 
 use bailey_bpf::abi::*;
-use bailey_config::Settings;
 use bailey_datapath::maps::hook::Hook;
 use harness::*;
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn table_beyond_direct_addresses_holds_flows() {
-    let h = Harness::new(Settings {
-        flows: (1 << 22) + 1,
-        rules: 256,
-        ..without_flood_defence()
-    });
+    let h = Harness::new(table_for((1 << 22) + 1));
     let rules = [(RULE_NOT_ISOLATED, 0), (h.rule(0), 0)];
     for family in [0, 1] {
         let (client, pod) = (CLIENT[family], POD[family]);
         let ack = tcp(client, pod, 40000, 80, ACK);
-        assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
-        assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
-        assert!(h.run(Hook::Xdp, &ack));
+        h.handshake(client, pod, 40000);
         h.expect(Hook::Xdp, &ack, REASON_PASS_FLOW, &rules);
     }
     let flows = h.audit();

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bailey_bpf::abi::*;
 use bailey_config::{Settings, Timeouts};
-use bailey_datapath::flows::sweep::Sweeper;
 use bailey_datapath::maps::hook::Hook;
 use bailey_policy::Snapshot;
 use harness::*;
@@ -29,10 +28,8 @@ fn settings(flows: u32) -> Settings {
         ..Timeouts::default()
     };
     Settings {
-        flows,
-        rules: 256,
         timeouts,
-        ..without_flood_defence()
+        ..table_for(flows)
     }
 }
 
@@ -41,10 +38,6 @@ fn friend(family: usize, n: u32) -> String {
         0 => format!("10.2.{}.{}", n >> 8 & 0xff, n & 0xff),
         _ => format!("fd02::{n:x}"),
     }
-}
-
-fn sweep_pass(sweeper: &mut Sweeper) {
-    while !sweeper.sweep(64) {}
 }
 
 /// Packets and bytes by rule.

@@ -31,10 +31,7 @@ fn host(address: &str) -> IpNet {
 }
 
 fn open(h: &Harness, family: usize) {
-    let (client, pod) = (CLIENT[family], POD[family]);
-    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, SYN)));
-    assert!(h.run(Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK)));
-    assert!(h.run(Hook::Xdp, &tcp(client, pod, 40000, 80, ACK)));
+    h.handshake(CLIENT[family], POD[family], 40000);
 }
 
 #[test]

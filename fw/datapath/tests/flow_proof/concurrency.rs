@@ -23,7 +23,7 @@ fn table_is_consistent_after_concurrent_operations() {
         };
         let h = Harness::new(Settings {
             timeouts,
-            ..settings(flows)
+            ..table_for(flows)
         });
         let evictions = || h.event(FLOW_EVICTED_HALF_OPEN) + h.event(FLOW_EVICTED_CLOSED);
         let wanted = if clients > 2 * flows { EVICTIONS } else { 0 };
@@ -82,7 +82,7 @@ fn table_survives_late_stores_and_kills() {
     for (flows, clients) in [(8, 40), (8, 14), (64, 200)] {
         let h = Harness::new(Settings {
             seen_delay: 3000,
-            ..settings(flows)
+            ..table_for(flows)
         });
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -160,7 +160,7 @@ fn work(h: &Harness, seed: u64, first: u32, clients: u32, operations: u64) {
 #[ignore = "needs root and BPF"]
 fn concurrent_inserts_lose_no_flow_with_free_slots() {
     const FLOWS: u32 = 30_000;
-    let h = Harness::new(settings(1 << 16));
+    let h = Harness::new(table_for(1 << 16));
     thread::scope(|scope| {
         for cpu in 0..2 {
             let h = &h;
@@ -192,7 +192,7 @@ fn concurrent_inserts_lose_no_flow_with_free_slots() {
 fn flow_counters_are_exact_per_direction_and_cpu() {
     const PACKETS: u64 = 200_000;
     let count = |one_direction: bool| {
-        let h = Harness::new(settings(1024));
+        let h = Harness::new(table_for(1024));
         handshake(&h, CLIENT[0], 40000);
         let before = (h.flow(), h.datapath.counters().unwrap().rule(h.rule(0)));
         thread::scope(|scope| {

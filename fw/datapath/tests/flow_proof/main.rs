@@ -19,18 +19,9 @@ use std::time::{Duration, Instant};
 use bailey_bpf::abi::*;
 use bailey_config::{Settings, Timeouts};
 use bailey_datapath::flows::retire::RetireStep;
-use bailey_datapath::flows::sweep::Sweeper;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::{Datapath, PinDir};
 use harness::*;
-
-fn settings(flows: u32) -> Settings {
-    Settings {
-        flows,
-        rules: 256,
-        ..without_flood_defence()
-    }
-}
 
 /// Address of a friend, which the policy's second rule admits.
 fn friend(n: u32) -> String {
@@ -42,9 +33,7 @@ fn pass(h: &Harness, hook: Hook, frame: &[u8]) {
 }
 
 fn handshake(h: &Harness, client: &str, port: u16) {
-    pass(h, Hook::Xdp, &tcp(client, POD[0], port, 80, SYN));
-    pass(h, Hook::Tc, &tcp(POD[0], client, 80, port, SYN_ACK));
-    pass(h, Hook::Xdp, &tcp(client, POD[0], port, 80, ACK));
+    h.handshake(client, POD[0], port);
 }
 
 fn state_counts(h: &Harness) -> BTreeMap<u32, usize> {
@@ -53,10 +42,6 @@ fn state_counts(h: &Harness) -> BTreeMap<u32, usize> {
         *counts.entry(flow.state).or_default() += 1;
     }
     counts
-}
-
-fn sweep_pass(sweeper: &mut Sweeper) {
-    while !sweeper.sweep(64) {}
 }
 
 /// Longer than a timeout of one second: ticks take 1.07 s, and stamps may be one tick apart.

@@ -9,7 +9,7 @@ fn new_flow_is_inserted_at_half_fill() {
     const NEW: u32 = 300_000;
     let h = Harness::new(Settings {
         flows_per_source: 0,
-        ..settings(FLOWS)
+        ..table_for(FLOWS)
     });
     for n in 0..FLOWS {
         handshake(&h, &friend(n), 40000);
@@ -36,7 +36,7 @@ fn half_open_flood_evicts_no_connection() {
     const FLOOD: u32 = 5 * SLOTS;
     const EVERY: u32 = 40; // one who means it
     const ROUND_TRIP: u32 = 4000; // packets of the flood
-    let h = Harness::new(settings(FLOWS));
+    let h = Harness::new(table_for(FLOWS));
     for n in 0..FLOWS / 2 {
         handshake(&h, &friend(n), 40000);
     }
@@ -88,7 +88,7 @@ fn flows_over_the_source_limit_stay_evictable() {
         let family = usize::from(greedy.contains(':'));
         let h = Harness::new(Settings {
             flows_per_source: LIMIT,
-            ..settings(4096)
+            ..table_for(4096)
         });
         let pod = POD[family];
         let open = |from: &str, n: u16| {
@@ -137,7 +137,7 @@ fn flows_over_the_source_limit_stay_evictable() {
 fn idlest_flow_is_evicted_before_refusing_new() {
     let h = Harness::new(Settings {
         evict_live_after_seconds: 1,
-        ..settings(8)
+        ..table_for(8)
     });
     for n in 0..16 {
         handshake(&h, &friend(n), 40000);
@@ -166,7 +166,7 @@ fn failsafe_passes_when_the_table_is_full() {
             protocol: bailey_policy::Protocol::TCP,
             port: 22,
         }],
-        ..settings(8)
+        ..table_for(8)
     });
     for n in 0..16 {
         handshake(&h, &friend(n), 40000);

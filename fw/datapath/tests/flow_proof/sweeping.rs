@@ -11,7 +11,7 @@ fn timeouts_shrink_as_the_table_fills() {
     };
     let h = Harness::new(Settings {
         timeouts,
-        ..settings(8)
+        ..table_for(8)
     });
     let mut sweeper = h.datapath.sweeper().unwrap();
     for n in 0..4 {
@@ -59,7 +59,7 @@ fn sweeper_removes_idle_and_keeps_active_flows() {
     };
     let h = Harness::new(Settings {
         timeouts,
-        ..settings(4096)
+        ..table_for(4096)
     });
     for n in 0..LIVE + IDLE_FLOWS {
         handshake(&h, &friend(n), 40000);
@@ -105,7 +105,7 @@ fn expired_flow_never_revives_when_ticks_wrap() {
     let pins = private();
     let at = |offset: u32| Settings {
         clock_offset: offset,
-        ..settings(1024)
+        ..table_for(1024)
     };
     let mut h = on(&pins, at(0));
     handshake(&h, CLIENT[0], 40000);
@@ -129,7 +129,7 @@ fn expired_flow_never_revives_when_ticks_wrap() {
 fn upgrade_keeps_every_flow() {
     const FLOWS: u32 = 2000;
     let pins = private();
-    let h = on(&pins, settings(4096));
+    let h = on(&pins, table_for(4096));
     for n in 0..FLOWS {
         handshake(&h, &friend(n), 40000);
     }
@@ -144,7 +144,7 @@ fn upgrade_keeps_every_flow() {
         &pins,
         Settings {
             evict_live_after_seconds: 77,
-            ..settings(4096)
+            ..table_for(4096)
         },
     );
     let now: Vec<_> = h
@@ -161,7 +161,7 @@ fn upgrade_keeps_every_flow() {
     let tables = h.tables.rules.clone();
     drop(h);
     let bigger = PinDir::Private(pins.try_clone().unwrap());
-    let other = Datapath::open(bigger, settings(16384), tables).unwrap();
+    let other = Datapath::open(bigger, table_for(16384), tables).unwrap();
     assert!(
         !other.is_adopted(),
         "nothing is attached, so it may begin anew"
@@ -174,7 +174,7 @@ fn upgrade_keeps_every_flow() {
 fn wrapped_epoch_stamp_is_not_current() {
     const HALF: u32 = META_EPOCH_MASK.div_ceil(2);
     for swept in [true, false] {
-        let mut h = Harness::new(settings(1024));
+        let mut h = Harness::new(table_for(1024));
         handshake(&h, CLIENT[0], 40000);
         h.install(&snapshot(false));
         let mut sweeper = h.datapath.sweeper().unwrap();
@@ -201,9 +201,9 @@ fn removal_of_a_killed_sweeper_is_completed() {
     use RetireStep::{Accounted, Claimed, Folded, Released, Unlocked};
     for step in [Claimed, Accounted, Folded, Released, Unlocked] {
         for family in [0, 1] {
-            let h = Harness::new(settings(8));
+            let h = Harness::new(table_for(8));
             let rule = h.rule(0);
-            handshake_with(&h, CLIENT[family], POD[family]);
+            h.handshake(CLIENT[family], POD[family], 40000);
             let slot = h.flow().slot_index();
             assert!(h.datapath.retire_until(slot, step).unwrap());
             let (tag, word) = h.datapath.slot_words(slot).unwrap();
@@ -225,16 +225,10 @@ fn removal_of_a_killed_sweeper_is_completed() {
             let word = h.datapath.slot_words(slot).unwrap().1;
             assert_eq!(word & META_LOCKED as u64, 0, "{step:?}");
             assert_eq!(h.datapath.counters().unwrap().rule(rule).packets, 3);
-            handshake_with(&h, CLIENT[family], POD[family]);
+            h.handshake(CLIENT[family], POD[family], 40000);
             assert_eq!(h.datapath.counters().unwrap().rule(rule).packets, 6);
         }
     }
-}
-
-fn handshake_with(h: &Harness, client: &str, pod: &str) {
-    pass(h, Hook::Xdp, &tcp(client, pod, 40000, 80, SYN));
-    pass(h, Hook::Tc, &tcp(pod, client, 80, 40000, SYN_ACK));
-    pass(h, Hook::Xdp, &tcp(client, pod, 40000, 80, ACK));
 }
 
 /// Benchmarks measure the cost of sweeping; this asserts only that a pass over a big table
@@ -242,7 +236,7 @@ fn handshake_with(h: &Harness, client: &str, pod: &str) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn sweep_of_a_big_table_completes() {
-    let h = Harness::new(settings(1 << 20));
+    let h = Harness::new(table_for(1 << 20));
     let mut sweeper = h.datapath.sweeper().unwrap();
     let begun = Instant::now();
     sweep_pass(&mut sweeper);

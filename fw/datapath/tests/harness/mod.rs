@@ -18,6 +18,7 @@ use bailey_bpf::abi::*;
 use bailey_compile::{CompileLimits, RuleIds, RuleKey, Tables, compile};
 use bailey_config::{Flood, Settings};
 use bailey_datapath::flows::count::TrafficCount;
+use bailey_datapath::flows::sweep::Sweeper;
 use bailey_datapath::flows::table::Flow;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::observe::rule_counts::RuleCount;
@@ -93,6 +94,20 @@ pub fn without_flood_defence() -> Settings {
         },
         ..Settings::default()
     }
+}
+
+/// Settings of a table for this number of flows, with few rules and without flood defence.
+pub fn table_for(flows: u32) -> Settings {
+    Settings {
+        flows,
+        rules: 256,
+        ..without_flood_defence()
+    }
+}
+
+/// Sweeps the whole table once.
+pub fn sweep_pass(sweeper: &mut Sweeper) {
+    while !sweeper.sweep(64) {}
 }
 
 /// A number from the environment.
@@ -212,11 +227,7 @@ impl Harness {
     }
 
     pub fn small() -> Self {
-        Self::new(Settings {
-            flows: 1024,
-            rules: 256,
-            ..without_flood_defence()
-        })
+        Self::new(table_for(1024))
     }
 
     /// A reused [`Self::small`], for tests that change neither blocks nor policies.
@@ -264,6 +275,13 @@ impl Harness {
 
     pub fn run(&self, hook: Hook, frame: &[u8]) -> bool {
         passes(&self.test_run, hook, frame)
+    }
+
+    /// A TCP handshake with port 80 of a pod; every segment passes.
+    pub fn handshake(&self, client: &str, pod: &str, port: u16) {
+        assert!(self.run(Hook::Xdp, &tcp(client, pod, port, 80, SYN)));
+        assert!(self.run(Hook::Tc, &tcp(pod, client, 80, port, SYN_ACK)));
+        assert!(self.run(Hook::Xdp, &tcp(client, pod, port, 80, ACK)));
     }
 
     /// Runs a frame and asserts its verdict, its reason, and the rules that counted it with their
