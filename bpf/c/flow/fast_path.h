@@ -100,7 +100,7 @@ enum fast_find {
 	FOUND_NONE,  /* the flow does not exist */
 };
 
-/* What the lookup has found, and what fast_path_count() needs. */
+/* The result of a lookup, with the fields that fast_path_count() reads. */
 struct fast_hit {
 	struct flow_ref ref;
 	__u64 hash; /* of the flow key */

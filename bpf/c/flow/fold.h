@@ -9,7 +9,7 @@
 #include "flow/account.h"
 
 #define FOLD_OLD 1   /* add to the rules that the entry has */
-#define FOLD_NEW 2   /* add to what has moved to the rules of pkt->out */
+#define FOLD_NEW 2   /* add to the moved_* counters of the rules of pkt->out */
 #define FOLD_RESET 4 /* set the counters to 0 */
 
 /* The low bits of a sender's packets, and the bytes with the bits above. If a
@@ -100,8 +100,8 @@ __noinline int flow_fold(struct pkt *pkt, __u64 meta, int how)
 	return 0;
 }
 
-/* What to fold when an entry whose word was before gets the word after. A
- * tombstone contributes nothing to its rules. */
+/* The FOLD_* flags of a change of the metadata word. A tombstone contributes
+ * nothing to its rules. */
 static __always_inline int fold_of_change(__u64 before, __u64 after,
 					  bool same_rules)
 {

@@ -2,7 +2,8 @@
 /*
  * Creates the flow of a packet of the handover line, without struct pkt: into a
  * free slot of a bucket in which enough are free, while no other flow has the
- * same tag in either bucket. insert.h does all else, by the same protocol.
+ * same tag in either bucket. insert.h creates all other flows, by the same
+ * protocol.
  */
 #ifndef BAILEY_FLOW_INSERT_HANDOVER_H
 #define BAILEY_FLOW_INSERT_HANDOVER_H

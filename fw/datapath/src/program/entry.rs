@@ -34,7 +34,7 @@ pub(crate) struct EntryObject {
     /// The mechanism that the configured egress hook means on this kernel.
     pub(crate) egress: EgressKind,
     pub(crate) programs: Programs,
-    /// What was pinned before.
+    /// Origin of the pinned maps.
     pub(crate) origin: Origin,
     pub(crate) ebpf: Ebpf,
     /// Policy programs by slot: for XDP, tc and the probe.
@@ -43,7 +43,7 @@ pub(crate) struct EntryObject {
     retired: [Option<ProgramFd>; 3],
 }
 
-/// Where the pinned maps come from.
+/// Origin of the pinned maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// They are new.
@@ -185,7 +185,7 @@ pub(crate) fn set_slot(
     })
 }
 
-/// Which pinned maps can be used; those that cannot may be removed.
+/// Finds the origin of the pinned maps. With the origin `Created`, all pins may be removed.
 ///
 /// # Errors
 /// If they have another shape and programs that use them are attached.

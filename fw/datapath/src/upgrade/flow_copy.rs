@@ -12,7 +12,7 @@ use crate::upgrade::former_entry::FormerFlow;
 use crate::upgrade::former_table::FormerTable;
 use crate::upgrade::new_table::{Inserted, NewTable};
 
-/// What is known of the copy of one slot of the former table.
+/// State of the copy of one slot of the former table.
 #[derive(Debug, Clone, Copy, Default)]
 struct Record {
     /// Metadata word at the last copy.
@@ -45,7 +45,7 @@ pub(crate) struct Pass {
     pub(crate) unplaced: usize,
 }
 
-/// Who uses the new table during a pass.
+/// Users of the new table during a pass, besides the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Users {
     /// No program: the pass also updates the counters of flows.
@@ -134,9 +134,9 @@ impl FlowCopy {
                 },
             },
         };
-        // What the programs of this layout have changed is newer than the copy, except where a killed
-        // process has left no record: there the later packet decides. While no program uses the table,
-        // an entry without a record is a copy of the same connection from a former slot.
+        // The former entry is newer than a copy that no program has changed. While no program uses the
+        // table, an entry without a record is a copy too: the connection has had another former slot.
+        // After a kill, an entry without a record may be either; its last packet decides.
         let is_own = meta.0 == written || written == 0 && users == Users::None;
         let is_unknown = self.is_resumed && written == 0;
         let is_later = flow.meta.seen() != meta.seen() && flow.meta.seen().is_after(meta.seen());
