@@ -19,9 +19,11 @@ mod restart;
 mod upgrade;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use bailey_datapath::testing::pinned_program;
 use bailey_lab::daemon::CONFIG;
 use bailey_lab::{Daemon, Lab};
 use demo_lab::*;
@@ -47,6 +49,21 @@ fn wait_for_socket(lab: &Lab) {
         sleep(Duration::from_millis(50));
     }
     panic!("no control socket");
+}
+
+/// The pins in a folder whose names begin with `start`.
+fn pins_named(folder: &Path, start: &str) -> Vec<PathBuf> {
+    let pins = fs::read_dir(folder).unwrap().map(|pin| pin.unwrap());
+    let named = pins.filter(|pin| pin.file_name().to_string_lossy().starts_with(start));
+    named.map(|pin| pin.path()).collect()
+}
+
+/// The pinned links whose names begin with `start`, with the ids of their programs.
+fn pinned_links(folder: &Path, start: &str) -> Vec<(PathBuf, u32)> {
+    let links = pins_named(folder, start).into_iter();
+    links
+        .map(|link| (link.clone(), pinned_program(&link).unwrap()))
+        .collect()
 }
 
 /// The interfaces of `bailey status`, with the ids of their programs and links.

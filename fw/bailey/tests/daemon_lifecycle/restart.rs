@@ -12,7 +12,7 @@ use bailey_lab::traffic::{self, Observed};
 use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
-use crate::{attached, edit_config, relaunch, wait_for_socket};
+use crate::{attached, edit_config, pinned_links, pins_named, relaunch, wait_for_socket};
 
 #[test]
 #[ignore = "needs root and BPF"]
@@ -146,18 +146,9 @@ struct OldPins {
 
 impl OldPins {
     fn of_hook(folder: &Path, hook: &str) -> Self {
-        let named = |start: String| {
-            let pins = fs::read_dir(folder).unwrap().map(|pin| pin.unwrap());
-            let found =
-                pins.filter(move |pin| pin.file_name().to_string_lossy().starts_with(&start));
-            found.map(|pin| pin.path()).collect::<Vec<_>>()
-        };
-        let links = named(format!("link_{hook}_")).into_iter();
         let old = Self {
-            array: named(format!("policies_{hook}-")).remove(0),
-            links: links
-                .map(|link| (link.clone(), pinned_program(&link).unwrap()))
-                .collect(),
+            array: pins_named(folder, &format!("policies_{hook}-")).remove(0),
+            links: pinned_links(folder, &format!("link_{hook}_")),
         };
         assert!(!old.links.is_empty());
         old
