@@ -8,10 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
+use bailey_datapath::PinDir;
+use bailey_datapath::flows::table::FlowTable;
+use bailey_datapath::kernel::af_xdp::{CopyPolicy, Socket};
+use bailey_datapath::kernel::netlink;
+use bailey_datapath::program::frame::{self, malformed::tagged};
 use bailey_lab::daemon::{self, POLICIES};
 use bailey_lab::inline_testbed::{LEFT, RIGHT, SIDES};
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Daemon, InlineTestbed, Server};
+use bailey_lab::{Daemon, InlineTestbed, Namespace, Server};
+use bailey_policy::Protocol;
 use nix::sys::signal::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -321,15 +327,18 @@ fn bridge_ports_with_unequal_mtu_are_refused() {
     assert!(!wire.root().join("bpf/bailey").exists());
 }
 
+fn former() -> PathBuf {
+    let path = std::env::var("BAILEY_LAYOUT7");
+    PathBuf::from(path.expect("BAILEY_LAYOUT7 names a bailey with layout 7; .ci/test builds it"))
+}
+
 /// Each NIC has its own link, and a flow passes both.
 #[test]
 #[ignore = "needs root and BPF"]
 fn upgrade_from_layout_7_keeps_bridged_connections() {
-    let former = std::env::var("BAILEY_LAYOUT7");
-    let former = former.expect("BAILEY_LAYOUT7 names a bailey with layout 7; .ci/test builds it");
     let wire = InlineTestbed::new().unwrap();
     servers(&wire);
-    let mut old = start_binary(&wire, "", Path::new(&former));
+    let mut old = start_binary(&wire, "", &former());
     assert_enforced(&wire);
     let connect = |family: usize| {
         let to = SocketAddr::new(ip(RIGHT[family]), 80);
@@ -355,4 +364,80 @@ fn upgrade_from_layout_7_keeps_bridged_connections() {
         data.join().unwrap();
         assert_enforced(&wire);
     });
+}
+
+/// Sends a frame out of the interface of a host.
+fn send(host: &Namespace, frame: Vec<u8>) {
+    host.run(move || {
+        let interface = netlink::interface_by_name("eth0").unwrap().unwrap();
+        let mut socket = Socket::open(interface.index, 0, CopyPolicy::Always).unwrap();
+        let sent = socket.send(1, |room| {
+            room[..frame.len()].copy_from_slice(&frame);
+            frame.len()
+        });
+        assert_eq!(sent.unwrap(), 1);
+        while !socket.flush().unwrap() {
+            thread::yield_now();
+        }
+    });
+}
+
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
+/// Sends a TCP segment between port 40000 of the left host and port 80 of the right one, and asserts
+/// that the port where it arrives counts it with a reason.
+fn assert_segment(wire: &InlineTestbed, side: usize, vlan: u16, flags: u8, reason: &str) {
+    for (left, right) in LEFT.iter().zip(RIGHT) {
+        let hosts = [(ip(left), 40000), (ip(right), 80)];
+        let ((source, from), (destination, to)) = (hosts[side], hosts[1 - side]);
+        let segment = frame::tcp(from, to, flags);
+        let frame = frame::ip(source, destination, Protocol::TCP, &segment);
+        let before = counted(wire, SIDES[side], reason);
+        let host = [&wire.left, &wire.right][side];
+        send(host, tagged(&frame, &[(0x8100, vlan)]));
+        let counts = || counted(wire, SIDES[side], reason) == before + 1;
+        let is_counted = (0..50).any(|_| {
+            sleep(Duration::from_millis(20));
+            counts()
+        });
+        assert!(
+            is_counted,
+            "{source}, VLAN {vlan}: {}",
+            json(wire, "counters")
+        );
+    }
+}
+
+/// Zones of the connections to port 80, in the order of their slots.
+fn zones(wire: &InlineTestbed) -> Vec<u32> {
+    let pins = PinDir::Path(wire.root().join("bpf/bailey"));
+    FlowTable::open(&pins)
+        .unwrap()
+        .iter()
+        .map(|flow| flow.zone)
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn upgrade_from_layout_7_keeps_vlan_zones() {
+    const VLAN: u16 = 100;
+    let wire = InlineTestbed::new().unwrap();
+    let by_vlan = "[frames]\nvlan_zones = true\n";
+    let mut old = start_binary(&wire, by_vlan, &former());
+    for (side, flags, reason) in [(0, SYN, "new"), (1, SYN | ACK, "flow"), (0, ACK, "flow")] {
+        assert_segment(&wire, side, VLAN, flags, reason);
+    }
+    old.signal(Signal::SIGTERM).unwrap();
+    old.wait().unwrap();
+
+    let mut daemon = Daemon::launch(&wire.bump, wire.root(), &binary(), &[]).unwrap();
+    daemon.wait_for("taken over", PATIENCE).unwrap();
+    daemon.wait_for("adopted", PATIENCE).unwrap();
+    assert_eq!(zones(&wire), [u32::from(VLAN); 2], "one per family");
+    for side in [0, 1] {
+        assert_segment(&wire, side, VLAN, ACK, "flow");
+        assert_segment(&wire, side, VLAN + 1, ACK, "tcp-no-flow");
+    }
 }

@@ -51,7 +51,7 @@ fn v6(low: u128, high: u128, port_low: u16, port_high: u16) -> flow_key {
 
 type Pattern = (&'static str, fn(u32) -> flow_key);
 
-const PATTERNS: [Pattern; 9] = [
+const PATTERNS: [Pattern; 10] = [
     ("one client, sequential ports", |n| {
         v4(0x0a00_0001, 0x0a00_0002, n as u16, (n >> 16) as u16)
     }),
@@ -66,6 +66,16 @@ const PATTERNS: [Pattern; 9] = [
     }),
     ("ports in steps of 2", |n| {
         v4(0x0a00_0001, 0x0a00_0002 + (n >> 15), (n << 1) as u16, 443)
+    }),
+    // Differences in the same bits of both ports, which the hash combines in one product.
+    ("chosen port differences", |n| {
+        let port = (n & 0xff) as u16;
+        v4(
+            0x0a00_0001,
+            0x0a00_0002 + (n >> 16),
+            port * 0x0101,
+            !(port << 8) ^ (n >> 8) as u16,
+        )
     }),
     ("address and port alike", |n| {
         v4(n, n ^ 0xffff, n as u16, n as u16)
@@ -96,6 +106,24 @@ fn dispersion(counts: &[u32]) -> f64 {
     squares.sum::<f64>() / counts.len() as f64 / mean
 }
 
+/// The fill that no bucket reaches under any secret, except with a probability of 2^-30: of buckets
+/// with a binomial number of flows, here a Poisson number, since each bucket is improbable.
+fn greatest_fill() -> u32 {
+    let mean = FLOWS as f64 / BUCKETS as f64;
+    let draws = PATTERNS.len() as f64 * 2.0 * SECRETS as f64 * BUCKETS as f64;
+    let mut term = (-mean).exp();
+    let mut terms = vec![term];
+    for fill in 1..200 {
+        term *= mean / f64::from(fill);
+        terms.push(term);
+    }
+    let mut tail = 0.0;
+    while draws * tail < 0.5_f64.powi(30) {
+        tail += terms.pop().unwrap();
+    }
+    terms.len() as u32
+}
+
 fn counts(bucket: impl Fn(u32) -> u32) -> Vec<u32> {
     let mut counts = vec![0; BUCKETS];
     for n in 0..FLOWS as u32 {
@@ -106,12 +134,16 @@ fn counts(bucket: impl Fn(u32) -> u32) -> Vec<u32> {
 
 #[test]
 fn flow_patterns_spread_like_random_keys() {
+    let greatest = greatest_fill();
     for (name, key) in PATTERNS {
         for which in [0, 1] {
             let values: Vec<f64> = (0..SECRETS)
                 .map(|secret| {
                     let hash = hash(secret);
-                    dispersion(&counts(|n| hash.locate(&key(n)).buckets[which]))
+                    let counts = counts(|n| hash.locate(&key(n)).buckets[which]);
+                    let fill = *counts.iter().max().unwrap();
+                    assert!(fill <= greatest, "{name}: {fill}, secret {secret}");
+                    dispersion(&counts)
                 })
                 .collect();
             let mean = values.iter().sum::<f64>() / values.len() as f64;

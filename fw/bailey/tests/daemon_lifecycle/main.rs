@@ -51,11 +51,13 @@ fn wait_for_socket(lab: &Lab) {
     panic!("no control socket");
 }
 
-/// The pins in a folder whose names begin with `start`.
+/// The pins in a folder whose names begin with `start`, sorted.
 fn pins_named(folder: &Path, start: &str) -> Vec<PathBuf> {
     let pins = fs::read_dir(folder).unwrap().map(|pin| pin.unwrap());
     let named = pins.filter(|pin| pin.file_name().to_string_lossy().starts_with(start));
-    named.map(|pin| pin.path()).collect()
+    let mut paths: Vec<_> = named.map(|pin| pin.path()).collect();
+    paths.sort();
+    paths
 }
 
 /// The pinned links whose names begin with `start`, with the ids of their programs.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
@@ -22,7 +23,7 @@ use rustix::process::setpriority_process;
 use serde_json::Value;
 
 use crate::demo_lab::*;
-use crate::{attached, pinned_links, relaunch};
+use crate::{attached, pinned_links, pins_named, relaunch};
 
 /// Log text of a complete upgrade.
 const TAKEN_OVER: &str = "flows of the former version taken over";
@@ -405,4 +406,43 @@ fn upgrade_from_layout_7_continues_after_kill() {
     assert_open(&mut connections);
     assert_udp_flows(&lab, &servers, FLOWS, 5);
     assert_enforced(&lab);
+}
+
+/// Without memory for both tables nothing changes. The daemon reads a meminfo of the test, in a mount
+/// namespace of its own.
+#[test]
+#[ignore = "needs root and BPF"]
+fn upgrade_from_layout_7_needs_memory() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let old = start_former(&lab, 16384);
+    let mut connections = open_connections(&lab, 1);
+    stop(old);
+    let pins = lab.root().join("bpf/bailey");
+    let state = || (pinned_links(&pins, "link_"), pins_named(&pins, ""));
+    let before = state();
+
+    let meminfo = lab.root().join("meminfo");
+    fs::write(&meminfo, "MemTotal: 8192 kB\nMemAvailable: 2048 kB\n").unwrap();
+    let script = lab.root().join("bailey-without-memory");
+    let text = format!(
+        "#!/bin/sh\nexec unshare -m sh -c 'mount --bind {} /proc/meminfo && exec {} \"$@\"' sh \"$@\"\n",
+        meminfo.display(),
+        binary().display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut refused = Daemon::launch(&lab.node, lab.root(), &script, &[]).unwrap();
+    let line = refused.wait_for("free memory", PATIENCE).unwrap();
+    // 16384 slots of 64 bytes, as many IPv6 counters of 32, and 24 bytes for the copy of each.
+    assert!(line.contains(" 2 MiB"), "both numbers: {line}");
+    assert_eq!(refused.wait().unwrap().code(), Some(10));
+    assert_eq!(state(), before);
+    assert_open(&mut connections);
+
+    // With memory the same upgrade succeeds.
+    let mut daemon = relaunch(&lab, &[]);
+    daemon.wait_for(TAKEN_OVER, PATIENCE).unwrap();
+    daemon.wait_for("adopted", PATIENCE).unwrap();
+    assert_open(&mut connections);
 }
