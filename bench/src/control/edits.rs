@@ -88,8 +88,8 @@ fn run_round(wire: &InlineTestbed, ports: Range<u16>, samples: &mut Samples) -> 
     }
     record_stages(&mut daemon, samples);
     let process = daemon.pid().to_string();
-    let held = memory::process_mib(&process, "VmRSS:");
-    samples.add("daemon_mib", held as f64);
+    samples.add("daemon_mib", memory::process_own_mib(&process) as f64);
+    // With the maps in the address space of the daemon.
     let peak = memory::process_mib(&process, "VmHWM:");
     samples.add("daemon_peak_mib", peak as f64);
     samples.add("maps_mib", memory::process_maps_mib(&process) as f64);
