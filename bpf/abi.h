@@ -750,6 +750,69 @@ struct reason_counters {
 	struct reason_counter reason[REASON_MAX];
 };
 
+/* ---- recorder -------------------------------------------------------------
+ * One record per packet that no flow has decided, ARP and ND left out.
+ * records: a struct recorder, then one ring per CPU and class; the ring of a
+ * class of a CPU has the index cpu * RECORD_CLASSES + class. A ring is a struct
+ * record_ring, then its records; new ones overwrite the oldest. A program writes
+ * a record before it counts it in written, so a reader that has copied a record
+ * knows from written whether the record was overwritten meanwhile.
+ */
+enum record_class {
+	RECORD_POLICY = 0, /* denied by policy */
+	RECORD_DROP,       /* dropped for any other reason */
+	RECORD_DEFENCE,    /* blocks, floods, rate limits */
+	RECORD_PASS,       /* new flows, and what passes without one */
+	RECORD_CLASSES,
+};
+
+/* The first 64 bytes of the map, written when the map is created. */
+struct recorder {
+	__u64 cpus;
+	__u64 records; /* per ring, a power of two */
+	__u64 pad[6];
+};
+
+struct record_ring {
+	__u64 packets; /* of this class, recorded or not */
+	__u64 written; /* records since the map was created */
+	/* User space only: a packet is recorded if this has no bit in common
+	 * with the number of packets before. 2^n - 1: one in 2^n. */
+	__u64 sampling;
+	__u64 pad[5];
+};
+
+/*
+ * head: number:32 segments:16 tcp_flags:8 interface_slot:5 hook:2 swapped:1
+ * number: low bits of written before this record.
+ * swapped: 0: the lower half of the ports in the tuple is the source port.
+ * tcp_flags: SYN alone for a SYN of the handover line, whatever ECE and CWR say.
+ * time: time:34 reason:6 bytes:24
+ * time: in 2^20 ns of the coarse monotonic clock, modulo 2^34.
+ * bytes: of the frame, at most 2^24 - 1.
+ * tuple and addresses: as in struct flow_key, but source before destination;
+ * all zero if the frame is no IP packet or ends before.
+ */
+#define RECORD_SEGMENTS_SHIFT 32
+#define RECORD_FLAGS_SHIFT 48
+#define RECORD_SLOT_SHIFT 56
+#define RECORD_HOOK_SHIFT 61
+#define RECORD_SWAPPED_SHIFT 63
+#define RECORD_TIME_MASK 0x3ffffffffULL
+#define RECORD_REASON_SHIFT 34
+#define RECORD_BYTES_SHIFT 40
+#define RECORD_BYTES_MAX 0xffffffU
+#define RECORD_SEGMENTS_MAX 0xffffU
+struct record {
+	__u64 head;
+	__u64 time;
+	__u64 tuple;
+	__u64 source_be[2];
+	__u64 destination_be[2];
+	__u32 egress; /* cell: rule and CELL_DENY */
+	__u32 ingress;
+};
+
 /* ---- interfaces -----------------------------------------------------------
  * Index: the low bits of the ifindex. Word: slot:5 high:3 flags:8 MAC:48,
  * 0: not attached. The low bits of all attached interfaces differ; the three

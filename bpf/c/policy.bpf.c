@@ -7,6 +7,7 @@
 #include "flow/insert.h"
 #include "flow/insert_handover.h"
 #include "guard/syn_cookie.h"
+#include "handover_verdict.h"
 #include "parse/resume.h"
 #include "policy/direction.h"
 #include "policy/handover.h"
@@ -343,24 +344,6 @@ static __always_inline void policy_step(struct pkt *pkt)
 					keep_admitted(pkt);
 	/* No other step drops under a reason that warm-up mode overrides. */
 	warm_up_override(pkt, step);
-}
-
-/* Counts a packet of the handover line as count_packet() does. A flow that was
- * created counts the packet itself. */
-static __always_inline void count_handover(const struct handover *from,
-					   const struct cells *cells,
-					   enum reason reason)
-{
-	bool denied = reason == REASON_DROP_POLICY;
-	struct rule_amounts by = { .cpu = bpf_get_smp_processor_id(),
-				   .hits = 1,
-				   .packets = denied,
-				   .bytes = denied ? from->bytes : 0,
-				   .now = clock_tick(from->now) };
-
-	count_reason_at(by.cpu, from->interface & (INTERFACE_SLOTS - 1),
-			HOOK_XDP, reason, 1, from->bytes);
-	count_cells(cells->egress, cells->ingress, denied, &by);
 }
 
 /* Creates the flow of an allowed packet and forwards it. False: nothing has

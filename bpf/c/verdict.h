@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* The only exit of the slow path: counts a packet under one verdict and one
- * reason, counts its rules, and returns the action of the hook. */
+ * reason, counts its rules, records it, and returns the action of the hook. */
 #ifndef BAILEY_VERDICT_H
 #define BAILEY_VERDICT_H
 
+#include "core/recorder.h"
 #include "core/rule_counters.h"
 #include "core/step.h"
 #include "forward/router.h"
@@ -54,6 +55,8 @@ static __always_inline void count_packet(struct pkt *pkt)
 	count_reason_at(cpu, pkt->env.interface_slot, pkt->env.hook,
 			pkt->out.reason, pkt->env.packets, pkt->in.bytes);
 	count_rules(pkt, cpu);
+	if (is_recorded(pkt->out.reason))
+		record_packet(pkt);
 	if (pkt->full.fragment == FRAGMENT_FIRST &&
 	    pkt->out.verdict == VERDICT_PASS)
 		fragment_remember(pkt);

@@ -153,6 +153,16 @@ pub const HOOK_TC: u32 = 1;
 pub const HOOK_PROBE: u32 = 2;
 pub const HOOKS: u32 = 3;
 pub const INTERFACE_SLOTS: u32 = 32;
+pub const RECORD_SEGMENTS_SHIFT: u32 = 32;
+pub const RECORD_FLAGS_SHIFT: u32 = 48;
+pub const RECORD_SLOT_SHIFT: u32 = 56;
+pub const RECORD_HOOK_SHIFT: u32 = 61;
+pub const RECORD_SWAPPED_SHIFT: u32 = 63;
+pub const RECORD_TIME_MASK: u64 = 17179869183;
+pub const RECORD_REASON_SHIFT: u32 = 34;
+pub const RECORD_BYTES_SHIFT: u32 = 40;
+pub const RECORD_BYTES_MAX: u32 = 16777215;
+pub const RECORD_SEGMENTS_MAX: u32 = 65535;
 pub const IFINDEX_MAX: u32 = 65536;
 pub const INTERFACE_SLOT_MASK: u32 = 31;
 pub const INTERFACE_HIGH_SHIFT: u32 = 5;
@@ -913,6 +923,71 @@ const _: () = {
     ["Alignment of reason_counters"][::core::mem::align_of::<reason_counters>() - 8usize];
     ["Offset of field: reason_counters::reason"]
         [::core::mem::offset_of!(reason_counters, reason) - 0usize];
+};
+pub const RECORD_POLICY: record_class = 0;
+pub const RECORD_DROP: record_class = 1;
+pub const RECORD_DEFENCE: record_class = 2;
+pub const RECORD_PASS: record_class = 3;
+pub const RECORD_CLASSES: record_class = 4;
+pub type record_class = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct recorder {
+    pub cpus: __u64,
+    pub records: __u64,
+    pub pad: [__u64; 6usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of recorder"][::core::mem::size_of::<recorder>() - 64usize];
+    ["Alignment of recorder"][::core::mem::align_of::<recorder>() - 8usize];
+    ["Offset of field: recorder::cpus"][::core::mem::offset_of!(recorder, cpus) - 0usize];
+    ["Offset of field: recorder::records"][::core::mem::offset_of!(recorder, records) - 8usize];
+    ["Offset of field: recorder::pad"][::core::mem::offset_of!(recorder, pad) - 16usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct record_ring {
+    pub packets: __u64,
+    pub written: __u64,
+    pub sampling: __u64,
+    pub pad: [__u64; 5usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of record_ring"][::core::mem::size_of::<record_ring>() - 64usize];
+    ["Alignment of record_ring"][::core::mem::align_of::<record_ring>() - 8usize];
+    ["Offset of field: record_ring::packets"]
+        [::core::mem::offset_of!(record_ring, packets) - 0usize];
+    ["Offset of field: record_ring::written"]
+        [::core::mem::offset_of!(record_ring, written) - 8usize];
+    ["Offset of field: record_ring::sampling"]
+        [::core::mem::offset_of!(record_ring, sampling) - 16usize];
+    ["Offset of field: record_ring::pad"][::core::mem::offset_of!(record_ring, pad) - 24usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct record {
+    pub head: __u64,
+    pub time: __u64,
+    pub tuple: __u64,
+    pub source_be: [__u64; 2usize],
+    pub destination_be: [__u64; 2usize],
+    pub egress: __u32,
+    pub ingress: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of record"][::core::mem::size_of::<record>() - 64usize];
+    ["Alignment of record"][::core::mem::align_of::<record>() - 8usize];
+    ["Offset of field: record::head"][::core::mem::offset_of!(record, head) - 0usize];
+    ["Offset of field: record::time"][::core::mem::offset_of!(record, time) - 8usize];
+    ["Offset of field: record::tuple"][::core::mem::offset_of!(record, tuple) - 16usize];
+    ["Offset of field: record::source_be"][::core::mem::offset_of!(record, source_be) - 24usize];
+    ["Offset of field: record::destination_be"]
+        [::core::mem::offset_of!(record, destination_be) - 40usize];
+    ["Offset of field: record::egress"][::core::mem::offset_of!(record, egress) - 56usize];
+    ["Offset of field: record::ingress"][::core::mem::offset_of!(record, ingress) - 60usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

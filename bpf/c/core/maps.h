@@ -71,6 +71,7 @@ SHARED_TABLE(struct flow_entry, flows);
 SHARED_TABLE(__u64, flow_tags);
 SHARED_TABLE(struct flow_count, flow_counts6);
 SHARED_VALUE(struct flow_keys, flow_keys);
+SHARED_TABLE(struct record, records);
 ARRAY(flows_large, struct flow_bucket, 1);
 ARRAY(flow_counts6_large, struct flow_count, 1);
 ARRAY(reason_counters, struct reason_counters, HOOKS);

@@ -107,11 +107,15 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 	    (is_gso_tunnel(pkt) && total != pkt->full.packet_end - start))
 		return drop(pkt, REASON_DROP_IP_LENGTH);
 	pkt->full.packet_end = start + total;
-	/* Addresses. */
-	if (is_martian_v4(ip->saddr, ip->daddr))
-		return drop(pkt, REASON_DROP_MARTIAN);
+	/* Addresses; also those of a packet that is dropped are recorded. */
+	pkt->in.kind = KIND_IPV4;
+	pkt->in.protocol = ip->protocol;
+	pkt->addr.source_be[0] = 0;
+	pkt->addr.source_be[1] = v4_mapped_address(ip->saddr);
 	pkt->addr.destination_be[0] = 0;
 	pkt->addr.destination_be[1] = v4_mapped_address(ip->daddr);
+	if (is_martian_v4(ip->saddr, ip->daddr))
+		return drop(pkt, REASON_DROP_MARTIAN);
 	if (is_group_in_unicast_frame(pkt))
 		return drop(pkt, REASON_DROP_GROUP_MAC);
 	/* Options. */
@@ -121,11 +125,7 @@ __noinline int parse_ipv4(struct pkt *pkt, struct headers *headers)
 			return STEP_DONE;
 	}
 	pkt->full.offset = start + header;
-	pkt->in.kind = KIND_IPV4;
-	pkt->in.protocol = ip->protocol;
 	pkt->full.hop_limit = ip->ttl;
-	pkt->addr.source_be[0] = 0;
-	pkt->addr.source_be[1] = v4_mapped_address(ip->saddr);
 	/* Fragments. */
 	fragment = bpf_ntohs(ip->frag_off);
 	bytes = total - header;

@@ -12,8 +12,16 @@ const DATAPATH: [&str; 12] = [
 ];
 
 /// Folders of `bpf/c`; each may include those before it.
-const BPF: [&str; 8] = [
-    "core", "address", "parse", "policy", "forward", "verdict", "flow", "guard",
+const BPF: [&str; 9] = [
+    "core",
+    "address",
+    "parse",
+    "policy",
+    "forward",
+    "verdict",
+    "handover_verdict",
+    "flow",
+    "guard",
 ];
 
 /// Folders whose files may import each other in circles. Protocols contain each other: a tunnel

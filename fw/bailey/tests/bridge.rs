@@ -1,6 +1,8 @@
 //! `bailey run` with topology `bridge`, between two hosts.
 #![cfg(target_os = "linux")]
 
+mod demo_lab;
+
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -10,14 +12,13 @@ use std::time::Duration;
 
 use bailey_datapath::PinDir;
 use bailey_datapath::flows::table::FlowTable;
-use bailey_datapath::kernel::af_xdp::{CopyPolicy, Socket};
-use bailey_datapath::kernel::netlink;
 use bailey_datapath::program::frame::{self, malformed::tagged};
 use bailey_lab::daemon::{self, POLICIES};
 use bailey_lab::inline_testbed::{LEFT, RIGHT, SIDES};
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Daemon, InlineTestbed, Namespace, Server};
+use bailey_lab::{Daemon, InlineTestbed, Server};
 use bailey_policy::Protocol;
+use demo_lab::send_frames;
 use nix::sys::signal::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -366,22 +367,6 @@ fn upgrade_from_layout_7_keeps_bridged_connections() {
     });
 }
 
-/// Sends a frame out of the interface of a host.
-fn send(host: &Namespace, frame: Vec<u8>) {
-    host.run(move || {
-        let interface = netlink::interface_by_name("eth0").unwrap().unwrap();
-        let mut socket = Socket::open(interface.index, 0, CopyPolicy::Always).unwrap();
-        let sent = socket.send(1, |room| {
-            room[..frame.len()].copy_from_slice(&frame);
-            frame.len()
-        });
-        assert_eq!(sent.unwrap(), 1);
-        while !socket.flush().unwrap() {
-            thread::yield_now();
-        }
-    });
-}
-
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
@@ -395,7 +380,7 @@ fn assert_segment(wire: &InlineTestbed, side: usize, vlan: u16, flags: u8, reaso
         let frame = frame::ip(source, destination, Protocol::TCP, &segment);
         let before = counted(wire, SIDES[side], reason);
         let host = [&wire.left, &wire.right][side];
-        send(host, tagged(&frame, &[(0x8100, vlan)]));
+        send_frames(host, "eth0", vec![tagged(&frame, &[(0x8100, vlan)])]);
         let counts = || counted(wire, SIDES[side], reason) == before + 1;
         let is_counted = (0..50).any(|_| {
             sleep(Duration::from_millis(20));

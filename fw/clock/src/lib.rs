@@ -49,6 +49,23 @@ pub fn rfc3339() -> String {
     format!("{now:.0}")
 }
 
+/// A wall-clock time in UTC as RFC 3339, to the millisecond.
+pub fn rfc3339_milliseconds(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time).unwrap_or_default();
+    format!("{time:.3}")
+}
+
+/// Parses a time as RFC 3339, such as `2026-01-31T12:00:00Z`.
+///
+/// # Errors
+/// If the text has another form.
+pub fn parse_rfc3339(text: &str) -> Result<SystemTime, String> {
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|error: jiff::Error| error.to_string())?;
+    Ok(time.into())
+}
+
 /// Monotonic time, for deadlines.
 pub fn now() -> Instant {
     Instant::now()

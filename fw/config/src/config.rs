@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::shapes::{check_shapes, describe_unknown};
 use crate::{
     Boot, CompileLimits, Control, DeclaredPrefixes, EgressHook, Failsafe, Flood, FlowTable, Frames,
-    Guard, Interface, InterfaceEntry, Log, OnPolicyChange, Paths, ReadLimits, Sources, Timeouts,
-    Topology, Watch, XdpMode,
+    Guard, Interface, InterfaceEntry, Log, OnPolicyChange, Paths, ReadLimits, Recorder, Sources,
+    Timeouts, Topology, Watch, XdpMode,
 };
 
 /// `bailey.toml` in its written form. Every option has a default; the shipped `configs/bailey.toml` lists
@@ -62,6 +62,8 @@ pub struct Config {
     pub flow_table: FlowTable,
     /// Rates of new flows.
     pub flood: Flood,
+    /// Records of packets.
+    pub recorder: Recorder,
     /// Timeouts of flows, in seconds.
     pub timeouts: Timeouts,
     /// The control socket.
@@ -97,6 +99,7 @@ impl Default for Config {
             sources: Sources::default(),
             flow_table: FlowTable::default(),
             flood: Flood::default(),
+            recorder: Recorder::default(),
             timeouts: Timeouts::default(),
             control: Control::default(),
             paths: Paths::default(),
@@ -214,6 +217,7 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.check_minima()?;
         self.flow_table.check()?;
+        self.recorder.check()?;
         self.check_failsafe()?;
         self.paths.check()?;
         for entry in &self.interfaces {

@@ -29,6 +29,8 @@ mod paths;
 pub mod prefix;
 /// Parsing of protocol names and numbers.
 mod protocol;
+/// `[recorder]`: records of packets.
+mod recorder;
 /// Settings that are fixed when maps are created and programs loaded.
 mod settings;
 /// Shapes of TOML tables, and unknown keys.
@@ -54,6 +56,7 @@ pub use interfaces::{EgressHook, Interface, InterfaceEntry, Topology, XdpMode};
 pub use limits::{CompileLimits, ReadLimits};
 pub use paths::{Control, Log, LogFormat, LogLevel, Paths};
 pub use protocol::parse_protocol;
+pub use recorder::{Recorder, recorder_bytes_per_cpu};
 pub use settings::Settings;
 pub use sources::Sources;
 pub use start::{Boot, Guard, Watch, WithoutPolicy};

@@ -36,6 +36,8 @@ pub struct Settings {
     pub flood: Flood,
     /// Seconds without a packet after which a live flow may be evicted, before a new flow is refused.
     pub evict_live_after_seconds: u32,
+    /// Records per CPU and class of packets; a power of two, or 0: no recorder.
+    pub records: u32,
     /// Ticks added to the clock of programs and sweeper, for tests of long times.
     #[doc(hidden)]
     pub clock_offset: u32,
@@ -63,6 +65,7 @@ impl Config {
             flows_per_source: self.flow_table.flows_per_source,
             flood: self.flood.clone(),
             evict_live_after_seconds: self.flow_table.evict_live_after_seconds,
+            records: self.recorder.records,
             clock_offset: 0,
             seen_delay: 0,
             timeouts: self.timeouts,

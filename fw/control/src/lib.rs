@@ -7,6 +7,8 @@
 
 /// Paths, queries and responses.
 pub mod api;
+/// Records of packets.
+pub mod api_records;
 /// The client: sends one request and reads the response.
 pub mod client;
 /// The server, with limits on clients.

@@ -23,6 +23,7 @@ use crate::maps::control_word::{self, ControlWord};
 use crate::maps::pins::PinDir;
 use crate::maps::shared::SharedMaps;
 use crate::observe::counters::Counters;
+use crate::observe::records::RecordReader;
 use crate::program::entry::{EntryObject, Origin, Programs};
 use crate::program::frame;
 use crate::program::probe::{ProbeAnswer, probe_frame};
@@ -194,6 +195,14 @@ impl Datapath {
     /// If they cannot be mapped.
     pub fn counters(&self) -> Result<Counters, DatapathError> {
         Counters::open(&self.maps.pins)
+    }
+
+    /// The recorder.
+    ///
+    /// # Errors
+    /// If it cannot be mapped.
+    pub fn records(&self) -> Result<RecordReader, DatapathError> {
+        RecordReader::open(&self.maps.pins)
     }
 
     /// The flow table.

@@ -22,6 +22,8 @@ pub(crate) mod netns;
 pub(crate) mod pinned;
 /// The pin directory.
 pub mod pins;
+/// The rings of the recorder.
+pub mod recorder;
 /// The greatest numbers of rules that a reader has seen.
 pub(crate) mod rule_totals;
 /// Sizes of maps that follow from settings.

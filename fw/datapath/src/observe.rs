@@ -6,6 +6,8 @@ pub mod counters;
 pub mod doctor;
 /// Interfaces that any Bailey protects.
 pub(crate) mod protected;
+/// Records of packets.
+pub mod records;
 /// Counters of rules: those of ended flows and of live flows together.
 pub mod rule_counts;
 /// Loaded maps and attached programs.

@@ -29,6 +29,8 @@ pub(crate) mod object;
 pub(crate) mod parser_constants;
 /// Verdicts on single frames, without side effects.
 pub mod probe;
+/// Size of the recorder as constants.
+pub(crate) mod recorder_constants;
 /// Test runs of the attached programs.
 pub mod test_run;
 /// Flow timeouts as constants.

@@ -73,7 +73,7 @@ fn check_query(query: FlowQuery, names: &RuleNames) -> Result<CheckedQuery, Stri
 }
 
 /// Parses a protocol. ICMPv6 differs from ICMP here: a flow has one of the two.
-fn parse_protocol(text: &str) -> Result<Protocol, String> {
+pub(crate) fn parse_protocol(text: &str) -> Result<Protocol, String> {
     if text.eq_ignore_ascii_case("ICMPv6") {
         return Ok(Protocol::ICMPV6);
     }

@@ -17,6 +17,10 @@ mod flows;
 mod live;
 /// The pinned maps of one Bailey.
 mod live_state;
+/// The filter of records.
+mod record_filter;
+/// Records of packets.
+mod records;
 /// Rules with their counters.
 mod rules;
 /// One screen: interfaces, flow table, blocks, problems.
@@ -25,3 +29,4 @@ mod status;
 pub use blocks::short_prefix;
 pub use flows::FlowList;
 pub use live_state::{KnownRules, LiveState};
+pub use records::{ClassCount, RecordSource, Records};

@@ -13,12 +13,15 @@ mod evaluate;
 mod format;
 /// Arguments of commands on a running Bailey: `run`, `detach`, `rules`, `conntrack`.
 mod live;
+/// `observe`.
+mod observe;
 
 pub use block::{BlockArgs, UnblockArgs};
 pub use common::{ConfigArgs, InputArgs};
 pub use evaluate::{CheckArgs, EngineChoice, ExplainArgs, FailOn, TestArgs, TestFormat};
 pub use format::{Format, ListArgs, ListFormat, QueryArgs, WatchArgs};
 pub use live::{ConntrackCommand, DetachArgs, FlowListArgs, RulesArgs, RunArgs};
+pub use observe::{FilterArgs, ObserveArgs, RecordFormat};
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
 #[derive(Debug, Parser)]
@@ -80,6 +83,13 @@ pub enum Command {
     /// Show how many packets passed or were dropped, by reason.
     #[cfg(target_os = "linux")]
     Counters(ListArgs),
+    /// Show packets that the recorder has noted: denied, dropped, and first of a flow.
+    ///
+    /// Each CPU keeps the last packets of four classes: denied by policy, dropped otherwise, defence, passed.
+    /// Packets of flows, ARP and neighbour discovery are not recorded. Works without the daemon, also after
+    /// its end.
+    #[cfg(target_os = "linux")]
+    Observe(ObserveArgs),
     /// Drop all packets from and to an address for a limited time, established flows included.
     ///
     /// A block expires by itself, even without the daemon. Blocks are not stored on disk: a reboot or

@@ -57,7 +57,7 @@ const COLUMNS: &[Column<Row>] = &[
 ];
 
 /// `address:port`; the address alone if the protocol has no ports.
-fn format_socket(address: &str, port: u16) -> String {
+pub(super) fn format_socket(address: &str, port: u16) -> String {
     match (port, address.contains(':')) {
         (0, _) => address.to_owned(),
         (port, true) => format!("[{address}]:{port}"),

@@ -19,6 +19,8 @@ mod explain_live;
 #[cfg(target_os = "linux")]
 mod flow_printer;
 #[cfg(target_os = "linux")]
+mod observe;
+#[cfg(target_os = "linux")]
 mod query;
 #[cfg(target_os = "linux")]
 mod rules;
@@ -55,6 +57,8 @@ pub(crate) fn run_command(command: Command) -> Exit {
         },
         #[cfg(target_os = "linux")]
         Command::Counters(args) => counters::list_counters(&args),
+        #[cfg(target_os = "linux")]
+        Command::Observe(args) => observe::observe(&args),
         #[cfg(target_os = "linux")]
         Command::Block(args) => block::block(&args),
         #[cfg(target_os = "linux")]

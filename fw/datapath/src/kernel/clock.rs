@@ -1,5 +1,7 @@
 //! The clocks that the programs read: coarse monotonic, in ticks, and boot.
 
+use std::time::Duration;
+
 use bailey_bpf::abi;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -50,6 +52,19 @@ impl Ticks {
 pub(crate) fn coarse_nanoseconds() -> u64 {
     let now = clock_gettime(ClockId::MonotonicCoarse);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// The time of the coarse calendar clock at which the coarse monotonic clock was 0, since 1970. Both
+/// advance at the same moments, so the result changes only if a process sets the calendar.
+pub(crate) fn calendar_offset() -> Duration {
+    loop {
+        let before = coarse_nanoseconds();
+        let calendar = clock_gettime(ClockId::RealtimeCoarse);
+        if coarse_nanoseconds() == before {
+            let calendar = Duration::new(calendar.tv_sec as u64, calendar.tv_nsec as u32);
+            return calendar.saturating_sub(Duration::from_nanos(before));
+        }
+    }
 }
 
 /// Number of ticks that another CPU's clock may be ahead; the same as in ticks.h.

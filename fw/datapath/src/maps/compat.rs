@@ -14,7 +14,9 @@ use crate::maps::control_word::ControlMap;
 use crate::maps::flow_keys::{layout_of, pinned_abi_version};
 use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
-use crate::maps::table::{FORMER_LAYOUT, FORMER_LAYOUT_MAPS, LAYOUT_MAPS, MapShape, map_shapes};
+use crate::maps::table::{
+    FORMER_LAYOUT, FORMER_LAYOUT_MAPS, LAYOUT_MAPS, MapShape, REPLACEABLE_MAPS, map_shapes,
+};
 
 /// State of the maps in a pin directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,12 +40,13 @@ pub(crate) enum NewTables {
     InUse,
 }
 
-/// Compares every pinned map with its shape.
+/// Compares every pinned map with its shape, except those that can be replaced.
 ///
 /// # Errors
 /// If a map has another shape, or belongs to a layout from which nothing can be taken over.
 pub(crate) fn check(pins: &PinDir, settings: &Settings) -> Result<Compatibility, DatapathError> {
-    let shapes = map_shapes(settings)?;
+    let mut shapes = map_shapes(settings)?;
+    shapes.retain(|shape| !REPLACEABLE_MAPS.contains(&shape.name));
     if former_layout(pins) == Some(u64::from(FORMER_LAYOUT)) {
         return check_former(pins, &shapes);
     }

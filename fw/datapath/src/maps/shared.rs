@@ -18,8 +18,9 @@ use crate::maps::interfaces::InterfaceMap;
 use crate::maps::mapped::MappedArray;
 use crate::maps::netns;
 use crate::maps::pins::PinDir;
+use crate::maps::recorder::initialize_recorder;
 use crate::maps::rule_totals::RuleTotals;
-use crate::maps::table::{BUILD_MAPS, build_pin, shared_map_names};
+use crate::maps::table::{BUILD_MAPS, RECORDS, build_pin, shared_map_names};
 use crate::maps::values::SharedValues;
 
 /// The shared maps, mapped into memory or open, and the directory that they are pinned in.
@@ -70,6 +71,12 @@ impl SharedMaps {
             // Last: no process adopts maps that have no keys yet.
             write_keys(&keys, ControlWord::load(&control).epoch)?;
         }
+        let attached = control.field(0, offset_of!(abi::control, build));
+        if values.is_new(RECORDS) && attached.load(Ordering::Acquire) == build {
+            // The attached programs of this build record in a map without a pin.
+            attached.store(0, Ordering::Release);
+        }
+        initialize_recorder(&values)?;
         control
             .field(0, offset_of!(abi::control, namespace))
             .store(netns::current().into(), Ordering::Relaxed);

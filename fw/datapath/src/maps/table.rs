@@ -8,7 +8,9 @@ use bailey_config::Settings;
 
 use crate::error::DatapathError;
 use crate::kernel::cpu::cpus;
-use crate::maps::shape::{are_flows_direct, bucket_bits, rule_stride};
+use crate::maps::shape::{
+    are_flows_direct, bucket_bits, recorder_bytes, ring_records, rule_stride,
+};
 
 /// Maps that belong to one build of the programs. The build's number ends the name of the pin.
 pub(crate) const BUILD_MAPS: [&str; 6] = [
@@ -34,6 +36,13 @@ pub(crate) const LAYOUT_MAPS: [&str; 7] = [
     "rule_counters",
     "rule_totals",
 ];
+
+/// The map of the recorder.
+pub(crate) const RECORDS: &str = "records";
+
+/// Maps without which an earlier build of this layout may have been started, or which had another size
+/// then. They are created anew: nothing depends on their contents.
+pub(crate) const REPLACEABLE_MAPS: [&str; 1] = [RECORDS];
 
 /// The last layout whose pins have no number.
 const LAST_PLAIN_LAYOUT: u32 = 7;
@@ -94,6 +103,8 @@ enum Entries {
         /// value. It is an array of smaller values.
         split_as: Option<&'static str>,
     },
+    /// The rings of the recorder, as one value.
+    Recorder,
     /// One per rule id.
     Rules,
     /// The same, and only user space uses the map.
@@ -149,9 +160,10 @@ const fn keyed(
     }
 }
 
-const SHARED_MAPS: [SharedMap; 26] = {
+const SHARED_MAPS: [SharedMap; 27] = {
     use Entries::{
-        Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Rules, RulesPerCpuAndUser, UserRules,
+        Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Recorder, Rules, RulesPerCpuAndUser,
+        UserRules,
     };
     use MapType::{DevMapHash, Hash, LpmTrie, LruHash};
     const SOURCES: Entries = Fixed(1 << abi::SOURCE_BITS);
@@ -168,6 +180,7 @@ const SHARED_MAPS: [SharedMap; 26] = {
         table("flows", bucket, bucket, Some("flows_large")),
         table("flow_counts6", counts, count, Some("flow_counts6_large")),
         value("flow_keys", size_of::<abi::flow_keys>()),
+        array(RECORDS, size_of::<abi::record>(), Recorder),
         array("flow_events", size_of::<abi::flow_events>(), PerCpuAndUser),
         array("source_flows", 8, SOURCES),
         array(
@@ -292,6 +305,11 @@ pub(crate) fn map_shapes(settings: &Settings) -> Result<Vec<MapShape>, DatapathE
                     }
                     None => (bytes as u32, 1, Access::DirectTable, FLOWS),
                 }
+            }
+            Entries::Recorder => {
+                let bytes = recorder_bytes(ring_records(settings, cpus), cpus);
+                let setting = Some("recorder.records");
+                (bytes as u32, 1, Access::DirectTable, setting)
             }
             Entries::Rules => (own, rules, Access::Lookup, RULES),
             Entries::UserRules => (own, rules, Access::None, RULES),

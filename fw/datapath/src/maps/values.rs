@@ -1,6 +1,7 @@
 //! The maps that no object declares: those of one value that programs address directly, and those of
 //! user space. They exist before an object is loaded, and a load leaves their contents alone.
 
+use std::fs;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use aya::maps::MapData;
@@ -11,7 +12,7 @@ use crate::kernel::bpf::{create_array, pin_descriptor};
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::open_pinned;
 use crate::maps::pins::PinDir;
-use crate::maps::table::{Access, MapShape};
+use crate::maps::table::{Access, MapShape, REPLACEABLE_MAPS};
 
 /// The open maps. Programs that address their values are loaded while these are open.
 pub(crate) struct SharedValues {
@@ -19,6 +20,8 @@ pub(crate) struct SharedValues {
     maps: Vec<(&'static str, MapData)>,
     /// As objects address them.
     direct: Vec<DirectValue>,
+    /// Names of the maps that [`Self::open`] created.
+    created: Vec<&'static str>,
     /// Maps that stand for tables which programs do not address directly.
     _placeholders: Vec<MapData>,
 }
@@ -47,10 +50,17 @@ impl SharedValues {
         let mut values = Self {
             maps: Vec::new(),
             direct: Vec::new(),
+            created: Vec::new(),
             _placeholders: Vec::new(),
         };
         for shape in shapes.iter().filter(|s| s.access != Access::Lookup) {
-            let map = open_or_create(pins, shape)?;
+            let map = match open_existing(pins, shape)? {
+                Some(map) => map,
+                None => {
+                    values.created.push(shape.name);
+                    create_pinned(pins, shape)?
+                }
+            };
             let direct = |map: &MapData, size: u32| DirectValue {
                 name: shape.name,
                 size: size as usize,
@@ -78,6 +88,11 @@ impl SharedValues {
         self.direct.clone()
     }
 
+    /// Whether [`Self::open`] created the map.
+    pub(crate) fn is_new(&self, name: &str) -> bool {
+        self.created.contains(&name)
+    }
+
     /// The map with this name.
     pub(crate) fn map(&self, name: &str) -> Option<&MapData> {
         let found = self.maps.iter().find(|(known, _)| *known == name);
@@ -90,11 +105,24 @@ impl SharedValues {
     }
 }
 
-fn open_or_create(pins: &PinDir, shape: &MapShape) -> Result<MapData, DatapathError> {
-    let (name, path) = (shape.name, pins.pin(shape.name));
-    if path.exists() {
-        return open_pinned(pins, name, shape.value_size as usize);
+/// Opens the pinned map. Removes the pin of a map of another size if the map can be replaced.
+fn open_existing(pins: &PinDir, shape: &MapShape) -> Result<Option<MapData>, DatapathError> {
+    let path = pins.pin(shape.name);
+    if !path.exists() {
+        return Ok(None);
     }
+    match open_pinned(pins, shape.name, shape.value_size as usize) {
+        Ok(map) => Ok(Some(map)),
+        Err(DatapathError::Layout { .. }) if REPLACEABLE_MAPS.contains(&shape.name) => {
+            fs::remove_file(&path).map_err(DatapathError::map(shape.name, "replace"))?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn create_pinned(pins: &PinDir, shape: &MapShape) -> Result<MapData, DatapathError> {
+    let (name, path) = (shape.name, pins.pin(shape.name));
     let map = create(name, shape.value_size, shape.entries)?;
     pin_descriptor(map.fd().as_fd(), &path).map_err(DatapathError::map(name, "pin"))?;
     Ok(map)

@@ -8,6 +8,7 @@ use bailey_bpf::object;
 use bailey_compile::Tables;
 use bailey_config::{OnPolicyChange, Settings, Topology};
 
+use crate::error::DatapathError;
 use crate::kernel::clock::ticks_of_seconds;
 use crate::maps::control_word::ControlWord;
 use crate::maps::netns;
@@ -19,13 +20,16 @@ use crate::program::flood_constants::FloodConstants;
 use crate::program::flow_table_constants::FlowTableConstants;
 use crate::program::jiffies::Jiffies;
 use crate::program::parser_constants::ParserConstants;
+use crate::program::recorder_constants::RecorderConstants;
 use crate::program::timeout_constants::by_state;
 
 /// Constants that settings determine. Entry and policy objects are given the same values.
 pub(crate) struct Constants(Vec<Constant>);
 
 impl Constants {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    /// # Errors
+    /// If the number of CPUs cannot be read.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, DatapathError> {
         let is = |topology| u32::from(settings.topology == topology);
         let mut constants = vec![
             Constant::required("RULE_STRIDE", rule_stride(settings)),
@@ -44,7 +48,8 @@ impl Constants {
         constants.extend(ParserConstants::new(&settings.frames, &settings.internal).list());
         constants.extend(FloodConstants::new(settings).list());
         constants.extend(FlowTableConstants::new(settings).list());
-        Self(constants)
+        constants.extend(RecorderConstants::new(settings)?.list());
+        Ok(Self(constants))
     }
 
     /// Gives a loader the constants, and the pins and sizes of the shared maps.
@@ -168,7 +173,7 @@ mod tests {
             nanoseconds: 1,
             begin: 0,
         };
-        let common = Constants::new(&settings).0;
+        let common = Constants::new(&settings).unwrap().0;
         let objects = [
             (
                 "entry.bpf.o",

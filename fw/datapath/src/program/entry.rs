@@ -236,7 +236,7 @@ fn load_object(
     shapes: &[MapShape],
     values: &SharedValues,
 ) -> Result<Ebpf, DatapathError> {
-    let constants = Constants::new(settings);
+    let constants = Constants::new(settings)?;
     let entry = EntryConstants::new(settings, Jiffies::measure()?);
     let mut loader = EbpfLoader::new();
     constants.apply(&mut loader, pins, build_number(settings), shapes);

@@ -37,7 +37,7 @@ impl LoadedGeneration {
         maps: &SharedMaps,
     ) -> Result<Self, DatapathError> {
         let images = tables.images();
-        let constants = Constants::new(&entry.settings);
+        let constants = Constants::new(&entry.settings)?;
         let policy = PolicyConstants::new(tables, word, &entry.settings);
         let shapes = map_shapes(&entry.settings)?;
         let mut loader = EbpfLoader::new();

@@ -21,6 +21,7 @@ use bailey_datapath::flows::count::TrafficCount;
 use bailey_datapath::flows::sweep::Sweeper;
 use bailey_datapath::flows::table::Flow;
 use bailey_datapath::maps::hook::Hook;
+use bailey_datapath::observe::records::RecordBatch;
 use bailey_datapath::observe::rule_counts::RuleCount;
 use bailey_datapath::program::frame;
 use bailey_datapath::program::test_run::TestRun;
@@ -202,6 +203,27 @@ pub fn snapshot(client: bool) -> Snapshot {
     Snapshot::new([], vec![pod], Vec::new(), vec![policy])
 }
 
+/// Asserts that the recorder has exactly the record of one packet, or none if its reason has none.
+fn assert_recorded(batch: &RecordBatch, hook: Hook, frame: &[u8], reason: u32) {
+    assert_eq!(batch.lost, 0);
+    let none = [
+        REASON_PASS_FLOW,
+        REASON_PASS_EVALUATED,
+        REASON_PASS_ARP,
+        REASON_PASS_ND,
+    ];
+    if none.contains(&reason) {
+        assert_eq!(batch.records, [], "reason {reason}");
+        return;
+    }
+    let [record] = &batch.records[..] else {
+        panic!("reason {reason}: {:?}", batch.records);
+    };
+    let hook_id = if hook == Hook::Xdp { HOOK_XDP } else { HOOK_TC };
+    let noted = (record.reason, record.hook, record.bytes, record.segments);
+    assert_eq!(noted, (reason, hook_id, frame.len() as u64, 1));
+}
+
 impl Harness {
     pub fn new(settings: Settings) -> Self {
         let tables = compile(
@@ -288,8 +310,11 @@ impl Harness {
     /// hits. Asserts that no other counter changed. A rate-limited packet only counts as limited.
     pub fn expect(&self, hook: Hook, frame: &[u8], reason: u32, rules: &[(u32, u64)]) {
         let before = self.counters();
+        let recorder = self.datapath.records().unwrap();
+        let mut cursor = recorder.cursor(true);
         let passed = self.run(hook, frame);
         let after = self.counters();
+        assert_recorded(&recorder.read(&mut cursor), hook, frame, reason);
         let info = bailey_bpf::reason::Reason::of(reason).unwrap();
         let hook_id = if hook == Hook::Xdp { HOOK_XDP } else { HOOK_TC };
         let mut reasons = before.0.clone();

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/*
+ * The recorder: a record of each packet that no flow decides, in rings that
+ * outlive processes; see struct record. A CPU writes its own rings only, and no
+ * program interrupts another one on its CPU, so plain stores suffice.
+ */
+#ifndef BAILEY_CORE_RECORDER_H
+#define BAILEY_CORE_RECORDER_H
+
+#include "core/maps.h"
+
+/* CPUs with rings; 0: nothing is recorded. */
+volatile const __u32 RECORD_CPUS = 0;
+volatile const __u64 RECORD_RING_BYTES = 0;
+volatile const __u64 RECORDS_MASK = 0; /* records per ring, less one */
+
+#define REASON_BIT(reason) (1ULL << (reason))
+/* Reasons of packets without a record. */
+#define RECORD_NOT                                                         \
+	(REASON_BIT(REASON_NONE) | REASON_BIT(REASON_PASS_FLOW) |          \
+	 REASON_BIT(REASON_PASS_EVALUATED) | REASON_BIT(REASON_PASS_ARP) | \
+	 REASON_BIT(REASON_PASS_ND))
+/* Reasons by class; all others are of RECORD_DROP. */
+#define RECORDS_POLICY                          \
+	(REASON_BIT(REASON_DROP_POLICY) |       \
+	 REASON_BIT(REASON_DROP_FLOW_DENIED) |  \
+	 REASON_BIT(REASON_DROP_TCP_NO_FLOW) |  \
+	 REASON_BIT(REASON_DROP_ICMP_NO_FLOW) | \
+	 REASON_BIT(REASON_DROP_SCTP_NO_FLOW))
+#define RECORDS_DEFENCE                                                       \
+	(REASON_BIT(REASON_DROP_BLOCKED) | REASON_BIT(REASON_DROP_FLOOD) |    \
+	 REASON_BIT(REASON_DROP_FLOOD_SOURCE) |                               \
+	 REASON_BIT(REASON_DROP_RATE_LIMIT) | REASON_BIT(REASON_CHALLENGED) | \
+	 REASON_BIT(REASON_SYN_COOKIE) | REASON_BIT(REASON_CHALLENGE_ANSWER))
+#define RECORDS_PASS (REASON_BIT(REASON_DROP_POLICY) - 1)
+
+#define RECORD_RING_SHIFT 6 /* log2 of the size of ring headers and records */
+_Static_assert(sizeof(struct record) == 1 << RECORD_RING_SHIFT, "record");
+_Static_assert(sizeof(struct record_ring) == 1 << RECORD_RING_SHIFT,
+	       "record_ring");
+_Static_assert(sizeof(struct recorder) == 1 << RECORD_RING_SHIFT, "recorder");
+
+static __always_inline bool is_recorded(__u32 reason)
+{
+	return !(RECORD_NOT >> (reason & (REASON_MAX - 1)) & 1);
+}
+
+static __always_inline __u32 record_class(__u32 reason)
+{
+	__u32 bit = reason & (REASON_MAX - 1);
+
+	if (RECORDS_POLICY >> bit & 1)
+		return RECORD_POLICY;
+	if (RECORDS_DEFENCE >> bit & 1)
+		return RECORD_DEFENCE;
+	return RECORDS_PASS >> bit & 1 ? RECORD_PASS : RECORD_DROP;
+}
+
+/* The time of a record. now: ticks; part: see clock_part(). */
+static __always_inline __u64 record_time(__u32 now, __u32 part, __u32 reason,
+					 __u32 bytes)
+{
+	if (bytes > RECORD_BYTES_MAX)
+		bytes = RECORD_BYTES_MAX;
+	return ((__u64)now << (TICK_SHIFT - TICK_FRACTION_SHIFT) | part) |
+	       (__u64)reason << RECORD_REASON_SHIFT |
+	       (__u64)bytes << RECORD_BYTES_SHIFT;
+}
+
+static __always_inline __u64 record_head(__u32 packets, __u32 tcp_flags,
+					 __u32 slot, __u32 hook, __u32 swapped)
+{
+	if (packets > RECORD_SEGMENTS_MAX)
+		packets = RECORD_SEGMENTS_MAX;
+	return (__u64)packets << RECORD_SEGMENTS_SHIFT |
+	       (__u64)tcp_flags << RECORD_FLAGS_SHIFT |
+	       (__u64)slot << RECORD_SLOT_SHIFT |
+	       (__u64)hook << RECORD_HOOK_SHIFT |
+	       (__u64)swapped << RECORD_SWAPPED_SHIFT;
+}
+
+/* A record in the making. */
+struct recording {
+	struct record_ring *ring;
+	struct record *record; /* NULL: the packet is not recorded */
+};
+
+/* Counts a packet in the ring of its class, and begins its record. */
+static __always_inline struct recording record_begin(__u32 cpu, __u32 class)
+{
+	struct recording new = {};
+	void *base = records;
+	__u64 packets;
+
+	if (cpu >= RECORD_CPUS)
+		return new;
+	/* Hides the size of the table, as table_at() does. */
+	asm volatile("" : "+r"(base));
+	new.ring = base + sizeof(struct recorder) +
+		   (cpu * RECORD_CLASSES + class) * RECORD_RING_BYTES;
+	packets = new.ring->packets;
+	new.ring->packets = packets + 1;
+	if (packets & READ_ONCE(new.ring->sampling))
+		return new;
+	new.record = (void *)new.ring + sizeof(*new.ring) +
+		     ((new.ring->written &RECORDS_MASK) << RECORD_RING_SHIFT);
+	return new;
+}
+
+/* Completes a record: its number, and the addresses of the packet. */
+static __always_inline void record_end(const struct recording *new, __u64 head,
+				       const __u64 source_be[2],
+				       const __u64 destination_be[2])
+{
+	__u64 written = new->ring->written;
+
+	new->record->head = head | (__u32)written;
+	new->record->source_be[0] = source_be[0];
+	new->record->source_be[1] = source_be[1];
+	new->record->destination_be[0] = destination_be[0];
+	new->record->destination_be[1] = destination_be[1];
+	/* Readers see the record before its number is counted. */
+	barrier();
+	WRITE_ONCE(new->ring->written, written + 1);
+}
+
+/* Records a packet of the slow path. A global function, so that the verifier
+ * checks it once. */
+__noinline int record_packet(struct pkt *pkt)
+{
+	static const __u64 none[2] = {};
+	struct recording new;
+	__u32 reason;
+	__u64 head;
+
+	if (!pkt)
+		return 0;
+	reason = pkt->out.reason & (REASON_MAX - 1);
+	new = record_begin(bpf_get_smp_processor_id(), record_class(reason));
+	if (!new.record)
+		return 0;
+	new.record->time = record_time(pkt->env.now, pkt->env.tick_fraction,
+				       reason, pkt->in.bytes);
+	new.record->egress = pkt->out.egress_cell;
+	new.record->ingress = pkt->out.ingress_cell;
+	head = record_head(pkt->env.packets, pkt->in.tcp_flags,
+			   pkt->env.interface_slot, pkt->env.hook, 0);
+	if (!pkt->in.kind) {
+		new.record->tuple = 0;
+		record_end(&new, head, none, none);
+		return 0;
+	}
+	new.record->tuple = (__u64)pkt->in.source_port << TUPLE_PORT_LO_SHIFT |
+			    (__u64)pkt->in.destination_port
+				    << TUPLE_PORT_HI_SHIFT |
+			    (__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
+			    (__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
+	record_end(&new, head, pkt->addr.source_be, pkt->addr.destination_be);
+	return 0;
+}
+
+#endif

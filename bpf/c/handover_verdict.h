@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* The exit of a packet of the handover line that needs no struct pkt: counts and
+ * records the packet as verdict.h does. */
+#ifndef BAILEY_HANDOVER_VERDICT_H
+#define BAILEY_HANDOVER_VERDICT_H
+
+#include "core/handover.h"
+#include "policy/match.h"
+#include "verdict.h"
+
+static __always_inline void record_handover(const struct handover *from,
+					    const struct cells *cells,
+					    __u32 cpu, enum reason reason)
+{
+	__u32 flags = from->protocol == IPPROTO_TCP ? TCP_SYN : 0;
+	struct recording new = record_begin(cpu, record_class(reason));
+
+	if (!new.record)
+		return;
+	new.record->time = record_time(clock_tick(from->now),
+				       clock_part(from->now), reason,
+				       from->bytes);
+	new.record->tuple = from->tuple;
+	new.record->egress = cells->egress;
+	new.record->ingress = cells->ingress;
+	record_end(&new,
+		   record_head(1, flags,
+			       from->interface & (INTERFACE_SLOTS - 1),
+			       HOOK_XDP, from->sender & 1),
+		   from->source_be, from->destination_be);
+}
+
+/* Counts and records a packet of the handover line as count_packet() does. A
+ * flow that was created counts the packet itself. */
+static __always_inline void count_handover(const struct handover *from,
+					   const struct cells *cells,
+					   enum reason reason)
+{
+	bool denied = reason == REASON_DROP_POLICY;
+	struct rule_amounts by = { .cpu = bpf_get_smp_processor_id(),
+				   .hits = 1,
+				   .packets = denied,
+				   .bytes = denied ? from->bytes : 0,
+				   .now = clock_tick(from->now) };
+
+	count_reason_at(by.cpu, from->interface & (INTERFACE_SLOTS - 1),
+			HOOK_XDP, reason, 1, from->bytes);
+	count_cells(cells->egress, cells->ingress, denied, &by);
+	record_handover(from, cells, by.cpu, reason);
+}
+
+#endif

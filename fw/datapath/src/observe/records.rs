@@ -1,0 +1,213 @@
+//! Records of packets, decoded.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, SystemTime};
+
+use bailey_bpf::abi;
+use bailey_policy::Protocol;
+
+use crate::error::DatapathError;
+use crate::kernel::clock::{calendar_offset, coarse_nanoseconds};
+use crate::maps::interfaces;
+use crate::maps::pins::PinDir;
+use crate::maps::recorder::{CLASSES, RawRecord, RecordCount, RecordCursor, RecordRings};
+
+/// A packet that the recorder has noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacketRecord {
+    /// Time of the packet, to a tick of the kernel's coarse clock (1 to 10 ms).
+    pub time: SystemTime,
+    /// CPU that processed the packet.
+    pub cpu: usize,
+    /// `enum record_class`.
+    pub class: usize,
+    /// Number of the record in the ring of its CPU and class.
+    pub number: u64,
+    /// Name of the interface; `None` if Bailey was not attached to it.
+    pub interface: Option<String>,
+    /// `HOOK_XDP` (ingress) or `HOOK_TC` (egress).
+    pub hook: u32,
+    /// Number of the reason.
+    pub reason: u32,
+    /// Addresses and ports, unless the frame has none.
+    pub connection: Option<RecordedConnection>,
+    /// Flags of the TCP header; 0 for other protocols.
+    pub tcp_flags: u8,
+    /// Segments of a GSO or GRO frame, otherwise 1; at most 65535.
+    pub segments: u64,
+    /// Bytes of the frame without FCS; at most 2^24 - 1.
+    pub bytes: u64,
+    /// Id of the rule at the source that decided, and whether it denies.
+    pub egress: Option<(u32, bool)>,
+    /// The same at the destination.
+    pub ingress: Option<(u32, bool)>,
+}
+
+/// The ends of a recorded packet, in its direction. Of an ICMP error: the ends of the connection about
+/// which it reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedConnection {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// IP protocol.
+    pub protocol: Protocol,
+    /// Port of the source; the identifier of an ICMP echo request. 0 without ports.
+    pub source_port: u16,
+    /// Port of the destination.
+    pub destination_port: u16,
+    /// VLAN zone, if VLANs have separate flows: outer * 4096 + inner for two tags.
+    pub zone: u32,
+}
+
+/// The recorder, opened for reading.
+#[derive(Debug)]
+pub struct RecordReader {
+    rings: RecordRings,
+    /// Interface names, by slot.
+    names: Vec<String>,
+}
+
+/// Records in the order of their times.
+#[derive(Debug, Default)]
+pub struct RecordBatch {
+    /// The records.
+    pub records: Vec<PacketRecord>,
+    /// Records that were overwritten before they were read.
+    pub lost: u64,
+}
+
+impl RecordReader {
+    /// Opens the pinned recorder.
+    ///
+    /// # Errors
+    /// If nothing is pinned, or another version's map.
+    pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
+        Ok(Self {
+            rings: RecordRings::open(pins)?,
+            names: interfaces::read_slot_names(pins)?,
+        })
+    }
+
+    /// Whether the recorder is on.
+    pub fn is_on(&self) -> bool {
+        self.rings.is_on()
+    }
+
+    /// Packets and records, by `enum record_class`.
+    pub fn counts(&self) -> [RecordCount; CLASSES] {
+        self.rings.counts()
+    }
+
+    /// The position before the oldest records, or behind the newest.
+    pub fn cursor(&self, at_end: bool) -> RecordCursor {
+        self.rings.cursor(at_end)
+    }
+
+    /// Reads the records from a position on, and moves the position behind them.
+    pub fn read(&self, cursor: &mut RecordCursor) -> RecordBatch {
+        let mut raw = Vec::new();
+        let lost = self.rings.read(cursor, &mut raw);
+        let clocks = Clocks::now();
+        let mut aged: Vec<(u64, RawRecord)> = raw
+            .into_iter()
+            .map(|raw| (clocks.age(raw.record.time), raw))
+            .collect();
+        aged.sort_by_key(|(age, raw)| (u64::MAX - age, raw.ring, raw.number));
+        let records = aged
+            .iter()
+            .map(|(age, raw)| self.decode(raw, clocks.time(*age)));
+        RecordBatch {
+            records: records.collect(),
+            lost,
+        }
+    }
+
+    fn decode(&self, raw: &RawRecord, time: SystemTime) -> PacketRecord {
+        let RawRecord {
+            record,
+            ring,
+            number,
+        } = raw;
+        let bits = |shift: u32, width: u32| (record.head >> shift) & ((1 << width) - 1);
+        let slot = bits(abi::RECORD_SLOT_SHIFT, 5) as usize;
+        let name = self.names.get(slot).filter(|name| !name.is_empty());
+        let cell = |cell: u32| {
+            let rule = cell & abi::CELL_RULE_MASK;
+            (rule != abi::RULE_NONE).then_some((rule, cell & abi::CELL_DENY != 0))
+        };
+        PacketRecord {
+            time,
+            cpu: ring / CLASSES,
+            class: ring % CLASSES,
+            number: *number,
+            interface: name.cloned(),
+            hook: bits(abi::RECORD_HOOK_SHIFT, 2) as u32,
+            reason: (record.time >> abi::RECORD_REASON_SHIFT) as u32 & (abi::REASON_MAX - 1),
+            connection: connection(record),
+            tcp_flags: bits(abi::RECORD_FLAGS_SHIFT, 8) as u8,
+            segments: bits(abi::RECORD_SEGMENTS_SHIFT, 16),
+            bytes: record.time >> abi::RECORD_BYTES_SHIFT,
+            egress: cell(record.egress),
+            ingress: cell(record.ingress),
+        }
+    }
+}
+
+fn connection(record: &abi::record) -> Option<RecordedConnection> {
+    let address = |words: [u64; 2]| {
+        let octets: [u8; 16] = bytemuck::cast(words);
+        Ipv6Addr::from(octets).to_canonical()
+    };
+    if record.source_be == [0; 2] && record.destination_be == [0; 2] {
+        return None;
+    }
+    let mut ports = [
+        (record.tuple >> abi::TUPLE_PORT_LO_SHIFT) as u16,
+        (record.tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16,
+    ];
+    if record.head >> abi::RECORD_SWAPPED_SHIFT != 0 {
+        ports.reverse();
+    }
+    Some(RecordedConnection {
+        source: address(record.source_be),
+        destination: address(record.destination_be),
+        protocol: Protocol((record.tuple >> abi::TUPLE_PROTOCOL_SHIFT) as u8),
+        source_port: ports[0],
+        destination_port: ports[1],
+        zone: (record.tuple >> abi::TUPLE_ZONE_SHIFT) as u32,
+    })
+}
+
+/// The programs' clock and the calendar, at one moment.
+struct Clocks {
+    /// In the unit of records.
+    now: u64,
+    /// Calendar less programs' clock: constant until a process sets the calendar.
+    offset: Duration,
+}
+
+impl Clocks {
+    fn now() -> Self {
+        Self {
+            now: coarse_nanoseconds() >> abi::TICK_FRACTION_SHIFT,
+            offset: calendar_offset(),
+        }
+    }
+
+    /// Age of a record's time. A record may be slightly ahead of this CPU's clock: its age is 0 then.
+    fn age(&self, time: u64) -> u64 {
+        let age = self.now.wrapping_sub(time) & abi::RECORD_TIME_MASK;
+        if age > abi::RECORD_TIME_MASK / 2 {
+            0
+        } else {
+            age
+        }
+    }
+
+    fn time(&self, age: u64) -> SystemTime {
+        let time = (self.now - age.min(self.now)) << abi::TICK_FRACTION_SHIFT;
+        SystemTime::UNIX_EPOCH + self.offset + Duration::from_nanos(time)
+    }
+}

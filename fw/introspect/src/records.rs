@@ -1,0 +1,154 @@
+//! Records of packets as answers: reads the pinned rings, filters, and names rules and reasons.
+
+use std::time::SystemTime;
+
+use bailey_bpf::abi;
+use bailey_bpf::reason::Reason;
+use bailey_control::api_records::{PacketRecord, RecordFilter, RecordedRule};
+use bailey_datapath::DatapathError;
+use bailey_datapath::maps::recorder::{CLASSES, RecordCursor};
+use bailey_datapath::observe::records::{self, RecordReader};
+use bailey_state::rule_ids::RuleNames;
+
+use crate::live_state::LiveState;
+use crate::record_filter::{CheckedFilter, TCP_FLAGS};
+use crate::rules::name_to_api;
+
+/// Names of the classes, by `enum record_class`.
+const CLASS_NAMES: [&str; CLASSES] = ["policy", "drop", "defence", "pass"];
+
+/// The recorder, a filter, and the names of rules.
+#[derive(Debug)]
+pub struct RecordSource {
+    reader: RecordReader,
+    cursor: RecordCursor,
+    filter: CheckedFilter,
+    names: RuleNames,
+}
+
+/// The records of one reading that match the filter, in the order of their times.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// The records with their exact times.
+    pub records: Vec<(SystemTime, PacketRecord)>,
+    /// Records of any kind that were overwritten before they were read.
+    pub lost: u64,
+    /// Time of the oldest record that was read, whether it matches or not.
+    pub oldest: Option<SystemTime>,
+}
+
+/// Packets and records of one class. `packets` = `written` + packets that were not sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassCount {
+    /// `policy`, `drop`, `defence` or `pass`.
+    pub class: &'static str,
+    /// Packets of the class.
+    pub packets: u64,
+    /// Records written.
+    pub written: u64,
+}
+
+impl LiveState {
+    /// Opens the recorder. `from_now`: only records of later packets. The inner error: the filter names an
+    /// unknown object, or the recorder is off.
+    ///
+    /// # Errors
+    /// If a pinned map cannot be read.
+    pub fn records(
+        &self,
+        filter: RecordFilter,
+        from_now: bool,
+    ) -> Result<Result<RecordSource, String>, DatapathError> {
+        let reader = RecordReader::open(&self.pins)?;
+        if !reader.is_on() {
+            return Ok(Err(
+                "the recorder is off: recorder.records is 0 in the configuration of the running Bailey"
+                    .to_owned(),
+            ));
+        }
+        let names = self.names();
+        Ok(
+            CheckedFilter::new(filter, &names).map(|filter| RecordSource {
+                cursor: reader.cursor(from_now),
+                reader,
+                filter,
+                names,
+            }),
+        )
+    }
+}
+
+impl RecordSource {
+    /// Reads the records since the last call.
+    pub fn read(&mut self) -> Records {
+        let batch = self.reader.read(&mut self.cursor);
+        let oldest = batch.records.first().map(|record| record.time);
+        let matching = batch
+            .records
+            .iter()
+            .filter(|record| self.filter.is_match(record));
+        Records {
+            records: matching
+                .map(|r| (r.time, record_to_api(r, &self.names)))
+                .collect(),
+            lost: batch.lost,
+            oldest,
+        }
+    }
+
+    /// Packets and records of each class since the recorder began.
+    pub fn counts(&self) -> [ClassCount; CLASSES] {
+        let counts = self.reader.counts();
+        std::array::from_fn(|class| ClassCount {
+            class: CLASS_NAMES[class],
+            packets: counts[class].packets,
+            written: counts[class].written,
+        })
+    }
+}
+
+fn record_to_api(record: &records::PacketRecord, names: &RuleNames) -> PacketRecord {
+    let reason = Reason::of(record.reason);
+    let passes = reason.is_some_and(|reason| reason.passes);
+    let connection = record.connection.as_ref();
+    let rule = |cell: Option<(u32, bool)>| {
+        cell.map(|(id, denies)| RecordedRule {
+            denies,
+            name: name_to_api(names, id),
+        })
+    };
+    PacketRecord {
+        time: bailey_clock::rfc3339_milliseconds(record.time),
+        interface: record.interface.clone(),
+        traffic_direction: match record.hook {
+            abi::HOOK_XDP => "ingress",
+            _ => "egress",
+        }
+        .to_owned(),
+        verdict: if passes { "pass" } else { "drop" }.to_owned(),
+        reason: reason.map_or_else(|| record.reason.to_string(), |r| r.name.to_owned()),
+        class: CLASS_NAMES[record.class].to_owned(),
+        protocol: connection.map(|c| c.protocol.to_string()),
+        source: connection.map(|c| c.source.to_string()),
+        source_port: connection.map(|c| c.source_port),
+        destination: connection.map(|c| c.destination.to_string()),
+        destination_port: connection.map(|c| c.destination_port),
+        zone: connection.map_or(0, |c| c.zone),
+        tcp_flags: format_flags(record.tcp_flags),
+        segments: record.segments,
+        bytes: record.bytes,
+        egress_rule: rule(record.egress),
+        ingress_rule: rule(record.ingress),
+        cpu: record.cpu,
+        number: record.number,
+    }
+}
+
+fn format_flags(flags: u8) -> String {
+    let set = TCP_FLAGS
+        .iter()
+        .zip(0..)
+        .filter(|(_, bit)| flags >> bit & 1 == 1);
+    let set: Vec<&str> = set.map(|(name, _)| *name).collect();
+    set.join(",")
+}
