@@ -752,11 +752,11 @@ struct reason_counters {
 
 /* ---- recorder -------------------------------------------------------------
  * One record per packet that no flow has decided, ARP and ND left out.
- * records: a struct recorder, then one ring per CPU and class; the ring of a
- * class of a CPU has the index cpu * RECORD_CLASSES + class. A ring is a struct
- * record_ring, then its records; new ones overwrite the oldest. A program writes
- * a record before it counts it in written, so a reader that has copied a record
- * knows from written whether the record was overwritten meanwhile.
+ * records: a struct recorder, the struct record_ring of each ring, the records of
+ * each ring. There is a ring per CPU and class: cpu * RECORD_CLASSES + class. New
+ * records overwrite the oldest. A program writes a record before it counts it in
+ * written, so a reader that has copied a record knows from written whether the
+ * record was overwritten meanwhile.
  */
 enum record_class {
 	RECORD_POLICY = 0, /* denied by policy */
@@ -783,28 +783,29 @@ struct record_ring {
 };
 
 /*
- * head: number:32 segments:16 tcp_flags:8 interface_slot:5 hook:2 swapped:1
  * number: low bits of written before this record.
- * swapped: 0: the lower half of the ports in the tuple is the source port.
+ * segments: of a GSO or GRO frame, otherwise 1.
  * tcp_flags: SYN alone for a SYN of the handover line, whatever ECE and CWR say.
- * time: time:34 reason:6 bytes:24
- * time: in 2^20 ns of the coarse monotonic clock, modulo 2^34.
+ * place: interface_slot:5 hook:2 swapped:1
+ * swapped: 0: the lower half of the ports in the tuple is the source port.
+ * time: bytes:24 reason:6 time:34
  * bytes: of the frame, at most 2^24 - 1.
+ * time: in 2^20 ns of the coarse monotonic clock, modulo 2^34.
  * tuple and addresses: as in struct flow_key, but source before destination;
  * all zero if the frame is no IP packet or ends before.
  */
-#define RECORD_SEGMENTS_SHIFT 32
-#define RECORD_FLAGS_SHIFT 48
-#define RECORD_SLOT_SHIFT 56
-#define RECORD_HOOK_SHIFT 61
-#define RECORD_SWAPPED_SHIFT 63
+#define RECORD_HOOK_SHIFT 5
+#define RECORD_SWAPPED_SHIFT 7
+#define RECORD_REASON_SHIFT 24
+#define RECORD_TIME_SHIFT 30
 #define RECORD_TIME_MASK 0x3ffffffffULL
-#define RECORD_REASON_SHIFT 34
-#define RECORD_BYTES_SHIFT 40
 #define RECORD_BYTES_MAX 0xffffffU
 #define RECORD_SEGMENTS_MAX 0xffffU
 struct record {
-	__u64 head;
+	__u32 number;
+	__u16 segments;
+	__u8 tcp_flags;
+	__u8 place;
 	__u64 time;
 	__u64 tuple;
 	__u64 source_be[2];

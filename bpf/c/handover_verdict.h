@@ -12,22 +12,21 @@ static __always_inline void record_handover(const struct handover *from,
 					    const struct cells *cells,
 					    __u32 cpu, enum reason reason)
 {
-	__u32 flags = from->protocol == IPPROTO_TCP ? TCP_SYN : 0;
-	struct recording new = record_begin(cpu, record_class(reason));
+	struct recording new;
 
-	if (!new.record)
+	if (!record_begin(&new, cpu, record_class(reason)))
 		return;
-	new.record->time = record_time(clock_tick(from->now),
-				       clock_part(from->now), reason,
+	new.record->segments = 1;
+	new.record->tcp_flags = from->protocol == IPPROTO_TCP ? TCP_SYN : 0;
+	new.record->place =
+		record_place(from->interface & (INTERFACE_SLOTS - 1), HOOK_XDP,
+			     from->sender);
+	new.record->time = record_time(from->now >> TICK_FRACTION_SHIFT, reason,
 				       from->bytes);
 	new.record->tuple = from->tuple;
 	new.record->egress = cells->egress;
 	new.record->ingress = cells->ingress;
-	record_end(&new,
-		   record_head(1, flags,
-			       from->interface & (INTERFACE_SLOTS - 1),
-			       HOOK_XDP, from->sender & 1),
-		   from->source_be, from->destination_be);
+	record_end(&new, from->source_be, from->destination_be);
 }
 
 /* Counts and records a packet of the handover line as count_packet() does. A

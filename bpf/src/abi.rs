@@ -153,14 +153,11 @@ pub const HOOK_TC: u32 = 1;
 pub const HOOK_PROBE: u32 = 2;
 pub const HOOKS: u32 = 3;
 pub const INTERFACE_SLOTS: u32 = 32;
-pub const RECORD_SEGMENTS_SHIFT: u32 = 32;
-pub const RECORD_FLAGS_SHIFT: u32 = 48;
-pub const RECORD_SLOT_SHIFT: u32 = 56;
-pub const RECORD_HOOK_SHIFT: u32 = 61;
-pub const RECORD_SWAPPED_SHIFT: u32 = 63;
+pub const RECORD_HOOK_SHIFT: u32 = 5;
+pub const RECORD_SWAPPED_SHIFT: u32 = 7;
+pub const RECORD_REASON_SHIFT: u32 = 24;
+pub const RECORD_TIME_SHIFT: u32 = 30;
 pub const RECORD_TIME_MASK: u64 = 17179869183;
-pub const RECORD_REASON_SHIFT: u32 = 34;
-pub const RECORD_BYTES_SHIFT: u32 = 40;
 pub const RECORD_BYTES_MAX: u32 = 16777215;
 pub const RECORD_SEGMENTS_MAX: u32 = 65535;
 pub const IFINDEX_MAX: u32 = 65536;
@@ -968,7 +965,10 @@ const _: () = {
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct record {
-    pub head: __u64,
+    pub number: __u32,
+    pub segments: __u16,
+    pub tcp_flags: __u8,
+    pub place: __u8,
     pub time: __u64,
     pub tuple: __u64,
     pub source_be: [__u64; 2usize],
@@ -980,7 +980,10 @@ pub struct record {
 const _: () = {
     ["Size of record"][::core::mem::size_of::<record>() - 64usize];
     ["Alignment of record"][::core::mem::align_of::<record>() - 8usize];
-    ["Offset of field: record::head"][::core::mem::offset_of!(record, head) - 0usize];
+    ["Offset of field: record::number"][::core::mem::offset_of!(record, number) - 0usize];
+    ["Offset of field: record::segments"][::core::mem::offset_of!(record, segments) - 4usize];
+    ["Offset of field: record::tcp_flags"][::core::mem::offset_of!(record, tcp_flags) - 6usize];
+    ["Offset of field: record::place"][::core::mem::offset_of!(record, place) - 7usize];
     ["Offset of field: record::time"][::core::mem::offset_of!(record, time) - 8usize];
     ["Offset of field: record::tuple"][::core::mem::offset_of!(record, tuple) - 16usize];
     ["Offset of field: record::source_be"][::core::mem::offset_of!(record, source_be) - 24usize];

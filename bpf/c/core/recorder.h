@@ -10,9 +10,10 @@
 #include "core/maps.h"
 
 /* CPUs with rings; 0: nothing is recorded. */
-volatile const __u32 RECORD_CPUS = 0;
-volatile const __u64 RECORD_RING_BYTES = 0;
-volatile const __u64 RECORDS_MASK = 0; /* records per ring, less one */
+volatile const __u64 RECORD_CPUS = 0;
+volatile const __u64 RECORDS_AT = 0;    /* lines before the records */
+volatile const __u64 RECORDS_SHIFT = 0; /* log2 of the records per ring */
+volatile const __u64 RECORDS_MASK = 0;  /* records per ring, less one */
 
 #define REASON_BIT(reason) (1ULL << (reason))
 /* Reasons of packets without a record. */
@@ -34,11 +35,11 @@ volatile const __u64 RECORDS_MASK = 0; /* records per ring, less one */
 	 REASON_BIT(REASON_SYN_COOKIE) | REASON_BIT(REASON_CHALLENGE_ANSWER))
 #define RECORDS_PASS (REASON_BIT(REASON_DROP_POLICY) - 1)
 
-#define RECORD_RING_SHIFT 6 /* log2 of the size of ring headers and records */
-_Static_assert(sizeof(struct record) == 1 << RECORD_RING_SHIFT, "record");
-_Static_assert(sizeof(struct record_ring) == 1 << RECORD_RING_SHIFT,
+#define RECORD_LINE_SHIFT 6 /* log2 of the size of ring headers and records */
+_Static_assert(sizeof(struct record) == 1 << RECORD_LINE_SHIFT, "record");
+_Static_assert(sizeof(struct record_ring) == 1 << RECORD_LINE_SHIFT,
 	       "record_ring");
-_Static_assert(sizeof(struct recorder) == 1 << RECORD_RING_SHIFT, "recorder");
+_Static_assert(sizeof(struct recorder) == 1 << RECORD_LINE_SHIFT, "recorder");
 
 static __always_inline bool is_recorded(__u32 reason)
 {
@@ -56,72 +57,67 @@ static __always_inline __u32 record_class(__u32 reason)
 	return RECORDS_PASS >> bit & 1 ? RECORD_PASS : RECORD_DROP;
 }
 
-/* The time of a record. now: ticks; part: see clock_part(). */
-static __always_inline __u64 record_time(__u32 now, __u32 part, __u32 reason,
-					 __u32 bytes)
+/* now: in 2^20 ns. The bits beyond the field drop out. */
+static __always_inline __u64 record_time(__u64 now, __u32 reason, __u32 bytes)
 {
-	if (bytes > RECORD_BYTES_MAX)
-		bytes = RECORD_BYTES_MAX;
-	return ((__u64)now << (TICK_SHIFT - TICK_FRACTION_SHIFT) | part) |
-	       (__u64)reason << RECORD_REASON_SHIFT |
-	       (__u64)bytes << RECORD_BYTES_SHIFT;
+	return now << RECORD_TIME_SHIFT | reason << RECORD_REASON_SHIFT |
+	       (bytes & RECORD_BYTES_MAX);
 }
 
-static __always_inline __u64 record_head(__u32 packets, __u32 tcp_flags,
-					 __u32 slot, __u32 hook, __u32 swapped)
+static __always_inline __u8 record_place(__u32 slot, __u32 hook, __u32 swapped)
 {
-	if (packets > RECORD_SEGMENTS_MAX)
-		packets = RECORD_SEGMENTS_MAX;
-	return (__u64)packets << RECORD_SEGMENTS_SHIFT |
-	       (__u64)tcp_flags << RECORD_FLAGS_SHIFT |
-	       (__u64)slot << RECORD_SLOT_SHIFT |
-	       (__u64)hook << RECORD_HOOK_SHIFT |
-	       (__u64)swapped << RECORD_SWAPPED_SHIFT;
+	return slot | hook << RECORD_HOOK_SHIFT |
+	       swapped << RECORD_SWAPPED_SHIFT;
 }
 
 /* A record in the making. */
 struct recording {
 	struct record_ring *ring;
-	struct record *record; /* NULL: the packet is not recorded */
+	struct record *record;
+	__u64 written;
 };
 
-/* Counts a packet in the ring of its class, and begins its record. */
-static __always_inline struct recording record_begin(__u32 cpu, __u32 class)
+/* Counts a packet in the ring of its class, and begins its record. False: the
+ * packet is not recorded. */
+static __always_inline bool record_begin(struct recording *new, __u64 cpu,
+					 __u64 class)
 {
-	struct recording new = {};
-	void *base = records;
-	__u64 packets;
+	__u64 packets, line, ring;
+	void *table = records;
 
 	if (cpu >= RECORD_CPUS)
-		return new;
-	/* Hides the size of the table, as table_at() does. */
-	asm volatile("" : "+r"(base));
-	new.ring = base + sizeof(struct recorder) +
-		   (cpu * RECORD_CLASSES + class) * RECORD_RING_BYTES;
-	packets = new.ring->packets;
-	new.ring->packets = packets + 1;
-	if (packets & READ_ONCE(new.ring->sampling))
-		return new;
-	new.record = (void *)new.ring + sizeof(*new.ring) +
-		     ((new.ring->written &RECORDS_MASK) << RECORD_RING_SHIFT);
-	return new;
+		return false;
+	/* The barriers hide the size of the table, as in table_at(), and make
+	 * the compiler add: an OR has no bounds for the verifier of 6.1. */
+	asm volatile("" : "+r"(table));
+	ring = cpu * RECORD_CLASSES;
+	asm volatile("" : "+r"(ring));
+	ring += class;
+	new->ring = table + ((ring + 1) << RECORD_LINE_SHIFT);
+	packets = new->ring->packets;
+	new->ring->packets = packets + 1;
+	if (packets & READ_ONCE(new->ring->sampling))
+		return false;
+	new->written = new->ring->written;
+	line = RECORDS_AT + (ring << RECORDS_SHIFT) +
+	       (new->written &RECORDS_MASK);
+	new->record = table + (line << RECORD_LINE_SHIFT);
+	new->record->number = new->written;
+	return true;
 }
 
-/* Completes a record: its number, and the addresses of the packet. */
-static __always_inline void record_end(const struct recording *new, __u64 head,
+/* Completes a record with the addresses of the packet. */
+static __always_inline void record_end(const struct recording *new,
 				       const __u64 source_be[2],
 				       const __u64 destination_be[2])
 {
-	__u64 written = new->ring->written;
-
-	new->record->head = head | (__u32)written;
 	new->record->source_be[0] = source_be[0];
 	new->record->source_be[1] = source_be[1];
 	new->record->destination_be[0] = destination_be[0];
 	new->record->destination_be[1] = destination_be[1];
 	/* Readers see the record before its number is counted. */
 	barrier();
-	WRITE_ONCE(new->ring->written, written + 1);
+	WRITE_ONCE(new->ring->written, new->written + 1);
 }
 
 /* Records a packet of the slow path. A global function, so that the verifier
@@ -130,24 +126,31 @@ __noinline int record_packet(struct pkt *pkt)
 {
 	static const __u64 none[2] = {};
 	struct recording new;
-	__u32 reason;
-	__u64 head;
+	__u32 reason, bytes;
+	__u64 now;
 
 	if (!pkt)
 		return 0;
 	reason = pkt->out.reason & (REASON_MAX - 1);
-	new = record_begin(bpf_get_smp_processor_id(), record_class(reason));
-	if (!new.record)
+	if (!record_begin(&new, bpf_get_smp_processor_id(),
+			  record_class(reason)))
 		return 0;
-	new.record->time = record_time(pkt->env.now, pkt->env.tick_fraction,
-				       reason, pkt->in.bytes);
+	now = (__u64)pkt->env.now << (TICK_SHIFT - TICK_FRACTION_SHIFT) |
+	      pkt->env.tick_fraction;
+	bytes = pkt->in.bytes < RECORD_BYTES_MAX ? pkt->in.bytes :
+						   RECORD_BYTES_MAX;
+	new.record->time = record_time(now, reason, bytes);
 	new.record->egress = pkt->out.egress_cell;
 	new.record->ingress = pkt->out.ingress_cell;
-	head = record_head(pkt->env.packets, pkt->in.tcp_flags,
-			   pkt->env.interface_slot, pkt->env.hook, 0);
+	new.record->segments = pkt->env.packets < RECORD_SEGMENTS_MAX ?
+				       pkt->env.packets :
+				       RECORD_SEGMENTS_MAX;
+	new.record->tcp_flags = pkt->in.tcp_flags;
+	new.record->place =
+		record_place(pkt->env.interface_slot, pkt->env.hook, 0);
 	if (!pkt->in.kind) {
 		new.record->tuple = 0;
-		record_end(&new, head, none, none);
+		record_end(&new, none, none);
 		return 0;
 	}
 	new.record->tuple = (__u64)pkt->in.source_port << TUPLE_PORT_LO_SHIFT |
@@ -155,7 +158,7 @@ __noinline int record_packet(struct pkt *pkt)
 				    << TUPLE_PORT_HI_SHIFT |
 			    (__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
 			    (__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
-	record_end(&new, head, pkt->addr.source_be, pkt->addr.destination_be);
+	record_end(&new, pkt->addr.source_be, pkt->addr.destination_be);
 	return 0;
 }
 

@@ -102,12 +102,13 @@ impl RecordRings {
         self.cpus * CLASSES
     }
 
-    fn header(&self, ring: usize) -> usize {
-        1 + ring * (self.records as usize + 1)
+    fn line(&self, ring: usize, number: u64) -> usize {
+        let index = (number & (self.records - 1)) as usize;
+        1 + self.rings() + ring * self.records as usize + index
     }
 
     fn field(&self, ring: usize, offset: usize) -> &AtomicU64 {
-        self.map.field(self.header(ring), offset)
+        self.map.field(1 + ring, offset)
     }
 
     fn written(&self, ring: usize) -> u64 {
@@ -157,8 +158,7 @@ impl RecordRings {
             let first = from.max(self.oldest(written));
             let begin = into.len();
             for number in first..written {
-                let line = self.header(ring) + 1 + (number & (self.records - 1)) as usize;
-                let record = self.map.read(line);
+                let record = self.map.read(self.line(ring, number));
                 into.push(RawRecord {
                     record,
                     ring,

@@ -112,7 +112,7 @@ impl RecordReader {
         let clocks = Clocks::now();
         let mut aged: Vec<(u64, RawRecord)> = raw
             .into_iter()
-            .map(|raw| (clocks.age(raw.record.time), raw))
+            .map(|raw| (clocks.age(raw.record.time >> abi::RECORD_TIME_SHIFT), raw))
             .collect();
         aged.sort_by_key(|(age, raw)| (u64::MAX - age, raw.ring, raw.number));
         let records = aged
@@ -130,8 +130,8 @@ impl RecordReader {
             ring,
             number,
         } = raw;
-        let bits = |shift: u32, width: u32| (record.head >> shift) & ((1 << width) - 1);
-        let slot = bits(abi::RECORD_SLOT_SHIFT, 5) as usize;
+        let place = u32::from(record.place);
+        let slot = place as usize & (abi::INTERFACE_SLOTS as usize - 1);
         let name = self.names.get(slot).filter(|name| !name.is_empty());
         let cell = |cell: u32| {
             let rule = cell & abi::CELL_RULE_MASK;
@@ -143,12 +143,12 @@ impl RecordReader {
             class: ring % CLASSES,
             number: *number,
             interface: name.cloned(),
-            hook: bits(abi::RECORD_HOOK_SHIFT, 2) as u32,
+            hook: place >> abi::RECORD_HOOK_SHIFT & 3,
             reason: (record.time >> abi::RECORD_REASON_SHIFT) as u32 & (abi::REASON_MAX - 1),
             connection: connection(record),
-            tcp_flags: bits(abi::RECORD_FLAGS_SHIFT, 8) as u8,
-            segments: bits(abi::RECORD_SEGMENTS_SHIFT, 16),
-            bytes: record.time >> abi::RECORD_BYTES_SHIFT,
+            tcp_flags: record.tcp_flags,
+            segments: record.segments.into(),
+            bytes: record.time & u64::from(abi::RECORD_BYTES_MAX),
             egress: cell(record.egress),
             ingress: cell(record.ingress),
         }
@@ -167,7 +167,7 @@ fn connection(record: &abi::record) -> Option<RecordedConnection> {
         (record.tuple >> abi::TUPLE_PORT_LO_SHIFT) as u16,
         (record.tuple >> abi::TUPLE_PORT_HI_SHIFT) as u16,
     ];
-    if record.head >> abi::RECORD_SWAPPED_SHIFT != 0 {
+    if record.place >> abi::RECORD_SWAPPED_SHIFT != 0 {
         ports.reverse();
     }
     Some(RecordedConnection {

@@ -28,12 +28,13 @@ impl RecorderConstants {
     }
 
     /// Name and value of each constant.
-    pub(crate) fn list(&self) -> [Constant; 3] {
+    pub(crate) fn list(&self) -> [Constant; 4] {
         let records = u64::from(self.records);
-        let lines = records + 1;
+        let rings = u64::from(self.cpus) * u64::from(abi::RECORD_CLASSES);
         [
-            Constant::required("RECORD_CPUS", self.cpus),
-            Constant::required("RECORD_RING_BYTES", lines * size_of::<abi::record>() as u64),
+            Constant::required("RECORD_CPUS", u64::from(self.cpus)),
+            Constant::required("RECORDS_AT", 1 + rings),
+            Constant::required("RECORDS_SHIFT", u64::from(records.max(1).ilog2())),
             Constant::required("RECORDS_MASK", records.saturating_sub(1)),
         ]
     }
