@@ -93,6 +93,38 @@ fn full_table_refuses_new_and_keeps_established() {
     }
 }
 
+/// As many live flows as the table is made for, half of its slots: every one of a hundred thousand new
+/// flows finds a place, and none takes that of a live flow.
+#[test]
+#[ignore = "needs root and BPF"]
+fn half_full_table_admits_all_new_flows() {
+    const LIVE: u32 = 4096;
+    let h = Harness::new(table_for(LIVE));
+    for n in 0..LIVE {
+        establish(&h, n);
+    }
+    let mut random = Random(7);
+    for _ in 0..100_000 {
+        let n = LIVE + random.below(1 << 15) as u32;
+        let port = 1024 + random.below(60_000) as u16;
+        assert!(h.run(Hook::Xdp, &udp(&address(n), POD[0], port, 80)));
+    }
+    for event in [
+        FLOW_REFUSED_FULL,
+        FLOW_REFUSED_CONTENTION,
+        FLOW_EVICTED_IDLE,
+    ] {
+        assert_eq!(h.event(event), 0);
+    }
+    assert!(
+        h.event(FLOW_EVICTED_HALF_OPEN) > 10_000,
+        "the churn fills the table"
+    );
+    for n in 0..LIVE {
+        assert!(h.run(Hook::Xdp, &tcp(&address(n), POD[0], 40000, 80, ACK)));
+    }
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn half_open_flows_use_six_slots_per_bucket() {
