@@ -124,6 +124,7 @@ fn rule_ids_beyond_limits_are_ignored() {
 fn idle_clients_do_not_block_status() {
     let lab = lab();
     let _daemon = start(&lab, "");
+    wait_for_socket(&lab);
     let socket = lab.root().join("run/bailey.sock");
     let idle: Vec<UnixStream> = (0..64)
         .map(|at| {

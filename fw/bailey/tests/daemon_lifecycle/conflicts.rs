@@ -8,7 +8,7 @@ use bailey_lab::daemon::CONFIG;
 use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
-use crate::{attached, edit_config, relaunch, wait_for_socket};
+use crate::{attached, edit_config, relaunch};
 
 #[test]
 #[ignore = "needs root and BPF"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bailey_lab::{Lab, daemon};
 
 use crate::demo_lab::*;
-use crate::{attached, relaunch, wait_for_socket};
+use crate::{attached, relaunch};
 
 /// The kernel attaches programs by ifindex: programs stay where they are, and counters follow the
 /// names.

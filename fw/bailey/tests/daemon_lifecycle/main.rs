@@ -20,8 +20,6 @@ mod upgrade;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::Duration;
 
 use bailey_datapath::testing::pinned_program;
 use bailey_lab::daemon::CONFIG;
@@ -37,18 +35,6 @@ fn edit_config(lab: &Lab, from: &str, to: &str) {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from:?} is not in {text}");
     fs::write(path, text.replace(from, to)).unwrap();
-}
-
-/// Waits for the control socket, which opens a moment after the programs are attached.
-fn wait_for_socket(lab: &Lab) {
-    let socket = lab.root().join("run/bailey.sock");
-    for _ in 0..100 {
-        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
-            return;
-        }
-        sleep(Duration::from_millis(50));
-    }
-    panic!("no control socket");
 }
 
 /// The pins in a folder whose names begin with `start`, sorted.

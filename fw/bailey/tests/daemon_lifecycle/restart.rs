@@ -12,7 +12,7 @@ use bailey_lab::traffic::{self, Observed};
 use nix::sys::signal::Signal;
 
 use crate::demo_lab::*;
-use crate::{attached, edit_config, pinned_links, pins_named, relaunch, wait_for_socket};
+use crate::{attached, edit_config, pinned_links, pins_named, relaunch};
 
 #[test]
 #[ignore = "needs root and BPF"]

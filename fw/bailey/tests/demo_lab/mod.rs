@@ -96,6 +96,14 @@ pub fn start(lab: &Lab, extra: &str) -> Daemon {
     daemon
 }
 
+/// Waits for the control socket, which opens a moment after the programs are attached.
+pub fn wait_for_socket(lab: &Lab) {
+    let socket = lab.root().join("run/bailey.sock");
+    wait_until("control socket", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
+}
+
 pub fn policies(lab: &Lab) -> PathBuf {
     lab.root().join(POLICIES).join("policies.yaml")
 }
