@@ -762,7 +762,7 @@ enum record_class {
 	RECORD_POLICY = 0, /* denied by policy */
 	RECORD_DROP,       /* dropped for any other reason */
 	RECORD_DEFENCE,    /* blocks, floods, rate limits */
-	RECORD_PASS,       /* new flows, and what passes without one */
+	RECORD_PASS,       /* new flows, and packets that pass without one */
 	RECORD_CLASSES,
 };
 

@@ -100,7 +100,7 @@ static __always_inline bool record_begin(struct recording *new, __u64 cpu,
 		return false;
 	new->written = new->ring->written;
 	line = RECORDS_AT + (ring << RECORDS_SHIFT) +
-	       (new->written &RECORDS_MASK);
+	       (new->written & RECORDS_MASK);
 	new->record = table + (line << RECORD_LINE_SHIFT);
 	new->record->number = new->written;
 	return true;

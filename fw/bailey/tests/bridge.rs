@@ -18,7 +18,7 @@ use bailey_lab::inline_testbed::{LEFT, RIGHT, SIDES};
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Daemon, InlineTestbed, Server};
 use bailey_policy::Protocol;
-use demo_lab::send_frames;
+use demo_lab::{former, send_frames};
 use nix::sys::signal::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -326,11 +326,6 @@ fn bridge_ports_with_unequal_mtu_are_refused() {
         "the failed start restores the former mode"
     );
     assert!(!wire.root().join("bpf/bailey").exists());
-}
-
-fn former() -> PathBuf {
-    let path = std::env::var("BAILEY_LAYOUT7");
-    PathBuf::from(path.expect("BAILEY_LAYOUT7 names a bailey with layout 7; .ci/test builds it"))
 }
 
 /// Each NIC has its own link, and a flow passes both.

@@ -22,16 +22,17 @@ impl LiveState {
                 &counts.name
             };
             for (&(hook, number), count) in &counts.reasons {
-                let reason = Reason::of(number);
-                let passes = reason.is_some_and(|reason| reason.passes);
+                let (verdict, reason) = verdict_and_reason(number);
                 rows.push(api::Counter {
                     interface: name.to_owned(),
                     hook: if hook == abi::HOOK_XDP { "xdp" } else { "tc" }.to_owned(),
-                    verdict: if passes { "pass" } else { "drop" }.to_owned(),
-                    reason: reason.map_or_else(|| number.to_string(), |r| r.name.to_owned()),
+                    verdict,
+                    reason,
                     packets: count.packets,
                     bytes: count.bytes,
-                    help: reason.map_or("", |reason| reason.help).to_owned(),
+                    help: Reason::of(number)
+                        .map_or("", |reason| reason.help)
+                        .to_owned(),
                 });
             }
             if counts.lost > 0 {
@@ -51,4 +52,14 @@ impl LiveState {
             counters: rows,
         })
     }
+}
+
+/// The verdict of a reason, `pass` or `drop`, and its name.
+pub(crate) fn verdict_and_reason(number: u32) -> (String, String) {
+    let reason = Reason::of(number);
+    let passes = reason.is_some_and(|reason| reason.passes);
+    (
+        if passes { "pass" } else { "drop" }.to_owned(),
+        reason.map_or_else(|| number.to_string(), |reason| reason.name.to_owned()),
+    )
 }

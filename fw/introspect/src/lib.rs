@@ -29,4 +29,4 @@ mod status;
 pub use blocks::short_prefix;
 pub use flows::FlowList;
 pub use live_state::{KnownRules, LiveState};
-pub use records::{ClassCount, RecordSource, Records};
+pub use records::{RecordSource, Records};

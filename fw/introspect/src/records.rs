@@ -3,13 +3,13 @@
 use std::time::SystemTime;
 
 use bailey_bpf::abi;
-use bailey_bpf::reason::Reason;
 use bailey_control::api_records::{PacketRecord, RecordFilter, RecordedRule};
 use bailey_datapath::DatapathError;
-use bailey_datapath::maps::recorder::{CLASSES, RecordCursor};
+use bailey_datapath::maps::recorder::{CLASSES, RecordCount, RecordCursor};
 use bailey_datapath::observe::records::{self, RecordReader};
 use bailey_state::rule_ids::RuleNames;
 
+use crate::counters::verdict_and_reason;
 use crate::live_state::LiveState;
 use crate::record_filter::{CheckedFilter, TCP_FLAGS};
 use crate::rules::name_to_api;
@@ -35,17 +35,6 @@ pub struct Records {
     pub lost: u64,
     /// Time of the oldest record that was read, whether it matches or not.
     pub oldest: Option<SystemTime>,
-}
-
-/// Packets and records of one class. `packets` = `written` + packets that were not sampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClassCount {
-    /// `policy`, `drop`, `defence` or `pass`.
-    pub class: &'static str,
-    /// Packets of the class.
-    pub packets: u64,
-    /// Records written.
-    pub written: u64,
 }
 
 impl LiveState {
@@ -96,20 +85,18 @@ impl RecordSource {
         }
     }
 
-    /// Packets and records of each class since the recorder began.
-    pub fn counts(&self) -> [ClassCount; CLASSES] {
+    /// Packets and records of all classes since the recorder began.
+    pub fn count(&self) -> RecordCount {
         let counts = self.reader.counts();
-        std::array::from_fn(|class| ClassCount {
-            class: CLASS_NAMES[class],
-            packets: counts[class].packets,
-            written: counts[class].written,
-        })
+        RecordCount {
+            packets: counts.iter().map(|count| count.packets).sum(),
+            written: counts.iter().map(|count| count.written).sum(),
+        }
     }
 }
 
 fn record_to_api(record: &records::PacketRecord, names: &RuleNames) -> PacketRecord {
-    let reason = Reason::of(record.reason);
-    let passes = reason.is_some_and(|reason| reason.passes);
+    let (verdict, reason) = verdict_and_reason(record.reason);
     let connection = record.connection.as_ref();
     let rule = |cell: Option<(u32, bool)>| {
         cell.map(|(id, denies)| RecordedRule {
@@ -125,8 +112,8 @@ fn record_to_api(record: &records::PacketRecord, names: &RuleNames) -> PacketRec
             _ => "egress",
         }
         .to_owned(),
-        verdict: if passes { "pass" } else { "drop" }.to_owned(),
-        reason: reason.map_or_else(|| record.reason.to_string(), |r| r.name.to_owned()),
+        verdict,
+        reason,
         class: CLASS_NAMES[record.class].to_owned(),
         protocol: connection.map(|c| c.protocol.to_string()),
         source: connection.map(|c| c.source.to_string()),

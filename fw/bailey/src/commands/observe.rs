@@ -69,14 +69,16 @@ fn chosen(args: &ObserveArgs, records: Vec<(SystemTime, PacketRecord)>) -> Vec<P
 
 /// Reports the time of the oldest record, and how many are gone.
 fn report(records: &Records, source: &RecordSource) {
-    let counts = source.counts();
-    let sum = |of: fn(&bailey_introspect::ClassCount) -> u64| counts.iter().map(of).sum::<u64>();
-    let (packets, written) = (sum(|count| count.packets), sum(|count| count.written));
+    let count = source.count();
     let oldest = records.oldest.map_or_else(
         || "no packet has been recorded".to_owned(),
         |time| format!("oldest record {}", bailey_clock::rfc3339_milliseconds(time)),
     );
-    stderr_line!("{oldest}; {written} records written of {packets} packets");
+    stderr_line!(
+        "{oldest}; {} records written of {} packets",
+        count.written,
+        count.packets
+    );
 }
 
 fn follow(source: &mut RecordSource, printer: &mut Printer) {

@@ -34,11 +34,6 @@ const UDP_FLOWS: u16 = 4800;
 const UDP_PORT: u16 = 5000;
 const FIRST_PORT: u16 = 20000;
 
-fn former() -> PathBuf {
-    let path = std::env::var("BAILEY_LAYOUT7");
-    PathBuf::from(path.expect("BAILEY_LAYOUT7 names a bailey with layout 7; .ci/test builds it"))
-}
-
 /// Starts the former version, with a table for this number of flows.
 fn start_former(lab: &Lab, flows: usize) -> Daemon {
     daemon::write_config(lab.root(), &format!("interfaces = [\"{NIC}\"]")).unwrap();

@@ -41,6 +41,12 @@ pub fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_bailey"))
 }
 
+/// The last version with the former layout of the flow table.
+pub fn former() -> PathBuf {
+    let path = std::env::var("BAILEY_LAYOUT7");
+    PathBuf::from(path.expect("BAILEY_LAYOUT7 names a bailey with layout 7; .ci/test builds it"))
+}
+
 pub fn demo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/demo")
 }

@@ -209,7 +209,8 @@ fn decode(snapshot: &Snapshot, slot: usize, tag: u8) -> Flow {
     }
 }
 
-fn address(words: [u64; 2]) -> IpAddr {
+/// An address as keys and records have it.
+pub(crate) fn address(words: [u64; 2]) -> IpAddr {
     let octets: [u8; 16] = bytemuck::cast(words);
     Ipv6Addr::from(octets).to_canonical()
 }

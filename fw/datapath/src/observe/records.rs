@@ -1,12 +1,13 @@
 //! Records of packets, decoded.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use bailey_bpf::abi;
 use bailey_policy::Protocol;
 
 use crate::error::DatapathError;
+use crate::flows::table::address;
 use crate::kernel::clock::{calendar_offset, coarse_nanoseconds};
 use crate::maps::interfaces;
 use crate::maps::pins::PinDir;
@@ -156,10 +157,6 @@ impl RecordReader {
 }
 
 fn connection(record: &abi::record) -> Option<RecordedConnection> {
-    let address = |words: [u64; 2]| {
-        let octets: [u8; 16] = bytemuck::cast(words);
-        Ipv6Addr::from(octets).to_canonical()
-    };
     if record.source_be == [0; 2] && record.destination_be == [0; 2] {
         return None;
     }
