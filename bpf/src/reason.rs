@@ -15,6 +15,31 @@ pub struct Reason {
     pub help: &'static str,
 }
 
+/// Why packets are dropped, in four words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReasonKind {
+    /// Policy denies the packet.
+    Policy,
+    /// A defence stops the packet: blocks, source filtering, floods, rate limits.
+    Defence,
+    /// The packet itself: malformed, without its flow, or of a kind that does not pass.
+    Packet,
+    /// Bailey or the machine could not carry the packet: full tables, failed lookups, missing ports.
+    Capacity,
+}
+
+impl ReasonKind {
+    /// The name in tables and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Defence => "defence",
+            Self::Packet => "packet",
+            Self::Capacity => "capacity",
+        }
+    }
+}
+
 /// Every reason, by number.
 pub const REASONS: &[Reason] = &[
     passes(
@@ -305,6 +330,31 @@ impl Reason {
     /// The reason with this number, or `None` if the ABI has no such reason.
     pub fn of(number: u32) -> Option<&'static Self> {
         REASONS.iter().find(|reason| reason.number == number)
+    }
+
+    /// The kind of a drop; `None` if packets with this reason pass.
+    pub fn kind(&self) -> Option<ReasonKind> {
+        if self.passes {
+            return None;
+        }
+        Some(match self.number {
+            abi::REASON_DROP_POLICY | abi::REASON_DROP_FLOW_DENIED => ReasonKind::Policy,
+            abi::REASON_DROP_BLOCKED
+            | abi::REASON_DROP_SPOOFED
+            | abi::REASON_DROP_FLOOD
+            | abi::REASON_DROP_FLOOD_SOURCE
+            | abi::REASON_DROP_RATE_LIMIT
+            | abi::REASON_CHALLENGED
+            | abi::REASON_SYN_COOKIE
+            | abi::REASON_CHALLENGE_ANSWER => ReasonKind::Defence,
+            abi::REASON_DROP_FLOW_TABLE_FULL
+            | abi::REASON_DROP_FLOW_CONTENTION
+            | abi::REASON_DROP_NO_POLICY
+            | abi::REASON_DROP_GENERATION_MISMATCH
+            | abi::REASON_DROP_MAP_ERROR
+            | abi::REASON_DROP_BRIDGE_PORT => ReasonKind::Capacity,
+            _ => ReasonKind::Packet,
+        })
     }
 }
 

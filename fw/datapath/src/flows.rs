@@ -6,6 +6,8 @@ pub(crate) mod accounts;
 pub mod count;
 /// Layout of entries: keys, rules and counters.
 pub(crate) mod entry;
+/// Timeouts of flows, scaled.
+pub mod expiry;
 /// Flood state of the CPUs.
 pub mod flood;
 /// The hash of flows and sources, as the programs compute it.

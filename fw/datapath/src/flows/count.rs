@@ -21,6 +21,7 @@ pub(crate) struct RuleSum {
     pub(crate) bytes: u64,
     /// Time of the last packet; `None` if the rule has not counted.
     pub(crate) seen: Option<Ticks>,
+    pub(crate) live: u64,
 }
 
 impl RuleSum {
@@ -63,6 +64,7 @@ mod tests {
             packets: 6,
             bytes: 80,
             seen: Some(Ticks(7)),
+            live: 0,
         };
         assert_eq!(sum, expected);
     }

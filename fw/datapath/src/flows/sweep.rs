@@ -10,6 +10,7 @@ use bailey_config::Settings;
 
 use crate::error::DatapathError;
 use crate::flows::entry::SLOTS;
+use crate::flows::expiry::FlowExpiry;
 use crate::flows::flood::{FloodCpus, receiver_count};
 use crate::flows::meta_word::MetaWord;
 use crate::flows::restamp::{Restamped, restamp};
@@ -23,7 +24,6 @@ use crate::maps::control_word::{ControlMap, ControlWord};
 use crate::maps::flow_keys::PassEpoch;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pins::PinDir;
-use crate::program::timeout_constants::by_state;
 
 /// Sweeps the flow table by the protocol of `insert.h`: the CPU or process that exchanges an
 /// entry's metadata word for BUSY owns the entry.
@@ -37,8 +37,7 @@ pub struct Sweeper {
     control: ControlMap,
     pass: PassEpoch,
     events: MappedArray<abi::flow_events>,
-    /// Ticks, by `enum flow_state`.
-    timeouts: [u32; abi::STATE_COUNT as usize],
+    expiry: FlowExpiry,
     configured_flows: u64,
     clock_offset: u32,
     cpus: usize,
@@ -56,12 +55,6 @@ pub struct Sweeper {
     counted: u64,
     /// Metadata words of slots that user space held in the current pass and in the one before.
     held: [HashMap<usize, MetaWord>; 2],
-}
-
-/// `scaled_timeout` of state.h: a timeout in ticks, scaled.
-fn scaled_timeout(ticks: u32, scale: u64) -> u64 {
-    let one = u64::from(abi::SCALE_ONE);
-    u64::from(ticks) * scale / one + ((one - scale) >> 6)
 }
 
 /// Share of the configured flows, in percent, at which timeouts begin to shrink.
@@ -89,7 +82,7 @@ impl Sweeper {
             control: MappedArray::open_writable(pins, "control")?,
             pass: PassEpoch::open(pins)?,
             events: MappedArray::open_writable(pins, "flow_events")?,
-            timeouts: by_state(&settings.timeouts),
+            expiry: FlowExpiry::new(&settings.timeouts),
             configured_flows: u64::from(settings.flows),
             clock_offset: settings.clock_offset,
             cpus: cpus()? as usize,
@@ -218,8 +211,7 @@ impl Sweeper {
         // Entries that another CPU is writing are left alone.
         if !meta.is_busy() && !meta.is_locked() {
             self.counted += u64::from(is_live(state));
-            let ticks = self.timeouts[state as usize % self.timeouts.len()];
-            let limit = scaled_timeout(ticks, scale);
+            let limit = self.expiry.limit(state, scale);
             let is_expired = u64::from(now.since(meta.seen())) > limit;
             if is_expired && self.retirer.retire(slot, meta, now) {
                 self.count_event(abi::FLOW_SWEPT);

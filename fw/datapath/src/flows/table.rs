@@ -91,6 +91,20 @@ pub struct Census {
 }
 
 impl Census {
+    /// No flow yet in a table of this size.
+    pub(crate) fn of_slots(slots: usize) -> Self {
+        Self {
+            slots: slots as u64,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a slot in use.
+    pub(crate) fn add(&mut self, state: u32) {
+        self.by_state[state as usize % abi::STATE_COUNT as usize] += 1;
+        self.used_slots += 1;
+    }
+
     /// Flows that both endpoints have sent packets of. Timeouts are scaled with their number.
     pub fn live(&self) -> u64 {
         let states = (0..).zip(&self.by_state);
@@ -119,14 +133,9 @@ impl FlowTable {
 
     /// Counts flows by state. Reads no other part of the entries.
     pub fn census(&self) -> Census {
-        let mut census = Census {
-            slots: self.slots.len() as u64,
-            ..Census::default()
-        };
+        let mut census = Census::of_slots(self.slots.len());
         for (slot, _) in self.slots.used() {
-            let state = self.slots.meta(slot).state() as usize;
-            census.by_state[state % abi::STATE_COUNT as usize] += 1;
-            census.used_slots += 1;
+            census.add(self.slots.meta(slot).state());
         }
         census
     }

@@ -44,7 +44,21 @@ impl Ticks {
 
     /// Whole seconds since `earlier`; 0 if `earlier` is up to 256 ticks later.
     pub fn seconds_since(self, earlier: Self) -> u64 {
-        (u64::from(self.since(earlier)) << abi::TICK_SHIFT) / 1_000_000_000
+        Self::seconds_of(self.since(earlier).into())
+    }
+
+    /// The time of the calendar at which this tick began, in seconds since 1970. The same at each call,
+    /// unless a process sets the calendar.
+    pub fn unix_seconds(self) -> f64 {
+        let now = coarse_nanoseconds() >> abi::TICK_SHIFT;
+        let since = Self(now as u32 & abi::TICK_MASK).since(self);
+        let began = now.saturating_sub(since.into()) << abi::TICK_SHIFT;
+        (calendar_offset() + Duration::from_nanos(began)).as_secs_f64()
+    }
+
+    /// Whole seconds of a number of ticks.
+    pub(crate) fn seconds_of(ticks: u64) -> u64 {
+        (u128::from(ticks) << abi::TICK_SHIFT).div_euclid(1_000_000_000) as u64
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn initialize_recorder(values: &SharedValues) -> Result<(), DatapathE
 #[derive(Debug)]
 pub struct RecordRings {
     map: MappedArray<abi::record>,
+    pins: PinDir,
     cpus: usize,
     records: u64,
 }
@@ -88,6 +89,7 @@ impl RecordRings {
         }
         Ok(Self {
             map,
+            pins: pins.clone_handle()?,
             cpus: sizes.cpus as usize,
             records: sizes.records,
         })
@@ -129,6 +131,36 @@ impl RecordRings {
         counts
     }
 
+    /// Records of each ring.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.records
+    }
+
+    /// The most records that any ring of a class has got since a position.
+    pub(crate) fn most_new(&self, cursor: &RecordCursor) -> [u64; CLASSES] {
+        let mut most = [0; CLASSES];
+        for (ring, next) in cursor.0.iter().enumerate() {
+            let new = self.written(ring).saturating_sub(*next);
+            let of_class = &mut most[ring % CLASSES];
+            *of_class = new.max(*of_class);
+        }
+        most
+    }
+
+    /// Lets the programs note one in 2^`shift` packets of a class, on all CPUs.
+    ///
+    /// # Errors
+    /// If this process may not write the map.
+    pub(crate) fn set_sampling(&self, class: usize, shift: u32) -> Result<(), DatapathError> {
+        let map: MappedArray<abi::record> = MappedArray::open_writable_table(&self.pins, RECORDS)?;
+        let offset = offset_of!(abi::record_ring, sampling);
+        for ring in (class..self.rings()).step_by(CLASSES) {
+            map.field(1 + ring, offset)
+                .store((1 << shift) - 1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// The position before the oldest records, or behind the newest.
     pub fn cursor(&self, at_end: bool) -> RecordCursor {
         let rings = (0..self.rings()).map(|ring| self.written(ring));
@@ -148,9 +180,13 @@ impl RecordRings {
     }
 
     /// Reads the records from a position on, in no order across rings, and moves the position behind
-    /// them. Returns the number of records that were overwritten before they were read.
-    pub(crate) fn read(&self, cursor: &mut RecordCursor, into: &mut Vec<RawRecord>) -> u64 {
-        let mut lost = 0;
+    /// them. Returns the number of records that were overwritten before they were read, by class.
+    pub(crate) fn read(
+        &self,
+        cursor: &mut RecordCursor,
+        into: &mut Vec<RawRecord>,
+    ) -> [u64; CLASSES] {
+        let mut lost = [0; CLASSES];
         for (ring, next) in cursor.0.iter_mut().enumerate() {
             let written = self.written(ring);
             // A map of another start: all of it is new.
@@ -170,7 +206,7 @@ impl RecordRings {
             let intact = self.oldest(self.written(ring)).max(first);
             let overwritten = (intact.min(written) - first) as usize;
             into.drain(begin..begin + overwritten);
-            lost += intact.min(written) - from;
+            lost[ring % CLASSES] += intact.min(written) - from;
             *next = written;
         }
         lost

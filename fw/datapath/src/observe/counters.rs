@@ -19,6 +19,8 @@ const HOOKS: usize = abi::HOOKS as usize;
 /// Counters of one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceCounts {
+    /// Slot of the interface.
+    pub slot: usize,
     /// Name that programs were attached under.
     pub name: String,
     /// By hook and reason id.
@@ -73,6 +75,7 @@ impl Counters {
                 let mut reasons = BTreeMap::new();
                 self.add_slot(slot, &mut reasons);
                 InterfaceCounts {
+                    slot,
                     name: name.clone(),
                     reasons,
                     lost: self.lost.words()[slot].load(Ordering::Relaxed),

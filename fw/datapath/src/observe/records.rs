@@ -77,6 +77,8 @@ pub struct RecordBatch {
     pub records: Vec<PacketRecord>,
     /// Records that were overwritten before they were read.
     pub lost: u64,
+    /// The same, by `enum record_class`.
+    pub lost_by_class: [u64; CLASSES],
 }
 
 impl RecordReader {
@@ -106,10 +108,54 @@ impl RecordReader {
         self.rings.cursor(at_end)
     }
 
+    /// Reads the names of interfaces again.
+    ///
+    /// # Errors
+    /// If the pinned map cannot be read.
+    pub fn refresh_names(&mut self, pins: &PinDir) -> Result<(), DatapathError> {
+        self.names = interfaces::read_slot_names(pins)?;
+        Ok(())
+    }
+
+    /// Sets how many packets leave a record, so that each ring lasts for the time between two readings:
+    /// one in 2^n packets of a class, where n grows while a ring gets more than half of its records in
+    /// this time, and shrinks while it gets less than an eighth. Call before [`Self::read`].
+    ///
+    /// # Errors
+    /// If this process may not write the map.
+    pub fn adapt_sampling(
+        &self,
+        cursor: &RecordCursor,
+        shifts: &mut [u32; CLASSES],
+    ) -> Result<(), DatapathError> {
+        const SHIFT_MAX: u32 = 16;
+        let new = self.rings.most_new(cursor);
+        for (class, (new, shift)) in new.into_iter().zip(shifts).enumerate() {
+            let wanted = match new {
+                new if new > self.rings.capacity() / 2 => (*shift + 1).min(SHIFT_MAX),
+                new if new < self.rings.capacity() / 8 => shift.saturating_sub(1),
+                _ => *shift,
+            };
+            if wanted != *shift {
+                self.rings.set_sampling(class, wanted)?;
+                *shift = wanted;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every packet leave a record.
+    ///
+    /// # Errors
+    /// If this process may not write the map.
+    pub fn reset_sampling(&self) -> Result<(), DatapathError> {
+        (0..CLASSES).try_for_each(|class| self.rings.set_sampling(class, 0))
+    }
+
     /// Reads the records from a position on, and moves the position behind them.
     pub fn read(&self, cursor: &mut RecordCursor) -> RecordBatch {
         let mut raw = Vec::new();
-        let lost = self.rings.read(cursor, &mut raw);
+        let lost_by_class = self.rings.read(cursor, &mut raw);
         let clocks = Clocks::now();
         let mut aged: Vec<(u64, RawRecord)> = raw
             .into_iter()
@@ -121,7 +167,8 @@ impl RecordReader {
             .map(|(age, raw)| self.decode(raw, clocks.time(*age)));
         RecordBatch {
             records: records.collect(),
-            lost,
+            lost: lost_by_class.iter().sum(),
+            lost_by_class,
         }
     }
 

@@ -12,6 +12,7 @@ use bailey_bpf::abi;
 use crate::error::DatapathError;
 use crate::flows::count::{RuleSum, TrafficCount};
 use crate::flows::entry::{FlowSlots, counting_rules};
+use crate::flows::table::{Census, is_live};
 use crate::kernel::clock::Ticks;
 use crate::kernel::cpu::cpus;
 use crate::maps::mapped::MappedArray;
@@ -31,21 +32,31 @@ pub struct RuleCount {
     pub limited: u64,
     /// Time of the last packet.
     pub seen: Option<Ticks>,
+    /// Its live flows; see [`Census::live`](crate::flows::table::Census::live).
+    pub live: u64,
 }
 
-/// Counters of all rules, read at one time.
-#[derive(Debug, Clone)]
-pub struct RuleCounts(Vec<RuleCount>);
+/// Counters of all rules, and the flows by state, read at one time.
+#[derive(Debug, Clone, Default)]
+pub struct RuleCounts {
+    counts: Vec<RuleCount>,
+    census: Census,
+}
 
 impl RuleCounts {
     /// Counters of the rule with this id.
     pub fn get(&self, id: u32) -> RuleCount {
-        self.0.get(id as usize).copied().unwrap_or_default()
+        self.counts.get(id as usize).copied().unwrap_or_default()
+    }
+
+    /// Flows by state, counted in the same pass over the flow table.
+    pub fn census(&self) -> &Census {
+        &self.census
     }
 
     /// All ids that may have counted a packet, with their counters.
     pub fn iter(&self) -> impl Iterator<Item = (u32, RuleCount)> {
-        (0..).zip(self.0.iter().copied())
+        (0..).zip(self.counts.iter().copied())
     }
 
     /// Ids of rules that have counted a packet.
@@ -60,7 +71,7 @@ impl IntoIterator for RuleCounts {
     type IntoIter = Zip<RangeFrom<u32>, vec::IntoIter<RuleCount>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        (0..).zip(self.0)
+        (0..).zip(self.counts)
     }
 }
 
@@ -101,15 +112,16 @@ impl RuleCounters {
         let resets = self.totals.resets();
         let mut sums = self.folded();
         fence(Ordering::SeqCst);
-        self.add_live_flows(&mut sums);
+        let census = self.add_live_flows(&mut sums);
         fence(Ordering::SeqCst);
         self.subtract_moved(&mut sums);
         let counts = (0..).zip(sums);
-        RuleCounts(
-            counts
+        RuleCounts {
+            counts: counts
                 .map(|(id, sum)| self.finish(id, sum, resets))
                 .collect(),
-        )
+            census,
+        }
     }
 
     /// Numbers of ended flows, of packets without a flow, and of an earlier layout.
@@ -130,12 +142,15 @@ impl RuleCounters {
 
     /// Entries that a CPU or a sweeper is changing are left out, and so are tombstones: each of their
     /// packets has counted for the rule.
-    fn add_live_flows(&self, sums: &mut [RuleSum]) {
+    fn add_live_flows(&self, sums: &mut [RuleSum]) -> Census {
+        let mut census = Census::of_slots(self.flows.len());
         for (slot, _) in self.flows.used() {
             let Some(flow) = self.flows.snapshot(slot) else {
+                census.add(abi::STATE_BUSY);
                 continue;
             };
             let meta = flow.meta();
+            census.add(meta.state());
             if meta.is_busy() || meta.is_locked() || meta.state() == abi::STATE_DENIED {
                 continue;
             }
@@ -146,8 +161,10 @@ impl RuleCounters {
                 };
                 sum.add(count);
                 sum.note_seen(meta.seen());
+                sum.live += u64::from(is_live(meta.state()));
             }
         }
+        census
     }
 
     /// Subtracts what flows had counted before they came to their present rules.
@@ -177,6 +194,7 @@ impl RuleCounters {
             bytes: self.totals.greatest_bytes(id, or_zero(sum.bytes), resets),
             limited: limited.map_or(0, |limited| limited.load(Ordering::Relaxed)),
             seen: sum.seen,
+            live: sum.live,
         }
     }
 }
