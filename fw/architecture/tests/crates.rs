@@ -5,7 +5,7 @@ use std::fs;
 use bailey_architecture::files;
 
 /// The shipped crates; each may depend on those before it, and on `bailey-bpf`.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "policy",
     "config",
     "compile",
@@ -14,6 +14,7 @@ const ORDER: [&str; 12] = [
     "clock",
     "datapath",
     "state",
+    "telemetry",
     "introspect",
     "policytest",
     "daemon",

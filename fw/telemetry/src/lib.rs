@@ -1,0 +1,16 @@
+//! What becomes of counters and records over time: rates, talkers, forecasts, metrics and the flow log.
+//! Uses values of the control API only: no maps, no clocks, and no files except that of the flow log.
+#![forbid(unsafe_code)]
+
+/// When a growing number reaches a mark.
+pub mod forecast;
+/// The exposition for Prometheus.
+pub mod metrics;
+/// Rates of counters, and their history.
+pub mod rate_book;
+/// The keys with the greatest counts of a stream.
+pub mod space_saving;
+/// Who sends, and what is hit.
+pub mod talkers;
+/// Counts of records by namespace and workload.
+pub mod traffic;
