@@ -46,6 +46,18 @@ impl PolicyInput {
         })
     }
 
+    /// The paths of a configuration.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of_config(config: Config) -> Self {
+        Self {
+            paths: config.policies.clone(),
+            recursive: config.recursive,
+            strictness: strictness(config.lenient),
+            is_explicit: false,
+            config,
+        }
+    }
+
     /// Reads the files.
     pub(crate) fn load(&self) -> LoadResult {
         let allow_empty = !self.is_explicit && self.config.allow_empty;

@@ -25,7 +25,15 @@ pub use exit::Exit;
 
 /// Parses the arguments and runs the command.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    match args::Cli::try_parse_from(arguments) {
+    let (arguments, reversed) = args::split_not(arguments.into_iter().collect());
+    let parsed = args::Cli::try_parse_from(arguments).and_then(|mut cli| {
+        #[cfg(target_os = "linux")]
+        if let args::Command::Observe(observe) = &mut cli.command {
+            observe.add_not(reversed)?;
+        }
+        Ok(cli)
+    });
+    match parsed {
         Ok(cli) => {
             let exit = commands::run_command(cli.command);
             match output::write_error() {

@@ -131,14 +131,30 @@ fn observe_agrees_with_counters_before_and_after_crash() {
     assert_eq!(silent, Observed::Silent);
     assert_agreement(&lab);
     let text = String::from_utf8(ask(&lab, "observe --last 1 --reason policy").stdout).unwrap();
-    let end = format!(
-        "-> {}:5432 SYN 74 B by shop default-deny in (2 policies)\n",
-        DB[0]
-    );
+    let end = "-> shop/db:5432 SYN 74 B by shop default-deny in (2 policies)\n";
     assert!(
-        text.contains(" nic0 ingress DROP policy TCP ") && text.ends_with(&end),
+        text.contains(" nic0 ingress DROP policy TCP ") && text.ends_with(end),
         "{text}"
     );
+    let numeric = ask(&lab, "observe --last 1 --reason policy --numeric").stdout;
+    let address = format!("-> {}:5432 ", DB[0]);
+    assert!(String::from_utf8(numeric).unwrap().contains(&address));
+    assert_names_of_endpoints(&lab);
+}
+
+/// Names of endpoints come from the files, without a daemon.
+fn assert_names_of_endpoints(lab: &Lab) {
+    let to_db = records(lab, "--all --to-pod shop/db --verdict drop");
+    assert!(to_db.len() >= 10, "{to_db:?}");
+    assert!(
+        to_db
+            .iter()
+            .all(|record| record["destination_endpoint"]["workload"] == "db")
+    );
+    assert!(records(lab, "--all --from-pod shop/db --verdict drop").is_empty());
+    let others = records(lab, "--all --not --to-pod shop/db --verdict drop");
+    let all = records(lab, "--all --verdict drop");
+    assert_eq!(others.len() + to_db.len(), all.len());
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod interfaces;
 mod limits;
 /// Services of link-local addresses, as `frames.link_local` lists them.
 mod link_service;
+/// `[metrics]`: the exposition for Prometheus.
+mod metrics;
 /// The closest known name for "did you mean".
 pub mod nearest;
 /// `[control]`, `[paths]` and `[log]`.
@@ -54,6 +56,7 @@ pub use flow_table::{FlowTable, OnPolicyChange};
 pub use frames::Frames;
 pub use interfaces::{EgressHook, Interface, InterfaceEntry, Topology, XdpMode};
 pub use limits::{CompileLimits, ReadLimits};
+pub use metrics::Metrics;
 pub use paths::{Control, Log, LogFormat, LogLevel, Paths};
 pub use protocol::parse_protocol;
 pub use recorder::{Recorder, recorder_bytes_per_cpu};

@@ -14,13 +14,22 @@ pub mod path {
     pub const RULES: &str = "/v1/rules";
     /// One [`super::Flow`] per line; takes a [`super::FlowQuery`].
     pub const FLOWS: &str = "/v1/conntrack";
+    /// One [`crate::api_records::PacketRecord`] per line, or a [`crate::api_records::LostRecords`]; takes a
+    /// [`crate::api_records::RecordsQuery`].
+    pub const RECORDS: &str = "/v1/events";
     /// [`super::FlowStats`]
     pub const FLOW_STATS: &str = "/v1/conntrack/stats";
     /// [`super::Counters`]
     pub const COUNTERS: &str = "/v1/counters";
     /// [`super::Blocks`]
     pub const BLOCKS: &str = "/v1/blocks";
-    /// [`super::Live`]; takes a [`super::LiveQuery`].
+    /// [`crate::api_talkers::Talkers`]; takes a [`crate::api_talkers::TalkersQuery`].
+    pub const TALKERS: &str = "/v1/talkers";
+    /// [`crate::api_talkers::FlowTop`]; takes a [`crate::api_talkers::TalkersQuery`].
+    pub const FLOW_TOP: &str = "/v1/conntrack/top";
+    /// All metrics, in a format of Prometheus.
+    pub const METRICS: &str = "/metrics";
+    /// [`crate::api_live::Live`]; takes a [`crate::api_live::LiveQuery`].
     pub const LIVE: &str = "/v1/live";
 }
 
@@ -152,7 +161,7 @@ pub struct Interference {
 }
 
 /// All rules with their counters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// Time and origin.
     #[serde(flatten)]
@@ -192,7 +201,7 @@ pub struct RuleName {
 }
 
 /// The counters of one rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// Identity.
     #[serde(flatten)]
@@ -227,9 +236,26 @@ pub struct Rule {
     pub bytes: u64,
     /// Packets of new connections dropped by the rate limit.
     pub rate_limited: u64,
+    /// Live flows of the rule: those that both ends have sent packets of.
+    #[serde(default)]
+    pub live_flows: u64,
     /// Seconds since the last packet; absent without packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u64>,
+    /// Rates of the last second; only a running daemon knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<RuleRates>,
+}
+
+/// Rates of a rule, per second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleRates {
+    /// Hits per second.
+    pub hits: f32,
+    /// Packets per second.
+    pub packets: f32,
+    /// Bytes per second.
+    pub bytes: f32,
 }
 
 /// Most isolating policies per default deny in a list of rules. A query by name
@@ -290,6 +316,7 @@ pub enum FlowColumn {
     Dst,
     State,
     Idle,
+    Left,
     Pkts,
     Bytes,
     Reply,
@@ -314,6 +341,9 @@ pub struct Flow<Rule = RuleName> {
     pub state: String,
     /// Seconds since the last packet.
     pub idle_seconds: u64,
+    /// Seconds until the flow expires if no packet comes; 0 if it has and waits for its removal.
+    #[serde(default)]
+    pub left_seconds: u64,
     /// Packets from the initiator.
     pub packets: u64,
     /// Bytes from the initiator.
@@ -351,49 +381,8 @@ pub struct Block {
     pub reason: String,
 }
 
-/// Selects a connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LiveQuery {
-    /// Initiator address.
-    pub src: std::net::IpAddr,
-    /// Responder address.
-    pub dst: std::net::IpAddr,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Destination port; 0 for protocols without ports.
-    pub port: u16,
-}
-
-/// Live state for one connection, beyond its policy verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Live {
-    /// Time and origin.
-    #[serde(flatten)]
-    pub stamp: Stamp,
-    /// Whether packets are filtered on at least one interface.
-    pub enforcing: bool,
-    /// Whether a netfilter table blocks configured interfaces without programs.
-    pub guard: bool,
-    /// Whether warm-up (audit) mode is active: packets that policy denies pass.
-    pub warm_up: bool,
-    /// Blocks that contain one of the two addresses.
-    pub blocks: Vec<Block>,
-    /// Failsafe entries that allow the connection. Absent if no daemon responds, or if the attached
-    /// programs belong to another start of the daemon.
-    pub failsafe: Option<Vec<String>>,
-    /// Seconds since a flood of new flows began; absent without a flood.
-    pub flood_seconds: Option<u64>,
-    /// Flows between the two addresses with this protocol and port, at most [`LIVE_FLOWS`].
-    pub flows: Vec<Flow>,
-    /// Why the policy files may differ from the active policies; absent if there is no sign of it.
-    pub policy_problem: Option<String>,
-}
-
-/// Most flows in [`Live`].
-pub const LIVE_FLOWS: usize = 10;
-
 /// Fill and events of the flow table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FlowStats {
     /// Time and origin.
     #[serde(flatten)]
@@ -404,21 +393,38 @@ pub struct FlowStats {
     pub states: Vec<NamedCount>,
     /// Number of flow events since the table was created.
     pub events: Vec<NamedCount>,
+    /// Growth, and what it leads to; only a running daemon knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<FlowForecast>,
+}
+
+/// Growth of the flow table over the last minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct FlowForecast {
+    /// Growth of live flows per second; absent while the daemon has run for less than 10 s.
+    pub live_per_second: Option<f64>,
+    /// Seconds until timeouts shrink, at this rate; 0 if they do; absent if not at this rate.
+    pub seconds_to_shrink: Option<u64>,
+    /// Seconds until new flows are refused, at this rate; absent if not at this rate.
+    pub seconds_to_refuse: Option<u64>,
 }
 
 /// A count with its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NamedCount {
     /// Name of the counted state or event.
     pub name: String,
     /// The count.
     pub count: u64,
+    /// Change per second over the last second; only a running daemon knows it, and not for states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<f32>,
     /// Explanation of the name.
     pub help: String,
 }
 
 /// Packets by interface, hook, verdict and reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
     /// Time and origin.
     #[serde(flatten)]
@@ -428,7 +434,7 @@ pub struct Counters {
 }
 
 /// The packets with one reason at one hook of one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counter {
     /// Name of the interface in the configuration; `-` if Bailey was not attached to the interface.
     pub interface: String,
@@ -438,10 +444,19 @@ pub struct Counter {
     pub verdict: String,
     /// Name of the reason.
     pub reason: String,
+    /// Why packets are dropped: `policy`, `defence`, `packet` or `capacity`; absent if they pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Number of packets.
     pub packets: u64,
     /// Bytes of these packets at layer 2.
     pub bytes: u64,
+    /// Packets per second over the last second; only a running daemon knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets_per_second: Option<f32>,
+    /// Time of the last recorded packet, RFC 3339; absent without one, and without a daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_packet: Option<String>,
     /// Explanation of the reason.
     pub help: String,
 }

@@ -25,10 +25,16 @@ pub struct PacketRecord {
     pub protocol: Option<String>,
     /// Source address.
     pub source: Option<String>,
+    /// The endpoint that has the source address; absent without one, and without an inventory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_endpoint: Option<EndpointName>,
     /// Source port; the identifier of an ICMP echo request; 0 without ports.
     pub source_port: Option<u16>,
     /// Destination address.
     pub destination: Option<String>,
+    /// The endpoint that has the destination address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_endpoint: Option<EndpointName>,
     /// Destination port.
     pub destination_port: Option<u16>,
     /// VLAN zone, if VLANs have separate flows: outer * 4096 + inner for two tags; otherwise 0.
@@ -47,6 +53,21 @@ pub struct PacketRecord {
     pub cpu: usize,
     /// Number of the record among those of its CPU and class.
     pub number: u64,
+}
+
+/// The name of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointName {
+    /// `pod`, `workload` or `node`.
+    pub kind: String,
+    /// Namespace; empty for a node.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+    /// Its workload: the label `app.kubernetes.io/name`, `app` or `k8s-app`, else the name.
+    pub workload: String,
+    /// Labels as `key=value`, ascending by key.
+    pub labels: Vec<String>,
 }
 
 /// A rule in a record.
@@ -92,4 +113,64 @@ pub struct RecordFilter {
     pub traffic_direction: Vec<String>,
     /// 4 or 6.
     pub ip_version: Vec<u8>,
+    /// Namespace of either end.
+    pub namespace: Vec<String>,
+    /// Either end: `NAMESPACE/NAME`, `NAMESPACE/` or a part of a name from its beginning.
+    pub pod: Vec<String>,
+    /// Source, as for `pod`.
+    pub from_pod: Vec<String>,
+    /// Destination.
+    pub to_pod: Vec<String>,
+    /// Labels of either end: `key`, `key=value`, joined by `+` if one end must have all of them.
+    pub label: Vec<String>,
+    /// Workload of either end.
+    pub workload: Vec<String>,
+    /// Class of the record: `policy`, `drop`, `defence` or `pass`.
+    pub class: Vec<String>,
+    /// Filters that must not match.
+    pub not: Option<Box<Self>>,
+}
+
+/// Selects and follows records.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordsQuery {
+    /// A [`RecordFilter`] as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Only the last records that match. 0 with `follow`: only later ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<usize>,
+    /// Only the first records that match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<usize>,
+    /// Only records since this time, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Only records until this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Continue with later records.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+}
+
+/// What the recorder has held, for the header of a list of records.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsSummary {
+    /// Time of the oldest record, RFC 3339; absent without one.
+    pub oldest: Option<String>,
+    /// Packets of all classes since the recorder began.
+    pub packets: u64,
+    /// Records written of these packets; the others were not sampled.
+    pub written: u64,
+    /// Records that were overwritten before this reading.
+    pub lost: u64,
+}
+
+/// A line among records: this reader was too slow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRecords {
+    /// Records that were overwritten since the line before.
+    pub lost: u64,
 }

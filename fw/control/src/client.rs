@@ -13,8 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::api::{FlowQuery, Stamp, path};
-use crate::server::{Problem, STAMP_HEADER};
+use crate::backend::{LINES_HEADER, Problem};
 
 /// Longest wait for a response. A stopped daemon still accepts connections but never responds.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,36 +66,43 @@ pub fn get<T: DeserializeOwned>(
     serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
 }
 
-/// Requests the flow list. Calls `begin` with the stamp of the response, then `piece` with each
-/// chunk of lines, until the list ends or `piece` returns false.
+/// Requests an answer of lines. Calls `begin` with what the lines have in common, then `piece` with each
+/// chunk of lines, until the answer ends or `piece` returns false. `follow`: the daemon may be silent for
+/// any time between two lines.
 ///
 /// # Errors
 /// Those of [`get`]; also if the daemon stops sending before the end.
-pub fn stream_flows(
+pub fn stream_lines<Common: DeserializeOwned>(
     socket: &Path,
-    query: &FlowQuery,
-    begin: impl FnOnce(Stamp),
+    path: &str,
+    query: &impl Serialize,
+    follow: bool,
+    begin: impl FnOnce(Common),
     mut piece: impl FnMut(&[u8]) -> bool,
 ) -> Result<(), ClientError> {
     block_on(async {
-        let response = with_timeout(send_request(socket, path::FLOWS, query)).await??;
+        let response = with_timeout(send_request(socket, path, query)).await??;
         if response.status() != StatusCode::OK {
             let (status, body) = with_timeout(read_body(response)).await??;
             return Err(error_of_response(status, &body));
         }
-        let stamp = response.headers().get(STAMP_HEADER);
-        let stamp = stamp.and_then(|stamp| serde_json::from_slice(stamp.as_bytes()).ok());
-        begin(stamp.ok_or_else(|| ClientError::Malformed("the stamp header is missing".into()))?);
+        let common = response.headers().get(LINES_HEADER);
+        let common = common.and_then(|common| serde_json::from_slice(common.as_bytes()).ok());
+        begin(common.ok_or_else(|| ClientError::Malformed("the stamp header is missing".into()))?);
         let mut body = response.into_body();
-        while let Some(frame) = with_timeout(body.frame()).await? {
+        loop {
+            let frame = match follow {
+                true => body.frame().await,
+                false => with_timeout(body.frame()).await?,
+            };
+            let Some(frame) = frame else { return Ok(()) };
             let frame = frame.map_err(malformed)?;
             if let Some(data) = frame.data_ref()
                 && !piece(data)
             {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     })
 }
 

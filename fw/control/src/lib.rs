@@ -7,12 +7,23 @@
 
 /// Paths, queries and responses.
 pub mod api;
+/// State of one connection.
+pub mod api_live;
 /// Records of packets.
 pub mod api_records;
+/// Who sends most.
+pub mod api_talkers;
+/// The source of all responses.
+mod backend;
 /// The client: sends one request and reads the response.
 pub mod client;
+/// `/metrics` over TCP.
+mod metrics_server;
 /// The server, with limits on clients.
 pub mod server;
+/// Answers that are sent while they are made.
+mod streams;
 
+pub use backend::{ApiBackend, LineSink, LineStream, MetricsFormat, Problem};
 pub use client::ClientError;
-pub use server::{ApiBackend, FlowStream, Problem, Server};
+pub use server::Server;

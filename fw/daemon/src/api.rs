@@ -3,25 +3,34 @@
 
 use std::fs;
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use bailey_config::Config;
-use bailey_control::{ApiBackend, FlowStream, Problem, Server, api};
-use bailey_introspect::{KnownRules, LiveState};
+use bailey_control::api_live::{Live, LiveQuery};
+use bailey_control::api_records::RecordsQuery;
+use bailey_control::api_talkers::{FlowTop, Talkers, TalkersQuery};
+use bailey_control::{ApiBackend, LineStream, MetricsFormat, Problem, Server, api};
+use bailey_introspect::{ActivePolicies, LiveState};
 use nix::unistd::Group;
 use rustix::fs::Mode;
 use rustix::process::umask;
 
+use crate::events::Events;
 use crate::health::{self, Health};
+use crate::metrics::MetricsSource;
+use crate::port_holder::port_holder;
+use crate::samples::Samples;
+use crate::start::RunningDaemon;
 
-/// Serves the control socket from now on.
+/// Serves the control socket, and the metrics over TCP, from now on.
 ///
 /// # Errors
 /// If the socket cannot be created.
-pub(crate) fn serve_socket(config: &Config, health: Health, rules: KnownRules) -> io::Result<()> {
+pub(crate) fn serve_socket(config: &Config, api: DaemonApi) -> io::Result<()> {
     let path = config.paths.socket();
     // This process holds the daemon's lock, so an existing socket belongs to a daemon that no
     // longer runs.
@@ -32,8 +41,26 @@ pub(crate) fn serve_socket(config: &Config, health: Health, rules: KnownRules) -
     umask(before);
     let listener = bound?;
     permit_group(&path, &config.control.group)?;
-    let live = LiveState::new(config.clone()).with_rules(rules);
-    Server::start(listener, Arc::new(DaemonApi { live, health }))
+    let metrics = listen_for_scrapes(config, &api.health);
+    Server::start(listener, metrics, Arc::new(api))
+}
+
+/// Opens the port for metrics. Without the port the daemon runs, and the metrics are on the control socket.
+fn listen_for_scrapes(config: &Config, health: &Health) -> Option<TcpListener> {
+    let address = config.metrics.address()?;
+    let error = match TcpListener::bind(address) {
+        Ok(listener) => return Some(listener),
+        Err(error) => error,
+    };
+    let holder = match error.kind() {
+        io::ErrorKind::AddrInUse => port_holder(address.port()),
+        _ => None,
+    };
+    let holder = holder.map_or_else(String::new, |holder| format!(", held by {holder}"));
+    let message = format!("cannot listen on {address}: {error}{holder}; see metrics.listen");
+    tracing::error!("metrics: {message}");
+    health.set_problem("metrics", &message);
+    None
 }
 
 /// Sets mode 0660 for the group; 0600 if the group does not exist.
@@ -50,15 +77,51 @@ fn permit_group(path: &Path, group: &str) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))
 }
 
-/// Answers from the pinned maps and from the daemon's health.
-struct DaemonApi {
-    live: LiveState,
-    health: Health,
+/// Answers from the pinned maps, from the daemon's health and from its threads.
+pub(crate) struct DaemonApi {
+    pub(crate) live: LiveState,
+    pub(crate) health: Health,
+    pub(crate) samples: Samples,
+    pub(crate) events: Events,
+    pub(crate) policies: ActivePolicies,
+    pub(crate) metrics: MetricsSource,
 }
 
-impl ApiBackend for DaemonApi {
-    fn status(&self) -> Result<api::Status, Problem> {
-        let mut status = self.live.status()?;
+/// Rows of a list of talkers, at most.
+const TALKERS_MAX: usize = 1000;
+
+impl DaemonApi {
+    /// The answers of a running daemon.
+    pub(crate) fn new(
+        config: &Config,
+        running: &RunningDaemon,
+        health: &Health,
+        samples: &Samples,
+        events: &Events,
+    ) -> Self {
+        let policies = running.reconciler.active_policies();
+        Self {
+            live: LiveState::new(config.clone()).with_policies(policies.clone()),
+            health: health.clone(),
+            samples: samples.clone(),
+            events: events.clone(),
+            metrics: MetricsSource::new(
+                health.metrics().clone(),
+                samples.clone(),
+                events.clone(),
+                policies.clone(),
+                config.metrics.rules as usize,
+            ),
+            policies,
+        }
+    }
+
+    /// The status, with the flows of the last second if they are known.
+    fn current_status(&self) -> Result<api::Status, Problem> {
+        let mut status = match self.samples.sample() {
+            Some(sample) => self.live.status_with(sample.rules.census())?,
+            None => self.live.status()?,
+        };
         let daemon = self.health.to_api();
         let found = std::mem::take(&mut status.problems);
         // Maps and daemon may report the same subject; the daemon's text wins.
@@ -69,38 +132,84 @@ impl ApiBackend for DaemonApi {
         status.daemon = Some(daemon);
         Ok(status)
     }
+}
 
-    fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem> {
-        match query.name {
-            None => Ok(self.live.rules()?),
-            Some(name) => self.live.rules_named(&name)?.map_err(Problem::bad_request),
-        }
+impl ApiBackend for DaemonApi {
+    fn status(&self) -> Result<api::Status, Problem> {
+        self.current_status()
     }
 
-    fn flows(&self, query: api::FlowQuery) -> Result<FlowStream, Problem> {
+    fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem> {
+        let mut rules = match query.name {
+            None => self.live.rules()?,
+            Some(name) => self
+                .live
+                .rules_named(&name)?
+                .map_err(Problem::bad_request)?,
+        };
+        self.samples.add_rule_rates(&mut rules.rules);
+        Ok(rules)
+    }
+
+    fn flows(&self, query: api::FlowQuery) -> Result<LineStream, Problem> {
         let list = self.live.flow_list(query)?.map_err(Problem::bad_request)?;
-        Ok(FlowStream {
-            stamp: list.stamp().clone(),
+        Ok(LineStream {
+            common: serde_json::to_string(list.stamp())?,
+            write: Box::new(move |sink| list.write(|lines| sink.send(lines))),
+        })
+    }
+
+    fn records(&self, query: RecordsQuery) -> Result<LineStream, Problem> {
+        let list = self.live.record_list(&query, self.policies.snapshot())?;
+        let list = list.map_err(Problem::bad_request)?;
+        Ok(LineStream {
+            common: serde_json::to_string(list.summary())?,
             write: Box::new(move |sink| list.write(sink)),
         })
     }
 
     fn flow_stats(&self) -> Result<api::FlowStats, Problem> {
-        Ok(self.live.flow_stats()?)
+        let mut stats = self.live.flow_stats()?;
+        self.samples.add_flow_rates(&mut stats);
+        Ok(stats)
     }
 
     fn counters(&self) -> Result<api::Counters, Problem> {
-        Ok(self.live.counters()?)
+        let mut counters = self.live.counters()?;
+        self.samples.add_counter_rates(&mut counters.counters);
+        self.events.add_last_packets(&mut counters.counters);
+        Ok(counters)
     }
 
     fn blocks(&self) -> Result<api::Blocks, Problem> {
         Ok(self.live.blocks()?)
     }
 
-    fn live(&self, query: api::LiveQuery) -> Result<api::Live, Problem> {
+    fn live(&self, query: LiveQuery) -> Result<Live, Problem> {
         let daemon = self.health.to_api();
         let mut live = self.live.live(&query, daemon.failsafe.is_some())?;
         live.policy_problem = self.health.problem_of(health::POLICY);
         Ok(live)
+    }
+
+    fn talkers(&self, query: TalkersQuery) -> Result<Talkers, Problem> {
+        let limit = query.limit.unwrap_or(10).min(TALKERS_MAX);
+        let names = self.live.rule_names()?;
+        let name_of = |id: u32| {
+            let name = names.iter().find(|name| name.id == id);
+            name.map_or_else(|| format!("rule {id}"), |name| name.rule.clone())
+        };
+        Ok(self
+            .events
+            .talkers(self.live.stamp_or_none(), limit, &name_of))
+    }
+
+    fn flow_top(&self, query: TalkersQuery) -> Result<FlowTop, Problem> {
+        Ok(self.live.flow_top(query)?)
+    }
+
+    fn metrics(&self, accept: &str) -> Result<MetricsFormat, Problem> {
+        let status = self.current_status()?;
+        self.metrics.render(&self.live, &status, accept)
     }
 }

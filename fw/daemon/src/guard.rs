@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bailey_clock::now;
 use bailey_config::{Config, Guard, Interface};
 use bailey_datapath::attach::nft_guard::{self, NftGuard};
 use bailey_datapath::kernel::netlink;
@@ -62,6 +63,7 @@ pub(crate) fn update_guard(
     health: &Health,
 ) {
     let Some(guard) = guard else { return };
+    let begun = now();
     let protected = with_stacked(&datapath.filtered_interfaces());
     let kept = protected.and_then(|near| {
         let protected = near.into_keys().collect();
@@ -71,7 +73,8 @@ pub(crate) fn update_guard(
         Ok(was_removed) => {
             if was_removed {
                 tracing::error!("another process removed the table of the guard; recreated it");
-                health.record_interference("guard-removed", "nftables".to_owned());
+                let table = "nftables".to_owned();
+                health.record_interference("guard-removed", table, begun.elapsed());
             }
             health.clear_problem(SUBJECT);
         }

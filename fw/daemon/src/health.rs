@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bailey_clock::now;
 use bailey_control::api;
+use bailey_telemetry::metrics::{ApplyOutcome, DaemonMetrics};
 
 /// State that the loop writes and the control socket reads. Clones share the content.
 #[derive(Debug, Clone)]
 pub(crate) struct Health {
     shared: Arc<Mutex<State>>,
+    metrics: DaemonMetrics,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,13 @@ impl Health {
                 interference: BTreeMap::new(),
                 failsafe: None,
             })),
+            metrics: DaemonMetrics::default(),
         }
+    }
+
+    /// The daemon's own counters.
+    pub(crate) fn metrics(&self) -> &DaemonMetrics {
+        &self.metrics
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -60,8 +68,10 @@ impl Health {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a commit and the warnings about its policies.
-    pub(crate) fn record_commit(&self, warnings: &[String]) {
+    /// Records a commit, how long its stages took, and the warnings about its policies.
+    pub(crate) fn record_commit(&self, stages: &[(&'static str, Duration)], warnings: &[String]) {
+        self.metrics.record_apply(ApplyOutcome::Committed);
+        self.metrics.record_stages(stages);
         let mut state = self.lock();
         state.committed = Some(now());
         state.warnings = warnings.to_vec();
@@ -73,8 +83,9 @@ impl Health {
     }
 
     /// Counts interference by another process with attached programs or pins, which Bailey has
-    /// repaired.
-    pub(crate) fn record_interference(&self, kind: &'static str, text: String) {
+    /// repaired. `repair`: time from noticing to the repair.
+    pub(crate) fn record_interference(&self, kind: &'static str, text: String, repair: Duration) {
+        self.metrics.record_drift(kind, repair);
         let mut state = self.lock();
         let count = state.interference.get(kind).map_or(0, |known| known.count) + 1;
         let last = now();

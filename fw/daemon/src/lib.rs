@@ -12,6 +12,8 @@
 mod api;
 /// Errors that end the start.
 mod error;
+/// The thread that reads records of packets.
+mod events;
 /// The nftables guard: which interfaces it closes.
 mod guard;
 /// Problems, warnings and interference that `status` shows.
@@ -20,12 +22,20 @@ mod health;
 pub mod lockout;
 /// Structured log lines.
 pub mod logging;
+/// The daemon's numbers as metrics.
+mod metrics;
 /// Options of one run.
 mod options;
+/// Which process holds a port.
+mod port_holder;
+/// The thread that samples all counters.
+mod rates;
 /// From policy files to the active generation.
 pub mod reconcile;
 /// Log lines about interfaces, generations and floods.
 mod report;
+/// What the threads know: the latest sample, and rates.
+mod samples;
 /// The daemon's life: start, loop, stop.
 mod serve;
 /// From a configuration to attached programs.

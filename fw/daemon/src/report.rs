@@ -2,22 +2,31 @@
 //! [`Health`].
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use bailey_config::Interface;
 use bailey_datapath::attach::event::{InterfaceChange, InterfaceEvent};
 use bailey_datapath::{CarriedFlows, Datapath};
 use bailey_source::Selection;
+use bailey_telemetry::metrics::ApplyOutcome;
 
 use crate::health::{self, Health};
 use crate::reconcile::{CommitReport, Refusal};
 
-/// Logs changes of interfaces, and updates their problems and interference.
-pub(crate) fn report_interfaces(events: &[InterfaceEvent], wanted: &[Interface], health: &Health) {
+/// Logs changes of interfaces, and updates their problems and interference. `begun`: when the daemon began
+/// to look at the interfaces.
+pub(crate) fn report_interfaces(
+    events: &[InterfaceEvent],
+    wanted: &[Interface],
+    health: &Health,
+    begun: Instant,
+) {
+    let repair = begun.elapsed();
     for InterfaceEvent { interface, change } in events {
         let configured = wanted.iter().find(|wanted| wanted.name == *interface);
         let xdp_mode = configured.map_or("", |wanted| wanted.mode.name());
         log_change(interface, xdp_mode, change);
-        record_interference(interface, change, health);
+        record_interference(interface, change, health, repair);
         update_problem(interface, change, health);
     }
 }
@@ -71,18 +80,23 @@ fn log_change(interface: &str, xdp_mode: &str, change: &InterfaceChange) {
     }
 }
 
-fn record_interference(interface: &str, change: &InterfaceChange, health: &Health) {
+fn record_interference(
+    interface: &str,
+    change: &InterfaceChange,
+    health: &Health,
+    repair: Duration,
+) {
     match change {
         InterfaceChange::Detached(hook) => {
             let text = format!("{hook} program of {interface}");
-            health.record_interference("program-detached", text);
+            health.record_interference("program-detached", text, repair);
         }
         InterfaceChange::Displaced(before) => {
             let text = format!("{interface}, by {before}");
-            health.record_interference("program-displaced", text);
+            health.record_interference("program-displaced", text, repair);
         }
         InterfaceChange::PinsRestored(pins) => {
-            health.record_interference("pins-removed", format!("{pins} pins"));
+            health.record_interference("pins-removed", format!("{pins} pins"), repair);
         }
         _ => {}
     }
@@ -163,6 +177,7 @@ pub(crate) fn join_first(messages: &[String]) -> String {
 
 /// Logs why no generation was installed, and records it as the problem of the policies.
 pub(crate) fn report_refusal(refusal: &Refusal, health: &Health) {
+    health.metrics().record_apply(ApplyOutcome::Refused);
     for message in refusal.messages.iter().take(MAX_MESSAGES) {
         tracing::error!("{message}");
     }

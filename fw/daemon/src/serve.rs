@@ -11,19 +11,25 @@ use std::thread;
 use std::time::Duration;
 use std::{fs, io};
 
+use bailey_clock::now;
 use bailey_config::Config;
 use bailey_datapath::attach::nft_guard::NftGuard;
 use bailey_datapath::kernel::directory::make_public;
 use bailey_datapath::kernel::netlink::Monitor;
 use bailey_datapath::set_realtime_priority;
 use bailey_state::lock::Lock;
+use bailey_telemetry::metrics::ApplyOutcome;
 use sd_notify::NotifyState;
 
+use crate::api::DaemonApi;
 use crate::error::ServeError;
+use crate::events::{Events, EventsThread};
 use crate::guard::{install_guard, update_guard};
 use crate::health::{self, Health};
 use crate::options::RunOptions;
+use crate::rates::RatesThread;
 use crate::reconcile::ReloadOutcome;
+use crate::samples::Samples;
 use crate::start::{RunningDaemon, report_not_started, start, wait_for_interfaces};
 use crate::sweep::SweepThread;
 use crate::wake::{EventQueue, Wake};
@@ -61,12 +67,16 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     let mut running = start(config, interfaces, options, &health)?;
 
     // Threads beside the loop; enforcement continues without any of them.
-    let _sweep_thread = start_sweeper(&running, &health);
+    let samples = Samples::new();
+    let _sweep_thread = start_sweeper(&running, &health, &samples);
     if let Err(error) = forward_interface_changes(&queue, &running) {
         tracing::warn!(%error, "no interface events; polling interfaces instead");
     }
-    let rules = running.reconciler.known_rules();
-    if let Err(error) = api::serve_socket(config, health.clone(), rules) {
+    let events = Events::new(config.metrics.rules as usize);
+    let api = DaemonApi::new(config, &running, &health, &samples, &events);
+    let _rates_thread = start_rates(&api, &health);
+    let _events_thread = start_events(&api, &health);
+    if let Err(error) = api::serve_socket(config, api) {
         let socket = config.paths.socket();
         tracing::error!("{}: {error}; no control socket", socket.display());
         health.set_problem("control socket", &error.to_string());
@@ -74,7 +84,7 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
 
     // Loop. The notifications have no effect without a service manager.
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    run_loop(&mut queue, &mut running, &health, guard.as_mut());
+    run_loop(&mut queue, &mut running, &health, &samples, guard.as_mut());
     let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
 
     // Stop.
@@ -93,11 +103,14 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
 }
 
 /// Starts the sweeper. Without it, expired flows stay until new flows need their slots.
-fn start_sweeper(running: &RunningDaemon, health: &Health) -> Option<SweepThread> {
+fn start_sweeper(
+    running: &RunningDaemon,
+    health: &Health,
+    samples: &Samples,
+) -> Option<SweepThread> {
     let start = || {
         let sweeper = running.datapath.sweeper().map_err(|e| e.to_string())?;
-        let counters = running.datapath.counters().map_err(|e| e.to_string())?;
-        SweepThread::start(sweeper, counters).map_err(|e| e.to_string())
+        SweepThread::start(sweeper, samples.clone()).map_err(|e| e.to_string())
     };
     start()
         .inspect_err(|error| {
@@ -105,6 +118,39 @@ fn start_sweeper(running: &RunningDaemon, health: &Health) -> Option<SweepThread
             health.set_problem("sweeper", error);
         })
         .ok()
+}
+
+/// Starts the sampler. Without it there are no rates, and metrics read the maps at each scrape.
+fn start_rates(api: &DaemonApi, health: &Health) -> Option<RatesThread> {
+    let start = || {
+        let sampler = api.live.sampler().map_err(|e| e.to_string())?;
+        RatesThread::start(sampler, api.samples.clone()).map_err(|e| e.to_string())
+    };
+    start()
+        .inspect_err(|error| {
+            tracing::error!("{error}: no rates");
+            health.set_problem("rates", error);
+        })
+        .ok()
+}
+
+/// Starts the reader of records, unless the recorder is off. Without it there are no talkers.
+fn start_events(api: &DaemonApi, health: &Health) -> Option<EventsThread> {
+    let start = || {
+        let Some(reader) = api.live.event_reader().map_err(|e| e.to_string())? else {
+            return Ok(None);
+        };
+        let (events, policies) = (api.events.clone(), api.policies.clone());
+        let started = EventsThread::start(reader, events, policies, api.samples.clone());
+        started.map(Some).map_err(|e| e.to_string())
+    };
+    start()
+        .inspect_err(|error: &String| {
+            tracing::error!("{error}: records of packets are not read");
+            health.set_problem("records", error);
+        })
+        .ok()
+        .flatten()
 }
 
 fn warn_without_failsafe(config: &Config) {
@@ -152,6 +198,7 @@ fn run_loop(
     queue: &mut EventQueue,
     running: &mut RunningDaemon,
     health: &Health,
+    samples: &Samples,
     mut guard: Option<&mut NftGuard>,
 ) {
     let guarded = guard.as_deref_mut();
@@ -159,6 +206,7 @@ fn run_loop(
     let mut must_read_again = false;
     let mut is_flood_reported = false;
     loop {
+        samples.beat("main");
         let wake = queue.wait();
         if wake == Wake::StopRequested {
             return;
@@ -167,8 +215,9 @@ fn run_loop(
         // Interfaces, guard and reports: at every wake-up.
         report_blocking_file(queue, health);
         report::report_flood(running.datapath.flood_seconds(), &mut is_flood_reported);
+        let begun = now();
         let events = running.datapath.reconcile(&running.interfaces);
-        report::report_interfaces(&events, &running.interfaces, health);
+        report::report_interfaces(&events, &running.interfaces, health, begun);
         let guarded = guard.as_deref_mut();
         update_guard(&running.datapath, &running.interfaces, guarded, health);
 
@@ -217,6 +266,7 @@ fn reload(
         ..
     } = running;
 
+    let begun = now();
     let before = reconciler.selection().clone();
     let outcome = if at_once {
         reconciler.reload_at_once(datapath)
@@ -226,14 +276,16 @@ fn reload(
 
     match &outcome {
         ReloadOutcome::Committed(generation) => {
-            report::report_interfaces(&generation.committed.events, interfaces, health);
+            let events = &generation.committed.events;
+            report::report_interfaces(events, interfaces, health, begun);
             report::report_generation(generation);
             report::report_selection(&before, reconciler.selection());
-            health.record_commit(&generation.warnings);
+            health.record_commit(&generation.stages, &generation.warnings);
             health.clear_problem(health::POLICY);
             report::report_failsafe(datapath, health);
         }
         ReloadOutcome::Unchanged => {
+            health.metrics().record_apply(ApplyOutcome::Unchanged);
             health.clear_problem(health::POLICY);
             tracing::debug!("policies unchanged: the active generation stays active");
         }

@@ -1,5 +1,4 @@
-//! The sweeper's thread: walks the flow table in slices and retires expired flows, and reads the
-//! counters of rules.
+//! The sweeper's thread: walks the flow table in slices and retires expired flows.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bailey_datapath::flows::sweep::Sweeper;
-use bailey_datapath::observe::counters::Counters;
+
+use crate::samples::Samples;
 
 /// A thread that sweeps until it is dropped.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Slices of one pass over the table. A pass takes 8 s, far longer than any CPU stays inside a
 /// program.
 const SLICES: usize = 80;
-/// Slices between two updates of the timeout scale and of the other values that programs read, and
-/// between two reads of the counters of rules: one second.
+/// Slices between two updates of the timeout scale and of the other values that programs read: one
+/// second.
 const SLICES_PER_UPDATE: usize = 10;
 
 impl SweepThread {
@@ -31,7 +31,7 @@ impl SweepThread {
     ///
     /// # Errors
     /// If the system cannot create a thread.
-    pub(crate) fn start(mut sweeper: Sweeper, counters: Counters) -> io::Result<Self> {
+    pub(crate) fn start(mut sweeper: Sweeper, samples: Samples) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let sweep = move || {
@@ -47,9 +47,7 @@ impl SweepThread {
                     sweeper.publish_timeout_scale();
                     sweeper.publish_receiver_count();
                     sweeper.clear_ended_warm_up();
-                    // Stores the numbers of each rule. A later read that misses flows, because they
-                    // end at that moment, does not go below them.
-                    counters.rules();
+                    samples.beat("sweep");
                 }
 
                 sweeper.sweep(slice);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use bailey_config::nearest::nearest;
 use bailey_control::api::{self, FlowColumn, FlowQuery};
 use bailey_datapath::DatapathError;
+use bailey_datapath::flows::expiry::FlowExpiry;
 use bailey_datapath::flows::table::{Flow, FlowTable, STATES, state_name};
 use bailey_datapath::kernel::clock::Ticks;
 use bailey_policy::Protocol;
@@ -21,6 +22,7 @@ use crate::rules::{find_rule_ids, name_to_api};
 pub struct FlowList {
     table: FlowTable,
     names: RuleNames,
+    times: FlowTimes,
     stamp: api::Stamp,
     query: FlowQuery,
     protocol: Option<Protocol>,
@@ -40,15 +42,49 @@ impl LiveState {
         let table = FlowTable::open(&self.pins)?;
         let stamp = self.stamp()?;
         let names = self.names();
+        let times = self.flow_times(self.loaded()?.scale);
         let list = check_query(query, &names).map(|(query, protocol, rules)| FlowList {
             table,
             names,
+            times,
             stamp,
             query,
             protocol,
             rules,
         });
         Ok(list)
+    }
+}
+
+/// The clock of flows and their timeouts, at the time of one answer.
+pub(crate) struct FlowTimes {
+    now: Ticks,
+    expiry: FlowExpiry,
+    /// Scale of timeouts, in 1/256.
+    scale: u64,
+}
+
+impl FlowTimes {
+    /// Seconds since the last packet.
+    fn idle(&self, flow: &Flow) -> u64 {
+        self.now.seconds_since(flow.seen)
+    }
+
+    /// Seconds until the flow expires.
+    fn left(&self, flow: &Flow) -> u64 {
+        self.expiry
+            .seconds_left(flow.state, flow.seen, self.now, self.scale)
+    }
+}
+
+impl LiveState {
+    /// The clock, and the configured timeouts at a scale in 1/256.
+    pub(crate) fn flow_times(&self, scale: u64) -> FlowTimes {
+        FlowTimes {
+            now: Ticks::now(),
+            expiry: FlowExpiry::new(&self.config.timeouts),
+            scale,
+        }
     }
 }
 
@@ -91,9 +127,9 @@ impl FlowList {
     pub fn write(&self, mut sink: impl FnMut(Vec<u8>) -> bool) {
         let mut lines = JsonLines::new(&self.names, &self.stamp, self.query.brief);
         let limit = self.query.limit.unwrap_or(usize::MAX);
-        let now = Ticks::now();
+        let times = &self.times;
         let mut add = |flow: &Flow| {
-            lines.add(flow, now);
+            lines.add(flow, times);
             lines.bytes.len() < CHUNK_BYTES || sink(lines.take_chunk())
         };
 
@@ -108,7 +144,7 @@ impl FlowList {
                 }
             }
             Some(column) => {
-                for slot in self.sorted_slots(column, limit, now) {
+                for slot in self.sorted_slots(column, limit) {
                     // The slot may be free by now, or belong to another flow.
                     let flow = self.table.at(slot as usize);
                     if let Some(flow) = flow.filter(|flow| self.is_match(flow))
@@ -149,8 +185,9 @@ impl FlowList {
     }
 
     /// Slots of the first `limit` flows in the order of a column.
-    fn sorted_slots(&self, column: FlowColumn, limit: usize, now: Ticks) -> Vec<u32> {
+    fn sorted_slots(&self, column: FlowColumn, limit: usize) -> Vec<u32> {
         let ranks = self.rule_ranks(column);
+        let times = &self.times;
         let descending = is_numeric(column) != self.query.reverse;
         // Cut the list to `limit` whenever it is twice as long, so that a short list needs little
         // memory.
@@ -158,7 +195,7 @@ impl FlowList {
         let taken = self.table.census().used_slots as usize;
         let mut found: Vec<(u128, u32)> = Vec::with_capacity(capacity.min(taken));
         for flow in self.table.iter().filter(|flow| self.is_match(flow)) {
-            let key = sort_key(column, &flow, now, &ranks);
+            let key = sort_key(column, &flow, times, &ranks);
             let key = if descending { !key } else { key };
             found.push((key, flow.slot_index() as u32));
             if found.len() >= capacity {
@@ -186,8 +223,8 @@ impl FlowList {
 
 /// True for columns that sort numerically, largest value first.
 fn is_numeric(column: FlowColumn) -> bool {
-    use FlowColumn::{Bytes, Idle, Pkts, Reply};
-    matches!(column, Bytes | Idle | Pkts | Reply)
+    use FlowColumn::{Bytes, Idle, Left, Pkts, Reply};
+    matches!(column, Bytes | Idle | Left | Pkts | Reply)
 }
 
 /// The first 16 bytes of a text as a number with the same order.
@@ -200,7 +237,12 @@ fn text_key(text: &str) -> u128 {
 }
 
 /// The value of a column as a number.
-fn sort_key(column: FlowColumn, flow: &Flow, now: Ticks, ranks: &FxHashMap<u32, usize>) -> u128 {
+fn sort_key(
+    column: FlowColumn,
+    flow: &Flow,
+    times: &FlowTimes,
+    ranks: &FxHashMap<u32, usize>,
+) -> u128 {
     let rank = |id: u32| ranks.get(&id).map_or(u128::MAX, |&rank| rank as u128);
     let address = |address: std::net::IpAddr| match address {
         std::net::IpAddr::V4(address) => u128::from(address.to_bits()),
@@ -211,7 +253,8 @@ fn sort_key(column: FlowColumn, flow: &Flow, now: Ticks, ranks: &FxHashMap<u32, 
         FlowColumn::Src => address(flow.source),
         FlowColumn::Dst => address(flow.destination),
         FlowColumn::State => text_key(state_name(flow.state)),
-        FlowColumn::Idle => now.seconds_since(flow.seen).into(),
+        FlowColumn::Idle => times.idle(flow).into(),
+        FlowColumn::Left => times.left(flow).into(),
         FlowColumn::Pkts => flow.original.packets.into(),
         FlowColumn::Bytes => (flow.original.bytes + flow.reply.bytes).into(),
         FlowColumn::Reply => flow.reply.packets.into(),
@@ -255,7 +298,7 @@ impl<'a> JsonLines<'a> {
         )
     }
 
-    fn add(&mut self, flow: &Flow, now: Ticks) {
+    fn add(&mut self, flow: &Flow, times: &FlowTimes) {
         // Serialize each rule name once.
         for id in [flow.egress_rule, flow.ingress_rule] {
             let (names, brief) = (self.names, self.brief);
@@ -273,7 +316,7 @@ impl<'a> JsonLines<'a> {
         self.bytes.extend_from_slice(&self.start);
         let joint = self.bytes.len();
         let rules = [flow.egress_rule, flow.ingress_rule].map(|id| &*self.rules[&id]);
-        let line = flow_to_api(flow, now, rules);
+        let line = flow_to_api(flow, times, rules);
         match serde_json::to_writer(&mut self.bytes, &line) {
             Ok(()) => {
                 // Join the two JSON objects: the opening brace of the flow becomes a comma.
@@ -288,7 +331,11 @@ impl<'a> JsonLines<'a> {
 }
 
 /// A flow as an API value.
-pub(crate) fn flow_to_api<Rule>(flow: &Flow, now: Ticks, rules: [Rule; 2]) -> api::Flow<Rule> {
+pub(crate) fn flow_to_api<Rule>(
+    flow: &Flow,
+    times: &FlowTimes,
+    rules: [Rule; 2],
+) -> api::Flow<Rule> {
     let [egress_rule, ingress_rule] = rules;
     api::Flow {
         protocol: flow.protocol.to_string(),
@@ -297,7 +344,8 @@ pub(crate) fn flow_to_api<Rule>(flow: &Flow, now: Ticks, rules: [Rule; 2]) -> ap
         destination: flow.destination.to_string(),
         destination_port: flow.destination_port,
         state: state_name(flow.state).to_owned(),
-        idle_seconds: now.seconds_since(flow.seen),
+        idle_seconds: times.idle(flow),
+        left_seconds: times.left(flow),
         packets: flow.original.packets,
         bytes: flow.original.bytes,
         reply_packets: flow.reply.packets,

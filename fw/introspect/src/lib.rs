@@ -7,10 +7,16 @@
 mod blocks;
 /// Packets by reason.
 mod counters;
+/// Names of the endpoints behind addresses.
+mod endpoint_names;
+/// Records as they come, for the daemon.
+mod event_reader;
 /// Names of flow events.
 mod events;
 /// Fill of the flow table, and flow events.
 mod flow_stats;
+/// Addresses and ports with most flows.
+mod flow_top;
 /// The flow table as a list: filter, sort, serialize.
 mod flows;
 /// Blocks, failsafe entries and flows of one connection.
@@ -19,14 +25,24 @@ mod live;
 mod live_state;
 /// The filter of records.
 mod record_filter;
+/// Records as a list that may follow.
+mod record_list;
 /// Records of packets.
 mod records;
 /// Rules with their counters.
 mod rules;
+/// One reading of all counters.
+mod sample;
 /// One screen: interfaces, flow table, blocks, problems.
 mod status;
 
 pub use blocks::short_prefix;
+pub use counters::CounterKey;
+pub use endpoint_names::{endpoint_name, is_known, workload_of};
+pub use event_reader::{EventBatch, EventReader, is_opening, passes};
 pub use flows::FlowList;
-pub use live_state::{KnownRules, LiveState};
-pub use records::{RecordSource, Records};
+pub use live_state::{ActivePolicies, LiveState};
+pub use record_filter::CLASS_NAMES;
+pub use record_list::RecordList;
+pub use records::record_to_api;
+pub use sample::{Sample, Sampler};

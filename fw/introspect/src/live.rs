@@ -1,10 +1,9 @@
 //! Everything but policy that decides about one connection: blocks, failsafe, existing flows.
 
-use bailey_control::api::{self, LiveQuery};
+use bailey_control::api_live::{LIVE_FLOWS, Live, LiveQuery};
 use bailey_datapath::DatapathError;
 use bailey_datapath::blocks::Blocks;
 use bailey_datapath::flows::table::FlowTable;
-use bailey_datapath::kernel::clock::Ticks;
 use bailey_policy::Protocol;
 
 use crate::blocks::block_to_api;
@@ -18,7 +17,7 @@ impl LiveState {
     ///
     /// # Errors
     /// If a pinned map cannot be read.
-    pub fn live(&self, query: &LiveQuery, failsafe: bool) -> Result<api::Live, DatapathError> {
+    pub fn live(&self, query: &LiveQuery, failsafe: bool) -> Result<Live, DatapathError> {
         let LiveQuery {
             src,
             dst,
@@ -42,15 +41,15 @@ impl LiveState {
                 && flow.protocol == protocol
                 && (flow.destination_port == port || !protocol.has_ports())
         });
-        let (mut names, now) = (None, Ticks::now());
-        let flows = flows.take(api::LIVE_FLOWS).map(|flow| {
+        let (mut names, times) = (None, self.flow_times(loaded.scale));
+        let flows = flows.take(LIVE_FLOWS).map(|flow| {
             // Rule names are read only if a flow exists.
             let names = names.get_or_insert_with(|| self.names());
             let rules = [flow.egress_rule, flow.ingress_rule].map(|id| name_to_api(names, id));
-            flow_to_api(&flow, now, rules)
+            flow_to_api(&flow, &times, rules)
         });
 
-        Ok(api::Live {
+        Ok(Live {
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
             guard: self.is_guarded(),

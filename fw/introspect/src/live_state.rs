@@ -8,7 +8,7 @@ use bailey_control::api::{self, SCHEMA_VERSION};
 use bailey_datapath::maps::control_word::ControlWord;
 use bailey_datapath::observe::status::DatapathStatus;
 use bailey_datapath::{DatapathError, PinDir};
-use bailey_policy::NetworkPolicy;
+use bailey_policy::Snapshot;
 use bailey_state::rule_ids::RuleNames;
 
 /// The pinned maps of one Bailey, read as answers of the control API. The daemon's server uses this
@@ -18,28 +18,37 @@ pub struct LiveState {
     pub(crate) pins: PinDir,
     pub(crate) config: Config,
     /// Rules in the daemon's memory; without a daemon `rules.json` has them.
-    known: Option<KnownRules>,
+    known: Option<ActivePolicies>,
 }
 
-/// The rules of the active generation in the daemon's memory. Clones share the content.
+/// Rules, policies and inventory of the active generation in the daemon's memory. Clones share the
+/// content.
 #[derive(Debug, Clone, Default)]
-pub struct KnownRules(Arc<Mutex<ActiveRules>>);
+pub struct ActivePolicies(Arc<Mutex<ActiveContent>>);
 
-/// Rule ids, and the policies that have the rules.
-type ActiveRules = (Arc<RuleIds>, Vec<Arc<NetworkPolicy>>);
+/// Rule ids, and the snapshot that has the rules; `None` while the policies were read by an earlier
+/// process only.
+type ActiveContent = (Arc<RuleIds>, Option<Arc<Snapshot>>);
 
-impl KnownRules {
-    /// Replaces the content after a commit; `policies` are sorted.
-    pub fn set(&self, ids: Arc<RuleIds>, policies: Vec<Arc<NetworkPolicy>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (ids, policies);
+impl ActivePolicies {
+    /// Replaces the content after a commit.
+    pub fn set(&self, ids: Arc<RuleIds>, snapshot: Option<Arc<Snapshot>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (ids, snapshot);
+    }
+
+    /// The snapshot of the active generation.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.1.clone()
     }
 
     /// The names; the flag is false while the policies were read by an earlier process only.
     fn names(&self) -> (RuleNames, bool) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (ids, policies) = known.clone();
+        let (ids, snapshot) = known.clone();
         drop(known);
-        (RuleNames::of(&ids, &policies), !policies.is_empty())
+        let policies = snapshot.as_ref().map_or(&[][..], |known| known.policies());
+        (RuleNames::of(&ids, policies), !policies.is_empty())
     }
 }
 
@@ -55,7 +64,7 @@ impl LiveState {
 
     /// Takes rules from the daemon's memory instead of `rules.json`.
     #[must_use]
-    pub fn with_rules(self, known: KnownRules) -> Self {
+    pub fn with_policies(self, known: ActivePolicies) -> Self {
         Self {
             known: Some(known),
             ..self
@@ -78,7 +87,7 @@ impl LiveState {
     /// Rule names; empty if `rules.json` cannot be read, so that rules appear by id.
     pub(crate) fn names(&self) -> RuleNames {
         let read = || RuleNames::read(&self.config.paths.state);
-        match self.known.as_ref().map(KnownRules::names) {
+        match self.known.as_ref().map(ActivePolicies::names) {
             Some((names, true)) => names,
             Some((names, false)) => read().unwrap_or(names),
             None => read().unwrap_or_default(),

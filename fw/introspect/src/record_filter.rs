@@ -6,15 +6,20 @@ use bailey_bpf::abi;
 use bailey_bpf::reason::{REASONS, Reason};
 use bailey_config::nearest::nearest;
 use bailey_control::api_records::RecordFilter;
+use bailey_datapath::maps::recorder::CLASSES;
 use bailey_datapath::observe::records::{PacketRecord, RecordedConnection};
-use bailey_policy::Protocol;
+use bailey_policy::{Endpoint, Protocol, Snapshot};
 use bailey_state::rule_ids::RuleNames;
 
+use crate::endpoint_names::workload_of;
 use crate::flows::parse_protocol;
 use crate::rules::find_rule_ids;
 
 /// Names of the TCP flags, from the lowest bit on.
 pub(crate) const TCP_FLAGS: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+
+/// Names of the classes, by `enum record_class`.
+pub const CLASS_NAMES: [&str; CLASSES] = ["policy", "drop", "defence", "pass"];
 
 /// A [`RecordFilter`] whose names are resolved.
 #[derive(Debug)]
@@ -28,6 +33,9 @@ pub(crate) struct CheckedFilter {
     reasons: Vec<u32>,
     rules: BTreeSet<u32>,
     hooks: Vec<u32>,
+    classes: Vec<u32>,
+    /// Must not match.
+    not: Option<Box<Self>>,
 }
 
 impl CheckedFilter {
@@ -61,7 +69,14 @@ impl CheckedFilter {
                 "unknown IP version {version}; versions are 4 and 6"
             ));
         }
+        let classes: Vec<_> = CLASS_NAMES.into_iter().zip(0..).collect();
+        let not = filter.not.as_deref().cloned();
+        let not = not.filter(|not| *not != RecordFilter::default());
         Ok(Self {
+            classes: each(&filter.class, &|text| one_of("type", text, &classes))?,
+            not: not
+                .map(|not| Self::new(not, names).map(Box::new))
+                .transpose()?,
             protocols: protocols.collect::<Result<_, _>>()?,
             flags: flags.collect::<Result<_, _>>()?,
             verdicts: verdicts.into_iter().map(|passes| passes == 1).collect(),
@@ -75,7 +90,8 @@ impl CheckedFilter {
     }
 
     /// Whether a record matches.
-    pub(crate) fn is_match(&self, record: &PacketRecord) -> bool {
+    pub(crate) fn is_match(&self, record: &PacketRecord, inventory: Option<&Snapshot>) -> bool {
+        let is_excluded = |not: &Self| not.is_match(record, inventory);
         let cells = [record.egress, record.ingress];
         let passes = || Reason::of(record.reason).is_some_and(|reason| reason.passes);
         is_any(&self.hooks, |hook| *hook == record.hook)
@@ -90,7 +106,46 @@ impl CheckedFilter {
                     .iter()
                     .flatten()
                     .any(|(rule, _)| self.rules.contains(rule)))
+            && is_any(&self.classes, |class| *class as usize == record.class)
             && self.is_connection_match(record.connection.as_ref())
+            && self.is_endpoint_match(record.connection.as_ref(), inventory)
+            && !self.not.as_deref().is_some_and(is_excluded)
+    }
+
+    /// Whether the endpoints at the ends match. An address without an endpoint matches only filters that
+    /// ask for none.
+    fn is_endpoint_match(
+        &self,
+        connection: Option<&RecordedConnection>,
+        inventory: Option<&Snapshot>,
+    ) -> bool {
+        let RecordFilter {
+            namespace,
+            pod,
+            from_pod,
+            to_pod,
+            label,
+            workload,
+            ..
+        } = &self.filter;
+        let asks = [namespace, pod, from_pod, to_pod, label, workload];
+        if asks.iter().all(|values| values.is_empty()) {
+            return true;
+        }
+        let find = |address| inventory.and_then(|known| known.endpoint_at(address));
+        let source = connection.and_then(|c| find(c.source));
+        let destination = connection.and_then(|c| find(c.destination));
+        let either = |is_match: &dyn Fn(&Endpoint) -> bool| {
+            source.is_some_and(is_match) || destination.is_some_and(is_match)
+        };
+        is_any(namespace, |name| either(&|e| e.id.namespace == *name))
+            && is_any(pod, |name| either(&|e| is_named(e, name)))
+            && is_any(from_pod, |name| source.is_some_and(|e| is_named(e, name)))
+            && is_any(to_pod, |name| {
+                destination.is_some_and(|e| is_named(e, name))
+            })
+            && is_any(label, |labels| either(&|e| has_labels(e, labels)))
+            && is_any(workload, |name| either(&|e| workload_of(e) == name))
     }
 
     /// A frame without a connection matches only if no filter asks for one.
@@ -117,6 +172,25 @@ impl CheckedFilter {
             && is_any(&self.protocols, |protocol| *protocol == c.protocol)
             && is_any(&filter.ip_version, |v| *v == version)
     }
+}
+
+/// Whether an endpoint has a name: `NAMESPACE/PREFIX`, or `PREFIX` in any namespace. As in Hubble, the
+/// name may go on after the prefix.
+fn is_named(endpoint: &Endpoint, wanted: &str) -> bool {
+    match wanted.split_once('/') {
+        Some((namespace, name)) => {
+            endpoint.id.namespace == namespace && endpoint.id.name.starts_with(name)
+        }
+        None => endpoint.id.name.starts_with(wanted),
+    }
+}
+
+/// Whether an endpoint has all labels of `key=value+key`.
+fn has_labels(endpoint: &Endpoint, wanted: &str) -> bool {
+    wanted.split('+').all(|label| match label.split_once('=') {
+        Some((key, value)) => endpoint.labels.get(key) == Some(value),
+        None => endpoint.labels.get(label).is_some(),
+    })
 }
 
 /// Whether a filter has no values, or one that matches.
@@ -183,7 +257,7 @@ mod tests {
 
     fn is_match(filter: RecordFilter, record: &PacketRecord) -> bool {
         let checked = CheckedFilter::new(filter, &RuleNames::default());
-        checked.unwrap().is_match(record)
+        checked.unwrap().is_match(record, None)
     }
 
     /// A filter with the values of one field.

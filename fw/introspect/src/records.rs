@@ -1,34 +1,35 @@
 //! Records of packets as answers: reads the pinned rings, filters, and names rules and reasons.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bailey_bpf::abi;
 use bailey_control::api_records::{PacketRecord, RecordFilter, RecordedRule};
 use bailey_datapath::DatapathError;
-use bailey_datapath::maps::recorder::{CLASSES, RecordCount, RecordCursor};
+use bailey_datapath::maps::recorder::{RecordCount, RecordCursor};
 use bailey_datapath::observe::records::{self, RecordReader};
+use bailey_policy::Snapshot;
 use bailey_state::rule_ids::RuleNames;
 
 use crate::counters::verdict_and_reason;
+use crate::endpoint_names::endpoint_name;
 use crate::live_state::LiveState;
-use crate::record_filter::{CheckedFilter, TCP_FLAGS};
+use crate::record_filter::{CLASS_NAMES, CheckedFilter, TCP_FLAGS};
 use crate::rules::name_to_api;
-
-/// Names of the classes, by `enum record_class`.
-const CLASS_NAMES: [&str; CLASSES] = ["policy", "drop", "defence", "pass"];
 
 /// The recorder, a filter, and the names of rules.
 #[derive(Debug)]
-pub struct RecordSource {
+pub(crate) struct RecordSource {
     reader: RecordReader,
     cursor: RecordCursor,
     filter: CheckedFilter,
     names: RuleNames,
+    inventory: Option<Arc<Snapshot>>,
 }
 
 /// The records of one reading that match the filter, in the order of their times.
 #[derive(Debug, Default)]
-pub struct Records {
+pub(crate) struct Records {
     /// The records with their exact times.
     pub records: Vec<(SystemTime, PacketRecord)>,
     /// Records of any kind that were overwritten before they were read.
@@ -38,15 +39,16 @@ pub struct Records {
 }
 
 impl LiveState {
-    /// Opens the recorder. `from_now`: only records of later packets. The inner error: the filter names an
-    /// unknown object, or the recorder is off.
+    /// Opens the recorder. `from_now`: only records of later packets. `inventory` has the names of
+    /// endpoints. The inner error: the filter names an unknown object, or the recorder is off.
     ///
     /// # Errors
     /// If a pinned map cannot be read.
-    pub fn records(
+    pub(crate) fn records(
         &self,
         filter: RecordFilter,
         from_now: bool,
+        inventory: Option<Arc<Snapshot>>,
     ) -> Result<Result<RecordSource, String>, DatapathError> {
         let reader = RecordReader::open(&self.pins)?;
         if !reader.is_on() {
@@ -62,6 +64,7 @@ impl LiveState {
                 reader,
                 filter,
                 names,
+                inventory,
             }),
         )
     }
@@ -69,16 +72,17 @@ impl LiveState {
 
 impl RecordSource {
     /// Reads the records since the last call.
-    pub fn read(&mut self) -> Records {
+    pub(crate) fn read(&mut self) -> Records {
         let batch = self.reader.read(&mut self.cursor);
+        let inventory = self.inventory.as_deref();
         let oldest = batch.records.first().map(|record| record.time);
         let matching = batch
             .records
             .iter()
-            .filter(|record| self.filter.is_match(record));
+            .filter(|record| self.filter.is_match(record, inventory));
         Records {
             records: matching
-                .map(|r| (r.time, record_to_api(r, &self.names)))
+                .map(|r| (r.time, record_to_api(r, &self.names, inventory)))
                 .collect(),
             lost: batch.lost,
             oldest,
@@ -86,7 +90,7 @@ impl RecordSource {
     }
 
     /// Packets and records of all classes since the recorder began.
-    pub fn count(&self) -> RecordCount {
+    pub(crate) fn count(&self) -> RecordCount {
         let counts = self.reader.counts();
         RecordCount {
             packets: counts.iter().map(|count| count.packets).sum(),
@@ -95,7 +99,13 @@ impl RecordSource {
     }
 }
 
-fn record_to_api(record: &records::PacketRecord, names: &RuleNames) -> PacketRecord {
+/// A record as an API value.
+pub fn record_to_api(
+    record: &records::PacketRecord,
+    names: &RuleNames,
+    inventory: Option<&Snapshot>,
+) -> PacketRecord {
+    let endpoint = |address| inventory.and_then(|known| endpoint_name(known, address));
     let (verdict, reason) = verdict_and_reason(record.reason);
     let connection = record.connection.as_ref();
     let rule = |cell: Option<(u32, bool)>| {
@@ -117,8 +127,10 @@ fn record_to_api(record: &records::PacketRecord, names: &RuleNames) -> PacketRec
         class: CLASS_NAMES[record.class].to_owned(),
         protocol: connection.map(|c| c.protocol.to_string()),
         source: connection.map(|c| c.source.to_string()),
+        source_endpoint: connection.and_then(|c| endpoint(c.source)),
         source_port: connection.map(|c| c.source_port),
         destination: connection.map(|c| c.destination.to_string()),
+        destination_endpoint: connection.and_then(|c| endpoint(c.destination)),
         destination_port: connection.map(|c| c.destination_port),
         zone: connection.map_or(0, |c| c.zone),
         tcp_flags: format_flags(record.tcp_flags),

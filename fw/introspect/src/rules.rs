@@ -48,6 +48,19 @@ impl LiveState {
         })
     }
 
+    /// Names of all rules of the active generation, and of the implicit ones.
+    ///
+    /// # Errors
+    /// If a pinned map cannot be read.
+    pub fn rule_names(&self) -> Result<Vec<api::RuleName>, DatapathError> {
+        let names = match self.generation()? {
+            0 => RuleNames::default(),
+            _ => self.names(),
+        };
+        let ids = names.rules.iter().map(|rule| rule.id).chain(IMPLICIT);
+        Ok(ids.map(|id| name_to_api(&names, id)).collect())
+    }
+
     /// The rules that match a name, with all details.
     ///
     /// # Errors
@@ -214,6 +227,8 @@ fn rule_to_api(names: &RuleNames, counts: &RuleCounts, id: u32, in_list: bool) -
         packets: count.packets,
         bytes: count.bytes,
         rate_limited: count.limited,
+        live_flows: count.live,
         idle_seconds: count.seen.map(|seen| Ticks::now().seconds_since(seen)),
+        rates: None,
     }
 }

@@ -21,8 +21,15 @@ impl LiveState {
     /// # Errors
     /// If a pinned map cannot be read.
     pub fn status(&self) -> Result<api::Status, DatapathError> {
+        self.status_with(&FlowTable::open(&self.pins)?.census())
+    }
+
+    /// As [`Self::status`], with flows that were counted before.
+    ///
+    /// # Errors
+    /// If a pinned map cannot be read.
+    pub fn status_with(&self, census: &Census) -> Result<api::Status, DatapathError> {
         let loaded = self.loaded()?;
-        let census = FlowTable::open(&self.pins)?.census();
         let blocks = Blocks::open(&self.pins)?.list()?;
         let shown = blocks.iter().take(api::STATUS_BLOCKS);
         let interfaces = loaded.interfaces.iter().map(|i| self.interface_to_api(i));
@@ -32,7 +39,7 @@ impl LiveState {
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
             guard,
-            flow_table: self.flow_table_to_api(loaded.scale, &census),
+            flow_table: self.flow_table_to_api(loaded.scale, census),
             flood_seconds: loaded.flood_seconds,
             blocks: blocks.len() as u64,
             blocked: shown.map(block_to_api).collect(),

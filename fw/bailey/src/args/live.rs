@@ -1,10 +1,11 @@
 //! Arguments of the commands that start, stop or query a running Bailey.
 
 use bailey_config::prefix::parse_or_address;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use super::{ConfigArgs, ListArgs, QueryArgs};
+use super::{ConfigArgs, Format, ListArgs, QueryArgs, WatchArgs};
+use crate::ttl;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -37,6 +38,9 @@ pub struct RulesArgs {
     /// Show all details of one rule, or of the rules of one policy (NAMESPACE/NAME).
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+    /// Only rules without a packet for this time, such as 30d; also rules that never had one.
+    #[arg(long, value_name = "AGE", value_parser = ttl::parse_seconds)]
+    pub unused_since: Option<u64>,
     /// The list.
     #[command(flatten)]
     pub list: ListArgs,
@@ -47,8 +51,38 @@ pub struct RulesArgs {
 pub enum ConntrackCommand {
     /// List flows; unsorted without --sort.
     List(FlowListArgs),
-    /// Show how full the table is, flows by state, and events of flows.
+    /// Show the addresses and ports with most flows.
+    Top(TopArgs),
+    /// Show how full the table is, flows by state, events of flows, and when the table will be full.
     Stats(QueryArgs),
+}
+
+/// Arguments of `conntrack top` and `top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopArgs {
+    /// The Bailey to query.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+    /// Rows of each list.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Repetition.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+}
+
+/// Arguments of `top`.
+#[derive(Debug, Clone, Args)]
+pub struct TalkersArgs {
+    /// Print the talkers as tables. The console is not part of this version, so this option is required.
+    #[arg(short, long, required = true)]
+    pub batch: bool,
+    /// The lists.
+    #[command(flatten)]
+    pub top: TopArgs,
 }
 
 /// Arguments of `conntrack list`: filters, all of which must match.
@@ -72,7 +106,32 @@ pub struct FlowListArgs {
     /// Only flows that this rule, or a rule of this policy, decided at egress or ingress.
     #[arg(long, value_name = "NAME")]
     pub rule: Option<String>,
+    /// Only the first N flows by this column: short for --sort COLUMN --limit N.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["sort", "limit"])]
+    pub top: Option<u32>,
+    /// The column of --top.
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        requires = "top",
+        default_value = "bytes",
+        ignore_case = true
+    )]
+    pub by: TopColumn,
     /// The list.
     #[command(flatten)]
     pub list: ListArgs,
+}
+
+/// Columns of `conntrack list --top`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TopColumn {
+    /// Bytes in both directions.
+    Bytes,
+    /// Packets from the initiator.
+    Packets,
+    /// Time since the last packet.
+    Idle,
+    /// Time until the flow expires.
+    Left,
 }

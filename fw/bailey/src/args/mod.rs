@@ -20,7 +20,10 @@ pub use block::{BlockArgs, UnblockArgs};
 pub use common::{ConfigArgs, InputArgs};
 pub use evaluate::{CheckArgs, EngineChoice, ExplainArgs, FailOn, TestArgs, TestFormat};
 pub use format::{Format, ListArgs, ListFormat, QueryArgs, WatchArgs};
-pub use live::{ConntrackCommand, DetachArgs, FlowListArgs, RulesArgs, RunArgs};
+pub use live::{
+    ConntrackCommand, DetachArgs, FlowListArgs, RulesArgs, RunArgs, TalkersArgs, TopArgs, TopColumn,
+};
+pub(crate) use observe::split_not;
 pub use observe::{FilterArgs, ObserveArgs, RecordFormat};
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
@@ -89,7 +92,12 @@ pub enum Command {
     /// Packets of flows, ARP and neighbour discovery are not recorded. Works without the daemon, also after
     /// its end.
     #[cfg(target_os = "linux")]
-    Observe(ObserveArgs),
+    Observe(Box<ObserveArgs>),
+    /// Show who sends most dropped and new packets, and what is hit most.
+    ///
+    /// Counts of the last one to two minutes, from the records of packets. Needs the daemon.
+    #[cfg(target_os = "linux")]
+    Top(TalkersArgs),
     /// Drop all packets from and to an address for a limited time, established flows included.
     ///
     /// A block expires by itself, even without the daemon. Blocks are not stored on disk: a reboot or

@@ -7,21 +7,23 @@ use bailey_control::api::{self, FlowColumn, FlowQuery, FlowStats, path};
 use bailey_control::client;
 use bailey_introspect::LiveState;
 
-use crate::args::{FlowListArgs, ListArgs, ListFormat, QueryArgs};
+use crate::args::{FlowListArgs, ListArgs, ListFormat, QueryArgs, TopColumn};
 use crate::commands::flow_printer::FlowPrinter;
 use crate::commands::query::{fall_back_to_pins, read_config, render};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::list::{describe_unknown_column, repeat};
 use crate::output::table::{Column, Table, terminal_columns};
+use crate::ttl::format_seconds;
 
 /// The columns of `--sort`. The daemon sorts, so that it need not send the flows beyond `--limit`.
-const SORT_COLUMNS: [(&str, FlowColumn); 10] = [
+const SORT_COLUMNS: [(&str, FlowColumn); 11] = [
     ("PROTO", FlowColumn::Proto),
     ("SRC", FlowColumn::Src),
     ("DST", FlowColumn::Dst),
     ("STATE", FlowColumn::State),
     ("IDLE", FlowColumn::Idle),
+    ("LEFT", FlowColumn::Left),
     ("PKTS", FlowColumn::Pkts),
     ("REPLY", FlowColumn::Reply),
     ("BYTES", FlowColumn::Bytes),
@@ -47,9 +49,16 @@ fn build_query(args: &FlowListArgs) -> Result<FlowQuery, String> {
             describe_unknown_column(name, SORT_COLUMNS.iter().map(|(header, _)| *header))
         })
     };
-    if list.reverse && list.sort.is_none() {
+    if list.reverse && list.sort.is_none() && args.top.is_none() {
         return Err("--reverse: the flow table is unsorted; add --sort COLUMN".to_owned());
     }
+    let top = args.top.map(|_| match args.by {
+        TopColumn::Bytes => FlowColumn::Bytes,
+        TopColumn::Packets => FlowColumn::Pkts,
+        TopColumn::Idle => FlowColumn::Idle,
+        TopColumn::Left => FlowColumn::Left,
+    });
+    let sort = list.sort.as_ref().map(find_column).transpose()?;
     Ok(FlowQuery {
         src: args.src,
         dst: args.dst,
@@ -57,9 +66,9 @@ fn build_query(args: &FlowListArgs) -> Result<FlowQuery, String> {
         protocol: args.protocol.clone(),
         state: args.state.clone(),
         rule: args.rule.clone(),
-        sort: list.sort.as_ref().map(find_column).transpose()?,
+        sort: sort.or(top),
         reverse: list.reverse,
-        limit: list.limit.map(|limit| limit as usize),
+        limit: list.limit.or(args.top).map(|limit| limit as usize),
         brief: matches!(
             list.output,
             ListFormat::Table | ListFormat::Wide | ListFormat::Name
@@ -72,9 +81,11 @@ fn print_flows(config: &Config, args: &ListArgs, query: &FlowQuery) -> Result<Ex
     let mut printer = FlowPrinter::new(args);
     let streamed = {
         let printer = RefCell::new(&mut printer);
-        client::stream_flows(
+        client::stream_lines(
             &config.paths.socket(),
+            path::FLOWS,
             query,
+            false,
             |stamp| printer.borrow_mut().begin(&stamp),
             |piece| printer.borrow_mut().push(piece),
         )
@@ -109,10 +120,30 @@ fn format_stats(stats: &FlowStats) -> String {
     let width = terminal_columns();
     let states = Table::new(STATES, width, true).format_rows(&stats.states);
     let events = Table::new(EVENTS, width, true).format_rows(&stats.events);
-    let fill = format_fill(&stats.flow_table).join("\n");
+    let mut fill = format_fill(&stats.flow_table).join("\n");
+    if let Some(forecast) = &stats.forecast {
+        fill += &format!("\n{}", format_forecast(forecast));
+    }
     format!("{fill}\n\n{states}\n{events}")
         .trim_end()
         .to_owned()
+}
+
+/// When timeouts shrink and new flows are refused, at the growth of the last minute.
+fn format_forecast(forecast: &api::FlowForecast) -> String {
+    let Some(slope) = forecast.live_per_second else {
+        return "growth is known after 10 s".to_owned();
+    };
+    let when = |seconds: Option<u64>| match seconds {
+        Some(0) => "now".to_owned(),
+        Some(seconds) => format!("in {}", format_seconds(seconds)),
+        None => "not at this rate".to_owned(),
+    };
+    format!(
+        "live flows {slope:+.1}/s; timeouts shrink {}; new flows are refused {}",
+        when(forecast.seconds_to_shrink),
+        when(forecast.seconds_to_refuse)
+    )
 }
 
 const STATES: &[Column<api::NamedCount>] = &[
@@ -123,6 +154,7 @@ const STATES: &[Column<api::NamedCount>] = &[
 const EVENTS: &[Column<api::NamedCount>] = &[
     Column::text("EVENT", 0, |row| row.name.clone()),
     Column::number("COUNT", 0, |row| row.count),
+    Column::rate("/s", 0, |row| row.per_second),
     Column::text("DESCRIPTION", 1, |row| row.help.clone()),
 ];
 

@@ -27,9 +27,16 @@ const COUNTERS: ListLayout<api::Counter> = ListLayout {
         Column::text("INTERFACE", 0, |row| row.interface.clone()),
         Column::text("HOOK", 3, |row| row.hook.clone()),
         Column::text("VERDICT", 0, |row| row.verdict.clone()),
+        Column::text("KIND", 5, |row| {
+            row.kind.clone().unwrap_or_else(|| "-".to_owned())
+        }),
         Column::text("REASON", 0, |row| row.reason.clone()),
         Column::number("PKTS", 0, |row| row.packets),
+        Column::rate("/s", 1, |row| row.packets_per_second),
         Column::number("BYTES", 2, |row| row.bytes),
+        Column::text("LAST PACKET", 6, |row| {
+            row.last_packet.clone().unwrap_or_else(|| "-".to_owned())
+        }),
         Column::text("DESCRIPTION", 4, |row| row.help.clone()),
     ],
     name: |row| {

@@ -1,6 +1,7 @@
 //! The part of `bailey explain` that a running Bailey answers: blocks, failsafe, floods, live flows.
 
-use bailey_control::api::{self, LiveQuery, path};
+use bailey_control::api::{self, path};
+use bailey_control::api_live::{Live, LiveQuery};
 use bailey_datapath::attach::own_addresses::machine_addresses;
 use bailey_policy::{Connection, LinkScope, Snapshot};
 use bailey_source::diagnostic::replace_control_chars;
@@ -17,7 +18,7 @@ use crate::ttl;
 #[derive(Debug, Serialize)]
 pub(super) struct LiveAnswer {
     #[serde(flatten)]
-    state: api::Live,
+    state: Live,
     /// True if the source is an endpoint of the inventory. The failsafe applies to packets that arrive on a
     /// NIC, and packets of such a source may leave through one.
     #[serde(skip)]

@@ -20,6 +20,7 @@ struct Row {
     destination_port: u16,
     state: String,
     idle_seconds: u64,
+    left_seconds: u64,
     packets: u64,
     bytes: u64,
     reply_packets: u64,
@@ -47,6 +48,14 @@ const COLUMNS: &[Column<Row>] = &[
         cell: Cell::Scale(
             |row| format!("{} s", row.idle_seconds),
             |row| Some(row.idle_seconds),
+        ),
+    },
+    Column {
+        header: "LEFT",
+        rank: 7,
+        cell: Cell::Scale(
+            |row| format!("{} s", row.left_seconds),
+            |row| Some(row.left_seconds),
         ),
     },
     Column::number("PKTS", 3, |row| row.packets),

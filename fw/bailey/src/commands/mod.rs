@@ -28,6 +28,8 @@ mod rules;
 mod run;
 #[cfg(target_os = "linux")]
 mod status;
+#[cfg(target_os = "linux")]
+mod top;
 
 use crate::args::Command;
 #[cfg(target_os = "linux")]
@@ -53,10 +55,13 @@ pub(crate) fn run_command(command: Command) -> Exit {
         #[cfg(target_os = "linux")]
         Command::Conntrack { command } => match command {
             ConntrackCommand::List(args) => conntrack::list_flows(&args),
+            ConntrackCommand::Top(args) => top::show_flow_top(&args),
             ConntrackCommand::Stats(args) => conntrack::show_stats(&args),
         },
         #[cfg(target_os = "linux")]
         Command::Counters(args) => counters::list_counters(&args),
+        #[cfg(target_os = "linux")]
+        Command::Top(args) => top::show_talkers(&args.top),
         #[cfg(target_os = "linux")]
         Command::Observe(args) => observe::observe(&args),
         #[cfg(target_os = "linux")]

@@ -1,114 +1,184 @@
 //! `bailey observe`: packets that the recorder has noted, and those that come.
 
-use std::collections::VecDeque;
-use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use bailey_control::api_records::{PacketRecord, RecordedRule};
-use bailey_introspect::{LiveState, RecordSource, Records};
+use bailey_control::api::path;
+use bailey_control::api_records::{
+    EndpointName, LostRecords, PacketRecord, RecordedRule, RecordsQuery, RecordsSummary,
+};
+use bailey_control::client;
+use bailey_introspect::LiveState;
+use serde::Deserialize;
 
 use crate::args::{ObserveArgs, RecordFormat};
 use crate::commands::flow_printer::format_socket;
-use crate::commands::query::read_config;
+use crate::commands::query::{fall_back_to_pins, read_config};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::input::PolicyInput;
 use crate::output::table::{Column, Table, terminal_columns};
 use crate::output::{is_closed, print_bytes, print_line, stderr_line};
 
 /// Records without `--last`, `--first`, `--all` or a time.
-const LAST: u64 = 20;
-/// Pause between two readings of a follower.
-const PAUSE: Duration = Duration::from_millis(20);
-/// A follower reports lost records once in this time.
-const REPORT: Duration = Duration::from_secs(1);
-
+const LAST: usize = 20;
 /// Shows records.
 pub(crate) fn observe(args: &ObserveArgs) -> Result<Exit, CommandError> {
     let config = read_config(&args.config)?;
-    // Without a choice of old records, a follower shows only new ones.
-    let has_choice = args.last.is_some() || args.all || args.since.is_some();
-    let from_now = args.follow && !has_choice;
-    let source = LiveState::new(config).records(args.filter.filter(), from_now)?;
-    let mut source = source.map_err(CommandError::Usage)?;
-    let mut printer = Printer::new(args.output);
-    if !from_now {
-        let records = source.read();
-        report(&records, &source);
-        let chosen = chosen(args, records.records);
-        if chosen.is_empty() && records.oldest.is_some() {
-            stderr_line!("no record matches");
+    let query = query_of(args);
+    let mut printer = Printer::new(args);
+    let mut received = Received::default();
+    let streamed = {
+        let printer = RefCell::new(&mut printer);
+        client::stream_lines(
+            &config.paths.socket(),
+            path::RECORDS,
+            &query,
+            query.follow,
+            |summary: RecordsSummary| printer.borrow_mut().begin(&summary),
+            |piece| printer.borrow_mut().print_all(received.push(piece)),
+        )
+    };
+    if let Err(error) = streamed {
+        // Records from the pinned maps must not follow a part of the daemon's.
+        if printer.summary.is_some() {
+            return Err(CommandError::IncompleteList(error));
         }
-        printer.print(&chosen);
+        fall_back_to_pins(&config, error)?;
+        // Without names the records are still true.
+        let input = PolicyInput::of_config(config.clone());
+        let inventory = input.load().snapshot.map(Arc::new);
+        let list = LiveState::new(config).record_list(&query, inventory)?;
+        let list = list.map_err(CommandError::Usage)?;
+        printer.begin(list.summary());
+        list.run(|records, lost| {
+            let lost = (lost > 0).then_some(Line::Lost(LostRecords { lost }));
+            let records = records
+                .iter()
+                .cloned()
+                .map(|record| Line::Record(Box::new(record)));
+            printer.print_all(records.chain(lost).collect())
+        });
     }
-    if args.follow {
-        follow(&mut source, &mut printer);
-    }
+    printer.end(&query);
     Ok(Exit::Success)
 }
 
-/// The records that the command line asks for.
-fn chosen(args: &ObserveArgs, records: Vec<(SystemTime, PacketRecord)>) -> Vec<PacketRecord> {
-    let is_in_time = |time: SystemTime| {
-        args.since.is_none_or(|since| time >= since) && args.until.is_none_or(|until| time <= until)
-    };
+/// The query that the command line asks for. Without a choice of old records, a follower shows only new
+/// ones, and others the last [`LAST`].
+fn query_of(args: &ObserveArgs) -> RecordsQuery {
     let has_time = args.since.is_some() || args.until.is_some();
-    let records = records.into_iter().filter(|(time, _)| is_in_time(*time));
-    let records = records.map(|(_, record)| record);
-    if let Some(first) = args.first {
-        return records.take(first as usize).collect();
-    }
-    let mut kept: VecDeque<PacketRecord> = records.collect();
     let last = match args.last {
-        Some(last) => last as usize,
-        None if args.all || has_time => kept.len(),
-        None => LAST as usize,
+        Some(last) => Some(last as usize),
+        None if args.all || args.first.is_some() || has_time => None,
+        None if args.follow => Some(0),
+        None => Some(LAST),
     };
-    kept.drain(..kept.len().saturating_sub(last));
-    kept.into()
+    let time = |time: Option<SystemTime>| time.map(bailey_clock::rfc3339_milliseconds);
+    RecordsQuery {
+        filter: serde_json::to_string(&args.record_filter()).ok(),
+        last,
+        first: args.first.map(|first| first as usize),
+        since: time(args.since),
+        until: time(args.until),
+        follow: args.follow,
+    }
 }
 
-/// Reports the time of the oldest record, and how many are gone.
-fn report(records: &Records, source: &RecordSource) {
-    let count = source.count();
-    let oldest = records.oldest.map_or_else(
-        || "no packet has been recorded".to_owned(),
-        |time| format!("oldest record {}", bailey_clock::rfc3339_milliseconds(time)),
-    );
-    stderr_line!(
-        "{oldest}; {} records written of {} packets",
-        count.written,
-        count.packets
-    );
+/// A line of the daemon's answer.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Record(Box<PacketRecord>),
+    Lost(LostRecords),
 }
 
-fn follow(source: &mut RecordSource, printer: &mut Printer) {
-    let mut lost = 0;
-    let mut reported = bailey_clock::now();
-    while !is_closed() {
-        let records = source.read();
-        lost += records.lost;
-        let new: Vec<PacketRecord> = records.records.into_iter().map(|(_, r)| r).collect();
-        printer.print(&new);
-        if lost > 0 && reported.elapsed() >= REPORT {
-            stderr_line!("{lost} records were overwritten before they could be read");
-            lost = 0;
-            reported = bailey_clock::now();
-        }
-        sleep(PAUSE);
+/// Received bytes of a line that is not complete yet.
+#[derive(Default)]
+struct Received(Vec<u8>);
+
+impl Received {
+    /// The lines that are complete with these bytes.
+    fn push(&mut self, piece: &[u8]) -> Vec<Line> {
+        self.0.extend_from_slice(piece);
+        let Some(end) = self.0.iter().rposition(|&byte| byte == b'\n') else {
+            return Vec::new();
+        };
+        let rest = self.0.split_off(end + 1);
+        let complete = std::mem::replace(&mut self.0, rest);
+        let lines = complete.split(|&byte| byte == b'\n');
+        lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect()
     }
 }
 
 /// Prints records in one format.
 struct Printer {
     format: RecordFormat,
+    is_numeric: bool,
     table: Table<'static, PacketRecord>,
+    summary: Option<RecordsSummary>,
+    has_printed: bool,
 }
 
 impl Printer {
-    fn new(format: RecordFormat) -> Self {
+    fn new(args: &ObserveArgs) -> Self {
         Self {
-            format,
+            format: args.output,
+            is_numeric: args.numeric,
             table: Table::new(COLUMNS, terminal_columns(), true),
+            summary: None,
+            has_printed: false,
+        }
+    }
+
+    /// Reports the time of the oldest record, and how many there were.
+    fn begin(&mut self, summary: &RecordsSummary) {
+        let oldest = summary.oldest.as_ref().map_or_else(
+            || "no packet has been recorded".to_owned(),
+            |time| format!("oldest record {time}"),
+        );
+        stderr_line!(
+            "{oldest}; {} records written of {} packets, {} of them overwritten",
+            summary.written,
+            summary.packets,
+            summary.lost
+        );
+        self.summary = Some(summary.clone());
+    }
+
+    /// Prints records, and reports lost ones. Returns false if standard output is closed.
+    fn print_all(&mut self, lines: Vec<Line>) -> bool {
+        let mut records = Vec::new();
+        for line in lines {
+            match line {
+                Line::Record(record) => records.push(self.with_names(*record)),
+                Line::Lost(LostRecords { lost }) => {
+                    stderr_line!("{lost} records were overwritten before they could be read");
+                }
+            }
+        }
+        self.print(&records);
+        !is_closed()
+    }
+
+    fn with_names(&self, mut record: PacketRecord) -> PacketRecord {
+        if self.is_numeric {
+            record.source_endpoint = None;
+            record.destination_endpoint = None;
+        }
+        record
+    }
+
+    fn end(&self, query: &RecordsQuery) {
+        let has_records = self
+            .summary
+            .as_ref()
+            .is_some_and(|known| known.oldest.is_some());
+        if !self.has_printed && has_records && !query.follow {
+            stderr_line!("no record matches");
         }
     }
 
@@ -116,6 +186,7 @@ impl Printer {
         if records.is_empty() {
             return;
         }
+        self.has_printed = true;
         match self.format {
             RecordFormat::Table => print_bytes(self.table.format_rows(records).as_bytes()),
             RecordFormat::Compact => print_each(records, compact),
@@ -167,6 +238,13 @@ fn dict(record: &PacketRecord) -> String {
         lines.push(("protocol", protocol.clone()));
         lines.push(("source", source(record)));
         lines.push(("destination", destination(record)));
+        let ends = [&record.source_endpoint, &record.destination_endpoint];
+        let addresses = [&record.source, &record.destination];
+        for (name, (endpoint, address)) in ["from", "to"].iter().zip(ends.iter().zip(addresses)) {
+            if let (Some(_), Some(address)) = (endpoint, address) {
+                lines.push((name, address.clone()));
+            }
+        }
     }
     if record.zone != 0 {
         lines.push(("zone", record.zone.to_string()));
@@ -211,13 +289,30 @@ fn interface(record: &PacketRecord) -> String {
 }
 
 fn source(record: &PacketRecord) -> String {
-    let address = record.source.as_deref().unwrap_or("-");
-    format_socket(address, record.source_port.unwrap_or_default())
+    let address = record.source.as_deref();
+    format_end(address, record.source_endpoint.as_ref(), record.source_port)
 }
 
 fn destination(record: &PacketRecord) -> String {
-    let address = record.destination.as_deref().unwrap_or("-");
-    format_socket(address, record.destination_port.unwrap_or_default())
+    let (address, endpoint) = (record.destination.as_deref(), &record.destination_endpoint);
+    format_end(address, endpoint.as_ref(), record.destination_port)
+}
+
+/// The name of an end, or its address, and its port.
+fn format_end(address: Option<&str>, endpoint: Option<&EndpointName>, port: Option<u16>) -> String {
+    let port = port.unwrap_or_default();
+    match endpoint {
+        Some(EndpointName {
+            namespace, name, ..
+        }) => {
+            let name = match namespace.as_str() {
+                "" => name.clone(),
+                namespace => format!("{namespace}/{name}"),
+            };
+            format_socket(&name, port)
+        }
+        None => format_socket(address.unwrap_or("-"), port),
+    }
 }
 
 fn verb(rule: &RecordedRule) -> &'static str {

@@ -9,18 +9,28 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::list::{ListLayout, print_list, repeat};
 use crate::output::print_line;
+use crate::output::rate::format_rate;
 use crate::output::table::{Cell, Column};
 
 /// Lists all rules; with a name, prints the details of the rules with that name.
 pub(crate) fn show_rules(args: &RulesArgs) -> Result<Exit, CommandError> {
-    let RulesArgs { name, list } = args;
+    let RulesArgs {
+        name,
+        unused_since,
+        list,
+    } = args;
     let config = read_config(&list.config)?;
     let parameters = RulesQuery { name: name.clone() };
     Ok(repeat(&list.watch, || {
-        let answer: api::Rules = query(&config, path::RULES, &parameters, |state| match name {
-            None => state.rules().map(Ok),
-            Some(name) => state.rules_named(name),
-        })?;
+        let mut answer: api::Rules =
+            query(&config, path::RULES, &parameters, |state| match name {
+                None => state.rules().map(Ok),
+                Some(name) => state.rules_named(name),
+            })?;
+        if let Some(age) = unused_since {
+            let is_unused = |rule: &api::Rule| rule.idle_seconds.is_none_or(|idle| idle >= *age);
+            answer.rules.retain(is_unused);
+        }
         if name.is_some() && list.output == ListFormat::Table {
             answer.rules.iter().for_each(print_details);
             return Ok(Exit::Success);
@@ -40,16 +50,19 @@ const RULES: ListLayout<api::Rule> = ListLayout {
     columns: &[
         Column::text("RULE", 0, |row| row.name.rule.clone()),
         Column::number("HITS", 0, |row| row.hits),
+        Column::rate("HIT/s", 4, |row| row.rates.map(|rates| rates.hits)),
         Column::number("PKTS", 1, |row| row.packets),
         Column::number("BYTES", 3, |row| row.bytes),
-        Column::number("LIMITED", 4, |row| row.rate_limited),
+        Column::rate("PKT/s", 4, |row| row.rates.map(|rates| rates.packets)),
+        Column::number("LIVE", 4, |row| row.live_flows),
+        Column::number("LIMITED", 5, |row| row.rate_limited),
         Column {
             header: "LAST",
             rank: 2,
             cell: Cell::Scale(format_last_hit, |row| row.idle_seconds),
         },
-        Column::text("PEERS", 5, |row| summarize_peers(row.peers.as_deref())),
-        Column::text("LOCATION", 6, |row| {
+        Column::text("PEERS", 6, |row| summarize_peers(row.peers.as_deref())),
+        Column::text("LOCATION", 7, |row| {
             format_location(row).unwrap_or_default()
         }),
     ],
@@ -136,5 +149,14 @@ fn print_details(rule: &api::Rule) {
     fact("packets", rule.packets.to_string());
     fact("bytes", rule.bytes.to_string());
     fact("limited", rule.rate_limited.to_string());
+    fact("live flows", rule.live_flows.to_string());
+    if let Some(rates) = rule.rates {
+        let per_second = [rates.hits, rates.packets, rates.bytes].map(format_rate);
+        let [hits, packets, bytes] = per_second;
+        fact(
+            "per second",
+            format!("{hits} hits, {packets} packets, {bytes} bytes"),
+        );
+    }
     fact("last", format_last_hit(rule));
 }

@@ -128,6 +128,10 @@ fn sort<T>(list: &mut [T], column: &Column<T>) {
     match &column.cell {
         Cell::Number(number) => list.sort_by_key(|item| Reverse(number(item))),
         Cell::Text(text) => list.sort_by_cached_key(|item| natural_key(&text(item))),
+        Cell::Rate(rate) => list.sort_by(|one, other| {
+            let key = |item| rate(item).unwrap_or(-1.0);
+            key(other).total_cmp(&key(one))
+        }),
         Cell::Count(number) | Cell::Scale(_, number) => {
             list.sort_by_key(|item| Reverse(number(item)))
         }

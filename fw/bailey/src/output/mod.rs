@@ -12,6 +12,8 @@ use serde::Serialize;
 pub(crate) mod diagnostics;
 /// Lists in every output format.
 pub(crate) mod list;
+/// Rates per second as text.
+pub(crate) mod rate;
 /// Tables that fit the terminal.
 pub(crate) mod table;
 /// Results of PolicyTests.

@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal};
 use bailey_source::diagnostic::replace_control_chars;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::rate::format_rate;
+
 /// One column of a table of `T`.
 pub(crate) struct Column<T> {
     /// The header, also the name for `--sort`.
@@ -24,6 +26,8 @@ pub(crate) enum Cell<T> {
     Text(fn(&T) -> String),
     /// A number that may be absent: as [`Self::Number`], absent values last.
     Count(fn(&T) -> Option<u64>),
+    /// A rate per second that may be absent: right-aligned, descending, absent values last.
+    Rate(fn(&T) -> Option<f32>),
     /// The text of a number: right-aligned, sorted by the number, absent values last.
     Scale(fn(&T) -> String, fn(&T) -> Option<u64>),
 }
@@ -41,6 +45,12 @@ impl<T> Column<T> {
         Self { header, rank, cell }
     }
 
+    /// A column of rates per second.
+    pub(crate) const fn rate(header: &'static str, rank: u8, cell: fn(&T) -> Option<f32>) -> Self {
+        let cell = Cell::Rate(cell);
+        Self { header, rank, cell }
+    }
+
     /// A column of texts.
     pub(crate) const fn text(header: &'static str, rank: u8, cell: fn(&T) -> String) -> Self {
         let cell = Cell::Text(cell);
@@ -51,6 +61,7 @@ impl<T> Column<T> {
         match &self.cell {
             Cell::Number(number) => number(row).to_string(),
             Cell::Count(number) => number(row).map_or_else(|| "-".to_owned(), |n| n.to_string()),
+            Cell::Rate(rate) => rate(row).map_or_else(|| "-".to_owned(), format_rate),
             Cell::Text(text) | Cell::Scale(text, _) => replace_control_chars(&text(row)),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   files ── read ──▶ Snapshot ── compile ──▶ Tables ── install ──▶ active generation,
-//!              │                     │                     │          rules.json, KnownRules
+//!              │                     │                     │          rules.json, ActivePolicies
 //!              │                     │                     └ kernel refuses ──▶ Refused
 //!              │                     └ over a limit ──▶ Refused
 //!              ├ invalid ──▶ Refused

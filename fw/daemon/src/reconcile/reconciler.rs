@@ -6,7 +6,7 @@ use bailey_clock::Stopwatch;
 use bailey_compile::{Compiler, RuleIds};
 use bailey_config::Config;
 use bailey_datapath::Enforcer;
-use bailey_introspect::KnownRules;
+use bailey_introspect::ActivePolicies;
 use bailey_policy::{NetworkPolicy, Snapshot};
 use bailey_source::{FileCache, Selection, strictness};
 use bailey_state::rule_ids::RuleNames;
@@ -23,10 +23,10 @@ pub struct Reconciler {
     compiler: Compiler,
     /// Rule ids of the active generation, and retired ids.
     ids: Arc<RuleIds>,
-    /// The active rules, shared with the control socket.
-    known: KnownRules,
+    /// The active policies, shared with the control socket.
+    known: ActivePolicies,
     /// The active snapshot; `None` until this process installs one.
-    active: Option<Snapshot>,
+    active: Option<Arc<Snapshot>>,
     /// True if the active generation has policies.
     had_policies: bool,
     /// True if `rules.json` describes the active generation.
@@ -41,8 +41,8 @@ impl Reconciler {
     /// generation has, or may have, policies: files without any policy are then refused.
     pub fn new(config: Config, ids: RuleIds, had_policies: bool) -> Self {
         let ids = Arc::new(ids);
-        let known = KnownRules::default();
-        known.set(Arc::clone(&ids), Vec::new());
+        let known = ActivePolicies::default();
+        known.set(Arc::clone(&ids), None);
         Self {
             cache: FileCache::new(
                 strictness(config.lenient),
@@ -66,8 +66,8 @@ impl Reconciler {
         &self.selection
     }
 
-    /// The active rules; the handle follows later commits.
-    pub fn known_rules(&self) -> KnownRules {
+    /// The active policies; the handle follows later commits.
+    pub fn active_policies(&self) -> ActivePolicies {
         self.known.clone()
     }
 
@@ -77,7 +77,7 @@ impl Reconciler {
     }
 
     fn policies(&self) -> &[Arc<NetworkPolicy>] {
-        self.active.as_ref().map_or(&[], Snapshot::policies)
+        self.active.as_ref().map_or(&[], |active| active.policies())
     }
 
     /// True if the files look as at the latest read, so that another read would have the same
@@ -160,7 +160,7 @@ impl Reconciler {
         stopwatch.lap("read");
 
         // Compare with the active snapshot.
-        if self.active.as_ref() == Some(&snapshot) {
+        if self.active.as_deref() == Some(&snapshot) {
             self.record_positions(snapshot);
             return Err(ReloadOutcome::Unchanged);
         }
@@ -205,10 +205,11 @@ impl Reconciler {
         if self.has_same_positions(&snapshot) {
             return;
         }
-        let policies = snapshot.policies().to_vec();
         // If the file cannot be written now, the next commit tries again.
-        let _ = RuleNames::of(&self.ids, &policies).write(&self.config.paths.state);
-        self.known.set(Arc::clone(&self.ids), policies);
+        let _ = RuleNames::of(&self.ids, snapshot.policies()).write(&self.config.paths.state);
+        let snapshot = Arc::new(snapshot);
+        self.known
+            .set(Arc::clone(&self.ids), Some(Arc::clone(&snapshot)));
         self.active = Some(snapshot);
     }
 
@@ -272,8 +273,9 @@ impl Reconciler {
     /// Records the installed generation as the active one.
     fn activate(&mut self, snapshot: Snapshot, selection: Selection, rules: RuleIds) {
         self.ids = Arc::new(rules);
-        let policies = snapshot.policies().to_vec();
-        self.known.set(Arc::clone(&self.ids), policies);
+        let snapshot = Arc::new(snapshot);
+        self.known
+            .set(Arc::clone(&self.ids), Some(Arc::clone(&snapshot)));
         self.had_policies = !snapshot.policies().is_empty();
         self.active = Some(snapshot);
         self.selection = selection;

@@ -16,6 +16,7 @@ mod wait;
 use std::thread;
 use std::time::Duration;
 
+use bailey_clock::now;
 use bailey_config::{Config, Interface, WithoutPolicy};
 use bailey_datapath::observe::status::DatapathStatus;
 use bailey_datapath::{Datapath, DatapathError, PinDir};
@@ -75,15 +76,17 @@ pub(crate) fn start(
         Datapath::open(pins, config.settings(), reconciler.ids().clone()).map_err(fail)?;
 
     // The first generation.
+    let begun = now();
     match candidate {
         Ok(candidate) => {
             warn_of_lockout(&candidate, config);
             match reconciler.install(candidate, &mut datapath) {
                 ReloadOutcome::Committed(generation) => {
-                    report::report_interfaces(&generation.committed.events, &interfaces, health);
+                    let events = &generation.committed.events;
+                    report::report_interfaces(events, &interfaces, health, begun);
                     report::report_generation(&generation);
                     report::report_selection(&Selection::default(), reconciler.selection());
-                    health.record_commit(&generation.warnings);
+                    health.record_commit(&generation.stages, &generation.warnings);
                 }
                 ReloadOutcome::Refused(refusal) if datapath.is_attached() => {
                     report_kept(&refusal, enforcing, options, health)
@@ -112,7 +115,7 @@ pub(crate) fn start(
             return Err(fail(error));
         }
     };
-    report::report_interfaces(&events, &interfaces, health);
+    report::report_interfaces(&events, &interfaces, health, begun);
     report::report_failsafe(&datapath, health);
     Ok(RunningDaemon {
         datapath,

@@ -1,0 +1,228 @@
+//! The thread that reads the records of packets as they come: for talkers, metrics and the flow log.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use bailey_clock::now;
+use bailey_control::api;
+use bailey_control::api_talkers::{TalkerLists, Talkers as TalkersAnswer};
+use bailey_datapath::observe::records::PacketRecord;
+use bailey_introspect::{
+    ActivePolicies, CLASS_NAMES, EventBatch, EventReader, is_known, is_opening, passes, workload_of,
+};
+use bailey_policy::{Endpoint, Snapshot};
+use bailey_telemetry::talkers::{TalkerEvent, Talkers};
+use bailey_telemetry::traffic::{TrafficCounts, TrafficEvent};
+
+use crate::samples::Samples;
+
+/// What the records of this daemon's lifetime add up to. Clones share the content.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    started: Instant,
+    talkers: Talkers,
+    traffic: TrafficCounts,
+    /// Time of the last record, by interface, hook and reason.
+    last: HashMap<(String, &'static str, u32), SystemTime>,
+    lost: [u64; CLASS_NAMES.len()],
+}
+
+impl Events {
+    /// No records yet. `limit`: most workloads with a series of their own.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            shared: Arc::new(Mutex::new(State {
+                started: now(),
+                talkers: Talkers::new(0),
+                traffic: TrafficCounts::new(limit),
+                last: HashMap::new(),
+                lost: [0; CLASS_NAMES.len()],
+            })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic leaves at worst one record uncounted.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, batch: &EventBatch, inventory: Option<&Snapshot>) {
+        let mut state = self.lock();
+        let age = (now() - state.started).as_secs();
+        state.talkers.advance(age);
+        for (sum, lost) in state.lost.iter_mut().zip(batch.lost) {
+            *sum += lost;
+        }
+        for record in &batch.records {
+            let weight = batch.weights[record.class] * record.segments;
+            state.talkers.add(&talker_event(record, weight));
+            if let Some(event) = traffic_event(record, inventory, weight) {
+                state.traffic.add(&event);
+            }
+        }
+        for record in &batch.records {
+            let interface = record.interface.clone().unwrap_or_else(|| "-".to_owned());
+            let key = (interface, hook_name(record), record.reason);
+            state.last.insert(key, record.time);
+        }
+    }
+
+    /// Talkers of dropped and new traffic.
+    pub(crate) fn talkers(
+        &self,
+        stamp: api::Stamp,
+        limit: usize,
+        rule_name: &dyn Fn(u32) -> String,
+    ) -> TalkersAnswer {
+        let state = self.lock();
+        let age = (now() - state.started).as_secs();
+        let lists =
+            |is_dropped| -> TalkerLists { state.talkers.lists(is_dropped, limit, age, rule_name) };
+        TalkersAnswer {
+            stamp,
+            seconds: state.talkers.seconds(age),
+            dropped: lists(true),
+            new: lists(false),
+        }
+    }
+
+    /// Adds the time of the last record to counters.
+    pub(crate) fn add_last_packets(&self, rows: &mut [api::Counter]) {
+        let state = self.lock();
+        let numbers = bailey_bpf::reason::REASONS.iter();
+        let numbers: HashMap<&str, u32> = numbers.map(|r| (r.name, r.number)).collect();
+        for row in rows {
+            let hook = if row.hook == "xdp" { "xdp" } else { "tc" };
+            let Some(&number) = numbers.get(row.reason.as_str()) else {
+                continue;
+            };
+            let last = state.last.get(&(row.interface.clone(), hook, number));
+            row.last_packet = last.map(|time| bailey_clock::rfc3339_milliseconds(*time));
+        }
+    }
+
+    /// Counts by namespace and workload.
+    pub(crate) fn traffic(&self) -> TrafficCounts {
+        self.lock().traffic.clone()
+    }
+
+    /// Records that this thread has lost, by class.
+    pub(crate) fn lost(&self) -> Vec<(&'static str, u64)> {
+        CLASS_NAMES.into_iter().zip(self.lock().lost).collect()
+    }
+}
+
+fn hook_name(record: &PacketRecord) -> &'static str {
+    match record.hook {
+        bailey_bpf::abi::HOOK_XDP => "xdp",
+        _ => "tc",
+    }
+}
+
+fn talker_event(record: &PacketRecord, weight: u64) -> TalkerEvent {
+    let connection = record.connection.as_ref();
+    let cells = [record.egress, record.ingress];
+    let cells = || cells.into_iter().flatten();
+    let deciding = cells()
+        .find(|(_, denies)| *denies)
+        .or_else(|| cells().next());
+    TalkerEvent {
+        ends: connection.map(|c| (c.source, c.destination)),
+        port: connection
+            .filter(|c| c.protocol.has_ports())
+            .map(|c| (c.destination_port, c.protocol.0)),
+        rule: deciding.map(|(rule, _)| rule),
+        is_dropped: !passes(record),
+        weight,
+    }
+}
+
+fn traffic_event<'a>(
+    record: &PacketRecord,
+    inventory: Option<&'a Snapshot>,
+    weight: u64,
+) -> Option<TrafficEvent<'a>> {
+    let connection = record.connection.as_ref()?;
+    let inventory = inventory?;
+    let name = |endpoint: &'a Endpoint| (&*endpoint.id.namespace, workload_of(endpoint));
+    let find = |address| inventory.endpoint_at(address).map(name);
+    Some(TrafficEvent {
+        source: find(connection.source),
+        destination: find(connection.destination),
+        destination_address: connection.destination,
+        is_destination_known: is_known(inventory, connection.destination),
+        destination_port: connection.destination_port,
+        passes: passes(record),
+        is_denied_at_source: record.egress.is_some_and(|(_, denies)| denies),
+        is_opening: is_opening(record),
+        weight,
+    })
+}
+
+/// A thread that reads until it is dropped.
+#[derive(Debug)]
+pub(crate) struct EventsThread {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Pause between two readings. A ring of 4096 records lasts for 40 000 packets per second and CPU, and the
+/// sampling adapts to more.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Readings between two looks at the names of interfaces.
+const READINGS_PER_REFRESH: u32 = 20;
+
+impl EventsThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system cannot create a thread.
+    pub(crate) fn start(
+        mut reader: EventReader,
+        events: Events,
+        policies: ActivePolicies,
+        samples: Samples,
+    ) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let read = move || {
+            let mut readings = 0_u32;
+            while !stopped.load(Ordering::Relaxed) {
+                if readings.is_multiple_of(READINGS_PER_REFRESH) {
+                    reader.refresh_names();
+                    samples.beat("events");
+                }
+                readings = readings.wrapping_add(1);
+                let batch = reader.read();
+                let inventory = policies.snapshot();
+                events.record(&batch, inventory.as_deref());
+                thread::park_timeout(PAUSE);
+            }
+            reader.reset_sampling();
+        };
+        let thread = thread::Builder::new().name("events".into()).spawn(read)?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for EventsThread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}

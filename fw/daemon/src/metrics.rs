@@ -1,0 +1,161 @@
+//! The daemon's numbers as metrics.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bailey_bpf::abi;
+use bailey_control::api::{self, RuleName};
+use bailey_control::{MetricsFormat, Problem};
+use bailey_introspect::{ActivePolicies, CLASS_NAMES, LiveState, Sample};
+use bailey_policy::{Direction, Snapshot};
+use bailey_telemetry::metrics::{
+    DaemonMetrics, Exposition, RecordClass, RuleNumbers, RuleSeries, Scrape, exposition,
+};
+
+use crate::events::Events;
+use crate::samples::Samples;
+
+/// What lives from scrape to scrape.
+pub(crate) struct MetricsSource {
+    counted: DaemonMetrics,
+    samples: Samples,
+    events: Events,
+    policies: ActivePolicies,
+    series: Mutex<RuleSeries>,
+}
+
+impl MetricsSource {
+    /// At most `limit` rules have series of their own.
+    pub(crate) fn new(
+        counted: DaemonMetrics,
+        samples: Samples,
+        events: Events,
+        policies: ActivePolicies,
+        limit: usize,
+    ) -> Self {
+        Self {
+            counted,
+            samples,
+            events,
+            policies,
+            series: Mutex::new(RuleSeries::new(limit)),
+        }
+    }
+
+    /// All metrics, in the format that the `Accept` header asks for.
+    pub(crate) fn render(
+        &self,
+        live: &LiveState,
+        status: &api::Status,
+        accept: &str,
+    ) -> Result<MetricsFormat, Problem> {
+        let format = Exposition::accepted(accept);
+        let sample = match self.samples.sample() {
+            Some(sample) => sample,
+            None => live.sampler()?.sample().into(),
+        };
+        let snapshot = self.policies.snapshot();
+        let names = live.rule_names()?;
+        let is_policy = |name: &&RuleName| name.id >= abi::RULE_FIRST;
+        let rows = sample.counter_rows().into_iter();
+        let counters: Vec<api::Counter> = rows.map(|(_, row)| row).collect();
+        let flow_stats = live.flow_stats_of(
+            status.stamp.clone(),
+            status.flow_table.timeout_percent * u64::from(abi::SCALE_ONE) / 100,
+            sample.rules.census(),
+            &sample.events,
+        );
+        let beats = self.samples.beats();
+        let lost = self.events.lost();
+        let lost = lost.iter().map(|(class, lost)| (*class, "daemon", *lost));
+        let scrape = Scrape {
+            status,
+            counters: &counters,
+            flow_stats: &flow_stats,
+            policy_rules: names.iter().filter(is_policy).count() as u64,
+            policy_endpoints: snapshot.as_ref().map_or(0, |known| known.endpoints().len()) as u64,
+            blocks_limit: u64::from(abi::BLOCK_HOSTS + abi::BLOCK_PREFIXES),
+            records: &record_classes(&sample),
+            lost: &lost.collect::<Vec<_>>(),
+            traffic: &self.events.traffic(),
+            default_deny: &snapshot.as_deref().map(default_deny).unwrap_or_default(),
+            beats: &beats
+                .iter()
+                .map(|(name, time)| (*name, unix_seconds(*time)))
+                .collect::<Vec<_>>(),
+            flow_log_last_write: None,
+        };
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = |id: u32| numbers_of(&sample, id);
+        let text = exposition(
+            &self.counted,
+            &scrape,
+            &mut series,
+            &names,
+            &numbers,
+            format,
+        );
+        Ok(MetricsFormat {
+            content_type: format.content_type(),
+            text,
+        })
+    }
+}
+
+fn numbers_of(sample: &Sample, id: u32) -> RuleNumbers {
+    let count = sample.rules.get(id);
+    RuleNumbers {
+        hits: count.hits,
+        packets: count.packets,
+        bytes: count.bytes,
+        limited: count.limited,
+        live: count.live,
+        last_packet: sample.last_packet(id),
+    }
+}
+
+fn record_classes(sample: &Sample) -> Vec<RecordClass> {
+    let classes = CLASS_NAMES.into_iter().zip(&sample.records);
+    classes
+        .map(|(class, count)| RecordClass {
+            class,
+            written: count.written,
+        })
+        .collect()
+}
+
+/// For each namespace and direction, whether a policy selects all endpoints of the namespace and has no
+/// rule.
+fn default_deny(snapshot: &Snapshot) -> Vec<(String, &'static str, bool)> {
+    let mut isolated: BTreeMap<(&str, &'static str), bool> = BTreeMap::new();
+    let directions = [Direction::Ingress, Direction::Egress];
+    for namespace in snapshot.namespaces().keys() {
+        for direction in directions {
+            isolated.insert((namespace, direction_name(direction)), false);
+        }
+    }
+    for policy in snapshot.policies() {
+        for direction in directions {
+            let denies = policy.rules(direction).is_some_and(<[_]>::is_empty);
+            if denies && policy.pod_selector.0.is_empty() {
+                isolated.insert((&policy.id.namespace, direction_name(direction)), true);
+            }
+        }
+    }
+    let rows = isolated.into_iter();
+    rows.map(|((namespace, direction), isolates)| (namespace.to_owned(), direction, isolates))
+        .collect()
+}
+
+fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "ingress",
+        Direction::Egress => "egress",
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}

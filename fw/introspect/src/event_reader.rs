@@ -1,0 +1,96 @@
+//! Records as they come, for the daemon: with the share of packets for which each stands, and with the
+//! endpoints at both ends.
+
+use bailey_bpf::abi;
+use bailey_bpf::reason::Reason;
+use bailey_datapath::maps::recorder::{CLASSES, RecordCount, RecordCursor};
+use bailey_datapath::observe::records::{PacketRecord, RecordReader};
+use bailey_datapath::{DatapathError, PinDir};
+
+use crate::live_state::LiveState;
+
+/// Reads all records, and adapts the sampling to the time between two readings.
+#[derive(Debug)]
+pub struct EventReader {
+    reader: RecordReader,
+    pins: PinDir,
+    cursor: RecordCursor,
+    shifts: [u32; CLASSES],
+    counts: [RecordCount; CLASSES],
+}
+
+/// The records of one reading, in the order of their times.
+#[derive(Debug, Default)]
+pub struct EventBatch {
+    /// The records.
+    pub records: Vec<PacketRecord>,
+    /// Records that were overwritten before they were read, by class.
+    pub lost: [u64; CLASSES],
+    /// Packets for which each record stands, by class.
+    pub weights: [u64; CLASSES],
+}
+
+impl LiveState {
+    /// Opens the recorder for the daemon, behind the newest record; `None` if the recorder is off.
+    ///
+    /// # Errors
+    /// If a pinned map cannot be opened.
+    pub fn event_reader(&self) -> Result<Option<EventReader>, DatapathError> {
+        let reader = RecordReader::open(&self.pins)?;
+        if !reader.is_on() {
+            return Ok(None);
+        }
+        reader.reset_sampling()?;
+        Ok(Some(EventReader {
+            cursor: reader.cursor(true),
+            counts: reader.counts(),
+            pins: self.pins.clone_handle()?,
+            shifts: [0; CLASSES],
+            reader,
+        }))
+    }
+}
+
+impl EventReader {
+    /// Reads the records since the last call.
+    pub fn read(&mut self) -> EventBatch {
+        // A process without the right to write reads what there is; the daemon has the right.
+        let _ = self.reader.adapt_sampling(&self.cursor, &mut self.shifts);
+        let batch = self.reader.read(&mut self.cursor);
+        let counts = self.reader.counts();
+        let mut weights = [1; CLASSES];
+        for (weight, (now, before)) in weights.iter_mut().zip(counts.iter().zip(&self.counts)) {
+            let packets = now.packets.saturating_sub(before.packets);
+            let written = now.written.saturating_sub(before.written).max(1);
+            *weight = ((packets + written / 2) / written).max(1);
+        }
+        self.counts = counts;
+        EventBatch {
+            records: batch.records,
+            lost: batch.lost_by_class,
+            weights,
+        }
+    }
+
+    /// Reads the names of interfaces again.
+    pub fn refresh_names(&mut self) {
+        // Without a map of names the last ones stay.
+        let _ = self.reader.refresh_names(&self.pins);
+    }
+
+    /// Lets every packet leave a record, before the daemon ends.
+    pub fn reset_sampling(&self) {
+        let _ = self.reader.reset_sampling();
+    }
+}
+
+/// Whether packets with this reason pass.
+pub fn passes(record: &PacketRecord) -> bool {
+    Reason::of(record.reason).is_some_and(|reason| reason.passes)
+}
+
+/// Whether a record is of the first packet of a connection: passed as new, or denied by policy.
+pub fn is_opening(record: &PacketRecord) -> bool {
+    let is_denied = record.reason == abi::REASON_DROP_POLICY;
+    is_denied || record.reason == abi::REASON_PASS_NEW
+}
