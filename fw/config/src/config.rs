@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::shapes::{check_shapes, describe_unknown};
 use crate::{
-    Boot, CompileLimits, Control, DeclaredPrefixes, EgressHook, Failsafe, Flood, FlowTable, Frames,
-    Guard, Interface, InterfaceEntry, Log, Metrics, OnPolicyChange, Paths, ReadLimits, Recorder,
-    Sources, Timeouts, Topology, Watch, XdpMode,
+    Boot, CompileLimits, Control, DeclaredPrefixes, EgressHook, Failsafe, Flood, FlowLog,
+    FlowTable, Frames, Guard, Interface, InterfaceEntry, Log, Metrics, OnPolicyChange, Paths,
+    ReadLimits, Recorder, Sources, Timeouts, Topology, Watch, XdpMode,
 };
 
 /// `bailey.toml` in its written form. Every option has a default; the shipped `configs/bailey.toml` lists
@@ -64,6 +64,8 @@ pub struct Config {
     pub flood: Flood,
     /// Records of packets.
     pub recorder: Recorder,
+    /// Records of packets as a file.
+    pub flow_log: FlowLog,
     /// The exposition for Prometheus.
     pub metrics: Metrics,
     /// Timeouts of flows, in seconds.
@@ -102,6 +104,7 @@ impl Default for Config {
             flow_table: FlowTable::default(),
             flood: Flood::default(),
             recorder: Recorder::default(),
+            flow_log: FlowLog::default(),
             metrics: Metrics::default(),
             timeouts: Timeouts::default(),
             control: Control::default(),
@@ -221,6 +224,7 @@ impl Config {
         self.check_minima()?;
         self.flow_table.check()?;
         self.recorder.check()?;
+        self.flow_log.check()?;
         self.metrics.check()?;
         self.check_failsafe()?;
         self.paths.check()?;

@@ -11,6 +11,8 @@ mod declared;
 mod failsafe;
 /// `[flood]`: rates of new flows.
 mod flood;
+/// `[flow_log]`: records of packets as a file.
+mod flow_log;
 /// `[flow_table]`: sizes and eviction.
 mod flow_table;
 /// `[frames]`: VLAN zones, extra EtherTypes, multicast groups, link-local services.
@@ -52,6 +54,7 @@ pub use config::{Config, DEFAULT_PATH};
 pub use declared::DeclaredPrefixes;
 pub use failsafe::Failsafe;
 pub use flood::Flood;
+pub use flow_log::FlowLog;
 pub use flow_table::{FlowTable, OnPolicyChange};
 pub use frames::Frames;
 pub use interfaces::{EgressHook, Interface, InterfaceEntry, Topology, XdpMode};

@@ -83,7 +83,7 @@ pub struct RecordedRule {
 /// Selects records: all filters must match, and of each filter one value. An empty filter matches every
 /// record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct RecordFilter {
     /// Source or destination address.
     pub ip: Vec<IpNet>,

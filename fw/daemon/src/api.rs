@@ -20,6 +20,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::events::Events;
+use crate::flow_log::FlowLogState;
 use crate::health::{self, Health};
 use crate::metrics::MetricsSource;
 use crate::port_holder::port_holder;
@@ -83,6 +84,7 @@ pub(crate) struct DaemonApi {
     pub(crate) health: Health,
     pub(crate) samples: Samples,
     pub(crate) events: Events,
+    pub(crate) flow_log: FlowLogState,
     pub(crate) policies: ActivePolicies,
     pub(crate) metrics: MetricsSource,
 }
@@ -100,15 +102,18 @@ impl DaemonApi {
         events: &Events,
     ) -> Self {
         let policies = running.reconciler.active_policies();
+        let flow_log = FlowLogState::default();
         Self {
             live: LiveState::new(config.clone()).with_policies(policies.clone()),
             health: health.clone(),
             samples: samples.clone(),
             events: events.clone(),
+            flow_log: flow_log.clone(),
             metrics: MetricsSource::new(
                 health.metrics().clone(),
                 samples.clone(),
                 events.clone(),
+                flow_log,
                 policies.clone(),
                 config.metrics.rules as usize,
             ),

@@ -18,6 +18,7 @@ use bailey_policy::{Endpoint, Snapshot};
 use bailey_telemetry::talkers::{TalkerEvent, Talkers};
 use bailey_telemetry::traffic::{TrafficCounts, TrafficEvent};
 
+use crate::flow_log::FlowLogThread;
 use crate::samples::Samples;
 
 /// What the records of this daemon's lifetime add up to. Clones share the content.
@@ -191,6 +192,7 @@ impl EventsThread {
         events: Events,
         policies: ActivePolicies,
         samples: Samples,
+        flow_log: Option<FlowLogThread>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -205,6 +207,9 @@ impl EventsThread {
                 let batch = reader.read();
                 let inventory = policies.snapshot();
                 events.record(&batch, inventory.as_deref());
+                if let Some(flow_log) = &flow_log {
+                    flow_log.write(batch.records);
+                }
                 thread::park_timeout(PAUSE);
             }
             reader.reset_sampling();

@@ -14,6 +14,8 @@ mod api;
 mod error;
 /// The thread that reads records of packets.
 mod events;
+/// The thread that writes the flow log.
+mod flow_log;
 /// The nftables guard: which interfaces it closes.
 mod guard;
 /// Problems, warnings and interference that `status` shows.

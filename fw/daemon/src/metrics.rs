@@ -14,6 +14,7 @@ use bailey_telemetry::metrics::{
 };
 
 use crate::events::Events;
+use crate::flow_log::FlowLogState;
 use crate::samples::Samples;
 
 /// What lives from scrape to scrape.
@@ -21,6 +22,7 @@ pub(crate) struct MetricsSource {
     counted: DaemonMetrics,
     samples: Samples,
     events: Events,
+    flow_log: FlowLogState,
     policies: ActivePolicies,
     series: Mutex<RuleSeries>,
 }
@@ -31,6 +33,7 @@ impl MetricsSource {
         counted: DaemonMetrics,
         samples: Samples,
         events: Events,
+        flow_log: FlowLogState,
         policies: ActivePolicies,
         limit: usize,
     ) -> Self {
@@ -38,6 +41,7 @@ impl MetricsSource {
             counted,
             samples,
             events,
+            flow_log,
             policies,
             series: Mutex::new(RuleSeries::new(limit)),
         }
@@ -67,8 +71,14 @@ impl MetricsSource {
             &sample.events,
         );
         let beats = self.samples.beats();
-        let lost = self.events.lost();
-        let lost = lost.iter().map(|(class, lost)| (*class, "daemon", *lost));
+        let readers = [
+            ("daemon", self.events.lost()),
+            ("flow-log", self.flow_log.lost()),
+        ];
+        let lost = readers.iter().flat_map(|(reader, lost)| {
+            lost.iter()
+                .map(move |(class, lost)| (*class, *reader, *lost))
+        });
         let scrape = Scrape {
             status,
             counters: &counters,
@@ -84,7 +94,7 @@ impl MetricsSource {
                 .iter()
                 .map(|(name, time)| (*name, unix_seconds(*time)))
                 .collect::<Vec<_>>(),
-            flow_log_last_write: None,
+            flow_log_last_write: self.flow_log.last_write().map(unix_seconds),
         };
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = |id: u32| numbers_of(&sample, id);

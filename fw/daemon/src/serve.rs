@@ -17,6 +17,7 @@ use bailey_datapath::attach::nft_guard::NftGuard;
 use bailey_datapath::kernel::directory::make_public;
 use bailey_datapath::kernel::netlink::Monitor;
 use bailey_datapath::set_realtime_priority;
+use bailey_introspect::LiveState;
 use bailey_state::lock::Lock;
 use bailey_telemetry::metrics::ApplyOutcome;
 use sd_notify::NotifyState;
@@ -24,6 +25,7 @@ use sd_notify::NotifyState;
 use crate::api::DaemonApi;
 use crate::error::ServeError;
 use crate::events::{Events, EventsThread};
+use crate::flow_log::{FlowLogState, FlowLogThread};
 use crate::guard::{install_guard, update_guard};
 use crate::health::{self, Health};
 use crate::options::RunOptions;
@@ -75,7 +77,8 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     let events = Events::new(config.metrics.rules as usize);
     let api = DaemonApi::new(config, &running, &health, &samples, &events);
     let _rates_thread = start_rates(&api, &health);
-    let _events_thread = start_events(&api, &health);
+    let _events_thread = start_events(config, &api, &health);
+    let flow_log = api.flow_log.clone();
     if let Err(error) = api::serve_socket(config, api) {
         let socket = config.paths.socket();
         tracing::error!("{}: {error}; no control socket", socket.display());
@@ -84,7 +87,14 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
 
     // Loop. The notifications have no effect without a service manager.
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    run_loop(&mut queue, &mut running, &health, &samples, guard.as_mut());
+    run_loop(
+        &mut queue,
+        &mut running,
+        &health,
+        &samples,
+        &flow_log,
+        guard.as_mut(),
+    );
     let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
 
     // Stop.
@@ -135,13 +145,14 @@ fn start_rates(api: &DaemonApi, health: &Health) -> Option<RatesThread> {
 }
 
 /// Starts the reader of records, unless the recorder is off. Without it there are no talkers.
-fn start_events(api: &DaemonApi, health: &Health) -> Option<EventsThread> {
+fn start_events(config: &Config, api: &DaemonApi, health: &Health) -> Option<EventsThread> {
     let start = || {
         let Some(reader) = api.live.event_reader().map_err(|e| e.to_string())? else {
             return Ok(None);
         };
         let (events, policies) = (api.events.clone(), api.policies.clone());
-        let started = EventsThread::start(reader, events, policies, api.samples.clone());
+        let flow_log = start_flow_log(config, api, health);
+        let started = EventsThread::start(reader, events, policies, api.samples.clone(), flow_log);
         started.map(Some).map_err(|e| e.to_string())
     };
     start()
@@ -151,6 +162,21 @@ fn start_events(api: &DaemonApi, health: &Health) -> Option<EventsThread> {
         })
         .ok()
         .flatten()
+}
+
+/// Starts the flow log, if the configuration names a file.
+fn start_flow_log(config: &Config, api: &DaemonApi, health: &Health) -> Option<FlowLogThread> {
+    if !config.flow_log.is_on() {
+        return None;
+    }
+    let live = LiveState::new(config.clone()).with_policies(api.policies.clone());
+    let state = api.flow_log.clone();
+    FlowLogThread::start(config, live, state, health.clone(), api.samples.clone())
+        .inspect_err(|error| {
+            tracing::error!("{error}: no flow log");
+            health.set_problem("flow log", error);
+        })
+        .ok()
 }
 
 fn warn_without_failsafe(config: &Config) {
@@ -199,6 +225,7 @@ fn run_loop(
     running: &mut RunningDaemon,
     health: &Health,
     samples: &Samples,
+    flow_log: &FlowLogState,
     mut guard: Option<&mut NftGuard>,
 ) {
     let guarded = guard.as_deref_mut();
@@ -210,6 +237,10 @@ fn run_loop(
         let wake = queue.wait();
         if wake == Wake::StopRequested {
             return;
+        }
+
+        if wake == Wake::ReloadRequested {
+            flow_log.reopen();
         }
 
         // Interfaces, guard and reports: at every wake-up.

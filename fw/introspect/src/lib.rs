@@ -27,6 +27,8 @@ mod live_state;
 mod record_filter;
 /// Records as a list that may follow.
 mod record_list;
+/// Records with the names of one generation.
+mod record_namer;
 /// Records of packets.
 mod records;
 /// Rules with their counters.
@@ -44,5 +46,5 @@ pub use flows::FlowList;
 pub use live_state::{ActivePolicies, LiveState};
 pub use record_filter::CLASS_NAMES;
 pub use record_list::RecordList;
-pub use records::record_to_api;
+pub use record_namer::RecordNamer;
 pub use sample::{Sample, Sampler};

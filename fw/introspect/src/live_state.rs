@@ -71,6 +71,11 @@ impl LiveState {
         }
     }
 
+    /// The inventory in the daemon's memory.
+    pub(crate) fn inventory(&self) -> Option<Arc<Snapshot>> {
+        self.known.as_ref().and_then(ActivePolicies::snapshot)
+    }
+
     pub(crate) fn loaded(&self) -> Result<DatapathStatus, DatapathError> {
         DatapathStatus::read(&self.config.paths.pins)
     }

@@ -100,7 +100,7 @@ impl RecordSource {
 }
 
 /// A record as an API value.
-pub fn record_to_api(
+pub(crate) fn record_to_api(
     record: &records::PacketRecord,
     names: &RuleNames,
     inventory: Option<&Snapshot>,

@@ -2,6 +2,8 @@
 //! Uses values of the control API only: no maps, no clocks, and no files except that of the flow log.
 #![forbid(unsafe_code)]
 
+/// Records as lines in Hubble's shape.
+pub mod flow_log;
 /// When a growing number reaches a mark.
 pub mod forecast;
 /// The exposition for Prometheus.
