@@ -344,6 +344,9 @@ pub struct Flow<Rule = RuleName> {
     /// Seconds until the flow expires if no packet comes; 0 if it has and waits for its removal.
     #[serde(default)]
     pub left_seconds: u64,
+    /// Whether the active policies have evaluated the flow; otherwise its next packet is evaluated.
+    #[serde(default)]
+    pub current: bool,
     /// Packets from the initiator.
     pub packets: u64,
     /// Bytes from the initiator.

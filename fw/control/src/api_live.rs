@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Block, Flow, Stamp};
+use crate::api_records::PacketRecord;
 
 /// Selects a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +39,15 @@ pub struct Live {
     pub flood_seconds: Option<u64>,
     /// Flows between the two addresses with this protocol and port, at most [`LIVE_FLOWS`].
     pub flows: Vec<Flow>,
+    /// The last recorded packets of the connection, in either direction, the oldest first; at most
+    /// [`LIVE_RECORDS`].
+    #[serde(default)]
+    pub records: Vec<PacketRecord>,
     /// Why the policy files may differ from the active policies; absent if there is no sign of it.
     pub policy_problem: Option<String>,
 }
 
+/// Most records in [`Live`].
+pub const LIVE_RECORDS: usize = 5;
 /// Most flows in [`Live`].
 pub const LIVE_FLOWS: usize = 10;

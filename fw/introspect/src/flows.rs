@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use bailey_bpf::abi;
 use bailey_config::nearest::nearest;
 use bailey_control::api::{self, FlowColumn, FlowQuery};
 use bailey_datapath::DatapathError;
 use bailey_datapath::flows::expiry::FlowExpiry;
 use bailey_datapath::flows::table::{Flow, FlowTable, STATES, state_name};
 use bailey_datapath::kernel::clock::Ticks;
+use bailey_datapath::observe::status::DatapathStatus;
 use bailey_policy::Protocol;
 use bailey_state::rule_ids::RuleNames;
 use rustc_hash::FxHashMap;
@@ -42,7 +44,7 @@ impl LiveState {
         let table = FlowTable::open(&self.pins)?;
         let stamp = self.stamp()?;
         let names = self.names();
-        let times = self.flow_times(self.loaded()?.scale);
+        let times = self.flow_times(&self.loaded()?);
         let list = check_query(query, &names).map(|(query, protocol, rules)| FlowList {
             table,
             names,
@@ -62,12 +64,19 @@ pub(crate) struct FlowTimes {
     expiry: FlowExpiry,
     /// Scale of timeouts, in 1/256.
     scale: u64,
+    /// The active epoch.
+    epoch: u32,
 }
 
 impl FlowTimes {
     /// Seconds since the last packet.
     fn idle(&self, flow: &Flow) -> u64 {
         self.now.seconds_since(flow.seen)
+    }
+
+    /// Whether the flow was evaluated in the active epoch. Flows keep the low bits of an epoch.
+    fn is_current(&self, flow: &Flow) -> bool {
+        flow.epoch == self.epoch & abi::META_EPOCH_MASK
     }
 
     /// Seconds until the flow expires.
@@ -78,12 +87,13 @@ impl FlowTimes {
 }
 
 impl LiveState {
-    /// The clock, and the configured timeouts at a scale in 1/256.
-    pub(crate) fn flow_times(&self, scale: u64) -> FlowTimes {
+    /// The clock, and the configured timeouts at the present scale.
+    pub(crate) fn flow_times(&self, loaded: &DatapathStatus) -> FlowTimes {
         FlowTimes {
             now: Ticks::now(),
             expiry: FlowExpiry::new(&self.config.timeouts),
-            scale,
+            scale: loaded.scale,
+            epoch: loaded.control.epoch,
         }
     }
 }
@@ -346,6 +356,7 @@ pub(crate) fn flow_to_api<Rule>(
         state: state_name(flow.state).to_owned(),
         idle_seconds: times.idle(flow),
         left_seconds: times.left(flow),
+        current: times.is_current(flow),
         packets: flow.original.packets,
         bytes: flow.original.bytes,
         reply_packets: flow.reply.packets,

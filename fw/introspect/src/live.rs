@@ -1,6 +1,7 @@
 //! Everything but policy that decides about one connection: blocks, failsafe, existing flows.
 
-use bailey_control::api_live::{LIVE_FLOWS, Live, LiveQuery};
+use bailey_control::api_live::{LIVE_FLOWS, LIVE_RECORDS, Live, LiveQuery};
+use bailey_control::api_records::{PacketRecord, RecordFilter};
 use bailey_datapath::DatapathError;
 use bailey_datapath::blocks::Blocks;
 use bailey_datapath::flows::table::FlowTable;
@@ -12,6 +13,37 @@ use crate::live_state::{LiveState, stamp};
 use crate::rules::name_to_api;
 
 impl LiveState {
+    /// The last records of a connection in either direction; none if the recorder is off.
+    fn last_records(&self, query: &LiveQuery) -> Vec<PacketRecord> {
+        let filter = RecordFilter {
+            protocol: vec![Protocol(query.protocol).0.to_string()],
+            ..RecordFilter::default()
+        };
+        let Ok(Ok(mut source)) = self.records(filter, false, self.inventory()) else {
+            return Vec::new();
+        };
+        let ends = [query.src.to_string(), query.dst.to_string()];
+        let is_of_connection = |record: &PacketRecord| {
+            let from = (
+                record.source.as_ref(),
+                record.source_port.unwrap_or_default(),
+            );
+            let to = (
+                record.destination.as_ref(),
+                record.destination_port.unwrap_or_default(),
+            );
+            let is = |one: (Option<&String>, u16), other: (Option<&String>, u16)| {
+                let is_port = query.port == 0 || other.1 == query.port;
+                one.0 == Some(&ends[0]) && other.0 == Some(&ends[1]) && is_port
+            };
+            is(from, to) || is(to, from)
+        };
+        let records = source.read().records.into_iter().map(|(_, record)| record);
+        let mut found: Vec<PacketRecord> = records.filter(is_of_connection).collect();
+        found.drain(..found.len().saturating_sub(LIVE_RECORDS));
+        found
+    }
+
     /// Blocks, failsafe entries and flows of a connection. `failsafe`: true if the configured
     /// failsafe is active, which only the daemon knows.
     ///
@@ -41,7 +73,7 @@ impl LiveState {
                 && flow.protocol == protocol
                 && (flow.destination_port == port || !protocol.has_ports())
         });
-        let (mut names, times) = (None, self.flow_times(loaded.scale));
+        let (mut names, times) = (None, self.flow_times(&loaded));
         let flows = flows.take(LIVE_FLOWS).map(|flow| {
             // Rule names are read only if a flow exists.
             let names = names.get_or_insert_with(|| self.names());
@@ -62,6 +94,7 @@ impl LiveState {
             failsafe: failsafe.then(|| entries.map(|entry| entry.to_string()).collect()),
             flood_seconds: loaded.flood_seconds,
             flows: flows.collect(),
+            records: self.last_records(query),
             policy_problem: (!failsafe).then(|| {
                 "no daemon answers: edits since the last commit are not active".to_owned()
             }),

@@ -44,9 +44,10 @@ pub struct ExplainArgs {
     /// Source: pod:NS/NAME, workload:NS/NAME, node:NAME or an IP address.
     #[arg(long, value_name = "ENDPOINT")]
     pub from: NamedEndpoint,
-    /// Destination: the same forms as --from.
+    /// Destination: the same forms as --from. Without it, and without a path: the last dropped packets of
+    /// the address of --from.
     #[arg(long, value_name = "ENDPOINT")]
-    pub to: NamedEndpoint,
+    pub to: Option<NamedEndpoint>,
     /// TCP, UDP, SCTP, ICMP or a protocol number.
     #[arg(long, default_value = "TCP")]
     pub protocol: String,

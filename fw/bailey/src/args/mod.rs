@@ -46,8 +46,8 @@ pub enum Command {
     /// Show whether a connection is allowed, and which rules decide; without root.
     ///
     /// With a path, evaluates these files only. Without a path, evaluates the files of the configuration,
-    /// and adds the state of the Bailey that runs here: blocks, failsafe, floods, live flows. Exits with 0
-    /// if the connection is allowed, with 1 if it is denied.
+    /// and adds the state of the Bailey that runs here: flows, failsafe, blocks, floods, and the last packets
+    /// of the connection. Exits with 0 if the connection is allowed, with 1 if it is denied.
     Explain(ExplainArgs),
     /// Run PolicyTest files: expected verdicts, stored next to the policies.
     ///

@@ -4,13 +4,13 @@
 use bailey_policy::{
     Connection, Decider, Direction, IsolatedDirections, OutOfScope, Protocol, Snapshot, Verdict,
 };
-use bailey_policytest::endpoint::list_connections;
+use bailey_policytest::endpoint::{NamedEndpoint, list_connections};
 use bailey_policytest::engine::{Engine, EngineError, Engines};
 use serde::Serialize;
 
 use crate::args::{ExplainArgs, Format};
 #[cfg(target_os = "linux")]
-use crate::commands::explain_live::{LiveAnswer, add_machine_addresses, query_live};
+use crate::commands::explain_live::{LiveAnswer, add_machine_addresses, query_live, show_denials};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::input::PolicyInput;
@@ -45,7 +45,10 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, CommandError> {
     let Some(snapshot) = loaded.snapshot else {
         return Ok(Exit::Invalid);
     };
-    let connections = resolve_connections(&snapshot, args).map_err(CommandError::Usage)?;
+    let Some(to) = &args.to else {
+        return explain_source(&input, &snapshot, args);
+    };
+    let connections = resolve_connections(&snapshot, args, to).map_err(CommandError::Usage)?;
     let answers = answer(&snapshot, &input, connections)?;
 
     let is_allowed = answers.iter().all(|answer| answer.is_allowed);
@@ -132,7 +135,40 @@ fn query_live(
     Ok(None)
 }
 
-fn resolve_connections(snapshot: &Snapshot, args: &ExplainArgs) -> Result<Vec<Connection>, String> {
+/// Without a destination: the last dropped packets of the source.
+fn explain_source(
+    input: &PolicyInput,
+    snapshot: &Snapshot,
+    args: &ExplainArgs,
+) -> Result<Exit, CommandError> {
+    if input.is_explicit || args.port.is_some() {
+        let message = "--to is required with a path or --port; without them, the last dropped packets of --from \
+                       are shown";
+        return Err(CommandError::Usage(message.to_owned()));
+    }
+    let addresses = match &args.from {
+        NamedEndpoint::Address(address) => vec![*address],
+        NamedEndpoint::Object(id) => snapshot
+            .endpoint(id)
+            .map(|endpoint| endpoint.addresses.clone())
+            .ok_or_else(|| CommandError::Usage(format!("--from: no {id} in the inventory")))?,
+    };
+    #[cfg(target_os = "linux")]
+    return show_denials(&input.config, &addresses);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = addresses;
+        Err(CommandError::Usage(
+            "--to is required on this system".to_owned(),
+        ))
+    }
+}
+
+fn resolve_connections(
+    snapshot: &Snapshot,
+    args: &ExplainArgs,
+    to: &NamedEndpoint,
+) -> Result<Vec<Connection>, String> {
     let protocol = bailey_config::parse_protocol(&args.protocol)?;
     let port = match (&args.port, protocol.has_ports()) {
         (None, false) => 0,
@@ -140,20 +176,20 @@ fn resolve_connections(snapshot: &Snapshot, args: &ExplainArgs) -> Result<Vec<Co
             return Err(format!("--port cannot be used with protocol {protocol}"));
         }
         (None, true) => return Err(format!("--port is required for protocol {protocol}")),
-        (Some(text), true) => resolve_port(snapshot, args, text, protocol)?,
+        (Some(text), true) => resolve_port(snapshot, to, text, protocol)?,
     };
-    list_connections(snapshot, &args.from, &args.to, protocol, port, |_| true)
+    list_connections(snapshot, &args.from, to, protocol, port, |_| true)
 }
 
 /// Parses a port number, or resolves a port name at the destination.
 fn resolve_port(
     snapshot: &Snapshot,
-    args: &ExplainArgs,
+    to: &NamedEndpoint,
     text: &str,
     protocol: Protocol,
 ) -> Result<u16, String> {
     if !text.bytes().all(|b| b.is_ascii_digit()) {
-        return args.to.resolve_port(snapshot, text, protocol);
+        return to.resolve_port(snapshot, text, protocol);
     }
     text.parse()
         .ok()

@@ -1,18 +1,26 @@
 //! The part of `bailey explain` that a running Bailey answers: blocks, failsafe, floods, live flows.
 
+use std::net::IpAddr;
+
+use bailey_config::Config;
 use bailey_control::api::{self, path};
 use bailey_control::api_live::{Live, LiveQuery};
+use bailey_control::api_records::{RecordFilter, RecordsQuery};
 use bailey_datapath::attach::own_addresses::machine_addresses;
 use bailey_policy::{Connection, LinkScope, Snapshot};
 use bailey_source::diagnostic::replace_control_chars;
 use serde::Serialize;
 
 use crate::commands::query::query;
+use crate::commands::record_lines::{RecordLine, format_record, read_records};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::input::PolicyInput;
 use crate::output::print_line;
 use crate::ttl;
+
+/// Most packets of an address that are shown.
+const DENIALS: usize = 20;
 
 /// The state of the running Bailey that concerns one connection.
 #[derive(Debug, Serialize)]
@@ -77,14 +85,48 @@ impl LiveAnswer {
         state.blocks.is_empty() && policy_allows
     }
 
-    /// Prints the state below the verdict of policy.
+    /// Prints the state below the verdict of policy, in the order in which the datapath asks: enforcement,
+    /// flow, failsafe, blocks, floods; then the last packets.
     pub(super) fn print(&self) {
-        let fact = |name: &str, text: &str| {
-            print_line(&format!("  {name:<8} {}", replace_control_chars(text)))
-        };
         let state = &self.state;
+        self.print_enforcement();
+        for flow in &state.flows {
+            fact("flow", &format_flow(flow));
+        }
+        if state.flows.is_empty() {
+            fact("flow", "none: the next packet would be the first of a flow");
+        }
+        self.print_failsafe();
+        for block in &state.blocks {
+            fact("BLOCKED", &format_block(block));
+        }
+        if state.blocks.is_empty() {
+            fact("blocks", "none has one of the addresses");
+        }
+        match state.flood_seconds {
+            None => fact("flood", "none"),
+            Some(seconds) => {
+                let duration = ttl::format_seconds(seconds);
+                let effect = "new clients must pass a challenge or share a rate limit";
+                fact("FLOOD", &format!("for {duration}: {effect}"));
+            }
+        }
+        if let Some(problem) = &state.policy_problem {
+            fact(
+                "PROBLEM",
+                &format!("{problem}; the active policy may differ from these files"),
+            );
+        }
+        if !state.records.is_empty() {
+            fact("packets", "the last recorded ones of this connection:");
+            for record in &state.records {
+                print_line(&format!("    {}", format_record(record)));
+            }
+        }
+    }
 
-        // Enforcement.
+    fn print_enforcement(&self) {
+        let state = &self.state;
         if !state.enforcing && state.guard {
             fact(
                 "here",
@@ -97,6 +139,9 @@ impl LiveAnswer {
             );
         } else if state.stamp.generation == 0 {
             fact("here", "no policy is active: only the failsafe passes");
+        } else {
+            let generation = state.stamp.generation;
+            fact("here", &format!("generation {generation} is active"));
         }
         if state.warm_up {
             fact(
@@ -104,14 +149,15 @@ impl LiveAnswer {
                 "policy only observes: packets that policy denies pass",
             );
         }
+    }
 
-        // Exceptions from policy.
-        match state.failsafe.as_deref() {
+    fn print_failsafe(&self) {
+        match self.state.failsafe.as_deref() {
             None => fact(
                 "failsafe",
                 "unknown: no daemon answers, or programs of an earlier start are attached",
             ),
-            Some([]) => {}
+            Some([]) => fact("failsafe", "no entry has this source and port"),
             Some(entries) => {
                 let entries = entries.join("; ");
                 let effect = match self.has_internal_source {
@@ -121,41 +167,68 @@ impl LiveAnswer {
                 fact("failsafe", &format!("{entries}: {effect}"));
             }
         }
-        for block in &state.blocks {
-            fact("BLOCKED", &format_block(block));
-        }
-        if let Some(seconds) = state.flood_seconds {
-            let duration = ttl::format_seconds(seconds);
-            let effect = "new clients must pass a challenge or share a rate limit";
-            fact("FLOOD", &format!("for {duration}: {effect}"));
-        }
-
-        // Live flows.
-        for flow in &state.flows {
-            let api::Flow {
-                source_port,
-                state,
-                idle_seconds,
-                packets,
-                reply_packets,
-                egress_rule,
-                ingress_rule,
-                ..
-            } = flow;
-            let text = format!(
-                "from port {source_port}: {state}, idle {idle_seconds} s, {packets} packets, \
-                 {reply_packets} reply packets; decided by {}, {}",
-                egress_rule.rule, ingress_rule.rule
-            );
-            fact("flow", &text);
-        }
-        if let Some(problem) = &state.policy_problem {
-            fact(
-                "PROBLEM",
-                &format!("{problem}; the active policy may differ from these files"),
-            );
-        }
     }
+}
+
+fn fact(name: &str, text: &str) {
+    print_line(&format!("  {name:<8} {}", replace_control_chars(text)));
+}
+
+fn format_flow(flow: &api::Flow) -> String {
+    let api::Flow {
+        source_port,
+        state,
+        idle_seconds,
+        left_seconds,
+        current,
+        packets,
+        reply_packets,
+        egress_rule,
+        ingress_rule,
+        ..
+    } = flow;
+    let evaluated = match current {
+        true => "under the active policies",
+        false => "under earlier policies, so the next packet is evaluated again",
+    };
+    format!(
+        "from port {source_port}: {state}, idle {idle_seconds} s, expires in {left_seconds} s, \
+         {packets} packets, {reply_packets} reply packets; decided by {}, {}, {evaluated}",
+        egress_rule.rule, ingress_rule.rule
+    )
+}
+
+/// Shows the last dropped packets of a source. Exits with 1 if there are any.
+///
+/// # Errors
+/// If no Bailey is loaded, or does not answer.
+pub(super) fn show_denials(config: &Config, addresses: &[IpAddr]) -> Result<Exit, CommandError> {
+    let filter = RecordFilter {
+        from_ip: addresses.iter().map(|address| (*address).into()).collect(),
+        verdict: vec!["drop".to_owned()],
+        ..RecordFilter::default()
+    };
+    let query = RecordsQuery {
+        filter: serde_json::to_string(&filter).ok(),
+        last: Some(DENIALS),
+        ..RecordsQuery::default()
+    };
+    let mut found = 0;
+    let print = |lines: Vec<RecordLine>| {
+        for line in lines {
+            if let RecordLine::Record(record) = line {
+                found += 1;
+                print_line(&format_record(&record));
+            }
+        }
+        true
+    };
+    read_records(config, &query, |_| {}, print)?;
+    if found == 0 {
+        print_line("no dropped packet of this source is recorded");
+        return Ok(Exit::Success);
+    }
+    Ok(Exit::Negative)
 }
 
 /// Prefix, remaining time and reason of a block.

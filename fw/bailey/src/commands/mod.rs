@@ -1,4 +1,4 @@
-//! One file per command, and three that commands share: `query`, `flow_printer`, `explain_live`.
+//! One file per command, and four that commands share: `query`, `flow_printer`, `record_lines`, `explain_live`.
 
 mod check;
 mod explain;
@@ -22,6 +22,8 @@ mod flow_printer;
 mod observe;
 #[cfg(target_os = "linux")]
 mod query;
+#[cfg(target_os = "linux")]
+mod record_lines;
 #[cfg(target_os = "linux")]
 mod rules;
 #[cfg(target_os = "linux")]

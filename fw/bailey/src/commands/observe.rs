@@ -1,23 +1,19 @@
 //! `bailey observe`: packets that the recorder has noted, and those that come.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use bailey_control::api::path;
 use bailey_control::api_records::{
-    EndpointName, LostRecords, PacketRecord, RecordedRule, RecordsQuery, RecordsSummary,
+    LostRecords, PacketRecord, RecordedRule, RecordsQuery, RecordsSummary,
 };
-use bailey_control::client;
-use bailey_introspect::LiveState;
-use serde::Deserialize;
 
 use crate::args::{ObserveArgs, RecordFormat};
-use crate::commands::flow_printer::format_socket;
-use crate::commands::query::{fall_back_to_pins, read_config};
+use crate::commands::query::read_config;
+use crate::commands::record_lines::{
+    RecordLine, deciders, destination, format_record, interface, read_records, source,
+};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::input::PolicyInput;
 use crate::output::table::{Column, Table, terminal_columns};
 use crate::output::{is_closed, print_bytes, print_line, stderr_line};
 
@@ -28,40 +24,14 @@ pub(crate) fn observe(args: &ObserveArgs) -> Result<Exit, CommandError> {
     let config = read_config(&args.config)?;
     let query = query_of(args);
     let mut printer = Printer::new(args);
-    let mut received = Received::default();
-    let streamed = {
-        let printer = RefCell::new(&mut printer);
-        client::stream_lines(
-            &config.paths.socket(),
-            path::RECORDS,
-            &query,
-            query.follow,
-            |summary: RecordsSummary| printer.borrow_mut().begin(&summary),
-            |piece| printer.borrow_mut().print_all(received.push(piece)),
-        )
-    };
-    if let Err(error) = streamed {
-        // Records from the pinned maps must not follow a part of the daemon's.
-        if printer.summary.is_some() {
-            return Err(CommandError::IncompleteList(error));
-        }
-        fall_back_to_pins(&config, error)?;
-        // Without names the records are still true.
-        let input = PolicyInput::of_config(config.clone());
-        let inventory = input.load().snapshot.map(Arc::new);
-        let list = LiveState::new(config).record_list(&query, inventory)?;
-        let list = list.map_err(CommandError::Usage)?;
-        printer.begin(list.summary());
-        list.run(|records, lost| {
-            let lost = (lost > 0).then_some(Line::Lost(LostRecords { lost }));
-            let records = records
-                .iter()
-                .cloned()
-                .map(|record| Line::Record(Box::new(record)));
-            printer.print_all(records.chain(lost).collect())
-        });
-    }
-    printer.end(&query);
+    let printer = RefCell::new(&mut printer);
+    read_records(
+        &config,
+        &query,
+        |summary| printer.borrow_mut().begin(summary),
+        |lines| printer.borrow_mut().print_all(lines),
+    )?;
+    printer.borrow().end(&query);
     Ok(Exit::Success)
 }
 
@@ -83,34 +53,6 @@ fn query_of(args: &ObserveArgs) -> RecordsQuery {
         since: time(args.since),
         until: time(args.until),
         follow: args.follow,
-    }
-}
-
-/// A line of the daemon's answer.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Record(Box<PacketRecord>),
-    Lost(LostRecords),
-}
-
-/// Received bytes of a line that is not complete yet.
-#[derive(Default)]
-struct Received(Vec<u8>);
-
-impl Received {
-    /// The lines that are complete with these bytes.
-    fn push(&mut self, piece: &[u8]) -> Vec<Line> {
-        self.0.extend_from_slice(piece);
-        let Some(end) = self.0.iter().rposition(|&byte| byte == b'\n') else {
-            return Vec::new();
-        };
-        let rest = self.0.split_off(end + 1);
-        let complete = std::mem::replace(&mut self.0, rest);
-        let lines = complete.split(|&byte| byte == b'\n');
-        lines
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect()
     }
 }
 
@@ -150,12 +92,12 @@ impl Printer {
     }
 
     /// Prints records, and reports lost ones. Returns false if standard output is closed.
-    fn print_all(&mut self, lines: Vec<Line>) -> bool {
+    fn print_all(&mut self, lines: Vec<RecordLine>) -> bool {
         let mut records = Vec::new();
         for line in lines {
             match line {
-                Line::Record(record) => records.push(self.with_names(*record)),
-                Line::Lost(LostRecords { lost }) => {
+                RecordLine::Record(record) => records.push(self.with_names(*record)),
+                RecordLine::Lost(LostRecords { lost }) => {
                     stderr_line!("{lost} records were overwritten before they could be read");
                 }
             }
@@ -189,7 +131,7 @@ impl Printer {
         self.has_printed = true;
         match self.format {
             RecordFormat::Table => print_bytes(self.table.format_rows(records).as_bytes()),
-            RecordFormat::Compact => print_each(records, compact),
+            RecordFormat::Compact => print_each(records, format_record),
             RecordFormat::Dict => print_each(records, dict),
             RecordFormat::Json => print_each(records, |record| {
                 serde_json::to_string(record).unwrap_or_default()
@@ -202,28 +144,6 @@ impl Printer {
 fn print_each(records: &[PacketRecord], format: impl Fn(&PacketRecord) -> String) {
     let lines: Vec<String> = records.iter().map(format).collect();
     print_line(&lines.join("\n"));
-}
-
-fn compact(record: &PacketRecord) -> String {
-    let mut line = format!(
-        "{} {} {} {} {}",
-        record.time,
-        interface(record),
-        record.traffic_direction,
-        record.verdict.to_uppercase(),
-        record.reason
-    );
-    if let Some(protocol) = &record.protocol {
-        line += &format!(" {protocol} {} -> {}", source(record), destination(record));
-    }
-    if !record.tcp_flags.is_empty() {
-        line += &format!(" {}", record.tcp_flags);
-    }
-    line += &format!(" {} B", record.bytes);
-    match deciders(record) {
-        by if by.is_empty() => line,
-        by => format!("{line} by {by}"),
-    }
 }
 
 fn dict(record: &PacketRecord) -> String {
@@ -284,52 +204,10 @@ const COLUMNS: &[Column<PacketRecord>] = &[
     Column::text("BY", 1, deciders),
 ];
 
-fn interface(record: &PacketRecord) -> String {
-    record.interface.clone().unwrap_or_else(|| "-".to_owned())
-}
-
-fn source(record: &PacketRecord) -> String {
-    let address = record.source.as_deref();
-    format_end(address, record.source_endpoint.as_ref(), record.source_port)
-}
-
-fn destination(record: &PacketRecord) -> String {
-    let (address, endpoint) = (record.destination.as_deref(), &record.destination_endpoint);
-    format_end(address, endpoint.as_ref(), record.destination_port)
-}
-
-/// The name of an end, or its address, and its port.
-fn format_end(address: Option<&str>, endpoint: Option<&EndpointName>, port: Option<u16>) -> String {
-    let port = port.unwrap_or_default();
-    match endpoint {
-        Some(EndpointName {
-            namespace, name, ..
-        }) => {
-            let name = match namespace.as_str() {
-                "" => name.clone(),
-                namespace => format!("{namespace}/{name}"),
-            };
-            format_socket(&name, port)
-        }
-        None => format_socket(address.unwrap_or("-"), port),
-    }
-}
-
 fn verb(rule: &RecordedRule) -> &'static str {
     if rule.denies {
         "denied by"
     } else {
         "allowed by"
     }
-}
-
-/// The rules that decided: those that deny, or else all.
-fn deciders(record: &PacketRecord) -> String {
-    let rules = [&record.egress_rule, &record.ingress_rule];
-    let rules = || rules.into_iter().flatten();
-    let is_denied = rules().any(|rule| rule.denies);
-    let deciding = rules().filter(|rule| rule.denies == is_denied);
-    let mut names: Vec<&str> = deciding.map(|rule| &*rule.name.rule).collect();
-    names.dedup();
-    names.join(", ")
 }

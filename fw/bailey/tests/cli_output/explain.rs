@@ -1,5 +1,6 @@
 //! `bailey explain` of a running datapath: flows, blocks, failsafe.
 
+use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Lab, Server};
 use nix::sys::signal::Signal;
 
@@ -49,7 +50,14 @@ fn explain_without_paths_uses_running_datapath() {
         "{}",
         stdout(&open)
     );
+    assert!(
+        stdout(&open).contains("under the active policies")
+            && stdout(&open).contains("PASS new TCP"),
+        "{}",
+        stdout(&open)
+    );
     assert_eq!(exit_code(&explain(STRANGER[0])), Some(1));
+    assert_denials_are_shown(&lab);
     // The failsafe takes precedence over policy, and a block over flow and policy.
     let saved = explain("203.0.113.77");
     assert_eq!(exit_code(&saved), Some(0), "{}", stdout(&saved));
@@ -92,4 +100,37 @@ fn explain_without_paths_uses_running_datapath() {
         "{}",
         stdout(&dead)
     );
+}
+
+/// The packets of a source that was denied, and none of another.
+fn assert_denials_are_shown(lab: &Lab) {
+    let denied = traffic::tcp(&lab.outside, ip(STRANGER[0]), at(DB[0], 5432));
+    assert_eq!(denied, Observed::Silent);
+    let steps = ask(
+        lab,
+        &format!(
+            "explain --from {} --to pod:shop/db --port 5432",
+            STRANGER[0]
+        ),
+    );
+    for step in [
+        "flow     none",
+        "failsafe no entry",
+        "blocks   none",
+        "flood    none",
+        "DROP policy TCP",
+    ] {
+        assert!(stdout(&steps).contains(step), "{step}: {}", stdout(&steps));
+    }
+    let denials = ask(lab, &format!("explain --from {}", STRANGER[0]));
+    assert_eq!(exit_code(&denials), Some(1));
+    assert!(
+        stdout(&denials).contains("-> shop/db:5432 SYN"),
+        "{}",
+        stdout(&denials)
+    );
+    let none = ask(lab, &format!("explain --from {}", BACKUP[0]));
+    assert_eq!(exit_code(&none), Some(0), "{}", stdout(&none));
+    let both = ask(lab, &format!("explain --from {} --port 80", STRANGER[0]));
+    assert_eq!(exit_code(&both), Some(2));
 }
