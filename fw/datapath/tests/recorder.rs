@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use bailey_bpf::abi::*;
 use bailey_config::Settings;
 use bailey_datapath::maps::hook::Hook;
-use bailey_datapath::observe::records::{PacketRecord, RecordBatch, RecordedConnection};
+use bailey_datapath::observe::records::{PacketRecord, RecordBatch, RecordedConnection, Sampling};
 use bailey_policy::Protocol;
 use harness::*;
 
@@ -250,6 +250,70 @@ fn reader_beside_writers_sees_only_whole_records() {
     assert_eq!(count.written - before.written, read + lost);
     assert_eq!(read + lost, amount);
     assert!(read > 100 * u64::from(RECORDS), "{read} read, {lost} lost");
+}
+
+/// Ten million denied packets: every one is counted, and each is read, lost or not sampled.
+#[test]
+#[ignore = "needs root and BPF"]
+fn sampling_follows_ten_million_denied_packets() {
+    const PACKETS: u64 = 10_000_000;
+    let h = Harness::new(Settings {
+        records: 4096,
+        ..table_for(1024)
+    });
+    let recorder = h.datapath.records().unwrap();
+    let mut cursor = recorder.cursor(true);
+    let mut sampling = Sampling::default();
+    let mut last = recorder.counts()[RECORD_POLICY as usize];
+    let before = last;
+    let done = AtomicBool::new(false);
+    let (mut read, mut lost, mut estimate, mut greatest) = (0, 0, 0.0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            pin_to(0);
+            let frame = tcp(CLIENT[0], POD[0], 40000, 81, SYN);
+            for _ in 0..10 {
+                h.test_run
+                    .run(Hook::Xdp, &frame, PACKETS as u32 / 10)
+                    .unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        pin_to(1);
+        loop {
+            let is_last = done.load(Ordering::Acquire);
+            recorder.adapt_sampling(&cursor, &mut sampling).unwrap();
+            greatest = greatest.max(sampling.shifts[RECORD_POLICY as usize]);
+            let batch = recorder.read(&mut cursor);
+            let count = recorder.counts()[RECORD_POLICY as usize];
+            let written = (count.written - last.written).max(1);
+            let share = (count.packets - last.packets) as f64 / written as f64;
+            last = count;
+            read += batch.records.len() as u64;
+            lost += batch.lost_by_class[RECORD_POLICY as usize];
+            estimate += share * (batch.records.len() as u64 + batch.lost) as f64;
+            if is_last {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let count = recorder.counts()[RECORD_POLICY as usize];
+    assert_eq!(count.packets - before.packets, PACKETS);
+    assert_eq!(count.written - before.written, read + lost);
+    assert!(greatest > 0, "{read} read, {lost} lost");
+    assert!(read > lost, "{read} read, {lost} lost");
+    let error = estimate / PACKETS as f64 - 1.0;
+    assert!(error.abs() < 0.05, "{estimate} estimated");
+
+    // A quiet class is noted whole again.
+    for _ in 0..200 {
+        recorder.adapt_sampling(&cursor, &mut sampling).unwrap();
+    }
+    assert_eq!(sampling.shifts, [0; RECORD_CLASSES as usize]);
+    let frame = tcp(CLIENT[0], POD[0], 40000, 81, SYN);
+    h.test_run.run(Hook::Xdp, &frame, 100).unwrap();
+    assert_eq!(recorder.read(&mut cursor).records.len(), 100);
 }
 
 #[test]

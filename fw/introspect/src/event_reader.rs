@@ -4,7 +4,7 @@
 use bailey_bpf::abi;
 use bailey_bpf::reason::Reason;
 use bailey_datapath::maps::recorder::{CLASSES, RecordCount, RecordCursor};
-use bailey_datapath::observe::records::{PacketRecord, RecordReader};
+use bailey_datapath::observe::records::{PacketRecord, RecordReader, Sampling};
 use bailey_datapath::{DatapathError, PinDir};
 
 use crate::live_state::LiveState;
@@ -15,7 +15,7 @@ pub struct EventReader {
     reader: RecordReader,
     pins: PinDir,
     cursor: RecordCursor,
-    shifts: [u32; CLASSES],
+    sampling: Sampling,
     counts: [RecordCount; CLASSES],
 }
 
@@ -45,7 +45,7 @@ impl LiveState {
             cursor: reader.cursor(true),
             counts: reader.counts(),
             pins: self.pins.clone_handle()?,
-            shifts: [0; CLASSES],
+            sampling: Sampling::default(),
             reader,
         }))
     }
@@ -55,7 +55,7 @@ impl EventReader {
     /// Reads the records since the last call.
     pub fn read(&mut self) -> EventBatch {
         // A process without the right to write reads what there is; the daemon has the right.
-        let _ = self.reader.adapt_sampling(&self.cursor, &mut self.shifts);
+        let _ = self.reader.adapt_sampling(&self.cursor, &mut self.sampling);
         let batch = self.reader.read(&mut self.cursor);
         let counts = self.reader.counts();
         let mut weights = [1; CLASSES];

@@ -32,6 +32,17 @@ pub struct DetachArgs {
     pub config: ConfigArgs,
 }
 
+/// Arguments of `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Wait up to SECONDS seconds until Bailey is healthy, then show the status.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub wait: Option<u64>,
+    /// The answer.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
 /// Arguments of `rules`.
 #[derive(Debug, Clone, Args)]
 pub struct RulesArgs {

@@ -21,7 +21,8 @@ pub use common::{ConfigArgs, InputArgs};
 pub use evaluate::{CheckArgs, EngineChoice, ExplainArgs, FailOn, TestArgs, TestFormat};
 pub use format::{Format, ListArgs, ListFormat, QueryArgs, WatchArgs};
 pub use live::{
-    ConntrackCommand, DetachArgs, FlowListArgs, RulesArgs, RunArgs, TalkersArgs, TopArgs, TopColumn,
+    ConntrackCommand, DetachArgs, FlowListArgs, RulesArgs, RunArgs, StatusArgs, TalkersArgs,
+    TopArgs, TopColumn,
 };
 pub(crate) use observe::split_not;
 pub use observe::{FilterArgs, ObserveArgs, RecordFormat};
@@ -61,7 +62,7 @@ pub enum Command {
     /// Exits with 0 if Bailey is healthy, with 4 if no Bailey is loaded, with 9 if something is wrong: no
     /// enforcement, no daemon, a flood or a problem. Works without the daemon.
     #[cfg(target_os = "linux")]
-    Status(QueryArgs),
+    Status(StatusArgs),
     /// Examine the kernel and the NICs: missing features, their cost, the fix.
     ///
     /// Exits with 0 if every feature is present, with 9 if a feature is degraded, with 10 if a feature

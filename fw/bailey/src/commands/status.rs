@@ -1,13 +1,18 @@
 //! `bailey status`: one screen of health.
 
+use std::thread::sleep;
+use std::time::Duration;
+
+use bailey_clock::now;
 use bailey_control::api::{self, path};
+use bailey_control::client;
 use bailey_introspect::LiveState;
 use bailey_source::diagnostic::replace_control_chars;
 
-use crate::args::QueryArgs;
+use crate::args::{ConfigArgs, StatusArgs};
 use crate::commands::conntrack::format_fill;
 use crate::commands::explain_live::format_block;
-use crate::commands::query::render;
+use crate::commands::query::{read_config, render};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::table::{Column, Table, terminal_columns};
@@ -17,14 +22,32 @@ use crate::ttl;
 type Fact = (&'static str, String);
 
 /// Shows the status.
-pub(crate) fn show_status(args: &QueryArgs) -> Result<Exit, CommandError> {
+pub(crate) fn show_status(args: &StatusArgs) -> Result<Exit, CommandError> {
+    if let Some(seconds) = args.wait {
+        wait_for_health(&args.query.config, Duration::from_secs(seconds))?;
+    }
     render(
-        args,
+        &args.query,
         path::STATUS,
         LiveState::status,
         format_status,
         choose_exit,
     )
+}
+
+/// Waits until Bailey is healthy, or until the time is over.
+fn wait_for_health(config: &ConfigArgs, time: Duration) -> Result<(), CommandError> {
+    const PAUSE: Duration = Duration::from_millis(200);
+    let config = read_config(config)?;
+    let begun = now();
+    while begun.elapsed() < time {
+        let status: Result<api::Status, _> = client::get(&config.paths.socket(), path::STATUS, &());
+        if status.is_ok_and(|status| choose_exit(&status) == Exit::Success) {
+            break;
+        }
+        sleep(PAUSE);
+    }
+    Ok(())
 }
 
 fn choose_exit(status: &api::Status) -> Exit {

@@ -70,6 +70,43 @@ pub struct RecordReader {
     names: Vec<String>,
 }
 
+/// One in 2^n packets of each class leaves a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sampling {
+    /// n, by `enum record_class`.
+    pub shifts: [u32; CLASSES],
+    /// Consecutive readings in which a class needed less.
+    quiet: [u32; CLASSES],
+}
+
+impl Sampling {
+    /// Greatest n: one in 65536.
+    const SHIFT_MAX: u32 = 16;
+    /// Quiet readings after which n shrinks by one. Traffic comes in bursts, so n grows at once.
+    const QUIET_READINGS: u32 = 10;
+
+    /// The new n of a class whose fullest ring got `new` records since the last reading, if n changes. It
+    /// grows by as much as the ring got more than half of its records.
+    fn follow(&mut self, class: usize, new: u64, capacity: u64) -> Option<u32> {
+        let (shift, quiet) = (&mut self.shifts[class], &mut self.quiet[class]);
+        let before = *shift;
+        let half = capacity / 2;
+        if new > half {
+            *quiet = 0;
+            *shift = (before + new.div_ceil(half).ilog2().max(1)).min(Self::SHIFT_MAX);
+        } else if new < half / 4 && before > 0 {
+            *quiet += 1;
+            if *quiet >= Self::QUIET_READINGS {
+                *quiet = 0;
+                *shift -= 1;
+            }
+        } else {
+            *quiet = 0;
+        }
+        (*shift != before).then_some(*shift)
+    }
+}
+
 /// Records in the order of their times.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
@@ -117,28 +154,20 @@ impl RecordReader {
         Ok(())
     }
 
-    /// Sets how many packets leave a record, so that each ring lasts for the time between two readings:
-    /// one in 2^n packets of a class, where n grows while a ring gets more than half of its records in
-    /// this time, and shrinks while it gets less than an eighth. Call before [`Self::read`].
+    /// Sets how many packets leave a record, so that each ring lasts for the time between two readings. Call
+    /// before [`Self::read`].
     ///
     /// # Errors
     /// If this process may not write the map.
     pub fn adapt_sampling(
         &self,
         cursor: &RecordCursor,
-        shifts: &mut [u32; CLASSES],
+        sampling: &mut Sampling,
     ) -> Result<(), DatapathError> {
-        const SHIFT_MAX: u32 = 16;
         let new = self.rings.most_new(cursor);
-        for (class, (new, shift)) in new.into_iter().zip(shifts).enumerate() {
-            let wanted = match new {
-                new if new > self.rings.capacity() / 2 => (*shift + 1).min(SHIFT_MAX),
-                new if new < self.rings.capacity() / 8 => shift.saturating_sub(1),
-                _ => *shift,
-            };
-            if wanted != *shift {
-                self.rings.set_sampling(class, wanted)?;
-                *shift = wanted;
+        for (class, new) in new.into_iter().enumerate() {
+            if let Some(shift) = sampling.follow(class, new, self.rings.capacity()) {
+                self.rings.set_sampling(class, shift)?;
             }
         }
         Ok(())
@@ -253,5 +282,27 @@ impl Clocks {
     fn time(&self, age: u64) -> SystemTime {
         let time = (self.now - age.min(self.now)) << abi::TICK_FRACTION_SHIFT;
         SystemTime::UNIX_EPOCH + self.offset + Duration::from_nanos(time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_grows_at_once_and_shrinks_slowly() {
+        let mut sampling = Sampling::default();
+        assert_eq!(sampling.follow(0, 2048, 4096), None);
+        assert_eq!(sampling.follow(0, 2049, 4096), Some(1));
+        assert_eq!(sampling.follow(0, 64 * 2048, 4096), Some(7));
+        assert_eq!(sampling.follow(0, 600, 4096), None);
+        for _ in 0..9 {
+            assert_eq!(sampling.follow(0, 100, 4096), None);
+        }
+        assert_eq!(sampling.follow(0, 100, 4096), Some(6));
+        for _ in 0..20 {
+            sampling.follow(1, u64::MAX, 4096);
+        }
+        assert_eq!(sampling.shifts, [6, 16, 0, 0]);
     }
 }
