@@ -27,6 +27,8 @@ pub mod path {
     pub const TALKERS: &str = "/v1/talkers";
     /// [`crate::api_talkers::FlowTop`]; takes a [`crate::api_talkers::TalkersQuery`].
     pub const FLOW_TOP: &str = "/v1/conntrack/top";
+    /// One [`crate::api_watch::Update`] per line and second, until the reader ends.
+    pub const WATCH: &str = "/v1/watch";
     /// All metrics, in a format of Prometheus.
     pub const METRICS: &str = "/metrics";
     /// [`crate::api_live::Live`]; takes a [`crate::api_live::LiveQuery`].

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub trait ApiBackend: Send + Sync + 'static {
     fn talkers(&self, query: TalkersQuery) -> Result<Talkers, Problem>;
     /// Addresses and ports with most flows.
     fn flow_top(&self, query: TalkersQuery) -> Result<FlowTop, Problem>;
+    /// Everything, then the changes of each second, as a stream.
+    fn watch(&self) -> Result<LineStream, Problem>;
     /// All metrics, in the format that the `Accept` header asks for.
     fn metrics(&self, accept: &str) -> Result<MetricsFormat, Problem>;
 }
@@ -54,7 +57,7 @@ pub struct MetricsFormat {
 /// Accepts lines for a client.
 pub trait LineSink {
     /// Sends a chunk of whole lines; returns false if the client has disconnected or does not read.
-    fn send(&mut self, lines: Vec<u8>) -> bool;
+    fn send(&mut self, lines: Bytes) -> bool;
     /// Whether the client is still there.
     fn is_open(&self) -> bool;
 }

@@ -13,6 +13,8 @@ pub mod api_live;
 pub mod api_records;
 /// Who sends most.
 pub mod api_talkers;
+/// What changes each second.
+pub mod api_watch;
 /// The source of all responses.
 mod backend;
 /// The client: sends one request and reads the response.
@@ -24,6 +26,7 @@ pub mod server;
 /// Answers that are sent while they are made.
 mod streams;
 
+pub use axum::body::Bytes;
 pub use backend::{ApiBackend, LineSink, LineStream, MetricsFormat, Problem};
 pub use client::ClientError;
 pub use server::Server;

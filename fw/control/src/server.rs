@@ -21,7 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -39,7 +39,7 @@ const MAX_RESPONSES: usize = 2;
 /// Most flow lists written at the same time. A separate limit, so that slow readers of flow lists
 /// delay no other response.
 const MAX_FLOW_LISTS: usize = 2;
-/// Most readers of records at the same time; each costs a thread while it follows.
+/// Most readers of records and of changes at the same time; each costs a thread while it follows.
 const MAX_FOLLOWERS: usize = 100;
 /// Longest duration of a connection, but for streams that the client reads.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -176,6 +176,15 @@ fn router(backend: Arc<dyn ApiBackend>) -> Router {
             get(|q, s| respond_to_query(s, q, |s, q| s.live(q))),
         )
         .route(
+            path::WATCH,
+            get(
+                |State(state): State<ServerState>, stream, query: QueryResult<NoQuery>| {
+                    let (backend, limit) = (state.backend, state.followers);
+                    stream_lines(backend, limit, stream, query, |s, NoQuery {}| s.watch())
+                },
+            ),
+        )
+        .route(
             path::TALKERS,
             get(|q, s| respond_to_query(s, q, |s, q| s.talkers(q))),
         )
@@ -202,6 +211,11 @@ fn router(backend: Arc<dyn ApiBackend>) -> Router {
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
         })
 }
+
+/// The query of a path that takes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoQuery {}
 
 #[derive(Clone)]
 struct ServerState {

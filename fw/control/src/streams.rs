@@ -105,8 +105,7 @@ struct ChunkSink {
 }
 
 impl LineSink for ChunkSink {
-    fn send(&mut self, lines: Vec<u8>) -> bool {
-        let chunk = Bytes::from(lines);
+    fn send(&mut self, chunk: Bytes) -> bool {
         // A client that reads has a free place at once.
         match self.sender.try_send(chunk) {
             Ok(()) => true,

@@ -26,12 +26,13 @@ use crate::metrics::MetricsSource;
 use crate::port_holder::port_holder;
 use crate::samples::Samples;
 use crate::start::RunningDaemon;
+use crate::watch::{WatchSource, Watchers};
 
 /// Serves the control socket, and the metrics over TCP, from now on.
 ///
 /// # Errors
 /// If the socket cannot be created.
-pub(crate) fn serve_socket(config: &Config, api: DaemonApi) -> io::Result<()> {
+pub(crate) fn serve_socket(config: &Config, api: Arc<DaemonApi>) -> io::Result<()> {
     let path = config.paths.socket();
     // This process holds the daemon's lock, so an existing socket belongs to a daemon that no
     // longer runs.
@@ -43,7 +44,7 @@ pub(crate) fn serve_socket(config: &Config, api: DaemonApi) -> io::Result<()> {
     let listener = bound?;
     permit_group(&path, &config.control.group)?;
     let metrics = listen_for_scrapes(config, &api.health);
-    Server::start(listener, metrics, Arc::new(api))
+    Server::start(listener, metrics, api)
 }
 
 /// Opens the port for metrics. Without the port the daemon runs, and the metrics are on the control socket.
@@ -85,6 +86,7 @@ pub(crate) struct DaemonApi {
     pub(crate) samples: Samples,
     pub(crate) events: Events,
     pub(crate) flow_log: FlowLogState,
+    watchers: Watchers,
     pub(crate) policies: ActivePolicies,
     pub(crate) metrics: MetricsSource,
 }
@@ -109,6 +111,7 @@ impl DaemonApi {
             samples: samples.clone(),
             events: events.clone(),
             flow_log: flow_log.clone(),
+            watchers: Watchers::default(),
             metrics: MetricsSource::new(
                 health.metrics().clone(),
                 samples.clone(),
@@ -119,6 +122,26 @@ impl DaemonApi {
             ),
             policies,
         }
+    }
+
+    /// What the lines of `/v1/watch` are made from.
+    fn watch_source(&self) -> Result<WatchSource<'_>, Problem> {
+        Ok(WatchSource {
+            live: &self.live,
+            samples: &self.samples,
+            events: &self.events,
+            status: self.current_status()?,
+        })
+    }
+
+    /// Sends the changes of this second to the readers of `/v1/watch`, if there are any.
+    pub(crate) fn publish(&self) {
+        let Some(sample) = self.samples.sample().filter(|_| !self.watchers.is_empty()) else {
+            return;
+        };
+        let source = self.watch_source();
+        // A second without an answer is left out; the next line has its changes.
+        let _ = source.and_then(|source| self.watchers.publish(&source, &sample));
     }
 
     /// The status, with the flows of the last second if they are known.
@@ -160,7 +183,7 @@ impl ApiBackend for DaemonApi {
         let list = self.live.flow_list(query)?.map_err(Problem::bad_request)?;
         Ok(LineStream {
             common: serde_json::to_string(list.stamp())?,
-            write: Box::new(move |sink| list.write(|lines| sink.send(lines))),
+            write: Box::new(move |sink| list.write(|lines| sink.send(lines.into()))),
         })
     }
 
@@ -211,6 +234,10 @@ impl ApiBackend for DaemonApi {
 
     fn flow_top(&self, query: TalkersQuery) -> Result<FlowTop, Problem> {
         Ok(self.live.flow_top(query)?)
+    }
+
+    fn watch(&self) -> Result<LineStream, Problem> {
+        self.watchers.subscribe(&self.watch_source()?)
     }
 
     fn metrics(&self, accept: &str) -> Result<MetricsFormat, Problem> {

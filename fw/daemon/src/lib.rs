@@ -46,6 +46,8 @@ mod start;
 mod sweep;
 /// Events that wake the loop: files, interfaces, signals.
 mod wake;
+/// Readers of changes.
+mod watch;
 
 pub use error::ServeError;
 pub use options::RunOptions;

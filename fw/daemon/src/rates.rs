@@ -21,11 +21,15 @@ pub(crate) struct RatesThread {
 const SECOND: Duration = Duration::from_secs(1);
 
 impl RatesThread {
-    /// Starts the thread.
+    /// Starts the thread, which calls `publish` after each sample.
     ///
     /// # Errors
     /// If the system cannot create a thread.
-    pub(crate) fn start(sampler: Sampler, samples: Samples) -> io::Result<Self> {
+    pub(crate) fn start(
+        sampler: Sampler,
+        samples: Samples,
+        publish: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let sample = move || {
@@ -35,6 +39,7 @@ impl RatesThread {
                 // because they end at that moment, does not go below them.
                 samples.record_sample(sampler.sample());
                 samples.beat("rates");
+                publish();
                 // Steady seconds; a second that was missed is not made up for.
                 due = (due + SECOND).max(now());
                 thread::park_timeout(due - now());

@@ -7,6 +7,7 @@
 //!         interfaces, guard, flood ─▶ policies, if files may have changed ─▶ queue.wait()
 //! ```
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use std::{fs, io};
@@ -76,6 +77,7 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     }
     let events = Events::new(config.metrics.rules as usize);
     let api = DaemonApi::new(config, &running, &health, &samples, &events);
+    let api = Arc::new(api);
     let _rates_thread = start_rates(&api, &health);
     let _events_thread = start_events(config, &api, &health);
     let flow_log = api.flow_log.clone();
@@ -131,10 +133,12 @@ fn start_sweeper(
 }
 
 /// Starts the sampler. Without it there are no rates, and metrics read the maps at each scrape.
-fn start_rates(api: &DaemonApi, health: &Health) -> Option<RatesThread> {
+fn start_rates(api: &Arc<DaemonApi>, health: &Health) -> Option<RatesThread> {
     let start = || {
         let sampler = api.live.sampler().map_err(|e| e.to_string())?;
-        RatesThread::start(sampler, api.samples.clone()).map_err(|e| e.to_string())
+        let publisher = Arc::clone(api);
+        let publish = move || publisher.publish();
+        RatesThread::start(sampler, api.samples.clone(), publish).map_err(|e| e.to_string())
     };
     start()
         .inspect_err(|error| {

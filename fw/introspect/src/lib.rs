@@ -31,6 +31,8 @@ mod record_list;
 mod record_namer;
 /// Records of packets.
 mod records;
+/// The rules of one generation.
+mod rule_book;
 /// Rules with their counters.
 mod rules;
 /// One reading of all counters.
@@ -47,4 +49,5 @@ pub use live_state::{ActivePolicies, LiveState};
 pub use record_filter::CLASS_NAMES;
 pub use record_list::RecordList;
 pub use record_namer::RecordNamer;
+pub use rule_book::RuleBook;
 pub use sample::{Sample, Sampler};

@@ -153,7 +153,7 @@ impl RecordList {
                 if serde_json::to_writer(&mut lines, record).is_ok() {
                     lines.push(b'\n');
                 }
-                if lines.len() >= CHUNK_BYTES && !sink.send(std::mem::take(&mut lines)) {
+                if lines.len() >= CHUNK_BYTES && !sink.send(std::mem::take(&mut lines).into()) {
                     return false;
                 }
             }
@@ -162,7 +162,7 @@ impl RecordList {
             }
             match lines.is_empty() {
                 true => sink.is_open(),
-                false => sink.send(lines),
+                false => sink.send(lines.into()),
             }
         });
     }

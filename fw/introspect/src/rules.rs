@@ -13,7 +13,7 @@ use bailey_state::rule_name::{RuleName, StoredKey};
 use crate::live_state::LiveState;
 
 /// Implicit rules, which exist without any policy.
-const IMPLICIT: [u32; 4] = [
+pub(crate) const IMPLICIT: [u32; 4] = [
     abi::RULE_NOT_ISOLATED,
     abi::RULE_OWN_NODE,
     abi::RULE_SELF,
@@ -189,7 +189,12 @@ pub(crate) fn name_to_api(names: &RuleNames, id: u32) -> api::RuleName {
 }
 
 /// A rule with its counters. A list has no long names, and only some of the isolating policies.
-fn rule_to_api(names: &RuleNames, counts: &RuleCounts, id: u32, in_list: bool) -> api::Rule {
+pub(crate) fn rule_to_api(
+    names: &RuleNames,
+    counts: &RuleCounts,
+    id: u32,
+    in_list: bool,
+) -> api::Rule {
     let count = counts.get(id);
     let named = names.find(id);
     let policies = match named.and_then(|rule| rule.key.as_ref()) {
