@@ -14,6 +14,7 @@ use bailey_lab::{Daemon, InlineTestbed};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use super::requests::time_request_ms;
 use super::{GROUP, SYSTEM};
 use crate::daemon_under_test::{self, DaemonOptions};
 use crate::results::Measurement;
@@ -93,6 +94,14 @@ fn run_round(wire: &InlineTestbed, ports: Range<u16>, samples: &mut Samples) -> 
     let peak = memory::process_mib(&process, "VmHWM:");
     samples.add("daemon_peak_mib", peak as f64);
     samples.add("maps_mib", memory::process_maps_mib(&process) as f64);
+    let socket = wire.root().join("run/bailey.sock");
+    for (metric, path) in [
+        ("scrape_ms", "/metrics"),
+        ("status_ms", "/v1/status"),
+        ("rules_ms", "/v1/rules"),
+    ] {
+        samples.add(metric, time_request_ms(&socket, path)?);
+    }
     kill(&mut daemon)?;
     let begun = Instant::now();
     daemon = daemon_under_test::launch(wire, "adopted")?;

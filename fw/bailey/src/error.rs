@@ -46,6 +46,9 @@ pub(crate) enum CommandError {
     /// The table of the guard cannot be removed.
     #[cfg(target_os = "linux")]
     Guard(io::Error),
+    /// The archive cannot be written.
+    #[cfg(target_os = "linux")]
+    Archive(PathBuf, io::Error),
     /// The datapath failed.
     #[cfg(target_os = "linux")]
     Datapath(DatapathError),
@@ -100,6 +103,10 @@ pub(crate) fn report_error(error: &CommandError) {
         CommandError::LockOut(message) => stderr_line!("error: {message}"),
         #[cfg(target_os = "linux")]
         CommandError::Log(message) => stderr_line!("error: cannot log: {message}"),
+        #[cfg(target_os = "linux")]
+        CommandError::Archive(path, error) => {
+            stderr_line!("error: cannot write {}: {error}", path.display());
+        }
         #[cfg(target_os = "linux")]
         CommandError::PinDirectory(path, error) => stderr_line!(
             "error: {}: {error}; needs CAP_DAC_READ_SEARCH and CAP_BPF: run as root",

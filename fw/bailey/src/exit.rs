@@ -66,6 +66,8 @@ impl From<&CommandError> for Exit {
             #[cfg(target_os = "linux")]
             CommandError::Log(_) => Self::Internal,
             #[cfg(target_os = "linux")]
+            CommandError::Archive(..) => Self::Negative,
+            #[cfg(target_os = "linux")]
             CommandError::PinDirectory(..) | CommandError::Guard(_) => Self::NotAuthorised,
             #[cfg(target_os = "linux")]
             CommandError::Datapath(error) => Self::from(error),

@@ -4,6 +4,8 @@
 pub(crate) mod accounts;
 /// Packet and byte counts.
 pub mod count;
+/// Flows that an operator ends.
+pub mod end;
 /// Layout of entries: keys, rules and counters.
 pub(crate) mod entry;
 /// Timeouts of flows, scaled.

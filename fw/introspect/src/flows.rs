@@ -172,7 +172,7 @@ impl FlowList {
     }
 
     /// True if a flow matches all filters of the query.
-    fn is_match(&self, flow: &Flow) -> bool {
+    pub fn is_match(&self, flow: &Flow) -> bool {
         let FlowQuery {
             src,
             dst,

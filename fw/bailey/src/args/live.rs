@@ -1,5 +1,7 @@
 //! Arguments of the commands that start, stop or query a running Bailey.
 
+use std::path::PathBuf;
+
 use bailey_config::prefix::parse_or_address;
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -43,6 +45,21 @@ pub struct StatusArgs {
     pub query: QueryArgs,
 }
 
+/// Arguments of `bugreport`.
+#[derive(Debug, Clone, Args)]
+pub struct BugreportArgs {
+    /// The archive; must not exist [default: bailey-report-TIME.tar here].
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace addresses, and the names of endpoints, namespaces, policies, labels and this machine, each always
+    /// by the same other one.
+    #[arg(long)]
+    pub redact: bool,
+    /// The Bailey to report on.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 /// Arguments of `rules`.
 #[derive(Debug, Clone, Args)]
 pub struct RulesArgs {
@@ -62,6 +79,13 @@ pub struct RulesArgs {
 pub enum ConntrackCommand {
     /// List flows; unsorted without --sort.
     List(FlowListArgs),
+    /// End the flows that match: their next packets are evaluated as the first of new flows.
+    ///
+    /// Exits with 1 if no flow matches. Needs root; works without the daemon. Counters of rules keep the packets
+    /// of ended flows. TCP connections of isolated endpoints end, because only a SYN creates their flows.
+    Delete(FlowDeleteArgs),
+    /// End all flows.
+    Flush(FlushArgs),
     /// Show the addresses and ports with most flows.
     Top(TopArgs),
     /// Show how full the table is, flows by state, events of flows, and when the table will be full.
@@ -96,9 +120,10 @@ pub struct TalkersArgs {
     pub top: TopArgs,
 }
 
-/// Arguments of `conntrack list`: filters, all of which must match.
-#[derive(Debug, Clone, Args)]
-pub struct FlowListArgs {
+/// Filters of flows, all of which must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Filters")]
+pub struct FlowFilterArgs {
     /// Only flows created from this address or prefix.
     #[arg(long, value_name = "CIDR", value_parser = parse_or_address)]
     pub src: Option<IpNet>,
@@ -117,6 +142,14 @@ pub struct FlowListArgs {
     /// Only flows that this rule, or a rule of this policy, decided at egress or ingress.
     #[arg(long, value_name = "NAME")]
     pub rule: Option<String>,
+}
+
+/// Arguments of `conntrack list`.
+#[derive(Debug, Clone, Args)]
+pub struct FlowListArgs {
+    /// The filters.
+    #[command(flatten)]
+    pub filter: FlowFilterArgs,
     /// Only the first N flows by this column: short for --sort COLUMN --limit N.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["sort", "limit"])]
     pub top: Option<u32>,
@@ -132,6 +165,28 @@ pub struct FlowListArgs {
     /// The list.
     #[command(flatten)]
     pub list: ListArgs,
+}
+
+/// Arguments of `conntrack delete`.
+#[derive(Debug, Clone, Args)]
+pub struct FlowDeleteArgs {
+    /// The filters; at least one.
+    #[command(flatten)]
+    pub filter: FlowFilterArgs,
+    /// The Bailey whose flows end.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Arguments of `conntrack flush`.
+#[derive(Debug, Clone, Args)]
+pub struct FlushArgs {
+    /// Confirm that TCP connections of isolated endpoints end.
+    #[arg(long, required = true)]
+    pub yes: bool,
+    /// The Bailey whose flows end.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// Columns of `conntrack list --top`.

@@ -21,8 +21,8 @@ pub use common::{ConfigArgs, InputArgs};
 pub use evaluate::{CheckArgs, EngineChoice, ExplainArgs, FailOn, TestArgs, TestFormat};
 pub use format::{Format, ListArgs, ListFormat, QueryArgs, WatchArgs};
 pub use live::{
-    ConntrackCommand, DetachArgs, FlowListArgs, RulesArgs, RunArgs, StatusArgs, TalkersArgs,
-    TopArgs, TopColumn,
+    BugreportArgs, ConntrackCommand, DetachArgs, FlowDeleteArgs, FlowFilterArgs, FlowListArgs,
+    FlushArgs, RulesArgs, RunArgs, StatusArgs, TalkersArgs, TopArgs, TopColumn,
 };
 pub(crate) use observe::split_not;
 pub use observe::{FilterArgs, ObserveArgs, RecordFormat};
@@ -99,6 +99,9 @@ pub enum Command {
     /// Counts of the last one to two minutes, from the records of packets. Needs the daemon.
     #[cfg(target_os = "linux")]
     Top(TalkersArgs),
+    /// Write an archive for a report of a defect: status, doctor, counters, rules, records, configuration, log.
+    #[cfg(target_os = "linux")]
+    Bugreport(BugreportArgs),
     /// Drop all packets from and to an address for a limited time, established flows included.
     ///
     /// A block expires by itself, even without the daemon. Blocks are not stored on disk: a reboot or

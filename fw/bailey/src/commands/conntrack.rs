@@ -7,7 +7,7 @@ use bailey_control::api::{self, FlowColumn, FlowQuery, FlowStats, path};
 use bailey_control::client;
 use bailey_introspect::LiveState;
 
-use crate::args::{FlowListArgs, ListArgs, ListFormat, QueryArgs, TopColumn};
+use crate::args::{FlowFilterArgs, FlowListArgs, ListArgs, ListFormat, QueryArgs, TopColumn};
 use crate::commands::flow_printer::FlowPrinter;
 use crate::commands::query::{fall_back_to_pins, read_config, render};
 use crate::error::CommandError;
@@ -60,12 +60,6 @@ fn build_query(args: &FlowListArgs) -> Result<FlowQuery, String> {
     });
     let sort = list.sort.as_ref().map(find_column).transpose()?;
     Ok(FlowQuery {
-        src: args.src,
-        dst: args.dst,
-        port: args.port,
-        protocol: args.protocol.clone(),
-        state: args.state.clone(),
-        rule: args.rule.clone(),
         sort: sort.or(top),
         reverse: list.reverse,
         limit: list.limit.or(args.top).map(|limit| limit as usize),
@@ -73,7 +67,21 @@ fn build_query(args: &FlowListArgs) -> Result<FlowQuery, String> {
             list.output,
             ListFormat::Table | ListFormat::Wide | ListFormat::Name
         ),
+        ..filter_of(&args.filter)
     })
+}
+
+/// The filters as the API has them.
+pub(super) fn filter_of(args: &FlowFilterArgs) -> FlowQuery {
+    FlowQuery {
+        src: args.src,
+        dst: args.dst,
+        port: args.port,
+        protocol: args.protocol.clone(),
+        state: args.state.clone(),
+        rule: args.rule.clone(),
+        ..FlowQuery::default()
+    }
 }
 
 /// Prints the flows while they arrive, from the daemon or from the pinned maps.

@@ -7,7 +7,11 @@ mod test;
 #[cfg(target_os = "linux")]
 mod block;
 #[cfg(target_os = "linux")]
+mod bugreport;
+#[cfg(target_os = "linux")]
 mod conntrack;
+#[cfg(target_os = "linux")]
+mod conntrack_delete;
 #[cfg(target_os = "linux")]
 mod counters;
 #[cfg(target_os = "linux")]
@@ -24,6 +28,8 @@ mod observe;
 mod query;
 #[cfg(target_os = "linux")]
 mod record_lines;
+#[cfg(target_os = "linux")]
+mod redaction;
 #[cfg(target_os = "linux")]
 mod rules;
 #[cfg(target_os = "linux")]
@@ -57,6 +63,8 @@ pub(crate) fn run_command(command: Command) -> Exit {
         #[cfg(target_os = "linux")]
         Command::Conntrack { command } => match command {
             ConntrackCommand::List(args) => conntrack::list_flows(&args),
+            ConntrackCommand::Delete(args) => conntrack_delete::delete_flows(&args),
+            ConntrackCommand::Flush(args) => conntrack_delete::flush_flows(&args),
             ConntrackCommand::Top(args) => top::show_flow_top(&args),
             ConntrackCommand::Stats(args) => conntrack::show_stats(&args),
         },
@@ -66,6 +74,8 @@ pub(crate) fn run_command(command: Command) -> Exit {
         Command::Top(args) => top::show_talkers(&args.top),
         #[cfg(target_os = "linux")]
         Command::Observe(args) => observe::observe(&args),
+        #[cfg(target_os = "linux")]
+        Command::Bugreport(args) => bugreport::write_report(&args),
         #[cfg(target_os = "linux")]
         Command::Block(args) => block::block(&args),
         #[cfg(target_os = "linux")]

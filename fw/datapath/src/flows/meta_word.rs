@@ -61,6 +61,15 @@ impl MetaWord {
         self.flags() & abi::FLOW_ORIG_LOW != 0
     }
 
+    /// The word of this flow after its end: another state, another time, and a stamp that is never current.
+    pub(crate) fn ended(self, state: u32, seen: Ticks) -> Self {
+        let kept = self.0 & (SERIAL | IPV6 | FLAGS);
+        Self(
+            kept | u64::from(state) << abi::META_STATE_SHIFT
+                | u64::from(seen.0) << abi::META_SEEN_SHIFT,
+        )
+    }
+
     /// The same word with a stamp that is never current.
     pub(crate) fn without_epoch(self) -> Self {
         Self(self.0 & !EPOCH)

@@ -172,10 +172,14 @@ impl FlowTable {
     }
 
     fn read(&self, slot: usize, tag: u8) -> Option<Flow> {
-        let snapshot = self.slots.snapshot(slot)?;
-        let is_flow = !snapshot.meta().is_busy() && !is_dead(&snapshot.entry);
-        is_flow.then(|| decode(&snapshot, slot, tag))
+        read_flow(&self.slots.snapshot(slot)?, slot, tag)
     }
+}
+
+/// The flow of a slot that was read whole; `None` if it has none.
+pub(crate) fn read_flow(snapshot: &Snapshot, slot: usize, tag: u8) -> Option<Flow> {
+    let is_flow = !snapshot.meta().is_busy() && !is_dead(&snapshot.entry);
+    is_flow.then(|| decode(snapshot, slot, tag))
 }
 
 fn decode(snapshot: &Snapshot, slot: usize, tag: u8) -> Flow {
