@@ -190,15 +190,15 @@ impl Writer {
         if records.is_empty() {
             return lines;
         }
-        let generation = self.live.stamp_or_none().generation;
-        if self.namer.as_ref().map(RecordNamer::generation) != Some(generation) {
+        let version = self.live.names_version().unwrap_or_default();
+        if self.namer.as_ref().map(RecordNamer::version) != Some(version) {
             self.namer = self.live.record_namer(&self.filter).ok();
         }
         let Some(namer) = &self.namer else {
             return lines;
         };
         for record in records.iter().filter(|record| namer.is_match(record)) {
-            if let Some(line) = flow_line(&namer.name(record), node, generation) {
+            if let Some(line) = flow_line(&namer.name(record), node, version.0) {
                 lines.push_str(&line);
                 lines.push('\n');
             }

@@ -1,13 +1,13 @@
 //! The daemon's numbers as metrics.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bailey_bpf::abi;
 use bailey_control::api::{self, RuleName};
 use bailey_control::{MetricsFormat, Problem};
-use bailey_introspect::{ActivePolicies, CLASS_NAMES, LiveState, Sample};
+use bailey_introspect::{ActivePolicies, CLASS_NAMES, LiveState, NamesVersion, Sample};
 use bailey_policy::{Direction, Snapshot};
 use bailey_telemetry::metrics::{
     DaemonMetrics, Exposition, RecordClass, RuleNumbers, RuleSeries, Scrape, exposition,
@@ -25,6 +25,8 @@ pub(crate) struct MetricsSource {
     flow_log: FlowLogState,
     policies: ActivePolicies,
     series: Mutex<RuleSeries>,
+    /// Names of the rules, with their version.
+    names: Mutex<Option<(NamesVersion, Arc<[RuleName]>)>>,
 }
 
 impl MetricsSource {
@@ -44,7 +46,23 @@ impl MetricsSource {
             flow_log,
             policies,
             series: Mutex::new(RuleSeries::new(limit)),
+            names: Mutex::new(None),
         }
+    }
+
+    /// The names of all rules, made once for each version.
+    fn rule_names(&self, live: &LiveState) -> Result<Arc<[RuleName]>, Problem> {
+        // Before the names: a change in between makes them newer than their version.
+        let version = live.names_version()?;
+        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, names)) = &*known
+            && *of == version
+        {
+            return Ok(Arc::clone(names));
+        }
+        let names: Arc<[RuleName]> = live.rule_names()?.into();
+        *known = Some((version, Arc::clone(&names)));
+        Ok(names)
     }
 
     /// All metrics, in the format that the `Accept` header asks for.
@@ -60,7 +78,7 @@ impl MetricsSource {
             None => live.sampler()?.sample().into(),
         };
         let snapshot = self.policies.snapshot();
-        let names = live.rule_names()?;
+        let names = self.rule_names(live)?;
         let is_policy = |name: &&RuleName| name.id >= abi::RULE_FIRST;
         let rows = sample.counter_rows().into_iter();
         let counters: Vec<api::Counter> = rows.map(|(_, row)| row).collect();

@@ -1,6 +1,6 @@
 //! Readers of `/v1/watch`: the changes of each second are encoded once for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,8 +38,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Restless {
-    rules: Vec<u32>,
-    counters: Vec<[String; 3]>,
+    rules: BTreeSet<u32>,
+    counters: BTreeSet<[String; 3]>,
 }
 
 /// Everything that a line is made from.
@@ -85,9 +85,9 @@ impl Watchers {
     /// Sends the changes since the last call to all readers.
     pub(crate) fn publish(&self, source: &WatchSource<'_>, sample: &Sample) -> Result<(), Problem> {
         let mut state = self.lock();
-        let generation = source.live.generation()?;
+        let version = source.live.names_version()?;
         let known = state.book.clone();
-        let (book, is_new) = match known.filter(|book| book.generation() == generation) {
+        let (book, is_new) = match known.filter(|book| book.version() == version) {
             Some(book) => (book, false),
             None => (Arc::new(source.live.rule_book()?), true),
         };
@@ -120,7 +120,7 @@ impl State {
             let before = self.rules.insert(id, numbers).unwrap_or_default();
             let has_changed = before != numbers;
             if has_changed || self.restless.rules.contains(&id) {
-                changed.rules.push(id);
+                changed.rules.insert(id);
             }
         }
         for (_, row) in sample.counter_rows() {
@@ -129,7 +129,7 @@ impl State {
             let before = self.counters.insert(key.clone(), packets);
             let has_changed = before.unwrap_or_default() != packets;
             if has_changed || self.restless.counters.contains(&key) {
-                changed.counters.push(key);
+                changed.counters.insert(key);
             }
         }
         changed
@@ -154,7 +154,7 @@ fn update(
         status,
     } = source;
     let ids: Vec<u32> = match changed {
-        Some(changed) => changed.rules.clone(),
+        Some(changed) => changed.rules.iter().copied().collect(),
         None => book.ids().collect(),
     };
     let rows = ids.into_iter().map(|id| book.row(&sample.rules, id));

@@ -33,6 +33,8 @@ mod record_namer;
 mod records;
 /// The rules of one generation.
 mod rule_book;
+/// Whether `rules.json` can be read.
+mod rule_file;
 /// Rules with their counters.
 mod rules;
 /// One reading of all counters.
@@ -45,7 +47,7 @@ pub use counters::CounterKey;
 pub use endpoint_names::{endpoint_name, is_known, workload_of};
 pub use event_reader::{EventBatch, EventReader, is_opening, passes};
 pub use flows::FlowList;
-pub use live_state::{ActivePolicies, LiveState};
+pub use live_state::{ActivePolicies, LiveState, NamesVersion};
 pub use record_filter::CLASS_NAMES;
 pub use record_list::RecordList;
 pub use record_namer::RecordNamer;

@@ -1,6 +1,6 @@
 //! The pinned maps of one Bailey, and the rule names for them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailey_compile::RuleIds;
 use bailey_config::Config;
@@ -11,6 +11,8 @@ use bailey_datapath::{DatapathError, PinDir};
 use bailey_policy::Snapshot;
 use bailey_state::rule_ids::RuleNames;
 
+use crate::rule_file::RuleFileCheck;
+
 /// The pinned maps of one Bailey, read as answers of the control API. The daemon's server uses this
 /// type, and so do commands that find no daemon.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct LiveState {
     pub(crate) config: Config,
     /// Rules in the daemon's memory; without a daemon `rules.json` has them.
     known: Option<ActivePolicies>,
+    pub(crate) rule_file: RuleFileCheck,
 }
 
 /// Rules, policies and inventory of the active generation in the daemon's memory. Clones share the
@@ -26,26 +29,41 @@ pub struct LiveState {
 #[derive(Debug, Clone, Default)]
 pub struct ActivePolicies(Arc<Mutex<ActiveContent>>);
 
-/// Rule ids, and the snapshot that has the rules; `None` while the policies were read by an earlier
-/// process only.
-type ActiveContent = (Arc<RuleIds>, Option<Arc<Snapshot>>);
+#[derive(Debug, Default)]
+struct ActiveContent {
+    ids: Arc<RuleIds>,
+    /// Has the rules; `None` while the policies were read by an earlier process only.
+    snapshot: Option<Arc<Snapshot>>,
+    /// Number of changes.
+    version: u64,
+}
+
+/// Which names are active: the generation, and the number of changes of [`ActivePolicies`]. A commit changes
+/// the former before the latter.
+pub type NamesVersion = (u32, u64);
 
 impl ActivePolicies {
+    fn lock(&self) -> MutexGuard<'_, ActiveContent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Replaces the content after a commit.
     pub fn set(&self, ids: Arc<RuleIds>, snapshot: Option<Arc<Snapshot>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (ids, snapshot);
+        let mut known = self.lock();
+        known.ids = ids;
+        known.snapshot = snapshot;
+        known.version += 1;
     }
 
     /// The snapshot of the active generation.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.1.clone()
+        self.lock().snapshot.clone()
     }
 
     /// The names; the flag is false while the policies were read by an earlier process only.
     fn names(&self) -> (RuleNames, bool) {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (ids, snapshot) = known.clone();
+        let known = self.lock();
+        let (ids, snapshot) = (Arc::clone(&known.ids), known.snapshot.clone());
         drop(known);
         let policies = snapshot.as_ref().map_or(&[][..], |known| known.policies());
         (RuleNames::of(&ids, policies), !policies.is_empty())
@@ -59,6 +77,7 @@ impl LiveState {
             pins: PinDir::Path(config.paths.pins.clone()),
             config,
             known: None,
+            rule_file: RuleFileCheck::default(),
         }
     }
 
@@ -74,6 +93,15 @@ impl LiveState {
     /// The inventory in the daemon's memory.
     pub(crate) fn inventory(&self) -> Option<Arc<Snapshot>> {
         self.known.as_ref().and_then(ActivePolicies::snapshot)
+    }
+
+    /// The version of the names, for readers that keep them.
+    ///
+    /// # Errors
+    /// If the pinned map cannot be read.
+    pub fn names_version(&self) -> Result<NamesVersion, DatapathError> {
+        let version = self.known.as_ref().map_or(0, |known| known.lock().version);
+        Ok((ControlWord::read(&self.pins)?.generation, version))
     }
 
     pub(crate) fn loaded(&self) -> Result<DatapathStatus, DatapathError> {

@@ -7,7 +7,7 @@ use bailey_datapath::observe::records::PacketRecord;
 use bailey_policy::Snapshot;
 use bailey_state::rule_ids::RuleNames;
 
-use crate::live_state::LiveState;
+use crate::live_state::{LiveState, NamesVersion};
 use crate::record_filter::CheckedFilter;
 use crate::records::record_to_api;
 
@@ -17,7 +17,7 @@ pub struct RecordNamer {
     names: RuleNames,
     inventory: Option<Arc<Snapshot>>,
     filter: CheckedFilter,
-    generation: u32,
+    version: NamesVersion,
 }
 
 impl LiveState {
@@ -26,10 +26,12 @@ impl LiveState {
     /// # Errors
     /// If the filter names an unknown object.
     pub fn record_namer(&self, filter: &RecordFilter) -> Result<RecordNamer, String> {
+        // Before the names: a change in between makes them newer than their version.
+        let version = self.names_version().unwrap_or_default();
         let names = self.names();
         Ok(RecordNamer {
             filter: CheckedFilter::new(filter.clone(), &names)?,
-            generation: self.stamp_or_none().generation,
+            version,
             inventory: self.inventory(),
             names,
         })
@@ -37,9 +39,9 @@ impl LiveState {
 }
 
 impl RecordNamer {
-    /// The generation that the names belong to.
-    pub fn generation(&self) -> u32 {
-        self.generation
+    /// The version of the names.
+    pub fn version(&self) -> NamesVersion {
+        self.version
     }
 
     /// Whether a record matches the filter.

@@ -5,14 +5,14 @@ use bailey_datapath::DatapathError;
 use bailey_datapath::observe::rule_counts::RuleCounts;
 use bailey_state::rule_ids::RuleNames;
 
-use crate::live_state::LiveState;
+use crate::live_state::{LiveState, NamesVersion};
 use crate::rules::{IMPLICIT, rule_to_api};
 
 /// Names of all rules of a generation.
 #[derive(Debug)]
 pub struct RuleBook {
     names: RuleNames,
-    generation: u32,
+    version: NamesVersion,
 }
 
 impl LiveState {
@@ -21,19 +21,20 @@ impl LiveState {
     /// # Errors
     /// If a pinned map cannot be read.
     pub fn rule_book(&self) -> Result<RuleBook, DatapathError> {
-        let generation = self.generation()?;
-        let names = match generation {
+        // Before the names: a change in between makes them newer than their version.
+        let version = self.names_version()?;
+        let names = match version.0 {
             0 => RuleNames::default(),
             _ => self.names(),
         };
-        Ok(RuleBook { names, generation })
+        Ok(RuleBook { names, version })
     }
 }
 
 impl RuleBook {
-    /// The generation of the rules.
-    pub fn generation(&self) -> u32 {
-        self.generation
+    /// The version of the names.
+    pub fn version(&self) -> NamesVersion {
+        self.version
     }
 
     /// Ids of all rules, the implicit ones included.

@@ -76,7 +76,7 @@ impl LiveState {
         }
         let state = &self.config.paths.state;
         if generation > 0
-            && let Err(error) = RuleNames::read(state)
+            && let Some(error) = self.rule_file.error(state)
         {
             let path = RuleNames::path(state);
             problems.push(format!(

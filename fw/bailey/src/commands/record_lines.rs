@@ -10,6 +10,7 @@ use bailey_control::api_records::{
 };
 use bailey_control::client;
 use bailey_introspect::LiveState;
+use bailey_source::diagnostic::replace_control_chars;
 use serde::Deserialize;
 
 use crate::commands::flow_printer::format_socket;
@@ -113,8 +114,10 @@ pub(super) fn format_record(record: &PacketRecord) -> String {
     }
 }
 
+/// Name of the interface. Interface names may have control characters.
 pub(super) fn interface(record: &PacketRecord) -> String {
-    record.interface.clone().unwrap_or_else(|| "-".to_owned())
+    let name = record.interface.as_deref().unwrap_or("-");
+    replace_control_chars(name)
 }
 
 pub(super) fn source(record: &PacketRecord) -> String {
