@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bailey_clock::now;
 use bailey_control::api;
@@ -176,9 +176,6 @@ pub(crate) struct EventsThread {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Pause between two readings. A ring of 4096 records lasts for 40 000 packets per second and CPU, and the
-/// sampling adapts to more.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Readings between two looks at the names of interfaces.
 const READINGS_PER_REFRESH: u32 = 20;
 
@@ -205,12 +202,13 @@ impl EventsThread {
                 }
                 readings = readings.wrapping_add(1);
                 let batch = reader.read();
+                let pause = batch.pause;
                 let inventory = policies.snapshot();
                 events.record(&batch, inventory.as_deref());
                 if let Some(flow_log) = &flow_log {
                     flow_log.write(batch.records);
                 }
-                thread::park_timeout(PAUSE);
+                thread::park_timeout(pause);
             }
             reader.reset_sampling();
         };

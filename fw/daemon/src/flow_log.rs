@@ -19,8 +19,8 @@ use bailey_telemetry::flow_log::{RotatingFile, flow_line};
 use crate::health::Health;
 use crate::samples::Samples;
 
-/// Batches that wait for the thread: a second of records.
-const QUEUED: usize = 10;
+/// Batches that wait for the thread: a second of records, at the busiest.
+const QUEUED: usize = 50;
 /// Time without records after which the thread looks at the file.
 const IDLE: Duration = Duration::from_secs(2);
 /// Subject of the flow log's problems.

@@ -282,7 +282,7 @@ fn sampling_follows_ten_million_denied_packets() {
         pin_to(1);
         loop {
             let is_last = done.load(Ordering::Acquire);
-            recorder.adapt_sampling(&cursor, &mut sampling).unwrap();
+            recorder.adapt_sampling(&cursor, &mut sampling, 1).unwrap();
             greatest = greatest.max(sampling.shifts[RECORD_POLICY as usize]);
             let batch = recorder.read(&mut cursor);
             let count = recorder.counts()[RECORD_POLICY as usize];
@@ -308,7 +308,7 @@ fn sampling_follows_ten_million_denied_packets() {
 
     // A quiet class is noted whole again.
     for _ in 0..200 {
-        recorder.adapt_sampling(&cursor, &mut sampling).unwrap();
+        recorder.adapt_sampling(&cursor, &mut sampling, 1).unwrap();
     }
     assert_eq!(sampling.shifts, [0; RECORD_CLASSES as usize]);
     let frame = tcp(CLIENT[0], POD[0], 40000, 81, SYN);

@@ -94,7 +94,7 @@ impl Sampling {
         if new > half {
             *quiet = 0;
             *shift = (before + new.div_ceil(half).ilog2().max(1)).min(Self::SHIFT_MAX);
-        } else if new < half / 4 && before > 0 {
+        } else if new < half * 3 / 8 && before > 0 {
             *quiet += 1;
             if *quiet >= Self::QUIET_READINGS {
                 *quiet = 0;
@@ -155,7 +155,8 @@ impl RecordReader {
     }
 
     /// Sets how many packets leave a record, so that each ring lasts for the time between two readings. Call
-    /// before [`Self::read`].
+    /// before [`Self::read`]. `sooner`: how many times sooner the next reading comes than this one came. Returns
+    /// whether a ring has got an eighth of its records or more: the next reading should come soon.
     ///
     /// # Errors
     /// If this process may not write the map.
@@ -163,14 +164,16 @@ impl RecordReader {
         &self,
         cursor: &RecordCursor,
         sampling: &mut Sampling,
-    ) -> Result<(), DatapathError> {
+        sooner: u64,
+    ) -> Result<bool, DatapathError> {
         let new = self.rings.most_new(cursor);
+        let is_busy = new.iter().any(|new| *new >= self.rings.capacity() / 8);
         for (class, new) in new.into_iter().enumerate() {
-            if let Some(shift) = sampling.follow(class, new, self.rings.capacity()) {
+            if let Some(shift) = sampling.follow(class, new / sooner, self.rings.capacity()) {
                 self.rings.set_sampling(class, shift)?;
             }
         }
-        Ok(())
+        Ok(is_busy)
     }
 
     /// Lets every packet leave a record.
@@ -295,7 +298,7 @@ mod tests {
         assert_eq!(sampling.follow(0, 2048, 4096), None);
         assert_eq!(sampling.follow(0, 2049, 4096), Some(1));
         assert_eq!(sampling.follow(0, 64 * 2048, 4096), Some(7));
-        assert_eq!(sampling.follow(0, 600, 4096), None);
+        assert_eq!(sampling.follow(0, 800, 4096), None);
         for _ in 0..9 {
             assert_eq!(sampling.follow(0, 100, 4096), None);
         }
