@@ -21,6 +21,7 @@ setup-build: ## install only what building needs: clang, a C compiler, headers
 
 setup-test: ## install what the tests need
 	@.ci/setup test
+	@.ci/promtool >/dev/null || echo "no promtool: the test of the alerts will fail" >&2
 
 setup-bench: ## install what the benchmarks compare with
 	@.ci/setup bench
