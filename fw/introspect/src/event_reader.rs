@@ -13,8 +13,8 @@ use crate::live_state::LiveState;
 
 /// Pause between two readings while little comes.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Pause while more comes. Half a ring of 4096 records then lasts for 100 000 packets per second and CPU; from
-/// there on the programs sample.
+/// Pause while more comes. Half a ring of 4096 records then lasts for 100 000 packets per second and CPU, if
+/// they come evenly; from there on the programs sample.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Reads all records, and adapts the sampling to the time between two readings.
