@@ -96,15 +96,11 @@ const TALKERS_MAX: usize = 1000;
 
 impl DaemonApi {
     /// The answers of a running daemon.
-    pub(crate) fn new(
-        config: &Config,
-        running: &RunningDaemon,
-        health: &Health,
-        samples: &Samples,
-        events: &Events,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, running: &RunningDaemon, health: &Health) -> Self {
         let policies = running.reconciler.active_policies();
         let flow_log = FlowLogState::default();
+        let samples = Samples::new();
+        let events = Events::new(config.metrics.rules as usize);
         Self {
             live: LiveState::new(config.clone()).with_policies(policies.clone()),
             health: health.clone(),
@@ -113,9 +109,9 @@ impl DaemonApi {
             flow_log: flow_log.clone(),
             watchers: Watchers::default(),
             metrics: MetricsSource::new(
-                health.metrics().clone(),
-                samples.clone(),
-                events.clone(),
+                health.clone(),
+                samples,
+                events,
                 flow_log,
                 policies.clone(),
                 config.metrics.rules as usize,

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime};
 
 use bailey_clock::now;
@@ -19,7 +17,8 @@ use bailey_telemetry::talkers::{TalkerEvent, Talkers};
 use bailey_telemetry::traffic::{TrafficCounts, TrafficEvent};
 
 use crate::flow_log::FlowLogThread;
-use crate::samples::Samples;
+use crate::health::Health;
+use crate::loop_thread::{LoopThread, StopFlag};
 
 /// What the records of this daemon's lifetime add up to. Clones share the content.
 #[derive(Debug, Clone)]
@@ -169,63 +168,36 @@ fn traffic_event<'a>(
     })
 }
 
-/// A thread that reads until it is dropped.
-#[derive(Debug)]
-pub(crate) struct EventsThread {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
 /// Readings between two looks at the names of interfaces.
 const READINGS_PER_REFRESH: u32 = 20;
 
-impl EventsThread {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// If the system cannot create a thread.
-    pub(crate) fn start(
-        mut reader: EventReader,
-        events: Events,
-        policies: ActivePolicies,
-        samples: Samples,
-        flow_log: Option<FlowLogThread>,
-    ) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let read = move || {
-            let mut readings = 0_u32;
-            while !stopped.load(Ordering::Relaxed) {
-                if readings.is_multiple_of(READINGS_PER_REFRESH) {
-                    reader.refresh_names();
-                    samples.beat("events");
-                }
-                readings = readings.wrapping_add(1);
-                let batch = reader.read();
-                let pause = batch.pause;
-                let inventory = policies.snapshot();
-                events.record(&batch, inventory.as_deref());
-                if let Some(flow_log) = &flow_log {
-                    flow_log.write(batch.records);
-                }
-                thread::park_timeout(pause);
+/// Starts the thread.
+///
+/// # Errors
+/// If the system cannot create a thread.
+pub(crate) fn start_events_thread(
+    mut reader: EventReader,
+    events: Events,
+    policies: ActivePolicies,
+    health: Health,
+    flow_log: Option<FlowLogThread>,
+) -> io::Result<LoopThread> {
+    LoopThread::start("events", move |stop: &StopFlag| {
+        let mut readings = 0_u32;
+        while !stop.is_set() {
+            if readings.is_multiple_of(READINGS_PER_REFRESH) {
+                reader.refresh_names();
+                health.beat("events");
             }
-            reader.reset_sampling();
-        };
-        let thread = thread::Builder::new().name("events".into()).spawn(read)?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for EventsThread {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            let _ = thread.join();
+            readings = readings.wrapping_add(1);
+            let batch = reader.read();
+            let pause = batch.pause;
+            events.record(&batch, policies.snapshot().as_deref());
+            if let Some(flow_log) = &flow_log {
+                flow_log.write(batch.records);
+            }
+            stop.wait(pause);
         }
-    }
+        reader.reset_sampling();
+    })
 }

@@ -17,7 +17,6 @@ use bailey_introspect::{CLASS_NAMES, LiveState, RecordNamer};
 use bailey_telemetry::flow_log::{RotatingFile, flow_line};
 
 use crate::health::Health;
-use crate::samples::Samples;
 
 /// Batches that wait for the thread: a second of records, at the busiest.
 const QUEUED: usize = 50;
@@ -98,7 +97,6 @@ impl FlowLogThread {
         live: LiveState,
         state: FlowLogState,
         health: Health,
-        samples: Samples,
     ) -> Result<Self, String> {
         let filter = filter_of(&config.flow_log)?;
         // Names of rules may come with a later generation; those of other objects are checked now.
@@ -115,7 +113,6 @@ impl FlowLogThread {
             live,
             state: state.clone(),
             health,
-            samples,
         };
         let run = move || writer.run(&queue);
         let thread = thread::Builder::new().name("flow-log".into());
@@ -160,14 +157,13 @@ struct Writer {
     live: LiveState,
     state: FlowLogState,
     health: Health,
-    samples: Samples,
 }
 
 impl Writer {
     fn run(&mut self, queue: &Receiver<Vec<PacketRecord>>) {
         let node = self.live.stamp_or_none().node;
         loop {
-            self.samples.beat("flow-log");
+            self.health.beat("flow-log");
             let records = match queue.recv_timeout(IDLE) {
                 Ok(records) => records,
                 Err(RecvTimeoutError::Timeout) => Vec::new(),

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use bailey_clock::now;
+use bailey_clock::{now, wall};
 use bailey_control::api;
 use bailey_telemetry::metrics::{ApplyOutcome, DaemonMetrics};
 
@@ -28,6 +28,8 @@ struct State {
     /// By kind.
     interference: BTreeMap<&'static str, Interference>,
     failsafe: Option<Vec<String>>,
+    /// Last beat of each loop.
+    beats: BTreeMap<&'static str, SystemTime>,
 }
 
 /// Interference of one kind.
@@ -53,6 +55,7 @@ impl Health {
                 warnings: Vec::new(),
                 interference: BTreeMap::new(),
                 failsafe: None,
+                beats: BTreeMap::new(),
             })),
             metrics: DaemonMetrics::default(),
         }
@@ -66,6 +69,16 @@ impl Health {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Each change is a single assignment, so a panic leaves the state consistent.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a loop is alive.
+    pub(crate) fn beat(&self, name: &'static str) {
+        self.lock().beats.insert(name, wall());
+    }
+
+    /// Last beat of each loop.
+    pub(crate) fn beats(&self) -> BTreeMap<&'static str, SystemTime> {
+        self.lock().beats.clone()
     }
 
     /// Records a commit, how long its stages took, and the warnings about its policies.

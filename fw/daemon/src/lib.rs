@@ -24,6 +24,8 @@ mod health;
 pub mod lockout;
 /// Structured log lines.
 pub mod logging;
+/// A thread that repeats its work until it is dropped.
+mod loop_thread;
 /// The daemon's numbers as metrics.
 mod metrics;
 /// Options of one run.

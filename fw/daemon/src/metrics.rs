@@ -10,16 +10,17 @@ use bailey_control::{MetricsFormat, Problem};
 use bailey_introspect::{ActivePolicies, CLASS_NAMES, LiveState, NamesVersion, Sample};
 use bailey_policy::{Direction, Snapshot};
 use bailey_telemetry::metrics::{
-    DaemonMetrics, Exposition, RecordClass, RuleNumbers, RuleSeries, Scrape, exposition,
+    Exposition, RecordClass, RuleNumbers, RuleSeries, Scrape, exposition,
 };
 
 use crate::events::Events;
 use crate::flow_log::FlowLogState;
+use crate::health::Health;
 use crate::samples::Samples;
 
 /// What lives from scrape to scrape.
 pub(crate) struct MetricsSource {
-    counted: DaemonMetrics,
+    health: Health,
     samples: Samples,
     events: Events,
     flow_log: FlowLogState,
@@ -32,7 +33,7 @@ pub(crate) struct MetricsSource {
 impl MetricsSource {
     /// At most `limit` rules have series of their own.
     pub(crate) fn new(
-        counted: DaemonMetrics,
+        health: Health,
         samples: Samples,
         events: Events,
         flow_log: FlowLogState,
@@ -40,7 +41,7 @@ impl MetricsSource {
         limit: usize,
     ) -> Self {
         Self {
-            counted,
+            health,
             samples,
             events,
             flow_log,
@@ -88,7 +89,7 @@ impl MetricsSource {
             sample.rules.census(),
             &sample.events,
         );
-        let beats = self.samples.beats();
+        let beats = self.health.beats();
         let readers = [
             ("daemon", self.events.lost()),
             ("flow-log", self.flow_log.lost()),
@@ -117,7 +118,7 @@ impl MetricsSource {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = |id: u32| numbers_of(&sample, id);
         let text = exposition(
-            &self.counted,
+            self.health.metrics(),
             &scrape,
             &mut series,
             &names,

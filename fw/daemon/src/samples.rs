@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use bailey_clock::{now, wall};
+use bailey_clock::now;
 use bailey_control::api;
 use bailey_introspect::{CounterKey, Sample};
 use bailey_telemetry::forecast::Forecast;
@@ -30,8 +30,6 @@ struct State {
     events: RateBook<u32, 1>,
     live: Forecast,
     used: Forecast,
-    /// Last beat of each loop.
-    beats: Vec<(&'static str, SystemTime)>,
 }
 
 /// Age at which a sample no longer stands for the present.
@@ -50,7 +48,6 @@ impl Samples {
                 events: RateBook::default(),
                 live: Forecast::default(),
                 used: Forecast::default(),
-                beats: Vec::new(),
             })),
         }
     }
@@ -86,20 +83,6 @@ impl Samples {
         let state = self.lock();
         let is_fresh = state.sampled.is_some_and(|at| now() - at < FRESH);
         is_fresh.then(|| Arc::clone(&state.sample))
-    }
-
-    /// Notes that a loop is alive.
-    pub(crate) fn beat(&self, name: &'static str) {
-        let mut state = self.lock();
-        match state.beats.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, time)) => *time = wall(),
-            None => state.beats.push((name, wall())),
-        }
-    }
-
-    /// Last beat of each loop.
-    pub(crate) fn beats(&self) -> Vec<(&'static str, SystemTime)> {
-        self.lock().beats.clone()
     }
 
     /// Adds the rates of the last second to rules.

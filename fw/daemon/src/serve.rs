@@ -25,16 +25,16 @@ use sd_notify::NotifyState;
 
 use crate::api::DaemonApi;
 use crate::error::ServeError;
-use crate::events::{Events, EventsThread};
+use crate::events::start_events_thread;
 use crate::flow_log::{FlowLogState, FlowLogThread};
 use crate::guard::{install_guard, update_guard};
 use crate::health::{self, Health};
+use crate::loop_thread::LoopThread;
 use crate::options::RunOptions;
-use crate::rates::RatesThread;
+use crate::rates::start_rates_thread;
 use crate::reconcile::ReloadOutcome;
-use crate::samples::Samples;
 use crate::start::{RunningDaemon, report_not_started, start, wait_for_interfaces};
-use crate::sweep::SweepThread;
+use crate::sweep::start_sweep_thread;
 use crate::wake::{EventQueue, Wake};
 use crate::{api, report};
 
@@ -70,14 +70,11 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
     let mut running = start(config, interfaces, options, &health)?;
 
     // Threads beside the loop; enforcement continues without any of them.
-    let samples = Samples::new();
-    let _sweep_thread = start_sweeper(&running, &health, &samples);
+    let _sweep_thread = start_sweeper(&running, &health);
     if let Err(error) = forward_interface_changes(&queue, &running) {
         tracing::warn!(%error, "no interface events; polling interfaces instead");
     }
-    let events = Events::new(config.metrics.rules as usize);
-    let api = DaemonApi::new(config, &running, &health, &samples, &events);
-    let api = Arc::new(api);
+    let api = Arc::new(DaemonApi::new(config, &running, &health));
     let _rates_thread = start_rates(&api, &health);
     let _events_thread = start_events(config, &api, &health);
     let flow_log = api.flow_log.clone();
@@ -89,14 +86,7 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
 
     // Loop. The notifications have no effect without a service manager.
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    run_loop(
-        &mut queue,
-        &mut running,
-        &health,
-        &samples,
-        &flow_log,
-        guard.as_mut(),
-    );
+    run_loop(&mut queue, &mut running, &health, &flow_log, guard.as_mut());
     let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
 
     // Stop.
@@ -115,14 +105,10 @@ fn run(config: &Config, options: &RunOptions) -> Result<(), ServeError> {
 }
 
 /// Starts the sweeper. Without it, expired flows stay until new flows need their slots.
-fn start_sweeper(
-    running: &RunningDaemon,
-    health: &Health,
-    samples: &Samples,
-) -> Option<SweepThread> {
+fn start_sweeper(running: &RunningDaemon, health: &Health) -> Option<LoopThread> {
     let start = || {
         let sweeper = running.datapath.sweeper().map_err(|e| e.to_string())?;
-        SweepThread::start(sweeper, samples.clone()).map_err(|e| e.to_string())
+        start_sweep_thread(sweeper, health.clone()).map_err(|e| e.to_string())
     };
     start()
         .inspect_err(|error| {
@@ -133,12 +119,14 @@ fn start_sweeper(
 }
 
 /// Starts the sampler. Without it there are no rates, and metrics read the maps at each scrape.
-fn start_rates(api: &Arc<DaemonApi>, health: &Health) -> Option<RatesThread> {
+fn start_rates(api: &Arc<DaemonApi>, health: &Health) -> Option<LoopThread> {
     let start = || {
         let sampler = api.live.sampler().map_err(|e| e.to_string())?;
         let publisher = Arc::clone(api);
         let publish = move || publisher.publish();
-        RatesThread::start(sampler, api.samples.clone(), publish).map_err(|e| e.to_string())
+        let samples = api.samples.clone();
+        let started = start_rates_thread(sampler, samples, health.clone(), publish);
+        started.map_err(|e| e.to_string())
     };
     start()
         .inspect_err(|error| {
@@ -149,14 +137,14 @@ fn start_rates(api: &Arc<DaemonApi>, health: &Health) -> Option<RatesThread> {
 }
 
 /// Starts the reader of records, unless the recorder is off. Without it there are no talkers.
-fn start_events(config: &Config, api: &DaemonApi, health: &Health) -> Option<EventsThread> {
+fn start_events(config: &Config, api: &DaemonApi, health: &Health) -> Option<LoopThread> {
     let start = || {
         let Some(reader) = api.live.event_reader().map_err(|e| e.to_string())? else {
             return Ok(None);
         };
         let (events, policies) = (api.events.clone(), api.policies.clone());
         let flow_log = start_flow_log(config, api, health);
-        let started = EventsThread::start(reader, events, policies, api.samples.clone(), flow_log);
+        let started = start_events_thread(reader, events, policies, health.clone(), flow_log);
         started.map(Some).map_err(|e| e.to_string())
     };
     start()
@@ -175,7 +163,7 @@ fn start_flow_log(config: &Config, api: &DaemonApi, health: &Health) -> Option<F
     }
     let live = LiveState::new(config.clone()).with_policies(api.policies.clone());
     let state = api.flow_log.clone();
-    FlowLogThread::start(config, live, state, health.clone(), api.samples.clone())
+    FlowLogThread::start(config, live, state, health.clone())
         .inspect_err(|error| {
             tracing::error!("{error}: no flow log");
             health.set_problem("flow log", error);
@@ -228,7 +216,6 @@ fn run_loop(
     queue: &mut EventQueue,
     running: &mut RunningDaemon,
     health: &Health,
-    samples: &Samples,
     flow_log: &FlowLogState,
     mut guard: Option<&mut NftGuard>,
 ) {
@@ -237,7 +224,7 @@ fn run_loop(
     let mut must_read_again = false;
     let mut is_flood_reported = false;
     loop {
-        samples.beat("main");
+        health.beat("main");
         let wake = queue.wait();
         if wake == Wake::StopRequested {
             return;

@@ -1,21 +1,12 @@
 //! The sweeper's thread: walks the flow table in slices and retires expired flows.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bailey_datapath::flows::sweep::Sweeper;
 
-use crate::samples::Samples;
-
-/// A thread that sweeps until it is dropped.
-#[derive(Debug)]
-pub(crate) struct SweepThread {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+use crate::health::Health;
+use crate::loop_thread::{LoopThread, StopFlag};
 
 /// Time between two slices.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,50 +17,31 @@ const SLICES: usize = 80;
 /// second.
 const SLICES_PER_UPDATE: usize = 10;
 
-impl SweepThread {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// If the system cannot create a thread.
-    pub(crate) fn start(mut sweeper: Sweeper, samples: Samples) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let sweep = move || {
-            let slice = sweeper.buckets().div_ceil(SLICES);
-            let mut slices = 0_usize;
-            while !stopped.load(Ordering::Relaxed) {
-                // Programs of the former layout are attached, and their table is another one.
-                if sweeper.is_upgrade_pending() {
-                    thread::sleep(PAUSE);
-                    continue;
-                }
-                if slices.is_multiple_of(SLICES_PER_UPDATE) {
-                    sweeper.publish_timeout_scale();
-                    sweeper.publish_receiver_count();
-                    sweeper.clear_ended_warm_up();
-                    samples.beat("sweep");
-                }
-
-                sweeper.sweep(slice);
-                slices = slices.wrapping_add(1);
-                thread::sleep(PAUSE);
+/// Starts the thread. It ends between two slices, so that no slot stays locked.
+///
+/// # Errors
+/// If the system cannot create a thread.
+pub(crate) fn start_sweep_thread(mut sweeper: Sweeper, health: Health) -> io::Result<LoopThread> {
+    LoopThread::start("sweep", move |stop: &StopFlag| {
+        let slice = sweeper.buckets().div_ceil(SLICES);
+        let mut slices = 0_usize;
+        while !stop.is_set() {
+            // Programs of the former layout are attached, and their table is another one.
+            if sweeper.is_upgrade_pending() {
+                stop.wait(PAUSE);
+                continue;
             }
-            sweeper.reset_timeout_scale();
-        };
-        let thread = thread::Builder::new().name("sweep".into()).spawn(sweep)?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
-    }
-}
+            if slices.is_multiple_of(SLICES_PER_UPDATE) {
+                sweeper.publish_timeout_scale();
+                sweeper.publish_receiver_count();
+                sweeper.clear_ended_warm_up();
+                health.beat("sweep");
+            }
 
-/// Stops the thread between two slices, so that no slot stays locked.
-impl Drop for SweepThread {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            sweeper.sweep(slice);
+            slices = slices.wrapping_add(1);
+            stop.wait(PAUSE);
         }
-    }
+        sweeper.reset_timeout_scale();
+    })
 }
