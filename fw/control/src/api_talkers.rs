@@ -80,3 +80,10 @@ pub struct TalkersQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
+
+impl TalkersQuery {
+    /// Rows of each list.
+    pub fn rows(&self) -> usize {
+        self.limit.unwrap_or(10).min(1000)
+    }
+}

@@ -7,14 +7,15 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bailey_config::Config;
 use bailey_control::api_live::{Live, LiveQuery};
 use bailey_control::api_records::RecordsQuery;
 use bailey_control::api_talkers::{FlowTop, Talkers, TalkersQuery};
 use bailey_control::{ApiBackend, LineStream, MetricsFormat, Problem, Server, api};
-use bailey_introspect::{ActivePolicies, LiveState};
+use bailey_datapath::flows::table::Census;
+use bailey_introspect::{ActivePolicies, LiveState, RuleBook, Sample, without_keys};
 use nix::unistd::Group;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -87,30 +88,27 @@ pub(crate) struct DaemonApi {
     pub(crate) events: Events,
     pub(crate) flow_log: FlowLogState,
     watchers: Watchers,
+    book: Mutex<Option<Arc<RuleBook>>>,
     pub(crate) policies: ActivePolicies,
     pub(crate) metrics: MetricsSource,
 }
-
-/// Rows of a list of talkers, at most.
-const TALKERS_MAX: usize = 1000;
 
 impl DaemonApi {
     /// The answers of a running daemon.
     pub(crate) fn new(config: &Config, running: &RunningDaemon, health: &Health) -> Self {
         let policies = running.reconciler.active_policies();
         let flow_log = FlowLogState::default();
-        let samples = Samples::new();
         let events = Events::new(config.metrics.rules as usize);
         Self {
             live: LiveState::new(config.clone()).with_policies(policies.clone()),
             health: health.clone(),
-            samples: samples.clone(),
+            samples: Samples::new(),
             events: events.clone(),
             flow_log: flow_log.clone(),
             watchers: Watchers::default(),
+            book: Mutex::new(None),
             metrics: MetricsSource::new(
                 health.clone(),
-                samples,
                 events,
                 flow_log,
                 policies.clone(),
@@ -120,32 +118,53 @@ impl DaemonApi {
         }
     }
 
-    /// What the lines of `/v1/watch` are made from.
+    /// The state at this moment, for lines of `/v1/watch`.
     fn watch_source(&self) -> Result<WatchSource<'_>, Problem> {
+        let sample = self.current_sample()?;
         Ok(WatchSource {
-            live: &self.live,
             samples: &self.samples,
             events: &self.events,
-            status: self.current_status()?,
+            status: self.status_at(sample.rules.census())?,
+            sample,
+            book: self.rule_book()?,
         })
     }
 
     /// Sends the changes of this second to the readers of `/v1/watch`, if there are any.
     pub(crate) fn publish(&self) {
-        let Some(sample) = self.samples.sample().filter(|_| !self.watchers.is_empty()) else {
+        if self.watchers.is_empty() {
             return;
-        };
+        }
         let source = self.watch_source();
         // A second without an answer is left out; the next line has its changes.
-        let _ = source.and_then(|source| self.watchers.publish(&source, &sample));
+        let _ = source.and_then(|source| self.watchers.publish(&source));
     }
 
-    /// The status, with the flows of the last second if they are known.
-    fn current_status(&self) -> Result<api::Status, Problem> {
-        let mut status = match self.samples.sample() {
-            Some(sample) => self.live.status_with(sample.rules.census())?,
-            None => self.live.status()?,
-        };
+    /// The sample of the last second; without the thread `rates` a new one.
+    fn current_sample(&self) -> Result<Arc<Sample>, Problem> {
+        match self.samples.sample() {
+            Some(sample) => Ok(sample),
+            None => Ok(self.live.sampler()?.sample().into()),
+        }
+    }
+
+    /// The names of all rules, made once for each version of the policies.
+    fn rule_book(&self) -> Result<Arc<RuleBook>, Problem> {
+        let version = self.live.names_version()?;
+        let mut known = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(book) if book.version() == version => Ok(Arc::clone(book)),
+            _ => {
+                let book = Arc::new(self.live.rule_book()?);
+                *known = Some(Arc::clone(&book));
+                Ok(book)
+            }
+        }
+    }
+
+    /// The status, with flows that were counted before.
+    fn status_at(&self, census: &Census) -> Result<api::Status, Problem> {
+        let mut status = self.live.status_with(census)?;
         let daemon = self.health.to_api();
         let found = std::mem::take(&mut status.problems);
         // Maps and daemon may report the same subject; the daemon's text wins.
@@ -160,7 +179,10 @@ impl DaemonApi {
 
 impl ApiBackend for DaemonApi {
     fn status(&self) -> Result<api::Status, Problem> {
-        self.current_status()
+        match self.samples.sample() {
+            Some(sample) => self.status_at(sample.rules.census()),
+            None => self.status_at(&self.live.census()?),
+        }
     }
 
     fn rules(&self, query: api::RulesQuery) -> Result<api::Rules, Problem> {
@@ -199,10 +221,13 @@ impl ApiBackend for DaemonApi {
     }
 
     fn counters(&self) -> Result<api::Counters, Problem> {
-        let mut counters = self.live.counters()?;
-        self.samples.add_counter_rates(&mut counters.counters);
-        self.events.add_last_packets(&mut counters.counters);
-        Ok(counters)
+        let mut rows = self.live.counter_rows()?;
+        self.samples.add_counter_rates(&mut rows);
+        self.events.add_last_packets(&mut rows);
+        Ok(api::Counters {
+            stamp: self.live.stamp_or_none(),
+            counters: without_keys(rows),
+        })
     }
 
     fn blocks(&self) -> Result<api::Blocks, Problem> {
@@ -217,15 +242,11 @@ impl ApiBackend for DaemonApi {
     }
 
     fn talkers(&self, query: TalkersQuery) -> Result<Talkers, Problem> {
-        let limit = query.limit.unwrap_or(10).min(TALKERS_MAX);
-        let names = self.live.rule_names()?;
-        let name_of = |id: u32| {
-            let name = names.iter().find(|name| name.id == id);
-            name.map_or_else(|| format!("rule {id}"), |name| name.rule.clone())
-        };
+        let book = self.rule_book()?;
+        let name_of = |id: u32| book.label(id);
         Ok(self
             .events
-            .talkers(self.live.stamp_or_none(), limit, &name_of))
+            .talkers(self.live.stamp_or_none(), query.rows(), &name_of))
     }
 
     fn flow_top(&self, query: TalkersQuery) -> Result<FlowTop, Problem> {
@@ -233,11 +254,13 @@ impl ApiBackend for DaemonApi {
     }
 
     fn watch(&self) -> Result<LineStream, Problem> {
-        self.watchers.subscribe(&self.watch_source()?)
+        self.watchers.subscribe(|| self.watch_source())
     }
 
     fn metrics(&self, accept: &str) -> Result<MetricsFormat, Problem> {
-        let status = self.current_status()?;
-        self.metrics.render(&self.live, &status, accept)
+        let sample = self.current_sample()?;
+        let status = self.status_at(sample.rules.census())?;
+        let book = self.rule_book()?;
+        Ok(self.metrics.render(&status, &sample, &book, accept))
     }
 }

@@ -10,7 +10,8 @@ use bailey_control::api;
 use bailey_control::api_talkers::{TalkerLists, Talkers as TalkersAnswer};
 use bailey_datapath::observe::records::PacketRecord;
 use bailey_introspect::{
-    ActivePolicies, CLASS_NAMES, EventBatch, EventReader, is_known, is_opening, passes, workload_of,
+    ActivePolicies, CLASS_NAMES, CounterKey, CounterRow, EventBatch, EventReader, is_known,
+    workload_of,
 };
 use bailey_policy::{Endpoint, Snapshot};
 use bailey_telemetry::talkers::{TalkerEvent, Talkers};
@@ -31,8 +32,8 @@ struct State {
     started: Instant,
     talkers: Talkers,
     traffic: TrafficCounts,
-    /// Time of the last record, by interface, hook and reason.
-    last: HashMap<(String, &'static str, u32), SystemTime>,
+    /// Time of the last record.
+    last: HashMap<CounterKey, SystemTime>,
     lost: [u64; CLASS_NAMES.len()],
 }
 
@@ -68,11 +69,7 @@ impl Events {
             if let Some(event) = traffic_event(record, inventory, weight) {
                 state.traffic.add(&event);
             }
-        }
-        for record in &batch.records {
-            let interface = record.interface.clone().unwrap_or_else(|| "-".to_owned());
-            let key = (interface, hook_name(record), record.reason);
-            state.last.insert(key, record.time);
+            state.last.insert(counter_key(record), record.time);
         }
     }
 
@@ -96,16 +93,10 @@ impl Events {
     }
 
     /// Adds the time of the last record to counters.
-    pub(crate) fn add_last_packets(&self, rows: &mut [api::Counter]) {
+    pub(crate) fn add_last_packets(&self, rows: &mut [CounterRow]) {
         let state = self.lock();
-        let numbers = bailey_bpf::reason::REASONS.iter();
-        let numbers: HashMap<&str, u32> = numbers.map(|r| (r.name, r.number)).collect();
-        for row in rows {
-            let hook = if row.hook == "xdp" { "xdp" } else { "tc" };
-            let Some(&number) = numbers.get(row.reason.as_str()) else {
-                continue;
-            };
-            let last = state.last.get(&(row.interface.clone(), hook, number));
+        for (key, row) in rows {
+            let last = state.last.get(key);
             row.last_packet = last.map(|time| bailey_clock::rfc3339_milliseconds(*time));
         }
     }
@@ -121,11 +112,9 @@ impl Events {
     }
 }
 
-fn hook_name(record: &PacketRecord) -> &'static str {
-    match record.hook {
-        bailey_bpf::abi::HOOK_XDP => "xdp",
-        _ => "tc",
-    }
+/// The key of the counter that has counted a recorded packet.
+fn counter_key(record: &PacketRecord) -> CounterKey {
+    (record.slot as u8, record.hook as u8, record.reason as u8)
 }
 
 fn talker_event(record: &PacketRecord, weight: u64) -> TalkerEvent {
@@ -141,7 +130,7 @@ fn talker_event(record: &PacketRecord, weight: u64) -> TalkerEvent {
             .filter(|c| c.protocol.has_ports())
             .map(|c| (c.destination_port, c.protocol.0)),
         rule: deciding.map(|(rule, _)| rule),
-        is_dropped: !passes(record),
+        is_dropped: !record.passes(),
         weight,
     }
 }
@@ -161,9 +150,9 @@ fn traffic_event<'a>(
         destination_address: connection.destination,
         is_destination_known: is_known(inventory, connection.destination),
         destination_port: connection.destination_port,
-        passes: passes(record),
+        passes: record.passes(),
         is_denied_at_source: record.egress.is_some_and(|(_, denies)| denies),
-        is_opening: is_opening(record),
+        is_opening: record.is_opening(),
         weight,
     })
 }

@@ -1,13 +1,13 @@
 //! The daemon's numbers as metrics.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bailey_bpf::abi;
+use bailey_control::MetricsFormat;
 use bailey_control::api::{self, RuleName};
-use bailey_control::{MetricsFormat, Problem};
-use bailey_introspect::{ActivePolicies, CLASS_NAMES, LiveState, NamesVersion, Sample};
+use bailey_introspect::{ActivePolicies, CLASS_NAMES, RuleBook, Sample, without_keys};
 use bailey_policy::{Direction, Snapshot};
 use bailey_telemetry::metrics::{
     Exposition, RecordClass, RuleNumbers, RuleSeries, Scrape, exposition,
@@ -16,25 +16,20 @@ use bailey_telemetry::metrics::{
 use crate::events::Events;
 use crate::flow_log::FlowLogState;
 use crate::health::Health;
-use crate::samples::Samples;
 
 /// What lives from scrape to scrape.
 pub(crate) struct MetricsSource {
     health: Health,
-    samples: Samples,
     events: Events,
     flow_log: FlowLogState,
     policies: ActivePolicies,
     series: Mutex<RuleSeries>,
-    /// Names of the rules, with their version.
-    names: Mutex<Option<(NamesVersion, Arc<[RuleName]>)>>,
 }
 
 impl MetricsSource {
     /// At most `limit` rules have series of their own.
     pub(crate) fn new(
         health: Health,
-        samples: Samples,
         events: Events,
         flow_log: FlowLogState,
         policies: ActivePolicies,
@@ -42,53 +37,27 @@ impl MetricsSource {
     ) -> Self {
         Self {
             health,
-            samples,
             events,
             flow_log,
             policies,
             series: Mutex::new(RuleSeries::new(limit)),
-            names: Mutex::new(None),
         }
-    }
-
-    /// The names of all rules, made once for each version.
-    fn rule_names(&self, live: &LiveState) -> Result<Arc<[RuleName]>, Problem> {
-        // Before the names: a change in between makes them newer than their version.
-        let version = live.names_version()?;
-        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, names)) = &*known
-            && *of == version
-        {
-            return Ok(Arc::clone(names));
-        }
-        let names: Arc<[RuleName]> = live.rule_names()?.into();
-        *known = Some((version, Arc::clone(&names)));
-        Ok(names)
     }
 
     /// All metrics, in the format that the `Accept` header asks for.
     pub(crate) fn render(
         &self,
-        live: &LiveState,
         status: &api::Status,
+        sample: &Sample,
+        book: &RuleBook,
         accept: &str,
-    ) -> Result<MetricsFormat, Problem> {
+    ) -> MetricsFormat {
         let format = Exposition::accepted(accept);
-        let sample = match self.samples.sample() {
-            Some(sample) => sample,
-            None => live.sampler()?.sample().into(),
-        };
         let snapshot = self.policies.snapshot();
-        let names = self.rule_names(live)?;
+        let names = book.names();
         let is_policy = |name: &&RuleName| name.id >= abi::RULE_FIRST;
-        let rows = sample.counter_rows().into_iter();
-        let counters: Vec<api::Counter> = rows.map(|(_, row)| row).collect();
-        let flow_stats = live.flow_stats_of(
-            status.stamp.clone(),
-            status.flow_table.timeout_percent * u64::from(abi::SCALE_ONE) / 100,
-            sample.rules.census(),
-            &sample.events,
-        );
+        let counters = without_keys(sample.counter_rows());
+        let flow_stats = sample.flow_stats(status.stamp.clone(), status.flow_table);
         let beats = self.health.beats();
         let readers = [
             ("daemon", self.events.lost()),
@@ -105,7 +74,7 @@ impl MetricsSource {
             policy_rules: names.iter().filter(is_policy).count() as u64,
             policy_endpoints: snapshot.as_ref().map_or(0, |known| known.endpoints().len()) as u64,
             blocks_limit: u64::from(abi::BLOCK_HOSTS + abi::BLOCK_PREFIXES),
-            records: &record_classes(&sample),
+            records: &record_classes(sample),
             lost: &lost.collect::<Vec<_>>(),
             traffic: &self.events.traffic(),
             default_deny: &snapshot.as_deref().map(default_deny).unwrap_or_default(),
@@ -116,19 +85,19 @@ impl MetricsSource {
             flow_log_last_write: self.flow_log.last_write().map(unix_seconds),
         };
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let numbers = |id: u32| numbers_of(&sample, id);
+        let numbers = |id: u32| numbers_of(sample, id);
         let text = exposition(
             self.health.metrics(),
             &scrape,
             &mut series,
-            &names,
+            names,
             &numbers,
             format,
         );
-        Ok(MetricsFormat {
+        MetricsFormat {
             content_type: format.content_type(),
             text,
-        })
+        }
     }
 }
 
@@ -156,32 +125,24 @@ fn record_classes(sample: &Sample) -> Vec<RecordClass> {
 
 /// For each namespace and direction, whether a policy selects all endpoints of the namespace and has no
 /// rule.
-fn default_deny(snapshot: &Snapshot) -> Vec<(String, &'static str, bool)> {
-    let mut isolated: BTreeMap<(&str, &'static str), bool> = BTreeMap::new();
-    let directions = [Direction::Ingress, Direction::Egress];
+fn default_deny(snapshot: &Snapshot) -> Vec<(String, String, bool)> {
+    let mut isolated: BTreeMap<(&str, String), bool> = BTreeMap::new();
     for namespace in snapshot.namespaces().keys() {
-        for direction in directions {
-            isolated.insert((namespace, direction_name(direction)), false);
+        for direction in Direction::BOTH {
+            isolated.insert((namespace, direction.to_string()), false);
         }
     }
     for policy in snapshot.policies() {
-        for direction in directions {
+        for direction in Direction::BOTH {
             let denies = policy.rules(direction).is_some_and(<[_]>::is_empty);
             if denies && policy.pod_selector.0.is_empty() {
-                isolated.insert((&policy.id.namespace, direction_name(direction)), true);
+                isolated.insert((&policy.id.namespace, direction.to_string()), true);
             }
         }
     }
     let rows = isolated.into_iter();
     rows.map(|((namespace, direction), isolates)| (namespace.to_owned(), direction, isolates))
         .collect()
-}
-
-fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
 }
 
 fn unix_seconds(time: SystemTime) -> f64 {

@@ -1,13 +1,12 @@
 //! What the threads of the daemon know about the running datapath: the latest sample of all counters,
 //! and rates.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bailey_clock::now;
 use bailey_control::api;
-use bailey_introspect::{CounterKey, Sample};
+use bailey_introspect::{CounterKey, CounterRow, Sample};
 use bailey_telemetry::forecast::Forecast;
 use bailey_telemetry::rate_book::RateBook;
 
@@ -99,17 +98,10 @@ impl Samples {
     }
 
     /// Adds the rates of the last second to counters.
-    pub(crate) fn add_counter_rates(&self, rows: &mut [api::Counter]) {
+    pub(crate) fn add_counter_rates(&self, rows: &mut [CounterRow]) {
         let state = self.lock();
-        let keys: HashMap<[String; 3], CounterKey> = state
-            .sample
-            .counter_rows()
-            .into_iter()
-            .map(|(key, row)| ([row.interface, row.hook, row.reason], key))
-            .collect();
-        for row in rows {
-            let name = [&row.interface, &row.hook, &row.reason].map(Clone::clone);
-            let rates = keys.get(&name).and_then(|key| state.counters.rates(*key));
+        for (key, row) in rows {
+            let rates = state.counters.rates(*key);
             row.packets_per_second = rates.map(|[packets, _]| packets);
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bailey_control::api::{self, SCHEMA_VERSION};
 use bailey_control::api_watch::{Update, WatchBegin};
 use bailey_control::{Bytes, LineSink, LineStream, Problem};
-use bailey_introspect::{LiveState, RuleBook, Sample};
+use bailey_introspect::{CounterKey, NamesVersion, RuleBook, Sample, without_keys};
 
 use crate::events::Events;
 use crate::samples::Samples;
@@ -27,11 +27,12 @@ pub(crate) struct Watchers {
 #[derive(Debug, Default)]
 struct State {
     readers: Vec<SyncSender<Bytes>>,
-    book: Option<Arc<RuleBook>>,
+    /// The names of the last line.
+    version: Option<NamesVersion>,
     /// Hits, packets and live flows at the last line, by rule.
     rules: BTreeMap<u32, [u64; 3]>,
-    /// Packets at the last line, by interface, hook and reason.
-    counters: BTreeMap<[String; 3], u64>,
+    /// Packets at the last line.
+    counters: BTreeMap<CounterKey, u64>,
     /// Rows that changed at the last line: their rates may be 0 now.
     restless: Restless,
 }
@@ -39,15 +40,16 @@ struct State {
 #[derive(Debug, Default)]
 struct Restless {
     rules: BTreeSet<u32>,
-    counters: BTreeSet<[String; 3]>,
+    counters: BTreeSet<CounterKey>,
 }
 
-/// Everything that a line is made from.
+/// The state at one moment, of which a line is made.
 pub(crate) struct WatchSource<'a> {
-    pub(crate) live: &'a LiveState,
     pub(crate) samples: &'a Samples,
     pub(crate) events: &'a Events,
     pub(crate) status: api::Status,
+    pub(crate) sample: Arc<Sample>,
+    pub(crate) book: Arc<RuleBook>,
 }
 
 impl Watchers {
@@ -61,17 +63,15 @@ impl Watchers {
         self.lock().readers.is_empty()
     }
 
-    /// A new reader: everything, then the changes of each second.
-    pub(crate) fn subscribe(&self, source: &WatchSource<'_>) -> Result<LineStream, Problem> {
+    /// A new reader: the state that `read` returns, then the changes of each second.
+    pub(crate) fn subscribe<'a>(
+        &self,
+        read: impl FnOnce() -> Result<WatchSource<'a>, Problem>,
+    ) -> Result<LineStream, Problem> {
         // Before the first line is made: a change in between comes twice rather than never.
         let (sender, lines) = sync_channel(QUEUED);
         self.lock().readers.push(sender);
-        let sample = match source.samples.sample() {
-            Some(sample) => sample,
-            None => source.live.sampler()?.sample().into(),
-        };
-        let book = source.live.rule_book()?;
-        let first = line(&update(source, &sample, &book, None))?;
+        let first = line(&update(&read()?, None))?;
         let begin = WatchBegin {
             schema_version: SCHEMA_VERSION,
             interval_seconds: 1,
@@ -83,22 +83,12 @@ impl Watchers {
     }
 
     /// Sends the changes since the last call to all readers.
-    pub(crate) fn publish(&self, source: &WatchSource<'_>, sample: &Sample) -> Result<(), Problem> {
+    pub(crate) fn publish(&self, source: &WatchSource<'_>) -> Result<(), Problem> {
         let mut state = self.lock();
-        let version = source.live.names_version()?;
-        let known = state.book.clone();
-        let (book, is_new) = match known.filter(|book| book.version() == version) {
-            Some(book) => (book, false),
-            None => (Arc::new(source.live.rule_book()?), true),
-        };
-        state.book = Some(Arc::clone(&book));
-        let changed = state.changes(&book, sample);
-        let bytes = line(&update(
-            source,
-            sample,
-            &book,
-            (!is_new).then_some(&changed),
-        ))?;
+        let version = Some(source.book.version());
+        let is_new = std::mem::replace(&mut state.version, version) != version;
+        let changed = state.changes(source);
+        let bytes = line(&update(source, (!is_new).then_some(&changed)))?;
         state.restless = changed;
         state.readers.retain(|reader| {
             !matches!(
@@ -112,10 +102,10 @@ impl Watchers {
 
 impl State {
     /// Rows that have changed since the last call, or had changed then.
-    fn changes(&mut self, book: &RuleBook, sample: &Sample) -> Restless {
+    fn changes(&mut self, source: &WatchSource<'_>) -> Restless {
         let mut changed = Restless::default();
-        for id in book.ids() {
-            let count = sample.rules.get(id);
+        for id in source.book.ids() {
+            let count = source.sample.rules.get(id);
             let numbers = [count.hits, count.packets, count.live];
             let before = self.rules.insert(id, numbers).unwrap_or_default();
             let has_changed = before != numbers;
@@ -123,11 +113,9 @@ impl State {
                 changed.rules.insert(id);
             }
         }
-        for (_, row) in sample.counter_rows() {
-            let packets = row.packets;
-            let key = counter_key(row);
-            let before = self.counters.insert(key.clone(), packets);
-            let has_changed = before.unwrap_or_default() != packets;
+        for (key, [packets, _]) in source.sample.counters() {
+            let before = self.counters.insert(key, packets).unwrap_or_default();
+            let has_changed = before != packets;
             if has_changed || self.restless.counters.contains(&key) {
                 changed.counters.insert(key);
             }
@@ -136,22 +124,14 @@ impl State {
     }
 }
 
-fn counter_key(row: api::Counter) -> [String; 3] {
-    [row.interface, row.hook, row.reason]
-}
-
 /// The line of a sample; `changed`: only these rows.
-fn update(
-    source: &WatchSource<'_>,
-    sample: &Sample,
-    book: &RuleBook,
-    changed: Option<&Restless>,
-) -> Update {
+fn update(source: &WatchSource<'_>, changed: Option<&Restless>) -> Update {
     let WatchSource {
-        live,
         samples,
         events,
         status,
+        sample,
+        book,
     } = source;
     let ids: Vec<u32> = match changed {
         Some(changed) => changed.rules.iter().copied().collect(),
@@ -160,23 +140,20 @@ fn update(
     let rows = ids.into_iter().map(|id| book.row(&sample.rules, id));
     let mut rules: Vec<api::Rule> = rows.collect();
     samples.add_rule_rates(&mut rules);
-    let rows = sample.counter_rows().into_iter().map(|(_, row)| row);
-    let mut counters: Vec<api::Counter> = rows.collect();
+    let mut counters = sample.counter_rows();
     if let Some(changed) = changed {
-        counters.retain(|row| changed.counters.contains(&counter_key(row.clone())));
+        counters.retain(|(key, _)| changed.counters.contains(key));
     }
     samples.add_counter_rates(&mut counters);
     events.add_last_packets(&mut counters);
-    let scale = status.flow_table.timeout_percent * u64::from(bailey_bpf::abi::SCALE_ONE) / 100;
-    let census = sample.rules.census();
-    let mut flow_stats = live.flow_stats_of(status.stamp.clone(), scale, census, &sample.events);
+    let mut flow_stats = sample.flow_stats(status.stamp.clone(), status.flow_table);
     samples.add_flow_rates(&mut flow_stats);
     Update {
         complete: changed.is_none(),
         flow_stats,
-        counters,
+        counters: without_keys(counters),
         rules,
-        talkers: events.talkers(status.stamp.clone(), TALKERS, &|id| book.name(id)),
+        talkers: events.talkers(status.stamp.clone(), TALKERS, &|id| book.label(id)),
         status: status.clone(),
     }
 }

@@ -17,19 +17,37 @@ impl LiveState {
     /// # Errors
     /// If a pinned map cannot be read.
     pub fn counters(&self) -> Result<api::Counters, DatapathError> {
-        let rows = counter_rows(&Counters::open(&self.pins)?.interfaces());
         Ok(api::Counters {
             stamp: self.stamp()?,
-            counters: rows.into_iter().map(|(_, row)| row).collect(),
+            counters: without_keys(self.counter_rows()?),
         })
+    }
+
+    /// The same as rows with their keys.
+    ///
+    /// # Errors
+    /// If a pinned map cannot be read.
+    pub fn counter_rows(&self) -> Result<Vec<CounterRow>, DatapathError> {
+        Ok(counter_rows(&Counters::open(&self.pins)?.interfaces()))
     }
 }
 
-/// The hook of frames that a bridge could not transmit, in keys.
-const HOOK_BRIDGE: u8 = u8::MAX;
+/// A counter with its key.
+pub type CounterRow = (CounterKey, api::Counter);
+
+/// The counters of rows.
+pub fn without_keys(rows: Vec<CounterRow>) -> Vec<api::Counter> {
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The key of the frames that a bridge could not transmit.
+pub(crate) fn lost_key(slot: u8) -> CounterKey {
+    const HOOK_BRIDGE: u8 = u8::MAX;
+    (slot, HOOK_BRIDGE, 0)
+}
 
 /// One row per interface, hook and reason.
-pub(crate) fn counter_rows(interfaces: &[InterfaceCounts]) -> Vec<(CounterKey, api::Counter)> {
+pub(crate) fn counter_rows(interfaces: &[InterfaceCounts]) -> Vec<CounterRow> {
     let mut rows = Vec::new();
     for counts in interfaces {
         let name = if counts.name.is_empty() {
@@ -68,7 +86,7 @@ pub(crate) fn counter_rows(interfaces: &[InterfaceCounts]) -> Vec<(CounterKey, a
                 last_packet: None,
                 help: "allowed here, but the peer port could not send the packet".to_owned(),
             };
-            rows.push(((counts.slot as u8, HOOK_BRIDGE, 0), row));
+            rows.push((lost_key(counts.slot as u8), row));
         }
     }
     rows

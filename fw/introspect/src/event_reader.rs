@@ -1,10 +1,7 @@
-//! Records as they come, for the daemon: with the share of packets for which each stands, and with the
-//! endpoints at both ends.
+//! Records as they come, for the daemon, with the number of packets for which each stands.
 
 use std::time::Duration;
 
-use bailey_bpf::abi;
-use bailey_bpf::reason::Reason;
 use bailey_datapath::maps::recorder::{CLASSES, RecordCount, RecordCursor};
 use bailey_datapath::observe::records::{PacketRecord, RecordReader, Sampling};
 use bailey_datapath::{DatapathError, PinDir};
@@ -102,15 +99,4 @@ impl EventReader {
     pub fn reset_sampling(&self) {
         let _ = self.reader.reset_sampling();
     }
-}
-
-/// Whether packets with this reason pass.
-pub fn passes(record: &PacketRecord) -> bool {
-    Reason::of(record.reason).is_some_and(|reason| reason.passes)
-}
-
-/// Whether a record is of the first packet of a connection: passed as new, or denied by policy.
-pub fn is_opening(record: &PacketRecord) -> bool {
-    let is_denied = record.reason == abi::REASON_DROP_POLICY;
-    is_denied || record.reason == abi::REASON_PASS_NEW
 }

@@ -3,7 +3,7 @@
 use bailey_bpf::abi;
 use bailey_control::api::{self, NamedCount};
 use bailey_datapath::DatapathError;
-use bailey_datapath::flows::table::{Census, FlowTable, state_name};
+use bailey_datapath::flows::table::{Census, state_name};
 use bailey_datapath::observe::counters::Counters;
 
 use crate::events::EVENTS;
@@ -15,43 +15,43 @@ impl LiveState {
     /// # Errors
     /// If a pinned map cannot be read.
     pub fn flow_stats(&self) -> Result<api::FlowStats, DatapathError> {
-        let census = FlowTable::open(&self.pins)?.census();
+        let census = self.census()?;
         let events = Counters::open(&self.pins)?.events();
-        Ok(self.flow_stats_of(self.stamp()?, self.loaded()?.scale, &census, &events))
+        let flow_table = self.flow_table_to_api(self.loaded()?.scale, &census);
+        Ok(flow_stats_of(self.stamp()?, flow_table, &census, &events))
     }
+}
 
-    /// As [`Self::flow_stats`], from numbers that were read before.
-    pub fn flow_stats_of(
-        &self,
-        stamp: api::Stamp,
-        scale: u64,
-        census: &Census,
-        counted: &[u64; abi::FLOW_EVENTS as usize],
-    ) -> api::FlowStats {
-        let mut states: Vec<NamedCount> = Vec::new();
-        for (state, &count) in (0..).zip(&census.by_state) {
-            let protocol = protocol_of(state);
-            states.push(NamedCount {
-                name: format!("{protocol}{}", state_name(state)),
-                count,
-                per_second: None,
-                help: String::new(),
-            });
-        }
-        states.retain(|state| state.count > 0);
-        let events = EVENTS.iter().map(|&(event, name, help)| NamedCount {
-            name: name.to_owned(),
-            count: counted[event as usize],
+/// Flow statistics of numbers that were read before.
+pub(crate) fn flow_stats_of(
+    stamp: api::Stamp,
+    flow_table: api::FlowTable,
+    census: &Census,
+    counted: &[u64; abi::FLOW_EVENTS as usize],
+) -> api::FlowStats {
+    let mut states: Vec<NamedCount> = Vec::new();
+    for (state, &count) in (0..).zip(&census.by_state) {
+        let protocol = protocol_of(state);
+        states.push(NamedCount {
+            name: format!("{protocol}{}", state_name(state)),
+            count,
             per_second: None,
-            help: help.to_owned(),
+            help: String::new(),
         });
-        api::FlowStats {
-            stamp,
-            flow_table: self.flow_table_to_api(scale, census),
-            states,
-            events: events.collect(),
-            forecast: None,
-        }
+    }
+    states.retain(|state| state.count > 0);
+    let events = EVENTS.iter().map(|&(event, name, help)| NamedCount {
+        name: name.to_owned(),
+        count: counted[event as usize],
+        per_second: None,
+        help: help.to_owned(),
+    });
+    api::FlowStats {
+        stamp,
+        flow_table,
+        states,
+        events: events.collect(),
+        forecast: None,
     }
 }
 

@@ -12,9 +12,6 @@ use crate::live_state::LiveState;
 
 /// Keys of each kind that are counted at the same time: 4 MiB for all kinds.
 const KEYS: usize = 1 << 15;
-/// Rows of a list by default, and at most.
-pub(crate) const ROWS: usize = 10;
-pub(crate) const ROWS_MAX: usize = 1000;
 
 impl LiveState {
     /// The addresses and ports with most flows, in one pass over the flow table.
@@ -22,7 +19,7 @@ impl LiveState {
     /// # Errors
     /// If a pinned map cannot be read.
     pub fn flow_top(&self, query: TalkersQuery) -> Result<FlowTop, DatapathError> {
-        let limit = query.limit.unwrap_or(ROWS).min(ROWS_MAX);
+        let limit = query.rows();
         let (mut sources, mut targets, mut ports) = (Top::new(), Top::new(), Top::new());
         for flow in FlowTable::open(&self.pins)?.iter() {
             let bytes = flow.original.bytes + flow.reply.bytes;

@@ -43,9 +43,9 @@ mod sample;
 mod status;
 
 pub use blocks::short_prefix;
-pub use counters::CounterKey;
+pub use counters::{CounterKey, CounterRow, without_keys};
 pub use endpoint_names::{endpoint_name, is_known, workload_of};
-pub use event_reader::{EventBatch, EventReader, is_opening, passes};
+pub use event_reader::{EventBatch, EventReader};
 pub use flows::FlowList;
 pub use live_state::{ActivePolicies, LiveState, NamesVersion};
 pub use record_filter::CLASS_NAMES;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bailey_bpf::abi;
-use bailey_bpf::reason::{REASONS, Reason};
+use bailey_bpf::reason::REASONS;
 use bailey_config::nearest::nearest;
 use bailey_control::api_records::RecordFilter;
 use bailey_datapath::maps::recorder::CLASSES;
@@ -93,9 +93,8 @@ impl CheckedFilter {
     pub(crate) fn is_match(&self, record: &PacketRecord, inventory: Option<&Snapshot>) -> bool {
         let is_excluded = |not: &Self| not.is_match(record, inventory);
         let cells = [record.egress, record.ingress];
-        let passes = || Reason::of(record.reason).is_some_and(|reason| reason.passes);
         is_any(&self.hooks, |hook| *hook == record.hook)
-            && is_any(&self.verdicts, |verdict| *verdict == passes())
+            && is_any(&self.verdicts, |verdict| *verdict == record.passes())
             && is_any(&self.reasons, |reason| *reason == record.reason)
             && is_any(&self.flags, |flags| record.tcp_flags & flags == *flags)
             && is_any(&self.filter.interface, |name| {
@@ -236,6 +235,7 @@ mod tests {
             cpu: 0,
             class: abi::RECORD_POLICY as usize,
             number: 0,
+            slot: 1,
             interface: Some("eth0".into()),
             hook: abi::HOOK_XDP,
             reason: abi::REASON_DROP_POLICY,

@@ -21,46 +21,6 @@ pub(crate) const IMPLICIT: [u32; 4] = [
 ];
 
 impl LiveState {
-    /// All rules of the active generation. Without names, all rules that have counted a packet.
-    ///
-    /// # Errors
-    /// If a pinned map cannot be read.
-    pub fn rules(&self) -> Result<api::Rules, DatapathError> {
-        let counts = Counters::open(&self.pins)?.rules();
-        let stamp = self.stamp()?;
-        let names = match stamp.generation {
-            // No generation is active; the file describes the one before a detach.
-            0 => RuleNames::default(),
-            _ => self.names(),
-        };
-        let ids = names.rules.iter().map(|rule| rule.id).chain(IMPLICIT);
-        let mut ids: Vec<u32> = ids.collect();
-        if names.rules.is_empty() {
-            let counting = counts.counting();
-            ids.extend(counting.filter(|&id| id >= abi::RULE_FIRST));
-        }
-        let rules = ids.into_iter();
-        Ok(api::Rules {
-            stamp,
-            rules: rules
-                .map(|id| rule_to_api(&names, &counts, id, true))
-                .collect(),
-        })
-    }
-
-    /// Names of all rules of the active generation, and of the implicit ones.
-    ///
-    /// # Errors
-    /// If a pinned map cannot be read.
-    pub fn rule_names(&self) -> Result<Vec<api::RuleName>, DatapathError> {
-        let names = match self.generation()? {
-            0 => RuleNames::default(),
-            _ => self.names(),
-        };
-        let ids = names.rules.iter().map(|rule| rule.id).chain(IMPLICIT);
-        Ok(ids.map(|id| name_to_api(&names, id)).collect())
-    }
-
     /// The rules that match a name, with all details.
     ///
     /// # Errors

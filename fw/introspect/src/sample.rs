@@ -4,13 +4,13 @@ use bailey_bpf::abi;
 use bailey_control::api;
 use bailey_datapath::DatapathError;
 use bailey_datapath::kernel::clock::Ticks;
-use bailey_datapath::maps::control_word::ControlWord;
 use bailey_datapath::maps::recorder::{CLASSES, RecordCount, RecordRings};
 use bailey_datapath::observe::counters::{Counters, InterfaceCounts};
 use bailey_datapath::observe::rule_counts::RuleCounts;
 
-use crate::counters::{CounterKey, counter_rows};
+use crate::counters::{CounterKey, CounterRow, counter_rows, lost_key};
 use crate::events::EVENTS;
+use crate::flow_stats::flow_stats_of;
 use crate::live_state::LiveState;
 
 /// The counters, kept open.
@@ -44,14 +44,6 @@ impl LiveState {
             recorder: RecordRings::open(&self.pins).ok(),
         })
     }
-
-    /// Number of the active generation.
-    ///
-    /// # Errors
-    /// If the pinned map cannot be read.
-    pub fn generation(&self) -> Result<u32, DatapathError> {
-        Ok(ControlWord::read(&self.pins)?.generation)
-    }
 }
 
 impl Sampler {
@@ -71,17 +63,25 @@ impl Sample {
     /// Packets and bytes of each counter.
     pub fn counters(&self) -> impl Iterator<Item = (CounterKey, [u64; 2])> {
         self.interfaces.iter().flat_map(|interface| {
+            let slot = interface.slot as u8;
             let reasons = interface.reasons.iter();
-            reasons.map(|(&(hook, reason), count)| {
-                let key = (interface.slot as u8, hook as u8, reason as u8);
+            let reasons = reasons.map(move |(&(hook, reason), count)| {
+                let key = (slot, hook as u8, reason as u8);
                 (key, [count.packets, count.bytes])
-            })
+            });
+            let lost = (interface.lost > 0).then_some((lost_key(slot), [interface.lost, 0]));
+            reasons.chain(lost)
         })
     }
 
     /// The counters as rows, with their keys.
-    pub fn counter_rows(&self) -> Vec<(CounterKey, api::Counter)> {
+    pub fn counter_rows(&self) -> Vec<CounterRow> {
         counter_rows(&self.interfaces)
+    }
+
+    /// Flow statistics; `flow_table` is the fill by the same sample.
+    pub fn flow_stats(&self, stamp: api::Stamp, flow_table: api::FlowTable) -> api::FlowStats {
+        flow_stats_of(stamp, flow_table, self.rules.census(), &self.events)
     }
 
     /// Name and number of each event.

@@ -21,7 +21,15 @@ impl LiveState {
     /// # Errors
     /// If a pinned map cannot be read.
     pub fn status(&self) -> Result<api::Status, DatapathError> {
-        self.status_with(&FlowTable::open(&self.pins)?.census())
+        self.status_with(&self.census()?)
+    }
+
+    /// Flows by state.
+    ///
+    /// # Errors
+    /// If a pinned map cannot be read.
+    pub fn census(&self) -> Result<Census, DatapathError> {
+        Ok(FlowTable::open(&self.pins)?.census())
     }
 
     /// As [`Self::status`], with flows that were counted before.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use bailey_bpf::abi;
+use bailey_bpf::reason::Reason;
 use bailey_policy::Protocol;
 
 use crate::error::DatapathError;
@@ -24,6 +25,8 @@ pub struct PacketRecord {
     pub class: usize,
     /// Number of the record in the ring of its CPU and class.
     pub number: u64,
+    /// Slot of the interface.
+    pub slot: usize,
     /// Name of the interface; `None` if Bailey was not attached to it.
     pub interface: Option<String>,
     /// `HOOK_XDP` (ingress) or `HOOK_TC` (egress).
@@ -42,6 +45,18 @@ pub struct PacketRecord {
     pub egress: Option<(u32, bool)>,
     /// The same at the destination.
     pub ingress: Option<(u32, bool)>,
+}
+
+impl PacketRecord {
+    /// Whether packets with this reason pass.
+    pub fn passes(&self) -> bool {
+        Reason::of(self.reason).is_some_and(|reason| reason.passes)
+    }
+
+    /// Whether this is the first packet of a connection: passed as new, or denied by policy.
+    pub fn is_opening(&self) -> bool {
+        [abi::REASON_DROP_POLICY, abi::REASON_PASS_NEW].contains(&self.reason)
+    }
 }
 
 /// The ends of a recorded packet, in its direction. Of an ICMP error: the ends of the connection about
@@ -222,6 +237,7 @@ impl RecordReader {
             cpu: ring / CLASSES,
             class: ring % CLASSES,
             number: *number,
+            slot,
             interface: name.cloned(),
             hook: place >> abi::RECORD_HOOK_SHIFT & 3,
             reason: (record.time >> abi::RECORD_REASON_SHIFT) as u32 & (abi::REASON_MAX - 1),

@@ -29,7 +29,7 @@ pub struct Scrape<'a> {
     /// Counts of records by namespace and workload.
     pub traffic: &'a TrafficCounts,
     /// Whether each namespace has a default deny, by direction.
-    pub default_deny: &'a [(String, &'static str, bool)],
+    pub default_deny: &'a [(String, String, bool)],
     /// The last beat of each loop, in seconds since 1970.
     pub beats: &'a [(&'static str, f64)],
     /// The last write of the flow log, or its last idle check; `None` without a flow log.
@@ -283,7 +283,10 @@ impl Scrape<'_> {
         let problems = problems.map(|(subject, one)| (labels([("subject", subject)]), *one));
         let default_deny = self.default_deny.iter();
         let default_deny = default_deny.map(|(namespace, direction, isolates)| {
-            let pairs = [("namespace", namespace.as_str()), ("direction", *direction)];
+            let pairs = [
+                ("namespace", namespace.as_str()),
+                ("direction", direction.as_str()),
+            ];
             (labels(pairs), f64::from(u8::from(*isolates)))
         });
         let daemon = self.status.daemon.as_ref();
