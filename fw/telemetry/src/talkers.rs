@@ -1,8 +1,10 @@
 //! The talkers of dropped and of new traffic: sources, targets, ports and rules of the last minutes.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use bailey_control::api_talkers::{Talker, TalkerLists};
+use rustc_hash::FxHashMap;
 
 use crate::space_saving::SpaceSaving;
 
@@ -148,18 +150,20 @@ fn rows<K: Copy + Eq + std::hash::Hash>(
     seconds: u64,
     name: impl Fn(&K) -> String,
 ) -> Vec<Talker> {
-    let mut sum = SpaceSaving::new(2 * KEYS);
-    let mut errors = rustc_hash::FxHashMap::default();
+    let mut sums: FxHashMap<K, (u64, u64)> = FxHashMap::default();
     for entry in halves.iter().flat_map(|half| half.entries()) {
-        sum.add(entry.key, entry.count);
-        *errors.entry(entry.key).or_insert(0) += entry.error;
+        let (count, error) = sums.entry(entry.key).or_default();
+        *count += entry.count;
+        *error += entry.error;
     }
-    let top = sum.top(limit).into_iter();
-    top.map(|entry| Talker {
-        name: name(&entry.key),
-        packets: entry.count,
-        packets_per_second: entry.count as f64 / seconds as f64,
-        error: errors[&entry.key],
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, (count, _))| Reverse(*count));
+    let top = sums.into_iter().take(limit);
+    top.map(|(key, (count, error))| Talker {
+        name: name(&key),
+        packets: count,
+        packets_per_second: count as f64 / seconds as f64,
+        error,
     })
     .collect()
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabel, EncodeLabelKey, EncodeLabelValue, LabelEncoder, NoLabelSet,
+    DescriptorEncoder, EncodeLabel, EncodeLabelKey, EncodeLabelValue, LabelEncoder, MetricEncoder,
+    NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
@@ -105,28 +106,33 @@ impl Collector for Families {
             match &family.values {
                 Values::Counters(values) => {
                     for (labels, value) in values {
-                        let labels: Vec<_> = labels.iter().map(Escaped).collect();
-                        match labels.is_empty() {
-                            true => to.encode_counter::<NoLabelSet, _, u64>(value, None)?,
-                            false => to
-                                .encode_family(&labels)?
-                                .encode_counter::<NoLabelSet, _, u64>(value, None)?,
-                        }
+                        encode_with(&mut to, labels, |to| {
+                            to.encode_counter::<NoLabelSet, _, u64>(value, None)
+                        })?;
                     }
                 }
                 Values::Gauges(values) => {
                     for (labels, value) in values {
-                        let labels: Vec<_> = labels.iter().map(Escaped).collect();
-                        match labels.is_empty() {
-                            true => to.encode_gauge(value)?,
-                            false => to.encode_family(&labels)?.encode_gauge(value)?,
-                        }
+                        encode_with(&mut to, labels, |to| to.encode_gauge(value))?;
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Encodes a value with its labels, if it has any.
+fn encode_with(
+    to: &mut MetricEncoder<'_>,
+    labels: &Labels,
+    encode: impl Fn(&mut MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
+    if labels.is_empty() {
+        return encode(to);
+    }
+    let labels: Vec<_> = labels.iter().map(Escaped).collect();
+    encode(&mut to.encode_family(&labels)?)
 }
 
 /// The exposition of a registry and of more families.
