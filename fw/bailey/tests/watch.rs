@@ -29,18 +29,11 @@ fn follow<Common: DeserializeOwned>(
     let socket = socket(lab);
     let (sender, lines) = channel();
     thread::spawn(move || {
-        let mut bytes = Vec::new();
         let begin = |_: Common| {};
         // An error ends the lines.
-        let _ = stream_lines(&socket, path, &query, true, begin, |piece| {
-            bytes.extend_from_slice(piece);
-            while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-                let rest = bytes.split_off(end + 1);
-                if sender.send(std::mem::replace(&mut bytes, rest)).is_err() {
-                    return false;
-                }
-            }
-            true
+        let _ = stream_lines(&socket, path, &query, true, begin, |whole| {
+            let mut each = whole.split_inclusive(|byte| *byte == b'\n');
+            each.all(|line| sender.send(line.to_vec()).is_ok())
         });
     });
     lines

@@ -66,8 +66,8 @@ pub fn get<T: DeserializeOwned>(
     serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.to_string()))
 }
 
-/// Requests an answer of lines. Calls `begin` with what the lines have in common, then `piece` with each
-/// chunk of lines, until the answer ends or `piece` returns false. `follow`: the daemon may be silent for
+/// Requests an answer of lines. Calls `begin` with the header that the lines have in common, then `accept` with
+/// whole lines as they come, until the answer ends or `accept` returns false. `follow`: the daemon may be silent for
 /// any time between two lines.
 ///
 /// # Errors
@@ -78,7 +78,7 @@ pub fn stream_lines<Common: DeserializeOwned>(
     query: &impl Serialize,
     follow: bool,
     begin: impl FnOnce(Common),
-    mut piece: impl FnMut(&[u8]) -> bool,
+    mut accept: impl FnMut(&[u8]) -> bool,
 ) -> Result<(), ClientError> {
     block_on(async {
         let response = with_timeout(send_request(socket, path, query)).await??;
@@ -90,6 +90,8 @@ pub fn stream_lines<Common: DeserializeOwned>(
         let common = common.and_then(|common| serde_json::from_slice(common.as_bytes()).ok());
         begin(common.ok_or_else(|| ClientError::Malformed("the stamp header is missing".into()))?);
         let mut body = response.into_body();
+        // Received bytes of a line that is not complete yet.
+        let mut partial: Vec<u8> = Vec::new();
         loop {
             let frame = match follow {
                 true => body.frame().await,
@@ -97,9 +99,12 @@ pub fn stream_lines<Common: DeserializeOwned>(
             };
             let Some(frame) = frame else { return Ok(()) };
             let frame = frame.map_err(malformed)?;
-            if let Some(data) = frame.data_ref()
-                && !piece(data)
-            {
+            partial.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            let Some(end) = partial.iter().rposition(|&byte| byte == b'\n') else {
+                continue;
+            };
+            let rest = partial.split_off(end + 1);
+            if !accept(&std::mem::replace(&mut partial, rest)) {
                 return Ok(());
             }
         }

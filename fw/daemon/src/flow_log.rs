@@ -100,7 +100,7 @@ impl FlowLogThread {
     ) -> Result<Self, String> {
         let filter = filter_of(&config.flow_log)?;
         // Names of rules may come with a later generation; those of other objects are checked now.
-        live.record_namer(&filter)?;
+        live.record_namer(filter.clone(), None)?;
         let (batches, queue) = sync_channel(QUEUED);
         let mut writer = Writer {
             file: RotatingFile::new(
@@ -188,7 +188,10 @@ impl Writer {
         }
         let version = self.live.names_version().unwrap_or_default();
         if self.namer.as_ref().map(RecordNamer::version) != Some(version) {
-            self.namer = self.live.record_namer(&self.filter).ok();
+            self.namer = self
+                .live
+                .record_namer(self.filter.clone(), self.live.inventory())
+                .ok();
         }
         let Some(namer) = &self.namer else {
             return lines;

@@ -15,8 +15,11 @@ use crate::rules::name_to_api;
 impl LiveState {
     /// The last records of a connection in either direction; none if the recorder is off.
     fn last_records(&self, query: &LiveQuery) -> Vec<PacketRecord> {
+        // Selects before the records get names.
         let filter = RecordFilter {
-            protocol: vec![Protocol(query.protocol).0.to_string()],
+            ip: vec![query.src.into()],
+            port: Vec::from_iter((query.port != 0).then_some(query.port)),
+            protocol: vec![query.protocol.to_string()],
             ..RecordFilter::default()
         };
         let Ok(Ok(mut source)) = self.records(filter, false, self.inventory()) else {

@@ -91,7 +91,7 @@ impl LiveState {
     }
 
     /// The inventory in the daemon's memory.
-    pub(crate) fn inventory(&self) -> Option<Arc<Snapshot>> {
+    pub fn inventory(&self) -> Option<Arc<Snapshot>> {
         self.known.as_ref().and_then(ActivePolicies::snapshot)
     }
 

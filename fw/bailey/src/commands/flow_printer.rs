@@ -83,8 +83,6 @@ pub(super) struct FlowPrinter {
     table: Table<'static, Row>,
     has_begun: bool,
     has_flows: bool,
-    /// Received bytes of a line that is not complete yet.
-    partial_line: Vec<u8>,
     /// Rows that wait for their block to be full.
     rows: Vec<Row>,
 }
@@ -97,7 +95,6 @@ impl FlowPrinter {
                 .sorted_by(args.sort.as_ref()),
             has_begun: false,
             has_flows: false,
-            partial_line: Vec::new(),
             rows: Vec::new(),
         }
     }
@@ -128,14 +125,9 @@ impl FlowPrinter {
         }
     }
 
-    /// Prints the complete lines of the next bytes. Returns false if standard output is closed.
-    pub(super) fn push(&mut self, piece: &[u8]) -> bool {
-        self.partial_line.extend_from_slice(piece);
-        if let Some(end) = self.partial_line.iter().rposition(|&byte| byte == b'\n') {
-            let rest = self.partial_line.split_off(end + 1);
-            let lines = std::mem::replace(&mut self.partial_line, rest);
-            self.print_flows(&lines);
-        }
+    /// Prints whole lines. Returns false if standard output is closed.
+    pub(super) fn push(&mut self, lines: &[u8]) -> bool {
+        self.print_flows(lines);
         !is_closed()
     }
 

@@ -30,7 +30,6 @@ pub(super) fn read_records(
     mut accept: impl FnMut(Vec<RecordLine>) -> bool,
 ) -> Result<(), CommandError> {
     let has_begun = Cell::new(false);
-    let mut received = Received::default();
     let streamed = client::stream_lines(
         &config.paths.socket(),
         path::RECORDS,
@@ -40,7 +39,7 @@ pub(super) fn read_records(
             has_begun.set(true);
             begin(&summary);
         },
-        |piece| accept(received.push(piece)),
+        |lines| accept(parse_lines(lines)),
     );
     let Err(error) = streamed else { return Ok(()) };
     // Records from the pinned maps must not follow a part of the daemon's.
@@ -71,24 +70,11 @@ pub(super) enum RecordLine {
     Lost(LostRecords),
 }
 
-/// Received bytes of a line that is not complete yet.
-#[derive(Default)]
-struct Received(Vec<u8>);
-
-impl Received {
-    /// The lines that are complete with these bytes.
-    fn push(&mut self, piece: &[u8]) -> Vec<RecordLine> {
-        self.0.extend_from_slice(piece);
-        let Some(end) = self.0.iter().rposition(|&byte| byte == b'\n') else {
-            return Vec::new();
-        };
-        let rest = self.0.split_off(end + 1);
-        let complete = std::mem::replace(&mut self.0, rest);
-        let lines = complete.split(|&byte| byte == b'\n');
-        lines
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect()
-    }
+fn parse_lines(lines: &[u8]) -> Vec<RecordLine> {
+    let lines = lines.split(|&byte| byte == b'\n');
+    lines
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect()
 }
 
 /// A record in one line.
