@@ -398,7 +398,7 @@ pub struct FlowStats {
     pub states: Vec<NamedCount>,
     /// Number of flow events since the table was created.
     pub events: Vec<NamedCount>,
-    /// Growth, and what it leads to; only a running daemon knows it.
+    /// Growth, and when the table will be full; only a running daemon knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<FlowForecast>,
 }

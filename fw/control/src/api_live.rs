@@ -1,4 +1,4 @@
-//! What decides about one connection beyond policy.
+//! The state of one connection: blocks, failsafe, flows, recorded packets.
 
 use serde::{Deserialize, Serialize};
 

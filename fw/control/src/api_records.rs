@@ -155,7 +155,7 @@ pub struct RecordsQuery {
     pub follow: bool,
 }
 
-/// What the recorder has held, for the header of a list of records.
+/// Number and age of all records, in the header of a list of records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordsSummary {
     /// Time of the oldest record, RFC 3339; absent without one.

@@ -1,4 +1,4 @@
-//! Who sends most, and what is hit most.
+//! Talkers: sources, targets, ports and rules with most packets or flows.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,11 +1,11 @@
-//! What changes each second.
+//! Updates of each second, for readers that follow.
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Counter, FlowStats, Rule, Status};
 use crate::api_talkers::Talkers;
 
-/// One line of an answer that goes on: first everything, then each second what has changed. Rows of counters
+/// One line for a reader that follows: first all rows, then each second the rows that have changed. Rows of counters
 /// and rules replace those with the same interface, hook and reason, or the same id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Update {
@@ -24,7 +24,7 @@ pub struct Update {
     pub talkers: Talkers,
 }
 
-/// What an answer that goes on has before its lines.
+/// The header of a list of updates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchBegin {
     /// [`crate::api::SCHEMA_VERSION`]

@@ -67,13 +67,13 @@ type WriteLines = Box<dyn FnOnce(&mut dyn LineSink) + Send>;
 
 /// An answer of JSON lines that is written while its data is read.
 pub struct LineStream {
-    /// Value of the header [`LINES_HEADER`]: JSON of what the lines have in common.
+    /// Value of the header [`LINES_HEADER`]: the fields that all lines share, as JSON.
     pub common: String,
     /// Writes the lines.
     pub write: WriteLines,
 }
 
-/// The header with what the lines of an answer have in common: for flows an [`api::Stamp`], for records a
+/// The header with the fields that all lines of an answer share: for flows an [`api::Stamp`], for records a
 /// [`crate::api_records::RecordsSummary`].
 pub(crate) const LINES_HEADER: &str = "bailey-stamp";
 

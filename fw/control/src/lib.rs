@@ -11,9 +11,9 @@ pub mod api;
 pub mod api_live;
 /// Records of packets.
 pub mod api_records;
-/// Who sends most.
+/// Talkers.
 pub mod api_talkers;
-/// What changes each second.
+/// Updates of each second.
 pub mod api_watch;
 /// The source of all responses.
 mod backend;

@@ -21,7 +21,7 @@ use crate::flow_log::FlowLogThread;
 use crate::health::Health;
 use crate::loop_thread::{LoopThread, StopFlag};
 
-/// What the records of this daemon's lifetime add up to. Clones share the content.
+/// Sums over the records of this daemon's lifetime. Clones share the content.
 #[derive(Debug, Clone)]
 pub(crate) struct Events {
     shared: Arc<Mutex<State>>,

@@ -1,5 +1,5 @@
-//! The thread that writes the flow log. The reader of records never waits for it: what the thread cannot
-//! take is counted as lost.
+//! The thread that writes the flow log. The reader of records never waits for it: records that the thread
+//! cannot take are counted as lost.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(2);
 /// Subject of the flow log's problems.
 const SUBJECT: &str = "flow log";
 
-/// What the flow log has done. Clones share the content.
+/// Losses and last write of the flow log. Clones share the content.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FlowLogState {
     lost: Arc<[AtomicU64; CLASS_NAMES.len()]>,

@@ -38,7 +38,7 @@ mod rates;
 pub mod reconcile;
 /// Log lines about interfaces, generations and floods.
 mod report;
-/// What the threads know: the latest sample, and rates.
+/// The latest sample of all counters, and rates.
 mod samples;
 /// The daemon's life: start, loop, stop.
 mod serve;

@@ -17,7 +17,7 @@ use crate::events::Events;
 use crate::flow_log::FlowLogState;
 use crate::health::Health;
 
-/// What lives from scrape to scrape.
+/// The sources of a scrape, and the choice of rules, which stays from scrape to scrape.
 pub(crate) struct MetricsSource {
     health: Health,
     events: Events,

@@ -1,5 +1,4 @@
-//! What the threads of the daemon know about the running datapath: the latest sample of all counters,
-//! and rates.
+//! The latest sample of all counters, and rates.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -18,7 +18,7 @@ const QUEUED: usize = 5;
 /// Talkers of each kind.
 const TALKERS: usize = 20;
 
-/// The readers, and what they know.
+/// The readers, and the numbers of the last line. Clones share the content.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watchers {
     shared: Arc<Mutex<State>>,

@@ -1,5 +1,5 @@
-//! What becomes of counters and records over time: rates, talkers, forecasts, metrics and the flow log.
-//! Uses values of the control API only: no maps, no clocks, and no files except that of the flow log.
+//! Rates, talkers and forecasts from counters and records; the formats of metrics and of the flow log. Uses
+//! values of the control API only: no maps, no clocks, and no files except that of the flow log.
 #![forbid(unsafe_code)]
 
 /// Records as lines in Hubble's shape.
@@ -12,7 +12,7 @@ pub mod metrics;
 pub mod rate_book;
 /// The keys with the greatest counts of a stream.
 pub mod space_saving;
-/// Who sends, and what is hit.
+/// Sources, targets, ports and rules with most packets.
 pub mod talkers;
 /// Counts of records by namespace and workload.
 pub mod traffic;

@@ -13,7 +13,7 @@ const KEYS: usize = 1024;
 /// Seconds after which the older half is forgotten.
 const HALF_SECONDS: u64 = 60;
 
-/// A record, reduced to what is counted.
+/// The fields of a record that talkers count.
 #[derive(Debug, Clone, Copy)]
 pub struct TalkerEvent {
     /// Source and destination; `None` if the frame has no addresses.

@@ -1,10 +1,9 @@
-//! Counts of records by namespace and workload: what counters of the datapath cannot tell, since these
-//! know addresses only.
+//! Counts of records by namespace and workload. The counters of the datapath have addresses only.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// A record, reduced to what is counted.
+/// The fields of a record that are counted here.
 #[derive(Debug, Clone, Copy)]
 pub struct TrafficEvent<'a> {
     /// Namespace and workload of the source, if it is an endpoint.

@@ -94,7 +94,7 @@ pub enum Command {
     /// its end.
     #[cfg(target_os = "linux")]
     Observe(Box<ObserveArgs>),
-    /// Show who sends most dropped and new packets, and what is hit most.
+    /// Show sources, targets, ports and rules with most dropped and new packets.
     ///
     /// Counts of the last one to two minutes, from the records of packets. Needs the daemon.
     #[cfg(target_os = "linux")]

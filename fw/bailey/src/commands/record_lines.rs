@@ -18,7 +18,7 @@ use crate::commands::query::fall_back_to_pins;
 use crate::error::CommandError;
 use crate::input::PolicyInput;
 
-/// Reads the records that a query asks for: `begin` gets what the recorder has held, `accept` the records as
+/// Reads the records that a query asks for: `begin` gets their summary, `accept` the records as
 /// they come, until it returns false.
 ///
 /// # Errors

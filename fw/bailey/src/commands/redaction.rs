@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What has been replaced so far.
+/// Names to replace, and the addresses replaced so far, each with its replacement.
 #[derive(Debug, Default)]
 pub(super) struct Redaction {
     names: BTreeMap<String, String>,

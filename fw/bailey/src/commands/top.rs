@@ -1,4 +1,4 @@
-//! `bailey top` and `bailey conntrack top`: who sends most, and what is hit most.
+//! `bailey top` and `bailey conntrack top`: addresses, ports and rules with most packets or flows.
 
 use bailey_control::api::path;
 use bailey_control::api_talkers::{

@@ -7,7 +7,7 @@ use bailey_control::api;
 use super::family::{Family, Labels, Values};
 use crate::traffic::TrafficCounts;
 
-/// Everything that a scrape shows, except rules and the daemon's own counters.
+/// The values of a scrape, except those of rules and the daemon's own counters.
 #[derive(Debug)]
 pub struct Scrape<'a> {
     /// Interfaces, problems, blocks, generation.
