@@ -54,7 +54,9 @@ struct control {
 	__u64 namespace;
 	/* Warm-up (audit) mode ends at this tick; 0: not in warm-up mode. */
 	__u64 warm_until;
-	__u64 blocks; /* BLOCKS_*: block tables that have entries */
+	/* BLOCKS_*: block tables that have entries. Any bit keeps packets off the
+	 * handover line. */
+	__u64 blocks;
 	/* Tick of the last new flow during a flood; 0: none yet. */
 	__u64 flooded;
 	/* CPUs that receive new flows, set by the daemon; 0: one. */
@@ -384,6 +386,9 @@ struct fragment_record {
 #define BLOCK_PREFIXES 4096
 #define BLOCKS_HOSTS 1ULL
 #define BLOCKS_PREFIXES 2ULL
+#define BLOCKS_TABLES (BLOCKS_HOSTS | BLOCKS_PREFIXES)
+/* No block: packets take the slow path, which captures them. */
+#define BLOCKS_CAPTURE 4ULL
 #define BLOCK_NOTE 40
 
 struct block_host {
@@ -812,6 +817,34 @@ struct record {
 	__u64 destination_be[2];
 	__u32 egress; /* cell: rule and CELL_DENY */
 	__u32 ingress;
+};
+
+/* ---- capture --------------------------------------------------------------
+ * While BLOCKS_CAPTURE is set, a copy of each chosen frame goes to the perf ring
+ * of its CPU: a struct captured, then the first bytes of the frame. The rings
+ * belong to the reader and end with it. A program that finds the time limit over
+ * clears the bit.
+ */
+struct capture {
+	__u64 until;   /* ns of the monotonic clock */
+	__u64 reasons; /* bit per reason */
+	__u64 missed;  /* frames that found the ring of their CPU full */
+	__u64 snaplen; /* bytes of a frame that are copied */
+	/* Source or destination lies in this prefix. */
+	__u64 addr_be[2];
+	__u64 mask_be[2]; /* zero: any frame, also one that is not IP */
+};
+#define CAPTURE_SNAPLEN_MAX 65535
+#define CAPTURE_CPUS 1024
+
+/* record.number: the class. The reason may be one that the recorder omits. */
+struct captured {
+	struct record record;
+	__u64 time; /* ns of the monotonic clock */
+	__u32 bytes; /* that follow */
+	/* Egress: the VLAN tag that the frame will get. */
+	__u16 vlan_protocol_be; /* 0: none */
+	__u16 vlan_tci;
 };
 
 /* ---- interfaces -----------------------------------------------------------

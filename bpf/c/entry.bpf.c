@@ -94,7 +94,8 @@ fast_path_xdp(struct xdp_md *ctx, const struct ingress_ctx *in, int *action)
 	context.bytes = bytes;
 	context.now = clock_nanoseconds();
 	context.control = READ_ONCE(in->control->word);
-	context.skips_flows = ROUTER || !control_epoch(context.control);
+	context.skips_flows = ROUTER || is_capturing() ||
+			      !control_epoch(context.control);
 	switch (fast_path(&frame, &context, &pkt, &hit)) {
 	case FAST_HIT:
 		return fast_path_forward(ctx, in, &hit, bytes, action);
@@ -271,7 +272,7 @@ static __always_inline bool fast_path_tc(struct __sk_buff *skb,
 
 	context.now = clock_nanoseconds();
 	context.control = READ_ONCE(in->control->word);
-	context.skips_flows = !control_epoch(context.control);
+	context.skips_flows = is_capturing() || !control_epoch(context.control);
 	if (fast_path(&frame, &context, &pkt, &hit) != FAST_HIT)
 		return false;
 	if (was_evaluated_at_xdp(skb))
@@ -318,7 +319,7 @@ static __always_inline int slow_path_tc(struct __sk_buff *skb,
 		call_policy(skb, &policies_tc, control_slot(pkt->env.control));
 		drop(pkt, REASON_DROP_NO_POLICY);
 	}
-	return finish_tc(pkt);
+	return finish_tc(skb, pkt);
 }
 
 SEC("classifier")
@@ -401,7 +402,7 @@ int retired_tc(struct __sk_buff *skb)
 	if (!pkt)
 		return TC_ACT_SHOT;
 	drop(pkt, REASON_DROP_NO_POLICY);
-	return finish_tc(pkt);
+	return finish_tc(skb, pkt);
 }
 
 SEC("xdp.frags")

@@ -452,7 +452,7 @@ int policy_tc(struct __sk_buff *skb)
 	if (!pkt)
 		return TC_ACT_SHOT;
 	policy_step(pkt);
-	return finish_tc(pkt);
+	return finish_tc(skb, pkt);
 }
 
 SEC("xdp.frags")

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /* The only exit of the slow path: counts a packet under one verdict and one
- * reason, counts its rules, records it, and returns the action of the hook. */
+ * reason, counts its rules, records and captures it, and returns the action of
+ * the hook. */
 #ifndef BAILEY_VERDICT_H
 #define BAILEY_VERDICT_H
 
+#include "core/capture.h"
 #include "core/recorder.h"
 #include "core/rule_counters.h"
 #include "core/step.h"
@@ -82,12 +84,16 @@ static __always_inline int finish_xdp(struct xdp_md *ctx, struct pkt *pkt)
 			drop(pkt, REASON_DROP_BRIDGE_PORT);
 	}
 	count_packet(pkt);
+	if (is_capturing())
+		capture_xdp(ctx, pkt);
 	return action;
 }
 
-static __always_inline int finish_tc(struct pkt *pkt)
+static __always_inline int finish_tc(struct __sk_buff *skb, struct pkt *pkt)
 {
 	count_packet(pkt);
+	if (is_capturing())
+		capture_tc(skb, pkt);
 	/* UNSPEC: other programs and the NIC still process the packet. */
 	return pkt->out.verdict == VERDICT_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }

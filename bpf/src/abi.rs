@@ -88,6 +88,8 @@ pub const BLOCK_HOSTS: u32 = 131072;
 pub const BLOCK_PREFIXES: u32 = 4096;
 pub const BLOCKS_HOSTS: u32 = 1;
 pub const BLOCKS_PREFIXES: u32 = 2;
+pub const BLOCKS_TABLES: u32 = 3;
+pub const BLOCKS_CAPTURE: u32 = 4;
 pub const BLOCK_NOTE: u32 = 40;
 pub const WARM_TICKS_MAX: u32 = 4096;
 pub const BUCKET_DRY: u32 = 1;
@@ -160,6 +162,8 @@ pub const RECORD_TIME_SHIFT: u32 = 30;
 pub const RECORD_TIME_MASK: u64 = 17179869183;
 pub const RECORD_BYTES_MAX: u32 = 16777215;
 pub const RECORD_SEGMENTS_MAX: u32 = 65535;
+pub const CAPTURE_SNAPLEN_MAX: u32 = 65535;
+pub const CAPTURE_CPUS: u32 = 1024;
 pub const IFINDEX_MAX: u32 = 65536;
 pub const INTERFACE_SLOT_MASK: u32 = 31;
 pub const INTERFACE_HIGH_SHIFT: u32 = 5;
@@ -991,6 +995,47 @@ const _: () = {
         [::core::mem::offset_of!(record, destination_be) - 40usize];
     ["Offset of field: record::egress"][::core::mem::offset_of!(record, egress) - 56usize];
     ["Offset of field: record::ingress"][::core::mem::offset_of!(record, ingress) - 60usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct capture {
+    pub until: __u64,
+    pub reasons: __u64,
+    pub missed: __u64,
+    pub snaplen: __u64,
+    pub addr_be: [__u64; 2usize],
+    pub mask_be: [__u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of capture"][::core::mem::size_of::<capture>() - 64usize];
+    ["Alignment of capture"][::core::mem::align_of::<capture>() - 8usize];
+    ["Offset of field: capture::until"][::core::mem::offset_of!(capture, until) - 0usize];
+    ["Offset of field: capture::reasons"][::core::mem::offset_of!(capture, reasons) - 8usize];
+    ["Offset of field: capture::missed"][::core::mem::offset_of!(capture, missed) - 16usize];
+    ["Offset of field: capture::snaplen"][::core::mem::offset_of!(capture, snaplen) - 24usize];
+    ["Offset of field: capture::addr_be"][::core::mem::offset_of!(capture, addr_be) - 32usize];
+    ["Offset of field: capture::mask_be"][::core::mem::offset_of!(capture, mask_be) - 48usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
+pub struct captured {
+    pub record: record,
+    pub time: __u64,
+    pub bytes: __u32,
+    pub vlan_protocol_be: __u16,
+    pub vlan_tci: __u16,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of captured"][::core::mem::size_of::<captured>() - 80usize];
+    ["Alignment of captured"][::core::mem::align_of::<captured>() - 8usize];
+    ["Offset of field: captured::record"][::core::mem::offset_of!(captured, record) - 0usize];
+    ["Offset of field: captured::time"][::core::mem::offset_of!(captured, time) - 64usize];
+    ["Offset of field: captured::bytes"][::core::mem::offset_of!(captured, bytes) - 72usize];
+    ["Offset of field: captured::vlan_protocol_be"]
+        [::core::mem::offset_of!(captured, vlan_protocol_be) - 76usize];
+    ["Offset of field: captured::vlan_tci"][::core::mem::offset_of!(captured, vlan_tci) - 78usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

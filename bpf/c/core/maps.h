@@ -72,6 +72,7 @@ SHARED_TABLE(__u64, flow_tags);
 SHARED_TABLE(struct flow_count, flow_counts6);
 SHARED_VALUE(struct flow_keys, flow_keys);
 SHARED_TABLE(struct record, records);
+SHARED_VALUE(struct capture, capture);
 ARRAY(flows_large, struct flow_bucket, 1);
 ARRAY(flow_counts6_large, struct flow_count, 1);
 ARRAY(reason_counters, struct reason_counters, HOOKS);
@@ -109,6 +110,14 @@ struct {
 ARRAY(syn_records, __u64, 1 << SYN_RECORD_BITS);
 ARRAY(limit_states, struct limit_state, RULE_FIRST);
 ARRAY(limit_sources, __u64, 1 << SOURCE_BITS);
+
+/* Perf rings of a process that captures frames, by CPU; see core/capture.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(max_entries, CAPTURE_CPUS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} capture_rings SEC(".maps");
 
 /* Load-time constants, equal in all programs that share the maps above. */
 volatile const __u32 FLOW_BUCKET_BITS = 1; /* log2 of the number of buckets */

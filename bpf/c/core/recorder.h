@@ -120,45 +120,53 @@ static __always_inline void record_end(const struct recording *new,
 	WRITE_ONCE(new->ring->written, new->written + 1);
 }
 
+/* The fields of a record that name the packet, its way and its verdict: all but
+ * the number. */
+static __always_inline void record_fill(struct record *record,
+					const struct pkt *pkt)
+{
+	__u32 reason = pkt->out.reason & (REASON_MAX - 1);
+	__u64 now = (__u64)pkt->env.now << (TICK_SHIFT - TICK_FRACTION_SHIFT) |
+		    pkt->env.tick_fraction;
+	__u32 bytes = pkt->in.bytes < RECORD_BYTES_MAX ? pkt->in.bytes :
+							 RECORD_BYTES_MAX;
+
+	record->time = record_time(now, reason, bytes);
+	record->egress = pkt->out.egress_cell;
+	record->ingress = pkt->out.ingress_cell;
+	record->segments = pkt->env.packets < RECORD_SEGMENTS_MAX ?
+				   pkt->env.packets :
+				   RECORD_SEGMENTS_MAX;
+	record->tcp_flags = pkt->in.tcp_flags;
+	record->place = record_place(pkt->env.interface_slot, pkt->env.hook, 0);
+	if (!pkt->in.kind) {
+		record->tuple = 0;
+		return;
+	}
+	record->tuple =
+		(__u64)pkt->in.source_port << TUPLE_PORT_LO_SHIFT |
+		(__u64)pkt->in.destination_port << TUPLE_PORT_HI_SHIFT |
+		(__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
+		(__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
+}
+
 /* Records a packet of the slow path. A global function, so that the verifier
  * checks it once. */
 __noinline int record_packet(struct pkt *pkt)
 {
 	static const __u64 none[2] = {};
 	struct recording new;
-	__u32 reason, bytes;
-	__u64 now;
 
 	if (!pkt)
 		return 0;
-	reason = pkt->out.reason & (REASON_MAX - 1);
 	if (!record_begin(&new, bpf_get_smp_processor_id(),
-			  record_class(reason)))
+			  record_class(pkt->out.reason & (REASON_MAX - 1))))
 		return 0;
-	now = (__u64)pkt->env.now << (TICK_SHIFT - TICK_FRACTION_SHIFT) |
-	      pkt->env.tick_fraction;
-	bytes = pkt->in.bytes < RECORD_BYTES_MAX ? pkt->in.bytes :
-						   RECORD_BYTES_MAX;
-	new.record->time = record_time(now, reason, bytes);
-	new.record->egress = pkt->out.egress_cell;
-	new.record->ingress = pkt->out.ingress_cell;
-	new.record->segments = pkt->env.packets < RECORD_SEGMENTS_MAX ?
-				       pkt->env.packets :
-				       RECORD_SEGMENTS_MAX;
-	new.record->tcp_flags = pkt->in.tcp_flags;
-	new.record->place =
-		record_place(pkt->env.interface_slot, pkt->env.hook, 0);
-	if (!pkt->in.kind) {
-		new.record->tuple = 0;
+	record_fill(new.record, pkt);
+	if (pkt->in.kind)
+		record_end(&new, pkt->addr.source_be, pkt->addr.destination_be);
+	else
 		record_end(&new, none, none);
-		return 0;
-	}
-	new.record->tuple = (__u64)pkt->in.source_port << TUPLE_PORT_LO_SHIFT |
-			    (__u64)pkt->in.destination_port
-				    << TUPLE_PORT_HI_SHIFT |
-			    (__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
-			    (__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
-	record_end(&new, pkt->addr.source_be, pkt->addr.destination_be);
 	return 0;
 }
 

@@ -225,7 +225,8 @@ struct fast_context {
 	__u32 bytes; /* of the frame */
 	__u32 hook;
 	/* No packet of a flow is for the fast path: a route must be looked up,
-	 * or no epoch is current (0, before the first commit). */
+	 * frames are captured, or no epoch is current (0, before the first
+	 * commit). */
 	bool skips_flows;
 };
 

@@ -56,7 +56,7 @@ __noinline int is_address_blocked(__u64 first, __u64 second, __u32 which)
 
 static __always_inline void load_block_tables(struct pkt *pkt)
 {
-	pkt->out.block_tables = READ_ONCE(control.blocks);
+	pkt->out.block_tables = READ_ONCE(control.blocks) & BLOCKS_TABLES;
 }
 
 /* Checks both ends of the flow. */

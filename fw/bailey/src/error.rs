@@ -46,7 +46,10 @@ pub(crate) enum CommandError {
     /// The table of the guard cannot be removed.
     #[cfg(target_os = "linux")]
     Guard(io::Error),
-    /// The archive cannot be written.
+    /// Another process captures: its id, if known.
+    #[cfg(target_os = "linux")]
+    CaptureRuns(Option<u32>),
+    /// The archive or the captured frames cannot be written.
     #[cfg(target_os = "linux")]
     Archive(PathBuf, io::Error),
     /// The datapath failed.
@@ -107,6 +110,11 @@ pub(crate) fn report_error(error: &CommandError) {
         CommandError::Archive(path, error) => {
             stderr_line!("error: cannot write {}: {error}", path.display());
         }
+        #[cfg(target_os = "linux")]
+        CommandError::CaptureRuns(process) => stderr_line!(
+            "error: another bailey capture runs{}; one at a time: stop it first",
+            process.map_or_else(String::new, |process| format!(" (pid {process})"))
+        ),
         #[cfg(target_os = "linux")]
         CommandError::PinDirectory(path, error) => stderr_line!(
             "error: {}: {error}; needs CAP_DAC_READ_SEARCH and CAP_BPF: run as root",

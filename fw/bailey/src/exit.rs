@@ -66,7 +66,7 @@ impl From<&CommandError> for Exit {
             #[cfg(target_os = "linux")]
             CommandError::Log(_) => Self::Internal,
             #[cfg(target_os = "linux")]
-            CommandError::Archive(..) => Self::Negative,
+            CommandError::Archive(..) | CommandError::CaptureRuns(_) => Self::Negative,
             #[cfg(target_os = "linux")]
             CommandError::PinDirectory(..) | CommandError::Guard(_) => Self::NotAuthorised,
             #[cfg(target_os = "linux")]

@@ -28,8 +28,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let (arguments, reversed) = args::split_not(arguments.into_iter().collect());
     let parsed = args::Cli::try_parse_from(arguments).and_then(|mut cli| {
         #[cfg(target_os = "linux")]
-        if let args::Command::Observe(observe) = &mut cli.command {
-            observe.add_not(reversed)?;
+        match &mut cli.command {
+            args::Command::Observe(observe) => observe.filter.add_not(reversed)?,
+            args::Command::Capture(capture) => capture.filter.add_not(reversed)?,
+            _ => {}
         }
         Ok(cli)
     });

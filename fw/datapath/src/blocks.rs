@@ -93,7 +93,7 @@ impl Blocks {
             note: bytes,
         });
         // First: if this process is killed meanwhile, blocks that are already in the tables apply.
-        self.store_used_tables(u64::from(abi::BLOCKS_HOSTS | abi::BLOCKS_PREFIXES));
+        self.store_used_tables(u64::from(abi::BLOCKS_TABLES));
         for (at, &net) in wanted.iter().enumerate() {
             if let Err(error) = self.set(net, value) {
                 // Restore the blocks that existed before.
@@ -192,9 +192,11 @@ impl Blocks {
     }
 
     fn store_used_tables(&self, used: u64) {
-        self.control
-            .field(0, offset_of!(abi::control, blocks))
-            .store(used, Ordering::Release);
+        let word = self.control.field(0, offset_of!(abi::control, blocks));
+        // Another process may be capturing.
+        word.fetch_or(used, Ordering::Release);
+        let unused = u64::from(abi::BLOCKS_TABLES) & !used;
+        word.fetch_and(!unused, Ordering::Release);
     }
 
     fn set(&mut self, net: IpNet, value: Value) -> Result<(), DatapathError> {

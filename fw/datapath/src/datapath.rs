@@ -22,6 +22,7 @@ use crate::maps::compat::NewTables;
 use crate::maps::control_word::{self, ControlWord};
 use crate::maps::pins::PinDir;
 use crate::maps::shared::SharedMaps;
+use crate::observe::capture::{Capture, CaptureChoice};
 use crate::observe::counters::Counters;
 use crate::observe::records::RecordReader;
 use crate::program::entry::{EntryObject, Origin, Programs};
@@ -203,6 +204,14 @@ impl Datapath {
     /// If it cannot be mapped.
     pub fn records(&self) -> Result<RecordReader, DatapathError> {
         RecordReader::open(&self.maps.pins)
+    }
+
+    /// Captures frames until the result is dropped.
+    ///
+    /// # Errors
+    /// As [`Capture::start`].
+    pub fn capture(&self, choice: &CaptureChoice) -> Result<Capture, DatapathError> {
+        Capture::start(&self.maps.pins, choice)
     }
 
     /// The flow table.

@@ -1,5 +1,7 @@
 //! Observation of maps and programs, with or without a daemon. Uses all folders except the facade.
 
+/// Copies of frames, with their verdicts.
+pub mod capture;
 /// Counters by reason and by rule.
 pub mod counters;
 /// Checks of kernel and NICs, with remedies.

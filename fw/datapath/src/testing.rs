@@ -95,6 +95,9 @@ pub trait DatapathTesting {
     /// If the maps cannot be mapped.
     fn sweeper_ahead(&self, ticks: u32) -> Result<Sweeper, DatapathError>;
 
+    /// Whether packets take the slow path because frames are captured.
+    fn is_capturing(&self) -> bool;
+
     /// Records whether loopback, on which test runs arrive, is external.
     fn set_test_interface_external(&self, external: bool);
 
@@ -205,6 +208,11 @@ impl DatapathTesting for Datapath {
         let mut settings = self.settings().clone();
         settings.clock_offset = settings.clock_offset.wrapping_add(ticks);
         Sweeper::open(&self.maps.pins, &settings)
+    }
+
+    fn is_capturing(&self) -> bool {
+        let blocks = self.maps.control.read(0).blocks;
+        blocks & u64::from(abi::BLOCKS_CAPTURE) != 0
     }
 
     fn set_test_interface_external(&self, external: bool) {

@@ -5,6 +5,8 @@
 
 /// Emergency blocks.
 mod blocks;
+/// Captured frames with names.
+mod capture;
 /// Packets by reason.
 mod counters;
 /// Names of the endpoints behind addresses.
@@ -43,6 +45,7 @@ mod sample;
 mod status;
 
 pub use blocks::short_prefix;
+pub use capture::{FrameSource, NamedFrame};
 pub use counters::{CounterKey, CounterRow, without_keys};
 pub use endpoint_names::{endpoint_name, is_known, workload_of};
 pub use event_reader::{EventBatch, EventReader};

@@ -89,6 +89,15 @@ impl CheckedFilter {
         })
     }
 
+    /// A bit per number of each reason that a matching record can have.
+    pub(crate) fn reasons(&self) -> u64 {
+        let possible = REASONS.iter().filter(|reason| {
+            is_any(&self.verdicts, |passes| *passes == reason.passes)
+                && is_any(&self.reasons, |number| *number == reason.number)
+        });
+        possible.fold(0, |bits, reason| bits | 1 << reason.number)
+    }
+
     /// Whether a record matches.
     pub(crate) fn is_match(&self, record: &PacketRecord, inventory: Option<&Snapshot>) -> bool {
         let is_excluded = |not: &Self| not.is_match(record, inventory);

@@ -51,6 +51,11 @@ impl RecordNamer {
         self.version
     }
 
+    /// A bit per number of each reason that a matching record can have.
+    pub(crate) fn reasons(&self) -> u64 {
+        self.filter.reasons()
+    }
+
     /// Whether a record matches the filter.
     pub fn is_match(&self, record: &PacketRecord) -> bool {
         self.filter.is_match(record, self.inventory.as_deref())

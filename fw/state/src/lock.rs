@@ -61,6 +61,15 @@ impl Lock {
         Self::try_lock(file, shown)
     }
 
+    /// Takes the lock of the process that captures frames.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_for_capture(directory: &Path) -> Result<Self, LockError> {
+        let (file, shown) = Self::open(directory, "capture.lock")?;
+        Self::try_lock(file, shown)
+    }
+
     fn open(directory: &Path, name: &str) -> Result<(File, String), LockError> {
         let path = directory.join(name);
         let shown = path.display().to_string();

@@ -1,7 +1,9 @@
-//! Rates, talkers and forecasts from counters and records; the formats of metrics and of the flow log. Uses
+//! Rates, talkers and forecasts from counters and records; the formats of metrics, flow log and captures. Uses
 //! values of the control API only: no maps, no clocks, and no files except that of the flow log.
 #![forbid(unsafe_code)]
 
+/// Captured frames as pcapng.
+pub mod capture_file;
 /// Records as lines in Hubble's shape.
 pub mod flow_log;
 /// When a growing number reaches a mark.

@@ -5,6 +5,8 @@ use clap::{Parser, Subcommand};
 
 /// `block`, `unblock`.
 mod block;
+/// `capture`.
+mod capture;
 /// Options that several commands share.
 mod common;
 /// Arguments of commands that evaluate policies: `check`, `explain`, `test`.
@@ -15,8 +17,11 @@ mod format;
 mod live;
 /// `observe`.
 mod observe;
+/// Filters of packets.
+mod record_filter;
 
 pub use block::{BlockArgs, UnblockArgs};
+pub use capture::CaptureArgs;
 pub use common::{ConfigArgs, InputArgs};
 pub use evaluate::{CheckArgs, EngineChoice, ExplainArgs, FailOn, TestArgs, TestFormat};
 pub use format::{Format, ListArgs, ListFormat, QueryArgs, WatchArgs};
@@ -24,8 +29,9 @@ pub use live::{
     BugreportArgs, ConntrackCommand, DetachArgs, FlowDeleteArgs, FlowFilterArgs, FlowListArgs,
     FlushArgs, RulesArgs, RunArgs, StatusArgs, TalkersArgs, TopArgs, TopColumn,
 };
-pub(crate) use observe::split_not;
-pub use observe::{FilterArgs, ObserveArgs, RecordFormat};
+pub use observe::{ObserveArgs, RecordFormat};
+pub(crate) use record_filter::split_not;
+pub use record_filter::{FilterArgs, RecordFilterArgs};
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
 #[derive(Debug, Parser)]
@@ -94,6 +100,12 @@ pub enum Command {
     /// its end.
     #[cfg(target_os = "linux")]
     Observe(Box<ObserveArgs>),
+    /// Capture frames with verdict, reason and rules, also those that are dropped.
+    ///
+    /// Covers ingress and egress of all interfaces of Bailey. Ends at the first limit that is reached. All
+    /// packets take a slower path meanwhile. Works without the daemon; needs root.
+    #[cfg(target_os = "linux")]
+    Capture(Box<CaptureArgs>),
     /// Show sources, targets, ports and rules with most dropped and new packets.
     ///
     /// Counts of the last one to two minutes, from the records of packets. Needs the daemon.

@@ -1,4 +1,5 @@
-//! One file per command, and four that commands share: `query`, `flow_printer`, `record_lines`, `explain_live`.
+//! One file per command, and five that commands share: `query`, `flow_printer`, `record_lines`,
+//! `record_printer`, `explain_live`.
 
 mod check;
 mod explain;
@@ -8,6 +9,8 @@ mod test;
 mod block;
 #[cfg(target_os = "linux")]
 mod bugreport;
+#[cfg(target_os = "linux")]
+mod capture;
 #[cfg(target_os = "linux")]
 mod conntrack;
 #[cfg(target_os = "linux")]
@@ -28,6 +31,8 @@ mod observe;
 mod query;
 #[cfg(target_os = "linux")]
 mod record_lines;
+#[cfg(target_os = "linux")]
+mod record_printer;
 #[cfg(target_os = "linux")]
 mod redaction;
 #[cfg(target_os = "linux")]
@@ -74,6 +79,8 @@ pub(crate) fn run_command(command: Command) -> Exit {
         Command::Top(args) => top::show_talkers(&args.top),
         #[cfg(target_os = "linux")]
         Command::Observe(args) => observe::observe(&args),
+        #[cfg(target_os = "linux")]
+        Command::Capture(args) => capture::capture(&args),
         #[cfg(target_os = "linux")]
         Command::Bugreport(args) => bugreport::write_report(&args),
         #[cfg(target_os = "linux")]

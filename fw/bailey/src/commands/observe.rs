@@ -3,19 +3,15 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
-use bailey_control::api_records::{
-    LostRecords, PacketRecord, RecordedRule, RecordsQuery, RecordsSummary,
-};
+use bailey_control::api_records::{LostRecords, RecordsQuery, RecordsSummary};
 
-use crate::args::{ObserveArgs, RecordFormat};
+use crate::args::ObserveArgs;
 use crate::commands::query::read_config;
-use crate::commands::record_lines::{
-    RecordLine, deciders, destination, format_record, interface, read_records, source,
-};
+use crate::commands::record_lines::{RecordLine, read_records};
+use crate::commands::record_printer::RecordPrinter;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::table::{Column, Table, terminal_columns};
-use crate::output::{is_closed, print_bytes, print_line, stderr_line};
+use crate::output::{is_closed, stderr_line};
 
 /// Records without `--last`, `--first`, `--all` or a time.
 const LAST: usize = 20;
@@ -47,7 +43,7 @@ fn query_of(args: &ObserveArgs) -> RecordsQuery {
     };
     let time = |time: Option<SystemTime>| time.map(bailey_clock::rfc3339_milliseconds);
     RecordsQuery {
-        filter: serde_json::to_string(&args.record_filter()).ok(),
+        filter: serde_json::to_string(&args.filter.record_filter()).ok(),
         last,
         first: args.first.map(|first| first as usize),
         since: time(args.since),
@@ -56,11 +52,9 @@ fn query_of(args: &ObserveArgs) -> RecordsQuery {
     }
 }
 
-/// Prints records in one format.
+/// Prints records, and what a list of them is about.
 struct Printer {
-    format: RecordFormat,
-    is_numeric: bool,
-    table: Table<'static, PacketRecord>,
+    records: RecordPrinter,
     summary: Option<RecordsSummary>,
     has_printed: bool,
 }
@@ -68,9 +62,7 @@ struct Printer {
 impl Printer {
     fn new(args: &ObserveArgs) -> Self {
         Self {
-            format: args.output,
-            is_numeric: args.numeric,
-            table: Table::new(COLUMNS, terminal_columns(), true),
+            records: RecordPrinter::new(args.output, args.numeric),
             summary: None,
             has_printed: false,
         }
@@ -96,22 +88,15 @@ impl Printer {
         let mut records = Vec::new();
         for line in lines {
             match line {
-                RecordLine::Record(record) => records.push(self.with_names(*record)),
+                RecordLine::Record(record) => records.push(*record),
                 RecordLine::Lost(LostRecords { lost }) => {
                     stderr_line!("{lost} records were overwritten before they could be read");
                 }
             }
         }
-        self.print(&records);
+        self.has_printed |= !records.is_empty();
+        self.records.print(records);
         !is_closed()
-    }
-
-    fn with_names(&self, mut record: PacketRecord) -> PacketRecord {
-        if self.is_numeric {
-            record.source_endpoint = None;
-            record.destination_endpoint = None;
-        }
-        record
     }
 
     fn end(&self, query: &RecordsQuery) {
@@ -122,92 +107,5 @@ impl Printer {
         if !self.has_printed && has_records && !query.follow {
             stderr_line!("no record matches");
         }
-    }
-
-    fn print(&mut self, records: &[PacketRecord]) {
-        if records.is_empty() {
-            return;
-        }
-        self.has_printed = true;
-        match self.format {
-            RecordFormat::Table => print_bytes(self.table.format_rows(records).as_bytes()),
-            RecordFormat::Compact => print_each(records, format_record),
-            RecordFormat::Dict => print_each(records, dict),
-            RecordFormat::Json => print_each(records, |record| {
-                serde_json::to_string(record).unwrap_or_default()
-            }),
-        }
-    }
-}
-
-/// Prints records in one write, so that a follower of a flood does not fall behind.
-fn print_each(records: &[PacketRecord], format: impl Fn(&PacketRecord) -> String) {
-    let lines: Vec<String> = records.iter().map(format).collect();
-    print_line(&lines.join("\n"));
-}
-
-fn dict(record: &PacketRecord) -> String {
-    let mut lines = vec![
-        ("time", record.time.clone()),
-        ("interface", interface(record)),
-        ("direction", record.traffic_direction.clone()),
-        ("verdict", record.verdict.clone()),
-        ("reason", record.reason.clone()),
-    ];
-    if let Some(protocol) = &record.protocol {
-        lines.push(("protocol", protocol.clone()));
-        lines.push(("source", source(record)));
-        lines.push(("destination", destination(record)));
-        let ends = [&record.source_endpoint, &record.destination_endpoint];
-        let addresses = [&record.source, &record.destination];
-        for (name, (endpoint, address)) in ["from", "to"].iter().zip(ends.iter().zip(addresses)) {
-            if let (Some(_), Some(address)) = (endpoint, address) {
-                lines.push((name, address.clone()));
-            }
-        }
-    }
-    if record.zone != 0 {
-        lines.push(("zone", record.zone.to_string()));
-    }
-    if !record.tcp_flags.is_empty() {
-        lines.push(("flags", record.tcp_flags.clone()));
-    }
-    lines.push(("bytes", record.bytes.to_string()));
-    if record.segments != 1 {
-        lines.push(("segments", record.segments.to_string()));
-    }
-    for (name, rule) in [
-        ("egress", &record.egress_rule),
-        ("ingress", &record.ingress_rule),
-    ] {
-        if let Some(rule) = rule {
-            lines.push((name, format!("{} {}", verb(rule), rule.name.rule)));
-        }
-    }
-    let lines = lines
-        .iter()
-        .map(|(name, value)| format!("{name:>11}: {value}\n"));
-    lines.collect()
-}
-
-const COLUMNS: &[Column<PacketRecord>] = &[
-    Column::text("TIME", 0, |row| row.time.clone()),
-    Column::text("INTERFACE", 4, interface),
-    Column::text("DIRECTION", 3, |row| row.traffic_direction.clone()),
-    Column::text("VERDICT", 0, |row| row.verdict.clone()),
-    Column::text("REASON", 0, |row| row.reason.clone()),
-    Column::text("PROTO", 2, |row| row.protocol.clone().unwrap_or_default()),
-    Column::text("SRC", 0, source),
-    Column::text("DST", 0, destination),
-    Column::text("FLAGS", 5, |row| row.tcp_flags.clone()),
-    Column::number("BYTES", 6, |row| row.bytes),
-    Column::text("BY", 1, deciders),
-];
-
-fn verb(rule: &RecordedRule) -> &'static str {
-    if rule.denies {
-        "denied by"
-    } else {
-        "allowed by"
     }
 }

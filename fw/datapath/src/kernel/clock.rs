@@ -90,6 +90,14 @@ pub fn ticks_of_seconds(seconds: u32) -> u32 {
     u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
+/// The monotonic clock, in nanoseconds; programs read it with `bpf_ktime_get_ns`.
+pub(crate) fn monotonic_nanoseconds() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    (now.tv_sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(now.tv_nsec as u64)
+}
+
 /// The boot clock, in nanoseconds; programs read it with `bpf_ktime_get_boot_ns`.
 pub(crate) fn boot_nanoseconds() -> u64 {
     let now = clock_gettime(ClockId::Boottime);

@@ -20,7 +20,7 @@ use crate::maps::netns;
 use crate::maps::pins::PinDir;
 use crate::maps::recorder::initialize_recorder;
 use crate::maps::rule_totals::RuleTotals;
-use crate::maps::table::{BUILD_MAPS, RECORDS, build_pin, shared_map_names};
+use crate::maps::table::{BUILD_MAPS, CAPTURE, RECORDS, build_pin, shared_map_names};
 use crate::maps::values::SharedValues;
 
 /// The shared maps, mapped into memory or open, and the directory that they are pinned in.
@@ -72,8 +72,9 @@ impl SharedMaps {
             write_keys(&keys, ControlWord::load(&control).epoch)?;
         }
         let attached = control.field(0, offset_of!(abi::control, build));
-        if values.is_new(RECORDS) && attached.load(Ordering::Acquire) == build {
-            // The attached programs of this build record in a map without a pin.
+        let is_new = [RECORDS, CAPTURE].iter().any(|map| values.is_new(map));
+        if is_new && attached.load(Ordering::Acquire) == build {
+            // The attached programs of this build write to a map without a pin.
             attached.store(0, Ordering::Release);
         }
         initialize_recorder(&values)?;
@@ -196,7 +197,8 @@ fn pinned_maps(
             | Map::HashMap(data)
             | Map::LruHashMap(data)
             | Map::LpmTrie(data)
-            | Map::DevMapHash(data)) = entry.map(name)?
+            | Map::DevMapHash(data)
+            | Map::PerfEventArray(data)) = entry.map(name)?
             else {
                 return None;
             };

@@ -40,9 +40,15 @@ pub(crate) const LAYOUT_MAPS: [&str; 7] = [
 /// The map of the recorder.
 pub(crate) const RECORDS: &str = "records";
 
+/// What a process that captures frames asks for.
+pub(crate) const CAPTURE: &str = "capture";
+
+/// Its perf rings.
+pub(crate) const CAPTURE_RINGS: &str = "capture_rings";
+
 /// Maps without which an earlier build of this layout may have been started, or which had another size
 /// then. They are created anew: nothing depends on their contents.
-pub(crate) const REPLACEABLE_MAPS: [&str; 1] = [RECORDS];
+pub(crate) const REPLACEABLE_MAPS: [&str; 3] = [RECORDS, CAPTURE, CAPTURE_RINGS];
 
 /// The last layout whose pins have no number.
 const LAST_PLAIN_LAYOUT: u32 = 7;
@@ -160,12 +166,12 @@ const fn keyed(
     }
 }
 
-const SHARED_MAPS: [SharedMap; 27] = {
+const SHARED_MAPS: [SharedMap; 29] = {
     use Entries::{
         Fixed, PerCounterRegion, PerCpu, PerCpuAndUser, Recorder, Rules, RulesPerCpuAndUser,
         UserRules,
     };
-    use MapType::{DevMapHash, Hash, LpmTrie, LruHash};
+    use MapType::{DevMapHash, Hash, LpmTrie, LruHash, PerfEventArray};
     const SOURCES: Entries = Fixed(1 << abi::SOURCE_BITS);
     const SLOTS: Entries = Fixed(abi::INTERFACE_SLOTS);
     const SENDERS: usize = 2;
@@ -181,6 +187,13 @@ const SHARED_MAPS: [SharedMap; 27] = {
         table("flow_counts6", counts, count, Some("flow_counts6_large")),
         value("flow_keys", size_of::<abi::flow_keys>()),
         array(RECORDS, size_of::<abi::record>(), Recorder),
+        value(CAPTURE, size_of::<abi::capture>()),
+        keyed(
+            CAPTURE_RINGS,
+            PerfEventArray,
+            [4, 4],
+            Fixed(abi::CAPTURE_CPUS),
+        ),
         array("flow_events", size_of::<abi::flow_events>(), PerCpuAndUser),
         array("source_flows", 8, SOURCES),
         array(

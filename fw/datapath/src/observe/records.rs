@@ -211,43 +211,44 @@ impl RecordReader {
         aged.sort_by_key(|(age, raw)| (u64::MAX - age, raw.ring, raw.number));
         let records = aged
             .iter()
-            .map(|(age, raw)| self.decode(raw, clocks.time(*age)));
+            .map(|(age, raw)| decode(raw, &self.names, clocks.time(*age)));
         RecordBatch {
             records: records.collect(),
             lost: lost_by_class.iter().sum(),
             lost_by_class,
         }
     }
+}
 
-    fn decode(&self, raw: &RawRecord, time: SystemTime) -> PacketRecord {
-        let RawRecord {
-            record,
-            ring,
-            number,
-        } = raw;
-        let place = u32::from(record.place);
-        let slot = place as usize & (abi::INTERFACE_SLOTS as usize - 1);
-        let name = self.names.get(slot).filter(|name| !name.is_empty());
-        let cell = |cell: u32| {
-            let rule = cell & abi::CELL_RULE_MASK;
-            (rule != abi::RULE_NONE).then_some((rule, cell & abi::CELL_DENY != 0))
-        };
-        PacketRecord {
-            time,
-            cpu: ring / CLASSES,
-            class: ring % CLASSES,
-            number: *number,
-            slot,
-            interface: name.cloned(),
-            hook: place >> abi::RECORD_HOOK_SHIFT & 3,
-            reason: (record.time >> abi::RECORD_REASON_SHIFT) as u32 & (abi::REASON_MAX - 1),
-            connection: connection(record),
-            tcp_flags: record.tcp_flags,
-            segments: record.segments.into(),
-            bytes: record.time & u64::from(abi::RECORD_BYTES_MAX),
-            egress: cell(record.egress),
-            ingress: cell(record.ingress),
-        }
+/// A record of the map, with the names of interfaces by slot.
+pub(crate) fn decode(raw: &RawRecord, names: &[String], time: SystemTime) -> PacketRecord {
+    let RawRecord {
+        record,
+        ring,
+        number,
+    } = raw;
+    let place = u32::from(record.place);
+    let slot = place as usize & (abi::INTERFACE_SLOTS as usize - 1);
+    let name = names.get(slot).filter(|name| !name.is_empty());
+    let cell = |cell: u32| {
+        let rule = cell & abi::CELL_RULE_MASK;
+        (rule != abi::RULE_NONE).then_some((rule, cell & abi::CELL_DENY != 0))
+    };
+    PacketRecord {
+        time,
+        cpu: ring / CLASSES,
+        class: ring % CLASSES,
+        number: *number,
+        slot,
+        interface: name.cloned(),
+        hook: place >> abi::RECORD_HOOK_SHIFT & 3,
+        reason: (record.time >> abi::RECORD_REASON_SHIFT) as u32 & (abi::REASON_MAX - 1),
+        connection: connection(record),
+        tcp_flags: record.tcp_flags,
+        segments: record.segments.into(),
+        bytes: record.time & u64::from(abi::RECORD_BYTES_MAX),
+        egress: cell(record.egress),
+        ingress: cell(record.ingress),
     }
 }
 
