@@ -1,5 +1,7 @@
 //! Parameters of a token bucket, in the units of `c/core/token_bucket.h`.
 
+use crate::abi;
+
 /// A token bucket: average rate and maximum burst.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenBucket {
@@ -23,11 +25,38 @@ impl TokenBucket {
             burst: interval * burst.clamp(1, most),
         }
     }
+
+    /// Tokens that a bucket grants now, as `token_bucket_take` does. `word`: the state of the bucket; `now`: the
+    /// coarse monotonic clock, in nanoseconds.
+    pub fn left(&self, word: u64, now: u64) -> u64 {
+        const DRY: u64 = abi::BUCKET_DRY as u64;
+        let is_dry = word & DRY != 0;
+        let debt = (word & !DRY).saturating_sub(now);
+        let room = match is_dry {
+            true => self.interval.max(self.burst / 2),
+            false => self.burst,
+        };
+        room.saturating_sub(debt) / self.interval.max(1)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_return_with_time_and_at_half_if_dry() {
+        let bucket = TokenBucket::new(10, 1, 4);
+        let now = 1_000_000_000;
+        assert_eq!(bucket.left(0, now), 4);
+        let in_debt = now + bucket.interval * 3;
+        assert_eq!(bucket.left(in_debt, now), 1);
+        assert_eq!(bucket.left(in_debt, now + bucket.interval * 2), 3);
+        let dry = (now + bucket.burst) | u64::from(abi::BUCKET_DRY);
+        assert_eq!(bucket.left(dry, now), 0);
+        assert_eq!(bucket.left(dry, now + bucket.interval * 2), 0);
+        assert_eq!(bucket.left(dry, now + bucket.interval * 3), 1);
+    }
 
     #[test]
     fn bucket_is_even_and_never_empty() {

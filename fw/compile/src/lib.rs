@@ -51,5 +51,6 @@ mod lookup;
 pub use bailey_config::CompileLimits;
 pub use compile::{Compiler, compile};
 pub use limits::CompileError;
+pub use rate_limits::token_bucket;
 pub use rule_ids::{RuleIds, RuleKey};
 pub use tables::{TableParams, TableStats, Tables};

@@ -48,17 +48,18 @@ impl RateLimitTables {
     }
 }
 
+/// The token bucket of a rate limit, as the programs have it.
+pub fn token_bucket(limit: RateLimit) -> TokenBucket {
+    let RateLimit {
+        connections,
+        seconds,
+        burst,
+    } = limit;
+    TokenBucket::new(connections.into(), seconds.into(), burst.into())
+}
+
 fn encode_limits(limits: &RateLimits) -> abi::rule_limit {
-    let bucket = |limit: Option<RateLimit>| {
-        limit.map_or_else(TokenBucket::default, |limit| {
-            let RateLimit {
-                connections,
-                seconds,
-                burst,
-            } = limit;
-            TokenBucket::new(connections.into(), seconds.into(), burst.into())
-        })
-    };
+    let bucket = |limit: Option<RateLimit>| limit.map_or_else(TokenBucket::default, token_bucket);
     let (all, source) = (bucket(limits.all), bucket(limits.per_source));
     abi::rule_limit {
         interval: all.interval,

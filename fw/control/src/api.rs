@@ -32,7 +32,7 @@ pub mod path {
     /// All metrics, in a format of Prometheus.
     pub const METRICS: &str = "/metrics";
     /// [`crate::api_live::Live`]; takes a [`crate::api_live::LiveQuery`].
-    pub const LIVE: &str = "/v1/live";
+    pub const EXPLAIN: &str = "/v1/explain";
 }
 
 /// Time and origin of a response.

@@ -43,6 +43,13 @@ pub struct Live {
     /// [`LIVE_RECORDS`].
     #[serde(default)]
     pub records: Vec<PacketRecord>,
+    /// Interfaces on which a packet with this source is dropped as spoofed: the source is internal and the
+    /// interface external.
+    #[serde(default)]
+    pub spoofed_on: Vec<String>,
+    /// The verdict of the active policies; absent if no daemon responds.
+    #[serde(default)]
+    pub policy: Option<LivePolicy>,
     /// Why the policy files may differ from the active policies; absent if there is no sign of it.
     pub policy_problem: Option<String>,
 }
@@ -51,3 +58,42 @@ pub struct Live {
 pub const LIVE_RECORDS: usize = 5;
 /// Most flows in [`Live`].
 pub const LIVE_FLOWS: usize = 10;
+
+/// The verdict of the active policies on a new connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivePolicy {
+    /// Whether both ends allow the connection.
+    pub allowed: bool,
+    /// The decision at the source.
+    pub egress: LiveDecision,
+    /// The decision at the destination.
+    pub ingress: LiveDecision,
+}
+
+/// The decision of one end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveDecision {
+    /// Whether this end allows the connection.
+    pub allowed: bool,
+    /// The rule, as `namespace/policy ingress[0]`, or the implicit rule.
+    pub rule: String,
+    /// For a default deny: the isolating policies as `namespace/name`.
+    pub isolated_by: Vec<String>,
+    /// The rate limits of the rule.
+    pub limits: Vec<LiveLimit>,
+}
+
+/// A rate limit of a rule, and how many new connections it admits now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveLimit {
+    /// Whether the limit is on the source of this connection, and not on all sources together.
+    pub per_source: bool,
+    /// New connections per `seconds`.
+    pub connections: u32,
+    /// Length of the interval in seconds.
+    pub seconds: u32,
+    /// Connections that may open at once after a pause.
+    pub burst: u32,
+    /// New connections that the limit admits now, if no other comes.
+    pub left: u64,
+}

@@ -172,7 +172,7 @@ fn router(backend: Arc<dyn ApiBackend>) -> Router {
         .route(path::COUNTERS, get(|s| respond(s, |s| s.counters())))
         .route(path::BLOCKS, get(|s| respond(s, |s| s.blocks())))
         .route(
-            path::LIVE,
+            path::EXPLAIN,
             get(|q, s| respond_to_query(s, q, |s, q| s.live(q))),
         )
         .route(

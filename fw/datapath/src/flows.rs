@@ -14,6 +14,8 @@ pub mod expiry;
 pub mod flood;
 /// The hash of flows and sources, as the programs compute it.
 pub mod hash;
+/// Token buckets of rate limits.
+pub mod limits;
 /// Metadata words.
 pub(crate) mod meta_word;
 /// Stamps that stay near the epoch, and new epochs.

@@ -23,6 +23,7 @@ use crate::kernel::mmap::Mapping;
 use crate::maps::control_word::ControlWord;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::open_pinned;
+use crate::maps::pins::TRACE;
 use crate::program::generation::LoadedGeneration;
 use crate::program::probe::{ProbeAnswer, probe_frame};
 
@@ -35,6 +36,26 @@ pub type Elements = BTreeMap<Vec<u8>, Vec<u8>>;
 /// If the pin is no link.
 pub fn pinned_program(pin: &Path) -> io::Result<u32> {
     Ok(Link::from_pin(pin, 0)?.info()?.program)
+}
+
+/// All elements of the maps that are pinned in a directory, by the name of the pin.
+///
+/// # Errors
+/// If the directory or a map cannot be read.
+pub fn contents_of_pins(directory: &Path) -> io::Result<BTreeMap<String, Elements>> {
+    let mut contents = BTreeMap::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Links are pinned here too.
+        if name.starts_with("link_") || name.starts_with(TRACE) {
+            continue;
+        }
+        let map = MapData::from_pin(entry.path()).map_err(io::Error::other)?;
+        let elements = elements_of(&map)?;
+        contents.insert(name, elements);
+    }
+    Ok(contents)
 }
 
 /// Methods of [`Datapath`] for tests and benchmarks.
@@ -306,6 +327,10 @@ fn elements_of(map: &MapData) -> io::Result<Elements> {
     let kind = info.map_type().map_err(io::Error::other)?;
     let value_size = info.value_size().next_multiple_of(8) as usize;
     let fd = map.fd().as_fd();
+    if kind == MapType::PerfEventArray {
+        // Has descriptors, which no process can read back.
+        return Ok(Elements::new());
+    }
     if kind == MapType::Array {
         let memory = Mapping::readable(fd, value_size * info.max_entries() as usize)?;
         let words = memory.words().iter();

@@ -23,6 +23,8 @@ mod flow_top;
 mod flows;
 /// Blocks, failsafe entries and flows of one connection.
 mod live;
+/// The active policies and their rate limits for one connection.
+mod live_policy;
 /// The pinned maps of one Bailey.
 mod live_state;
 /// The filter of records.

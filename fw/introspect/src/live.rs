@@ -1,11 +1,11 @@
-//! Everything but policy that decides about one connection: blocks, failsafe, existing flows.
+//! Everything that decides about one connection: source, blocks, failsafe, existing flows, active policies.
 
 use bailey_control::api_live::{LIVE_FLOWS, LIVE_RECORDS, Live, LiveQuery};
 use bailey_control::api_records::{PacketRecord, RecordFilter};
 use bailey_datapath::DatapathError;
 use bailey_datapath::blocks::Blocks;
 use bailey_datapath::flows::table::FlowTable;
-use bailey_policy::Protocol;
+use bailey_policy::{Connection, Protocol};
 
 use crate::blocks::block_to_api;
 use crate::flows::flow_to_api;
@@ -84,7 +84,15 @@ impl LiveState {
             flow_to_api(&flow, &times, rules)
         });
 
+        let connection = Connection {
+            source: src,
+            destination: dst,
+            protocol,
+            port,
+        };
         Ok(Live {
+            spoofed_on: self.spoofed_on(src),
+            policy: self.live_policy(&connection)?,
             stamp: stamp(loaded.control.generation),
             enforcing: loaded.is_enforcing(),
             guard: self.is_guarded(),

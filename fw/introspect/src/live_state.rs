@@ -60,6 +60,13 @@ impl ActivePolicies {
         self.lock().snapshot.clone()
     }
 
+    /// Rule ids and snapshot of the active generation.
+    pub(crate) fn active(&self) -> Option<(Arc<RuleIds>, Arc<Snapshot>)> {
+        let known = self.lock();
+        let snapshot = known.snapshot.clone()?;
+        Some((Arc::clone(&known.ids), snapshot))
+    }
+
     /// The names; the flag is false while the policies were read by an earlier process only.
     fn names(&self) -> (RuleNames, bool) {
         let known = self.lock();
@@ -102,6 +109,11 @@ impl LiveState {
     pub fn names_version(&self) -> Result<NamesVersion, DatapathError> {
         let version = self.known.as_ref().map_or(0, |known| known.lock().version);
         Ok((ControlWord::read(&self.pins)?.generation, version))
+    }
+
+    /// Rule ids and snapshot in the daemon's memory.
+    pub(crate) fn active(&self) -> Option<(Arc<RuleIds>, Arc<Snapshot>)> {
+        self.known.as_ref().and_then(ActivePolicies::active)
     }
 
     pub(crate) fn loaded(&self) -> Result<DatapathStatus, DatapathError> {

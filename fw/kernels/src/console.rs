@@ -12,7 +12,7 @@ use bailey_kernels::plan::{Check, MARK, Outcome, Plan};
 use crate::image::Kernel;
 
 /// The time for boot. The emulator sometimes stops before the guest's first line, and a second guest boots.
-const BOOT: Duration = Duration::from_secs(120);
+const BOOT: Duration = Duration::from_secs(300);
 
 /// Reads the console until the guest has reported the end of its plan. Outcomes are added as they
 /// arrive.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bailey_datapath::DatapathError;
 use bailey_introspect::{FrameSource, LiveState, NamedFrame};
@@ -100,9 +100,9 @@ fn run(
     sink: &mut Sink,
     is_interrupted: &AtomicBool,
 ) -> Result<End, CommandError> {
-    let deadline = Instant::now() + Duration::from_secs(args.duration);
+    let deadline = bailey_clock::now() + Duration::from_secs(args.duration);
     loop {
-        let ended = match (is_interrupted.load(Ordering::Relaxed), Instant::now()) {
+        let ended = match (is_interrupted.load(Ordering::Relaxed), bailey_clock::now()) {
             (true, _) => Some(End::Interrupted),
             (_, now) if now >= deadline => Some(End::Duration),
             _ => None,
@@ -221,7 +221,7 @@ impl Sink {
     }
 }
 
-/// Frames contain what endpoints say to each other, so nobody else may read the file.
+/// Frames contain the data of endpoints, so only the owner may read the file.
 fn writer(path: &Path, is_stdout: bool) -> io::Result<Box<dyn Write>> {
     if is_stdout {
         return Ok(Box::new(BufWriter::new(io::stdout())));

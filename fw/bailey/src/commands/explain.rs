@@ -96,10 +96,14 @@ fn answer(
             let live = live.as_mut().and_then(Iterator::next);
             let out_of_scope = scope.find_exclusion(isolates, &connection);
             // Only a bridge drops every packet out of scope; a host drops some of them.
-            let allows = verdict.is_allowed() && (out_of_scope.is_none() || !scope.bridge);
+            let is_in_scope = out_of_scope.is_none() || !scope.bridge;
+            let files_allow = verdict.is_allowed();
             let is_allowed = match &live {
-                Some(live) => live.allows(allows),
-                None => allows,
+                Some(live) => {
+                    let policy_allows = live.active_verdict().unwrap_or(files_allow);
+                    live.allows(policy_allows && is_in_scope)
+                }
+                None => files_allow && is_in_scope,
             };
             Answer {
                 connection,
@@ -123,7 +127,11 @@ impl LiveAnswer {
         allows
     }
 
-    fn print(&self) {}
+    fn active_verdict(&self) -> Option<bool> {
+        None
+    }
+
+    fn print(&self, _: bool) {}
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -221,7 +229,7 @@ fn print_answers(snapshot: &Snapshot, answers: &[Answer], is_bridge: bool) {
             print_line(&describe_scope(out_of_scope, is_bridge));
         }
         if let Some(live) = &answer.live {
-            live.print();
+            live.print(answer.verdict.is_allowed());
         }
     }
     if answers.iter().all(|answer| answer.live.is_none()) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bailey_config::Config;
 use bailey_control::api::{self, path};
-use bailey_control::api_live::{Live, LiveQuery};
+use bailey_control::api_live::{Live, LiveLimit, LiveQuery};
 use bailey_control::api_records::{RecordFilter, RecordsQuery};
 use bailey_datapath::attach::own_addresses::machine_addresses;
 use bailey_policy::{Connection, LinkScope, Snapshot};
@@ -54,7 +54,7 @@ pub(super) fn query_live(
             protocol: connection.protocol.0,
             port: connection.port,
         };
-        let state = query(&input.config, path::LIVE, &parameters, |state| {
+        let state = query(&input.config, path::EXPLAIN, &parameters, |state| {
             state.live(&parameters, false).map(Ok)
         })?;
         Ok(LiveAnswer {
@@ -70,8 +70,13 @@ pub(super) fn query_live(
 }
 
 impl LiveAnswer {
+    /// Whether the active policies allow the connection; `None` if the daemon does not answer.
+    pub(super) fn active_verdict(&self) -> Option<bool> {
+        self.state.policy.as_ref().map(|policy| policy.allowed)
+    }
+
     /// Does the datapath pass the connection, given the verdict of policy? Mirrors the order of the
-    /// programs: enforcement, failsafe, blocks, policy or warm-up.
+    /// programs: enforcement, source, failsafe, blocks, policy or warm-up, rate limits.
     pub(super) fn allows(&self, policy_allows: bool) -> bool {
         let state = &self.state;
         if !state.enforcing {
@@ -81,15 +86,34 @@ impl LiveAnswer {
         if !failsafe.is_empty() && !self.has_internal_source {
             return true;
         }
-        let policy_allows = state.warm_up || policy_allows && state.stamp.generation > 0;
-        state.blocks.is_empty() && policy_allows
+        let is_limited = self.limits().any(|(_, limit)| limit.left == 0);
+        let policy_allows = policy_allows && state.stamp.generation > 0 && !is_limited;
+        state.blocks.is_empty() && (state.warm_up || policy_allows)
+    }
+
+    /// The rate limits of the deciding rules, with the rules.
+    fn limits(&self) -> impl Iterator<Item = (&str, &LiveLimit)> {
+        let decisions = self.state.policy.iter();
+        let decisions = decisions.flat_map(|policy| [&policy.egress, &policy.ingress]);
+        decisions.flat_map(|end| end.limits.iter().map(|limit| (end.rule.as_str(), limit)))
     }
 
     /// Prints the state below the verdict of policy, in the order in which the datapath asks: enforcement,
-    /// flow, failsafe, blocks, floods; then the last packets.
-    pub(super) fn print(&self) {
+    /// source, flow, failsafe, blocks, active policies, limits, floods; then the last packets. `files_allow`: the
+    /// verdict of the policy files.
+    pub(super) fn print(&self, files_allow: bool) {
         let state = &self.state;
         self.print_enforcement();
+        match state.spoofed_on.as_slice() {
+            [] => fact("source", "not spoofed on any external interface"),
+            interfaces => {
+                let interfaces = interfaces.join(", ");
+                let text = format!(
+                    "the address is internal: dropped if the packet arrives on {interfaces}"
+                );
+                fact("SPOOFED", &text);
+            }
+        }
         for flow in &state.flows {
             fact("flow", &format_flow(flow));
         }
@@ -103,6 +127,7 @@ impl LiveAnswer {
         if state.blocks.is_empty() {
             fact("blocks", "none has one of the addresses");
         }
+        self.print_policy(files_allow);
         match state.flood_seconds {
             None => fact("flood", "none"),
             Some(seconds) => {
@@ -122,6 +147,45 @@ impl LiveAnswer {
             for record in &state.records {
                 print_line(&format!("    {}", format_record(record)));
             }
+        }
+    }
+
+    /// The active policies, where they differ from the files, and the limits of the deciding rules.
+    fn print_policy(&self, files_allow: bool) {
+        if let Some(policy) = self
+            .state
+            .policy
+            .as_ref()
+            .filter(|active| active.allowed != files_allow)
+        {
+            let verdict = if policy.allowed { "ALLOW" } else { "DENY" };
+            let (egress, ingress) = (&policy.egress.rule, &policy.ingress.rule);
+            fact(
+                "ACTIVE",
+                &format!(
+                    "the active policies say {verdict} (egress {egress}, ingress {ingress}); the files \
+                          are not active"
+                ),
+            );
+        }
+        for (rule, limit) in self.limits() {
+            let name = if limit.left == 0 { "LIMITED" } else { "limit" };
+            let whose = if limit.per_source {
+                "this source"
+            } else {
+                "all sources"
+            };
+            let LiveLimit {
+                connections,
+                seconds,
+                burst,
+                left,
+                ..
+            } = limit;
+            let text = format!(
+                "{rule}: {left} of {burst} new connections left for {whose}; {connections} return in {seconds} s"
+            );
+            fact(name, &text);
         }
     }
 

@@ -93,9 +93,16 @@ impl FlowHash {
         } else {
             key.addr_hi_be
         };
-        let prefix = address[usize::from(is_ipv4(address))];
+        self.cells_of_pair(address, 0)
+    }
+
+    /// The two cells of a source, or of the pair of a source and a number.
+    pub(crate) fn cells_of_pair(&self, address_be: [u64; 2], more: u32) -> [usize; 2] {
+        let prefix = address_be[usize::from(is_ipv4(address_be))];
         let nh = &self.keys.nh;
         let hash = nh_pair(prefix as u32, nh[0], (prefix >> 32) as u32, nh[1]);
+        let factor = u64::from(nh[2]) | u64::from(nh[3]) << 32;
+        let hash = hash.wrapping_add(u64::from(more).wrapping_mul(factor));
         let (first, second) = self.mix(hash);
         [first, second].map(|hash| (hash >> (64 - abi::SOURCE_BITS)) as usize)
     }
