@@ -9,7 +9,7 @@ PURE := -p bailey-architecture -p bailey-policy -p bailey-config -p bailey-compi
 
 .PHONY: help setup setup-build setup-test setup-bench build check ci test test-unit test-kernels soak fuzz verify \
 	disasm demo bench bench-program bench-check bench-wire bench-control bench-nic bench-sweep bench-egress \
-	abi abi-check lint deny
+	abi abi-check api-schemas lint deny
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -97,6 +97,10 @@ abi: ## generate bpf/src/abi.rs from bpf/abi.h (needs libclang)
 
 abi-check: ## fail if bpf/src/abi.rs is not what bpf/abi.h says
 	@$(CARGO) run -q -p bailey-abi-gen | diff -u bpf/src/abi.rs - && echo "bindings are current"
+
+api-schemas: ## generate docs/api from the types of the control API
+	@mkdir -p docs/api
+	BAILEY_RECORD_SCHEMAS=1 $(CARGO) test -q -p bailey-control --features schema --test schemas
 
 lint: ## format, clippy
 	$(CARGO) fmt --all --check

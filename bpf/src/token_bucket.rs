@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_return_with_time_and_at_half_if_dry() {
+    fn dry_buckets_grant_tokens_at_half() {
         let bucket = TokenBucket::new(10, 1, 4);
         let now = 1_000_000_000;
         assert_eq!(bucket.left(0, now), 4);

@@ -12,7 +12,7 @@ use bailey_control::api_records::{PacketRecord, RecordsQuery, RecordsSummary};
 use bailey_control::api_watch::{Update, WatchBegin};
 use bailey_control::client::stream_lines;
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Lab, Server};
+use bailey_lab::{Lab, Server, schema};
 use demo_lab::*;
 use serde::de::DeserializeOwned;
 
@@ -41,6 +41,8 @@ fn follow<Common: DeserializeOwned>(
 
 fn next<T: DeserializeOwned>(lines: &Receiver<Vec<u8>>) -> T {
     let line = lines.recv_timeout(PATIENCE).unwrap();
+    let value = serde_json::from_slice(&line).unwrap();
+    schema::assert_valid("watch", &value);
     serde_json::from_slice(&line)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&line)))
 }

@@ -3,6 +3,9 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::api_records::PacketRecord;
+pub use crate::api_rule_name::RuleName;
+
 /// Version of the response types; increased when a type loses or changes a field.
 pub const SCHEMA_VERSION: u32 = 3;
 
@@ -37,6 +40,7 @@ pub mod path {
 
 /// Time and origin of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stamp {
     /// [`SCHEMA_VERSION`]
     pub schema_version: u32,
@@ -51,6 +55,7 @@ pub struct Stamp {
 
 /// The overall state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// Time and origin.
     #[serde(flatten)]
@@ -90,6 +95,7 @@ pub const STATUS_BLOCKS: usize = 10;
 
 /// An interface with attached programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Interface {
     /// Name in the configuration.
     pub name: String,
@@ -111,6 +117,7 @@ pub struct Interface {
 
 /// Fill of the flow table, and the timeout scaling that depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowTable {
     /// Used slots, including expired flows that have not been removed yet.
     pub slots_used: u64,
@@ -128,6 +135,7 @@ pub struct FlowTable {
 
 /// State that only the daemon has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Daemon {
     /// Process id.
     pub pid: u32,
@@ -151,6 +159,7 @@ pub struct Daemon {
 
 /// One kind of interference by other processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Interference {
     /// `program-detached`, `program-displaced`, `pins-removed` or `guard-removed`.
     pub kind: String,
@@ -164,6 +173,7 @@ pub struct Interference {
 
 /// All rules with their counters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rules {
     /// Time and origin.
     #[serde(flatten)]
@@ -172,38 +182,9 @@ pub struct Rules {
     pub rules: Vec<Rule>,
 }
 
-/// Identifies a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleName {
-    /// Rule id, as in cells, flows and counters.
-    pub id: u32,
-    /// Display name, at most 64 characters.
-    pub rule: String,
-    /// `rule`, `default-deny`, or a built-in rule: `not-isolated`, `own-node`, `self`,
-    /// `unknown-address`. `none` if no rule decided; `removed` if the rule is no longer known.
-    pub kind: String,
-    /// `allow` or `deny`; absent for the kinds `none` and `removed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<String>,
-    /// `egress` or `ingress`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub direction: Option<String>,
-    /// Namespace of the policy, or of the isolated endpoints.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Name of the policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<String>,
-    /// Index in the policy's list of rules, from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<usize>,
-    /// Whether the rule was removed from its policy. Flows and counters can still refer to it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub removed: bool,
-}
-
 /// The counters of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rule {
     /// Identity.
     #[serde(flatten)]
@@ -230,6 +211,16 @@ pub struct Rule {
     /// Line in that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// Endpoints that the policy of the rule selects, or that the default deny isolates; the first
+    /// [`RULE_ENDPOINTS`]. Only in responses of a daemon to a query by name, as are the next two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+    /// Number of these endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints_total: Option<usize>,
+    /// The last recorded packets that the rule decided, the oldest first; at most [`RULE_PACKETS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_packets: Vec<PacketRecord>,
     /// New flows allowed, or new connections denied.
     pub hits: u64,
     /// Packets of all flows of the rule.
@@ -249,8 +240,14 @@ pub struct Rule {
     pub rates: Option<RuleRates>,
 }
 
+/// Most endpoints in a [`Rule`].
+pub const RULE_ENDPOINTS: usize = 100;
+/// Most packets in a [`Rule`].
+pub const RULE_PACKETS: usize = 5;
+
 /// Rates of a rule, per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuleRates {
     /// Hits per second.
     pub hits: f32,
@@ -321,6 +318,8 @@ pub enum FlowColumn {
     Left,
     Pkts,
     Bytes,
+    /// Bytes per second, measured for a second.
+    Rate,
     Reply,
     Egress,
     Ingress,
@@ -328,6 +327,7 @@ pub enum FlowColumn {
 
 /// One flow, from the side of its initiator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Flow<Rule = RuleName> {
     /// IP protocol.
     pub protocol: String,
@@ -357,6 +357,9 @@ pub struct Flow<Rule = RuleName> {
     pub reply_packets: u64,
     /// Bytes from the responder.
     pub reply_bytes: u64,
+    /// Bytes per second in both directions; only in a list that is sorted by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
     /// Deciding rule at the source.
     pub egress_rule: Rule,
     /// Deciding rule at the destination.
@@ -365,6 +368,7 @@ pub struct Flow<Rule = RuleName> {
 
 /// All blocked prefixes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Blocks {
     /// Time and origin.
     #[serde(flatten)]
@@ -375,6 +379,7 @@ pub struct Blocks {
 
 /// A temporary block: drops all packets from and to an address or prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Block {
     /// The blocked prefix.
     pub prefix: String,
@@ -388,6 +393,7 @@ pub struct Block {
 
 /// Fill and events of the flow table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowStats {
     /// Time and origin.
     #[serde(flatten)]
@@ -405,6 +411,7 @@ pub struct FlowStats {
 
 /// Growth of the flow table over the last minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowForecast {
     /// Growth of live flows per second; absent while the daemon has run for less than 10 s.
     pub live_per_second: Option<f64>,
@@ -416,6 +423,7 @@ pub struct FlowForecast {
 
 /// A count with its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NamedCount {
     /// Name of the counted state or event.
     pub name: String,
@@ -430,6 +438,7 @@ pub struct NamedCount {
 
 /// Packets by interface, hook, verdict and reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counters {
     /// Time and origin.
     #[serde(flatten)]
@@ -440,6 +449,7 @@ pub struct Counters {
 
 /// The packets with one reason at one hook of one interface.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counter {
     /// Name of the interface in the configuration; `-` if Bailey was not attached to the interface.
     pub interface: String,

@@ -20,6 +20,7 @@ pub struct LiveQuery {
 
 /// Live state for one connection, beyond its policy verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Live {
     /// Time and origin.
     #[serde(flatten)]
@@ -61,6 +62,7 @@ pub const LIVE_FLOWS: usize = 10;
 
 /// The verdict of the active policies on a new connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LivePolicy {
     /// Whether both ends allow the connection.
     pub allowed: bool,
@@ -72,6 +74,7 @@ pub struct LivePolicy {
 
 /// The decision of one end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveDecision {
     /// Whether this end allows the connection.
     pub allowed: bool,
@@ -85,6 +88,7 @@ pub struct LiveDecision {
 
 /// A rate limit of a rule, and how many new connections it admits now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveLimit {
     /// Whether the limit is on the source of this connection, and not on all sources together.
     pub per_source: bool,

@@ -3,10 +3,11 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::api::RuleName;
+use crate::api_rule_name::RuleName;
 
 /// A packet that no flow has decided, as the recorder has noted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PacketRecord {
     /// Time of the packet, RFC 3339, UTC, to the millisecond. The kernel's coarse clock advances every 1
     /// to 10 ms.
@@ -57,6 +58,7 @@ pub struct PacketRecord {
 
 /// The name of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EndpointName {
     /// `pod`, `workload` or `node`.
     pub kind: String,
@@ -72,6 +74,7 @@ pub struct EndpointName {
 
 /// A rule in a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordedRule {
     /// Whether the rule denied the packet.
     pub denies: bool,
@@ -157,6 +160,7 @@ pub struct RecordsQuery {
 
 /// Number and age of all records, in the header of a list of records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordsSummary {
     /// Time of the oldest record, RFC 3339; absent without one.
     pub oldest: Option<String>,
@@ -170,6 +174,7 @@ pub struct RecordsSummary {
 
 /// A line among records: this reader was too slow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LostRecords {
     /// Records that were overwritten since the line before.
     pub lost: u64,

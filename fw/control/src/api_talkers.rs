@@ -6,6 +6,7 @@ use crate::api::Stamp;
 
 /// Talkers: of flows in the table, and of dropped and new traffic in the last one to two minutes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Talkers {
     /// Time and origin.
     #[serde(flatten)]
@@ -20,6 +21,7 @@ pub struct Talkers {
 
 /// The keys with most packets, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TalkerLists {
     /// By source address.
     pub sources: Vec<Talker>,
@@ -33,6 +35,7 @@ pub struct TalkerLists {
 
 /// A key with its count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Talker {
     /// Address, port or rule.
     pub name: String,
@@ -46,6 +49,7 @@ pub struct Talker {
 
 /// Addresses and ports with most flows or bytes in the flow table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowTop {
     /// Time and origin.
     #[serde(flatten)]
@@ -63,6 +67,7 @@ pub struct FlowTop {
 
 /// A key with its flows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowTalker {
     /// Address or port.
     pub name: String,

@@ -8,6 +8,7 @@ use crate::api_talkers::Talkers;
 /// One line for a reader that follows: first all rows, then each second the rows that have changed. Rows of counters
 /// and rules replace those with the same interface, hook and reason, or the same id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Update {
     /// Whether the line has all rows. Only such a line takes rows away that it does not have: the first
     /// line, and the first after a change of policy.
@@ -26,6 +27,7 @@ pub struct Update {
 
 /// The header of a list of updates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WatchBegin {
     /// [`crate::api::SCHEMA_VERSION`]
     pub schema_version: u32,

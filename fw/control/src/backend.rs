@@ -79,6 +79,7 @@ pub(crate) const LINES_HEADER: &str = "bailey-stamp";
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// The error message.
     pub error: String,
@@ -123,6 +124,9 @@ impl IntoResponse for Problem {
         (status, Json(self)).into_response()
     }
 }
+
+/// Size of a request's buffer. The last read may exceed it by as much, so a request has at most 64 KiB.
+pub(crate) const REQUEST_BYTES: usize = 32 << 10;
 
 /// Longest time for a client to send its request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

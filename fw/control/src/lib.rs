@@ -11,6 +11,8 @@ pub mod api;
 pub mod api_live;
 /// Records of packets.
 pub mod api_records;
+/// The name of a rule.
+mod api_rule_name;
 /// Talkers.
 pub mod api_talkers;
 /// Updates of each second.
@@ -21,6 +23,9 @@ mod backend;
 pub mod client;
 /// `/metrics` over TCP.
 mod metrics_server;
+/// JSON Schemas of all answers.
+#[cfg(feature = "schema")]
+pub mod schema;
 /// The server, with limits on clients.
 pub mod server;
 /// Answers that are sent while they are made.

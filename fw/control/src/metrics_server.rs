@@ -16,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::backend::{ApiBackend, MetricsFormat, REQUEST_TIMEOUT};
+use crate::backend::{ApiBackend, MetricsFormat, REQUEST_BYTES, REQUEST_TIMEOUT};
 
 /// Most scrapes at the same time; further clients wait.
 const MAX_SCRAPES: usize = 4;
@@ -48,6 +48,7 @@ pub(crate) async fn serve_metrics(listener: StdListener, backend: Arc<dyn ApiBac
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(REQUEST_TIMEOUT)
+                .max_buf_size(REQUEST_BYTES)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), handler);
             let _ = tokio::time::timeout(SCRAPE_TIMEOUT, connection).await;

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{self, path};
 use crate::api_records::RecordsQuery;
-use crate::backend::{ApiBackend, Problem, REQUEST_TIMEOUT};
+use crate::backend::{ApiBackend, Problem, REQUEST_BYTES, REQUEST_TIMEOUT};
 use crate::metrics_server::{exposition, serve_metrics};
 use crate::streams::{QueryResult, StreamFlag, stream_lines};
 
@@ -129,6 +129,7 @@ async fn serve(listener: StdListener, backend: Arc<dyn ApiBackend>) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(REQUEST_TIMEOUT)
+                .max_buf_size(REQUEST_BYTES)
                 // One request per connection, because connections are limited.
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(socket), service);

@@ -16,6 +16,7 @@ use bailey_state::rule_ids::RuleNames;
 use rustc_hash::FxHashMap;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::flow_rates::FlowRates;
 use crate::live_state::LiveState;
 use crate::rules::{find_rule_ids, name_to_api};
 
@@ -138,8 +139,10 @@ impl FlowList {
         let mut lines = JsonLines::new(&self.names, &self.stamp, self.query.brief);
         let limit = self.query.limit.unwrap_or(usize::MAX);
         let times = &self.times;
+        let rates = (self.query.sort == Some(FlowColumn::Rate))
+            .then(|| FlowRates::measure(&self.table, |flow| self.is_match(flow)));
         let mut add = |flow: &Flow| {
-            lines.add(flow, times);
+            lines.add(flow, times, rates.as_ref().map(|rates| rates.of(flow)));
             lines.bytes.len() < CHUNK_BYTES || sink(lines.take_chunk())
         };
 
@@ -154,7 +157,7 @@ impl FlowList {
                 }
             }
             Some(column) => {
-                for slot in self.sorted_slots(column, limit) {
+                for slot in self.sorted_slots(column, limit, rates.as_ref()) {
                     // The slot may be free by now, or belong to another flow.
                     let flow = self.table.at(slot as usize);
                     if let Some(flow) = flow.filter(|flow| self.is_match(flow))
@@ -195,7 +198,12 @@ impl FlowList {
     }
 
     /// Slots of the first `limit` flows in the order of a column.
-    fn sorted_slots(&self, column: FlowColumn, limit: usize) -> Vec<u32> {
+    fn sorted_slots(
+        &self,
+        column: FlowColumn,
+        limit: usize,
+        rates: Option<&FlowRates>,
+    ) -> Vec<u32> {
         let ranks = self.rule_ranks(column);
         let times = &self.times;
         let descending = is_numeric(column) != self.query.reverse;
@@ -205,7 +213,10 @@ impl FlowList {
         let taken = self.table.census().used_slots as usize;
         let mut found: Vec<(u128, u32)> = Vec::with_capacity(capacity.min(taken));
         for flow in self.table.iter().filter(|flow| self.is_match(flow)) {
-            let key = sort_key(column, &flow, times, &ranks);
+            let key = match rates {
+                Some(rates) => rates.of(&flow).into(),
+                None => sort_key(column, &flow, times, &ranks),
+            };
             let key = if descending { !key } else { key };
             found.push((key, flow.slot_index() as u32));
             if found.len() >= capacity {
@@ -233,8 +244,8 @@ impl FlowList {
 
 /// True for columns that sort numerically, largest value first.
 fn is_numeric(column: FlowColumn) -> bool {
-    use FlowColumn::{Bytes, Idle, Left, Pkts, Reply};
-    matches!(column, Bytes | Idle | Left | Pkts | Reply)
+    use FlowColumn::{Bytes, Idle, Left, Pkts, Rate, Reply};
+    matches!(column, Bytes | Idle | Left | Pkts | Rate | Reply)
 }
 
 /// The first 16 bytes of a text as a number with the same order.
@@ -266,6 +277,8 @@ fn sort_key(
         FlowColumn::Idle => times.idle(flow).into(),
         FlowColumn::Left => times.left(flow).into(),
         FlowColumn::Pkts => flow.original.packets.into(),
+        // Rates are not in the table.
+        FlowColumn::Rate => 0,
         FlowColumn::Bytes => (flow.original.bytes + flow.reply.bytes).into(),
         FlowColumn::Reply => flow.reply.packets.into(),
         FlowColumn::Egress => rank(flow.egress_rule),
@@ -308,7 +321,7 @@ impl<'a> JsonLines<'a> {
         )
     }
 
-    fn add(&mut self, flow: &Flow, times: &FlowTimes) {
+    fn add(&mut self, flow: &Flow, times: &FlowTimes, bytes_per_second: Option<u64>) {
         // Serialize each rule name once.
         for id in [flow.egress_rule, flow.ingress_rule] {
             let (names, brief) = (self.names, self.brief);
@@ -326,7 +339,10 @@ impl<'a> JsonLines<'a> {
         self.bytes.extend_from_slice(&self.start);
         let joint = self.bytes.len();
         let rules = [flow.egress_rule, flow.ingress_rule].map(|id| &*self.rules[&id]);
-        let line = flow_to_api(flow, times, rules);
+        let line = api::Flow {
+            bytes_per_second,
+            ..flow_to_api(flow, times, rules)
+        };
         match serde_json::to_writer(&mut self.bytes, &line) {
             Ok(()) => {
                 // Join the two JSON objects: the opening brace of the flow becomes a comma.
@@ -361,6 +377,7 @@ pub(crate) fn flow_to_api<Rule>(
         bytes: flow.original.bytes,
         reply_packets: flow.reply.packets,
         reply_bytes: flow.reply.bytes,
+        bytes_per_second: None,
         egress_rule,
         ingress_rule,
     }

@@ -15,6 +15,8 @@ mod endpoint_names;
 mod event_reader;
 /// Names of flow events.
 mod events;
+/// Bytes per second of flows.
+mod flow_rates;
 /// Fill of the flow table, and flow events.
 mod flow_stats;
 /// Addresses and ports with most flows.
@@ -37,6 +39,8 @@ mod record_namer;
 mod records;
 /// The rules of one generation.
 mod rule_book;
+/// Endpoints and last packets of one rule.
+mod rule_details;
 /// Whether `rules.json` can be read.
 mod rule_file;
 /// Rules with their counters.

@@ -33,12 +33,15 @@ impl LiveState {
             Err(message) => return Ok(Err(message)),
         };
         let counts = Counters::open(&self.pins)?.rules();
+        let key = |id: &u32| names.find(*id).and_then(|rule| rule.key.clone());
+        let keys: Vec<Option<StoredKey>> = ids.iter().map(key).collect();
         let rules = ids.into_iter();
+        let rules = rules.map(|id| rule_to_api(&names, &counts, id, false));
+        let mut rules: Vec<api::Rule> = rules.collect();
+        self.add_details(&mut rules, &keys);
         Ok(Ok(api::Rules {
             stamp: self.stamp()?,
-            rules: rules
-                .map(|id| rule_to_api(&names, &counts, id, false))
-                .collect(),
+            rules,
         }))
     }
 }
@@ -188,6 +191,9 @@ pub(crate) fn rule_to_api(
         peers: text.as_ref().map(|text| text.peers.clone()),
         file: text.as_ref().and_then(|text| text.file.clone()),
         line: text.and_then(|text| text.line),
+        endpoints: Vec::new(),
+        endpoints_total: None,
+        last_packets: Vec::new(),
         hits: count.hits,
         packets: count.packets,
         bytes: count.bytes,

@@ -26,6 +26,9 @@ pub mod namespace;
 pub mod nic_testbed;
 /// Packets with spoofed sources, from raw sockets.
 pub mod raw_packets;
+/// Answers against their published schemas.
+#[cfg(feature = "schemas")]
+pub mod schema;
 /// SCTP handshakes over raw sockets.
 pub mod sctp;
 /// Sizes of storms in CI and under `make soak`.

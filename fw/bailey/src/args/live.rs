@@ -79,6 +79,10 @@ pub struct RulesArgs {
 pub enum ConntrackCommand {
     /// List flows; unsorted without --sort.
     List(FlowListArgs),
+    /// Show all that is known about the flows that match, a fact per line.
+    ///
+    /// Exits with 1 if no flow matches.
+    Get(FlowGetArgs),
     /// End the flows that match: their next packets are evaluated as the first of new flows.
     ///
     /// Exits with 1 if no flow matches. Needs root; works without the daemon. Counters of rules keep the packets
@@ -167,6 +171,17 @@ pub struct FlowListArgs {
     pub list: ListArgs,
 }
 
+/// Arguments of `conntrack get`.
+#[derive(Debug, Clone, Args)]
+pub struct FlowGetArgs {
+    /// The filters; at least one.
+    #[command(flatten)]
+    pub filter: FlowFilterArgs,
+    /// The Bailey to query.
+    #[command(flatten)]
+    pub query: QueryArgs,
+}
+
 /// Arguments of `conntrack delete`.
 #[derive(Debug, Clone, Args)]
 pub struct FlowDeleteArgs {
@@ -200,4 +215,6 @@ pub enum TopColumn {
     Idle,
     /// Time until the flow expires.
     Left,
+    /// Bytes per second in both directions, measured for a second.
+    Rate,
 }

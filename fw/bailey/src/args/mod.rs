@@ -26,8 +26,8 @@ pub use common::{ConfigArgs, InputArgs};
 pub use evaluate::{CheckArgs, EngineChoice, ExplainArgs, FailOn, TestArgs, TestFormat};
 pub use format::{Format, ListArgs, ListFormat, QueryArgs, WatchArgs};
 pub use live::{
-    BugreportArgs, ConntrackCommand, DetachArgs, FlowDeleteArgs, FlowFilterArgs, FlowListArgs,
-    FlushArgs, RulesArgs, RunArgs, StatusArgs, TalkersArgs, TopArgs, TopColumn,
+    BugreportArgs, ConntrackCommand, DetachArgs, FlowDeleteArgs, FlowFilterArgs, FlowGetArgs,
+    FlowListArgs, FlushArgs, RulesArgs, RunArgs, StatusArgs, TalkersArgs, TopArgs, TopColumn,
 };
 pub use observe::{ObserveArgs, RecordFormat};
 pub(crate) use record_filter::split_not;

@@ -1,6 +1,6 @@
 //! `bailey conntrack`: the flow table as a list, and its statistics.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use bailey_config::Config;
 use bailey_control::api::{self, FlowColumn, FlowQuery, FlowStats, path};
@@ -17,7 +17,7 @@ use crate::output::table::{Column, Table, terminal_columns};
 use crate::ttl::format_seconds;
 
 /// The columns of `--sort`. The daemon sorts, so that it need not send the flows beyond `--limit`.
-const SORT_COLUMNS: [(&str, FlowColumn); 11] = [
+const SORT_COLUMNS: [(&str, FlowColumn); 12] = [
     ("PROTO", FlowColumn::Proto),
     ("SRC", FlowColumn::Src),
     ("DST", FlowColumn::Dst),
@@ -27,6 +27,7 @@ const SORT_COLUMNS: [(&str, FlowColumn); 11] = [
     ("PKTS", FlowColumn::Pkts),
     ("REPLY", FlowColumn::Reply),
     ("BYTES", FlowColumn::Bytes),
+    ("RATE", FlowColumn::Rate),
     ("EGRESS", FlowColumn::Egress),
     ("INGRESS", FlowColumn::Ingress),
 ];
@@ -57,6 +58,7 @@ fn build_query(args: &FlowListArgs) -> Result<FlowQuery, String> {
         TopColumn::Packets => FlowColumn::Pkts,
         TopColumn::Idle => FlowColumn::Idle,
         TopColumn::Left => FlowColumn::Left,
+        TopColumn::Rate => FlowColumn::Rate,
     });
     let sort = list.sort.as_ref().map(find_column).transpose()?;
     Ok(FlowQuery {
@@ -84,33 +86,54 @@ pub(super) fn filter_of(args: &FlowFilterArgs) -> FlowQuery {
     }
 }
 
-/// Prints the flows while they arrive, from the daemon or from the pinned maps.
+/// Prints the flows while they arrive.
 fn print_flows(config: &Config, args: &ListArgs, query: &FlowQuery) -> Result<Exit, CommandError> {
-    let mut printer = FlowPrinter::new(args);
-    let streamed = {
-        let printer = RefCell::new(&mut printer);
-        client::stream_lines(
-            &config.paths.socket(),
-            path::FLOWS,
-            query,
-            false,
-            |stamp| printer.borrow_mut().begin(&stamp),
-            |piece| printer.borrow_mut().push(piece),
-        )
-    };
-    if let Err(error) = streamed {
-        // A list from the pinned maps must not follow a part of the daemon's list.
-        if printer.has_begun() {
-            return Err(CommandError::IncompleteList(error));
-        }
-        fall_back_to_pins(config, error)?;
-        let list = LiveState::new(config.clone()).flow_list(query.clone())?;
-        let list = list.map_err(CommandError::Usage)?;
-        printer.begin(list.stamp());
-        list.write(|piece| printer.push(&piece));
-    }
-    printer.end();
+    let printer = FlowPrinter::new(args, query.sort == Some(FlowColumn::Rate));
+    let printer = RefCell::new(printer);
+    read_flows(
+        config,
+        query,
+        |stamp| printer.borrow().begin(stamp),
+        |lines| printer.borrow_mut().push(lines),
+    )?;
+    printer.into_inner().end();
     Ok(Exit::Success)
+}
+
+/// Reads flows from the daemon or from the pinned maps: `begin` gets the stamp, `accept` whole JSON lines
+/// until it returns false.
+///
+/// # Errors
+/// If neither has an answer, or the query is wrong.
+pub(super) fn read_flows(
+    config: &Config,
+    query: &FlowQuery,
+    begin: impl Fn(&api::Stamp),
+    accept: impl Fn(&[u8]) -> bool,
+) -> Result<(), CommandError> {
+    let has_begun = Cell::new(false);
+    let streamed = client::stream_lines(
+        &config.paths.socket(),
+        path::FLOWS,
+        query,
+        false,
+        |stamp| {
+            has_begun.set(true);
+            begin(&stamp);
+        },
+        &accept,
+    );
+    let Err(error) = streamed else { return Ok(()) };
+    // A list from the pinned maps must not follow a part of the daemon's list.
+    if has_begun.get() {
+        return Err(CommandError::IncompleteList(error));
+    }
+    fall_back_to_pins(config, error)?;
+    let list = LiveState::new(config.clone()).flow_list(query.clone())?;
+    let list = list.map_err(CommandError::Usage)?;
+    begin(list.stamp());
+    list.write(|lines| accept(&lines));
+    Ok(())
 }
 
 /// Shows how full the table is, flows by state, and events of flows.

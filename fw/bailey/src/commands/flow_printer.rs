@@ -25,6 +25,7 @@ struct Row {
     bytes: u64,
     reply_packets: u64,
     reply_bytes: u64,
+    bytes_per_second: Option<u64>,
     egress_rule: Decider,
     ingress_rule: Decider,
 }
@@ -34,6 +35,9 @@ struct Row {
 struct Decider {
     rule: String,
 }
+
+/// Header of the column that only lists sorted by rate have.
+const RATE: &str = "RATE";
 
 const COLUMNS: &[Column<Row>] = &[
     Column::text("PROTO", 0, |row| row.protocol.clone()),
@@ -61,6 +65,17 @@ const COLUMNS: &[Column<Row>] = &[
     Column::number("PKTS", 3, |row| row.packets),
     Column::number("REPLY", 4, |row| row.reply_packets),
     Column::number("BYTES", 5, |row| row.bytes + row.reply_bytes),
+    Column {
+        header: RATE,
+        rank: 0,
+        cell: Cell::Scale(
+            |row| {
+                row.bytes_per_second
+                    .map_or_else(String::new, |rate| format!("{rate} B/s"))
+            },
+            |row| row.bytes_per_second,
+        ),
+    },
     Column::text("EGRESS", 6, |row| row.egress_rule.rule.clone()),
     Column::text("INGRESS", 1, |row| row.ingress_rule.rule.clone()),
 ];
@@ -81,32 +96,30 @@ const BLOCK_ROWS: usize = 1000;
 pub(super) struct FlowPrinter {
     output: ListFormat,
     table: Table<'static, Row>,
-    has_begun: bool,
     has_flows: bool,
     /// Rows that wait for their block to be full.
     rows: Vec<Row>,
 }
 
 impl FlowPrinter {
-    pub(super) fn new(args: &ListArgs) -> Self {
+    /// `has_rates`: the flows come with bytes per second.
+    pub(super) fn new(args: &ListArgs, has_rates: bool) -> Self {
+        let table = Table::new(COLUMNS, args.terminal_width(), !args.no_headers)
+            .sorted_by(args.sort.as_ref());
         Self {
             output: args.output,
-            table: Table::new(COLUMNS, args.terminal_width(), !args.no_headers)
-                .sorted_by(args.sort.as_ref()),
-            has_begun: false,
+            table: if has_rates {
+                table
+            } else {
+                table.without(RATE)
+            },
             has_flows: false,
             rows: Vec::new(),
         }
     }
 
-    /// True after [`Self::begin`].
-    pub(super) fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
     /// Begins the list; prints the fields of the stamp in JSON and YAML.
-    pub(super) fn begin(&mut self, stamp: &Stamp) {
-        self.has_begun = true;
+    pub(super) fn begin(&self, stamp: &Stamp) {
         match self.output {
             ListFormat::Json => {
                 let mut stamp = serde_json::to_string(stamp).unwrap_or_default();

@@ -16,6 +16,8 @@ mod conntrack;
 #[cfg(target_os = "linux")]
 mod conntrack_delete;
 #[cfg(target_os = "linux")]
+mod conntrack_get;
+#[cfg(target_os = "linux")]
 mod counters;
 #[cfg(target_os = "linux")]
 mod detach;
@@ -68,6 +70,7 @@ pub(crate) fn run_command(command: Command) -> Exit {
         #[cfg(target_os = "linux")]
         Command::Conntrack { command } => match command {
             ConntrackCommand::List(args) => conntrack::list_flows(&args),
+            ConntrackCommand::Get(args) => conntrack_get::get_flows(&args),
             ConntrackCommand::Delete(args) => conntrack_delete::delete_flows(&args),
             ConntrackCommand::Flush(args) => conntrack_delete::flush_flows(&args),
             ConntrackCommand::Top(args) => top::show_flow_top(&args),

@@ -3,8 +3,9 @@
 use bailey_control::api::{self, RulesQuery, path};
 use bailey_source::diagnostic::replace_control_chars;
 
-use crate::args::{ListFormat, RulesArgs};
+use crate::args::{ListFormat, RecordFormat, RulesArgs};
 use crate::commands::query::{query, read_config};
+use crate::commands::record_printer::RecordPrinter;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::list::{ListLayout, print_list, repeat};
@@ -144,6 +145,13 @@ fn print_details(rule: &api::Rule) {
         list("isolated by", "", &rule.isolated_by);
     }
 
+    if let Some(total) = rule.endpoints_total {
+        list("endpoints", "none", &rule.endpoints);
+        if total > rule.endpoints.len() {
+            fact("", format!("and {} more", total - rule.endpoints.len()));
+        }
+    }
+
     // Counters.
     fact("hits", rule.hits.to_string());
     fact("packets", rule.packets.to_string());
@@ -159,4 +167,8 @@ fn print_details(rule: &api::Rule) {
         );
     }
     fact("last", format_last_hit(rule));
+    if !rule.last_packets.is_empty() {
+        print_line("  the last recorded packets:");
+        RecordPrinter::new(RecordFormat::Table, false).print(rule.last_packets.clone());
+    }
 }

@@ -114,6 +114,13 @@ impl<'a, T> Table<'a, T> {
         }
     }
 
+    /// Leaves out the column with this header.
+    #[must_use]
+    pub(crate) fn without(mut self, header: &str) -> Self {
+        self.columns.retain(|column| column.header != header);
+        self
+    }
+
     /// Keeps the column with this header on the narrowest terminal too.
     #[must_use]
     pub(crate) fn sorted_by(self, column: Option<&String>) -> Self {

@@ -1,5 +1,12 @@
 //! Lists in every output format, filtered and sorted.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use bailey_lab::{Lab, Server, traffic};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -58,6 +65,59 @@ fn assert_flows_are_sorted(lab: &Lab) {
     );
 }
 
+/// `get` shows a flow with all facts, and exits with 1 without one.
+fn assert_flows_are_shown(lab: &Lab) {
+    let shown = lines(lab, "conntrack get --src 203.0.113.10 --protocol icmp");
+    assert!(shown[0].starts_with("ICMP 203.0.113.10"), "{shown:?}");
+    for fact in [
+        "state",
+        "expires    in ",
+        "ingress    shop/db-backup",
+        "evaluated  under the active",
+    ] {
+        assert!(
+            shown.iter().any(|line| line.contains(fact)),
+            "{fact}: {shown:?}"
+        );
+    }
+    let json = json(lab, "conntrack get --port 5432");
+    assert_eq!(json.as_array().unwrap().len(), 3);
+    let none = ask(lab, "conntrack get --port 1");
+    assert_eq!(exit_code(&none), Some(1), "{}", stderr(&none));
+    assert_eq!(exit_code(&ask(lab, "conntrack get")), Some(2));
+}
+
+/// The flow that carries data comes first, with about its rate.
+fn assert_flows_are_sorted_by_rate(lab: &Lab, busy: &mut TcpStream) {
+    let port = busy.local_addr().unwrap().port();
+    let is_done = Arc::new(AtomicBool::new(false));
+    let mut writer = busy.try_clone().unwrap();
+    let flag = Arc::clone(&is_done);
+    let sender = thread::spawn(move || {
+        while !flag.load(Ordering::Relaxed) {
+            let _ = writer.write_all(&[7; 1000]);
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let rows = lines(lab, "conntrack list --top 2 --by rate -o ndjson");
+    is_done.store(true, Ordering::Relaxed);
+    sender.join().unwrap();
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    assert_eq!(rows[0]["source_port"], port, "{rows:?}");
+    // A kilobyte each 10 ms, echoed, with headers.
+    let rate = rows[0]["bytes_per_second"].as_u64().unwrap();
+    assert!((20_000..600_000).contains(&rate), "{rate}");
+    assert!(rows[1]["bytes_per_second"].as_u64().unwrap() < rate / 10);
+    let table = lines(lab, "conntrack list --sort rate -n 1");
+    assert!(
+        table[0].contains("RATE") && table[1].contains(" B/s"),
+        "{table:?}"
+    );
+}
+
 /// Every format of a list has the same rows. Without a terminal a table has all columns.
 fn assert_formats_agree(lab: &Lab) {
     for verb in ["rules", "counters", "conntrack list"] {
@@ -110,15 +170,17 @@ fn lists_support_all_formats_filters_and_sorting() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let mut daemon = start(&lab, "");
-    let streams: Vec<_> = (0..3).map(|_| connected(&lab)).collect();
+    let mut streams: Vec<_> = (0..3).map(|_| connected(&lab)).collect();
     traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0]));
     let check = || {
         assert_flows_are_filtered(&lab);
         assert_flows_are_sorted(&lab);
+        assert_flows_are_shown(&lab);
         assert_formats_agree(&lab);
         assert_wrong_options_are_refused(&lab);
     };
     check();
+    assert_flows_are_sorted_by_rate(&lab, &mut streams[0]);
     // Without the daemon the verbs read the pins and answer the same.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();

@@ -49,6 +49,31 @@ fn assert_fields(rules: &Value) -> Value {
     rule.clone()
 }
 
+/// A rule by name has the endpoints that it concerns, and the last packets that it decided.
+fn assert_details(lab: &Lab) {
+    let rules = json(lab, "rules shop/db-backup");
+    for rule in rules["rules"].as_array().unwrap() {
+        let endpoints = rule["endpoints"].as_array().unwrap();
+        assert_eq!(endpoints, &["pod:shop/db"], "{rule}");
+        assert_eq!(rule["endpoints_total"], 1);
+    }
+    let rows = rules["rules"].as_array().unwrap().iter();
+    let rule = rows.clone().find(|row| row["kind"] == "rule").unwrap();
+    let packets = rule["last_packets"].as_array().unwrap();
+    assert!((1..=5).contains(&packets.len()), "{rule}");
+    for packet in packets {
+        assert_eq!(packet["ingress_rule"]["id"], rule["id"], "{packet}");
+    }
+    let text = stdout(&ask(lab, "rules shop/db-backup"));
+    for expected in [
+        "endpoints    pod:shop/db",
+        "the last recorded packets:",
+        " new ",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
 /// `rules NAME` accepts the short name, the policy, the id and the long name.
 fn assert_found_by_each_name(lab: &Lab, rule: &Value) {
     let policy = format!(
@@ -113,6 +138,7 @@ fn rules_have_names_and_survive_lost_file() {
     let rules = json(&lab, "rules");
     let rule = assert_fields(&rules);
     assert_found_by_each_name(&lab, &rule);
+    assert_details(&lab);
     assert_line_follows_edit(&lab, &rules, &rule);
 
     // The file of rule ids is removed: the daemon still knows the rules, and SIGHUP writes the file

@@ -17,7 +17,7 @@ use bailey_datapath::kernel::{af_xdp, netlink};
 use bailey_lab::daemon::POLICIES;
 use bailey_lab::topology::NIC;
 use bailey_lab::traffic::{self, Observed};
-use bailey_lab::{Daemon, Lab, Namespace, daemon};
+use bailey_lab::{Daemon, Lab, Namespace, daemon, schema};
 use serde_json::Value;
 
 pub const WEB: [&str; 2] = ["10.42.0.11", "fd42::11"];
@@ -158,13 +158,15 @@ pub fn ask(lab: &Lab, verb: &str) -> Output {
     daemon::query(&lab.node, lab.root(), &binary(), verb).unwrap()
 }
 
-/// The JSON output of a verb.
+/// The JSON output of a verb, checked against its schema.
 pub fn json(lab: &Lab, verb: &str) -> Value {
     let output = ask(lab, &format!("{verb} -o json"));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+    let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         let stderr = String::from_utf8_lossy(&output.stderr);
         panic!("{verb}: {error}: {stderr}")
-    })
+    });
+    schema::assert_valid_output(verb, &answer);
+    answer
 }
 
 /// Packets with a reason on an interface and hook.
