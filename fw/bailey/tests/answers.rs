@@ -113,3 +113,51 @@ fn every_answer_matches_its_schema() {
         );
     }
 }
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn selftest_compares_loaded_programs_with_oracle() {
+    let lab = lab();
+    let mut daemon = start(&lab, "");
+    wait_for_socket(&lab);
+    let output = ask(&lab, "selftest");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains(" packets agree, 0 differ"), "{text}");
+    // Every rule, every implicit rule and the default denies of the demo decide some packets.
+    let result = json(&lab, "selftest --seed 7 --packets 20000");
+    let rules = result["rules"].as_object().unwrap();
+    for rule in [
+        "shop/web-public ingress[0]",
+        "shop/db-backup ingress[0]",
+        "default-deny",
+        "not-isolated",
+    ] {
+        assert!(rules[rule].as_u64().unwrap() > 100, "{rule}: {rules:?}");
+    }
+    // A block comes before policy, and is not counted.
+    ask(&lab, &format!("block {} --ttl 5m --reason test", DB[0]));
+    let blocked = json(&lab, "selftest");
+    assert!(
+        blocked["before_policy"]["blocked"].as_u64().unwrap() > 10,
+        "{blocked}"
+    );
+    assert_eq!(counted(&lab, "nic0", "xdp", "blocked"), 0);
+
+    // Files that the daemon refuses differ from what is loaded: the comparison finds out.
+    std::fs::write(policies(&lab), "").unwrap();
+    let output = ask(&lab, "selftest");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("DIFFERENT ") && text.contains("oracle   allow"),
+        "{text}"
+    );
+
+    daemon.signal(nix::sys::signal::Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    let output = ask(&lab, "selftest");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("needs the daemon"), "{text}");
+}

@@ -23,6 +23,8 @@ pub(crate) mod generation;
 pub(crate) mod handles;
 /// Calibration of jiffies against CLOCK_MONOTONIC_COARSE.
 pub(crate) mod jiffies;
+/// Probes of the programs of a running daemon.
+pub mod live_probe;
 /// The objects that are loaded.
 pub(crate) mod object;
 /// Settings of the frame parser as constants.

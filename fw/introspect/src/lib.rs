@@ -47,6 +47,10 @@ mod rule_file;
 mod rules;
 /// One reading of all counters.
 mod sample;
+/// Loaded programs and oracle, side by side.
+mod self_test;
+/// Packets for the self-test.
+mod self_test_packets;
 /// One screen: interfaces, flow table, blocks, problems.
 mod status;
 
@@ -62,3 +66,5 @@ pub use record_list::RecordList;
 pub use record_namer::RecordNamer;
 pub use rule_book::RuleBook;
 pub use sample::{Sample, Sampler};
+pub use self_test::{Difference, SelfTest};
+pub use self_test_packets::SelfTestPackets;

@@ -45,6 +45,23 @@ pub struct StatusArgs {
     pub query: QueryArgs,
 }
 
+/// Arguments of `selftest`.
+#[derive(Debug, Clone, Args)]
+pub struct SelfTestArgs {
+    /// Number of packets.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub packets: u32,
+    /// Choice of the packets; the same number chooses the same ones.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+    /// The Bailey to test.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 /// Arguments of `bugreport`.
 #[derive(Debug, Clone, Args)]
 pub struct BugreportArgs {

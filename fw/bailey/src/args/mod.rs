@@ -27,7 +27,8 @@ pub use evaluate::{CheckArgs, EngineChoice, ExplainArgs, FailOn, TestArgs, TestF
 pub use format::{Format, ListArgs, ListFormat, QueryArgs, WatchArgs};
 pub use live::{
     BugreportArgs, ConntrackCommand, DetachArgs, FlowDeleteArgs, FlowFilterArgs, FlowGetArgs,
-    FlowListArgs, FlushArgs, RulesArgs, RunArgs, StatusArgs, TalkersArgs, TopArgs, TopColumn,
+    FlowListArgs, FlushArgs, RulesArgs, RunArgs, SelfTestArgs, StatusArgs, TalkersArgs, TopArgs,
+    TopColumn,
 };
 pub use observe::{ObserveArgs, RecordFormat};
 pub(crate) use record_filter::split_not;
@@ -111,6 +112,13 @@ pub enum Command {
     /// Counts of the last one to two minutes, from the records of packets. Needs the daemon.
     #[cfg(target_os = "linux")]
     Top(TalkersArgs),
+    /// Compare the loaded programs with the oracle, packet by packet, under the active policies.
+    ///
+    /// Sends the first packets of connections that the policies name, and of connections just beside, through
+    /// the probe of the daemon. Changes and counts nothing. Exits with 1 if a verdict or a rule differs. Needs
+    /// root and the daemon.
+    #[cfg(target_os = "linux")]
+    Selftest(SelfTestArgs),
     /// Write an archive for a report of a defect: status, doctor, counters, rules, records, configuration, log.
     #[cfg(target_os = "linux")]
     Bugreport(BugreportArgs),

@@ -42,6 +42,8 @@ mod rules;
 #[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]
+mod selftest;
+#[cfg(target_os = "linux")]
 mod status;
 #[cfg(target_os = "linux")]
 mod top;
@@ -84,6 +86,8 @@ pub(crate) fn run_command(command: Command) -> Exit {
         Command::Observe(args) => observe::observe(&args),
         #[cfg(target_os = "linux")]
         Command::Capture(args) => capture::capture(&args),
+        #[cfg(target_os = "linux")]
+        Command::Selftest(args) => selftest::selftest(&args),
         #[cfg(target_os = "linux")]
         Command::Bugreport(args) => bugreport::write_report(&args),
         #[cfg(target_os = "linux")]

@@ -88,7 +88,7 @@ fn assert_flows_are_shown(lab: &Lab) {
 }
 
 /// The flow that carries data comes first, with about its rate.
-fn assert_flows_are_sorted_by_rate(lab: &Lab, busy: &mut TcpStream) {
+fn assert_flows_are_sorted_by_rate(lab: &Lab, busy: &TcpStream) {
     let port = busy.local_addr().unwrap().port();
     let is_done = Arc::new(AtomicBool::new(false));
     let mut writer = busy.try_clone().unwrap();
@@ -170,7 +170,7 @@ fn lists_support_all_formats_filters_and_sorting() {
     let lab = lab();
     Server::tcp(lab.workload("db"), 5432).unwrap();
     let mut daemon = start(&lab, "");
-    let mut streams: Vec<_> = (0..3).map(|_| connected(&lab)).collect();
+    let streams: Vec<_> = (0..3).map(|_| connected(&lab)).collect();
     traffic::ping(&lab.outside, ip(BACKUP[0]), ip(DB[0]));
     let check = || {
         assert_flows_are_filtered(&lab);
@@ -180,7 +180,7 @@ fn lists_support_all_formats_filters_and_sorting() {
         assert_wrong_options_are_refused(&lab);
     };
     check();
-    assert_flows_are_sorted_by_rate(&lab, &mut streams[0]);
+    assert_flows_are_sorted_by_rate(&lab, &streams[0]);
     // Without the daemon the verbs read the pins and answer the same.
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();

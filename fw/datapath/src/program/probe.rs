@@ -54,6 +54,14 @@ pub(crate) fn probe_frame(
     program
         .test_run(options)
         .map_err(DatapathError::program("entry_probe"))?;
+    answer_in(&out)
+}
+
+/// The answer in front of a probed frame.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn answer_in(out: &[u8]) -> Result<abi::probe_answer, DatapathError> {
     out.get(..size_of::<abi::probe_answer>())
         .map(bytemuck::pod_read_unaligned)
         .filter(|answer: &abi::probe_answer| answer.magic == abi::PROBE_MAGIC)
