@@ -82,6 +82,19 @@ fn watchers_get_everything_then_changes() {
     assert_eq!(rates.last(), Some(&0.0), "{rates:?}");
     assert!(rates.iter().any(|rate| *rate > 0.0), "{rates:?}");
 
+    // A later reader gets the seconds before.
+    let late: Update = next(&watch());
+    let denied = late.counters.iter().find(|row| row.reason == "policy");
+    let recent = &denied.unwrap().recent;
+    assert!((2..=60).contains(&recent.len()), "{recent:?}");
+    let sum: f32 = recent.iter().sum();
+    assert!(sum > 0.5, "{recent:?}");
+    assert!(
+        late.rules
+            .iter()
+            .any(|rule| rule.recent.iter().sum::<f32>() > 0.5)
+    );
+
     // A change of policy sends everything again.
     set_backup_permission(&lab, &mut daemon, false);
     let is_second = |line: Update| line.complete && line.status.stamp.generation == 2;

@@ -238,6 +238,10 @@ pub struct Rule {
     /// Rates of the last second; only a running daemon knows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<RuleRates>,
+    /// Packets per second in each of the last 60 seconds, the oldest first; only in complete lines of
+    /// `/v1/watch`, and empty without a packet in this time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<f32>,
 }
 
 /// Most endpoints in a [`Rule`].
@@ -432,6 +436,9 @@ pub struct NamedCount {
     /// Change per second over the last second; only a running daemon knows it, and not for states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_second: Option<f32>,
+    /// The same in each of the last 60 seconds, as in [`Rule::recent`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<f32>,
     /// Explanation of the name.
     pub help: String,
 }
@@ -469,6 +476,9 @@ pub struct Counter {
     /// Packets per second over the last second; only a running daemon knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets_per_second: Option<f32>,
+    /// The same in each of the last 60 seconds, as in [`Rule::recent`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<f32>,
     /// Time of the last recorded packet, RFC 3339; absent without one, and without a daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_packet: Option<String>,

@@ -105,6 +105,28 @@ impl Samples {
         }
     }
 
+    /// Adds the rates of the last 60 seconds: of packets to rules and counters, and of flow events.
+    pub(crate) fn add_history(
+        &self,
+        rules: &mut [api::Rule],
+        rows: &mut [CounterRow],
+        stats: &mut api::FlowStats,
+    ) {
+        const PACKETS_OF_RULE: usize = 1;
+        let state = self.lock();
+        for rule in rules {
+            rule.recent = state.rules.history(rule.name.id, PACKETS_OF_RULE);
+        }
+        for (key, row) in rows {
+            row.recent = state.counters.history(*key, 0);
+        }
+        for (number, name) in Sample::event_names() {
+            if let Some(event) = stats.events.iter_mut().find(|event| event.name == name) {
+                event.recent = state.events.history(number, 0);
+            }
+        }
+    }
+
     /// Adds rates of events and the forecast.
     pub(crate) fn add_flow_rates(&self, stats: &mut api::FlowStats) {
         let state = self.lock();

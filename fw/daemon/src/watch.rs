@@ -148,6 +148,9 @@ fn update(source: &WatchSource<'_>, changed: Option<&Restless>) -> Update {
     events.add_last_packets(&mut counters);
     let mut flow_stats = sample.flow_stats(status.stamp.clone(), status.flow_table);
     samples.add_flow_rates(&mut flow_stats);
+    if changed.is_none() {
+        samples.add_history(&mut rules, &mut counters, &mut flow_stats);
+    }
     Update {
         complete: changed.is_none(),
         flow_stats,

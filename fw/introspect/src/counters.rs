@@ -66,6 +66,7 @@ pub(crate) fn counter_rows(interfaces: &[InterfaceCounts]) -> Vec<CounterRow> {
                 packets: count.packets,
                 bytes: count.bytes,
                 packets_per_second: None,
+                recent: Vec::new(),
                 last_packet: None,
                 help: Reason::of(number)
                     .map_or("", |reason| reason.help)
@@ -83,6 +84,7 @@ pub(crate) fn counter_rows(interfaces: &[InterfaceCounts]) -> Vec<CounterRow> {
                 packets: counts.lost,
                 bytes: 0,
                 packets_per_second: None,
+                recent: Vec::new(),
                 last_packet: None,
                 help: "allowed here, but the peer port could not send the packet".to_owned(),
             };

@@ -36,6 +36,7 @@ pub(crate) fn flow_stats_of(
             name: format!("{protocol}{}", state_name(state)),
             count,
             per_second: None,
+            recent: Vec::new(),
             help: String::new(),
         });
     }
@@ -44,6 +45,7 @@ pub(crate) fn flow_stats_of(
         name: name.to_owned(),
         count: counted[event as usize],
         per_second: None,
+        recent: Vec::new(),
         help: help.to_owned(),
     });
     api::FlowStats {

@@ -201,5 +201,6 @@ pub(crate) fn rule_to_api(
         live_flows: count.live,
         idle_seconds: count.seen.map(|seen| Ticks::now().seconds_since(seen)),
         rates: None,
+        recent: Vec::new(),
     }
 }

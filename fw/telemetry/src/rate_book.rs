@@ -96,13 +96,6 @@ impl<K: Copy + Eq + Hash, const N: usize> RateBook<K, N> {
         };
         numbers.map(rate).collect()
     }
-
-    /// Keys that changed in the last second.
-    pub fn changed(&self) -> impl Iterator<Item = K> {
-        let histories = self.histories.iter();
-        let changed = histories.filter(|(_, history)| history.changed == self.samples);
-        changed.map(|(&key, _)| key)
-    }
 }
 
 impl<const N: usize> History<N> {
@@ -133,7 +126,6 @@ mod tests {
         assert_eq!(book.rates(2), Some([0.0, 0.0]));
         // A key that appears has counted from 0.
         assert_eq!(book.rates(3), Some([4.0, 0.0]));
-        assert_eq!(book.changed().count(), 2);
         // Two seconds in one sample; then none; then a reset.
         book.sample(2 * SECOND, [(1, [130, 9])].into_iter());
         book.sample(SECOND, [(1, [130, 9])].into_iter());
