@@ -66,15 +66,18 @@ pub fn send_frames(namespace: &Namespace, interface: &'static str, frames: Vec<V
     namespace.run(move || {
         let found = netlink::interface_by_name(interface).unwrap().unwrap();
         let mut socket = af_xdp::Socket::open(found.index, 0, af_xdp::CopyPolicy::Always).unwrap();
-        let mut left = frames.iter();
-        let sent = socket.send(frames.len(), |room| {
-            let frame = left.next().unwrap();
-            room[..frame.len()].copy_from_slice(frame);
-            frame.len()
-        });
-        assert_eq!(sent.unwrap(), frames.len());
-        while !socket.flush().unwrap() {
-            std::thread::yield_now();
+        let mut left = &frames[..];
+        while !left.is_empty() {
+            let mut batch = left.iter();
+            let sent = socket.send(left.len(), |room| {
+                let frame = batch.next().unwrap();
+                room[..frame.len()].copy_from_slice(frame);
+                frame.len()
+            });
+            left = &left[sent.unwrap()..];
+            while !socket.flush().unwrap() {
+                std::thread::yield_now();
+            }
         }
     });
     sleep(Duration::from_millis(300));

@@ -53,9 +53,16 @@ impl PacketRecord {
         Reason::of(self.reason).is_some_and(|reason| reason.passes)
     }
 
-    /// Whether this is the first packet of a connection: passed as new, or denied by policy.
+    /// Whether this is the first packet of a connection: passed as new, or denied by policy. A TCP segment
+    /// without SYN that policy denies is of a flow whose permission was revoked.
     pub fn is_opening(&self) -> bool {
-        [abi::REASON_DROP_POLICY, abi::REASON_PASS_NEW].contains(&self.reason)
+        const SYN: u8 = 2;
+        let is_tcp = self.connection.is_some_and(|c| c.protocol == Protocol::TCP);
+        match self.reason {
+            abi::REASON_PASS_NEW => true,
+            abi::REASON_DROP_POLICY => !is_tcp || self.tcp_flags & SYN != 0,
+            _ => false,
+        }
     }
 }
 
