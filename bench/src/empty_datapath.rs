@@ -8,7 +8,12 @@ use bailey_policy::Snapshot;
 
 /// Opens a datapath with private maps and no isolating policy.
 pub(crate) fn open_without_policies(settings: Settings) -> Result<Datapath> {
-    let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
+    open_without_policies_in(PinDir::private()?, settings)
+}
+
+/// As [`open_without_policies`], with maps that are pinned in a directory.
+pub(crate) fn open_without_policies_in(pins: PinDir, settings: Settings) -> Result<Datapath> {
+    let mut datapath = Datapath::open(pins, settings, RuleIds::default())
         .context("cannot open the datapath; run as root")?;
     let nothing = compile(
         &Snapshot::default(),

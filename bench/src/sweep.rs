@@ -1,16 +1,21 @@
-//! Cost of a sweeper pass over a table with live flows.
+//! Cost of a sweeper pass over a table with live flows, and of lists of these flows.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
-use bailey_config::Settings;
+use bailey_config::{Config, Settings};
+use bailey_control::api::{FlowColumn, FlowQuery};
+use bailey_datapath::PinDir;
 use bailey_datapath::maps::hook::Hook;
 use bailey_datapath::program::frame;
+use bailey_introspect::LiveState;
 use bailey_policy::Protocol;
 
-use crate::empty_datapath::open_without_policies;
-use crate::memory::own_mib;
+use crate::empty_datapath::open_without_policies_in;
+use crate::memory::{own_mib, process_own_mib};
 
 const PASSES: u32 = 5;
 /// Duration of a pass in the daemon (its module `sweep`).
@@ -23,7 +28,12 @@ pub(crate) fn run(flows: u32) -> Result<()> {
         rules: 256,
         ..Settings::default()
     };
-    let datapath = open_without_policies(settings)?;
+    let pins = PinDir::private()?;
+    let directory = match &pins {
+        PinDir::Path(path) => path.clone(),
+        PinDir::Private(fd) => format!("/proc/self/fd/{}", fd.as_raw_fd()).into(),
+    };
+    let datapath = open_without_policies_in(pins.clone_handle()?, settings)?;
     let runner = datapath.test_run()?;
     let begun = Instant::now();
     for n in 0..flows {
@@ -56,5 +66,38 @@ pub(crate) fn run(flows: u32) -> Result<()> {
         );
     }
     println!("memory {} MiB", own_mib("VmRSS:"));
+    list_flows(directory)
+}
+
+/// Prints the time of lists of all flows, and the memory that they take.
+fn list_flows(pins: PathBuf) -> Result<()> {
+    let mut config = Config::default();
+    config.paths.pins = pins;
+    let state = LiveState::new(config);
+    let top = FlowQuery {
+        sort: Some(FlowColumn::Bytes),
+        limit: Some(100),
+        ..FlowQuery::default()
+    };
+    for (name, query) in [("all flows", FlowQuery::default()), ("top 100", top)] {
+        let before = process_own_mib("self");
+        let begun = Instant::now();
+        let list = state.flow_list(query)?.map_err(anyhow::Error::msg)?;
+        let (mut lines, mut bytes, mut most) = (0, 0, 0);
+        list.write(|chunk| {
+            lines += chunk.iter().filter(|byte| **byte == b'\n').count();
+            bytes += chunk.len();
+            if bytes / chunk.len() % 1000 == 0 {
+                most = process_own_mib("self").max(most);
+            }
+            true
+        });
+        println!(
+            "{name}: {lines} lines, {} MB in {:.2} s, {} MiB more memory",
+            bytes / 1_000_000,
+            begun.elapsed().as_secs_f64(),
+            most.max(process_own_mib("self")).saturating_sub(before)
+        );
+    }
     Ok(())
 }

@@ -14,6 +14,7 @@ use bailey_lab::{Daemon, InlineTestbed};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use super::readers::cpu_ms_per_second;
 use super::requests::time_request_ms;
 use super::{GROUP, SYSTEM};
 use crate::daemon_under_test::{self, DaemonOptions};
@@ -101,6 +102,13 @@ fn run_round(wire: &InlineTestbed, ports: Range<u16>, samples: &mut Samples) -> 
         ("rules_ms", "/v1/rules"),
     ] {
         samples.add(metric, time_request_ms(&socket, path)?);
+    }
+    for (metric, readers) in [
+        ("cpu_no_reader_ms_per_s", 0),
+        ("cpu_1_reader_ms_per_s", 1),
+        ("cpu_100_readers_ms_per_s", 100),
+    ] {
+        samples.add(metric, cpu_ms_per_second(&process, &socket, readers)?);
     }
     kill(&mut daemon)?;
     let begun = Instant::now();

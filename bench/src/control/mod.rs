@@ -8,6 +8,7 @@ use crate::results::Measurement;
 mod commit_load;
 mod edits;
 mod install;
+mod readers;
 mod requests;
 
 const GROUP: &str = "control";

@@ -22,6 +22,15 @@ const TALKERS: usize = 20;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watchers {
     shared: Arc<Mutex<State>>,
+    first: Arc<Mutex<Option<FirstLine>>>,
+}
+
+/// The complete line of a sample, for all readers that begin in its second.
+#[derive(Debug)]
+struct FirstLine {
+    sample: Arc<Sample>,
+    version: NamesVersion,
+    line: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +80,7 @@ impl Watchers {
         // Before the first line is made: a change in between comes twice rather than never.
         let (sender, lines) = sync_channel(QUEUED);
         self.lock().readers.push(sender);
-        let first = line(&update(&read()?, None))?;
+        let first = self.first_line(&read()?)?;
         let begin = WatchBegin {
             schema_version: SCHEMA_VERSION,
             interval_seconds: 1,
@@ -82,6 +91,25 @@ impl Watchers {
         })
     }
 
+    /// The complete line of the present sample, encoded once.
+    fn first_line(&self, source: &WatchSource<'_>) -> Result<Bytes, Problem> {
+        let version = source.book.version();
+        let mut known = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = &*known
+            && Arc::ptr_eq(&first.sample, &source.sample)
+            && first.version == version
+        {
+            return Ok(first.line.clone());
+        }
+        let line = line(&update(source, None))?;
+        *known = Some(FirstLine {
+            sample: Arc::clone(&source.sample),
+            version,
+            line: line.clone(),
+        });
+        Ok(line)
+    }
+
     /// Sends the changes since the last call to all readers.
     pub(crate) fn publish(&self, source: &WatchSource<'_>) -> Result<(), Problem> {
         let mut state = self.lock();
@@ -90,6 +118,8 @@ impl Watchers {
         let changed = state.changes(source);
         let bytes = line(&update(source, (!is_new).then_some(&changed)))?;
         state.restless = changed;
+        // The line of an earlier sample begins no reader.
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
         state.readers.retain(|reader| {
             !matches!(
                 reader.try_send(bytes.clone()),
