@@ -5,7 +5,7 @@ use std::fs;
 use bailey_architecture::files;
 
 /// The shipped crates; each may depend on those before it, and on `bailey-bpf`.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "policy",
     "config",
     "compile",
@@ -18,6 +18,7 @@ const ORDER: [&str; 13] = [
     "introspect",
     "policytest",
     "daemon",
+    "tui",
     "bailey",
 ];
 

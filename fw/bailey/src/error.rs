@@ -61,6 +61,12 @@ pub(crate) enum CommandError {
     /// The daemon holds its lock although it was killed.
     #[cfg(target_os = "linux")]
     DaemonRuns(LockError),
+    /// The daemon sends nothing to the console.
+    #[cfg(target_os = "linux")]
+    NoDaemon(String),
+    /// The terminal failed.
+    #[cfg(target_os = "linux")]
+    Terminal(io::Error),
     /// The daemon refused the request.
     #[cfg(target_os = "linux")]
     Client(ClientError),
@@ -133,6 +139,10 @@ pub(crate) fn report_error(error: &CommandError) {
         CommandError::DaemonRuns(error) => {
             stderr_line!("error: {error}; the daemon could not be stopped");
         }
+        #[cfg(target_os = "linux")]
+        CommandError::NoDaemon(sentence) => stderr_line!("error: {sentence}"),
+        #[cfg(target_os = "linux")]
+        CommandError::Terminal(error) => stderr_line!("error: the terminal: {error}"),
         #[cfg(target_os = "linux")]
         CommandError::Client(error) => stderr_line!("error: {error}"),
         #[cfg(target_os = "linux")]

@@ -62,6 +62,10 @@ impl From<&CommandError> for Exit {
                 Self::from(error)
             }
             #[cfg(target_os = "linux")]
+            CommandError::NoDaemon(_) => Self::NotRunning,
+            #[cfg(target_os = "linux")]
+            CommandError::Terminal(_) => Self::Negative,
+            #[cfg(target_os = "linux")]
             CommandError::LockOut(_) => Self::LockOut,
             #[cfg(target_os = "linux")]
             CommandError::Log(_) => Self::Internal,

@@ -133,8 +133,8 @@ pub struct TopArgs {
 /// Arguments of `top`.
 #[derive(Debug, Clone, Args)]
 pub struct TalkersArgs {
-    /// Print the talkers as tables. The console is not part of this version, so this option is required.
-    #[arg(short, long, required = true)]
+    /// Print the talkers as tables. Without it, the console shows them.
+    #[arg(short, long)]
     pub batch: bool,
     /// The lists.
     #[command(flatten)]

@@ -19,6 +19,9 @@ mod live;
 mod observe;
 /// Filters of packets.
 mod record_filter;
+/// `tui`.
+#[cfg(target_os = "linux")]
+mod tui;
 
 pub use block::{BlockArgs, UnblockArgs};
 pub use capture::CaptureArgs;
@@ -33,6 +36,8 @@ pub use live::{
 pub use observe::{ObserveArgs, RecordFormat};
 pub(crate) use record_filter::split_not;
 pub use record_filter::{FilterArgs, RecordFilterArgs};
+#[cfg(target_os = "linux")]
+pub use tui::TuiArgs;
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
 #[derive(Debug, Parser)]
@@ -107,6 +112,11 @@ pub enum Command {
     /// packets take a slower path meanwhile. Works without the daemon; needs root.
     #[cfg(target_os = "linux")]
     Capture(Box<CaptureArgs>),
+    /// Show everything at work, in a terminal: rules, flows, drops, talkers. ? shows the keys.
+    ///
+    /// Only reads. Needs the daemon, and ends with q.
+    #[cfg(target_os = "linux")]
+    Tui(TuiArgs),
     /// Show sources, targets, ports and rules with most dropped and new packets.
     ///
     /// Counts of the last one to two minutes, from the records of packets. Needs the daemon.

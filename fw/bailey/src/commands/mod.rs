@@ -47,6 +47,8 @@ mod selftest;
 mod status;
 #[cfg(target_os = "linux")]
 mod top;
+#[cfg(target_os = "linux")]
+mod tui;
 
 use crate::args::Command;
 #[cfg(target_os = "linux")]
@@ -81,7 +83,9 @@ pub(crate) fn run_command(command: Command) -> Exit {
         #[cfg(target_os = "linux")]
         Command::Counters(args) => counters::list_counters(&args),
         #[cfg(target_os = "linux")]
-        Command::Top(args) => top::show_talkers(&args.top),
+        Command::Tui(args) => tui::tui(&args),
+        #[cfg(target_os = "linux")]
+        Command::Top(args) => top::show_talkers(&args),
         #[cfg(target_os = "linux")]
         Command::Observe(args) => observe::observe(&args),
         #[cfg(target_os = "linux")]

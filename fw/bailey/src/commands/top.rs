@@ -6,10 +6,12 @@ use bailey_control::api_talkers::{
 };
 use bailey_control::client;
 use bailey_source::diagnostic::replace_control_chars;
+use bailey_tui::model::View;
 use serde::Serialize;
 
-use crate::args::{Format, TopArgs};
+use crate::args::{Format, TalkersArgs, TopArgs};
 use crate::commands::query::{query, read_config};
+use crate::commands::tui;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::list::repeat;
@@ -17,8 +19,12 @@ use crate::output::table::{Column, Table, terminal_columns};
 use crate::output::{print_bytes, print_json, print_line, print_yaml};
 
 /// Prints the talkers of dropped and new traffic.
-pub(crate) fn show_talkers(args: &TopArgs) -> Result<Exit, CommandError> {
+pub(crate) fn show_talkers(args: &TalkersArgs) -> Result<Exit, CommandError> {
+    let TalkersArgs { batch, top: args } = args;
     let config = read_config(&args.config)?;
+    if !batch {
+        return tui::run(&config, View::Talkers, false);
+    }
     let parameters = parameters(args);
     Ok(repeat(&args.watch, || {
         let socket = config.paths.socket();

@@ -1,0 +1,42 @@
+//! Arguments of `tui`.
+
+use bailey_tui::model::View;
+use clap::Args;
+
+use super::ConfigArgs;
+use crate::ttl;
+
+/// Arguments of `tui`.
+#[derive(Debug, Clone, Args)]
+pub struct TuiArgs {
+    /// The view to begin with: overview, rules, flows, conntrack, drops, interfaces, talkers, blocks, changes or
+    /// health.
+    #[arg(long, value_name = "VIEW", default_value = "overview", value_parser = parse_view)]
+    pub view: View,
+    /// Print the rows of the view instead, without a terminal.
+    #[arg(short, long)]
+    pub batch: bool,
+    /// Print so many times.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, requires = "batch", value_parser = clap::value_parser!(u64).range(1..))]
+    pub times: u64,
+    /// Time between two prints.
+    #[arg(short, long, value_name = "TIME", default_value = "1s", requires = "batch", value_parser = ttl::parse_seconds)]
+    pub delay: u64,
+    /// Only ASCII characters; automatic where the locale is not UTF-8.
+    #[arg(long)]
+    pub ascii: bool,
+    /// The Bailey to show.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+fn parse_view(text: &str) -> Result<View, String> {
+    View::named(text).ok_or_else(|| {
+        let names: Vec<String> = View::ALL
+            .iter()
+            .map(|view| view.names().1.to_lowercase())
+            .collect();
+        let near = bailey_config::nearest::nearest(text, &names);
+        format!("no view is named so{near}; views are {}", names.join(", "))
+    })
+}

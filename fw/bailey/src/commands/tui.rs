@@ -1,0 +1,53 @@
+//! `bailey tui`: the console.
+
+use std::time::Duration;
+
+use bailey_config::Config;
+use bailey_tui::look::Look;
+use bailey_tui::model::View;
+use bailey_tui::screen::{self, ScreenError};
+
+use crate::args::TuiArgs;
+use crate::commands::query::read_config;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::output::{is_closed, print_line};
+
+/// Runs the console, or prints a view.
+pub(crate) fn tui(args: &TuiArgs) -> Result<Exit, CommandError> {
+    let config = read_config(&args.config)?;
+    if !args.batch {
+        return run(&config, args.view, args.ascii);
+    }
+    let print = |text: &str| {
+        print_line(text);
+        !is_closed()
+    };
+    let delay = Duration::from_secs(args.delay);
+    bailey_tui::batch::run(&config.paths.socket(), args.view, args.times, delay, print)
+        .map_err(CommandError::NoDaemon)?;
+    Ok(Exit::Success)
+}
+
+/// Runs the console until its end.
+pub(super) fn run(config: &Config, view: View, is_ascii: bool) -> Result<Exit, CommandError> {
+    let look = Look {
+        is_ascii: is_ascii || !has_utf8_locale(),
+        is_plain: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+    };
+    match screen::run(&config.paths.socket(), view, look) {
+        Ok(()) => Ok(Exit::Success),
+        Err(ScreenError::Terminal(sentence)) => Err(CommandError::Usage(sentence)),
+        Err(ScreenError::Io(error)) => Err(CommandError::Terminal(error)),
+    }
+}
+
+/// Whether the locale has more than ASCII: the first variable that is set decides.
+fn has_utf8_locale() -> bool {
+    let mut names = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter();
+    let value = names.find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    value.is_some_and(|value| {
+        let value = value.to_lowercase();
+        value.contains("utf-8") || value.contains("utf8")
+    })
+}

@@ -1,0 +1,78 @@
+//! The rows of a view without a terminal.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bailey_clock::{now, wall};
+
+use crate::feed::Feed;
+use crate::look::Look;
+use crate::model::View;
+use crate::session::Session;
+use crate::view::Canvas;
+
+/// Time to wait for the daemon.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Size of a printed screen.
+const SIZE: (usize, usize) = (120, 60);
+
+/// Prints a view `times` times, `pause` apart. `print` gets each screen as text, and returns false to end.
+///
+/// # Errors
+/// Why no data came, in a sentence.
+pub fn run(
+    socket: &Path,
+    view: View,
+    times: u64,
+    pause: Duration,
+    mut print: impl FnMut(&str) -> bool,
+) -> Result<(), String> {
+    let feed = Feed::start(socket);
+    let mut session = Session::new(view);
+    feed.want_flows(session.wants_flows());
+    let begun = now();
+    while !session.has_data() {
+        match feed.wait(PATIENCE) {
+            Some(news) => session.accept(news, now()),
+            None => return Err("the daemon sends nothing".to_owned()),
+        }
+        if !session.has_data() && now() - begun > PATIENCE {
+            return Err(session
+                .problem()
+                .unwrap_or("the daemon sends nothing")
+                .to_owned());
+        }
+    }
+    // Packets and flows come a moment later.
+    std::thread::sleep(Duration::from_millis(300));
+    let canvas = Canvas {
+        width: SIZE.0,
+        height: SIZE.1,
+        look: Look {
+            is_ascii: false,
+            is_plain: true,
+        },
+    };
+    for time in 0..times {
+        if time > 0 {
+            std::thread::sleep(pause);
+        }
+        for news in feed.take() {
+            session.accept(news, now());
+        }
+        let lines = session.draw(&canvas, now(), wall());
+        let mut texts: Vec<String> = lines
+            .iter()
+            .map(|line| line.to_string().trim_end().to_owned())
+            .collect();
+        // The keys at the bottom do not work here.
+        texts.pop();
+        while texts.last().is_some_and(String::is_empty) {
+            texts.pop();
+        }
+        if !print(&texts.join("\n")) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

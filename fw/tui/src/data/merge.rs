@@ -1,0 +1,403 @@
+//! Updates of `/v1/watch`, merged into one state. Time is an argument.
+
+use std::collections::BTreeMap;
+
+use bailey_control::api::{self, Counter};
+use bailey_control::api_talkers::TalkerLists;
+use bailey_control::api_watch::Update;
+
+use crate::data::{Block, Data, Drop, Event, Flood, Flows, Mode, Nic, Rule, Talker, Talkers};
+use crate::spark::History;
+use crate::text::escape;
+
+/// Days without a packet after which a rule is unused.
+const UNUSED_SECONDS: u64 = 30 * 86_400;
+
+/// A counter: interface, hook, reason.
+type CounterKey = (String, String, String);
+
+/// Keeps the rows of all updates.
+#[derive(Debug, Default)]
+pub struct Merger {
+    rules: BTreeMap<u32, (api::Rule, History)>,
+    counters: BTreeMap<CounterKey, Row>,
+    events: BTreeMap<String, History>,
+    packets_in: History,
+    dropped: History,
+}
+
+#[derive(Debug)]
+struct Row {
+    counter: Counter,
+    history: History,
+    /// Bytes per second.
+    bytes: Option<f64>,
+}
+
+impl Merger {
+    /// Takes an update, `seconds` after the one before; returns the new state.
+    pub fn merge(&mut self, update: Update, seconds: f64) -> Data {
+        self.merge_rules(update.rules, update.complete);
+        self.merge_counters(update.counters, update.complete, seconds);
+        let flows = self.flows(&update.flow_stats, update.complete);
+        if !update.complete || self.packets_in.last().is_none() {
+            self.packets_in.push(self.packet_rate(is_arriving) as f32);
+            self.dropped.push(self.packet_rate(is_drop) as f32);
+        }
+        let status = update.status;
+        Data {
+            node: escape(&status.stamp.node),
+            version: status
+                .daemon
+                .as_ref()
+                .map(|d| d.version.clone())
+                .unwrap_or_default(),
+            revision: status.stamp.generation,
+            mode: mode_of(&status),
+            nics: status.interfaces.iter().map(|nic| self.nic(nic)).collect(),
+            packets_in: self.packets_in.clone(),
+            bytes_in: self.byte_rate(is_arriving),
+            dropped: self.dropped.clone(),
+            flows,
+            rules: self
+                .rules
+                .values()
+                .map(|(rule, history)| rule_of(rule, history))
+                .collect(),
+            drops: self.drops(),
+            talkers: Talkers {
+                seconds: update.talkers.seconds,
+                lists: talkers_of(
+                    &update.talkers.new,
+                    &update.talkers.dropped,
+                    update.talkers.seconds,
+                ),
+            },
+            blocks: status.blocked.iter().map(block_of).collect(),
+            blocks_total: status.blocks,
+            flood: status.flood_seconds.map(|seconds| Flood {
+                seconds,
+                extent: String::new(),
+            }),
+            problems: status
+                .problems
+                .iter()
+                .map(|problem| escape(problem))
+                .collect(),
+            facts: facts_of(&status),
+            ..Data::default()
+        }
+    }
+
+    fn merge_rules(&mut self, rules: Vec<api::Rule>, is_complete: bool) {
+        let mut before = match is_complete {
+            true => std::mem::take(&mut self.rules),
+            false => BTreeMap::new(),
+        };
+        for rule in rules {
+            let id = rule.name.id;
+            let known = before.remove(&id).or_else(|| self.rules.remove(&id));
+            let history = known.map(|(_, history)| history).unwrap_or_default();
+            let history = history_of(&rule.recent, history);
+            self.rules.insert(id, (rule, history));
+        }
+        for (rule, history) in self.rules.values_mut() {
+            history.push(rule.rates.map_or(0.0, |rates| rates.packets));
+            if !is_complete {
+                continue;
+            }
+            rule.recent.clear();
+        }
+    }
+
+    fn merge_counters(&mut self, counters: Vec<Counter>, is_complete: bool, seconds: f64) {
+        if is_complete {
+            self.counters
+                .retain(|key, _| counters.iter().any(|row| key_of(row) == *key));
+        }
+        let mut fresh: BTreeMap<CounterKey, Counter> = counters
+            .into_iter()
+            .map(|row| (key_of(&row), row))
+            .collect();
+        for (key, row) in &mut self.counters {
+            // A row that is not in the update has not changed.
+            let Some(counter) = fresh.remove(key) else {
+                row.bytes = Some(0.0);
+                row.history.push(0.0);
+                continue;
+            };
+            let grown = counter.bytes.saturating_sub(row.counter.bytes) as f64;
+            row.bytes = (seconds > 0.0).then(|| grown / seconds);
+            row.history = history_of(&counter.recent, std::mem::take(&mut row.history));
+            row.history.push(counter.packets_per_second.unwrap_or(0.0));
+            row.counter = counter;
+        }
+        for (key, counter) in fresh {
+            let mut history = history_of(&counter.recent, History::default());
+            history.push(counter.packets_per_second.unwrap_or(0.0));
+            let row = Row {
+                history,
+                bytes: None,
+                counter,
+            };
+            self.counters.insert(key, row);
+        }
+    }
+
+    fn rows(&self, is_wanted: impl Fn(&Counter) -> bool) -> impl Iterator<Item = &Row> {
+        self.counters
+            .values()
+            .filter(move |row| is_wanted(&row.counter))
+    }
+
+    fn packet_rate(&self, is_wanted: impl Fn(&Counter) -> bool) -> f64 {
+        let rows = self.rows(is_wanted);
+        rows.filter_map(|row| row.history.last())
+            .map(f64::from)
+            .sum()
+    }
+
+    /// Unknown until a row of the kind is known for two updates.
+    fn byte_rate(&self, is_wanted: impl Fn(&Counter) -> bool) -> Option<f64> {
+        let rates: Vec<f64> = self.rows(is_wanted).filter_map(|row| row.bytes).collect();
+        (!rates.is_empty()).then(|| rates.iter().sum())
+    }
+
+    fn nic(&self, interface: &api::Interface) -> Nic {
+        let own = |row: &Counter| row.interface == interface.name;
+        let mut packets = History::default();
+        for second in 0..crate::spark::SECONDS {
+            let arriving = self.rows(|row| own(row) && is_arriving(row));
+            packets.push(arriving.map(|row| row.history.at(second)).sum());
+        }
+        Nic {
+            name: escape(interface.renamed_to.as_ref().unwrap_or(&interface.name)),
+            mode: interface.xdp_mode.clone(),
+            is_up: interface.link == "up",
+            is_complete: interface.fully_attached,
+            packets,
+            bytes: self.byte_rate(|row| own(row) && is_arriving(row)),
+            drops: Some(self.packet_rate(|row| own(row) && is_drop(row))),
+        }
+    }
+
+    fn drops(&self) -> Vec<Drop> {
+        let rows = self.rows(is_drop);
+        let drops = rows.map(|row| Drop {
+            kind: row.counter.kind.clone().unwrap_or_default(),
+            reason: row.counter.reason.clone(),
+            interface: escape(&row.counter.interface),
+            count: row.counter.packets,
+            rate: row.history.last().map(f64::from),
+            history: row.history.clone(),
+            last: row.counter.last_packet.as_deref().map(time_of_day),
+            help: row.counter.help.clone(),
+        });
+        drops.collect()
+    }
+
+    fn flows(&mut self, stats: &api::FlowStats, is_complete: bool) -> Flows {
+        let table = &stats.flow_table;
+        let of = |names: &[&str]| {
+            let states = stats.states.iter();
+            let states = states.filter(|state| names.contains(&&*state.name));
+            states.map(|state| state.count).sum()
+        };
+        let mut events = BTreeMap::new();
+        for event in &stats.events {
+            let history = self.events.entry(event.name.clone()).or_default();
+            if is_complete {
+                *history = history_of(&event.recent, std::mem::take(history));
+            } else {
+                history.push(event.per_second.unwrap_or(0.0));
+            }
+            let known = Event {
+                count: event.count,
+                rate: event.per_second.map(f64::from),
+                history: history.clone(),
+            };
+            events.insert(event.name.clone(), known);
+        }
+        let forecast = stats.forecast.unwrap_or_default();
+        Flows {
+            slots: (table.slots_used, table.slots),
+            live: table.live_flows,
+            closing: of(&["TIME_WAIT", "CLOSED"]),
+            half_open: of(&["SYN_SENT", "SYN_RECV", "NEW"]),
+            denied: of(&["DENIED"]),
+            limit: table.limit,
+            shrinks_from: table.timeout_scaling_from,
+            growth: forecast.live_per_second,
+            shrink: forecast.seconds_to_shrink,
+            refuse: forecast.seconds_to_refuse,
+            events,
+        }
+    }
+}
+
+/// The rates that a complete line has, or else those that are known.
+fn history_of(recent: &[f32], known: History) -> History {
+    match recent.is_empty() {
+        true => known,
+        false => History::of(recent.iter().copied().take(recent.len() - 1)),
+    }
+}
+
+fn key_of(row: &Counter) -> CounterKey {
+    (row.interface.clone(), row.hook.clone(), row.reason.clone())
+}
+
+fn is_arriving(row: &Counter) -> bool {
+    row.hook == "xdp"
+}
+
+fn is_drop(row: &Counter) -> bool {
+    row.verdict == "drop"
+}
+
+fn mode_of(status: &api::Status) -> Mode {
+    if !status.enforcing {
+        return Mode::Unprotected;
+    }
+    match status
+        .problems
+        .iter()
+        .any(|problem| problem.starts_with("warm-up"))
+    {
+        true => Mode::Audit,
+        false => Mode::Enforce,
+    }
+}
+
+fn rule_of(rule: &api::Rule, history: &History) -> Rule {
+    let allows = rule
+        .name
+        .verdict
+        .as_deref()
+        .map(|verdict| verdict == "allow");
+    let mut flags = String::new();
+    if rule.hits == 0 {
+        flags.push('N');
+    } else if rule.idle_seconds.is_none_or(|idle| idle >= UNUSED_SECONDS) {
+        flags.push('U');
+    }
+    if rule.rate_limited > 0 {
+        flags.push('L');
+    }
+    let mut details = Vec::new();
+    if let (Some(file), Some(line)) = (&rule.file, rule.line) {
+        details.push(("location", format!("{}:{line}", escape(file))));
+    }
+    let lists = [("peers", &rule.peers), ("ports", &rule.ports)];
+    for (name, values) in lists {
+        if let Some(values) = values {
+            let all = if values.is_empty() {
+                "all".to_owned()
+            } else {
+                values.join("; ")
+            };
+            details.push((name, escape(&all)));
+        }
+    }
+    if !rule.isolated_by.is_empty() {
+        details.push(("isolated by", escape(&rule.isolated_by.join(", "))));
+    }
+    Rule {
+        id: rule.name.id,
+        name: escape(&rule.name.rule),
+        allows,
+        flags,
+        hits: rule.hits,
+        hit_rate: rule.rates.map(|rates| rates.hits.into()),
+        packets: rule.packets,
+        packet_rate: rule.rates.map(|rates| rates.packets.into()),
+        history: history.clone(),
+        bytes: rule.bytes,
+        byte_rate: rule.rates.map(|rates| rates.bytes.into()),
+        live: rule.live_flows,
+        idle: rule.idle_seconds,
+        details,
+    }
+}
+
+fn talkers_of(new: &TalkerLists, dropped: &TalkerLists, seconds: u64) -> [Vec<Talker>; 3] {
+    let lists = [
+        (&new.sources, &dropped.sources),
+        (&new.targets, &dropped.targets),
+        (&new.ports, &dropped.ports),
+    ];
+    lists.map(|(new, dropped)| {
+        let mut found: BTreeMap<&str, Talker> = BTreeMap::new();
+        for (list, is_new) in [(new, true), (dropped, false)] {
+            for row in list {
+                let talker = found.entry(&row.name).or_insert_with(|| Talker {
+                    name: escape(&row.name),
+                    ..Talker::default()
+                });
+                let rate = row.packets as f64 / seconds.max(1) as f64;
+                *(if is_new {
+                    &mut talker.new
+                } else {
+                    &mut talker.drops
+                }) = rate;
+                talker.error = talker
+                    .error
+                    .max(row.error as f64 / row.packets.max(1) as f64);
+            }
+        }
+        let mut talkers: Vec<Talker> = found.into_values().collect();
+        talkers.sort_by(|a, b| (b.drops + b.new).total_cmp(&(a.drops + a.new)));
+        talkers
+    })
+}
+
+fn block_of(block: &api::Block) -> Block {
+    Block {
+        prefix: block.prefix.clone(),
+        left: block.remaining_seconds,
+        reason: escape(&block.reason),
+    }
+}
+
+fn facts_of(status: &api::Status) -> Vec<String> {
+    let Some(daemon) = &status.daemon else {
+        return Vec::new();
+    };
+    let mut facts = vec![format!(
+        "bailey {} (pid {}), up {}",
+        daemon.version,
+        daemon.pid,
+        crate::number::age(daemon.uptime_seconds)
+    )];
+    if let Some(seconds) = daemon.committed_seconds_ago {
+        facts.push(format!(
+            "policies committed {} ago",
+            crate::number::age(seconds)
+        ));
+    }
+    if let Some(entries) = &daemon.failsafe {
+        facts.push(format!("failsafe: {}", escape(&entries.join("; "))));
+    }
+    for repaired in &daemon.interference {
+        facts.push(format!(
+            "repaired {} times: {} ({} ago): {}",
+            repaired.count,
+            repaired.kind,
+            crate::number::age(repaired.last_seconds_ago),
+            escape(&repaired.last)
+        ));
+    }
+    facts.extend(
+        daemon
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {}", escape(warning))),
+    );
+    facts
+}
+
+/// The time of the day of an RFC 3339 time.
+fn time_of_day(time: &str) -> String {
+    let day = time.split_once('T').map_or(time, |(_, rest)| rest);
+    escape(day.split('.').next().unwrap_or(day).trim_end_matches('Z'))
+}

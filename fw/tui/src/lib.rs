@@ -1,0 +1,30 @@
+//! The operator console: views of a running Bailey in a terminal. Uses the control socket only: no maps, no BPF.
+#![cfg(target_os = "linux")]
+#![forbid(unsafe_code)]
+
+/// The rows of a view without a terminal.
+pub mod batch;
+/// What the console shows.
+pub mod data;
+/// Data from the daemon.
+pub mod feed;
+/// The filter language.
+pub mod filter;
+/// Signs and colours.
+pub mod look;
+/// View, filters, order, selection.
+pub mod model;
+/// Numbers for people.
+pub mod number;
+/// The terminal.
+pub mod screen;
+/// The model of a running console.
+pub mod session;
+/// Sparklines and gauges.
+pub mod spark;
+/// Text in cells.
+pub mod text;
+/// Keys and actions.
+pub mod update;
+/// Screens as lines.
+pub mod view;

@@ -1,0 +1,97 @@
+//! Signs and colours: those of the terminal, and ASCII where the locale has nothing else.
+
+use ratatui::style::{Color, Modifier, Style};
+
+/// Signs for bars, sparklines and marks, and whether there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Only ASCII characters.
+    pub is_ascii: bool,
+    /// No colours.
+    pub is_plain: bool,
+}
+
+impl Look {
+    /// Levels of sparklines.
+    pub fn levels(self) -> [char; 8] {
+        match self.is_ascii {
+            true => ['.', '.', ':', '-', '=', '+', '*', '#'],
+            false => ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
+        }
+    }
+
+    /// Parts of gauges: live, closing, half-open, free.
+    pub fn fills(self) -> [char; 4] {
+        match self.is_ascii {
+            true => ['#', '=', '-', '.'],
+            false => ['█', '▓', '▒', '░'],
+        }
+    }
+
+    /// A rule across the screen.
+    pub fn rule(self) -> char {
+        if self.is_ascii { '-' } else { '─' }
+    }
+
+    /// A mark in a gauge.
+    pub fn mark(self) -> char {
+        if self.is_ascii { '|' } else { '│' }
+    }
+
+    /// Before the selected row.
+    pub fn selected(self) -> char {
+        if self.is_ascii { '>' } else { '▌' }
+    }
+
+    /// Order of a column.
+    pub fn arrow(self, is_reversed: bool) -> char {
+        match (self.is_ascii, is_reversed) {
+            (true, false) => 'v',
+            (true, true) => '^',
+            (false, false) => '↓',
+            (false, true) => '↑',
+        }
+    }
+
+    /// Before a time that runs out.
+    pub fn hourglass(self) -> char {
+        if self.is_ascii { '%' } else { '⧗' }
+    }
+
+    fn colour(self, colour: Color) -> Style {
+        match self.is_plain {
+            true => Style::new(),
+            false => Style::new().fg(colour),
+        }
+    }
+
+    /// Allowed, healthy.
+    pub fn good(self) -> Style {
+        self.colour(Color::Green)
+    }
+
+    /// Denied, wrong.
+    pub fn bad(self) -> Style {
+        self.colour(Color::Red)
+    }
+
+    /// Attention.
+    pub fn warning(self) -> Style {
+        self.colour(Color::Yellow)
+    }
+
+    /// Less important.
+    pub fn faint(self) -> Style {
+        self.colour(Color::DarkGray)
+    }
+
+    /// Headers, the chosen tab, the selected row.
+    pub fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// An alert across the screen.
+    pub fn alert(self) -> Style {
+        self.bad().add_modifier(Modifier::BOLD)
+    }
+}

@@ -1,0 +1,198 @@
+//! What the console shows and how: view, filters, order, selection. Pure: time is an argument.
+
+use std::sync::Arc;
+
+use crate::data::Data;
+use crate::filter::Filter;
+
+/// Orders of the lists.
+pub mod orders;
+/// Rows of the tables: filtered, sorted, keyed.
+mod rows;
+
+pub use rows::{Keyed, shown_rows};
+
+/// The views, in the order of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Everything on one screen.
+    Overview,
+    /// Rules.
+    Rules,
+    /// Packets as they come.
+    Flows,
+    /// The flow table.
+    Conntrack,
+    /// Drops by reason.
+    Drops,
+    /// Interfaces.
+    Nics,
+    /// Sources, targets, ports.
+    Talkers,
+    /// Blocks.
+    Blocks,
+    /// Changes of the policies.
+    Changes,
+    /// Findings and facts.
+    Health,
+}
+
+impl View {
+    /// All views; the last has the key 0.
+    pub const ALL: [Self; 10] = [
+        Self::Overview,
+        Self::Rules,
+        Self::Flows,
+        Self::Conntrack,
+        Self::Drops,
+        Self::Nics,
+        Self::Talkers,
+        Self::Blocks,
+        Self::Changes,
+        Self::Health,
+    ];
+
+    /// Index in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The key that shows the view.
+    pub fn key(self) -> char {
+        char::from(b"1234567890"[self.index()])
+    }
+
+    /// Short and long name.
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Overview => ("Over", "Overview"),
+            Self::Rules => ("Rules", "Rules"),
+            Self::Flows => ("Flows", "Flows"),
+            Self::Conntrack => ("Conn", "Conntrack"),
+            Self::Drops => ("Drops", "Drops"),
+            Self::Nics => ("NICs", "Interfaces"),
+            Self::Talkers => ("Talk", "Talkers"),
+            Self::Blocks => ("Block", "Blocks"),
+            Self::Changes => ("Chg", "Changes"),
+            Self::Health => ("Hlth", "Health"),
+        }
+    }
+
+    /// The view with this name, or with a name that begins so.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.trim().to_lowercase();
+        let is_named = |view: &Self| {
+            let (short, long) = view.names();
+            !name.is_empty()
+                && (short.to_lowercase() == name || long.to_lowercase().starts_with(&name))
+        };
+        Self::ALL.into_iter().find(is_named)
+    }
+}
+
+/// Filter, order and selection of one view.
+#[derive(Debug, Clone, Default)]
+pub struct ListState {
+    /// The filter.
+    pub filter: Filter,
+    /// Index of the column that rows are sorted by.
+    pub sort: usize,
+    /// Whether the order is reversed.
+    pub is_reversed: bool,
+    /// Key of the selected row.
+    pub selected: Option<String>,
+    /// Rows above the first visible one.
+    pub offset: usize,
+}
+
+/// A line that is being typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A filter.
+    Filter(String),
+    /// The name of a view.
+    View(String),
+}
+
+/// How old the data is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Age {
+    /// Nothing has come yet.
+    #[default]
+    Unknown,
+    /// A line comes each second.
+    Live,
+    /// Seconds since the last line.
+    Stale(u64),
+}
+
+/// Everything that the screen depends on, but its size.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The newest data.
+    pub data: Arc<Data>,
+    /// The data that is shown while the screen is frozen, and for how many seconds it has been.
+    pub frozen: Option<(Arc<Data>, u64)>,
+    /// The view.
+    pub view: View,
+    /// By view.
+    pub lists: [ListState; 10],
+    /// Which list of talkers: source, target, port.
+    pub talkers_by: usize,
+    /// Whether the details of the selected row are shown.
+    pub has_details: bool,
+    /// Whether the help is shown.
+    pub has_help: bool,
+    /// The line that is being typed.
+    pub input: Option<Input>,
+    /// A sentence about the last key.
+    pub message: Option<String>,
+    /// Age of the data.
+    pub age: Age,
+    /// Why there is no data, in a sentence.
+    pub feed_problem: Option<String>,
+    /// Day and time of the day, UTC.
+    pub clock: (String, String),
+    /// Rows of the list that the last screen had room for.
+    pub page: usize,
+    /// Whether to end.
+    pub is_done: bool,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            data: Arc::default(),
+            frozen: None,
+            view: View::Overview,
+            lists: Default::default(),
+            talkers_by: 0,
+            has_details: true,
+            has_help: false,
+            input: None,
+            message: None,
+            age: Age::Unknown,
+            feed_problem: None,
+            clock: Default::default(),
+            page: 10,
+            is_done: false,
+        }
+    }
+}
+
+impl Model {
+    /// The data on the screen.
+    pub fn shown(&self) -> &Data {
+        self.frozen.as_ref().map_or(&self.data, |(data, _)| data)
+    }
+
+    /// The state of the list of this view.
+    pub fn list(&self) -> &ListState {
+        &self.lists[self.view.index()]
+    }
+
+    /// The same, to change it.
+    pub fn list_mut(&mut self) -> &mut ListState {
+        &mut self.lists[self.view.index()]
+    }
+}

@@ -1,0 +1,115 @@
+//! The model of a running console: news, keys and time come in, screens go out. No terminal.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use ratatui::text::Line;
+
+use crate::data::{Data, Flow, Packet};
+use crate::feed::{KEPT, News};
+use crate::model::{Age, Model, View};
+use crate::update::{Key, on_key};
+use crate::view::{Canvas, screen};
+
+/// Age at which data is stale.
+const FRESH: Duration = Duration::from_millis(2500);
+
+/// A console without its terminal.
+#[derive(Debug, Default)]
+pub struct Session {
+    model: Model,
+    state: Data,
+    packets: VecDeque<Packet>,
+    flows: Option<Vec<Flow>>,
+    /// When the last state came.
+    seen: Option<Instant>,
+    frozen_at: Option<Instant>,
+}
+
+impl Session {
+    /// A console that begins with this view.
+    pub fn new(view: View) -> Self {
+        Self {
+            model: Model {
+                view,
+                ..Model::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Takes news that came at this time.
+    pub fn accept(&mut self, news: News, at: Instant) {
+        match news {
+            News::State(data) => {
+                self.state = *data;
+                self.seen = Some(at);
+                self.model.feed_problem = None;
+            }
+            News::Packets(packets) => {
+                for packet in packets {
+                    self.packets.push_front(packet);
+                }
+                self.packets.truncate(KEPT);
+            }
+            News::Flows(flows) => self.flows = Some(flows),
+            News::Problem(problem) => self.model.feed_problem = Some(problem),
+        }
+        let mut data = self.state.clone();
+        data.packets = self.packets.iter().cloned().collect();
+        data.top_flows = self.flows.clone();
+        self.model.data = Arc::new(data);
+    }
+
+    /// Takes a key.
+    pub fn press(&mut self, key: Key, at: Instant) {
+        on_key(&mut self.model, key);
+        self.frozen_at = match (&self.model.frozen, self.frozen_at) {
+            (None, _) => None,
+            (Some(_), known) => known.or(Some(at)),
+        };
+    }
+
+    /// Whether the console has ended.
+    pub fn is_done(&self) -> bool {
+        self.model.is_done
+    }
+
+    /// Whether the screen needs lists of flows.
+    pub fn wants_flows(&self) -> bool {
+        self.model.view == View::Conntrack
+    }
+
+    /// Whether a state has come.
+    pub fn has_data(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// The data.
+    pub fn data(&self) -> &Data {
+        &self.model.data
+    }
+
+    /// Why there is no data.
+    pub fn problem(&self) -> Option<&str> {
+        self.model.feed_problem.as_deref()
+    }
+
+    /// The screen at this time.
+    pub fn draw(&mut self, canvas: &Canvas, at: Instant, wall: SystemTime) -> Vec<Line<'static>> {
+        self.model.age = match self.seen {
+            None => Age::Unknown,
+            Some(seen) if at - seen < FRESH => Age::Live,
+            Some(seen) => Age::Stale((at - seen).as_secs()),
+        };
+        if let (Some((_, seconds)), Some(since)) = (&mut self.model.frozen, self.frozen_at) {
+            *seconds = (at - since).as_secs();
+        }
+        let time = bailey_clock::rfc3339_milliseconds(wall);
+        let (day, rest) = time.split_once('T').unwrap_or((&time, ""));
+        self.model.clock = (day.to_owned(), rest.get(..8).unwrap_or_default().to_owned());
+        self.model.page = canvas.height.saturating_sub(6).max(1);
+        screen(&self.model, canvas)
+    }
+}

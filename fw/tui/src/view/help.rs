@@ -1,0 +1,31 @@
+//! The keys, from their table.
+
+use ratatui::style::Style;
+
+use crate::text::left;
+use crate::update::TABLE;
+use crate::view::{Canvas, Lines};
+
+/// The help, in two columns where there is room.
+pub(crate) fn lines(canvas: &Canvas) -> Lines {
+    let shown = TABLE.iter().filter(|binding| !binding.help.is_empty());
+    let entries: Vec<String> = shown
+        .map(|binding| {
+            let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
+            let place = binding
+                .view
+                .map_or_else(String::new, |view| format!("in {}: ", view.names().1));
+            format!(" {} {place}{}", left(&keys.join(" "), 9), binding.help)
+        })
+        .collect();
+    let mut lines = vec![canvas.title("keys; ? or esc closes")];
+    let room = canvas.height - 1;
+    let columns = entries.len().div_ceil(room).max(1);
+    let width = canvas.width / columns;
+    for at in 0..room.min(entries.len()) {
+        let cells = (0..columns).filter_map(|column| entries.get(column * room + at));
+        let text: String = cells.map(|cell| left(cell, width)).collect();
+        lines.push(canvas.line(&text, Style::new()));
+    }
+    lines
+}

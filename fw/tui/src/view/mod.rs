@@ -1,0 +1,151 @@
+//! A screen as lines of exactly its size. One file per view.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::look::Look;
+use crate::model::{Input, Model, View};
+use crate::text::{ends, left, width};
+
+/// Blocks.
+mod blocks;
+/// Changes of the policies.
+mod changes;
+/// The flow table.
+mod conntrack;
+/// Drops by reason.
+mod drops;
+/// Packets as they come.
+mod flows;
+/// The lines at the top and at the bottom.
+mod frame;
+/// Findings and facts.
+mod health;
+/// Keys.
+mod help;
+/// Interfaces.
+mod nics;
+/// Everything on one screen.
+mod overview;
+/// Rules.
+mod rules;
+/// Tables: columns that fit, rows that are visible.
+mod table;
+/// Sources, targets, ports.
+mod talkers;
+
+/// The least size of a screen.
+pub const LEAST: (usize, usize) = (60, 15);
+
+/// Size and look of a screen.
+#[derive(Debug, Clone, Copy)]
+pub struct Canvas {
+    /// Columns.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
+    /// Signs and colours.
+    pub look: Look,
+}
+
+/// Lines of a view.
+pub(crate) type Lines = Vec<Line<'static>>;
+
+impl Canvas {
+    /// A line of exactly the width.
+    pub(crate) fn line(&self, text: &str, style: Style) -> Line<'static> {
+        Line::from(Span::styled(left(text, self.width), style))
+    }
+
+    /// A line with texts at both ends, and a blank at each side.
+    pub(crate) fn split(&self, first: &str, last: &str, style: Style) -> Line<'static> {
+        self.line(
+            &ends(&format!(" {first}"), &format!("{last} "), self.width),
+            style,
+        )
+    }
+
+    /// A title that a rule follows to the end of the line.
+    pub(crate) fn title(&self, title: &str) -> Line<'static> {
+        let rest = self.width.saturating_sub(width(title) + 3);
+        let rule: String = std::iter::repeat_n(self.look.rule(), rest).collect();
+        self.line(&format!(" {title} {rule} "), self.look.strong())
+    }
+
+    /// Whether there is room for more than the least.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.width < 80
+    }
+}
+
+/// The whole screen: exactly `height` lines of exactly `width` columns.
+pub fn screen(model: &Model, canvas: &Canvas) -> Lines {
+    if canvas.width < LEAST.0 || canvas.height < LEAST.1 {
+        return too_small(canvas);
+    }
+    let mut lines = frame::top(model, canvas);
+    let room = canvas.height - lines.len() - 1;
+    let inner = Canvas {
+        height: room,
+        ..*canvas
+    };
+    let mut body = match model.has_help {
+        true => help::lines(&inner),
+        false => view_lines(model, &inner),
+    };
+    body.truncate(room);
+    body.resize(room, canvas.line("", Style::new()));
+    lines.append(&mut body);
+    lines.push(bottom(model, canvas));
+    lines
+}
+
+fn view_lines(model: &Model, canvas: &Canvas) -> Lines {
+    match model.view {
+        View::Overview => overview::lines(model, canvas),
+        View::Rules => rules::lines(model, canvas),
+        View::Flows => flows::lines(model, canvas),
+        View::Conntrack => conntrack::lines(model, canvas),
+        View::Drops => drops::lines(model, canvas),
+        View::Nics => nics::lines(model, canvas),
+        View::Talkers => talkers::lines(model, canvas),
+        View::Blocks => blocks::lines(model, canvas),
+        View::Changes => changes::lines(model, canvas),
+        View::Health => health::lines(model, canvas),
+    }
+}
+
+/// The line that is typed, or a message, or the keys that work here.
+fn bottom(model: &Model, canvas: &Canvas) -> Line<'static> {
+    let text = match (&model.input, &model.message) {
+        (Some(Input::Filter(text)), message) => {
+            let error = message
+                .as_ref()
+                .map_or_else(String::new, |m| format!("   {m}"));
+            format!(" / {text}_{error}")
+        }
+        (Some(Input::View(text)), _) => format!(" : {text}_"),
+        (None, Some(message)) => format!(" {message}"),
+        (None, None) => format!(" {}", frame::keys(model, canvas)),
+    };
+    canvas.line(&text, canvas.look.faint())
+}
+
+fn too_small(canvas: &Canvas) -> Lines {
+    let (columns, lines) = LEAST;
+    let sentence = format!(
+        "this terminal has {}x{}; the console needs {columns}x{lines}",
+        canvas.width, canvas.height
+    );
+    let mut screen = vec![canvas.line(&sentence, Style::new())];
+    screen.resize(canvas.height.max(1), canvas.line("", Style::new()));
+    screen
+}
+
+/// An empty view says why.
+pub(crate) fn empty(canvas: &Canvas, sentence: &str) -> Lines {
+    vec![
+        canvas.line("", Style::new()),
+        canvas.line(&format!(" {sentence}"), Style::new()),
+    ]
+}

@@ -1,0 +1,198 @@
+//! Rules: which one did what, now and in all.
+
+use ratatui::text::Line;
+
+use crate::data::{Data, Packet, Rule};
+use crate::model::{Model, orders, shown_rows};
+use crate::number::{age, known, short};
+use crate::text::{left, right, socket};
+use crate::view::table::{Window, row_line, window};
+use crate::view::{Canvas, Lines};
+
+/// The view.
+pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
+    let data = model.shown();
+    let list = model.list();
+    let rows = shown_rows(&data.rules, list, &orders::RULES.map(|(_, order)| order));
+    if data.rules.is_empty() {
+        return super::empty(
+            canvas,
+            "no rules: the daemon has sent none yet, or no policy is active",
+        );
+    }
+    if canvas.is_narrow() {
+        let window = window(&rows, list, canvas.height - 1);
+        let mut lines = vec![header(canvas)];
+        lines.extend(
+            window
+                .visible(&rows)
+                .map(|(at, rule)| row(rule, at, &window, canvas)),
+        );
+        return lines;
+    }
+    let pane = if model.has_details {
+        canvas.height * 2 / 5
+    } else {
+        0
+    };
+    let window = window(&rows, list, canvas.height - 2 - pane);
+    let mut lines = vec![title(model, &window, canvas), header(canvas)];
+    lines.extend(
+        window
+            .visible(&rows)
+            .map(|(at, rule)| row(rule, at, &window, canvas)),
+    );
+    let selected = window.selected.or_else(|| (!rows.is_empty()).then_some(0));
+    if let Some(rule) = selected.map(|at| rows[at]).filter(|_| pane > 0) {
+        lines.resize(
+            canvas.height - pane,
+            canvas.line("", ratatui::style::Style::new()),
+        );
+        lines.extend(details(rule, data, pane, canvas));
+    }
+    lines
+}
+
+fn title(model: &Model, window: &Window, canvas: &Canvas) -> Line<'static> {
+    let data = model.shown();
+    let list = model.list();
+    let column = orders::RULES[list.sort % orders::RULES.len()].0;
+    let mut first = format!(
+        "{}  sort {column} {}",
+        window.position(data.rules.len()),
+        canvas.look.arrow(list.is_reversed)
+    );
+    if !list.filter.source().is_empty() {
+        first += &format!("  filter {}", list.filter.source());
+    }
+    let since = data.counts_since.as_ref();
+    let since = since.map_or_else(String::new, |day| format!("counts since {day}"));
+    canvas.split(&first, &since, ratatui::style::Style::new())
+}
+
+/// The headers.
+pub(crate) fn header(canvas: &Canvas) -> Line<'static> {
+    let name = name_width(canvas);
+    let text = match canvas.is_narrow() {
+        true => format!(" A  {}   PKT/s 60 s   LAST", left("RULE", name)),
+        false => format!(
+            " A  {}   HIT/s   PKT/s {}   LIVE LAST",
+            left("RULE", name),
+            left("60 s", spark_width(canvas))
+        ),
+    };
+    canvas.line(&text, canvas.look.strong())
+}
+
+fn spark_width(canvas: &Canvas) -> usize {
+    match canvas.width {
+        0..80 => 6,
+        80..120 => 12,
+        _ => 20,
+    }
+}
+
+fn name_width(canvas: &Canvas) -> usize {
+    let others = if canvas.is_narrow() { 20 } else { 34 };
+    canvas.width - others - spark_width(canvas)
+}
+
+/// A rule.
+pub(crate) fn row(rule: &Rule, at: usize, window: &Window, canvas: &Canvas) -> Line<'static> {
+    let look = canvas.look;
+    let (sign, style) = match rule.allows {
+        Some(true) => ('+', look.good()),
+        Some(false) => ('-', look.bad()),
+        None => (' ', look.faint()),
+    };
+    let flag = rule.flags.chars().next().unwrap_or(' ');
+    let idle = rule.idle.map_or_else(|| "-".to_owned(), age);
+    let rate = known(rule.packet_rate);
+    let cells = rule.history.cells(spark_width(canvas), &look.levels());
+    let name = left(&rule.name, name_width(canvas));
+    let mark = window.mark(at, canvas);
+    let text = match canvas.is_narrow() {
+        true => format!(
+            "{mark}{sign}{flag} {name}{} {cells}{}",
+            right(&rate, 8),
+            right(&idle, 5)
+        ),
+        false => format!(
+            "{mark}{sign}{flag} {name}{}{} {cells}{}{}",
+            right(&known(rule.hit_rate), 8),
+            right(&rate, 8),
+            right(&short(rule.live as f64), 7),
+            right(&idle, 5)
+        ),
+    };
+    row_line(&text, window.selected == Some(at), style, canvas)
+}
+
+/// The pane of the selected rule: its last packets, and what else is known.
+fn details(rule: &Rule, data: &Data, height: usize, canvas: &Canvas) -> Lines {
+    let plain = ratatui::style::Style::new();
+    let denies = rule.allows == Some(false);
+    let what = if denies {
+        "what it denied last"
+    } else {
+        "its last recorded packets"
+    };
+    let mut lines = vec![canvas.title(&format!("{}: {what}", sentence_name(&rule.name)))];
+    let of_rule = data
+        .packets
+        .iter()
+        .filter(|packet| packet.rules.contains(&rule.id));
+    let packets: Vec<&Packet> = of_rule.take(height.saturating_sub(4)).collect();
+    lines.extend(
+        packets
+            .iter()
+            .map(|packet| canvas.line(&packet_line(packet, canvas), plain)),
+    );
+    let isolated = rule.details.iter().find(|(name, _)| *name == "isolated by");
+    let fact = match isolated.or_else(|| rule.details.first()) {
+        Some((name, value)) => format!("{name} {value}"),
+        None => format!("id {}", rule.id),
+    };
+    let lost = data
+        .lost
+        .map_or_else(|| "-".to_owned(), crate::number::full);
+    let showing = format!(
+        "showing {} of {}/s  lost {lost}",
+        packets.len(),
+        known(rule.packet_rate)
+    );
+    let text = crate::text::ends(&format!(" {fact}"), &showing, canvas.width);
+    lines.push(canvas.line(&text, plain));
+    lines
+}
+
+/// `default-deny in, shop` for `shop default-deny in (2 policies)`; else the name.
+fn sentence_name(name: &str) -> String {
+    let deny = name.split_once(" default-deny ");
+    deny.map_or_else(
+        || name.to_owned(),
+        |(namespace, rest)| {
+            let direction = rest.split(' ').next().unwrap_or_default();
+            format!("default-deny {direction}, {namespace}")
+        },
+    )
+}
+
+/// A packet in a line.
+pub(crate) fn packet_line(packet: &Packet, canvas: &Canvas) -> String {
+    let arrow = if canvas.look.is_ascii { "->" } else { "→" };
+    let name = match packet.destination_name.as_str() {
+        "" => String::new(),
+        name => format!("{name} "),
+    };
+    format!(
+        " {} {} {} {arrow} {name}{}/{} {} {:>4} B",
+        packet.time,
+        packet.interface,
+        socket(&packet.source.0, packet.source.1),
+        socket(&packet.destination.0, packet.destination.1),
+        packet.protocol,
+        left(&packet.flags, 3),
+        packet.bytes
+    )
+}
