@@ -25,6 +25,7 @@ pub fn run(
     view: View,
     times: u64,
     pause: Duration,
+    look: Look,
     mut print: impl FnMut(&str) -> bool,
 ) -> Result<(), String> {
     let feed = Feed::start(socket);
@@ -48,17 +49,20 @@ pub fn run(
     let canvas = Canvas {
         width: SIZE.0,
         height: SIZE.1,
-        look: Look {
-            is_ascii: false,
-            is_plain: true,
-        },
+        look,
     };
     for time in 0..times {
-        if time > 0 {
-            std::thread::sleep(pause);
-        }
-        for news in feed.take() {
-            session.accept(news, now());
+        let until = now() + if time > 0 { pause } else { Duration::ZERO };
+        loop {
+            for news in feed.take() {
+                session.accept(news, now());
+            }
+            let rest = until.saturating_duration_since(now());
+            if rest.is_zero() {
+                break;
+            }
+            // Often enough that no news pile up.
+            std::thread::sleep(rest.min(Duration::from_secs(1)));
         }
         let lines = session.draw(&canvas, now(), wall());
         let mut texts: Vec<String> = lines

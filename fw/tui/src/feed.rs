@@ -31,6 +31,8 @@ const RETRY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)
 pub enum News {
     /// The state of a second; without packets and flows.
     State(Box<Data>),
+    /// The packets come again from the begin: the connection is new.
+    PacketsBegin,
     /// Packets, the oldest first.
     Packets(Vec<Packet>),
     /// The flows with most bytes.
@@ -157,7 +159,10 @@ fn follow_packets(socket: &Path, sender: &Sender<News>) {
             path::RECORDS,
             &query,
             true,
-            |_: RecordsSummary| {},
+            |_: RecordsSummary| {
+                // A screen that has ended needs none.
+                let _ = sender.send(News::PacketsBegin);
+            },
             |lines| {
                 has_any = true;
                 let lines: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').collect();

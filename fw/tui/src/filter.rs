@@ -213,6 +213,7 @@ impl Test {
         match self {
             Self::Word(word) => row.text().to_lowercase().contains(word),
             Self::Expression(regex) => regex.is_match(&row.text()),
+            Self::Text("port", wanted) => text("port").is_some_and(|text| text == *wanted),
             Self::Text(field, wanted) => {
                 text(field).is_some_and(|text| text.to_lowercase().contains(wanted))
             }

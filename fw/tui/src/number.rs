@@ -6,7 +6,8 @@ pub fn short(value: f64) -> String {
     if !value.is_finite() || value < 0.0 {
         return "-".to_owned();
     }
-    let mut scaled = value;
+    // A sum of nothing is -0.
+    let mut scaled = value + 0.0;
     for unit in ["", "k", "M", "G", "T", "P"] {
         // 999.5 has four digits when rounded.
         if scaled < 999.5 || unit == "P" {
@@ -125,6 +126,7 @@ mod tests {
     fn numbers_have_three_significant_digits() {
         for (value, text) in [
             (0.0, "0"),
+            (-0.0, "0"),
             (0.4, "0.4"),
             (0.417, "0.42"),
             (3.0, "3"),

@@ -14,7 +14,7 @@ use ratatui::crossterm::queue;
 use ratatui::crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, disable_raw_mode,
 };
-use ratatui::layout::Size;
+use ratatui::layout::{Rect, Size};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -123,6 +123,7 @@ fn follow(
 ) -> io::Result<()> {
     let mut ticks = IDLE_TICKS;
     while !session.is_done() && !is_interrupted.load(Ordering::Relaxed) {
+        feed.want_flows(session.wants_flows());
         let news = feed.take();
         let mut is_changed = !news.is_empty();
         for news in news {
@@ -142,7 +143,9 @@ fn follow(
                         if key.code == KeyCode::Char('l')
                             && key.modifiers.contains(KeyModifiers::CONTROL)
                         {
-                            terminal.clear()?;
+                            // Not clear(), which asks the terminal for its cursor and may get no answer.
+                            let Size { width, height } = terminal.size()?;
+                            terminal.resize(Rect::new(0, 0, width, height))?;
                         }
                         if let Some(key) = key_of(key) {
                             session.press(key, now());
@@ -153,7 +156,6 @@ fn follow(
                     _ => {}
                 }
             }
-            feed.want_flows(session.wants_flows());
             if is_changed {
                 draw(terminal, &mut session, look)?;
             }

@@ -10,7 +10,7 @@ use crate::data::{Data, Flow, Packet};
 use crate::feed::{KEPT, News};
 use crate::model::{Age, Model, View};
 use crate::update::{Key, on_key};
-use crate::view::{Canvas, screen};
+use crate::view::{Canvas, rows_of, screen};
 
 /// Age at which data is stale.
 const FRESH: Duration = Duration::from_millis(2500);
@@ -25,6 +25,8 @@ pub struct Session {
     /// When the last state came.
     seen: Option<Instant>,
     frozen_at: Option<Instant>,
+    /// Whether news came since the last screen.
+    is_changed: bool,
 }
 
 impl Session {
@@ -47,6 +49,7 @@ impl Session {
                 self.seen = Some(at);
                 self.model.feed_problem = None;
             }
+            News::PacketsBegin => self.packets.clear(),
             News::Packets(packets) => {
                 for packet in packets {
                     self.packets.push_front(packet);
@@ -56,6 +59,14 @@ impl Session {
             News::Flows(flows) => self.flows = Some(flows),
             News::Problem(problem) => self.model.feed_problem = Some(problem),
         }
+        self.is_changed = true;
+    }
+
+    /// Makes one state of all news.
+    fn refresh(&mut self) {
+        if !std::mem::take(&mut self.is_changed) {
+            return;
+        }
         let mut data = self.state.clone();
         data.packets = self.packets.iter().cloned().collect();
         data.top_flows = self.flows.clone();
@@ -64,6 +75,7 @@ impl Session {
 
     /// Takes a key.
     pub fn press(&mut self, key: Key, at: Instant) {
+        self.refresh();
         on_key(&mut self.model, key);
         self.frozen_at = match (&self.model.frozen, self.frozen_at) {
             (None, _) => None,
@@ -86,11 +98,6 @@ impl Session {
         self.seen.is_some()
     }
 
-    /// The data.
-    pub fn data(&self) -> &Data {
-        &self.model.data
-    }
-
     /// Why there is no data.
     pub fn problem(&self) -> Option<&str> {
         self.model.feed_problem.as_deref()
@@ -98,6 +105,7 @@ impl Session {
 
     /// The screen at this time.
     pub fn draw(&mut self, canvas: &Canvas, at: Instant, wall: SystemTime) -> Vec<Line<'static>> {
+        self.refresh();
         self.model.age = match self.seen {
             None => Age::Unknown,
             Some(seen) if at - seen < FRESH => Age::Live,
@@ -109,7 +117,7 @@ impl Session {
         let time = bailey_clock::rfc3339_milliseconds(wall);
         let (day, rest) = time.split_once('T').unwrap_or((&time, ""));
         self.model.clock = (day.to_owned(), rest.get(..8).unwrap_or_default().to_owned());
-        self.model.page = canvas.height.saturating_sub(6).max(1);
+        self.model.page = rows_of(&self.model, canvas);
         screen(&self.model, canvas)
     }
 }

@@ -1,6 +1,6 @@
 //! Text from policies and from the wire, for cells of a terminal: escaped, measured, cut.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// Replaces control characters, and those that change the direction of text, by escapes such as `\x1b`.
 pub fn escape(text: &str) -> String {
@@ -35,13 +35,13 @@ pub fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     let mut kept = String::new();
-    let mut used = 0;
     for c in text.chars() {
-        used += c.width().unwrap_or(0);
-        if used > most.saturating_sub(1) {
+        // Measured as a whole: a mark can change the width of the character before it.
+        kept.push(c);
+        if kept.width() > most.saturating_sub(1) {
+            kept.pop();
             break;
         }
-        kept.push(c);
     }
     if most > 0 {
         kept.push('…');
@@ -52,14 +52,14 @@ pub fn cut(text: &str, most: usize) -> String {
 /// A text in exactly this width, from the left.
 pub fn left(text: &str, to: usize) -> String {
     let text = cut(text, to);
-    let padding = to - text.width();
+    let padding = to.saturating_sub(text.width());
     text + &" ".repeat(padding)
 }
 
 /// A text in exactly this width, at the right.
 pub fn right(text: &str, to: usize) -> String {
     let text = cut(text, to);
-    " ".repeat(to - text.width()) + &text
+    " ".repeat(to.saturating_sub(text.width())) + &text
 }
 
 /// Two texts at the ends of a line of exactly this width. The right one stays if both do not fit.
@@ -96,5 +96,8 @@ mod tests {
         assert_eq!(ends("ab", "cd", 6), "ab  cd");
         assert_eq!(ends("abcdef", "cd", 6), "abc…cd");
         assert_eq!(cut("abc", 0), "");
+        // A selector makes the digit before it wide.
+        let wide = "1\u{fe0f}".repeat(20);
+        assert!(width(&left(&wide, 15)) <= 15 && width(&right(&wide, 15)) <= 15);
     }
 }

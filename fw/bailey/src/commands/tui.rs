@@ -24,21 +24,32 @@ pub(crate) fn tui(args: &TuiArgs) -> Result<Exit, CommandError> {
         !is_closed()
     };
     let delay = Duration::from_secs(args.delay);
-    bailey_tui::batch::run(&config.paths.socket(), args.view, args.times, delay, print)
-        .map_err(CommandError::NoDaemon)?;
+    let look = look(args.ascii);
+    bailey_tui::batch::run(
+        &config.paths.socket(),
+        args.view,
+        args.times,
+        delay,
+        look,
+        print,
+    )
+    .map_err(CommandError::NoDaemon)?;
     Ok(Exit::Success)
 }
 
 /// Runs the console until its end.
 pub(super) fn run(config: &Config, view: View, is_ascii: bool) -> Result<Exit, CommandError> {
-    let look = Look {
-        is_ascii: is_ascii || !has_utf8_locale(),
-        is_plain: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
-    };
-    match screen::run(&config.paths.socket(), view, look) {
+    match screen::run(&config.paths.socket(), view, look(is_ascii)) {
         Ok(()) => Ok(Exit::Success),
         Err(ScreenError::Terminal(sentence)) => Err(CommandError::Usage(sentence)),
         Err(ScreenError::Io(error)) => Err(CommandError::Terminal(error)),
+    }
+}
+
+fn look(is_ascii: bool) -> Look {
+    Look {
+        is_ascii: is_ascii || !has_utf8_locale(),
+        is_plain: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     }
 }
 

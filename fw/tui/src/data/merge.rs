@@ -19,11 +19,17 @@ type CounterKey = (String, String, String);
 /// Keeps the rows of all updates.
 #[derive(Debug, Default)]
 pub struct Merger {
-    rules: BTreeMap<u32, (api::Rule, History)>,
+    rules: BTreeMap<u32, RuleRow>,
     counters: BTreeMap<CounterKey, Row>,
     events: BTreeMap<String, History>,
-    packets_in: History,
-    dropped: History,
+}
+
+/// A rule with its history, and the seconds since it came.
+#[derive(Debug)]
+struct RuleRow {
+    rule: api::Rule,
+    history: History,
+    age: f64,
 }
 
 #[derive(Debug)]
@@ -37,13 +43,9 @@ struct Row {
 impl Merger {
     /// Takes an update, `seconds` after the one before; returns the new state.
     pub fn merge(&mut self, update: Update, seconds: f64) -> Data {
-        self.merge_rules(update.rules, update.complete);
-        self.merge_counters(update.counters, update.complete, seconds);
+        self.merge_rules(update.rules, update.complete, seconds);
+        self.merge_counters(update.counters, update.complete);
         let flows = self.flows(&update.flow_stats, update.complete);
-        if !update.complete || self.packets_in.last().is_none() {
-            self.packets_in.push(self.packet_rate(is_arriving) as f32);
-            self.dropped.push(self.packet_rate(is_drop) as f32);
-        }
         let status = update.status;
         Data {
             node: escape(&status.stamp.node),
@@ -55,15 +57,11 @@ impl Merger {
             revision: status.stamp.generation,
             mode: mode_of(&status),
             nics: status.interfaces.iter().map(|nic| self.nic(nic)).collect(),
-            packets_in: self.packets_in.clone(),
+            packets_in: self.sum(is_arriving),
             bytes_in: self.byte_rate(is_arriving),
-            dropped: self.dropped.clone(),
+            dropped: self.sum(|row| is_drop(row) && is_arriving(row)),
             flows,
-            rules: self
-                .rules
-                .values()
-                .map(|(rule, history)| rule_of(rule, history))
-                .collect(),
+            rules: self.rules.values().map(rule_of).collect(),
             drops: self.drops(),
             talkers: Talkers {
                 seconds: update.talkers.seconds,
@@ -89,28 +87,38 @@ impl Merger {
         }
     }
 
-    fn merge_rules(&mut self, rules: Vec<api::Rule>, is_complete: bool) {
+    fn merge_rules(&mut self, rules: Vec<api::Rule>, is_complete: bool, seconds: f64) {
         let mut before = match is_complete {
             true => std::mem::take(&mut self.rules),
             false => BTreeMap::new(),
         };
+        let mut fresh: Vec<u32> = Vec::with_capacity(rules.len());
         for rule in rules {
             let id = rule.name.id;
             let known = before.remove(&id).or_else(|| self.rules.remove(&id));
-            let history = known.map(|(_, history)| history).unwrap_or_default();
-            let history = history_of(&rule.recent, history);
-            self.rules.insert(id, (rule, history));
-        }
-        for (rule, history) in self.rules.values_mut() {
+            let known = known.map(|row| row.history).unwrap_or_default();
+            let mut history = history_of(&rule.recent, known);
             history.push(rule.rates.map_or(0.0, |rates| rates.packets));
-            if !is_complete {
-                continue;
+            fresh.push(id);
+            let row = RuleRow {
+                rule,
+                history,
+                age: 0.0,
+            };
+            self.rules.insert(id, row);
+        }
+        fresh.sort_unstable();
+        for (id, row) in &mut self.rules {
+            // A rule that is not in the update has not changed.
+            if fresh.binary_search(id).is_err() {
+                row.history.push(0.0);
+                row.rule.rates = row.rule.rates.map(|_| api::RuleRates::default());
+                row.age += seconds;
             }
-            rule.recent.clear();
         }
     }
 
-    fn merge_counters(&mut self, counters: Vec<Counter>, is_complete: bool, seconds: f64) {
+    fn merge_counters(&mut self, counters: Vec<Counter>, is_complete: bool) {
         if is_complete {
             self.counters
                 .retain(|key, _| counters.iter().any(|row| key_of(row) == *key));
@@ -127,7 +135,12 @@ impl Merger {
                 continue;
             };
             let grown = counter.bytes.saturating_sub(row.counter.bytes) as f64;
-            row.bytes = (seconds > 0.0).then(|| grown / seconds);
+            let packets = counter.packets.saturating_sub(row.counter.packets) as f64;
+            // The daemon's second, not the moment at which the line came.
+            row.bytes = counter.packets_per_second.map(|rate| match packets > 0.0 {
+                true => grown / packets * f64::from(rate),
+                false => 0.0,
+            });
             row.history = history_of(&counter.recent, std::mem::take(&mut row.history));
             row.history.push(counter.packets_per_second.unwrap_or(0.0));
             row.counter = counter;
@@ -163,13 +176,16 @@ impl Merger {
         (!rates.is_empty()).then(|| rates.iter().sum())
     }
 
+    /// The last minute of all rows of a kind.
+    fn sum(&self, is_wanted: impl Fn(&Counter) -> bool) -> History {
+        let rows: Vec<&Row> = self.rows(is_wanted).collect();
+        let second = |at: usize| rows.iter().map(|row| row.history.at(at)).sum();
+        History::of((0..crate::spark::SECONDS).map(second))
+    }
+
     fn nic(&self, interface: &api::Interface) -> Nic {
         let own = |row: &Counter| row.interface == interface.name;
-        let mut packets = History::default();
-        for second in 0..crate::spark::SECONDS {
-            let arriving = self.rows(|row| own(row) && is_arriving(row));
-            packets.push(arriving.map(|row| row.history.at(second)).sum());
-        }
+        let packets = self.sum(|row| own(row) && is_arriving(row));
         Nic {
             name: escape(interface.renamed_to.as_ref().unwrap_or(&interface.name)),
             mode: interface.xdp_mode.clone(),
@@ -208,9 +224,8 @@ impl Merger {
             let history = self.events.entry(event.name.clone()).or_default();
             if is_complete {
                 *history = history_of(&event.recent, std::mem::take(history));
-            } else {
-                history.push(event.per_second.unwrap_or(0.0));
             }
+            history.push(event.per_second.unwrap_or(0.0));
             let known = Event {
                 count: event.count,
                 rate: event.per_second.map(f64::from),
@@ -269,7 +284,9 @@ fn mode_of(status: &api::Status) -> Mode {
     }
 }
 
-fn rule_of(rule: &api::Rule, history: &History) -> Rule {
+fn rule_of(row: &RuleRow) -> Rule {
+    let RuleRow { rule, history, age } = row;
+    let idle = rule.idle_seconds.map(|idle| idle + *age as u64);
     let allows = rule
         .name
         .verdict
@@ -278,7 +295,7 @@ fn rule_of(rule: &api::Rule, history: &History) -> Rule {
     let mut flags = String::new();
     if rule.hits == 0 {
         flags.push('N');
-    } else if rule.idle_seconds.is_none_or(|idle| idle >= UNUSED_SECONDS) {
+    } else if idle.is_none_or(|idle| idle >= UNUSED_SECONDS) {
         flags.push('U');
     }
     if rule.rate_limited > 0 {
@@ -315,7 +332,7 @@ fn rule_of(rule: &api::Rule, history: &History) -> Rule {
         bytes: rule.bytes,
         byte_rate: rule.rates.map(|rates| rates.bytes.into()),
         live: rule.live_flows,
-        idle: rule.idle_seconds,
+        idle,
         details,
     }
 }

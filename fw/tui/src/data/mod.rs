@@ -28,7 +28,7 @@ pub struct Data {
     pub packets_in: History,
     /// Bytes per second that arrive.
     pub bytes_in: Option<f64>,
-    /// Dropped packets, at both hooks.
+    /// Packets that arrive and are dropped.
     pub dropped: History,
     /// The flow table.
     pub flows: Flows,
@@ -63,8 +63,10 @@ pub struct Data {
 /// Whether and how packets are filtered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Policies apply.
+    /// Nothing is known yet.
     #[default]
+    Unknown,
+    /// Policies apply.
     Enforce,
     /// Policies only observe.
     Audit,

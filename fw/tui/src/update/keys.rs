@@ -163,6 +163,21 @@ pub const TABLE: &[Binding] = &[
         "changes of the firewall: not from here",
     ),
     everywhere(
+        &[
+            Key::Char('z'),
+            Key::Char('o'),
+            Key::Char('t'),
+            Key::Char('e'),
+            Key::Char('w'),
+            Key::Char('n'),
+            Key::Char('N'),
+            Key::Char('+'),
+            Key::Char('-'),
+        ],
+        Action::Later,
+        "not in this version",
+    ),
+    everywhere(
         &[Key::Char('q'), Key::Char('Q'), Key::Ctrl('c')],
         Action::Quit,
         "quit",

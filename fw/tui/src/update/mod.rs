@@ -51,10 +51,26 @@ pub enum Action {
     Write,
     /// Explains the alert.
     Why,
+    /// Of a later version.
+    Later,
 }
+
+/// Views with a filter.
+const HAVE_FILTER: [View; 6] = [
+    View::Rules,
+    View::Flows,
+    View::Drops,
+    View::Nics,
+    View::Talkers,
+    View::Blocks,
+];
 
 /// Applies a key.
 pub fn on_key(model: &mut Model, key: Key) {
+    if key == Key::Ctrl('c') {
+        model.is_done = true;
+        return;
+    }
     if model.input.is_some() {
         type_key(model, key);
         return;
@@ -75,6 +91,10 @@ fn apply(model: &mut Model, action: Action) {
             show(model, View::ALL[next as usize]);
         }
         Action::TypeView => model.input = Some(Input::View(String::new())),
+        Action::TypeFilter if !HAVE_FILTER.contains(&model.view) => {
+            model.message =
+                Some("this view has no filter; 2 Rules, 3 Flows and 5 Drops have one".to_owned());
+        }
         Action::TypeFilter => {
             model.input = Some(Input::Filter(model.list().filter.source().to_owned()));
         }
@@ -121,6 +141,7 @@ fn apply(model: &mut Model, action: Action) {
             );
         }
         Action::Why => show(model, View::Health),
+        Action::Later => model.message = Some("this key is not part of this version".to_owned()),
     }
 }
 
@@ -141,21 +162,15 @@ fn enter(model: &mut Model) {
             let view = if denies { View::Flows } else { View::Conntrack };
             show(model, view);
             if let Some((name, _)) = selected.filter(|_| denies) {
-                set_filter(
-                    model,
-                    &format!("rule:{}", name.split(' ').next().unwrap_or(&name)),
-                );
+                set_filter(model, &expression(&name));
             }
         }
         View::Drops => {
-            let data = Arc::clone(&model.data);
-            let rows = shown_rows(&data.drops, model.list(), &[]);
-            let key = model.list().selected.clone();
-            let reason = rows
-                .iter()
-                .find(|row| Some(row.key()) == key)
-                .or_else(|| rows.first());
-            let reason = reason.map(|drop| drop.reason.clone());
+            let key = selected_key(model);
+            let mut drops = model.shown().drops.iter();
+            let reason = drops
+                .find(|drop| Some(drop.key()) == key)
+                .map(|drop| drop.reason.clone());
             show(model, View::Flows);
             if let Some(reason) = reason {
                 set_filter(model, &format!("reason:{reason}"));
@@ -163,15 +178,43 @@ fn enter(model: &mut Model) {
         }
         View::Nics => show(model, View::Drops),
         View::Talkers | View::Blocks => {
-            let name = model.list().selected.clone();
+            let key = selected_key(model);
+            let field = match (model.view, model.talkers_by) {
+                (View::Talkers, 1) => "dst",
+                (View::Talkers, 2) => "port",
+                _ => "src",
+            };
             show(model, View::Flows);
-            if let Some(name) = name {
-                set_filter(model, name.split('/').next().unwrap_or(&name));
+            if let Some(key) = key {
+                set_filter(model, &filter_of(field, &key));
             }
         }
         View::Flows | View::Conntrack | View::Changes | View::Health => {
             model.message = Some("there is nothing behind this row".to_owned());
         }
+    }
+}
+
+/// Key of the selected row, or of the first one.
+fn selected_key(model: &Model) -> Option<String> {
+    let keys = orders::keys_of_rows(model);
+    let selected = model.list().selected.as_ref();
+    let known = keys.iter().find(|key| Some(*key) == selected);
+    known.or_else(|| keys.first()).cloned()
+}
+
+/// A filter that matches a text as it is.
+fn expression(text: &str) -> String {
+    format!("/{}/", regex_lite::escape(text).replace('/', "\\x2f"))
+}
+
+/// A filter for an address, a prefix, or a port with its protocol.
+fn filter_of(field: &str, key: &str) -> String {
+    match (field, key.split_once('/')) {
+        ("port", Some((port, protocol))) => format!("port:{port} proto:{protocol}"),
+        ("port", None) => format!("port:{key}"),
+        (_, Some(_)) => format!("{field}:{key}"),
+        (_, None) => format!("{field}:{key}/{}", if key.contains(':') { 128 } else { 32 }),
     }
 }
 

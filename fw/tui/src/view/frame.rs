@@ -23,11 +23,13 @@ fn state_line(model: &Model, canvas: &Canvas) -> Line<'static> {
     let data = model.shown();
     let gap = if canvas.is_narrow() { " " } else { "  " };
     let mode = match data.mode {
+        Mode::Unknown => "-",
         Mode::Enforce => "ENFORCE",
         Mode::Audit => "AUDIT",
         Mode::Unprotected => "UNPROTECTED",
     };
     let revision = match data.confirm {
+        None if data.mode == Mode::Unknown => "r-".to_owned(),
         Some(_) => format!("r{} UNCONFIRMED", data.revision),
         None => format!("r{}", data.revision),
     };
@@ -236,7 +238,8 @@ pub(crate) fn keys(model: &Model, canvas: &Canvas) -> &'static str {
         View::Talkers => {
             "B block for … (--rw)  enter flows  e explain  / filter  s sort  space freeze  ?"
         }
-        View::Flows | View::Nics | View::Blocks => {
+        View::Flows => "/ filter  space freezes the newest packets  1-0 views  ? help  q quit",
+        View::Nics | View::Blocks => {
             "j k move  s S sort  / filter  space freeze  1-0 views  ? help  q quit"
         }
         View::Changes | View::Health => "1-0 views  space freeze  ? help  q quit",

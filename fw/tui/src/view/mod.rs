@@ -97,7 +97,50 @@ pub fn screen(model: &Model, canvas: &Canvas) -> Lines {
     body.resize(room, canvas.line("", Style::new()));
     lines.append(&mut body);
     lines.push(bottom(model, canvas));
-    lines
+    match canvas.look.is_ascii {
+        true => lines.iter().map(|line| in_ascii(line, canvas)).collect(),
+        false => lines,
+    }
+}
+
+/// A line in which other characters are replaced, of the same width.
+fn in_ascii(line: &Line<'static>, canvas: &Canvas) -> Line<'static> {
+    if line.spans.iter().all(|span| span.content.is_ascii()) {
+        return line.clone();
+    }
+    let spans = line.spans.iter().map(|span| {
+        let columns = width(&span.content).min(canvas.width);
+        let ascii = |c: char| match c {
+            '…' => '~',
+            c if c.is_ascii() => c,
+            _ => '?',
+        };
+        let text: String = span.content.chars().map(ascii).take(columns).collect();
+        Span::styled(left(&text, columns), span.style)
+    });
+    Line::from(spans.collect::<Vec<_>>())
+}
+
+/// Rows of the view's list that the screen has room for.
+pub(crate) fn rows_of(model: &Model, canvas: &Canvas) -> usize {
+    let top = frame::top(model, canvas).len();
+    let room = canvas.height.saturating_sub(top + 1);
+    let pane = |lines: usize| {
+        if model.has_details && !canvas.is_narrow() {
+            lines
+        } else {
+            0
+        }
+    };
+    let others = match model.view {
+        View::Rules if canvas.is_narrow() => 1,
+        View::Rules => 2 + pane(room * 2 / 5),
+        View::Drops => 2 + pane((room / 2).min(10)),
+        View::Nics | View::Flows => 1,
+        View::Talkers => 3,
+        _ => 2,
+    };
+    room.saturating_sub(others).max(1)
 }
 
 fn view_lines(model: &Model, canvas: &Canvas) -> Lines {
