@@ -826,7 +826,8 @@ struct record {
  * clears the bit.
  */
 struct capture {
-	__u64 until;   /* ns of the monotonic clock */
+	/* ns of the monotonic clock; the reader moves it ahead while it lives */
+	__u64 until;
 	__u64 reasons; /* bit per reason */
 	__u64 missed;  /* frames that found the ring of their CPU full */
 	__u64 snaplen; /* bytes of a frame that are copied */
@@ -834,17 +835,20 @@ struct capture {
 	__u64 addr_be[2];
 	__u64 mask_be[2]; /* zero: any frame, also one that is not IP */
 };
-#define CAPTURE_SNAPLEN_MAX 65535
+/* The size of a perf event has 16 bits, and the kernel does not check it. */
+#define CAPTURE_SNAPLEN_MAX 65000
 #define CAPTURE_CPUS 1024
 
 /* record.number: the class. The reason may be one that the recorder omits. */
 struct captured {
 	struct record record;
 	__u64 time; /* ns of the monotonic clock */
-	__u32 bytes; /* that follow */
+	__u32 bytes;  /* that follow */
+	__u32 length; /* of the frame */
 	/* Egress: the VLAN tag that the frame will get. */
 	__u16 vlan_protocol_be; /* 0: none */
 	__u16 vlan_tci;
+	__u32 pad;
 };
 
 /* ---- interfaces -----------------------------------------------------------

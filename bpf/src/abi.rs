@@ -162,7 +162,7 @@ pub const RECORD_TIME_SHIFT: u32 = 30;
 pub const RECORD_TIME_MASK: u64 = 17179869183;
 pub const RECORD_BYTES_MAX: u32 = 16777215;
 pub const RECORD_SEGMENTS_MAX: u32 = 65535;
-pub const CAPTURE_SNAPLEN_MAX: u32 = 65535;
+pub const CAPTURE_SNAPLEN_MAX: u32 = 65000;
 pub const CAPTURE_CPUS: u32 = 1024;
 pub const IFINDEX_MAX: u32 = 65536;
 pub const INTERFACE_SLOT_MASK: u32 = 31;
@@ -1023,19 +1023,23 @@ pub struct captured {
     pub record: record,
     pub time: __u64,
     pub bytes: __u32,
+    pub length: __u32,
     pub vlan_protocol_be: __u16,
     pub vlan_tci: __u16,
+    pub pad: __u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of captured"][::core::mem::size_of::<captured>() - 80usize];
+    ["Size of captured"][::core::mem::size_of::<captured>() - 88usize];
     ["Alignment of captured"][::core::mem::align_of::<captured>() - 8usize];
     ["Offset of field: captured::record"][::core::mem::offset_of!(captured, record) - 0usize];
     ["Offset of field: captured::time"][::core::mem::offset_of!(captured, time) - 64usize];
     ["Offset of field: captured::bytes"][::core::mem::offset_of!(captured, bytes) - 72usize];
+    ["Offset of field: captured::length"][::core::mem::offset_of!(captured, length) - 76usize];
     ["Offset of field: captured::vlan_protocol_be"]
-        [::core::mem::offset_of!(captured, vlan_protocol_be) - 76usize];
-    ["Offset of field: captured::vlan_tci"][::core::mem::offset_of!(captured, vlan_tci) - 78usize];
+        [::core::mem::offset_of!(captured, vlan_protocol_be) - 80usize];
+    ["Offset of field: captured::vlan_tci"][::core::mem::offset_of!(captured, vlan_tci) - 82usize];
+    ["Offset of field: captured::pad"][::core::mem::offset_of!(captured, pad) - 84usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

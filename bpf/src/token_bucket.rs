@@ -32,11 +32,11 @@ impl TokenBucket {
         const DRY: u64 = abi::BUCKET_DRY as u64;
         let is_dry = word & DRY != 0;
         let debt = (word & !DRY).saturating_sub(now);
-        let room = match is_dry {
-            true => self.interval.max(self.burst / 2),
-            false => self.burst,
-        };
-        room.saturating_sub(debt) / self.interval.max(1)
+        // A dry bucket grants its first token only when it is half full.
+        if is_dry && debt + self.interval > self.interval.max(self.burst / 2) {
+            return 0;
+        }
+        self.burst.saturating_sub(debt) / self.interval.max(1)
     }
 }
 
@@ -55,7 +55,8 @@ mod tests {
         let dry = (now + bucket.burst) | u64::from(abi::BUCKET_DRY);
         assert_eq!(bucket.left(dry, now), 0);
         assert_eq!(bucket.left(dry, now + bucket.interval * 2), 0);
-        assert_eq!(bucket.left(dry, now + bucket.interval * 3), 1);
+        assert_eq!(bucket.left(dry, now + bucket.interval * 3), 3);
+        assert_eq!(bucket.left(dry, now + bucket.interval * 30), 4);
     }
 
     #[test]

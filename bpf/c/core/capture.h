@@ -37,7 +37,7 @@ static __always_inline bool capture_begin(struct captured *to,
 	bool is_ip = pkt->in.kind != 0;
 
 	if (now > READ_ONCE(capture.until)) {
-		/* The reader would have disarmed this, had it not crashed. */
+		/* The reader has crashed. One that lives sets the bit again. */
 		__sync_fetch_and_and(&control.blocks, ~BLOCKS_CAPTURE);
 		return false;
 	}
@@ -53,7 +53,11 @@ static __always_inline bool capture_begin(struct captured *to,
 	to->record.destination_be[0] = is_ip ? pkt->addr.destination_be[0] : 0;
 	to->record.destination_be[1] = is_ip ? pkt->addr.destination_be[1] : 0;
 	to->time = now;
+	if (snaplen > CAPTURE_SNAPLEN_MAX)
+		snaplen = CAPTURE_SNAPLEN_MAX;
 	to->bytes = bytes < snaplen ? bytes : snaplen;
+	to->length = bytes;
+	to->pad = 0;
 	to->vlan_protocol_be = 0;
 	to->vlan_tci = 0;
 	return true;

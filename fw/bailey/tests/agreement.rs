@@ -308,6 +308,8 @@ fn all_verbs_agree_on_known_traffic() {
     let before = (reasons_of_counters(&lab), observed(&lab).len());
 
     send_twelve_kinds(&lab);
+    let mut open = traffic::tcp_connect(&lab.outside, ip(BACKUP[1]), at(DB[1], 5432)).unwrap();
+    assert_eq!(traffic::tcp_echo(&mut open), Observed::Allowed);
     flood(&lab);
     ask(
         &lab,
@@ -324,8 +326,6 @@ fn all_verbs_agree_on_known_traffic() {
             )
         }),
     );
-    let mut open = traffic::tcp_connect(&lab.outside, ip(BACKUP[1]), at(DB[1], 5432)).unwrap();
-    assert_eq!(traffic::tcp_echo(&mut open), Observed::Allowed);
     set_backup_permission(&lab, &mut daemon, false);
     assert_eq!(traffic::tcp_echo(&mut open), Observed::Silent);
     drop(open);

@@ -248,7 +248,7 @@ fn mistakes_are_explained_before_anything_is_copied() {
         ("--count 0", 2, "0 is not in 1.."),
         ("--size 10X", 2, "as in 64M"),
         ("--duration 60", 2, "as in 2h"),
-        ("--snaplen 70000", 2, "70000 is not in 1..=65535"),
+        ("--snaplen 70000", 2, "70000 is not in 1..=65000"),
         ("--drops --passed", 2, "cannot be used with"),
         ("--reason polcy", 2, "did you mean `policy`"),
         ("--ip 10.42.0.1/16", 2, "did you mean 10.42.0.0/16"),

@@ -8,7 +8,7 @@ use bailey_datapath::DatapathError;
 use bailey_datapath::observe::capture::{Capture, CaptureChoice};
 use bailey_policy::Snapshot;
 
-use crate::live_state::LiveState;
+use crate::live_state::{LiveState, NamesVersion};
 use crate::record_namer::RecordNamer;
 
 /// A capture with a filter and names.
@@ -18,6 +18,8 @@ pub struct FrameSource<'a> {
     filter: RecordFilter,
     inventory: Option<Arc<Snapshot>>,
     namer: RecordNamer,
+    /// The last version of names that was tried.
+    tried: NamesVersion,
 }
 
 /// A frame, and the packet in it with the names of endpoints and rules.
@@ -64,6 +66,7 @@ impl LiveState {
             capture: Capture::start(&self.pins, &choice)?,
             filter,
             inventory,
+            tried: namer.version(),
             namer,
         }))
     }
@@ -82,7 +85,7 @@ impl FrameSource<'_> {
     /// The frames since the last call that match, in the order of their times.
     pub fn read(&mut self) -> Vec<NamedFrame> {
         self.refresh_names();
-        let revision = self.namer.version().0;
+        let revision = self.tried.0;
         let frames = self.capture.read().into_iter();
         let matching = frames.filter(|frame| self.namer.is_match(&frame.packet));
         let named = matching.map(|frame| NamedFrame {
@@ -103,9 +106,10 @@ impl FrameSource<'_> {
     /// Reads the names again if a commit has changed them.
     fn refresh_names(&mut self) {
         let version = self.state.names_version().unwrap_or_default();
-        if version == self.namer.version() {
+        if version == self.tried {
             return;
         }
+        self.tried = version;
         // A filter may name a rule that no longer exists; the old names then stay.
         let names = self
             .state

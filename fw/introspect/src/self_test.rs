@@ -22,6 +22,8 @@ const DIFFERENCES_MAX: usize = 100;
 pub struct SelfTest {
     /// The generation that the programs enforced.
     pub generation: u32,
+    /// Whether another generation became active meanwhile: the comparison is worthless.
+    pub is_interrupted: bool,
     /// Packets on which programs and oracle agree.
     pub agreed: u64,
     /// Packets on which they differ.
@@ -76,6 +78,7 @@ impl LiveState {
             let found = [egress, ingress].map(|cell| decider_of(&names, cell));
             result.compare(&connection, &answer, found, &expected);
         }
+        result.is_interrupted = self.stamp()?.generation != result.generation;
         Ok(Some(result))
     }
 }

@@ -36,7 +36,7 @@ pub struct CaptureArgs {
     #[arg(long, default_value = "60s", value_parser = ttl::parse_seconds)]
     pub duration: u64,
     /// Bytes of each frame to keep.
-    #[arg(long, value_name = "BYTES", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65535))]
+    #[arg(long, value_name = "BYTES", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65000))]
     pub snaplen: u32,
     /// Format of lines.
     #[arg(short, long, value_enum, conflicts_with = "write")]

@@ -1,8 +1,8 @@
 //! `bailey capture`: frames with their verdicts, as a pcapng file or as lines.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,8 @@ use bailey_datapath::DatapathError;
 use bailey_introspect::{FrameSource, LiveState, NamedFrame};
 use bailey_state::lock::{Lock, LockError};
 use bailey_telemetry::capture_file::{CaptureFile, FileFrame};
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::args::CaptureArgs;
@@ -110,7 +112,14 @@ fn run(
         let room = usize::try_from(args.count - sink.count).unwrap_or(usize::MAX);
         let mut frames = source.read();
         frames.truncate(room);
-        let is_full = sink.accept(&frames, args.size)?;
+        let is_full = match sink.accept(&frames, args.size) {
+            Err(CommandError::Archive(path, error))
+                if path.as_os_str() == STDOUT && error.kind() == io::ErrorKind::BrokenPipe =>
+            {
+                return Ok(End::Closed);
+            }
+            other => other?,
+        };
         let ended = match () {
             () if sink.count >= args.count => Some(End::Count),
             () if is_full => Some(End::Size),
@@ -221,12 +230,24 @@ impl Sink {
     }
 }
 
-/// Frames contain the data of endpoints, so only the owner may read the file.
+/// Frames contain the data of endpoints, so only the owner may read the file. A file that exists is emptied, if it
+/// is a plain file of this user.
 fn writer(path: &Path, is_stdout: bool) -> io::Result<Box<dyn Write>> {
     if is_stdout {
         return Ok(Box::new(BufWriter::new(io::stdout())));
     }
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    Ok(Box::new(BufWriter::new(options.open(path)?)))
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)?;
+    let known = file.metadata()?;
+    if !known.is_file() || known.uid() != geteuid().as_raw() {
+        return Err(io::Error::other(
+            "it exists and is no plain file of this user",
+        ));
+    }
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.set_len(0)?;
+    Ok(Box::new(BufWriter::new(file)))
 }

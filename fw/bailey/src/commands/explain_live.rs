@@ -76,7 +76,7 @@ impl LiveAnswer {
     }
 
     /// Does the datapath pass the connection, given the verdict of policy? Mirrors the order of the
-    /// programs: enforcement, source, failsafe, blocks, policy or warm-up, rate limits.
+    /// programs: enforcement, failsafe, blocks, policy or warm-up, rate limits.
     pub(super) fn allows(&self, policy_allows: bool) -> bool {
         let state = &self.state;
         if !state.enforcing {
@@ -105,7 +105,10 @@ impl LiveAnswer {
         let state = &self.state;
         self.print_enforcement();
         match state.spoofed_on.as_slice() {
-            [] => fact("source", "not spoofed on any external interface"),
+            [] => fact(
+                "source",
+                "no interface drops the address as internal and spoofed",
+            ),
             interfaces => {
                 let interfaces = interfaces.join(", ");
                 let text = format!(

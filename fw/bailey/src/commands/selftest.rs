@@ -34,6 +34,16 @@ pub(crate) fn selftest(args: &SelfTestArgs) -> Result<Exit, CommandError> {
         Format::Yaml => print_yaml(&result),
         Format::Table => print_result(&result),
     }
+    if result.is_interrupted {
+        stderr_line!("the policies changed during the test: repeat it");
+        return Ok(Exit::Negative);
+    }
+    if result.agreed + result.differed == 0 {
+        stderr_line!(
+            "nothing was compared: no policy selects an endpoint, or all packets are decided before policy"
+        );
+        return Ok(Exit::Negative);
+    }
     Ok(match result.differed {
         0 => Exit::Success,
         _ => Exit::Negative,
@@ -48,6 +58,7 @@ fn print_result(result: &SelfTest) {
         differences,
         before_policy,
         rules,
+        is_interrupted: _,
     } = result;
     for difference in differences.iter().take(PRINTED_MAX) {
         print_line(&format!("DIFFERENT {}", difference.connection));

@@ -1,7 +1,7 @@
 //! Frames that the programs copy for one process; see `struct capture` of abi.h.
 //!
-//! The perf rings belong to this process: if it is killed, the kernel frees them. The programs go back to
-//! their fast path when the time limit is over, whether this process still exists or not.
+//! The perf rings belong to this process: if it is killed, the kernel frees them, and the programs go back to their
+//! fast path two seconds later.
 
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,7 @@ use aya::maps::{Map, MapData, PerfEventArray};
 use aya::util::online_cpus;
 use bailey_bpf::abi;
 use ipnet::IpNet;
+use rustix::param::page_size;
 
 use crate::error::{DatapathError, unusable};
 use crate::kernel::clock::{calendar_offset, monotonic_nanoseconds};
@@ -31,7 +32,10 @@ pub const SNAPLEN_MAX: u32 = abi::CAPTURE_SNAPLEN_MAX;
 /// Bytes of all rings together, and of one.
 const RINGS_BYTES: usize = 64 << 20;
 const RING_BYTES_MAX: usize = 4 << 20;
-const PAGE: usize = 4096;
+/// Least size of a ring: it holds a few of the longest frames.
+const RING_BYTES_MIN: usize = 256 << 10;
+/// Time after which the programs take this process for crashed, unless it reads.
+const LEASE: Duration = Duration::from_secs(2);
 
 /// Which frames the programs copy.
 #[derive(Debug, Clone)]
@@ -42,7 +46,7 @@ pub struct CaptureChoice {
     pub prefix: Option<IpNet>,
     /// Bytes of a frame that are copied, at most [`SNAPLEN_MAX`].
     pub snaplen: u32,
-    /// Time after which the programs stop by themselves.
+    /// Time after which the programs stop.
     pub duration: Duration,
 }
 
@@ -68,6 +72,9 @@ pub struct Capture {
     /// Calendar less the programs' clock.
     offset: Duration,
     count: u64,
+    /// On the monotonic clock, in nanoseconds.
+    deadline: u64,
+    is_armed: bool,
 }
 
 impl Capture {
@@ -82,8 +89,8 @@ impl Capture {
             operation: "read the online CPUs",
             source,
         })?;
-        let pages = RING_BYTES_MAX.min(RINGS_BYTES / cpus.len().max(1)) / PAGE;
-        let pages = 1 << pages.max(16).ilog2();
+        let bytes = (RINGS_BYTES / cpus.len().max(1)).clamp(RING_BYTES_MIN, RING_BYTES_MAX);
+        let pages = 1 << (bytes / page_size()).max(1).ilog2();
         let mut rings = Vec::with_capacity(cpus.len());
         for cpu in cpus {
             let ring = array.open(cpu, Some(pages)).map_err(|error| {
@@ -91,7 +98,9 @@ impl Capture {
             })?;
             rings.push((cpu as usize, ring));
         }
-        let capture = Self {
+        let mut capture = Self {
+            deadline: monotonic_nanoseconds().saturating_add(choice.duration.as_nanos() as u64),
+            is_armed: false,
             rings,
             settings: MappedArray::open_writable(pins, CAPTURE)?,
             control: ControlMap::open_writable(pins, "control")?,
@@ -101,7 +110,7 @@ impl Capture {
         };
         let prefix = choice.prefix.map(CidrWords::from);
         let settings = abi::capture {
-            until: monotonic_nanoseconds().saturating_add(choice.duration.as_nanos() as u64),
+            until: 0,
             reasons: choice.reasons,
             missed: 0,
             snaplen: choice.snaplen.min(SNAPLEN_MAX).into(),
@@ -110,14 +119,30 @@ impl Capture {
         };
         capture.disarm();
         capture.settings.write(0, &settings, Ordering::Release);
-        capture
-            .blocks_word()
-            .fetch_or(u64::from(abi::BLOCKS_CAPTURE), Ordering::Release);
+        capture.is_armed = true;
+        capture.renew();
         Ok(capture)
     }
 
+    /// Tells the programs that this process lives: they stop when it has not done so for [`LEASE`], and when the
+    /// time of the capture is over.
+    fn renew(&self) {
+        let now = monotonic_nanoseconds();
+        if !self.is_armed || now >= self.deadline {
+            return;
+        }
+        let until = self.deadline.min(now + LEASE.as_nanos() as u64);
+        let field = self.settings.field(0, offset_of!(abi::capture, until));
+        field.store(until, Ordering::Release);
+        let bit = u64::from(abi::BLOCKS_CAPTURE);
+        self.blocks_word().fetch_or(bit, Ordering::Release);
+    }
+
     /// The frames that were copied since the last call, in the order of their times.
+    ///
+    /// Call at least once a second: the programs stop for a process that does not read.
     pub fn read(&mut self) -> Vec<CapturedFrame> {
+        self.renew();
         let mut frames = Vec::new();
         let mut sample = Vec::new();
         for (cpu, ring) in &mut self.rings {
@@ -147,7 +172,8 @@ impl Capture {
     }
 
     /// Lets the programs stop. Frames that were copied before can still be read.
-    pub fn disarm(&self) {
+    pub fn disarm(&mut self) {
+        self.is_armed = false;
         let bit = u64::from(abi::BLOCKS_CAPTURE);
         self.blocks_word().fetch_and(!bit, Ordering::Release);
     }
@@ -182,7 +208,7 @@ fn decode_sample(
     let time = SystemTime::UNIX_EPOCH + offset + Duration::from_nanos(captured.time);
     let packet = decode(&raw, names, time);
     let mut bytes = frame.to_vec();
-    let mut frame_bytes = packet.bytes.max(u64::from(captured.bytes));
+    let mut frame_bytes = u64::from(captured.length.max(captured.bytes));
     if captured.vlan_protocol_be != 0 && bytes.len() >= MAC_ADDRESSES {
         let [tci, protocol] = [captured.vlan_tci.to_be(), captured.vlan_protocol_be];
         let tag: [u8; 4] = bytemuck::cast([protocol, tci]);
@@ -209,6 +235,8 @@ mod tests {
             record: bytemuck::Zeroable::zeroed(),
             time: 5,
             bytes: 14,
+            length: 14,
+            pad: 0,
             vlan_protocol_be: 0x8100_u16.to_be(),
             vlan_tci: 0x2064,
         };

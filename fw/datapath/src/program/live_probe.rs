@@ -24,7 +24,7 @@ impl LiveProbe {
     /// there is none.
     ///
     /// # Errors
-    /// If nothing is pinned, or this process may not read programs.
+    /// If the pinned map or the program cannot be opened.
     pub fn find(pins: &PinDir) -> Result<Option<Self>, DatapathError> {
         const MAP: &str = "probe_control";
         let path = pins.pin(MAP);
@@ -32,8 +32,8 @@ impl LiveProbe {
             return Ok(None);
         }
         let map = MapInfo::from_pin(path).map_err(unusable(MAP))?.id();
-        for program in loaded_programs() {
-            let program = program.map_err(DatapathError::program("entry_probe"))?;
+        // A program may be unloaded between its listing and its opening.
+        for program in loaded_programs().flatten() {
             let uses_map = || {
                 let used = program.map_ids().ok().flatten();
                 used.is_some_and(|used| used.contains(&map))
