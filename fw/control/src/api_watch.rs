@@ -23,6 +23,9 @@ pub struct Update {
     pub rules: Vec<Rule>,
     /// Talkers of dropped and new traffic.
     pub talkers: Talkers,
+    /// Records of packets that the daemon could not read in time, since its start.
+    #[serde(default)]
+    pub records_lost: u64,
 }
 
 /// The header of a list of updates.

@@ -186,6 +186,7 @@ fn update(source: &WatchSource<'_>, changed: Option<&Restless>) -> Update {
         flow_stats,
         counters: without_keys(counters),
         rules,
+        records_lost: events.lost().iter().map(|(_, lost)| lost).sum(),
         talkers: events.talkers(status.stamp.clone(), TALKERS, &|id| book.label(id)),
         status: status.clone(),
     }

@@ -72,6 +72,7 @@ impl Merger {
                 ),
             },
             blocks: status.blocked.iter().map(block_of).collect(),
+            lost: Some(update.records_lost),
             blocks_total: status.blocks,
             flood: status.flood_seconds.map(|seconds| Flood {
                 seconds,

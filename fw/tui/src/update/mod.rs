@@ -254,6 +254,10 @@ fn back(model: &mut Model) {
 fn select(model: &mut Model, next: impl Fn(usize, usize) -> usize) {
     let keys = orders::keys_of_rows(model);
     if keys.is_empty() {
+        // Without rows to select, the view scrolls.
+        let rows = model.shown().packets.len().max(1);
+        let list = model.list_mut();
+        list.offset = next(list.offset, rows);
         return;
     }
     let list = model.list();

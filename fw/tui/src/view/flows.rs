@@ -24,15 +24,16 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
         .filter(|packet| filter.matches(*packet))
         .collect();
     let room = canvas.height - 1;
+    let first = model.list().offset.min(packets.len().saturating_sub(room));
     let rate = data.flows.rate(&["inserted"]).zip(data.dropped.last());
     let rate = known(rate.map(|(new, dropped)| new + f64::from(dropped)));
     let lost = data.lost.map_or_else(|| "-".to_owned(), full);
-    let mut first = format!("showing {} of {rate}/s", packets.len().min(room));
+    let mut title = format!("showing {} of {rate}/s", packets.len().min(room));
     if !filter.source().is_empty() {
-        first += &format!("  filter {}", filter.source());
+        title += &format!("  filter {}", filter.source());
     }
-    let mut lines = vec![canvas.split(&first, &format!("lost {lost}"), canvas.look.strong())];
-    for packet in packets.into_iter().take(room) {
+    let mut lines = vec![canvas.split(&title, &format!("lost {lost}"), canvas.look.strong())];
+    for packet in packets.into_iter().skip(first).take(room) {
         let (sign, style) = match packet.passes {
             true => ('+', canvas.look.good()),
             false => ('-', canvas.look.bad()),

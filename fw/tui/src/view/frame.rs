@@ -238,7 +238,7 @@ pub(crate) fn keys(model: &Model, canvas: &Canvas) -> &'static str {
         View::Talkers => {
             "B block for … (--rw)  enter flows  e explain  / filter  s sort  space freeze  ?"
         }
-        View::Flows => "/ filter  space freezes the newest packets  1-0 views  ? help  q quit",
+        View::Flows => "j k scroll  / filter  space freeze  1-0 views  ? help  q quit",
         View::Nics | View::Blocks => {
             "j k move  s S sort  / filter  space freeze  1-0 views  ? help  q quit"
         }
