@@ -170,7 +170,7 @@ fn operator_finds_the_rule_that_drops() {
     for _ in 0..4 {
         assert_eq!(connect(&lab, STRANGER[0]), Observed::Silent);
     }
-    // Which rule dropped this connection? The last packets name it.
+    // The last packets name the rule that dropped the connection.
     console.press("5");
     console.shows("[5 Drops]");
     console.shows("policy on nic0");

@@ -1,5 +1,7 @@
 //! Records of packets, and the filter that selects them.
 
+use std::fmt;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +58,27 @@ pub struct PacketRecord {
     pub number: u64,
 }
 
+impl PacketRecord {
+    /// The rules that decided: those that deny, or else all.
+    pub fn deciders(&self) -> Vec<&RecordedRule> {
+        let rules = || {
+            [&self.egress_rule, &self.ingress_rule]
+                .into_iter()
+                .flatten()
+        };
+        let is_denied = rules().any(|rule| rule.denies);
+        rules().filter(|rule| rule.denies == is_denied).collect()
+    }
+
+    /// The names of these rules, separated by commas.
+    pub fn decider_names(&self) -> String {
+        let deciders = self.deciders().into_iter();
+        let mut names: Vec<&str> = deciders.map(|rule| &*rule.name.rule).collect();
+        names.dedup();
+        names.join(", ")
+    }
+}
+
 /// The name of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -70,6 +93,16 @@ pub struct EndpointName {
     pub workload: String,
     /// Labels as `key=value`, ascending by key.
     pub labels: Vec<String>,
+}
+
+/// `namespace/name`; a node by its name alone.
+impl fmt::Display for EndpointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.as_str() {
+            "" => f.write_str(&self.name),
+            namespace => write!(f, "{namespace}/{}", self.name),
+        }
+    }
 }
 
 /// A rule in a record.

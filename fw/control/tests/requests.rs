@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bailey_control::api::path;
+use fastrand::Rng;
 use served::*;
 
 const PATHS: [&str; 12] = [
@@ -26,21 +27,8 @@ const PATHS: [&str; 12] = [
     "/",
 ];
 
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) % end as u64) as usize
-    }
-}
-
 /// A request that is valid but for some bytes.
-fn request_bytes(random: &mut Random) -> Vec<u8> {
+fn request_bytes(random: &mut Rng) -> Vec<u8> {
     let queries = [
         "",
         "?limit=99999999999999999999",
@@ -51,20 +39,16 @@ fn request_bytes(random: &mut Random) -> Vec<u8> {
         "?a=b&a=c&=",
     ];
     let methods = ["GET", "POST", "HEAD", "", "G\u{e9}T"];
-    let (path, query) = (PATHS[random.below(12)], queries[random.below(7)]);
-    let method = methods[random.below(5)];
+    let (path, query) = (PATHS[random.usize(..12)], queries[random.usize(..7)]);
+    let method = methods[random.usize(..5)];
     let mut bytes = format!("{method} {path}{query} HTTP/1.1\r\nHost: bailey\r\n\r\n").into_bytes();
-    match random.below(4) {
-        0 => {
-            bytes = (0..random.below(300))
-                .map(|_| random.below(256) as u8)
-                .collect()
-        }
-        1 => bytes.truncate(random.below(bytes.len() + 1)),
+    match random.usize(..4) {
+        0 => bytes = (0..random.usize(..300)).map(|_| random.u8(..)).collect(),
+        1 => bytes.truncate(random.usize(..=bytes.len())),
         _ => {
-            for _ in 0..random.below(6) {
-                let at = random.below(bytes.len());
-                bytes[at] = random.below(256) as u8;
+            for _ in 0..random.usize(..6) {
+                let at = random.usize(..bytes.len());
+                bytes[at] = random.u8(..);
             }
         }
     }
@@ -111,7 +95,7 @@ fn garbage_gets_an_error_or_nothing() {
     let metrics = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = metrics.local_addr().unwrap();
     let (folder, _ended) = served(Some(metrics));
-    let mut random = Random(number("BAILEY_FUZZ_SEED", 1));
+    let mut random = Rng::with_seed(number("BAILEY_FUZZ_SEED", 1));
     for round in 0..number("BAILEY_FUZZ_REQUESTS", 3000) {
         let bytes = request_bytes(&mut random);
         let answer = match round % 4 {

@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct FlowRates(Vec<Reading>);
 
-/// What is known of a flow: its bytes, then its rate.
+/// A flow with its bytes at the first reading, later its bytes per second.
 #[derive(Debug)]
 struct Reading {
     slot: u32,

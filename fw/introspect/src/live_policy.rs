@@ -1,4 +1,4 @@
-//! What the active policies decide about one connection, and what their rate limits admit now.
+//! The verdict of the active policies on one connection, and the new connections that their limits admit now.
 
 use std::net::IpAddr;
 
@@ -28,12 +28,11 @@ impl LiveState {
         let decision = |decider: &Decider| LiveDecision {
             allowed: decider.is_allowed(),
             rule: decider.to_string(),
-            isolated_by: match decider {
-                Decider::DefaultDeny(policies) => {
-                    policies.iter().map(ToString::to_string).collect()
-                }
-                _ => Vec::new(),
-            },
+            isolated_by: decider
+                .isolated_by()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             limits: match decider {
                 Decider::Rule(rule) => limits(&buckets, &ids, &snapshot, rule, connection.source),
                 _ => Vec::new(),

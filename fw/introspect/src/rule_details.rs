@@ -1,4 +1,4 @@
-//! What only a query for one rule has: the endpoints that the rule concerns, and its last packets.
+//! Details in a query for one rule: the endpoints that the rule concerns, and its last packets.
 
 use std::collections::BTreeMap;
 

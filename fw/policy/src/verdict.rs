@@ -51,6 +51,14 @@ impl Decider {
             Self::DefaultDeny(_) | Self::UnknownAddress | Self::OutOfScope(_)
         )
     }
+
+    /// For a default deny, the policies that isolate; otherwise none.
+    pub fn isolated_by(&self) -> &[PolicyRef] {
+        match self {
+            Self::DefaultDeny(policies) => policies,
+            _ => &[],
+        }
+    }
 }
 
 impl fmt::Display for Decider {

@@ -57,8 +57,7 @@ impl Lock {
     /// # Errors
     /// As [`Self::take`].
     pub fn take_for_blocks(directory: &Path) -> Result<Self, LockError> {
-        let (file, shown) = Self::open(directory, "blocks.lock")?;
-        Self::try_lock(file, shown)
+        Self::take_named(directory, "blocks.lock")
     }
 
     /// Takes the lock of the process that captures frames.
@@ -66,7 +65,11 @@ impl Lock {
     /// # Errors
     /// As [`Self::take`].
     pub fn take_for_capture(directory: &Path) -> Result<Self, LockError> {
-        let (file, shown) = Self::open(directory, "capture.lock")?;
+        Self::take_named(directory, "capture.lock")
+    }
+
+    fn take_named(directory: &Path, name: &str) -> Result<Self, LockError> {
+        let (file, shown) = Self::open(directory, name)?;
         Self::try_lock(file, shown)
     }
 

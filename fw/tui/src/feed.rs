@@ -15,7 +15,7 @@ use bailey_control::api_watch::{Update, WatchBegin};
 use bailey_control::client;
 
 use crate::data::{Data, Flow, Merger, Packet};
-use crate::text::{escape, socket};
+use crate::text::{escape, socket, time_of_day};
 
 /// Records and flows that are kept.
 pub const KEPT: usize = 400;
@@ -219,10 +219,7 @@ fn packet_of(record: &PacketRecord) -> Packet {
     let name = |endpoint: &Option<EndpointName>| {
         endpoint
             .as_ref()
-            .map_or_else(String::new, |endpoint| match endpoint.namespace.as_str() {
-                "" => escape(&endpoint.name),
-                namespace => escape(&format!("{namespace}/{}", endpoint.name)),
-            })
+            .map_or_else(String::new, |endpoint| escape(&endpoint.to_string()))
     };
     let end = |address: &Option<String>, port: Option<u16>| {
         (
@@ -230,14 +227,6 @@ fn packet_of(record: &PacketRecord) -> Packet {
             port.unwrap_or_default(),
         )
     };
-    let rules = [&record.egress_rule, &record.ingress_rule];
-    let denies = rules.into_iter().flatten().any(|rule| rule.denies);
-    let deciding = rules
-        .into_iter()
-        .flatten()
-        .filter(|rule| rule.denies == denies);
-    let mut names: Vec<&str> = deciding.clone().map(|rule| &*rule.name.rule).collect();
-    names.dedup();
     Packet {
         time: time_of_day(&record.time),
         interface: escape(record.interface.as_deref().unwrap_or("-")),
@@ -250,15 +239,9 @@ fn packet_of(record: &PacketRecord) -> Packet {
         protocol: record.protocol.clone().unwrap_or_else(|| "-".to_owned()),
         flags: record.tcp_flags.clone(),
         bytes: record.bytes,
-        rules: deciding.map(|rule| rule.name.id).collect(),
-        rule: escape(&names.join(", ")),
+        rules: record.deciders().iter().map(|rule| rule.name.id).collect(),
+        rule: escape(&record.decider_names()),
     }
-}
-
-/// `03:12:07.412` of an RFC 3339 time.
-fn time_of_day(time: &str) -> String {
-    let day = time.split_once('T').map_or(time, |(_, rest)| rest);
-    escape(day.trim_end_matches('Z'))
 }
 
 fn flow_of(flow: &api::Flow) -> Flow {

@@ -4,7 +4,7 @@
 
 /// The rows of a view without a terminal.
 pub mod batch;
-/// What the console shows.
+/// The data of the console.
 pub mod data;
 /// Data from the daemon.
 pub mod feed;

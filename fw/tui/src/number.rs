@@ -22,7 +22,6 @@ fn digits(scaled: f64, unit: &str) -> String {
     let decimals = match scaled {
         s if s >= 99.95 => 0,
         s if s >= 9.995 => 1,
-        s if s >= 1.0 || !unit.is_empty() => 2,
         _ => 2,
     };
     let exact = |decimals: usize| {

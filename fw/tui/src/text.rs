@@ -68,6 +68,12 @@ pub fn ends(first: &str, last: &str, to: usize) -> String {
     left(first, room) + &cut(last, to)
 }
 
+/// `03:12:07.412` of an RFC 3339 time in UTC.
+pub fn time_of_day(time: &str) -> String {
+    let day = time.split_once('T').map_or(time, |(_, rest)| rest);
+    escape(day.trim_end_matches('Z'))
+}
+
 /// `address:port`, or the address alone if the protocol has no ports.
 pub fn socket(address: &str, port: u16) -> String {
     match (port, address.contains(':')) {

@@ -148,7 +148,7 @@ fn report(sink: &Sink, source: &FrameSource<'_>, ended: End) {
     }
 }
 
-/// Where frames go.
+/// The destination of frames.
 struct Sink {
     output: Output,
     /// The file; `None` for standard output.
@@ -189,7 +189,7 @@ impl Sink {
         })
     }
 
-    /// Where frames go, as part of a sentence.
+    /// The destination, as part of a sentence.
     fn target(&self) -> String {
         match (&self.path, &self.output) {
             (Some(path), _) => format!("to {}", path.display()),

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 
 use bailey_control::api;
 use bailey_source::diagnostic::replace_control_chars;
+use bailey_tui::text::socket;
 
 use crate::args::{FlowFilterArgs, FlowGetArgs, Format};
 use crate::commands::conntrack::{filter_of, read_flows};
-use crate::commands::flow_printer::format_socket;
 use crate::commands::query::read_config;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -59,8 +59,8 @@ pub(crate) fn get_flows(args: &FlowGetArgs) -> Result<Exit, CommandError> {
 }
 
 fn print_flow(flow: &api::Flow) {
-    let source = format_socket(&flow.source, flow.source_port);
-    let destination = format_socket(&flow.destination, flow.destination_port);
+    let source = socket(&flow.source, flow.source_port);
+    let destination = socket(&flow.destination, flow.destination_port);
     print_line(&format!("{} {source} -> {destination}", flow.protocol));
     let evaluated = match flow.current {
         true => "under the active policies",

@@ -349,12 +349,11 @@ impl From<&Decider> for SideReport {
         Self {
             verdict: verdict_name(decider.is_allowed()),
             rule: decider.to_string(),
-            isolated_by: match decider {
-                Decider::DefaultDeny(policies) => {
-                    policies.iter().map(ToString::to_string).collect()
-                }
-                _ => Vec::new(),
-            },
+            isolated_by: decider
+                .isolated_by()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use bailey_control::api::Stamp;
+use bailey_tui::text::socket;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -41,9 +42,9 @@ const RATE: &str = "RATE";
 
 const COLUMNS: &[Column<Row>] = &[
     Column::text("PROTO", 0, |row| row.protocol.clone()),
-    Column::text("SRC", 0, |row| format_socket(&row.source, row.source_port)),
+    Column::text("SRC", 0, |row| socket(&row.source, row.source_port)),
     Column::text("DST", 0, |row| {
-        format_socket(&row.destination, row.destination_port)
+        socket(&row.destination, row.destination_port)
     }),
     Column::text("STATE", 0, |row| row.state.clone()),
     Column {
@@ -79,15 +80,6 @@ const COLUMNS: &[Column<Row>] = &[
     Column::text("EGRESS", 6, |row| row.egress_rule.rule.clone()),
     Column::text("INGRESS", 1, |row| row.ingress_rule.rule.clone()),
 ];
-
-/// `address:port`; the address alone if the protocol has no ports.
-pub(super) fn format_socket(address: &str, port: u16) -> String {
-    match (port, address.contains(':')) {
-        (0, _) => address.to_owned(),
-        (port, true) => format!("[{address}]:{port}"),
-        (port, false) => format!("{address}:{port}"),
-    }
-}
 
 /// Rows of a table that are printed together; the first block fixes the widths of the columns.
 const BLOCK_ROWS: usize = 1000;
@@ -182,8 +174,8 @@ impl FlowPrinter {
                             out,
                             "{} {} -> {}",
                             row.protocol,
-                            format_socket(&row.source, row.source_port),
-                            format_socket(&row.destination, row.destination_port)
+                            socket(&row.source, row.source_port),
+                            socket(&row.destination, row.destination_port)
                         );
                     }
                 }

@@ -11,9 +11,9 @@ use bailey_control::api_records::{
 use bailey_control::client;
 use bailey_introspect::LiveState;
 use bailey_source::diagnostic::replace_control_chars;
+use bailey_tui::text::socket;
 use serde::Deserialize;
 
-use crate::commands::flow_printer::format_socket;
 use crate::commands::query::fall_back_to_pins;
 use crate::error::CommandError;
 use crate::input::PolicyInput;
@@ -94,7 +94,7 @@ pub(super) fn format_record(record: &PacketRecord) -> String {
         line += &format!(" {}", record.tcp_flags);
     }
     line += &format!(" {} B", record.bytes);
-    match deciders(record) {
+    match record.decider_names() {
         by if by.is_empty() => line,
         by => format!("{line} by {by}"),
     }
@@ -120,26 +120,7 @@ pub(super) fn destination(record: &PacketRecord) -> String {
 fn format_end(address: Option<&str>, endpoint: Option<&EndpointName>, port: Option<u16>) -> String {
     let port = port.unwrap_or_default();
     match endpoint {
-        Some(EndpointName {
-            namespace, name, ..
-        }) => {
-            let name = match namespace.as_str() {
-                "" => name.clone(),
-                namespace => format!("{namespace}/{name}"),
-            };
-            format_socket(&name, port)
-        }
-        None => format_socket(address.unwrap_or("-"), port),
+        Some(endpoint) => socket(&endpoint.to_string(), port),
+        None => socket(address.unwrap_or("-"), port),
     }
-}
-
-/// The rules that decided: those that deny, or else all.
-pub(super) fn deciders(record: &PacketRecord) -> String {
-    let rules = [&record.egress_rule, &record.ingress_rule];
-    let rules = || rules.into_iter().flatten();
-    let is_denied = rules().any(|rule| rule.denies);
-    let deciding = rules().filter(|rule| rule.denies == is_denied);
-    let mut names: Vec<&str> = deciding.map(|rule| &*rule.name.rule).collect();
-    names.dedup();
-    names.join(", ")
 }

@@ -3,7 +3,7 @@
 use bailey_control::api_records::{PacketRecord, RecordedRule};
 
 use crate::args::RecordFormat;
-use crate::commands::record_lines::{deciders, destination, format_record, interface, source};
+use crate::commands::record_lines::{destination, format_record, interface, source};
 use crate::output::table::{Column, Table, terminal_columns};
 use crate::output::{print_bytes, print_line};
 
@@ -106,7 +106,7 @@ const COLUMNS: &[Column<PacketRecord>] = &[
     Column::text("DST", 0, destination),
     Column::text("FLAGS", 5, |row| row.tcp_flags.clone()),
     Column::number("BYTES", 6, |row| row.bytes),
-    Column::text("BY", 1, deciders),
+    Column::text("BY", 1, PacketRecord::decider_names),
 ];
 
 fn verb(rule: &RecordedRule) -> &'static str {

@@ -40,7 +40,7 @@ pub(crate) const LAYOUT_MAPS: [&str; 7] = [
 /// The map of the recorder.
 pub(crate) const RECORDS: &str = "records";
 
-/// What a process that captures frames asks for.
+/// The request of a process that captures frames.
 pub(crate) const CAPTURE: &str = "capture";
 
 /// Its perf rings.

@@ -37,7 +37,7 @@ const RING_BYTES_MIN: usize = 256 << 10;
 /// Time after which the programs take this process for crashed, unless it reads.
 const LEASE: Duration = Duration::from_secs(2);
 
-/// Which frames the programs copy.
+/// The choice of frames that the programs copy.
 #[derive(Debug, Clone)]
 pub struct CaptureChoice {
     /// A bit per number of a reason.

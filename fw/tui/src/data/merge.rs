@@ -8,7 +8,7 @@ use bailey_control::api_watch::Update;
 
 use crate::data::{Block, Data, Drop, Event, Flood, Flows, Mode, Nic, Rule, Talker, Talkers};
 use crate::spark::History;
-use crate::text::escape;
+use crate::text::{escape, time_of_day};
 
 /// Days without a packet after which a rule is unused.
 const UNUSED_SECONDS: u64 = 30 * 86_400;
@@ -49,11 +49,6 @@ impl Merger {
         let status = update.status;
         Data {
             node: escape(&status.stamp.node),
-            version: status
-                .daemon
-                .as_ref()
-                .map(|d| d.version.clone())
-                .unwrap_or_default(),
             revision: status.stamp.generation,
             mode: mode_of(&status),
             nics: status.interfaces.iter().map(|nic| self.nic(nic)).collect(),
@@ -207,7 +202,11 @@ impl Merger {
             count: row.counter.packets,
             rate: row.history.last().map(f64::from),
             history: row.history.clone(),
-            last: row.counter.last_packet.as_deref().map(time_of_day),
+            last: row.counter.last_packet.as_deref().map(|time| {
+                // To the second.
+                let time = time_of_day(time);
+                time.split('.').next().unwrap_or_default().to_owned()
+            }),
             help: row.counter.help.clone(),
         });
         drops.collect()
@@ -412,10 +411,4 @@ fn facts_of(status: &api::Status) -> Vec<String> {
             .map(|warning| format!("warning: {}", escape(warning))),
     );
     facts
-}
-
-/// The time of the day of an RFC 3339 time.
-fn time_of_day(time: &str) -> String {
-    let day = time.split_once('T').map_or(time, |(_, rest)| rest);
-    escape(day.split('.').next().unwrap_or(day).trim_end_matches('Z'))
 }

@@ -1,4 +1,4 @@
-//! What the console shows: the last state of the daemon, with a minute of history.
+//! The data of the console: the last state of the daemon, with a minute of history.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,6 @@ pub use merge::Merger;
 pub struct Data {
     /// Host name.
     pub node: String,
-    /// Version of the daemon.
-    pub version: String,
     /// Number of the active policies.
     pub revision: u32,
     /// A revision that reverts unless someone confirms it.
@@ -182,7 +180,7 @@ pub struct Rule {
     pub live: u64,
     /// Seconds since the last packet.
     pub idle: Option<u64>,
-    /// What else is known, in words: file, policies.
+    /// Further facts, in words: file, policies.
     pub details: Vec<(&'static str, String)>,
 }
 

@@ -89,11 +89,8 @@ pub fn names(view: View) -> Vec<&'static str> {
 /// Keys of the rows of the view's list, in the order of the screen.
 pub fn keys_of_rows(model: &Model) -> Vec<String> {
     fn of<T: Keyed>(rows: &[T], model: &Model, columns: &[SortColumn<T>]) -> Vec<String> {
-        let orders: Vec<Order<T>> = columns.iter().map(|(_, order)| *order).collect();
-        shown_rows(rows, model.list(), &orders)
-            .iter()
-            .map(|row| row.key())
-            .collect()
+        let shown = shown_rows(rows, model.list(), columns);
+        shown.iter().map(|row| row.key()).collect()
     }
     let data = model.shown();
     match model.view {

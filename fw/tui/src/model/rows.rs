@@ -3,7 +3,7 @@
 use crate::data::{Block, Drop, Nic, Packet, Rule, Talker};
 use crate::filter::{Filtered, Value};
 use crate::model::ListState;
-use crate::model::orders::Order;
+use crate::model::orders::SortColumn;
 
 /// A row with a key that stays while the row exists.
 pub trait Keyed: Filtered {
@@ -12,17 +12,17 @@ pub trait Keyed: Filtered {
 }
 
 /// The rows that match the filter, in the order of the chosen column. Rows that are equal there are ordered by
-/// their keys, so the order is total.
+/// their keys, so the order is total. Without columns, the rows keep their order.
 pub fn shown_rows<'a, T: Keyed>(
     rows: &'a [T],
     state: &ListState,
-    orders: &[Order<T>],
+    columns: &[SortColumn<T>],
 ) -> Vec<&'a T> {
     let mut shown: Vec<&T> = rows
         .iter()
         .filter(|row| state.filter.matches(*row))
         .collect();
-    if let Some(order) = orders.get(state.sort) {
+    if let Some((_, order)) = columns.get(state.sort) {
         shown.sort_by(|a, b| {
             let by_column = order(a, b);
             let by_column = if state.is_reversed {

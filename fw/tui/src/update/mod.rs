@@ -227,7 +227,7 @@ fn set_filter(model: &mut Model, source: &str) {
 fn selected_rule(model: &Model) -> Option<(String, Option<bool>)> {
     let data = model.shown();
     let list = model.list();
-    let rows = shown_rows(&data.rules, list, &orders::RULES.map(|(_, order)| order));
+    let rows = shown_rows(&data.rules, list, &orders::RULES);
     let key = list.selected.as_ref();
     let row = rows
         .iter()

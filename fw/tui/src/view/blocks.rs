@@ -18,7 +18,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
             "no address is blocked; `bailey block ADDRESS --ttl 2h` blocks one",
         );
     }
-    let rows = shown_rows(&data.blocks, list, &orders::BLOCKS.map(|(_, order)| order));
+    let rows = shown_rows(&data.blocks, list, &orders::BLOCKS);
     let window = window(&rows, list, canvas.height - 2);
     let title = format!("{} blocks", full(data.blocks_total));
     let mut lines = vec![canvas.split(&title, "", Style::new())];

@@ -12,6 +12,14 @@ use crate::text::{left, right, socket};
 use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
 
+/// Lines of the pane below the list.
+pub(crate) fn pane_lines(model: &Model, canvas: &Canvas) -> usize {
+    match model.has_details && !canvas.is_narrow() {
+        true => (canvas.height / 2).min(10),
+        false => 0,
+    }
+}
+
 /// The view.
 pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     let data = model.shown();
@@ -22,11 +30,8 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
             "no packet has been dropped since the counters exist",
         );
     }
-    let rows = shown_rows(&data.drops, list, &orders::DROPS.map(|(_, order)| order));
-    let pane = match model.has_details && !canvas.is_narrow() {
-        true => (canvas.height / 2).min(10),
-        false => 0,
-    };
+    let rows = shown_rows(&data.drops, list, &orders::DROPS);
+    let pane = pane_lines(model, canvas);
     let window = window(
         &rows,
         list,

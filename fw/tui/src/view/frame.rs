@@ -3,9 +3,9 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::data::{Data, Mode};
+use crate::data::Mode;
 use crate::model::{Age, Model, View};
-use crate::number::{age, full, percent, share, short};
+use crate::number::{full, percent, share, short};
 use crate::text::{ends, width};
 use crate::view::{Canvas, Lines};
 
@@ -158,9 +158,7 @@ fn alerts(model: &Model, canvas: &Canvas) -> Vec<(String, String)> {
         found.push((
             format!(
                 "! FLOOD for {}{}: new TCP clients prove themselves",
-                crate::number::until(
-                    flood.seconds / 60 * 60 + u64::from(flood.seconds < 60) * flood.seconds
-                ),
+                crate::number::until(whole_minutes(flood.seconds)),
                 flood.extent
             ),
             "f why".to_owned(),
@@ -246,7 +244,10 @@ pub(crate) fn keys(model: &Model, canvas: &Canvas) -> &'static str {
     }
 }
 
-/// An age for a sentence.
-pub(crate) fn ago(data: &Data) -> String {
-    age(data.talkers.seconds)
+/// Cuts a time of a minute or more to whole minutes: a banner that counts seconds flickers.
+fn whole_minutes(seconds: u64) -> u64 {
+    match seconds {
+        0..60 => seconds,
+        _ => seconds - seconds % 60,
+    }
 }

@@ -124,23 +124,19 @@ fn in_ascii(line: &Line<'static>, canvas: &Canvas) -> Line<'static> {
 /// Rows of the view's list that the screen has room for.
 pub(crate) fn rows_of(model: &Model, canvas: &Canvas) -> usize {
     let top = frame::top(model, canvas).len();
-    let room = canvas.height.saturating_sub(top + 1);
-    let pane = |lines: usize| {
-        if model.has_details && !canvas.is_narrow() {
-            lines
-        } else {
-            0
-        }
+    let inner = Canvas {
+        height: canvas.height.saturating_sub(top + 1),
+        ..*canvas
     };
     let others = match model.view {
         View::Rules if canvas.is_narrow() => 1,
-        View::Rules => 2 + pane(room * 2 / 5),
-        View::Drops => 2 + pane((room / 2).min(10)),
+        View::Rules => 2 + rules::pane_lines(model, &inner),
+        View::Drops => 2 + drops::pane_lines(model, &inner),
         View::Nics | View::Flows => 1,
         View::Talkers => 3,
         _ => 2,
     };
-    room.saturating_sub(others).max(1)
+    inner.height.saturating_sub(others).max(1)
 }
 
 fn view_lines(model: &Model, canvas: &Canvas) -> Lines {

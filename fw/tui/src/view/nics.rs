@@ -18,7 +18,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
             "no interface has a program of this Bailey: see 0 Health",
         );
     }
-    let rows = shown_rows(&data.nics, list, &orders::NICS.map(|(_, order)| order));
+    let rows = shown_rows(&data.nics, list, &orders::NICS);
     let window = window(&rows, list, canvas.height - 1);
     let cells = canvas.width.saturating_sub(57).min(60);
     let header = format!(

@@ -39,7 +39,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     lines.push(canvas.title("top rules by packets/s"));
     lines.push(rules::header(canvas));
     let list = crate::model::ListState::default();
-    let top = shown_rows(&data.rules, &list, &orders::RULES.map(|(_, order)| order));
+    let top = shown_rows(&data.rules, &list, &orders::RULES);
     for rule in top.iter().take(shown_rules) {
         lines.push(rules::row(rule, usize::MAX, &NONE, canvas));
     }

@@ -9,11 +9,19 @@ use crate::text::{left, right, socket};
 use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
 
+/// Lines of the pane below the list.
+pub(crate) fn pane_lines(model: &Model, canvas: &Canvas) -> usize {
+    match model.has_details && !canvas.is_narrow() {
+        true => canvas.height * 2 / 5,
+        false => 0,
+    }
+}
+
 /// The view.
 pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     let data = model.shown();
     let list = model.list();
-    let rows = shown_rows(&data.rules, list, &orders::RULES.map(|(_, order)| order));
+    let rows = shown_rows(&data.rules, list, &orders::RULES);
     if data.rules.is_empty() {
         return super::empty(
             canvas,
@@ -30,11 +38,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
         );
         return lines;
     }
-    let pane = if model.has_details {
-        canvas.height * 2 / 5
-    } else {
-        0
-    };
+    let pane = pane_lines(model, canvas);
     let window = window(&rows, list, canvas.height - 2 - pane);
     let mut lines = vec![title(model, &window, canvas), header(canvas)];
     lines.extend(

@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 
 use crate::model::{Model, orders, shown_rows};
-use crate::number::short;
+use crate::number::{age, short};
 use crate::text::{left, right};
 use crate::view::table::{row_line, window};
 use crate::view::{Canvas, Lines};
@@ -23,9 +23,9 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
         );
     }
     let list = model.list();
-    let rows = shown_rows(talkers, list, &orders::TALKERS.map(|(_, order)| order));
+    let rows = shown_rows(talkers, list, &orders::TALKERS);
     let window = window(&rows, list, canvas.height - 3);
-    let first = format!("talkers by {by}, the last {}", super::frame::ago(data));
+    let first = format!("talkers by {by}, the last {}", age(data.talkers.seconds));
     let keys = "v source/target/port  s sort";
     let mut lines = vec![canvas.split(&first, keys, Style::new())];
     let name_width = canvas.width - 36;
