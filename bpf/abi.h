@@ -757,8 +757,8 @@ struct reason_counters {
 
 /* ---- recorder -------------------------------------------------------------
  * One record per packet that no flow has decided, ARP and ND left out.
- * records: a struct recorder, the struct record_ring of each ring, the records of
- * each ring. There is a ring per CPU and class: cpu * RECORD_CLASSES + class. New
+ * records: the rings, one after the other. A ring is a struct record_ring and its
+ * records. There is a ring per CPU and class: cpu * RECORD_CLASSES + class. New
  * records overwrite the oldest. A program writes a record before it counts it in
  * written, so a reader that has copied a record knows from written whether the
  * record was overwritten meanwhile.
@@ -771,20 +771,16 @@ enum record_class {
 	RECORD_CLASSES,
 };
 
-/* The first 64 bytes of the map, written when the map is created. */
-struct recorder {
-	__u64 cpus;
-	__u64 records; /* per ring, a power of two */
-	__u64 pad[6];
-};
-
 struct record_ring {
 	__u64 packets; /* of this class, recorded or not */
 	__u64 written; /* records since the map was created */
 	/* User space only: a packet is recorded if this has no bit in common
 	 * with the number of packets before. 2^n - 1: one in 2^n. */
 	__u64 sampling;
-	__u64 pad[5];
+	/* Sizes of the map, written when the map is created; in the first ring. */
+	__u64 cpus;
+	__u64 records; /* per ring, a power of two */
+	__u64 pad[3];
 };
 
 /*

@@ -21,6 +21,8 @@ pub(crate) struct DaemonOptions {
     pub(crate) flows: u32,
     /// Disables the limits of new flows, because the test creates flows at the rate of a flood.
     pub(crate) allow_floods: bool,
+    /// Keeps no records of packets.
+    pub(crate) without_recorder: bool,
 }
 
 /// Network namespace and root folder of a daemon.
@@ -60,12 +62,17 @@ pub(crate) fn write_config<'a>(host: impl Into<Host<'a>>, options: &DaemonOption
     } else {
         ""
     };
+    let recorder = if options.without_recorder {
+        "[recorder]\nrecords = 0\n"
+    } else {
+        ""
+    };
     let [left, right] = SIDES;
     let text = format!(
         "policies = [\"{root}/{POLICIES}\"]\ntopology = \"bridge\"\n\
          interfaces = [\"{left}\", \"{right}\"]\n\
          [limits]\nrules = {rules}\nclasses = {classes}\ntable_bytes = {table_bytes}\n\
-         [flow_table]\nflows = {flows}\nflows_per_source = 0\n{flood}\
+         [flow_table]\nflows = {flows}\nflows_per_source = 0\n{flood}{recorder}\
          [paths]\npins = \"{root}/bpf/bailey\"\nrun = \"{root}/run\"\nstate = \"{root}/state\"\n",
         root = root.display(),
         rules = 1 << 18,
@@ -146,7 +153,8 @@ pub(crate) fn detach<'a>(host: impl Into<Host<'a>>) -> Result<()> {
     Ok(())
 }
 
-fn binary_path() -> Result<PathBuf> {
+/// The binary beside the benchmark's.
+pub(crate) fn binary_path() -> Result<PathBuf> {
     let binary = std::env::current_exe()?.with_file_name("bailey");
     ensure!(
         binary.exists(),

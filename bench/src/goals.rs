@@ -1,7 +1,7 @@
 //! Performance goals: limits of ratios between results of one run, or of single results.
 //! docs/performance.md has the reasons of the limits, and the goals that these replaced.
 
-use crate::results::{BASELINE, FLOOR, Report};
+use crate::results::{BASELINE, FLOOR, Report, WITHOUT_RECORDER};
 
 /// A result, or a ratio of two results, and its target.
 pub(crate) struct Goal {
@@ -20,11 +20,13 @@ pub(crate) struct Goal {
 pub(crate) enum Target {
     AtLeast(f64),
     AtMost(f64),
+    /// Limit of the first result less the second one.
+    MoreByAtMost(f64),
 }
 
 /// Measured value of a goal.
 pub(crate) struct GoalResult {
-    /// The ratio, or the single result; none if a result is missing.
+    /// The ratio, the difference, or the single result; none if a result is missing.
     pub(crate) value: Option<f64>,
     /// Denominator minus numerator, in their unit.
     pub(crate) difference: Option<f64>,
@@ -92,8 +94,19 @@ const fn wire_rate(
     }
 }
 
+/// Bailey's time with its recorder, less its time without.
+const fn recorder_cost(workload: &'static str, scenario: &'static str) -> Goal {
+    Goal {
+        workload,
+        quantity: "time, with recorder − without [ns]",
+        numerator: program_ns(scenario, "bailey"),
+        denominator: Some(program_ns(scenario, WITHOUT_RECORDER)),
+        target: Target::MoreByAtMost(5.0),
+    }
+}
+
 /// All goals, in the order of the report.
-pub(crate) const GOALS: [Goal; 25] = [
+pub(crate) const GOALS: [Goal; 31] = [
     speedup("1 established flow", "established-tcp-1", 2.0),
     speedup("64 k established flows", "established-tcp-64k", 2.0),
     speedup("1 M established flows", "established-tcp-1m", 1.9),
@@ -179,6 +192,17 @@ pub(crate) const GOALS: [Goal; 25] = [
         "read-redirect",
         0.5,
     ),
+    recorder_cost("denied by 10 k prefixes", "recorded-denied-10k-cidrs"),
+    recorder_cost("new flows, 10 rules", "recorded-new-10-rules"),
+    wire_rate(
+        [
+            "wire, denied by 10 k prefixes",
+            "rate, with recorder / without",
+        ],
+        "deny-10k-cidr",
+        WITHOUT_RECORDER,
+        0.97,
+    ),
     Goal {
         workload: "one edit, 10 k policies, 100 k workloads",
         quantity: "time to the first packet [ms]",
@@ -205,7 +229,21 @@ pub(crate) const GOALS: [Goal; 25] = [
         denominator: None,
         target: Target::AtMost(256.0),
     },
+    list_goal("time through the socket [ms]", "list_ms", 3000.0),
+    list_goal("memory of the reader [MiB]", "reader_mib", 64.0),
+    list_goal("more memory of the daemon [MiB]", "daemon_more_mib", 64.0),
 ];
+
+/// A list of a million flows as NDJSON.
+const fn list_goal(quantity: &'static str, metric: &'static str, most: f64) -> Goal {
+    Goal {
+        workload: "list of 1 M flows",
+        quantity,
+        numerator: ["control", "conntrack-list-1m", "bailey", metric],
+        denominator: None,
+        target: Target::AtMost(most),
+    }
+}
 
 impl Goal {
     /// Evaluates the goal with the results of a report.
@@ -214,7 +252,10 @@ impl Goal {
         let second = self.denominator.map(|names| report.value(names));
         let value = match second {
             None => first,
-            Some(second) => first.zip(second).map(|(first, second)| first / second),
+            Some(second) => first.zip(second).map(|(first, second)| match self.target {
+                Target::MoreByAtMost(_) => first - second,
+                Target::AtLeast(_) | Target::AtMost(_) => first / second,
+            }),
         };
         GoalResult {
             value,
@@ -223,7 +264,7 @@ impl Goal {
                 .map(|(first, second)| second - first),
             is_met: value.is_some_and(|value| match self.target {
                 Target::AtLeast(least) => value >= least,
-                Target::AtMost(most) => value <= most,
+                Target::AtMost(most) | Target::MoreByAtMost(most) => value <= most,
             }),
         }
     }

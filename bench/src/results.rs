@@ -38,6 +38,8 @@ pub(crate) struct Measurement {
 pub(crate) const BASELINE: &str = "reference";
 /// Name of the least work for a packet of an established flow in results.
 pub(crate) const FLOOR: &str = "floor";
+/// Name of Bailey without records of packets in results.
+pub(crate) const WITHOUT_RECORDER: &str = "bailey-no-recorder";
 
 /// Current version of the format.
 const SCHEMA_VERSION: u32 = 1;

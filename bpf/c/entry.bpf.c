@@ -72,6 +72,10 @@ static __always_inline bool hand_over(const struct fast_packet *pkt,
 	to->tuple = pkt->tuple;
 	to->sender = pkt->sender;
 	to->sequence = pkt->ack;
+	to->origin = record_origin(
+		1, to->protocol == IPPROTO_TCP ? TCP_SYN : 0,
+		record_place(context->interface & (INTERFACE_SLOTS - 1),
+			     HOOK_XDP, pkt->sender));
 	return true;
 }
 

@@ -16,17 +16,17 @@ static __always_inline void record_handover(const struct handover *from,
 
 	if (!record_begin(&new, cpu, record_class(reason)))
 		return;
-	new.record->segments = 1;
-	new.record->tcp_flags = from->protocol == IPPROTO_TCP ? TCP_SYN : 0;
-	new.record->place =
-		record_place(from->interface & (INTERFACE_SLOTS - 1), HOOK_XDP,
-			     from->sender);
+	record_set_origin(new.record, from->origin);
 	new.record->time = record_time(from->now >> TICK_FRACTION_SHIFT, reason,
 				       from->bytes);
 	new.record->tuple = from->tuple;
 	new.record->egress = cells->egress;
 	new.record->ingress = cells->ingress;
-	record_end(&new, from->source_be, from->destination_be);
+	new.record->source_be[0] = from->source_be[0];
+	new.record->source_be[1] = from->source_be[1];
+	new.record->destination_be[0] = from->destination_be[0];
+	new.record->destination_be[1] = from->destination_be[1];
+	record_end(&new);
 }
 
 /* Counts and records a packet of the handover line as count_packet() does. A

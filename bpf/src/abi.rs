@@ -933,26 +933,13 @@ pub const RECORD_CLASSES: record_class = 4;
 pub type record_class = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
-pub struct recorder {
-    pub cpus: __u64,
-    pub records: __u64,
-    pub pad: [__u64; 6usize],
-}
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of recorder"][::core::mem::size_of::<recorder>() - 64usize];
-    ["Alignment of recorder"][::core::mem::align_of::<recorder>() - 8usize];
-    ["Offset of field: recorder::cpus"][::core::mem::offset_of!(recorder, cpus) - 0usize];
-    ["Offset of field: recorder::records"][::core::mem::offset_of!(recorder, records) - 8usize];
-    ["Offset of field: recorder::pad"][::core::mem::offset_of!(recorder, pad) - 16usize];
-};
-#[repr(C)]
-#[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]
 pub struct record_ring {
     pub packets: __u64,
     pub written: __u64,
     pub sampling: __u64,
-    pub pad: [__u64; 5usize],
+    pub cpus: __u64,
+    pub records: __u64,
+    pub pad: [__u64; 3usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -964,7 +951,10 @@ const _: () = {
         [::core::mem::offset_of!(record_ring, written) - 8usize];
     ["Offset of field: record_ring::sampling"]
         [::core::mem::offset_of!(record_ring, sampling) - 16usize];
-    ["Offset of field: record_ring::pad"][::core::mem::offset_of!(record_ring, pad) - 24usize];
+    ["Offset of field: record_ring::cpus"][::core::mem::offset_of!(record_ring, cpus) - 24usize];
+    ["Offset of field: record_ring::records"]
+        [::core::mem::offset_of!(record_ring, records) - 32usize];
+    ["Offset of field: record_ring::pad"][::core::mem::offset_of!(record_ring, pad) - 40usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone, bytemuck :: Zeroable, bytemuck :: Pod, PartialEq, Eq, Hash)]

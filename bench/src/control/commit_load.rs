@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<Vec<Measurement>> {
         &DaemonOptions {
             flows: FLOWS,
             allow_floods: true,
+            without_recorder: false,
         },
     )?;
     daemon_under_test::write_server_policies(&testbed.wire, &denied)?;

@@ -49,6 +49,7 @@ pub(crate) fn run(name: &str, policies: usize) -> Result<Vec<Measurement>> {
         &DaemonOptions {
             flows: 1 << 16,
             allow_floods: false,
+            without_recorder: false,
         },
     )?;
     let folder = daemon_under_test::policy_dir(wire);

@@ -1,5 +1,5 @@
-//! Control plane: edit latency, restart time and memory of the daemon, time of a commit, packet cost
-//! during commits.
+//! Control plane: edit latency, restart time and memory of the daemon, time of a commit and of a list of
+//! flows, packet cost during commits.
 
 use anyhow::Result;
 
@@ -7,6 +7,7 @@ use crate::results::Measurement;
 
 mod commit_load;
 mod edits;
+mod flow_list;
 mod install;
 mod readers;
 mod requests;
@@ -30,6 +31,9 @@ pub(crate) fn run(only: &str) -> Result<Vec<Measurement>> {
         if name.contains(only) {
             keep(install::run(name, rules)?);
         }
+    }
+    if flow_list::NAME.contains(only) {
+        keep(flow_list::run()?);
     }
     if commit_load::NAMES
         .iter()

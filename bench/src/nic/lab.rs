@@ -33,6 +33,7 @@ pub(super) fn links(arguments: &Arguments, mix: &Mix) -> Result<Vec<MeasuredLink
             flows: NEW_FLOWS + 2 * arguments.flows,
             // The tester creates flows at the rate of a flood.
             allow_floods: true,
+            without_recorder: false,
         },
     )?;
     protect(&rack, arguments)?;

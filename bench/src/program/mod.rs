@@ -50,6 +50,8 @@ fn all_kinds() -> Vec<ScenarioKind> {
         ScenarioKind::New(10_000),
         ScenarioKind::New(100_000),
         ScenarioKind::DeniedCidrs(1_000_000),
+        ScenarioKind::RecordedNew(10),
+        ScenarioKind::RecordedCidrs(10_000),
         ScenarioKind::Failsafe,
         ScenarioKind::Blocked(1),
         ScenarioKind::Blocked(10_000),

@@ -49,10 +49,14 @@ pub(crate) enum ScenarioKind {
     OneWayUdp(usize),
     /// SYNs that one of this number of rules allows.
     New(usize),
+    /// As `New`, with and without records of the packets.
+    RecordedNew(usize),
     /// SYNs that none of ten rules allows.
     Denied,
     /// SYNs from this number of prefixes that a rule excludes.
     DeniedCidrs(usize),
+    /// As `DeniedCidrs`, with and without records of the packets.
+    RecordedCidrs(usize),
     /// Packets of a failsafe, which pass regardless of policy.
     Failsafe,
     /// Sources in the emergency block table, or in the table of a stateless filter.
@@ -63,6 +67,8 @@ pub(crate) enum ScenarioKind {
 
 /// Rules of scenarios in which their number does not matter.
 pub(super) const DEFAULT_RULES: usize = 10;
+/// Size of a flow table in which nothing creates flows.
+const DENIED_FLOWS: u32 = 1024;
 /// Packets per run if runs may repeat packets; few enough for a short run.
 const REUSED_PACKETS: u32 = 1 << 18;
 /// Packets per run if every packet must be new.
@@ -79,8 +85,10 @@ impl ScenarioKind {
             Self::ReadRules(flows) => format!("read-rules-tcp-{}", short_count(flows)),
             Self::OneWayUdp(flows) => format!("one-way-udp-{}", short_count(flows)),
             Self::New(rules) => format!("new-{}-rules", short_count(rules)),
+            Self::RecordedNew(rules) => format!("recorded-new-{}-rules", short_count(rules)),
             Self::Denied => "denied".into(),
             Self::DeniedCidrs(cidrs) => format!("denied-{}-cidrs", short_count(cidrs)),
+            Self::RecordedCidrs(cidrs) => format!("recorded-denied-{}-cidrs", short_count(cidrs)),
             Self::Failsafe => "failsafe".into(),
             Self::Blocked(hosts) => format!("blocked-{}", short_count(hosts)),
             Self::Fragments => "fragments".into(),
@@ -98,6 +106,7 @@ impl ScenarioKind {
             Self::Established(_) | Self::New(_) => Some(("xdp-filter", "has no state")),
             Self::Churned(_) => Some((FLOOR, "removes no flow")),
             Self::ReadRules(_) => Some((BASELINE, "has no rule counters")),
+            Self::RecordedNew(_) | Self::RecordedCidrs(_) => Some((BASELINE, "has no recorder")),
             Self::OneWayUdp(_) => Some((FLOOR, "handles TCP only")),
             Self::Denied => Some(("xdp-filter", "has no policies")),
         }
@@ -126,6 +135,7 @@ impl ScenarioKind {
             Self::ReadRules(flows) => scenario.add_read_rules(flows, ipv6, &mut random)?,
             Self::OneWayUdp(flows) => scenario.add_one_way_udp(flows, ipv6, &mut random)?,
             Self::New(rules) => scenario.add_new(rules, ipv6, &mut random)?,
+            Self::RecordedNew(rules) => scenario.add_recorded_new(rules, ipv6, &mut random)?,
             Self::Denied => {
                 let policy = PolicySet::Rules(DEFAULT_RULES);
                 scenario.add_denied(&policy, ipv6, &mut random)?;
@@ -133,6 +143,10 @@ impl ScenarioKind {
             Self::DeniedCidrs(cidrs) => {
                 let policy = PolicySet::AllExcept(scattered(cidrs, ipv6, &mut random));
                 scenario.add_denied(&policy, ipv6, &mut random)?;
+            }
+            Self::RecordedCidrs(cidrs) => {
+                let policy = PolicySet::AllExcept(scattered(cidrs, ipv6, &mut random));
+                scenario.add_recorded_denied(&policy, ipv6, &mut random)?;
             }
             Self::Failsafe => scenario.add_failsafe(ipv6, &mut random)?,
             Self::Blocked(hosts) => scenario.add_blocked(hosts, ipv6, &mut random)?,
@@ -146,17 +160,61 @@ impl ScenarioKind {
 impl Scenario {
     fn add_new(&mut self, rules: usize, ipv6: bool, random: &mut fastrand::Rng) -> Result<()> {
         let policy = PolicySet::Rules(rules);
-        let flows = TOTAL_NEW_PACKETS as u32;
-        let tuples = connections(TOTAL_NEW_PACKETS, rules, ipv6, random);
-        self.mutator = Mutator::new(&tuples)?;
-        self.expected = PacketOutcome::New;
-        self.count = NEW_PACKETS;
+        let flows = self.set_new(rules, ipv6, random)?;
         self.add(Bailey::new(&policy, flows, |_| {})?);
         self.add(LruLpmBaseline::new(&policy, flows)?);
         Ok(())
     }
 
+    fn add_recorded_new(
+        &mut self,
+        rules: usize,
+        ipv6: bool,
+        random: &mut fastrand::Rng,
+    ) -> Result<()> {
+        let policy = PolicySet::Rules(rules);
+        let flows = self.set_new(rules, ipv6, random)?;
+        self.add_with_and_without_recorder(&policy, flows)
+    }
+
+    /// Sets packets that create flows, and returns the number of flows.
+    fn set_new(&mut self, rules: usize, ipv6: bool, random: &mut fastrand::Rng) -> Result<u32> {
+        let tuples = connections(TOTAL_NEW_PACKETS, rules, ipv6, random);
+        self.mutator = Mutator::new(&tuples)?;
+        self.expected = PacketOutcome::New;
+        self.count = NEW_PACKETS;
+        Ok(TOTAL_NEW_PACKETS as u32)
+    }
+
+    fn add_with_and_without_recorder(&mut self, policy: &PolicySet, flows: u32) -> Result<()> {
+        self.add(Bailey::new(policy, flows, |_| {})?);
+        self.add(Bailey::new(policy, flows, |settings| settings.records = 0)?);
+        Ok(())
+    }
+
     fn add_denied(
+        &mut self,
+        policy: &PolicySet,
+        ipv6: bool,
+        random: &mut fastrand::Rng,
+    ) -> Result<()> {
+        self.set_denied(policy, ipv6, random)?;
+        self.add(Bailey::new(policy, DENIED_FLOWS, |_| {})?);
+        self.add(LruLpmBaseline::new(policy, DENIED_FLOWS)?);
+        Ok(())
+    }
+
+    fn add_recorded_denied(
+        &mut self,
+        policy: &PolicySet,
+        ipv6: bool,
+        random: &mut fastrand::Rng,
+    ) -> Result<()> {
+        self.set_denied(policy, ipv6, random)?;
+        self.add_with_and_without_recorder(policy, DENIED_FLOWS)
+    }
+
+    fn set_denied(
         &mut self,
         policy: &PolicySet,
         ipv6: bool,
@@ -173,8 +231,6 @@ impl Scenario {
         let tuples = tuples_to_pod(TOTAL_NEW_PACKETS, PORT, random, source);
         self.mutator = Mutator::new(&tuples)?;
         self.expected = PacketOutcome::Denied;
-        self.add(Bailey::new(policy, 1024, |_| {})?);
-        self.add(LruLpmBaseline::new(policy, 1024)?);
         Ok(())
     }
 

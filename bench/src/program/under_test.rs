@@ -19,7 +19,7 @@ use libbpf_rs::{MapCore, MapFlags};
 use super::mutator::Callee;
 use crate::object::{BpfObject, image};
 use crate::policies::PolicySet;
-use crate::results::BASELINE;
+use crate::results::{BASELINE, WITHOUT_RECORDER};
 use crate::tuples::{POD, PORT, octets};
 use crate::xdp_filter::XdpFilter;
 
@@ -55,6 +55,7 @@ pub(crate) trait ProgramUnderTest {
 pub(crate) struct Bailey {
     pub(crate) datapath: Datapath,
     runner: TestRun,
+    has_recorder: bool,
 }
 
 impl Bailey {
@@ -80,12 +81,17 @@ impl Bailey {
             ..Settings::default()
         };
         adapt(&mut settings);
+        let has_recorder = settings.records > 0;
         let tables = compile(&policy.snapshot(), &RuleIds::default(), &limits)?;
         let mut datapath = Datapath::open(PinDir::private()?, settings, RuleIds::default())
             .context("cannot open the datapath; run as root")?;
         datapath.install(&tables)?;
         let runner = datapath.test_run()?;
-        Ok(Self { datapath, runner })
+        Ok(Self {
+            datapath,
+            runner,
+            has_recorder,
+        })
     }
 
     /// Waits until closed flows have expired, and removes these flows. `left` flows must remain.
@@ -106,7 +112,10 @@ impl Bailey {
 
 impl ProgramUnderTest for Bailey {
     fn name(&self) -> &'static str {
-        "bailey"
+        match self.has_recorder {
+            true => "bailey",
+            false => WITHOUT_RECORDER,
+        }
     }
 
     fn callee(&self) -> Callee<'_> {

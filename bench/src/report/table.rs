@@ -18,7 +18,7 @@ pub(crate) fn goals(report: &Report) -> Table {
         let result = goal.evaluate(report);
         let target = match goal.target {
             Target::AtLeast(least) => format!("≥ {least}"),
-            Target::AtMost(most) => format!("≤ {most}"),
+            Target::AtMost(most) | Target::MoreByAtMost(most) => format!("≤ {most}"),
         };
         let number =
             |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |n| format!("{n:.2}"));
@@ -26,7 +26,8 @@ pub(crate) fn goals(report: &Report) -> Table {
             (None, _) => "not recorded".into(),
             (_, true) => "met".into(),
             (Some(value), false) => {
-                let (Target::AtLeast(limit) | Target::AtMost(limit)) = goal.target;
+                let (Target::AtLeast(limit) | Target::AtMost(limit) | Target::MoreByAtMost(limit)) =
+                    goal.target;
                 let off = (value / limit - 1.0).abs() * 100.0;
                 format!("missed by {off:.0} %")
             }

@@ -15,6 +15,7 @@ use libbpf_rs::{MapCore, MapFlags};
 use super::testbed::{Forwarding, WireTestbed, ifindex};
 use crate::daemon_under_test::{self, DaemonOptions};
 use crate::object::{BpfObject, image};
+use crate::results::WITHOUT_RECORDER;
 use crate::xdp_filter::XdpFilter;
 
 /// A system that can run on the device under test.
@@ -33,6 +34,8 @@ pub(crate) enum System {
     /// A Linux bridge without a firewall.
     Kernel,
     Bailey,
+    /// Bailey that keeps no records of packets.
+    BaileyWithoutRecorder,
     /// An nftables set at the ingress hook of the interface, the earliest hook.
     Nftables,
     /// An nftables set in prerouting, before connection tracking.
@@ -67,8 +70,10 @@ pub(crate) struct WirePolicy<'a> {
 /// Maximum number of addresses for xdp-filter.
 const MAX_ADDRESSES: usize = 4 << 20;
 const MAX_LINEAR_RULES: usize = 1000;
+/// Maximum number of prefixes for Bailey without its recorder.
+const MAX_UNRECORDED_PREFIXES: usize = 10_000;
 
-pub(crate) const ALL: [System; 13] = [
+pub(crate) const ALL: [System; 14] = [
     System::XdpDrop,
     System::XdpTx,
     System::XdpRedirect,
@@ -76,6 +81,7 @@ pub(crate) const ALL: [System; 13] = [
     System::ReadRedirect,
     System::Kernel,
     System::Bailey,
+    System::BaileyWithoutRecorder,
     System::Nftables,
     System::NftablesRaw,
     System::NftablesLinear,
@@ -94,6 +100,7 @@ impl System {
             Self::ReadRedirect => "read-redirect",
             Self::Kernel => "kernel",
             Self::Bailey => "bailey",
+            Self::BaileyWithoutRecorder => WITHOUT_RECORDER,
             Self::Nftables => "nftables",
             Self::NftablesRaw => "nftables-raw",
             Self::NftablesLinear => "nftables-linear",
@@ -111,6 +118,10 @@ impl System {
     ) -> Option<&'static str> {
         match self {
             Self::XdpDrop | Self::XdpTx | Self::ReadDrop if forwards => Some("forwards nothing"),
+            Self::BaileyWithoutRecorder if forwards => Some("no packet leaves a record"),
+            Self::BaileyWithoutRecorder if denied.len() > MAX_UNRECORDED_PREFIXES => {
+                Some("compared with at most 10 000 prefixes")
+            }
             Self::XdpRedirect | Self::ReadRedirect if !forwards => Some("denies nothing"),
             Self::NftablesLinear if denied.len() > MAX_LINEAR_RULES => Some("more than 1000 rules"),
             Self::XdpFilter if denied.iter().flat_map(addresses_of).count() > MAX_ADDRESSES => {
@@ -135,7 +146,8 @@ impl System {
             | Self::XdpRedirect
             | Self::ReadDrop
             | Self::ReadRedirect
-            | Self::Bailey => Forwarding::None,
+            | Self::Bailey
+            | Self::BaileyWithoutRecorder => Forwarding::None,
             Self::Kernel | Self::Nftables | Self::NftablesLinear | Self::XdpFilter => {
                 Forwarding::Bridge
             }
@@ -165,7 +177,15 @@ impl System {
             Self::XdpRedirect => attach_redirect(bump, "redirect"),
             Self::ReadDrop => attach_both_sides(bump, "read_drop"),
             Self::ReadRedirect => attach_redirect(bump, "read_redirect"),
-            Self::Bailey => launch_bailey(testbed, policy),
+            Self::Bailey | Self::BaileyWithoutRecorder => launch_bailey(
+                testbed,
+                &DaemonOptions {
+                    flows: policy.flows,
+                    allow_floods: policy.allow_floods,
+                    without_recorder: self == Self::BaileyWithoutRecorder,
+                },
+                policy.denied,
+            ),
             Self::Nftables => nft(format!(
                 "table netdev bench {{\n{}chain early {{\ntype filter hook ingress device \"{}\" \
                  priority -500; policy accept;\nip saddr @denied drop\n}}\n}}\n",
@@ -278,16 +298,14 @@ fn attach_redirect(bump: &Namespace, program: &str) -> Result<SystemGuard> {
 }
 
 /// Launches the daemon with a bridge configuration.
-fn launch_bailey(testbed: &WireTestbed, policy: &WirePolicy<'_>) -> Result<SystemGuard> {
+fn launch_bailey(
+    testbed: &WireTestbed,
+    options: &DaemonOptions,
+    denied: &[IpNet],
+) -> Result<SystemGuard> {
     let wire = &testbed.wire;
-    daemon_under_test::write_config(
-        wire,
-        &DaemonOptions {
-            flows: policy.flows,
-            allow_floods: policy.allow_floods,
-        },
-    )?;
-    daemon_under_test::write_server_policies(wire, policy.denied)?;
+    daemon_under_test::write_config(wire, options)?;
+    daemon_under_test::write_server_policies(wire, denied)?;
     Ok(SystemGuard::Daemon {
         _daemon: Box::new(daemon_under_test::launch(wire, "attached")?),
     })

@@ -34,7 +34,6 @@ static __always_inline bool capture_begin(struct captured *to,
 					  const struct pkt *pkt, __u32 bytes)
 {
 	__u64 now = bpf_ktime_get_ns(), snaplen = READ_ONCE(capture.snaplen);
-	bool is_ip = pkt->in.kind != 0;
 
 	if (now > READ_ONCE(capture.until)) {
 		/* The reader has crashed. One that lives sets the bit again. */
@@ -48,10 +47,6 @@ static __always_inline bool capture_begin(struct captured *to,
 		return false;
 	record_fill(&to->record, pkt);
 	to->record.number = record_class(pkt->out.reason);
-	to->record.source_be[0] = is_ip ? pkt->addr.source_be[0] : 0;
-	to->record.source_be[1] = is_ip ? pkt->addr.source_be[1] : 0;
-	to->record.destination_be[0] = is_ip ? pkt->addr.destination_be[0] : 0;
-	to->record.destination_be[1] = is_ip ? pkt->addr.destination_be[1] : 0;
 	to->time = now;
 	if (snaplen > CAPTURE_SNAPLEN_MAX)
 		snaplen = CAPTURE_SNAPLEN_MAX;

@@ -27,7 +27,10 @@ struct handover {
 	__u64 tuple;    /* of the flow key */
 	__u32 sender;   /* 0: the lower address of the key, 1: the higher one */
 	__u32 sequence; /* TCP */
-	__u64 pad[5];
+	/* To record the packet. */
+	__u32 origin; /* see record_origin() */
+	__u32 pad4;
+	__u64 pad[4];
 };
 
 _Static_assert(sizeof(struct handover) == 128, "handover: two cache lines");

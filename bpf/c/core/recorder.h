@@ -11,9 +11,8 @@
 
 /* CPUs with rings; 0: nothing is recorded. */
 volatile const __u64 RECORD_CPUS = 0;
-volatile const __u64 RECORDS_AT = 0;    /* lines before the records */
-volatile const __u64 RECORDS_SHIFT = 0; /* log2 of the records per ring */
-volatile const __u64 RECORDS_MASK = 0;  /* records per ring, less one */
+volatile const __u64 RECORD_RING_BYTES = 0; /* a ring with its header */
+volatile const __u64 RECORDS_MASK = 0; /* offset of a ring's last record */
 
 #define REASON_BIT(reason) (1ULL << (reason))
 /* Reasons of packets without a record. */
@@ -39,7 +38,6 @@ volatile const __u64 RECORDS_MASK = 0;  /* records per ring, less one */
 _Static_assert(sizeof(struct record) == 1 << RECORD_LINE_SHIFT, "record");
 _Static_assert(sizeof(struct record_ring) == 1 << RECORD_LINE_SHIFT,
 	       "record_ring");
-_Static_assert(sizeof(struct recorder) == 1 << RECORD_LINE_SHIFT, "recorder");
 
 static __always_inline bool is_recorded(__u32 reason)
 {
@@ -64,10 +62,28 @@ static __always_inline __u64 record_time(__u64 now, __u32 reason, __u32 bytes)
 	       (bytes & RECORD_BYTES_MAX);
 }
 
-static __always_inline __u8 record_place(__u32 slot, __u32 hook, __u32 swapped)
+static __always_inline __u32 record_place(__u32 slot, __u32 hook, __u32 swapped)
 {
 	return slot | hook << RECORD_HOOK_SHIFT |
 	       swapped << RECORD_SWAPPED_SHIFT;
+}
+
+/* segments, tcp_flags and place in one word (x86: the first field is lowest). */
+static __always_inline __u32 record_origin(__u32 segments, __u32 tcp_flags,
+					   __u32 place)
+{
+	return segments | tcp_flags << 16 | place << 24;
+}
+
+static __always_inline void record_set_origin(struct record *record,
+					      __u32 origin)
+{
+	_Static_assert(offsetof(struct record, tcp_flags) ==
+				       offsetof(struct record, segments) + 2 &&
+			       offsetof(struct record, place) ==
+				       offsetof(struct record, segments) + 3,
+		       "record_origin");
+	*(__u32 *)&record->segments = origin;
 }
 
 /* A record in the making. */
@@ -82,46 +98,41 @@ struct recording {
 static __always_inline bool record_begin(struct recording *new, __u64 cpu,
 					 __u64 class)
 {
-	__u64 packets, line, ring;
-	void *table = records;
+	__u64 at, packets, ring_bytes = RECORD_RING_BYTES;
+	void *ring = records;
 
 	if (cpu >= RECORD_CPUS)
 		return false;
-	/* The barriers hide the size of the table, as in table_at(), and make
-	 * the compiler add: an OR has no bounds for the verifier of 6.1. */
-	asm volatile("" : "+r"(table));
-	ring = cpu * RECORD_CLASSES;
+	/* The verifier of 6.1 knows no bounds of an OR, into which the compiler
+	 * would turn the sum, and bounds of a product only if the second factor
+	 * is a constant. */
+	at = cpu * RECORD_CLASSES;
+	asm volatile("" : "+r"(at));
+	at += class;
+	asm volatile("%0 *= %1" : "+r"(at) : "r"(ring_bytes));
+	/* Hides the size of the table, as in table_at(). */
 	asm volatile("" : "+r"(ring));
-	ring += class;
-	new->ring = table + ((ring + 1) << RECORD_LINE_SHIFT);
+	ring += at;
+	new->ring = ring;
 	packets = new->ring->packets;
 	new->ring->packets = packets + 1;
 	if (packets & READ_ONCE(new->ring->sampling))
 		return false;
 	new->written = new->ring->written;
-	line = RECORDS_AT + (ring << RECORDS_SHIFT) +
-	       (new->written & RECORDS_MASK);
-	new->record = table + (line << RECORD_LINE_SHIFT);
+	new->record = ring + sizeof(struct record_ring) +
+		      (new->written << RECORD_LINE_SHIFT & RECORDS_MASK);
 	new->record->number = new->written;
 	return true;
 }
 
-/* Completes a record with the addresses of the packet. */
-static __always_inline void record_end(const struct recording *new,
-				       const __u64 source_be[2],
-				       const __u64 destination_be[2])
+/* Readers see the record before its number is counted. */
+static __always_inline void record_end(const struct recording *new)
 {
-	new->record->source_be[0] = source_be[0];
-	new->record->source_be[1] = source_be[1];
-	new->record->destination_be[0] = destination_be[0];
-	new->record->destination_be[1] = destination_be[1];
-	/* Readers see the record before its number is counted. */
 	barrier();
 	WRITE_ONCE(new->ring->written, new->written + 1);
 }
 
-/* The fields of a record that name the packet, its way and its verdict: all but
- * the number. */
+/* All fields of a record but the number. */
 static __always_inline void record_fill(struct record *record,
 					const struct pkt *pkt)
 {
@@ -130,17 +141,24 @@ static __always_inline void record_fill(struct record *record,
 		    pkt->env.tick_fraction;
 	__u32 bytes = pkt->in.bytes < RECORD_BYTES_MAX ? pkt->in.bytes :
 							 RECORD_BYTES_MAX;
+	__u32 segments = pkt->env.packets < RECORD_SEGMENTS_MAX ?
+				 pkt->env.packets :
+				 RECORD_SEGMENTS_MAX;
 
 	record->time = record_time(now, reason, bytes);
 	record->egress = pkt->out.egress_cell;
 	record->ingress = pkt->out.ingress_cell;
-	record->segments = pkt->env.packets < RECORD_SEGMENTS_MAX ?
-				   pkt->env.packets :
-				   RECORD_SEGMENTS_MAX;
-	record->tcp_flags = pkt->in.tcp_flags;
-	record->place = record_place(pkt->env.interface_slot, pkt->env.hook, 0);
+	record_set_origin(
+		record,
+		record_origin(
+			segments, pkt->in.tcp_flags,
+			record_place(pkt->env.interface_slot, pkt->env.hook, 0)));
 	if (!pkt->in.kind) {
 		record->tuple = 0;
+		record->source_be[0] = 0;
+		record->source_be[1] = 0;
+		record->destination_be[0] = 0;
+		record->destination_be[1] = 0;
 		return;
 	}
 	record->tuple =
@@ -148,13 +166,16 @@ static __always_inline void record_fill(struct record *record,
 		(__u64)pkt->in.destination_port << TUPLE_PORT_HI_SHIFT |
 		(__u64)pkt->in.protocol << TUPLE_PROTOCOL_SHIFT |
 		(__u64)pkt->in.zone << TUPLE_ZONE_SHIFT;
+	record->source_be[0] = pkt->addr.source_be[0];
+	record->source_be[1] = pkt->addr.source_be[1];
+	record->destination_be[0] = pkt->addr.destination_be[0];
+	record->destination_be[1] = pkt->addr.destination_be[1];
 }
 
 /* Records a packet of the slow path. A global function, so that the verifier
  * checks it once. */
 __noinline int record_packet(struct pkt *pkt)
 {
-	static const __u64 none[2] = {};
 	struct recording new;
 
 	if (!pkt)
@@ -163,10 +184,7 @@ __noinline int record_packet(struct pkt *pkt)
 			  record_class(pkt->out.reason & (REASON_MAX - 1))))
 		return 0;
 	record_fill(new.record, pkt);
-	if (pkt->in.kind)
-		record_end(&new, pkt->addr.source_be, pkt->addr.destination_be);
-	else
-		record_end(&new, none, none);
+	record_end(&new);
 	return 0;
 }
 

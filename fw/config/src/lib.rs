@@ -62,7 +62,7 @@ pub use limits::{CompileLimits, ReadLimits};
 pub use metrics::Metrics;
 pub use paths::{Control, Log, LogFormat, LogLevel, Paths};
 pub use protocol::parse_protocol;
-pub use recorder::{Recorder, recorder_bytes_per_cpu};
+pub use recorder::{Recorder, recorder_bytes_per_cpu, ring_bytes};
 pub use settings::Settings;
 pub use sources::Sources;
 pub use start::{Boot, Guard, Watch, WithoutPolicy};

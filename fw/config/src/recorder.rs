@@ -39,6 +39,10 @@ impl Recorder {
 
 /// Bytes that the recorder takes per CPU.
 pub const fn recorder_bytes_per_cpu(records: u32) -> u64 {
-    let ring = size_of::<abi::record_ring>() + records as usize * size_of::<abi::record>();
-    abi::RECORD_CLASSES as u64 * ring as u64
+    abi::RECORD_CLASSES as u64 * ring_bytes(records)
+}
+
+/// Bytes of a ring with its header.
+pub const fn ring_bytes(records: u32) -> u64 {
+    (size_of::<abi::record_ring>() + records as usize * size_of::<abi::record>()) as u64
 }

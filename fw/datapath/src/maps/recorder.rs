@@ -23,14 +23,18 @@ pub const CLASSES: usize = abi::RECORD_CLASSES as usize;
 pub(crate) fn initialize_recorder(values: &SharedValues) -> Result<(), DatapathError> {
     let map: MappedArray<abi::record> = values.mapped(RECORDS)?;
     let rings = cpus()? as usize * CLASSES;
-    let lines = (map.len() - 1) / rings;
+    let lines = map.len() / rings;
     let is_on = lines > 1;
-    let sizes = abi::recorder {
-        cpus: if is_on { (rings / CLASSES) as u64 } else { 0 },
-        records: if is_on { lines as u64 - 1 } else { 0 },
-        pad: [0; 6],
+    let (cpus, records) = match is_on {
+        true => (rings / CLASSES, lines - 1),
+        false => (0, 0),
     };
-    map.write(0, &bytemuck::cast(sizes), Ordering::Release);
+    for (offset, size) in [
+        (offset_of!(abi::record_ring, cpus), cpus),
+        (offset_of!(abi::record_ring, records), records),
+    ] {
+        map.field(0, offset).store(size as u64, Ordering::Release);
+    }
     Ok(())
 }
 
@@ -71,11 +75,11 @@ impl RecordRings {
     /// If nothing is pinned, or another version's map.
     pub fn open(pins: &PinDir) -> Result<Self, DatapathError> {
         let map = MappedArray::open_table(pins, RECORDS)?;
-        let sizes: abi::recorder = bytemuck::cast(map.read(0));
+        let sizes: abi::record_ring = bytemuck::cast(map.read(0));
         let rings = sizes.cpus.checked_mul(CLASSES as u64);
         let lines = rings.and_then(|rings| rings.checked_mul(sizes.records.checked_add(1)?));
-        let is_valid = sizes.cpus == 0
-            || sizes.records.is_power_of_two() && lines == Some(map.len() as u64 - 1);
+        let is_valid =
+            sizes.cpus == 0 || sizes.records.is_power_of_two() && lines == Some(map.len() as u64);
         if !is_valid {
             return Err(DatapathError::Layout {
                 name: RECORDS,
@@ -106,11 +110,16 @@ impl RecordRings {
 
     fn line(&self, ring: usize, number: u64) -> usize {
         let index = (number & (self.records - 1)) as usize;
-        1 + self.rings() + ring * self.records as usize + index
+        self.header(ring) + 1 + index
+    }
+
+    /// The line of the header of a ring.
+    fn header(&self, ring: usize) -> usize {
+        ring * (1 + self.records as usize)
     }
 
     fn field(&self, ring: usize, offset: usize) -> &AtomicU64 {
-        self.map.field(1 + ring, offset)
+        self.map.field(self.header(ring), offset)
     }
 
     fn written(&self, ring: usize) -> u64 {
@@ -155,7 +164,7 @@ impl RecordRings {
         let map: MappedArray<abi::record> = MappedArray::open_writable_table(&self.pins, RECORDS)?;
         let offset = offset_of!(abi::record_ring, sampling);
         for ring in (class..self.rings()).step_by(CLASSES) {
-            map.field(1 + ring, offset)
+            map.field(self.header(ring), offset)
                 .store((1 << shift) - 1, Ordering::Relaxed);
         }
         Ok(())

@@ -36,7 +36,7 @@ pub(crate) fn recorder_bytes(records: u32, cpus: u32) -> u64 {
     if records == 0 {
         return 2 * size_of::<abi::record>() as u64;
     }
-    size_of::<abi::recorder>() as u64 + u64::from(cpus) * recorder_bytes_per_cpu(records)
+    u64::from(cpus) * recorder_bytes_per_cpu(records)
 }
 
 /// Rule counters per CPU: whole pages, so that no two CPUs share a page.

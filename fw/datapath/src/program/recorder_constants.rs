@@ -1,7 +1,7 @@
 //! Size of the recorder as load-time constants.
 
 use bailey_bpf::abi;
-use bailey_config::Settings;
+use bailey_config::{Settings, ring_bytes};
 
 use crate::error::DatapathError;
 use crate::kernel::cpu::cpus;
@@ -28,14 +28,13 @@ impl RecorderConstants {
     }
 
     /// Name and value of each constant.
-    pub(crate) fn list(&self) -> [Constant; 4] {
+    pub(crate) fn list(&self) -> [Constant; 3] {
         let records = u64::from(self.records);
-        let rings = u64::from(self.cpus) * u64::from(abi::RECORD_CLASSES);
+        let line = size_of::<abi::record>() as u64;
         [
             Constant::required("RECORD_CPUS", u64::from(self.cpus)),
-            Constant::required("RECORDS_AT", 1 + rings),
-            Constant::required("RECORDS_SHIFT", u64::from(records.max(1).ilog2())),
-            Constant::required("RECORDS_MASK", records.saturating_sub(1)),
+            Constant::required("RECORD_RING_BYTES", ring_bytes(self.records)),
+            Constant::required("RECORDS_MASK", records.saturating_sub(1) * line),
         ]
     }
 }
