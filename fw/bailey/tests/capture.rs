@@ -35,6 +35,7 @@ fn capture(lab: &Lab, options: &str) -> Capture {
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
     assert!(line.starts_with("capturing "), "{line}");
+    assert_eq!(json(lab, "status")["capturing"], true);
     Capture(child, stderr)
 }
 

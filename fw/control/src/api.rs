@@ -70,6 +70,12 @@ pub struct Status {
     pub flow_table: FlowTable,
     /// Seconds since a flood of new flows began; absent without a flood.
     pub flood_seconds: Option<u64>,
+    /// Whether a warm-up is active, in which policy drops nothing.
+    #[serde(default)]
+    pub warm_up: bool,
+    /// Whether a process captures frames, so that all packets take the slow path.
+    #[serde(default)]
+    pub capturing: bool,
     /// Number of blocked prefixes.
     pub blocks: u64,
     /// The first [`STATUS_BLOCKS`] blocks.

@@ -24,6 +24,7 @@ use crate::maps::control_word::ControlWord;
 use crate::maps::mapped::MappedArray;
 use crate::maps::pinned::open_pinned;
 use crate::maps::pins::TRACE;
+use crate::observe::status::is_capturing;
 use crate::program::generation::LoadedGeneration;
 use crate::program::probe::{ProbeAnswer, probe_frame};
 
@@ -232,8 +233,7 @@ impl DatapathTesting for Datapath {
     }
 
     fn is_capturing(&self) -> bool {
-        let blocks = self.maps.control.read(0).blocks;
-        blocks & u64::from(abi::BLOCKS_CAPTURE) != 0
+        is_capturing(&self.maps.control)
     }
 
     fn set_test_interface_external(&self, external: bool) {

@@ -49,6 +49,8 @@ impl LiveState {
             guard,
             flow_table: self.flow_table_to_api(loaded.scale, census),
             flood_seconds: loaded.flood_seconds,
+            warm_up: loaded.warming_up,
+            capturing: loaded.capturing,
             blocks: blocks.len() as u64,
             blocked: shown.map(block_to_api).collect(),
             problems: self.problems(&interfaces, loaded.control.generation, guard),

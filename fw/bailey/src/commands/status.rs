@@ -111,6 +111,14 @@ fn datapath_facts(status: &api::Status) -> Vec<Fact> {
         let effect = "new TCP clients must pass a challenge, others share a rate";
         facts.push(("FLOOD", format!("for {seconds} s: {effect}")));
     }
+    if status.warm_up {
+        let effect = "policy drops nothing until it ends";
+        facts.push(("WARM-UP", effect.to_owned()));
+    }
+    if status.capturing {
+        let effect = "`bailey capture` runs: every packet takes the slow path";
+        facts.push(("CAPTURE", effect.to_owned()));
+    }
     facts
 }
 

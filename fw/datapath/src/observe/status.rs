@@ -31,6 +31,8 @@ pub struct DatapathStatus {
     pub warming_up: bool,
     /// Seconds since a flood of new flows began, if there is one.
     pub flood_seconds: Option<u64>,
+    /// Whether a process captures frames, so that all packets take the slow path.
+    pub capturing: bool,
     /// Interfaces with attached programs.
     pub interfaces: Vec<InterfaceStatus>,
 }
@@ -78,6 +80,12 @@ pub(crate) fn xdp_program_of(pins: &Path, name: &str) -> Option<u32> {
     found.xdp_program
 }
 
+/// `is_capturing` of capture.h.
+pub(crate) fn is_capturing(control: &ControlMap) -> bool {
+    let blocks = control.field(0, offset_of!(abi::control, blocks));
+    blocks.load(Ordering::Relaxed) & u64::from(abi::BLOCKS_CAPTURE) != 0
+}
+
 impl DatapathStatus {
     /// Reads the status of the maps and programs that are pinned in a directory.
     ///
@@ -92,6 +100,7 @@ impl DatapathStatus {
             scale: active_scale(word(offset_of!(abi::control, scale))),
             warming_up: is_warming_up(word(offset_of!(abi::control, warm_until))),
             flood_seconds: flood_seconds(&pins)?,
+            capturing: is_capturing(&control),
             interfaces: read_interfaces(&pins)?,
         })
     }
