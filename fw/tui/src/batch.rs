@@ -4,17 +4,29 @@ use std::path::Path;
 use std::time::Duration;
 
 use bailey_clock::{now, wall};
+use ratatui::text::Line;
 
 use crate::feed::Feed;
 use crate::look::Look;
 use crate::model::View;
+use crate::save;
 use crate::session::Session;
+use crate::spark::Span;
 use crate::view::Canvas;
 
 /// Time to wait for the daemon.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Size of a printed screen.
 const SIZE: (usize, usize) = (120, 60);
+
+/// How a view is printed.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// As on a screen.
+    Text(Look),
+    /// One JSON document per line.
+    Json,
+}
 
 /// Prints a view `times` times, `pause` apart. `print` gets each screen as text, and returns false to end.
 ///
@@ -25,7 +37,7 @@ pub fn run(
     view: View,
     times: u64,
     pause: Duration,
-    look: Look,
+    shape: Shape,
     mut print: impl FnMut(&str) -> bool,
 ) -> Result<(), String> {
     let feed = Feed::start(socket);
@@ -49,7 +61,11 @@ pub fn run(
     let canvas = Canvas {
         width: SIZE.0,
         height: SIZE.1,
-        look,
+        look: match shape {
+            Shape::Text(look) => look,
+            Shape::Json => Look::default(),
+        },
+        span: Span::Minute,
     };
     for time in 0..times {
         let until = now() + if time > 0 { pause } else { Duration::ZERO };
@@ -65,18 +81,26 @@ pub fn run(
             std::thread::sleep(rest.min(Duration::from_secs(1)));
         }
         let lines = session.draw(&canvas, now(), wall());
-        let mut texts: Vec<String> = lines
-            .iter()
-            .map(|line| line.to_string().trim_end().to_owned())
-            .collect();
-        // The keys at the bottom do not work here.
-        texts.pop();
-        while texts.last().is_some_and(String::is_empty) {
-            texts.pop();
-        }
-        if !print(&texts.join("\n")) {
+        let text = match shape {
+            Shape::Json => save::as_json(session.model()).to_string(),
+            Shape::Text(_) => as_text(&lines),
+        };
+        if !print(&text) {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// The lines of a screen without its keys, which do not work here.
+fn as_text(lines: &[Line<'_>]) -> String {
+    let mut texts: Vec<String> = lines
+        .iter()
+        .map(|line| line.to_string().trim_end().to_owned())
+        .collect();
+    texts.pop();
+    while texts.last().is_some_and(String::is_empty) {
+        texts.pop();
+    }
+    texts.join("\n")
 }

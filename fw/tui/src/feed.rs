@@ -1,7 +1,7 @@
 //! Data from the daemon: one thread per stream, which connects again when the daemon is gone. The screen never
 //! waits for a socket.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,7 +14,9 @@ use bailey_control::api_records::{EndpointName, PacketRecord, RecordsQuery, Reco
 use bailey_control::api_watch::{Update, WatchBegin};
 use bailey_control::client;
 
+use crate::answer;
 use crate::data::{Data, Flow, Merger, Packet};
+use crate::model::Question;
 use crate::text::{escape, socket, time_of_day};
 
 /// Records and flows that are kept.
@@ -39,12 +41,16 @@ pub enum News {
     Flows(Vec<Flow>),
     /// Why there is no state, in a sentence.
     Problem(String),
+    /// The answer to a question: a title and lines.
+    Answer(String, Vec<String>),
 }
 
 /// The threads. They end with the process.
 #[derive(Debug)]
 pub struct Feed {
     news: Receiver<News>,
+    sender: Sender<News>,
+    socket: PathBuf,
     wants_flows: Arc<AtomicBool>,
 }
 
@@ -61,7 +67,12 @@ impl Feed {
         spawn(|socket, sender, _| follow_state(socket, sender));
         spawn(|socket, sender, _| follow_packets(socket, sender));
         spawn(list_flows);
-        Self { news, wants_flows }
+        Self {
+            news,
+            sender,
+            socket: socket.to_owned(),
+            wants_flows,
+        }
     }
 
     /// News since the last call.
@@ -72,6 +83,15 @@ impl Feed {
     /// Waits for news.
     pub fn wait(&self, timeout: Duration) -> Option<News> {
         self.news.recv_timeout(timeout).ok()
+    }
+
+    /// Asks the daemon; the answer comes as news.
+    pub fn ask(&self, question: Question) {
+        let (socket, sender) = (self.socket.clone(), self.sender.clone());
+        thread::spawn(move || {
+            let (title, lines) = answer::ask(&socket, &question);
+            let _ = sender.send(News::Answer(title, lines));
+        });
     }
 
     /// Whether lists of flows are of use.
@@ -232,6 +252,7 @@ fn packet_of(record: &PacketRecord) -> Packet {
         interface: escape(record.interface.as_deref().unwrap_or("-")),
         passes: record.verdict == "pass",
         reason: record.reason.clone(),
+        number: 0,
         source: end(&record.source, record.source_port),
         source_name: name(&record.source_endpoint),
         destination: end(&record.destination, record.destination_port),
@@ -257,6 +278,12 @@ fn flow_of(flow: &api::Flow) -> Flow {
         idle: flow.idle_seconds,
         left: flow.left_seconds,
         bytes: flow.bytes + flow.reply_bytes,
+        packets: flow.packets + flow.reply_packets,
+        ends: (
+            flow.source.clone(),
+            flow.destination.clone(),
+            flow.destination_port,
+        ),
         rate: flow.bytes_per_second,
         rule: escape(rule.map_or(&flow.ingress_rule.rule, |rule| &rule.rule)),
     }

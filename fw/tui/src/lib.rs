@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
+/// Answers of the daemon to questions.
+mod answer;
 /// The rows of a view without a terminal.
 pub mod batch;
 /// The data of the console.
@@ -10,12 +12,18 @@ pub mod data;
 pub mod feed;
 /// The filter language.
 pub mod filter;
+/// What outlives a console: filters, orders, columns.
+mod kept;
 /// Signs and colours.
 pub mod look;
 /// View, filters, order, selection.
 pub mod model;
 /// Numbers for people.
 pub mod number;
+/// Screens to the terminal.
+mod painter;
+/// A view as JSON and as text, in files.
+pub mod save;
 /// The terminal.
 pub mod screen;
 /// The model of a running console.

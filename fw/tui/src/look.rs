@@ -3,7 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 /// Signs for bars, sparklines and marks, and whether there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Look {
     /// Only ASCII characters.
     pub is_ascii: bool,

@@ -1,6 +1,6 @@
 //! The terminal: raw mode, keys, signals, draws. Restored at every end.
 
-use std::io::{self, IsTerminal, Write, stdout};
+use std::io::{self, IsTerminal, stdout};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,19 +8,22 @@ use std::thread;
 use std::time::Duration;
 
 use bailey_clock::{now, wall};
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::crossterm::queue;
-use ratatui::crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, disable_raw_mode,
+use ratatui::crossterm::cursor::{Hide, Show};
+use ratatui::crossterm::event::{
+    self, DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind,
+    KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
-use ratatui::layout::{Rect, Size};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 
 use crate::feed::Feed;
+use crate::kept;
 use crate::look::Look;
-use crate::model::View;
+use crate::model::{Request, View};
+use crate::painter::Painter;
+use crate::save;
 use crate::session::Session;
 use crate::update::Key;
 use crate::view::{Canvas, LEAST};
@@ -51,23 +54,73 @@ impl From<io::Error> for ScreenError {
 /// If the terminal cannot show it. The terminal is then untouched, or restored.
 pub fn run(socket: &Path, view: View, look: Look) -> Result<(), ScreenError> {
     check_terminal()?;
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&is_interrupted))?;
-    }
-    end_with_terminal(Arc::clone(&is_interrupted));
+    let signals = Signals::register()?;
+    end_with_terminal(Arc::clone(&signals.is_interrupted));
     let feed = Feed::start(socket);
+    let mut session = Session::new(view);
+    let kept = kept::path();
+    if let Some(path) = &kept
+        && let Err(problem) = kept::restore(path, session.model_mut())
+    {
+        session.say(problem);
+    }
     // Also restores the terminal when any thread panics.
-    let mut terminal = ratatui::try_init()?;
-    let result = follow(
-        &mut terminal,
-        &feed,
-        Session::new(view),
-        look,
-        &is_interrupted,
-    );
+    drop(ratatui::try_init()?);
+    release_mouse_after_panic();
+    let result = enter_screen().and_then(|()| follow(&feed, &mut session, look, &signals));
+    // Whoever cannot be told in time is not waited for.
+    signals.is_interrupted.store(true, Ordering::Relaxed);
+    leave_screen(session.model().has_mouse);
+    if let Some(path) = &kept {
+        // Only the next start would miss it.
+        let _ = kept::keep(path, session.model());
+    }
+    let last = result?;
+    if session.model().leaves_screen {
+        println!("{last}");
+    }
+    Ok(())
+}
+
+/// Signals that have come.
+#[derive(Debug, Default)]
+struct Signals {
+    is_interrupted: Arc<AtomicBool>,
+    is_suspended: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        let signals = Self::default();
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&signals.is_interrupted))?;
+        }
+        signal_hook::flag::register(SIGTSTP, Arc::clone(&signals.is_suspended))?;
+        Ok(signals)
+    }
+}
+
+/// Takes the terminal: raw, the alternate screen, no cursor.
+fn enter_screen() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, Hide)
+}
+
+/// Gives the terminal back.
+fn leave_screen(has_mouse: bool) {
+    if has_mouse {
+        let _ = execute!(stdout(), DisableMouseCapture);
+    }
+    let _ = execute!(stdout(), Show);
     ratatui::restore();
-    result.map_err(ScreenError::Io)
+}
+
+fn release_mouse_after_panic() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = execute!(stdout(), DisableMouseCapture, Show);
+        others(panic);
+    }));
 }
 
 fn check_terminal() -> Result<(), ScreenError> {
@@ -114,75 +167,142 @@ fn end_with_terminal(is_interrupted: Arc<AtomicBool>) {
     });
 }
 
-fn follow(
-    terminal: &mut DefaultTerminal,
-    feed: &Feed,
-    mut session: Session,
-    look: Look,
-    is_interrupted: &AtomicBool,
-) -> io::Result<()> {
+/// Follows data, keys and signals; returns the last screen as text.
+fn follow(feed: &Feed, session: &mut Session, look: Look, signals: &Signals) -> io::Result<String> {
+    let mut painter = Painter::new();
+    let mut last = String::new();
     let mut ticks = IDLE_TICKS;
-    while !session.is_done() && !is_interrupted.load(Ordering::Relaxed) {
+    let mut is_changed = true;
+    while !session.is_done() && !signals.is_interrupted.load(Ordering::Relaxed) {
         feed.want_flows(session.wants_flows());
-        let news = feed.take();
-        let mut is_changed = !news.is_empty();
-        for news in news {
+        for news in feed.take() {
             session.accept(news, now());
+            is_changed = true;
         }
         ticks += 1;
-        if is_changed || ticks >= IDLE_TICKS {
-            draw(terminal, &mut session, look)?;
-            ticks = 0;
+        // A slow terminal gets the newest screen when it has taken the last one.
+        if (is_changed || ticks >= IDLE_TICKS) && !painter.is_busy() {
+            last = draw(&mut painter, session, look)?;
+            (is_changed, ticks) = (false, 0);
         }
         if event::poll(TICK)? {
-            is_changed = false;
             // All that has come, then one draw.
             while event::poll(Duration::ZERO)? {
-                match event::read()? {
-                    Event::Key(key) if key.kind != KeyEventKind::Release => {
-                        if key.code == KeyCode::Char('l')
-                            && key.modifiers.contains(KeyModifiers::CONTROL)
-                        {
-                            // Not clear(), which asks the terminal for its cursor and may get no answer.
-                            let Size { width, height } = terminal.size()?;
-                            terminal.resize(Rect::new(0, 0, width, height))?;
-                        }
-                        if let Some(key) = key_of(key) {
-                            session.press(key, now());
-                        }
-                        is_changed = true;
-                    }
-                    Event::Resize(..) => is_changed = true,
-                    _ => {}
+                is_changed |= take_event(&event::read()?, session);
+                if let Some(request) = session.take_request() {
+                    serve(&request, feed, session, &mut painter, &last)?;
                 }
             }
-            if is_changed {
-                draw(terminal, &mut session, look)?;
+            if is_changed && !painter.is_busy() {
+                last = draw(&mut painter, session, look)?;
+                (is_changed, ticks) = (false, 0);
             }
+        }
+        if signals.is_suspended.swap(false, Ordering::Relaxed) {
+            suspend(session, &mut painter)?;
+        }
+    }
+    Ok(last)
+}
+
+/// Whether the screen may differ afterwards.
+fn take_event(event: &Event, session: &mut Session) -> bool {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => {
+            let had_mouse = session.model().has_mouse;
+            if let Some(key) = key_of(*key) {
+                session.press(key, now());
+            }
+            set_mouse(had_mouse, session.model().has_mouse);
+            true
+        }
+        Event::Mouse(mouse) => match mouse_key(mouse) {
+            Some(key) => {
+                session.press(key, now());
+                true
+            }
+            None => false,
+        },
+        Event::Resize(..) => true,
+        _ => false,
+    }
+}
+
+fn mouse_key(mouse: &MouseEvent) -> Option<Key> {
+    match mouse.kind {
+        MouseEventKind::ScrollDown => Some(Key::Down),
+        MouseEventKind::ScrollUp => Some(Key::Up),
+        MouseEventKind::Down(MouseButton::Left) => {
+            Some(Key::Click(mouse.column.into(), mouse.row.into()))
+        }
+        _ => None,
+    }
+}
+
+fn set_mouse(before: bool, now: bool) {
+    // A terminal without a mouse ignores the sequence.
+    let _ = match (before, now) {
+        (false, true) => execute!(stdout(), EnableMouseCapture),
+        (true, false) => execute!(stdout(), DisableMouseCapture),
+        _ => Ok(()),
+    };
+}
+
+/// Does what a key asks of the process.
+fn serve(
+    request: &Request,
+    feed: &Feed,
+    session: &mut Session,
+    painter: &mut Painter,
+    screen: &str,
+) -> io::Result<()> {
+    match request {
+        Request::Redraw => painter.forget(),
+        Request::Suspend => suspend(session, painter)?,
+        Request::Explain(question) => {
+            feed.ask(question.clone());
+            session.say("the daemon is asked".to_owned());
+        }
+        Request::Save => {
+            let saved = std::env::current_dir()
+                .and_then(|folder| save::to_files(session.model(), screen, &folder));
+            session.say(match saved {
+                Ok(path) => format!("written: {}.json and .txt", path.display()),
+                Err(error) => {
+                    format!("not written: {error}; start the console in a folder of yours")
+                }
+            });
         }
     }
     Ok(())
 }
 
-fn draw(terminal: &mut DefaultTerminal, session: &mut Session, look: Look) -> io::Result<()> {
-    let Size { width, height } = terminal.size()?;
+/// Stops this process as a shell expects it, and takes the terminal again afterwards.
+fn suspend(session: &Session, painter: &mut Painter) -> io::Result<()> {
+    let has_mouse = session.model().has_mouse;
+    leave_screen(has_mouse);
+    signal_hook::low_level::emulate_default_handler(SIGTSTP)?;
+    enter_screen()?;
+    set_mouse(false, has_mouse);
+    painter.forget();
+    Ok(())
+}
+
+/// Draws a screen; returns it as text.
+fn draw(painter: &mut Painter, session: &mut Session, look: Look) -> io::Result<String> {
+    let (width, height) = ratatui::crossterm::terminal::size()?;
     let canvas = Canvas {
         width: width.into(),
         height: height.into(),
         look,
+        span: session.model().span,
     };
     let lines = session.draw(&canvas, now(), wall());
-    queue!(stdout(), BeginSynchronizedUpdate)?;
-    terminal.draw(|frame| {
-        let area = frame.area();
-        for (y, line) in (area.top()..area.bottom()).zip(&lines) {
-            frame
-                .buffer_mut()
-                .set_line(area.left(), y, line, area.width);
-        }
-    })?;
-    queue!(stdout(), EndSynchronizedUpdate)?;
-    stdout().flush()
+    painter.show(&lines, width, height)?;
+    let texts = lines
+        .iter()
+        .map(|line| line.to_string().trim_end().to_owned());
+    Ok(texts.collect::<Vec<_>>().join("\n"))
 }
 
 fn key_of(event: KeyEvent) -> Option<Key> {

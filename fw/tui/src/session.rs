@@ -1,16 +1,15 @@
 //! The model of a running console: news, keys and time come in, screens go out. No terminal.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ratatui::text::Line;
 
 use crate::data::{Data, Flow, Packet};
 use crate::feed::{KEPT, News};
-use crate::model::{Age, Model, View};
+use crate::model::{Age, Model, Request, View};
 use crate::update::{Key, on_key};
-use crate::view::{Canvas, rows_of, screen};
+use crate::view::{Canvas, frame_of, rows_of, screen};
 
 /// Age at which data is stale.
 const FRESH: Duration = Duration::from_millis(2500);
@@ -21,12 +20,15 @@ pub struct Session {
     model: Model,
     state: Data,
     packets: VecDeque<Packet>,
+    /// Number of the next packet.
+    next_packet: u64,
     flows: Option<Vec<Flow>>,
     /// When the last state came.
     seen: Option<Instant>,
     frozen_at: Option<Instant>,
     /// Whether news came since the last screen.
     is_changed: bool,
+    has_zero: bool,
 }
 
 impl Session {
@@ -52,12 +54,15 @@ impl Session {
             News::PacketsBegin => self.packets.clear(),
             News::Packets(packets) => {
                 for packet in packets {
-                    self.packets.push_front(packet);
+                    let number = self.next_packet;
+                    self.next_packet += 1;
+                    self.packets.push_front(Packet { number, ..packet });
                 }
                 self.packets.truncate(KEPT);
             }
             News::Flows(flows) => self.flows = Some(flows),
             News::Problem(problem) => self.model.feed_problem = Some(problem),
+            News::Answer(title, lines) => self.model.answer = Some((title, lines)),
         }
         self.is_changed = true;
     }
@@ -70,13 +75,36 @@ impl Session {
         let mut data = self.state.clone();
         data.packets = self.packets.iter().cloned().collect();
         data.top_flows = self.flows.clone();
-        self.model.data = Arc::new(data);
+        self.model.set_data(data);
+    }
+
+    /// What the last key asks of the process.
+    pub fn take_request(&mut self) -> Option<Request> {
+        self.model.request.take()
+    }
+
+    /// A sentence at the bottom of the screen.
+    pub fn say(&mut self, message: String) {
+        self.model.message = Some(message);
+    }
+
+    /// The model, as the last screen shows it.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The model, to restore what was kept.
+    pub fn model_mut(&mut self) -> &mut Model {
+        &mut self.model
     }
 
     /// Takes a key.
     pub fn press(&mut self, key: Key, at: Instant) {
         self.refresh();
         on_key(&mut self.model, key);
+        // Counters begin at another moment: of the same data.
+        self.is_changed |= self.model.zero.is_some() != self.has_zero;
+        self.has_zero = self.model.zero.is_some();
         self.frozen_at = match (&self.model.frozen, self.frozen_at) {
             (None, _) => None,
             (Some(_), known) => known.or(Some(at)),
@@ -118,6 +146,8 @@ impl Session {
         let (day, rest) = time.split_once('T').unwrap_or((&time, ""));
         self.model.clock = (day.to_owned(), rest.get(..8).unwrap_or_default().to_owned());
         self.model.page = rows_of(&self.model, canvas);
+        self.model.frame = frame_of(&self.model, canvas);
+        self.model.text_lines = crate::view::text_lines(&self.model, canvas);
         screen(&self.model, canvas)
     }
 }

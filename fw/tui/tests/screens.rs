@@ -8,6 +8,7 @@ use bailey_tui::data::{Confirm, Flood};
 use bailey_tui::filter::Filter;
 use bailey_tui::look::Look;
 use bailey_tui::model::{Age, Model, View};
+use bailey_tui::spark::Span;
 use bailey_tui::view::{Canvas, screen};
 use fixture::*;
 
@@ -20,6 +21,7 @@ fn shown(model: &Model, width: usize, height: usize) -> Vec<String> {
             is_ascii: false,
             is_plain: false,
         },
+        span: Span::Minute,
     };
     screen(model, &canvas)
         .iter()

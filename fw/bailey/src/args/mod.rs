@@ -37,7 +37,7 @@ pub use observe::{ObserveArgs, RecordFormat};
 pub(crate) use record_filter::split_not;
 pub use record_filter::{FilterArgs, RecordFilterArgs};
 #[cfg(target_os = "linux")]
-pub use tui::TuiArgs;
+pub use tui::{Colours, Output, TuiArgs};
 
 /// Enforces Kubernetes NetworkPolicy in XDP on bare metal.
 #[derive(Debug, Parser)]

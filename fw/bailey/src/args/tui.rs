@@ -1,7 +1,7 @@
 //! Arguments of `tui`.
 
 use bailey_tui::model::View;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::ConfigArgs;
 use crate::ttl;
@@ -25,9 +25,42 @@ pub struct TuiArgs {
     /// Only ASCII characters; automatic where the locale is not UTF-8.
     #[arg(long)]
     pub ascii: bool,
+    /// With -b: as text or as JSON, one document per print.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        requires = "batch"
+    )]
+    pub output: Output,
+    /// Colours: `auto` has none with NO_COLOR.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: Colours,
     /// The Bailey to show.
     #[command(flatten)]
     pub config: ConfigArgs,
+}
+
+/// How `-b` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// As on a screen.
+    Text,
+    /// One JSON document per print.
+    Json,
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colours {
+    /// Unless NO_COLOR is set.
+    Auto,
+    /// In any case.
+    Always,
+    /// Bold only.
+    Never,
 }
 
 fn parse_view(text: &str) -> Result<View, String> {

@@ -9,7 +9,7 @@ use bailey_source::diagnostic::replace_control_chars;
 use bailey_tui::model::View;
 use serde::Serialize;
 
-use crate::args::{Format, TalkersArgs, TopArgs};
+use crate::args::{Colours, Format, TalkersArgs, TopArgs};
 use crate::commands::query::{query, read_config};
 use crate::commands::tui;
 use crate::error::CommandError;
@@ -23,7 +23,7 @@ pub(crate) fn show_talkers(args: &TalkersArgs) -> Result<Exit, CommandError> {
     let TalkersArgs { batch, top: args } = args;
     let config = read_config(&args.config)?;
     if !batch {
-        return tui::run(&config, View::Talkers, false);
+        return tui::run(&config, View::Talkers, tui::look(false, Colours::Auto));
     }
     let parameters = parameters(args);
     Ok(repeat(&args.watch, || {

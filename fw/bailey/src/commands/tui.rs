@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bailey_config::Config;
+use bailey_tui::batch::Shape;
 use bailey_tui::look::Look;
 use bailey_tui::model::View;
 use bailey_tui::screen::{self, ScreenError};
 
-use crate::args::TuiArgs;
+use crate::args::{Colours, Output, TuiArgs};
 use crate::commands::query::read_config;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -17,20 +18,23 @@ use crate::output::{is_closed, print_line};
 pub(crate) fn tui(args: &TuiArgs) -> Result<Exit, CommandError> {
     let config = read_config(&args.config)?;
     if !args.batch {
-        return run(&config, args.view, args.ascii);
+        return run(&config, args.view, look(args.ascii, args.color));
     }
     let print = |text: &str| {
         print_line(text);
         !is_closed()
     };
     let delay = Duration::from_secs(args.delay);
-    let look = look(args.ascii);
+    let shape = match args.output {
+        Output::Text => Shape::Text(look(args.ascii, args.color)),
+        Output::Json => Shape::Json,
+    };
     bailey_tui::batch::run(
         &config.paths.socket(),
         args.view,
         args.times,
         delay,
-        look,
+        shape,
         print,
     )
     .map_err(CommandError::NoDaemon)?;
@@ -38,18 +42,23 @@ pub(crate) fn tui(args: &TuiArgs) -> Result<Exit, CommandError> {
 }
 
 /// Runs the console until its end.
-pub(super) fn run(config: &Config, view: View, is_ascii: bool) -> Result<Exit, CommandError> {
-    match screen::run(&config.paths.socket(), view, look(is_ascii)) {
+pub(super) fn run(config: &Config, view: View, look: Look) -> Result<Exit, CommandError> {
+    match screen::run(&config.paths.socket(), view, look) {
         Ok(()) => Ok(Exit::Success),
         Err(ScreenError::Terminal(sentence)) => Err(CommandError::Usage(sentence)),
         Err(ScreenError::Io(error)) => Err(CommandError::Terminal(error)),
     }
 }
 
-fn look(is_ascii: bool) -> Look {
+pub(super) fn look(is_ascii: bool, colours: Colours) -> Look {
+    let has_no_colour = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Look {
         is_ascii: is_ascii || !has_utf8_locale(),
-        is_plain: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        is_plain: match colours {
+            Colours::Auto => has_no_colour(),
+            Colours::Always => false,
+            Colours::Never => true,
+        },
     }
 }
 

@@ -174,9 +174,9 @@ impl Merger {
 
     /// The last minute of all rows of a kind.
     fn sum(&self, is_wanted: impl Fn(&Counter) -> bool) -> History {
-        let rows: Vec<&Row> = self.rows(is_wanted).collect();
-        let second = |at: usize| rows.iter().map(|row| row.history.at(at)).sum();
-        History::of((0..crate::spark::SECONDS).map(second))
+        let mut sum = History::of([0.0; crate::spark::SECONDS]);
+        self.rows(is_wanted).for_each(|row| sum.add(&row.history));
+        sum
     }
 
     fn nic(&self, interface: &api::Interface) -> Nic {
@@ -254,7 +254,7 @@ impl Merger {
 fn history_of(recent: &[f32], known: History) -> History {
     match recent.is_empty() {
         true => known,
-        false => History::of(recent.iter().copied().take(recent.len() - 1)),
+        false => known.with_minute(History::of(recent.iter().copied().take(recent.len() - 1))),
     }
 }
 
@@ -274,11 +274,7 @@ fn mode_of(status: &api::Status) -> Mode {
     if !status.enforcing {
         return Mode::Unprotected;
     }
-    match status
-        .problems
-        .iter()
-        .any(|problem| problem.starts_with("warm-up"))
-    {
+    match status.warm_up {
         true => Mode::Audit,
         false => Mode::Enforce,
     }

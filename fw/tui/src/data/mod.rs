@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::spark::History;
 
 /// From updates of `/v1/watch`.
 mod merge;
+/// Counters since a moment.
+mod zero;
 
 pub use merge::Merger;
+pub use zero::Zero;
 
 /// The state at one moment. Parts that the daemon does not have are `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,7 +64,8 @@ pub struct Data {
 }
 
 /// Whether and how packets are filtered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Nothing is known yet.
     #[default]
@@ -82,7 +88,7 @@ pub struct Confirm {
 }
 
 /// An interface.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Nic {
     /// Name.
     pub name: String,
@@ -101,7 +107,7 @@ pub struct Nic {
 }
 
 /// The flow table.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Flows {
     /// Slots in use, and all slots.
     pub slots: (u64, u64),
@@ -128,7 +134,7 @@ pub struct Flows {
 }
 
 /// A kind of flow events.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Event {
     /// Number since the table exists.
     pub count: u64,
@@ -152,7 +158,7 @@ impl Flows {
 }
 
 /// A rule.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Rule {
     /// Id, stable while the rule exists.
     pub id: u32,
@@ -185,7 +191,7 @@ pub struct Rule {
 }
 
 /// Drops of one reason on one interface.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Drop {
     /// `policy`, `defence`, `packet` or `capacity`.
     pub kind: String,
@@ -215,7 +221,7 @@ pub struct Talkers {
 }
 
 /// A source, target or port.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Talker {
     /// Address or port.
     pub name: String,
@@ -228,7 +234,7 @@ pub struct Talker {
 }
 
 /// A block.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Block {
     /// Prefix.
     pub prefix: String,
@@ -248,7 +254,7 @@ pub struct Flood {
 }
 
 /// A change of the policies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Time of the day.
     pub time: String,
@@ -259,8 +265,11 @@ pub struct Change {
 }
 
 /// A packet, as a record has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Packet {
+    /// Number in the order in which the packets came.
+    #[serde(skip)]
+    pub number: u64,
     /// Time of the day, to the millisecond.
     pub time: String,
     /// Interface.
@@ -290,10 +299,13 @@ pub struct Packet {
 }
 
 /// A flow of the table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Flow {
     /// Protocol.
     pub protocol: String,
+    /// Addresses and destination port, to ask the daemon.
+    #[serde(skip)]
+    pub ends: (String, String, u16),
     /// Initiator with port.
     pub source: String,
     /// Responder with port.
@@ -306,6 +318,8 @@ pub struct Flow {
     pub left: u64,
     /// Bytes in both directions.
     pub bytes: u64,
+    /// Packets in both directions.
+    pub packets: u64,
     /// Bytes per second.
     pub rate: Option<u64>,
     /// Deciding rule.

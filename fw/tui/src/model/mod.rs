@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::data::Data;
+use crate::data::{Data, Zero};
 use crate::filter::Filter;
+use crate::spark::Span;
 
 /// Orders of the lists.
 pub mod orders;
@@ -103,6 +104,8 @@ pub struct ListState {
     pub selected: Option<String>,
     /// Rows above the first visible one.
     pub offset: usize,
+    /// Which choice of columns: 0 is that of the width.
+    pub columns: usize,
 }
 
 /// A line that is being typed.
@@ -112,6 +115,39 @@ pub enum Input {
     Filter(String),
     /// The name of a view.
     View(String),
+}
+
+/// Places of the last screen, for the mouse.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Line of the tabs.
+    pub tab_line: usize,
+    /// Columns of each tab.
+    pub tabs: Vec<(std::ops::Range<usize>, View)>,
+    /// Line of the first row of the list.
+    pub first_row: usize,
+}
+
+/// What a key asks of the process around the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Writes the view to files.
+    Save,
+    /// Gives the terminal back until the process continues.
+    Suspend,
+    /// Asks the daemon about a connection.
+    Explain(Question),
+    /// Draws every cell again.
+    Redraw,
+}
+
+/// What the daemon is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// A connection: source, destination, name of the protocol, destination port.
+    Connection(std::net::IpAddr, std::net::IpAddr, String, u16),
+    /// The last denials of a source.
+    Source(std::net::IpAddr),
 }
 
 /// How old the data is.
@@ -143,6 +179,20 @@ pub struct Model {
     pub has_details: bool,
     /// Whether the help is shown.
     pub has_help: bool,
+    /// First line of the help on the screen.
+    pub help_offset: usize,
+    /// The answer to a question, instead of the view: its title and its lines.
+    pub answer: Option<(String, Vec<String>)>,
+    /// What the last key asks of the process.
+    pub request: Option<Request>,
+    /// Where counters begin on the screen.
+    pub zero: Option<Zero>,
+    /// Whether times are relative to now.
+    pub has_ages: bool,
+    /// What sparklines show.
+    pub span: Span,
+    /// Whether the terminal reports the mouse.
+    pub has_mouse: bool,
     /// The line that is being typed.
     pub input: Option<Input>,
     /// A sentence about the last key.
@@ -155,8 +205,14 @@ pub struct Model {
     pub clock: (String, String),
     /// Rows of the list that the last screen had room for.
     pub page: usize,
+    /// Lines of a view without rows, as Health, on the last screen.
+    pub text_lines: usize,
+    /// Where the last screen had its tabs and rows.
+    pub frame: Frame,
     /// Whether to end.
     pub is_done: bool,
+    /// Whether the last screen stays in the terminal at the end.
+    pub leaves_screen: bool,
 }
 
 impl Default for Model {
@@ -169,13 +225,23 @@ impl Default for Model {
             talkers_by: 0,
             has_details: true,
             has_help: false,
+            help_offset: 0,
+            answer: None,
+            request: None,
+            zero: None,
+            has_ages: false,
+            span: Span::Minute,
+            has_mouse: false,
             input: None,
             message: None,
             age: Age::Unknown,
             feed_problem: None,
             clock: Default::default(),
             page: 10,
+            text_lines: 0,
+            frame: Frame::default(),
             is_done: false,
+            leaves_screen: false,
         }
     }
 }
@@ -184,6 +250,14 @@ impl Model {
     /// The data on the screen.
     pub fn shown(&self) -> &Data {
         self.frozen.as_ref().map_or(&self.data, |(data, _)| data)
+    }
+
+    /// Makes this the newest data, with counters since the chosen moment.
+    pub fn set_data(&mut self, mut data: Data) {
+        if let Some(zero) = &self.zero {
+            zero.subtract_from(&mut data);
+        }
+        self.data = Arc::new(data);
     }
 
     /// The state of the list of this view.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::data::{Block, Drop, Nic, Rule, Talker};
+use crate::data::{Block, Drop, Flow, Nic, Packet, Rule, Talker};
 use crate::model::{Keyed, Model, View, shown_rows};
 
 /// How two rows are ordered by a column.
@@ -71,6 +71,35 @@ pub const BLOCKS: [SortColumn<Block>; 2] = [
     ("ADDRESS", |a, b| a.prefix.cmp(&b.prefix)),
 ];
 
+/// Of packets: as they came, the newest first.
+pub const PACKETS: [SortColumn<Packet>; 0] = [];
+
+/// Of flows.
+pub const FLOWS: [SortColumn<Flow>; 6] = [
+    ("BYTES", |a, b| b.bytes.cmp(&a.bytes)),
+    ("RATE", |a, b| b.rate.cmp(&a.rate)),
+    ("IDLE", |a, b| a.idle.cmp(&b.idle)),
+    ("LEFT", |a, b| a.left.cmp(&b.left)),
+    ("PKTS", |a, b| b.packets.cmp(&a.packets)),
+    ("SOURCE", |a, b| a.source.cmp(&b.source)),
+];
+
+/// Choices of columns that `o` goes through.
+pub const COLUMN_CHOICES: usize = 3;
+
+/// What a choice of columns shows, in a sentence.
+pub fn column_choice(view: View, choice: usize) -> String {
+    let text = match (view, choice) {
+        (View::Rules, 0) | (View::Conntrack, 0) => "columns: those that fit",
+        (View::Rules, 1) => "columns: totals (HITS PKTS BYTES) instead of rates",
+        (View::Rules, _) => "columns: names in full, without sparklines",
+        (View::Conntrack, 1) => "columns: packets and rule instead of idle time and rate",
+        (View::Conntrack, _) => "columns: addresses in full",
+        _ => "this view has one choice of columns; 2 Rules and 4 Conntrack have more",
+    };
+    text.to_owned()
+}
+
 /// Names of the columns by which a view can be sorted.
 pub fn names(view: View) -> Vec<&'static str> {
     fn of<T>(columns: &[SortColumn<T>]) -> Vec<&'static str> {
@@ -82,6 +111,7 @@ pub fn names(view: View) -> Vec<&'static str> {
         View::Nics => of(&NICS),
         View::Talkers => of(&TALKERS),
         View::Blocks => of(&BLOCKS),
+        View::Conntrack => of(&FLOWS),
         _ => Vec::new(),
     }
 }
@@ -99,6 +129,8 @@ pub fn keys_of_rows(model: &Model) -> Vec<String> {
         View::Nics => of(&data.nics, model, &NICS),
         View::Talkers => of(&data.talkers.lists[model.talkers_by], model, &TALKERS),
         View::Blocks => of(&data.blocks, model, &BLOCKS),
-        _ => Vec::new(),
+        View::Flows => of(&data.packets, model, &PACKETS),
+        View::Conntrack => of(data.top_flows.as_deref().unwrap_or_default(), model, &FLOWS),
+        View::Overview | View::Changes | View::Health => Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of the tables: what filters see, keys that stay, and orders.
 
-use crate::data::{Block, Drop, Nic, Packet, Rule, Talker};
+use crate::data::{Block, Drop, Flow, Nic, Packet, Rule, Talker};
 use crate::filter::{Filtered, Value};
 use crate::model::ListState;
 use crate::model::orders::SortColumn;
@@ -196,5 +196,42 @@ impl Filtered for Packet {
             "{ends} {} {} {} {}",
             self.protocol, self.flags, self.reason, self.rule
         )
+    }
+}
+
+impl Keyed for Packet {
+    fn key(&self) -> String {
+        format!("{:020}", self.number)
+    }
+}
+
+impl Filtered for Flow {
+    fn field(&self, name: &str) -> Option<Value> {
+        match name {
+            "src" => text(&self.source),
+            "dst" => text(&self.destination),
+            "port" => text(&self.ends.2.to_string()),
+            "proto" => text(&self.protocol),
+            "state" => text(&self.state),
+            "rule" | "policy" | "name" => text(&self.rule),
+            "ns" => text(self.rule.split(['/', ' ']).next().unwrap_or_default()),
+            "bytes" => number(self.bytes as f64),
+            "pkts" => number(self.packets as f64),
+            "rate" => number(self.rate.unwrap_or(0) as f64),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{} {} {} {} {}",
+            self.protocol, self.source, self.destination, self.state, self.rule
+        )
+    }
+}
+
+impl Keyed for Flow {
+    fn key(&self) -> String {
+        format!("{} {} {}", self.protocol, self.source, self.destination)
     }
 }

@@ -34,6 +34,8 @@ pub enum Key {
     Home,
     /// End.
     End,
+    /// A click into a cell: column, line.
+    Click(usize, usize),
 }
 
 impl fmt::Display for Key {
@@ -53,6 +55,7 @@ impl fmt::Display for Key {
             Self::PageDown => f.write_str("PgDn"),
             Self::Home => f.write_str("home"),
             Self::End => f.write_str("end"),
+            Self::Click(..) => f.write_str("click"),
         }
     }
 }
@@ -90,6 +93,12 @@ pub const TABLE: &[Binding] = &[
         keys: &[Key::Char('b')],
         action: Action::Show(View::Blocks),
         help: "blocks",
+    },
+    Binding {
+        view: Some(View::Conntrack),
+        keys: &[Key::Char('t')],
+        action: Action::Show(View::Talkers),
+        help: "top sources",
     },
     Binding {
         view: Some(View::Talkers),
@@ -132,6 +141,12 @@ pub const TABLE: &[Binding] = &[
     everywhere(&[Key::PageUp], Action::Page(-2), "page up"),
     everywhere(&[Key::Ctrl('d')], Action::Page(1), "half a page down"),
     everywhere(&[Key::Ctrl('u')], Action::Page(-1), "half a page up"),
+    everywhere(
+        &[Key::Char('n')],
+        Action::Move(1),
+        "next row that the filter shows",
+    ),
+    everywhere(&[Key::Char('N')], Action::Move(-1), "the one before"),
     everywhere(&[Key::Enter], Action::Enter, "more about the selected row"),
     everywhere(
         &[Key::Esc],
@@ -163,24 +178,47 @@ pub const TABLE: &[Binding] = &[
         "changes of the firewall: not from here",
     ),
     everywhere(
-        &[
-            Key::Char('z'),
-            Key::Char('o'),
-            Key::Char('t'),
-            Key::Char('e'),
-            Key::Char('w'),
-            Key::Char('n'),
-            Key::Char('N'),
-            Key::Char('+'),
-            Key::Char('-'),
-        ],
-        Action::Later,
-        "not in this version",
+        &[Key::Char('z')],
+        Action::Zero,
+        "counters since now, only here; again: all",
     ),
     everywhere(
-        &[Key::Char('q'), Key::Char('Q'), Key::Ctrl('c')],
-        Action::Quit,
-        "quit",
+        &[Key::Char('t')],
+        Action::Ages,
+        "times of the day, or how long ago",
+    ),
+    everywhere(
+        &[Key::Char('+')],
+        Action::Span(true),
+        "sparklines of 5 min, 30 min",
+    ),
+    everywhere(&[Key::Char('-')], Action::Span(false), "of 60 s again"),
+    everywhere(
+        &[Key::Char('o')],
+        Action::Columns,
+        "which columns: the next choice",
+    ),
+    everywhere(
+        &[Key::Char('e')],
+        Action::Explain,
+        "ask the daemon about the selected packet, flow or source",
+    ),
+    everywhere(
+        &[Key::Char('w')],
+        Action::Save,
+        "write the view to files, as JSON and as text",
+    ),
+    everywhere(
+        &[Key::Char('m')],
+        Action::Mouse,
+        "mouse on or off: off, so that text can be copied",
+    ),
+    everywhere(&[Key::Ctrl('z')], Action::Suspend, "suspend"),
+    everywhere(&[Key::Char('q'), Key::Ctrl('c')], Action::Quit, "quit"),
+    everywhere(
+        &[Key::Char('Q')],
+        Action::Leave,
+        "quit, and leave the screen in the terminal",
     ),
 ];
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::data::Zero;
 use crate::filter::Filter;
-use crate::model::{Input, Keyed, Model, View, orders, shown_rows};
+use crate::model::{Input, Keyed, Model, Question, Request, View, orders, shown_rows};
 
 /// The table of keys.
 mod keys;
@@ -45,20 +46,37 @@ pub enum Action {
     Help,
     /// Draws everything again.
     Redraw,
+    /// Counters since now, or all.
+    Zero,
+    /// Times of the day, or ages.
+    Ages,
+    /// Sparklines of a longer or shorter time.
+    Span(bool),
+    /// The next choice of columns.
+    Columns,
+    /// Asks the daemon about the selected row.
+    Explain,
+    /// Writes the view to files.
+    Save,
+    /// The mouse.
+    Mouse,
+    /// Gives the terminal back for a while.
+    Suspend,
     /// Ends.
     Quit,
+    /// Ends, and leaves the screen in the terminal.
+    Leave,
     /// Changes the firewall, which this console does not.
     Write,
     /// Explains the alert.
     Why,
-    /// Of a later version.
-    Later,
 }
 
 /// Views with a filter.
-const HAVE_FILTER: [View; 6] = [
+const HAVE_FILTER: [View; 7] = [
     View::Rules,
     View::Flows,
+    View::Conntrack,
     View::Drops,
     View::Nics,
     View::Talkers,
@@ -76,6 +94,10 @@ pub fn on_key(model: &mut Model, key: Key) {
         return;
     }
     model.message = None;
+    if let Key::Click(column, line) = key {
+        click(model, column, line);
+        return;
+    }
     match keys::action(model.view, key) {
         Some(action) => apply(model, action),
         None => model.message = Some(format!("{key} does nothing here; ? shows the keys")),
@@ -131,9 +153,37 @@ fn apply(model: &mut Model, action: Action) {
             };
         }
         Action::TalkersBy => model.talkers_by = (model.talkers_by + 1) % 3,
-        Action::Help => model.has_help = !model.has_help,
-        Action::Redraw => {}
+        Action::Help => {
+            model.has_help = !model.has_help;
+            model.help_offset = 0;
+        }
+        Action::Redraw => model.request = Some(Request::Redraw),
+        Action::Zero => zero(model),
+        Action::Ages => model.has_ages = !model.has_ages,
+        Action::Span(is_longer) => {
+            model.span = model.span.next(is_longer);
+            model.message = Some(format!("sparklines show {}", model.span.name()));
+        }
+        Action::Columns => {
+            let list = model.list_mut();
+            list.columns = (list.columns + 1) % orders::COLUMN_CHOICES;
+            model.message = Some(orders::column_choice(model.view, model.list().columns));
+        }
+        Action::Explain => explain(model),
+        Action::Save => model.request = Some(Request::Save),
+        Action::Mouse => {
+            model.has_mouse = !model.has_mouse;
+            model.message = Some(match model.has_mouse {
+                true => "the mouse selects; m gives it back to the terminal".to_owned(),
+                false => "the mouse belongs to the terminal".to_owned(),
+            });
+        }
+        Action::Suspend => model.request = Some(Request::Suspend),
         Action::Quit => model.is_done = true,
+        Action::Leave => {
+            model.is_done = true;
+            model.leaves_screen = true;
+        }
         Action::Write => {
             model.message = Some(
                 "this console only reads; use `bailey block`, `bailey conntrack delete` as root"
@@ -141,13 +191,13 @@ fn apply(model: &mut Model, action: Action) {
             );
         }
         Action::Why => show(model, View::Health),
-        Action::Later => model.message = Some("this key is not part of this version".to_owned()),
     }
 }
 
 fn show(model: &mut Model, view: View) {
     model.view = view;
     model.has_help = false;
+    model.answer = None;
 }
 
 /// Into the view that has more about the selected row.
@@ -189,7 +239,16 @@ fn enter(model: &mut Model) {
                 set_filter(model, &filter_of(field, &key));
             }
         }
-        View::Flows | View::Conntrack | View::Changes | View::Health => {
+        View::Conntrack => {
+            let flow = selected_row(model.shown().top_flows.as_deref(), model);
+            let rule = flow.map(|flow| flow.rule.clone());
+            show(model, View::Rules);
+            if let Some(rule) = rule.filter(|rule| !rule.is_empty()) {
+                set_filter(model, &expression(&rule));
+            }
+        }
+        View::Flows => explain(model),
+        View::Changes | View::Health => {
             model.message = Some("there is nothing behind this row".to_owned());
         }
     }
@@ -201,6 +260,101 @@ fn selected_key(model: &Model) -> Option<String> {
     let selected = model.list().selected.as_ref();
     let known = keys.iter().find(|key| Some(*key) == selected);
     known.or_else(|| keys.first()).cloned()
+}
+
+/// The selected row of a list, or the first one.
+fn selected_row<'a, T: Keyed>(rows: Option<&'a [T]>, model: &Model) -> Option<&'a T> {
+    let key = selected_key(model)?;
+    rows?.iter().find(|row| row.key() == key)
+}
+
+/// Counters since now; or since they exist, if they begin later already.
+fn zero(model: &mut Model) {
+    model.zero = match model.zero {
+        Some(_) => None,
+        None => Some(Zero::at(&model.data, &model.clock.1)),
+    };
+    model.message = Some(match &model.zero {
+        Some(zero) => format!("counters since {}Z, only here; z again: all", zero.time),
+        None => "all counters".to_owned(),
+    });
+}
+
+/// Asks about the selected packet, flow, source or block.
+fn explain(model: &mut Model) {
+    let data = model.shown();
+    let parsed = |text: &str| text.parse().ok();
+    let question = match model.view {
+        View::Flows | View::Rules | View::Drops => {
+            let packet = match model.view {
+                View::Flows => selected_row(Some(&data.packets), model),
+                View::Drops => {
+                    let drop = selected_row(Some(&data.drops), model);
+                    data.packets.iter().find(|packet| {
+                        drop.is_some_and(|drop| !packet.passes && packet.reason == drop.reason)
+                    })
+                }
+                _ => {
+                    let rule = selected_row(Some(&data.rules), model);
+                    let is_of = |id: u32| rule.is_some_and(|rule| rule.id == id);
+                    let mut packets = data.packets.iter();
+                    packets.find(|packet| packet.rules.iter().any(|id| is_of(*id)))
+                }
+            };
+            packet.and_then(|packet| {
+                Some(Question::Connection(
+                    parsed(&packet.source.0)?,
+                    parsed(&packet.destination.0)?,
+                    packet.protocol.clone(),
+                    packet.destination.1,
+                ))
+            })
+        }
+        View::Conntrack => selected_row(data.top_flows.as_deref(), model).and_then(|flow| {
+            let (source, destination, port) = &flow.ends;
+            Some(Question::Connection(
+                parsed(source)?,
+                parsed(destination)?,
+                flow.protocol.clone(),
+                *port,
+            ))
+        }),
+        View::Talkers | View::Blocks => selected_key(model)
+            .and_then(|key| parsed(key.split('/').next().unwrap_or_default()))
+            .map(Question::Source),
+        _ => None,
+    };
+    match question {
+        Some(question) => model.request = Some(Request::Explain(question)),
+        None => {
+            model.message = Some(
+                "select a packet, a flow or a source: 3 Flows, 4 Conntrack, 7 Talkers".to_owned(),
+            );
+        }
+    }
+}
+
+/// A click on a tab, or on a row of the list.
+fn click(model: &mut Model, column: usize, line: usize) {
+    let frame = &model.frame;
+    if line == frame.tab_line {
+        let mut tabs = frame.tabs.iter();
+        if let Some((_, view)) = tabs.find(|(columns, _)| columns.contains(&column)) {
+            show(model, *view);
+        }
+        return;
+    }
+    let Some(row) = line
+        .checked_sub(frame.first_row)
+        .filter(|row| *row < model.page)
+    else {
+        return;
+    };
+    let keys = orders::keys_of_rows(model);
+    let list = model.list_mut();
+    if let Some(key) = keys.get(list.offset + row) {
+        list.selected = Some(key.clone());
+    }
 }
 
 /// A filter that matches a text as it is.
@@ -239,6 +393,8 @@ fn selected_rule(model: &Model) -> Option<(String, Option<bool>)> {
 fn back(model: &mut Model) {
     if model.has_help {
         model.has_help = false;
+    } else if model.answer.is_some() {
+        model.answer = None;
     } else if !model.list().filter.source().is_empty() {
         model.list_mut().filter = Filter::default();
     } else if model.list().selected.is_some() {
@@ -252,10 +408,14 @@ fn back(model: &mut Model) {
 
 /// Selects another row of the view's list.
 fn select(model: &mut Model, next: impl Fn(usize, usize) -> usize) {
+    if model.has_help {
+        model.help_offset = next(model.help_offset, TABLE.len());
+        return;
+    }
     let keys = orders::keys_of_rows(model);
     if keys.is_empty() {
         // Without rows to select, the view scrolls.
-        let rows = model.shown().packets.len().max(1);
+        let rows = model.text_lines.max(1);
         let list = model.list_mut();
         list.offset = next(list.offset, rows);
         return;

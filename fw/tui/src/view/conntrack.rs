@@ -3,10 +3,11 @@
 use ratatui::style::Style;
 
 use crate::data::{Flow, Flows};
-use crate::model::Model;
+use crate::model::{ListState, Model, orders, shown_rows};
 use crate::number::{brief, full, known, left as time_left, percent, short, until};
 use crate::spark::gauge;
 use crate::text::{left, right};
+use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
 
 /// The view.
@@ -23,31 +24,84 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     let mut lines = gauges(flows, canvas);
     lines.extend(rates(model, canvas));
     let (used, _) = flows.slots;
-    let top = data.top_flows.as_deref();
-    let room = canvas.height.saturating_sub(lines.len() + 2);
-    let count = top.map_or(0, <[Flow]>::len).min(room);
-    lines.push(canvas.title(&match count {
-        0 => format!("no flow shown of {}", full(used)),
-        count => format!("flows 1-{count} of {}  top by bytes", full(used)),
-    }));
-    match top {
-        None => lines.push(canvas.line(" the flows have not been asked for yet", plain)),
-        Some([]) => lines.push(canvas.line(" the flow table is empty", plain)),
-        Some(top) => {
-            let header = format!(
-                " PROTO {}{}STATE IDLE  LEFT  BYTES  RATE",
-                left("SOURCE", 23),
-                left("DESTINATION", canvas.width - 59)
-            );
-            lines.push(canvas.line(&header, canvas.look.strong()));
-            lines.extend(
-                top.iter()
-                    .take(room)
-                    .map(|flow| canvas.line(&flow_line(flow, canvas), plain)),
-            );
-        }
+    let Some(top) = data.top_flows.as_deref() else {
+        lines.push(canvas.title(&format!("no flow shown of {}", full(used))));
+        lines.push(canvas.line(" the flows have not been asked for yet", plain));
+        return lines;
+    };
+    let list = model.list();
+    let rows = shown_rows(top, list, &orders::FLOWS);
+    let window = window(&rows, list, canvas.height.saturating_sub(lines.len() + 2));
+    lines.push(canvas.title(&title(&window, used, list)));
+    if rows.is_empty() {
+        let why = match top.is_empty() {
+            true => " the flow table is empty",
+            false => " none of the flows with most bytes matches the filter",
+        };
+        lines.push(canvas.line(why, plain));
+        return lines;
+    }
+    lines.push(canvas.line(&header(list.columns, canvas), canvas.look.strong()));
+    for (at, flow) in window.visible(&rows) {
+        let text = format!(
+            "{}{}",
+            window.mark(at, canvas),
+            flow_line(flow, list.columns, canvas)
+        );
+        lines.push(row_line(&text, window.selected == Some(at), plain, canvas));
     }
     lines
+}
+
+/// Lines above the first flow.
+pub(crate) fn lines_above(model: &Model, canvas: &Canvas) -> usize {
+    let flows = &model.shown().flows;
+    match flows.slots.1 {
+        0 => 2,
+        _ => gauges(flows, canvas).len() + rates(model, canvas).len() + 2,
+    }
+}
+
+fn title(window: &Window, used: u64, list: &ListState) -> String {
+    let by = orders::FLOWS[list.sort % orders::FLOWS.len()]
+        .0
+        .to_lowercase();
+    let shown = match window.count {
+        0 => format!("no flow shown of {}", full(used)),
+        _ => format!("flows {}", window.position(used as usize)),
+    };
+    let filter = match list.filter.source() {
+        "" => String::new(),
+        source => format!("  filter {source}"),
+    };
+    format!("{shown}  top by {by}{filter}")
+}
+
+/// Widths of source and destination, for a choice of columns.
+fn end_widths(columns: usize, canvas: &Canvas) -> (usize, usize) {
+    match columns {
+        0 => (23, canvas.width - 59),
+        1 => (22, canvas.width - 62),
+        // One column more for a longer source.
+        _ => {
+            let both = canvas.width - 20;
+            (both / 2, both - both / 2)
+        }
+    }
+}
+
+fn header(columns: usize, canvas: &Canvas) -> String {
+    let (source, destination) = end_widths(columns, canvas);
+    let ends = format!(
+        " PROTO {}{}",
+        left("SOURCE", source),
+        left("DESTINATION", destination)
+    );
+    match columns {
+        0 => format!("{ends}STATE IDLE  LEFT  BYTES  RATE"),
+        1 => format!("{ends}STATE   PKTS  BYTES RULE"),
+        _ => format!("{ends}STATE  BYTES"),
+    }
 }
 
 fn gauges(flows: &Flows, canvas: &Canvas) -> Lines {
@@ -126,7 +180,7 @@ fn rates(model: &Model, canvas: &Canvas) -> Lines {
         .filter_map(|drop| drop.rate)
         .collect();
     let evicted = ["evicted-closed", "evicted-half-open", "evicted-idle"];
-    let cells = flows.history("inserted").cells(20, &canvas.look.levels());
+    let cells = canvas.spark(&flows.history("inserted"), 20);
     let first = format!(
         " opened {} {cells}{}",
         left(&rate(&["inserted"]), 7),
@@ -153,7 +207,7 @@ fn rates(model: &Model, canvas: &Canvas) -> Lines {
     ]
 }
 
-fn flow_line(flow: &Flow, canvas: &Canvas) -> String {
+fn flow_line(flow: &Flow, columns: usize, canvas: &Canvas) -> String {
     let state = match flow.state.as_str() {
         "ESTABLISHED" => "ESTAB",
         "REPLIED" => "REPLY",
@@ -164,15 +218,27 @@ fn flow_line(flow: &Flow, canvas: &Canvas) -> String {
         "SYN_RECV" => "SYNRV",
         other => other,
     };
-    format!(
-        " {}{}{}{}{}{}{}{}",
+    let (source, destination) = end_widths(columns, canvas);
+    let ends = format!(
+        "{}{}{}{}",
         left(&flow.protocol, 6),
-        left(&flow.source, 23),
-        left(&flow.destination, canvas.width - 59),
-        left(state, 5),
-        right(&format!("{}s", flow.idle), 5),
-        right(&time_left(flow.left), 6),
-        right(&short(flow.bytes as f64), 7),
-        right(&known(flow.rate.map(|rate| rate as f64)), 6)
-    )
+        left(&flow.source, source),
+        left(&flow.destination, destination),
+        left(state, 5)
+    );
+    let bytes = right(&short(flow.bytes as f64), 7);
+    match columns {
+        0 => format!(
+            "{ends}{}{}{bytes}{}",
+            right(&format!("{}s", flow.idle), 5),
+            right(&time_left(flow.left), 6),
+            right(&known(flow.rate.map(|rate| rate as f64)), 6)
+        ),
+        1 => format!(
+            "{ends}{}{bytes} {}",
+            right(&short(flow.packets as f64), 7),
+            flow.rule
+        ),
+        _ => format!("{ends}{bytes}"),
+    }
 }

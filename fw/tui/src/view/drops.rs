@@ -92,7 +92,7 @@ fn row(drop: &Drop, at: usize, window: &Window, data: &Data, canvas: &Canvas) ->
         false => format!(
             "{start}{}{numbers} {} {}",
             left(&drop.interface, 7),
-            drop.history.cells(12, &canvas.look.levels()),
+            canvas.spark(&drop.history, 12),
             last.unwrap_or_default()
         ),
     };

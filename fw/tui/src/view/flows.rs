@@ -1,11 +1,10 @@
 //! Packets as they come: the last records, the newest first.
 
-use ratatui::style::Style;
-
-use crate::model::Model;
+use crate::model::{Model, orders, shown_rows};
 use crate::number::{full, known};
 use crate::text::left;
 use crate::view::rules::packet_line;
+use crate::view::table::{row_line, window};
 use crate::view::{Canvas, Lines};
 
 /// The view.
@@ -18,22 +17,18 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
         );
     }
     let filter = &model.list().filter;
-    let packets: Vec<_> = data
-        .packets
-        .iter()
-        .filter(|packet| filter.matches(*packet))
-        .collect();
+    let packets = shown_rows(&data.packets, model.list(), &orders::PACKETS);
     let room = canvas.height - 1;
-    let first = model.list().offset.min(packets.len().saturating_sub(room));
+    let window = window(&packets, model.list(), room);
     let rate = data.flows.rate(&["inserted"]).zip(data.dropped.last());
     let rate = known(rate.map(|(new, dropped)| new + f64::from(dropped)));
     let lost = data.lost.map_or_else(|| "-".to_owned(), full);
-    let mut title = format!("showing {} of {rate}/s", packets.len().min(room));
+    let mut title = format!("showing {} of {rate}/s", window.count);
     if !filter.source().is_empty() {
         title += &format!("  filter {}", filter.source());
     }
     let mut lines = vec![canvas.split(&title, &format!("lost {lost}"), canvas.look.strong())];
-    for packet in packets.into_iter().skip(first).take(room) {
+    for (at, packet) in window.visible(&packets) {
         let (sign, style) = match packet.passes {
             true => ('+', canvas.look.good()),
             false => ('-', canvas.look.bad()),
@@ -42,16 +37,13 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
             "" => &packet.reason,
             rule => rule,
         };
+        let line = packet_line(packet, model, canvas);
         let text = format!(
-            "{sign}{}  {by}",
-            left(&packet_line(packet, canvas), canvas.width.min(74))
+            "{}{sign}{}  {by}",
+            window.mark(at, canvas),
+            left(&line, (canvas.width - 1).min(73))
         );
-        let style = if canvas.look.is_plain {
-            Style::new()
-        } else {
-            style
-        };
-        lines.push(canvas.line(&text, style));
+        lines.push(row_line(&text, window.selected == Some(at), style, canvas));
     }
     lines
 }

@@ -1,5 +1,7 @@
 //! The lines on every view: state, traffic, alerts, tabs; the keys at the bottom.
 
+use std::ops::Range;
+
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -182,30 +184,43 @@ fn alert_line(model: &Model, canvas: &Canvas) -> Option<Line<'static>> {
     Some(canvas.split(first, &format!("{more}{keys}"), canvas.look.alert()))
 }
 
+/// The tabs with their columns.
+pub(crate) fn tabs(model: &Model, canvas: &Canvas) -> Vec<(Range<usize>, View)> {
+    let mut at = 0;
+    View::ALL
+        .map(|view| {
+            let first = at + 1;
+            at = first + width(&tab_name(view, model, canvas));
+            (first..at, view)
+        })
+        .into()
+}
+
+fn tab_name(view: View, model: &Model, canvas: &Canvas) -> String {
+    let (short, long) = view.names();
+    let name = match (canvas.is_narrow(), canvas.is_wide()) {
+        (true, _) => view.key().to_string(),
+        (false, true) => format!("{} {long}", view.key()),
+        (false, false) => format!("{} {short}", view.key()),
+    };
+    match view == model.view {
+        true => format!("[{name}]"),
+        false => name,
+    }
+}
+
 fn tab_line(model: &Model, canvas: &Canvas) -> Line<'static> {
     let mut spans = Vec::new();
-    let mut used = 0;
     for view in View::ALL {
-        let is_shown = view == model.view;
-        let (short, long) = view.names();
-        let name = match (canvas.is_narrow(), canvas.width >= 120) {
-            (true, _) => view.key().to_string(),
-            (false, true) => format!("{} {long}", view.key()),
-            (false, false) => format!("{} {short}", view.key()),
-        };
-        let text = match is_shown {
-            true => format!("[{name}]"),
-            false => name,
-        };
-        let style = if is_shown {
+        let style = if view == model.view {
             canvas.look.strong()
         } else {
             Style::new()
         };
         spans.push(Span::raw(" "));
-        used += 1 + width(&text);
-        spans.push(Span::styled(text, style));
+        spans.push(Span::styled(tab_name(view, model, canvas), style));
     }
+    let used: usize = spans.iter().map(|span| width(&span.content)).sum();
     let rest = canvas.width.saturating_sub(used);
     let counted = match canvas.is_narrow() {
         true => format!(

@@ -2,12 +2,16 @@
 
 use ratatui::style::Style;
 
+use crate::model::Model;
 use crate::text::left;
 use crate::update::TABLE;
 use crate::view::{Canvas, Lines};
 
+/// Columns of an entry.
+const COLUMN: usize = 60;
+
 /// The help, in two columns where there is room.
-pub(crate) fn lines(canvas: &Canvas) -> Lines {
+pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     let shown = TABLE.iter().filter(|binding| !binding.help.is_empty());
     let entries: Vec<String> = shown
         .map(|binding| {
@@ -20,8 +24,12 @@ pub(crate) fn lines(canvas: &Canvas) -> Lines {
         .collect();
     let mut lines = vec![canvas.title("keys; ? or esc closes")];
     let room = canvas.height - 1;
-    let columns = entries.len().div_ceil(room).max(1);
+    let columns = (canvas.width / COLUMN).clamp(1, 2);
     let width = canvas.width / columns;
+    // What does not fit, scrolls.
+    let shown = room * columns;
+    let first = model.help_offset.min(entries.len().saturating_sub(shown));
+    let entries = &entries[first..];
     for at in 0..room.min(entries.len()) {
         let cells = (0..columns).filter_map(|column| entries.get(column * room + at));
         let text: String = cells.map(|cell| left(cell, width)).collect();

@@ -1,10 +1,11 @@
 //! A screen as lines of exactly its size. One file per view.
 
 use ratatui::style::Style;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
 use crate::look::Look;
-use crate::model::{Input, Model, View};
+use crate::model::{Age, Frame, Input, Model, View};
+use crate::spark::{History, Span};
 use crate::text::{ends, left, width};
 
 /// Blocks.
@@ -46,15 +47,22 @@ pub struct Canvas {
     pub height: usize,
     /// Signs and colours.
     pub look: Look,
+    /// What sparklines show.
+    pub span: Span,
 }
 
 /// Lines of a view.
 pub(crate) type Lines = Vec<Line<'static>>;
 
 impl Canvas {
+    /// A sparkline.
+    pub(crate) fn spark(&self, history: &History, cells: usize) -> String {
+        history.cells_of(self.span, cells, &self.look.levels())
+    }
+
     /// A line of exactly the width.
     pub(crate) fn line(&self, text: &str, style: Style) -> Line<'static> {
-        Line::from(Span::styled(left(text, self.width), style))
+        Line::from(ratatui::text::Span::styled(left(text, self.width), style))
     }
 
     /// A line with texts at both ends, and a blank at each side.
@@ -72,6 +80,11 @@ impl Canvas {
         self.line(&format!(" {title} {rule} "), self.look.strong())
     }
 
+    /// Whether there is room for words in full.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.width >= 120
+    }
+
     /// Whether there is room for more than the least.
     pub(crate) fn is_narrow(&self) -> bool {
         self.width < 80
@@ -87,12 +100,17 @@ pub fn screen(model: &Model, canvas: &Canvas) -> Lines {
     let room = canvas.height - lines.len() - 1;
     let inner = Canvas {
         height: room,
+        span: model.span,
         ..*canvas
     };
-    let mut body = match model.has_help {
-        true => help::lines(&inner),
-        false => view_lines(model, &inner),
+    let mut body = match (&model.answer, model.has_help) {
+        (_, true) => help::lines(model, &inner),
+        (Some((title, text)), false) => answer_lines(title, text, &inner),
+        (None, false) => view_lines(model, &inner),
     };
+    if matches!(model.age, Age::Stale(_)) && model.frozen.is_none() {
+        body = body.into_iter().map(|line| in_grey(line, canvas)).collect();
+    }
     body.truncate(room);
     body.resize(room, canvas.line("", Style::new()));
     lines.append(&mut body);
@@ -100,6 +118,49 @@ pub fn screen(model: &Model, canvas: &Canvas) -> Lines {
     match canvas.look.is_ascii {
         true => lines.iter().map(|line| in_ascii(line, canvas)).collect(),
         false => lines,
+    }
+}
+
+/// The answer of the daemon to a question.
+fn answer_lines(title: &str, text: &[String], canvas: &Canvas) -> Lines {
+    let mut lines = vec![canvas.title(&format!("{title}; esc closes"))];
+    lines.extend(
+        text.iter()
+            .map(|line| canvas.line(&format!(" {line}"), Style::new())),
+    );
+    lines
+}
+
+/// Data that may be old: known, but not now.
+fn in_grey(line: Line<'static>, canvas: &Canvas) -> Line<'static> {
+    let spans = line.spans.into_iter();
+    let grey = |span: ratatui::text::Span<'static>| {
+        ratatui::text::Span::styled(span.content, canvas.look.faint())
+    };
+    Line::from(spans.map(grey).collect::<Vec<_>>())
+}
+
+/// Places of tabs and rows, for the mouse.
+pub(crate) fn frame_of(model: &Model, canvas: &Canvas) -> Frame {
+    let top = frame::top(model, canvas).len();
+    let above = match model.view {
+        View::Rules if canvas.is_narrow() => 1,
+        View::Rules | View::Drops | View::Talkers => 2,
+        View::Conntrack => conntrack::lines_above(model, canvas),
+        _ => 1,
+    };
+    Frame {
+        tab_line: top - 1,
+        tabs: frame::tabs(model, canvas),
+        first_row: top + above,
+    }
+}
+
+/// Lines of a view of text, which scrolls.
+pub(crate) fn text_lines(model: &Model, canvas: &Canvas) -> usize {
+    match model.view {
+        View::Health => health::all_lines(model, canvas).len(),
+        _ => 0,
     }
 }
 
@@ -116,7 +177,7 @@ fn in_ascii(line: &Line<'static>, canvas: &Canvas) -> Line<'static> {
             _ => '?',
         };
         let text: String = span.content.chars().map(ascii).take(columns).collect();
-        Span::styled(left(&text, columns), span.style)
+        ratatui::text::Span::styled(left(&text, columns), span.style)
     });
     Line::from(spans.collect::<Vec<_>>())
 }
@@ -134,6 +195,7 @@ pub(crate) fn rows_of(model: &Model, canvas: &Canvas) -> usize {
         View::Drops => 2 + drops::pane_lines(model, &inner),
         View::Nics | View::Flows => 1,
         View::Talkers => 3,
+        View::Conntrack => conntrack::lines_above(model, &inner),
         _ => 2,
     };
     inner.height.saturating_sub(others).max(1)

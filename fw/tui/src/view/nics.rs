@@ -24,7 +24,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     let header = format!(
         " {}LINK  MODE       PKT/s   BIT/s  DROP/s  {}",
         left("IF", 16),
-        left("60 s", cells)
+        left(canvas.span.name(), cells)
     );
     let mut lines = vec![canvas.line(&header, canvas.look.strong())];
     for (at, nic) in window.visible(&rows) {
@@ -42,7 +42,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
             right(&known(nic.packets.last().map(f64::from)), 7),
             right(&known(nic.bytes.map(|bytes| bytes * 8.0)), 8),
             right(&known(nic.drops), 8),
-            nic.packets.cells(cells.max(1), &canvas.look.levels())
+            canvas.spark(&nic.packets, cells.max(1))
         );
         lines.push(row_line(
             &text,

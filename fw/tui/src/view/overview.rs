@@ -139,11 +139,7 @@ fn spark(history: &History, canvas: &Canvas) -> String {
         Some(unit) => format!("{} {unit}", &value[..value.len() - 1]),
         None => value,
     };
-    format!(
-        "{} {}",
-        history.cells(30, &canvas.look.levels()),
-        right(&spaced, 6)
-    )
+    format!("{} {}", canvas.spark(history, 30), right(&spaced, 6))
 }
 
 fn drop_line(drop: &Drop, packets: &[Packet], canvas: &Canvas) -> String {
@@ -159,7 +155,7 @@ fn drop_line(drop: &Drop, packets: &[Packet], canvas: &Canvas) -> String {
         " {}{}  {}  {last}",
         left(&drop.reason, 17),
         right(&rate, 8),
-        drop.history.cells(12, &canvas.look.levels())
+        canvas.spark(&drop.history, 12)
     )
 }
 

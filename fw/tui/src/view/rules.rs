@@ -2,7 +2,7 @@
 
 use ratatui::text::Line;
 
-use crate::data::{Data, Packet, Rule};
+use crate::data::{Packet, Rule};
 use crate::model::{Model, orders, shown_rows};
 use crate::number::{age, known, short};
 use crate::text::{left, right, socket};
@@ -52,7 +52,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
             canvas.height - pane,
             canvas.line("", ratatui::style::Style::new()),
         );
-        lines.extend(details(rule, data, pane, canvas));
+        lines.extend(details(rule, model, pane, canvas));
     }
     lines
 }
@@ -82,7 +82,7 @@ pub(crate) fn header(canvas: &Canvas) -> Line<'static> {
         false => format!(
             " A  {}   HIT/s   PKT/s {}   LIVE LAST",
             left("RULE", name),
-            left("60 s", spark_width(canvas))
+            left(canvas.span.name(), spark_width(canvas))
         ),
     };
     canvas.line(&text, canvas.look.strong())
@@ -112,7 +112,7 @@ pub(crate) fn row(rule: &Rule, at: usize, window: &Window, canvas: &Canvas) -> L
     let flag = rule.flags.chars().next().unwrap_or(' ');
     let idle = rule.idle.map_or_else(|| "-".to_owned(), age);
     let rate = known(rule.packet_rate);
-    let cells = rule.history.cells(spark_width(canvas), &look.levels());
+    let cells = canvas.spark(&rule.history, spark_width(canvas));
     let name = left(&rule.name, name_width(canvas));
     let mark = window.mark(at, canvas);
     let text = match canvas.is_narrow() {
@@ -133,7 +133,8 @@ pub(crate) fn row(rule: &Rule, at: usize, window: &Window, canvas: &Canvas) -> L
 }
 
 /// The pane of the selected rule: its last packets, and what else is known.
-fn details(rule: &Rule, data: &Data, height: usize, canvas: &Canvas) -> Lines {
+fn details(rule: &Rule, model: &Model, height: usize, canvas: &Canvas) -> Lines {
+    let data = model.shown();
     let plain = ratatui::style::Style::new();
     let denies = rule.allows == Some(false);
     let what = if denies {
@@ -150,7 +151,7 @@ fn details(rule: &Rule, data: &Data, height: usize, canvas: &Canvas) -> Lines {
     lines.extend(
         packets
             .iter()
-            .map(|packet| canvas.line(&packet_line(packet, canvas), plain)),
+            .map(|packet| canvas.line(&packet_line(packet, model, canvas), plain)),
     );
     let isolated = rule.details.iter().find(|(name, _)| *name == "isolated by");
     let fact = match isolated.or_else(|| rule.details.first()) {
@@ -182,8 +183,30 @@ fn sentence_name(name: &str) -> String {
     )
 }
 
+/// The time of a packet, or how long ago it came, in the same width.
+pub(crate) fn packet_time(packet: &Packet, model: &Model) -> String {
+    let seconds_of = |time: &str| -> Option<f64> {
+        let mut parts = time.split(':').map(|part| part.parse::<f64>().ok());
+        let mut next = || parts.next().flatten();
+        Some(next()? * 3600.0 + next()? * 60.0 + next()?)
+    };
+    let times = seconds_of(&model.clock.1).zip(seconds_of(&packet.time));
+    match times.filter(|_| model.has_ages) {
+        None => packet.time.clone(),
+        Some((now, then)) => {
+            // A packet of yesterday, or one of the running second.
+            let age = if now - then < -60.0 {
+                now - then + 86_400.0
+            } else {
+                now - then
+            };
+            right(&format!("{:.1} s ago", age.max(0.0)), 12)
+        }
+    }
+}
+
 /// A packet in a line.
-pub(crate) fn packet_line(packet: &Packet, canvas: &Canvas) -> String {
+pub(crate) fn packet_line(packet: &Packet, model: &Model, canvas: &Canvas) -> String {
     let arrow = if canvas.look.is_ascii { "->" } else { "→" };
     let name = match packet.destination_name.as_str() {
         "" => String::new(),
@@ -191,7 +214,7 @@ pub(crate) fn packet_line(packet: &Packet, canvas: &Canvas) -> String {
     };
     format!(
         " {} {} {} {arrow} {name}{}/{} {} {:>4} B",
-        packet.time,
+        packet_time(packet, model),
         packet.interface,
         socket(&packet.source.0, packet.source.1),
         socket(&packet.destination.0, packet.destination.1),
