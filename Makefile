@@ -61,8 +61,8 @@ disasm: ## print the BPF instructions of a function: make disasm FUNC=tcp_advanc
 test-kernels: setup-test ## run the full matrix on Debian's 6.1, 6.12 and newest kernel, under qemu; before a release (root)
 	@.ci/test-kernels $(if $(RECORD),--record)
 
-demo: ## watch policies decide real packets in a lab of network namespaces
-	@.ci/demo
+demo: ## watch policies decide real packets in a lab of network namespaces; NO_TUI=1: without the console at its end
+	@.ci/demo $(if $(NO_TUI),--no-tui)
 
 bench: bench-program bench-wire bench-control bench-nic ## measure, and write target/bench/report.html; RECORD=1 keeps it in docs/
 	target/release/bailey-bench report $(if $(RECORD),--docs docs)

@@ -52,7 +52,7 @@ impl Console {
             Mode::empty(),
         )
         .unwrap();
-        let config = lab.root().join("bailey.toml");
+        let (config, home) = (lab.root().join("bailey.toml"), lab.root().join("home"));
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         let child = lab.node.run(move || {
             let end = || Stdio::from(slave.try_clone().unwrap());
@@ -64,6 +64,7 @@ impl Console {
                 .args(options)
                 .arg("--config")
                 .arg(config)
+                .env("XDG_STATE_HOME", home)
                 .env("TERM", "xterm-256color")
                 .env("LANG", "C.UTF-8")
                 .stdin(end())

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bailey_clock::now;
 use bailey_control::api::{self, FlowColumn, FlowQuery, SCHEMA_VERSION, Stamp, path};
 use bailey_control::api_records::{EndpointName, PacketRecord, RecordsQuery, RecordsSummary};
+use bailey_control::api_talkers::{FlowTalker, FlowTop, TalkersQuery};
 use bailey_control::api_watch::{Update, WatchBegin};
 use bailey_control::client;
 
@@ -21,6 +22,8 @@ use crate::text::{escape, socket, time_of_day};
 
 /// Records and flows that are kept.
 pub const KEPT: usize = 400;
+/// Rows of a list of flows by their ends.
+const TOP_ROWS: usize = 100;
 /// Time between two lists of flows.
 const FLOWS_PAUSE: Duration = Duration::from_secs(4);
 /// The problem while the daemon is gone.
@@ -39,6 +42,8 @@ pub enum News {
     Packets(Vec<Packet>),
     /// The flows with most bytes.
     Flows(Vec<Flow>),
+    /// Sources, targets and ports with their flows and bytes.
+    FlowTop([Vec<FlowTalker>; 3]),
     /// Why there is no state, in a sentence.
     Problem(String),
     /// The answer to a question: a title and lines.
@@ -230,6 +235,13 @@ fn list_flows(socket: &Path, sender: &Sender<News>, wanted: &AtomicBool) {
         );
         if listed.is_ok() && sender.send(News::Flows(flows)).is_err() {
             return;
+        }
+        let rows = TalkersQuery {
+            limit: Some(TOP_ROWS),
+        };
+        let top: Result<FlowTop, _> = client::get(socket, path::FLOW_TOP, &rows);
+        if let Ok(top) = top {
+            let _ = sender.send(News::FlowTop([top.sources, top.targets, top.ports]));
         }
         thread::sleep(FLOWS_PAUSE);
     }

@@ -12,6 +12,8 @@ pub mod data;
 pub mod feed;
 /// The filter language.
 pub mod filter;
+/// Flows and bytes of addresses and ports.
+mod flow_ends;
 /// What outlives a console: filters, orders, columns.
 mod kept;
 /// Signs and colours.

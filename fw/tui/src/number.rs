@@ -26,11 +26,27 @@ fn digits(scaled: f64, unit: &str) -> String {
     };
     let exact = |decimals: usize| {
         let factor = 10_f64.powi(decimals as i32);
-        ((scaled * factor).round() / factor - scaled).abs() < 1e-9 * scaled.max(1.0)
+        // A rate of a whole number of packets is measured over a second that is not exact.
+        let tolerance = if unit.is_empty() {
+            4e-3
+        } else {
+            1e-9 * scaled.max(1.0)
+        };
+        ((scaled * factor).round() / factor - scaled).abs() < tolerance
     };
     let least = usize::from(!unit.is_empty() && scaled < 9.995);
     let fewest = (least..=decimals).find(|&decimals| exact(decimals));
     format!("{scaled:.*}{unit}", fewest.unwrap_or(decimals))
+}
+
+/// A number or a time with a blank before its unit, as wide screens have it: `18.2 k`, `20 %`, `4 s`.
+pub fn spaced(text: &str) -> String {
+    match text.chars().last() {
+        Some(unit) if unit == '%' || unit.is_ascii_alphabetic() => {
+            format!("{} {unit}", &text[..text.len() - 1])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// A count of thousands without decimals, of millions as [`short`]: `9k`, `353k`, `1.69M`.
@@ -128,6 +144,9 @@ mod tests {
             (-0.0, "0"),
             (0.4, "0.4"),
             (0.417, "0.42"),
+            (0.9997, "1"),
+            (1.003, "1"),
+            (2.51, "2.51"),
             (3.0, "3"),
             (12.0, "12"),
             (12.34, "12.3"),
@@ -153,6 +172,10 @@ mod tests {
             ["71 020", "999", "5.72M"]
         );
         assert_eq!(full(1_571_204), "1 571 204");
+        assert_eq!(
+            ["18.2k", "20%", "812", "4s"].map(spaced),
+            ["18.2 k", "20 %", "812", "4 s"]
+        );
     }
 
     #[test]

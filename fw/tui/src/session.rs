@@ -7,6 +7,7 @@ use ratatui::text::Line;
 
 use crate::data::{Data, Flow, Packet};
 use crate::feed::{KEPT, News};
+use crate::flow_ends::FlowEnds;
 use crate::model::{Age, Model, Request, View};
 use crate::update::{Key, on_key};
 use crate::view::{Canvas, frame_of, rows_of, screen};
@@ -23,6 +24,7 @@ pub struct Session {
     /// Number of the next packet.
     next_packet: u64,
     flows: Option<Vec<Flow>>,
+    ends: FlowEnds,
     /// When the last state came.
     seen: Option<Instant>,
     frozen_at: Option<Instant>,
@@ -61,6 +63,7 @@ impl Session {
                 self.packets.truncate(KEPT);
             }
             News::Flows(flows) => self.flows = Some(flows),
+            News::FlowTop(lists) => self.ends.count(lists, at),
             News::Problem(problem) => self.model.feed_problem = Some(problem),
             News::Answer(title, lines) => self.model.answer = Some((title, lines)),
         }
@@ -68,13 +71,14 @@ impl Session {
     }
 
     /// Makes one state of all news.
-    fn refresh(&mut self) {
+    fn refresh(&mut self, at: Instant) {
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
         let mut data = self.state.clone();
         data.packets = self.packets.iter().cloned().collect();
         data.top_flows = self.flows.clone();
+        self.ends.add_to(&mut data, at);
         self.model.set_data(data);
     }
 
@@ -100,7 +104,7 @@ impl Session {
 
     /// Takes a key.
     pub fn press(&mut self, key: Key, at: Instant) {
-        self.refresh();
+        self.refresh(at);
         on_key(&mut self.model, key);
         // Counters begin at another moment: of the same data.
         self.is_changed |= self.model.zero.is_some() != self.has_zero;
@@ -118,7 +122,7 @@ impl Session {
 
     /// Whether the screen needs lists of flows.
     pub fn wants_flows(&self) -> bool {
-        self.model.view == View::Conntrack
+        matches!(self.model.view, View::Conntrack | View::Talkers)
     }
 
     /// Whether a state has come.
@@ -133,7 +137,7 @@ impl Session {
 
     /// The screen at this time.
     pub fn draw(&mut self, canvas: &Canvas, at: Instant, wall: SystemTime) -> Vec<Line<'static>> {
-        self.refresh();
+        self.refresh(at);
         self.model.age = match self.seen {
             None => Age::Unknown,
             Some(seen) if at - seen < FRESH => Age::Live,

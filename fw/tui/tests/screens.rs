@@ -80,6 +80,7 @@ fn rules_wait_for_a_confirmation() {
     data.confirm = Some(Confirm {
         back_to: 42,
         seconds: 221,
+        by: String::new(),
     });
     data.counts_since = Some("2026-11-20".into());
     model.data = Arc::new(data);

@@ -22,6 +22,11 @@ pub struct Merger {
     rules: BTreeMap<u32, RuleRow>,
     counters: BTreeMap<CounterKey, Row>,
     events: BTreeMap<String, History>,
+    /// Drops per second by talker, for each list.
+    talkers: [BTreeMap<String, History>; 3],
+    /// Growth of live flows, and live flows.
+    growing: History,
+    live: History,
 }
 
 /// A rule with its history, and the seconds since it came.
@@ -50,6 +55,7 @@ impl Merger {
         Data {
             node: escape(&status.stamp.node),
             revision: status.stamp.generation,
+            version: status.daemon.as_ref().map(|daemon| escape(&daemon.version)),
             mode: mode_of(&status),
             nics: status.interfaces.iter().map(|nic| self.nic(nic)).collect(),
             packets_in: self.sum(is_arriving),
@@ -60,7 +66,7 @@ impl Merger {
             drops: self.drops(),
             talkers: Talkers {
                 seconds: update.talkers.seconds,
-                lists: talkers_of(
+                lists: self.talkers(
                     &update.talkers.new,
                     &update.talkers.dropped,
                     update.talkers.seconds,
@@ -193,6 +199,25 @@ impl Merger {
         }
     }
 
+    fn talkers(
+        &mut self,
+        new: &TalkerLists,
+        dropped: &TalkerLists,
+        seconds: u64,
+    ) -> [Vec<Talker>; 3] {
+        let mut lists = talkers_of(new, dropped, seconds);
+        for (list, known) in lists.iter_mut().zip(&mut self.talkers) {
+            let mut before = std::mem::take(known);
+            for talker in list {
+                let mut history = before.remove(&talker.name).unwrap_or_default();
+                history.push(talker.drops as f32);
+                talker.history = history.clone();
+                known.insert(talker.name.clone(), history);
+            }
+        }
+        lists
+    }
+
     fn drops(&self) -> Vec<Drop> {
         let rows = self.rows(is_drop);
         let drops = rows.map(|row| Drop {
@@ -234,6 +259,9 @@ impl Merger {
             events.insert(event.name.clone(), known);
         }
         let forecast = stats.forecast.unwrap_or_default();
+        self.growing
+            .push(forecast.live_per_second.unwrap_or(0.0) as f32);
+        self.live.push(table.live_flows as f32);
         Flows {
             slots: (table.slots_used, table.slots),
             live: table.live_flows,
@@ -243,6 +271,8 @@ impl Merger {
             limit: table.limit,
             shrinks_from: table.timeout_scaling_from,
             growth: forecast.live_per_second,
+            growing: self.growing.clone(),
+            live_history: self.live.clone(),
             shrink: forecast.seconds_to_shrink,
             refuse: forecast.seconds_to_refuse,
             events,

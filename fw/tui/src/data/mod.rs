@@ -23,6 +23,8 @@ pub struct Data {
     pub revision: u32,
     /// A revision that reverts unless someone confirms it.
     pub confirm: Option<Confirm>,
+    /// Version of the daemon.
+    pub version: Option<String>,
     /// Whether and how packets are filtered.
     pub mode: Mode,
     /// Interfaces with programs.
@@ -59,6 +61,10 @@ pub struct Data {
     pub packets: Vec<Packet>,
     /// Flows that the daemon has chosen, and by what; `None`: not asked yet.
     pub top_flows: Option<Vec<Flow>>,
+    /// Sources with most flows, and their number; empty: not asked yet.
+    pub flow_sources: Vec<(String, u64)>,
+    /// Seconds since flows were counted by their ends.
+    pub flows_counted: Option<u64>,
     /// Changes of the policies; `None`: the daemon keeps no history.
     pub changes: Option<Vec<Change>>,
 }
@@ -85,6 +91,8 @@ pub struct Confirm {
     pub back_to: u32,
     /// Seconds until then.
     pub seconds: u64,
+    /// Who changed what, in words.
+    pub by: String,
 }
 
 /// An interface.
@@ -125,6 +133,10 @@ pub struct Flows {
     pub shrinks_from: u64,
     /// Growth of live flows per second.
     pub growth: Option<f64>,
+    /// The last minute of growth; a decrease is 0.
+    pub growing: History,
+    /// The last minute of live flows.
+    pub live_history: History,
     /// Seconds until timeouts shrink; `Some(0)`: now.
     pub shrink: Option<u64>,
     /// Seconds until new flows are refused.
@@ -231,6 +243,12 @@ pub struct Talker {
     pub drops: f64,
     /// The greatest error of a count, as a share of it; 0: exact.
     pub error: f64,
+    /// Dropped packets per second in the last minute, as the daemon counts them.
+    pub history: History,
+    /// Flows in the table; `None`: not asked yet, or not among those with most flows.
+    pub flows: Option<u64>,
+    /// Bytes per second of these flows.
+    pub byte_rate: Option<f64>,
 }
 
 /// A block.

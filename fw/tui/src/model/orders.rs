@@ -59,9 +59,11 @@ fn nic_rate(nic: &Nic) -> f32 {
 }
 
 /// Of talkers.
-pub const TALKERS: [SortColumn<Talker>; 3] = [
+pub const TALKERS: [SortColumn<Talker>; 5] = [
     ("DROP/s", |a, b| b.drops.total_cmp(&a.drops)),
     ("NEW/s", |a, b| b.new.total_cmp(&a.new)),
+    ("FLOWS", |a, b| b.flows.cmp(&a.flows)),
+    ("BYTE/s", |a, b| descending(a.byte_rate, b.byte_rate)),
     ("NAME", |a, b| a.name.cmp(&b.name)),
 ];
 

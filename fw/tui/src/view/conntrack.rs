@@ -7,6 +7,7 @@ use crate::model::{ListState, Model, orders, shown_rows};
 use crate::number::{brief, full, known, left as time_left, percent, short, until};
 use crate::spark::gauge;
 use crate::text::{left, right};
+use crate::view::conntrack_wide;
 use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
 
@@ -21,8 +22,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
             "nothing is known about the flow table: the daemon has sent no line yet",
         );
     }
-    let mut lines = gauges(flows, canvas);
-    lines.extend(rates(model, canvas));
+    let mut lines = head(model, canvas);
     let (used, _) = flows.slots;
     let Some(top) = data.top_flows.as_deref() else {
         lines.push(canvas.title(&format!("no flow shown of {}", full(used))));
@@ -58,8 +58,18 @@ pub(crate) fn lines_above(model: &Model, canvas: &Canvas) -> usize {
     let flows = &model.shown().flows;
     match flows.slots.1 {
         0 => 2,
-        _ => gauges(flows, canvas).len() + rates(model, canvas).len() + 2,
+        _ => head(model, canvas).len() + 2,
     }
+}
+
+/// The lines above the list.
+fn head(model: &Model, canvas: &Canvas) -> Lines {
+    if canvas.is_large() {
+        return conntrack_wide::head(model, canvas);
+    }
+    let mut lines = gauges(&model.shown().flows, canvas);
+    lines.extend(rates(model, canvas));
+    lines
 }
 
 fn title(window: &Window, used: u64, list: &ListState) -> String {
@@ -91,6 +101,9 @@ fn end_widths(columns: usize, canvas: &Canvas) -> (usize, usize) {
 }
 
 fn header(columns: usize, canvas: &Canvas) -> String {
+    if columns == 0 && canvas.is_large() {
+        return conntrack_wide::header(canvas);
+    }
     let (source, destination) = end_widths(columns, canvas);
     let ends = format!(
         " PROTO {}{}",
@@ -104,17 +117,15 @@ fn header(columns: usize, canvas: &Canvas) -> String {
     }
 }
 
-fn gauges(flows: &Flows, canvas: &Canvas) -> Lines {
-    let cells = canvas.width - 15;
+/// Bars of the fill by state, and of live flows with the mark from which timeouts shrink.
+pub(crate) fn bars(flows: &Flows, cells: usize, canvas: &Canvas) -> (String, String) {
     let fills = canvas.look.fills();
-    let plain = Style::new();
     let parts = [
         (flows.live as f64, fills[0]),
         (flows.closing as f64, fills[1]),
         ((flows.half_open + flows.denied) as f64, fills[2]),
     ];
-    let (used, slots) = flows.slots;
-    let fill = gauge(cells, &parts, slots as f64, fills[3]);
+    let fill = gauge(cells, &parts, flows.slots.1 as f64, fills[3]);
     let (live, limit) = (flows.live as f64, flows.limit as f64);
     let mut bar: Vec<char> = gauge(cells, &[(live, fills[0])], limit, fills[3])
         .chars()
@@ -124,13 +135,25 @@ fn gauges(flows: &Flows, canvas: &Canvas) -> Lines {
     if let Some(cell) = mark.checked_sub(1).and_then(|at| bar.get_mut(at)) {
         *cell = canvas.look.mark();
     }
-    let bar: String = bar.into_iter().collect();
-    let number = brief;
-    let when = |seconds: Option<u64>| match seconds {
+    (fill, bar.into_iter().collect())
+}
+
+/// A time until an event, in a sentence.
+pub(crate) fn when(seconds: Option<u64>) -> String {
+    match seconds {
         Some(0) => "now".to_owned(),
         Some(seconds) => format!("in {}", until(seconds)),
         None => "not at this rate".to_owned(),
-    };
+    }
+}
+
+fn gauges(flows: &Flows, canvas: &Canvas) -> Lines {
+    let plain = Style::new();
+    let (fill, bar) = bars(flows, canvas.width - 15, canvas);
+    let (used, slots) = flows.slots;
+    let (live, limit) = (flows.live as f64, flows.limit as f64);
+    let scale = flows.shrinks_from as f64 / limit.max(1.0);
+    let number = brief;
     let growth = flows
         .growth
         .map_or_else(|| "-".to_owned(), |rate| format!("{rate:+.0}"));
@@ -208,6 +231,9 @@ fn rates(model: &Model, canvas: &Canvas) -> Lines {
 }
 
 fn flow_line(flow: &Flow, columns: usize, canvas: &Canvas) -> String {
+    if columns == 0 && canvas.is_large() {
+        return conntrack_wide::flow_line(flow, canvas);
+    }
     let state = match flow.state.as_str() {
         "ESTABLISHED" => "ESTAB",
         "REPLIED" => "REPLY",

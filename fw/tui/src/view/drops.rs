@@ -149,7 +149,8 @@ fn details(drop: &Drop, data: &Data, height: usize, canvas: &Canvas) -> Lines {
     lines
 }
 
-fn target(packet: &Packet) -> String {
+/// Destination, port and protocol.
+pub(crate) fn target(packet: &Packet) -> String {
     let name = match packet.destination_name.as_str() {
         "" => &packet.destination.0,
         name => name,
@@ -161,7 +162,7 @@ fn target(packet: &Packet) -> String {
 }
 
 /// The most frequent values with their shares.
-fn shares(packets: &[&Packet], key: fn(&Packet) -> String) -> String {
+pub(crate) fn shares(packets: &[&Packet], key: fn(&Packet) -> String) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for packet in packets {
         *counts.entry(key(packet)).or_default() += 1;

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use crate::data::Mode;
 use crate::model::{Age, Model, View};
-use crate::number::{full, percent, share, short};
+use crate::number::{full, known, percent, share, short, spaced, until};
 use crate::text::{ends, width};
 use crate::view::{Canvas, Lines};
 
@@ -23,7 +23,11 @@ pub(crate) fn top(model: &Model, canvas: &Canvas) -> Lines {
 
 fn state_line(model: &Model, canvas: &Canvas) -> Line<'static> {
     let data = model.shown();
-    let gap = if canvas.is_narrow() { " " } else { "  " };
+    let gap = match (canvas.is_narrow(), canvas.is_wide()) {
+        (true, _) => " ",
+        (false, true) => "   ",
+        (false, false) => "  ",
+    };
     let mode = match data.mode {
         Mode::Unknown => "-",
         Mode::Enforce => "ENFORCE",
@@ -38,7 +42,11 @@ fn state_line(model: &Model, canvas: &Canvas) -> Line<'static> {
     let mut first = [data.node.as_str(), &revision, mode].join(gap);
     if !canvas.is_narrow() {
         for nic in &data.nics {
-            let down = if nic.is_up { "" } else { " DOWN" };
+            let down = match (nic.is_up, canvas.is_wide()) {
+                (false, _) => " DOWN",
+                (true, true) => " up",
+                (true, false) => "",
+            };
             let part = if nic.is_complete { "" } else { " INCOMPLETE" };
             first += &format!("{gap}{} {}{down}{part}", nic.name, nic.mode);
         }
@@ -49,10 +57,12 @@ fn state_line(model: &Model, canvas: &Canvas) -> Line<'static> {
         (None, Age::Live) => "live".to_owned(),
         (None, Age::Stale(seconds)) => format!("STALE {seconds} s"),
     };
-    let (_, time) = &model.clock;
-    let last = match canvas.is_narrow() {
-        true => format!("{age} {}Z", time.get(..5).unwrap_or_default()),
-        false => format!("{age}  {time}Z"),
+    let (day, time) = &model.clock;
+    let last = match (canvas.is_narrow(), canvas.is_wide(), &data.version) {
+        (true, _, _) => format!("{age} {}Z", time.get(..5).unwrap_or_default()),
+        (false, true, Some(version)) => format!("bailey {version}   {age}   {day} {time}Z"),
+        (false, true, None) => format!("{age}   {day} {time}Z"),
+        (false, false, _) => format!("{age}  {time}Z"),
     };
     let style = match (data.mode, model.age) {
         (Mode::Unprotected, _) => canvas.look.alert(),
@@ -90,6 +100,25 @@ fn traffic_line(model: &Model, canvas: &Canvas) -> Line<'static> {
         .bytes_in
         .map_or_else(|| "- b/s".to_owned(), |bytes| bits(bytes * 8.0));
     let new = data.flows.rate(&["inserted"]);
+    if canvas.is_wide() {
+        let shrink = match data.flows.shrink {
+            Some(0) => "idle times shrink   ".to_owned(),
+            Some(seconds) => format!("shrink in {}   ", until(seconds)),
+            None => String::new(),
+        };
+        let first = format!(
+            "in {rate}  {bits}   pass {}   drop {}   new {}/s",
+            spaced(&pass),
+            spaced(&drop),
+            spaced(&known(new))
+        );
+        let last = format!(
+            "flows {} {}   {shrink}lost {lost}",
+            spaced(&short(used as f64)),
+            spaced(&fill)
+        );
+        return canvas.split(&first, &last, Style::new());
+    }
     let new = new.map_or_else(String::new, |rate| format!(" +{}/s", whole(rate)));
     canvas.split(
         &format!("in {rate} {bits}  pass {pass} drop {drop}"),
@@ -108,7 +137,7 @@ fn with_unit(rate: f64, gap: &str, name: &str) -> String {
 }
 
 /// Bits per second with one decimal below 100: `21.0 Gb/s`.
-fn bits(rate: f64) -> String {
+pub(crate) fn bits(rate: f64) -> String {
     let mut scaled = rate;
     for unit in ["", "k", "M", "G"] {
         if scaled < 999.5 {
@@ -143,14 +172,19 @@ fn alerts(model: &Model, canvas: &Canvas) -> Vec<(String, String)> {
     }
     if let Some(confirm) = &data.confirm {
         let (minutes, seconds) = (confirm.seconds / 60, confirm.seconds % 60);
+        let gap = if canvas.is_wide() { "   " } else { "  " };
+        let by = match canvas.is_wide() {
+            true => format!("{gap}{}", confirm.by),
+            false => String::new(),
+        };
         found.push((
             format!(
                 "{} r{} reverts to r{} in {minutes}:{seconds:02} unless confirmed",
                 canvas.look.hourglass(),
                 data.revision,
                 confirm.back_to
-            ),
-            "c confirm  R roll back now".to_owned(),
+            ) + &by,
+            format!("c confirm{gap}R roll back now"),
         ));
     }
     if let Some(problem) = &model.feed_problem {
@@ -160,7 +194,7 @@ fn alerts(model: &Model, canvas: &Canvas) -> Vec<(String, String)> {
         found.push((
             format!(
                 "! FLOOD for {}{}: new TCP clients prove themselves",
-                crate::number::until(whole_minutes(flood.seconds)),
+                until(whole_minutes(flood.seconds)),
                 flood.extent
             ),
             "f why".to_owned(),
@@ -240,6 +274,20 @@ pub(crate) fn keys(model: &Model, canvas: &Canvas) -> &'static str {
         return "? help  1-0 views  / filter  enter details  q quit";
     }
     match model.view {
+        View::Overview if canvas.is_wide() => {
+            "? help   1-0 views   / filter   enter details   b blocks   w save   space freeze   q quit"
+        }
+        View::Rules if canvas.is_wide() => match model.has_details {
+            true => {
+                "enter flows   d hide details   e explain   s S sort   o columns   / filter   z zero   w save   space freeze   ? help"
+            }
+            false => {
+                "enter flows   d details   e explain   s S sort   o columns   / filter   z zero   w save   space freeze   ? help"
+            }
+        },
+        View::Conntrack if canvas.is_wide() => {
+            "enter rule   d details   t top sources   o columns   s sort   / filter   x delete (--rw)   space freeze   ? help"
+        }
         View::Overview => "? help  1-0 views  / filter  enter details  space freeze  q quit",
         View::Rules => "enter flows  d details  s S sort  / filter  z zero  space freeze  ? help",
         View::Conntrack => {
@@ -251,7 +299,7 @@ pub(crate) fn keys(model: &Model, canvas: &Canvas) -> &'static str {
         View::Talkers => {
             "B block for … (--rw)  enter flows  e explain  / filter  s sort  space freeze  ?"
         }
-        View::Flows => "j k scroll  / filter  space freeze  1-0 views  ? help  q quit",
+        View::Flows => "enter explain  / filter  t times  w save  space freeze  1-0 views  ? help",
         View::Nics | View::Blocks => {
             "j k move  s S sort  / filter  space freeze  1-0 views  ? help  q quit"
         }

@@ -14,6 +14,8 @@ mod blocks;
 mod changes;
 /// The flow table.
 mod conntrack;
+/// The flow table on a wide screen.
+mod conntrack_wide;
 /// Drops by reason.
 mod drops;
 /// Packets as they come.
@@ -28,8 +30,12 @@ mod help;
 mod nics;
 /// Everything on one screen.
 mod overview;
+/// The same on a wide screen.
+mod overview_wide;
 /// Rules.
 mod rules;
+/// Rules on a wide screen.
+mod rules_wide;
 /// Tables: columns that fit, rows that are visible.
 mod table;
 /// Sources, targets, ports.
@@ -85,6 +91,11 @@ impl Canvas {
         self.width >= 120
     }
 
+    /// Whether there is room for more columns and panes.
+    pub(crate) fn is_large(&self) -> bool {
+        self.is_wide() && self.height >= 30
+    }
+
     /// Whether there is room for more than the least.
     pub(crate) fn is_narrow(&self) -> bool {
         self.width < 80
@@ -97,12 +108,8 @@ pub fn screen(model: &Model, canvas: &Canvas) -> Lines {
         return too_small(canvas);
     }
     let mut lines = frame::top(model, canvas);
-    let room = canvas.height - lines.len() - 1;
-    let inner = Canvas {
-        height: room,
-        span: model.span,
-        ..*canvas
-    };
+    let inner = inner_of(model, canvas);
+    let room = inner.height;
     let mut body = match (&model.answer, model.has_help) {
         (_, true) => help::lines(model, &inner),
         (Some((title, text)), false) => answer_lines(title, text, &inner),
@@ -146,7 +153,7 @@ pub(crate) fn frame_of(model: &Model, canvas: &Canvas) -> Frame {
     let above = match model.view {
         View::Rules if canvas.is_narrow() => 1,
         View::Rules | View::Drops | View::Talkers => 2,
-        View::Conntrack => conntrack::lines_above(model, canvas),
+        View::Conntrack => conntrack::lines_above(model, &inner_of(model, canvas)),
         _ => 1,
     };
     Frame {
@@ -182,19 +189,25 @@ fn in_ascii(line: &Line<'static>, canvas: &Canvas) -> Line<'static> {
     Line::from(spans.collect::<Vec<_>>())
 }
 
+/// The part of a screen that is the view's.
+fn inner_of(model: &Model, canvas: &Canvas) -> Canvas {
+    let top = frame::top(model, canvas).len();
+    Canvas {
+        height: canvas.height.saturating_sub(top + 1),
+        span: model.span,
+        ..*canvas
+    }
+}
+
 /// Rows of the view's list that the screen has room for.
 pub(crate) fn rows_of(model: &Model, canvas: &Canvas) -> usize {
-    let top = frame::top(model, canvas).len();
-    let inner = Canvas {
-        height: canvas.height.saturating_sub(top + 1),
-        ..*canvas
-    };
+    let inner = inner_of(model, canvas);
     let others = match model.view {
         View::Rules if canvas.is_narrow() => 1,
         View::Rules => 2 + rules::pane_lines(model, &inner),
         View::Drops => 2 + drops::pane_lines(model, &inner),
         View::Nics | View::Flows => 1,
-        View::Talkers => 3,
+        View::Talkers => 3 + talkers::pane_lines(model, &inner),
         View::Conntrack => conntrack::lines_above(model, &inner),
         _ => 2,
     };

@@ -7,6 +7,7 @@ use crate::model::{Model, orders, shown_rows};
 use crate::number::{brief, known, until};
 use crate::spark::{History, gauge};
 use crate::text::{left, right};
+use crate::view::overview_wide;
 use crate::view::rules;
 use crate::view::table::Window;
 use crate::view::{Canvas, Lines};
@@ -20,6 +21,9 @@ const NONE: Window = Window {
 
 /// The view.
 pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
+    if canvas.is_large() {
+        return overview_wide::lines(model, canvas);
+    }
     let data = model.shown();
     let plain = Style::new();
     let mut lines = Lines::new();
@@ -37,11 +41,11 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
         .min(3.max(left_over / 4));
     let shown_rules = left_over.saturating_sub(shown_drops + 3).max(2);
     lines.push(canvas.title("top rules by packets/s"));
-    lines.push(rules::header(canvas));
+    lines.push(rules::header(0, canvas));
     let list = crate::model::ListState::default();
     let top = shown_rows(&data.rules, &list, &orders::RULES);
     for rule in top.iter().take(shown_rules) {
-        lines.push(rules::row(rule, usize::MAX, &NONE, canvas));
+        lines.push(rules::row(rule, usize::MAX, &NONE, model, canvas));
     }
     lines.push(canvas.title("drops by reason"));
     let mut drops: Vec<&Drop> = data

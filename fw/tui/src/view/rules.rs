@@ -3,15 +3,17 @@
 use ratatui::text::Line;
 
 use crate::data::{Packet, Rule};
-use crate::model::{Model, orders, shown_rows};
+use crate::model::{Model, View, orders, shown_rows};
 use crate::number::{age, known, short};
 use crate::text::{left, right, socket};
+use crate::view::rules_wide;
 use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
 
 /// Lines of the pane below the list.
 pub(crate) fn pane_lines(model: &Model, canvas: &Canvas) -> usize {
     match model.has_details && !canvas.is_narrow() {
+        true if canvas.is_large() => rules_wide::pane_lines(canvas),
         true => canvas.height * 2 / 5,
         false => 0,
     }
@@ -30,29 +32,38 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     }
     if canvas.is_narrow() {
         let window = window(&rows, list, canvas.height - 1);
-        let mut lines = vec![header(canvas)];
+        let mut lines = vec![header(0, canvas)];
         lines.extend(
             window
                 .visible(&rows)
-                .map(|(at, rule)| row(rule, at, &window, canvas)),
+                .map(|(at, rule)| row(rule, at, &window, model, canvas)),
         );
         return lines;
     }
     let pane = pane_lines(model, canvas);
     let window = window(&rows, list, canvas.height - 2 - pane);
-    let mut lines = vec![title(model, &window, canvas), header(canvas)];
-    lines.extend(
-        window
-            .visible(&rows)
-            .map(|(at, rule)| row(rule, at, &window, canvas)),
-    );
+    let is_large = canvas.is_large();
+    let mut lines = match is_large {
+        true => vec![
+            rules_wide::title(model, &window, canvas),
+            rules_wide::header(canvas),
+        ],
+        false => vec![title(model, &window, canvas), header(list.columns, canvas)],
+    };
+    lines.extend(window.visible(&rows).map(|(at, rule)| match is_large {
+        true => rules_wide::row(rule, at, &window, model, canvas),
+        false => row(rule, at, &window, model, canvas),
+    }));
     let selected = window.selected.or_else(|| (!rows.is_empty()).then_some(0));
     if let Some(rule) = selected.map(|at| rows[at]).filter(|_| pane > 0) {
         lines.resize(
             canvas.height - pane,
             canvas.line("", ratatui::style::Style::new()),
         );
-        lines.extend(details(rule, model, pane, canvas));
+        lines.extend(match is_large {
+            true => rules_wide::details(rule, model, pane, canvas),
+            false => details(rule, model, pane, canvas),
+        });
     }
     lines
 }
@@ -74,16 +85,17 @@ fn title(model: &Model, window: &Window, canvas: &Canvas) -> Line<'static> {
     canvas.split(&first, &since, ratatui::style::Style::new())
 }
 
-/// The headers.
-pub(crate) fn header(canvas: &Canvas) -> Line<'static> {
-    let name = name_width(canvas);
-    let text = match canvas.is_narrow() {
-        true => format!(" A  {}   PKT/s 60 s   LAST", left("RULE", name)),
-        false => format!(
-            " A  {}   HIT/s   PKT/s {}   LIVE LAST",
-            left("RULE", name),
+/// The headers of a choice of columns.
+pub(crate) fn header(columns: usize, canvas: &Canvas) -> Line<'static> {
+    let name = left("RULE", name_width(columns, canvas));
+    let text = match (canvas.is_narrow(), columns) {
+        (true, _) => format!(" A  {name}   PKT/s 60 s   LAST"),
+        (false, 0) => format!(
+            " A  {name}   HIT/s   PKT/s {}   LIVE LAST",
             left(canvas.span.name(), spark_width(canvas))
         ),
+        (false, 1) => format!(" A  {name}    HITS    PKTS   BYTES   LIVE LAST"),
+        (false, _) => format!(" A  {name}   PKT/s LAST"),
     };
     canvas.line(&text, canvas.look.strong())
 }
@@ -96,39 +108,86 @@ fn spark_width(canvas: &Canvas) -> usize {
     }
 }
 
-fn name_width(canvas: &Canvas) -> usize {
-    let others = if canvas.is_narrow() { 20 } else { 34 };
-    canvas.width - others - spark_width(canvas)
+fn name_width(columns: usize, canvas: &Canvas) -> usize {
+    let others = match (canvas.is_narrow(), columns) {
+        (true, _) => 20 + spark_width(canvas),
+        (false, 0) => 34 + spark_width(canvas),
+        (false, 1) => 41,
+        (false, _) => 18,
+    };
+    canvas.width - others
+}
+
+/// The sign of the verdict and its colour.
+pub(crate) fn verdict(rule: &Rule, canvas: &Canvas) -> (char, ratatui::style::Style) {
+    match rule.allows {
+        Some(true) => ('+', canvas.look.good()),
+        Some(false) => ('-', canvas.look.bad()),
+        None => (' ', canvas.look.faint()),
+    }
+}
+
+/// The last packet of a rule: how long ago, or its time.
+pub(crate) fn last(rule: &Rule, model: &Model, in_words: fn(u64) -> String) -> String {
+    let Some(idle) = rule.idle else {
+        return "-".to_owned();
+    };
+    let mut parts = model
+        .clock
+        .1
+        .split(':')
+        .map(|part| part.parse::<u64>().ok());
+    let mut next = || parts.next().flatten();
+    let now = next()
+        .zip(next())
+        .map(|(hours, minutes)| hours * 60 + minutes);
+    match now.filter(|_| model.has_ages) {
+        // Of more than a day only the age fits.
+        Some(now) if idle < 86_400 => {
+            let then = (now + 24 * 60 - idle.div_ceil(60)) % (24 * 60);
+            format!("{:02}:{:02}", then / 60, then % 60)
+        }
+        _ => in_words(idle),
+    }
 }
 
 /// A rule.
-pub(crate) fn row(rule: &Rule, at: usize, window: &Window, canvas: &Canvas) -> Line<'static> {
-    let look = canvas.look;
-    let (sign, style) = match rule.allows {
-        Some(true) => ('+', look.good()),
-        Some(false) => ('-', look.bad()),
-        None => (' ', look.faint()),
+pub(crate) fn row(
+    rule: &Rule,
+    at: usize,
+    window: &Window,
+    model: &Model,
+    canvas: &Canvas,
+) -> Line<'static> {
+    let columns = if canvas.is_narrow() {
+        0
+    } else {
+        model.lists[View::Rules.index()].columns
     };
+    let (sign, style) = verdict(rule, canvas);
     let flag = rule.flags.chars().next().unwrap_or(' ');
-    let idle = rule.idle.map_or_else(|| "-".to_owned(), age);
-    let rate = known(rule.packet_rate);
+    let idle = right(&last(rule, model, age), 5);
+    let rate = right(&known(rule.packet_rate), 8);
+    let live = right(&short(rule.live as f64), 7);
     let cells = canvas.spark(&rule.history, spark_width(canvas));
-    let name = left(&rule.name, name_width(canvas));
-    let mark = window.mark(at, canvas);
-    let text = match canvas.is_narrow() {
-        true => format!(
-            "{mark}{sign}{flag} {name}{} {cells}{}",
-            right(&rate, 8),
-            right(&idle, 5)
+    let number = |value: u64| right(&short(value as f64), 8);
+    let columns = match (canvas.is_narrow(), columns) {
+        (true, _) => format!("{rate} {cells}{idle}"),
+        (false, 0) => format!(
+            "{}{rate} {cells}{live}{idle}",
+            right(&known(rule.hit_rate), 8)
         ),
-        false => format!(
-            "{mark}{sign}{flag} {name}{}{} {cells}{}{}",
-            right(&known(rule.hit_rate), 8),
-            right(&rate, 8),
-            right(&short(rule.live as f64), 7),
-            right(&idle, 5)
+        (false, 1) => format!(
+            "{}{}{}{live}{idle}",
+            number(rule.hits),
+            number(rule.packets),
+            number(rule.bytes)
         ),
+        (false, _) => format!("{rate}{idle}"),
     };
+    let width = name_width(model.lists[View::Rules.index()].columns, canvas);
+    let name = left(&rule.name, width);
+    let text = format!("{}{sign}{flag} {name}{columns}", window.mark(at, canvas));
     row_line(&text, window.selected == Some(at), style, canvas)
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn try_all(lab: &Lab, binary: &Path, policies: &Path, phase: usize) -
 }
 
 /// Attempts one connection.
-fn observe(lab: &Lab, from: &str, to: &str, kind: Kind) -> Result<Observed> {
+pub(crate) fn observe(lab: &Lab, from: &str, to: &str, kind: Kind) -> Result<Observed> {
     let client = namespace(lab, from);
     let (from, to): (IpAddr, IpAddr) = (from.parse()?, to.parse()?);
     Ok(match kind {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,8 @@ use connections::BACKUP;
 mod attempt;
 /// The connections that the demo attempts.
 mod connections;
+/// The console at the end.
+mod console;
 
 fn main() -> ExitCode {
     match demo() {
@@ -37,9 +40,11 @@ fn main() -> ExitCode {
 
 /// Runs the demo and returns the number of connections with an unexpected result.
 fn demo() -> Result<usize> {
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let mut arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let is_without_console = arguments.last().is_some_and(|last| last == "--no-tui");
+    arguments.truncate(arguments.len() - usize::from(is_without_console));
     let [binary, examples] = &arguments[..] else {
-        bail!("usage: bailey-demo BAILEY-BINARY DIRECTORY-WITH-POLICIES");
+        bail!("usage: bailey-demo BAILEY-BINARY DIRECTORY-WITH-POLICIES [--no-tui]");
     };
 
     say("building a lab of network namespaces: external hosts, a node, two pods behind it");
@@ -88,6 +93,11 @@ fn demo() -> Result<usize> {
     ] {
         say(title);
         print!("{}", daemon.query(&lab, verb)?);
+    }
+    if !is_without_console && console::has_terminal() {
+        say("the console (bailey tui) follows, while connections come and go; q ends it");
+        thread::sleep(Duration::from_secs(3));
+        console::show(&lab, binary)?;
     }
     Ok(mismatches)
 }
