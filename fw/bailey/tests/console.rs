@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use bailey_lab::traffic::{self, Observed};
 use bailey_lab::{Lab, Server};
+use bailey_tui::model::View;
 use demo_lab::*;
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -201,6 +202,8 @@ fn operator_finds_the_rule_that_drops() {
     console.shows("what it denied last");
     console.press("B");
     console.shows("this console only reads");
+    console.press("c");
+    console.shows("no confirmations");
 
     // The daemon dies: the data stays, marked as old; and comes back.
     daemon.signal(Signal::SIGKILL).unwrap();
@@ -213,6 +216,53 @@ fn operator_finds_the_rule_that_drops() {
     );
     let _daemon = start(&lab, "");
     console.shows("  live  ");
+    console.press("q");
+    assert!(console.child.wait().unwrap().success());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn keys_block_sources_and_end_flows() {
+    let lab = lab();
+    Server::tcp(lab.workload("db"), 5432).unwrap();
+    let _daemon = start(&lab, "");
+    wait_for_socket(&lab);
+    let mut console = Console::start(&lab, 120, 40, &["--rw", "--view", "flows"]);
+    assert_eq!(connect(&lab, STRANGER[0]), Observed::Silent);
+    console.press("/src:198.51.100.0/24\r");
+    console.shows("198.51.100.20:");
+    console.press("gB");
+    console.shows("block 198.51.100.20 for 1h");
+    console.press("203.\r");
+    console.shows("nothing has changed");
+    assert_eq!(json(&lab, "blocks")["blocks"].as_array().unwrap().len(), 0);
+    console.press("B198.51\r");
+    console.shows("198.51.100.20 blocked for 1h");
+    assert_eq!(json(&lab, "blocks")["blocks"][0]["reason"], "console");
+    console.press("8");
+    console.shows("198.51.100.20");
+
+    // A flow of the backup machine, asked about and ended.
+    assert_eq!(connect(&lab, BACKUP[0]), Observed::Allowed);
+    console.press("4/dst:10.42.0.12/32\r");
+    console.shows("flows 1-1 of");
+    console.press("ge");
+    console.shows("now: 203.0.113.10 to 10.42.0.12:5432/TCP");
+    console.shows("policy    ALLOW");
+    console.press("\x1bx");
+    console.shows("end 1 flows of 203.0.113.10 to 10.42.0.12:5432/TCP");
+    console.press("203.0\r");
+    wait_until("the flow is gone", || {
+        let flows = json(&lab, "conntrack list");
+        let mut flows = flows["flows"].as_array().unwrap().iter();
+        !flows.any(|flow| flow["destination"] == "10.42.0.12")
+    });
+    console.press("Q");
+    assert!(console.child.wait().unwrap().success());
+    // The last screen stays, and the filters return.
+    console.shows("[4 Conntrack]");
+    let mut console = Console::start(&lab, 120, 40, &["--view", "conntrack"]);
+    console.shows("filter dst:10.42.0.12/32");
     console.press("q");
     assert!(console.child.wait().unwrap().success());
 }
@@ -298,6 +348,15 @@ fn batch_prints_the_rows_of_a_view() {
             "{view}: {text}"
         );
         assert!(text.starts_with(" ") && text.contains("ENFORCE"), "{text}");
+    }
+    for view in View::ALL {
+        let output = ask(
+            &lab,
+            &format!("tui -b -o json --view {}", view.names().1.to_lowercase()),
+        );
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["mode"], "enforce", "{answer}");
+        assert!(answer.get("rows").is_some());
     }
     for (options, code, expected) in [
         ("", 2, "needs a terminal"),

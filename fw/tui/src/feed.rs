@@ -1,6 +1,7 @@
 //! Data from the daemon: one thread per stream, which connects again when the daemon is gone. The screen never
 //! waits for a socket.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ use bailey_control::api_watch::{Update, WatchBegin};
 use bailey_control::client;
 
 use crate::answer;
+use crate::change::Change;
 use crate::data::{Data, Flow, Merger, Packet};
 use crate::model::Question;
 use crate::text::{escape, socket, time_of_day};
@@ -46,8 +48,23 @@ pub enum News {
     FlowTop([Vec<FlowTalker>; 3]),
     /// Why there is no state, in a sentence.
     Problem(String),
+    /// The outcome of a change, in a sentence.
+    Said(String),
     /// The answer to a question: a title and lines.
     Answer(String, Vec<String>),
+}
+
+/// Runs a command of this program with arguments, and returns what it says.
+type Run = dyn Fn(&[String]) -> String + Send + Sync;
+
+/// Changes the firewall.
+#[derive(Clone)]
+pub struct Writer(pub Arc<Run>);
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
 }
 
 /// The threads. They end with the process.
@@ -96,6 +113,15 @@ impl Feed {
         thread::spawn(move || {
             let (title, lines) = answer::ask(&socket, &question);
             let _ = sender.send(News::Answer(title, lines));
+        });
+    }
+
+    /// Changes the firewall in a thread; the outcome comes as news.
+    pub fn change(&self, change: Change, writer: &Writer) {
+        let (writer, sender) = (writer.clone(), self.sender.clone());
+        thread::spawn(move || {
+            let outcome = writer.0(&change.arguments());
+            let _ = sender.send(News::Said(escape(outcome.trim())));
         });
     }
 

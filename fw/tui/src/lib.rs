@@ -6,6 +6,8 @@
 mod answer;
 /// The rows of a view without a terminal.
 pub mod batch;
+/// Changes of the firewall by keys.
+pub mod change;
 /// The data of the console.
 pub mod data;
 /// Data from the daemon.

@@ -24,16 +24,18 @@ fn digits(scaled: f64, unit: &str) -> String {
         s if s >= 9.995 => 1,
         _ => 2,
     };
-    let exact = |decimals: usize| {
+    let rounded = |decimals: usize| {
         let factor = 10_f64.powi(decimals as i32);
-        // A rate of a whole number of packets is measured over a second that is not exact.
-        let tolerance = if unit.is_empty() {
-            4e-3
-        } else {
-            1e-9 * scaled.max(1.0)
-        };
-        ((scaled * factor).round() / factor - scaled).abs() < tolerance
+        (scaled * factor).round() / factor
     };
+    // A rate of a whole number of packets is measured over a second that is not exact: what its three digits
+    // say counts. With a unit they stay.
+    let shown = if unit.is_empty() {
+        rounded(decimals)
+    } else {
+        scaled
+    };
+    let exact = |decimals: usize| (rounded(decimals) - shown).abs() < 1e-9 * scaled.max(1.0);
     let least = usize::from(!unit.is_empty() && scaled < 9.995);
     let fewest = (least..=decimals).find(|&decimals| exact(decimals));
     format!("{scaled:.*}{unit}", fewest.unwrap_or(decimals))
@@ -146,6 +148,7 @@ mod tests {
             (0.417, "0.42"),
             (0.9997, "1"),
             (1.003, "1"),
+            (25.03, "25"),
             (2.51, "2.51"),
             (3.0, "3"),
             (12.0, "12"),

@@ -18,7 +18,7 @@ use ratatui::crossterm::terminal::{EnterAlternateScreen, disable_raw_mode, enabl
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 
-use crate::feed::Feed;
+use crate::feed::{Feed, Writer};
 use crate::kept;
 use crate::look::Look;
 use crate::model::{Request, View};
@@ -48,16 +48,22 @@ impl From<io::Error> for ScreenError {
     }
 }
 
-/// Runs the console until a key, a signal, or the end of the terminal.
+/// Runs the console until a key, a signal, or the end of the terminal. `writer`: keys may change the firewall.
 ///
 /// # Errors
 /// If the terminal cannot show it. The terminal is then untouched, or restored.
-pub fn run(socket: &Path, view: View, look: Look) -> Result<(), ScreenError> {
+pub fn run(
+    socket: &Path,
+    view: View,
+    look: Look,
+    writer: Option<Writer>,
+) -> Result<(), ScreenError> {
     check_terminal()?;
     let signals = Signals::register()?;
     end_with_terminal(Arc::clone(&signals.is_interrupted));
     let feed = Feed::start(socket);
     let mut session = Session::new(view);
+    session.model_mut().may_change = writer.is_some();
     let kept = kept::path();
     if let Some(path) = &kept
         && let Err(problem) = kept::restore(path, session.model_mut())
@@ -67,7 +73,13 @@ pub fn run(socket: &Path, view: View, look: Look) -> Result<(), ScreenError> {
     // Also restores the terminal when any thread panics.
     drop(ratatui::try_init()?);
     release_mouse_after_panic();
-    let result = enter_screen().and_then(|()| follow(&feed, &mut session, look, &signals));
+    let around = Around {
+        feed: &feed,
+        writer: writer.as_ref(),
+        look,
+        signals: &signals,
+    };
+    let result = enter_screen().and_then(|()| follow(&around, &mut session));
     // Whoever cannot be told in time is not waited for.
     signals.is_interrupted.store(true, Ordering::Relaxed);
     leave_screen(session.model().has_mouse);
@@ -167,8 +179,23 @@ fn end_with_terminal(is_interrupted: Arc<AtomicBool>) {
     });
 }
 
+/// What a console needs beside its model.
+#[derive(Debug, Clone, Copy)]
+struct Around<'a> {
+    feed: &'a Feed,
+    writer: Option<&'a Writer>,
+    look: Look,
+    signals: &'a Signals,
+}
+
 /// Follows data, keys and signals; returns the last screen as text.
-fn follow(feed: &Feed, session: &mut Session, look: Look, signals: &Signals) -> io::Result<String> {
+fn follow(around: &Around<'_>, session: &mut Session) -> io::Result<String> {
+    let Around {
+        feed,
+        look,
+        signals,
+        ..
+    } = *around;
     let mut painter = Painter::new();
     let mut last = String::new();
     let mut ticks = IDLE_TICKS;
@@ -190,7 +217,7 @@ fn follow(feed: &Feed, session: &mut Session, look: Look, signals: &Signals) -> 
             while event::poll(Duration::ZERO)? {
                 is_changed |= take_event(&event::read()?, session);
                 if let Some(request) = session.take_request() {
-                    serve(&request, feed, session, &mut painter, &last)?;
+                    serve(&request, around, session, &mut painter, &last)?;
                 }
             }
             if is_changed && !painter.is_busy() {
@@ -251,7 +278,7 @@ fn set_mouse(before: bool, now: bool) {
 /// Does what a key asks of the process.
 fn serve(
     request: &Request,
-    feed: &Feed,
+    around: &Around<'_>,
     session: &mut Session,
     painter: &mut Painter,
     screen: &str,
@@ -260,8 +287,14 @@ fn serve(
         Request::Redraw => painter.forget(),
         Request::Suspend => suspend(session, painter)?,
         Request::Explain(question) => {
-            feed.ask(question.clone());
+            around.feed.ask(question.clone());
             session.say("the daemon is asked".to_owned());
+        }
+        Request::Change(change) => {
+            if let Some(writer) = around.writer {
+                around.feed.change(change.clone(), writer);
+                session.say("the change is on its way".to_owned());
+            }
         }
         Request::Save => {
             let saved = std::env::current_dir()

@@ -65,6 +65,7 @@ impl Session {
             News::Flows(flows) => self.flows = Some(flows),
             News::FlowTop(lists) => self.ends.count(lists, at),
             News::Problem(problem) => self.model.feed_problem = Some(problem),
+            News::Said(message) => self.model.message = Some(message),
             News::Answer(title, lines) => self.model.answer = Some((title, lines)),
         }
         self.is_changed = true;

@@ -2,7 +2,8 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// Replaces control characters, and those that change the direction of text, by escapes such as `\x1b`.
+/// Replaces control characters by escapes such as `\x1b`. Also those that change the direction of text, and
+/// invisible ones that join or change characters: terminals disagree about the width of the result.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -10,12 +11,15 @@ pub fn escape(text: &str) -> String {
             c if c.is_control() && u32::from(c) < 256 => {
                 safe.push_str(&format!("\\x{:02x}", u32::from(c)));
             }
-            // Marks, embeddings, overrides and isolates of directions, line and paragraph separators.
-            '\u{200e}'
-            | '\u{200f}'
+            // Blanks and joiners without width, marks, embeddings, overrides and isolates of directions,
+            // separators of lines and paragraphs, selectors of variants.
+            '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => {
+            | '\u{2060}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{e0100}'..='\u{e01ef}' => {
                 safe.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
             }
             c => safe.push(c),

@@ -35,6 +35,9 @@ pub struct TuiArgs {
         requires = "batch"
     )]
     pub output: Output,
+    /// Let keys block sources (B) and end flows (x), after a confirmation; needs root.
+    #[arg(long, conflicts_with = "batch")]
+    pub rw: bool,
     /// Colours: `auto` has none with NO_COLOR.
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: Colours,

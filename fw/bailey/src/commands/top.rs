@@ -23,7 +23,12 @@ pub(crate) fn show_talkers(args: &TalkersArgs) -> Result<Exit, CommandError> {
     let TalkersArgs { batch, top: args } = args;
     let config = read_config(&args.config)?;
     if !batch {
-        return tui::run(&config, View::Talkers, tui::look(false, Colours::Auto));
+        return tui::run(
+            &config,
+            View::Talkers,
+            tui::look(false, Colours::Auto),
+            None,
+        );
     }
     let parameters = parameters(args);
     Ok(repeat(&args.watch, || {

@@ -1,14 +1,17 @@
 //! `bailey tui`: the console.
 
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_config::Config;
 use bailey_tui::batch::Shape;
+use bailey_tui::feed::Writer;
 use bailey_tui::look::Look;
 use bailey_tui::model::View;
 use bailey_tui::screen::{self, ScreenError};
 
-use crate::args::{Colours, Output, TuiArgs};
+use crate::args::{Colours, ConfigArgs, Output, TuiArgs};
 use crate::commands::query::read_config;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -18,7 +21,8 @@ use crate::output::{is_closed, print_line};
 pub(crate) fn tui(args: &TuiArgs) -> Result<Exit, CommandError> {
     let config = read_config(&args.config)?;
     if !args.batch {
-        return run(&config, args.view, look(args.ascii, args.color));
+        let writer = args.rw.then(|| writer(&args.config));
+        return run(&config, args.view, look(args.ascii, args.color), writer);
     }
     let print = |text: &str| {
         print_line(text);
@@ -42,12 +46,40 @@ pub(crate) fn tui(args: &TuiArgs) -> Result<Exit, CommandError> {
 }
 
 /// Runs the console until its end.
-pub(super) fn run(config: &Config, view: View, look: Look) -> Result<Exit, CommandError> {
-    match screen::run(&config.paths.socket(), view, look) {
+pub(super) fn run(
+    config: &Config,
+    view: View,
+    look: Look,
+    writer: Option<Writer>,
+) -> Result<Exit, CommandError> {
+    match screen::run(&config.paths.socket(), view, look, writer) {
         Ok(()) => Ok(Exit::Success),
         Err(ScreenError::Terminal(sentence)) => Err(CommandError::Usage(sentence)),
         Err(ScreenError::Io(error)) => Err(CommandError::Terminal(error)),
     }
+}
+
+/// Changes the firewall with commands of this program: the console itself opens no map.
+fn writer(config: &ConfigArgs) -> Writer {
+    let config = config.config.clone();
+    Writer(Arc::new(move |arguments| {
+        let mut command = match std::env::current_exe() {
+            Ok(program) => Command::new(program),
+            Err(error) => return error.to_string(),
+        };
+        command.args(arguments);
+        if let Some(config) = &config {
+            command.arg("--config").arg(config);
+        }
+        match command.stdin(Stdio::null()).output() {
+            Err(error) => error.to_string(),
+            Ok(output) => {
+                let said = [output.stdout, output.stderr].concat();
+                let said = String::from_utf8_lossy(&said);
+                said.lines().collect::<Vec<_>>().join("; ")
+            }
+        }
+    }))
 }
 
 pub(super) fn look(is_ascii: bool, colours: Colours) -> Look {

@@ -1,6 +1,7 @@
 //! Updates of `/v1/watch`, merged into one state. Time is an argument.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bailey_control::api::{self, Counter};
 use bailey_control::api_talkers::TalkerLists;
@@ -219,24 +220,26 @@ impl Merger {
     }
 
     fn drops(&self) -> Vec<Drop> {
-        let rows = self.rows(is_drop);
-        let drops = rows.map(|row| Drop {
-            kind: row.counter.kind.clone().unwrap_or_default(),
-            reason: row.counter.reason.clone(),
-            interface: escape(&row.counter.interface),
-            count: row.counter.packets,
-            rate: row.history.last().map(f64::from),
-            history: row.history.clone(),
-            last: row.counter.last_packet.as_deref().map(|time| {
-                // To the second.
-                let time = time_of_day(time);
-                time.split('.').next().unwrap_or_default().to_owned()
-            }),
-            help: row.counter.help.clone(),
-        });
-        drops.collect()
+        // Both hooks of an interface in one row.
+        let mut drops: BTreeMap<(String, String), Drop> = BTreeMap::new();
+        for row in self.rows(is_drop) {
+            let key = (row.counter.interface.clone(), row.counter.reason.clone());
+            let drop = drop_of(row);
+            match drops.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(drop);
+                }
+                Entry::Occupied(mut entry) => {
+                    let sum = entry.get_mut();
+                    sum.count += drop.count;
+                    sum.rate = sum.rate.zip(drop.rate).map(|(a, b)| a + b);
+                    sum.history.add(&drop.history);
+                    sum.last = sum.last.take().max(drop.last);
+                }
+            }
+        }
+        drops.into_values().collect()
     }
-
     fn flows(&mut self, stats: &api::FlowStats, is_complete: bool) -> Flows {
         let table = &stats.flow_table;
         let of = |names: &[&str]| {
@@ -277,6 +280,23 @@ impl Merger {
             refuse: forecast.seconds_to_refuse,
             events,
         }
+    }
+}
+
+fn drop_of(row: &Row) -> Drop {
+    Drop {
+        kind: row.counter.kind.clone().unwrap_or_default(),
+        reason: row.counter.reason.clone(),
+        interface: escape(&row.counter.interface),
+        count: row.counter.packets,
+        rate: row.history.last().map(f64::from),
+        history: row.history.clone(),
+        last: row.counter.last_packet.as_deref().map(|time| {
+            // To the second.
+            let time = time_of_day(time);
+            time.split('.').next().unwrap_or_default().to_owned()
+        }),
+        help: row.counter.help.clone(),
     }
 }
 

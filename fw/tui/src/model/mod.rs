@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::change::Change;
 use crate::data::{Data, Zero};
 use crate::filter::Filter;
 use crate::spark::Span;
@@ -115,6 +116,8 @@ pub enum Input {
     Filter(String),
     /// The name of a view.
     View(String),
+    /// The beginning of the object of a change; its effect.
+    Confirm(Change, String, String),
 }
 
 /// Places of the last screen, for the mouse.
@@ -139,6 +142,8 @@ pub enum Request {
     Explain(Question),
     /// Draws every cell again.
     Redraw,
+    /// Changes the firewall.
+    Change(Change),
 }
 
 /// What the daemon is asked about.
@@ -193,6 +198,8 @@ pub struct Model {
     pub span: Span,
     /// Whether the terminal reports the mouse.
     pub has_mouse: bool,
+    /// Whether keys may change the firewall.
+    pub may_change: bool,
     /// The line that is being typed.
     pub input: Option<Input>,
     /// A sentence about the last key.
@@ -232,6 +239,7 @@ impl Default for Model {
             has_ages: false,
             span: Span::Minute,
             has_mouse: false,
+            may_change: false,
             input: None,
             message: None,
             age: Age::Unknown,

@@ -1,5 +1,7 @@
 //! Rows of the tables: what filters see, keys that stay, and orders.
 
+use std::cmp::Ordering;
+
 use crate::data::{Block, Drop, Flow, Nic, Packet, Rule, Talker};
 use crate::filter::{Filtered, Value};
 use crate::model::ListState;
@@ -9,6 +11,16 @@ use crate::model::orders::SortColumn;
 pub trait Keyed: Filtered {
     /// The key.
     fn key(&self) -> String;
+
+    /// The order of the keys; without a text where there are many rows.
+    fn key_order(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+
+    /// Whether this is the key.
+    fn has_key(&self, key: &str) -> bool {
+        self.key() == key
+    }
 }
 
 /// The rows that match the filter, in the order of the chosen column. Rows that are equal there are ordered by
@@ -30,7 +42,7 @@ pub fn shown_rows<'a, T: Keyed>(
             } else {
                 by_column
             };
-            by_column.then_with(|| a.key().cmp(&b.key()))
+            by_column.then_with(|| a.key_order(b))
         });
     }
     shown
@@ -76,6 +88,14 @@ impl Filtered for Rule {
 impl Keyed for Rule {
     fn key(&self) -> String {
         format!("{:010}", self.id)
+    }
+
+    fn key_order(&self, other: &Self) -> Ordering {
+        self.id.cmp(&other.id)
+    }
+
+    fn has_key(&self, key: &str) -> bool {
+        key.parse() == Ok(self.id)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::model::View;
-use crate::update::Action;
+use crate::update::{Action, ChangeKey};
 
 /// A key, as terminals send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,16 +166,24 @@ pub const TABLE: &[Binding] = &[
     everywhere(&[Key::Ctrl('l')], Action::Redraw, "redraw"),
     everywhere(&[Key::Char('?')], Action::Help, "this help"),
     everywhere(
+        &[Key::Char('B')],
+        Action::Change(ChangeKey::Block),
+        "block the selected source for an hour (--rw)",
+    ),
+    everywhere(
+        &[Key::Char('x')],
+        Action::Change(ChangeKey::EndFlows),
+        "end the selected flow (--rw)",
+    ),
+    everywhere(
         &[
-            Key::Char('B'),
-            Key::Char('x'),
             Key::Char('K'),
             Key::Char('c'),
             Key::Char('R'),
             Key::Char('P'),
         ],
-        Action::Write,
-        "changes of the firewall: not from here",
+        Action::Missing,
+        "quarantine, confirm, roll back, panic: not in this daemon",
     ),
     everywhere(
         &[Key::Char('z')],

@@ -1,7 +1,9 @@
 //! Keys to actions, and actions to the next model. Pure.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::change::Change;
 use crate::data::Zero;
 use crate::filter::Filter;
 use crate::model::{Input, Keyed, Model, Question, Request, View, orders, shown_rows};
@@ -66,10 +68,21 @@ pub enum Action {
     Quit,
     /// Ends, and leaves the screen in the terminal.
     Leave,
-    /// Changes the firewall, which this console does not.
-    Write,
+    /// Changes the firewall, with `--rw`.
+    Change(ChangeKey),
+    /// Changes that the daemon does not know.
+    Missing,
     /// Explains the alert.
     Why,
+}
+
+/// Keys that change the firewall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKey {
+    /// Blocks the selected source.
+    Block,
+    /// Ends the selected flow.
+    EndFlows,
 }
 
 /// Views with a filter.
@@ -184,10 +197,16 @@ fn apply(model: &mut Model, action: Action) {
             model.is_done = true;
             model.leaves_screen = true;
         }
-        Action::Write => {
+        Action::Change(_) if !model.may_change => {
             model.message = Some(
-                "this console only reads; use `bailey block`, `bailey conntrack delete` as root"
+                "this console only reads; `bailey tui --rw` as root blocks sources and ends flows"
                     .to_owned(),
+            );
+        }
+        Action::Change(key) => begin_change(model, key),
+        Action::Missing => {
+            model.message = Some(
+                "this daemon has no confirmations, rollbacks, quarantine or panic mode".to_owned(),
             );
         }
         Action::Why => show(model, View::Health),
@@ -334,6 +353,104 @@ fn explain(model: &mut Model) {
     }
 }
 
+/// Asks for the beginning of the object before a change.
+fn begin_change(model: &mut Model, key: ChangeKey) {
+    let data = model.shown();
+    let flow = || match model.view {
+        View::Conntrack => selected_row(data.top_flows.as_deref(), model),
+        _ => None,
+    };
+    let source: Option<IpAddr> = match model.view {
+        View::Conntrack => flow().and_then(|flow| flow.ends.0.parse().ok()),
+        View::Flows => {
+            let packet = selected_row(Some(&data.packets), model);
+            packet.and_then(|packet| packet.source.0.parse().ok())
+        }
+        View::Talkers if model.talkers_by == 0 => {
+            selected_key(model).and_then(|key| key.parse().ok())
+        }
+        View::Drops => {
+            let drop = selected_row(Some(&data.drops), model);
+            let mut packets = data.packets.iter();
+            let last = packets.find(|packet| {
+                drop.is_some_and(|drop| !packet.passes && packet.reason == drop.reason)
+            });
+            last.and_then(|packet| packet.source.0.parse().ok())
+        }
+        _ => None,
+    };
+    let change = match key {
+        ChangeKey::Block => source.map(Change::Block),
+        ChangeKey::EndFlows => source.zip(flow()).and_then(|(source, flow)| {
+            let (_, destination, port) = &flow.ends;
+            let destination = destination.parse().ok()?;
+            Some(Change::EndFlows(
+                source,
+                destination,
+                flow.protocol.clone(),
+                *port,
+            ))
+        }),
+    };
+    let Some(change) = change else {
+        model.message = Some(match key {
+            ChangeKey::Block => "select a source: 3 Flows, 4 Conntrack, 7 Talkers".to_owned(),
+            ChangeKey::EndFlows => "select a flow in 4 Conntrack".to_owned(),
+        });
+        return;
+    };
+    let flows = match &change {
+        Change::Block(address) => {
+            let name = address.to_string();
+            let mut sources = data.flow_sources.iter();
+            sources
+                .find(|(source, _)| *source == name)
+                .map(|(_, flows)| *flows)
+        }
+        Change::EndFlows(source, destination, protocol, port) => {
+            let flows = data.top_flows.iter().flatten();
+            let ends = (source.to_string(), destination.to_string(), *port);
+            Some(
+                flows
+                    .filter(|flow| flow.ends == ends && flow.protocol == *protocol)
+                    .count() as u64,
+            )
+        }
+    };
+    let effect = change.effect(flows);
+    model.input = Some(Input::Confirm(change, effect, String::new()));
+}
+
+/// A key while a change waits for its object.
+fn type_confirmation(
+    model: &mut Model,
+    change: Change,
+    effect: String,
+    mut typed: String,
+    key: Key,
+) {
+    match key {
+        Key::Esc => {
+            model.message = Some("nothing has changed".to_owned());
+            return;
+        }
+        Key::Enter if change.is_confirmed_by(&typed) => {
+            model.request = Some(Request::Change(change));
+            return;
+        }
+        Key::Enter => {
+            model.message = Some("nothing has changed: type the address as it is shown".to_owned());
+            return;
+        }
+        Key::Backspace => {
+            typed.pop();
+        }
+        Key::Char(c) if !c.is_control() => typed.push(c),
+        _ => {}
+    }
+    model.input = Some(Input::Confirm(change, effect, typed));
+}
+
 /// A click on a tab, or on a row of the list.
 fn click(model: &mut Model, column: usize, line: usize) {
     let frame = &model.frame;
@@ -444,6 +561,10 @@ fn type_key(model: &mut Model, key: Key) {
     let (mut text, is_filter) = match input {
         Input::Filter(text) => (text, true),
         Input::View(text) => (text, false),
+        Input::Confirm(change, effect, typed) => {
+            type_confirmation(model, change, effect, typed, key);
+            return;
+        }
     };
     match key {
         Key::Esc => {

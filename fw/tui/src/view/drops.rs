@@ -15,6 +15,7 @@ use crate::view::{Canvas, Lines};
 /// Lines of the pane below the list.
 pub(crate) fn pane_lines(model: &Model, canvas: &Canvas) -> usize {
     match model.has_details && !canvas.is_narrow() {
+        true if canvas.is_large() => canvas.height / 2,
         true => (canvas.height / 2).min(10),
         false => 0,
     }

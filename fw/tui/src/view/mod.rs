@@ -239,6 +239,12 @@ fn bottom(model: &Model, canvas: &Canvas) -> Line<'static> {
             format!(" / {text}_{error}")
         }
         (Some(Input::View(text)), _) => format!(" : {text}_"),
+        (Some(Input::Confirm(change, effect, typed)), _) => {
+            format!(
+                " {effect}: type {} and enter, esc: no: {typed}_",
+                change.object()
+            )
+        }
         (None, Some(message)) => format!(" {message}"),
         (None, None) => format!(" {}", frame::keys(model, canvas)),
     };

@@ -22,7 +22,7 @@ pub(crate) struct Window {
 /// The window of a list of these rows in so many lines: near the last offset, with the selected row.
 pub(crate) fn window<T: Keyed>(rows: &[&T], state: &ListState, lines: usize) -> Window {
     let selected = state.selected.as_ref();
-    let selected = selected.and_then(|key| rows.iter().position(|row| row.key() == *key));
+    let selected = selected.and_then(|key| rows.iter().position(|row| row.has_key(key)));
     let mut first = state.offset.min(rows.len().saturating_sub(lines));
     if let Some(at) = selected {
         first = first.min(at).max((at + 1).saturating_sub(lines));
@@ -59,7 +59,7 @@ impl Window {
     }
 }
 
-/// A row; the second character is the sign of a verdict and has its colour.
+/// A row; the second character is the sign of a verdict and has its colour, if that is given.
 pub(crate) fn row_line(
     text: &str,
     is_selected: bool,
@@ -72,6 +72,9 @@ pub(crate) fn row_line(
     } else {
         Style::new()
     };
+    if sign == Style::new() {
+        return Line::from(Span::styled(text, style));
+    }
     let mut chars = text.char_indices();
     let (Some((first, _)), Some((second, _))) = (chars.nth(1), chars.next()) else {
         return Line::from(Span::styled(text, style));

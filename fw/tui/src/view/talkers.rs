@@ -42,7 +42,11 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
         canvas.line(&header(by, canvas), canvas.look.strong()),
     ];
     for (at, talker) in window.visible(&rows) {
-        let text = format!("{}{}", window.mark(at, canvas), row(talker, data, canvas));
+        let text = format!(
+            "{}{}",
+            window.mark(at, canvas),
+            row(talker, model.talkers_by, data, canvas)
+        );
         lines.push(row_line(
             &text,
             window.selected == Some(at),
@@ -68,7 +72,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     lines.push(canvas.line(&text, canvas.look.faint()));
     let selected = window.selected.or_else(|| (!rows.is_empty()).then_some(0));
     if let Some(talker) = selected.map(|at| rows[at]).filter(|_| pane > 0) {
-        lines.extend(details(talker, data, canvas));
+        lines.extend(details(talker, model.talkers_by, data, canvas));
     }
     lines
 }
@@ -103,7 +107,7 @@ fn header(by: &str, canvas: &Canvas) -> String {
     }
 }
 
-fn row(talker: &Talker, data: &Data, canvas: &Canvas) -> String {
+fn row(talker: &Talker, by: usize, data: &Data, canvas: &Canvas) -> String {
     let flows = talker.flows.map_or_else(|| "-".to_owned(), count);
     let numbers = format!(
         "{}{}{}{}{}",
@@ -118,18 +122,18 @@ fn row(talker: &Talker, data: &Data, canvas: &Canvas) -> String {
         false => format!(
             "{numbers} {} {}",
             canvas.spark(&talker.history, 12),
-            denied_by(talker, data)
+            denied_by(talker, by, data)
         ),
     }
 }
 
 /// The block, the rule or the reason of the last dropped packet.
-fn denied_by(talker: &Talker, data: &Data) -> String {
+fn denied_by(talker: &Talker, by: usize, data: &Data) -> String {
     let block = data.blocks.iter().find(|block| block.prefix == talker.name);
     if let Some(block) = block {
         return format!("block {} left", time_left(block.left));
     }
-    let mut dropped = of_talker(talker, data).filter(|packet| !packet.passes);
+    let mut dropped = of_talker(talker, by, data).filter(|packet| !packet.passes);
     dropped.next().map_or_else(
         || "-".to_owned(),
         |packet| match packet.rule.split_once(" default-deny ") {
@@ -143,19 +147,24 @@ fn denied_by(talker: &Talker, data: &Data) -> String {
     )
 }
 
-/// The last recorded packets from or to it.
-fn of_talker<'a>(talker: &'a Talker, data: &'a Data) -> impl Iterator<Item = &'a Packet> {
-    let is_its = |packet: &&Packet| {
-        let port = format!("{}/{}", packet.destination.1, packet.protocol);
-        packet.source.0 == talker.name || packet.destination.0 == talker.name || port == talker.name
+/// The last recorded packets from it, or to it in the lists of targets and ports.
+fn of_talker<'a>(
+    talker: &'a Talker,
+    by: usize,
+    data: &'a Data,
+) -> impl Iterator<Item = &'a Packet> {
+    let is_its = move |packet: &&Packet| match by {
+        0 => packet.source.0 == talker.name,
+        1 => packet.destination.0 == talker.name,
+        _ => format!("{}/{}", packet.destination.1, packet.protocol) == talker.name,
     };
     data.packets.iter().filter(is_its)
 }
 
 /// The selected talker: what it sends, and how sure the numbers are.
-fn details(talker: &Talker, data: &Data, canvas: &Canvas) -> Lines {
+fn details(talker: &Talker, by: usize, data: &Data, canvas: &Canvas) -> Lines {
     let plain = Style::new();
-    let packets: Vec<&Packet> = of_talker(talker, data).collect();
+    let packets: Vec<&Packet> = of_talker(talker, by, data).collect();
     let passed = packets.iter().filter(|packet| packet.passes).count();
     let first = match packets.last() {
         None => " no packet of it is among the last recorded ones".to_owned(),
