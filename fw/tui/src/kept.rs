@@ -27,13 +27,14 @@ struct Kept(std::collections::BTreeMap<String, KeptList>);
 
 /// The file; `None` without a home.
 pub(crate) fn path() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
     let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
     Some(state.join("bailey/tui.json"))
+}
+
+/// The folder that a variable names.
+pub(crate) fn folder(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os(name).map(PathBuf::from);
+    folder.filter(|path| path.is_absolute())
 }
 
 /// Sets the lists as they were. A missing file changes nothing.

@@ -32,6 +32,8 @@ pub mod save;
 pub mod screen;
 /// The model of a running console.
 pub mod session;
+/// Keys and colours of the operator.
+pub mod settings;
 /// Sparklines and gauges.
 pub mod spark;
 /// Text in cells.

@@ -2,6 +2,30 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
+/// Colours by what they mean, of the terminal's own sixteen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Colours {
+    /// Allowed, healthy.
+    pub good: Color,
+    /// Denied, wrong.
+    pub bad: Color,
+    /// Attention.
+    pub warning: Color,
+    /// Less important.
+    pub faint: Color,
+}
+
+impl Default for Colours {
+    fn default() -> Self {
+        Self {
+            good: Color::Green,
+            bad: Color::Red,
+            warning: Color::Yellow,
+            faint: Color::DarkGray,
+        }
+    }
+}
+
 /// Signs for bars, sparklines and marks, and whether there are colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Look {
@@ -9,6 +33,8 @@ pub struct Look {
     pub is_ascii: bool,
     /// No colours.
     pub is_plain: bool,
+    /// The colours.
+    pub colours: Colours,
 }
 
 impl Look {
@@ -67,22 +93,22 @@ impl Look {
 
     /// Allowed, healthy.
     pub fn good(self) -> Style {
-        self.colour(Color::Green)
+        self.colour(self.colours.good)
     }
 
     /// Denied, wrong.
     pub fn bad(self) -> Style {
-        self.colour(Color::Red)
+        self.colour(self.colours.bad)
     }
 
     /// Attention.
     pub fn warning(self) -> Style {
-        self.colour(Color::Yellow)
+        self.colour(self.colours.warning)
     }
 
     /// Less important.
     pub fn faint(self) -> Style {
-        self.colour(Color::DarkGray)
+        self.colour(self.colours.faint)
     }
 
     /// Headers, the chosen tab, the selected row.

@@ -1,6 +1,7 @@
 //! The terminal: raw mode, keys, signals, draws. Restored at every end.
 
 use std::io::{self, IsTerminal, stdout};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ use crate::model::{Request, View};
 use crate::painter::Painter;
 use crate::save;
 use crate::session::Session;
+use crate::settings::{self, TuiSettings};
 use crate::update::Key;
 use crate::view::{Canvas, LEAST};
 
@@ -38,6 +40,10 @@ const IDLE_TICKS: u32 = 10;
 pub enum ScreenError {
     /// There is no terminal, or it is too small or too simple: a sentence.
     Terminal(String),
+    /// The file of keys and colours has a mistake: file, line, column, sentence.
+    Settings(String),
+    /// No daemon answers: a sentence.
+    NoDaemon(String),
     /// The terminal failed.
     Io(io::Error),
 }
@@ -59,11 +65,21 @@ pub fn run(
     writer: Option<Writer>,
 ) -> Result<(), ScreenError> {
     check_terminal()?;
+    let settings = match settings::path() {
+        Some(path) => settings::read(&path).map_err(ScreenError::Settings)?,
+        None => TuiSettings::default(),
+    };
+    let look = Look {
+        colours: settings.colours,
+        ..look
+    };
+    check_daemon(socket)?;
     let signals = Signals::register()?;
     end_with_terminal(Arc::clone(&signals.is_interrupted));
     let feed = Feed::start(socket);
     let mut session = Session::new(view);
     session.model_mut().may_change = writer.is_some();
+    session.model_mut().keys = settings.keys;
     let kept = kept::path();
     if let Some(path) = &kept
         && let Err(problem) = kept::restore(path, session.model_mut())
@@ -133,6 +149,18 @@ fn release_mouse_after_panic() {
         let _ = execute!(stdout(), DisableMouseCapture, Show);
         others(panic);
     }));
+}
+
+/// Without a daemon there is nothing to see. One that ends later comes back by itself.
+fn check_daemon(socket: &Path) -> Result<(), ScreenError> {
+    let connected = UnixStream::connect(socket);
+    connected.map(drop).map_err(|error| {
+        let path = socket.display();
+        ScreenError::NoDaemon(format!(
+            "cannot reach the bailey daemon at {path}: {error}; `systemctl status bailey` tells whether it \
+             runs, and root and members of the group in `[control] group` may ask it"
+        ))
+    })
 }
 
 fn check_terminal() -> Result<(), ScreenError> {

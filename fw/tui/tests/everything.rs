@@ -32,6 +32,7 @@ fn assert_screens(model: &Model, context: &str) {
                 look: Look {
                     is_ascii,
                     is_plain: is_ascii,
+                    ..Look::default()
                 },
                 span: Span::Minute,
             };

@@ -20,6 +20,7 @@ fn shown(model: &Model, width: usize, height: usize) -> Vec<String> {
         look: Look {
             is_ascii: false,
             is_plain: false,
+            ..Look::default()
         },
         span: Span::Minute,
     };

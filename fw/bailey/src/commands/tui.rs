@@ -54,7 +54,10 @@ pub(super) fn run(
 ) -> Result<Exit, CommandError> {
     match screen::run(&config.paths.socket(), view, look, writer) {
         Ok(()) => Ok(Exit::Success),
-        Err(ScreenError::Terminal(sentence)) => Err(CommandError::Usage(sentence)),
+        Err(ScreenError::Terminal(sentence) | ScreenError::Settings(sentence)) => {
+            Err(CommandError::Usage(sentence))
+        }
+        Err(ScreenError::NoDaemon(sentence)) => Err(CommandError::NoDaemon(sentence)),
         Err(ScreenError::Io(error)) => Err(CommandError::Terminal(error)),
     }
 }
@@ -91,6 +94,7 @@ pub(super) fn look(is_ascii: bool, colours: Colours) -> Look {
             Colours::Always => false,
             Colours::Never => true,
         },
+        ..Look::default()
     }
 }
 

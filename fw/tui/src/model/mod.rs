@@ -6,6 +6,7 @@ use crate::change::Change;
 use crate::data::{Data, Zero};
 use crate::filter::Filter;
 use crate::spark::Span;
+use crate::update::Keys;
 
 /// Orders of the lists.
 pub mod orders;
@@ -200,6 +201,8 @@ pub struct Model {
     pub has_mouse: bool,
     /// Whether keys may change the firewall.
     pub may_change: bool,
+    /// The keys.
+    pub keys: Keys,
     /// The line that is being typed.
     pub input: Option<Input>,
     /// A sentence about the last key.
@@ -240,6 +243,7 @@ impl Default for Model {
             span: Span::Minute,
             has_mouse: false,
             may_change: false,
+            keys: Keys::default(),
             input: None,
             message: None,
             age: Age::Unknown,

@@ -1,5 +1,6 @@
 //! The table of keys. Help, footer and dispatch come from it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::View;
@@ -63,6 +64,8 @@ impl fmt::Display for Key {
 /// Keys with their action and its help.
 #[derive(Debug)]
 pub struct Binding {
+    /// Name of the action in tui.toml.
+    pub name: &'static str,
     /// Only in this view; `None`: everywhere.
     pub view: Option<View>,
     /// The keys.
@@ -73,8 +76,14 @@ pub struct Binding {
     pub help: &'static str,
 }
 
-const fn everywhere(keys: &'static [Key], action: Action, help: &'static str) -> Binding {
+const fn everywhere(
+    name: &'static str,
+    keys: &'static [Key],
+    action: Action,
+    help: &'static str,
+) -> Binding {
     Binding {
+        name,
         view: None,
         keys,
         action,
@@ -82,100 +91,172 @@ const fn everywhere(keys: &'static [Key], action: Action, help: &'static str) ->
     }
 }
 
-const fn show(key: &'static [Key], view: View) -> Binding {
-    everywhere(key, Action::Show(view), "")
+const fn show(name: &'static str, key: &'static [Key], view: View) -> Binding {
+    everywhere(name, key, Action::Show(view), "")
 }
 
 /// All keys. Those of a view come first.
 pub const TABLE: &[Binding] = &[
     Binding {
+        name: "overview-blocks",
         view: Some(View::Overview),
         keys: &[Key::Char('b')],
         action: Action::Show(View::Blocks),
         help: "blocks",
     },
     Binding {
+        name: "conntrack-talkers",
         view: Some(View::Conntrack),
         keys: &[Key::Char('t')],
         action: Action::Show(View::Talkers),
         help: "top sources",
     },
     Binding {
+        name: "talkers-by",
         view: Some(View::Talkers),
         keys: &[Key::Char('v')],
         action: Action::TalkersBy,
         help: "by source, target, port",
     },
     Binding {
+        name: "talkers-sort",
         view: Some(View::Talkers),
         keys: &[Key::Char('m')],
         action: Action::Sort,
         help: "sort by the next column",
     },
     everywhere(
+        "overview",
         &[Key::Char('1')],
         Action::Show(View::Overview),
         "1-9 0: views",
     ),
-    show(&[Key::Char('2')], View::Rules),
-    show(&[Key::Char('3')], View::Flows),
-    show(&[Key::Char('4')], View::Conntrack),
-    show(&[Key::Char('5')], View::Drops),
-    show(&[Key::Char('6')], View::Nics),
-    show(&[Key::Char('7')], View::Talkers),
-    show(&[Key::Char('8')], View::Blocks),
-    show(&[Key::Char('9')], View::Changes),
-    show(&[Key::Char('0')], View::Health),
-    everywhere(&[Key::Tab], Action::Cycle(1), "next view"),
-    everywhere(&[Key::BackTab], Action::Cycle(-1), "view before"),
-    everywhere(&[Key::Char(':')], Action::TypeView, "view by name"),
-    everywhere(&[Key::Char('j'), Key::Down], Action::Move(1), "next row"),
-    everywhere(&[Key::Char('k'), Key::Up], Action::Move(-1), "row before"),
+    show("rules", &[Key::Char('2')], View::Rules),
+    show("flows", &[Key::Char('3')], View::Flows),
+    show("conntrack", &[Key::Char('4')], View::Conntrack),
+    show("drops", &[Key::Char('5')], View::Drops),
+    show("interfaces", &[Key::Char('6')], View::Nics),
+    show("talkers", &[Key::Char('7')], View::Talkers),
+    show("blocks", &[Key::Char('8')], View::Blocks),
+    show("changes", &[Key::Char('9')], View::Changes),
+    show("health", &[Key::Char('0')], View::Health),
+    everywhere("next-view", &[Key::Tab], Action::Cycle(1), "next view"),
     everywhere(
+        "previous-view",
+        &[Key::BackTab],
+        Action::Cycle(-1),
+        "view before",
+    ),
+    everywhere("view", &[Key::Char(':')], Action::TypeView, "view by name"),
+    everywhere(
+        "down",
+        &[Key::Char('j'), Key::Down],
+        Action::Move(1),
+        "next row",
+    ),
+    everywhere(
+        "up",
+        &[Key::Char('k'), Key::Up],
+        Action::Move(-1),
+        "row before",
+    ),
+    everywhere(
+        "first",
         &[Key::Char('g'), Key::Home],
         Action::End(false),
         "first row",
     ),
-    everywhere(&[Key::Char('G'), Key::End], Action::End(true), "last row"),
-    everywhere(&[Key::PageDown], Action::Page(2), "page down"),
-    everywhere(&[Key::PageUp], Action::Page(-2), "page up"),
-    everywhere(&[Key::Ctrl('d')], Action::Page(1), "half a page down"),
-    everywhere(&[Key::Ctrl('u')], Action::Page(-1), "half a page up"),
     everywhere(
+        "last",
+        &[Key::Char('G'), Key::End],
+        Action::End(true),
+        "last row",
+    ),
+    everywhere("page-down", &[Key::PageDown], Action::Page(2), "page down"),
+    everywhere("page-up", &[Key::PageUp], Action::Page(-2), "page up"),
+    everywhere(
+        "half-page-down",
+        &[Key::Ctrl('d')],
+        Action::Page(1),
+        "half a page down",
+    ),
+    everywhere(
+        "half-page-up",
+        &[Key::Ctrl('u')],
+        Action::Page(-1),
+        "half a page up",
+    ),
+    everywhere(
+        "next-match",
         &[Key::Char('n')],
         Action::Move(1),
         "next row that the filter shows",
     ),
-    everywhere(&[Key::Char('N')], Action::Move(-1), "the one before"),
-    everywhere(&[Key::Enter], Action::Enter, "more about the selected row"),
     everywhere(
+        "previous-match",
+        &[Key::Char('N')],
+        Action::Move(-1),
+        "the one before",
+    ),
+    everywhere(
+        "enter",
+        &[Key::Enter],
+        Action::Enter,
+        "more about the selected row",
+    ),
+    everywhere(
+        "back",
         &[Key::Esc],
         Action::Back,
         "back; clears the filter; never quits",
     ),
-    everywhere(&[Key::Char('d')], Action::Details, "details on or off"),
     everywhere(
+        "details",
+        &[Key::Char('d')],
+        Action::Details,
+        "details on or off",
+    ),
+    everywhere(
+        "filter",
         &[Key::Char('/')],
         Action::TypeFilter,
         "filter: rule: src: reason: hits:>1k ! or /expression/",
     ),
-    everywhere(&[Key::Char('s')], Action::Sort, "sort by the next column"),
-    everywhere(&[Key::Char('S')], Action::Reverse, "reverse the order"),
-    everywhere(&[Key::Char(' ')], Action::Freeze, "freeze; data continue"),
-    everywhere(&[Key::Char('f')], Action::Why, "explain the alert"),
-    everywhere(&[Key::Ctrl('l')], Action::Redraw, "redraw"),
-    everywhere(&[Key::Char('?')], Action::Help, "this help"),
     everywhere(
+        "sort",
+        &[Key::Char('s')],
+        Action::Sort,
+        "sort by the next column",
+    ),
+    everywhere(
+        "reverse",
+        &[Key::Char('S')],
+        Action::Reverse,
+        "reverse the order",
+    ),
+    everywhere(
+        "freeze",
+        &[Key::Char(' ')],
+        Action::Freeze,
+        "freeze; data continue",
+    ),
+    everywhere("why", &[Key::Char('f')], Action::Why, "explain the alert"),
+    everywhere("redraw", &[Key::Ctrl('l')], Action::Redraw, "redraw"),
+    everywhere("help", &[Key::Char('?')], Action::Help, "this help"),
+    everywhere(
+        "block",
         &[Key::Char('B')],
         Action::Change(ChangeKey::Block),
         "block the selected source for an hour (--rw)",
     ),
     everywhere(
+        "end-flows",
         &[Key::Char('x')],
         Action::Change(ChangeKey::EndFlows),
         "end the selected flow (--rw)",
     ),
     everywhere(
+        "missing",
         &[
             Key::Char('K'),
             Key::Char('c'),
@@ -186,56 +267,144 @@ pub const TABLE: &[Binding] = &[
         "quarantine, confirm, roll back, panic: not in this daemon",
     ),
     everywhere(
+        "zero",
         &[Key::Char('z')],
         Action::Zero,
         "counters since now, only here; again: all",
     ),
     everywhere(
+        "ages",
         &[Key::Char('t')],
         Action::Ages,
         "times of the day, or how long ago",
     ),
     everywhere(
+        "longer",
         &[Key::Char('+')],
         Action::Span(true),
         "sparklines of 5 min, 30 min",
     ),
-    everywhere(&[Key::Char('-')], Action::Span(false), "of 60 s again"),
     everywhere(
+        "shorter",
+        &[Key::Char('-')],
+        Action::Span(false),
+        "of 60 s again",
+    ),
+    everywhere(
+        "columns",
         &[Key::Char('o')],
         Action::Columns,
         "which columns: the next choice",
     ),
     everywhere(
+        "explain",
         &[Key::Char('e')],
         Action::Explain,
         "ask the daemon about the selected packet, flow or source",
     ),
     everywhere(
+        "save",
         &[Key::Char('w')],
         Action::Save,
         "write the view to files, as JSON and as text",
     ),
     everywhere(
+        "mouse",
         &[Key::Char('m')],
         Action::Mouse,
         "mouse on or off: off, so that text can be copied",
     ),
-    everywhere(&[Key::Ctrl('z')], Action::Suspend, "suspend"),
-    everywhere(&[Key::Char('q'), Key::Ctrl('c')], Action::Quit, "quit"),
+    everywhere("suspend", &[Key::Ctrl('z')], Action::Suspend, "suspend"),
     everywhere(
+        "quit",
+        &[Key::Char('q'), Key::Ctrl('c')],
+        Action::Quit,
+        "quit",
+    ),
+    everywhere(
+        "leave",
         &[Key::Char('Q')],
         Action::Leave,
         "quit, and leave the screen in the terminal",
     ),
 ];
 
-/// The action of a key in a view.
-pub(super) fn action(view: View, key: Key) -> Option<Action> {
-    let of_key = || TABLE.iter().filter(|binding| binding.keys.contains(&key));
-    let own = of_key().find(|binding| binding.view == Some(view));
-    let found = own.or_else(|| of_key().find(|binding| binding.view.is_none()));
-    found.map(|binding| binding.action)
+impl Key {
+    /// The key with this name: a character, `C-x`, or the name of a key.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut chars = name.chars();
+        if let (Some(only), None) = (chars.next(), chars.next()) {
+            return (!only.is_control()).then_some(Self::Char(only));
+        }
+        if let Some(rest) = name.strip_prefix("C-") {
+            let mut chars = rest.chars();
+            return match (chars.next(), chars.next()) {
+                (Some(c @ 'a'..='z'), None) => Some(Self::Ctrl(c)),
+                _ => None,
+            };
+        }
+        let named = [
+            Self::Char(' '),
+            Self::Enter,
+            Self::Esc,
+            Self::Tab,
+            Self::BackTab,
+            Self::Backspace,
+            Self::Up,
+            Self::Down,
+            Self::PageUp,
+            Self::PageDown,
+            Self::Home,
+            Self::End,
+        ];
+        named.into_iter().find(|key| key.to_string() == name)
+    }
+}
+
+/// The keys of the table, some of them replaced.
+#[derive(Debug, Clone, Default)]
+pub struct Keys(BTreeMap<&'static str, Vec<Key>>);
+
+impl Keys {
+    /// With other keys for these actions.
+    pub(crate) fn with(changed: &BTreeMap<&'static str, Vec<Key>>) -> Self {
+        Self(changed.clone())
+    }
+
+    /// The keys of a line of the table.
+    pub fn of<'a>(&'a self, binding: &'a Binding) -> &'a [Key] {
+        self.0.get(binding.name).map_or(binding.keys, Vec::as_slice)
+    }
+
+    /// The action of a key in a view.
+    pub(crate) fn action(&self, view: View, key: Key) -> Option<Action> {
+        let of_key = || {
+            TABLE
+                .iter()
+                .filter(|binding| self.of(binding).contains(&key))
+        };
+        let own = of_key().find(|binding| binding.view == Some(view));
+        let found = own.or_else(|| of_key().find(|binding| binding.view.is_none()));
+        found.map(|binding| binding.action)
+    }
+
+    /// A key with two actions in one place, and both names. A key of a view may replace one that works everywhere,
+    /// as the table has it, but not one that the operator has chosen.
+    pub(crate) fn bound_twice(&self) -> Option<(Key, [&'static str; 2], Option<View>)> {
+        let is_chosen = |binding: &Binding| self.0.contains_key(binding.name);
+        for (at, one) in TABLE.iter().enumerate() {
+            for other in &TABLE[at + 1..] {
+                let is_same = one.view == other.view;
+                let is_inside = (one.view.is_none() || other.view.is_none())
+                    && (is_chosen(one) || is_chosen(other));
+                let shared = self.of(one).iter().find(|key| self.of(other).contains(key));
+                if let Some(key) = shared.filter(|_| is_same || is_inside) {
+                    return Some((*key, [one.name, other.name], one.view.or(other.view)));
+                }
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -244,14 +413,18 @@ mod tests {
 
     #[test]
     fn no_key_is_bound_twice() {
-        for (at, binding) in TABLE.iter().enumerate() {
-            for key in binding.keys {
-                let others = TABLE[at + 1..]
-                    .iter()
-                    .filter(|other| other.view == binding.view);
-                let mut twice = others.filter(|other| other.keys.contains(key));
-                assert!(twice.next().is_none(), "{key} in {:?}", binding.view);
-            }
+        assert_eq!(Keys::default().bound_twice(), None);
+        let names: std::collections::BTreeSet<&str> =
+            TABLE.iter().map(|binding| binding.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+    }
+
+    #[test]
+    fn keys_have_the_names_that_help_shows() {
+        for key in TABLE.iter().flat_map(|binding| binding.keys) {
+            assert_eq!(Key::named(&key.to_string()), Some(*key), "{key}");
         }
+        assert_eq!(Key::named("C-"), None);
+        assert_eq!(Key::named("click"), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{Input, Keyed, Model, Question, Request, View, orders, shown_r
 /// The table of keys.
 mod keys;
 
-pub use keys::{Binding, Key, TABLE};
+pub use keys::{Binding, Key, Keys, TABLE};
 
 /// What a key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn on_key(model: &mut Model, key: Key) {
         click(model, column, line);
         return;
     }
-    match keys::action(model.view, key) {
+    match model.keys.action(model.view, key) {
         Some(action) => apply(model, action),
         None => model.message = Some(format!("{key} does nothing here; ? shows the keys")),
     }

@@ -83,6 +83,10 @@ fn traffic_line(model: &Model, canvas: &Canvas) -> Line<'static> {
     let (used, slots) = data.flows.slots;
     let fill = percent(used as f64, slots as f64);
     let lost = data.lost.map_or_else(|| "-".to_owned(), full);
+    let in_use = match slots {
+        0 => "-".to_owned(),
+        _ => short(used as f64),
+    };
     if canvas.is_narrow() {
         let rate = packets.map_or_else(|| "-".to_owned(), |rate| with_unit(rate, "", "pps"));
         return canvas.split(
@@ -114,7 +118,7 @@ fn traffic_line(model: &Model, canvas: &Canvas) -> Line<'static> {
         );
         let last = format!(
             "flows {} {}   {shrink}lost {lost}",
-            spaced(&short(used as f64)),
+            spaced(&in_use),
             spaced(&fill)
         );
         return canvas.split(&first, &last, Style::new());
@@ -122,7 +126,7 @@ fn traffic_line(model: &Model, canvas: &Canvas) -> Line<'static> {
     let new = new.map_or_else(String::new, |rate| format!(" +{}/s", whole(rate)));
     canvas.split(
         &format!("in {rate} {bits}  pass {pass} drop {drop}"),
-        &format!("flows {} {fill}{new}  lost {lost}", short(used as f64)),
+        &format!("flows {in_use} {fill}{new}  lost {lost}"),
         Style::new(),
     )
 }

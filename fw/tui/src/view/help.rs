@@ -15,11 +15,17 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     let shown = TABLE.iter().filter(|binding| !binding.help.is_empty());
     let entries: Vec<String> = shown
         .map(|binding| {
-            let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
+            let keys = model.keys.of(binding).iter();
+            let keys: Vec<String> = keys.map(ToString::to_string).collect();
             let place = binding
                 .view
                 .map_or_else(String::new, |view| format!("in {}: ", view.names().1));
-            format!(" {} {place}{}", left(&keys.join(" "), 9), binding.help)
+            format!(
+                " {} {} {place}{}",
+                left(&keys.join(" "), 9),
+                left(binding.name, 14),
+                binding.help
+            )
         })
         .collect();
     let mut lines = vec![canvas.title("keys; ? or esc closes")];

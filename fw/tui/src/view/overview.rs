@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use crate::data::{Drop, Packet};
+use crate::data::{Drop, Flows, Mode, Packet};
 use crate::model::{Model, orders, shown_rows};
 use crate::number::{brief, known, until};
 use crate::spark::{History, gauge};
@@ -58,7 +58,13 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
         lines.push(canvas.line(&drop_line(drop, &data.packets, canvas), plain));
     }
     if drops.is_empty() {
-        lines.push(canvas.line(" nothing was dropped in the last minute", plain));
+        lines.push(canvas.line(
+            match data.mode {
+                Mode::Unknown => " nothing is known yet",
+                _ => " nothing was dropped in the last minute",
+            },
+            plain,
+        ));
     }
     let changes_at = canvas.height.saturating_sub(2);
     lines.truncate(changes_at);
@@ -71,6 +77,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
 fn last_change(model: &Model) -> String {
     let data = model.shown();
     match &data.changes {
+        None if data.mode == Mode::Unknown => " nothing is known yet".to_owned(),
         None => format!(
             " r{} is active; this daemon keeps no history of changes",
             data.revision
@@ -87,8 +94,9 @@ fn panes(model: &Model, canvas: &Canvas) -> Lines {
     let data = model.shown();
     let plain = Style::new();
     let flows = &data.flows;
-    let (live, closing) = (brief(flows.live), brief(flows.closing));
-    let half_open = brief(flows.half_open);
+    let number = |value| known_count(flows, value);
+    let (live, closing) = (number(flows.live), number(flows.closing));
+    let half_open = number(flows.half_open);
     let right_width = canvas.width - 42;
     let fills = canvas.look.fills();
     let parts = [
@@ -100,6 +108,7 @@ fn panes(model: &Model, canvas: &Canvas) -> Lines {
     let shrink = match flows.shrink {
         Some(0) => "idle times shrink now".to_owned(),
         Some(seconds) => format!("idle times shrink in {}", until(seconds)),
+        None if flows.slots.1 == 0 => "idle times shrink: -".to_owned(),
         None => "idle times shrink: not at this rate".to_owned(),
     };
     let pairs = [
@@ -129,6 +138,14 @@ fn panes(model: &Model, canvas: &Canvas) -> Lines {
         )
     };
     pairs.into_iter().map(pair).collect()
+}
+
+/// A number of flows; unknown without a table.
+pub(crate) fn known_count(flows: &Flows, value: u64) -> String {
+    match flows.slots.1 {
+        0 => "-".to_owned(),
+        _ => brief(value),
+    }
 }
 
 fn heading(title: &str, to: usize, canvas: &Canvas) -> String {

@@ -3,13 +3,12 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use crate::data::{Data, Rule, Talker};
+use crate::data::{Data, Mode, Rule, Talker};
 use crate::model::{ListState, Model, orders, shown_rows};
-use crate::number::{
-    age, brief, count, full, known, left as time_left, percent, short, spaced, until,
-};
+use crate::number::{age, count, full, known, left as time_left, percent, short, spaced, until};
 use crate::spark::{History, gauge};
 use crate::text::{left, right};
+use crate::view::overview::known_count;
 use crate::view::rules::verdict;
 use crate::view::table::row_line;
 use crate::view::{Canvas, Lines};
@@ -129,7 +128,7 @@ fn flow_table(data: &Data, canvas: &Canvas) -> Vec<String> {
         ((flows.half_open + flows.denied) as f64, fills[2]),
     ];
     let (used, slots) = flows.slots;
-    let number = |value: u64| spaced(&brief(value));
+    let number = |value: u64| spaced(&known_count(flows, value));
     let share = spaced(&percent(flows.shrinks_from as f64, flows.limit as f64));
     let shrink = match flows.shrink {
         Some(0) => "now".to_owned(),
@@ -279,6 +278,7 @@ fn sources(data: &Data, canvas: &Canvas) -> Lines {
 fn changes(data: &Data, canvas: &Canvas) -> Lines {
     let line = |text: &str| canvas.line(&format!("  {text}"), Style::new());
     match data.changes.as_deref() {
+        None if data.mode == Mode::Unknown => vec![line("nothing is known yet")],
         None => vec![line(&format!(
             "r{} is active; this daemon keeps no history of changes",
             data.revision
