@@ -8,7 +8,7 @@ FUZZ_FRAMES ?= 10000000
 PURE := -p bailey-architecture -p bailey-policy -p bailey-config -p bailey-compile -p bailey-source -p bailey-reference
 
 .PHONY: help setup setup-build setup-test setup-bench build check ci test test-unit test-kernels soak fuzz verify \
-	disasm demo bench bench-program bench-check bench-wire bench-control bench-nic bench-sweep bench-egress \
+	disasm demo screenshots bench bench-program bench-check bench-wire bench-control bench-nic bench-sweep bench-egress \
 	abi abi-check api-schemas lint deny
 
 help: ## list the commands
@@ -63,6 +63,9 @@ test-kernels: setup-test ## run the full matrix on Debian's 6.1, 6.12 and newest
 
 demo: ## watch policies decide real packets in a lab of network namespaces; NO_TUI=1: without the console at its end
 	@.ci/demo $(if $(NO_TUI),--no-tui)
+
+screenshots: ## write docs/img again: the console with the numbers of its tests
+	@BAILEY_WRITE_DOCS=1 $(CARGO) test -q -p bailey-tui --test pictures --test documentation && echo "written: docs/img, docs/console.md"
 
 bench: bench-program bench-wire bench-control bench-nic ## measure, and write target/bench/report.html; RECORD=1 keeps it in docs/
 	target/release/bailey-bench report $(if $(RECORD),--docs docs)

@@ -12,13 +12,14 @@ use toml::Spanned;
 
 use crate::look::Colours;
 use crate::model::View;
-use crate::update::{Key, Keys, TABLE};
+use crate::model::keys::{ChosenKeys, Key};
+use crate::update::{TABLE, bound_twice};
 
 /// Keys and colours.
 #[derive(Debug, Clone, Default)]
 pub struct TuiSettings {
-    /// The keys.
-    pub keys: Keys,
+    /// The keys, by the names of their actions.
+    pub keys: ChosenKeys,
     /// The colours.
     pub colours: Colours,
 }
@@ -79,8 +80,8 @@ fn parse(text: &str) -> Result<TuiSettings, Mistake> {
     })
 }
 
-fn keys(given: &BTreeMap<Spanned<String>, Vec<Spanned<String>>>) -> Result<Keys, Mistake> {
-    let mut changed: BTreeMap<&'static str, Vec<Key>> = BTreeMap::new();
+fn keys(given: &BTreeMap<Spanned<String>, Vec<Spanned<String>>>) -> Result<ChosenKeys, Mistake> {
+    let mut chosen = ChosenKeys::new();
     for (name, keys) in given {
         let names: Vec<&str> = TABLE.iter().map(|binding| binding.name).collect();
         let Some(known) = names
@@ -108,11 +109,10 @@ fn keys(given: &BTreeMap<Spanned<String>, Vec<Spanned<String>>>) -> Result<Keys,
             })?;
             own.push(parsed);
         }
-        changed.insert(known, own);
+        chosen.insert(known, own);
     }
-    let keys = Keys::with(&changed);
     // The later of two bindings, if it comes from the file, else the one of the file before it.
-    if let Some((key, names, view)) = keys.bound_twice() {
+    if let Some((key, names, view)) = bound_twice(&chosen) {
         let place = view.map_or_else(String::new, |view: View| format!(" in {}", view.names().1));
         let mut spans = given
             .iter()
@@ -131,7 +131,7 @@ fn keys(given: &BTreeMap<Spanned<String>, Vec<Spanned<String>>>) -> Result<Keys,
             ),
         });
     }
-    Ok(keys)
+    Ok(chosen)
 }
 
 fn colours(given: &BTreeMap<Spanned<String>, Spanned<String>>) -> Result<Colours, Mistake> {
@@ -189,26 +189,20 @@ fn sixteen(name: &str) -> Option<Color> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::update::Action;
+    use crate::update::{Action, action};
 
     #[test]
     fn keys_and_colours_are_replaced() {
         let text =
             "[keys]\nquit = [\"C-q\", \"X\"]\nfreeze = [\"p\"]\n[colours]\ngood = \"blue\"\n";
         let settings = parse(text).unwrap();
-        let action = |key| settings.keys.action(View::Rules, key);
-        assert_eq!(action(Key::Ctrl('q')), Some(Action::Quit));
-        assert_eq!(action(Key::Char('p')), Some(Action::Freeze));
-        assert_eq!(action(Key::Char('q')), None);
+        let action_of = |key| action(&settings.keys, View::Rules, key);
+        assert_eq!(action_of(Key::Ctrl('q')), Some(Action::Quit));
+        assert_eq!(action_of(Key::Char('p')), Some(Action::Freeze));
+        assert_eq!(action_of(Key::Char('q')), None);
         assert_eq!(settings.colours.good, Color::Blue);
         assert_eq!(settings.colours.bad, Color::Red);
-        assert!(
-            parse("")
-                .unwrap()
-                .keys
-                .action(View::Rules, Key::Char('q'))
-                .is_some()
-        );
+        assert!(parse("").unwrap().keys.is_empty());
     }
 
     #[test]

@@ -6,13 +6,15 @@ use crate::change::Change;
 use crate::data::{Data, Zero};
 use crate::filter::Filter;
 use crate::spark::Span;
-use crate::update::Keys;
 
+/// Keys.
+pub mod keys;
 /// Orders of the lists.
 pub mod orders;
 /// Rows of the tables: filtered, sorted, keyed.
 mod rows;
 
+use keys::ChosenKeys;
 pub use rows::{Keyed, shown_rows};
 
 /// The views, in the order of their keys.
@@ -201,8 +203,8 @@ pub struct Model {
     pub has_mouse: bool,
     /// Whether keys may change the firewall.
     pub may_change: bool,
-    /// The keys.
-    pub keys: Keys,
+    /// Keys that the operator has chosen.
+    pub keys: ChosenKeys,
     /// The line that is being typed.
     pub input: Option<Input>,
     /// A sentence about the last key.
@@ -243,7 +245,7 @@ impl Default for Model {
             span: Span::Minute,
             has_mouse: false,
             may_change: false,
-            keys: Keys::default(),
+            keys: ChosenKeys::new(),
             input: None,
             message: None,
             age: Age::Unknown,

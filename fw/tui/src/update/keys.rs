@@ -1,65 +1,8 @@
 //! The table of keys. Help, footer and dispatch come from it.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use crate::model::View;
+use crate::model::keys::{ChosenKeys, Key};
 use crate::update::{Action, ChangeKey};
-
-/// A key, as terminals send it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    /// A character.
-    Char(char),
-    /// A character with Ctrl.
-    Ctrl(char),
-    /// Enter.
-    Enter,
-    /// Escape.
-    Esc,
-    /// Tab, and with Shift.
-    Tab,
-    /// Shift and Tab.
-    BackTab,
-    /// Backspace.
-    Backspace,
-    /// Arrow up.
-    Up,
-    /// Arrow down.
-    Down,
-    /// Page up.
-    PageUp,
-    /// Page down.
-    PageDown,
-    /// Home.
-    Home,
-    /// End.
-    End,
-    /// A click into a cell: column, line.
-    Click(usize, usize),
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Char(' ') => f.write_str("space"),
-            Self::Char(c) => f.write_str(&crate::text::escape(&c.to_string())),
-            Self::Ctrl(c) => write!(f, "C-{c}"),
-            Self::Enter => f.write_str("enter"),
-            Self::Esc => f.write_str("esc"),
-            Self::Tab => f.write_str("tab"),
-            Self::BackTab => f.write_str("S-tab"),
-            Self::Backspace => f.write_str("backspace"),
-            Self::Up => f.write_str("up"),
-            Self::Down => f.write_str("down"),
-            Self::PageUp => f.write_str("PgUp"),
-            Self::PageDown => f.write_str("PgDn"),
-            Self::Home => f.write_str("home"),
-            Self::End => f.write_str("end"),
-            Self::Click(..) => f.write_str("click"),
-        }
-    }
-}
 
 /// Keys with their action and its help.
 #[derive(Debug)]
@@ -329,82 +272,38 @@ pub const TABLE: &[Binding] = &[
     ),
 ];
 
-impl Key {
-    /// The key with this name: a character, `C-x`, or the name of a key.
-    pub fn named(name: &str) -> Option<Self> {
-        let mut chars = name.chars();
-        if let (Some(only), None) = (chars.next(), chars.next()) {
-            return (!only.is_control()).then_some(Self::Char(only));
-        }
-        if let Some(rest) = name.strip_prefix("C-") {
-            let mut chars = rest.chars();
-            return match (chars.next(), chars.next()) {
-                (Some(c @ 'a'..='z'), None) => Some(Self::Ctrl(c)),
-                _ => None,
-            };
-        }
-        let named = [
-            Self::Char(' '),
-            Self::Enter,
-            Self::Esc,
-            Self::Tab,
-            Self::BackTab,
-            Self::Backspace,
-            Self::Up,
-            Self::Down,
-            Self::PageUp,
-            Self::PageDown,
-            Self::Home,
-            Self::End,
-        ];
-        named.into_iter().find(|key| key.to_string() == name)
-    }
+/// The keys of a line of the table.
+pub fn keys_of<'a>(binding: &'a Binding, chosen: &'a ChosenKeys) -> &'a [Key] {
+    chosen.get(binding.name).map_or(binding.keys, Vec::as_slice)
 }
 
-/// The keys of the table, some of them replaced.
-#[derive(Debug, Clone, Default)]
-pub struct Keys(BTreeMap<&'static str, Vec<Key>>);
+/// The action of a key in a view.
+pub(crate) fn action(chosen: &ChosenKeys, view: View, key: Key) -> Option<Action> {
+    let mut of_key = TABLE
+        .iter()
+        .filter(|binding| keys_of(binding, chosen).contains(&key));
+    let own = of_key.clone().find(|binding| binding.view == Some(view));
+    let found = own.or_else(|| of_key.find(|binding| binding.view.is_none()));
+    found.map(|binding| binding.action)
+}
 
-impl Keys {
-    /// With other keys for these actions.
-    pub(crate) fn with(changed: &BTreeMap<&'static str, Vec<Key>>) -> Self {
-        Self(changed.clone())
-    }
-
-    /// The keys of a line of the table.
-    pub fn of<'a>(&'a self, binding: &'a Binding) -> &'a [Key] {
-        self.0.get(binding.name).map_or(binding.keys, Vec::as_slice)
-    }
-
-    /// The action of a key in a view.
-    pub(crate) fn action(&self, view: View, key: Key) -> Option<Action> {
-        let of_key = || {
-            TABLE
-                .iter()
-                .filter(|binding| self.of(binding).contains(&key))
-        };
-        let own = of_key().find(|binding| binding.view == Some(view));
-        let found = own.or_else(|| of_key().find(|binding| binding.view.is_none()));
-        found.map(|binding| binding.action)
-    }
-
-    /// A key with two actions in one place, and both names. A key of a view may replace one that works everywhere,
-    /// as the table has it, but not one that the operator has chosen.
-    pub(crate) fn bound_twice(&self) -> Option<(Key, [&'static str; 2], Option<View>)> {
-        let is_chosen = |binding: &Binding| self.0.contains_key(binding.name);
-        for (at, one) in TABLE.iter().enumerate() {
-            for other in &TABLE[at + 1..] {
-                let is_same = one.view == other.view;
-                let is_inside = (one.view.is_none() || other.view.is_none())
-                    && (is_chosen(one) || is_chosen(other));
-                let shared = self.of(one).iter().find(|key| self.of(other).contains(key));
-                if let Some(key) = shared.filter(|_| is_same || is_inside) {
-                    return Some((*key, [one.name, other.name], one.view.or(other.view)));
-                }
+/// A key with two actions in one place, and both names. A key of a view may replace one that works everywhere, as
+/// the table has it, but not one that the operator has chosen.
+pub(crate) fn bound_twice(chosen: &ChosenKeys) -> Option<(Key, [&'static str; 2], Option<View>)> {
+    let is_chosen = |binding: &Binding| chosen.contains_key(binding.name);
+    for (at, one) in TABLE.iter().enumerate() {
+        for other in &TABLE[at + 1..] {
+            let is_same = one.view == other.view;
+            let is_inside = (one.view.is_none() || other.view.is_none())
+                && (is_chosen(one) || is_chosen(other));
+            let others = keys_of(other, chosen);
+            let shared = keys_of(one, chosen).iter().find(|key| others.contains(key));
+            if let Some(key) = shared.filter(|_| is_same || is_inside) {
+                return Some((*key, [one.name, other.name], one.view.or(other.view)));
             }
         }
-        None
     }
+    None
 }
 
 #[cfg(test)]
@@ -413,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_key_is_bound_twice() {
-        assert_eq!(Keys::default().bound_twice(), None);
+        assert_eq!(bound_twice(&ChosenKeys::new()), None);
         let names: std::collections::BTreeSet<&str> =
             TABLE.iter().map(|binding| binding.name).collect();
         assert_eq!(names.len(), TABLE.len());

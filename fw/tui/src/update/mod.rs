@@ -11,7 +11,9 @@ use crate::model::{Input, Keyed, Model, Question, Request, View, orders, shown_r
 /// The table of keys.
 mod keys;
 
-pub use keys::{Binding, Key, Keys, TABLE};
+pub use crate::model::keys::Key;
+pub use keys::{Binding, TABLE, keys_of};
+pub(crate) use keys::{action, bound_twice};
 
 /// What a key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +113,7 @@ pub fn on_key(model: &mut Model, key: Key) {
         click(model, column, line);
         return;
     }
-    match model.keys.action(model.view, key) {
+    match action(&model.keys, model.view, key) {
         Some(action) => apply(model, action),
         None => model.message = Some(format!("{key} does nothing here; ? shows the keys")),
     }

@@ -4,10 +4,10 @@ use ratatui::style::Style;
 
 use crate::data::{Flow, Flows};
 use crate::model::{ListState, Model, orders, shown_rows};
-use crate::number::{brief, full, known, left as time_left, percent, short, until};
-use crate::spark::gauge;
+use crate::number::{brief, full, known, left as time_left, percent, short};
 use crate::text::{left, right};
 use crate::view::conntrack_wide;
+use crate::view::gauges::{bars, when};
 use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
 
@@ -114,36 +114,6 @@ fn header(columns: usize, canvas: &Canvas) -> String {
         0 => format!("{ends}STATE IDLE  LEFT  BYTES  RATE"),
         1 => format!("{ends}STATE   PKTS  BYTES RULE"),
         _ => format!("{ends}STATE  BYTES"),
-    }
-}
-
-/// Bars of the fill by state, and of live flows with the mark from which timeouts shrink.
-pub(crate) fn bars(flows: &Flows, cells: usize, canvas: &Canvas) -> (String, String) {
-    let fills = canvas.look.fills();
-    let parts = [
-        (flows.live as f64, fills[0]),
-        (flows.closing as f64, fills[1]),
-        ((flows.half_open + flows.denied) as f64, fills[2]),
-    ];
-    let fill = gauge(cells, &parts, flows.slots.1 as f64, fills[3]);
-    let (live, limit) = (flows.live as f64, flows.limit as f64);
-    let mut bar: Vec<char> = gauge(cells, &[(live, fills[0])], limit, fills[3])
-        .chars()
-        .collect();
-    let scale = flows.shrinks_from as f64 / limit.max(1.0);
-    let mark = (scale * cells as f64).round() as usize;
-    if let Some(cell) = mark.checked_sub(1).and_then(|at| bar.get_mut(at)) {
-        *cell = canvas.look.mark();
-    }
-    (fill, bar.into_iter().collect())
-}
-
-/// A time until an event, in a sentence.
-pub(crate) fn when(seconds: Option<u64>) -> String {
-    match seconds {
-        Some(0) => "now".to_owned(),
-        Some(seconds) => format!("in {}", until(seconds)),
-        None => "not at this rate".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::number::{
 };
 use crate::spark::History;
 use crate::text::{ends, left, right};
-use crate::view::conntrack::{bars, when};
+use crate::view::gauges::{bars, when};
 use crate::view::{Canvas, Lines};
 
 /// The lines above the list.

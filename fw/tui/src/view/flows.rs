@@ -3,7 +3,7 @@
 use crate::model::{Model, orders, shown_rows};
 use crate::number::{full, known};
 use crate::text::left;
-use crate::view::rules::packet_line;
+use crate::view::rule_cells::packet_line;
 use crate::view::table::{row_line, window};
 use crate::view::{Canvas, Lines};
 

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 
 use crate::model::Model;
 use crate::text::left;
-use crate::update::TABLE;
+use crate::update::{TABLE, keys_of};
 use crate::view::{Canvas, Lines};
 
 /// Columns of an entry.
@@ -15,7 +15,7 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
     let shown = TABLE.iter().filter(|binding| !binding.help.is_empty());
     let entries: Vec<String> = shown
         .map(|binding| {
-            let keys = model.keys.of(binding).iter();
+            let keys = keys_of(binding, &model.keys).iter();
             let keys: Vec<String> = keys.map(ToString::to_string).collect();
             let place = binding
                 .view

@@ -22,6 +22,8 @@ mod drops;
 mod flows;
 /// The lines at the top and at the bottom.
 mod frame;
+/// The fill of the flow table.
+mod gauges;
 /// Findings and facts.
 mod health;
 /// Keys.
@@ -32,6 +34,8 @@ mod nics;
 mod overview;
 /// The same on a wide screen.
 mod overview_wide;
+/// Cells of rules and packets.
+mod rule_cells;
 /// Rules.
 mod rules;
 /// Rules on a wide screen.

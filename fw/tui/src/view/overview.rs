@@ -2,11 +2,12 @@
 
 use ratatui::style::Style;
 
-use crate::data::{Drop, Flows, Mode, Packet};
+use crate::data::{Drop, Mode, Packet};
 use crate::model::{Model, orders, shown_rows};
-use crate::number::{brief, known, until};
+use crate::number::{known, until};
 use crate::spark::{History, gauge};
 use crate::text::{left, right};
+use crate::view::gauges::known_count;
 use crate::view::overview_wide;
 use crate::view::rules;
 use crate::view::table::Window;
@@ -138,14 +139,6 @@ fn panes(model: &Model, canvas: &Canvas) -> Lines {
         )
     };
     pairs.into_iter().map(pair).collect()
-}
-
-/// A number of flows; unknown without a table.
-pub(crate) fn known_count(flows: &Flows, value: u64) -> String {
-    match flows.slots.1 {
-        0 => "-".to_owned(),
-        _ => brief(value),
-    }
 }
 
 fn heading(title: &str, to: usize, canvas: &Canvas) -> String {

@@ -8,8 +8,8 @@ use crate::model::{ListState, Model, orders, shown_rows};
 use crate::number::{age, count, full, known, left as time_left, percent, short, spaced, until};
 use crate::spark::{History, gauge};
 use crate::text::{left, right};
-use crate::view::overview::known_count;
-use crate::view::rules::verdict;
+use crate::view::gauges::known_count;
+use crate::view::rule_cells::verdict;
 use crate::view::table::row_line;
 use crate::view::{Canvas, Lines};
 

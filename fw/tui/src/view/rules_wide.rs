@@ -8,7 +8,7 @@ use crate::model::{Model, orders};
 use crate::number::{age, full, known, short, spaced};
 use crate::text::{left, right, socket};
 use crate::view::drops::{shares, target};
-use crate::view::rules::{packet_time, verdict};
+use crate::view::rule_cells::{last, packet_time, verdict};
 use crate::view::table::{Window, row_line};
 use crate::view::{Canvas, Lines};
 
@@ -80,10 +80,7 @@ pub(super) fn row(
         right(&known(rule.packet_rate), 7),
         canvas.spark(&rule.history, SPARK),
         right(&short(rule.live as f64), 7),
-        right(
-            &super::rules::last(rule, model, |idle| spaced(&age(idle))),
-            6
-        )
+        right(&last(rule, model, |idle| spaced(&age(idle))), 6)
     );
     row_line(&text, window.selected == Some(at), style, canvas)
 }
