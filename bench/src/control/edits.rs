@@ -14,6 +14,7 @@ use bailey_lab::{Daemon, InlineTestbed};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use super::console;
 use super::readers::cpu_ms_per_second;
 use super::requests::time_request_ms;
 use super::{GROUP, SYSTEM};
@@ -110,6 +111,16 @@ fn run_round(wire: &InlineTestbed, ports: Range<u16>, samples: &mut Samples) -> 
         ("cpu_100_readers_ms_per_s", 100),
     ] {
         samples.add(metric, cpu_ms_per_second(&process, &socket, readers)?);
+    }
+    let console = console::measure(wire.root(), &process)?;
+    for (metric, value) in [
+        ("console_first_screen_ms", console.first_screen_ms),
+        ("console_cpu_percent", console.cpu_percent),
+        ("console_mib", console.mib),
+        ("console_bytes_per_s", console.bytes_per_second),
+        ("cpu_1_console_ms_per_s", console.daemon_ms_per_second),
+    ] {
+        samples.add(metric, value);
     }
     kill(&mut daemon)?;
     let begun = Instant::now();

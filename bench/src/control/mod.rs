@@ -6,6 +6,7 @@ use anyhow::Result;
 use crate::results::Measurement;
 
 mod commit_load;
+mod console;
 mod edits;
 mod flow_list;
 mod install;

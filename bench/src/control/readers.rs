@@ -49,7 +49,7 @@ fn start_reader(socket: &Path, is_done: Arc<AtomicBool>) -> Result<JoinHandle<()
 }
 
 /// CPU time of all threads of a process.
-fn cpu_nanoseconds(process: &str) -> Result<u64> {
+pub(super) fn cpu_nanoseconds(process: &str) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
         // A thread may end meanwhile.
