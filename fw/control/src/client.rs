@@ -99,11 +99,14 @@ pub fn stream_lines<Common: DeserializeOwned>(
             };
             let Some(frame) = frame else { return Ok(()) };
             let frame = frame.map_err(malformed)?;
-            partial.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-            let Some(end) = partial.iter().rposition(|&byte| byte == b'\n') else {
+            let data: &[u8] = frame.data_ref().map_or(&[], |data| data);
+            let before = partial.len();
+            partial.extend_from_slice(data);
+            // The bytes before have no end of a line: a long line is searched once.
+            let Some(end) = data.iter().rposition(|&byte| byte == b'\n') else {
                 continue;
             };
-            let rest = partial.split_off(end + 1);
+            let rest = partial.split_off(before + end + 1);
             if !accept(&std::mem::replace(&mut partial, rest)) {
                 return Ok(());
             }

@@ -46,7 +46,14 @@ fn rows(model: &Model) -> Value {
             "flood_seconds": data.flood.as_ref().map(|flood| flood.seconds),
             "problems": data.problems,
         }]),
-        View::Rules => of(&data.rules, model, &orders::RULES),
+        View::Rules => {
+            let mut rows = of(&data.rules, model, &orders::RULES);
+            let shown = shown_rows(&data.rules, model.list(), &orders::RULES);
+            for (row, rule) in rows.as_array_mut().into_iter().flatten().zip(shown) {
+                row["idle"] = json!(rule.idle_at(data.now));
+            }
+            rows
+        }
         View::Flows => of(&data.packets, model, &orders::PACKETS),
         View::Conntrack => {
             let flows = data.top_flows.as_deref().unwrap_or_default();

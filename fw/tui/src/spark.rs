@@ -109,6 +109,13 @@ impl History {
         self
     }
 
+    /// Whether another second without traffic changes nothing.
+    pub fn is_quiet(&self) -> bool {
+        let none = |rates: &VecDeque<f32>| rates.iter().all(|rate| *rate == 0.0);
+        let is_empty = |coarse: &Coarse| coarse.open.0 == 0.0 && none(&coarse.rates);
+        none(&self.rates) && self.longer.iter().all(is_empty)
+    }
+
     /// The last rate.
     pub fn last(&self) -> Option<f32> {
         self.rates.back().copied()

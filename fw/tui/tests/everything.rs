@@ -80,6 +80,7 @@ fn hostile_data(seed: u64) -> Data {
     data.problems = vec![text(), text()];
     data.facts = vec![text()];
     for rule in &mut data.rules {
+        let rule = Arc::make_mut(rule);
         rule.name = text();
         rule.details = vec![("isolated by", text()), ("peers", text())];
     }
@@ -239,7 +240,7 @@ fn selection_stays_with_its_row_and_orders_are_total() {
     }
     // A row that comes above does not move the selection to another.
     let mut data = (*model.data).clone();
-    data.rules[0].packet_rate = Some(1e12);
+    Arc::make_mut(&mut data.rules[0]).packet_rate = Some(1e12);
     model.set_data(data);
     assert_eq!(model.list().selected, Some(selected));
 }

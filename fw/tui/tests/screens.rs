@@ -99,9 +99,10 @@ fn rules_fit_the_least_terminal() {
         .rules
         .iter_mut()
         .find(|rule| rule.name == "shop/audit-me in[0]");
-    audited.unwrap().packet_rate = Some(0.0);
+    Arc::make_mut(audited.unwrap()).packet_rate = Some(0.0);
     adopt_cells(&mut data, &expected("rules-60x15"), 47..53);
     for rule in &mut data.rules {
+        let rule = Arc::make_mut(rule);
         rule.name = rule.name.replace(" 20/s", "");
     }
     model.data = Arc::new(data);

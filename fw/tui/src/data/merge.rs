@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use bailey_control::api::{self, Counter};
 use bailey_control::api_talkers::TalkerLists;
@@ -20,7 +21,9 @@ type CounterKey = (String, String, String);
 /// Keeps the rows of all updates.
 #[derive(Debug, Default)]
 pub struct Merger {
-    rules: BTreeMap<u32, RuleRow>,
+    rules: BTreeMap<u32, Arc<Rule>>,
+    /// Seconds since the first update.
+    seconds: f64,
     counters: BTreeMap<CounterKey, Row>,
     events: BTreeMap<String, History>,
     /// Drops per second by talker, for each list.
@@ -28,14 +31,6 @@ pub struct Merger {
     /// Growth of live flows, and live flows.
     growing: History,
     live: History,
-}
-
-/// A rule with its history, and the seconds since it came.
-#[derive(Debug)]
-struct RuleRow {
-    rule: api::Rule,
-    history: History,
-    age: f64,
 }
 
 #[derive(Debug)]
@@ -49,7 +44,8 @@ struct Row {
 impl Merger {
     /// Takes an update, `seconds` after the one before; returns the new state.
     pub fn merge(&mut self, update: Update, seconds: f64) -> Data {
-        self.merge_rules(update.rules, update.complete, seconds);
+        self.seconds += seconds;
+        self.merge_rules(update.rules, update.complete);
         self.merge_counters(update.counters, update.complete);
         let flows = self.flows(&update.flow_stats, update.complete);
         let status = update.status;
@@ -63,7 +59,8 @@ impl Merger {
             bytes_in: self.byte_rate(is_arriving),
             dropped: self.sum(|row| is_drop(row) && is_arriving(row)),
             flows,
-            rules: self.rules.values().map(rule_of).collect(),
+            rules: self.rules.values().map(Arc::clone).collect(),
+            now: self.seconds as u64,
             drops: self.drops(),
             talkers: Talkers {
                 seconds: update.talkers.seconds,
@@ -90,33 +87,39 @@ impl Merger {
         }
     }
 
-    fn merge_rules(&mut self, rules: Vec<api::Rule>, is_complete: bool, seconds: f64) {
+    fn merge_rules(&mut self, rules: Vec<api::Rule>, is_complete: bool) {
         let mut before = match is_complete {
             true => std::mem::take(&mut self.rules),
             false => BTreeMap::new(),
         };
+        let now = self.seconds as u64;
         let mut fresh: Vec<u32> = Vec::with_capacity(rules.len());
         for rule in rules {
             let id = rule.name.id;
             let known = before.remove(&id).or_else(|| self.rules.remove(&id));
-            let known = known.map(|row| row.history).unwrap_or_default();
+            let known = known.map(|rule| rule.history.clone()).unwrap_or_default();
             let mut history = history_of(&rule.recent, known);
             history.push(rule.rates.map_or(0.0, |rates| rates.packets));
             fresh.push(id);
-            let row = RuleRow {
-                rule,
-                history,
-                age: 0.0,
-            };
-            self.rules.insert(id, row);
+            self.rules
+                .insert(id, Arc::new(rule_of(&rule, history, now)));
         }
         fresh.sort_unstable();
-        for (id, row) in &mut self.rules {
+        for (id, rule) in &mut self.rules {
             // A rule that is not in the update has not changed.
-            if fresh.binary_search(id).is_err() {
-                row.history.push(0.0);
-                row.rule.rates = row.rule.rates.map(|_| api::RuleRates::default());
-                row.age += seconds;
+            let is_still =
+                rule.history.is_quiet() && rule.packet_rate.is_none_or(|rate| rate == 0.0);
+            if is_still || fresh.binary_search(id).is_ok() {
+                continue;
+            }
+            let rule = Arc::make_mut(rule);
+            rule.history.push(0.0);
+            for rate in [
+                &mut rule.hit_rate,
+                &mut rule.packet_rate,
+                &mut rule.byte_rate,
+            ] {
+                *rate = rate.map(|_| 0.0);
             }
         }
     }
@@ -330,9 +333,8 @@ fn mode_of(status: &api::Status) -> Mode {
     }
 }
 
-fn rule_of(row: &RuleRow) -> Rule {
-    let RuleRow { rule, history, age } = row;
-    let idle = rule.idle_seconds.map(|idle| idle + *age as u64);
+fn rule_of(rule: &api::Rule, history: History, now: u64) -> Rule {
+    let idle = rule.idle_seconds;
     let allows = rule
         .name
         .verdict
@@ -374,11 +376,12 @@ fn rule_of(row: &RuleRow) -> Rule {
         hit_rate: rule.rates.map(|rates| rates.hits.into()),
         packets: rule.packets,
         packet_rate: rule.rates.map(|rates| rates.packets.into()),
-        history: history.clone(),
+        history,
         bytes: rule.bytes,
         byte_rate: rule.rates.map(|rates| rates.bytes.into()),
         live: rule.live_flows,
         idle,
+        as_of: now,
         details,
     }
 }

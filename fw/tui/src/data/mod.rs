@@ -1,6 +1,7 @@
 //! The data of the console: the last state of the daemon, with a minute of history.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -39,8 +40,10 @@ pub struct Data {
     pub flows: Flows,
     /// Records that the daemon could not read in time, since its start.
     pub lost: Option<u64>,
-    /// Rules.
-    pub rules: Vec<Rule>,
+    /// Rules; shared with earlier states while nothing about them changes.
+    pub rules: Vec<Arc<Rule>>,
+    /// Seconds since the first state, by which rules are as old as [`Rule::as_of`] says.
+    pub now: u64,
     /// The day since which counters count.
     pub counts_since: Option<String>,
     /// Drops by reason.
@@ -196,10 +199,26 @@ pub struct Rule {
     pub byte_rate: Option<f64>,
     /// Live flows.
     pub live: u64,
-    /// Seconds since the last packet.
+    /// Seconds since the last packet, at the second `as_of`.
     pub idle: Option<u64>,
+    /// The second of `idle`, on the clock of [`Data::now`].
+    #[serde(skip)]
+    pub as_of: u64,
     /// Further facts, in words: file, policies.
     pub details: Vec<(&'static str, String)>,
+}
+
+impl Rule {
+    /// Seconds since the last packet.
+    pub fn idle_at(&self, now: u64) -> Option<u64> {
+        Some(self.idle? + now.saturating_sub(self.as_of))
+    }
+
+    /// The second of the last packet; far in the past if there was none.
+    pub fn seen(&self) -> i64 {
+        let second = |idle: u64| self.as_of.cast_signed().saturating_sub_unsigned(idle);
+        self.idle.map_or(i64::MIN, second)
+    }
 }
 
 /// Drops of one reason on one interface.

@@ -1,6 +1,7 @@
 //! Counters since a moment: what was counted before is subtracted on the screen only.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::data::Data;
 
@@ -36,6 +37,7 @@ impl Zero {
         let less =
             |value: &mut u64, before: u64| *value = value.checked_sub(before).unwrap_or(*value);
         for rule in &mut data.rules {
+            let rule = Arc::make_mut(rule);
             let [hits, packets, bytes] = self.rules.get(&rule.id).copied().unwrap_or_default();
             less(&mut rule.hits, hits);
             less(&mut rule.packets, packets);
@@ -60,13 +62,13 @@ mod tests {
     #[test]
     fn counters_begin_at_zero() {
         let mut data = Data {
-            rules: vec![Rule {
+            rules: vec![Arc::new(Rule {
                 id: 7,
                 hits: 5,
                 packets: 9,
                 bytes: 900,
                 ..Rule::default()
-            }],
+            })],
             drops: vec![Drop {
                 reason: "policy".into(),
                 count: 3,
@@ -75,14 +77,14 @@ mod tests {
             ..Data::default()
         };
         let zero = Zero::at(&data, "03:12:07");
-        data.rules[0].packets = 11;
+        Arc::make_mut(&mut data.rules[0]).packets = 11;
         // Lost with a restart.
-        data.rules[0].hits = 2;
-        data.rules.push(Rule {
+        Arc::make_mut(&mut data.rules[0]).hits = 2;
+        data.rules.push(Arc::new(Rule {
             id: 8,
             hits: 4,
             ..Rule::default()
-        });
+        }));
         data.drops[0].count = 4;
         zero.subtract_from(&mut data);
         let rule = &data.rules[0];

@@ -1,6 +1,7 @@
 //! Orders of the lists: the columns that rows can be sorted by.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use crate::data::{Block, Drop, Flow, Nic, Packet, Rule, Talker};
 use crate::model::{Keyed, Model, View, shown_rows};
@@ -12,16 +13,14 @@ pub type Order<T> = fn(&T, &T) -> Ordering;
 pub type SortColumn<T> = (&'static str, Order<T>);
 
 /// Of rules.
-pub const RULES: [SortColumn<Rule>; 8] = [
+pub const RULES: [SortColumn<Arc<Rule>>; 8] = [
     ("PKT/s", |a, b| descending(a.packet_rate, b.packet_rate)),
     ("HIT/s", |a, b| descending(a.hit_rate, b.hit_rate)),
     ("HITS", |a, b| b.hits.cmp(&a.hits)),
     ("PKTS", |a, b| b.packets.cmp(&a.packets)),
     ("BYTES", |a, b| b.bytes.cmp(&a.bytes)),
     ("LIVE", |a, b| b.live.cmp(&a.live)),
-    ("LAST", |a, b| {
-        a.idle.unwrap_or(u64::MAX).cmp(&b.idle.unwrap_or(u64::MAX))
-    }),
+    ("LAST", |a, b| b.seen().cmp(&a.seen())),
     ("RULE", |a, b| a.name.cmp(&b.name)),
 ];
 

@@ -1,6 +1,7 @@
 //! Rows of the tables: what filters see, keys that stay, and orders.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use crate::data::{Block, Drop, Flow, Nic, Packet, Rule, Talker};
 use crate::filter::{Filtered, Value};
@@ -56,7 +57,7 @@ fn number(value: f64) -> Option<Value> {
     Some(Value::Number(value))
 }
 
-impl Filtered for Rule {
+impl Filtered for Arc<Rule> {
     fn field(&self, name: &str) -> Option<Value> {
         match name {
             "rule" | "name" => text(&self.name),
@@ -85,7 +86,7 @@ impl Filtered for Rule {
     }
 }
 
-impl Keyed for Rule {
+impl Keyed for Arc<Rule> {
     fn key(&self) -> String {
         format!("{:010}", self.id)
     }

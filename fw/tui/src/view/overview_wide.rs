@@ -9,7 +9,7 @@ use crate::number::{age, count, full, known, left as time_left, percent, short, 
 use crate::spark::{History, gauge};
 use crate::text::{left, right};
 use crate::view::gauges::known_count;
-use crate::view::rule_cells::verdict;
+use crate::view::rule_cells::{last, verdict};
 use crate::view::table::row_line;
 use crate::view::{Canvas, Lines};
 
@@ -216,17 +216,14 @@ fn rules(model: &Model, canvas: &Canvas) -> Lines {
     lines.extend(
         top.iter()
             .take(TOP)
-            .map(|rule| rule_line(rule, name, canvas)),
+            .map(|rule| rule_line(rule, model, name, canvas)),
     );
     lines
 }
 
-fn rule_line(rule: &Rule, name: usize, canvas: &Canvas) -> Line<'static> {
+fn rule_line(rule: &Rule, model: &Model, name: usize, canvas: &Canvas) -> Line<'static> {
     let (sign, style) = verdict(rule, canvas);
     let flag = rule.flags.chars().next().unwrap_or(' ');
-    let idle = rule
-        .idle
-        .map_or_else(|| "-".to_owned(), |idle| spaced(&age(idle)));
     let text = format!(
         " {sign}{flag} {}{}{}{} {}{}{}",
         left(&rule.name, name - 2),
@@ -235,7 +232,7 @@ fn rule_line(rule: &Rule, name: usize, canvas: &Canvas) -> Line<'static> {
         right(&known(rule.byte_rate), 8),
         canvas.spark(&rule.history, 30),
         right(&short(rule.live as f64), 8),
-        right(&idle, 6)
+        right(&last(rule, model, |idle| spaced(&age(idle))), 6)
     );
     row_line(&text, false, style, canvas)
 }

@@ -18,7 +18,7 @@ pub(crate) fn verdict(rule: &Rule, canvas: &Canvas) -> (char, Style) {
 
 /// The last packet of a rule: how long ago, or its time.
 pub(crate) fn last(rule: &Rule, model: &Model, in_words: fn(u64) -> String) -> String {
-    let Some(idle) = rule.idle else {
+    let Some(idle) = rule.idle_at(model.shown().now) else {
         return "-".to_owned();
     };
     let mut parts = model
