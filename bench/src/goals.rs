@@ -106,7 +106,7 @@ const fn recorder_cost(workload: &'static str, scenario: &'static str) -> Goal {
 }
 
 /// All goals, in the order of the report.
-pub(crate) const GOALS: [Goal; 31] = [
+pub(crate) const GOALS: [Goal; 36] = [
     speedup("1 established flow", "established-tcp-1", 2.0),
     speedup("64 k established flows", "established-tcp-64k", 2.0),
     speedup("1 M established flows", "established-tcp-1m", 1.9),
@@ -229,10 +229,50 @@ pub(crate) const GOALS: [Goal; 31] = [
         denominator: None,
         target: Target::AtMost(256.0),
     },
+    console_goal(
+        "time to the first screen [ms]",
+        "console_first_screen_ms",
+        150.0,
+    ),
+    console_goal("CPU time at rest [%]", "console_cpu_percent", 1.0),
+    console_goal("memory [MiB]", "console_mib", 40.0),
+    console_goal(
+        "bytes to the terminal per second",
+        "console_bytes_per_s",
+        20_000.0,
+    ),
+    Goal {
+        workload: "10 k policies, one console",
+        quantity: "CPU time of the daemon, with − without [ms/s]",
+        numerator: [
+            "control",
+            "policies-10k",
+            "bailey",
+            "cpu_1_console_ms_per_s",
+        ],
+        denominator: Some([
+            "control",
+            "policies-10k",
+            "bailey",
+            "cpu_no_reader_ms_per_s",
+        ]),
+        target: Target::MoreByAtMost(5.0),
+    },
     list_goal("time through the socket [ms]", "list_ms", 3000.0),
     list_goal("memory of the reader [MiB]", "reader_mib", 64.0),
     list_goal("more memory of the daemon [MiB]", "daemon_more_mib", 64.0),
 ];
+
+/// A console of 120 columns and 40 lines, beside a daemon with 10 000 policies.
+const fn console_goal(quantity: &'static str, metric: &'static str, most: f64) -> Goal {
+    Goal {
+        workload: "10 k policies, console",
+        quantity,
+        numerator: ["control", "policies-10k", "bailey", metric],
+        denominator: None,
+        target: Target::AtMost(most),
+    }
+}
 
 /// A list of a million flows as NDJSON.
 const fn list_goal(quantity: &'static str, metric: &'static str, most: f64) -> Goal {

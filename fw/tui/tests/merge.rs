@@ -65,7 +65,13 @@ fn silent_rules_age_and_their_rates_end() {
 
     let data = merger.merge(update(false, &[rule(2, 25, 4.0, &[])], &[]), 1.0);
     assert_eq!(data.rules[0].packet_rate, Some(0.0));
-    assert_eq!((data.rules[0].idle_at(data.now), data.rules[1].idle_at(data.now)), (Some(2), Some(1)));
+    assert_eq!(
+        (
+            data.rules[0].idle_at(data.now),
+            data.rules[1].idle_at(data.now)
+        ),
+        (Some(2), Some(1))
+    );
     for _ in 0..10 {
         merger.merge(update(false, &[], &[]), 1.0);
     }
