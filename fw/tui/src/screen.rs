@@ -96,7 +96,7 @@ pub fn run(
         signals: &signals,
     };
     let result = enter_screen().and_then(|()| follow(&around, &mut session));
-    // Whoever cannot be told in time is not waited for.
+    // A terminal that takes no output is not waited for.
     signals.is_interrupted.store(true, Ordering::Relaxed);
     leave_screen(session.model().has_mouse);
     if let Some(path) = &kept {

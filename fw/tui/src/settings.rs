@@ -189,14 +189,15 @@ fn sixteen(name: &str) -> Option<Color> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::update::{Action, action};
+    use crate::update::Action;
+    use crate::update::action_of_key;
 
     #[test]
     fn keys_and_colours_are_replaced() {
         let text =
             "[keys]\nquit = [\"C-q\", \"X\"]\nfreeze = [\"p\"]\n[colours]\ngood = \"blue\"\n";
         let settings = parse(text).unwrap();
-        let action_of = |key| action(&settings.keys, View::Rules, key);
+        let action_of = |key| action_of_key(&settings.keys, View::Rules, key);
         assert_eq!(action_of(Key::Ctrl('q')), Some(Action::Quit));
         assert_eq!(action_of(Key::Char('p')), Some(Action::Freeze));
         assert_eq!(action_of(Key::Char('q')), None);

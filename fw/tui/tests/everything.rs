@@ -215,7 +215,7 @@ fn random_keys_never_panic() {
 }
 
 #[test]
-fn selection_stays_with_its_row_and_orders_are_total() {
+fn selection_stays_and_orders_are_total() {
     let mut model = states().remove(1).1;
     model.view = View::Rules;
     for _ in 0..4 {

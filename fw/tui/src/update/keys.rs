@@ -2,7 +2,7 @@
 
 use crate::model::View;
 use crate::model::keys::{ChosenKeys, Key};
-use crate::update::{Action, ChangeKey};
+use crate::update::action::{Action, ChangeKey};
 
 /// Keys with their action and its help.
 #[derive(Debug)]

@@ -1,91 +1,31 @@
 //! Keys to actions, and actions to the next model. Pure.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::change::Change;
 use crate::data::Zero;
 use crate::filter::Filter;
-use crate::model::{Input, Keyed, Model, Question, Request, View, orders, shown_rows};
+use crate::model::{Input, Keyed, Model, Request, View, orders, shown_rows};
 
+/// What keys do.
+mod action;
+/// Keys that change the firewall.
+mod changes;
 /// The table of keys.
 mod keys;
+/// Questions to the daemon.
+mod question;
+/// View and selected row.
+mod selection;
 
 pub use crate::model::keys::Key;
+pub use action::{Action, ChangeKey};
+use changes::{begin_change, type_confirmation};
+#[cfg(test)]
+pub(crate) use keys::action as action_of_key;
+pub(crate) use keys::bound_twice;
 pub use keys::{Binding, TABLE, keys_of};
-pub(crate) use keys::{action, bound_twice};
-
-/// What a key does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Shows a view.
-    Show(View),
-    /// Shows the next view, or the one before.
-    Cycle(isize),
-    /// Types the name of a view.
-    TypeView,
-    /// Types a filter.
-    TypeFilter,
-    /// Moves the selection by so many rows.
-    Move(isize),
-    /// Moves by half or whole pages, in halves.
-    Page(isize),
-    /// Moves to the first or the last row.
-    End(bool),
-    /// From a pane or a row into its view.
-    Enter,
-    /// Closes what is open, or clears the filter; never quits.
-    Back,
-    /// Shows or hides details.
-    Details,
-    /// Sorts by the next column.
-    Sort,
-    /// Reverses the order.
-    Reverse,
-    /// Holds the screen still.
-    Freeze,
-    /// The next list of talkers.
-    TalkersBy,
-    /// Shows or hides the help.
-    Help,
-    /// Draws everything again.
-    Redraw,
-    /// Counters since now, or all.
-    Zero,
-    /// Times of the day, or ages.
-    Ages,
-    /// Sparklines of a longer or shorter time.
-    Span(bool),
-    /// The next choice of columns.
-    Columns,
-    /// Asks the daemon about the selected row.
-    Explain,
-    /// Writes the view to files.
-    Save,
-    /// The mouse.
-    Mouse,
-    /// Gives the terminal back for a while.
-    Suspend,
-    /// Ends.
-    Quit,
-    /// Ends, and leaves the screen in the terminal.
-    Leave,
-    /// Changes the firewall, with `--rw`.
-    Change(ChangeKey),
-    /// Changes that the daemon does not know.
-    Missing,
-    /// Explains the alert.
-    Why,
-}
-
-/// Keys that change the firewall.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKey {
-    /// Blocks the selected source.
-    Block,
-    /// Ends the selected flow.
-    EndFlows,
-}
+use question::explain;
+use selection::{click, select, selected_key, selected_row, show};
 
 /// Views with a filter.
 const HAVE_FILTER: [View; 7] = [
@@ -113,7 +53,7 @@ pub fn on_key(model: &mut Model, key: Key) {
         click(model, column, line);
         return;
     }
-    match action(&model.keys, model.view, key) {
+    match keys::action(&model.keys, model.view, key) {
         Some(action) => apply(model, action),
         None => model.message = Some(format!("{key} does nothing here; ? shows the keys")),
     }
@@ -172,6 +112,14 @@ fn apply(model: &mut Model, action: Action) {
             model.has_help = !model.has_help;
             model.help_offset = 0;
         }
+        Action::Why => show(model, View::Health),
+        other => apply_request(model, other),
+    }
+}
+
+/// Actions that concern the whole console, or the process around it.
+fn apply_request(model: &mut Model, action: Action) {
+    match action {
         Action::Redraw => model.request = Some(Request::Redraw),
         Action::Zero => zero(model),
         Action::Ages => model.has_ages = !model.has_ages,
@@ -211,14 +159,9 @@ fn apply(model: &mut Model, action: Action) {
                 "this daemon has no confirmations, rollbacks, quarantine or panic mode".to_owned(),
             );
         }
-        Action::Why => show(model, View::Health),
+        // The caller has done all others.
+        _ => {}
     }
-}
-
-fn show(model: &mut Model, view: View) {
-    model.view = view;
-    model.has_help = false;
-    model.answer = None;
 }
 
 /// Into the view that has more about the selected row.
@@ -275,20 +218,6 @@ fn enter(model: &mut Model) {
     }
 }
 
-/// Key of the selected row, or of the first one.
-fn selected_key(model: &Model) -> Option<String> {
-    let keys = orders::keys_of_rows(model);
-    let selected = model.list().selected.as_ref();
-    let known = keys.iter().find(|key| Some(*key) == selected);
-    known.or_else(|| keys.first()).cloned()
-}
-
-/// The selected row of a list, or the first one.
-fn selected_row<'a, T: Keyed>(rows: Option<&'a [T]>, model: &Model) -> Option<&'a T> {
-    let key = selected_key(model)?;
-    rows?.iter().find(|row| row.key() == key)
-}
-
 /// Counters since now; or since they exist, if they begin later already.
 fn zero(model: &mut Model) {
     model.zero = match model.zero {
@@ -299,181 +228,6 @@ fn zero(model: &mut Model) {
         Some(zero) => format!("counters since {}Z, only here; z again: all", zero.time),
         None => "all counters".to_owned(),
     });
-}
-
-/// Asks about the selected packet, flow, source or block.
-fn explain(model: &mut Model) {
-    let data = model.shown();
-    let parsed = |text: &str| text.parse().ok();
-    let question = match model.view {
-        View::Flows | View::Rules | View::Drops => {
-            let packet = match model.view {
-                View::Flows => selected_row(Some(&data.packets), model),
-                View::Drops => {
-                    let drop = selected_row(Some(&data.drops), model);
-                    data.packets.iter().find(|packet| {
-                        drop.is_some_and(|drop| !packet.passes && packet.reason == drop.reason)
-                    })
-                }
-                _ => {
-                    let rule = selected_row(Some(&data.rules), model);
-                    let is_of = |id: u32| rule.is_some_and(|rule| rule.id == id);
-                    let mut packets = data.packets.iter();
-                    packets.find(|packet| packet.rules.iter().any(|id| is_of(*id)))
-                }
-            };
-            packet.and_then(|packet| {
-                Some(Question::Connection(
-                    parsed(&packet.source.0)?,
-                    parsed(&packet.destination.0)?,
-                    packet.protocol.clone(),
-                    packet.destination.1,
-                ))
-            })
-        }
-        View::Conntrack => selected_row(data.top_flows.as_deref(), model).and_then(|flow| {
-            let (source, destination, port) = &flow.ends;
-            Some(Question::Connection(
-                parsed(source)?,
-                parsed(destination)?,
-                flow.protocol.clone(),
-                *port,
-            ))
-        }),
-        View::Talkers | View::Blocks => selected_key(model)
-            .and_then(|key| parsed(key.split('/').next().unwrap_or_default()))
-            .map(Question::Source),
-        _ => None,
-    };
-    match question {
-        Some(question) => model.request = Some(Request::Explain(question)),
-        None => {
-            model.message = Some(
-                "select a packet, a flow or a source: 3 Flows, 4 Conntrack, 7 Talkers".to_owned(),
-            );
-        }
-    }
-}
-
-/// Asks for the beginning of the object before a change.
-fn begin_change(model: &mut Model, key: ChangeKey) {
-    let data = model.shown();
-    let flow = || match model.view {
-        View::Conntrack => selected_row(data.top_flows.as_deref(), model),
-        _ => None,
-    };
-    let source: Option<IpAddr> = match model.view {
-        View::Conntrack => flow().and_then(|flow| flow.ends.0.parse().ok()),
-        View::Flows => {
-            let packet = selected_row(Some(&data.packets), model);
-            packet.and_then(|packet| packet.source.0.parse().ok())
-        }
-        View::Talkers if model.talkers_by == 0 => {
-            selected_key(model).and_then(|key| key.parse().ok())
-        }
-        View::Drops => {
-            let drop = selected_row(Some(&data.drops), model);
-            let mut packets = data.packets.iter();
-            let last = packets.find(|packet| {
-                drop.is_some_and(|drop| !packet.passes && packet.reason == drop.reason)
-            });
-            last.and_then(|packet| packet.source.0.parse().ok())
-        }
-        _ => None,
-    };
-    let change = match key {
-        ChangeKey::Block => source.map(Change::Block),
-        ChangeKey::EndFlows => source.zip(flow()).and_then(|(source, flow)| {
-            let (_, destination, port) = &flow.ends;
-            let destination = destination.parse().ok()?;
-            Some(Change::EndFlows(
-                source,
-                destination,
-                flow.protocol.clone(),
-                *port,
-            ))
-        }),
-    };
-    let Some(change) = change else {
-        model.message = Some(match key {
-            ChangeKey::Block => "select a source: 3 Flows, 4 Conntrack, 7 Talkers".to_owned(),
-            ChangeKey::EndFlows => "select a flow in 4 Conntrack".to_owned(),
-        });
-        return;
-    };
-    let flows = match &change {
-        Change::Block(address) => {
-            let name = address.to_string();
-            let mut sources = data.flow_sources.iter();
-            sources
-                .find(|(source, _)| *source == name)
-                .map(|(_, flows)| *flows)
-        }
-        Change::EndFlows(source, destination, protocol, port) => {
-            let flows = data.top_flows.iter().flatten();
-            let ends = (source.to_string(), destination.to_string(), *port);
-            Some(
-                flows
-                    .filter(|flow| flow.ends == ends && flow.protocol == *protocol)
-                    .count() as u64,
-            )
-        }
-    };
-    let effect = change.effect(flows);
-    model.input = Some(Input::Confirm(change, effect, String::new()));
-}
-
-/// A key while a change waits for its object.
-fn type_confirmation(
-    model: &mut Model,
-    change: Change,
-    effect: String,
-    mut typed: String,
-    key: Key,
-) {
-    match key {
-        Key::Esc => {
-            model.message = Some("nothing has changed".to_owned());
-            return;
-        }
-        Key::Enter if change.is_confirmed_by(&typed) => {
-            model.request = Some(Request::Change(change));
-            return;
-        }
-        Key::Enter => {
-            model.message = Some("nothing has changed: type the address as it is shown".to_owned());
-            return;
-        }
-        Key::Backspace => {
-            typed.pop();
-        }
-        Key::Char(c) if !c.is_control() => typed.push(c),
-        _ => {}
-    }
-    model.input = Some(Input::Confirm(change, effect, typed));
-}
-
-/// A click on a tab, or on a row of the list.
-fn click(model: &mut Model, column: usize, line: usize) {
-    let frame = &model.frame;
-    if line == frame.tab_line {
-        let mut tabs = frame.tabs.iter();
-        if let Some((_, view)) = tabs.find(|(columns, _)| columns.contains(&column)) {
-            show(model, *view);
-        }
-        return;
-    }
-    let Some(row) = line
-        .checked_sub(frame.first_row)
-        .filter(|row| *row < model.page)
-    else {
-        return;
-    };
-    let keys = orders::keys_of_rows(model);
-    let list = model.list_mut();
-    if let Some(key) = keys.get(list.offset + row) {
-        list.selected = Some(key.clone());
-    }
 }
 
 /// A filter that matches a text as it is.
@@ -523,36 +277,6 @@ fn back(model: &mut Model) {
     } else if model.view != View::Overview {
         model.view = View::Overview;
     }
-}
-
-/// Selects another row of the view's list.
-fn select(model: &mut Model, next: impl Fn(usize, usize) -> usize) {
-    if model.has_help {
-        model.help_offset = next(model.help_offset, TABLE.len());
-        return;
-    }
-    let keys = orders::keys_of_rows(model);
-    if keys.is_empty() {
-        // Without rows to select, the view scrolls.
-        let rows = model.text_lines.max(1);
-        let list = model.list_mut();
-        list.offset = next(list.offset, rows);
-        return;
-    }
-    let list = model.list();
-    let at = list
-        .selected
-        .as_ref()
-        .and_then(|key| keys.iter().position(|known| known == key));
-    let at = match at {
-        Some(at) => next(at, keys.len()),
-        // The first key selects the first visible row; a jump to an end its row.
-        None => next(list.offset.min(keys.len() - 1), keys.len()).min(keys.len() - 1),
-    };
-    let page = model.page.max(1);
-    let list = model.list_mut();
-    list.selected = Some(keys[at].clone());
-    list.offset = list.offset.min(at).max((at + 1).saturating_sub(page));
 }
 
 /// A key while a line is typed.
