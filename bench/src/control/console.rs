@@ -31,7 +31,7 @@ struct Console {
     reader: JoinHandle<()>,
 }
 
-/// What a console costs.
+/// Time, memory and bytes of a console.
 pub(super) struct ConsoleCost {
     pub(super) first_screen_ms: f64,
     pub(super) cpu_percent: f64,

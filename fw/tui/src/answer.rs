@@ -8,6 +8,7 @@ use bailey_control::api_live::{Live, LiveDecision, LiveQuery};
 use bailey_control::api_records::{PacketRecord, RecordFilter, RecordsQuery, RecordsSummary};
 use bailey_control::client::{self, ClientError};
 
+use crate::json_lines;
 use crate::model::Question;
 use crate::number::until;
 use crate::text::{escape, socket, time_of_day};
@@ -173,9 +174,7 @@ fn denials(socket_path: &Path, address: IpAddr) -> Result<Vec<String>, String> {
         false,
         |_: RecordsSummary| {},
         |lines| {
-            let lines = lines.split(|byte| *byte == b'\n');
-            records
-                .extend(lines.filter_map(|line| serde_json::from_slice::<PacketRecord>(line).ok()));
+            records.extend(json_lines::parsed::<PacketRecord>(lines));
             true
         },
     )

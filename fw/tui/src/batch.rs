@@ -12,7 +12,7 @@ use crate::model::View;
 use crate::save;
 use crate::session::Session;
 use crate::spark::Span;
-use crate::view::Canvas;
+use crate::view::{Canvas, texts};
 
 /// Time to wait for the daemon.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -94,10 +94,7 @@ pub fn run(
 
 /// The lines of a screen without its keys, which do not work here.
 fn as_text(lines: &[Line<'_>]) -> String {
-    let mut texts: Vec<String> = lines
-        .iter()
-        .map(|line| line.to_string().trim_end().to_owned())
-        .collect();
+    let mut texts = texts(lines);
     texts.pop();
     while texts.last().is_some_and(String::is_empty) {
         texts.pop();

@@ -1,5 +1,5 @@
 //! Changes of the firewall by keys, with `--rw`: as a command of the same program, after the operator has typed the
-//! beginning of what it concerns.
+//! beginning of the address.
 
 use std::net::IpAddr;
 
@@ -50,14 +50,14 @@ impl Change {
         }
     }
 
-    /// What the operator types the beginning of.
+    /// The address whose beginning the operator types.
     pub fn object(&self) -> String {
         match self {
             Self::Block(address) | Self::EndFlows(address, ..) => address.to_string(),
         }
     }
 
-    /// What the change does, with the number of flows that it ends.
+    /// The effect in words, with the number of flows that end.
     pub fn effect(&self, flows: Option<u64>) -> String {
         let flows = flows.map_or_else(|| "its".to_owned(), |flows| flows.to_string());
         match self {

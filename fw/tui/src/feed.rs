@@ -19,6 +19,7 @@ use bailey_control::client;
 use crate::answer;
 use crate::change::Change;
 use crate::data::{Data, Flow, Merger, Packet};
+use crate::json_lines;
 use crate::model::Question;
 use crate::text::{escape, socket, time_of_day};
 
@@ -252,9 +253,7 @@ fn list_flows(socket: &Path, sender: &Sender<News>, wanted: &AtomicBool) {
             false,
             |_: Stamp| {},
             |lines| {
-                let lines = lines.split(|byte| *byte == b'\n');
-                let parsed =
-                    lines.filter_map(|line| serde_json::from_slice::<api::Flow>(line).ok());
+                let parsed = json_lines::parsed::<api::Flow>(lines);
                 flows.extend(parsed.map(|flow| flow_of(&flow)));
                 true
             },

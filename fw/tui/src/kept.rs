@@ -1,4 +1,5 @@
-//! What outlives a console: filter, order and columns of each view, in `$XDG_STATE_HOME/bailey/tui.json`.
+//! Filter, order, columns and selection of each view, kept between two consoles in
+//! `$XDG_STATE_HOME/bailey/tui.json`.
 
 use std::fs;
 use std::io;

@@ -16,7 +16,9 @@ pub mod feed;
 pub mod filter;
 /// Flows and bytes of addresses and ports.
 mod flow_ends;
-/// What outlives a console: filters, orders, columns.
+/// Lines of JSON.
+mod json_lines;
+/// Filters, orders and columns, kept between two consoles.
 mod kept;
 /// Signs and colours.
 pub mod look;

@@ -36,7 +36,7 @@ impl Write for Bytes {
     }
 }
 
-/// What the terminal shows, and the thread that writes to it.
+/// The screen of the terminal, and the thread that writes to it.
 #[derive(Debug)]
 pub(crate) struct Painter {
     bytes: Bytes,

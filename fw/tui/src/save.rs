@@ -3,9 +3,11 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::data::Rule;
 use crate::model::orders::SortColumn;
 use crate::model::{Keyed, Model, View, orders, shown_rows};
 
@@ -47,12 +49,13 @@ fn rows(model: &Model) -> Value {
             "problems": data.problems,
         }]),
         View::Rules => {
-            let mut rows = of(&data.rules, model, &orders::RULES);
-            let shown = shown_rows(&data.rules, model.list(), &orders::RULES);
-            for (row, rule) in rows.as_array_mut().into_iter().flatten().zip(shown) {
+            let row = |rule: &&Arc<Rule>| {
+                let mut row = json!(rule);
                 row["idle"] = json!(rule.idle_at(data.now));
-            }
-            rows
+                row
+            };
+            let shown = shown_rows(&data.rules, model.list(), &orders::RULES);
+            shown.iter().map(row).collect()
         }
         View::Flows => of(&data.packets, model, &orders::PACKETS),
         View::Conntrack => {

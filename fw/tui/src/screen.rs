@@ -16,6 +16,7 @@ use ratatui::crossterm::event::{
 };
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::text::Line;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 
@@ -28,7 +29,7 @@ use crate::save;
 use crate::session::Session;
 use crate::settings::{self, TuiSettings};
 use crate::update::Key;
-use crate::view::{Canvas, LEAST};
+use crate::view::{Canvas, LEAST, texts};
 
 /// At most ten draws a second.
 const TICK: Duration = Duration::from_millis(100);
@@ -105,7 +106,7 @@ pub fn run(
     }
     let last = result?;
     if session.model().leaves_screen {
-        println!("{last}");
+        println!("{}", texts(&last).join("\n"));
     }
     Ok(())
 }
@@ -207,7 +208,7 @@ fn end_with_terminal(is_interrupted: Arc<AtomicBool>) {
     });
 }
 
-/// What a console needs beside its model.
+/// Data source, command runner, look and signals of a running console.
 #[derive(Debug, Clone, Copy)]
 struct Around<'a> {
     feed: &'a Feed,
@@ -216,8 +217,8 @@ struct Around<'a> {
     signals: &'a Signals,
 }
 
-/// Follows data, keys and signals; returns the last screen as text.
-fn follow(around: &Around<'_>, session: &mut Session) -> io::Result<String> {
+/// Follows data, keys and signals; returns the last screen.
+fn follow(around: &Around<'_>, session: &mut Session) -> io::Result<Vec<Line<'static>>> {
     let Around {
         feed,
         look,
@@ -225,7 +226,7 @@ fn follow(around: &Around<'_>, session: &mut Session) -> io::Result<String> {
         ..
     } = *around;
     let mut painter = Painter::new();
-    let mut last = String::new();
+    let mut last = Vec::new();
     let mut ticks = IDLE_TICKS;
     let mut is_changed = true;
     while !session.is_done() && !signals.is_interrupted.load(Ordering::Relaxed) {
@@ -309,7 +310,7 @@ fn serve(
     around: &Around<'_>,
     session: &mut Session,
     painter: &mut Painter,
-    screen: &str,
+    screen: &[Line<'_>],
 ) -> io::Result<()> {
     match request {
         Request::Redraw => painter.forget(),
@@ -325,8 +326,9 @@ fn serve(
             }
         }
         Request::Save => {
-            let saved = std::env::current_dir()
-                .and_then(|folder| save::to_files(session.model(), screen, &folder));
+            let saved = std::env::current_dir().and_then(|folder| {
+                save::to_files(session.model(), &texts(screen).join("\n"), &folder)
+            });
             session.say(match saved {
                 Ok(path) => format!("written: {}.json and .txt", path.display()),
                 Err(error) => {
@@ -349,8 +351,12 @@ fn suspend(session: &Session, painter: &mut Painter) -> io::Result<()> {
     Ok(())
 }
 
-/// Draws a screen; returns it as text.
-fn draw(painter: &mut Painter, session: &mut Session, look: Look) -> io::Result<String> {
+/// Draws a screen; returns its lines.
+fn draw(
+    painter: &mut Painter,
+    session: &mut Session,
+    look: Look,
+) -> io::Result<Vec<Line<'static>>> {
     let (width, height) = ratatui::crossterm::terminal::size()?;
     let canvas = Canvas {
         width: width.into(),
@@ -360,10 +366,7 @@ fn draw(painter: &mut Painter, session: &mut Session, look: Look) -> io::Result<
     };
     let lines = session.draw(&canvas, now(), wall());
     painter.show(&lines, width, height)?;
-    let texts = lines
-        .iter()
-        .map(|line| line.to_string().trim_end().to_owned());
-    Ok(texts.collect::<Vec<_>>().join("\n"))
+    Ok(lines)
 }
 
 fn key_of(event: KeyEvent) -> Option<Key> {

@@ -83,7 +83,7 @@ impl Session {
         self.model.set_data(data);
     }
 
-    /// What the last key asks of the process.
+    /// Takes the task of the last key for the process.
     pub fn take_request(&mut self) -> Option<Request> {
         self.model.request.take()
     }

@@ -41,7 +41,7 @@ pub(crate) fn path() -> Option<PathBuf> {
 /// Reads a file; a missing one has the defaults.
 ///
 /// # Errors
-/// What is wrong, with file, line and column.
+/// The mistake with file, line and column.
 pub(crate) fn read(path: &Path) -> Result<TuiSettings, String> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,

@@ -94,7 +94,7 @@ pub struct Confirm {
     pub back_to: u32,
     /// Seconds until then.
     pub seconds: u64,
-    /// Who changed what, in words.
+    /// Author and comment of the revision.
     pub by: String,
 }
 
@@ -163,6 +163,14 @@ impl Flows {
     /// Events of these kinds per second; unknown if one is.
     pub fn rate(&self, names: &[&str]) -> Option<f64> {
         names.iter().map(|name| self.events.get(*name)?.rate).sum()
+    }
+
+    /// Events of these kinds since the table exists; unknown if one is.
+    pub fn count(&self, names: &[&str]) -> Option<u64> {
+        names
+            .iter()
+            .map(|name| Some(self.events.get(*name)?.count))
+            .sum()
     }
 
     /// The last minute of a kind.
@@ -240,6 +248,13 @@ pub struct Drop {
     pub last: Option<String>,
     /// The reason in a sentence.
     pub help: String,
+}
+
+impl Drop {
+    /// Whether a packet is one of these drops.
+    pub fn has(&self, packet: &Packet) -> bool {
+        !packet.passes && packet.reason == self.reason && packet.interface == self.interface
+    }
 }
 
 /// Talkers by kind.

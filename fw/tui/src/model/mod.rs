@@ -108,7 +108,7 @@ pub struct ListState {
     pub selected: Option<String>,
     /// Rows above the first visible one.
     pub offset: usize,
-    /// Which choice of columns: 0 is that of the width.
+    /// Index of the set of columns; 0: the columns that fit.
     pub columns: usize,
 }
 
@@ -134,7 +134,7 @@ pub struct Frame {
     pub first_row: usize,
 }
 
-/// What a key asks of the process around the model.
+/// A task of a key for the process: files, terminal, daemon, firewall.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Writes the view to files.
@@ -149,7 +149,7 @@ pub enum Request {
     Change(Change),
 }
 
-/// What the daemon is asked about.
+/// Subject of a question to the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// A connection: source, destination, name of the protocol, destination port.
@@ -191,13 +191,13 @@ pub struct Model {
     pub help_offset: usize,
     /// The answer to a question, instead of the view: its title and its lines.
     pub answer: Option<(String, Vec<String>)>,
-    /// What the last key asks of the process.
+    /// Task of the last key for the process.
     pub request: Option<Request>,
-    /// Where counters begin on the screen.
+    /// The counters that the screen subtracts; `None`: none.
     pub zero: Option<Zero>,
     /// Whether times are relative to now.
     pub has_ages: bool,
-    /// What sparklines show.
+    /// Time range of sparklines.
     pub span: Span,
     /// Whether the terminal reports the mouse.
     pub has_mouse: bool,

@@ -88,7 +88,7 @@ pub const FLOWS: [SortColumn<Flow>; 6] = [
 /// Choices of columns that `o` goes through.
 pub const COLUMN_CHOICES: usize = 3;
 
-/// What a choice of columns shows, in a sentence.
+/// A set of columns, in a sentence.
 pub fn column_choice(view: View, choice: usize) -> String {
     let text = match (view, choice) {
         (View::Rules, 0) | (View::Conntrack, 0) => "columns: those that fit",

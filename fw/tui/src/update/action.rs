@@ -1,8 +1,8 @@
-//! What keys do.
+//! Actions of keys.
 
 use crate::model::View;
 
-/// What a key does.
+/// The action of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Shows a view.

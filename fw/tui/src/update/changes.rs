@@ -6,7 +6,7 @@ use crate::change::Change;
 use crate::model::keys::Key;
 use crate::model::{Input, Model, Request, View};
 use crate::update::action::ChangeKey;
-use crate::update::selection::{selected_key, selected_row};
+use crate::update::selection::{selected_key, selected_packet, selected_row};
 
 /// Asks for the beginning of the object before a change.
 pub(super) fn begin_change(model: &mut Model, key: ChangeKey) {
@@ -17,20 +17,11 @@ pub(super) fn begin_change(model: &mut Model, key: ChangeKey) {
     };
     let source: Option<IpAddr> = match model.view {
         View::Conntrack => flow().and_then(|flow| flow.ends.0.parse().ok()),
-        View::Flows => {
-            let packet = selected_row(Some(&data.packets), model);
-            packet.and_then(|packet| packet.source.0.parse().ok())
+        View::Flows | View::Drops => {
+            selected_packet(model).and_then(|packet| packet.source.0.parse().ok())
         }
         View::Talkers if model.talkers_by == 0 => {
             selected_key(model).and_then(|key| key.parse().ok())
-        }
-        View::Drops => {
-            let drop = selected_row(Some(&data.drops), model);
-            let mut packets = data.packets.iter();
-            let last = packets.find(|packet| {
-                drop.is_some_and(|drop| !packet.passes && packet.reason == drop.reason)
-            });
-            last.and_then(|packet| packet.source.0.parse().ok())
         }
         _ => None,
     };

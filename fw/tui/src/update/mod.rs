@@ -6,7 +6,7 @@ use crate::data::Zero;
 use crate::filter::Filter;
 use crate::model::{Input, Keyed, Model, Request, View, orders, shown_rows};
 
-/// What keys do.
+/// Actions of keys.
 mod action;
 /// Keys that change the firewall.
 mod changes;

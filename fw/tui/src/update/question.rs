@@ -1,38 +1,21 @@
 //! Questions to the daemon about the selected row.
 
 use crate::model::{Model, Question, Request, View};
-use crate::update::selection::{selected_key, selected_row};
+use crate::update::selection::{selected_key, selected_packet, selected_row};
 
 /// Asks about the selected packet, flow, source or block.
 pub(super) fn explain(model: &mut Model) {
     let data = model.shown();
     let parsed = |text: &str| text.parse().ok();
     let question = match model.view {
-        View::Flows | View::Rules | View::Drops => {
-            let packet = match model.view {
-                View::Flows => selected_row(Some(&data.packets), model),
-                View::Drops => {
-                    let drop = selected_row(Some(&data.drops), model);
-                    data.packets.iter().find(|packet| {
-                        drop.is_some_and(|drop| !packet.passes && packet.reason == drop.reason)
-                    })
-                }
-                _ => {
-                    let rule = selected_row(Some(&data.rules), model);
-                    let is_of = |id: u32| rule.is_some_and(|rule| rule.id == id);
-                    let mut packets = data.packets.iter();
-                    packets.find(|packet| packet.rules.iter().any(|id| is_of(*id)))
-                }
-            };
-            packet.and_then(|packet| {
-                Some(Question::Connection(
-                    parsed(&packet.source.0)?,
-                    parsed(&packet.destination.0)?,
-                    packet.protocol.clone(),
-                    packet.destination.1,
-                ))
-            })
-        }
+        View::Flows | View::Rules | View::Drops => selected_packet(model).and_then(|packet| {
+            Some(Question::Connection(
+                parsed(&packet.source.0)?,
+                parsed(&packet.destination.0)?,
+                packet.protocol.clone(),
+                packet.destination.1,
+            ))
+        }),
         View::Conntrack => selected_row(data.top_flows.as_deref(), model).and_then(|flow| {
             let (source, destination, port) = &flow.ends;
             Some(Question::Connection(

@@ -1,5 +1,6 @@
 //! Which view is shown, and which row is selected.
 
+use crate::data::Packet;
 use crate::model::{Keyed, Model, View, orders};
 use crate::update::keys::TABLE;
 
@@ -22,6 +23,24 @@ pub(super) fn selected_key(model: &Model) -> Option<String> {
 pub(super) fn selected_row<'a, T: Keyed>(rows: Option<&'a [T]>, model: &Model) -> Option<&'a T> {
     let key = selected_key(model)?;
     rows?.iter().find(|row| row.key() == key)
+}
+
+/// The selected packet, or the last one of the selected rule or reason.
+pub(super) fn selected_packet(model: &Model) -> Option<&Packet> {
+    let data = model.shown();
+    let mut packets = data.packets.iter();
+    match model.view {
+        View::Flows => selected_row(Some(&data.packets), model),
+        View::Rules => {
+            let rule = selected_row(Some(&data.rules), model)?;
+            packets.find(|packet| packet.rules.contains(&rule.id))
+        }
+        View::Drops => {
+            let drop = selected_row(Some(&data.drops), model)?;
+            packets.find(|packet| drop.has(packet))
+        }
+        _ => None,
+    }
 }
 
 /// A click on a tab, or on a row of the list.

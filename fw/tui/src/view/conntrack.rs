@@ -7,7 +7,7 @@ use crate::model::{ListState, Model, orders, shown_rows};
 use crate::number::{brief, full, known, left as time_left, percent, short};
 use crate::text::{left, right};
 use crate::view::conntrack_wide;
-use crate::view::gauges::{bars, when};
+use crate::view::gauges::{fill_bar, limit_bar, when};
 use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
 
@@ -119,7 +119,9 @@ fn header(columns: usize, canvas: &Canvas) -> String {
 
 fn gauges(flows: &Flows, canvas: &Canvas) -> Lines {
     let plain = Style::new();
-    let (fill, bar) = bars(flows, canvas.width - 15, canvas);
+    let cells = canvas.width - 15;
+    let fill = fill_bar(flows, cells, canvas);
+    let bar = limit_bar(flows, cells, canvas);
     let (used, slots) = flows.slots;
     let (live, limit) = (flows.live as f64, flows.limit as f64);
     let scale = flows.shrinks_from as f64 / limit.max(1.0);

@@ -4,12 +4,10 @@ use ratatui::style::Style;
 
 use crate::data::{Flow, Flows};
 use crate::model::Model;
-use crate::number::{
-    age, brief, count, full, known, left as time_left, percent, short, spaced, until,
-};
+use crate::number::{age, brief, full, known, left as time_left, percent, short, spaced, until};
 use crate::spark::History;
 use crate::text::{ends, left, right};
-use crate::view::gauges::{bars, when};
+use crate::view::gauges::{event_count, fill_bar, limit_bar, when};
 use crate::view::{Canvas, Lines};
 
 /// The lines above the list.
@@ -24,7 +22,9 @@ pub(super) fn head(model: &Model, canvas: &Canvas) -> Lines {
 
 fn gauges(flows: &Flows, canvas: &Canvas) -> Lines {
     let plain = Style::new();
-    let (fill, limit) = bars(flows, canvas.width - 28, canvas);
+    let cells = canvas.width - 28;
+    let fill = fill_bar(flows, cells, canvas);
+    let limit = limit_bar(flows, cells, canvas);
     let fills = canvas.look.fills();
     let (used, slots) = flows.slots;
     let number = |value: u64| spaced(&brief(value));
@@ -103,16 +103,10 @@ fn rates(flows: &Flows, canvas: &Canvas) -> Lines {
     lines
 }
 
-/// What ended or refused flows since the table exists.
+/// Events that ended or refused flows, since the table exists.
 fn causes(model: &Model, canvas: &Canvas) -> Lines {
     let flows = &model.shown().flows;
-    let events = |names: &[&str]| -> String {
-        let known: Option<u64> = names
-            .iter()
-            .map(|name| Some(flows.events.get(*name)?.count))
-            .sum();
-        known.map_or_else(|| "-".to_owned(), count)
-    };
+    let events = |names: &[&str]| event_count(flows, names);
     let first = format!(
         "  expired {}    closed or revoked {}    half-open {}    idle (last resort) {}    refused: full {}    contention {}",
         events(&["expired", "evicted-expired"]),

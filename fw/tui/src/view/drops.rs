@@ -73,7 +73,7 @@ fn header(canvas: &Canvas) -> Line<'static> {
 }
 
 fn row(drop: &Drop, at: usize, window: &Window, data: &Data, canvas: &Canvas) -> Line<'static> {
-    let last = data.packets.iter().find(|packet| is_of(packet, drop));
+    let last = data.packets.iter().find(|packet| drop.has(packet));
     let last = last
         .map(|packet| packet.source.0.clone())
         .or_else(|| drop.last.clone());
@@ -100,10 +100,6 @@ fn row(drop: &Drop, at: usize, window: &Window, data: &Data, canvas: &Canvas) ->
     row_line(&text, window.selected == Some(at), Style::new(), canvas)
 }
 
-fn is_of(packet: &Packet, drop: &Drop) -> bool {
-    !packet.passes && packet.reason == drop.reason && packet.interface == drop.interface
-}
-
 /// The selected reason in a sentence, who is behind it, and the last packets.
 fn details(drop: &Drop, data: &Data, height: usize, canvas: &Canvas) -> Lines {
     let plain = Style::new();
@@ -114,7 +110,7 @@ fn details(drop: &Drop, data: &Data, height: usize, canvas: &Canvas) -> Lines {
     let packets: Vec<&Packet> = data
         .packets
         .iter()
-        .filter(|packet| is_of(packet, drop))
+        .filter(|packet| drop.has(packet))
         .collect();
     if packets.is_empty() {
         lines.push(canvas.line(

@@ -1,7 +1,7 @@
 //! The fill of the flow table, in bars and words.
 
 use crate::data::Flows;
-use crate::number::{brief, until};
+use crate::number::{brief, count, until};
 use crate::spark::gauge;
 use crate::view::Canvas;
 
@@ -13,15 +13,25 @@ pub(crate) fn known_count(flows: &Flows, value: u64) -> String {
     }
 }
 
-/// Bars of the fill by state, and of live flows with the mark from which timeouts shrink.
-pub(crate) fn bars(flows: &Flows, cells: usize, canvas: &Canvas) -> (String, String) {
+/// Events of these kinds since the table exists.
+pub(crate) fn event_count(flows: &Flows, names: &[&str]) -> String {
+    flows.count(names).map_or_else(|| "-".to_owned(), count)
+}
+
+/// The bar of used slots by state.
+pub(crate) fn fill_bar(flows: &Flows, cells: usize, canvas: &Canvas) -> String {
     let fills = canvas.look.fills();
     let parts = [
         (flows.live as f64, fills[0]),
         (flows.closing as f64, fills[1]),
         ((flows.half_open + flows.denied) as f64, fills[2]),
     ];
-    let fill = gauge(cells, &parts, flows.slots.1 as f64, fills[3]);
+    gauge(cells, &parts, flows.slots.1 as f64, fills[3])
+}
+
+/// The bar of live flows, with the mark from which timeouts shrink.
+pub(crate) fn limit_bar(flows: &Flows, cells: usize, canvas: &Canvas) -> String {
+    let fills = canvas.look.fills();
     let (live, limit) = (flows.live as f64, flows.limit as f64);
     let mut bar: Vec<char> = gauge(cells, &[(live, fills[0])], limit, fills[3])
         .chars()
@@ -31,7 +41,7 @@ pub(crate) fn bars(flows: &Flows, cells: usize, canvas: &Canvas) -> (String, Str
     if let Some(cell) = mark.checked_sub(1).and_then(|at| bar.get_mut(at)) {
         *cell = canvas.look.mark();
     }
-    (fill, bar.into_iter().collect())
+    bar.into_iter().collect()
 }
 
 /// A time until an event, in a sentence.

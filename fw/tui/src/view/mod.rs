@@ -57,7 +57,7 @@ pub struct Canvas {
     pub height: usize,
     /// Signs and colours.
     pub look: Look,
-    /// What sparklines show.
+    /// Time range of sparklines.
     pub span: Span,
 }
 
@@ -130,6 +130,12 @@ pub fn screen(model: &Model, canvas: &Canvas) -> Lines {
         true => lines.iter().map(|line| in_ascii(line, canvas)).collect(),
         false => lines,
     }
+}
+
+/// The texts of lines, without blanks at their ends.
+pub(crate) fn texts(lines: &[Line<'_>]) -> Vec<String> {
+    let text = |line: &Line<'_>| line.to_string().trim_end().to_owned();
+    lines.iter().map(text).collect()
 }
 
 /// The answer of the daemon to a question.

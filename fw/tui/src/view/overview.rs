@@ -4,10 +4,10 @@ use ratatui::style::Style;
 
 use crate::data::{Drop, Mode, Packet};
 use crate::model::{Model, orders, shown_rows};
-use crate::number::{known, until};
-use crate::spark::{History, gauge};
+use crate::number::known;
+use crate::spark::History;
 use crate::text::{left, right};
-use crate::view::gauges::known_count;
+use crate::view::gauges::{fill_bar, known_count, when};
 use crate::view::overview_wide;
 use crate::view::rules;
 use crate::view::table::Window;
@@ -99,18 +99,11 @@ fn panes(model: &Model, canvas: &Canvas) -> Lines {
     let (live, closing) = (number(flows.live), number(flows.closing));
     let half_open = number(flows.half_open);
     let right_width = canvas.width - 42;
-    let fills = canvas.look.fills();
-    let parts = [
-        (flows.live as f64, fills[0]),
-        (flows.closing as f64, fills[1]),
-        ((flows.half_open + flows.denied) as f64, fills[2]),
-    ];
-    let bar = gauge(right_width, &parts, flows.slots.1 as f64, fills[3]);
-    let shrink = match flows.shrink {
-        Some(0) => "idle times shrink now".to_owned(),
-        Some(seconds) => format!("idle times shrink in {}", until(seconds)),
-        None if flows.slots.1 == 0 => "idle times shrink: -".to_owned(),
-        None => "idle times shrink: not at this rate".to_owned(),
+    let bar = fill_bar(flows, right_width, canvas);
+    let shrink = match flows.slots.1 {
+        0 => "idle times shrink: -".to_owned(),
+        _ if flows.shrink.is_none() => format!("idle times shrink: {}", when(None)),
+        _ => format!("idle times shrink {}", when(flows.shrink)),
     };
     let pairs = [
         (

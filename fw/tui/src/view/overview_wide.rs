@@ -5,10 +5,10 @@ use ratatui::text::Line;
 
 use crate::data::{Data, Mode, Rule, Talker};
 use crate::model::{ListState, Model, orders, shown_rows};
-use crate::number::{age, count, full, known, left as time_left, percent, short, spaced, until};
-use crate::spark::{History, gauge};
+use crate::number::{age, full, known, left as time_left, percent, short, spaced};
+use crate::spark::History;
 use crate::text::{left, right};
-use crate::view::gauges::known_count;
+use crate::view::gauges::{event_count, fill_bar, known_count, when};
 use crate::view::rule_cells::{last, verdict};
 use crate::view::table::row_line;
 use crate::view::{Canvas, Lines};
@@ -121,31 +121,15 @@ fn dropped(data: &Data, canvas: &Canvas) -> Vec<String> {
 
 fn flow_table(data: &Data, canvas: &Canvas) -> Vec<String> {
     let flows = &data.flows;
-    let fills = canvas.look.fills();
-    let parts = [
-        (flows.live as f64, fills[0]),
-        (flows.closing as f64, fills[1]),
-        ((flows.half_open + flows.denied) as f64, fills[2]),
-    ];
     let (used, slots) = flows.slots;
     let number = |value: u64| spaced(&known_count(flows, value));
     let share = spaced(&percent(flows.shrinks_from as f64, flows.limit as f64));
-    let shrink = match flows.shrink {
-        Some(0) => "now".to_owned(),
-        Some(seconds) => format!("in {}", until(seconds)),
-        None => "not at this rate".to_owned(),
-    };
-    let events = |names: &[&str]| -> String {
-        let known: Option<u64> = names
-            .iter()
-            .map(|name| Some(flows.events.get(*name)?.count))
-            .sum();
-        known.map_or_else(|| "-".to_owned(), count)
-    };
+    let shrink = when(flows.shrink);
+    let events = |names: &[&str]| event_count(flows, names);
     vec![
         format!(
             "[{}] {}",
-            gauge(48, &parts, slots as f64, fills[3]),
+            fill_bar(flows, 48, canvas),
             spaced(&percent(used as f64, slots as f64))
         ),
         format!(
@@ -168,7 +152,7 @@ fn flow_table(data: &Data, canvas: &Canvas) -> Vec<String> {
     ]
 }
 
-/// What is in order, and what is not.
+/// Interfaces, policies and the daemon: in order, or not.
 fn health(model: &Model) -> Vec<String> {
     let data = model.shown();
     let nics: Vec<String> = data

@@ -3,9 +3,30 @@
 use ratatui::style::Style;
 
 use crate::data::{Packet, Rule};
-use crate::model::Model;
+use crate::model::{Model, orders};
 use crate::text::{left, right, socket};
 use crate::view::Canvas;
+use crate::view::table::Window;
+
+/// Position, order and filter of the list of rules.
+pub(crate) fn title_parts(model: &Model, window: &Window, canvas: &Canvas) -> Vec<String> {
+    let list = model.list();
+    let column = orders::RULES[list.sort % orders::RULES.len()].0;
+    let mut parts = vec![
+        window.position(model.shown().rules.len()),
+        format!("sort {column} {}", canvas.look.arrow(list.is_reversed)),
+    ];
+    if !list.filter.source().is_empty() {
+        parts.push(format!("filter {}", list.filter.source()));
+    }
+    parts
+}
+
+/// The begin of the counters, if it is known.
+pub(crate) fn counts_since(model: &Model) -> String {
+    let since = model.shown().counts_since.as_ref();
+    since.map_or_else(String::new, |day| format!("counts since {day}"))
+}
 
 /// The sign of the verdict and its colour.
 pub(crate) fn verdict(rule: &Rule, canvas: &Canvas) -> (char, Style) {

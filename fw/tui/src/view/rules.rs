@@ -6,7 +6,7 @@ use crate::data::{Packet, Rule};
 use crate::model::{Model, View, orders, shown_rows};
 use crate::number::{age, known, short};
 use crate::text::{left, right};
-use crate::view::rule_cells::{last, packet_line, verdict};
+use crate::view::rule_cells::{counts_since, last, packet_line, title_parts, verdict};
 use crate::view::rules_wide;
 use crate::view::table::{Window, row_line, window};
 use crate::view::{Canvas, Lines};
@@ -70,20 +70,8 @@ pub(crate) fn lines(model: &Model, canvas: &Canvas) -> Lines {
 }
 
 fn title(model: &Model, window: &Window, canvas: &Canvas) -> Line<'static> {
-    let data = model.shown();
-    let list = model.list();
-    let column = orders::RULES[list.sort % orders::RULES.len()].0;
-    let mut first = format!(
-        "{}  sort {column} {}",
-        window.position(data.rules.len()),
-        canvas.look.arrow(list.is_reversed)
-    );
-    if !list.filter.source().is_empty() {
-        first += &format!("  filter {}", list.filter.source());
-    }
-    let since = data.counts_since.as_ref();
-    let since = since.map_or_else(String::new, |day| format!("counts since {day}"));
-    canvas.split(&first, &since, ratatui::style::Style::new())
+    let first = title_parts(model, window, canvas).join("  ");
+    canvas.split(&first, &counts_since(model), ratatui::style::Style::new())
 }
 
 /// The headers of a choice of columns.

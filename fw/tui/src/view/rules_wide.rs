@@ -4,11 +4,11 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use crate::data::{Packet, Rule};
-use crate::model::{Model, orders};
+use crate::model::Model;
 use crate::number::{age, full, known, short, spaced};
 use crate::text::{left, right, socket};
 use crate::view::drops::{shares, target};
-use crate::view::rule_cells::{last, packet_time, verdict};
+use crate::view::rule_cells::{counts_since, last, packet_time, title_parts, verdict};
 use crate::view::table::{Window, row_line};
 use crate::view::{Canvas, Lines};
 
@@ -29,24 +29,14 @@ pub(super) fn pane_lines(canvas: &Canvas) -> usize {
 
 /// The line above the headers.
 pub(super) fn title(model: &Model, window: &Window, canvas: &Canvas) -> Line<'static> {
+    let mut parts = title_parts(model, window, canvas);
     let data = model.shown();
-    let list = model.list();
-    let column = orders::RULES[list.sort % orders::RULES.len()].0;
-    let mut parts = vec![
-        window.position(data.rules.len()),
-        format!("sort {column} {}", canvas.look.arrow(list.is_reversed)),
-    ];
-    if !list.filter.source().is_empty() {
-        parts.push(format!("filter {}", list.filter.source()));
-    }
     let unused = data.rules.iter().filter(|rule| rule.flags.contains('U'));
     let unused = unused.count();
     if unused > 0 {
         parts.push(format!("{unused} unused for 30 days"));
     }
-    let since = data.counts_since.as_ref();
-    let since = since.map_or_else(String::new, |day| format!("counts since {day}"));
-    canvas.split(&parts.join("   "), &since, Style::new())
+    canvas.split(&parts.join("   "), &counts_since(model), Style::new())
 }
 
 /// The headers.
